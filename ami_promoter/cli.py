@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
     except HubTrouble as trouble:
         return failed([trouble.fault], Exit.AWS, as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
-        what = "what was begun in AWS goes on by itself."
+        what = "what has started in AWS continues."
         return failed([Fault("interrupted", "stopped", what, "")], Exit.INTERRUPTED, as_json=as_json)
 
 

@@ -97,7 +97,7 @@ def unknown_region(name: str) -> str:
         return ""
     close = get_close_matches(name, known, n=2)
     cure = f"Did you mean {' or '.join(close)}?" if close else "Write a Region's name, like us-east-1."
-    return f"{name!r} is no Region that the AWS SDK knows. {cure}"
+    return f"{name!r} is not a Region that the AWS SDK knows. {cure}"
 
 
 AMI = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
@@ -204,7 +204,7 @@ def _region(given: str | None, profile: str | None) -> str:
     """Return the hub's Region; a fault of the call where nothing says it, or what says it is no Region."""
     found = given or aws.region(profile)
     if found is None:
-        what = "Nothing says the hub's Region: neither --region nor AWS_REGION nor a profile. Write --region REGION."
+        what = "The hub's Region is not given: not by --region, AWS_REGION or a profile. Add --region REGION."
         raise click.UsageError(what)
     if given is None and (fault := unknown_region(found)):
         raise click.UsageError(f"The Region of AWS_REGION, AWS_DEFAULT_REGION or the profile: {fault}")

@@ -86,7 +86,7 @@ class PowertoolsTelemetry:
         self._seconds("OldestOpenShareSeconds", oldest_seconds)
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
-        self._logger.error("grants outlive ours", resource=resource, target_account=account, grants=list(found))
+        self._logger.error("derived grants remain", resource=resource, target_account=account, grants=list(found))
         self._count("GrantsOutliving", len(found))
 
     def not_closing(self, resource: str, account: str, tries: int) -> None:

@@ -56,7 +56,7 @@ def doctor(
     key will work for a copy; where AWS names an organization's policy as the reason of a denial, so does this.
     """
     if hub_only and (groups or accounts):
-        raise click.UsageError("--hub-only looks at no target: leave --group and --account out.")
+        raise click.UsageError("--hub-only checks no target: do not give --group or --account with it.")
     connection = caller.connect()
     file = applied_file(connection)
     settings: dict[Place, Target] = {}
@@ -141,7 +141,7 @@ def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Ite
     yield f"Looked at {place}, and {sum(one['check'] == 'target' for one in found)} targets."
     passed: dict[str, list[str]] = {}
     for one in sorted(found, key=lambda one: one["passed"] is True):
-        if one["passed"] is True and one["where"] != "hub" and not wide:
+        if one["passed"] is True and not wide:
             passed.setdefault(one["where"], []).append(one["check"])
             continue
         yield words[one["passed"]] + cell(f"  {one['where'].replace('/', ' ')}: {one['check']}")
@@ -149,6 +149,7 @@ def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Ite
         if one["cure"]:
             yield Folded(one["cure"], 4)
     for where, checks in passed.items():
-        yield words[True] + cell(f"  {where.replace('/', ' ')}: {', '.join(checks)}")
+        yield words[True] + cell(f"  {where.replace('/', ' ')}")
+        yield Folded(", ".join(dict.fromkeys(checks)), 4)
     bad = sum(one["passed"] is not True for one in found)
     yield "All checks passed." if not bad else f"{bad} of {len(found)} checks did not pass."

@@ -93,7 +93,9 @@ class Drain:
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: those of which no copy runs, or all. Asking again is harmless."""
-        with self._connection.telling("asking deliveries to end (asked again, it goes on where it stopped)"):
+        with self._connection.telling(
+            "asking deliveries to end (run the command again; it continues where it stopped)"
+        ):
             for (pk, _), delivery in view.running.items():
                 if delete_copies or delivery.get("state") in NOTHING_RUNS:
                     episode = int(delivery.get("episode", 0))
@@ -141,7 +143,9 @@ PRINTS = js.thing(
 )
 @click.option("--delete-copies", is_flag=True, help="Delete running copies instead of letting them finish.")
 @click.option("--wait", is_flag=True, help="Return when no delivery runs and no share is open.")
-@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time.")
+@click.option(
+    "--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time."
+)
 def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
     """Pause, end every delivery, and close every share.
 
@@ -173,17 +177,17 @@ def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, ti
         "drained": view.drained,
     }
     lines = [
-        "Promotions are paused; `ami-promoter resume` lifts it.",
+        "Promotions are paused; `ami-promoter resume` ends the pause.",
         f"Asked to end: {_some(len(drain.cancelled), 'delivery', 'deliveries')}.",
         counts(view),
         *(f"  {shares.share_line(share)}" for share in left),
     ]
     lines += [f"Stays with the target, on its own key: {shares.share_line(share)}" for share in kept]
-    lines += [f"Parked, and left so: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
+    lines += [f"Parked, and left alone: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
     held = [it for it in view.promotions.values() if it.get("state") in NOTHING_BEGUN]
-    lines += [f"Waits for `resume`: {it['_item']['pk']} is {it.get('state')}, and has begun nothing." for it in held]
-    done = "Drained: no delivery is under way and no share is open."
-    lines.append(done if view.drained else "Not drained yet: run it again, or with --wait.")
+    lines += [f"Waits for `resume`: {it['_item']['pk']} is {it.get('state')}, and nothing has started." for it in held]
+    done = "Drained: no delivery runs and no share is open."
+    lines.append(done if view.drained else "Not drained yet: run the command again, or use --wait.")
     return Report(tuple(lines), data, exit=Exit.OK if view.drained else Exit.UNFINISHED)
 
 

@@ -79,7 +79,7 @@ def _accept(connection: Connection, book: Book, account: str | None, now: float)
         return Report((f"{who} that wait{'' if account and held else 's'} for a person.",), {"accepted": []})
     with connection.telling("letting them go (nothing has changed)"):
         organization.table(connection).accept(going, connection.caller, int(now))
-    said = f"Let go: {' '.join(going)}. They are taken out with the next reading, within five minutes, if still gone."
+    said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."
     return Report((said,), {"accepted": going})
 
 

@@ -10,7 +10,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Matching, VerbCaller, verb
 
-WHAT_IT_MEANS = "Nothing new is begun; what has begun goes on to its end. `ami-promoter resume` lifts it."
+WHAT_IT_MEANS = "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause."
 PRINTS = js.thing(**js.HUB, changed=js.flag("whether it was otherwise before"), paused=switch.SCHEMA)
 WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 
@@ -23,7 +23,7 @@ def pause(caller: VerbCaller, why: str | None) -> Report:
     turned = switch.Switch(connection)
     changed = turned.turn(paused=True, why=why or "")
     found = turned.read() or {}
-    first = "Paused" if changed else "Nothing to do, it was paused before"
+    first = "Paused" if changed else "Nothing to do: already paused"
     data = {**connection.named, "changed": changed, "paused": switch.to_json(found)}
     return Report((f"{first} in {connection.place}: {switch.said(found)}.", WHAT_IT_MEANS), data)
 
@@ -33,7 +33,7 @@ def resume(caller: VerbCaller) -> Report:
     """End the pause."""
     connection = caller.connect()
     changed = switch.Switch(connection).turn(paused=False, why="")
-    line = "Resumed: what was held back begins" if changed else "Nothing to do, nothing is paused"
+    line = "Resumed: what waited starts" if changed else "Nothing to do: promotions are not paused"
     more = " within a quarter of an hour." if changed else "."
     data = {**connection.named, "changed": changed, "paused": None}
     return Report((f"{line} in {connection.place}{more}",), data)

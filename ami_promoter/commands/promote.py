@@ -33,7 +33,9 @@ PRINTS = js.some_of(
 @click.argument("value", type=VALUE)
 @click.option("--wait", is_flag=True, help="Wait for the outcome, like `wait`.")
 @click.option("--watch", is_flag=True, help="Wait, with a live view.")
-@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time.")
+@click.option(
+    "--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time."
+)
 @click.option("--dry-run", is_flag=True, help="Change nothing: the same as `plan AMI VALUE`.")
 @tag_key_option
 def promote(
@@ -74,11 +76,11 @@ def promote(
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
     lines += ["It had that value already; failed deliveries are tried again."] if before == value else []
     lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
-    lines += [f"Paused {switch.said(paused)}. It begins when somebody resumes."] if paused else []
+    lines += [f"Paused {switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": switch.to_json(paused)}
     data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]
     if not (wait or watch):
-        return Report((*lines, f"`ami-promoter status {ami} --watch` shows what comes of it."), data)
+        return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data)
     if not caller.as_json:
         show(lines, console())
     wanted = waiting.Wanted(limit=None if timeout is None else timeout * 60.0, watch=watch, written=True)
@@ -111,8 +113,8 @@ def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     if isinstance(before, Fault):
         return Report(faults=(before,))
     if before is None:
-        return Report((f"Nothing to do: {ami} bears no tag {tag_key}.",), {"ami": ami, "changed": False})
+        return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
     tag.remove()
     asking.look_again(connection, ami)
-    ends = "what runs is cancelled and what is shared is withdrawn within minutes, what was delivered stays."
-    return Report((f"{ami} bears the tag {tag_key} no longer: {ends}",), {"ami": ami, "changed": True})
+    ends = "running deliveries are cancelled and standing shares withdrawn within minutes; delivered AMIs stay."
+    return Report((f"{ami} has no tag {tag_key} any longer: {ends}",), {"ami": ami, "changed": True})

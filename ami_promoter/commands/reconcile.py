@@ -139,7 +139,7 @@ def _report(
     lines: list[RenderableType] = [f"Looked at {connection.place}; {asked}."]
     lines += [line for one in found for line in _lines(one, outcome.get(one), apply=apply)]
     if apply:
-        lines.append(f"Records under way that look again now: {woken}.")
+        lines.append(f"Running records that look again now: {woken}.")
     lines.append(_summary(wrong, left, apply=apply, hub_only=hub_only))
     data = {
         "account": connection.account,
@@ -157,15 +157,15 @@ def _report(
 
 def _summary(wrong: Sequence[Finding], left: Sequence[Finding], *, apply: bool, hub_only: bool) -> str:
     if not wrong:
-        return "All is in order in the hub." if hub_only else "All is in order."
+        return "No difference found in the hub." if hub_only else "No difference found."
     if not left:
-        return "All of it is put right, or on its way: the functions do the rest within minutes."
+        return "All differences are repaired, or will be: the functions finish within minutes."
     unseen = sum(one.code == "not-seen" for one in left)
-    blind = f" {unseen} of them could not be looked at, so what is there is not known." if unseen else ""
+    blind = f" {unseen} of them could not be read, so their state is not known." if unseen else ""
     if apply:
         return f"Left: {len(left)}, for a person or for the next run.{blind}"
     mendable = sum(one.mend is not None for one in wrong)
-    return f"Of {len(wrong)}, {mendable} can be put right: run it with --apply.{blind}"
+    return f"Of {len(wrong)}, {mendable} can be repaired: run it with --apply.{blind}"
 
 
 def _lines(one: Finding, result: str | None, *, apply: bool) -> Iterator[RenderableType]:
@@ -194,6 +194,6 @@ def _unpark(connection: Connection, pk: str) -> Report:
         freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(time.time()))
     if not freed:
         what = f"no record of that name is parked in {connection.place}."
-        cure = "`ami-promoter reconcile` lists those that are."
+        cure = "`ami-promoter status` lists the parked records."
         return Report(faults=(Fault("not-parked", pk, what, cure),))
-    return Report((f"{pk} goes on within a minute.",), {"unparked": pk})
+    return Report((f"{pk} continues within a minute.",), {"unparked": pk})

@@ -34,7 +34,9 @@ PRINTS = js.thing(
 
 
 @verb("report", needs=READ_ALL, prints=PRINTS)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=f"The file to write. Default: {FILE}.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=f"The file to write. Default: {FILE}."
+)
 @click.option(
     "--publish",
     "address",
@@ -75,7 +77,7 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
     open_now = sum(one.open for one in shown.exposures)
     lines = [f"Written to {' and '.join(places)} ({len(page):,} bytes)."]
     lines.append(f"Promotions that need attention: {len(shown.troubled)}. Open permissions: {open_now}.")
-    lines += [f"Could not be read whole: {record}: {why}" for record, why in shown.damaged.items()]
+    lines += [f"Could not be read completely: {record}: {why}" for record, why in shown.damaged.items()]
     data = {
         **connection.named,
         "file": None if file is None else str(file),

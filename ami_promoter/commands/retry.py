@@ -68,8 +68,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         asking.accept(connection, [child["delivery"] for child in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
         asking.look_again(connection, ami, place or "")
-    lines = [f"{key} was parked, and goes on." for key in freed]
-    lines += [f"{place}: {accepted} is taken for the delivery's own."] if accepted else []
+    lines = [f"{key} was parked, and continues." for key in freed]
+    lines += [f"{place}: {accepted} is accepted as the delivery's own."] if accepted else []
     lines += [f"Account {child['account']}, {child['region']}: {child['state']}, is tried again." for child in again]
     lines += [
         f"Account {child['account']}, {child['region']}: was withdrawn by {by}, and is not tried again. "
@@ -78,7 +78,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     ]
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [child["delivery"] for child in again]}
-    return Report(tuple(lines) or (f"Nothing to do: nothing of {ami} has failed, and nothing is parked.",), data)
+    return Report(tuple(lines) or (f"Nothing to do: no delivery of {ami} has failed, and nothing is parked.",), data)
 
 
 def _places(child: Record) -> tuple[str, str]:
@@ -89,7 +89,7 @@ def _places(child: Record) -> tuple[str, str]:
 def _no_value(promotion: Any, promote: str) -> tuple[str, str]:
     """Tell a tag that was removed from one that is examined still, or was refused."""
     if promotion.get("state") in ("requested", "resolving", "expanding") or promotion.get("candidate") is not None:
-        return "its value is examined still, and nothing has begun yet.", "Wait, or see `ami-promoter status`."
+        return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
     if promotion.get("faults"):
         return "its value was refused, and never took effect.", promote
     return "no value of its tag is in force.", promote

@@ -85,7 +85,7 @@ class _Around:
     organization: Sequence[str]
 
     def of(self, report: Report) -> Report:
-        first = [f"Paused {switch.said(self.paused)}. Nothing new is begun."] if self.paused else []
+        first = [f"Paused {switch.said(self.paused)}. Nothing new starts."] if self.paused else []
         said = [*first, *self.organization]
         lines = (*said, "", *report.lines) if said else report.lines
         data = {**report.data, "paused": switch.to_json(self.paused), "organization": list(self.organization)}
@@ -123,7 +123,9 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
         )
         for one in listed
     ]
-    return table(("AMI", "NAME", "STATE", "FOR", "VALUE", "DELIVERIES"), rows, folds=("NAME", "VALUE", "DELIVERIES"))
+    return table(
+        ("AMI", "NAME", "STATE", "FOR", "VALUE", "DELIVERIES"), rows, folds=("VALUE", "DELIVERIES"), cuts=("NAME",)
+    )
 
 
 def _failed(connection: Connection) -> Report:
@@ -143,7 +145,7 @@ def _failed(connection: Connection) -> Report:
     lines += [f"Parked, and left alone: {one['record']}: {one['why']}" for one in parked]
     if len(bad) > MANY:
         lines.append(f"{len(bad) - MANY} older promotions in trouble are not shown.")
-    lines += [] if pages or parked else [f"Nothing failed, is refused or parked in {connection.place}."]
+    lines += [] if pages or parked else [f"Nothing failed, was refused or is parked in {connection.place}."]
     return Report(tuple(lines), {"failed": pages, "parked": parked})
 
 

@@ -154,7 +154,7 @@ def show_applied(caller: VerbCaller) -> Report:
     by = f"applied {current.applied_at} by {current.applied_by}"
     if not caller.as_json:
         tell(f"Version {current.generation} in {connection.place}, {by}.")
-    warnings = ("the items in force are not what was applied: apply the file again.",) if applied.damaged else ()
+    warnings = ("the items in force are not those that were applied: apply the file again.",) if applied.damaged else ()
     lines = (text or "").splitlines()
     return Report(tuple(map(Whole, lines)), {**connection.named, **reported, **more}, warnings=warnings)
 
@@ -183,12 +183,10 @@ def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> R
     places = ", ".join(f"{target['account']} {target['region']}" for target in gone)
     count = "1 target" if len(gone) == 1 else f"{len(gone)} targets"
     if as_json or not sys.stdin.isatty():
-        what = f"applying it removes {count}: {places}. What is shared with a removed target is withdrawn."
-        return Report(
-            report.lines, faults=(Fault("targets-removes", "targets apply", what, "Add --yes if you mean it."),)
-        )
+        what = f"applying it removes {count}: {places}. Standing shares of a removed target are withdrawn."
+        return Report(report.lines, faults=(Fault("targets-removes", "targets apply", what, "To confirm, add --yes."),))
     show(report.lines, console())
-    withdrawn = "What is shared with them is withdrawn, as listed; what they own stays theirs."
+    withdrawn = "Their standing shares are withdrawn, as listed; they keep the AMIs that they own."
     if click.confirm(f"This removes {count}. {withdrawn} Apply it?"):
         return None
     return Report(faults=(Fault("targets-removes", "targets apply", "not applied.", ""),))
@@ -202,7 +200,7 @@ def _read(name: str) -> str | Fault:
         return Fault("targets-file", name, what, "Save the file as UTF-8.")
     except OSError as error:
         what = f"the file cannot be read: {error.strerror}."
-        return Fault("targets-file", name, what, "See that the name is right and that you may read it.")
+        return Fault("targets-file", name, what, "Check the name, and that you can read the file.")
 
 
 def _validate(source: str, name: str, caller: VerbCaller) -> Report:
@@ -211,7 +209,7 @@ def _validate(source: str, name: str, caller: VerbCaller) -> Report:
         return Report(faults=wanted)
     lines = [f"{name} is valid: {_size(wanted)}, hub's Region {caller.region}."]
     if caller.hub_account is None:
-        lines.append("Whether the hub's own account is among them was not checked: give --hub-account to check it.")
+        lines.append("To check also that the hub's own account is not among them, give --hub-account.")
     return Report(tuple(lines), {"valid": True, "digest": digest_of(to_items(wanted)), **_counts(wanted)})
 
 
@@ -243,7 +241,7 @@ def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
     by = f"applied {applied.current.applied_at} by {applied.current.applied_by}"
     yield f"Compared with version {applied.current.generation} in {connection.place}, {by}:"
     if applied.damaged:
-        yield "The items of that version were changed by hand or by another version; all of them count as new."
+        yield "Somebody, or another version, changed the items of that version; all of them count as new."
 
 
 def _apply(

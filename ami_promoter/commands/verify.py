@@ -19,7 +19,7 @@ from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import cell, table, tell
+from ami_promoter.terminal.output import Folded, cell, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.core.faults import Fault
@@ -68,7 +68,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
         if one not in good:
             skipped[one["state"]] = skipped.get(one["state"], 0) + 1
     data = {"ami": ami, "checks": checks, "skipped": skipped, "passed": status is Exit.OK}
-    return Report(tuple(_lines(checks, skipped, status)), data, exit=status)
+    return Report(tuple(_lines(checks, skipped, status, wide=caller.wide)), data, exit=status)
 
 
 def _place(delivery: Mapping[str, Any]) -> str:
@@ -91,20 +91,22 @@ def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], An
     return verifying.SeenInTarget(targets, permissions, grants, read, unread, frozenset(held))
 
 
-def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], status: Exit) -> Iterator[RenderableType]:
+def _lines(
+    checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], status: Exit, *, wide: bool
+) -> Iterator[RenderableType]:
     words = {True: cell("passed", "green"), False: cell("FAILED", "red"), None: cell("not seen", "yellow")}
-    rows = [
-        (
-            cell(f"{one['account']} {one['region']}"),
-            cell(one["check"]),
-            words[one["passed"]],
-            cell(f"{one['what']} {one['cure']}".strip()),
-        )
-        for one in checks
-    ]
-    if rows:
-        yield table(("TARGET", "CHECK", "", "WHAT"), rows, folds=("TARGET", "WHAT"))
+    passed: dict[str, list[str]] = {}
+    for one in sorted(checks, key=lambda one: one["passed"] is True):
+        where = f"{one['account']} {one['region']}"
+        if one["passed"] is True and not wide:
+            passed.setdefault(where, []).append(one["check"])
+            continue
+        yield words[one["passed"]] + cell(f"  {where}: {one['check']}")
+        yield Folded(f"{one['what']} {one['cure']}".strip(), 4)
+    for where, names in passed.items():
+        yield words[True] + cell(f"  {where}")
+        yield Folded(", ".join(names), 4)
     for state, count in sorted(skipped.items()):
-        yield f"Not checked: {count} {state}."
+        yield f"Not checked, because nothing was delivered: {count} {state}."
     bad = sum(one["passed"] is not True for one in checks)
     yield "All checks passed." if status is Exit.OK else f"{bad} of {len(checks)} checks did not pass."

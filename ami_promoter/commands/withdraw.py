@@ -38,10 +38,10 @@ PRINTS = js.thing(
 
 @verb("withdraw", needs=READ | FIND_AMI | LOOK_AGAIN | SWITCH, prints=PRINTS)
 @ami_argument
-@click.option("--account", "places", type=PLACE, multiple=True, help="This account, or ACCOUNT/REGION; may be repeated.")
 @click.option(
-    "--lift", is_flag=True, help="End the withdrawal; without --account, for all accounts."
+    "--account", "places", type=PLACE, multiple=True, help="This account, or ACCOUNT/REGION; may be repeated."
 )
+@click.option("--lift", is_flag=True, help="End the withdrawal; without --account, for all accounts.")
 @tag_key_option
 def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: bool, tag_key: str) -> Report:
     """End a promotion for some accounts; the tag stays.
@@ -51,7 +51,7 @@ def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: boo
     --lift; `retry` leaves them out.
     """
     if not places and not lift:
-        raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end everybody's part, use `cancel`.")
+        raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end the whole promotion, use `cancel`.")
     connection = caller.connect()
     seen = _look(connection, ami, tag_key)
     if isinstance(seen, Fault):
@@ -79,8 +79,8 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
     if isinstance(tag, Fault):
         return tag
     if tag is None:
-        what = f"it bears no tag `{tag_key}`, so it is promoted to nobody."
-        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what is under way still.")
+        what = f"it has no tag `{tag_key}`, so it is promoted to no account."
+        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs.")
     reader = Reader(connection)
     with connection.telling("reading the records"):
         promotion = reader.promotion(ami)
@@ -116,8 +116,8 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     ]
     lines += [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
     if fresh:
-        until = "until its tag is written again, or `ami-promoter withdraw --lift`."
-        lines.append(f"{', '.join(fresh)}: gets nothing more of {seen.ami} {until}")
+        until = "until its tag is written again, or `ami-promoter withdraw` has --lift."
+        lines.append(f"No more of {seen.ami} for {', '.join(fresh)} {until}")
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 
 
@@ -129,15 +129,15 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Repor
     left = {place: by for place, by in seen.withdrawn.items() if place not in lifted}
     data = {"ami": seen.ami, "changed": lifted, "withdrawn": left, "deliveries": []}
     if not lifted:
-        return Report((f"Nothing to do: nobody is withdrawn from {seen.ami}.",), data)
+        return Report((f"Nothing to do: no account is withdrawn from {seen.ami}.",), data)
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     asking.withdraw(connection, seen.ami, seen.tag)
     asking.look_again(connection, seen.ami, ",".join(lifted))
-    return Report((f"{', '.join(lifted)}: is served again, if the tag names it.",), data)
+    return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.",), data)
 
 
 def _does(state: str) -> str:
-    return ENDS.get(state, f"{state}, and stays so" if state in OVER else "is cancelled")
+    return ENDS.get(state, f"{state}, and stays so" if state in OVER else "its delivery is cancelled")
 
 
 def _meant(children: Sequence[Record], places: Sequence[str]) -> Iterator[Record]:
@@ -162,9 +162,9 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
             yield Fault(
                 "withdrawn-by-unit",
                 f"{seen.ami}, {place}",
-                f"It may launch the AMI by {unit}, which admits all accounts there: it cannot be withdrawn alone.",
+                f"It may launch the AMI by {unit}, which admits all accounts there, so it cannot be withdrawn alone.",
                 "Set `launch_permission: account` for its group, apply the file, and tag the AMI again; or move the "
-                f"account out of {unit}; or end everybody's part: `ami-promoter cancel {seen.ami}`.",
+                f"account out of {unit}; or end the whole promotion: `ami-promoter cancel {seen.ami}`.",
             )
 
 
@@ -180,7 +180,9 @@ def _unit(seen: AmiSeen, targets: Sequence[Target], children: Sequence[Record]) 
 def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
     by = covering(seen.withdrawn, place)
     if by is not None:
-        what, cure = "all of its account is withdrawn, by {by}.", f"Lift that: `--account {place.partition('/')[0]}`."
+        what, cure = "its whole account was withdrawn, by {by}.", f"Lift that: `--account {place.partition('/')[0]}`."
         return Fault("not-withdrawn", f"{seen.ami}, {place}", what.format(by=by), cure)
-    what = "nobody has withdrawn it since the tag was written."
-    return Fault("not-withdrawn", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` says who is.")
+    what = "no operator has withdrawn it since the tag was written."
+    return Fault(
+        "not-withdrawn", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` lists those that are."
+    )

@@ -157,20 +157,20 @@ def _cure(error: ClientError | BotoCoreError) -> str:
     if isinstance(error, ProfileNotFound):
         return "See `aws configure list-profiles`, and --profile or AWS_PROFILE."
     if isinstance(error, ConfigParseError):
-        return "Mend that file: each profile is a line `[profile NAME]`, with lines `name = value` below."
+        return "Correct that file: each profile is a line `[profile NAME]`, with lines `name = value` below."
     if isinstance(error, EndpointConnectionError):
-        return "See that the network reaches it, and that AWS_ENDPOINT_URL (if set) and the Region are right."
-    return "See that profile, credentials and Region are right: `aws sts get-caller-identity` must work."
+        return "Check the network, the Region, and AWS_ENDPOINT_URL if it is set."
+    return "Check profile, credentials and Region: `aws sts get-caller-identity` must work."
 
 
 _CURES: Mapping[tuple[str, ...], str] = {
     ("ResourceNotFoundException",): (
-        "There is no such table: see that account and Region are the hub's, and that the hub stack is deployed there."
+        "There is no such table: check that account and Region are the hub's, and that its stack is deployed."
     ),
     ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation"): (
-        "Use a role that may do this; docs/reference/cli.md lists what each verb needs."
+        "Use a role that is allowed to do this; docs/reference/cli.md lists what each verb needs."
     ),
-    ("NotFoundException",): "There is no such key: see that its name, the Region and the account are right.",
+    ("NotFoundException",): "There is no such key: check its name, the Region and the account.",
     ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"): (
         "The credentials have expired or are no longer valid: sign in again."
     ),

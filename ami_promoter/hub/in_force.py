@@ -64,7 +64,9 @@ def _listed(table: TargetsTable, connection: Connection) -> Receivers:
 
 def _faults(found: Receivers) -> Iterator[Fault]:
     if found.unread:
-        what = f"Nobody has read yet which accounts {', '.join(found.unread)} has, so its targets were not asked."
+        what = (
+            f"The service has not read yet which accounts {', '.join(found.unread)} has, so its targets were not asked."
+        )
         cure = "`discover` reads it every five minutes: run the command again; `ami-promoter status` says what fails."
         yield Fault("not-seen", "organization", what, cure)
     elif not found.regions:

@@ -98,10 +98,10 @@ def asked(need: Need, document: Mapping[str, Any], owner: KeyOwner) -> Iterator[
 def unfit(key: KeyFacts, account: str) -> Iterator[Fault]:
     """Why no policy could help; ``account``: the one whose key it is to be."""
     if key.account != account:
-        cure = "Use credentials of the account that owns the key; no others may read its policy."
+        cure = "Use credentials of the account that owns the key; no other can read its policy."
         yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account}.", cure)
     if key.manager == "AWS":
-        what = "it is managed by AWS: what is encrypted under it can never be shared, and its policy not be changed."
+        what = "AWS manages it: nothing encrypted under it can be shared, and nobody can change its policy."
         yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: aws kms create-key")
     if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
         what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."

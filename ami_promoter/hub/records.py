@@ -167,7 +167,7 @@ class Reader:
             unread = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
             attempt = attempt + 1 if unread else 0
             if attempt > TRIES:
-                what = "DynamoDB leaves items unread, try after try."
+                what = "DynamoDB still leaves items unread after several tries."
                 raise HubTrouble(what, self._place, "Run the command again later.", "items-unread")
             if unread:
                 self._sleep(min(0.1 * 2**attempt, 5))

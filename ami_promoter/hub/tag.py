@@ -22,7 +22,7 @@ class Tag:
             found = self._ec2.describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)["Images"]
         if not found:
             what = f"account {self._connection.account} owns no such AMI in {self._connection.region}."
-            return Fault("unknown-ami", self._ami, what, "See that the id, the profile and the Region are the hub's.")
+            return Fault("unknown-ami", self._ami, what, "Check that the id, the profile and the Region are the hub's.")
         return next((str(one["Value"]) for one in found[0].get("Tags", ()) if one["Key"] == self.key), None)
 
     def write(self, value: str) -> None:

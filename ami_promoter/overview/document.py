@@ -72,7 +72,7 @@ def _warnings(shown: Overview) -> Element | None:
         words = f"{number} could not be read whole: what is shown of them may be wrong or missing. "
         said.append(el("li", words, el("a", "Which, and why", href="#read"), "."))
     if shown.context.paused:
-        said.append(el("li", f"Paused {shown.context.paused}. Nothing new is begun."))
+        said.append(el("li", f"Paused {shown.context.paused}. Nothing new starts."))
     said += [el("li", line) for line in shown.context.organization]
     return el("ul", said, class_="warnings", role="list", aria_label="Warnings") if said else None
 

@@ -38,7 +38,7 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
     if data["parked"]:
         return Outcome(Exit.FAILED, f"Its record is parked: {data['parked']}")
     if tag != data["seen_value"]:
-        return Outcome(None, "The service has not seen the tag as it is now yet.", unseen=True)
+        return Outcome(None, "The service has not seen the tag's present value yet.", unseen=True)
     if data["looks_again"]:
         return Outcome(None, "The service has not looked again yet.", unseen=True)
     if data["state"] in EXAMINING:
@@ -80,7 +80,7 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
         what = f"{len(stopped)} of {len(named)} deliveries were cancelled or withdrawn.{operators}"
         return Outcome(Exit.CANCELLED, what)
     if not named:
-        return Outcome(Exit.CANCELLED, data["why"] or "Nothing was asked for.")
+        return Outcome(Exit.CANCELLED, data["why"] or "The value names no target.")
     one = len(named) == 1
     return Outcome(Exit.OK, f"{'The delivery' if one else f'All {len(named)} deliveries'} arrived.")
 

@@ -31,7 +31,7 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         return Report(faults=(tag,))
     wanted = tag if value is None else value
     if wanted is None:
-        what, cure = f"it bears no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
+        what, cure = f"it has no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
         return Report(faults=(Fault("no-tag", ami, what, cure),))
     meant = applied_file(connection).resolve(wanted, in_force=value is None)
     if meant.faults:

@@ -26,6 +26,8 @@ SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), me
 PENDING = re.compile(r"^CopiesSeen .*?state='pending'")
 """A look that showed nothing new."""
 ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
+CODE = re.compile(r"Fault\(code='([^']*)'")
+QUOTE = "'"
 HIDDEN = ("changed_at",)
 """Members that a person reads elsewhere."""
 QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound")
@@ -262,8 +264,20 @@ def words(what: str, *, wide: bool = False) -> str:
         members = dict(json.loads("{" + rest))
     except (TypeError, ValueError):
         return f"{plain}: {rest.rstrip('}')}"
-    reported = [f"{key} {value}" for key, value in members.items() if str(value) not in EMPTY and key not in HIDDEN]
+    reported = [_member(key, str(value)) for key, value in members.items() if str(value) not in EMPTY]
+    reported = [one for one in reported if one]
     return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
+
+
+def _member(key: str, value: str) -> str:
+    """Write a member of an event; the values are as Python writes them."""
+    if key in HIDDEN:
+        return ""
+    if codes := CODE.findall(value):
+        return f"{key} {', '.join(codes)}"
+    if value == "True":
+        return key
+    return f"{key} {value[1:-1].rstrip(',').replace(QUOTE, '')}" if value.startswith("(") else f"{key} {value}"
 
 
 def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[RenderableType]]:

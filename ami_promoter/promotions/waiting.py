@@ -69,11 +69,9 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
     data = read_page(connection, ami)
     if data is None and first is None and not wanted.written:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
-        return Report(
-            faults=(Fault("no-tag", ami, f"it bears no tag `{tag_key}`, and never has been promoted.", cure),)
-        )
+        return Report(faults=(Fault("no-tag", ami, f"it has no tag `{tag_key}`, and never has been promoted.", cure),))
     if paused := switch.Switch(connection).read():
-        tell(f"Paused {switch.said(paused)}. Nothing new is begun until `ami-promoter resume`.")
+        tell(f"Paused {switch.said(paused)}. Nothing new starts until `ami-promoter resume`.")
     unseen_since: float | None = None
 
     def look() -> tuple[Mapping[str, Any] | None, Outcome]:

@@ -75,19 +75,19 @@ def targets(
 
 
 def _unread(check: str, why: str) -> dict[str, Any]:
-    cure = "Use a role that may read it (docs/reference/cli.md); and see that the hub stack is deployed here."
+    cure = "Use a role that can read it (docs/reference/cli.md), and check that the hub's stack is deployed here."
     return {"check": check, "passed": None, "what": why, "cure": cure}
 
 
 def _file(facts: HubFacts) -> dict[str, Any]:
     if facts.file is not None:
         return bad("targets-file", facts.file.what, facts.file.cure)
-    return good("targets-file", "One is in force, and whole.")
+    return good("targets-file", "A targets file is in force, and complete.")
 
 
 def _paused(facts: HubFacts) -> dict[str, Any]:
     if facts.paused:
-        return bad("pause", f"Paused {facts.paused}. Nothing new begins.", "`ami-promoter resume` lifts it.")
+        return bad("pause", f"Paused {facts.paused}. Nothing new starts.", "`ami-promoter resume` ends the pause.")
     return good("pause", "Not paused.")
 
 
@@ -95,12 +95,12 @@ def _organization(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for one in facts.organization:
         yield bad("organization", one, "See `ami-promoter members`, and docs/operations/runbook.md.")
     if not facts.organization:
-        yield good("organization", "Nothing hinders reading the organization, or the file names no OU.")
+        yield good("organization", "The organization can be read, or the file names no OU.")
 
 
 def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for record, why in facts.parked.items():
-        cure = f"Mend the cause, then: ami-promoter reconcile --unpark '{record}'"
+        cure = f"Repair the cause, then: ami-promoter reconcile --unpark '{record}'"
         yield bad("parked", f"{record} is left alone: {why}", cure)
     if not facts.parked:
         yield good("parked", "No record is parked.")
@@ -118,7 +118,7 @@ def _overdue(facts: HubFacts) -> dict[str, Any]:
         "Is the sweep's rule ENABLED, its concurrency above 0, is it failing? "
         f"aws lambda get-function-concurrency --function-name {function}; aws logs tail /aws/lambda/{function}"
     )
-    return bad("overdue", f"Nobody has looked at {named}{more}.", cure)
+    return bad("overdue", f"No worker has looked at {named}{more}.", cure)
 
 
 def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
@@ -128,10 +128,12 @@ def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for worker, mappings in facts.health.sources.items():
         off = {uuid: state for uuid, state in mappings.items() if state not in ("Enabled", "Enabling", "Creating")}
         if not mappings:
-            yield bad("workers", f"`{worker}` has no event source mapping: it hears no wakes.", "Deploy the hub again.")
+            yield bad(
+                "workers", f"`{worker}` has no event source mapping: it receives no wakes.", "Deploy the hub again."
+            )
         for uuid, state in off.items():
             cure = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
-            yield bad("workers", f"The queue of `{worker}` is {state.lower()}: it hears no wakes.", cure)
+            yield bad("workers", f"The queue of `{worker}` is {state.lower()}: it receives no wakes.", cure)
         if mappings and not off:
             yield good("workers", f"`{worker}` reads its queue.")
 
@@ -142,7 +144,7 @@ def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
         return
     full = {queue: count for queue, count in facts.health.dead.items() if count}
     for queue, count in full.items():
-        cure = "Read one, mend its cause, and move them back: docs/operations/runbook.md#dead-letters"
+        cure = "Read one, repair its cause, and move them back: docs/operations/runbook.md#dead-letters"
         yield bad("dead-letters", f"{count} in {queue}.", cure)
     if not full:
         yield good("dead-letters", "None.")
@@ -156,7 +158,7 @@ def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
     topic = f"--topic-arn {facts.health.topic} --region {facts.region}"
     subscribe = f"aws sns subscribe {topic} --protocol email --notification-endpoint YOU@EXAMPLE.ORG"
     if not facts.health.subscriptions:
-        yield bad("notices", "There is no subscriber: nobody gets the notice of a failed delivery.", subscribe)
+        yield bad("notices", "There is no subscriber: no person learns of a failed delivery.", subscribe)
     for who in waiting:
         yield bad(
             "notices",

@@ -168,12 +168,12 @@ def _records(view: HubView) -> Iterator[Finding]:
         elif it.get("unreadable"):
             yield Finding("unreadable", pk, "Its body is damaged. Its worker parks it when it looks.", MakeDue(pk), "")
         elif (pk in moving or _moves(pk, it)) and not ("wake_at" in item and "due_shard" in item):
-            what = f"It is {item.get('state')} and stands in no index: nobody will ever look at it again."
+            what = f"It is {item.get('state')} and stands in no index: no worker will look at it again."
             yield Finding("due-date-lost", pk, what, MakeDue(pk), "makes it due")
     for pk in sorted(moving):
         if (pk, "record") not in view.items:
-            what = "It has an open share and its record is lost: nobody will ever look at it again."
-            yield Finding("due-date-lost", pk, what, MakeDue(pk), "makes it anew, and due")
+            what = "It has an open share and its record is lost: no worker will look at it again."
+            yield Finding("due-date-lost", pk, what, MakeDue(pk), "writes it again, and makes it due")
     for (pk, sk), child in sorted(view.items.items()):
         if pk.startswith("promotion#") and sk.startswith("delivery#") and child.get("state") == "running":
             yield from _child(view, pk, child)
@@ -200,7 +200,7 @@ def _child(view: HubView, pk: str, child: Record) -> Iterator[Finding]:
     mend = EndChild(pk.removeprefix("promotion#"), str(child["delivery"]))
     if delivery is None:
         what = f"The record of its delivery {child['delivery']} is lost, and the promotion waits for it."
-        yield Finding("delivery-lost", where, what, mend, "calls it failed; then `ami-promoter retry` starts it anew")
+        yield Finding("delivery-lost", where, what, mend, "marks it failed; then `ami-promoter retry` starts it again")
     elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= child.get("episode", 0):
         what = f"Its delivery is {delivery['_item']['state']}, and the promotion does not know it."
         yield Finding("end-not-reported", where, what, mend, "tells it")
@@ -257,9 +257,9 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         failed = next((f" The last try to close one failed: {s.fault}" for s in shares if s.fault), "")
         who = "this account nor an OU that has it" if ":" not in receiver else "it"
         what = (
-            f"{_count(len(shares), 'share')} of ours may be open to it: {_some(list(map(str, shares)))}. "
+            f"{_count(len(shares), 'share')} of the service's may be open to it: {_some(list(map(str, shares)))}. "
             f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
-            f"{who}: somebody narrowed the file, or it left its OU, and the service has not withdrawn them. "
+            f"{who}: the file was narrowed, or the account left its OU, and the service has not withdrawn them. "
             f"{by}{failed} If it is to keep them, add it to the file and apply that."
         )
         if ":" in receiver:
@@ -282,11 +282,15 @@ def _permissions(view: HubView) -> Iterator[Finding]:
             if receiver != "all" and (added or (source, receiver) in view.once_open):
                 wait = LATER if source.is_image or _may_copy(view, source, receiver) else 0
                 version = 0 if share is None else share.version
-                witness = f"CloudTrail: we added it at {change.at}" if change else "its history says that we opened it"
+                witness = (
+                    f"CloudTrail: the service added it at {change.at}"
+                    if change
+                    else "its history says that the service opened it"
+                )
                 yield Finding(
                     "open-unknown",
                     where,
-                    f"It is open and ours ({witness}), and the ledger says {_said(share)}.",
+                    f"It is open and the service's ({witness}), and the ledger says {_said(share)}.",
                     Know(source.resource, receiver, receiver, wait, version=version),
                     _closes(wait),
                 )
@@ -298,9 +302,9 @@ def _whose(share: LedgerShare | None, change: Change | None) -> str:
     if share is not None and share.preexisting:
         return "It was shared before the service came, and stays."
     if share is None and change is None:
-        return "Nothing says that we opened it: it stays."
+        return "Nothing says that the service opened it: it stays."
     by = f" {change.by} added it at {change.at}." if change is not None and change.added else ""
-    return f"The ledger says {_said(share)}, and nothing says that we opened it since.{by} It stays."
+    return f"The ledger says {_said(share)}, and nothing says that the service opened it since.{by} It stays."
 
 
 def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
@@ -339,7 +343,7 @@ def _grants(view: HubView) -> Iterator[Finding]:
         yield Finding(
             "open-unknown",
             f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
-            f"It bears our name ({whose}), and the ledger says {_said(share)}.",
+            f"It has the service's name ({whose}), and the ledger says {_said(share)}.",
             Know(
                 grant.resource,
                 holder_key,
@@ -369,7 +373,7 @@ def _statements(view: HubView) -> Iterator[Finding]:
         yield Finding(
             "open-unknown",
             where,
-            f"It bears a Sid of ours ({statement.holder_key}), and the ledger says {_said(share)}.",
+            f"It has a Sid of the service's ({statement.holder_key}), and the ledger says {_said(share)}.",
             Know(
                 statement.resource,
                 statement.holder_key,
@@ -437,10 +441,10 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
         record = view.delivery(image.delivery)
         where = f"{image.id} in account {account}, {region}"
         if record is None:
-            what = f"We made it from {image.source} (delivery {image.delivery}), and no record knows it."
-            yield Finding("image-unknown", where, f"{what} It is its owner's, and stays.", wrong=False)
+            what = f"The service made it from {image.source} (delivery {image.delivery}), and no record knows it."
+            yield Finding("image-unknown", where, f"{what} It belongs to its owner, and stays.", wrong=False)
         elif record["_item"].get("state") in ENDED and record.get("image") != image.id:
-            what = f"We made it, and its delivery {image.delivery} is {record['_item']['state']} without it."
+            what = f"The service made it, and its delivery {image.delivery} is {record['_item']['state']} without it."
             yield Finding("image-unknown", where, f"{what} It stays; its owner may deregister it.")
     for snapshot in target.snapshots:
         if snapshot.used or running(view, snapshot.delivery) or view.now < snapshot.started_at + YOUNG:

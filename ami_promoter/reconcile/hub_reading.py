@@ -20,7 +20,7 @@ VALUES = 200
 
 GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 KEY_GONE = "NotFoundException"
-AGAIN = "Mend that, and run the command again."
+AGAIN = "Repair that, and run the command again."
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class HubReading:
                 continue
             ours = ledger_facts.statements_of(key, text, hub)
             if isinstance(ours, str):
-                self.faults.append(Fault("not-seen", key, f"Our statements cannot be found: {ours}", AGAIN))
+                self.faults.append(Fault("not-seen", key, f"The service's statements cannot be found: {ours}", AGAIN))
                 continue
             found += ours
             read.add(key)

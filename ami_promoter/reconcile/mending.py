@@ -29,7 +29,7 @@ from chalicelib.core.targets.inventory import REMOVE
 from chalicelib.ports.records import Write
 
 BY = "ami-promoter reconcile"
-MOVED_ON = "left alone: it has moved on meanwhile"
+MOVED_ON = "left alone: it has changed meanwhile"
 SLICE = 200
 """So many removals in one item: some 20 KB, written anew after each."""
 PUT_RIGHT_END = 2 * schedule.HOUR
@@ -51,7 +51,7 @@ class Mender:
 
     def mend(self, mend: Mend) -> str:
         """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise Trouble."""
-        with self._connection.telling("putting things right (run again, it goes on where it stopped)"):
+        with self._connection.telling("repairing (run the command again; it continues where it stopped)"):
             match mend:
                 case MakeDue(pk):
                     self.wake(pk)
@@ -104,7 +104,7 @@ class Mender:
             tries=0,
             next_try=now + mend.wait,
         )
-        if not self._ledger.put_right(known, f"found open, and ours ({BY})", now):
+        if not self._ledger.put_right(known, f"found open, and the service's ({BY})", now):
             return MOVED_ON
         self.wake(mend.resource)
         return "done"

@@ -23,7 +23,7 @@ from chalicelib.core.targets.kms_keys import target_key_faults
 from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
 
 _AFTERWARDS = re.compile(
-    r"\s*;\s*then tag (it|the AMI|the image) again|\s*It is tried again until the queue deadline\."
+    r"\s*;\s*then tag (it|the AMI|the image) again|\s*The service tries again until the queue deadline\."
 )
 """What a fault of a delivery says besides its cure; here none has begun."""
 _PASSING = ("aws-throttled", "aws-unreachable")

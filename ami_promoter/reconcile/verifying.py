@@ -23,11 +23,12 @@ CHECK = js.thing(
     cure=js.text("what to do; empty where it passed"),
 )
 ASK = (
-    "Ask that account's CloudTrail who did that. To have it made anew, remove the tag, wait for `over`, and tag again."
+    "Ask that account's CloudTrail who did that. To make it again, remove the tag, wait until "
+    "`status` says `over`, and tag again."
 )
 CLOSES = "The service closes it within minutes: run this again. If it stays, run `ami-promoter reconcile`."
 NOT_ASKED = Fault("not-seen", "", "It was not asked.", "")
-LOOK = "Run `ami-promoter reconcile`: it names what nobody knows of, and takes it away with --apply."
+LOOK = "Run `ami-promoter reconcile`: it names what no record explains, and removes it with --apply."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,12 @@ def _check(name: str, passed: bool | None, what: str, cure: str) -> dict[str, An
 
 def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Found]:
     if target.trouble:
-        yield "answers", None, target.trouble, "Mend that, and run this again."
+        yield "answers", None, target.trouble, "Repair that, and run this again."
         return
-    yield "answers", True, "The role lets the service look.", ""
+    yield "answers", True, "The service can read there.", ""
     image = next((one for one in target.images if one.id == delivery["image"]), None)
     if image is None:
-        yield "image", False, f"{delivery['image']} is not there, or bears our tag no longer.", ASK
+        yield "image", False, f"{delivery['image']} is gone, or no longer has the service's tag.", ASK
     elif image.state != "available":
         yield "image", False, f"{image.id} is {image.state}.", ASK
     else:
@@ -78,7 +79,7 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Foun
     gone = [one for one in wanted if one not in there]
     broken = [f"{one} is {there[one].state}" for one in wanted if one in there and there[one].state != "completed"]
     if gone or broken:
-        missing = [f"{one} is not there, or bears our tag no longer" for one in gone]
+        missing = [f"{one} is gone, or no longer has the service's tag" for one in gone]
         yield "snapshots", False, f"{'; '.join((*missing, *broken))}.", ASK
     else:
         yield "snapshots", True, f"{len(wanted)} of {len(wanted)} are completed.", ""
@@ -111,10 +112,10 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
                 name,
                 False,
                 f"{', '.join(to_all)} is public.",
-                "Take that back at once, and ask CloudTrail who did it.",
+                "Remove that permission at once, and ask CloudTrail who gave it.",
             )
         elif over and not shared:
-            yield name, False, f"{', '.join(over)} is open to it, and nothing needs that.", f"{CLOSES} {LOOK}"
+            yield name, False, f"{', '.join(over)} is open to it, and nothing needs it.", f"{CLOSES} {LOOK}"
         elif shared and not open_to:
             yield (
                 name,
@@ -134,6 +135,6 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
             f"{CLOSES} {LOOK}",
         )
     elif seen.unread:
-        yield "key-grants", None, " ".join(seen.unread), "Use a role that may read that, and run this again."
+        yield "key-grants", None, " ".join(seen.unread), "Use a role that can read that, and run this again."
     else:
-        yield "key-grants", True, "No grant to it is left that nothing needs.", ""
+        yield "key-grants", True, "No unneeded grant to it is left.", ""

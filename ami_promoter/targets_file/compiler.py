@@ -75,10 +75,10 @@ def duration(length: int) -> str:
 
 
 def seconds(text: str | int) -> int:
-    """``1d12h`` and the like in seconds; what is no duration raises ValueError."""
+    """``1d12h`` and the like in seconds; what is not a duration raises ValueError."""
     units = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
     if not re.fullmatch("0|([0-9]+[dhms])+", str(text)):
-        raise ValueError(f"{text!r} is no duration")
+        raise ValueError(f"{text!r} is not a duration")
     return sum(int(number) * units[unit] for number, unit in re.findall("([0-9]+)([dhms])", str(text)))
 
 
@@ -192,7 +192,7 @@ class _Compiler:
                 cure = f"Write it in front: `SERVICE.amazonaws.com/{name}` (aws iam list-roles shows it in the path)."
                 self._fault("targets-role", (*path, index), what, cure)
             elif role in roles:
-                self._fault("targets-role", (*path, index), f"`{name}` stands here twice.", "Delete one.")
+                self._fault("targets-role", (*path, index), f"`{name}` is here twice.", "Delete one.")
             else:
                 roles.append(role)
         return tuple(sorted(roles))
@@ -211,9 +211,9 @@ class _Compiler:
             if region is None:  # it has had its fault
                 continue
             if region in listed[:index]:
-                self._fault("targets-region", (*path, index), f"`{region}` stands here twice.", "Delete one.")
+                self._fault("targets-region", (*path, index), f"`{region}` is here twice.", "Delete one.")
             elif region not in known:
-                what = f"`{region}` is no Region that this version knows beside the hub's {self._hub.region}."
+                what = f"`{region}` is not a Region that this version knows beside the hub's {self._hub.region}."
                 close = get_close_matches(region, known, n=1)
                 cure = f"Did you mean `{close[0]}`?" if close else "Write a Region's name, like `eu-central-1`."
                 self._fault("targets-region", (*path, index), what, cure)

@@ -56,7 +56,10 @@ def read(text: str, name: str) -> tuple[YamlDocument, list[Fault]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = f"this is not YAML: {' '.join(filter(None, (error.context, error.problem)))}."
-        cure = "Mend this line or the one before it; indent with spaces, and put strings with special signs in quotes."
+        cure = (
+            "Correct this line or the one before it; indent with spaces, and put strings with "
+            "special characters in quotes."
+        )
         return YamlDocument(name, None), [Fault("targets-yaml", _place(name, mark), what, cure)]
     if refused or node is None:
         return YamlDocument(name, None), refused
@@ -100,8 +103,8 @@ class _Reading:
             here = (*path, key.value)
             if here in self.keys:
                 first = self.keys[here].line + 1
-                what = f"`{key.value}` stands here a second time; the first is on line {first}."
-                self._fault("targets-duplicate-key", mark, what, "Keep one of the two.")
+                what = f"`{key.value}` is here a second time; the first is on line {first}."
+                self._fault("targets-duplicate-key", mark, what, "Keep one of them.")
                 continue
             if key.style is None and _digits(key.value):
                 self.faults.append(unquoted(key.value, _place(self.name, mark)))
@@ -147,8 +150,10 @@ def _refusals(events: Iterable[yaml.Event], name: str) -> Iterator[Fault]:
             yield _second(event, name)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            what = "lists and mappings stand too deep in one another here."
-            yield Fault("targets-yaml", _place(name, event.start_mark), what, "Delete this; nothing goes so deep.")
+            what = "lists and mappings are nested too deeply here."
+            yield Fault(
+                "targets-yaml", _place(name, event.start_mark), what, "Delete this; no setting is nested so deeply."
+            )
             return
 
 
@@ -156,11 +161,11 @@ def _refused(event: yaml.Event, name: str) -> Fault | None:
     place = _place(name, event.start_mark)
     anchor = getattr(event, "anchor", None)
     if anchor:
-        what = f"anchors and aliases (`{anchor}`) are not taken here."
+        what = f"anchors and aliases (`{anchor}`) are not allowed here."
         return Fault("targets-alias", place, what, "Put what repeats into `defaults` or a group's settings.")
     tag = getattr(event, "tag", None)
     if tag is not None:
-        return Fault("targets-tag", place, f"the YAML tag `{tag}` is not taken here.", "Write the plain value.")
+        return Fault("targets-tag", place, f"the YAML tag `{tag}` is not allowed here.", "Write the plain value.")
     if isinstance(event, yaml.ScalarEvent) and not event.value.isprintable():
         what = "this text contains a line break or a control character."
         return Fault("targets-text", place, what, "Write it on one line, without `|` or `>`.")

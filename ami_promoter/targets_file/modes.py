@@ -69,13 +69,13 @@ def misfits(
         yield from _sharing(read, account, settings, hub_account, hub_region)
     for name in () if shared else ONLY_SHARED:
         if name in settings and settings[name][1][0] != "defaults" and said[name] not in (False, "account"):
-            what = f"`{name}` says nothing for {account}, which gets a copy."
+            what = f"`{name}` has no effect for {account}, which gets a copy."
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: share`.")
     if said.get("by_way_of_hub") and said.get("copy_method", "snapshots") != "snapshots":
         what = f"by way of the hub only snapshots are copied, and {account} has another `copy_method`."
         yield _fault(read, settings["copy_method"][1], what, "Write `copy_method: snapshots` for it.")
     if said.get("by_way_of_hub") and regions == (hub_region,) and settings["by_way_of_hub"][1][0] != "defaults":
-        what = f"`by_way_of_hub` says nothing for {account}, which gets AMIs in the hub's own Region only."
+        what = f"`by_way_of_hub` has no effect for {account}, which gets AMIs in the hub's own Region only."
         yield _fault(read, settings["by_way_of_hub"][1], what, "Leave it out, or write `regions`.")
 
 
@@ -88,7 +88,7 @@ def _sharing(
     regions, path = settings.get("regions", ((hub_region,), settings["mode"][1]))
     for name in ONLY_COPIED:
         if name in settings and settings[name][1][0] != "defaults":
-            what = f"`{name}` says nothing for {account}, which gets no copy: the AMI stays the hub's."
+            what = f"`{name}` has no effect for {account}, which gets no copy: the AMI stays the hub's."
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: copy`.")
     if regions != (hub_region,):
         what = f"an AMI can be shared in its own Region only, which is {hub_region}; {account} is to have it elsewhere."

@@ -116,8 +116,10 @@ class Publisher:
                 raise
             if self._read().current() == after:
                 return  # the SDK sent it twice, and the first had taken effect
-            what = "somebody else has applied a targets file in the meantime: theirs is in force, nothing of yours is."
-            cure = "Look at `ami-promoter targets diff FILE`, then apply again."
+            what = (
+                "somebody else has applied a targets file in the meantime: that file is in force, and nothing of yours."
+            )
+            cure = "Run `ami-promoter targets diff FILE`, then apply again."
             raise HubTrouble(what, self._connection.place, cure, "targets-raced") from error
 
     def _put(self, pk: str, sk: str, attributes: Item, **condition: Any) -> None:
@@ -146,7 +148,7 @@ class Publisher:
                     break
                 self._sleep(min(0.1 * 2**attempt, 5))
             else:
-                what = "DynamoDB leaves items unwritten, try after try. The targets in force are unchanged."
+                what = "DynamoDB still leaves items unwritten after several tries. The targets in force are unchanged."
                 cure = "Wait a minute and run the command again."
                 raise HubTrouble(what, self._connection.place, cure, "items-unwritten")
 

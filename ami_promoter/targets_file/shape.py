@@ -67,7 +67,10 @@ def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterat
                 yield (
                     here,
                     Fault(
-                        "targets-unknown-key", document.where_key(here), f"`{key}` is no key here.", _unread(key, known)
+                        "targets-unknown-key",
+                        document.where_key(here),
+                        f"`{key}` is not a key here.",
+                        _unread(key, known),
                     ),
                 )
     elif error.validator == "required":

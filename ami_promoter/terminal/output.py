@@ -109,11 +109,20 @@ def short(ident: str, *, wide: bool) -> str:
     return name if len(name) <= SHORT + 4 else f"{name[:SHORT]}…"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, folds: Sequence[str] = ()) -> Table:
-    """Make a table without lines. Columns in ``folds`` give way where a terminal is narrow; the others stay whole."""
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[RenderableType]],
+    *,
+    folds: Sequence[str] = (),
+    cuts: Sequence[str] = (),
+) -> Table:
+    """Make a table without lines.
+
+    Where a terminal is narrow, columns in ``folds`` are folded and those in ``cuts`` cut; the others stay whole.
+    """
     made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for name in head:
-        made.add_column(name, no_wrap=name not in folds, overflow="fold")
+        made.add_column(name, no_wrap=name not in (*folds, *cuts), overflow="ellipsis" if name in cuts else "fold")
     for row in rows:
         made.add_row(*(cell(one) if isinstance(one, str) else one for one in row))
     return made

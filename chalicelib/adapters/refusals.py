@@ -66,9 +66,11 @@ NOT_YET_WORDS = ("access the storage of this ami", "Not authorized for image")
 """What CopyImage says where a share is missing, beside InvalidAMIID.NotFound [aws-facts 5]: codes that mean much."""
 
 CURES = {
-    RefusalKind.THROTTLED: "It is tried again by itself; if this lasts, look at the account's limits and AWS's status.",
-    RefusalKind.LIMIT: "It is tried again when a copy there has ended; other copies into that account count too.",
-    RefusalKind.NOT_YET: "It is tried again for ten minutes; then see whether a share or its source was removed.",
+    RefusalKind.THROTTLED: "The service tries again; if this lasts, look at the account's limits and AWS's status.",
+    RefusalKind.LIMIT: "The service tries again when a copy there has ended; other copies into that account count too.",
+    RefusalKind.NOT_YET: (
+        "The service tries again for ten minutes; then check whether a share or its source was removed."
+    ),
     RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
 
@@ -150,7 +152,7 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
         cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
         return Refusal(RefusalKind.DENIED, Fault("session-policy-refused", where, what, cure))
     if sts:
-        cure = f"{_assume_cure(message)} It is tried again until the queue deadline."
+        cure = f"{_assume_cure(message)} The service tries again until the queue deadline."
         return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, cure))
     why = KINDS.get(code, RefusalKind.DENIED)
     cure = CURES.get(why) or _cure(code, message)
@@ -196,4 +198,4 @@ def _cure(code: str, message: str) -> str:
             "or permissions boundary that denies it, for KMS and STS also a resource control policy (RCP) of the "
             "account that owns the key or role; then tag the AMI again."
         )
-    return "Mend what the message names; then tag the AMI again."
+    return "Repair what the message names; then tag the AMI again."

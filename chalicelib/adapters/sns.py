@@ -50,4 +50,4 @@ class SnsNotices:
         if answer["FailedEntryCount"]:
             refused = answer["Entries"][0]
             what = f"PutEvents was refused: {refused.get('ErrorCode')}: {refused.get('ErrorMessage')}"
-            raise Refusal(RefusalKind.THROTTLED, Fault("event-not-put", where, what, "It is tried again."))
+            raise Refusal(RefusalKind.THROTTLED, Fault("event-not-put", where, what, "The service tries again."))

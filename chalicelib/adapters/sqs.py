@@ -85,7 +85,7 @@ def _sent(client: Any, queue: str, batch: Batch) -> Sequence[RecordKey]:
     for one in failed:
         if not one["SenderFault"]:
             what = f"SendMessageBatch did not take a message: {one['Code']}: {one.get('Message', '')}"
-            raise Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", queue, what, "It is sent again by itself."))
+            raise Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", queue, what, "The service sends it again."))
     return [batch[int(one["Id"])][0] for one in failed]
 
 

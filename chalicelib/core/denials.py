@@ -23,7 +23,7 @@ ORGANIZATION = {
     "it to whoever calls",
 }
 _EXCEPT = (
-    "Have whoever runs that organization except the role. In the management account: aws organizations "
+    "Ask the administrators of that organization to exempt the role. In the management account: aws organizations "
     "list-policies-for-target --filter {filter} --target-id {account}, and the same for each OU above it"
 )
 

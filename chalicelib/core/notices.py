@@ -114,7 +114,8 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
     delivery, episode = withdrawn["delivery"], withdrawn["episode"]
     where = f"account {withdrawn['account']}, {withdrawn['region']}"
     what = (
-        "What was shared with it is withdrawn. The delivery's record is parked or cannot be read, so it says no more."
+        "The service has withdrawn what it shared with the account. The delivery's record is "
+        "parked or cannot be read, so nothing more is known."
     )
     cure = 'See `ami-promoter status`, and "Parked records" in docs/operations/runbook.md.'
     return {
@@ -151,7 +152,7 @@ def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int)
         "outcome": "ignored",
         "images": listed,
         "unlisted": max(count - len(listed), 0),
-        "why": "These AMIs bore the trigger tag before the service first looked. Tag one again to promote it.",
+        "why": "These AMIs had the trigger tag before the service first looked. Tag one again to promote it.",
     }
 
 

@@ -89,7 +89,7 @@ class CopyQuotas:
                     del leases[lease.delivery]
                     self._slots.drop(key, lease)
                     what = f"{lease.running} copy slots of delivery {lease.delivery} were taken back"
-                    self._telemetry.mended(key, f"{what}: nobody works on that delivery any more.")
+                    self._telemetry.mended(key, f"{what}: no worker continues that delivery.")
         return True
 
     def goes_on(self, lease: SlotLease) -> bool:

@@ -179,7 +179,7 @@ class DeliveryExecutor:
 
     def _check(self, delivery: Delivery) -> ev.Event:
         if self._ports.targets.live(delivery.target.account) is None:
-            what = "The applied targets file does not contain this account any longer."
+            what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return ev.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
         if delivery.target.service_linked_roles:
@@ -345,7 +345,7 @@ class DeliveryExecutor:
                 "copy-under-another-key",
                 f"{delivery.where}, {copy}",
                 f"It is encrypted under {keys.get(copy) or 'no key of a copy of ours'}, not {delivery.key_arn}.",
-                "The AMI is removed. Look whether the key's alias was moved; then tag the AMI again.",
+                "The AMI is removed. Check whether somebody moved the key's alias; then tag the AMI again.",
             )
             for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended
             if keys.get(copy) != delivery.key_arn

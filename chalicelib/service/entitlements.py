@@ -67,7 +67,7 @@ class LiveEntitlements:
                 lasting = lasting and fault.code == _stranger(share, "").code
             else:
                 into = refused if lasting else waits
-                into[share.holder_key] = faults[0] if faults else _stranger(share, "Nobody holds it.")
+                into[share.holder_key] = faults[0] if faults else _stranger(share, "No delivery holds it.")
         return Judgement(refused, waits)
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:

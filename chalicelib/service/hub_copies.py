@@ -18,7 +18,7 @@ TELLING = 4
 WOKEN_AT_ONCE = 80
 """Messages between two looks at the clock: eight calls side by side."""
 
-CURE = "See what `ami-promoter status` says of the hub's own delivery there and mend that; then tag the AMI again."
+CURE = "See what `ami-promoter status` says of the hub's own delivery there and repair that; then tag the AMI again."
 
 
 def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev.Event:

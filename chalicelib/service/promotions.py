@@ -82,8 +82,8 @@ class PromotionExecutor:
         except Refusal as refusal:
             return ev.Blocked(refusal.fault, look)
         except LostRace as race:
-            what = f"{race} was written by somebody else just then."
-            return ev.Blocked(Fault("lost-race", record.where, what, "It is tried again by itself."), look)
+            what = f"{race} was written by another function at the same time."
+            return ev.Blocked(Fault("lost-race", record.where, what, "The service tries again."), look)
 
     def _perform_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:
@@ -218,7 +218,7 @@ class PromotionExecutor:
         """Read and check the whole source. Where it is in order, what was read is put beside the record."""
         read = self._ports.source.examine(promotion.ami)
         if read is None:
-            what = "The AMI is not there any more, or does not belong to the hub."
+            what = "The AMI is gone, or does not belong to the hub."
             return (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
         image, key_facts = read
         faults = (

@@ -453,7 +453,7 @@ class ShareWorker:
         if s.closed_at is None:
             self._telemetry.share(resource, s.account, "left open in the target", why=s.fault and s.fault.what)
             return
-        what = "kept, as it was there before us" if s.preexisting else "closed"
+        what = "kept: it existed before the service came" if s.preexisting else "closed"
         seconds = None if s.opened_at is None else (s.removed_at or s.closed_at) - s.opened_at
         self._telemetry.share(resource, s.account, what, open_seconds=seconds)
         if s.closed_blind:
@@ -508,7 +508,7 @@ def _is_elsewhere(s: Share) -> bool:
 
 def _to_a_stranger(s: Share) -> Fault:
     what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
-    cure = "Look who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
+    cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)
 
 

@@ -24,8 +24,10 @@ WRONG = {
     "sttus": "ami-promoter: No such command 'sttus'. Did you mean 'status'?",
     "targets aply x": "ami-promoter targets: No such command 'aply'. Did you mean 'apply'?",
     "status --jsno": "ami-promoter status: No such option '--jsno'. Did you mean '--json'?",
-    "status --region us-est-1": "'us-est-1' is no Region that the AWS SDK knows. Did you mean us-west-1 or us-east-1?",
-    "status --region US": "'US' is no Region that the AWS SDK knows. Write a Region's name, like us-east-1.",
+    "status --region us-est-1": (
+        "'us-est-1' is not a Region that the AWS SDK knows. Did you mean us-west-1 or us-east-1?"
+    ),
+    "status --region US": "'US' is not a Region that the AWS SDK knows. Write a Region's name, like us-east-1.",
     "status i-123": "'i-123' is not an AMI's id, like ami-0123456789abcdef0.",
     "status --table a": "'a' is not a table's name: 3 to 247 letters",
     "drain now": "ami-promoter drain: Got unexpected extra argument",
@@ -134,14 +136,14 @@ def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, capsys
 
     said = capsys.readouterr().err
     assert str(config) in said
-    assert "Mend that file" in said
+    assert "Correct that file" in said
 
 
 def test_without_a_region_anywhere_it_says_how_to_give_one(environment, capsys):
     """Neither option nor environment nor profile: a fault of the call."""
     assert main(["status"]) == Exit.USAGE
 
-    assert "neither --region nor AWS_REGION nor a profile. Write --region REGION." in capsys.readouterr().err
+    assert "not by --region, AWS_REGION or a profile. Add --region REGION." in capsys.readouterr().err
 
 
 def test_a_misspelt_region_of_the_environment_is_refused_as_well(environment, capsys):

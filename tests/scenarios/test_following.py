@@ -222,12 +222,12 @@ def test_promoting_while_paused_says_so(scene):
     status, out, _ = scene.cli("promote", scene.image, DEV)
 
     assert status == 0
-    assert "KMS outage. It begins when somebody resumes." in out
+    assert "KMS outage. It starts after `ami-promoter resume`." in out
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "resolving")
     _, reported = run(scene, "drain")
     assert reported["promotions"] == {"resolving": 1}
     said = scene.cli("drain")[1]
-    assert f"Waits for `resume`: promotion#{scene.image} is resolving, and has begun nothing." in said
+    assert f"Waits for `resume`: promotion#{scene.image} is resolving, and nothing has started." in said
 
     assert scene.cli("resume")[0] == 0
     assert run(scene, "wait", scene.image)[0] == DELIVERED

@@ -150,7 +150,7 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
     assert "Too many left `workloads` at once (more than 10%): 2 accounts" in scene.cli("status")[1]
 
     status, out, _ = scene.cli("members", "accept")
-    assert (status, out.startswith(f"Let go: {TEST} {PROD}.")) == (0, True)
+    assert (status, out.startswith(f"Accepted: {TEST} {PROD}.")) == (0, True)
     scene.wait(READING)
     assert accounts(scene) == [DEV]
     assert [one["why"] for one in members(scene)["left"]] == [

@@ -196,4 +196,4 @@ def test_while_paused(scene):
 
     assert scene.cli("report", "-o", str(file))[0] == 0
 
-    assert "KMS outage. Nothing new is begun." in file.read_text(encoding="utf-8")
+    assert "KMS outage. Nothing new starts." in file.read_text(encoding="utf-8")

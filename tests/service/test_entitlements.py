@@ -193,7 +193,7 @@ def test_what_is_no_part_of_the_ami_is_refused(resource):
 
 def test_a_share_that_nobody_holds_is_refused():
     """Its damaged holdings were taken out meanwhile."""
-    assert Asked().judge(Share(SNAPSHOT, A, A)) == ("refused", "Nothing is shared. Nobody holds it.")
+    assert Asked().judge(Share(SNAPSHOT, A, A)) == ("refused", "Nothing is shared. No delivery holds it.")
 
 
 # --- what waits ------------------------------------------------------------------------------------------------------

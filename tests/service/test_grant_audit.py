@@ -69,7 +69,9 @@ class Audited:
         assert key_arn == KEY_ARN
         if self._refusals:
             self._refusals -= 1
-            raise Refusal(RefusalKind.THROTTLED, Fault("throttled", "hub", "ThrottlingException", "It is tried again."))
+            raise Refusal(
+                RefusalKind.THROTTLED, Fault("throttled", "hub", "ThrottlingException", "The service tries again.")
+            )
         start = int(marker or "0")
         more = start + 10 < len(self._grants)
         return self._grants[start : start + 10], str(start + 10) if more else ""

@@ -63,7 +63,7 @@ class MembersTable:
             }
             if text_digest(bodies) == item["digest"]:
                 return _membership(int(item["generation"]), bodies)
-        what = "whom the units have is not what the resolver wrote: items were changed or deleted by hand."
+        what = "the members of the OUs are not those that `discover` wrote: somebody changed or deleted items."
         cure = (
             "Put the items members / accounts#.. and units back from a backup; or delete them with members / current: "
             "then all is read anew, and whoever is not in the organization at that moment is no target any more."

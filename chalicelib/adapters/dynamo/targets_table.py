@@ -167,7 +167,7 @@ class TargetsTable:
         items = self._items(current.version)
         if applied_file.digest_of(items) != current.digest:
             raise TargetsDamaged(
-                self._fault(current, "are not what was applied: items were changed or deleted by hand.")
+                self._fault(current, "are not those that were applied: somebody changed or deleted items.")
             )
         try:
             return applied_file.from_items(items)
@@ -180,7 +180,7 @@ class TargetsTable:
             "targets-damaged",
             f"table {self._table}, targets version {current.version}",
             f"the applied targets {what}",
-            "Apply the file again with an `ami-promoter` of the hub's version: that writes all of them anew.",
+            "Apply the file again with an `ami-promoter` of the hub's version: that writes all items again.",
         )
 
     def _account(self, account: str) -> list[dict[str, Any]] | None:

@@ -103,7 +103,7 @@ class AwsInventory:
     def _client(self, work: Work, account: str, region: str, delivery: str) -> Any:
         live = self._targets.live(account)
         if live is None:
-            what = "The applied targets file does not contain this account any longer."
+            what = "The applied targets file no longer contains this account."
             raise Refusal(
                 RefusalKind.DENIED,
                 Fault("target-dropped", _where(account, region), what, "Add it to the file to look there."),

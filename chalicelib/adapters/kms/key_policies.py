@@ -93,8 +93,11 @@ class PolicyStatements:
                 if _is_done(latest, wanted, unwanted):
                     return
             document = latest
-        what = "The policy does not show what was put: reads of it are late, or somebody else edits it just now."
-        cure = "It is tried again by itself; if this lasts, look who puts this policy: PutKeyPolicy in CloudTrail."
+        what = "The policy does not show what the service wrote: the read is late, or somebody else is changing it."
+        cure = (
+            "The service tries again. If this lasts, look for PutKeyPolicy in CloudTrail to see "
+            "who changes this policy."
+        )
         raise Refusal(RefusalKind.THROTTLED, Fault("key-policy-not-shown", document.key, what, cure))
 
     def _others(self, resource: str, mine: Sequence[Share]) -> list[Share]:
@@ -187,23 +190,24 @@ def _explained(aws: str, as_refusal: Fault, principals: Sequence[str]) -> Fault:
             )
             return Fault("key-policy-denied", where, what, cure)
         case "LimitExceededException":
-            return Fault("key-policy-too-large", where, what, f"Take statements out of it that nobody needs, {grant}")
+            return Fault("key-policy-too-large", where, what, f"Remove statements that are not needed, {grant}")
         case "MalformedPolicyDocumentException" if "principal" in what:
             more = f" and {len(principals) - NAMED} more" if len(principals) > NAMED else ""
             cure = (
-                f"KMS cannot see one of those that the policy would name: {', '.join(principals[:NAMED])}{more}. An "
+                "KMS cannot see one of the principals that the policy would name: "
+                f"{', '.join(principals[:NAMED])}{more}. An "
                 "account may be closed, a role or user deleted: take it out of the policy or of the targets file, "
                 f"{grant}"
             )
             return Fault("key-policy-invalid-principal", where, what, cure)
         case "MalformedPolicyDocumentException":
-            cure = f"Look at the policy (aws kms get-key-policy) and mend it, {grant}"
+            cure = f"Look at the policy (aws kms get-key-policy) and repair it, {grant}"
             return Fault("key-policy-malformed", where, what, cure)
         case "DisabledException" | "KMSInvalidStateException":
             cure = "Look at the key's state (aws kms describe-key), enable it; then tag the AMI again."
             return Fault("key-policy-key-state", where, what, cure)
         case "NotFoundException":
-            cure = "The key was deleted, and with it what it encrypts: build the image anew."
+            cure = "The key was deleted, so its data is lost: build the image again."
             return Fault("key-policy-key-gone", where, what, cure)
         case _:
             return as_refusal

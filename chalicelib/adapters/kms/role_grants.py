@@ -156,6 +156,6 @@ def _left(share: Share) -> Fault:
     return Fault(
         "target-dropped",
         f"account {share.account}",
-        "The applied targets file does not contain this account any longer, so its role is not known.",
+        "The applied targets file no longer contains this account, so its role is not known.",
         "Add it to the file and apply it; or revoke the grant there by hand (docs/guide/targets-file.md says how).",
     )

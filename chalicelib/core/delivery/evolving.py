@@ -361,8 +361,9 @@ def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> C
         Fault(
             "copy-vanished",
             delivery.where,
-            f"The copy {copy.copy} of {copy.source} is not there any more.",
-            "Somebody may have deleted it; find out from CloudTrail (DeleteSnapshot), then tag the AMI again.",
+            f"The copy {copy.copy} of {copy.source} is gone.",
+            "Somebody probably deleted it: look for DeleteSnapshot in that account's CloudTrail, then "
+            "tag the AMI again.",
         )
     )
     return copy
@@ -373,7 +374,7 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
         "copy-under-another-key",
         delivery.where,
         f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}.",
-        "Look whether the key's alias was moved while the copy ran; then tag the AMI again.",
+        "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again.",
     )
 
 

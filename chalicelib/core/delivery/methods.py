@@ -156,8 +156,9 @@ def _whole_missing(delivery: Delivery, now: int) -> Delivery:
     fault = Fault(
         "copy-vanished",
         delivery.where,
-        f"The AMI {delivery.image}, a copy of {delivery.ami}, is not there any more.",
-        "Somebody may have deregistered it; find out from CloudTrail (DeregisterImage), then tag the AMI again.",
+        f"The AMI {delivery.image}, a copy of {delivery.ami}, is gone.",
+        "Somebody probably deregistered it: look for DeregisterImage in that account's CloudTrail, "
+        "then tag the AMI again.",
     )
     return fail(delivery, now, fault)
 

@@ -68,7 +68,7 @@ def differences(
             "copy-differs",
             f"{result.id} {member}",
             f"It is {_shown(found)} and should be {_shown(wanted)}, for a copy of {image.id}.",
-            "The copy is not the same image and must not be used. Tag the source again for another try; if it differs "
+            "The copy is not the same image, and must not be used. Tag the source again for another try; if it differs "
             "again, report it as an issue.",
         )
         for member, wanted, found in (

@@ -23,7 +23,9 @@ def template_faults(template: str) -> tuple[Fault, ...]:
     try:
         parts = list(Formatter().parse(template))
     except ValueError:
-        return (Fault("name-template-braces", where, "Its braces do not match.", "Write {source_name} in full."),)
+        return (
+            Fault("name-template-braces", where, "Its braces do not match.", "Write {source_name} with both braces."),
+        )
     fields = [name for _, name, _, _ in parts if name is not None]
     return tuple(_template_faults(where, parts, fields))
 
@@ -52,15 +54,15 @@ def _template_faults(
         yield Fault(
             "name-template-placeholder",
             where,
-            f"It has placeholders that do not exist: {', '.join(f'{{{name}}}' for name in unknown)}.",
+            f"It has unknown placeholders: {', '.join(f'{{{name}}}' for name in unknown)}.",
             "Use {source_name} and {source_id}.",
         )
     if any(spec or conversion for _, _, spec, conversion in parts):
         yield Fault(
             "name-template-format",
             where,
-            "A placeholder has a format or a conversion behind its name.",
-            "Use {source_name} and {source_id} just so.",
+            "A placeholder has a format or a conversion after its name.",
+            "Use {source_name} and {source_id} without one.",
         )
     if not set(fields) & set(_PLACEHOLDERS):
         yield Fault(
@@ -83,6 +85,6 @@ def _template_faults(
         yield Fault(
             "name-template-long",
             where,
-            f"It makes names of {longest} characters at the least, and an AMI name may have {MAX_NAME}.",
+            f"It makes names of {longest} characters or more, and an AMI name can have {MAX_NAME}.",
             f"Shorten it by {longest - MAX_NAME} characters.",
         )

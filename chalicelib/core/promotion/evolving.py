@@ -171,7 +171,7 @@ def _gone(promotion: Promotion, now: int) -> Promotion:
         ends: dict[str, Any] = {"cancelling": True, "cancelled_to": "", "withdrawing": True}
         ends |= {"candidate": None, "resolved": False, "to_notify": ()}
         return _to(promotion, S.RUNNING, now, why="The AMI is gone or disabled.", **ends)
-    return _idle(promotion, now, "The hub owns no such AMI (any longer).")
+    return _idle(promotion, now, "The hub does not own such an AMI, or no longer.")
 
 
 def _untagged(promotion: Promotion, now: int) -> Promotion:
@@ -190,7 +190,7 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
     removed = replace(removed, cancelling=promotion.cancelling or bool(promotion.plan), cancelled_to="")
     if settled:
         return _to(removed, S.RUNNING, now, why="Its tag was removed.")
-    return _idle(removed, now, "It bears no tag.")
+    return _idle(removed, now, "It has no tag.")
 
 
 def _believed(promotion: Promotion, now: int) -> bool:
@@ -312,7 +312,7 @@ def _never_available(promotion: Promotion) -> Fault:
         "source-never-available",
         promotion.where,
         "For 24 hours the AMI was pending, or could not be read.",
-        "See in EC2 why it is not available, and in the function `worker` what was refused; then tag it again.",
+        "Look in EC2 why it is not available, and in the log of `worker` what was refused; then tag it again.",
     )
 
 
@@ -320,8 +320,8 @@ def _made_by_us(promotion: Promotion) -> Fault:
     return Fault(
         "source-made-by-service",
         promotion.where,
-        "It bears the tag ami-promoter:delivery, so this service made it. What the service made is never promoted.",
-        "Tag the AMI that it was copied from. If this one was built from a copy, and only inherited the tag: remove "
+        "It has the tag ami-promoter:delivery, so the service made it. The service never promotes an AMI that it made.",
+        "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
         "its ami-promoter:* tags and tag it again.",
     )
 

@@ -227,14 +227,15 @@ def edited(
     size = len(text.encode())
     if new and size > LIMIT:
         what = (
-            f"its policy would have {size} bytes with our {len(new)} statements for {_names(lacking)}; a key policy "
+            f"its policy would have {size} bytes with the service's {len(new)} statements for "
+            f"{_names(lacking)}; a key policy "
             f"has at most {LIMIT}."
         )
-        cure = f"Take statements out of it that nobody needs, or {GRANT_INSTEAD}; then tag the AMI again."
+        cure = f"Remove statements that are not needed, or {GRANT_INSTEAD}; then tag the AMI again."
         return Fault("key-policy-too-large", document.key, what, cure)
     if not new and document.policy.parts and all(part.sid in without for part in document.policy.parts):
-        what = "its policy consists of nothing but our statements, and KMS takes no policy that shuts everybody out."
-        cure = "Put the owner's administration statement back: Principal the account's root, Action kms:*."
+        what = "its policy has only the service's statements, and KMS accepts no policy that locks everybody out."
+        cure = "Add the owner's administration statement again: Principal the account's root, Action kms:*."
         return Fault("key-policy-would-be-empty", document.key, what, cure)
     return _put_fit(document, text)
 
@@ -291,7 +292,7 @@ def _put_fit(document: Document, text: str) -> str | Fault:
         return fault
     after = read(document.key, text, document.hub)
     if isinstance(after, Fault) or not after.same_others(document):
-        return _unreadable(document.key, "editing it would have changed what is not ours")
+        return _unreadable(document.key, "editing it would have changed statements of others")
     return text
 
 
@@ -306,7 +307,7 @@ def _compact(value: Any) -> str:
 
 def _unreadable(key: str, why: str) -> Fault:
     what = f"its policy cannot be changed safely: {why}."
-    cure = f"Look at it (aws kms get-key-policy) and mend it, or {GRANT_INSTEAD}; then tag the AMI again."
+    cure = f"Look at it (aws kms get-key-policy) and repair it, or {GRANT_INSTEAD}; then tag the AMI again."
     return Fault("key-policy-unreadable", key, what, cure)
 
 

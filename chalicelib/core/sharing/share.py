@@ -320,8 +320,9 @@ def refusal(share: Share) -> Fault | None:
         return Fault(
             "share-closed-at-its-end",
             f"{share.resource}, account {share.account}",
-            "The share was closed at its hard end while the delivery still held it.",
-            "Look why the delivery did not end by its own deadline: its history, dead letters, the role in the target.",
+            "The share was closed at its last closing time while the delivery still held it.",
+            "Find out why the delivery did not end by its own deadline: its history, dead letters, "
+            "the role in the target.",
         )
     return share.fault
 
@@ -524,8 +525,9 @@ def ended(share: Share, now: int) -> Share:
     fault = Fault(
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",
-        "The time of those that hold the share was over before it could be opened.",
-        "Look why it was not opened in time: the history of the delivery and of the resource; then tag the AMI again.",
+        "Its holdings ended before the share could be opened.",
+        "Find out why it was not opened in time: the history of the delivery and of the resource; "
+        "then tag the AMI again.",
     )
     changes = {"closed_at": now, "closed_blind": True, "answered": share.asked, "tries": 0, "next_try": now}
     return _to(share, Event.ENDED, ShareState.REFUSED, fault=fault, **changes)

@@ -408,10 +408,10 @@ def _word_fault(word: str) -> Fault | None:
         return None
     shown = word if word.isprintable() and len(word) <= 80 else f"{ascii(word)[1:-1][:80]}"
     if word == "true":
-        what = "`true` means the group `default` and stands alone, but other names stand beside it."
+        what = "`true` means the group `default` and must be the only word."
         return Fault("trigger-true", VALUE, what, "Write `default` instead.")
     if re.fullmatch("[0-9-]+", word):
-        what = f"`{shown}` is no account id: it has {sum(map(str.isdigit, word))} digits."
+        what = f"`{shown}` is not an account id: it has {sum(map(str.isdigit, word))} digits."
         cure = "Write all 12 digits, leading zeros too, without dashes."
         return Fault("trigger-account-id", VALUE, what, cure)
     what = f"`{shown}` is neither the name of a group nor an account id."
@@ -433,6 +433,6 @@ def _no_group(name: str, known: Iterable[str]) -> Fault:
 
 
 def _no_account(account: str) -> Fault:
-    what = f"the applied targets file does not contain account {account}, so nothing may be shared with it."
+    what = f"the applied targets file does not contain account {account}, so the service shares nothing with it."
     cure = "Add it to a group or under `accounts` and apply the file, or correct the id."
     return Fault("unknown-account", VALUE, what, cure)

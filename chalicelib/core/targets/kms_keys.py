@@ -76,7 +76,8 @@ def _source_key(
             snapshots,
             f"KMS does not describe the key {arn or '(none named by EC2)'} that encrypts this: it was deleted, or its "
             "key policy shuts the service's role out.",
-            "Give the hub's role ami-promoter-REGION-worker kms:DescribeKey on the key. If it is gone, so is the data. "
+            "Give the hub's role ami-promoter-REGION-worker kms:DescribeKey on the key. If the key is "
+            "deleted, the data is lost. "
             f"If you may use the key but cannot change its policy, re-encrypt: {re_encrypt}",
         )
         return
@@ -130,7 +131,7 @@ def _unusable(key: KeyFacts, code: str, where: str) -> Iterator[Fault]:
         yield Fault(
             f"{code}-not-enabled",
             where,
-            f"The key {key.arn} is in state {key.state}; EBS needs it from the beginning of a copy to its end.",
+            f"The key {key.arn} is in state {key.state}; EBS needs it for the whole time of a copy.",
             f"{cure} ; then tag the image again.",
         )
 
@@ -154,7 +155,7 @@ def target_key_faults(target: Target, key: KeyFacts | None, trouble: str) -> Ite
         yield Fault(
             "target-key-aws-managed",
             where,
-            f"The key {target.key} is AWS managed ({key.arn}): its owner could never share what is encrypted under it.",
+            f"The key {target.key} is AWS managed ({key.arn}): nobody can share what is encrypted under it.",
             "Name a customer managed key in the targets file; deploy/target.yaml with CreateKey=true makes one.",
         )
         return

@@ -82,8 +82,8 @@ def allowance(most_leaving: str, accounts: int) -> int:
 
 def not_read_yet(units: Iterable[str], id_: str) -> Fault:
     """The fault of a value whose units nobody has looked at so far: it passes by itself."""
-    what = f"nobody has read yet which accounts {', '.join(units)} has."
-    cure = "It is read every five minutes, and the value is then looked at again by itself."
+    what = f"the service has not read yet which accounts {', '.join(units)} has."
+    cure = "The service reads it every five minutes, and then looks at the value again."
     return Fault("organization-not-read-yet", f"organization {id_}", what, cure)
 
 
@@ -91,7 +91,7 @@ def conflict(account: str, differing: Iterable[str], groups: Iterable[str]) -> F
     """The fault of an account that two groups have, with different settings, because of the unit it stands in."""
     named = " and ".join(f"`{group}`" for group in groups)
     what = f"account {account} belongs to {named}, through the organization, and they differ in {', '.join(differing)}."
-    cure = "Say under `accounts` what shall hold for it, make the groups agree, or move the account; then tag again."
+    cure = "Set it for the account under `accounts`, make the groups agree, or move the account; then tag again."
     return Fault("organization-conflict", f"account {account}", what, cure)
 
 

@@ -18,7 +18,7 @@ __all__ = ["KeyFacts", "source_faults", "target_faults"]
 
 MAX_TAGS = 50
 """User tags that one resource may bear; aws: tags do not count."""
-WHOLE = "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage takes it whole"
+WHOLE = "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage copies all of it"
 OUR_TAGS = 5
 """Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
 
@@ -95,8 +95,9 @@ def name_not_free(where: str, name: str) -> Fault:
     return Fault(
         "ami-name-not-free",
         where,
-        f"The image name {name!r} is taken, and no AMI there shows it: one that was deregistered a moment ago has it.",
-        "It is tried again; if this lasts, look for DeregisterImage in that account's CloudTrail, or give the target "
+        f"The image name {name!r} is taken, but no AMI there has it: an AMI that was just deregistered still holds it.",
+        "The service tries again; if this lasts, look for DeregisterImage in that account's "
+        "CloudTrail, or give the target "
         "another ami_name in the targets file.",
     )
 
@@ -114,7 +115,7 @@ def method(target: Target, image: SourceImage) -> tuple[Literal["snapshots", "im
         return target.copy_method, ""
     why = next(_only_whole(image), None)
     if why is None:
-        return "snapshots", "copy_method auto: registering anew makes the same AMI."
+        return "snapshots", "copy_method auto: RegisterImage makes the same AMI."
     return "image", f"copy_method auto: {why.what}"
 
 
@@ -242,8 +243,8 @@ def _not_expressible(image: SourceImage) -> Iterator[Fault]:
         yield Fault(
             "source-watermark",
             image.id,
-            f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would wash off.",
-            f"{WHOLE}; or detach them if the targets need none: aws ec2 detach-image-watermark.",
+            f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would drop.",
+            f"{WHOLE}; or detach them if the targets do not need them: aws ec2 detach-image-watermark.",
         )
 
 
@@ -254,8 +255,9 @@ def _not_copyable(image: SourceImage) -> Iterator[Fault]:
         yield Fault(
             "source-instance-types",
             image.id,
-            f"The image is for certain instance types ({_few(image.instance_types)}); a copy cannot be told which.",
-            "Take that off the source (aws ec2 replace-image-instance-type-specification) and tag it again.",
+            f"The image is for certain instance types ({_few(image.instance_types)}); a copy cannot "
+            "carry that restriction.",
+            "Remove it from the source (aws ec2 replace-image-instance-type-specification) and tag it again.",
         )
 
 
@@ -270,8 +272,8 @@ def _local(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
         yield Fault(
             "source-device-local",
             where,
-            f"The mapping is bound to {device.placement}, where the targets have nothing.",
-            "Register the image again with snapshots that lie in the Region, without Outpost or Zone.",
+            f"The mapping is bound to {device.placement}, which the targets do not have.",
+            "Register the image again with snapshots in the Region, without Outpost or Zone.",
         )
 
 
@@ -329,10 +331,11 @@ def _snapshot(snapshot: SourceSnapshot, hub_account: str) -> Iterator[Fault]:
         yield Fault(
             "source-snapshot-archived",
             snapshot.id,
-            "The snapshot is restored from the archive only for a time, and may go back while it is being copied."
+            "The snapshot is restored from the archive temporarily, and can return there during the copy."
             if snapshot.restored_for_a_time
             else "The snapshot is in the archive tier and cannot be copied from there.",
-            f"Restore it for good: aws ec2 restore-snapshot-tier --snapshot-id {snapshot.id} --permanent-restore; wait "
+            f"Restore it permanently: aws ec2 restore-snapshot-tier --snapshot-id {snapshot.id} "
+            "--permanent-restore; wait "
             "until its storage tier is standard (up to 72 hours) and tag the image again.",
         )
     if snapshot.placement:
@@ -356,7 +359,7 @@ def _too_many(where: str, tags: Mapping[str, str]) -> Iterator[Fault]:
         yield Fault(
             "source-too-many-tags",
             where,
-            f"{len(tags)} tags to copy and {OUR_TAGS} of ours make {count}; a resource may bear {MAX_TAGS}.",
+            f"{len(tags)} tags to copy and {OUR_TAGS} of the service make {count}; a resource can have {MAX_TAGS}.",
             f"Remove at least {count - MAX_TAGS} tags and tag the image again.",
         )
 
@@ -366,7 +369,7 @@ def _target_tags(tags: Mapping[str, str], where: str) -> Iterator[Fault]:
         yield Fault(
             "target-too-many-tags",
             where,
-            f"The copy would bear {len(tags)} tags with those of the targets file; a resource may bear {MAX_TAGS}.",
+            f"The copy would have {len(tags)} tags with those of the targets file; a resource can have {MAX_TAGS}.",
             f"Remove at least {len(tags) - MAX_TAGS} tags from the source or from the target's tags.",
         )
 

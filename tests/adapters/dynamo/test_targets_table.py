@@ -128,9 +128,9 @@ def test_items_changed_by_hand_are_not_trusted(client):
     assert found.targets == ()
     assert [str(fault) for fault in found.faults] == [
         (
-            f"table {TABLE}, targets version {current.version}: the applied targets are not what was applied: items "
-            "were changed or deleted by hand. Apply the file again with an `ami-promoter` of the hub's version: that "
-            "writes all of them anew."
+            f"table {TABLE}, targets version {current.version}: the applied targets are not those that were applied: "
+            "somebody changed or deleted items. Apply the file again with an `ami-promoter` of the hub's version: that "
+            "writes all items again."
         )
     ]
 

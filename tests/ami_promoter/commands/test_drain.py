@@ -146,14 +146,14 @@ def test_what_is_left_is_notified(table, capsys):
     assert main(["drain"]) == 4
 
     assert capsys.readouterr().out.splitlines() == [
-        "Promotions are paused; `ami-promoter resume` lifts it.",
+        "Promotions are paused; `ami-promoter resume` ends the pause.",
         "Asked to end: 0 deliveries.",
         "Deliveries under way: 1 copying. Open shares: 1.",
         (
             "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:00Z, closes by 2026-01-06T10:00:00Z "
             "at the latest"
         ),
-        "Not drained yet: run it again, or with --wait.",
+        "Not drained yet: run the command again, or use --wait.",
     ]
 
 
@@ -164,7 +164,7 @@ def test_a_drained_hub(table, capsys):
 
     assert main(["drain"]) == 0
 
-    assert capsys.readouterr().out.splitlines()[-1] == "Drained: no delivery is under way and no share is open."
+    assert capsys.readouterr().out.splitlines()[-1] == "Drained: no delivery runs and no share is open."
 
 
 def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
@@ -182,7 +182,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
             f"Stays with the target, on its own key: {resource.removeprefix('resource#')} to 333333333333: open, "
             "opened 2026-01-05T09:00:00Z, stays until it is withdrawn"
         ),
-        "Drained: no delivery is under way and no share is open.",
+        "Drained: no delivery runs and no share is open.",
     ]
 
 
@@ -207,7 +207,7 @@ def test_parked_records_are_left_and_named(table, capsys):
     assert main(["drain", "--delete-copies"]) == 0
 
     said = capsys.readouterr().out.splitlines()
-    assert f"Parked, and left so: delivery {record.id}: IllegalEvent: a bug." in said
+    assert f"Parked, and left alone: delivery {record.id}: IllegalEvent: a bug." in said
     assert DynamoRecords(table).read(record.key).inbox == {}
     a_share(table, "222222222222")
     assert main(["drain", "--delete-copies"]) == 4

@@ -200,7 +200,7 @@ def test_an_alias_will_do_and_a_missing_key_is_said(kms, capsys):
 
     err = capsys.readouterr().err
     assert f"account {ACCOUNT}, us-east-1: looking at the key alias/none failed" in err
-    assert "There is no such key: see that its name, the Region and the account are right." in err
+    assert "There is no such key: check its name, the Region and the account." in err
 
 
 REQUEST = policies.Request("kms:Decrypt", (ROLE, ACCOUNT), {"aws:PrincipalArn": ROLE, "kms:CallerAccount": ACCOUNT})

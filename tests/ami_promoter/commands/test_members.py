@@ -155,9 +155,9 @@ def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, capsys):
     """All of them, or one."""
     assert "is not among those" in run(capsys, "members", "accept", "--account", A)[1]
     assert applied.accepted(0) == frozenset()
-    assert run(capsys, "members", "accept", "--account", C)[1].startswith(f"Let go: {C}.")
+    assert run(capsys, "members", "accept", "--account", C)[1].startswith(f"Accepted: {C}.")
     assert applied.accepted(0) == {C}
-    assert run(capsys, "members", "accept")[1].startswith(f"Let go: {B} {C}.")
+    assert run(capsys, "members", "accept")[1].startswith(f"Accepted: {B} {C}.")
     assert applied.accepted(0) == {B, C}
 
 

@@ -54,10 +54,10 @@ def test_who_paused_first_stays_named(client, capsys):
     assert main(["pause", "--why", "third"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         (
-            f"Nothing to do, it was paused before in account 123456789012, us-east-1: "
+            f"Nothing to do: already paused in account 123456789012, us-east-1: "
             f"since 2026-01-05T09:00:00Z, by {CALLER}: first."
         ),
-        "Nothing new is begun; what has begun goes on to its end. `ami-promoter resume` lifts it.",
+        "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause.",
     ]
 
 
@@ -66,7 +66,7 @@ def test_resuming_what_is_not_paused_writes_nothing(table, capsys):
     assert main(["resume"]) == 0
 
     assert table.get(SWITCH) is None
-    assert capsys.readouterr().out.startswith("Nothing to do, nothing is paused in account 123456789012")
+    assert capsys.readouterr().out.startswith("Nothing to do: promotions are not paused in account 123456789012")
 
 
 def test_for_a_program(client, capsys):
@@ -89,7 +89,7 @@ def test_status_says_first_that_all_is_paused(client, capsys):
     main(["status"])
 
     assert capsys.readouterr().out.splitlines()[0] == (
-        f"Paused since 2026-01-05T09:00:00Z, by {CALLER}: KMS outage. Nothing new is begun."
+        f"Paused since 2026-01-05T09:00:00Z, by {CALLER}: KMS outage. Nothing new starts."
     )
 
 

@@ -64,8 +64,8 @@ def test_all_is_in_order(applied, capsys):
     assert said(capsys, "reconcile", "--hub-only") == (
         0,
         [
-            (f"Looked at account 123456789012, us-east-1; the targets were left out (--hub-only)."),
-            "All is in order in the hub.",
+            ("Looked at account 123456789012, us-east-1; the targets were left out (--hub-only)."),
+            "No difference found in the hub.",
         ],
     )
 
@@ -73,7 +73,7 @@ def test_all_is_in_order(applied, capsys):
 @pytest.mark.parametrize(
     ("directory", "where", "why"),
     [
-        (None, f"account 123456789012, us-east-1-config", "no targets file has been applied yet"),
+        (None, f"account 123456789012, us-east-1, table {TABLE}-config", "no targets file has been applied yet"),
         (
             Directory(
                 {"default": (OU,)},
@@ -81,7 +81,7 @@ def test_all_is_in_order(applied, capsys):
                 organization=Organization("o-a1b2c3d4e5", {OU: ("default",)}),
             ),
             "organization",
-            f"Nobody has read yet which accounts {OU} has",
+            f"The service has not read yet which accounts {OU} has",
         ),
         (Directory({"default": ()}), "targets file", "no target was asked"),
     ],
@@ -143,9 +143,9 @@ def test_it_only_says_what_it_would_do(table, applied, capsys):
     assert status == 4
     assert lines[1:] == [
         f"due-date-lost: {DELIVERY}",
-        "    It is copying and stands in no index: nobody will ever look at it again.",
+        "    It is copying and stands in no index: no worker will look at it again.",
         "    --apply makes it due",
-        "Of 1, 1 can be put right: run it with --apply.",
+        "Of 1, 1 can be repaired: run it with --apply.",
     ]
     assert "wake_at" not in table.get(DELIVERY)
 
@@ -159,8 +159,8 @@ def test_it_does_it_when_it_is_notified_to(table, applied, capsys):
     assert status == 0
     assert lines[3:] == [
         "    makes it due: done",
-        "Records under way that look again now: 1.",
-        "All of it is put right, or on its way: the functions do the rest within minutes.",
+        "Running records that look again now: 1.",
+        "All differences are repaired, or will be: the functions finish within minutes.",
     ]
     assert "wake_at" in table.get(DELIVERY)
     assert said(capsys, "reconcile", "--hub-only")[0] == 0
@@ -186,7 +186,7 @@ def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):
     _, lines = said(capsys, "reconcile", "--hub-only")
     assert f"`ami-promoter reconcile --unpark '{DELIVERY}'`" in " ".join(line.strip() for line in lines)
 
-    assert said(capsys, "reconcile", "--unpark", str(DELIVERY)) == (0, [f"{DELIVERY} goes on within a minute."])
+    assert said(capsys, "reconcile", "--unpark", str(DELIVERY)) == (0, [f"{DELIVERY} continues within a minute."])
     assert "wake_at" in table.get(DELIVERY)
     assert main(["reconcile", "--unpark", str(DELIVERY)]) == 1
 
@@ -229,7 +229,7 @@ def test_a_parked_promotion_that_is_tried_again_resolves_its_value_anew(table, c
     records.create(Write(key, "expanding", {"ami": AMI, "value": "dev"}, None), NINE)
     records.park(key, "its plan cannot be read", NINE)
 
-    assert said(capsys, "retry", AMI) == (0, [f"{key} was parked, and goes on."])
+    assert said(capsys, "retry", AMI) == (0, [f"{key} was parked, and continues."])
     assert "retry" in records.read(key).inbox
 
 
@@ -247,7 +247,7 @@ def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, capsy
 
     assert main(["retry", AMI]) == 1
 
-    assert "its value is examined still, and nothing has begun yet." in capsys.readouterr().err
+    assert "the service still examines its value; nothing has started yet." in capsys.readouterr().err
 
 
 def test_an_unknown_ami_cannot_be_tried_again(table):

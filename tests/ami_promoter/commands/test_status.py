@@ -170,7 +170,7 @@ def test_nothing_failed(client, capsys):
     """It says so."""
     assert main(["status", "--failed"]) == 0
 
-    assert capsys.readouterr().out == f"Nothing failed, is refused or parked in {PLACE}.\n"
+    assert capsys.readouterr().out == f"Nothing failed, was refused or is parked in {PLACE}.\n"
 
 
 def test_what_is_being_removed_is_not_left_behind(table, capsys):
@@ -255,9 +255,7 @@ def test_whoever_stops_watching_stops_nothing_else(scene, capsys):
 
     assert main(["status", AMI, "--watch"], TerminalClock(sleep=stop)) == 130
 
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        "ami-promoter: stopped: what was begun in AWS goes on by itself."
-    )
+    assert capsys.readouterr().err.splitlines()[-1] == ("ami-promoter: stopped: what has started in AWS continues.")
 
 
 def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
@@ -480,5 +478,5 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
     connection = Connection(REGION)
     connection.dynamodb = Refusing(connection.dynamodb, calls=0)
 
-    with pytest.raises(HubTrouble, match="DynamoDB leaves items unread, try after try"):
+    with pytest.raises(HubTrouble, match="DynamoDB still leaves items unread"):
         Reader(connection, sleep=lambda _: None).many(three)

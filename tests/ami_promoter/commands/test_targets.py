@@ -162,7 +162,7 @@ def test_validating_needs_no_aws(environment, file, capsys):
 
     assert capsys.readouterr().out.splitlines() == [
         "targets.yaml is valid: 2 groups, 2 accounts, hub's Region us-east-1.",
-        "Whether the hub's own account is among them was not checked: give --hub-account to check it.",
+        "To check also that the hub's own account is not among them, give --hub-account.",
     ]
 
 
@@ -178,8 +178,8 @@ def test_validating_with_the_hubs_account_refuses_it_as_a_target(environment, fi
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, "the file cannot be read: No such file or directory. See that the name is right and that"),
-        (lambda path: path.mkdir(), "the file cannot be read: Is a directory. See that the name is right and that"),
+        (lambda path: None, "the file cannot be read: No such file or directory. Check the name, and"),
+        (lambda path: path.mkdir(), "the file cannot be read: Is a directory. Check the name, and"),
         (lambda path: path.write_bytes(b"a: \xff"), "byte 4 is not UTF-8. Save the file as UTF-8."),
     ],
 )
@@ -204,8 +204,8 @@ def test_two_who_apply_at_once(client):
         second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
 
     assert str(lost.value) == (
-        f"{PLACE}: somebody else has applied a targets file in the meantime: theirs is in force, nothing of yours "
-        "is. Look at `ami-promoter targets diff FILE`, then apply again."
+        f"{PLACE}: somebody else has applied a targets file in the meantime: that file is in force, and nothing of yours. "
+        "Run `ami-promoter targets diff FILE`, then apply again."
     )
     assert Publisher(connection).applied().directory == compiled(FILE)
 
@@ -274,7 +274,7 @@ def test_items_changed_by_hand_are_written_anew(client, file, capsys):
 
     assert main(["targets", "apply", file(FILE)]) == 0
 
-    assert "The items of that version were changed by hand" in capsys.readouterr().out
+    assert "Somebody, or another version, changed the items of that version" in capsys.readouterr().out
     assert Publisher(Connection("us-east-1")).applied().directory == compiled(FILE)
 
 
@@ -329,7 +329,7 @@ def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
     reluctant = Publisher(connection, sleep=lambda _: None)
     accounts = ", ".join(f'"{number:012d}"' for number in range(1, 30))
 
-    with pytest.raises(HubTrouble, match="DynamoDB leaves items unwritten"):
+    with pytest.raises(HubTrouble, match="DynamoDB still leaves items unwritten"):
         reluctant.publish(reluctant.applied(), compiled(f"groups: {{a: [{accounts}]}}"), "", "2026-01-05T09:00:01Z")
 
     assert publisher.applied().directory == compiled(FILE)
@@ -368,8 +368,8 @@ def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys):
 
     assert capsys.readouterr().err == (
         f"ami-promoter: {PLACE}: reading the applied targets failed: An error occurred (ResourceNotFoundException) "
-        "when calling the GetItem operation: Requested resource not found. There is no such table: see that account "
-        "and Region are the hub's, and that the hub stack is deployed there.\n"
+        "when calling the GetItem operation: Requested resource not found. There is no such table: check that account "
+        "and Region are the hub's, and that its stack is deployed.\n"
     )
 
 
@@ -392,7 +392,7 @@ def test_no_credentials(environment, file, capsys):
     assert main(["targets", "apply", file(FILE), "--region", "us-east-1"]) == 3
 
     assert capsys.readouterr().err == (
-        f"ami-promoter: account unknown, us-east-1: asking STS who is calling failed: Unable to locate "
+        "ami-promoter: account unknown, us-east-1: asking STS who is calling failed: Unable to locate "
         "credentials. Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`.\n"
     )
 
@@ -405,8 +405,8 @@ def test_nobody_answers(environment, file, capsys):
 
     assert capsys.readouterr().err == (
         "ami-promoter: account unknown, us-east-1, table mine: asking STS who is calling failed: Could not connect to "
-        'the endpoint URL: "http://127.0.0.1:9/". See that the network reaches it, and that AWS_ENDPOINT_URL (if set) '
-        "and the Region are right.\n"
+        'the endpoint URL: "http://127.0.0.1:9/". Check the network, the Region, and '
+        "AWS_ENDPOINT_URL if it is set.\n"
     )
 
 
@@ -469,4 +469,4 @@ def test_what_was_changed_by_hand_is_said(client, file, capsys):
 
     assert main(["targets", "show"]) == 0
 
-    assert "the items in force are not what was applied" in capsys.readouterr().err
+    assert "the items in force are not those that were applied" in capsys.readouterr().err

@@ -28,7 +28,7 @@ KEY = KeyFacts(
 )
 ROOT = {"Sid": "Root", "Effect": "Allow", "Principal": {"AWS": DEV}, "Action": "kms:*", "Resource": "*"}
 RULES = tuple(ForwardingRule(name, "ENABLED", (HERE.bus,), ("arn:role",)) for name in rule_names(HUB, REGION))
-THROTTLED = Fault("aws-throttled", "there", "It was refused: Throttling.", "It is tried again by itself.")
+THROTTLED = Fault("aws-throttled", "there", "It was refused: Throttling.", "The service tries again.")
 DENIED = Fault("aws-AccessDeniedException", "there", "It was refused: no policy.", "Deploy it; then tag the AMI again.")
 SETTINGS = {"encrypts_by_default": True, "default_key": "alias/mine", "snapshots_public": "unblocked"}
 WELL = TargetSeen(key=KEY, key_policy=json.dumps({"Statement": ROOT}), rules=RULES, images_public="x", **SETTINGS)
@@ -174,7 +174,7 @@ def test_the_copy_quota_is_a_trouble_where_others_copy_there(quota, passed):
 
 def test_a_target_that_did_not_answer():
     """Its fault is the one finding."""
-    cure = "Deploy it. It is tried again until the queue deadline."
+    cure = "Deploy it. The service tries again until the queue deadline."
     fault = Fault("role-not-assumable", "there", "AssumeRole was refused.", cure)
     (one,) = findings(TARGET, TargetFacts(fault=fault), {}, HERE)
 

@@ -48,17 +48,17 @@ BROKEN = {
     "- a": "1:1: the file cannot be a list. "
     "The file is a mapping with the keys `defaults`, `organization`, `groups` and `accounts`.",
     "groups:\n\tdev: x": "2:1: this is not YAML: while scanning for the next token found character '\\t' that cannot "
-    "start any token. Mend this line or the one before it; indent with spaces, and put strings with special signs in "
+    "start any token. Correct this line or the one before it; indent with spaces, and put strings with special characters in "
     "quotes.",
-    "a: b: c": "1:5: this is not YAML: mapping values are not allowed here. Mend this line or the one before it; "
-    "indent with spaces, and put strings with special signs in quotes.",
+    "a: b: c": "1:5: this is not YAML: mapping values are not allowed here. Correct this line or the one before it; "
+    "indent with spaces, and put strings with special characters in quotes.",
     "groups: \x07": "1:9: there is a character that YAML does not allow (U+0007). Delete it.",
     f"groups: {{default: {ONE}}}\n---\n": "2:1: a second document begins here. Write one document; drop the `---`.",
-    f"groups: {{default: &all {ONE}, dev: *all}}": "1:19: anchors and aliases (`all`) are not taken here. "
+    f"groups: {{default: &all {ONE}, dev: *all}}": "1:19: anchors and aliases (`all`) are not allowed here. "
     "Put what repeats into `defaults` or a group's settings.",
-    "groups: !!omap []": "1:9: the YAML tag `tag:yaml.org,2002:omap` is not taken here. Write the plain value.",
+    "groups: !!omap []": "1:9: the YAML tag `tag:yaml.org,2002:omap` is not allowed here. Write the plain value.",
     "[" * 3000
-    + "]" * 3000: "1:21: lists and mappings stand too deep in one another here. Delete this; nothing goes so deep.",
+    + "]" * 3000: "1:21: lists and mappings are nested too deeply here. Delete this; no setting is nested so deeply.",
     'groups: {default: ["111111111111\\n"]}': "1:20: this text contains a line break or a control character. "
     "Write it on one line, without `|` or `>`.",
 }
@@ -70,7 +70,7 @@ def test_a_file_of_nothing_but_brackets_is_refused_at_once(what):
     began = time.process_time()
     _, faults = document.read(what * 200_000, "t.yaml")
 
-    assert [fault.what for fault in faults] == ["lists and mappings stand too deep in one another here."]
+    assert [fault.what for fault in faults] == ["lists and mappings are nested too deeply here."]
     assert time.process_time() - began < 2
 
 
@@ -196,18 +196,19 @@ def test_each_region_may_have_a_key_of_its_own():
 @pytest.mark.parametrize(
     ("regions", "fault"),
     [
-        ("[us-east-1, us-east-1]", "targets.yaml:1:34: `us-east-1` stands here twice. Delete one."),
+        ("[us-east-1, us-east-1]", "targets.yaml:1:34: `us-east-1` is here twice. Delete one."),
         (
             "[eu-west-11]",
             (
-                "targets.yaml:1:23: `eu-west-11` is no Region that this version knows beside the hub's us-east-1. "
+                "targets.yaml:1:23: `eu-west-11` is not a Region that this version knows beside the hub's us-east-1. "
                 "Did you mean `eu-west-1`?"
             ),
         ),
         (
             "[us-gov-west-1]",
             (
-                "targets.yaml:1:23: `us-gov-west-1` is no Region that this version knows beside the hub's us-east-1. "
+                "targets.yaml:1:23: `us-gov-west-1` is not a Region that this version knows beside "
+                "the hub's us-east-1. "
                 "Did you mean `us-west-1`?"
             ),
         ),
@@ -296,7 +297,7 @@ def test_a_shown_duration_means_the_same(length):
 @pytest.mark.parametrize("text", ["", "24", "h", "1w", "-1h", "1h ", "1.5h"])
 def test_no_durations(text):
     """Anything else is none."""
-    with pytest.raises(ValueError, match="no duration"):
+    with pytest.raises(ValueError, match="not a duration"):
         seconds(text)
 
 

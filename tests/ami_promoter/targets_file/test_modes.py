@@ -32,21 +32,21 @@ def compiled(settings, account=DEV):
         (
             'until: "2027-06-30"',
             (
-                "t.yaml:4:20: `until` says nothing for 222222222222, which gets a copy. Leave `until` out, or write "
+                "t.yaml:4:20: `until` has no effect for 222222222222, which gets a copy. Leave `until` out, or write "
                 "`mode: share`."
             ),
         ),
         (
             "share_snapshots: true",
             (
-                "t.yaml:4:20: `share_snapshots` says nothing for 222222222222, which gets a copy. Leave "
+                "t.yaml:4:20: `share_snapshots` has no effect for 222222222222, which gets a copy. Leave "
                 "`share_snapshots` out, or write `mode: share`."
             ),
         ),
         (
             "by_way_of_hub: true",
             (
-                "t.yaml:4:20: `by_way_of_hub` says nothing for 222222222222, which gets AMIs in the hub's own Region "
+                "t.yaml:4:20: `by_way_of_hub` has no effect for 222222222222, which gets AMIs in the hub's own Region "
                 "only. Leave it out, or write `regions`."
             ),
         ),

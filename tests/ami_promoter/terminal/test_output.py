@@ -109,6 +109,12 @@ def test_the_time_left(state, progress, began, expected):
             "copies seen: snap-1 error 4 %: Given key ID is not accessible",
         ),
         ('Odd {"cut off', 'odd: "cut off'),
+        (
+            "TargetUnfit {\"faults\": \"(Fault(code='target-key-missing', where='account 2', what='The key al\"}",
+            "target unfit: faults target-key-missing",
+        ),
+        ('SharesSeen {"open": "True"}', "shares seen: open"),
+        ("SnapshotsDeleted {\"snapshots\": \"('snap-1', 'snap-2')\"}", "snapshots deleted: snapshots snap-1, snap-2"),
     ],
 )
 def test_events_in_plain_words(what, said):

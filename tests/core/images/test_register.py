@@ -391,7 +391,7 @@ def test_a_fault_says_both_values_and_the_source():
 
     assert str(fault) == (
         "ami-0bbbbbbbbbbbbbbbb BootMode: It is legacy-bios and should be uefi, for a copy of ami-0aaaaaaaaaaaaaaaa. "
-        "The copy is not the same image and must not be used. Tag the source again for another try; if it differs "
+        "The copy is not the same image, and must not be used. Tag the source again for another try; if it differs "
         "again, report it as an issue."
     )
 

@@ -77,11 +77,10 @@ def test_names_and_ids_are_notified_apart():
 
 
 FAULTS = {
-    "12345": "`12345` is no account id: it has 5 digits. Write all 12 digits, leading zeros too, without dashes.",
-    "1111-1111-1111": "`1111-1111-1111` is no account id: it has 12 digits. "
+    "12345": "`12345` is not an account id: it has 5 digits. Write all 12 digits, leading zeros too, without dashes.",
+    "1111-1111-1111": "`1111-1111-1111` is not an account id: it has 12 digits. "
     "Write all 12 digits, leading zeros too, without dashes.",
-    "true dev": "`true` means the group `default` and stands alone, but other names stand beside it. "
-    "Write `default` instead.",
+    "true dev": "`true` means the group `default` and must be the only word. Write `default` instead.",
     "dev;prod": "`dev;prod` is neither the name of a group nor an account id. Write group names (a letter first, then "
     "letters, digits, `.`, `_`, `-`) and 12-digit account ids, separated by spaces, commas or `+`.",
 }
@@ -133,8 +132,8 @@ def test_one_unknown_name_and_nobody_receives_anything():
             "the group to the file and apply it, or name another group or an account."
         ),
         (
-            "value of the trigger tag: the applied targets file does not contain account 999999999999, so nothing may "
-            "be shared with it. Add it to a group or under `accounts` and apply the file, or correct the id."
+            "value of the trigger tag: the applied targets file does not contain account 999999999999, so the service "
+            "shares nothing with it. Add it to a group or under `accounts` and apply the file, or correct the id."
         ),
     ]
 
