@@ -1,11 +1,11 @@
-# The one task runner: hooks and CI call these recipes too. `make help` says what there is.
+# The task runner, for hooks and CI too. `make help` lists the recipes.
 
 .DEFAULT_GOAL := help
 .PHONY: browser help setup package wheel demo demo-all sandbox test test-browser lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
-# No recipe speaks to AWS, so none shall find the way there; and pip shall install where it is told to.
+# No recipe calls AWS: without these variables none can by mistake. And pip must install into the given environment.
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT_REGION
 unexport AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT
@@ -35,18 +35,18 @@ setup: $(VENV) ## Make .venv with everything pinned (done once)
 
 package: $(PACKAGE) ## Build what is deployed: build/hub/template.yaml and deployment.zip
 
-demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts in the sandbox, and watch; TARGETS=200 for so many
+demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts, without AWS, and watch; TARGETS=200 for more
 	@$(BIN)/python -m demo $(if $(TARGETS),--targets $(TARGETS))
 
-demo-all: $(VENV) $(PACKAGE) ## Show every way of sharing, one account for each, and check it
+demo-all: $(VENV) $(PACKAGE) ## Show every mode, each in an account of its own, and check the outcome
 	@$(BIN)/python -m demo --all
 
-sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile for the aws command line per account
+sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up for the aws and ami-promoter commands
 	@$(BIN)/python -m demo.sandbox
 
 test: lint types imports docs-check site pytest ## Run everything that CI runs
 
-test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Look at the page of `ami-promoter report` in Chromium; pictures in build/browser
+test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Test the page of `ami-promoter report` in Chromium; screenshots in build/browser
 	@rm -rf build/browser
 	$(BIN)/python -m tests.browser.write_pages build/browser
 	.venv-browser/bin/python -m pytest -c tests/browser/pytest.ini tests/browser
@@ -63,20 +63,20 @@ wheel: $(VENV) ## Build the command line as a wheel for pipx: build/wheel/
 	@rm -rf build/lib build/bdist.*
 	@ls build/wheel/*.whl
 
-lint: $(VENV) ## Look for faults and check the format (ruff)
+lint: $(VENV) ## Check code and format (ruff)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(VENV) ## Check types (mypy --strict)
 	$(BIN)/mypy
 
-imports: $(VENV) ## Check who may import whom (import-linter)
+imports: $(VENV) ## Check the import rules (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/ anew
+docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/
 	$(BIN)/python -m tools.docs
 
-docs-check: $(VENV) ## Check that the generated parts of docs/ are fresh
+docs-check: $(VENV) ## Check that the generated parts of docs/ are up to date
 	$(BIN)/python -m tools.docs --check
 
 site: $(VENV_DOCS) ## Build docs/ as a static site in build/site; fails on a broken link or anchor
@@ -87,27 +87,27 @@ site: $(VENV_DOCS) ## Build docs/ as a static site in build/site; fails on a bro
 pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
-coverage: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests and show what they cover; slower by a third
+coverage: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests with coverage; a third slower
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
-soak: $(VENV) $(PACKAGE) ## Try new cases for so long: make soak MINUTES=30; exits with 1 and the story of what failed
+soak: $(VENV) $(PACKAGE) ## Try new random cases: make soak MINUTES=30; prints the shortest failing case
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(PART),--part $(PART))
 
-second-opinion: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Follow the deploy guide on an emulator by other people
+second-opinion: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Follow the deploy guide on an independent emulator
 	@$(BIN)/python -m tools.second_opinion
 
-format: $(VENV) ## Format the code and mend what ruff can mend
+format: $(VENV) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV_LOCK) ## Pin requirements anew; LOCK=--upgrade takes newer releases
+lock: $(VENV_LOCK) ## Pin the requirements again; LOCK=--upgrade takes newer releases
 	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/browser requirements/lock; do \
 		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url $(LOCK) $$name.in -o $$name.txt || exit 1; done
 
 awscli: $(VENV_AWS) ## Make .venv-aws with the real aws command line (done once)
 
-clean: ## Remove what was built, and caches; environments stay (.venv*)
+clean: ## Remove build output and caches; environments (.venv*) stay
 	rm -rf build .sandbox .chalice/deployments .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -rf .coverage .coverage.* htmlcov *.egg-info
 

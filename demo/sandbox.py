@@ -1,7 +1,7 @@
 """Keep a world up to play with: ``python -m demo.sandbox up``.
 
 It deploys the packaged hub and three targets, serves them on 127.0.0.1, lets virtual time run faster than real time,
-and prints what to type. Everything it leaves lies in ``.sandbox/``.
+prints what to type, and then what happens. Everything that it leaves is in ``.sandbox/``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,25 @@ import json
 import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
 from awsim.front import Front, write_profiles
 from awsim.world import World
-from demo import stage
+from demo import screen, stage, ways
+from demo.observer import Observer
+from demo.setting import Setting
 
 STATE = Path(".sandbox")
+ROOT = Path(__file__).parents[1]
+COMMANDS = (Path(sys.executable).parent, ROOT / ".venv-aws" / "bin")
+"""Where ``ami-promoter`` and ``aws`` are, if `make` installed them."""
 AWS_1 = """\
 # Version 1 of the aws command line sends some services, such as sqs, to AWS whatever AWS_ENDPOINT_URL says.
 aws() { command aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"; }
@@ -39,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--factor", type=float, default=20, help="virtual seconds in a real one (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="what chance does (default: %(default)s)")
-    parser.add_argument("--quiet", action="store_true", help="do not print a line for each invocation")
+    parser.add_argument("--quiet", action="store_true", help="do not print what happens")
     options = parser.parse_args(arguments)
     if options.factor <= 0:
         parser.error(f"--factor {options.factor} would let time stand still: give a number above 0, such as 20")
@@ -69,48 +77,61 @@ def _up(port: int, factor: float, seed: int, *, quiet: bool) -> None:
             variables = write_profiles(STATE, accounts, stage.REGION, front.url)
             _leave(variables, scene, front.url, accounts)
             print(_greeting(scene, front.url, factor), flush=True)
-            _keep(world, factor, stop, quiet=quiet)
-    print("The sandbox is down; nothing of it is left but files in .sandbox/.")
+            promoted = ways.copies(len(stage.TARGETS))
+            setting = Setting(world, promoted, scene, {}, "", frozenset(world.shares_open()), world.now)
+            _keep(Observer(setting, detailed=True), factor, stop, None if quiet else Console(highlight=False))
+    print("The sandbox is down; only files in .sandbox/ are left.")
 
 
-def _keep(world: World, factor: float, stop: threading.Event, *, quiet: bool) -> None:
-    """Let virtual time follow real time until told to stop."""
-    shown = 0
+def _keep(observer: Observer, factor: float, stop: threading.Event, console: Console | None) -> None:
+    """Let virtual time follow real time until told to stop, and print what happens."""
+    kernel = observer.setting.world.kernel
+    width = screen.longest(observer)
     while not stop.wait(TICK):
-        with world.kernel.visit():
-            world.kernel.run(limit=timedelta(seconds=TICK * factor))
-            ended = [one for one in world.lambda_.invocations[shown:] if one.done]
-            if len(ended) < len(world.lambda_.invocations) - shown:
-                continue  # one still runs: show them in order, when it has ended
-            shown += len(ended)
-            for one in ended if not quiet else ():
-                name = one.function.rsplit(":", 1)[1]
-                print(f"{one.began:%H:%M:%S}  {name}  {one.outcome}  {one.error}".rstrip(), flush=True)
+        with kernel.visit():
+            kernel.run(limit=timedelta(seconds=TICK * factor))
+            observer.look()
+            for happening in observer.news():
+                if console:
+                    console.print(screen.reported(happening, width), soft_wrap=True)
 
 
 def _leave(variables: dict[str, str], scene: stage.Stage, url: str, accounts: dict[str, str]) -> None:
     """Write what other programs need to find the world."""
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-    (STATE / "env.sh").write_text("".join(lines) + AWS_1, encoding="utf-8")
+    found = ":".join(shlex.quote(str(place)) for place in COMMANDS if place.is_dir())
+    (STATE / "env.sh").write_text(f"{''.join(lines)}PATH={found}:$PATH\n{AWS_1}", encoding="utf-8")
     (STATE / "targets.yaml").write_text(stage.TARGETS_FILE, encoding="utf-8")
     reported = {"endpoint": url, "pid": os.getpid(), "region": stage.REGION, "accounts": accounts, "image": scene.image}
     (STATE / "world.json").write_text(json.dumps(reported, indent=2) + "\n", encoding="utf-8")
 
 
 def _greeting(scene: stage.Stage, url: str, factor: float) -> str:
-    names = ", ".join(f"{name} {account}" for name, account in stage.TARGETS.items())
-    snapshot = scene.snapshots[0]
+    accounts = "".join(f"  {name:<5} {account}\n" for name, account in {"hub": stage.HUB, **stage.TARGETS}.items())
     return f"""\
-A hub ({stage.HUB}) and three targets ({names}) are up at {url}.
-One real second is {factor:g} virtual ones. Stop with Ctrl-C. In another terminal:
+A hub and three targets are up at {url}:
 
-  . {STATE}/env.sh                                    # the profiles hub, {", ".join(stage.TARGETS)}; hub is the default
-  ami-promoter targets apply {STATE}/targets.yaml     # who may receive AMIs
-  aws ec2 create-tags --resources {scene.image} --tags Key=promote,Value="dev prod"
-  ami-promoter status {scene.image}
+{accounts}
+One real second is {factor:g} virtual ones. Stop with Ctrl-C.
+In another terminal, in this directory (the profiles are hub, {", ".join(stage.TARGETS)}):
+
+  . {STATE}/env.sh
+  ami-promoter targets apply {STATE}/targets.yaml
+  ami-promoter promote {scene.image} "dev prod"
+  ami-promoter status {scene.image} --watch
+  ami-promoter history {scene.image}
+  ami-promoter report
+
+Or ask AWS:
+
+  aws ec2 create-tags --resources {scene.image} \\
+    --tags Key=promote,Value="dev prod"
   aws --profile dev ec2 describe-images --owners self
-  aws ec2 describe-snapshot-attribute --snapshot-id {snapshot} --attribute createVolumePermission
-  aws kms list-grants --key-id {scene.key}
+  aws ec2 describe-snapshot-attribute --snapshot-id {scene.snapshots[0]} \\
+    --attribute createVolumePermission
+  aws kms list-grants --key-id {scene.key.rpartition("/")[2]}
+
+What happens, in virtual time (UTC):
 """
 
 

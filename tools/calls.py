@@ -59,7 +59,7 @@ The difference has three causes:
 
 - The delivery looks at each copy when its event arrives, not only at the last one: its slot is then free for others.
 - Each execution environment keeps its own sessions, so a wake that reaches another environment assumes the role again.
-- Right before it opens something, the share worker asks EC2 whether the AMI still bears its tag, and before it opens a key, which keys the AMI's snapshots have: one or two calls for each snapshot, and for each key and account ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
+- Right before it opens something, the share worker asks EC2 whether the AMI still has its tag, and before it opens a key, which keys the AMI's snapshots have: one or two calls for each snapshot, and for each key and account ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
 """
 
 

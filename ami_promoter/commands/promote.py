@@ -98,7 +98,7 @@ def _means(meant: Resolution) -> str:
 @verb(
     "cancel",
     needs=READ | FIND_AMI | LOOK_AGAIN | UNTAG,
-    prints=js.thing(ami=js.text("the AMI"), changed=js.flag("whether it bore the tag")),
+    prints=js.thing(ami=js.text("the AMI"), changed=js.flag("whether it had the tag")),
 )
 @ami_argument
 @tag_key_option

@@ -73,7 +73,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines += [f"Account {child['account']}, {child['region']}: {child['state']}, is tried again." for child in again]
     lines += [
         f"Account {child['account']}, {child['region']}: was withdrawn by {by}, and is not tried again. "
-        f"`ami-promoter withdraw {ami} --account {child['account']} --lift` ends that, as writing its tag anew does."
+        f"`ami-promoter withdraw {ami} --account {child['account']} --lift` ends that; so does writing the tag again."
         for child, by in kept_out
     ]
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}

@@ -103,7 +103,7 @@ class Account:
 class Connection(Account):
     """The hub's tables under the caller's credentials. Refuses those of another account than ``hub``.
 
-    ``table`` is the table of the records; those of the targets file and of the members bear its name and a suffix.
+    ``table`` is the table of the records; those of the targets file and of the members have its name and a suffix.
     """
 
     def __init__(

@@ -13,14 +13,18 @@ from demo import stage
 from tests.awsim.aws_words import AWS, LONGEST, aws
 
 ROOT = Path(__file__).parents[2]
+TYPED = """\
+ami-promoter targets apply .sandbox/targets.yaml >&2 &&
+ami-promoter promote "$(aws ec2 describe-images --owners self --query 'Images[0].ImageId' --output text)" dev >&2"""
+"""Commands of the greeting."""
 
 
 def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
-    """``python -m demo.sandbox up`` says what to type, leaves its files, lets time run, and ends on a signal."""
+    """``python -m demo.sandbox up`` says what to type, leaves its files, shows a delivery, and ends on a signal."""
     for name in ("build", "deploy"):
         (tmp_path / name).symlink_to(ROOT / name)
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "demo.sandbox", "up", "--port", "0", "--factor", "60"],
+        [sys.executable, "-u", "-m", "demo.sandbox", "up", "--port", "0", "--factor", "600"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -32,7 +36,7 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
         watchdog.start()
         for line in process.stdout or ():
             lines.append(line)
-            if "sweep" in line:
+            if "What happens" in line:
                 break
         reported = json.loads((tmp_path / ".sandbox" / "world.json").read_text())
         variables = dict(
@@ -44,7 +48,7 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
             {"PATH": os.environ["PATH"], **variables, "AWS_PAGER": ""}, "ec2", "describe-images", "--owners", "self"
         )
         queues = subprocess.run(
-            ["bash", "-c", ". .sandbox/env.sh && aws sqs list-queues"],
+            ["bash", "-c", f". .sandbox/env.sh && {TYPED} && aws sqs list-queues"],
             cwd=tmp_path,
             env={"PATH": f"{AWS.parent}:{os.environ['PATH']}"},
             capture_output=True,
@@ -52,6 +56,10 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
             timeout=LONGEST,
             check=False,
         )
+        for line in process.stdout or ():
+            lines.append(line)
+            if "delivered" in line:
+                break
     finally:
         process.terminate()
         rest, _ = process.communicate(timeout=LONGEST)
@@ -61,5 +69,6 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
     assert [image["ImageId"] for image in shown["Images"]] == [reported["image"]]
     assert len(json.loads(queues.stdout)["QueueUrls"]) > 3, queues.stderr
     assert "create-tags" in "".join(lines)
+    assert [line for line in lines if "dev   delivered: ami-" in line]
     assert "is down" in rest
     assert process.returncode == 0

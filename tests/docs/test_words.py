@@ -29,6 +29,7 @@ REPLACED: Mapping[str, str] = {
     r"lanes?": "message group",
     r"laws?": "invariant",
     r"not(e|es|ed)": "wake, or write",
+    r"perform(s|ed|ing)?": "execute, or do",
     r"rang|rings?|ringing|rung": "wake",
     r"sandbox": "simulator",
     r"settles?|settled|settling": "share worker",
@@ -39,7 +40,11 @@ REPLACED: Mapping[str, str] = {
 """In prose, as a regular expression of whole words -> what to write instead."""
 
 PROSE: Mapping[str, str] = {
+    r"anew": "again",
+    r"bears?|bore|borne": "has, or had",
+    r"ere|lest|thus|whence|wherein": "plain words",
     r"for ever": "without end, or always",
+    r"mend(s|ed|ing)?": "repair",
     r"nobody told": "say which event was lost",
     r"of ours|ours": "the service's, or the hub's",
     r"shall": "must, or will",

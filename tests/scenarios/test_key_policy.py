@@ -119,7 +119,8 @@ def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: S
     (large,) = faults_of(scene)
     assert large["code"] == "key-policy-too-large"
     assert large["what"] == (
-        f"its policy would have {size} bytes with the service's 2 statements for account {DEV}; a key policy has at most 32768."
+        f"its policy would have {size} bytes with the service's 2 statements for account {DEV}; a key "
+        "policy has at most 32768."
     )
     assert "`key_access: grant`" in large["cure"]
 

@@ -119,7 +119,7 @@ class ProtectImage:
 
 @dataclass(frozen=True, slots=True)
 class FindLeftovers:
-    """List everything there that bears this delivery's tag, and remove it."""
+    """List everything there that has this delivery's tag, and remove it."""
 
 
 @dataclass(frozen=True, slots=True)

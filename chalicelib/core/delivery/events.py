@@ -35,7 +35,7 @@ class SeenCopy:
     started_at: int = 0
     key_arn: str = ""
     nonce: str = ""
-    """The ``ami-promoter:attempt`` tag that it bears."""
+    """The ``ami-promoter:attempt`` tag that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class ShownImage:
     id: str
     state: str
     delivery: str = ""
-    """The ``ami-promoter:delivery`` tag that it bears."""
+    """The ``ami-promoter:delivery`` tag that it has."""
     nonce: str = ""
-    """The ``ami-promoter:attempt`` tag that it bears."""
+    """The ``ami-promoter:attempt`` tag that it has."""
     created_at: int = 0
 
 
@@ -58,7 +58,7 @@ class TargetReady:
     key_arn: str
     image: str | None = None
     copies: tuple[SeenCopy, ...] = ()
-    """Everything there that bears this delivery's tag."""
+    """Everything there that has this delivery's tag."""
     note: str = ""
     """What a person should know, and what is no fault: it stands in the history."""
     unfinished: bool = False
@@ -138,7 +138,7 @@ class CopyStarted:
 
 @dataclass(frozen=True, slots=True)
 class CopiesFound:
-    """Everything there that bears this delivery's tag."""
+    """Everything there that has this delivery's tag."""
 
     copies: tuple[SeenCopy, ...]
 
@@ -167,7 +167,7 @@ class ImageRegistered:
 
 @dataclass(frozen=True, slots=True)
 class ImageNotFound:
-    """Nothing bears our tag and name there, on this look."""
+    """Nothing has our tag and name there, on this look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class ImageDiscarded:
 
 @dataclass(frozen=True, slots=True)
 class CopiesTagged:
-    """Every snapshot of the AMI bears its own tags."""
+    """Every snapshot of the AMI has its own tags."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class TagSeen:
     image_state: str | None
     image_name: str = ""
     ours: bool = False
-    """It bears the tag of a delivery: this service made it, so it never triggers."""
+    """It has the tag of a delivery: this service made it, so it never triggers."""
     event: str = ""
     """The id of the tag's event that asked for this look; "" where none did, as when discovery found the tag."""
     changed_at: int = 0

@@ -204,7 +204,8 @@ def test_two_who_apply_at_once(client):
         second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
 
     assert str(lost.value) == (
-        f"{PLACE}: somebody else has applied a targets file in the meantime: that file is in force, and nothing of yours. "
+        f"{PLACE}: somebody else has applied a targets file in the meantime: that file is in force, "
+        "and nothing of yours. "
         "Run `ami-promoter targets diff FILE`, then apply again."
     )
     assert Publisher(connection).applied().directory == compiled(FILE)

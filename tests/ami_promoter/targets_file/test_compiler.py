@@ -48,7 +48,8 @@ BROKEN = {
     "- a": "1:1: the file cannot be a list. "
     "The file is a mapping with the keys `defaults`, `organization`, `groups` and `accounts`.",
     "groups:\n\tdev: x": "2:1: this is not YAML: while scanning for the next token found character '\\t' that cannot "
-    "start any token. Correct this line or the one before it; indent with spaces, and put strings with special characters in "
+    "start any token. Correct this line or the one before it; indent with spaces, and put strings "
+    "with special characters in "
     "quotes.",
     "a: b: c": "1:5: this is not YAML: mapping values are not allowed here. Correct this line or the one before it; "
     "indent with spaces, and put strings with special characters in quotes.",
