@@ -60,7 +60,7 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
         )
         for line in process.stdout or ():
             lines.append(line)
-            if "delivered" in line:
+            if "  delivered: ami-" in line:
                 break
     finally:
         process.terminate()
@@ -71,6 +71,6 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
     assert [image["ImageId"] for image in shown["Images"]] == [reported["image"]]
     assert len(json.loads(queues.stdout)["QueueUrls"]) > 3, queues.stderr
     assert "create-tags" in "".join(lines)
-    assert [line for line in lines if "dev   delivered: ami-" in line]
+    assert "  delivered: ami-" in lines[-1]
     assert "is down" in rest
     assert process.returncode == 0
