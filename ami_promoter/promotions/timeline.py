@@ -32,12 +32,14 @@ HIDDEN = ("changed_at",)
 """Members that a person reads elsewhere."""
 QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound")
 """Bookkeeping between workers; left out without --all."""
+REPEATED = ("SharesSeen",)
+"""Left out, too, where the state stays the same."""
 
 REQUEST = 8
 """Characters of a request's id that tell it from others."""
 NOT_KNOWN = "not known"
 OPENED, CLOSED = "opened", "closed"
-MINUTE = 60
+HOUR = 3600
 STILL_THERE = 10**12
 """Later than any time: of a share that has not been put away."""
 
@@ -211,9 +213,12 @@ def show(
 ) -> Iterator[RenderableType]:
     """Yield a history's lines: each record's by itself, and the shares."""
     of: dict[str, list[Sequence[RenderableType]]] = {}
+    last: dict[str, str] = {}
     for one in entries:
         who = f"{one['account']} {one['region']}" if one["account"] else one["record"]
-        of.setdefault(who, []).extend(_rows(one, everything=everything, wide=wide))
+        quiet = QUIET if last.get(who) != one["state"] else (*QUIET, *REPEATED)
+        of.setdefault(who, []).extend(_rows(one, () if everything else quiet, wide=wide))
+        last[who] = one["state"]
     for who, rows in of.items():
         yield ""
         yield f"{who}:"
@@ -226,16 +231,17 @@ def show(
         yield table(head, rows, folds=("SHARE", "WHAT"))
 
 
-def _rows(one: Mapping[str, Any], *, everything: bool, wide: bool) -> Iterator[Sequence[RenderableType]]:
+def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
+    """Yield an entry's lines, but for events that are ``quiet`` and made no call; without any, all are shown."""
     when = _when(one["at"])
     for number, what in enumerate(one["what"] or [""]):
         made = [call for call in one["calls"] if call["of"] == number]
-        if not everything and not made and (not what or what.startswith(QUIET) or PENDING.search(what)):
+        if quiet and not made and (not what or what.startswith(quiet) or PENDING.search(what)):
             continue
         yield cell(when), state(one["state"]), cell(words(what, wide=wide)), cell("")
         for call in made:
             if call["call"]:
-                yield cell(""), cell(""), cell(f"  {_called(call)}"), cell(_request(call, wide=wide))
+                yield cell(""), cell(""), cell(f" {_called(call)}"), cell(_request(call, wide=wide))
 
 
 def _called(call: Mapping[str, Any]) -> str:
@@ -316,7 +322,7 @@ def _closed(one: Mapping[str, Any]) -> str:
     seconds = one["seconds"]
     if seconds is None:
         return CLOSED
-    return f"{CLOSED} after {seconds} s" if seconds < MINUTE else f"{CLOSED} after {span(seconds)} ({seconds} s)"
+    return f"{CLOSED} after {seconds} s" if seconds < HOUR else f"{CLOSED} after {span(seconds)} ({seconds} s)"
 
 
 def _named(resource: str, *, wide: bool) -> str:
