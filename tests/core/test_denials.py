@@ -15,7 +15,7 @@ SAYS = {
     ),
     "because no service control policy allows the ec2:CopySnapshot action": (
         "service control policy",
-        "except the role",
+        "exempt the role",
     ),
     "with an explicit deny in a resource control policy": ("resource control policy", "RESOURCE_CONTROL_POLICY"),
     "with an explicit deny in an identity-based policy": ("identity-based policy", "list-role-policies"),

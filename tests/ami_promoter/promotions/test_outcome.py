@@ -32,7 +32,7 @@ def a_page(*states, state="over", **changes):
     ("page", "tag", "targets", "expected", "says"),
     [
         (None, "dev", (), None, "not seen the tag yet"),
-        (a_page("delivered"), "other", (), None, "not seen the tag as it is now"),
+        (a_page("delivered"), "other", (), None, "not seen the tag's present value"),
         (a_page("delivered", "shared"), "dev", (), Exit.OK, "All 2 deliveries arrived."),
         (a_page("delivered"), "dev", (), Exit.OK, "The delivery arrived."),
         (a_page("delivered", "copying", state="running"), "dev", (), None, "1 of 2 deliveries have not ended"),
