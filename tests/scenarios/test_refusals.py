@@ -168,9 +168,7 @@ MIDWAY: Mapping[str, CallTrouble] = {
     "KMS denied midway": CallTrouble(
         lambda s, a: deny(s, a, "kms:*"), "copy-failed", "Given key ID is not accessible", "service control policy"
     ),
-    "copy deleted": CallTrouble(
-        copy_deleted, "copy-vanished", "is gone", "DeleteSnapshot in that account's CloudTrail"
-    ),
+    "copy deleted": CallTrouble(copy_deleted, "copy-vanished", "is gone", "for DeleteSnapshot in"),
     "copy in error": CallTrouble(ends_in_error("Source snapshot ID is not valid"), "copy-failed", "Source snapshot ID"),
     "copy in error for no reason": CallTrouble(ends_in_error(""), "copy-failed", "no reason given"),
     "RegisterImage denied": CallTrouble(
