@@ -17,10 +17,10 @@ _CALLER = re.compile(r"arn:[a-z-]+:sts::(\d{12}):")
 _OWNER = re.compile(r"on resource: arn:[a-z-]+:[a-z]+:[a-z0-9-]*:(\d{12}):")
 SCP, RCP = "service control policy", "resource control policy"
 ORGANIZATION = {
-    SCP: "A service control policy (SCP) of the organization denies it to every role of account {account}, whatever "
-    "the role's own policies say",
-    RCP: "A resource control policy (RCP) of the organization of account {account}, which owns the key or role, denies "
-    "it to whoever calls",
+    SCP: "A service control policy (SCP) of the organization denies it to every role of account {account}, "
+    "regardless of the role's own policies",
+    RCP: "A resource control policy (RCP) of the organization of account {account}, which owns the key or role, "
+    "denies it to every caller",
 }
 _EXCEPT = (
     "Ask the administrators of that organization to exempt the role. In the management account: aws organizations "

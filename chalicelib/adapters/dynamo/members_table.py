@@ -65,8 +65,9 @@ class MembersTable:
                 return _membership(int(item["generation"]), bodies)
         what = "the members of the OUs are not those that `discover` wrote: somebody changed or deleted items."
         cure = (
-            "Put the items members / accounts#.. and units back from a backup; or delete them with members / current: "
-            "then all is read anew, and whoever is not in the organization at that moment is no target any more."
+            "Put the items members / accounts#.. and units back from a backup; or delete them with members / "
+            "current: the service then reads all again, and an account that is not in the organization at that "
+            "moment is no target."
         )
         raise Refusal(RefusalKind.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
 

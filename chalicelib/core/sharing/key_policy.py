@@ -275,8 +275,8 @@ def dead_principals(document: Document) -> Iterator[Fault]:
     for number, part in enumerate(document.policy.parts, 1):
         for name in sorted(filter(DEAD.fullmatch, part.principals)):
             what = (
-                f"{_named(part, number)} in its policy names {name}, a role or user that was deleted. KMS takes no "
-                "policy with such a principal, so nobody can change this one."
+                f"{_named(part, number)} in its policy names {name}, a role or user that was deleted. KMS accepts "
+                "no policy with such a principal, so nobody can change this one."
             )
             cure = (
                 f"Take {name} out, or name its successor: aws kms get-key-policy and put-key-policy. Or "

@@ -74,8 +74,8 @@ def _source_key(
         yield Fault(
             "source-key-not-readable",
             snapshots,
-            f"KMS does not describe the key {arn or '(none named by EC2)'} that encrypts this: it was deleted, or its "
-            "key policy shuts the service's role out.",
+            f"KMS does not describe the key {arn or '(none named by EC2)'} that encrypts this: it was deleted, or "
+            "its key policy does not admit the service's role.",
             "Give the hub's role ami-promoter-REGION-worker kms:DescribeKey on the key. If the key is "
             "deleted, the data is lost. "
             f"If you may use the key but cannot change its policy, re-encrypt: {re_encrypt}",

@@ -71,8 +71,8 @@ def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
         "grant-role-missing",
         where,
         f"The account has no role {role}, with which the hub grants the key; so {names} could not launch the AMI.",
-        "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service shall launch "
-        "it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
+        "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service "
+        "launches it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
     )
 
 
@@ -182,8 +182,8 @@ def _kind(image: SourceImage) -> Iterator[Fault]:
         yield Fault(
             "source-paravirtual",
             image.id,
-            f"The image is {image.virtualization_type} (kernel and RAM disk: {ids}); their ids are bound to a Region, "
-            "and only retired instance types run paravirtual images.",
+            f"The image is {image.virtualization_type} (kernel and RAM disk: {ids}); these ids exist in one Region "
+            "only, and only retired instance types run paravirtual images.",
             "Rebuild the image as hvm, without kernel and RAM disk ids.",
         )
     if image.image_type in {"kernel", "ramdisk"}:
@@ -211,8 +211,8 @@ def _product_codes(image: SourceImage) -> Iterator[Fault]:
         yield Fault(
             "source-product-code",
             image.id,
-            f"The image carries product codes: {', '.join(image.product_codes)}. It is bound to a seller's terms, "
-            "and a copy by another account would lose or break them.",
+            f"The image carries product codes: {', '.join(image.product_codes)}. A seller's terms apply to it, and "
+            "a copy by another account would lose or break them.",
             "Have each target account subscribe to the product and build its own image, or build without that product.",
         )
 
@@ -224,8 +224,8 @@ def _billing(image: SourceImage) -> Iterator[Fault]:
         yield Fault(
             "source-billing-code",
             image.id,
-            f"The image is billed as {billed_as}. RegisterImage takes the licence from metadata on the snapshots, "
-            "which a copy may have lost, and such an image would be unusable.",
+            f"The image is billed as {billed_as}. RegisterImage takes the license from metadata on the snapshots. "
+            "A copy can lose it, and the image would then be unusable.",
             f"{WHOLE}, which keeps billing codes; or build it on a Linux/UNIX base.",
         )
 
@@ -298,7 +298,7 @@ def _snapshots(image: SourceImage, hub_account: str) -> Iterator[Fault]:
             yield Fault(
                 "source-snapshot-missing",
                 f"{image.id} {snapshot_id}",
-                "The image names a snapshot that the hub cannot see: it was deleted, lies in the Recycle Bin, or "
+                "The image names a snapshot that the hub cannot see: it was deleted, is in the Recycle Bin, or "
                 "belongs to another account.",
                 "Restore it (aws ec2 list-snapshots-in-recycle-bin; aws ec2 restore-snapshot-from-recycle-bin "
                 f"--snapshot-id {snapshot_id}), or build the image again.",
