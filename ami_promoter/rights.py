@@ -22,6 +22,8 @@ class Rights:
     keys: frozenset[str] = field(default_factory=frozenset)
     tag: frozenset[str] = field(default_factory=frozenset)
     """On images, of the trigger's tag alone."""
+    queue: frozenset[str] = field(default_factory=frozenset)
+    """On the worker's queue: without these, an answer takes up to a minute longer."""
 
     def __or__(self, other: Rights) -> Rights:
         """Both."""
@@ -34,7 +36,7 @@ class Rights:
                 yield name, tuple(sorted(actions))
 
 
-NAMES = ("records", "config", "members", "indexes", "anything", "keys", "tag")
+NAMES = ("records", "config", "members", "indexes", "anything", "keys", "tag", "queue")
 _READ = frozenset({"BatchGetItem", "GetItem", "Query"})
 
 NOTHING = Rights()
@@ -42,14 +44,15 @@ READ = Rights(records=_READ, config=_READ, members=_READ)
 READ_ALL = READ | Rights(records=frozenset({"Scan"}))
 """For what has no index: all promotions, all that is under way, parked or open."""
 FIND_DELIVERIES = Rights(indexes=frozenset({"Query"}))
-LOOK_AGAIN = Rights(records=frozenset({"UpdateItem"}))
+WAKE = Rights(queue=frozenset({"sqs:GetQueueUrl", "sqs:SendMessage"}))
+LOOK_AGAIN = WAKE | Rights(records=frozenset({"UpdateItem"}))
 FIND_AMI = Rights(anything=frozenset({"ec2:DescribeImages"}))
 EXAMINE = Rights(
     anything=frozenset({"ec2:DescribeImages", "ec2:DescribeImageAttribute", "ec2:DescribeSnapshots"}),
     keys=frozenset({"kms:DescribeKey"}),
 )
 SWITCH = Rights(config=frozenset({"UpdateItem"}))
-ASK_TARGETS = Rights(records=frozenset({"PutItem", "UpdateItem"}))
+ASK_TARGETS = WAKE | Rights(records=frozenset({"PutItem", "UpdateItem"}))
 SEE_OPEN = Rights(
     anything=frozenset(
         {
@@ -119,6 +122,13 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
                 "ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]},
                 "Null": {"aws:TagKeys": "false"},
             },
+        },
+        {
+            "Sid": "WakeTheWorker",
+            "Effect": "Allow",
+            "Action": sorted(needed.queue),
+            # a Region's name ends in a digit: so this is not the share worker's queue
+            "Resource": "arn:*:sqs:*:*:ami-promoter-*-?-worker.fifo",
         },
     ]
     return {"Version": "2012-10-17", "Statement": [one for one in statements if one["Action"]]}

@@ -127,6 +127,7 @@ ON = {
     "anything": "other reads",
     "keys": "the keys",
     "tag": "the tag",
+    "queue": "the worker's queue",
 }
 
 

@@ -51,7 +51,7 @@ def doctor(
 
     In the hub: targets file, pause, organization, parked and overdue records, workers, dead letters, notices, and the
     keys of what is under way or shared (`plan` looks at those of an AMI before it is tagged). In each target of the
-    applied file, asked through the service, which answers within a minute or two: whether its role can be assumed, key
+    applied file, asked through the service, which answers within seconds: whether its role can be assumed, key
     and key policy, service-linked roles, forwarding of events, Allowed AMIs, settings, copy quota. Changes nothing.
     Whether a key can be used in the end no call can try; a denial by a policy of the organization is named where AWS
     names it.

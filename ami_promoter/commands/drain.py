@@ -17,6 +17,7 @@ import click
 from ami_promoter.hub import switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
@@ -93,12 +94,15 @@ class Drain:
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: those of which no copy runs, or all. Asking again is harmless."""
+        asked: list[RecordKey] = []
         with self._connection.telling("asking deliveries to end (asked again, it goes on where it stopped)"):
             for (pk, _), delivery in view.running.items():
                 if delete_copies or delivery.get("state") in NOTHING_RUNS:
                     episode = int(delivery.get("episode", 0))
                     self._records.make_due(RecordKey(pk), int(self._clock.now()), {"cancel": f"{episode}:{WHY}"})
                     self.cancelled.add((pk, episode))
+                    asked.append(RecordKey(pk))
+        wake(self._connection, asked)
 
     def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
         """Look until it is drained, or ``limit`` seconds have passed. What a late invocation began is asked as well."""
