@@ -134,7 +134,7 @@ def copies(world: World, options: Options) -> Setting:
     names = {way.name: way.account for way in ways}
     staged = _stage(world, names)
     policy = world.kms.describe(stage.HUB, stage.REGION, staged.key).versions[-1].text
-    _apply(world, stage.targets_file(names), names)
+    apply(world, stage.targets_file(names), names)
     world.kernel.run(limit=STANDING)
     injections = world.injections
     if not options.events:
@@ -169,7 +169,7 @@ def every_way(world: World, ways: Sequence[Way]) -> Setting:
             TpmSupport="v2.0",
             uefi_data="AAAA",
         )
-    _apply(world, cast.targets_file(ways, organization.id, units), names)
+    apply(world, cast.targets_file(ways, organization.id, units), names)
     world.kernel.run(limit=STANDING)
     before = frozenset(world.shares_open())
     return Setting(
@@ -188,7 +188,7 @@ def _keys(staged: stage.Stage) -> dict[Place, str]:
     return {(account, stage.REGION): stack.outputs["KeyArn"] for account, stack in staged.targets.items()}
 
 
-def _apply(world: World, text: str, names: Mapping[str, str]) -> None:
+def apply(world: World, text: str, names: Mapping[str, str]) -> None:
     """Apply a targets file as a person does: in a process of its own, over HTTP. Raises NotReady.
 
     ``names`` is name -> account, for the profiles.
