@@ -57,16 +57,19 @@ class Stage:
     """Ids of its snapshots, the root's first."""
 
 
-def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGETS) -> Stage:
+def set_up(
+    world: World, root: Path = Path(), targets: Mapping[str, str] = TARGETS, organization: str = ""
+) -> Stage:
     """Deploy the hub from ``build/hub`` and each target from ``deploy/target.yaml``, and make a key and an AMI.
 
-    ``root`` is the repository, ``targets`` name -> account. Raises FileNotFoundError, saying what to run, when the
+    ``root`` is the repository, ``targets`` name -> account; the hub admits these, or all of an organization. Raises FileNotFoundError, saying what to run, when the
     package is not built.
     """
     if not (root / HUB_TEMPLATE).exists():
         raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
     admitted = ",".join(targets.values())
-    given = {"TargetAccounts": admitted, "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*", "HubCopies": "true"}
+    admits = {"OrganizationId": organization} if organization else {"TargetAccounts": admitted}
+    given = {**admits, "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*", "HubCopies": "true"}
     hub = world.deploy(root / HUB_TEMPLATE, HUB, REGION, "ami-promoter", given)
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": EXTERNAL_ID}
     stacks = {
