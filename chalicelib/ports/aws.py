@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from chalicelib.core.delivery.events import SeenCopy, ShownImage
@@ -17,19 +15,6 @@ from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.inventory import InventoryPage, Part
 from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.listing import Page, Step
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-class MadeDue(StrEnum):
-    """What became of a record that was to be made due."""
-
-    SEND = "send"
-    """It is due; a wake is to be sent, as none is on its way."""
-    SENT = "sent"
-    """It is due, and a wake is on its way."""
-    NONE = "none"
-    """There is no such record, or it was set aside."""
 
 
 @dataclass(frozen=True, slots=True)
