@@ -10,7 +10,7 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ACCEPTED
 from chalicelib.core.records import addresses
-from chalicelib.ports.aws import MadeDue
+from chalicelib.ports.records import MadeDue
 
 
 def look_again(connection: Connection, ami: str, place: str = "") -> bool:
