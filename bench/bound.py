@@ -26,7 +26,7 @@ CHAIN = (
 
 def copies(durations: Sequence[float], slots: int = SLOTS) -> float:
     """Return the least time for copies into one account and Region: the longest one, or all through the slots."""
-    return max(max(durations), sum(durations) / slots)
+    return max(*durations, sum(durations) / slots)
 
 
 def promotion(deliveries: Sequence[Sequence[float]], *, slots: int = SLOTS, late: Sequence[float] = ()) -> float:

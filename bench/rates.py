@@ -55,5 +55,3 @@ class Throttle:
         if not bucket.take((call.at - self.began).total_seconds()):
             self.refused += 1
             raise AwsError("RequestLimitExceeded", "Request limit exceeded.", 503)
-
-

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
@@ -60,6 +59,7 @@ class Measured:
     reads: dict[str, float] = field(default_factory=dict)
     writes: dict[str, float] = field(default_factory=dict)
     items: dict[str, int] = field(default_factory=dict)
+    stored_bytes: int = 0
     store_calls: dict[str, int] = field(default_factory=dict)
     steps: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Step -> median and longest seconds."""
@@ -71,10 +71,6 @@ class Measured:
     def per_delivery(self) -> float:
         """Calls to limited services for each delivery."""
         return (sum(self.hub_calls.values()) + sum(self.target_calls.values())) / self.case.deliveries
-
-    def as_json(self) -> str:
-        """Return it as one line."""
-        return json.dumps(asdict(self))
 
 
 def measure(case: Case) -> Measured:
@@ -228,16 +224,12 @@ def _calls(result: Measured, invocations: Iterable[Invocation], calls: Iterable[
 
 def _store(result: Measured, units: Units, invocations: Iterable[Invocation]) -> None:
     idle = {one.id for one in invocations if bill.function(one) in bill.ON_SCHEDULE}
-    reads: Counter[str] = Counter()
+    reads: dict[str, float] = defaultdict(float)
     writes: Counter[str] = Counter()
     for (invocation, purpose), count in units.reads.items():
-        reads[purpose] += 0 if invocation in idle else count  # type: ignore[assignment]
+        reads[purpose] += 0 if invocation in idle else count
     for (invocation, purpose), count in units.writes.items():
         writes[purpose] += 0 if invocation in idle else count
     result.reads, result.writes = dict(reads), dict(writes)
     result.items, result.store_calls = dict(units.items), dict(units.calls)
-
-
-if __name__ == "__main__":
-    given = dict(one.split("=") for one in sys.argv[1:])
-    print(json.dumps(asdict(measure(Case(**{name: int(value) for name, value in given.items()}))), indent=1))  # type: ignore[arg-type]
+    result.stored_bytes = units.stored

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,13 +47,15 @@ PURPOSES = {
 
 @dataclass
 class Units:
-    """Read and write units by function and purpose. A hook of the gateway: ``before`` a call, and when it ``answered``."""
+    """Read and write units by function and purpose. Hooks of the gateway: ``before`` a call, and ``answered``."""
 
-    reads: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reads: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     writes: Counter[tuple[str, str]] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     items: Counter[str] = field(default_factory=Counter)
     """Items written, by purpose."""
+    stored: int = 0
+    """Bytes by which the tables have grown."""
     _tables: Tables = field(default_factory=Tables)
     _was: dict[str, dict[Place, Item]] = field(default_factory=dict)
 
@@ -80,9 +82,8 @@ class Units:
             purpose = purpose_of(place)
             self.writes[call.invocation or "", purpose] += twice * units(max(size(old), size(new)), WRITE)
             self.items[purpose] += 1
-            changed = sum(
-                units(size(entry), WRITE) for entry in _entries(_indexed(old), _indexed(new))
-            )
+            self.stored += size(new) - size(old)
+            changed = sum(units(size(entry), WRITE) for entry in _entries(_indexed(old), _indexed(new)))
             if changed and call.error is None:
                 self.writes[call.invocation or "", PURPOSES["index"]] += changed
 
@@ -112,7 +113,8 @@ class Units:
 def purpose_of(place: Place) -> str:
     """Say what an item is for."""
     _, pk, sk = place
-    return PURPOSES["history"] if sk.startswith("history#") else PURPOSES.get(pk.partition("#")[0], pk.partition("#")[0])
+    kind = "history" if sk.startswith("history#") else pk.partition("#")[0]
+    return PURPOSES.get(kind, kind)
 
 
 def units(size_in_bytes: int, unit: int) -> int:

@@ -1,4 +1,4 @@
-"""(c) A build tool's wait: CopyImage into each account, all at once, a look every minute, and after 30 looks it gives up.
+"""(c) A build tool's wait: CopyImage into each account, all at once; a look every minute, thirty times.
 
 As packer-plugin-ami-copy's public description has it. The build runner stays up meanwhile. Key access is somebody
 else's and standing; who gives up leaves the copies to end by themselves, unseen.

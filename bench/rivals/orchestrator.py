@@ -1,7 +1,8 @@
 """(a) One function that does it all: the orchestrator of a CloudFormation guide.
 
-Targets one after another, copies one after another, a look every 10 seconds. Lambda kills it after 900 seconds; what it
-has not delivered by then is not delivered, and what it has opened stays open. Its time without that limit stands beside.
+Targets one after another, copies one after another, a look every 10 seconds. Lambda kills it after 900 seconds: what
+it has not delivered by then is not delivered, and what it has opened stays open. Its time without that limit stands
+beside.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ its functions would be billed meanwhile is left out.
 
 from __future__ import annotations
 
-
 from bench.case import CALL_SECONDS
 from bench.rates import TokenBucket
 from bench.rivals.promotion import Clock, Outcome, Promotion
@@ -53,5 +52,3 @@ def _execution(outcome: Outcome, copies: list[float], bucket: TokenBucket) -> No
     made = hub.total() + target.total() - before
     outcome.functions += made * CALL_SECONDS + (looks + 4) * FUNCTION_OVERHEAD
     outcome.seconds = max(outcome.seconds, clock.now)
-
-
