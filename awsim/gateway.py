@@ -34,7 +34,7 @@ class Gateway:
 
     ``before`` runs when a call has arrived and before anything is checked, ``after`` when it has had its effect or was
     refused, and before its answer goes out. A hook may raise AwsError to refuse the call, or what kills its caller, and
-    may let virtual time pass. Each call is added to ``calls`` when it arrives. ``answered`` is told each answer, as it
+    may let virtual time pass. Each call is added to ``calls`` when it arrives. ``answered`` sees each answer, as it
     goes out; it changes nothing.
     """
 
@@ -92,8 +92,8 @@ class Gateway:
                 hook(call)
         except AwsError as refused:
             answer = self._refused(call, request, refused)
-        for told in self.answered:
-            told(call, answer)
+        for observer in self.answered:
+            observer(call, answer)
         return answer
 
     @staticmethod

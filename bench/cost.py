@@ -99,6 +99,12 @@ def watching(hour: Idle, alarms: int, dashboards: int) -> Dollars:
     }
 
 
+def watchers() -> tuple[int, int]:
+    """Count the alarms and dashboards that are deployed."""
+    text = (FILE.parents[1] / ".chalice" / "extras.yaml").read_text(encoding="utf-8")
+    return text.count("Type: AWS::CloudWatch::Alarm"), text.count("Type: AWS::CloudWatch::Dashboard")
+
+
 def storage(gib: int, regions: int) -> Dollars:
     """Return what a delivery's snapshots cost in a month, and its transfer once, for all of its Regions' average."""
     return {

@@ -25,8 +25,8 @@ def chart(title: str, across: str, up: str, lines: Mapping[str, Line]) -> str:
         return LEFT + across_share * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up_share * (HEIGHT - TOP - BOTTOM)
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="13" role="img" aria-label="{escape(title)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="13" role="img">',
+        f'<title>{escape(title)}</title><g font-family="sans-serif">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="22" font-size="15" font-weight="bold">{escape(title)}</text>',
     ]
@@ -38,7 +38,7 @@ def chart(title: str, across: str, up: str, lines: Mapping[str, Line]) -> str:
         x, _ = place(value, 10**low)
         parts.append(f'<text x="{x:.0f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{value:,g}</text>')
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">{escape(across)}; upward: {escape(up)}</text>')
-    for number, (name, line) in enumerate(lines.items()):
+    for number, line in enumerate(lines.values()):
         colour = COLOURS[number % len(COLOURS)]
         points = [place(x, y) for x, y in line]
         drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -50,4 +50,4 @@ def chart(title: str, across: str, up: str, lines: Mapping[str, Line]) -> str:
         free = max(at, free + 16)
         colour = COLOURS[number % len(COLOURS)]
         parts.append(f'<text x="{WIDTH - RIGHT + 10}" y="{free + 4:.0f}" fill="{colour}">{escape(name)}</text>')
-    return "\n".join([*parts, "</svg>", ""])
+    return "\n".join([*parts, "</g>", "</svg>", ""])

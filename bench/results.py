@@ -53,8 +53,8 @@ def parts() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
     return wanted | {"idle": (idle.measure, ()), "sizes": (sizes.measure, ())}
 
 
-def measure(told: Callable[[str], object], *, keep: bool = False) -> Results:
-    """Measure everything on two cores; with ``keep`` only what is not in the file yet. ``told`` hears of each part."""
+def measure(report: Callable[[str], object], *, keep: bool = False) -> Results:
+    """Measure everything on two cores, and report each part; with ``keep`` only what is not in the file yet."""
     found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if keep and FILE.exists() else {}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool:
@@ -62,11 +62,11 @@ def measure(told: Callable[[str], object], *, keep: bool = False) -> Results:
         for number, done in enumerate(as_completed(waiting), 1):
             found[waiting[done]] = done.result()
             _keep(found)
-            told(f"{number} of {len(waiting)}: {waiting[done]}")
+            report(f"{number} of {len(waiting)}: {waiting[done]}")
     if "cold" not in found:  # alone, as it is measured in seconds of the machine
         found["cold"] = cold.measure()
         _keep(found)
-        told("cold start")
+        report("cold start")
     return read(found)
 
 

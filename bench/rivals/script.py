@@ -1,6 +1,6 @@
 """(d) A shell script in the foreground, as aws-samples/copy-encrypted-ami describes it: one run for each target.
 
-Four copies run at once, and before a further one it waits in steps of 30 seconds; then it looks at each copy in turn
+Five copies run at once, and before a further one it waits in steps of 30 seconds; then it looks at each copy in turn
 every 20 seconds. It revokes neither grant nor share. Runs are one after another: a person, or a loop around it.
 """
 

@@ -1,7 +1,7 @@
 """The largest promotion that the service is made for, fed to single invocations: what they take of memory and time.
 
-A thousand accounts in four Regions, an AMI of twenty snapshots. ``python -m tests.service.worst`` prints a line of JSON;
-`make bench` puts it on its page. Memory is what Python allocates from an invocation's start to its highest point, as
+A thousand accounts in four Regions, an AMI of twenty snapshots. ``python -m tests.service.worst`` prints a line of
+JSON; `make bench` puts it on its page. Memory is what Python allocates from an invocation's start to its highest point, as
 ``tracemalloc`` sees it; seconds are virtual, at 30 milliseconds for each call.
 """
 
