@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-SIZES = (1, 10, 100, 200, 1000)
+SIZES = (1, 10, 100, 1000)
 
 
 def measure(targets: int) -> dict[str, Any]:

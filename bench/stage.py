@@ -9,7 +9,6 @@ from bench.case import COPY_SECONDS, COPY_SECONDS_PER_GIB, REGIONS, SPREAD, Case
 from bench.rates import Throttle
 from demo import setting
 from demo import stage as scene
-from demo.ways import MANAGEMENT
 
 HUB, REGION = scene.HUB, scene.REGION
 GROUP = "everyone"
@@ -35,10 +34,7 @@ def set_up(world: World, case: Case) -> Staged:
     """Deploy, apply and build what a case needs. Raises FileNotFoundError if the package is not built."""
     listed = accounts(case.accounts)
     names = {f"t{account}": account for account in listed}
-    organization = world.organizations.create(MANAGEMENT)  # a list of accounts would end at 170
-    for account in (HUB, *listed):
-        world.organizations.add_account(organization, account)
-    staged = scene.set_up(world, setting.ROOT, names, organization.id)
+    staged = scene.set_up(world, setting.ROOT, names)
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": scene.EXTERNAL_ID, "CreateRole": "false"}
     regions = REGIONS[: case.regions]
     for region in regions[1:]:

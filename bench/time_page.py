@@ -103,7 +103,7 @@ def _steps(results: Results) -> Iterator[tuple[str, ...]]:
 
 def _delay(results: Results) -> str:
     rows = []
-    for targets in (1, 100):
+    for targets in (1, 20):
         for case in (Case(targets, together=True, share_delay=0), Case(targets, together=True)):
             one = results.of(case)
             delay = "none" if case.share_delay == 0 else "5 s, as deployed"

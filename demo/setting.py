@@ -20,7 +20,7 @@ from awsim.world import World
 from demo import stage
 from demo import ways as cast
 from demo.options import Options
-from demo.ways import FAR, MANAGEMENT, SECRET, UNITS, Place, Way
+from demo.ways import FAR, SECRET, UNITS, Place, Way
 
 ROOT = Path(__file__).parents[1]
 STANDING = timedelta(minutes=6)
@@ -223,7 +223,7 @@ def _prepare_far(world: World, account: str) -> str:
 
 def _organise(world: World, ways: Sequence[Way]) -> tuple[SimulatedOrganization, dict[str, str]]:
     """Make an organization, its OUs and its accounts; returns it, and the id of each OU by its name."""
-    made = world.organizations.create(MANAGEMENT)
+    made = world.organizations.create(stage.MANAGEMENT)
     named = [name for name in UNITS if any(way.group == name for way in ways)]
     units = {name: world.organizations.add_unit(made, name) for name in named}
     world.organizations.add_account(made, stage.HUB)
@@ -232,7 +232,7 @@ def _organise(world: World, ways: Sequence[Way]) -> tuple[SimulatedOrganization,
             world.organizations.add_account(made, way.account, units[way.group])
     given = {"HubAccountId": stage.HUB, "HubRegion": stage.REGION, "ExternalId": SECRET}
     template = ROOT / "deploy" / "organization.yaml"
-    world.deploy(template, MANAGEMENT, stage.REGION, "ami-promoter-organization", given)
+    world.deploy(template, stage.MANAGEMENT, stage.REGION, "ami-promoter-organization", given)
     return made, units
 
 
