@@ -40,8 +40,6 @@ class Case:
     """Key grants begin to work up to five minutes late, as AWS says, and not at once."""
     share_delay: int | None = None
     """Seconds that messages to the share worker's queue lie there; None: as deployed."""
-    concurrency: int | None = None
-    """How many records are worked on at once; None: as deployed."""
 
     @property
     def deliveries(self) -> int:
@@ -61,7 +59,6 @@ class Case:
         words += ["together"] if self.together else []
         words += ["late keys"] if self.late_keys else []
         words += [] if self.share_delay is None else [f"share delay {self.share_delay}"]
-        words += [] if self.concurrency is None else [f"concurrency {self.concurrency}"]
         return ", ".join(words)
 
 

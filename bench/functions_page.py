@@ -41,6 +41,8 @@ def section(results: Results) -> str:
             "The largest promotion that the service is made for, 1,000 accounts in four Regions and 20 snapshots, fed to single invocations of the service in memory.",
             "Memory is what Python allocates on top of the imports; opening is played with 500 accounts in one Region, as many as one call takes. Seconds are virtual.\n",
             table(("function: record", "MB", "seconds"), _worst(results)),
+            "The longest invocations of the packaged functions at 200 targets:\n",
+            table(("function", "seconds"), _longest(results)),
             "## Ceiling\n",
             "How many promotions of 100 targets a day reach a limit, if they are spread evenly.",
             "The sweep wakes 10,000 records in one run of less than 30 seconds (`tests/service/test_sweep.py`), and [100,000 finished deliveries](../explanation/reliability.md#growth) slow nothing.\n",
@@ -68,6 +70,11 @@ def _cold(results: Results) -> Iterator[tuple[str, ...]]:
 def _worst(results: Results) -> Iterator[tuple[str, ...]]:
     for what, (megabytes, seconds) in sorted(results.worst.items()):
         yield f"`{what}`".replace("`events: event`", "`on-tag-change`"), number(megabytes), number(seconds)
+
+
+def _longest(results: Results) -> Iterator[tuple[str, str]]:
+    for name, seconds in sorted(results.of(Case(200)).longest.items()):
+        yield f"`{name}`", number(seconds)
 
 
 def _limits(results: Results) -> Iterator[tuple[str, str]]:

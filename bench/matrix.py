@@ -12,8 +12,7 @@ FOUR_REGIONS = [Case(accounts, regions=4) for accounts in (1, 10)]
 TOGETHER = [Case(accounts, together=True) for accounts in (1, 10, 20)]
 LATE_KEYS = [Case(10, late_keys=True)]
 SHARE_DELAYS = [Case(accounts, together=True, share_delay=0) for accounts in (1, 20)]
-CONCURRENCY = [Case(100, concurrency=50)]
 
-ALL = [*SIZES, *SWEPT, *VOLUMES, *FOUR_REGIONS, *TOGETHER, *LATE_KEYS, *SHARE_DELAYS, *CONCURRENCY]
+ALL = [*SIZES, *SWEPT, *VOLUMES, *FOUR_REGIONS, *TOGETHER, *LATE_KEYS, *SHARE_DELAYS]
 SMALL = [Case(accounts) for accounts in (1, 10)]
 """What `make test` runs."""

@@ -60,9 +60,6 @@ def _adjust(world: World, case: Case) -> None:
         for queue in world.sqs.queues.values():
             if queue.name.endswith("share-worker.fifo"):
                 queue.attributes["DelaySeconds"] = str(case.share_delay)
-    if case.concurrency is not None:
-        for source in world.lambda_.sources.values():
-            source.concurrency = case.concurrency
     if not case.events:
         world.injections.drop_events()
         world.injections.lose_messages(scene.WAKE_QUEUES, except_from="sweep")
