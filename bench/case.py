@@ -53,13 +53,18 @@ class Case:
 
     def __str__(self) -> str:
         """Word it shortly."""
-        words = [f"{self.deliveries} targets", f"{self.volumes} volumes"]
+        words = [counted(self.deliveries, "target"), counted(self.volumes, "volume")]
         words += ["4 Regions"] if self.regions > 1 else []
         words += [] if self.events else ["events lost"]
         words += ["together"] if self.together else []
         words += ["late keys"] if self.late_keys else []
         words += [] if self.share_delay is None else [f"share delay {self.share_delay}"]
         return ", ".join(words)
+
+
+def counted(count: int, what: str) -> str:
+    """Write a number of things."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def accounts(count: int) -> list[str]:

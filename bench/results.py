@@ -76,7 +76,8 @@ def read(found: Mapping[str, Any]) -> Results:
     for name, value in found.items():
         kind, _, rest = name.partition(": ")
         if kind == "case":
-            results.cases[rest] = Measured(**{**value, "case": Case(**value["case"])})
+            case = Case(**value["case"])
+            results.cases[str(case)] = Measured(**{**value, "case": case})
         elif kind == "curve":
             results.curve[int(rest)] = value
     return results

@@ -17,7 +17,7 @@ def measure(package: Path = PACKAGE) -> dict[str, int]:
     with zipfile.ZipFile(package) as archive:
         for one in archive.infolist():
             top, _, rest = one.filename.partition("/")
-            part = "the service" if top in OURS else top
+            part = "the service" if top in OURS else "licences and descriptions" if ".dist-info" in top else top
             if top == "botocore" and rest.startswith("data/"):
                 part = "botocore: descriptions of services"
             found[part] += one.compress_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench import cost
-from bench.case import Case
+from bench.case import Case, counted
 from bench.results import Results, rivals
 from bench.rivals.promotion import Outcome
 from bench.table import dollars, duration, table
@@ -23,7 +23,7 @@ HEAD = (
 
 def summary(results: Results, targets: int) -> str:
     """Return the table for so many targets."""
-    return table((f"{targets} targets", *HEAD[1:]), _rows(results, Case(targets)))
+    return table((counted(targets, "target"), *HEAD[1:]), _rows(results, Case(targets)))
 
 
 def _rows(results: Results, case: Case) -> Iterator[tuple[str, ...]]:

@@ -66,7 +66,7 @@ def _times(results: Results) -> Iterator[tuple[str, bool, str]]:
 
 
 def thousand(results: Results) -> tuple[float, float]:
-    """Return the seconds until the last copy of 1,000 begins, as far as it can be told, and the bound."""
+    """Return the seconds until the last copy of 1,000 begins, as 100 and 200 let expect, and the bound."""
     name = "tag set → first CopySnapshot"
     some, more = (results.of(Case(count)).steps[name][1] for count in (100, 200))
     return more + (more - some) * 8, results.of(Case(200)).bound

@@ -50,6 +50,13 @@ def test_nothing_grows_with_the_number_of_targets(measured):
         assert what(ten) / 10 <= FLAT * what(one)
 
 
+def test_units_of_a_delivery_are_those_that_are_known(measured):
+    """A change that writes or reads more shows here."""
+    assert 400 < sum(measured[ONE].writes.values()) < 700
+    assert 80 < sum(measured[ONE].reads.values()) < 200
+    assert measured[ONE].stored_bytes < 30_000
+
+
 def test_it_takes_a_hundredth_of_the_function_time_of_one_that_waits(measured):
     """The orchestrator's unbounded time."""
     for case, one in measured.items():
