@@ -44,8 +44,7 @@ def promotion(deliveries: Sequence[Sequence[float]], *, slots: int = SLOTS, late
 def one_after_another(deliveries: Sequence[Sequence[float]], snapshots: int) -> float:
     """Return the bound if EC2 copied a snapshot for one account after another: the sum over all, for the slowest one.
 
-    Whether it does is not documented; see docs/explanation/assumptions.md. ``deliveries`` have a duration for each of
-    so many snapshots, in one order.
+    Whether it does is not documented. ``deliveries`` have a duration for each of so many snapshots, in one order.
     """
     chains = (sum(one[place] for one in deliveries) for place in range(snapshots))
     return max(chains) + REGISTER_SECONDS + len(CHAIN) * CALL_SECONDS

@@ -42,7 +42,6 @@ class Point:
 
 def point(targets: int) -> Point:
     """Promote an AMI of two snapshots to so many accounts, until it is over."""
-    hubs.MAX_INVOCATIONS = 1_000_000
     accounts = [f"{200_000_000_000 + number}" for number in range(targets)]
     hub = GrowingHub(accounts=accounts, nature=Nature(copying=COPYING), gate=CountingGate(), watchful=False)
     hub.cloud.make_image(AMI, dict.fromkeys(SNAPSHOTS, True))
@@ -66,5 +65,6 @@ def point(targets: int) -> Point:
 
 
 if __name__ == "__main__":
+    hubs.MAX_INVOCATIONS = 1_000_000
     for number in sys.argv[1:]:
         print(json.dumps(asdict(point(int(number)))), flush=True)  # noqa: T201 - what it is for

@@ -1,8 +1,8 @@
 """The largest promotion that the service is made for, fed to single invocations: what they take of memory and time.
 
 A thousand accounts in four Regions, an AMI of twenty snapshots. ``python -m tests.service.worst`` prints a line of
-JSON; `make bench` puts it on its page. Memory is what Python allocates from an invocation's start to its highest point, as
-``tracemalloc`` sees it; seconds are virtual, at 30 milliseconds for each call.
+JSON; `make bench` puts it on its page. Memory is what Python allocates from an invocation's start to its highest
+point, as ``tracemalloc`` sees it; seconds are virtual, at 30 milliseconds for each call.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class WeighedHub(SlowHub):
 
 
 def _hub(accounts: int, regions: tuple[str, ...], *wanted: str) -> WeighedHub:
-    hubs.MAX_INVOCATIONS = 1_000_000
     listed = [f"{200_000_000_000 + number}" for number in range(accounts)]
     hub = WeighedHub(accounts=listed, nature=Nature(copying=(600,)), watchful=False, wanted=wanted)
     targets = {account: tuple(Target(account, region) for region in regions) for account in listed}
@@ -104,4 +103,5 @@ def worst() -> Most:
 
 
 if __name__ == "__main__":
+    hubs.MAX_INVOCATIONS = 1_000_000
     print(json.dumps(worst()))  # noqa: T201 - what it is for
