@@ -58,12 +58,14 @@ for use in sys.argv[2:]:
     eval("app.bootstrap.application()." + use)
 """
 END = """
-print(json.dumps([time.process_time() - began, sorted(sys.modules)]))
+import resource
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([time.process_time() - began, most / 1000, sorted(sys.modules)]))
 """
 
 
-def start(code: str, package: str, uses: tuple[str, ...]) -> tuple[float, list[str]]:
-    """Run a start in a process of its own; returns its CPU seconds and the modules that are there then."""
+def start(code: str, package: str, uses: tuple[str, ...]) -> tuple[float, float, list[str]]:
+    """Run a start in a process of its own; returns its CPU seconds, its MB, and the modules that are there then."""
     done = subprocess.run(  # noqa: S603 - our own package
         [sys.executable, "-I", "-S", "-B", "-c", f"import json{code}{END}", package, *uses],
         env=ENVIRONMENT,
@@ -71,8 +73,8 @@ def start(code: str, package: str, uses: tuple[str, ...]) -> tuple[float, list[s
         text=True,
         check=True,
     )
-    seconds, modules = json.loads(done.stdout.splitlines()[-1])
-    return seconds, modules
+    seconds, megabytes, modules = json.loads(done.stdout.splitlines()[-1])
+    return seconds, megabytes, modules
 
 
 def measure(package: Path = PACKAGE, pairs: int = PAIRS) -> dict[str, Any]:
@@ -86,9 +88,9 @@ def measure(package: Path = PACKAGE, pairs: int = PAIRS) -> dict[str, Any]:
             if uses not in seen:
                 ratios = []
                 for _ in range(pairs):
-                    base, _ = start(BASE, folder, ())
-                    mine, modules = start(MINE, folder, uses)
+                    base, *_ = start(BASE, folder, ())
+                    mine, megabytes, modules = start(MINE, folder, uses)
                     ratios.append(mine / base)
-                seen[uses] = {"ratio": median(ratios), "modules": modules}
+                seen[uses] = {"ratio": median(ratios), "megabytes": megabytes, "modules": modules}
             found[function] = seen[uses]
         return found

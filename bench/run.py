@@ -69,8 +69,9 @@ class Measured:
 
     @property
     def per_delivery(self) -> float:
-        """Calls to limited services for each delivery."""
-        return (sum(self.hub_calls.values()) + sum(self.target_calls.values())) / self.case.deliveries
+        """Calls to limited services for each delivery, polls included."""
+        every = (self.hub_calls, self.target_calls, self.scheduled_calls)
+        return sum(sum(calls.values()) for calls in every) / self.case.deliveries
 
 
 def measure(case: Case) -> Measured:

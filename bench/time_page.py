@@ -29,6 +29,7 @@ def section(results: Results) -> str:
         "(a) is the one function of a CloudFormation guide: Lambda kills it after 900 seconds, so its time without that limit stands here.",
         f"(b) is an execution of Step Functions for each target, a look every 30 seconds: {_transitions():.0f} state transitions for each delivery.",
         "(c) is a build tool that copies with CopyImage and waits for 30 minutes at most; (d) is a shell script for one target, run once for each.\n",
+        "AWS calls are those to EC2, KMS, STS, SNS and EventBridge, polls included.\n",
         *(summary(results, targets) for targets in (1, 10, 100)),
         "At 1,000 targets, as the models have it:\n",
         table(("1,000 targets", "delivered", "time to the last", "function time each", "AWS calls each"), _thousand()),

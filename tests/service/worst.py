@@ -84,10 +84,10 @@ def delivery() -> Most:
 def opening(accounts: int = TOGETHER) -> Most:
     """Each snapshot is opened to all accounts at once."""
     hub = _hub(accounts, REGIONS[:1], "promotion#", "delivery#", "quota#")
-    hub.run(until=hub.cloud.now + 50)
+    hub.run(until=hub.cloud.now + 1800)
     hub.most.clear()
     hub.wanted = ("resource#snapshot",)
-    hub.run(until=hub.cloud.now + 300)
+    hub.run(until=hub.cloud.now + 1800)
     assert len(hub.cloud.permissions) == accounts * SNAPSHOTS, len(hub.cloud.permissions)
     return hub.most
 
