@@ -39,7 +39,7 @@ def section(results: Results) -> str:
             table(("part", "KB, compressed"), [(name, f"{size / 1000:,.0f}") for name, size in results.sizes.items()]),
             "## Memory and duration\n",
             "The largest promotion that the service is made for, 1,000 accounts in four Regions and 20 snapshots, fed to single invocations of the service in memory.",
-            "Memory is what Python allocates on top of the imports; opening is played with 500 accounts in one Region, as many as one call takes. Seconds are virtual.\n",
+            "Memory is what Python allocates on top of the imports, without what boto3 takes to parse answers; opening is played with 500 accounts in one Region, as many as one call takes. Seconds are virtual.\n",
             table(("function: record", "MB", "seconds"), _worst(results)),
             "The longest invocations of the packaged functions at 200 targets:\n",
             table(("function", "seconds"), _longest(results)),

@@ -297,7 +297,6 @@ def application() -> Application:
     return _application[0]
 
 
-
 def seconds_left(context: Any) -> Callable[[], int]:
     """Return what says how many whole seconds an invocation still has."""
     return lambda: int(context.get_remaining_time_in_millis() // 1000)
