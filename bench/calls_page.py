@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench import matrix
 from bench.case import Case
 from bench.results import Results
-from bench.run import Measured
+from bench.run import MeasuredRun
 from bench.table import number, table
 
 WHY = {
@@ -23,7 +23,7 @@ WHY = {
 }
 
 
-def above_least(measured: Measured) -> float:
+def above_least(measured: MeasuredRun) -> float:
     """Return calls over the least possible."""
     made = sum(measured.hub_calls.values()) + sum(measured.target_calls.values())
     return made / sum(measured.least.values())

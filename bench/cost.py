@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.idle import Idle
-from bench.rivals.promotion import Outcome
-from bench.run import Measured
+from bench.rivals.promotion import RivalOutcome
+from bench.run import MeasuredRun
 
 FILE = Path(__file__).parent / "prices.json"
 HOURS_A_MONTH, DAYS_A_MONTH = 730, 30
@@ -41,7 +41,7 @@ def usd(name: str) -> float:
     return float(prices()["prices"][name]["usd"])
 
 
-def delivery(measured: Measured) -> Dollars:
+def delivery(measured: MeasuredRun) -> Dollars:
     """Return what a delivery costs, by service, without snapshot storage and transfer."""
     count = measured.case.deliveries
     calls = {**measured.hub_calls}
@@ -65,7 +65,7 @@ def delivery(measured: Measured) -> Dollars:
     return {name: dollars / count for name, dollars in total.items()}
 
 
-def rival(outcome: Outcome, volumes: int) -> Dollars:
+def rival(outcome: RivalOutcome, volumes: int) -> Dollars:
     """Return what a delivery costs a rival, as if nothing had stopped it, by service."""
     calls = outcome.hub_calls + outcome.target_calls
     kms = sum(calls[name] for name in KMS) + KMS_CALLS_OF_A_COPY * outcome.targets * volumes

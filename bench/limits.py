@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.case import GRANT_RATE, MUTATIONS_PER_SECOND, SLOTS, copy_seconds
-from bench.run import Measured
+from bench.run import MeasuredRun
 
 DAY = 86_400
 CONCURRENCY = 10
@@ -18,7 +18,7 @@ PARTITION_WRITES = 1_000
 """DynamoDB's write units a second for one partition key; all promotions' heads have one."""
 
 
-def limits(measured: Measured) -> Iterator[tuple[str, float]]:
+def limits(measured: MeasuredRun) -> Iterator[tuple[str, float]]:
     """Yield what a promotion like this one meets, and how many of them a day would reach it."""
     hub = measured.hub_calls
     copies = sum(copy_seconds(gib) for gib in measured.case.sizes)

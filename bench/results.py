@@ -14,8 +14,8 @@ from bench import cold, curve, idle, matrix, run, sizes
 from bench.case import Case
 from bench.idle import Idle
 from bench.rivals import RIVALS
-from bench.rivals.promotion import Outcome, promotion
-from bench.run import Measured
+from bench.rivals.promotion import RivalOutcome, promotion
+from bench.run import MeasuredRun
 
 FILE = Path(__file__).parents[1] / "build" / "bench.json"
 RIVAL_SIZES = (1, 10, 100, 1000)
@@ -25,19 +25,19 @@ RIVAL_SIZES = (1, 10, 100, 1000)
 class Results:
     """What was measured; ``cases`` by their words."""
 
-    cases: dict[str, Measured] = field(default_factory=dict)
+    cases: dict[str, MeasuredRun] = field(default_factory=dict)
     curve: dict[int, dict[str, Any]] = field(default_factory=dict)
     idle: Idle = field(default_factory=Idle)
     cold: dict[str, Any] = field(default_factory=dict)
     worst: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
 
-    def of(self, case: Case) -> Measured:
+    def of(self, case: Case) -> MeasuredRun:
         """Return what a case took."""
         return self.cases[str(case)]
 
 
-def rivals(case: Case) -> list[Outcome]:
+def rivals(case: Case) -> list[RivalOutcome]:
     """Return what each rival takes for a case."""
     return [play(promotion(case)) for play in RIVALS]
 
@@ -77,7 +77,7 @@ def read(found: Mapping[str, Any]) -> Results:
         kind, _, rest = name.partition(": ")
         if kind == "case":
             case = Case(**value["case"])
-            results.cases[str(case)] = Measured(**{**value, "case": case})
+            results.cases[str(case)] = MeasuredRun(**{**value, "case": case})
         elif kind == "curve":
             results.curve[int(rest)] = value
     return results

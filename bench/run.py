@@ -31,7 +31,7 @@ SHARING = frozenset({"ModifySnapshotAttribute"})
 
 
 @dataclass
-class Measured:
+class MeasuredRun:
     """What a case took. Seconds are virtual."""
 
     case: Case
@@ -74,7 +74,7 @@ class Measured:
         return sum(sum(calls.values()) for calls in every) / self.case.deliveries
 
 
-def measure(case: Case) -> Measured:
+def measure(case: Case) -> MeasuredRun:
     """Play a case. Raises RuntimeError if it is not over in time."""
     with World() as world:
         staged = set_up(world, case)
@@ -90,7 +90,7 @@ def measure(case: Case) -> Measured:
         invocations = world.lambda_.invocations[first:]
         ids = {one.id for one in invocations}
         calls = [call for call in world.calls[first_call:] if call.invocation in ids]
-        result = Measured(case)
+        result = MeasuredRun(case)
         _time(result, staged, calls, began)
         _functions(result, world, invocations, over - first)
         _calls(result, invocations, calls)
@@ -103,7 +103,7 @@ def _is_over(world: World) -> bool:
     return any(published.body["event"] == "promotion.over" for published in world.sns.published)
 
 
-def _time(result: Measured, staged: Staged, calls: Sequence[Call], began: datetime) -> None:
+def _time(result: MeasuredRun, staged: Staged, calls: Sequence[Call], began: datetime) -> None:
     case = result.case
     delivered = {(body["account"], body["region"]): at for at, body in _notices(calls) if "delivered" in body["event"]}
     result.delivered = len(delivered)
@@ -182,7 +182,7 @@ def _steps(
     return {name: (median(seconds), max(seconds)) for name, seconds in found.items()}
 
 
-def _functions(result: Measured, world: World, invocations: Sequence[Invocation], until_over: int) -> None:
+def _functions(result: MeasuredRun, world: World, invocations: Sequence[Invocation], until_over: int) -> None:
     memory = {function.arn: function.memory for function in world.lambda_.functions.values()}
     counted: Counter[str] = Counter()
     longest: dict[str, float] = defaultdict(float)
@@ -201,7 +201,7 @@ def _functions(result: Measured, world: World, invocations: Sequence[Invocation]
     result.invocations, result.longest = dict(counted), dict(longest)
 
 
-def _calls(result: Measured, invocations: Iterable[Invocation], calls: Iterable[Call]) -> None:
+def _calls(result: MeasuredRun, invocations: Iterable[Invocation], calls: Iterable[Call]) -> None:
     by_id = {one.id: one for one in invocations}
     hub: Counter[str] = Counter()
     target: Counter[str] = Counter()
@@ -223,7 +223,7 @@ def _calls(result: Measured, invocations: Iterable[Invocation], calls: Iterable[
     result.least = dict(bill.least(result.case.deliveries, result.case.volumes))
 
 
-def _store(result: Measured, units: Units, invocations: Iterable[Invocation]) -> None:
+def _store(result: MeasuredRun, units: Units, invocations: Iterable[Invocation]) -> None:
     idle = {one.id for one in invocations if bill.function(one) in bill.ON_SCHEDULE}
     reads: dict[str, float] = defaultdict(float)
     writes: Counter[str] = Counter()

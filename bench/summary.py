@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench import cost
 from bench.case import Case, counted
 from bench.results import Results, rivals
-from bench.rivals.promotion import Outcome
+from bench.rivals.promotion import RivalOutcome
 from bench.table import dollars, duration, table
 
 HEAD = (
@@ -49,6 +49,6 @@ def _rows(results: Results, case: Case) -> Iterator[tuple[str, ...]]:
         )
 
 
-def named(outcome: Outcome) -> str:
+def named(outcome: RivalOutcome) -> str:
     """Return a rival's name without its letter."""
     return outcome.name.partition(") ")[2]

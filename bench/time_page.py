@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from bench import matrix, plot
 from bench.case import Case, counted
 from bench.results import RIVAL_SIZES, Results, rivals
-from bench.run import Measured
+from bench.run import MeasuredRun
 from bench.summary import named, summary
 from bench.table import duration, table
 
@@ -16,7 +16,7 @@ SWEEP = 60.0
 ABOVE = 1.02
 
 
-def within(measured: Measured) -> bool:
+def within(measured: MeasuredRun) -> bool:
     """Whether a promotion was over within 2 % of the bound and one minute."""
     return measured.seconds <= ABOVE * measured.bound + SWEEP
 

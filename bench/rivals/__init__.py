@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.rivals import build_tool, orchestrator, script, state_machines
-from bench.rivals.promotion import Outcome, Promotion
+from bench.rivals.promotion import PlayedPromotion, RivalOutcome
 
-RIVALS: Sequence[Callable[[Promotion], Outcome]] = (
+RIVALS: Sequence[Callable[[PlayedPromotion], RivalOutcome]] = (
     orchestrator.run,
     state_machines.run,
     build_tool.run,

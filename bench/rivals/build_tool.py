@@ -7,23 +7,23 @@ else's and standing; who gives up leaves the copies to end by themselves, unseen
 from __future__ import annotations
 
 from bench.rates import TokenBucket
-from bench.rivals.promotion import Clock, Outcome, Promotion
+from bench.rivals.promotion import PlayedClock, PlayedPromotion, RivalOutcome
 
 POLL, LOOKS = 60.0, 30
 
 
-def run(promotion: Promotion) -> Outcome:
+def run(promotion: PlayedPromotion) -> RivalOutcome:
     """Play it."""
-    outcome = Outcome("(c) build tool's wait", promotion.targets, left_open=True)
+    outcome = RivalOutcome("(c) build tool's wait", promotion.targets, left_open=True)
     bucket = TokenBucket()
-    start = Clock()
+    start = PlayedClock()
     start.calls(outcome.hub_calls, "DescribeImages")
     for copies in promotion.durations:
         start.now += sum(bucket.wait(start.now) for _ in range(1 + len(copies)))
         start.calls(outcome.hub_calls, "ModifyImageAttribute", *["ModifySnapshotAttribute"] * len(copies))
     stays = 0.0
     for copies in promotion.durations:
-        clock = Clock(start.now)
+        clock = PlayedClock(start.now)
         clock.calls(outcome.hub_calls, "AssumeRole")
         clock.calls(outcome.target_calls, "CopyImage", "CreateTags")
         over, looks = clock.now + max(copies), 0

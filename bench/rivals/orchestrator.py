@@ -7,16 +7,16 @@ beside.
 
 from __future__ import annotations
 
-from bench.rivals.promotion import Clock, Outcome, Promotion
+from bench.rivals.promotion import PlayedClock, PlayedPromotion, RivalOutcome
 
 KILLED_AFTER = 900.0
 POLL = 10.0
 
 
-def run(promotion: Promotion) -> Outcome:
+def run(promotion: PlayedPromotion) -> RivalOutcome:
     """Play it."""
-    outcome = Outcome("(a) one function", promotion.targets, invocations=1)
-    clock = Clock()
+    outcome = RivalOutcome("(a) one function", promotion.targets, invocations=1)
+    clock = PlayedClock()
     clock.calls(outcome.hub_calls, "DescribeImages", "DescribeSnapshots")
     for copies in promotion.durations:
         clock.calls(outcome.hub_calls, "AssumeRole", "CreateGrant")

@@ -13,7 +13,7 @@ SEED = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Promotion:
+class PlayedPromotion:
     """Durations of the copies, for each target and volume, in seconds."""
 
     durations: Sequence[Sequence[float]]
@@ -29,14 +29,14 @@ class Promotion:
         return len(self.durations[0])
 
 
-def promotion(case: Case) -> Promotion:
+def promotion(case: Case) -> PlayedPromotion:
     """Draw a promotion of a case: durations as the simulator's, a fifth more or less."""
     random = Random(SEED)
-    return Promotion([[copy_seconds(gib, random.random()) for gib in case.sizes] for _ in range(case.deliveries)])
+    return PlayedPromotion([[copy_seconds(gib, random.random()) for gib in case.sizes] for _ in range(case.deliveries)])
 
 
 @dataclass
-class Outcome:
+class RivalOutcome:
     """What a rival took. Seconds are counted from its start."""
 
     name: str
@@ -62,7 +62,7 @@ class Outcome:
 
 
 @dataclass
-class Clock:
+class PlayedClock:
     """Time of one process that makes calls one after another."""
 
     now: float = 0.0

@@ -6,15 +6,15 @@ every 20 seconds. It revokes neither grant nor share. Runs are one after another
 
 from __future__ import annotations
 
-from bench.rivals.promotion import Clock, Outcome, Promotion
+from bench.rivals.promotion import PlayedClock, PlayedPromotion, RivalOutcome
 
 AT_ONCE, WHILE_FULL, POLL = 5, 30.0, 20.0
 
 
-def run(promotion: Promotion) -> Outcome:
+def run(promotion: PlayedPromotion) -> RivalOutcome:
     """Play it."""
-    outcome = Outcome("(d) shell script", promotion.targets, delivered=promotion.targets, left_open=True)
-    clock = Clock()
+    outcome = RivalOutcome("(d) shell script", promotion.targets, delivered=promotion.targets, left_open=True)
+    clock = PlayedClock()
     hub, target = outcome.hub_calls, outcome.target_calls
     for copies in promotion.durations:
         clock.calls(target, "GetCallerIdentity", "DescribeKey")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bench.case import CALL_SECONDS
 from bench.rates import TokenBucket
-from bench.rivals.promotion import Clock, Outcome, Promotion
+from bench.rivals.promotion import PlayedClock, PlayedPromotion, RivalOutcome
 
 POLL = 30.0
 FUNCTION_OVERHEAD = 0.02
@@ -20,17 +20,17 @@ OF_A_LOOK = 3
 """Wait, look, choose."""
 
 
-def run(promotion: Promotion) -> Outcome:
+def run(promotion: PlayedPromotion) -> RivalOutcome:
     """Play it."""
-    outcome = Outcome("(b) Step Functions", promotion.targets, delivered=promotion.targets)
+    outcome = RivalOutcome("(b) Step Functions", promotion.targets, delivered=promotion.targets)
     bucket = TokenBucket()
     for copies in promotion.durations:
         _execution(outcome, list(copies), bucket)
     return outcome
 
 
-def _execution(outcome: Outcome, copies: list[float], bucket: TokenBucket) -> None:
-    clock, before = Clock(), outcome.hub_calls.total() + outcome.target_calls.total()
+def _execution(outcome: RivalOutcome, copies: list[float], bucket: TokenBucket) -> None:
+    clock, before = PlayedClock(), outcome.hub_calls.total() + outcome.target_calls.total()
     hub, target = outcome.hub_calls, outcome.target_calls
     clock.now += max(bucket.wait(0.0) for _ in copies)
     clock.calls(hub, "AssumeRole", "DescribeImages", *["ModifySnapshotAttribute"] * len(copies), "CreateGrant")

@@ -12,7 +12,7 @@ from bench import bound, cost, plot, units
 from bench.case import CALL_SECONDS, REGISTER_SECONDS, Case
 from bench.rates import TokenBucket
 from bench.rivals import RIVALS, build_tool, orchestrator, script, state_machines
-from bench.rivals.promotion import Promotion, promotion
+from bench.rivals.promotion import PlayedPromotion, promotion
 from bench.table import dollars, duration, number
 
 ROOT = Path(__file__).parents[2]
@@ -55,17 +55,17 @@ def test_units_are_counted_as_dynamodb_counts_them():
 
 def test_one_function_is_killed_after_fifteen_minutes_and_leaves_shares_open():
     """It waits for each copy in turn."""
-    short, long = Promotion([[600.0]]), Promotion([[600.0, 600.0]])
+    short, long = PlayedPromotion([[600.0]]), PlayedPromotion([[600.0, 600.0]])
     assert (orchestrator.run(short).delivered, orchestrator.run(short).left_open) == (1, False)
     assert (orchestrator.run(long).delivered, orchestrator.run(long).left_open) == (0, True)
-    assert orchestrator.run(Promotion([[600.0]] * 3)).seconds == pytest.approx(
+    assert orchestrator.run(PlayedPromotion([[600.0]] * 3)).seconds == pytest.approx(
         3 * orchestrator.run(short).seconds, 0.01
     )
 
 
 def test_step_functions_take_three_transitions_every_half_minute():
     """And the longest copy's time, whatever the number of targets."""
-    one, many = (state_machines.run(Promotion([[600.0]] * count)) for count in (1, 40))
+    one, many = (state_machines.run(PlayedPromotion([[600.0]] * count)) for count in (1, 40))
     assert one.transitions == 3 + 3 * 20 + 3
     assert many.seconds == pytest.approx(one.seconds, 0.01)
     assert many.transitions == 40 * one.transitions
@@ -73,14 +73,14 @@ def test_step_functions_take_three_transitions_every_half_minute():
 
 def test_a_build_tool_gives_up_after_half_an_hour():
     """What takes longer is not delivered as far as it knows."""
-    assert build_tool.run(Promotion([[1700.0], [1900.0]])).delivered == 1
+    assert build_tool.run(PlayedPromotion([[1700.0], [1900.0]])).delivered == 1
 
 
 def test_a_script_copies_five_at_once():
     """The sixth waits until one has ended; targets come one after another."""
-    assert script.run(Promotion([[600.0] * 5])).seconds < 800
-    assert 1200 < script.run(Promotion([[600.0] * 6])).seconds < 1500
-    assert 1200 < script.run(Promotion([[600.0]] * 2)).seconds < 1400
+    assert script.run(PlayedPromotion([[600.0] * 5])).seconds < 800
+    assert 1200 < script.run(PlayedPromotion([[600.0] * 6])).seconds < 1500
+    assert 1200 < script.run(PlayedPromotion([[600.0]] * 2)).seconds < 1400
 
 
 def test_rivals_get_the_same_promotion_each_time():

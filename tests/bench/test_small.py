@@ -12,7 +12,7 @@ from bench.calls_page import above_least
 from bench.case import Case
 from bench.rivals import orchestrator
 from bench.rivals.promotion import promotion
-from bench.run import Measured, measure
+from bench.run import MeasuredRun, measure
 from bench.time_page import within
 from demo import bill
 
@@ -22,7 +22,7 @@ FLAT = 1.1
 
 
 @pytest.fixture(scope="module")
-def measured() -> dict[Case, Measured]:
+def measured() -> dict[Case, MeasuredRun]:
     """What both took."""
     return {case: measure(case) for case in (ONE, TEN)}
 

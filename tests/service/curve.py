@@ -27,7 +27,7 @@ ON_SCHEDULE = ("sweep", "discover")
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """What one promotion took."""
 
     targets: int
@@ -40,7 +40,7 @@ class Point:
     functions: dict[str, int]
 
 
-def point(targets: int) -> Point:
+def point(targets: int) -> CurvePoint:
     """Promote an AMI of two snapshots to so many accounts, until it is over."""
     accounts = [f"{200_000_000_000 + number}" for number in range(targets)]
     hub = GrowingHub(accounts=accounts, nature=Nature(copying=COPYING), gate=CountingGate(), watchful=False)
@@ -53,7 +53,7 @@ def point(targets: int) -> Point:
     functions = Counter(function_of(name) for name in (Counter(hub.invocations) - began).elements())
     stores = sum(count for call, count in cost.calls.items() if call.split()[0] in STORES)
     ours = sum(count for call, count in cost.calls.items() if call.split()[0] in OURS)
-    return Point(
+    return CurvePoint(
         targets,
         sum(count for name, count in functions.items() if name not in ON_SCHEDULE),
         stores,
