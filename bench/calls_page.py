@@ -82,7 +82,7 @@ def _store(results: Results) -> Iterator[tuple[str, ...]]:
 
 def _purposes(results: Results) -> Iterator[tuple[str, ...]]:
     one = results.of(Case(100))
-    for name in sorted({*one.reads, *one.writes}, key=lambda name: -one.writes.get(name, 0)):
+    for name in sorted({*one.reads, *one.writes}, key=lambda name: (-one.writes.get(name, 0), name)):
         reads, writes = one.reads.get(name, 0) / 100, one.writes.get(name, 0) / 100
         if reads + writes:
             yield name, number(reads), number(writes), WHY.get(name, "")
