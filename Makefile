@@ -1,7 +1,7 @@
 # The one task runner: hooks and CI call these recipes too. `make help` says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: browser help setup package wheel demo demo-all sandbox test test-browser lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
+.PHONY: browser help setup package wheel demo demo-all sandbox bench test test-browser lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -43,6 +43,9 @@ demo-all: $(VENV) $(PACKAGE) ## Show every way of sharing, one account for each,
 
 sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile for the aws command line per account
 	@$(BIN)/python -m demo.sandbox
+
+bench: $(VENV) $(PACKAGE) ## Measure the service beside its bounds and rivals; writes docs/reference/benchmarks.md, cost.md
+	@$(BIN)/python -m bench
 
 test: lint types imports docs-check site pytest ## Run everything that CI runs
 

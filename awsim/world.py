@@ -67,7 +67,7 @@ class World:
         self.lambda_ = Lambda(base, kernel, self.sqs)
         self.sqs.watchers.append(self.lambda_.queue_changed)
         self.sns = Sns(base, self.sqs, self.lambda_)
-        self.events = EventBridge(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns})
+        self.events = EventBridge(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns}, self.organizations)
         self.ec2 = Ec2(base, self.kms, self.events, self.organizations)
         self.calls: list[Call] = []
         self.cloudtrail = CloudTrail(base, self.calls)

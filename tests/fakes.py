@@ -17,9 +17,8 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Holding, Purpose, Share, archived
 from chalicelib.core.targets.copy_quota import SlotLease
-from chalicelib.ports.aws import NOTHING, MadeDue
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
-from chalicelib.ports.records import Due, Stored, Write
+from chalicelib.ports.records import NOTHING, Due, MadeDue, Stored, Write
 
 KEPT = KEEP_HISTORY_DAYS * DAY
 

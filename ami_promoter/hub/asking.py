@@ -12,7 +12,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ACCEPTED
 from chalicelib.core.promotion.machine import WITHDRAW
 from chalicelib.core.records import addresses
-from chalicelib.ports.aws import MadeDue
+from chalicelib.ports.records import MadeDue
 
 
 def look_again(connection: Connection, ami: str, place: str = "", *, written: bool = False) -> bool:

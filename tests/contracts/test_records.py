@@ -7,8 +7,7 @@ import pytest
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
 from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.core.records.addresses import RecordKey, copy_lookups, history, lookup
-from chalicelib.ports.aws import MadeDue
-from chalicelib.ports.records import Due, Write
+from chalicelib.ports.records import Due, MadeDue, Write
 
 NOW = 1_800_000_000
 KEY = RecordKey("delivery#0123")

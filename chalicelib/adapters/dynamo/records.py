@@ -21,8 +21,7 @@ from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
-from chalicelib.ports.aws import NOTHING, MadeDue
-from chalicelib.ports.records import Due, Extras, Stored, Write
+from chalicelib.ports.records import NOTHING, Due, Extras, MadeDue, Stored, Write
 
 _T = TypeVar("_T")
 

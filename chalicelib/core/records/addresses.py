@@ -145,9 +145,17 @@ def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> Re
     return RecordKey(standing_links(ami), f"{resource}|{holder_key}|{delivery}")
 
 
+AUDIT = "resource#grants#"
+
+
 def grants_on(key_arn: str) -> RecordKey:
     """The worker that looks through all grants on a source key, some time after one was closed."""
-    return RecordKey(f"resource#grants#{key_arn}")
+    return RecordKey(f"{AUDIT}{key_arn}")
+
+
+def is_audit(key: RecordKey) -> bool:
+    """Whether a record is the audit of a key's grants."""
+    return key.pk.startswith(AUDIT)
 
 
 def slot(quota: RecordKey, delivery: str) -> RecordKey:
