@@ -182,8 +182,8 @@ TRANSITIONS: Mapping[ShareState, Mapping[Event, frozenset[ShareState]]] = {
 class Share:
     """One permission. Times are epoch seconds.
 
-    ``holder_key`` names it on its resource: an account (snapshot), an account or an ARN (AMI), a delivery (grant to copy
-    by), an account or a service-linked role (grant that stands), an audience of a key's policy.
+    ``holder_key`` names it on its resource: an account (snapshot), an account or an ARN (AMI), a delivery (grant to
+    copy by), an account or a service-linked role (grant that stands), an audience of a key's policy.
     """
 
     resource: str
