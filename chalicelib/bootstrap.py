@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
@@ -28,10 +28,11 @@ from chalicelib.adapters.kms.key_policies import PolicyStatements
 from chalicelib.adapters.kms.role_grants import RoleGrants
 from chalicelib.adapters.kms.target_keys import AwsTargetKeys
 from chalicelib.adapters.organizations import AwsOrganization
-from chalicelib.adapters.sns import SnsNotices
+from chalicelib.adapters.sns import SecurityTopic, SnsNotices
 from chalicelib.adapters.sqs import SqsWakes
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
+from chalicelib.core.records import schedule
 from chalicelib.core.targets.organization import Organization
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
@@ -56,6 +57,9 @@ from chalicelib.service.tag_pass import TagPass
 from chalicelib.service.waker import Waker
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
+
+if TYPE_CHECKING:
+    from chalicelib.service.access_monitor import AccessMonitor
 
 NONCE_BYTES = 10
 """Of an attempt's nonce: 80 random bits, as long as a delivery's id."""
@@ -106,6 +110,39 @@ class Application:
         standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
         Discover(self._records, self._source, passes, now, self._telemetry).run(time_left=_seconds(context))
+
+    def access_monitor(self, event: Mapping[str, Any]) -> None:
+        """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
+        for message in event.get("Records", ()):
+            self._access_monitor.hear(message["body"])
+        if "Records" not in event:
+            self._access_monitor.watch_trail()
+
+    @cached_property
+    def _access_monitor(self) -> AccessMonitor:
+        from chalicelib.adapters.dynamo.findings import DynamoFindings
+        from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
+        from chalicelib.service.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+
+        settings = self._settings
+        findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
+        ports = MonitorPorts(
+            self._records,
+            self._ledger,
+            DynamoLedgerPast(self._table, self._ledger),
+            self._targets,
+            DynamoFindings(findings, settings.keep_history_days),
+            SecurityTopic(self._sessions, settings.security_topic_arn),
+        )
+        where = MonitorSettings(
+            settings.hub_account,
+            settings.region,
+            settings.trigger_tag,
+            settings.learning_hours * schedule.HOUR,
+            settings.builders,
+            SHARDS,
+        )
+        return AccessMonitor(ports, where, now, self._telemetry)
 
     @cached_property
     def _table(self) -> Table:

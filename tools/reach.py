@@ -41,10 +41,12 @@ ROWS = (
     Reach("write the applied file and the switches", WRITES, "-config"),
     Reach("write whom the OUs have", WRITES, "-members"),
     Reach("write records: deliveries, shares, history", WRITES, "table/ami-promoter-${AWS::Region}"),
+    Reach("write what the access monitor found", WRITES, "-findings"),
     Reach("read records", ("dynamodb:Query", "dynamodb:GetItem"), "table/ami-promoter-${AWS::Region}"),
     Reach("wake `worker`", ("sqs:SendMessage",), "AWS::Region}-worker.fifo"),
     Reach("wake `share-worker`", ("sqs:SendMessage",), "AWS::Region}-share-worker.fifo"),
-    Reach("tell of a delivery", ("sns:Publish", "events:PutEvents")),
+    Reach("tell of a delivery", ("sns:Publish", "events:PutEvents"), "-notices"),
+    Reach("tell the security topic", ("sns:Publish",), "-security"),
     Reach("read images and their tags", ("ec2:DescribeImages",)),
     Reach(
         "tag, copy, make or delete an image or snapshot of the hub",

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.scenarios.monitoring import monitored
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TRIGGER, Scene
 from tests.scenarios.test_attacks import COPIES, GRANTS, entered, refused
 from tests.scenarios.test_rights import CONFIG, MEMBERS, RECORDS, client, item, writes
 from tools import permissions
 from tools.reach import OWN, ROWS, YES, reach
 
+FINDINGS = f"{RECORDS}-findings"
 EVERY = list(permissions.statements())
-FUNCTIONS = ("worker", "share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
+FUNCTIONS = (
+    *("worker", "share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"),
+    "access-monitor",
+)
 
 Calls = list[Callable[[], Any]]
 
@@ -30,7 +35,8 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
     share = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
     volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
     put = {
-        table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS, RECORDS)
+        table: list(writes(dynamodb, table, item("forged", "record")).values())
+        for table in (CONFIG, MEMBERS, RECORDS, FINDINGS)
     }
     bus = f"{RECORDS}-notices"
     reported = {"Source": "ami-promoter", "DetailType": "x", "Detail": "{}", "EventBusName": bus}
@@ -58,6 +64,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         put[CONFIG],
         put[MEMBERS],
         put[RECORDS],
+        put[FINDINGS],
         [partial(dynamodb.get_item, TableName=RECORDS, Key={"pk": {"S": "x"}, "sk": {"S": "x"}})],
         [wakes["worker"]],
         [wakes["share-worker"]],
@@ -65,6 +72,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
             partial(sns.publish, TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}"),
             partial(events.put_events, Entries=[reported]),
         ],
+        [partial(sns.publish, TopicArn=f"arn:aws:sns:{REGION}:{HUB}:{RECORDS}-security", Message="{}")],
         [ec2.describe_images],
         [
             partial(ec2.create_tags, Resources=[scene.image], Tags=[{"Key": TRIGGER, "Value": STRANGER}]),
@@ -98,6 +106,7 @@ def decrypt(scene: Scene, function: str) -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_what_the_table_says_no_to_is_refused(scene, function):
     """Every call that would do it, with the credentials that Lambda gives the function."""
+    monitored(scene)
     tried = attempts(scene, function)
     before = scene.world.shares_open()
 
@@ -117,6 +126,7 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     assert said["enter the role that copies, in a target"] == said["tell of a delivery"] == {"worker"}
     assert said["write records: deliveries, shares, history"] == {"worker", "share-worker", "discover"}
     assert said["write whom the OUs have"] == said["read the organization"] == {"discover"}
+    assert said["write what the access monitor found"] == said["tell the security topic"] == {"access-monitor"}
     assert [what for what, who in said.items() if not who] == [
         "use a key of the hub",
         "write the applied file and the switches",

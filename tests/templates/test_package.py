@@ -66,7 +66,7 @@ def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_zip_runs_alone(package: Path, tmp_path: Path):
-    """Without site-packages, environment or network, the unzipped package imports and has all seven handlers."""
+    """Without site-packages, environment or network, the unzipped package imports and has all eight handlers."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
         archive.extractall(tmp_path)  # noqa: S202 - our own zip
     done = subprocess.run(

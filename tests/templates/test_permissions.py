@@ -122,7 +122,11 @@ def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write(
             for resource in it.resources:
                 writers.setdefault(str(resource), set()).add(it.role)
 
-    assert writers == {TABLE: {"worker", "share-worker", "sweep", "discover"}, f"{TABLE}-members": {"discover"}}
+    assert writers == {
+        TABLE: {"worker", "share-worker", "sweep", "discover"},
+        f"{TABLE}-members": {"discover"},
+        f"{TABLE}-findings": {"access-monitor"},
+    }
 
 
 def test_who_hears_events_may_wake_and_look_up_and_nothing_else():

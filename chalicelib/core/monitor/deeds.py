@@ -101,10 +101,10 @@ def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[Deed, ...]:
     at = _epoch(record.get("eventTime"))
     if reader is None or at is None or record.get("errorCode") or not _text(record.get("eventID")):
         return ()
-    return tuple(reader(_Record(record, at, trigger_tag)))
+    return tuple(reader(_TrailRecord(record, at, trigger_tag)))
 
 
-class _Record:
+class _TrailRecord:
     """A record with what all readers need."""
 
     def __init__(self, record: Mapping[str, Any], at: int, trigger_tag: str) -> None:
@@ -158,7 +158,7 @@ class _Record:
 # --- one reader for each call ----------------------------------------------------------------------------------------
 
 
-def _sharing(record: _Record) -> Iterator[Deed]:
+def _sharing(record: _TrailRecord) -> Iterator[Deed]:
     """ModifySnapshotAttribute and ModifyImageAttribute: receivers come and go, in one call perhaps both."""
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if not _ID.match(resource):
@@ -180,23 +180,23 @@ def _receivers(given: Any) -> Iterator[str]:
                 yield value
 
 
-def _reset(record: _Record) -> Iterator[Deed]:
+def _reset(record: _TrailRecord) -> Iterator[Deed]:
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if _ID.match(resource):
         yield record.deed(Act.CLEARED, resource)
 
 
-def _unblocked(record: _Record) -> Iterator[Deed]:
+def _unblocked(record: _TrailRecord) -> Iterator[Deed]:
     yield record.deed(Act.UNBLOCKED, ACCOUNT_WIDE, (PUBLIC,))
 
 
-def _granted(record: _Record) -> Iterator[Deed]:
+def _granted(record: _TrailRecord) -> Iterator[Deed]:
     grantee, grant = _text(record.asked.get("granteePrincipal")), _text(record.answered.get("grantId"))
     if record.key:
         yield record.deed(Act.ADDED, record.key, (grantee,) if grantee else (), grant=grant)
 
 
-def _grant_ended(record: _Record) -> Iterator[Deed]:
+def _grant_ended(record: _TrailRecord) -> Iterator[Deed]:
     """RevokeGrant and RetireGrant; one that is retired by its token shows the id in no public sample."""
     grant = _text(record.asked.get("grantId")) or _text(
         _mapping(record.whole.get("additionalEventData")).get("grantId")
@@ -205,22 +205,22 @@ def _grant_ended(record: _Record) -> Iterator[Deed]:
         yield record.deed(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
 
 
-def _policy(record: _Record) -> Iterator[Deed]:
+def _policy(record: _TrailRecord) -> Iterator[Deed]:
     if record.key:
         yield record.deed(Act.POLICY, record.key, admitted(_text(record.asked.get("policy"))))
 
 
-def _disabled(record: _Record) -> Iterator[Deed]:
+def _disabled(record: _TrailRecord) -> Iterator[Deed]:
     if record.key:
         yield record.deed(Act.DISABLED, record.key)
 
 
-def _key_used(record: _Record) -> Iterator[Deed]:
+def _key_used(record: _TrailRecord) -> Iterator[Deed]:
     if record.key:
         yield record.deed(Act.USED, record.key)
 
 
-def _share_used(record: _Record) -> Iterator[Deed]:
+def _share_used(record: _TrailRecord) -> Iterator[Deed]:
     """An AWS service's event; where snapshot and account stand in it is in no public sample, so both are sought."""
     own = _text(record.whole.get("recipientAccountId"))
     found = [
@@ -232,7 +232,7 @@ def _share_used(record: _Record) -> Iterator[Deed]:
         yield record.deed(Act.USED, snapshot, accounts)
 
 
-def _tagged(record: _Record) -> Iterator[Deed]:
+def _tagged(record: _TrailRecord) -> Iterator[Deed]:
     """The trigger's key, or, in a DeleteTags that names no key, every key."""
     keys = {_text(item.get("key")) for item in _items(record.asked.get("tagSet"))}
     every = record.whole.get("eventName") == "DeleteTags" and not keys

@@ -28,7 +28,7 @@ _S = ShareState
 OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)
 
 
-class Verdict(StrEnum):
+class DeedVerdict(StrEnum):
     """What the monitor says of a deed."""
 
     EXPECTED = "expected"
@@ -53,13 +53,19 @@ class Severity(StrEnum):
 
 
 SEVERITIES = {
-    Verdict.EXPECTED: Severity.NONE,
-    Verdict.LISTED: Severity.NOTICE,
-    Verdict.VANISHED: Severity.WARNING,
-    Verdict.STRANGER: Severity.PAGE,
-    Verdict.NO_INTENT: Severity.PAGE,
+    DeedVerdict.EXPECTED: Severity.NONE,
+    DeedVerdict.LISTED: Severity.NOTICE,
+    DeedVerdict.VANISHED: Severity.WARNING,
+    DeedVerdict.STRANGER: Severity.PAGE,
+    DeedVerdict.NO_INTENT: Severity.PAGE,
 }
-_WORST_FIRST = (Verdict.NO_INTENT, Verdict.STRANGER, Verdict.VANISHED, Verdict.LISTED, Verdict.EXPECTED)
+_WORST_FIRST = (
+    DeedVerdict.NO_INTENT,
+    DeedVerdict.STRANGER,
+    DeedVerdict.VANISHED,
+    DeedVerdict.LISTED,
+    DeedVerdict.EXPECTED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +128,10 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MonitorFinding:
     """The verdict on one deed."""
 
-    verdict: Verdict
+    verdict: DeedVerdict
     why: str
     receivers: tuple[str, ...] = field(default=())
     """Those whom it is about."""
@@ -156,16 +162,16 @@ def _ours(deed: Deed, evidence: Evidence) -> bool:
     return is_ours(deed.principal, evidence.hub, evidence.region)
 
 
-def judge(deed: Deed, evidence: Evidence) -> Finding:
+def judge(deed: Deed, evidence: Evidence) -> MonitorFinding:
     """Say what is to be thought of a deed: the worst of what can be said of those whom it is about."""
     if deed.on_key and not evidence.source_key and not _ours(deed, evidence):
         return _expected("The service has never opened anything on this key.")
     if _ours(deed, evidence) and deed.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):
-        return Finding(Verdict.NO_INTENT, "The service never makes this call.")
+        return MonitorFinding(DeedVerdict.NO_INTENT, "The service never makes this call.")
     return _worst(_JUDGES[deed.act](deed, evidence))
 
 
-def _worst(findings: Iterable[Finding]) -> Finding:
+def _worst(findings: Iterable[MonitorFinding]) -> MonitorFinding:
     found = list(findings)
     for verdict in _WORST_FIRST:
         some = [one for one in found if one.verdict is verdict]
@@ -175,14 +181,14 @@ def _worst(findings: Iterable[Finding]) -> Finding:
     return _expected("It lets in nobody from outside the hub's account.")
 
 
-def _expected(why: str) -> Finding:
-    return Finding(Verdict.EXPECTED, why)
+def _expected(why: str) -> MonitorFinding:
+    return MonitorFinding(DeedVerdict.EXPECTED, why)
 
 
 # --- who is let in ---------------------------------------------------------------------------------------------------
 
 
-def _added(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
+def _added(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
     for receiver in deed.receivers:
         if receiver == PUBLIC:
             yield _let_in(deed, evidence, receiver)
@@ -190,7 +196,7 @@ def _added(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
             yield _receiver_added(deed, evidence, receiver)
 
 
-def _receiver_added(deed: Deed, evidence: Evidence, receiver: str) -> Finding:
+def _receiver_added(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFinding:
     intended = any(
         share.was((_S.OPENING,), deed.at, BEFORE, AFTER) for share in evidence.shares if _is_for(share, deed, receiver)
     )
@@ -199,7 +205,7 @@ def _receiver_added(deed: Deed, evidence: Evidence, receiver: str) -> Finding:
         return _expected("The ledger intended it.")
     if _ours(deed, evidence):
         why = "The applied targets file does not list it." if intended else "The ledger did not intend it."
-        return Finding(Verdict.NO_INTENT, why, (receiver,))
+        return MonitorFinding(DeedVerdict.NO_INTENT, why, (receiver,))
     if _is_sibling(deed, evidence):
         return _expected("A hub of this account in another Region did it; its own monitor judges that.")
     if account_of(receiver) == deed.account and _had_access(deed, evidence, deed.account):
@@ -207,15 +213,15 @@ def _receiver_added(deed: Deed, evidence: Evidence, receiver: str) -> Finding:
     return _let_in(deed, evidence, receiver)
 
 
-def _let_in(deed: Deed, evidence: Evidence, receiver: str) -> Finding:
+def _let_in(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFinding:
     """Judge somebody else's letting in of one receiver, or anybody's of everybody."""
     if _ours(deed, evidence):
-        return Finding(Verdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
+        return MonitorFinding(DeedVerdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
     if receiver == PUBLIC:
-        return Finding(Verdict.STRANGER, "It is open to everybody.", (receiver,))
+        return MonitorFinding(DeedVerdict.STRANGER, "It is open to everybody.", (receiver,))
     if receiver in evidence.strangers:
-        return Finding(Verdict.STRANGER, "The applied targets file does not list the receiver.", (receiver,))
-    return Finding(Verdict.LISTED, "Somebody else than the service let a listed account in.", (receiver,))
+        return MonitorFinding(DeedVerdict.STRANGER, "The applied targets file does not list the receiver.", (receiver,))
+    return MonitorFinding(DeedVerdict.LISTED, "Somebody else than the service let a listed account in.", (receiver,))
 
 
 def _comes_from_outside(receiver: str, hub: str) -> bool:
@@ -237,7 +243,7 @@ def _had_access(deed: Deed, evidence: Evidence, account: str) -> bool:
 # --- what is taken away ----------------------------------------------------------------------------------------------
 
 
-def _removed(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
+def _removed(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
     if deed.on_key:
         shares = [share for share in evidence.shares if deed.grant in share.grants]
         if not shares:
@@ -250,13 +256,13 @@ def _removed(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
         yield _share_removed(deed, evidence, receiver, shares)
 
 
-def _share_removed(deed: Deed, evidence: Evidence, receiver: str, shares: Sequence[Known]) -> Finding:
+def _share_removed(deed: Deed, evidence: Evidence, receiver: str, shares: Sequence[Known]) -> MonitorFinding:
     if _ours(deed, evidence):
         if any(share.was((_S.CLOSING,), deed.at, BEFORE, AFTER) for share in shares):
             return _expected("The ledger intended it.")
-        return Finding(Verdict.NO_INTENT, "The ledger did not intend to close it.", (receiver,))
+        return MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to close it.", (receiver,))
     if any(_needed(share, deed.at) for share in shares):
-        return Finding(Verdict.VANISHED, "The ledger says that it is open and needed.", (receiver,))
+        return MonitorFinding(DeedVerdict.VANISHED, "The ledger says that it is open and needed.", (receiver,))
     return _expected("The service does not need it, or it is preexisting.")
 
 
@@ -264,24 +270,26 @@ def _needed(share: Known, at: int) -> bool:
     return share.state(at) in (_S.OPENING, _S.OPEN) and not share.preexisting
 
 
-def _cleared(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
+def _cleared(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
     gone = tuple(share.holder_key for share in evidence.shares if _needed(share, deed.at))
     if gone:
-        yield Finding(Verdict.VANISHED, "The ledger says that they are open and needed.", gone)
+        yield MonitorFinding(DeedVerdict.VANISHED, "The ledger says that they are open and needed.", gone)
 
 
-def _unblocked(deed: Deed, _evidence: Evidence) -> Iterator[Finding]:
-    yield Finding(Verdict.STRANGER, "Snapshots or AMIs of the account can be made public from now on.", deed.receivers)
+def _unblocked(deed: Deed, _evidence: Evidence) -> Iterator[MonitorFinding]:
+    yield MonitorFinding(
+        DeedVerdict.STRANGER, "Snapshots or AMIs of the account can be made public from now on.", deed.receivers
+    )
 
 
-def _disabled(_deed: Deed, _evidence: Evidence) -> Iterator[Finding]:
-    yield Finding(Verdict.VANISHED, "Nothing under this key can be copied or launched any longer.")
+def _disabled(_deed: Deed, _evidence: Evidence) -> Iterator[MonitorFinding]:
+    yield MonitorFinding(DeedVerdict.VANISHED, "Nothing under this key can be copied or launched any longer.")
 
 
 # --- a key's policy --------------------------------------------------------------------------------------------------
 
 
-def _policy(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
+def _policy(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
     """A policy is written whole: what is new in it shows by whom it let in before."""
     outside = [one for one in deed.receivers if one != evidence.hub]
     new = [one for one in outside if evidence.admitted is not None and one not in evidence.admitted]
@@ -291,10 +299,10 @@ def _policy(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
     if _ours(deed, evidence):
         turning = (_S.OPENING, _S.CLOSING)
         if not any(share.was(turning, deed.at, BEFORE, AFTER) for share in evidence.shares):
-            yield Finding(Verdict.NO_INTENT, "The ledger did not intend to change it.", tuple(outside))
+            yield MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to change it.", tuple(outside))
         unknown = [one for one in new if not _had_access(deed, evidence, one)]
         if unknown:
-            yield Finding(Verdict.NO_INTENT, "The ledger did not intend to let them in.", tuple(unknown))
+            yield MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to let them in.", tuple(unknown))
     elif _is_sibling(deed, evidence):
         yield _expected("A hub of this account in another Region did it; its own monitor judges that.")
     else:
@@ -302,42 +310,48 @@ def _policy(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
         gone = [s for s in evidence.shares if _needed(s, deed.at) and s.account not in deed.receivers]
         if gone:
             why = "The service's statements for them are gone."
-            yield Finding(Verdict.VANISHED, why, tuple(dict.fromkeys(s.account for s in gone)))
+            yield MonitorFinding(DeedVerdict.VANISHED, why, tuple(dict.fromkeys(s.account for s in gone)))
 
 
 # --- use -------------------------------------------------------------------------------------------------------------
 
 
-def _used(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
+def _used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
     if _ours(deed, evidence):
-        yield Finding(Verdict.NO_INTENT, "The service never uses a key.")
+        yield MonitorFinding(DeedVerdict.NO_INTENT, "The service never uses a key.")
     elif not deed.on_key:
         yield from _share_used(deed, evidence)
     elif deed.account in ("", evidence.hub):
         if not deed.by_service and deed.principal not in evidence.builders:
-            yield Finding(Verdict.LISTED, "Not through an AWS service, and BuilderArns does not name the caller.")
+            yield MonitorFinding(
+                DeedVerdict.LISTED, "Not through an AWS service, and BuilderArns does not name the caller."
+            )
     elif deed.account in evidence.strangers:
-        yield Finding(Verdict.STRANGER, "The applied targets file does not list the caller's account.", (deed.account,))
+        yield MonitorFinding(
+            DeedVerdict.STRANGER, "The applied targets file does not list the caller's account.", (deed.account,)
+        )
     elif not _had_access(deed, evidence, deed.account):
-        yield Finding(Verdict.LISTED, "Nothing on this key was open to the account then.", (deed.account,))
+        yield MonitorFinding(DeedVerdict.LISTED, "Nothing on this key was open to the account then.", (deed.account,))
     elif not (deed.by_service and deed.ebs):
-        yield Finding(Verdict.LISTED, "Not through EC2 for a volume or a snapshot.", (deed.account,))
+        yield MonitorFinding(DeedVerdict.LISTED, "Not through EC2 for a volume or a snapshot.", (deed.account,))
 
 
-def _share_used(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
+def _share_used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
     if not deed.receivers and not any(share.was(OPEN, deed.at, STILL_USED, AFTER) for share in evidence.shares):
-        yield Finding(Verdict.LISTED, "A snapshot was used of which nothing was open; CloudTrail does not say by whom.")
+        yield MonitorFinding(
+            DeedVerdict.LISTED, "A snapshot was used of which nothing was open; CloudTrail does not say by whom."
+        )
     for account in deed.receivers:
         if account == evidence.hub or _had_access(deed, evidence, account):
             continue
         stranger = account in evidence.strangers
         why = "Nothing of it was open to the account then."
-        yield Finding(Verdict.STRANGER if stranger else Verdict.LISTED, why, (account,))
+        yield MonitorFinding(DeedVerdict.STRANGER if stranger else DeedVerdict.LISTED, why, (account,))
 
 
-def _tagged(deed: Deed, evidence: Evidence) -> Iterator[Finding]:
+def _tagged(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
     if evidence.builders and deed.principal not in evidence.builders:
-        yield Finding(Verdict.LISTED, "BuilderArns does not name who wrote or removed the trigger tag.")
+        yield MonitorFinding(DeedVerdict.LISTED, "BuilderArns does not name who wrote or removed the trigger tag.")
 
 
 _JUDGES = {
