@@ -15,6 +15,7 @@ class Rights:
     records: frozenset[str] = field(default_factory=frozenset)
     config: frozenset[str] = field(default_factory=frozenset)
     members: frozenset[str] = field(default_factory=frozenset)
+    findings: frozenset[str] = field(default_factory=frozenset)
     anything: frozenset[str] = field(default_factory=frozenset)
     """Reads of EC2, CloudTrail and of the hub's own parts; most know no resources."""
     keys: frozenset[str] = field(default_factory=frozenset)
@@ -32,11 +33,12 @@ class Rights:
                 yield name, tuple(sorted(actions))
 
 
-NAMES = ("records", "config", "members", "anything", "keys", "tag")
+NAMES = ("records", "config", "members", "findings", "anything", "keys", "tag")
 _READ = frozenset({"BatchGetItem", "GetItem", "Query", "Scan"})
 
 NOTHING = Rights()
 READ = Rights(records=_READ, config=_READ, members=_READ)
+READ_FINDINGS = Rights(findings=frozenset({"Query"}))
 LOOK_AGAIN = Rights(records=frozenset({"UpdateItem"}))
 FIND_AMI = Rights(anything=frozenset({"ec2:DescribeImages"}))
 EXAMINE = Rights(
@@ -77,11 +79,11 @@ CHECK_KEY = Rights(keys=frozenset({"kms:DescribeKey", "kms:GetKeyPolicy", "kms:G
 TAG = Rights(tag=frozenset({"ec2:CreateTags"}))
 UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 
-READ_ONLY = READ | EXAMINE | CHECK_KEY
+READ_ONLY = READ | READ_FINDINGS | EXAMINE | CHECK_KEY
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
-_TABLES = {"records": "-?", "config": "-config", "members": "-members"}
-"""How the tables' names end. A Region's ends in a digit: by that the table of records differs from the other two."""
+_TABLES = {"records": "-?", "config": "-config", "members": "-members", "findings": "-findings"}
+"""How the tables' names end. A Region's ends in a digit: by that the table of records differs from the others."""
 
 
 def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:

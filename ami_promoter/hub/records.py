@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from ami_promoter.hub.aws import Connection, HubTrouble
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core.delivery.model import ENDED
@@ -254,6 +256,17 @@ class History:
         for item in self._scan(f"begins_with(pk, :resource) AND {which} AND account = :account", given):
             if item["_item"]["sk"].startswith("closed#") or item["_item"].get("state") in OPEN_STATES:
                 yield item["_item"]
+
+    def findings(self, resources: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        """Yield what the access monitor found of resources, by their ids or ARNs; nothing where it was never on."""
+        table = Table(self._client, f"{self._name}-findings")
+        try:
+            for resource in dict.fromkeys(resources):
+                for item in table.query(addresses.findings(resource), ""):
+                    yield {**item, "resource": resource}
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
 
     def _scan(self, expression: str, given: Mapping[str, Any]) -> Iterator[Record]:
         pages = self._client.get_paginator("scan").paginate(
