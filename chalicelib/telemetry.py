@@ -115,9 +115,8 @@ class PowertoolsTelemetry:
         self._count("RecordsDue", due)
         self._seconds("OldestDueSeconds", oldest_seconds)
 
-    def judged(self, call: str, resource: str, verdict: str, **fields: object) -> None:
-        extra: Any = fields
-        self._logger.info("judged", call=call, resource=resource, verdict=verdict, **extra)
+    def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
+        self._logger.info("judged", call=call, resource=resource, verdict=verdict, principal=principal, why=why)
         self._count("TrailEvents")
 
     def finding(self, severity: str, verdict: str, resource: str) -> None:

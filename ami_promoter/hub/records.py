@@ -262,7 +262,7 @@ class History:
         table = Table(self._client, f"{self._name}-findings")
         try:
             for resource in dict.fromkeys(resources):
-                for item in table.query(addresses.findings(resource), ""):
+                for item in table.query(addresses.findings(resource), "at#"):
                     yield {**item, "resource": resource}
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":

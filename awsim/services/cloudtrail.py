@@ -1,7 +1,7 @@
-"""CloudTrail: who changed what in an account and Region, as LookupEvents shows it and as a trail tells EventBridge.
+"""CloudTrail: who changed what in an account and Region, as LookupEvents shows it and as a trail shows EventBridge.
 
-The event history is made of the calls that passed the gateway, so nothing has to be switched on. What EventBridge is
-told needs a trail (``start_logging``). A request's parameters are shown as far as they say who may use what.
+The event history is made of the calls that passed the gateway, so nothing has to be switched on. What EventBridge
+gets needs a trail (``start_logging``). A request's parameters are shown as far as they say who may use what.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ NEEDS_TRAIL = rule(
     "cloudtrail-events-need-a-trail",
     "EventBridge gets an account's calls only if a trail that logs is there. [aws-facts 1d, VERIFIED]",
 )
-TOLD_LATER = rule(
+NOTIFIED_LATER = rule(
     "cloudtrail-tells-eventbridge-later",
     "A call reaches EventBridge some time after it was made, best effort. [aws-facts 1d, VERIFIED for best effort; "
     "the time is the simulator's]",
 )
 OWNER_SEES = rule(
     "cloudtrail-key-owner-sees-use",
-    "A call on another account's key is told in the key's account, too, without the caller's ARN. [aws-facts 1d, "
+    "A call on another account's key shows in the key's account, too, without the caller's ARN. [aws-facts 1d, "
     "VERIFIED]",
 )
 DENIED_ELSEWHERE = rule(
     "cloudtrail-denied-use-shows-with-the-caller-alone",
-    "A denied call on another account's key is told in the caller's account only. [aws-facts 1d, VERIFIED]",
+    "A denied call on another account's key shows in the caller's account only. [aws-facts 1d, VERIFIED]",
 )
 SHARED_USE = rule(
     "cloudtrail-tells-of-shared-snapshots",
-    "The owner of a shared snapshot is told when another account begins to copy it, or makes a volume of it. "
+    "The owner of a shared snapshot gets an event when another account begins to copy it, or makes a volume of it. "
     "[aws-facts 1b, VERIFIED; the record's members are not]",
 )
 
-TOLD_WITHIN = (20.0, 180.0)
+NOTIFIED_WITHIN = (20.0, 180.0)
 """Seconds after a call in which EventBridge is told: from ... to."""
 USES = {"CopySnapshot": "SharedSnapshotCopyInitiated", "CreateVolume": "SharedSnapshotVolumeCreated"}
 """Call -> what the owner of the snapshot is told."""
@@ -114,7 +114,7 @@ class CloudTrail:
     def _tell(self, account: str, region: str, source: str, kind: str, record: Mapping[str, Any]) -> None:
         if account not in self._trails and self._base.on(NEEDS_TRAIL):
             return
-        seconds = self._base.random.uniform(*TOLD_WITHIN) if self._base.on(TOLD_LATER) else 0.0
+        seconds = self._base.random.uniform(*NOTIFIED_WITHIN) if self._base.on(NOTIFIED_LATER) else 0.0
         self._base.clock.after(
             seconds, lambda: self._bus.emit(account, region, source, kind, [], record), f"trail {record['eventName']}"
         )

@@ -74,10 +74,10 @@ class Findings(Protocol):
     def keep(self, deed: Deed, finding: MonitorFinding, now: int) -> None:
         """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
 
-    def was_told(self, about: str) -> bool:
+    def was_notified(self, about: str) -> bool:
         """Whether a person was told of this already."""
 
-    def told(self, about: str, now: int) -> None:
+    def notified(self, about: str, now: int) -> None:
         """Write down that a person was told of this."""
 
     def key(self, arn: str) -> SourceKey | None:
@@ -98,10 +98,10 @@ class Findings(Protocol):
     def put_canary(self, canary: Canary) -> None:
         """Write it."""
 
-    def heard_at(self) -> int:
+    def grant_shown_at(self) -> int:
         """Return the time (epoch seconds) of the service's latest own grant that the trail has shown; 0: none."""
 
-    def heard(self, at: int) -> None:
+    def grant_shown(self, at: int) -> None:
         """Write it down."""
 
 

@@ -56,7 +56,7 @@ class Telemetry(Protocol):
     def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
         """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
 
-    def judged(self, call: str, resource: str, verdict: str, **fields: object) -> None:
+    def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
         """The access monitor has judged what CloudTrail told: counted, so that a silent trail shows."""
 
     def finding(self, severity: str, verdict: str, resource: str) -> None:

@@ -167,12 +167,12 @@ class AccessMonitor:
             findings.remember_grant(deed.grant, accounts, now)
             if ours and finding.verdict is DeedVerdict.EXPECTED:
                 findings.remember_key(deed.resource, SourceKey())
-                findings.heard(deed.at)
+                findings.grant_shown(deed.at)
 
     def _conclude(self, deed: Deed, finding: MonitorFinding, *, learning: bool) -> None:
         """Keep a finding, and tell it: once for each verdict, key or kind of deed, principal and hour."""
         findings, now = self._ports.findings, self._clock()
-        self._telemetry.judged(deed.name, deed.resource, finding.verdict, principal=deed.principal, why=finding.why)
+        self._telemetry.judged(deed.name, deed.resource, finding.verdict, deed.principal, finding.why)
         if finding.severity is Severity.NONE:
             if deed.act is Act.TAGGED:  # who tagged stands in the history
                 findings.keep(deed, finding, now)
@@ -182,11 +182,11 @@ class AccessMonitor:
         subject = deed.resource if deed.on_key else deed.act.value
         hour = now // schedule.HOUR
         about = addresses.digest(severity, finding.verdict, subject, deed.principal, str(hour))
-        if findings.was_told(about):
+        if findings.was_notified(about):
             return
         self._ports.notices.publish(self._notice(deed, finding, severity, about, learning=learning))
         self._telemetry.finding(severity, finding.verdict, deed.resource)
-        findings.told(about, now)
+        findings.notified(about, now)
 
     def _notice(
         self, deed: Deed, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
@@ -221,7 +221,7 @@ class AccessMonitor:
         findings, now = self._ports.findings, self._clock()
         canary = findings.canary()
         if canary.grant:
-            if findings.accounts_of(canary.grant) or findings.heard_at() > canary.opened_at:
+            if findings.accounts_of(canary.grant) or findings.grant_shown_at() > canary.opened_at:
                 findings.put_canary(Canary(next_at=now + schedule.HOUR))
             elif now >= canary.opened_at + SHOWS_WITHIN:
                 self._telemetry.trail_silent(canary.grant, now - canary.opened_at)

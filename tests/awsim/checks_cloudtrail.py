@@ -61,7 +61,7 @@ def own(world: World) -> None:
     assert history(world, HUB, "eu-west-1") == []
 
 
-def told(world: World, account: str = HUB) -> list[dict[str, Any]]:
+def reported(world: World, account: str = HUB) -> list[dict[str, Any]]:
     """The CloudTrail records that have come to an account's default bus."""
     seen = [event for arn, event in world.events.seen if f":{account}:" in arn]
     return [event["detail"] for event in seen if event["detail-type"].endswith("via CloudTrail")]
@@ -71,23 +71,23 @@ def needs_trail(world: World) -> None:
     """Without a trail nothing comes; with one every call that changes something does, once."""
     share(world)
     wait(world, 310)
-    assert told(world) == []
+    assert reported(world) == []
 
     world.cloudtrail.start_logging(HUB)
     share(world)
     wait(world, 310)
-    assert [record["eventName"] for record in told(world)] == ["ModifySnapshotAttribute"]
+    assert [record["eventName"] for record in reported(world)] == ["ModifySnapshotAttribute"]
 
 
-def told_later(world: World) -> None:
+def notified_later(world: World) -> None:
     """It is not there at once."""
     world.cloudtrail.start_logging(HUB)
     share(world)
 
     wait(world, 15)
-    assert told(world) == []
+    assert reported(world) == []
     wait(world, 310)
-    assert len(told(world)) == 1
+    assert len(reported(world)) == 1
 
 
 def foreign_grant(world: World) -> str:
@@ -107,8 +107,8 @@ def owner_sees(world: World) -> None:
     key = foreign_grant(world)
     wait(world, 310)
 
-    assert [len(told(world, account)) for account in (HUB, DEV)] == [1, 1]
-    (record,), (own,) = told(world), told(world, DEV)
+    assert [len(reported(world, account)) for account in (HUB, DEV)] == [1, 1]
+    (record,), (own,) = reported(world), reported(world, DEV)
     assert (record["userIdentity"]["type"], record["userIdentity"]["accountId"]) == ("AWSAccount", DEV)
     assert "arn" not in record["userIdentity"]
     assert record["resources"][0]["ARN"] == key
@@ -127,8 +127,8 @@ def denied_elsewhere(world: World) -> None:
     )
     wait(world, 310)
 
-    assert [record["errorCode"] for record in told(world, DEV)] == ["AccessDeniedException"]
-    assert told(world) == []
+    assert [record["errorCode"] for record in reported(world, DEV)] == ["AccessDeniedException"]
+    assert reported(world) == []
 
 
 def shared_use(world: World) -> None:
@@ -138,7 +138,7 @@ def shared_use(world: World) -> None:
     world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)
     wait(world, 310)
 
-    assert [(record["eventName"], record["serviceEventDetails"]) for record in told(world)] == [
+    assert [(record["eventName"], record["serviceEventDetails"]) for record in reported(world)] == [
         ("SharedSnapshotCopyInitiated", {"snapshotId": snapshot, "accountId": DEV})
     ]
 
@@ -148,7 +148,7 @@ CHECKS = {
     cloudtrail.ONE_ATTRIBUTE.name: one_attribute,
     cloudtrail.OWN.name: own,
     cloudtrail.NEEDS_TRAIL.name: needs_trail,
-    cloudtrail.TOLD_LATER.name: told_later,
+    cloudtrail.NOTIFIED_LATER.name: notified_later,
     cloudtrail.OWNER_SEES.name: owner_sees,
     cloudtrail.DENIED_ELSEWHERE.name: denied_elsewhere,
     cloudtrail.SHARED_USE.name: shared_use,

@@ -29,14 +29,14 @@ def monitored(scene: Scene, learning: int = 0, mode: str = "on", **parameters: s
     return scene
 
 
-def told(scene: Scene) -> list[dict[str, Any]]:
+def findings(scene: Scene) -> list[dict[str, Any]]:
     """What the security topic was told, the oldest first."""
     return [json.loads(one.message) for one in scene.world.sns.published if one.topic == TOPIC]
 
 
 def verdicts(scene: Scene) -> list[tuple[str, str]]:
     """Severity and verdict of each."""
-    return [(one["severity"], one["verdict"]) for one in told(scene)]
+    return [(one["severity"], one["verdict"]) for one in findings(scene)]
 
 
 def judged(scene: Scene) -> int:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from awsim import wire
+from awsim.services.ec2.image_sharing import BLOCKED
 from demo import stage
-from tests.scenarios.monitoring import LATE, judged, monitored, told, verdicts
+from tests.scenarios.monitoring import LATE, findings, judged, monitored, verdicts
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, STRANGER, TEST, Scene
 from tests.scenarios.test_rights import client
 from tests.scenarios.test_service_roles import AUTO_SCALING, SERVICE
@@ -146,7 +147,7 @@ def test_with_the_parameter_off_nothing_is_there(scene):
     scene.wait(LATE)
 
     assert not any("access-monitor" in arn for arn in (*scene.world.lambda_.functions, *scene.world.sqs.queues))
-    assert told(scene) == []
+    assert findings(scene) == []
 
 
 # --- what is wrong is told ---
@@ -158,7 +159,7 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     share(scene, STRANGER, by="share-worker")
     scene.wait(LATE)
     assert verdicts(scene) == [("page", "ours-without-intent")]
-    [finding] = told(scene)
+    [finding] = findings(scene)
     assert (finding["receivers"], finding["resource"]) == ([STRANGER], scene.snapshots[0])
     assert finding["principal"] == OURS
 
@@ -177,7 +178,7 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     )
     scene.wait(LATE)
     assert verdicts(scene) == [("page", "ours-without-intent")] * 3
-    assert "does not list" in told(scene)[-1]["why"]
+    assert "does not list" in findings(scene)[-1]["why"]
 
 
 def test_a_stolen_share_worker_that_grants_a_key_pages(scene):
@@ -199,9 +200,11 @@ def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybod
     assert verdicts(scene) == [("notice", "foreign-listed")]
 
     image = scene.seed("unencrypted", key=None)
-    scene.client("ec2").modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
+    with scene.world.rules.off(BLOCKED):
+        scene.client("ec2").modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
     scene.wait(LATE)
     assert verdicts(scene)[1:] == [("page", "foreign-stranger")]
+    assert findings(scene)[1]["receivers"] == ["all"]
 
 
 def test_somebody_revokes_our_grant_under_a_running_copy(scene):
@@ -216,7 +219,7 @@ def test_somebody_revokes_our_grant_under_a_running_copy(scene):
     scene.wait(LATE)
 
     assert verdicts(scene) == [("warning", "vanished")]
-    assert DEV in told(scene)[0]["receivers"][0]
+    assert DEV in findings(scene)[0]["receivers"][0]
 
 
 def test_a_stranger_in_a_keys_policy_pages(scene):
@@ -235,10 +238,10 @@ def test_a_stranger_in_a_keys_policy_pages(scene):
     scene.wait(LATE)
 
     assert verdicts(scene) == [("page", "foreign-stranger")]
-    assert told(scene)[0]["receivers"] == [STRANGER]
+    assert findings(scene)[0]["receivers"] == [STRANGER]
 
 
-def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_told_of(scene):
+def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene):
     """A target makes a grant of its own where the hub's key lets it, with nothing open to it."""
     apply(scene, "key_access: none")
     both = [
@@ -290,7 +293,7 @@ def test_nothing_pages_while_it_learns(scene):
     share(scene, STRANGER)
     scene.wait(LATE)
     assert verdicts(scene) == [("notice", "foreign-stranger")]
-    assert told(scene)[0]["learning"] is True
+    assert findings(scene)[0]["learning"] is True
 
     scene.wait(2 * HOUR)
     share(scene, STRANGER)
@@ -380,4 +383,4 @@ def test_what_happens_in_another_region_is_forwarded(scene):
     scene.wait(LATE)
 
     assert verdicts(scene) == [("page", "foreign-stranger")]
-    assert told(scene)[0]["region"] == there
+    assert findings(scene)[0]["region"] == there

@@ -1,15 +1,15 @@
-"""The access monitor's table: what it found, what it was told, and what it remembers of keys and grants.
+"""The access monitor's table: what it found, of what it has notified, and what it remembers of keys and grants.
 
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
 ``event#<id>``               ``record``               an event of CloudTrail: claimed_at, done
-``finding#<resource>``       ``<time>#<event>``       a finding: what was done, by whom, and the verdict
-``told#<digest>``            ``record``               that a person was told of it in this hour
+``finding#<resource>``       ``at#<time>#<event>``    a finding: what was done, by whom, and the verdict
+``notified#<digest>``        ``record``               that a person was told of it in this hour
 ``key#<arn>``                ``record``               a key that the service uses: admitted, at
 ``grant#<id>``               ``record``               a grant that the trail has shown: accounts
 ``monitor``                  ``first``                when the first event came: at
-``monitor``                  ``heard``                the latest of the service's own grants that was shown: at
+``monitor``                  ``shown``                the latest of the service's own grants that was shown: at
 ``monitor``                  ``canary``               the grant that is waited for: grant, opened_at, next_at
 ===========================  =======================  ==================================================
 
@@ -30,9 +30,9 @@ BUSY = 60
 """Seconds after which an event that was taken into work and not finished may be taken again: twice a run's time."""
 EVENTS_KEPT = 30 * DAY
 """EventBridge gives up after a day, and a queue keeps a message for two weeks."""
-TOLD_KEPT = 2 * DAY
+NOTIFIED_KEPT = 2 * DAY
 
-FIRST, HEARD, CANARY = (RecordKey("monitor", name) for name in ("first", "heard", "canary"))
+FIRST, SHOWN, CANARY = (RecordKey("monitor", name) for name in ("first", "shown", "canary"))
 
 
 class DynamoFindings:
@@ -77,11 +77,11 @@ class DynamoFindings:
         key = finding(deed.resource, deed.at, deed.event, deed.act.value)
         self._table.put(key, {**attributes, EXPIRES: now + self._keep})
 
-    def was_told(self, about: str) -> bool:
-        return self._table.get(RecordKey(f"told#{about}")) is not None
+    def was_notified(self, about: str) -> bool:
+        return self._table.get(RecordKey(f"notified#{about}")) is not None
 
-    def told(self, about: str, now: int) -> None:
-        self._table.put(RecordKey(f"told#{about}"), {"at": now, EXPIRES: now + TOLD_KEPT})
+    def notified(self, about: str, now: int) -> None:
+        self._table.put(RecordKey(f"notified#{about}"), {"at": now, EXPIRES: now + NOTIFIED_KEPT})
 
     def key(self, arn: str) -> SourceKey | None:
         item = self._table.get(_key(arn))
@@ -115,12 +115,12 @@ class DynamoFindings:
     def put_canary(self, canary: Canary) -> None:
         self._table.put(CANARY, {name: getattr(canary, name) for name in ("grant", "opened_at", "next_at")})
 
-    def heard_at(self) -> int:
-        return int((self._table.get(HEARD) or {}).get("at", 0))
+    def grant_shown_at(self) -> int:
+        return int((self._table.get(SHOWN) or {}).get("at", 0))
 
-    def heard(self, at: int) -> None:
+    def grant_shown(self, at: int) -> None:
         self._table.update(
-            HEARD, "SET #at = :at", {":at": at}, names={"#at": "at"}, condition="attribute_not_exists(#at) OR #at < :at"
+            SHOWN, "SET #at = :at", {":at": at}, names={"#at": "at"}, condition="attribute_not_exists(#at) OR #at < :at"
         )
 
 

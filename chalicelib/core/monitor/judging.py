@@ -95,14 +95,14 @@ class Known:
 def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
     """Put together what a share's own item, or its archived one, and its history say."""
     own = [(share.intended_at, _S.OPENING), (share.opened_at, _S.OPEN)]
-    told = [(time, state) for time, state in own if time]
+    reported = [(time, state) for time, state in own if time]
     return Known(
         share.holder_key,
         share.account,
         share.grantee,
         frozenset({share.grant_id} - {""}),
         share.preexisting,
-        tuple(sorted({*told, *steps}, key=lambda step: (step[0], list(_S).index(step[1])))),
+        tuple(sorted({*reported, *steps}, key=lambda step: (step[0], list(_S).index(step[1])))),
     )
 
 

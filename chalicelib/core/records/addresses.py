@@ -218,4 +218,4 @@ def findings(resource: str) -> str:
 
 def finding(resource: str, at: int, event: str, act: str) -> RecordKey:
     """One finding: an event may be two, as when one call lets one in and another out."""
-    return RecordKey(findings(resource), f"{at:010d}#{event}#{act}")
+    return RecordKey(findings(resource), f"at#{at:010d}#{event}#{act}")

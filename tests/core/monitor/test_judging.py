@@ -32,8 +32,8 @@ def deed(act: Act, *receivers: str, by: str = OURS, account: str = HUB, **more: 
 
 def share(account: str = DEV, *steps: tuple[int, ShareState], **more: object) -> Known:
     """A share that the ledger knows, with its steps in seconds from now."""
-    told = tuple((NOW + seconds, state) for seconds, state in steps)
-    return Known(**{"holder_key": account, "account": account, "steps": told, **more})  # type: ignore[arg-type]
+    reported = tuple((NOW + seconds, state) for seconds, state in steps)
+    return Known(**{"holder_key": account, "account": account, "steps": reported, **more})  # type: ignore[arg-type]
 
 
 def verdict(what: Deed, *shares: Known, **more: object) -> DeedVerdict:
