@@ -95,8 +95,9 @@ class AccessMonitor:
             case Begun.BUSY:
                 raise LostRace(ident)
         for deed in found:
-            finding = judging.judge(deed, self._evidence(deed))
-            self._remember(deed, finding)
+            evidence = self._evidence(deed)
+            finding = judging.judge(deed, evidence)
+            self._remember(deed, finding, source_key=evidence.source_key)
             self._conclude(deed, finding, learning=now < first + self._settings.learning)
         self._ports.findings.finish(ident, self._clock())
 
@@ -153,19 +154,20 @@ class AccessMonitor:
 
     # --- what follows ------------------------------------------------------------------------------------------------
 
-    def _remember(self, deed: Deed, finding: MonitorFinding) -> None:
+    def _remember(self, deed: Deed, finding: MonitorFinding, *, source_key: bool) -> None:
         """Remember what later events are judged by: the service's keys, whom a policy admits, whose a grant is."""
-        if not deed.on_key:
-            return
-        findings, now = self._ports.findings, self._clock()
         ours = judging.is_ours(deed.principal, self._settings.hub, self._settings.region)
+        expected = ours and finding.verdict is DeedVerdict.EXPECTED
+        if not deed.on_key or not (source_key or expected):
+            return
+        findings = self._ports.findings
         if deed.act is Act.POLICY:
             findings.remember_key(deed.resource, SourceKey(frozenset(deed.receivers), deed.at))
         accounts = {account_of(receiver) for receiver in deed.receivers if receiver.startswith("arn:")}
         accounts -= {"", self._settings.hub}
         if deed.act is Act.ADDED and deed.grant and accounts:
-            findings.remember_grant(deed.grant, accounts, now)
-            if ours and finding.verdict is DeedVerdict.EXPECTED:
+            findings.remember_grant(deed.grant, accounts, self._clock())
+            if expected:
                 findings.remember_key(deed.resource, SourceKey())
                 findings.grant_shown(deed.at)
 

@@ -44,3 +44,9 @@ def judged(scene: Scene) -> int:
     client = scene.client("dynamodb")
     items = client.scan(TableName=f"ami-promoter-{REGION}-findings", ConsistentRead=True)["Items"]
     return sum(item["pk"]["S"].startswith("event#") and "done" in item for item in items)
+
+
+def judged_events(scene: Scene) -> list[dict[str, Any]]:
+    """The log lines of what it judged."""
+    log = "".join(one.log for one in scene.world.lambda_.invocations if one.function.endswith("access-monitor"))
+    return [json.loads(line) for line in log.splitlines() if '"message":"judged"' in line]

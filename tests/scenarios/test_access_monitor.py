@@ -10,7 +10,7 @@ import pytest
 from awsim import wire
 from awsim.services.ec2.image_sharing import BLOCKED
 from demo import stage
-from tests.scenarios.monitoring import LATE, findings, judged, monitored, verdicts
+from tests.scenarios.monitoring import LATE, findings, judged, judged_events, monitored, verdicts
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, STRANGER, TEST, Scene
 from tests.scenarios.test_rights import client
 from tests.scenarios.test_service_roles import AUTO_SCALING, SERVICE
@@ -97,10 +97,7 @@ def test_doubled_late_and_shuffled_events_raise_nothing_and_are_judged_once(scen
     scene.wait(LATE + 600)
 
     assert verdicts(scene) == []
-    log = "".join(one.log for one in scene.world.lambda_.invocations if one.function.endswith("access-monitor"))
-    lines = [json.loads(line) for line in log.splitlines() if '"message":"judged"' in line]
-    assert len(lines) >= 7
-    assert len(lines) == judged(scene)
+    assert len(judged_events(scene)) == judged(scene) >= 7
 
 
 def test_what_was_shared_before_the_service_may_be_taken_back_by_whoever_shared_it(scene):
@@ -259,6 +256,25 @@ def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene
     scene.wait(LATE)
 
     assert verdicts(scene) == [("notice", "foreign-listed")]
+
+
+def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
+    """A stranger decrypts: the simulator makes no such event, so a sample is put on the bus."""
+    sample = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
+    event = sample["another account decrypts for a volume"]["event"]
+    detail = event["detail"] | {"eventTime": f"{scene.world.now:%Y-%m-%dT%H:%M:%SZ}"}
+    detail["userIdentity"] = detail["userIdentity"] | {"accountId": STRANGER}
+    detail["resources"] = [{"ARN": scene.key}]
+    monitored(scene)
+    scene.promote("dev")
+    scene.emit(event["detail-type"], "aws.kms", "", detail)
+    scene.wait(LATE)
+    assert verdicts(scene) == []
+
+    monitored(scene, mode="with-key-use")
+    scene.emit(event["detail-type"], "aws.kms", "", detail)
+    scene.wait(LATE)
+    assert verdicts(scene) == [("page", "foreign-stranger")]
 
 
 # --- how it is told ---

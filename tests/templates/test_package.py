@@ -19,7 +19,16 @@ import pytest
 from tests.templates.conftest import ROOT
 from tools.package import AWS_SERVICES, BrokenPackage, check_runtime, check_zip
 
-HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover", "access_monitor"}
+HANDLERS = {
+    "on_tag_change",
+    "on_image_state",
+    "on_target_event",
+    "worker",
+    "share_worker",
+    "sweep",
+    "discover",
+    "access_monitor",
+}
 
 ALONE = """
 import json, pkgutil, sys
