@@ -139,4 +139,4 @@ def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
     stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#2"), {"at": NOW, "state": "opening"})
 
     assert len(past.known(RESOURCE, ACCOUNT)[0].steps) == 4
-    assert past.known(RESOURCE, OTHER) == [Known(OTHER, "", steps=((NOW, ShareState.OPENING),))]
+    assert past.known(RESOURCE, OTHER) == [Known(OTHER, OTHER, steps=((NOW, ShareState.OPENING),))]

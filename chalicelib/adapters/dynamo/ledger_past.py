@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.monitor.deeds import account_of
 from chalicelib.core.monitor.judging import Known, known
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.ledger import Ledger
@@ -37,7 +38,7 @@ class DynamoLedgerPast:
             found[share.holder_key] = one if before is None else _both(before, one)
         for holder_key, past in steps.items():  # its archived item has expired, or is damaged
             before = found.get(holder_key)
-            one = Known(holder_key, "", steps=tuple(sorted(past)))
+            one = Known(holder_key, account_of(holder_key), steps=tuple(sorted(past)))
             found[holder_key] = one if before is None else _both(before, one)
         return list(found.values())
 

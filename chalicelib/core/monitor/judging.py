@@ -330,23 +330,26 @@ def _used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
         yield MonitorFinding(
             DeedVerdict.STRANGER, "The applied targets file does not list the caller's account.", (deed.account,)
         )
-    elif not _had_access(deed, evidence, deed.account):
+    elif not _had_access(deed, evidence, deed.account) and deed.account not in (evidence.admitted or ()):
         yield MonitorFinding(DeedVerdict.LISTED, "Nothing on this key was open to the account then.", (deed.account,))
     elif not (deed.by_service and deed.ebs):
         yield MonitorFinding(DeedVerdict.LISTED, "Not through EC2 for a volume or a snapshot.", (deed.account,))
 
 
 def _share_used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    if not deed.receivers and not any(share.was(OPEN, deed.at, STILL_USED, AFTER) for share in evidence.shares):
-        yield MonitorFinding(
-            DeedVerdict.LISTED, "A snapshot was used of which nothing was open; CloudTrail does not say by whom."
-        )
+    """A snapshot that was never shared with a listed account may be used by way of its AMI's launch permission."""
+    was_open = any(share.was(OPEN, deed.at, STILL_USED, AFTER) for share in evidence.shares)
+    if not deed.receivers and evidence.shares and not was_open:
+        why = "A snapshot was used of which nothing was open then; CloudTrail does not say by whom."
+        yield MonitorFinding(DeedVerdict.LISTED, why)
     for account in deed.receivers:
         if account == evidence.hub or _had_access(deed, evidence, account):
             continue
-        stranger = account in evidence.strangers
-        why = "Nothing of it was open to the account then."
-        yield MonitorFinding(DeedVerdict.STRANGER if stranger else DeedVerdict.LISTED, why, (account,))
+        why = "It was not open to the account then."
+        if account in evidence.strangers:
+            yield MonitorFinding(DeedVerdict.STRANGER, why, (account,))
+        elif any(share.account == account for share in evidence.shares):
+            yield MonitorFinding(DeedVerdict.LISTED, why, (account,))
 
 
 def _tagged(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:

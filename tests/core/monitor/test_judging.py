@@ -120,11 +120,13 @@ ON_KEY = {"resource": KEY, "grant": "g-1"}
         (deed(Act.USED, by=JO, resource=KEY), [], DeedVerdict.LISTED),
         (deed(Act.USED, resource=KEY), [], DeedVerdict.NO_INTENT),
         (deed(Act.USED, DEV, by="ec2", account=""), [OPENED], DeedVerdict.EXPECTED),
-        (deed(Act.USED, DEV, by="ec2", account=""), [], DeedVerdict.LISTED),
+        (deed(Act.USED, DEV, by="ec2", account=""), [CLOSED], DeedVerdict.LISTED),
+        (deed(Act.USED, DEV, by="ec2", account=""), [], DeedVerdict.EXPECTED),
         (deed(Act.USED, STRANGER, by="ec2", account=""), [OPENED], DeedVerdict.STRANGER),
         (deed(Act.USED, HUB, by="ec2", account=""), [], DeedVerdict.EXPECTED),
         (deed(Act.USED, by="ec2", account=""), [OPENED], DeedVerdict.EXPECTED),
-        (deed(Act.USED, by="ec2", account=""), [], DeedVerdict.LISTED),
+        (deed(Act.USED, by="ec2", account=""), [CLOSED], DeedVerdict.LISTED),
+        (deed(Act.USED, by="ec2", account=""), [], DeedVerdict.EXPECTED),
         # the trigger
         (deed(Act.TAGGED, by=JO, resource="ami-0a1"), [], DeedVerdict.EXPECTED),
         (deed(Act.TAGGED, resource="ami-0a1"), [], DeedVerdict.NO_INTENT),
@@ -165,6 +167,15 @@ def test_builders_are_those_that_the_parameter_names():
 
     assert [verdict(one, builders=frozenset({JO})) for one in (using, tagging)] == [DeedVerdict.EXPECTED] * 2
     assert [verdict(one, builders=frozenset({OURS})) for one in (using, tagging)] == [DeedVerdict.LISTED] * 2
+
+
+def test_whom_the_keys_own_policy_lets_in_may_use_it_through_ec2():
+    """Key access `none`: the owner's policy is all there is."""
+    use = deed(Act.USED, by="x", account=TEST, resource=KEY, by_service=True, ebs=True)
+
+    assert verdict(use, admitted=frozenset({HUB, TEST})) == DeedVerdict.EXPECTED
+    assert verdict(replace(use, ebs=False), admitted=frozenset({HUB, TEST})) == DeedVerdict.LISTED
+    assert verdict(use, admitted=frozenset({HUB})) == DeedVerdict.LISTED
 
 
 def policy(*admitted: str, by: str = OURS) -> Deed:
