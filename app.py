@@ -58,3 +58,9 @@ def sweep(_event: dict[str, Any], context: Any) -> None:
 def discover(_event: dict[str, Any], context: Any) -> None:
     """Find tagged AMIs whose event was lost, and read the organization (every five minutes)."""
     bootstrap.application().discover().run(time_left=bootstrap.seconds_left(context))
+
+
+@app.lambda_function(name="access-monitor")
+def access_monitor(event: dict[str, Any], _context: Any) -> None:
+    """Judge what CloudTrail tells (standard queue), and look whether the trail is silent (every five minutes)."""
+    bootstrap.application().access_monitor(event)

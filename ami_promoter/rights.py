@@ -15,6 +15,7 @@ class Rights:
     records: frozenset[str] = field(default_factory=frozenset)
     config: frozenset[str] = field(default_factory=frozenset)
     members: frozenset[str] = field(default_factory=frozenset)
+    findings: frozenset[str] = field(default_factory=frozenset)
     indexes: frozenset[str] = field(default_factory=frozenset)
     """On the indexes by account and by AMI of the table of records."""
     anything: frozenset[str] = field(default_factory=frozenset)
@@ -36,13 +37,14 @@ class Rights:
                 yield name, tuple(sorted(actions))
 
 
-NAMES = ("records", "config", "members", "indexes", "anything", "keys", "tag", "queue")
+NAMES = ("records", "config", "members", "findings", "indexes", "anything", "keys", "tag", "queue")
 _READ = frozenset({"BatchGetItem", "GetItem", "Query"})
 
 NOTHING = Rights()
 READ = Rights(records=_READ, config=_READ, members=_READ)
 READ_ALL = READ | Rights(records=frozenset({"Scan"}))
 """For what has no index: all promotions, all that is under way, parked or open."""
+READ_FINDINGS = Rights(findings=frozenset({"Query"}))
 FIND_DELIVERIES = Rights(indexes=frozenset({"Query"}))
 WAKE = Rights(queue=frozenset({"sqs:GetQueueUrl", "sqs:SendMessage"}))
 LOOK_AGAIN = WAKE | Rights(records=frozenset({"UpdateItem"}))
@@ -86,12 +88,12 @@ CHECK_KEY = Rights(keys=frozenset({"kms:DescribeKey", "kms:GetKeyPolicy", "kms:G
 TAG = Rights(tag=frozenset({"ec2:CreateTags"}))
 UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 
-READ_ONLY = READ_ALL | FIND_DELIVERIES | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
+READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
 _INDEXES = ("account", "image")
-_TABLES = {"records": "-?", "config": "-config", "members": "-members"}
-"""How the tables' names end. A Region's ends in a digit: by that the table of records differs from the other two."""
+_TABLES = {"records": "-?", "config": "-config", "members": "-members", "findings": "-findings"}
+"""How the tables' names end. A Region's ends in a digit: by that the table of records differs from the others."""
 
 
 def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:

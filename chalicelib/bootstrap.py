@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.sns import SnsNotices
     from chalicelib.entrypoints.events import Events
     from chalicelib.entrypoints.worker import Worker
+    from chalicelib.service.access_monitor import AccessMonitor
     from chalicelib.service.copy_quotas import CopyQuotas
     from chalicelib.service.discover import Discover
     from chalicelib.service.grant_audit import GrantAudit
@@ -102,6 +103,41 @@ class Application:
         standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
         return Discover(self._records, self._source, passes, now, self._telemetry)
+
+    def access_monitor(self, event: Mapping[str, Any]) -> None:
+        """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
+        for message in event.get("Records", ()):
+            self._access_monitor.hear(message["body"])
+        if "Records" not in event:
+            self._access_monitor.watch_trail()
+
+    @cached_property
+    def _access_monitor(self) -> AccessMonitor:
+        from chalicelib.adapters.dynamo.findings import DynamoFindings
+        from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
+        from chalicelib.adapters.sns import SecurityTopic
+        from chalicelib.core.records import schedule
+        from chalicelib.service.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+
+        settings = self._settings
+        findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
+        ports = MonitorPorts(
+            self._records,
+            self._ledger,
+            DynamoLedgerPast(self._table, self._ledger),
+            self._targets,
+            DynamoFindings(findings, settings.keep_history_days),
+            SecurityTopic(self._sessions, settings.security_topic_arn),
+        )
+        where = MonitorSettings(
+            settings.hub_account,
+            settings.region,
+            settings.trigger_tag,
+            settings.learning_hours * schedule.HOUR,
+            settings.builders,
+            SHARDS,
+        )
+        return AccessMonitor(ports, where, now, self._telemetry)
 
     @cached_property
     def _table(self) -> Table:

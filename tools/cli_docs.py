@@ -123,6 +123,7 @@ ON = {
     "records": "the table `ami-promoter-R`",
     "config": "`ami-promoter-R-config`",
     "members": "`ami-promoter-R-members`",
+    "findings": "`ami-promoter-R-findings`",
     "indexes": "its indexes `account` and `image`",
     "anything": "other reads",
     "keys": "the keys",

@@ -112,6 +112,9 @@ def merge_template(root: Path = ROOT) -> dict[str, Any]:
                 "Policies": [{"PolicyName": "ami-promoter", "PolicyDocument": substituted(policy)}],
             }
         }
+        if "Condition" in mine:  # a function that a parameter leaves out takes its role and its log along
+            for part in ("LogGroup", "Role"):
+                resources[f"{logical}{part}"]["Condition"] = mine["Condition"]
     return merge
 
 

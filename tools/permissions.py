@@ -18,9 +18,10 @@ POLICIES = ROOT / ".chalice" / "policies"
 REASONS = POLICIES / "reasons.yaml"
 TARGET_ROLES = {"Role": "target role", "GrantRole": "target grant role", "ForwardRole": "target forwarding role"}
 ORGANIZATION_ROLES = {"Role": "organization read role"}
-ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES}
-"""Templates for other accounts -> their roles, by logical id."""
-NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values())
+HUB_REGION_ROLES = {"ForwardRole": "hub forwarding role"}
+ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES, "hub-region.yaml": HUB_REGION_ROLES}
+"""Templates for other accounts and Regions -> their roles, by logical id."""
+NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values(), *HUB_REGION_ROLES.values())
 EVERY = "every function"
 ATTACHED = {"EnterAdmittedAccounts": "worker and share-worker", "GrantOnSourceKeys": "share-worker"}
 """Policies of .chalice/extras.yaml that are attached to functions' roles -> those functions."""
@@ -35,7 +36,7 @@ INTRO = """\
 Who can do what, and why.
 `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's account.
 Each function has a role of its own with one hand-written policy (`.chalice/policies/`).
-The roles in a target are in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`.
+The roles in a target are in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`, and that of another Region of the hub in `deploy/hub-region.yaml`.
 
 - No function can write the applied file and the pause (table `ami-promoter-R-config`).
   Only `discover` can write the OUs' members (`-members`).
@@ -44,6 +45,8 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - Only `worker` can copy and register in a target; only `share-worker` can open or close a share. No function can do both.
   `share-worker` enters a target with a role that makes grants for service-linked roles and nothing else.
   Each session is narrowed by a session policy ([security](../explanation/security.md#trust)).
+- `access-monitor` exists only with the parameter `AccessMonitoring`.
+  It reads the ledger and writes to a table of its own (`-findings`), which no other function can write.
 - No function can make a snapshot public.
 - Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.
@@ -115,9 +118,8 @@ def page() -> str:
             role = statement.role
             text += f"\n## {_heading(role, denied=statement.denied)}\n\n"
             text += "| statement | actions | on | only if | why |\n| --- | --- | --- | --- | --- |\n"
-        own = "HUB"
-        if statement.role in NOT_FUNCTIONS:
-            own = "TARGET" if statement.role in TARGET_ROLES.values() else "MANAGEMENT"
+        own = "TARGET" if statement.role in TARGET_ROLES.values() else "HUB"
+        own = "MANAGEMENT" if statement.role in ORGANIZATION_ROLES.values() else own
         cells = (
             f"{statement.sid} (**denies**)" if statement.denied else statement.sid,
             "<br>".join(f"`{action}`" for action in statement.actions),

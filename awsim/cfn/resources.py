@@ -396,7 +396,7 @@ def _rule(place: _StackPlace, given: Properties) -> Made:
     if arn not in events.buses and not arn.endswith("/default"):
         raise TemplateError(f"{place.logical}: there is no event bus {bus} in {account}, {region}")
     events.default(account, region)
-    enabled = given.get("State", "ENABLED") == "ENABLED"
+    enabled = given.get("State", "ENABLED") != "DISABLED"
     new = buses.EventRule(name, arn, given.get("EventPattern"), given.get("ScheduleExpression"), enabled)
     events.put_rule(new)
     new.targets.clear()

@@ -15,6 +15,7 @@ FUNCTIONS = {
     "ShareWorker": "share-worker",
     "Sweep": "sweep",
     "Discover": "discover",
+    "AccessMonitor": "access-monitor",
 }
 """Logical id -> function. Renaming one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
 
@@ -29,6 +30,10 @@ PROMISED = {
     "WorkerDead": "ami-promoter-R-worker-dead.fifo",
     "ShareWorkerQueue": "ami-promoter-R-share-worker.fifo",
     "ShareWorkerDead": "ami-promoter-R-share-worker-dead.fifo",
+    "FindingsTable": "ami-promoter-R-findings",
+    "AccessMonitorQueue": "ami-promoter-R-access-monitor",
+    "AccessMonitorDead": "ami-promoter-R-access-monitor-dead",
+    "Security": "ami-promoter-R-security",
     "DeadEvents": "ami-promoter-R-dead-events",
     "InboundBus": "ami-promoter-R-inbound",
     "Notices": "ami-promoter-R-notices",

@@ -19,7 +19,16 @@ import pytest
 from tests.templates.conftest import ROOT
 from tools.package import AWS_SERVICES, BrokenPackage, check_runtime, check_zip
 
-HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"}
+HANDLERS = {
+    "on_tag_change",
+    "on_image_state",
+    "on_target_event",
+    "worker",
+    "share_worker",
+    "sweep",
+    "discover",
+    "access_monitor",
+}
 
 ALONE = """
 import json, pkgutil, sys
@@ -66,7 +75,7 @@ def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_zip_runs_alone(package: Path, tmp_path: Path):
-    """Without site-packages, environment or network, the unzipped package imports and has all seven handlers."""
+    """Without site-packages, environment or network, the unzipped package imports and has all eight handlers."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
         archive.extractall(tmp_path)  # noqa: S202 - our own zip
     done = subprocess.run(

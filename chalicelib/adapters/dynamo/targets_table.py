@@ -29,6 +29,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from chalicelib.adapters.dynamo.members_table import MembersTable
@@ -96,6 +97,14 @@ class TargetsTable:
         except Refusal as refusal:
             return AppliedFile(digest=current.digest, fault=refusal.fault)
         return self._read
+
+    def applied_at(self) -> int:
+        """Since when (epoch seconds) the file in force is applied; 0: none is, or its time cannot be read."""
+        current = self.current()
+        try:
+            return int(datetime.fromisoformat(current.applied_at).timestamp()) if current else 0
+        except ValueError:
+            return 0
 
     def generation(self) -> str:
         current = self.current()

@@ -222,3 +222,13 @@ def history(record: RecordKey, version: int) -> RecordKey:
     """What happened at one version of a record; written with it, so neither exists alone."""
     prefix = "" if record.sk == RECORD else f"{record.sk}#"
     return RecordKey(record.pk, f"history#{prefix}{version:08d}")
+
+
+def findings(resource: str) -> str:
+    """Name the partition of what the access monitor found of a resource, in its own table."""
+    return f"finding#{resource}"
+
+
+def finding(resource: str, at: int, event: str, act: str) -> RecordKey:
+    """One finding: an event may be two, as when one call lets one in and another out."""
+    return RecordKey(findings(resource), f"at#{at:010d}#{event}#{act}")
