@@ -152,3 +152,16 @@ def test_the_sweep_alone_is_enough():
 
     assert hub.outcomes()[AMI, A] == "delivered"
     assert not hub.cloud.permissions
+
+
+def test_a_value_that_is_not_understood_hides_no_withdrawal():
+    """The operator saw it before the service did, which keeps the value in force: B's copy ends all the same."""
+    hub = copying()
+    hub.run(until=START + 20)
+    emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
+    hub.cloud.tag(AMI, f"{A} {B} nonsense")
+    hub.cloud.emit = emit
+    hub.withdraw(AMI, B)
+    hub.run()
+
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
