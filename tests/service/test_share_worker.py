@@ -12,6 +12,7 @@ from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.calls import LEFT
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import most_calls
 from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
@@ -19,7 +20,7 @@ from chalicelib.ports.ledger import Judgement
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.delivery.examples import a_delivery
 from tests.fakes import copying
-from tests.service.slow_aws import ACCOUNT, ROLE, START, SlowResource
+from tests.service.slow_aws import ACCOUNT, ROLE, START, SliceKilled, SlowResource
 
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:111111111111:key/k", ACCOUNT)
 SNAPSHOT = addresses.snapshot_resource("snap-0a")
@@ -241,6 +242,30 @@ def test_the_last_share_wakes_a_delivery_and_a_refusal_does_at_once():
     key = waiting(refused, "d2", other)
     refused.run_on()
     assert refused.wakes == [key]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_history_tells_of_an_unknown_call_only_where_an_earlier_run_died(dies):
+    """A refused opening is closed by the same run, as it may have taken effect: nothing was left by anybody."""
+    key, told = SlowResource(KEY, batch=1), list[str]()
+    save = key.stores.ledger.save
+
+    def saved(shares, happened, now, *, unheld=False, calls):
+        told.extend(line for lines in calls.values() for line in lines)
+        save(shares, happened, now, unheld=unheld, calls=calls)
+
+    key.stores.ledger.save = saved
+    trouble = [SliceKilled()] if dies else []
+    denied = refusal("aws-AccessDenied")
+    key.permissions.refuses = lambda what, _shares: (trouble.pop() if trouble else denied) if what == "open" else None
+    key.hold(deliveries(1), account=ACCOUNT)
+    key.run()
+    assert key.killed == dies
+    key.woken = True
+    key.run_on()
+
+    assert key.states() == {ShareState.REFUSED: 1}
+    assert told.count(LEFT) == dies
 
 
 def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
