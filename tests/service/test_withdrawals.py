@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import STANDING
+from chalicelib.service.standing_pass import WITHDRAWN
+from chalicelib.service.tag_pass import read_heads
 from tests.service import test_removals as removals
-from tests.service.cloud import START
+from tests.service.cloud import START, FakeSource
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B
@@ -165,3 +168,25 @@ def test_a_value_that_is_not_understood_hides_no_withdrawal():
     hub.run()
 
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+
+
+def test_a_tag_event_during_a_long_pass_is_heard():
+    """The pass has read the heads, and comes to this AMI when B is served again: nothing is taken from it."""
+    hub = shared()
+    hub.withdraw(AMI, B)
+    hub.run(until=hub.cloud.now + 600)
+    assert open_to(hub) == {A}
+    heads, marks = read_heads(hub.stores.records), hub.stores.records.list(STANDING, "ami-")
+    hub.cloud.tag(AMI, None)
+    hub.run(until=hub.cloud.now + 120)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=hub.cloud.now + 200)
+    assert open_to(hub) == {A, B}
+    for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
+        hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
+    hub._discover._standing.run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
+    hub.run(until=hub.cloud.now + 200)
+
+    assert open_to(hub) == {A, B}
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
+    assert [one["event"] for one in hub.cloud.notices].count("delivery.withdrawn") == 2  # both before the pass
