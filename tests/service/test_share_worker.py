@@ -245,13 +245,13 @@ def test_the_last_share_wakes_a_delivery_and_a_refusal_does_at_once():
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_history_tells_of_an_unknown_call_only_where_an_earlier_run_died(dies):
+def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
     """A refused opening is closed by the same run, as it may have taken effect: nothing was left by anybody."""
-    key, told = SlowResource(KEY, batch=1), list[str]()
+    key, lines = SlowResource(KEY, batch=1), list[str]()
     save = key.stores.ledger.save
 
     def saved(shares, happened, now, *, unheld=False, calls):
-        told.extend(line for lines in calls.values() for line in lines)
+        lines.extend(line for some in calls.values() for line in some)
         save(shares, happened, now, unheld=unheld, calls=calls)
 
     key.stores.ledger.save = saved
@@ -265,7 +265,7 @@ def test_history_tells_of_an_unknown_call_only_where_an_earlier_run_died(dies):
     key.run_on()
 
     assert key.states() == {ShareState.REFUSED: 1}
-    assert told.count(LEFT) == dies
+    assert lines.count(LEFT) == dies
 
 
 def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
@@ -508,7 +508,7 @@ def test_a_share_that_was_never_opened_ends(damaged):
 @pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("opened", [True, False])
 def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(opened, purpose):
-    """A damaged delivery holds for ever what closed at its end: a later one is not told that, and gets its own."""
+    """A damaged delivery holds for ever what closed at its end: a later one is not lines that, and gets its own."""
     snapshot = SlowResource(SNAPSHOT)
     damaged = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
     wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + (5000 if opened else -1))

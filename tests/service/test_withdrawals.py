@@ -170,7 +170,7 @@ def test_a_value_that_is_not_understood_hides_no_withdrawal():
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
 
-def test_a_tag_event_during_a_long_pass_is_heard():
+def test_a_tag_event_during_a_long_pass_counts():
     """The pass has read the heads, and comes to this AMI when B is served again: nothing is taken from it."""
     hub = shared()
     hub.withdraw(AMI, B)
@@ -190,3 +190,28 @@ def test_a_tag_event_during_a_long_pass_is_heard():
     assert open_to(hub) == {A, B}
     assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
     assert [one["event"] for one in hub.cloud.notices].count("delivery.withdrawn") == 2  # both before the pass
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "no longer named"])
+@pytest.mark.parametrize("whose", ["delivery", "promotion"])
+def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whose, how):
+    """Its copy was running: it is not delivered to whom neither tag nor operator wants to have it."""
+    hub = copying()
+    hub.run(until=START + 20)
+    hub.watchful = False
+    parked = hub.delivery_key(AMI, B)
+    hub.stores.records.park(parked, "for a test", hub.cloud.now)
+    if whose == "promotion":
+        hub.stores.records.park(addresses.promotion(AMI), "for a test", hub.cloud.now)
+    if how == "withdrawn":
+        hub.withdraw(AMI, B)
+    else:
+        hub.cloud.tag(AMI, A)
+    pass_time(hub, HOUR)
+    if whose == "promotion":
+        hub.stores.records.unpark(addresses.promotion(AMI), hub.cloud.now)
+        hub.run(until=hub.cloud.now + 120)
+    hub.stores.records.unpark(parked, hub.cloud.now)
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}

@@ -135,7 +135,7 @@ def looked_for(promotion: Promotion) -> tuple[str, int]:
     return unread.partition("#")[2], 0 if at == math.inf else int(at)
 
 
-def told_value(promotion: Promotion) -> str | None:
+def noted_value(promotion: Promotion) -> str | None:
     """Return the tag's value that discovery, or an operator, has seen since the last look; None: neither has."""
     unread = promotion.unread("seen")
     return None if unread is None else unread.partition(":")[2]
