@@ -174,8 +174,11 @@ class MemoryRecords:
 
     def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         item = self.records.get(key)
-        if item is None or not self.leave(key, inbox, now) or item.parked:
+        if item is None or item.parked:
+            if item is not None:
+                item.inbox.update(inbox)
             return MadeDue.NONE
+        self.leave(key, inbox, now)
         if not self.mark_woken(key, now):
             return MadeDue.SENT
         at = item.wake_at or now

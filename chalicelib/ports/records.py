@@ -111,7 +111,7 @@ class Records(Protocol):
         """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
 
         So whoever works on it just now cannot write what it found before: it looks once more. ``inbox``: what a person
-        asks of it.
+        asks of it. One that was set aside only takes that, for when it goes on.
         """
 
     def leave(

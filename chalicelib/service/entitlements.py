@@ -71,20 +71,30 @@ class LiveEntitlements:
         return Judgement(refused, waits)
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
-        """The latest of its holders' counts."""
+        """The first of its holders that may keep it counts: it is asked anew when that one's date comes.
+
+        Hundreds of AMIs may hold one grant, and each takes questions of its own. What the file alone answers for the
+        account takes none.
+        """
         now, applied = self._clock(), self._targets.read()
         asked: dict[str, Entitlement] = {}
+        over: dict[str, bool] = {}
         ends = {share.holder_key: 0 for share in shares}
         for share in shares:
             for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
+                place = f"{holding.account}/{holding.region}"
+                if place not in over:
+                    over[place] = _is_over(applied, holding.account, place, now)
+                if over[place]:
+                    continue
                 entitled = asked.get(holding.ami) or self._ask(holding.ami, applied, opens=False)[1]
                 if isinstance(entitled, Fault):
                     raise Refusal(RefusalKind.THROTTLED, entitled)
                 asked[holding.ami] = entitled
-                place = f"{holding.account}/{holding.region}"
                 target = entitled.targets.get(place)
                 if target is not None and entitled.may_keep(place, resource, share.holder_key, now):
-                    ends[share.holder_key] = max(ends[share.holder_key], end_in_force(target, now))
+                    ends[share.holder_key] = end_in_force(target, now)
+                    break
         return ends
 
     def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
@@ -172,6 +182,13 @@ class LiveEntitlements:
         nonces = {attempt.nonce for attempt in made.attempts} if made else set()
         copies = self._source.copies(ami, region)
         return {snapshot: copy.key for snapshot, copy in copies.items() if copy.attempt in nonces}
+
+
+def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
+    """Whether the file gives a target ("account/region") nothing any longer, whatever AMI is meant."""
+    meant = applied.resolve(account, in_force=True)
+    target = next((one for one in meant.targets if one.place == place), None)
+    return meant.understood and (target is None or not end_in_force(target, now))
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:

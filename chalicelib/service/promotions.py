@@ -93,7 +93,7 @@ class PromotionExecutor:
                     read.value, read.image_state, read.image_name, read.ours, *evolving.looked_for(promotion)
                 )
             case do.ReadWithdrawals():
-                values = {promotion.seen_value, promotion.value}
+                values = {promotion.seen_value, promotion.value, evolving.noted_value(promotion)}
                 return ev.WithdrawalsRead(self._withdrawn(promotion, values, promotion.tagged_at))
             case do.Resolve(value):
                 return self._resolve(promotion, value)

@@ -135,6 +135,12 @@ def looked_for(promotion: Promotion) -> tuple[str, int]:
     return unread.partition("#")[2], 0 if at == math.inf else int(at)
 
 
+def noted_value(promotion: Promotion) -> str | None:
+    """Return the tag's value that discovery, or an operator, has seen since the last look; None: neither has."""
+    unread = promotion.unread("seen")
+    return None if unread is None else unread.partition(":")[2]
+
+
 def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
     if promotion.state is not S.OVER and now >= promotion.since + PENDING_DEADLINE:
         return _refused(promotion, value, (_never_available(promotion),), now)
