@@ -37,6 +37,7 @@ from chalicelib.core.targets.organization import Organization
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
 from chalicelib.ports.aws import PermissionAdapter
+from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.codecs import DELIVERIES, INVENTORIES, PROMOTIONS
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
@@ -170,6 +171,7 @@ class Application:
             keys=AwsTargetKeys(sessions, self._sessions, region),
             roles=AwsTargetRoles(sessions),
             notices=self._notices,
+            approvals=self._approvals,
         )
         executor = DeliveryExecutor(
             self._records,
@@ -187,7 +189,8 @@ class Application:
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
         """See Services."""
-        ports = PromotionPorts(self._source, self._targets, DynamoChildren(self._table), self._notices)
+        children = DynamoChildren(self._table)
+        ports = PromotionPorts(self._source, self._targets, children, self._notices, self._approvals)
         tag = self._settings.trigger_tag
         executor = PromotionExecutor(self._records, self._waker, now, ports, trigger_tag=tag)
         return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
@@ -236,12 +239,17 @@ class Application:
             "role": RoleGrants(self._sessions, self._targets, hub, region),
             "policy": PolicyStatements(self._sessions, self._ledger, hub, region),
         }
-        settings = self._settings
-        entitlements = LiveEntitlements(
-            self._records, self._source, self._targets, now, settings.hub_account, settings.region
-        )
         loop = (self._waker, now, self._telemetry, self._sessions.take_calls)
-        return ShareWorker(self._records, self._ledger, adapters, entitlements, *loop)
+        return ShareWorker(self._records, self._ledger, adapters, self._entitlements, *loop)
+
+    @cached_property
+    def _entitlements(self) -> LiveEntitlements:
+        hub, region = self._settings.hub_account, self._settings.region
+        return LiveEntitlements(self._records, self._source, self._targets, now, hub, region)
+
+    @cached_property
+    def _approvals(self) -> LiveApprovals:
+        return LiveApprovals(self._entitlements, self._targets, now)
 
 
 _application: list[Application] = []

@@ -6,13 +6,15 @@ docs/reference/events.md describes the schema for its readers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion
 from chalicelib.core.records.addresses import digest
+from chalicelib.core.targets.approvals import short
 
 SCHEMA = 1
 MAX_FAULTS = 20
@@ -31,6 +33,7 @@ SHARED = "delivery.shared"
 WITHDRAWN = "delivery.withdrawn"
 WAITING = "delivery.waiting-for-role"
 REFUSED = "promotion.refused"
+AWAITING = "promotion.awaiting-approval"
 SUMMARY = "promotion.over"
 BASELINE = "hub.baseline"
 
@@ -57,6 +60,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "faults": _faults(delivery.faults),
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
+        "approved_by": delivery.approved_by or None,
     }
 
 
@@ -82,6 +86,21 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
         "outcome": "refused",
         "value": value,
         "faults": listed,
+    }
+
+
+def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequence[str], now: int) -> dict[str, Any]:
+    """Build the one notice that asks an approver. ``once`` names this time of asking; ``places``: who waits."""
+    listed = [place.split("/") for place in places[:MAX_LISTED]]
+    return {
+        **_of_promotion(replace(promotion, episode=0), AWAITING, now, once),
+        "episode": promotion.episode,
+        "outcome": "awaiting-approval",
+        "value": promotion.value,
+        "digest": digest,
+        "approve": f"ami-promoter approve {promotion.ami} --digest {short(digest)}",
+        "targets": [{"account": account, "region": region} for account, region in listed],
+        "unlisted": max(len(places) - MAX_LISTED, 0),
     }
 
 
@@ -131,6 +150,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
         "faults": _faults((Fault("withdrawn-unsaid", where, what, cure),)),
         "leftovers": [],
         "seconds": 0,
+        "approved_by": None,
     }
 
 
