@@ -97,6 +97,7 @@ def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequ
         "episode": promotion.episode,
         "outcome": "awaiting-approval",
         "value": promotion.value,
+        "why": f"An approver must approve the value {promotion.value!r}: {len(places)} target(s) wait for that.",
         "digest": digest,
         "approve": f"ami-promoter approve {promotion.ami} --digest {short(digest)}",
         "targets": [{"account": account, "region": region} for account, region in listed],
