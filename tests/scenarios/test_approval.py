@@ -79,7 +79,7 @@ def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
     short = notice["digest"][:12]
     assert f"awaiting approval: ami-promoter approve {waiting.image} --digest {short}" in said(waiting, "status")[1]
     assert waiting.status()["approval"] == notice["digest"]
-    assert said(waiting, "wait", "--timeout", "1m")[0] == 4
+    assert said(waiting, "wait", "--timeout", "1")[0] == 4
     shown = approve(waiting, "--dry-run")
     assert (shown["digest"], shown["changed"], shown["approved"]) == (notice["digest"], False, [f"{PROD}/{REGION}"])
     done = approve(waiting, "--digest", short)
@@ -174,7 +174,7 @@ def test_removals_do_not_wait(waiting):
 
 def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
     """Share mode: it opens after the approval, stays when that has expired, and ends with the tag."""
-    scene.apply(file(", mode: share"))
+    scene.apply(file(", mode: share, key_access: grant, service_linked_roles: []"))
     scene.launches = {PROD}
     scene.tag("prod")
     scene.wait(HOUR)
