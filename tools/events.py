@@ -42,7 +42,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "What came of it, as `delivered`, `shared`, `failed`, `waiting`, `awaiting-approval`, `refused` or `incomplete`.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `awaiting`, `refused`, `incomplete`, `ignored`.",
     ),
     "image": ("text or null", "The new AMI; null unless delivered."),
     "key": (

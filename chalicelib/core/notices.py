@@ -95,7 +95,7 @@ def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequ
     return {
         **_of_promotion(replace(promotion, episode=0), AWAITING, now, once),
         "episode": promotion.episode,
-        "outcome": "awaiting-approval",
+        "outcome": "awaiting",
         "value": promotion.value,
         "why": f"An approver must approve the value {promotion.value!r}: {len(places)} target(s) wait for that.",
         "digest": digest,
