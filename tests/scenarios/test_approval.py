@@ -186,6 +186,7 @@ def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
     assert scene.launchable_by() == {PROD}
     scene.untag()
     scene.run_until_state("withdrawn", PROD)
+    scene.wait(200)
     assert scene.launchable_by() == set()
     scene.assert_invariants()
 
