@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.core.delivery.events import ApprovalSeen
 from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.service.approvals import LiveApprovals
+from chalicelib.service.entitlements import LiveEntitlements
 from tests.service.cloud import REGION, START
 from tests.service.gate import PortCrash
-from tests.service.hub import APPROVER, Hub
+from tests.service.hub import APPROVER, Hub, Parts
 from tests.service.organization import A, B
 from tests.service.test_removals import AMI, HOUR, open_to, pass_time
 from tests.service.weather import NOTHING_COMES
@@ -264,3 +267,30 @@ def test_it_ends_well_wherever_a_process_dies():
         hub = crashed(PortCrash(call, after=bool(call % 2)))
         assert hub.outcomes() == {(AMI, A): "delivered"}, call
         assert len(set(asked(hub))) == 1, call
+
+
+class TakesAllForApproved(LiveApprovals):
+    """Looks for no approval."""
+
+    def look(self, _delivery):
+        """See the class."""
+        return ApprovalSeen("nobody")
+
+
+class OpensUnapproved(LiveEntitlements):
+    """Does not ask for one where it opens."""
+
+    def _not_approved(self, *_args):
+        return None
+
+
+@pytest.mark.parametrize("parts", [Parts(approvals=TakesAllForApproved), Parts(entitlements=OpensUnapproved)])
+def test_one_function_that_asks_nobody_opens_nothing(parts):
+    """The delivery's look and the share worker's question each keep it shut [invariant 11]."""
+    assert not opened(waiting(parts=parts))
+
+
+def test_a_service_that_asks_nobody_is_found_out():
+    """The invariant that these tests ask can fail."""
+    with pytest.raises(AssertionError, match=r"invariant 11: .* without an approval"):
+        waiting(parts=Parts(approvals=TakesAllForApproved, entitlements=OpensUnapproved))
