@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+from chalicelib.core.records.addresses import APPROVALS
+
 
 @dataclass(frozen=True, slots=True)
 class Rights:
@@ -25,6 +27,8 @@ class Rights:
     """On images, of the trigger's tag alone."""
     queue: frozenset[str] = field(default_factory=frozenset)
     """On the worker's queue: without these, an answer takes up to a minute longer."""
+    approvals: frozenset[str] = field(default_factory=frozenset)
+    """On the partitions of approvals in the operators' table."""
 
     def __or__(self, other: Rights) -> Rights:
         """Both."""
@@ -37,7 +41,7 @@ class Rights:
                 yield name, tuple(sorted(actions))
 
 
-NAMES = ("records", "config", "members", "findings", "indexes", "anything", "keys", "tag", "queue")
+NAMES = ("records", "config", "members", "findings", "indexes", "anything", "keys", "tag", "queue", "approvals")
 _READ = frozenset({"BatchGetItem", "GetItem", "Query"})
 
 NOTHING = Rights()
@@ -86,10 +90,17 @@ APPLY = Rights(config=frozenset({"BatchWriteItem", "PutItem"}))
 ACCEPT = Rights(config=frozenset({"PutItem"}))
 CHECK_KEY = Rights(keys=frozenset({"kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus"}))
 TAG = Rights(tag=frozenset({"ec2:CreateTags"}))
+APPROVE = Rights(approvals=frozenset({"BatchWriteItem"}))
 UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 
 READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
+
+APPROVER = READ_ONLY | APPROVE
+"""Whoever approves; the right to tag must be another person's."""
+
+_OPERATORS = ("departures", "switches", "targets", "targets#*", "withdrawals")
+"""Partitions that an operator may write in the operators' table: all but the approvals."""
 
 _INDEXES = ("account", "image")
 _TABLES = {"records": "-?", "config": "-config", "members": "-members", "findings": "-findings"}
@@ -99,14 +110,23 @@ _TABLES = {"records": "-?", "config": "-config", "members": "-members", "finding
 def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
     """Write an IAM policy that allows these, for hubs in whatever Region of the account."""
     needed = reduce(Rights.__or__, every, NOTHING)
+    writes, config = needed.config - _READ, _arn(_TABLES["config"])
     statements: list[dict[str, Any]] = [
         {
             "Sid": f"Table{name.capitalize()}",
             "Effect": "Allow",
-            "Action": sorted(f"dynamodb:{action}" for action in getattr(needed, name)),
-            "Resource": f"arn:*:dynamodb:*:*:table/ami-promoter-*{suffix}",
+            "Action": sorted(f"dynamodb:{action}" for action in actions),
+            "Resource": _arn(suffix),
         }
-        for name, suffix in _TABLES.items()
+        for name, suffix, actions in (
+            ("records", _TABLES["records"], needed.records),
+            ("config", _TABLES["config"], needed.config - writes),
+            ("members", _TABLES["members"], needed.members),
+        )
+    ]
+    statements += [
+        _partitions("WriteConfig", writes, config, _OPERATORS),
+        _partitions("Approve", needed.approvals, config, (f"{APPROVALS}#*",)),
     ]
     indexes = [f"arn:*:dynamodb:*:*:table/ami-promoter-*-?/index/{name}" for name in _INDEXES]
     actions = sorted(f"dynamodb:{action}" for action in needed.indexes)
@@ -134,3 +154,22 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
         },
     ]
     return {"Version": "2012-10-17", "Statement": [one for one in statements if one["Action"]]}
+
+
+def _arn(suffix: str) -> str:
+    return f"arn:*:dynamodb:*:*:table/ami-promoter-*{suffix}"
+
+
+def _partitions(sid: str, actions: Iterable[str], table: str, names: Iterable[str]) -> dict[str, Any]:
+    """Allow actions on items of these partitions alone."""
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": sorted(f"dynamodb:{action}" for action in actions),
+        "Resource": table,
+        # ForAllValues holds where the key is missing
+        "Condition": {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(names)},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    }

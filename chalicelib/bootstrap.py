@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from chalicelib.entrypoints.events import Events
     from chalicelib.entrypoints.worker import Worker
     from chalicelib.service.access_monitor import AccessMonitor
+    from chalicelib.service.approvals import LiveApprovals
     from chalicelib.service.copy_quotas import CopyQuotas
     from chalicelib.service.discover import Discover
+    from chalicelib.service.entitlements import LiveEntitlements
     from chalicelib.service.grant_audit import GrantAudit
     from chalicelib.service.members import Members
     from chalicelib.service.one_trigger import OneTrigger
@@ -226,6 +228,7 @@ class Application:
             keys=AwsTargetKeys(sessions, self._sessions, region),
             roles=AwsTargetRoles(sessions),
             notices=self._notices,
+            approvals=self._approvals,
         )
         executor = DeliveryExecutor(
             self._records,
@@ -248,7 +251,8 @@ class Application:
         from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
         from chalicelib.service.runner import Runner
 
-        ports = PromotionPorts(self._source, self._targets, DynamoChildren(self._table), self._notices)
+        children = DynamoChildren(self._table)
+        ports = PromotionPorts(self._source, self._targets, children, self._notices, self._approvals)
         tag = self._settings.trigger_tag
         executor = PromotionExecutor(self._records, self._waker, now, ports, trigger_tag=tag)
         return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
@@ -311,7 +315,6 @@ class Application:
         from chalicelib.adapters.kms.key_policies import PolicyStatements
         from chalicelib.adapters.kms.role_grants import RoleGrants
         from chalicelib.ports.aws import PermissionAdapter
-        from chalicelib.service.entitlements import LiveEntitlements
         from chalicelib.service.share_worker import ShareWorker
 
         hub, region = self._settings.hub_account, self._settings.region
@@ -323,12 +326,21 @@ class Application:
             "role": RoleGrants(self._sessions, self._targets, hub, region),
             "policy": PolicyStatements(self._sessions, self._ledger, hub, region),
         }
-        settings = self._settings
-        entitlements = LiveEntitlements(
-            self._records, self._source, self._targets, now, settings.hub_account, settings.region
-        )
         loop = (self._waker, now, self._telemetry, self._sessions.take_calls)
-        return ShareWorker(self._records, self._ledger, adapters, entitlements, *loop)
+        return ShareWorker(self._records, self._ledger, adapters, self._entitlements, *loop)
+
+    @cached_property
+    def _entitlements(self) -> LiveEntitlements:
+        from chalicelib.service.entitlements import LiveEntitlements
+
+        hub, region = self._settings.hub_account, self._settings.region
+        return LiveEntitlements(self._records, self._source, self._targets, now, hub, region)
+
+    @cached_property
+    def _approvals(self) -> LiveApprovals:
+        from chalicelib.service.approvals import LiveApprovals
+
+        return LiveApprovals(self._entitlements, self._targets, now)
 
 
 _application: list[Application] = []

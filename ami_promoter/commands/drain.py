@@ -35,7 +35,13 @@ POLL = 30
 
 WHY = "drain"
 
-NOTHING_RUNS = (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, DeliveryState.SHARED)
+NOTHING_RUNS = (
+    DeliveryState.AWAITING_APPROVAL,
+    DeliveryState.REQUESTED,
+    DeliveryState.CHECKING,
+    DeliveryState.WAITING,
+    DeliveryState.SHARED,
+)
 """States in which a delivery has started no copy: it has opened nothing yet, or shares and never copies."""
 
 NOTHING_BEGUN = ("requested", "resolving")

@@ -1,7 +1,8 @@
 """CloudTrail: who changed what in an account and Region, as LookupEvents shows it and as a trail shows EventBridge.
 
 The event history is made of the calls that passed the gateway, so nothing has to be switched on. What EventBridge
-gets needs a trail (``start_logging``). A request's parameters are shown as far as they say who may use what, and of tags.
+gets needs a trail (``start_logging``). A request's parameters are shown as far as they say who may use what, or what
+was tagged.
 """
 
 from __future__ import annotations

@@ -189,6 +189,7 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
         return _absent(promotion, now)
     nobody: dict[str, Any] = {"value": None, "plan": "", "planned": 0, "places": "", "source_refused": False}
     nobody |= {"candidate": None, "resolved": False, "to_notify": (), "refused_for": "", "absent_since": 0}
+    nobody |= {"approval": False, "approval_digest": ""}
     nobody |= {"refused_value": None, "faults": (), "withdrawn": {}, "in_force_since": now}
     removed = replace(promotion, **nobody)
     if promotion.state is S.OVER and not promotion.standing:
@@ -236,6 +237,7 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
         in_force_since=promotion.in_force_since if event.value == promotion.value else promotion.read_at,
         tagged_at=promotion.tagged_with(event.value),
         withdrawn=event.withdrawn,
+        approval=event.approval,
         source_refused=False,
         faults=promotion.faults if event.blocked else (),
         cancelling=promotion.cancelling or others,
@@ -347,6 +349,18 @@ def _(event: ev.Expanded, promotion: Promotion, now: int) -> Promotion:
 @_apply.register
 def _(event: ev.OthersCancelled, promotion: Promotion, now: int) -> Promotion:
     return replace(promotion, cancelling=bool(event.upto), cancelled_to=event.upto, next_try=now)
+
+
+@_apply.register
+def _(event: ev.ApprovalAsked, promotion: Promotion, now: int) -> Promotion:
+    return replace(
+        promotion,
+        approval_seen_for=promotion.asks_about,
+        approval_digest=event.digest,
+        approval_asked=event.once or promotion.approval_asked,
+        next_try=now,
+        tries=0,
+    )
 
 
 @_apply.register

@@ -36,6 +36,15 @@ def withdrawals(ami: str) -> RecordKey:
     return RecordKey("withdrawals", ami)
 
 
+APPROVALS = "approvals"
+"""Begins the partitions of approvals in the operators' table; only an approver may write there."""
+
+
+def approval(ami: str, place: str) -> RecordKey:
+    """One per AMI and target ("account/region") that an approver has approved."""
+    return RecordKey(f"{APPROVALS}#{ami}", place)
+
+
 STANDING = "standing"
 """The partition of the marks of AMIs with standing shares."""
 
