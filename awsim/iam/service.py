@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from awsim.api import Caller, Clock
@@ -65,6 +65,9 @@ class Iam(IamApi):
         """Account -> its service control policies' Deny statements; what they allow is not modelled: all."""
         self.resource_control: dict[str, Document] = {}
         """Account -> the same of resource control policies."""
+        self.heard: list[Callable[[Caller, str, str], None]] = []
+        """Told of each action that a role's own policies and its session allow: caller, action, and the statement's Sid.
+        More than one statement may allow the same; it is told of each."""
 
     def put_role(
         self,
@@ -140,7 +143,13 @@ class Iam(IamApi):
 
     def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
         """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
-        return self._own(caller, ask), self._session(caller, ask)
+        own, session = self._own(caller, ask), self._session(caller, ask)
+        role = self.roles.get(caller.role_arn)
+        if self.heard and role is not None and own is session is PolicyVerdict.ALLOW:
+            for sid in [sid for document in role.policies.values() for sid in policy.allowing(document, ask)]:
+                for hear in self.heard:
+                    hear(caller, ask.action, sid)
+        return own, session
 
     def service_may(
         self,
