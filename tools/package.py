@@ -40,6 +40,9 @@ PLACEHOLDER = "s3://placeholder/deployment.zip"
 AWS_SERVICES = ("dynamodb", "ec2", "events", "iam", "kms", "organizations", "sns", "sqs", "sts")
 """The services that functions call. The SDK's descriptions of some 400 others stay out: they were most of the zip."""
 
+BOUNDARY = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${PermissionsBoundary}"}
+"""The permissions boundary of every role, if the stack has one."""
+
 UNUSED = (
     "boto3/data/",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/",
@@ -104,15 +107,25 @@ def merge_template(root: Path = ROOT) -> dict[str, Any]:
         resources[f"{logical}LogGroup"] = {
             "DeletionPolicy": "Retain",
             "UpdateReplacePolicy": "Retain",
-            "Properties": {"LogGroupName": {"Fn::Sub": f"/aws/lambda/ami-promoter-${{AWS::Region}}-{function}"}},
+            "Properties": {
+                "LogGroupName": {"Fn::Sub": f"/aws/lambda/ami-promoter-${{AWS::Region}}-{function}"},
+                "RetentionInDays": {"Ref": "LogRetentionDays"},
+                "KmsKeyId": given("HasDataKey", {"Ref": "DataKeyArn"}),
+            },
         }
         resources[f"{logical}Role"] = {
             "Properties": {
                 "RoleName": named,
+                "PermissionsBoundary": given("HasBoundary", BOUNDARY),
                 "Policies": [{"PolicyName": "ami-promoter", "PolicyDocument": substituted(policy)}],
             }
         }
     return merge
+
+
+def given(condition: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a property's value where it depends on a condition; the property is left out otherwise."""
+    return {"Fn::If": [condition, value, {"Ref": "AWS::NoValue"}]}
 
 
 def substituted(value: Any) -> Any:

@@ -33,6 +33,11 @@ SESSION = rule(
     "A session may do only what its role's policies and each of its session policies allow. "
     "[STS AssumeRole: Policy, PolicyArns]",
 )
+BOUNDARY = rule(
+    "iam-permissions-boundary-limits",
+    "A role may do only what its permissions boundary allows as well; the boundary gives nothing. "
+    "[IAM user guide: permissions boundaries]",
+)
 SCP = rule(
     "iam-service-control-policy-denies",
     "A Deny in a service control policy holds for whoever acts from the account, its root included, but for "
@@ -66,7 +71,7 @@ class Iam(IamApi):
         self.resource_control: dict[str, Document] = {}
         """Account -> the same of resource control policies."""
         self.heard: list[Callable[[Caller, str, str], None]] = []
-        """Told of each action that a role's own policies and its session allow: caller, action, and the statement's Sid.
+        """Told of each action that a role's policies and its session allow: caller, action, and the statement's Sid.
         More than one statement may allow the same; it is told of each."""
 
     def put_role(
@@ -77,7 +82,7 @@ class Iam(IamApi):
         policies: Mapping[str, Document] | None = None,
         **options: Any,
     ) -> Role:
-        """Make a role or replace its trust and policies; options: ``longest`` (timedelta), ``tags``, ``path``.
+        """Make a role or replace its trust and policies; options: those of ``roles.put``.
 
         Raises AwsError (MalformedPolicyDocument), naming policy, statement and what is wrong.
         """
@@ -189,7 +194,12 @@ class Iam(IamApi):
         if caller.role_arn is None:
             return PolicyVerdict.ALLOW
         role = self.roles.get(caller.role_arn)
-        return self._together([] if role is None else list(role.policies.values()), ask)
+        if role is None:
+            return PolicyVerdict.SILENT
+        own = self._together(list(role.policies.values()), ask)
+        if own is PolicyVerdict.ALLOW and role.boundary and self._rules.on(BOUNDARY):
+            return self._together([self.roles.managed[role.boundary]], ask)
+        return own
 
     def _session(self, caller: Caller, ask: Ask) -> PolicyVerdict:
         if not caller.session_policies or not self._rules.on(SESSION):
