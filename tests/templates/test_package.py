@@ -48,7 +48,7 @@ def source(tmp_path: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
     for name in ("chalicelib", "tools", ".chalice"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignore, copy_function=shutil.copyfile)
-    for name in ("app.py", "requirements.txt"):
+    for name in ("app.py", "LICENSE", "pyproject.toml", "requirements.txt"):
         shutil.copyfile(ROOT / name, copy / name)
     return copy
 
@@ -132,7 +132,7 @@ def test_it_is_the_same_every_time(package: Path, source: Path):
     done = build(source, PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
-    for name in ("deployment.zip", "template.yaml"):
+    for name in ("deployment.zip", "sbom.cdx.json", "template.yaml"):
         ours, theirs = ((at / name).read_bytes() for at in (package, source / "build" / "hub"))
         assert hashlib.sha256(ours).hexdigest() == hashlib.sha256(theirs).hexdigest(), (
             f"{name} differs; if the source is newer than build/hub, run `make package` first."
