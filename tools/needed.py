@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import yaml
@@ -38,7 +38,9 @@ def main(arguments: list[str]) -> int:
         for one in sorted(every):
             print(*one, seen.get(one) or excused.get(one, "none"), sep=" | ")
     needed = len(every & seen.keys())
-    print(f"Permissions: {len(every)} actions; {needed} were needed by a scenario, {len(excused)} have a source instead.")
+    print(
+        f"Permissions: {len(every)} actions; {needed} were needed by a scenario, {len(excused)} have a source instead."
+    )
     return int(any(faults(every, seen.keys(), excused.keys())))
 
 
@@ -64,9 +66,8 @@ def excuses() -> dict[Permission, str]:
     }
 
 
-def faults(every: set[Permission], seen: object, excused: object) -> Iterator[str]:
+def faults(every: Set[Permission], seen: Set[Permission], excused: Set[Permission]) -> Iterator[str]:
     """Say which permissions are too many, and which lines of the list."""
-    seen, excused = set(seen), set(excused)  # type: ignore[call-overload]
     for role, sid, action in sorted(every - seen - excused):
         yield f"{role}, {sid}: no call needed {action}. Take it out of the policy, or say in unexercised.yaml who asks for it."
     for role, sid, action in sorted(excused & seen):

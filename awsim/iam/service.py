@@ -70,7 +70,7 @@ class Iam(IamApi):
         """Account -> its service control policies' Deny statements; what they allow is not modelled: all."""
         self.resource_control: dict[str, Document] = {}
         """Account -> the same of resource control policies."""
-        self.heard: list[Callable[[Caller, str, str], None]] = []
+        self.on_allow: list[Callable[[Caller, str, str], None]] = []
         """Told of each action that a role's policies and its session allow: caller, action, and the statement's Sid.
         More than one statement may allow the same; it is told of each."""
 
@@ -150,10 +150,10 @@ class Iam(IamApi):
         """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
         own, session = self._own(caller, ask), self._session(caller, ask)
         role = self.roles.get(caller.role_arn)
-        if self.heard and role is not None and own is session is PolicyVerdict.ALLOW:
+        if self.on_allow and role is not None and own is session is PolicyVerdict.ALLOW:
             for sid in [sid for document in role.policies.values() for sid in policy.allowing(document, ask)]:
-                for hear in self.heard:
-                    hear(caller, ask.action, sid)
+                for tell in self.on_allow:
+                    tell(caller, ask.action, sid)
         return own, session
 
     def service_may(

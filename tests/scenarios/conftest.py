@@ -36,7 +36,7 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
         if WHERE in os.environ:
-            world.iam.heard.append(LOG.of(f"{request.path.name}::{request.node.originalname}"))
+            world.iam.on_allow.append(LOG.of(f"{request.path.name}::{request.node.originalname}"))
         yield Scene(world, tmp_path, ROOT, targets)
 
 

@@ -35,15 +35,15 @@ class PermissionLog:
         self._tests: dict[tuple[str, str, str], set[str]] = defaultdict(set)
 
     def of(self, test: str) -> Callable[[Caller, str, str], None]:
-        """Make a listener for one test (awsim.iam.Iam.heard)."""
+        """Make a listener for one test (awsim.iam.Iam.on_allow)."""
 
-        def hear(caller: Caller, action: str, sid: str) -> None:
+        def note(caller: Caller, action: str, sid: str) -> None:
             name = (caller.role_arn or "").rpartition("/")[2]
             role = "target forwarding role" if FORWARDING in name else ROLES.get(name, name.removeprefix(FUNCTIONS))
             if caller.function or FORWARDING in name:
                 self._tests[role, sid, action].add(test)
 
-        return hear
+        return note
 
     def write(self) -> None:
         """Write what was seen into the directory, in a file of this process's own."""
