@@ -21,9 +21,16 @@ ORGANIZATION_ROLES = {"Role": "organization read role"}
 HUB_REGION_ROLES = {"ForwardRole": "hub forwarding role"}
 ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES, "hub-region.yaml": HUB_REGION_ROLES}
 """Templates for other accounts and Regions -> their roles, by logical id."""
-NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values(), *HUB_REGION_ROLES.values())
+DATA_KEY = "functions under a data key"
+NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values(), *HUB_REGION_ROLES.values(), DATA_KEY)
 EVERY = "every function"
-ATTACHED = {"EnterAdmittedAccounts": "worker and share-worker", "GrantOnSourceKeys": "share-worker"}
+ATTACHED = {
+    "EnterAdmittedAccounts": "worker and share-worker",
+    "GrantOnSourceKeys": "share-worker",
+    "QueuesUnderDataKey": DATA_KEY,
+    "TablesUnderDataKey": DATA_KEY,
+    "TopicUnderDataKey": DATA_KEY,
+}
 """Policies of .chalice/extras.yaml that are attached to functions' roles -> those functions."""
 
 INTRO = """\
@@ -118,8 +125,10 @@ def page() -> str:
             role = statement.role
             text += f"\n## {_heading(role, denied=statement.denied)}\n\n"
             text += "| statement | actions | on | only if | why |\n| --- | --- | --- | --- | --- |\n"
-        own = "TARGET" if statement.role in TARGET_ROLES.values() else "HUB"
-        own = "MANAGEMENT" if statement.role in ORGANIZATION_ROLES.values() else own
+        own = {
+            **dict.fromkeys(TARGET_ROLES.values(), "TARGET"),
+            **dict.fromkeys(ORGANIZATION_ROLES.values(), "MANAGEMENT"),
+        }.get(statement.role, "HUB")
         cells = (
             f"{statement.sid} (**denies**)" if statement.denied else statement.sid,
             "<br>".join(f"`{action}`" for action in statement.actions),
@@ -133,6 +142,8 @@ def page() -> str:
 
 
 def _heading(role: str, *, denied: bool) -> str:
+    if role == DATA_KEY:
+        return "What functions may do besides, with the parameter `DataKeyArn`"
     if role in NOT_FUNCTIONS:
         return role
     named = " and ".join(f"`{one}`" for one in role.split(" and "))
@@ -170,6 +181,8 @@ def _leaves(value: Any) -> list[Any]:
             return _leaves(whole)
         case {"Fn::Sub": [text, {"Admitted": _}]}:
             return [text.replace("Admitted", name) for name in ("AWS::AccountId", "TargetAccounts")]
+        case {"Fn::If": [_, leaf, {"Ref": "AWS::NoValue"}]}:
+            return [leaf]
         case list():
             return [leaf for one in value for leaf in _leaves(one)]
     return [value]
@@ -188,7 +201,7 @@ def _readable(value: Any, own: str) -> str:
         (function, argument), *_ = value.items()
         if function == "Fn::If":
             return f"{_readable(argument[2], own)} (or {_readable(argument[1], own)})"
-        value = f"${{{argument}}}" if function == "Ref" else argument
+        value = {"Ref": f"${{{argument}}}", "Fn::GetAtt": "the key that the stack makes"}.get(function, argument)
     for name, short in {
         "${AWS::Partition}": "aws",
         "${AWS::Region}": "R",
@@ -202,6 +215,7 @@ def _readable(value: Any, own: str) -> str:
         "${TargetAccounts}": "TargetAccounts",
         "${OrganizationId}": "OrganizationId (if it is given)",
         "${PolicyKeyArns}": "PolicyKeyArns",
+        "${DataKeyArn}": "DataKeyArn",
     }.items():
         value = value.replace(name, short)
     return str(value)

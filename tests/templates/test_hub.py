@@ -126,11 +126,11 @@ def test_an_event_that_finds_no_function_is_kept(hub):
     assert policy["Principal"] == {"Service": "events.amazonaws.com"}
 
 
-def test_deleting_the_stack_keeps_the_table_and_the_logs(hub):
-    """The ledger and the history outlive the stack."""
+def test_deleting_the_stack_keeps_the_tables_the_logs_and_the_key(hub):
+    """The ledger and the history outlive the stack, and golden AMIs need their key."""
     kept = {it["Type"] for it in hub["Resources"].values() if it.get("DeletionPolicy") == "Retain"}
 
-    assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
+    assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::KMS::Key"}
 
 
 def inbound(hub):
@@ -199,6 +199,7 @@ def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
     for name, table in tables.items():
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert hub["Resources"][name]["UpdateReplacePolicy"] == "Retain"
+        assert table["DeletionProtectionEnabled"] is True
 
 
 def test_only_records_expire_and_only_by_the_date_they_bear(hub):
@@ -320,6 +321,19 @@ GOOD_AND_BAD = [
         ["", "arn:aws:iam::123456789012:role/build/images", "arn:aws-us-gov:iam::123456789012:user/jo"],
         ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", "images"],
     ),
+    ("hub", "SourceKeyAlias", ["alias/golden"], ["golden", "alias/aws/ebs", "alias/"]),
+    (
+        "hub",
+        "DataKeyArn",
+        ["", "arn:aws:kms:eu-west-1:123456789012:key/1234-ab"],
+        ["alias/x", "arn:aws:kms:eu-west-1:123456789012:key/*", "arn:aws:kms:*:123456789012:key/1234-ab"],
+    ),
+    (
+        "hub",
+        "PermissionsBoundary",
+        ["", "limits", "path/limits"],
+        ["/limits", "arn:aws:iam::123456789012:policy/x", "*"],
+    ),
     ("hub", "AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:ops"], ["ops", "arn:aws:sqs:eu-west-1:1:q"]),
     (
         "hub",
@@ -333,6 +347,7 @@ GOOD_AND_BAD = [
     ("target", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role"]),
     ("target", "ExternalId", ["", "3f2b-77"], ["x", "with blank"]),
     ("target", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x", "arn:aws:kms:eu-west-1:1:key/a"]),
+    ("target", "PermissionsBoundary", ["", "limits", "path/limits"], ["/limits", "*"]),
     ("target", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs", "alias/"]),
     ("stackset", "OrganizationalUnitIds", ["ou-ab12-11111111", "r-ab12"], ["", "ou-1", "123456789012", "*"]),
     ("stackset", "Regions", ["eu-central-1"], ["", "eu-central-1a", "*"]),
@@ -341,6 +356,7 @@ GOOD_AND_BAD = [
     ("stackset", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role"]),
     ("stackset", "ExternalId", ["3f2b-77"], ["", "x", "with blank"]),
     ("stackset", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x"]),
+    ("stackset", "PermissionsBoundary", ["", "limits"], ["/limits", "*"]),
     ("stackset", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs"]),
 ]
 
