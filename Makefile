@@ -1,7 +1,7 @@
 # The task runner, for hooks and CI too. `make help` lists the recipes.
 
 .DEFAULT_GOAL := help
-.PHONY: browser help setup package wheel demo demo-all sandbox test test-browser lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
+.PHONY: browser help setup package wheel demo demo-all sandbox bench test test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -20,12 +20,21 @@ VENV := .venv/.ready
 VENV_AWS := .venv-aws/.ready
 VENV_DOCS := .venv-docs/.ready
 VENV_BROWSER := .venv-browser/.ready
+VENV_AUDIT := .venv-audit/.ready
 VENV_LOCK := .venv-lock/.ready
 VENV_MINISTACK := .venv-ministack/.ready
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 
+# Whether a bill of materials is what CycloneDX's schema says.
+CHECK_BILL := import sys; from cyclonedx.schema import SchemaVersion as V; \
+	from cyclonedx.validation.json import JsonStrictValidator as J; \
+	fault = J(V.V1_6).validate_str(open(sys.argv[1]).read()); sys.exit(fault and f"{sys.argv[1]}: {fault}")
+
+# Scenarios write down which permissions their calls needed; tools/needed.py compares.
+LOGGED := AMI_PROMOTER_PERMISSION_LOG=$(CURDIR)/build/permissions
+
 PACKAGE := build/hub/template.yaml
-PACKAGED := app.py requirements.txt tools/package.py tools/template_checks.py .chalice/config.json .chalice/extras.yaml \
+PACKAGED := app.py LICENSE pyproject.toml requirements.txt tools/package.py tools/sbom.py tools/template_checks.py .chalice/config.json .chalice/extras.yaml \
 	$(wildcard .chalice/policies/*.json) $(shell find chalicelib -type f ! -name '*.pyc')
 
 help: ## Show this help
@@ -43,6 +52,9 @@ demo-all: $(VENV) $(PACKAGE) ## Show every mode, each in an account of its own, 
 
 sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up for the aws and ami-promoter commands
 	@$(BIN)/python -m demo.sandbox
+
+bench: $(VENV) $(PACKAGE) ## Measure the service beside its bounds and rivals; writes docs/reference/benchmarks.md, cost.md
+	@$(BIN)/python -m bench
 
 test: lint types imports docs-check site pytest ## Run everything that CI runs
 
@@ -87,11 +99,22 @@ site: $(VENV_DOCS) ## Build docs/ as a static site in build/site; fails on a bro
 pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
+permissions: $(VENV) $(PACKAGE) ## Run the scenarios alone, and check that a call of theirs needed each permission
+	@rm -rf build/permissions
+	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal tests/scenarios
+	$(BIN)/python -m tools.needed
+
 coverage: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests with coverage; a third slower
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
 soak: $(VENV) $(PACKAGE) ## Try new random cases: make soak MINUTES=30; prints the shortest failing case
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(PART),--part $(PART))
+
+audit: $(VENV_AUDIT) $(PACKAGE) ## Look up known faults of what ships, in PyPI's database, and check the bill of materials
+	@.venv-audit/bin/python -c '$(CHECK_BILL)' build/hub/sbom.cdx.json
+	@.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt || { \
+		echo "audit: failed. If no vulnerability is listed above, no database was reached and nothing was looked up:"; \
+		echo "pip-audit needs https://pypi.org itself; a mirror has no vulnerabilities."; exit 1; }
 
 second-opinion: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Follow the deploy guide on an independent emulator
 	@$(BIN)/python -m tools.second_opinion
@@ -101,7 +124,7 @@ format: $(VENV) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 
 lock: $(VENV_LOCK) ## Pin the requirements again; LOCK=--upgrade takes newer releases
-	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/browser requirements/lock; do \
+	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/browser requirements/audit requirements/lock; do \
 		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url $(LOCK) $$name.in -o $$name.txt || exit 1; done
 
@@ -136,6 +159,11 @@ $(VENV_MINISTACK): requirements/ministack.txt
 $(VENV_BROWSER): requirements/browser.txt
 	$(call venv,.venv-browser)
 	@.venv-browser/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV_AUDIT): requirements/audit.txt
+	$(call venv,.venv-audit)
+	@.venv-audit/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
 $(VENV_LOCK): requirements/lock.txt

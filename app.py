@@ -51,10 +51,16 @@ def share_worker(event: dict[str, Any], context: Any) -> None:
 @app.lambda_function(name="sweep")
 def sweep(_event: dict[str, Any], context: Any) -> None:
     """Wake what is due (every minute)."""
-    bootstrap.application().sweep(context)
+    bootstrap.application().sweep().run(time_left=bootstrap.seconds_left(context))
 
 
 @app.lambda_function(name="discover")
 def discover(_event: dict[str, Any], context: Any) -> None:
     """Find tagged AMIs whose event was lost, and read the organization (every five minutes)."""
-    bootstrap.application().discover(context)
+    bootstrap.application().discover().run(time_left=bootstrap.seconds_left(context))
+
+
+@app.lambda_function(name="access-monitor")
+def access_monitor(event: dict[str, Any], _context: Any) -> None:
+    """Judge what CloudTrail tells (standard queue), and look whether the trail is silent (every five minutes)."""
+    bootstrap.application().access_monitor(event)

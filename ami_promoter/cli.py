@@ -9,6 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ami_promoter.commands import (
+    approve,
     doctor,
     drain,
     history,
@@ -43,6 +44,7 @@ VERBS = (
     status,
     wait,
     promote,
+    approve,
     history,
     where,
     verify,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+from chalicelib.core.records.addresses import APPROVALS
+
 
 @dataclass(frozen=True, slots=True)
 class Rights:
@@ -15,6 +17,7 @@ class Rights:
     records: frozenset[str] = field(default_factory=frozenset)
     config: frozenset[str] = field(default_factory=frozenset)
     members: frozenset[str] = field(default_factory=frozenset)
+    findings: frozenset[str] = field(default_factory=frozenset)
     indexes: frozenset[str] = field(default_factory=frozenset)
     """On the indexes by account and by AMI of the table of records."""
     anything: frozenset[str] = field(default_factory=frozenset)
@@ -22,6 +25,10 @@ class Rights:
     keys: frozenset[str] = field(default_factory=frozenset)
     tag: frozenset[str] = field(default_factory=frozenset)
     """On images, of the trigger's tag alone."""
+    queue: frozenset[str] = field(default_factory=frozenset)
+    """On the worker's queue: without these, an answer takes up to a minute longer."""
+    approvals: frozenset[str] = field(default_factory=frozenset)
+    """On the partitions of approvals in the operators' table."""
 
     def __or__(self, other: Rights) -> Rights:
         """Both."""
@@ -34,22 +41,24 @@ class Rights:
                 yield name, tuple(sorted(actions))
 
 
-NAMES = ("records", "config", "members", "indexes", "anything", "keys", "tag")
+NAMES = ("records", "config", "members", "findings", "indexes", "anything", "keys", "tag", "queue", "approvals")
 _READ = frozenset({"BatchGetItem", "GetItem", "Query"})
 
 NOTHING = Rights()
 READ = Rights(records=_READ, config=_READ, members=_READ)
 READ_ALL = READ | Rights(records=frozenset({"Scan"}))
 """For what has no index: all promotions, all that is under way, parked or open."""
+READ_FINDINGS = Rights(findings=frozenset({"Query"}))
 FIND_DELIVERIES = Rights(indexes=frozenset({"Query"}))
-LOOK_AGAIN = Rights(records=frozenset({"UpdateItem"}))
+WAKE = Rights(queue=frozenset({"sqs:GetQueueUrl", "sqs:SendMessage"}))
+LOOK_AGAIN = WAKE | Rights(records=frozenset({"UpdateItem"}))
 FIND_AMI = Rights(anything=frozenset({"ec2:DescribeImages"}))
 EXAMINE = Rights(
     anything=frozenset({"ec2:DescribeImages", "ec2:DescribeImageAttribute", "ec2:DescribeSnapshots"}),
     keys=frozenset({"kms:DescribeKey"}),
 )
 SWITCH = Rights(config=frozenset({"UpdateItem"}))
-ASK_TARGETS = Rights(records=frozenset({"PutItem", "UpdateItem"}))
+ASK_TARGETS = WAKE | Rights(records=frozenset({"PutItem", "UpdateItem"}))
 SEE_OPEN = Rights(
     anything=frozenset(
         {
@@ -81,27 +90,43 @@ APPLY = Rights(config=frozenset({"BatchWriteItem", "PutItem"}))
 ACCEPT = Rights(config=frozenset({"PutItem"}))
 CHECK_KEY = Rights(keys=frozenset({"kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus"}))
 TAG = Rights(tag=frozenset({"ec2:CreateTags"}))
+APPROVE = Rights(approvals=frozenset({"BatchWriteItem"}))
 UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 
-READ_ONLY = READ_ALL | FIND_DELIVERIES | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
+READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
+APPROVER = READ_ONLY | APPROVE
+"""Whoever approves; the right to tag must be another person's."""
+
+_OPERATORS = ("departures", "switches", "targets", "targets#*", "withdrawals")
+"""Partitions that an operator may write in the operators' table: all but the approvals."""
+
 _INDEXES = ("account", "image")
-_TABLES = {"records": "-?", "config": "-config", "members": "-members"}
-"""How the tables' names end. A Region's ends in a digit: by that the table of records differs from the other two."""
+_TABLES = {"records": "-?", "config": "-config", "members": "-members", "findings": "-findings"}
+"""How the tables' names end. A Region's ends in a digit: by that the table of records differs from the others."""
 
 
 def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
     """Write an IAM policy that allows these, for hubs in whatever Region of the account."""
     needed = reduce(Rights.__or__, every, NOTHING)
+    writes, config = needed.config - _READ, _arn(_TABLES["config"])
     statements: list[dict[str, Any]] = [
         {
             "Sid": f"Table{name.capitalize()}",
             "Effect": "Allow",
-            "Action": sorted(f"dynamodb:{action}" for action in getattr(needed, name)),
-            "Resource": f"arn:*:dynamodb:*:*:table/ami-promoter-*{suffix}",
+            "Action": sorted(f"dynamodb:{action}" for action in actions),
+            "Resource": _arn(suffix),
         }
-        for name, suffix in _TABLES.items()
+        for name, suffix, actions in (
+            ("records", _TABLES["records"], needed.records),
+            ("config", _TABLES["config"], needed.config - writes),
+            ("members", _TABLES["members"], needed.members),
+        )
+    ]
+    statements += [
+        _partitions("WriteConfig", writes, config, _OPERATORS),
+        _partitions("Approve", needed.approvals, config, (f"{APPROVALS}#*",)),
     ]
     indexes = [f"arn:*:dynamodb:*:*:table/ami-promoter-*-?/index/{name}" for name in _INDEXES]
     actions = sorted(f"dynamodb:{action}" for action in needed.indexes)
@@ -120,5 +145,31 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
                 "Null": {"aws:TagKeys": "false"},
             },
         },
+        {
+            "Sid": "WakeTheWorker",
+            "Effect": "Allow",
+            "Action": sorted(needed.queue),
+            # a Region's name ends in a digit: so this is not the share worker's queue
+            "Resource": "arn:*:sqs:*:*:ami-promoter-*-?-worker.fifo",
+        },
     ]
     return {"Version": "2012-10-17", "Statement": [one for one in statements if one["Action"]]}
+
+
+def _arn(suffix: str) -> str:
+    return f"arn:*:dynamodb:*:*:table/ami-promoter-*{suffix}"
+
+
+def _partitions(sid: str, actions: Iterable[str], table: str, names: Iterable[str]) -> dict[str, Any]:
+    """Allow actions on items of these partitions alone."""
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": sorted(f"dynamodb:{action}" for action in actions),
+        "Resource": table,
+        # ForAllValues holds where the key is missing
+        "Condition": {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(names)},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    }

@@ -105,6 +105,8 @@ ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
 VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
 PLACE = Matching("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION")
+DURATION = Matching("duration", "([0-9]{1,4}[dhm])+", "a duration, like 7d or 36h")
+DIGEST = Matching("digest", "[0-9a-f]{12,32}", "a digest: 12 to 32 hexadecimal digits")
 TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
 
 region_option = click.option(

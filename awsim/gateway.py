@@ -34,7 +34,8 @@ class Gateway:
 
     ``before`` runs when a call has arrived and before anything is checked, ``after`` when it has had its effect or was
     refused, and before its answer goes out. A hook may raise AwsError to refuse the call, or what kills its caller, and
-    may let virtual time pass. Each call is added to ``calls`` when it arrives.
+    may let virtual time pass. Each call is added to ``calls`` when it arrives. ``answered`` sees each answer, as it
+    goes out; it changes nothing.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Gateway:
         self._calls = calls
         self.before: list[Callable[[Call], None]] = []
         self.after: list[Callable[[Call], None]] = []
+        self.answered: list[Callable[[Call, Response], None]] = []
 
     def handle(self, method: str, url: str, headers: Mapping[str, Any], body: Any) -> Response:
         """Answer one HTTP request: (status, headers, body).
@@ -91,6 +93,8 @@ class Gateway:
                 hook(call)
         except AwsError as refused:
             answer = self._refused(call, request, refused)
+        for observer in self.answered:
+            observer(call, answer)
         return answer
 
     @staticmethod

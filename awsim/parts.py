@@ -204,6 +204,10 @@ class OrganizationMembers(Protocol):
         """Whether an account belongs to what an ARN names."""
         ...
 
+    def id_of(self, account: str) -> str | None:
+        """Return the id of an account's organization."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Base:

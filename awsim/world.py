@@ -67,10 +67,10 @@ class World:
         self.lambda_ = Lambda(base, kernel, self.sqs)
         self.sqs.watchers.append(self.lambda_.queue_changed)
         self.sns = Sns(base, self.sqs, self.lambda_)
-        self.events = EventBridge(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns})
+        self.events = EventBridge(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns}, self.organizations)
         self.ec2 = Ec2(base, self.kms, self.events, self.organizations)
         self.calls: list[Call] = []
-        self.cloudtrail = CloudTrail(base, self.calls)
+        self.cloudtrail = CloudTrail(base, self.calls, self.events, self.ec2.owner_of)
         played: tuple[Service, ...] = (
             self.iam,
             self.sts,
@@ -94,6 +94,7 @@ class World:
         self.authorisation = Authorisation(self.iam, facts, policies)
         self.gateway = Gateway(kernel, self.rules, self.accounts, self.authorisation, played, self.calls)
         self.gateway.before.append(self.injections.before)
+        self.gateway.after.append(self.cloudtrail.called)
         self.gateway.after.append(self.injections.after)
         self._travel = time_machine.travel(start, tick=False)
         self._stack = ExitStack()

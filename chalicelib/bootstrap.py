@@ -1,62 +1,44 @@
-"""Puts the parts together, once per execution environment, when the first event comes; never on import."""
+"""Puts the parts together, once per execution environment, when the first event comes; never on import.
+
+What not every function needs is imported where it is made: one environment serves one function, and importing all of
+the service would take longer than importing boto3.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chalicelib.adapters.dynamo.children import DynamoChildren
-from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
-from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.adapters.dynamo.targets_table import TargetsTable
-from chalicelib.adapters.ec2.hub_images import HubSource
-from chalicelib.adapters.ec2.inventory import AwsInventory
-from chalicelib.adapters.ec2.launch_permissions import LaunchPermissions
-from chalicelib.adapters.ec2.snapshot_permissions import SnapshotPermissions
-from chalicelib.adapters.ec2.target_images import AwsTargetImages
-from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
-from chalicelib.adapters.iam import AwsTargetRoles
-from chalicelib.adapters.kms.grants import GrantListing, KeyGrants
-from chalicelib.adapters.kms.key_policies import PolicyStatements
-from chalicelib.adapters.kms.role_grants import RoleGrants
-from chalicelib.adapters.kms.target_keys import AwsTargetKeys
-from chalicelib.adapters.organizations import AwsOrganization
-from chalicelib.adapters.sns import SnsNotices
 from chalicelib.adapters.sqs import SqsWakes
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.adapters.target_checks import AwsTargetChecks
-from chalicelib.core.targets.organization import Organization
-from chalicelib.entrypoints.events import Events
-from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
-from chalicelib.ports.aws import PermissionAdapter
-from chalicelib.service.codecs import DELIVERIES, INVENTORIES, PROMOTIONS
-from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
-from chalicelib.service.discover import Discover
-from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.grant_audit import GrantAudit
-from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
-from chalicelib.service.members import Members
-from chalicelib.service.one_trigger import OneTrigger
-from chalicelib.service.own_notices import OwnNotices
-from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
-from chalicelib.service.reasons import Reasons
-from chalicelib.service.runner import Runner
-from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.standing_pass import StandingPass, StandingPorts
-from chalicelib.service.sweep import Sweep
-from chalicelib.service.tag_pass import TagPass
-from chalicelib.service.waker import Waker
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
+
+if TYPE_CHECKING:
+    from chalicelib.adapters.dynamo.ledger import DynamoLedger
+    from chalicelib.adapters.dynamo.targets_table import TargetsTable
+    from chalicelib.adapters.sns import SnsNotices
+    from chalicelib.entrypoints.events import Events
+    from chalicelib.entrypoints.worker import Worker
+    from chalicelib.service.access_monitor import AccessMonitor
+    from chalicelib.service.approvals import LiveApprovals
+    from chalicelib.service.copy_quotas import CopyQuotas
+    from chalicelib.service.discover import Discover
+    from chalicelib.service.entitlements import LiveEntitlements
+    from chalicelib.service.grant_audit import GrantAudit
+    from chalicelib.service.members import Members
+    from chalicelib.service.one_trigger import OneTrigger
+    from chalicelib.service.own_notices import OwnNotices
+    from chalicelib.service.runner import Runner
+    from chalicelib.service.share_worker import ShareWorker
+    from chalicelib.service.sweep import Sweep
+    from chalicelib.service.waker import Waker
 
 NONCE_BYTES = 10
 """Of an attempt's nonce: 80 random bits, as long as a delivery's id."""
@@ -77,6 +59,8 @@ class Application:
     @cached_property
     def events(self) -> Events:
         """Receives events."""
+        from chalicelib.entrypoints.events import Events
+
         settings = self._settings
         hub = {"hub": settings.hub_account, "region": settings.region}
         return Events(self._records, self._wakes, **hub, trigger_tag=settings.trigger_tag)
@@ -84,29 +68,78 @@ class Application:
     @cached_property
     def worker_entry(self) -> Worker:
         """Works on promotions, deliveries, copy quotas and inventories."""
+        from chalicelib.entrypoints.worker import WORKER_KINDS
+
         return self._worker(WORKER_KINDS)
 
     @cached_property
     def share_worker_entry(self) -> Worker:
         """Works on resources with shares."""
+        from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS
+
         return self._worker(SHARE_WORKER_KINDS)
 
     def _worker(self, kinds: Collection[str]) -> Worker:
+        from chalicelib.entrypoints.worker import Worker
+        from chalicelib.service.reasons import Reasons
+
         reasons = Reasons(self._records, now, hub=self._settings.hub_account, region=self._settings.region)
         return Worker(self, self._records, reasons, now, self._telemetry, kinds)
 
-    def sweep(self, context: Any) -> None:
-        """Wake what is due."""
-        Sweep(self._records, self._wakes, now, self._telemetry, SHARDS).run(time_left=_seconds(context))
+    def sweep(self) -> Sweep:
+        """Return what wakes what is due."""
+        from chalicelib.service.sweep import Sweep
 
-    def discover(self, context: Any) -> None:
-        """Look for lost tag events, for standing shares that nobody is entitled to, and at the organization."""
+        return Sweep(self._records, self._wakes, now, self._telemetry, SHARDS)
+
+    def discover(self) -> Discover:
+        """Return what looks for lost tag events, for standing shares that nobody is entitled to, and at the units."""
+        from chalicelib.adapters.dynamo.children import DynamoChildren
+        from chalicelib.service.discover import Discover
+        from chalicelib.service.standing_pass import StandingPass, StandingPorts
+        from chalicelib.service.tag_pass import TagPass
+
         hub = (self._settings.hub_account, self._settings.region)
         tags = TagPass(self._records, self._targets, self._waker, now, *hub)
         ports = StandingPorts(self._ledger, self._source, self._targets, DynamoChildren(self._table))
         standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
-        Discover(self._records, self._source, passes, now, self._telemetry).run(time_left=_seconds(context))
+        return Discover(self._records, self._source, passes, now, self._telemetry)
+
+    def access_monitor(self, event: Mapping[str, Any]) -> None:
+        """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
+        for message in event.get("Records", ()):
+            self._access_monitor.hear(message["body"])
+        if "Records" not in event:
+            self._access_monitor.watch_trail()
+
+    @cached_property
+    def _access_monitor(self) -> AccessMonitor:
+        from chalicelib.adapters.dynamo.findings import DynamoFindings
+        from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
+        from chalicelib.adapters.sns import SecurityTopic
+        from chalicelib.core.records import schedule
+        from chalicelib.service.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+
+        settings = self._settings
+        findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
+        ports = MonitorPorts(
+            self._records,
+            self._ledger,
+            DynamoLedgerPast(self._table, self._ledger),
+            self._targets,
+            DynamoFindings(findings, settings.keep_history_days),
+            SecurityTopic(self._sessions, settings.security_topic_arn),
+        )
+        where = MonitorSettings(
+            settings.hub_account,
+            settings.region,
+            settings.trigger_tag,
+            settings.learning_hours * schedule.HOUR,
+            settings.builders,
+            SHARDS,
+        )
+        return AccessMonitor(ports, where, now, self._telemetry)
 
     @cached_property
     def _table(self) -> Table:
@@ -122,6 +155,8 @@ class Application:
 
     @cached_property
     def _waker(self) -> Waker:
+        from chalicelib.service.waker import Waker
+
         return Waker(self._records, self._wakes, now)
 
     @cached_property
@@ -130,12 +165,19 @@ class Application:
 
     @cached_property
     def _targets(self) -> TargetsTable:
+        from chalicelib.adapters.dynamo.targets_table import TargetsTable
+
         hub = (self._settings.hub_account, self._settings.region)
         tables = (self._settings.config_table, self._settings.members_table)
         return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
 
     @cached_property
     def _members(self) -> Members:
+        from chalicelib.adapters.dynamo.members_table import MembersTable
+        from chalicelib.adapters.organizations import AwsOrganization
+        from chalicelib.core.targets.organization import Organization
+        from chalicelib.service.members import Members
+
         tables = (self._settings.members_table, self._settings.config_table)
         book = MembersTable(self._sessions.own("dynamodb"), *tables)
 
@@ -146,17 +188,33 @@ class Application:
 
     @cached_property
     def _source(self) -> OneTrigger:
+        from chalicelib.adapters.ec2.hub_images import HubSource
+        from chalicelib.service.one_trigger import OneTrigger
+
         settings = self._settings
         source = HubSource(self._sessions, settings.hub_account, settings.region, settings.trigger_tag)
         return OneTrigger(source, self._records, settings.trigger_tag)
 
     @cached_property
     def _notices(self) -> SnsNotices:
+        from chalicelib.adapters.sns import SnsNotices
+
         return SnsNotices(self._sessions, self._settings.topic_arn, self._settings.event_bus)
 
     @cached_property
     def deliveries(self) -> Runner[Any, Any, Any]:
         """See Services."""
+        from chalicelib.adapters.dynamo.children import DynamoChildren
+        from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
+        from chalicelib.adapters.ec2.target_images import AwsTargetImages
+        from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
+        from chalicelib.adapters.iam import AwsTargetRoles
+        from chalicelib.adapters.kms.target_keys import AwsTargetKeys
+        from chalicelib.adapters.sts.target_sessions import TargetSessions
+        from chalicelib.service.codecs import DELIVERIES
+        from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
+        from chalicelib.service.runner import Runner
+
         settings = self._settings
         tag, region = settings.trigger_tag, settings.region
         sessions = TargetSessions(self._sessions, self._targets, settings.partition)
@@ -170,6 +228,7 @@ class Application:
             keys=AwsTargetKeys(sessions, self._sessions, region),
             roles=AwsTargetRoles(sessions),
             notices=self._notices,
+            approvals=self._approvals,
         )
         executor = DeliveryExecutor(
             self._records,
@@ -187,7 +246,13 @@ class Application:
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
         """See Services."""
-        ports = PromotionPorts(self._source, self._targets, DynamoChildren(self._table), self._notices)
+        from chalicelib.adapters.dynamo.children import DynamoChildren
+        from chalicelib.service.codecs import PROMOTIONS
+        from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
+        from chalicelib.service.runner import Runner
+
+        children = DynamoChildren(self._table)
+        ports = PromotionPorts(self._source, self._targets, children, self._notices, self._approvals)
         tag = self._settings.trigger_tag
         executor = PromotionExecutor(self._records, self._waker, now, ports, trigger_tag=tag)
         return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
@@ -195,11 +260,17 @@ class Application:
     @cached_property
     def copy_quotas(self) -> CopyQuotas:
         """See Services."""
+        from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
+        from chalicelib.service.copy_quotas import CopyQuotas
+
         return CopyQuotas(self._records, DynamoSlotLeases(self._table), self._waker, now, self._telemetry)
 
     @cached_property
     def grant_audit(self) -> GrantAudit:
         """See Services."""
+        from chalicelib.adapters.kms.grants import GrantListing
+        from chalicelib.service.grant_audit import GrantAudit
+
         grants = GrantListing(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
         region = self._settings.region
         return GrantAudit(self._records, self._ledger, grants, self._waker, now, self._telemetry, region=region)
@@ -207,6 +278,13 @@ class Application:
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
         """See Services."""
+        from chalicelib.adapters.ec2.inventory import AwsInventory
+        from chalicelib.adapters.sts.target_sessions import TargetSessions
+        from chalicelib.adapters.target_checks import AwsTargetChecks
+        from chalicelib.service.codecs import INVENTORIES
+        from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
+        from chalicelib.service.runner import Runner
+
         settings = self._settings
         target = AwsInventory(self._sessions, self._targets, settings.partition, settings.hub_account)
         sessions = TargetSessions(self._sessions, self._targets, settings.partition)
@@ -218,15 +296,27 @@ class Application:
     @cached_property
     def own_notices(self) -> OwnNotices:
         """See Services."""
+        from chalicelib.service.own_notices import OwnNotices
+
         return OwnNotices(self._records, self._notices, now)
 
     @cached_property
     def _ledger(self) -> DynamoLedger:
+        from chalicelib.adapters.dynamo.ledger import DynamoLedger
+
         return DynamoLedger(self._table, keep_days=self._settings.keep_history_days)
 
     @cached_property
     def share_worker(self) -> ShareWorker:
         """See Services."""
+        from chalicelib.adapters.ec2.launch_permissions import LaunchPermissions
+        from chalicelib.adapters.ec2.snapshot_permissions import SnapshotPermissions
+        from chalicelib.adapters.kms.grants import KeyGrants
+        from chalicelib.adapters.kms.key_policies import PolicyStatements
+        from chalicelib.adapters.kms.role_grants import RoleGrants
+        from chalicelib.ports.aws import PermissionAdapter
+        from chalicelib.service.share_worker import ShareWorker
+
         hub, region = self._settings.hub_account, self._settings.region
         where = f"account {hub} (hub), {region}"
         adapters: Mapping[str, PermissionAdapter] = {
@@ -236,12 +326,21 @@ class Application:
             "role": RoleGrants(self._sessions, self._targets, hub, region),
             "policy": PolicyStatements(self._sessions, self._ledger, hub, region),
         }
-        settings = self._settings
-        entitlements = LiveEntitlements(
-            self._records, self._source, self._targets, now, settings.hub_account, settings.region
-        )
         loop = (self._waker, now, self._telemetry, self._sessions.take_calls)
-        return ShareWorker(self._records, self._ledger, adapters, entitlements, *loop)
+        return ShareWorker(self._records, self._ledger, adapters, self._entitlements, *loop)
+
+    @cached_property
+    def _entitlements(self) -> LiveEntitlements:
+        from chalicelib.service.entitlements import LiveEntitlements
+
+        hub, region = self._settings.hub_account, self._settings.region
+        return LiveEntitlements(self._records, self._source, self._targets, now, hub, region)
+
+    @cached_property
+    def _approvals(self) -> LiveApprovals:
+        from chalicelib.service.approvals import LiveApprovals
+
+        return LiveApprovals(self._entitlements, self._targets, now)
 
 
 _application: list[Application] = []
@@ -254,5 +353,6 @@ def application() -> Application:
     return _application[0]
 
 
-def _seconds(context: Any) -> Any:
+def seconds_left(context: Any) -> Callable[[], int]:
+    """Return what says how many whole seconds an invocation still has."""
     return lambda: int(context.get_remaining_time_in_millis() // 1000)

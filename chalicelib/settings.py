@@ -29,6 +29,12 @@ class Settings:
     trigger_tag: str
     keep_history_days: int
     """So long what is over is kept (DynamoDB's time to live)."""
+    findings_table: str = ""
+    """Of the access monitor, and in its environment only."""
+    security_topic_arn: str = ""
+    builders: frozenset[str] = frozenset()
+    """ARNs of those who build, tag and use golden AMIs."""
+    learning_hours: int = 0
 
     @property
     def partition(self) -> str:
@@ -58,6 +64,12 @@ class Settings:
             )
         if not environment[days].isdecimal():
             raise Misconfigured(f"{days} is {environment[days]!r}, no number: deploy the hub's template unchanged.")
+        learning = environment.get(f"{PREFIX}LEARNING_HOURS", "")
         return cls(
-            **{field: environment[name] for field, name in wanted.items()}, keep_history_days=int(environment[days])
+            **{field: environment[name] for field, name in wanted.items()},
+            keep_history_days=int(environment[days]),
+            findings_table=environment.get(f"{PREFIX}FINDINGS_TABLE", ""),
+            security_topic_arn=environment.get(f"{PREFIX}SECURITY_TOPIC_ARN", ""),
+            builders=frozenset(environment.get(f"{PREFIX}BUILDERS", "").split(",")) - {""},
+            learning_hours=int(learning) if learning.isdecimal() else 0,
         )

@@ -35,6 +35,9 @@ NOTIFIED = {"RefusedNotified": "ValuesRefused"}
 SHARES = {"opened": "SharesOpened", "closed": "SharesClosed"}
 """What became of a share -> the metric that counts it."""
 
+FINDINGS = {"page": "AccessPages", "warning": "AccessWarnings", "notice": "AccessNotices"}
+"""How severe a finding of the access monitor is -> the metric that counts it."""
+
 
 class PowertoolsTelemetry:
     """The port ``Telemetry`` on Powertools."""
@@ -124,6 +127,19 @@ class PowertoolsTelemetry:
         self._count("Sweeps")
         self._count("RecordsDue", due)
         self._seconds("OldestDueSeconds", oldest_seconds)
+
+    def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
+        self._logger.info("judged", call=call, resource=resource, verdict=verdict, principal=principal, why=why)
+        self._count("TrailEvents")
+
+    def finding(self, severity: str, verdict: str, resource: str) -> None:
+        log = self._logger.error if severity == "page" else self._logger.warning
+        log("finding", severity=severity, verdict=verdict, resource=resource)
+        self._count(FINDINGS[severity])
+
+    def trail_silent(self, grant: str, seconds: int) -> None:
+        self._logger.error("the trail is silent", grant=grant, seconds=seconds)
+        self._count("TrailSilent")
 
     def _count(self, name: str, value: int = 1) -> None:
         self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)

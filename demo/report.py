@@ -18,6 +18,7 @@ from demo.table import say_verdict
 from demo.verdict import Verdict
 
 STATES = {
+    "awaiting-approval": "appro-\nval",
     "requested": "reques-\nted",
     "checking": "check-\ning",
     "waiting": "wait-\ning",
@@ -31,7 +32,7 @@ STATES = {
 }
 """State -> how it is headed in a narrow column."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-SELDOM = frozenset({"checking", "stopping", "tidying"})
+SELDOM = frozenset({"awaiting-approval", "checking", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
 MOST_PROBLEMS = 10
 FIRST = 5

@@ -20,7 +20,7 @@ from awsim.world import World
 from demo import stage
 from demo import ways as cast
 from demo.options import Options
-from demo.ways import FAR, MANAGEMENT, SECRET, UNITS, Place, Way
+from demo.ways import FAR, SECRET, UNITS, Place, Way
 
 ROOT = Path(__file__).parents[1]
 STANDING = timedelta(minutes=6)
@@ -134,7 +134,7 @@ def copies(world: World, options: Options) -> Setting:
     names = {way.name: way.account for way in ways}
     staged = _stage(world, names)
     policy = world.kms.describe(stage.HUB, stage.REGION, staged.key).versions[-1].text
-    _apply(world, stage.targets_file(names), names)
+    apply(world, stage.targets_file(names), names)
     world.kernel.run(limit=STANDING)
     injections = world.injections
     if not options.events:
@@ -169,7 +169,7 @@ def every_way(world: World, ways: Sequence[Way]) -> Setting:
             TpmSupport="v2.0",
             uefi_data="AAAA",
         )
-    _apply(world, cast.targets_file(ways, organization.id, units), names)
+    apply(world, cast.targets_file(ways, organization.id, units), names)
     world.kernel.run(limit=STANDING)
     before = frozenset(world.shares_open())
     return Setting(
@@ -188,7 +188,7 @@ def _keys(staged: stage.Stage) -> dict[Place, str]:
     return {(account, stage.REGION): stack.outputs["KeyArn"] for account, stack in staged.targets.items()}
 
 
-def _apply(world: World, text: str, names: Mapping[str, str]) -> None:
+def apply(world: World, text: str, names: Mapping[str, str]) -> None:
     """Apply a targets file as a person does: in a process of its own, over HTTP. Raises NotReady.
 
     ``names`` is name -> account, for the profiles.
@@ -223,7 +223,7 @@ def _prepare_far(world: World, account: str) -> str:
 
 def _organise(world: World, ways: Sequence[Way]) -> tuple[SimulatedOrganization, dict[str, str]]:
     """Make an organization, its OUs and its accounts; returns it, and the id of each OU by its name."""
-    made = world.organizations.create(MANAGEMENT)
+    made = world.organizations.create(stage.MANAGEMENT)
     named = [name for name in UNITS if any(way.group == name for way in ways)]
     units = {name: world.organizations.add_unit(made, name) for name in named}
     world.organizations.add_account(made, stage.HUB)
@@ -232,7 +232,7 @@ def _organise(world: World, ways: Sequence[Way]) -> tuple[SimulatedOrganization,
             world.organizations.add_account(made, way.account, units[way.group])
     given = {"HubAccountId": stage.HUB, "HubRegion": stage.REGION, "ExternalId": SECRET}
     template = ROOT / "deploy" / "organization.yaml"
-    world.deploy(template, MANAGEMENT, stage.REGION, "ami-promoter-organization", given)
+    world.deploy(template, stage.MANAGEMENT, stage.REGION, "ami-promoter-organization", given)
     return made, units
 
 

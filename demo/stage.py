@@ -13,6 +13,10 @@ REGION = "us-east-1"
 HUB = "111111111111"
 TARGETS = {"dev": "222222222222", "test": "333333333333", "prod": "444444444444"}
 """Name -> account. ``hub`` and these are the names of the profiles, too."""
+MANAGEMENT = "900000000000"
+"""The management account of an organization."""
+MOST_LISTED = 170
+"""Accounts that the hub's parameter TargetAccounts takes."""
 EXTERNAL_ID = "only-the-hub-knows"
 HUB_TEMPLATE = Path("build/hub/template.yaml")
 TARGET_TEMPLATE = Path("deploy/target.yaml")
@@ -60,15 +64,14 @@ class Stage:
 def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGETS) -> Stage:
     """Deploy the hub from ``build/hub`` and each target from ``deploy/target.yaml``, and make a key and an AMI.
 
-    ``root`` is the repository, ``targets`` name -> account. Raises FileNotFoundError, saying what to run, when the
-    package is not built.
+    ``root`` is the repository, ``targets`` name -> account; the hub admits these, or an organization if they are many.
+    Raises FileNotFoundError, saying what to run, when the package is not built.
     """
     if not (root / HUB_TEMPLATE).exists():
         raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
-    admitted = ",".join(targets.values())
     given = {
-        "TargetAccounts": admitted,
-        "SubscriberAccounts": admitted,
+        **_admitted(world, targets),
+        "SubscriberAccounts": ",".join(list(targets.values())[:MOST_LISTED]),
         "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*",
         "HubCopies": "true",
     }
@@ -85,3 +88,13 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
     (shown,) = world.client("ec2", HUB, REGION).describe_images(ImageIds=[image])["Images"]
     snapshots = tuple(device["Ebs"]["SnapshotId"] for device in shown["BlockDeviceMappings"])
     return Stage(hub, stacks, key, image, snapshots)
+
+
+def _admitted(world: World, targets: Mapping[str, str]) -> dict[str, str]:
+    """Return the hub's parameter that admits the targets: their list, or an organization that they are put into."""
+    if len(targets) <= MOST_LISTED:
+        return {"TargetAccounts": ",".join(targets.values())}
+    organization = world.organizations.create(MANAGEMENT)
+    for account in (HUB, *targets.values()):
+        world.organizations.add_account(organization, account)
+    return {"OrganizationId": organization.id}

@@ -9,8 +9,6 @@ from demo import stage
 
 FAR = "eu-west-1"
 """The other Region."""
-MANAGEMENT = "900000000000"
-"""The organization's management account."""
 SECRET = "only-the-organization-knows"
 AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 UNITS = {"workloads": "", "partners": "mode: share, launch_permission: group, service_linked_roles: []"}
@@ -133,7 +131,7 @@ def targets_file(ways: Sequence[Way], organization: str = "", units: dict[str, s
             groups.setdefault(way.group, []).append(f'"{way.account}"')
     lines = ["defaults:", f"  external_id: {stage.EXTERNAL_ID}", "  queue_deadline: 30m"]
     if units:
-        role = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
+        role = f"arn:aws:iam::{stage.MANAGEMENT}:role/AmiOrganizationRead"
         lines.append(f"organization: {{id: {organization}, read_role: {role}, external_id: {SECRET}}}")
     lines.append("groups:")
     lines += [f"  {group}: [{', '.join(accounts)}]" for group, accounts in groups.items()]

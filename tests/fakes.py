@@ -17,9 +17,8 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Holding, Purpose, Share, archived
 from chalicelib.core.targets.copy_quota import SlotLease
-from chalicelib.ports.aws import NOTHING, MadeDue
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
-from chalicelib.ports.records import Due, Stored, Write
+from chalicelib.ports.records import NOTHING, Due, MadeDue, Stored, Write
 
 KEPT = KEEP_HISTORY_DAYS * DAY
 
@@ -175,8 +174,11 @@ class MemoryRecords:
 
     def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         item = self.records.get(key)
-        if item is None or not self.leave(key, inbox, now) or item.parked:
+        if item is None or item.parked:
+            if item is not None:
+                item.inbox.update(inbox)
             return MadeDue.NONE
+        self.leave(key, inbox, now)
         if not self.mark_woken(key, now):
             return MadeDue.SENT
         at = item.wake_at or now

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
-FOLDERS = ("chalicelib", "ami_promoter", "awsim", "demo", "tools", "tests")
+FOLDERS = ("chalicelib", "ami_promoter", "awsim", "demo", "bench", "tools", "tests")
 WAITING = {"sleep", "get_waiter", "wait"}
 
 

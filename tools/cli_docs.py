@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import click
 
 from ami_promoter.cli import root
 from ami_promoter.promotions.view import PAGE
-from ami_promoter.rights import READ, READ_ONLY, policy
+from ami_promoter.rights import APPROVER, READ, READ_ONLY, Rights, policy
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import AT_THE_HUB, COMMON, Verb
@@ -123,17 +125,21 @@ ON = {
     "records": "the table `ami-promoter-R`",
     "config": "`ami-promoter-R-config`",
     "members": "`ami-promoter-R-members`",
+    "findings": "`ami-promoter-R-findings`",
     "indexes": "its indexes `account` and `image`",
     "anything": "other reads",
     "keys": "the keys",
     "tag": "the tag",
+    "queue": "the worker's queue",
+    "approvals": "approvals in `ami-promoter-R-config`",
 }
 
 
 def _needs() -> Iterator[str]:
     yield "## What each verb needs\n"
-    yield "The two policies to hand out are made of these: `deploy/cli-read-only.json` for those who look and plan,"
-    yield "`deploy/cli-operator.json` for those who do everything (with another trigger tag, edit its key)."
+    yield "The three policies to hand out are made of these: `deploy/cli-read-only.json` for those who look and plan,"
+    yield "`deploy/cli-operator.json` for those who do everything but approve (with another trigger tag, edit its key),"
+    yield "`deploy/cli-approver.json` for those who look and approve."
     yield f"*reads* stands for {', '.join(f'`{one}`' for one in sorted(READ.records))}.\n"
     yield f"| verb | {' | '.join(ON.values())} |\n| --- |{' --- |' * len(ON)}"
     for words, verb in _verbs(root):
@@ -154,8 +160,14 @@ def read_only() -> str:
 
 
 def operator() -> str:
-    """Write the policy of those who may do everything."""
-    return json.dumps(policy(verb.rights for _, verb in _verbs(root)), indent=2) + "\n"
+    """Write the policy of those who may do everything but approve."""
+    every = reduce(Rights.__or__, (verb.rights for _, verb in _verbs(root)))
+    return json.dumps(policy([replace(every, approvals=frozenset())]), indent=2) + "\n"
+
+
+def approver() -> str:
+    """Write the policy of those who look and approve."""
+    return json.dumps(policy([APPROVER]), indent=2) + "\n"
 
 
 def _row(parameter: click.Parameter) -> str:

@@ -38,6 +38,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/cli.md": cli_docs.page,
     "deploy/cli-read-only.json": cli_docs.read_only,
     "deploy/cli-operator.json": cli_docs.operator,
+    "deploy/cli-approver.json": cli_docs.approver,
 }
 """A file's path and what makes its whole text."""
 RUN: Mapping[str, Callable[[], str]] = {"docs/reference/calls.md": calls.page}

@@ -42,7 +42,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`, or `ignored`.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `awaiting`, `refused`, `incomplete`, `ignored`.",
     ),
     "image": ("text or null", "The new AMI; null unless delivered."),
     "key": (
@@ -71,7 +71,11 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         f"Each with account, Region, outcome, AMI; at most {notices.MAX_LISTED}, delivered ones last.",
     ),
     "images": ("list of text", f"AMIs that were tagged before the service first looked; at most {notices.MAX_LISTED}."),
-    "why": ("text", "Why the service does nothing with them, and what to do."),
+    "why": ("text", "Why the service does nothing with the AMI, or the AMIs, and what to do."),
+    "digest": ("text", "Names what is to be approved: AMI, snapshots, value, settings and targets."),
+    "approve": ("text", "The command that approves just that."),
+    "targets": ("list", f"Who waits, each with account and Region; at most {notices.MAX_LISTED}."),
+    "approved_by": ("text or null", "ARN of the approver; null where no approval was needed, or none was given."),
     "unlisted": ("number", "How many more there are."),
 }
 """Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""
@@ -83,6 +87,7 @@ KINDS: Mapping[str, str] = {
     notices.SHARED: "The target can launch the hub's AMI from now on, until it is withdrawn (share mode).",
     notices.WITHDRAWN: "The delivery holds no share any longer; shares that no other delivery holds close within seconds.",
     notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
+    notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again where its approval has expired.",
     notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
     notices.BASELINE: "A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event.",
     notices.SUMMARY: "All deliveries have ended; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
@@ -157,6 +162,7 @@ FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
     "What my account loses": {"event": [notices.WITHDRAWN], "account": [TARGET]},
     "Everything of a group": {"group": ["prod"]},
     "What a person must look at": {"event": [notices.FAILED, notices.WAITING, notices.REFUSED]},
+    "What an approver must look at": {"event": [notices.AWAITING]},
     "One family of images": {"event": [notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
 }
 """Examples: what it is for, and the filter policy."""
@@ -230,6 +236,7 @@ def examples() -> dict[str, dict[str, Any]]:
         notices.SHARED: notices.outcome(shared, NOW),
         notices.WITHDRAWN: notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
         notices.WAITING: notices.waiting_for_role(replace(delivery, trouble=role), NOW),
+        notices.AWAITING: notices.awaiting_approval(promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW),
         notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
         notices.SUMMARY: notices.summary(promotion, children, NOW),
         notices.BASELINE: notices.baseline(HUB, REGION, [AMI], 1, NOW),

@@ -1,4 +1,4 @@
-"""Build what is deployed: ``build/hub/template.yaml`` and the ``deployment.zip`` it names.
+"""Build what is deployed: ``build/hub/template.yaml`` and the ``deployment.zip`` it names, with its bill of materials.
 
 Chalice packages the code and writes its template (``sam.json``); merged into it are ``.chalice/extras.yaml`` and, for
 each function, its fixed names and its written policy from ``.chalice/policies/``. The result is translated from SAM to
@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,23 @@ import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+from tools import sbom
 from tools.template_checks import problems
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 STAGE = "hub"
 PARTS = ("AWSTemplateFormatVersion", "Description", "Parameters", "Rules", "Conditions", "Resources", "Outputs")
+BILL = "sbom.cdx.json"
 PLACEHOLDER = "s3://placeholder/deployment.zip"
 """SAM translates no local path; what it makes of this is turned back into one afterwards."""
 
 
 AWS_SERVICES = ("dynamodb", "ec2", "events", "iam", "kms", "organizations", "sns", "sqs", "sts")
 """The services that functions call. The SDK's descriptions of some 400 others stay out: they were most of the zip."""
+
+BOUNDARY = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${PermissionsBoundary}"}
+"""The permissions boundary of every role, if the stack has one."""
 
 UNUSED = (
     "boto3/data/",
@@ -59,12 +65,12 @@ def main(arguments: list[str]) -> int:
     except BrokenPackage as e:
         print(f"package: {e}", file=sys.stderr)
         return 1
-    print(f"{os.path.relpath(out)}: template.yaml, deployment.zip ({zip_size(out)} MB), sam.json")
+    print(f"{os.path.relpath(out)}: template.yaml, deployment.zip ({zip_size(out)} MB), {BILL}, sam.json")
     return 0
 
 
 def build(out: Path) -> None:
-    """Write ``sam.json``, ``template.yaml`` and ``deployment.zip`` into ``out``: all of them, or none.
+    """Write ``sam.json``, ``template.yaml``, ``deployment.zip`` and its bill of materials into ``out``: all, or none.
 
     Raises BrokenPackage.
     """
@@ -84,7 +90,8 @@ def build(out: Path) -> None:
         (work / "template.yaml").write_text(text, encoding="utf-8")
         lint(work / "template.yaml")
         out.mkdir(exist_ok=True)
-        for file in ("deployment.zip", "sam.json", "template.yaml"):
+        (work / BILL).write_text(sbom.text(work / "deployment.zip", ROOT), encoding="utf-8")
+        for file in ("deployment.zip", BILL, "sam.json", "template.yaml"):
             (work / file).replace(out / file)
 
 
@@ -104,15 +111,28 @@ def merge_template(root: Path = ROOT) -> dict[str, Any]:
         resources[f"{logical}LogGroup"] = {
             "DeletionPolicy": "Retain",
             "UpdateReplacePolicy": "Retain",
-            "Properties": {"LogGroupName": {"Fn::Sub": f"/aws/lambda/ami-promoter-${{AWS::Region}}-{function}"}},
+            "Properties": {
+                "LogGroupName": {"Fn::Sub": f"/aws/lambda/ami-promoter-${{AWS::Region}}-{function}"},
+                "RetentionInDays": {"Ref": "LogRetentionDays"},
+                "KmsKeyId": given("HasDataKey", {"Ref": "DataKeyArn"}),
+            },
         }
         resources[f"{logical}Role"] = {
             "Properties": {
                 "RoleName": named,
+                "PermissionsBoundary": given("HasBoundary", BOUNDARY),
                 "Policies": [{"PolicyName": "ami-promoter", "PolicyDocument": substituted(policy)}],
             }
         }
+        if "Condition" in mine:  # a function that a parameter leaves out takes its role and its log along
+            for part in ("LogGroup", "Role"):
+                resources[f"{logical}{part}"]["Condition"] = mine["Condition"]
     return merge
+
+
+def given(condition: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a property's value where it depends on a condition; the property is left out otherwise."""
+    return {"Fn::If": [condition, value, {"Ref": "AWS::NoValue"}]}
 
 
 def substituted(value: Any) -> Any:
@@ -144,7 +164,8 @@ def run_chalice(work: Path) -> None:
         [BIN / "chalice", "package", *options],
         cwd=work / "source",
         # Chalice will not start without a Region (none gets in), and would ship what its import of app.py compiles.
-        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"},
+        # Nothing is fetched whose hash is not written down: also not by a later step, which names a package only.
+        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1", "PIP_REQUIRE_HASHES": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -156,7 +177,7 @@ def run_chalice(work: Path) -> None:
         raise BrokenPackage(
             f"chalice package failed:\n{said[-1500:]}\n"
             "If it is about dependencies: is the package index reachable, and does each line of requirements.txt have "
-            "a wheel for manylinux x86_64? If it is a traceback out of app.py: mend that first."
+            "its hashes, and a wheel for any machine or for the one that builds and manylinux x86_64 alike? If it is a traceback out of app.py: mend that first."
         )
 
 
@@ -168,14 +189,26 @@ def ships(name: str) -> bool:
 
 
 def order_zip(path: Path) -> None:
-    """Write the zip anew without what is unused, sorted, and with fixed modes: the same files give the same bytes."""
+    """Write the zip anew without what is unused, with all licences, sorted, and with fixed modes.
+
+    The same files give the same bytes.
+    """
     with zipfile.ZipFile(path) as old:
-        content = {name: old.read(name) for name in sorted(old.namelist()) if ships(name)}
+        content = {name: old.read(name) for name in old.namelist() if ships(name)}
+    content.update(licences())
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
-        for name, data in content.items():
+        for name, data in sorted(content.items()):
             entry = zipfile.ZipInfo(name)  # 1980
             entry.external_attr = 0o644 << 16
             new.writestr(entry, data, zipfile.ZIP_DEFLATED)
+
+
+def licences() -> Iterator[tuple[str, bytes]]:
+    """Give what Chalice leaves out: the service's own licence, and Chalice's, whose runtime it puts in without."""
+    yield "LICENSE", (ROOT / "LICENSE").read_bytes()
+    for file in distribution("chalice").files or ():
+        if file.parent.name == "licenses" or file.name == "METADATA":
+            yield str(file), file.read_binary()
 
 
 def check_zip(path: Path) -> None:
@@ -194,6 +227,9 @@ def check_zip(path: Path) -> None:
     faults += [f"{top} is missing" for top in ("app.py", "chalicelib", "chalice") if top not in tops]
     described = {name.split("/")[2] for name in names if name.startswith("botocore/data/") and name.count("/") > 2}
     faults += [f"botocore does not describe {service}" for service in AWS_SERVICES if service not in described]
+    licensed = {name.split(".dist-info/")[0] for name in names if ".dist-info/" in name and "LICENSE" in name}
+    without = there - {re.sub(r"[-_.]+", "-", name.lower()) for name in licensed}
+    faults += [f"{library} ships without its licence" for library in sorted(without)]
     faults += [
         f"{top} must not ship" for top in ("ami_promoter", "awsim", "demo", "tests", "tools", "moto") if top in tops
     ]

@@ -18,11 +18,19 @@ POLICIES = ROOT / ".chalice" / "policies"
 REASONS = POLICIES / "reasons.yaml"
 TARGET_ROLES = {"Role": "target role", "GrantRole": "target grant role", "ForwardRole": "target forwarding role"}
 ORGANIZATION_ROLES = {"Role": "organization read role"}
-ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES}
-"""Templates for other accounts -> their roles, by logical id."""
-NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values())
+HUB_REGION_ROLES = {"ForwardRole": "hub forwarding role"}
+ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES, "hub-region.yaml": HUB_REGION_ROLES}
+"""Templates for other accounts and Regions -> their roles, by logical id."""
+DATA_KEY = "functions under a data key"
+NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values(), *HUB_REGION_ROLES.values(), DATA_KEY)
 EVERY = "every function"
-ATTACHED = {"EnterAdmittedAccounts": "worker and share-worker", "GrantOnSourceKeys": "share-worker"}
+ATTACHED = {
+    "EnterAdmittedAccounts": "worker and share-worker",
+    "GrantOnSourceKeys": "share-worker",
+    "QueuesUnderDataKey": DATA_KEY,
+    "TablesUnderDataKey": DATA_KEY,
+    "TopicUnderDataKey": DATA_KEY,
+}
 """Policies of .chalice/extras.yaml that are attached to functions' roles -> those functions."""
 
 INTRO = """\
@@ -35,7 +43,7 @@ INTRO = """\
 Who can do what, and why.
 `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's account.
 Each function has a role of its own with one hand-written policy (`.chalice/policies/`).
-The roles in a target are in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`.
+The roles in a target are in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`, and that of another Region of the hub in `deploy/hub-region.yaml`.
 
 - No function can write the applied file and the pause (table `ami-promoter-R-config`).
   Only `discover` can write the OUs' members (`-members`).
@@ -44,6 +52,8 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - Only `worker` can copy and register in a target; only `share-worker` can open or close a share. No function can do both.
   `share-worker` enters a target with a role that makes grants for service-linked roles and nothing else.
   Each session is narrowed by a session policy ([security](../explanation/security.md#trust)).
+- `access-monitor` exists only with the parameter `AccessMonitoring`.
+  It reads the ledger and writes to a table of its own (`-findings`), which no other function can write.
 - No function can make a snapshot public.
 - Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.
@@ -115,9 +125,10 @@ def page() -> str:
             role = statement.role
             text += f"\n## {_heading(role, denied=statement.denied)}\n\n"
             text += "| statement | actions | on | only if | why |\n| --- | --- | --- | --- | --- |\n"
-        own = "HUB"
-        if statement.role in NOT_FUNCTIONS:
-            own = "TARGET" if statement.role in TARGET_ROLES.values() else "MANAGEMENT"
+        own = {
+            **dict.fromkeys(TARGET_ROLES.values(), "TARGET"),
+            **dict.fromkeys(ORGANIZATION_ROLES.values(), "MANAGEMENT"),
+        }.get(statement.role, "HUB")
         cells = (
             f"{statement.sid} (**denies**)" if statement.denied else statement.sid,
             "<br>".join(f"`{action}`" for action in statement.actions),
@@ -131,6 +142,8 @@ def page() -> str:
 
 
 def _heading(role: str, *, denied: bool) -> str:
+    if role == DATA_KEY:
+        return "What functions may do besides, with the parameter `DataKeyArn`"
     if role in NOT_FUNCTIONS:
         return role
     named = " and ".join(f"`{one}`" for one in role.split(" and "))
@@ -168,6 +181,8 @@ def _leaves(value: Any) -> list[Any]:
             return _leaves(whole)
         case {"Fn::Sub": [text, {"Admitted": _}]}:
             return [text.replace("Admitted", name) for name in ("AWS::AccountId", "TargetAccounts")]
+        case {"Fn::If": [_, leaf, {"Ref": "AWS::NoValue"}]}:
+            return [leaf]
         case list():
             return [leaf for one in value for leaf in _leaves(one)]
     return [value]
@@ -186,7 +201,7 @@ def _readable(value: Any, own: str) -> str:
         (function, argument), *_ = value.items()
         if function == "Fn::If":
             return f"{_readable(argument[2], own)} (or {_readable(argument[1], own)})"
-        value = f"${{{argument}}}" if function == "Ref" else argument
+        value = {"Ref": f"${{{argument}}}", "Fn::GetAtt": "the key that the stack makes"}.get(function, argument)
     for name, short in {
         "${AWS::Partition}": "aws",
         "${AWS::Region}": "R",
@@ -200,6 +215,7 @@ def _readable(value: Any, own: str) -> str:
         "${TargetAccounts}": "TargetAccounts",
         "${OrganizationId}": "OrganizationId (if it is given)",
         "${PolicyKeyArns}": "PolicyKeyArns",
+        "${DataKeyArn}": "DataKeyArn",
     }.items():
         value = value.replace(name, short)
     return str(value)

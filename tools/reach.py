@@ -45,6 +45,7 @@ ROWS = (
     Reach("read the organization", ("organizations:ListAccountsForParent",)),
     Reach("write the applied file and the switches", WRITES, "-config"),
     Reach("write whom the OUs have", WRITES, "-members"),
+    Reach("write what the access monitor found", WRITES, "-findings"),
     Reach("write a promotion", WRITES, RECORDS, "promotion#ami-0"),
     Reach("make a delivery", (PUT,), RECORDS, "delivery#0"),
     Reach("change a delivery", (CHANGE,), RECORDS, "delivery#0"),
@@ -57,7 +58,8 @@ ROWS = (
     Reach("read records", ("dynamodb:Query", "dynamodb:GetItem"), RECORDS, "delivery#0"),
     Reach("wake `worker`", ("sqs:SendMessage",), "AWS::Region}-worker.fifo"),
     Reach("wake `share-worker`", ("sqs:SendMessage",), "AWS::Region}-share-worker.fifo"),
-    Reach("tell of a delivery", ("sns:Publish", "events:PutEvents")),
+    Reach("tell of a delivery", ("sns:Publish", "events:PutEvents"), "-notices"),
+    Reach("tell the security topic", ("sns:Publish",), "-security"),
     Reach("read images and their tags", ("ec2:DescribeImages",)),
     Reach(
         "tag, copy, make or delete an image or snapshot of the hub",

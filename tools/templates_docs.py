@@ -43,6 +43,7 @@ def templates() -> tuple[Template, ...]:
         _read("deploy/target.yaml", "A target"),
         _read("deploy/target-stackset.yaml", "Targets by OU"),
         _read("deploy/organization.yaml", "The organization"),
+        _read("deploy/hub-region.yaml", "Another Region of the hub"),
         _read("deploy/chat.yaml", "A chat channel"),
         _read("deploy/guardrails.yaml", "Guardrails"),
     )

@@ -52,7 +52,7 @@ def doctor(
     In the hub it checks the targets file, pause, organization, parked and overdue records, workers, dead letters,
     notices, and the keys of running and shared deliveries (`plan` checks the keys of an AMI that has no tag yet).
     In each target it checks role, key and key policy, service-linked roles, event forwarding, Allowed AMIs, settings
-    and copy quota; the service asks there, which takes a minute or two. Changes nothing. No call can try whether a
+    and copy quota; the service asks there, which takes seconds. Changes nothing. No call can try whether a
     key will work for a copy; where AWS names an organization's policy as the reason of a denial, so does this.
     """
     if hub_only and (groups or accounts):

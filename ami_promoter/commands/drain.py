@@ -17,6 +17,7 @@ import click
 from ami_promoter.hub import switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
@@ -34,7 +35,13 @@ POLL = 30
 
 WHY = "drain"
 
-NOTHING_RUNS = (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, DeliveryState.SHARED)
+NOTHING_RUNS = (
+    DeliveryState.AWAITING_APPROVAL,
+    DeliveryState.REQUESTED,
+    DeliveryState.CHECKING,
+    DeliveryState.WAITING,
+    DeliveryState.SHARED,
+)
 """States in which a delivery has started no copy: it has opened nothing yet, or shares and never copies."""
 
 NOTHING_BEGUN = ("requested", "resolving")
@@ -93,6 +100,7 @@ class Drain:
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: those of which no copy runs, or all. Asking again is harmless."""
+        asked: list[RecordKey] = []
         with self._connection.telling(
             "asking deliveries to end (run the command again; it continues where it stopped)"
         ):
@@ -101,6 +109,8 @@ class Drain:
                     episode = int(delivery.get("episode", 0))
                     self._records.make_due(RecordKey(pk), int(self._clock.now()), {"cancel": f"{episode}:{WHY}"})
                     self.cancelled.add((pk, episode))
+                    asked.append(RecordKey(pk))
+        wake(self._connection, asked)
 
     def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
         """Look until it is drained, or ``limit`` seconds have passed. What a late invocation began is asked as well."""

@@ -12,7 +12,7 @@ from ami_promoter.hub.cloudtrail import EventHistory
 from ami_promoter.hub.records import History, Record
 from ami_promoter.promotions import tagging, timeline
 from ami_promoter.promotions.reading import places_of, unknown
-from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ
+from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ, READ_FINDINGS
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
@@ -21,11 +21,12 @@ PRINTS = js.thing(
     tags=js.several("who changed the AMI's tag, the oldest first; of an account alone: none", tagging.TAGGING),
     entries=js.several("the steps, the oldest first", timeline.ENTRY),
     shares=js.several("shares opened for it, by the time of opening", timeline.SHARE),
+    findings=js.several("what the access monitor found of the AMI, its snapshots and keys", timeline.FINDING),
 )
 Entry = Mapping[str, Any]
 
 
-@verb("history", needs=READ | FIND_DELIVERIES | ASK_CLOUDTRAIL, prints=PRINTS)
+@verb("history", needs=READ | FIND_DELIVERIES | READ_FINDINGS | ASK_CLOUDTRAIL, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--account", type=ACCOUNT, help="Only this account; without AMI: everything done for it.")
 @click.option("--all", "everything", is_flag=True, help="Show bookkeeping steps, too.")
@@ -35,7 +36,8 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
 
     Shows who wrote the tag, each state with its events, each call that changed AWS with its request id, and how long
     each share was open. The service keeps this for 400 days by default. Who wrote the tag comes from CloudTrail, which
-    keeps 90 days and shows a call some minutes later.
+    keeps 90 days and shows a call some minutes later. The access
+    monitor's findings about the AMI, its snapshots and keys are listed, too.
     """
     if not ami and not account:
         raise click.UsageError("Name an AMI, or --account ID.")
@@ -47,16 +49,21 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
             return Report(faults=(unknown(ami, connection),))
         promoted = timeline.record_entries(reader.of(f"promotion#{ami}"), "promotion") if ami else []
         entries = timeline.ordered([*([] if account else promoted), *_of_deliveries(reader, children)])
-        places = {place for of, some in _by_ami(children).items() for place in places_of(connection, of, some)}
-        held = reader.shares_at(sorted(places))
-        found = [one for items, steps in held for one in timeline.shares_of(items, steps)]
+        places = sorted({place for of, some in _by_ami(children).items() for place in places_of(connection, of, some)})
+        found = [one for items, steps in reader.shares_at(places) for one in timeline.shares_of(items, steps)]
         shares = sorted(found, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
+        noticed = reader.findings([ami, *map(_resource, places)]) if ami else ()
+        findings = timeline.ordered(map(timeline.finding, noticed))
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
     whose = f" {ami}" if ami else f" account {account}"
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
-    shown = tagging.lines(tags, wide=caller.wide)
-    lines = (head, *shown, *timeline.show(entries, shares, everything=everything, wide=caller.wide))
-    return Report(lines, {"tags": tags, "entries": entries, "shares": shares})
+    lines = (
+        head,
+        *tagging.lines(tags, wide=caller.wide),
+        *timeline.show(entries, shares, everything=everything, wide=caller.wide),
+        *timeline.show_findings(findings, wide=caller.wide),
+    )
+    return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
 
 
 def _by_ami(children: Iterable[Record]) -> Mapping[str, list[str]]:
@@ -65,6 +72,11 @@ def _by_ami(children: Iterable[Record]) -> Mapping[str, list[str]]:
     for child in children:
         found.setdefault(str(child["_item"]["pk"]).removeprefix("promotion#"), []).append(str(child["delivery"]))
     return found
+
+
+def _resource(place: tuple[str, str]) -> str:
+    """Return what the access monitor calls a share's resource: an id, or a key's ARN."""
+    return place[0].split("#")[2].partition("@")[0]
 
 
 def _nothing(whose: str, connection: Connection) -> str:

@@ -72,6 +72,8 @@ class AmiSeen:
     withdrawn: Mapping[str, str]
     over: Sequence[str]
     """Withdrawals that a tag event has ended."""
+    parked: str
+    """Why the promotion's record is set aside; "" if it is not."""
 
 
 def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
@@ -92,7 +94,8 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion, tag))
     over = [one.place for one in every if one.place not in withdrawn]
-    return AmiSeen(ami, tag, tagged_at(promotion), children, launched, withdrawn, over)
+    parked = str(promotion["_item"].get("parked") or "")
+    return AmiSeen(ami, tag, tagged_at(promotion), children, launched, withdrawn, over, parked)
 
 
 def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
@@ -108,7 +111,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
     meant = sorted(_meant(seen.children, places), key=_place)
     deliveries = [
-        {"account": str(one.get("account")), "region": str(one.get("region")), "does": _does(str(one.get("state")))}
+        {"account": str(one.get("account")), "region": str(one.get("region")), "does": _does(seen, one)}
         for one in meant
     ]
     lines = [
@@ -118,6 +121,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     if fresh:
         until = "until its tag is written again, or `ami-promoter withdraw` has --lift."
         lines.append(f"No more of {seen.ami} for {', '.join(fresh)} {until}")
+    lines += _waits(seen)
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 
 
@@ -133,11 +137,19 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Repor
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     asking.withdraw(connection, seen.ami, seen.tag)
     asking.look_again(connection, seen.ami, ",".join(lifted))
-    return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.",), data)
+    return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
 
 
-def _does(state: str) -> str:
-    return ENDS.get(state, f"{state}, and stays so" if state in OVER else "its delivery is cancelled")
+def _does(seen: AmiSeen, child: Record) -> str:
+    state = str(child.get("state"))
+    when = " once its promotion's record continues" if seen.parked else ""
+    return ENDS.get(state, f"{state}, and stays so" if state in OVER else f"its delivery is cancelled{when}")
+
+
+def _waits(seen: AmiSeen) -> Sequence[str]:
+    """Say that a parked record does nothing of it; what is shared the pass over standing shares ends without it."""
+    again = f"`ami-promoter retry {seen.ami}` lets it continue"
+    return (f"The promotion's record is parked ({seen.parked}); {again}.",) if seen.parked else ()
 
 
 def _meant(children: Sequence[Record], places: Sequence[str]) -> Iterator[Record]:

@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterable
 
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.wakes import wake
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ACCEPTED
 from chalicelib.core.promotion.machine import WITHDRAW
 from chalicelib.core.records import addresses
-from chalicelib.ports.aws import MadeDue
+from chalicelib.ports.records import MadeDue
 
 
 def look_again(connection: Connection, ami: str, place: str = "", *, written: bool = False) -> bool:
-    """Make an AMI's record look at its tag within a minute, as at a new event; False if there is none.
+    """Make an AMI's record look at its tag, as at a new event; False if there is none.
 
     ``place``: only failed deliveries to this account, or ACCOUNT/REGION, start anew; several by commas.
     ``written``: the tag was written just now, with whatever value, which ends what was withdrawn before.
@@ -23,7 +24,10 @@ def look_again(connection: Connection, ami: str, place: str = "", *, written: bo
     now = int(connection.now())
     asked = {"retry": f"{time.time_ns()}:{place}", **({"written": str(now)} if written else {})}
     with connection.telling("asking the record to look again (the tag is written all the same)"):
-        return _records(connection).make_due(addresses.promotion(ami), now, asked) is not MadeDue.NONE
+        known = _records(connection).make_due(addresses.promotion(ami), now, asked) is not MadeDue.NONE
+    if known:
+        wake(connection, [addresses.promotion(ami)])
+    return known
 
 
 def withdraw(connection: Connection, ami: str, value: str) -> None:
@@ -38,6 +42,7 @@ def withdraw(connection: Connection, ami: str, value: str) -> None:
         table.update(standing, "SET withdrawn = :at", {":at": stamp}, condition="attribute_exists(pk)")
         asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
         _records(connection).make_due(addresses.promotion(ami), now, asked)
+    wake(connection, [addresses.promotion(ami)])
 
 
 def accept(connection: Connection, deliveries: Iterable[str], image: str) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from ami_promoter.hub.aws import Connection, HubTrouble
 from chalicelib.adapters.dynamo.children import BY_ACCOUNT, BY_IMAGE
 from chalicelib.adapters.dynamo.table import Table, values, wire
@@ -237,6 +239,7 @@ class History:
     def __init__(self, connection: Connection) -> None:
         self._reader = Reader(connection)
         self._table = Table(connection.dynamodb, connection.table)
+        self._findings = Table(connection.dynamodb, f"{connection.table}-findings")
 
     def promotion(self, ami: str) -> Record | None:
         """Read one AMI's promotion; None if there is none."""
@@ -265,6 +268,16 @@ class History:
             found = [one for name in names for kind in PAST for one in self._table.query(resource, f"{kind}{name}")]
             keys = [addresses.share(addresses.RecordKey(resource), holder) for holder in holders]
             yield from _by_name([*(one for one in found if _name(one) in holders), *self._table.get_all(keys)])
+
+    def findings(self, resources: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        """Yield what the access monitor found of resources, by their ids or ARNs; nothing where it was never on."""
+        try:
+            for resource in dict.fromkeys(resources):
+                for item in self._findings.query(addresses.findings(resource), "at#"):
+                    yield {**item, "resource": resource}
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
 
 
 def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:

@@ -20,6 +20,8 @@ LEFT_OPEN = "left open"
 UNREADABLE = "unreadable"
 """Of a share whose item is damaged: it may be open."""
 CLOSED = "closed"
+ONE_RUN = 60
+"""Seconds within which a run that writes an intent also makes the call; later it was another run that heard yes."""
 KNOWN = ("wanted", *OPEN_STATES, "closed", "refused", "archived")
 
 
@@ -96,18 +98,24 @@ def _exposure(record: Record, records: HubRecords) -> Exposure | None:
         state, end = LEFT_OPEN, None
     else:
         state = CLOSED
+    sure = opened is not None and not _asked_before(intended, opened)
     made = _named(pk, holder, records)
     return replace(
         made,
         account=str(record.get("account") or made.account),
         principal=str(item.get("grantee") or ""),
         state=state,
-        start=opened or intended,
+        start=opened if sure else intended or opened,
         end=end,
-        sure=opened is not None,
+        sure=sure,
         closes=_closes(pk, record, state) if end is None else "",
         amis=made.amis or tuple(sorted({one["ami"] for one in shares.open_share(pk, record)["holdings"]})),
     )
+
+
+def _asked_before(intended: int | None, opened: int) -> bool:
+    """Whether an earlier run may have opened it, and died before it wrote so."""
+    return intended is not None and opened - intended > ONE_RUN
 
 
 def _closes(pk: str, record: Record, state: str) -> str:
@@ -126,6 +134,8 @@ def _named(pk: str, holder: str, records: HubRecords) -> Exposure:
     amis = records.source_of.get(name, set()) if kind == "snapshot" else {name} if kind == "image" else set()
     if kind == "key":
         amis = records.promoted_by.get(holder, set())
+    if kind == "policy":
+        holder = holder.partition("-")[0]
     return Exposure(kind, name, account or holder, "", CLOSED, None, None, amis=tuple(sorted(amis)))
 
 
@@ -157,7 +167,8 @@ def _times(steps: Iterable[Step]) -> Iterator[tuple[int, int | None]]:
     opened = False
     for at, state in steps:
         if state in OPEN_STATES:
-            start = at if start is None or (state == "open" and not opened) else start
+            said = state == "open" and not opened and not _asked_before(start, at)
+            start = at if start is None or said else start
             opened = opened or state == "open"
         elif start is not None:
             if opened:

@@ -16,6 +16,7 @@ from ami_promoter.promotions import shares
 from ami_promoter.promotions.view import BAD
 from ami_promoter.terminal.output import Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
+from chalicelib.core.targets import approvals
 
 BARS = 24
 """So many copies are shown one by one; beyond that (and without --wide) each delivery has one bar."""
@@ -54,6 +55,9 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
         yield data["why"]
     if data["parked"]:
         yield f"parked: {data['parked']}"
+    if data["approval"] is not None:
+        digest = f" --digest {approvals.short(data['approval'])}" if data["approval"] else ""
+        yield Folded(f"awaiting approval: ami-promoter approve {data['ami']}{digest}", 2)
     for target, by in sorted(data["withdrawn"].items()):
         yield Folded(f"{target.replace('/', ' ')}: withdrawn by {by}, until the tag is written again", 2)
     for fault in data["faults"]:

@@ -28,6 +28,7 @@ TARGET = js.thing(
     region=js.text("its Region"),
     does=js.text("new, tried again, there already, under way, withdrawn; named no longer: cancelled, withdrawn, stays"),
     withdrawn_by=js.text("the ARN of the operator who has withdrawn it; empty: nobody has"),
+    approval=js.text("required where it waits for an approver first, none where not; empty: named no longer"),
     mode=js.text("copy or share; empty where it is named no longer"),
     method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage); empty where nothing is copied"),
     method_why=js.text("why, where the service chooses"),
@@ -112,6 +113,7 @@ def _target(target: Target, image: SourceImage, was: str | None, meant: Resoluti
         "region": target.region,
         "does": does,
         "withdrawn_by": "",
+        "approval": target.approval,
         "mode": target.mode,
         "method": method,
         "method_why": why,
@@ -135,7 +137,9 @@ def _gone(place: str, was: str) -> dict[str, Any]:
     """Show a target that has a delivery and is named no longer."""
     account, _, region = place.partition("/")
     does = "withdrawn" if was == "shared" else "stays" if was in MOVING else "cancelled"
-    empty = dict.fromkeys(("withdrawn_by", "mode", "method", "method_why", "key", "key_access", "ami_name"), "")
+    empty = dict.fromkeys(
+        ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name"), ""
+    )
     nothing: dict[str, Any] = {"gib": 0, "calls": {}, "groups": [], "faults": []}
     return {"account": account, "region": region, "does": does, **empty, **nothing}
 
@@ -151,6 +155,8 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
         where = f"{one['account']} {one['region']}: "
         if one["withdrawn_by"]:
             yield f"{where}withdrawn by {one['withdrawn_by']}, until the tag is written again."
+        if one["approval"] == "required" and one["does"] in ("new", "tried again"):
+            yield f"{where}waits for an approval first: `ami-promoter approve {data['ami']}`."
         if one["method_why"]:
             yield f"{where}{one['method_why']}"
         yield from (f"{where}{said(fault)}" for fault in one["faults"])

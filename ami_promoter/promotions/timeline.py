@@ -81,6 +81,31 @@ SHARE = js.thing(
     steps=js.several("the steps that took calls, the oldest first", STEP),
 )
 
+FINDING = js.thing(
+    "one finding of the access monitor",
+    at=js.time("when it was done"),
+    resource=js.text("id of a snapshot or AMI, ARN of a key"),
+    call=js.text("the call, or AWS's own event"),
+    region=js.text("where"),
+    principal=js.text("who: ARN, or account and principal id"),
+    severity=js.text("`page`, `warning`, `notice`; `none`: who wrote the trigger tag"),
+    verdict=js.text("what the monitor says of it"),
+    why=js.text("in a sentence"),
+    receivers=js.several("whom it is about", js.text("account, ARN or `all`")),
+    request_id=js.text("AWS's id of the call"),
+)
+
+
+def finding(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what the access monitor keeps of one deed."""
+    receivers = item.get("receivers")
+    texts = ("resource", "call", "region", "principal", "severity", "verdict", "why", "request_id")
+    return {
+        "at": moment(item.get("at")),
+        **{name: str(item.get(name, "")) for name in texts},
+        "receivers": [str(one) for one in receivers] if isinstance(receivers, list) else [],
+    }
+
 
 def entry(item: Mapping[str, Any], record: str, account: str = "", region: str = "") -> dict[str, Any]:
     """Read an item of a history."""
@@ -229,6 +254,23 @@ def show(
         head = ("WHEN (UTC)", "SHARE", "TO", "WHAT", "REQUEST")
         rows = [row for one in shares for row in _share_rows(one, wide=wide)]
         yield table(head, rows, folds=("SHARE", "WHAT"))
+
+
+def show_findings(findings: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
+    """Yield what the access monitor found."""
+    if findings:
+        yield ""
+        yield f"Access monitor: {len(findings)}"
+        head = ("WHEN (UTC)", "SEVERITY", "CALL", "ON", "BY", "WHY")
+        yield table(head, [_finding(one, wide=wide) for one in findings], folds=("BY", "WHY"))
+
+
+def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
+    when = one["at"].removesuffix("Z").replace("T", " ")
+    about = f" ({', '.join(one['receivers'])})" if one["receivers"] else ""
+    resource = ID.sub(lambda found: short(found[0], wide=wide), one["resource"])
+    texts = (when, one["severity"], one["call"], resource, one["principal"], one["why"] + about)
+    return tuple(cell(text) for text in texts)
 
 
 def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:

@@ -14,7 +14,7 @@ from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.adapters.dynamo.records import INBOX
-from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.delivery.model import ENDED, DeliveryState
 from chalicelib.core.targets.withdrawals import covering
 
 BAD = ("failed", "cancelled", "withdrawn")
@@ -36,7 +36,8 @@ _DELIVERY = js.thing(
     account=js.perhaps(js.text("the target's account")),
     region=js.perhaps(js.text("the target's Region")),
     state=js.text(
-        "requested, checking, waiting, opening, copying, ... delivered, shared, failed, cancelled, withdrawn"
+        "awaiting-approval, requested, checking, waiting, opening, copying, ... delivered, shared, failed, "
+        "cancelled, withdrawn"
     ),
     since=js.time("since when it is in this state"),
     tries=js.number("tries of the present step that did not get on"),
@@ -76,6 +77,7 @@ PAGE = js.thing(
         "whom operators have withdrawn until the next tag event, by account or ACCOUNT/REGION",
         js.text("the ARN of who did"),
     ),
+    approval=js.perhaps(js.text("digest of what waits for an approver; null: no delivery does")),
     refused=js.flag("whether the value that the tag has now is refused"),
     faults=js.several("why a value, the source or an account is refused; only while that is so", js.FAULT),
     deliveries=js.several("by account and Region", _DELIVERY),
@@ -113,14 +115,17 @@ def page(
     record: Record, deliveries: Sequence[Record], open_shares: Sequence[Mapping[str, Any]], now: float
 ) -> dict[str, Any]:
     """Show a promotion with its deliveries."""
+    shown = sorted((delivery(one, record, now) for one in deliveries), key=_place)
+    awaits = any(one["state"] == DeliveryState.AWAITING_APPROVAL for one in shown)
     return {
         **promotion(record),
+        "approval": str(record.get("approval_digest", "")) if awaits else None,
         "seen_value": record.get("seen_value"),
         "looks_again": _asked(record) or bool(record.get("absent_since")),
         "withdrawn": withdrawn_in(record),
         "refused": record.get("refused_value") is not None or record.get("source_refused") is True,
         "faults": record.get("faults", []),
-        "deliveries": sorted((delivery(one, record, now) for one in deliveries), key=_place),
+        "deliveries": shown,
         "open_shares": list(open_shares),
     }
 

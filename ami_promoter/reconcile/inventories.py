@@ -13,6 +13,7 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
+from ami_promoter.hub.wakes import wake
 from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal.progress import Progress
 from chalicelib.adapters.dynamo.records import DynamoRecords
@@ -54,6 +55,7 @@ class Inventories:
             for number, place in enumerate(places):
                 progress.at(number, len(places))
                 self._ask(place, run)
+        wake(self._connection, [addresses.inventory(*place) for place in places])
         found: dict[Place, TargetFacts] = {}
         until = self._clock() + self._patience
         reported = -1

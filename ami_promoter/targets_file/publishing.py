@@ -14,15 +14,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.writing import write
 from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
 from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
 
 KEEP = 5
 """So many versions stay in the table, the one in force included."""
-
-TRIES = 8
-"""For items that DynamoDB leaves unprocessed: then the command gives up, within half a minute."""
 
 Item = Mapping[str, Any]
 
@@ -138,19 +136,7 @@ class Publisher:
             yield from page["Items"]
 
     def _write(self, requests: Sequence[Item]) -> None:
-        """Write in batches; what DynamoDB leaves unprocessed is sent again, with growing waits."""
-        table = self._connection.config_table
-        for start in range(0, len(requests), 25):
-            rest = list(requests[start : start + 25])
-            for attempt in range(TRIES):
-                rest = self._client.batch_write_item(RequestItems={table: rest})["UnprocessedItems"].get(table, [])
-                if not rest:
-                    break
-                self._sleep(min(0.1 * 2**attempt, 5))
-            else:
-                what = "DynamoDB still leaves items unwritten after several tries. The targets in force are unchanged."
-                cure = "Wait a minute and run the command again."
-                raise HubTrouble(what, self._connection.place, cure, "items-unwritten")
+        write(self._connection, requests, "The targets in force are unchanged.", self._sleep)
 
 
 def _items(version: str, items: Mapping[str, str], source: str) -> Iterator[Item]:

@@ -35,6 +35,7 @@ COLORS = {
     "error": "red",
     "cancelled": "yellow",
     "withdrawn": "yellow",
+    "awaiting-approval": "yellow",
     "waiting": "yellow",
     "copying": "cyan",
     "pending": "cyan",

@@ -130,7 +130,7 @@ def _function(place: _StackPlace, given: Properties) -> Made:
         given["Runtime"],
         {key: str(value) for key, value in given.get("Environment", {}).get("Variables", {}).items()},
         given.get("DeadLetterConfig", {}).get("TargetArn"),
-        given.get("ReservedConcurrentExecutions"),
+        int(given["ReservedConcurrentExecutions"]) if "ReservedConcurrentExecutions" in given else None,
     )
     place.world.lambda_.put(function)
     return Made(name, {"Arn": function.arn})
@@ -209,7 +209,8 @@ def _named_function(place: _StackPlace, given: Properties) -> Function:
 
 @_type(
     "AWS::IAM::Role",
-    "RoleName AssumeRolePolicyDocument Policies ManagedPolicyArns MaxSessionDuration Description Path Tags",
+    "RoleName AssumeRolePolicyDocument Policies ManagedPolicyArns MaxSessionDuration Description PermissionsBoundary "
+    "Tags",
 )
 def _role(place: _StackPlace, given: Properties) -> Made:
     world, account = place.world, place.stack.account
@@ -228,7 +229,9 @@ def _role(place: _StackPlace, given: Properties) -> Made:
         policies["managed"] = {"Version": "2012-10-17", "Statement": [LOGS]}
     tags = {tag["Key"]: tag["Value"] for tag in given.get("Tags", [])} | {"aws:cloudformation:logical-id": owner}
     longest = timedelta(seconds=int(given.get("MaxSessionDuration", 3600)))
-    role = world.iam.put_role(account, name, given["AssumeRolePolicyDocument"], policies, longest=longest, tags=tags)
+    boundary = given.get("PermissionsBoundary", "")
+    trust = given["AssumeRolePolicyDocument"]
+    role = world.iam.put_role(account, name, trust, policies, longest=longest, tags=tags, boundary=boundary)
     return Made(name, {"Arn": role.arn, "RoleId": role.id})
 
 
@@ -240,12 +243,14 @@ def _policy(place: _StackPlace, given: Properties) -> Made:
     return Made(place.generated)
 
 
-@_type("AWS::IAM::ManagedPolicy", "PolicyDocument Roles Description")
+@_type("AWS::IAM::ManagedPolicy", "ManagedPolicyName PolicyDocument Roles Description")
 def _managed_policy(place: _StackPlace, given: Properties) -> Made:
-    for name in given["Roles"]:
+    policy = f"arn:aws:iam::{place.stack.account}:policy/{given.get('ManagedPolicyName', place.generated)}"
+    place.world.iam.roles.managed[policy] = given["PolicyDocument"]
+    for name in given.get("Roles", []):
         arn = f"arn:aws:iam::{place.stack.account}:role/{name}"
         place.world.iam.roles.attach(arn, place.generated, given["PolicyDocument"])
-    return Made(f"arn:aws:iam::{place.stack.account}:policy/{place.generated}")
+    return Made(policy)
 
 
 @_type("AWS::Organizations::Policy", "Name Description Type TargetIds Content")
@@ -283,14 +288,13 @@ def _alias(place: _StackPlace, given: Properties) -> Made:
 
 TABLE_CREATE = (
     "TableName AttributeDefinitions KeySchema BillingMode GlobalSecondaryIndexes ProvisionedThroughput "
-    "StreamSpecification"
+    "StreamSpecification DeletionProtectionEnabled"
 )
 
 
 @_type(
     "AWS::DynamoDB::Table",
-    f"{TABLE_CREATE} PointInTimeRecoverySpecification SSESpecification TimeToLiveSpecification Tags "
-    "DeletionProtectionEnabled TableClass",
+    f"{TABLE_CREATE} PointInTimeRecoverySpecification SSESpecification TimeToLiveSpecification Tags TableClass",
 )
 def _table(place: _StackPlace, given: Properties) -> Made:
     name = given.get("TableName", place.generated)
@@ -396,7 +400,7 @@ def _rule(place: _StackPlace, given: Properties) -> Made:
     if arn not in events.buses and not arn.endswith("/default"):
         raise TemplateError(f"{place.logical}: there is no event bus {bus} in {account}, {region}")
     events.default(account, region)
-    enabled = given.get("State", "ENABLED") == "ENABLED"
+    enabled = given.get("State", "ENABLED") != "DISABLED"
     new = buses.EventRule(name, arn, given.get("EventPattern"), given.get("ScheduleExpression"), enabled)
     events.put_rule(new)
     new.targets.clear()

@@ -78,6 +78,13 @@ def identity(document: Document, ask: Ask) -> PolicyVerdict:
     return _sum(statement["Effect"] for statement in _statements(document) if _applies(statement, ask))
 
 
+def allowing(document: Document, ask: Ask) -> Iterator[str]:
+    """Name the statements of an identity policy that allow this, by their Sid."""
+    for statement in _statements(document):
+        if statement["Effect"] == "Allow" and _applies(statement, ask):
+            yield str(statement.get("Sid", ""))
+
+
 def resource(document: Document, ask: Ask, who: Who) -> tuple[PolicyVerdict, frozenset[Kind]]:
     """What a resource's own policy says to a principal, and how the statements that decide name it.
 

@@ -40,6 +40,8 @@ class Role:
     longest: timedelta = timedelta(hours=1)
     tags: Mapping[str, str] = field(default_factory=dict)
     path: str = "/"
+    boundary: str = ""
+    """ARN of the managed policy that is its permissions boundary; empty for none."""
 
     @property
     def arn(self) -> str:
@@ -54,6 +56,8 @@ class Roles:
         self._rules = rules
         self._roles: dict[str, Role] = {}
         self._made = 0
+        self.managed: dict[str, Document] = {}
+        """Managed policies by their ARN."""
 
     def put(
         self,
@@ -65,6 +69,7 @@ class Roles:
         longest: timedelta = timedelta(hours=1),
         tags: Mapping[str, str] | None = None,
         path: str = "/",
+        boundary: str = "",
     ) -> Role:
         """Make a role, or change one that exists (its id stays).
 
@@ -78,6 +83,8 @@ class Roles:
                 raise AwsError(
                     refused.code, f"policy {given_name} of role {name} in {account}: {refused.message}"
                 ) from None
+        if boundary and boundary not in self.managed:
+            raise AwsError("NoSuchEntity", f"Scope ARN: {boundary} does not exist or is not attachable.", 404)
         self._check_size(name, policies or {})
         arn = f"arn:aws:iam::{account}:role{path}{name}"
         known = self._roles.get(arn)
@@ -90,6 +97,7 @@ class Roles:
             longest,
             dict(tags or {}),
             path,
+            boundary,
         )
         self._roles[arn] = role
         return role

@@ -33,6 +33,11 @@ SESSION = rule(
     "A session may do only what its role's policies and each of its session policies allow. "
     "[STS AssumeRole: Policy, PolicyArns]",
 )
+BOUNDARY = rule(
+    "iam-permissions-boundary-limits",
+    "A role may do only what its permissions boundary allows as well; the boundary gives nothing. "
+    "[IAM user guide: permissions boundaries]",
+)
 SCP = rule(
     "iam-service-control-policy-denies",
     "A Deny in a service control policy holds for whoever acts from the account, its root included, but for "
@@ -67,6 +72,9 @@ class Iam(IamApi):
         """Account -> the same of resource control policies."""
         self.controls: Callable[[str], Sequence[Document]] = lambda _account: ()
         """Finds the service control policies that an organization attaches to an account or above it."""
+        self.on_allow: list[Callable[[Caller, str, str], None]] = []
+        """Told of each action that a role's policies and its session allow: caller, action, and the statement's Sid.
+        More than one statement may allow the same; it is told of each."""
 
     def put_role(
         self,
@@ -76,7 +84,7 @@ class Iam(IamApi):
         policies: Mapping[str, Document] | None = None,
         **options: Any,
     ) -> Role:
-        """Make a role or replace its trust and policies; options: ``longest`` (timedelta), ``tags``, ``path``.
+        """Make a role or replace its trust and policies; options: those of ``roles.put``.
 
         Raises AwsError (MalformedPolicyDocument), naming policy, statement and what is wrong.
         """
@@ -145,7 +153,13 @@ class Iam(IamApi):
 
     def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
         """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
-        return self._own(caller, ask), self._session(caller, ask)
+        own, session = self._own(caller, ask), self._session(caller, ask)
+        role = self.roles.get(caller.role_arn)
+        if self.on_allow and role is not None and own is session is PolicyVerdict.ALLOW:
+            for sid in [sid for document in role.policies.values() for sid in policy.allowing(document, ask)]:
+                for tell in self.on_allow:
+                    tell(caller, ask.action, sid)
+        return own, session
 
     def service_may(
         self,
@@ -185,7 +199,12 @@ class Iam(IamApi):
         if caller.role_arn is None:
             return PolicyVerdict.ALLOW
         role = self.roles.get(caller.role_arn)
-        return self._together([] if role is None else list(role.policies.values()), ask)
+        if role is None:
+            return PolicyVerdict.SILENT
+        own = self._together(list(role.policies.values()), ask)
+        if own is PolicyVerdict.ALLOW and role.boundary and self._rules.on(BOUNDARY):
+            return self._together([self.roles.managed[role.boundary]], ask)
+        return own
 
     def _session(self, caller: Caller, ask: Ask) -> PolicyVerdict:
         if not caller.session_policies or not self._rules.on(SESSION):

@@ -1,7 +1,8 @@
-"""CloudTrail's event history: who changed what in an account and Region, as LookupEvents shows it.
+"""CloudTrail: who changed what in an account and Region, as LookupEvents shows it and as a trail shows EventBridge.
 
-It is made of the calls that passed the gateway, so nothing has to be switched on: an account's event history never is.
-Only what a request says of sharing a snapshot or AMI, and of tags, is shown in its parameters.
+The event history is made of the calls that passed the gateway, so nothing has to be switched on. What EventBridge
+gets needs a trail (``start_logging``). A request's parameters are shown as far as they say who may use what, or what
+was tagged.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from awsim.api import AwsError, Call
-from awsim.parts import Base
+from awsim.parts import Base, EventBus
 from awsim.rules import rule
 
 LATE = rule(
@@ -34,21 +35,96 @@ TAGS = rule(
     "The record of a CreateTags names things, keys and values in its request's parameters. [aws-facts 1d]",
 )
 
+NEEDS_TRAIL = rule(
+    "cloudtrail-events-need-a-trail",
+    "EventBridge gets an account's calls only if a trail that logs is there. [aws-facts 1d, VERIFIED]",
+)
+NOTIFIED_LATER = rule(
+    "cloudtrail-tells-eventbridge-later",
+    "A call reaches EventBridge some time after it was made, best effort. [aws-facts 1d, VERIFIED for best effort; "
+    "the time is the simulator's]",
+)
+OWNER_SEES = rule(
+    "cloudtrail-key-owner-sees-use",
+    "A call on another account's key shows in the key's account, too, without the caller's ARN. [aws-facts 1d, "
+    "VERIFIED]",
+)
+DENIED_ELSEWHERE = rule(
+    "cloudtrail-denied-use-shows-with-the-caller-alone",
+    "A denied call on another account's key shows in the caller's account only. [aws-facts 1d, VERIFIED]",
+)
+SHARED_USE = rule(
+    "cloudtrail-tells-of-shared-snapshots",
+    "The owner of a shared snapshot gets an event when another account begins to copy it, or makes a volume of it. "
+    "[aws-facts 1b, VERIFIED; the record's members are not]",
+)
+
+NOTIFIED_WITHIN = (20.0, 180.0)
+"""Seconds after a call in which EventBridge is told: from ... to."""
+USES = {"CopySnapshot": "SharedSnapshotCopyInitiated", "CreateVolume": "SharedSnapshotVolumeCreated"}
+"""Call -> what the owner of the snapshot is told."""
+
 DELAY = timedelta(minutes=5)
 KEPT = timedelta(days=90)
 SERVICES = ("ec2", "kms", "sts", "lambda", "sqs", "sns", "events")
 READS = ("Describe", "Get", "List", "Receive")
 PAGE = 50
+SHOWN_OF_KMS = ("KeyId", "GranteePrincipal", "RetiringPrincipal", "Operations", "GrantId", "PolicyName", "Policy")
 
 
 class CloudTrail:
-    """The event history of every account."""
+    """The event history of every account, and the trails of those that have one.
+
+    ``owner`` says whose a snapshot in a Region is; None if there is none.
+    """
 
     name = "cloudtrail"
 
-    def __init__(self, base: Base, calls: Sequence[Call]) -> None:
+    def __init__(
+        self, base: Base, calls: Sequence[Call], bus: EventBus, owner: Callable[[str, str], str | None]
+    ) -> None:
         self._base = base
         self._calls = calls
+        self._bus = bus
+        self._owner = owner
+        self._trails: set[str] = set()
+
+    def start_logging(self, account: str) -> None:
+        """Let an account have a trail with management events of every Region."""
+        self._trails.add(account)
+
+    def stop_logging(self, account: str) -> None:
+        """Take its trail away."""
+        self._trails.discard(account)
+
+    def called(self, call: Call) -> None:
+        """A call has had its effect, or was refused: tell the accounts that it concerns and that have a trail."""
+        if not self._trails and self._base.on(NEEDS_TRAIL):
+            return
+        if call.service not in SERVICES or call.operation.startswith(READS):
+            return
+        kind, source = "AWS API Call via CloudTrail", f"aws.{call.service}"
+        self._tell(
+            call.caller.account, call.region, source, kind, _record(call, call.caller.account, tags=self._base.on(TAGS))
+        )
+        owner, region = _key_owner(call)
+        hidden = not self._base.on(OWNER_SEES) or (call.error and self._base.on(DENIED_ELSEWHERE))
+        if owner not in ("", call.caller.account) and not hidden:
+            self._tell(owner, region, source, kind, _record(call, owner, tags=self._base.on(TAGS)))
+        snapshot = call.params.get("SourceSnapshotId") or call.params.get("SnapshotId") or ""
+        region = call.params.get("SourceRegion") or call.region
+        owner = (self._owner(snapshot, region) or "") if call.operation in USES and not call.error else ""
+        if owner not in ("", call.caller.account) and self._base.on(SHARED_USE):
+            used = _shared_use(call, snapshot, owner, region)
+            self._tell(owner, region, source, "AWS Service Event via CloudTrail", used)
+
+    def _tell(self, account: str, region: str, source: str, kind: str, record: Mapping[str, Any]) -> None:
+        if account not in self._trails and self._base.on(NEEDS_TRAIL):
+            return
+        seconds = self._base.random.uniform(*NOTIFIED_WITHIN) if self._base.on(NOTIFIED_LATER) else 0.0
+        self._base.clock.after(
+            seconds, lambda: self._bus.emit(account, region, source, kind, [], record), f"trail {record['eventName']}"
+        )
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """What it answers."""
@@ -77,21 +153,7 @@ class CloudTrail:
                 yield call
 
     def _shown(self, call: Call) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "eventVersion": "1.11",
-            "userIdentity": _identity(call),
-            "eventTime": f"{call.at:%Y-%m-%dT%H:%M:%SZ}",
-            "eventSource": f"{call.service}.amazonaws.com",
-            "eventName": call.operation,
-            "awsRegion": call.region,
-            "requestParameters": self._parameters(call),
-            "requestID": call.request_id,
-            "eventID": _event_id(call),
-            "readOnly": False,
-            "recipientAccountId": call.caller.account,
-        }
-        if call.error:
-            record["errorCode"] = call.error
+        record = _record(call, call.caller.account, tags=self._base.on(TAGS)) | {"eventID": _event_id(call)}
         return {
             "EventId": _event_id(call),
             "EventName": call.operation,
@@ -102,13 +164,70 @@ class CloudTrail:
             "CloudTrailEvent": json.dumps(record),
         }
 
-    def _parameters(self, call: Call) -> dict[str, Any] | None:
-        if call.service == "ec2" and call.operation in ("CreateTags", "DeleteTags") and self._base.on(TAGS):
-            return {
-                "resourcesSet": {"items": [{"resourceId": one} for one in call.params["Resources"]]},
-                "tagSet": {"items": [_tag(one) for one in call.params.get("Tags", ())]},
-            }
-        return _sharing(call)
+
+def _record(call: Call, account: str, *, tags: bool) -> dict[str, Any]:
+    """Write a call as CloudTrail does for an account, the caller's or the key's. ``tags``: what is tagged shows."""
+    key = _key(call)
+    record: dict[str, Any] = {
+        "eventVersion": "1.11",
+        "userIdentity": _identity(call) if account == call.caller.account else _foreigner(call),
+        "eventTime": f"{call.at:%Y-%m-%dT%H:%M:%SZ}",
+        "eventSource": f"{call.service}.amazonaws.com",
+        "eventName": call.operation,
+        "awsRegion": call.region,
+        "requestParameters": _parameters(call, tags=tags),
+        "responseElements": _answer(call),
+        "requestID": call.request_id,
+        "eventID": f"{call.request_id}-{account}",
+        "readOnly": False,
+        "recipientAccountId": account,
+    }
+    if key:
+        record["resources"] = [{"accountId": key.split(":")[4], "type": "AWS::KMS::Key", "ARN": key}]
+    if call.error:
+        record["errorCode"] = call.error
+    return record
+
+
+def _shared_use(call: Call, snapshot: str, owner: str, region: str) -> dict[str, Any]:
+    return {
+        "eventVersion": "1.11",
+        "userIdentity": {"invokedBy": "ec2.amazonaws.com"},
+        "eventTime": f"{call.at:%Y-%m-%dT%H:%M:%SZ}",
+        "eventSource": "ec2.amazonaws.com",
+        "eventName": USES[call.operation],
+        "awsRegion": region,
+        "requestParameters": None,
+        "responseElements": None,
+        "serviceEventDetails": {"snapshotId": snapshot, "accountId": call.caller.account},
+        "eventID": f"{call.request_id}-{owner}-use",
+        "eventType": "AwsServiceEvent",
+        "recipientAccountId": owner,
+    }
+
+
+def _key(call: Call) -> str:
+    """The ARN of the key that a call on KMS is about; "" without one. An alias is not looked up."""
+    named = str(call.params.get("KeyId", "")) if call.service == "kms" else ""
+    if not named or "alias/" in named:
+        return ""
+    return named if named.startswith("arn:") else f"arn:aws:kms:{call.region}:{call.caller.account}:key/{named}"
+
+
+def _key_owner(call: Call) -> tuple[str, str]:
+    parts = _key(call).split(":")
+    return (parts[4], parts[3]) if len(parts) > 4 else ("", "")
+
+
+def _foreigner(call: Call) -> dict[str, Any]:
+    """Show a caller of another account, who has no ARN here."""
+    return {"type": "AWSAccount", "principalId": f"AROA:{call.caller.access_key}", "accountId": call.caller.account}
+
+
+def _answer(call: Call) -> dict[str, Any] | None:
+    if call.error or call.operation != "CreateGrant":
+        return None
+    return {"grantId": call.result.get("GrantId", "")}
 
 
 def _named(call: Call, attributes: list[Mapping[str, str]]) -> bool:
@@ -135,7 +254,7 @@ def _identity(call: Call) -> dict[str, Any]:
     return identity | {"type": "AssumedRole", "sessionContext": {"sessionIssuer": issuer}}
 
 
-def _sharing(call: Call) -> dict[str, Any] | None:
+def _parameters(call: Call, *, tags: bool) -> dict[str, Any] | None:
     """Write the request as CloudTrail does (as public samples of records show it)."""
     if call.operation == "ModifyImageAttribute" and "LaunchPermission" in call.params:
         changes = call.params["LaunchPermission"]
@@ -144,6 +263,14 @@ def _sharing(call: Call) -> dict[str, Any] | None:
             for verb, ones in changes.items()
         }
         return {"imageId": call.params["ImageId"], "attributeType": "launchPermission", "launchPermission": shown}
+    if call.service == "kms":
+        return {f"{name[0].lower()}{name[1:]}": it for name, it in call.params.items() if name in SHOWN_OF_KMS}
+    if call.operation in ("CreateTags", "DeleteTags") and tags:
+        resources = [{"resourceId": one} for one in call.params.get("Resources", ())]
+        named = [{name.lower(): it for name, it in one.items()} for one in call.params.get("Tags", ())]
+        return {"resourcesSet": {"items": resources}, "tagSet": {"items": named} if named else {}}
+    if call.operation == "ResetSnapshotAttribute":
+        return {"snapshotId": call.params["SnapshotId"], "attributeType": "CREATE_VOLUME_PERMISSION"}
     if call.operation != "ModifySnapshotAttribute":
         return None
     items = [{"userId": account} for account in call.params.get("UserIds", ())]
@@ -153,7 +280,3 @@ def _sharing(call: Call) -> dict[str, Any] | None:
         "attributeType": "CREATE_VOLUME_PERMISSION",
         "createVolumePermission": {call.params.get("OperationType", "add"): {"items": items}},
     }
-
-
-def _tag(tag: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in tag.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from awsim import patterns
 from awsim.api import AwsError, Call, Caller
-from awsim.parts import Base, Queues, Receiver
+from awsim.parts import Base, OrganizationMembers, Queues, Receiver
 from awsim.rules import rule
 from awsim.services.buses import Bus, Event, EventRule, RuleTarget, target
 
@@ -93,13 +93,16 @@ class EventBridge:
     name = "events"
     exclusive = True
 
-    def __init__(self, base: Base, queues: Queues, receivers: Mapping[str, Receiver]) -> None:
+    def __init__(
+        self, base: Base, queues: Queues, receivers: Mapping[str, Receiver], organizations: OrganizationMembers
+    ) -> None:
         self.buses: dict[str, Bus] = {}
         self.seen: list[tuple[str, Event]] = []
         self.deliveries: list[HandOver] = []
         self._base = base
         self._queues = queues
         self._receivers = receivers
+        self._organizations = organizations
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             "PutEvents": self._put_events,
             "CreateEventBus": self._create_event_bus,
@@ -174,7 +177,7 @@ class EventBridge:
                 "events:PutEvents",
                 new.arn,
                 region=new.arn.split(":")[3],
-                context=_conditions(of, {})
+                context=self._conditions(of, {})
                 | {"events:source": _first(of, "source"), "events:detail-type": _first(of, "detail-type")},
                 resource_policy=self.resource_policy(new.arn),
             )
@@ -267,11 +270,24 @@ class EventBridge:
             "events:PutEvents",
             bus.arn,
             region=bus.region,
-            context=_conditions(of, event),
+            context=self._conditions(of, event),
             resource_policy=self.resource_policy(bus.arn),
         )
         if not decision.allowed:
             raise AwsError("NO_PERMISSIONS", f"{caller.arn} may not put events on {bus.arn} {decision.why}")
+
+    def _conditions(self, of: EventRule, event: Event) -> dict[str, str]:
+        """Condition keys that a bus's policy may ask for when a rule sends."""
+        account = of.bus.split(":")[4]
+        organization = self._organizations.id_of(account)
+        return {
+            "events:source": event.get("source", ""),
+            "events:detail-type": event.get("detail-type", ""),
+            "events:eventBusInvocation": "true",
+            "aws:SourceArn": of.arn,
+            "aws:SourceAccount": account,
+            **({"aws:PrincipalOrgID": organization} if organization else {}),
+        }
 
     def _to_dead_letters(self, of: EventRule, one: RuleTarget, event: Event, refused: AwsError) -> None:
         if one.dead_letters is None or not self._base.on(HAND_OVER):
@@ -449,17 +465,6 @@ def _foreign(of: EventRule, one: RuleTarget) -> bool:
     """Whether a target is a bus of another account."""
     parts = one.arn.split(":")
     return parts[2] == "events" and parts[4] != of.bus.split(":")[4]
-
-
-def _conditions(of: EventRule, event: Event) -> dict[str, str]:
-    """Condition keys that a bus's policy may ask for when a rule sends."""
-    return {
-        "events:source": event.get("source", ""),
-        "events:detail-type": event.get("detail-type", ""),
-        "events:eventBusInvocation": "true",
-        "aws:SourceArn": of.arn,
-        "aws:SourceAccount": of.bus.split(":")[4],
-    }
 
 
 def _first(of: EventRule, field: str) -> str:

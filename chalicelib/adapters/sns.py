@@ -51,3 +51,24 @@ class SnsNotices:
             refused = answer["Entries"][0]
             what = f"PutEvents was refused: {refused.get('ErrorCode')}: {refused.get('ErrorMessage')}"
             raise Refusal(RefusalKind.THROTTLED, Fault("event-not-put", where, what, "The service tries again."))
+
+
+class SecurityTopic:
+    """The port ``SecurityNotices``: one SNS topic of its own, which the access monitor alone may publish to."""
+
+    def __init__(self, sessions: Sessions, topic_arn: str) -> None:
+        self._sessions = sessions
+        self._topic_arn = topic_arn
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """``severity`` and ``verdict`` are attributes, for filter policies."""
+        shown = f"[{notice['severity']}] AMI promoter: {notice['verdict']}, {notice['call']}"
+        with as_refusal("Publish", self._topic_arn):
+            self._sessions.own("sns").publish(
+                TopicArn=self._topic_arn,
+                Subject="".join(letter if 32 <= ord(letter) < 127 else "?" for letter in shown)[:99],
+                Message=json.dumps(notice, indent=2),
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": str(notice[name])} for name in ("severity", "verdict")
+                },
+            )

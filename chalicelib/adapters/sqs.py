@@ -47,7 +47,7 @@ class SqsWakes:
         self.send(Wake(key, cause))
 
     def send(self, wake: Wake) -> None:
-        self._sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **_message(wake))
+        self._sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **message(wake))
 
     def wake_all(self, wakes: Batch) -> Sequence[RecordKey]:
         queues: dict[str, list[tuple[RecordKey, str]]] = {}
@@ -73,7 +73,7 @@ def _sent(client: Any, queue: str, batch: Batch) -> Sequence[RecordKey]:
     """Send one batch; returns what cannot be sent as it is."""
     try:
         with as_refusal("SendMessageBatch", queue):
-            entries = [{"Id": str(n), **_message(Wake(key, cause))} for n, (key, cause) in enumerate(batch)]
+            entries = [{"Id": str(n), **message(Wake(key, cause))} for n, (key, cause) in enumerate(batch)]
             answer = client.send_message_batch(QueueUrl=queue, Entries=entries)
     except Refusal as refusal:
         if code_of(refusal) not in ONE_IS_WRONG:
@@ -89,7 +89,8 @@ def _sent(client: Any, queue: str, batch: Batch) -> Sequence[RecordKey]:
     return [batch[int(one["Id"])][0] for one in failed]
 
 
-def _message(wake: Wake) -> Mapping[str, str]:
+def message(wake: Wake) -> Mapping[str, str]:
+    """Return the parameters of SendMessage, or of an entry of a batch, that make a wake."""
     return {
         "MessageBody": wakes.encode(wake),
         "MessageGroupId": wake.key.pk,

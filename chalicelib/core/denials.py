@@ -63,6 +63,8 @@ def cause(message: str) -> str:
             return "The role's permissions boundary denies it: allow there what docs/reference/permissions.md lists"
         case "session policy", False:
             return "The session policy that the service wrote lacks it: report this as an issue"
+        case "resource-based policy", _ if "kms:" not in message:
+            return "The policy of the resource that the message names denies it, or does not admit the role: change it"
         case "resource-based policy", _:
             return "The policy of the key itself does not admit the role: `ami-promoter key-policy` shows what it lacks"
         case "VPC endpoint policy", _:

@@ -6,13 +6,15 @@ docs/reference/events.md describes the schema for its readers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion
 from chalicelib.core.records.addresses import digest
+from chalicelib.core.targets.approvals import short
 
 SCHEMA = 1
 MAX_FAULTS = 20
@@ -31,6 +33,7 @@ SHARED = "delivery.shared"
 WITHDRAWN = "delivery.withdrawn"
 WAITING = "delivery.waiting-for-role"
 REFUSED = "promotion.refused"
+AWAITING = "promotion.awaiting-approval"
 SUMMARY = "promotion.over"
 BASELINE = "hub.baseline"
 
@@ -59,6 +62,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "unprotected": None if delivery.unprotected is None else _faults((delivery.unprotected,))[0],
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
+        "approved_by": delivery.approved_by or None,
     }
 
 
@@ -84,6 +88,22 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
         "outcome": "refused",
         "value": value,
         "faults": listed,
+    }
+
+
+def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequence[str], now: int) -> dict[str, Any]:
+    """Build the one notice that asks an approver. ``once`` names this time of asking; ``places``: who waits."""
+    listed = [place.split("/") for place in places[:MAX_LISTED]]
+    return {
+        **_of_promotion(replace(promotion, episode=0), AWAITING, now, once),
+        "episode": promotion.episode,
+        "outcome": "awaiting",
+        "value": promotion.value,
+        "why": f"An approver must approve the value {promotion.value!r}: {len(places)} target(s) wait for that.",
+        "digest": digest,
+        "approve": f"ami-promoter approve {promotion.ami} --digest {short(digest)}",
+        "targets": [{"account": account, "region": region} for account, region in listed],
+        "unlisted": max(len(places) - MAX_LISTED, 0),
     }
 
 
@@ -136,6 +156,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
         "unprotected": None,
         "leftovers": [],
         "seconds": 0,
+        "approved_by": None,
     }
 
 

@@ -7,22 +7,24 @@ did not answer, asks for patience, or the deployment is wrong: no record is to b
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.errors import Misconfigured, Refusal, RefusalKind
-from chalicelib.core.records import wakes
+from chalicelib.core.records import addresses, wakes
 from chalicelib.core.records.wakes import Wake
 from chalicelib.ports.records import Records
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.grant_audit import GrantAudit, is_audit
-from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.reasons import Reasons
-from chalicelib.service.runner import Runner
-from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.waker import Clock
+
+if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
+    from chalicelib.service.copy_quotas import CopyQuotas
+    from chalicelib.service.grant_audit import GrantAudit
+    from chalicelib.service.own_notices import OwnNotices
+    from chalicelib.service.runner import Runner
+    from chalicelib.service.share_worker import ShareWorker
 
 WORKER_KINDS = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
 """Kinds of records that ``worker`` works on. One of these is parked when its tries are over."""
@@ -118,7 +120,7 @@ class Worker:
                 services.own_notices.run(key)
             case "inventory":
                 services.inventories.run(key, wake.cause, time_left=time_left)
-            case _ if is_audit(key):
+            case _ if addresses.is_audit(key):
                 services.grant_audit.run(key, time_left=time_left)
             case _:
                 services.share_worker.run(key, time_left=time_left)

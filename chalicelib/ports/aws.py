@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from chalicelib.core.delivery.events import SeenCopy, ShownImage
@@ -21,24 +19,11 @@ from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.listing import Page, Step
 from chalicelib.core.targets.seen import Facet, TargetSeen
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
-
 TakeCalls = Callable[[], Sequence[Call]]
 """Returns the calls that the adapters have made since it was last asked and that change AWS, each try by itself.
 
 They answer for themselves, so that no port has to hand on a request id.
 """
-
-
-class MadeDue(StrEnum):
-    """What became of a record that was to be made due."""
-
-    SEND = "send"
-    """It is due; a wake is to be sent, as none is on its way."""
-    SENT = "sent"
-    """It is due, and a wake is on its way."""
-    NONE = "none"
-    """There is no such record, or it was set aside."""
 
 
 @dataclass(frozen=True, slots=True)

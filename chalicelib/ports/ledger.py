@@ -88,9 +88,9 @@ class Entitlements(Protocol):
         """Say of each share whether it may be opened now. Raises Refusal where AWS owes the answer."""
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
-        """Return until when (epoch seconds) each one's standing holders may keep it, as is known now; 0: no longer.
+        """Return until when (epoch seconds) at least each one's standing holders may keep it; 0: no longer.
 
-        By ``holder_key``.
+        By ``holder_key``. When that comes it is asked anew.
 
         Raises Refusal where it cannot be told now.
         """

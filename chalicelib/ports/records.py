@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.copy_quota import SlotLease
-from chalicelib.ports.aws import NOTHING, MadeDue
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class MadeDue(StrEnum):
+    """What became of a record that was to be made due."""
+
+    SEND = "send"
+    """It is due; a wake is to be sent, as none is on its way."""
+    SENT = "sent"
+    """It is due, and a wake is on its way."""
+    NONE = "none"
+    """There is no such record, or it was set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +111,7 @@ class Records(Protocol):
         """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
 
         So whoever works on it just now cannot write what it found before: it looks once more. ``inbox``: what a person
-        asks of it.
+        asks of it. One that was set aside only takes that, for when it goes on.
         """
 
     def leave(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from chalicelib.core.targets.applied_file import AppliedFile
+from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.departures import Book
 from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.core.targets.withdrawals import Withdrawal
@@ -28,6 +29,9 @@ class Targets(Protocol):
 
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
         """Read whom an operator has withdrawn from an AMI's promotion, also before the last tag event."""
+
+    def approvals(self, ami: str, places: Collection[str]) -> Mapping[str, Approval]:
+        """Read an AMI's approvals for these targets ("account/region"), expired and void ones, too."""
 
 
 class Applied(Targets, Protocol):

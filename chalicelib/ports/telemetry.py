@@ -61,3 +61,12 @@ class Telemetry(Protocol):
 
     def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
         """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
+
+    def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
+        """The access monitor has judged what CloudTrail told: counted, so that a silent trail shows."""
+
+    def finding(self, severity: str, verdict: str, resource: str) -> None:
+        """The access monitor has told a person of a finding: an alarm, but for a notice."""
+
+    def trail_silent(self, grant: str, seconds: int) -> None:
+        """For so long the trail has not shown a grant that the service made: an alarm."""

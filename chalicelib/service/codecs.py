@@ -40,10 +40,10 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
         return Write(record.key, record.state.value, _body(record), record.due_at, machine.deadline(record))
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
-        """Its AMI, its target and, unless it rests, its seconds in its state."""
+        """Its AMI, its target and, unless it rests or a person keeps it waiting, its seconds in its state."""
         names = {"ami": record.ami, "target_account": record.target.account, "target_region": record.target.region}
         since = record.entered.get(record.state)
-        rests = record.state in (*ENDED, DeliveryState.SHARED)
+        rests = record.state in (*ENDED, DeliveryState.SHARED, DeliveryState.AWAITING_APPROVAL)
         return names if rests or since is None else {**names, "seconds": now - since}
 
     def intent_items(self, record: Delivery, commands: Sequence[delivery_commands.Command]) -> Items:

@@ -32,6 +32,7 @@ from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Children, Records, SlotLeases, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.service import codecs, hub_copies, own_keys
+from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import Machine
 from chalicelib.service.waker import Clock, Waker
@@ -53,6 +54,7 @@ class DeliveryPorts:
     keys: TargetKeys
     roles: TargetRoles
     notices: Notices
+    approvals: LiveApprovals
 
 
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, ev.Event]:
@@ -106,6 +108,8 @@ class DeliveryExecutor:
             case do.NotifyWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
                 return ev.WaitingNotified()
+            case do.LookAtApproval():
+                return self._ports.approvals.look(delivery)
             case do.AskHubCopy():
                 return hub_copies.look(self._records, self._ports.snapshots, delivery)
             case do.AskSlots():

@@ -15,7 +15,9 @@ from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
 from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
+from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.withdrawals import covering
 from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
@@ -48,6 +50,7 @@ class LiveEntitlements:
         applied = self._targets.read()
         strangers = applied.strangers(holding.account for share in shares for holding in share.holdings)
         asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
+        approved: dict[str, Mapping[str, Approval]] = {}
         self._abroad = {}
         refused: dict[str, Fault] = {}
         waits: dict[str, Fault] = {}
@@ -57,7 +60,9 @@ class LiveEntitlements:
             for holding in sorted(share.holdings, key=str):
                 if holding.ami not in asked:
                     asked[holding.ami] = self._ask(holding.ami, applied, opens=True)
+                    approved[holding.ami] = self._approvals(holding.ami, shares, asked[holding.ami][1])
                 fault = self._fault(resource, share, holding, *asked[holding.ami])
+                fault = fault or self._not_approved(share, holding, *asked[holding.ami], approved[holding.ami])
                 if fault is not None and fault.code == _not_now(share, holding).code and holding.account in strangers:
                     what = f"The applied targets file does not contain account {holding.account}."
                     fault = _stranger(share, what)
@@ -70,21 +75,35 @@ class LiveEntitlements:
                 into[share.holder_key] = faults[0] if faults else _stranger(share, "No delivery holds it.")
         return Judgement(refused, waits)
 
+    def now(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
+        """Say who is entitled to an AMI now, as it is judged where a share is opened."""
+        return self._ask(ami, self._targets.read(), opens=True)
+
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
-        """The latest of its holders' counts."""
+        """The first of its holders that may keep it counts: it is asked anew when that one's date comes.
+
+        Hundreds of AMIs may hold one grant, and each takes questions of its own. What the file alone answers for the
+        account takes none.
+        """
         now, applied = self._clock(), self._targets.read()
         asked: dict[str, Entitlement] = {}
+        over: dict[str, bool] = {}
         ends = {share.holder_key: 0 for share in shares}
         for share in shares:
             for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
+                place = f"{holding.account}/{holding.region}"
+                if place not in over:
+                    over[place] = _is_over(applied, holding.account, place, now)
+                if over[place]:
+                    continue
                 entitled = asked.get(holding.ami) or self._ask(holding.ami, applied, opens=False)[1]
                 if isinstance(entitled, Fault):
                     raise Refusal(RefusalKind.THROTTLED, entitled)
                 asked[holding.ami] = entitled
-                place = f"{holding.account}/{holding.region}"
                 target = entitled.targets.get(place)
                 if target is not None and entitled.may_keep(place, resource, share.holder_key, now):
-                    ends[share.holder_key] = max(ends[share.holder_key], end_in_force(target, now))
+                    ends[share.holder_key] = end_in_force(target, now)
+                    break
         return ends
 
     def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
@@ -145,6 +164,32 @@ class LiveEntitlements:
             return _stranger(share, f"It is no part of {holding.ami}.")
         return None
 
+    def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Mapping[str, Approval]:
+        """Read the approvals of an AMI that these shares need, in as few calls as may be."""
+        if isinstance(entitled, Fault):
+            return {}
+        places = {f"{one.account}/{one.region}" for share in shares for one in share.holdings if one.ami == ami}
+        targets = [target for place in places if (target := entitled.targets.get(place)) is not None]
+        needing = [target.place for target in targets if approvals.needs(target)]
+        return self._targets.approvals(ami, needing) if needing else {}
+
+    def _not_approved(
+        self,
+        share: Share,
+        holding: Holding,
+        read: TagRead,
+        entitled: Entitlement | Fault,
+        given: Mapping[str, Approval],
+    ) -> Fault | None:
+        """Say what is missing where a target needs an approval: it is asked here, whatever records say."""
+        place = f"{holding.account}/{holding.region}"
+        target = None if isinstance(entitled, Fault) else entitled.targets.get(place)
+        if target is None or isinstance(entitled, Fault) or not approvals.needs(target):
+            return None
+        wanted = approvals.digest_of(holding.ami, read.snapshots, entitled.value, target)
+        where = f"{share.resource}, {share.account}"
+        return approvals.lacking(holding.ami, where, given.get(place), wanted, self._clock())
+
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
         _, kind, name, *_ = resource.split("#")
@@ -172,6 +217,13 @@ class LiveEntitlements:
         nonces = {attempt.nonce for attempt in made.attempts} if made else set()
         copies = self._source.copies(ami, region)
         return {snapshot: copy.key for snapshot, copy in copies.items() if copy.attempt in nonces}
+
+
+def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
+    """Whether the file gives a target ("account/region") nothing any longer, whatever AMI is meant."""
+    meant = applied.resolve(account, in_force=True)
+    target = next((one for one in meant.targets if one.place == place), None)
+    return meant.understood and (target is None or not end_in_force(target, now))
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:

@@ -33,15 +33,9 @@ from chalicelib.service.waker import Clock, Waker
 AFTER = 10 * schedule.MINUTE
 """Grants appear and vanish late, within five minutes [aws-facts 3, VERIFIED]; what shows after twice that is true."""
 CLOSED = "closed"
-PREFIX = "resource#grants#"
 ROLE_PATH = ":role/aws-service-role/"
 CALLS_FOR_ACCOUNT = 5
 """Its shares are read, on the key, in its policy, for its roles; and one ghost is written down and its worker woken."""
-
-
-def is_audit(key: RecordKey) -> bool:
-    """Whether a record is one of these."""
-    return key.pk.startswith(PREFIX)
 
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
@@ -96,7 +90,7 @@ class GrantAudit:
             if now < ready:
                 self._records.save(stored, Write(key, "open", {"resource": key.pk}, ready), (), now)
                 return
-            place, refused = self._look(key.pk.removeprefix(PREFIX), _read(stored), Budget(time_left))
+            place, refused = self._look(key.pk.removeprefix(addresses.AUDIT), _read(stored), Budget(time_left))
             due = self._clock() + schedule.POLLS[-1] if refused or (place.over and place.found) else None
             if not place.over and not refused:
                 due = self._clock()
@@ -112,7 +106,7 @@ class GrantAudit:
             try:
                 grants, marker = self._grants.page(key_arn, place.marker)
             except Refusal as refusal:
-                self._telemetry.share(f"{PREFIX}{key_arn}", "", "grants not listed", why=refusal.fault.what)
+                self._telemetry.share(f"{addresses.AUDIT}{key_arn}", "", "grants not listed", why=refusal.fault.what)
                 return _Place(found=place.found), True  # a marker may have expired: from the first page on
             for account, theirs in sorted(self._by_account(grants).items()):
                 if account <= place.account:

@@ -26,11 +26,13 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Resolution, Target
+from chalicelib.core.targets.approvals import needs
 from chalicelib.core.targets.withdrawals import by_place, covering, in_force
 from chalicelib.ports.aws import Source
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Children, Records
 from chalicelib.ports.targets import Targets
+from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, compact, parsed, source_image
 from chalicelib.service.runner import CALLS_OF_STEP, Machine
@@ -55,6 +57,7 @@ class PromotionPorts:
     targets: Targets
     children: Children
     notices: Notices
+    approvals: LiveApprovals
 
 
 PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
@@ -93,7 +96,7 @@ class PromotionExecutor:
                     read.value, read.image_state, read.image_name, read.ours, *evolving.looked_for(promotion)
                 )
             case do.ReadWithdrawals():
-                values = {promotion.seen_value, promotion.value}
+                values = {promotion.seen_value, promotion.value, evolving.noted_value(promotion)}
                 return ev.WithdrawalsRead(self._withdrawn(promotion, values, promotion.tagged_at))
             case do.Resolve(value):
                 return self._resolve(promotion, value)
@@ -105,6 +108,8 @@ class PromotionExecutor:
                 return self._cancel(promotion, self._plan(promotion, plan), after, budget, withdraw=withdraw)
             case do.Count():
                 return self._count(promotion)
+            case do.AskApproval():
+                return self._ask_approval(promotion)
             case do.NotifyRefused(faults):
                 self._ports.notices.publish(notices.refused(promotion, faults, self._clock()))
                 return ev.RefusedNotified()
@@ -147,6 +152,7 @@ class PromotionExecutor:
             removals=not before.wanted | before.kept <= {*resolution.places, *kept},
             additions=self._anything_to_do(promotion, resolution),
             withdrawn=withdrawn,
+            approval=any(map(needs, resolution.targets)),
         )
 
     def _write_plan(self, promotion: Promotion, resolution: Resolution, kept: Collection[str]) -> str:
@@ -360,6 +366,18 @@ class PromotionExecutor:
             self._waker.wake(addresses.delivery(child.delivery), cause, {"cancel": f"{child.episode}:{cause}"})
             upto = child.delivery
         return ev.OthersCancelled()
+
+    def _ask_approval(self, promotion: Promotion) -> ev.ApprovalAsked:
+        """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""
+        asked = self._ports.approvals.ask(promotion.ami)
+        running = {child.place for child in self._ports.children.all(promotion.ami) if child.state == RUNNING}
+        waits = [place for place in asked.waits if place in running]
+        if not waits:
+            return ev.ApprovalAsked()
+        if asked.once != promotion.approval_asked:
+            said = notices.awaiting_approval(promotion, asked.question.digest, asked.once, waits, self._clock())
+            self._ports.notices.publish(said)
+        return ev.ApprovalAsked(asked.question.digest, asked.once)
 
     def _count(self, promotion: Promotion) -> ev.Event:
         children = tuple(self._ports.children.all(promotion.ami))

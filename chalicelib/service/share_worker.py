@@ -61,6 +61,7 @@ class _Book:
         self.resource = resource
         self._calls: dict[str, list[str]] = {}
         """Lines for the history of each share that is written next, by ``holder_key``: the calls made for it."""
+        self._written: set[str] = set()
         self.news: dict[str, int] = {}
         """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
         self._shares = {s.holder_key: s for s in ledger.shares(resource)}
@@ -78,6 +79,7 @@ class _Book:
         self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.holder_key for s in shares}}
         saved = [replace(s, version=s.version + 1, damaged=()) for s in shares]
         self._shares.update({s.holder_key: s for s in saved})
+        self._written |= {s.holder_key for s in saved}
         return saved
 
     def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
@@ -98,6 +100,10 @@ class _Book:
         """Let what is next written of these shares say so in their history, too."""
         for s in shares:
             self._calls.setdefault(s.holder_key, []).extend(lines)
+
+    def note_left(self, shares: Iterable[Share]) -> None:
+        """Note of those that an earlier run had begun: this one writes the result of each of its own calls."""
+        self.note((s for s in shares if share.unanswered(s) and s.holder_key not in self._written), LEFT)
 
     def tell_of(self, shares: Iterable[Share]) -> None:
         """Let the holders of what has opened, or was refused, be woken."""
@@ -248,7 +254,7 @@ class ShareWorker:
         book.save_some(doubts.values(), happened, budget)
         sure = [s for s in opening if s.holder_key not in doubts]
         begun = [s for s in sure if s.state is ShareState.OPENING]
-        book.note((s for s in begun if share.unanswered(s)), LEFT)
+        book.note_left(begun)
         begun += book.save_some(
             (
                 share.intend_opening(s, now, seen=s.holder_key in seen)
@@ -363,7 +369,7 @@ class ShareWorker:
         closing = self._not_prolonged(book, closing, budget)
         now = self._clock()
         begun = [s for s in closing if s.state is ShareState.CLOSING]
-        book.note((s for s in begun if share.unanswered(s)), LEFT)
+        book.note_left(begun)
         begun += book.save_some(
             (share.intend_closing(s, now) for s in closing if s.state is not ShareState.CLOSING),
             "closing is intended",

@@ -28,7 +28,7 @@ from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, PROMOTIONS, peek
 from chalicelib.service.rotation import Rotation
-from chalicelib.service.tag_pass import DAMAGED, Heads
+from chalicelib.service.tag_pass import DAMAGED, Heads, read_head
 from chalicelib.service.waker import Clock, Waker
 
 CALLS = 6
@@ -48,6 +48,15 @@ class StandingPorts:
     source: Source
     targets: Targets
     children: Children
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What an AMI's comparison is made from: its tag, the generation of file and membership, and its last tag event."""
+
+    tag: str | None
+    generation: str
+    tagged_at: int
 
 
 class StandingPass:
@@ -89,7 +98,7 @@ class StandingPass:
                 return
             if now < _time(mark, "tag_since") + schedule.ABSENCE:
                 return
-            if self._close_all(ami, tag, entitled, applied.generation, budget):
+            if self._close_all(ami, _Seen(tag, applied.generation, head.tagged_at), entitled, budget):
                 again_at = min([now + schedule.DAY, *entitled.ends(now)])
                 self._compared(ami, mark, {"compared": compared, "again_at": again_at})
 
@@ -100,8 +109,8 @@ class StandingPass:
         read = self._ports.source.tag(ami)
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
-    def _close_all(self, ami: str, tag: str | None, entitled: Entitlement, generation: str, budget: Budget) -> bool:
-        """Release what is not entitled; True if all of it was looked at. Tag, file and membership are read anew for it.
+    def _close_all(self, ami: str, seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
+        """Release what is not entitled; True if all of it was looked at. What was seen is read anew for it.
 
         What has changed since is compared by the next pass.
         """
@@ -111,16 +120,22 @@ class StandingPass:
         for number, one in enumerate(ends):
             if number and not budget.allows(CALLS):
                 return False
-            if number % AT_ONCE == 0 and self._has_moved(ami, tag, generation):
+            if number % AT_ONCE == 0 and self._has_moved(ami, seen, entitled):
                 return False
             self._end(ami, one, entitled)
         if not held:
             self._forget(ami)
         return True
 
-    def _has_moved(self, ami: str, tag: str | None, generation: str) -> bool:
-        """Whether the comparison is out of date: tag, or file and membership, which without a tag count for nothing."""
-        return (tag is not None and self._ports.targets.generation() != generation) or self._reads(ami) != tag
+    def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
+        """Whether the comparison is out of date: tag, or file and membership, which without a tag count for nothing.
+
+        Or a tag event has ended what an operator withdrew: the heads were read at the beginning, minutes ago.
+        """
+        if entitled.withdrawn and read_head(self._records, ami).tagged_at != seen.tagged_at:
+            return True
+        moved = seen.tag is not None and self._ports.targets.generation() != seen.generation
+        return moved or self._reads(ami) != seen.tag
 
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
         """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again."""

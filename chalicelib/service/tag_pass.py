@@ -47,6 +47,12 @@ def read_heads(records: Records) -> Heads:
     return {key.sk: _head(key, item) for key, item in records.list_readable(HEADS, "ami-")}
 
 
+def read_head(records: Records, ami: str) -> Head:
+    """Read that of one promotion, as it is now; DAMAGED where it cannot be read, or there is none."""
+    found = records.list_readable(HEADS, ami)
+    return next((_head(key, item) for key, item in found if key.sk == ami), DAMAGED)
+
+
 def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
     try:
         return codec.decode(Head, json.loads(item["body"]), str(key))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.ports.aws import NOTHING, MadeDue
 from chalicelib.ports.messaging import WakeQueues
-from chalicelib.ports.records import Records, Write
+from chalicelib.ports.records import NOTHING, MadeDue, Records, Write
 
 Clock = Callable[[], int]
 """Epoch seconds."""

@@ -101,6 +101,15 @@ read -r -a twin_is < <(target sts assume-role --role-arn "$twin_arn" --role-sess
 listen hub "{\"source\": [\"aws.tag\"], \"detail-type\": [\"Tag Change on Resource\"],
     \"detail\": {\"service\": [\"ec2\"], \"resource-type\": [\"image\"], \"changed-tag-keys\": [\"$name\"]}}"
 hub_queue=$queue
+if trails=$(hub cloudtrail describe-trails --query 'length(trailList)' 2>/dev/null) && [[ $trails != 0 ]]; then
+    hub events put-rule --name "$name-trail" --event-pattern '{"source": ["aws.kms", "aws.ec2"],
+        "detail-type": ["AWS API Call via CloudTrail", "AWS Service Event via CloudTrail"],
+        "detail": {"eventName": ["CreateGrant", "ModifySnapshotAttribute", "SharedSnapshotCopyInitiated"]}}' >/dev/null
+    later hub events delete-rule --name "$name-trail"
+    hub events put-targets --rule "$name-trail" --targets "Id=queue,Arn=$(hub sqs get-queue-attributes \
+        --queue-url "$queue" --attribute-names QueueArn --query Attributes.QueueArn)" >/dev/null
+    later hub events remove-targets --rule "$name-trail" --ids queue
+fi
 listen target '{"source": ["aws.ec2"], "detail-type": ["EBS Snapshot Notification"], "detail": {"event": ["copySnapshot"]}}'
 target_queue=$queue
 sleep 30 # so is a new rule
@@ -240,4 +249,17 @@ if organization=$(target organizations describe-organization --query Organizatio
     fi
 else
     echo "   $target_account is in no organization: not asked"
+fi
+
+title "8. A trail shows grants and sharing to EventBridge, in the shapes that the access monitor reads (it needs a trail here)"
+if [[ ${trails:-0} == 0 ]]; then
+    echo "   $hub_account has no trail that logs in $region: not asked"
+else
+    for call in ModifySnapshotAttribute CreateGrant SharedSnapshotCopyInitiated; do # those of step 1
+        if event=$(heard hub "$hub_queue" "\"eventName\":\"$call\""); then
+            holds "$call reaches a plain rule: $event"
+        else
+            fails "no $call; the access monitor does not see it"
+        fi
+    done
 fi

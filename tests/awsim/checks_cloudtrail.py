@@ -1,4 +1,4 @@
-"""Checks of CloudTrail's event history."""
+"""Checks of CloudTrail: its event history, and what a trail tells EventBridge."""
 
 from __future__ import annotations
 
@@ -82,9 +82,96 @@ def own(world: World) -> None:
     assert history(world, HUB, "eu-west-1") == []
 
 
+def reported(world: World, account: str = HUB) -> list[dict[str, Any]]:
+    """The CloudTrail records that have come to an account's default bus."""
+    seen = [event for arn, event in world.events.seen if f":{account}:" in arn]
+    return [event["detail"] for event in seen if event["detail-type"].endswith("via CloudTrail")]
+
+
+def needs_trail(world: World) -> None:
+    """Without a trail nothing comes; with one every call that changes something does, once."""
+    share(world)
+    wait(world, 310)
+    assert reported(world) == []
+
+    world.cloudtrail.start_logging(HUB)
+    share(world)
+    wait(world, 310)
+    assert [record["eventName"] for record in reported(world)] == ["ModifySnapshotAttribute"]
+
+
+def notified_later(world: World) -> None:
+    """It is not there at once."""
+    world.cloudtrail.start_logging(HUB)
+    share(world)
+
+    wait(world, 15)
+    assert reported(world) == []
+    wait(world, 310)
+    assert len(reported(world)) == 1
+
+
+def foreign_grant(world: World) -> str:
+    """An account makes a grant on a key of the hub whose policy lets both in; returns the key's ARN."""
+    both = {"AWS": [f"arn:aws:iam::{account}:root" for account in (HUB, DEV)]}
+    policy = {"Statement": [{"Effect": "Allow", "Principal": both, "Action": "kms:*", "Resource": "*"}]}
+    key: str = world.client("kms", HUB).create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
+    for account in (HUB, DEV):
+        world.cloudtrail.start_logging(account)
+    root = f"arn:aws:iam::{DEV}:root"
+    world.client("kms", DEV).create_grant(KeyId=key, GranteePrincipal=root, Operations=["Decrypt"])
+    return key
+
+
+def owner_sees(world: World) -> None:
+    """The owner is told who it was, without an ARN, and which grant was made; the caller's account is, too."""
+    key = foreign_grant(world)
+    wait(world, 310)
+
+    assert [len(reported(world, account)) for account in (HUB, DEV)] == [1, 1]
+    (record,), (own,) = reported(world), reported(world, DEV)
+    assert (record["userIdentity"]["type"], record["userIdentity"]["accountId"]) == ("AWSAccount", DEV)
+    assert "arn" not in record["userIdentity"]
+    assert record["resources"][0]["ARN"] == key
+    assert record["responseElements"]["grantId"]
+    assert record["eventID"] != own["eventID"]
+
+
+def denied_elsewhere(world: World) -> None:
+    """What was denied is told to the caller's account alone."""
+    key: str = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
+    for account in (HUB, DEV):
+        world.cloudtrail.start_logging(account)
+    refused(
+        "AccessDeniedException",
+        lambda: world.client("kms", DEV).create_grant(KeyId=key, GranteePrincipal=DEV, Operations=["Decrypt"]),
+    )
+    wait(world, 310)
+
+    assert [record["errorCode"] for record in reported(world, DEV)] == ["AccessDeniedException"]
+    assert reported(world) == []
+
+
+def shared_use(world: World) -> None:
+    """Another account copies a shared snapshot: its owner is told which and by whom."""
+    snapshot = share(world)
+    world.cloudtrail.start_logging(HUB)
+    world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)
+    wait(world, 310)
+
+    assert [(record["eventName"], record["serviceEventDetails"]) for record in reported(world)] == [
+        ("SharedSnapshotCopyInitiated", {"snapshotId": snapshot, "accountId": DEV})
+    ]
+
+
 CHECKS = {
     cloudtrail.LATE.name: late,
     cloudtrail.ONE_ATTRIBUTE.name: one_attribute,
     cloudtrail.OWN.name: own,
     cloudtrail.TAGS.name: words_of_tags,
+    cloudtrail.NEEDS_TRAIL.name: needs_trail,
+    cloudtrail.NOTIFIED_LATER.name: notified_later,
+    cloudtrail.OWNER_SEES.name: owner_sees,
+    cloudtrail.DENIED_ELSEWHERE.name: denied_elsewhere,
+    cloudtrail.SHARED_USE.name: shared_use,
 }

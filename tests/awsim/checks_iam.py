@@ -93,6 +93,20 @@ def session_limits(world: World) -> None:
     refused("AccessDeniedException", lambda: worker.put_item(TableName="records", Item={"pk": {"S": "x"}}))
 
 
+def boundary_limits(world: World) -> None:
+    """A permissions boundary takes away, and gives nothing."""
+    _a_table(world)
+    limit = "arn:aws:iam::" + HUB + ":policy/limit"
+    world.iam.roles.managed[limit] = document(allow(["dynamodb:GetItem", "dynamodb:PutItem"]))
+    trust = document({"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"})
+    policies = {"inline": document(allow(["dynamodb:GetItem", "dynamodb:DeleteItem"], TABLE))}
+    worker = session(world, "dynamodb", world.iam.put_role(HUB, "worker", trust, policies, boundary=limit).arn)
+
+    allowed(lambda: worker.get_item(**_read()))
+    refused("AccessDeniedException", lambda: worker.delete_item(**_read()))
+    refused("AccessDeniedException", lambda: worker.put_item(TableName="records", Item={"pk": {"S": "x"}}))
+
+
 def service_control(world: World) -> None:
     """It denies to roles and to root, EC2 and KMS alike, and says so; service-linked roles go free."""
     key = new_key(world)
@@ -381,6 +395,7 @@ CHECKS = {
     service.DENY_WINS.name: deny_wins,
     service.CONDITIONS.name: conditions_hold,
     service.SESSION.name: session_limits,
+    service.BOUNDARY.name: boundary_limits,
     service.SCP.name: service_control,
     service.RCP.name: resource_control,
     service.BOTH_SIDES.name: both_sides,

@@ -7,8 +7,7 @@ import pytest
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
 from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.core.records.addresses import RecordKey, copy_lookups, history, lookup
-from chalicelib.ports.aws import MadeDue
-from chalicelib.ports.records import Due, Write
+from chalicelib.ports.records import Due, MadeDue, Write
 
 NOW = 1_800_000_000
 KEY = RecordKey("delivery#0123")
@@ -273,6 +272,21 @@ def test_a_parked_record_is_out_of_the_way(store):
     assert store.records.make_due(KEY, NOW) is MadeDue.NONE
     assert due(store, NOW + 10**6) == []
     assert store.records.begin(KEY).parked == "IllegalEvent"
+
+
+def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(store):
+    """It stays out of the way until then; one that is not there takes nothing."""
+    store.records.create(write(), NOW)
+    store.records.leave(KEY, {"a": "1"}, NOW)
+    store.records.park(KEY, "IllegalEvent", NOW)
+    assert store.records.make_due(KEY, NOW, {"cancel": "1:tag"}) is MadeDue.NONE
+    assert due(store, NOW + 10**6) == []
+    assert store.records.begin(KEY).parked == "IllegalEvent"
+
+    store.records.unpark(KEY, NOW)
+    assert store.records.read(KEY).inbox == {"a": "1", "cancel": "1:tag"}
+    assert store.records.make_due(RecordKey("delivery#other"), NOW, {"cancel": "1:tag"}) is MadeDue.NONE
+    assert store.records.read(RecordKey("delivery#other")) is None
 
 
 def test_a_parked_record_goes_on_when_it_is_notified_to(store):

@@ -24,6 +24,10 @@ SAYS = {
         "deploy/target.yaml",
     ),
     "because no resource-based policy allows the kms:Decrypt action": ("resource-based policy", "key-policy"),
+    "with an explicit deny in a resource-based policy": (
+        "resource-based policy",
+        "the resource that the message names",
+    ),
     "because no permissions boundary allows the ec2:CopySnapshot action": ("permissions boundary", "boundary"),
     "because no session policy allows the ec2:CopySnapshot action": ("session policy", "issue"),
     "with an explicit deny in a VPC endpoint policy": ("VPC endpoint policy", "endpoint"),

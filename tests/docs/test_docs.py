@@ -199,6 +199,7 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
     assert passed == {
         "What my account can use": {notices.DELIVERED, notices.SHARED},
         "What my account loses": {notices.WITHDRAWN},
+        "What an approver must look at": {notices.AWAITING},
         "Everything of a group": set(),
         "What a person must look at": {notices.FAILED, notices.WAITING, notices.REFUSED},
         "One family of images": {notices.DELIVERED},

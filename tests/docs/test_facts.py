@@ -54,7 +54,7 @@ def metrics() -> set[str]:
     """Each metric that the functions count."""
     text = (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")
     found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', text)) | set(re.findall(r'name="(\w+)"', text))
-    return found | set(re.findall(r'"((?:Deliveries|Shares|Values)[A-Z]\w+)"', text))
+    return found | set(re.findall(r'"((?:Deliveries|Shares|Values|Access)[A-Z]\w+)"', text))
 
 
 def rows(text: str, heading: str) -> Iterator[list[str]]:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AWS_WORDS = ROOT / "docs" / "reference" / "aws-facts.md"
 """Quotes AWS, whose words are its own."""
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {AWS_WORDS})
-SOURCES = ("app.py", "chalicelib", "ami_promoter", "awsim", "demo", "tools", "tests")
+SOURCES = ("app.py", "chalicelib", "ami_promoter", "awsim", "demo", "bench", "tools", "tests")
 
 REPLACED: Mapping[str, str] = {
     r"absorb(s|ed|ing)?": "evolve",

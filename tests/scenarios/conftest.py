@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from awsim.world import World
 from demo import stage
+from tests.scenarios.permission_log import LOG, WHERE
 from tests.scenarios.scene import REGION, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,4 +35,12 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(stage.HUB).access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+        if WHERE in os.environ:
+            world.iam.on_allow.append(LOG.of(f"{request.path.name}::{request.node.originalname}"))
         yield Scene(world, tmp_path, ROOT, targets)
+
+
+def pytest_sessionfinish() -> None:
+    """Write down which permissions were needed, if that was asked for."""
+    if WHERE in os.environ:
+        LOG.write()

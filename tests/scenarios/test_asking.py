@@ -73,3 +73,19 @@ def test_retry_lets_a_parked_delivery_go_on(scene):
 
     assert scene.states() == {DEV: "delivered"}
     scene.assert_invariants()
+
+
+def test_who_may_wake_the_worker_is_answered_within_seconds(scene):
+    """``doctor`` waits for no sweep; without the right to wake it still gets every answer, within a minute or so."""
+    scene.wait(10 * 60)
+
+    def seconds() -> float:
+        begun = scene.world.now
+        status, out, err = scene.cli("doctor", "--json")
+        assert status in (0, 5), out + err
+        assert not [one for one in json.loads(out)["findings"] if "not answered" in one["what"]]
+        return (scene.world.now - begun).total_seconds()
+
+    assert seconds() < 15
+    scene.world.injections.refuse("SendMessageBatch", "AccessDenied")
+    assert 15 < seconds() < 120

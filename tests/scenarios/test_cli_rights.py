@@ -47,6 +47,9 @@ CHANGING = (
 )
 
 
+APPROVING = ("approve AMI --dry-run", "approve AMI")
+
+
 @pytest.fixture
 def scene(scene: Scene) -> Scene:
     """One AMI is delivered to two accounts."""
@@ -89,7 +92,7 @@ def test_each_verb_needs_just_what_it_says(scene, become):
     """With its own rights alone AWS refuses it nothing."""
     from ami_promoter.verbs import root  # noqa: PLC0415 - the tree is whole once the command line was used
 
-    for line in (*READING, *CHANGING):
+    for line in (*READING, *CHANGING, *APPROVING):
         first, second = (*line.split(), "")[:2]
         command = root.commands[first]
         verb = command.commands[second] if hasattr(command, "commands") else command

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.scenarios.monitoring import monitored
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TRIGGER, Scene
 from tests.scenarios.test_attacks import COPIES, GRANTS, entered, refused
 from tests.scenarios.test_rights import CONFIG, MEMBERS, RECORDS, client, item, writes
@@ -16,8 +17,12 @@ from tools import permissions
 from tools import reach as reaches
 from tools.reach import ROWS, YES, reach
 
+FINDINGS = f"{RECORDS}-findings"
 EVERY = list(permissions.statements())
-FUNCTIONS = ("worker", "share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
+FUNCTIONS = (
+    *("worker", "share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"),
+    "access-monitor",
+)
 
 Calls = list[Callable[[], Any]]
 
@@ -30,7 +35,9 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
     snapshot, account = scene.snapshots[0], f"arn:aws:iam::{DEV}:root"
     share = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
     volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
-    put = {table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS)}
+    put = {
+        table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS, FINDINGS)
+    }
     written = [
         [call for name, call in writes(dynamodb, RECORDS, item(row.key, "record")).items() if name in _calls(row)]
         for row in ROWS
@@ -61,6 +68,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         [partial(organizations.list_accounts_for_parent, ParentId="r-abcd")],
         put[CONFIG],
         put[MEMBERS],
+        put[FINDINGS],
         *written,
         [partial(dynamodb.get_item, TableName=RECORDS, Key=item("delivery#0", "record"))],
         [wakes["worker"]],
@@ -69,6 +77,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
             partial(sns.publish, TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}"),
             partial(events.put_events, Entries=[reported]),
         ],
+        [partial(sns.publish, TopicArn=f"arn:aws:sns:{REGION}:{HUB}:{RECORDS}-security", Message="{}")],
         [ec2.describe_images],
         [
             partial(ec2.create_tags, Resources=[scene.image], Tags=[{"Key": TRIGGER, "Value": STRANGER}]),
@@ -108,6 +117,7 @@ def decrypt(scene: Scene, function: str) -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_what_the_table_says_no_to_is_refused(scene, function):
     """Every call that would do it, with the credentials that Lambda gives the function."""
+    monitored(scene)
     tried = attempts(scene, function)
     before = scene.world.shares_open()
 
@@ -131,6 +141,7 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     assert said["take shares out of the ledger"] == {"share-worker"}
     assert said["write how far the sweep has come"] == {"sweep"}
     assert said["write whom the OUs have"] == said["read the organization"] == {"discover"}
+    assert said["write what the access monitor found"] == said["tell the security topic"] == {"access-monitor"}
     assert [what for what, who in said.items() if not who] == [
         "use a key of the hub",
         "write the applied file and the switches",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo import stage
+from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
 
 FAR = "eu-west-1"
@@ -220,3 +221,18 @@ def test_one_region_of_an_account_is_tried_again(abroad):
 
     assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, "failed"), (DEV, FAR, "delivered")}
     abroad.assert_invariants()
+
+
+def test_by_way_of_the_hub_raises_nothing_at_the_access_monitor(abroad):
+    """The hub shares and grants in the other Region, too, whose events are forwarded."""
+    monitored(abroad)
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
+    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.world.deploy(ROOT / "deploy" / "hub-region.yaml", HUB, FAR, "ami-promoter-region", {"HubRegion": REGION})
+    abroad.apply(BETWEEN)
+    abroad.promote("")
+    abroad.wait(LATE)
+
+    judgements = [one for one in judged_events(abroad) if one["resource"].startswith(f"arn:aws:kms:{FAR}:")]
+    assert {one["call"] for one in judgements} >= {"CreateGrant", "RevokeGrant"}
+    assert verdicts(abroad) == []

@@ -143,6 +143,24 @@ def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
     scene.assert_invariants()
 
 
+def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(abroad):
+    """A copy runs on, which the command says; the retry that lets the record go on serves the account no more."""
+    scene = abroad
+    scene.world.ec2.pace.copy = 600
+    scene.tag(f"{DEV} {TEST}")
+    scene.run_until_state("copying", DEV)
+    park(scene, f"promotion#{scene.image}")
+    found = withdraw(scene, "--account", DEV)
+    assert {one["does"] for one in found["deliveries"]} == {"is cancelled once its promotion's record goes on"}
+    assert f"`ami-promoter retry {scene.image}` lets it go on" in asked(scene, "withdraw", "--account", DEV)[1]
+    asked(scene, "retry")
+    scene.run_until_over()
+
+    states = {(one["account"], one["state"]) for one in scene.status()["deliveries"]}
+    assert states == {(DEV, "cancelled"), (TEST, "delivered")}
+    scene.assert_invariants()
+
+
 def test_what_cannot_be_withdrawn_is_refused_with_all_faults(sharing):
     """A stranger, an account that has its access by an OU's ARN alone, and what nobody has withdrawn."""
     found = withdraw(sharing, "--account", "999999999999", "--account", "888888888888/us-east-1", status=1)

@@ -25,6 +25,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.sharing import share as shares_
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, digest_of, to_items
+from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.organization import ways
 from chalicelib.core.targets.withdrawals import Withdrawal
@@ -142,6 +143,8 @@ class Cloud:
     """An operator has paused new promotions."""
     withdrawn: dict[tuple[str, str], Withdrawal] = field(default_factory=dict)
     """What the operators' table has of withdrawals, by AMI and place; also those that a tag event has ended."""
+    approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
+    """What the operators' table has of approvals, by AMI and place."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     permissions: set[tuple[str, str]] = field(default_factory=set)
@@ -587,6 +590,11 @@ class FakeTargets:
     def withdrawals(self, ami):
         """See the port."""
         return [one for (of, _), one in sorted(self._cloud.withdrawn.items()) if of == ami]
+
+    def approvals(self, ami, places):
+        """See the port."""
+        found = self._cloud.approvals
+        return {place: found[ami, place] for place in places if (ami, place) in found}
 
     def generation(self):
         """See the port."""

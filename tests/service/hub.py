@@ -10,14 +10,19 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.records import SHARDS
 from chalicelib.adapters.kms.key_policies import PolicyStatements
+from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.machine import WITHDRAW
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.schedule import DAY
+from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
 from chalicelib.ports.ledger import Entitlements
+from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.codecs import PROMOTIONS, DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
@@ -64,6 +69,7 @@ from tests.service.weather import EARLY, FAIR, Weather
 from tests.stores import Stores, in_memory
 
 MINUTE, DISCOVERY = 60, 300
+APPROVER = "arn:aws:iam::111111111111:user/approver"
 OPERATOR = "arn:aws:iam::111111111111:user/operator"
 MOMENT = 10
 RETRIES = (60, 120)
@@ -87,6 +93,7 @@ class Parts:
     policy_adapter: Callable[..., PolicyStatements] = PolicyStatements
     entitlements: Callable[..., Entitlements] = LiveEntitlements
     standing_pass: Callable[..., StandingPass] = StandingPass
+    approvals: Callable[..., LiveApprovals] = LiveApprovals
 
 
 class Nobody:
@@ -130,6 +137,8 @@ class Hub:
         self.invocations: list[str] = []
         self.out: set[tuple[str, str]] = set()
         """AMI and account that an operator has withdrawn since the AMI was tagged."""
+        self.approved: set[tuple[str, str]] = set()
+        """AMI and account that were ever approved."""
         self.groups = MessageGroups(self._clock, self._wake_fate)
         self.telemetry = Quiet()
         self.invariants = Invariants(self)
@@ -160,7 +169,9 @@ class Hub:
         reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
         self._worker = Worker(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
         loop = (records, waker, clock, reported)
-        promotion_ports = PromotionPorts(source, targets, children, notices)
+        entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
+        self.approvals = self.parts.approvals(entitlements, targets, clock)
+        promotion_ports = PromotionPorts(source, targets, children, notices, self.approvals)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (
@@ -169,7 +180,7 @@ class Hub:
             guard("target.keys", FakeTargetKeys(cloud)),
             guard("target.roles", FakeTargetRoles()),
         )
-        ports = DeliveryPorts(slots, ledger, children, targets, *target, notices)
+        ports = DeliveryPorts(slots, ledger, children, targets, *target, notices, self.approvals)
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),
@@ -178,7 +189,6 @@ class Hub:
             *loop,
         )
         self.copy_quotas = self.parts.copy_quotas(records, slots, waker, clock, reported)
-        entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
         self.share_worker = self.parts.share_worker(records, ledger, adapters, entitlements, waker, clock, reported)
         grants = guard("keys", FakeGrantListing(cloud))
         self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, reported, region=REGION)
@@ -203,6 +213,18 @@ class Hub:
         """Take that back."""
         del self.cloud.withdrawn[ami, place]
         self._leave_withdrawal(ami, {"retry": f"{self.cloud.now}:{place}"})
+
+    def approve(self, ami: str, lasts: int = 7 * DAY) -> None:
+        """Approve what waits for it, as the command line does: by entries alone, without a wake."""
+        read, entitled = LiveEntitlements(
+            self.stores.records, FakeSource(self.cloud), FakeTargets(self.cloud), self._clock, HUB, REGION
+        ).now(ami)
+        assert not isinstance(entitled, Fault), entitled
+        asked = approvals.question(ami, read.snapshots, entitled.value, entitled.targets.values())
+        for place, digest in asked.targets.items():
+            one = Approval(place, digest, self.cloud.now, self.cloud.now + lasts, APPROVER)
+            self.cloud.approvals[ami, place] = one
+            self.approved.add((ami, place.partition("/")[0]))
 
     def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
         records, now = self.stores.records, self.cloud.now

@@ -27,7 +27,7 @@ ADAPTERS = ("snapshots", "images", "keys", "policies", "roles")
 LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """Of the sweep."""
-UNCHECKED = (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING)
+UNCHECKED = (DeliveryState.AWAITING_APPROVAL, DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING)
 REMOVES = (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED, DeliveryState.CANCELLED)
 IN_USE = (CopyState.PENDING, CopyState.COMPLETED)
 CLOSES_WITHIN = 3600
@@ -131,6 +131,11 @@ class Invariants:
         )
         out = [holding for holding in share.holdings if (holding.ami, holding.account) in self._hub.out]
         assert not out or len(out) < len(share.holdings), f"invariant 8: {asked.resource} opens to withdrawn {account}"
+        needing = [holding for holding in share.holdings if self._needs_approval(holding.account)]
+        unapproved = {(holding.ami, holding.account) for holding in needing} - self._hub.approved
+        assert not unapproved or len(unapproved) < len({(one.ami, one.account) for one in share.holdings}), (
+            f"invariant 11: {asked.resource} opens to {account} without an approval"
+        )
         ends = share.hard_close_at > 0 or standing(share) or not share.holdings
         assert ends, f"invariant 1: {asked.resource} opens to {account} without an end"
         for holding in share.holdings:
@@ -138,6 +143,10 @@ class Invariants:
                 continue
             state = self._delivery(holding.delivery).state
             assert state not in UNCHECKED, f"invariant 1: {asked.resource} opens for {holding} while {state}"
+
+    def _needs_approval(self, account: str) -> bool:
+        targets = self._hub.cloud.directory.accounts.get(account, ())
+        return any(target.approval == "required" for target in targets)
 
     def _receivers(self) -> set[str]:
         """Whom the applied file contains: its accounts, and its units with those that they bring."""

@@ -20,7 +20,7 @@ from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.ports.aws import HubCopy
 from chalicelib.service.codecs import DELIVERIES
-from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.entitlements import FRESH, LiveEntitlements
 from tests.core.delivery.examples import a_delivery
 from tests.fakes import MemoryRecords
 from tests.service.cloud import HUB, REGION, Cloud, FakeSource, FakeTargets, Nature, source_key, target_key
@@ -449,6 +449,38 @@ def test_until_when_many_may_keep_an_ami_is_asked_once():
 
     assert set(ends) == {one.holder_key for one in shares}
     assert (len(looks), len(reads)) == (1, 1)
+
+
+@pytest.mark.parametrize("until", [0, 1], ids=["prolonged", "its date has come"])
+def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
+    """An account's AMIs under one key hold one grant: asking for each of 500 would outlast the worker."""
+    asked = Asked(mode="share", key_access="grant", until=until)
+    amis = [f"ami-{number:03x}" for number in range(500)]
+    for ami in amis:
+        asked.cloud.make_image(ami, {"snap-00": True})
+        asked.cloud.tag(ami, A)
+    looks, tag = [], asked.source.tag
+    asked.source.tag = lambda ami: looks.append(ami) or tag(ami)
+    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
+    ports = (asked.records, asked.source, asked.targets)
+
+    ends = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION).ends(KEY, [grant])
+
+    assert (ends[A] > asked.cloud.now) is not bool(until)
+    assert len(looks) <= 1
+
+
+def test_a_grant_stands_while_one_of_its_amis_is_tagged():
+    """The first that holds it has lost its tag, and counts no longer."""
+    asked = Asked(mode="share", key_access="grant")
+    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in (AMI, OTHER)))
+    ports = (asked.records, asked.source, asked.targets)
+    entitled = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION)
+    asked.cloud.tag(AMI, None)
+    assert entitled.ends(KEY, [grant])[A] == 0
+    asked.cloud.tag(OTHER, A)
+    asked.cloud.now += FRESH
+    assert entitled.ends(KEY, [grant])[A] > asked.cloud.now
 
 
 WITHDRAWN = Withdrawal(A, 100, "operator", A)

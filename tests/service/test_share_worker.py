@@ -12,6 +12,7 @@ from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.calls import LEFT
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import most_calls
 from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
@@ -19,7 +20,7 @@ from chalicelib.ports.ledger import Judgement
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.delivery.examples import a_delivery
 from tests.fakes import copying
-from tests.service.slow_aws import ACCOUNT, ROLE, START, SlowResource
+from tests.service.slow_aws import ACCOUNT, ROLE, START, SliceKilled, SlowResource
 
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:111111111111:key/k", ACCOUNT)
 SNAPSHOT = addresses.snapshot_resource("snap-0a")
@@ -241,6 +242,30 @@ def test_the_last_share_wakes_a_delivery_and_a_refusal_does_at_once():
     key = waiting(refused, "d2", other)
     refused.run_on()
     assert refused.wakes == [key]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
+    """A refused opening is closed by the same run, as it may have taken effect: nothing was left by anybody."""
+    key, lines = SlowResource(KEY, batch=1), list[str]()
+    save = key.stores.ledger.save
+
+    def saved(shares, happened, now, *, unheld=False, calls):
+        lines.extend(line for some in calls.values() for line in some)
+        save(shares, happened, now, unheld=unheld, calls=calls)
+
+    key.stores.ledger.save = saved
+    trouble = [SliceKilled()] if dies else []
+    denied = refusal("aws-AccessDenied")
+    key.permissions.refuses = lambda what, _shares: (trouble.pop() if trouble else denied) if what == "open" else None
+    key.hold(deliveries(1), account=ACCOUNT)
+    key.run()
+    assert key.killed == dies
+    key.woken = True
+    key.run_on()
+
+    assert key.states() == {ShareState.REFUSED: 1}
+    assert lines.count(LEFT) == dies
 
 
 def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
@@ -483,7 +508,7 @@ def test_a_share_that_was_never_opened_ends(damaged):
 @pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("opened", [True, False])
 def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(opened, purpose):
-    """A damaged delivery holds for ever what closed at its end: a later one is not told that, and gets its own."""
+    """A damaged delivery holds for ever what closed at its end: a later one is not lines that, and gets its own."""
     snapshot = SlowResource(SNAPSHOT)
     damaged = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
     wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + (5000 if opened else -1))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import STANDING
+from chalicelib.service.standing_pass import WITHDRAWN
+from chalicelib.service.tag_pass import read_heads
 from tests.service import test_removals as removals
-from tests.service.cloud import START
+from tests.service.cloud import START, FakeSource
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B
@@ -152,3 +155,63 @@ def test_the_sweep_alone_is_enough():
 
     assert hub.outcomes()[AMI, A] == "delivered"
     assert not hub.cloud.permissions
+
+
+def test_a_value_that_is_not_understood_hides_no_withdrawal():
+    """The operator saw it before the service did, which keeps the value in force: B's copy ends all the same."""
+    hub = copying()
+    hub.run(until=START + 20)
+    emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
+    hub.cloud.tag(AMI, f"{A} {B} nonsense")
+    hub.cloud.emit = emit
+    hub.withdraw(AMI, B)
+    hub.run()
+
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+
+
+def test_a_tag_event_during_a_long_pass_counts():
+    """The pass has read the heads, and comes to this AMI when B is served again: nothing is taken from it."""
+    hub = shared()
+    hub.withdraw(AMI, B)
+    hub.run(until=hub.cloud.now + 600)
+    assert open_to(hub) == {A}
+    heads, marks = read_heads(hub.stores.records), hub.stores.records.list(STANDING, "ami-")
+    hub.cloud.tag(AMI, None)
+    hub.run(until=hub.cloud.now + 120)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=hub.cloud.now + 200)
+    assert open_to(hub) == {A, B}
+    for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
+        hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
+    hub._discover._standing.run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
+    hub.run(until=hub.cloud.now + 200)
+
+    assert open_to(hub) == {A, B}
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
+    assert [one["event"] for one in hub.cloud.notices].count("delivery.withdrawn") == 2  # both before the pass
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "no longer named"])
+@pytest.mark.parametrize("whose", ["delivery", "promotion"])
+def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whose, how):
+    """Its copy was running: it is not delivered to whom neither tag nor operator wants to have it."""
+    hub = copying()
+    hub.run(until=START + 20)
+    hub.watchful = False
+    parked = hub.delivery_key(AMI, B)
+    hub.stores.records.park(parked, "for a test", hub.cloud.now)
+    if whose == "promotion":
+        hub.stores.records.park(addresses.promotion(AMI), "for a test", hub.cloud.now)
+    if how == "withdrawn":
+        hub.withdraw(AMI, B)
+    else:
+        hub.cloud.tag(AMI, A)
+    pass_time(hub, HOUR)
+    if whose == "promotion":
+        hub.stores.records.unpark(addresses.promotion(AMI), hub.cloud.now)
+        hub.run(until=hub.cloud.now + 120)
+    hub.stores.records.unpark(parked, hub.cloud.now)
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}

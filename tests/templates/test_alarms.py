@@ -29,6 +29,9 @@ WATCHED = {
     "Sweeps": "SweepStoppedAlarm",
     "Discoveries": "DiscoveryStoppedAlarm",
     "FoundBySweep": "FoundBySweepAlarm",
+    "AccessPages": "AccessPageAlarm",
+    "AccessWarnings": "AccessWarningAlarm",
+    "TrailSilent": "TrailSilentAlarm",
 }
 """Our own metrics that somebody must look at, and the alarm that says so."""
 
@@ -36,7 +39,7 @@ WATCHED = {
 def emitted() -> set[str]:
     """The metrics that the functions write; names that are put together are told by their parts."""
     found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', TELEMETRY))
-    return found | set(re.findall(r'"((?:Deliveries|Shares|Values)[A-Z]\w+)"', TELEMETRY))
+    return found | set(re.findall(r'"((?:Deliveries|Shares|Values|Access)[A-Z]\w+)"', TELEMETRY))
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +96,8 @@ def test_every_queue_and_every_function_is_watched(alarms, hub):
     }
 
     assert sorted(queues) == [
+        ("AccessMonitorDead", "ApproximateNumberOfMessagesVisible"),
+        ("AccessMonitorQueue", "ApproximateAgeOfOldestMessage"),
         ("DeadEvents", "ApproximateNumberOfMessagesVisible"),
         ("ShareWorkerDead", "ApproximateNumberOfMessagesVisible"),
         ("ShareWorkerQueue", "ApproximateAgeOfOldestMessage"),

@@ -90,6 +90,16 @@ def test_a_notice_of_a_delivery_or_a_refusal_comes_once_with_cause_and_cure(kind
             assert notice["faults"][0]["cure"] in message["content"]["nextSteps"]
 
 
+def test_an_approver_gets_the_command_that_approves_just_what_waits():
+    """With its digest, so that what was changed since is not approved unseen."""
+    notice = examples()["promotion.awaiting-approval"]
+    (message,) = messages(notice)
+
+    assert f"`{notice['approve']}`" in message["content"]["nextSteps"]
+    assert notice["digest"][:12] in notice["approve"]
+    assert message["content"]["description"] == notice["why"]
+
+
 def test_cloudformation_takes_the_template():
     """cfn-lint finds no fault. The template names a check to leave out; an option of the command would undo that."""
     command = [Path(sys.executable).with_name("cfn-lint"), CHAT]

@@ -9,13 +9,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
+from awsim.patterns import matches
+from chalicelib.core.monitor.deeds import NAMES
 from chalicelib.service.budget import CLOSING, SLOW
 from chalicelib.service.discover import PERIOD
 from tests.templates.conftest import ROOT, STACKSET, TARGET
 from tools.template_checks import problems
 
-HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"}
+TRAIL = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
+HANDLERS = {
+    *("on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"),
+    "access_monitor",
+}
+MONITOR = ("AccessMonitorOn", "KeyUseWatched")
+"""Conditions of what only the access monitor needs."""
 
 
 def resources(template, type_):
@@ -36,6 +45,7 @@ def test_the_translated_template_is_clean(package, hub):
             STACKSET,
             ROOT / "deploy" / "organization.yaml",
             ROOT / "deploy" / "guardrails.yaml",
+            ROOT / "deploy" / "hub-region.yaml",
         ],
         capture_output=True,
         text=True,
@@ -46,7 +56,7 @@ def test_the_translated_template_is_clean(package, hub):
     assert problems(hub) == []
 
 
-def test_the_seven_functions_have_their_documented_names_and_a_role_each(hub):
+def test_the_eight_functions_have_their_documented_names_and_a_role_each(hub):
     """Function, role and log group are called ami-promoter-REGION-NAME."""
     functions = resources(hub, "AWS::Lambda::Function")
     names = {it["Handler"].removeprefix("app."): it["FunctionName"]["Fn::Sub"] for it in functions.values()}
@@ -60,13 +70,15 @@ def test_the_seven_functions_have_their_documented_names_and_a_role_each(hub):
 
 
 def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
-    """Two queues, two schedules, and four rules: the target's events arrive on a bus of their own."""
+    """Three queues, three schedules, and seven rules: the target's events arrive on a bus of their own."""
     mapped = {it["FunctionName"]["Ref"] for it in resources(hub, "AWS::Lambda::EventSourceMapping").values()}
     rules = resources(hub, "AWS::Events::Rule").values()
     woken = sorted((it["Targets"][0]["Arn"]["Fn::GetAtt"][0], "EventBusName" in it) for it in rules)
 
-    assert mapped == {"Worker", "ShareWorker"}
+    assert mapped == {"Worker", "ShareWorker", "AccessMonitor"}
     assert woken == [
+        ("AccessMonitor", False),
+        *[("AccessMonitorQueue", False)] * 4,
         ("Discover", False),
         ("OnImageState", False),
         ("OnTagChange", False),
@@ -79,7 +91,9 @@ def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
 def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters(hub):
     """Each mapped queue is FIFO, hides a message six timeouts long, and has a FIFO dead-letter queue."""
     queues = resources(hub, "AWS::SQS::Queue")
-    for mapping in resources(hub, "AWS::Lambda::EventSourceMapping").values():
+    mappings = resources(hub, "AWS::Lambda::EventSourceMapping")
+    assert mappings.pop("AccessMonitorTrail")["BatchSize"] == 1  # events, not records: its queue is no FIFO queue
+    for mapping in mappings.values():
         queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
         function = hub["Resources"][mapping["FunctionName"]["Ref"]]["Properties"]
         dead = queues[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
@@ -102,6 +116,8 @@ def test_an_event_that_finds_no_function_is_kept(hub):
     for rule in resources(hub, "AWS::Events::Rule").values():
         if "EventPattern" in rule:
             assert rule["Targets"][0]["DeadLetterConfig"] == {"Arn": dead}
+        if rule["Targets"][0]["Arn"]["Fn::GetAtt"][0] == "AccessMonitorQueue":
+            continue
         woken = hub["Resources"][rule["Targets"][0]["Arn"]["Fn::GetAtt"][0]]["Properties"]
         assert woken["DeadLetterConfig"] == {"TargetArn": dead}
 
@@ -110,11 +126,11 @@ def test_an_event_that_finds_no_function_is_kept(hub):
     assert policy["Principal"] == {"Service": "events.amazonaws.com"}
 
 
-def test_deleting_the_stack_keeps_the_table_and_the_logs(hub):
-    """The ledger and the history outlive the stack."""
+def test_deleting_the_stack_keeps_the_tables_the_logs_and_the_key(hub):
+    """The ledger and the history outlive the stack, and golden AMIs need their key."""
     kept = {it["Type"] for it in hub["Resources"].values() if it.get("DeletionPolicy") == "Retain"}
 
-    assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
+    assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::KMS::Key"}
 
 
 def inbound(hub):
@@ -179,10 +195,11 @@ def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
     """A slip, ours or a person's, does not lose the ledger, the targets file or whom the units have."""
     tables = resources(hub, "AWS::DynamoDB::Table")
 
-    assert set(tables) == {"Table", "ConfigTable", "MembersTable"}
+    assert set(tables) == {"Table", "ConfigTable", "MembersTable", "FindingsTable"}
     for name, table in tables.items():
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert hub["Resources"][name]["UpdateReplacePolicy"] == "Retain"
+        assert table["DeletionProtectionEnabled"] is True
 
 
 def test_only_records_expire_and_only_by_the_date_they_bear(hub):
@@ -194,8 +211,76 @@ def test_only_records_expire_and_only_by_the_date_they_bear(hub):
         "Table": {"AttributeName": "expires_at", "Enabled": True},
         "ConfigTable": None,
         "MembersTable": None,
+        "FindingsTable": {"AttributeName": "expires_at", "Enabled": True},
     }
     assert {str(it["AMI_PROMOTER_KEEP_HISTORY_DAYS"]) for it in reported} == {"{'Ref': 'KeepHistoryDays'}"}
+
+
+def test_nothing_of_the_access_monitor_is_deployed_unless_a_parameter_says_so(hub):
+    """Off by default: no function, role, queue, rule, table, topic or alarm of it, so it costs nothing."""
+    assert hub["Parameters"]["AccessMonitoring"]["Default"] == "off"
+    its = {name: it for name, it in hub["Resources"].items() if it.get("Condition") in MONITOR}
+    rest = {name: it for name, it in hub["Resources"].items() if name not in its}
+
+    assert "AccessMonitor" in its
+    assert [name for name in rest if any(f'"{one}"' in json.dumps(rest[name]) for one in its)] == []
+    assert [name for name in rest if name.startswith(("AccessMonitor", "Trail", "Security", "Findings"))] == []
+
+
+def test_the_monitors_events_lie_ten_minutes_and_come_from_its_rules_alone(hub):
+    """By then the ledger is written."""
+    queue = hub["Resources"]["AccessMonitorQueue"]["Properties"]
+    [sends] = hub["Resources"]["AccessMonitorQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    senders = sends["Condition"]["ArnEquals"]["aws:SourceArn"]
+
+    assert queue["DelaySeconds"] == 600
+    assert queue["VisibilityTimeout"] >= 6 * hub["Resources"]["AccessMonitor"]["Properties"]["Timeout"]
+    named = {(one["Fn::If"][1] if "Fn::If" in one else one)["Fn::GetAtt"][0] for one in senders}
+    assert named == set(trail_rules(hub))
+
+
+def trail_rules(template):
+    """The rules that hear CloudTrail, by logical id."""
+    rules = resources(template, "AWS::Events::Rule")
+    return {name: it for name, it in rules.items() if name.startswith("TrailOf")}
+
+
+def test_other_regions_forward_what_the_hub_hears(hub):
+    """The same patterns, and the same state where read-only events count."""
+    region = yaml_parse((ROOT / "deploy" / "hub-region.yaml").read_text(encoding="utf-8"))
+    parts = ("EventPattern", "State", "Description")
+    here, there = (
+        {name: [it.get(part) for part in parts] for name, it in trail_rules(template).items()}
+        for template in (hub, region)
+    )
+
+    assert here == there
+
+
+@pytest.mark.parametrize("name", TRAIL)
+def test_each_sample_of_the_trail_reaches_the_monitor_by_one_rule(hub, name):
+    """And each call that is read stands in a pattern, as nothing else does."""
+    matching = [rule for rule, it in trail_rules(hub).items() if matches(it["EventPattern"], TRAIL[name]["event"])]
+
+    assert len(matching) == 1
+
+
+def test_the_patterns_name_the_calls_that_are_read(hub):
+    """A call that no rule forwards is read in vain, and one that is not read is forwarded in vain."""
+    named = [call for it in trail_rules(hub).values() for call in it["EventPattern"]["detail"]["eventName"]]
+
+    assert sorted(named) == sorted(NAMES)
+
+
+def test_only_the_access_monitor_publishes_on_the_security_topic_which_is_encrypted(hub):
+    """It says who may have taken what."""
+    [denied] = hub["Resources"]["SecurityPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+    assert hub["Resources"]["Security"]["Properties"]["KmsMasterKeyId"] == "alias/aws/sns"
+    assert (denied["Effect"], denied["Principal"], denied["Action"]) == ("Deny", "*", "sns:Publish")
+    assert denied["Condition"] == {
+        "StringNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["AccessMonitorRole", "Arn"]}}
+    }
 
 
 def test_the_template_knows_no_account_and_no_region(hub):
@@ -230,6 +315,25 @@ GOOD_AND_BAD = [
         ["", "arn:aws:kms:*:123456789012:key/*", f"arn:aws:kms:eu-west-1:123456789012:key/mrk-{'a' * 32}"],
         ["*", "alias/x", "arn:aws:iam::123456789012:root"],
     ),
+    (
+        "hub",
+        "BuilderArns",
+        ["", "arn:aws:iam::123456789012:role/build/images", "arn:aws-us-gov:iam::123456789012:user/jo"],
+        ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", "images"],
+    ),
+    ("hub", "SourceKeyAlias", ["alias/golden"], ["golden", "alias/aws/ebs", "alias/"]),
+    (
+        "hub",
+        "DataKeyArn",
+        ["", "arn:aws:kms:eu-west-1:123456789012:key/1234-ab"],
+        ["alias/x", "arn:aws:kms:eu-west-1:123456789012:key/*", "arn:aws:kms:*:123456789012:key/1234-ab"],
+    ),
+    (
+        "hub",
+        "PermissionsBoundary",
+        ["", "limits", "path/limits"],
+        ["/limits", "arn:aws:iam::123456789012:policy/x", "*"],
+    ),
     ("hub", "AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:ops"], ["ops", "arn:aws:sqs:eu-west-1:1:q"]),
     (
         "hub",
@@ -243,6 +347,7 @@ GOOD_AND_BAD = [
     ("target", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role"]),
     ("target", "ExternalId", ["", "3f2b-77"], ["x", "with blank"]),
     ("target", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x", "arn:aws:kms:eu-west-1:1:key/a"]),
+    ("target", "PermissionsBoundary", ["", "limits", "path/limits"], ["/limits", "*"]),
     ("target", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs", "alias/"]),
     ("stackset", "OrganizationalUnitIds", ["ou-ab12-11111111", "r-ab12"], ["", "ou-1", "123456789012", "*"]),
     ("stackset", "Regions", ["eu-central-1"], ["", "eu-central-1a", "*"]),
@@ -251,6 +356,7 @@ GOOD_AND_BAD = [
     ("stackset", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role"]),
     ("stackset", "ExternalId", ["3f2b-77"], ["", "x", "with blank"]),
     ("stackset", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x"]),
+    ("stackset", "PermissionsBoundary", ["", "limits"], ["/limits", "*"]),
     ("stackset", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs"]),
 ]
 

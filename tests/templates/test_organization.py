@@ -45,6 +45,7 @@ def test_only_discover_with_the_external_id_may_enter_and_only_read(organization
         ("HubRegion", "eu-central-1", ["", "eu-central-1a"]),
         ("RoleName", "AmiOrganizationRead", ["", "a b", "path/Role"]),
         ("ExternalId", "3f2b-77", ["", "x", "with blank"]),
+        ("PermissionsBoundary", "limits", ["/limits", "*"]),
     ],
 )
 def test_a_bad_parameter_is_refused_with_a_word_of_help(organization, parameter, good, bad):

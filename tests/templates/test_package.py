@@ -19,7 +19,16 @@ import pytest
 from tests.templates.conftest import ROOT
 from tools.package import AWS_SERVICES, BrokenPackage, check_runtime, check_zip
 
-HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"}
+HANDLERS = {
+    "on_tag_change",
+    "on_image_state",
+    "on_target_event",
+    "worker",
+    "share_worker",
+    "sweep",
+    "discover",
+    "access_monitor",
+}
 
 ALONE = """
 import json, pkgutil, sys
@@ -48,7 +57,7 @@ def source(tmp_path: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
     for name in ("chalicelib", "tools", ".chalice"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignore, copy_function=shutil.copyfile)
-    for name in ("app.py", "requirements.txt"):
+    for name in ("app.py", "LICENSE", "pyproject.toml", "requirements.txt"):
         shutil.copyfile(ROOT / name, copy / name)
     return copy
 
@@ -66,7 +75,7 @@ def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_zip_runs_alone(package: Path, tmp_path: Path):
-    """Without site-packages, environment or network, the unzipped package imports and has all seven handlers."""
+    """Without site-packages, environment or network, the unzipped package imports and has all eight handlers."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
         archive.extractall(tmp_path)  # noqa: S202 - our own zip
     done = subprocess.run(
@@ -127,12 +136,32 @@ def test_each_library_ships_with_its_licence(package: Path):
     assert without == []
 
 
+def test_the_bill_of_materials_lists_what_is_in_the_zip(package: Path):
+    """Each library and Chalice's runtime, by version and licence; and the zip itself, by its hash."""
+    bill = json.loads((package / "sbom.cdx.json").read_text(encoding="utf-8"))
+    zipped = (package / "deployment.zip").read_bytes()
+    pins = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"))
+    listed = {one["purl"] for one in bill["components"]}
+
+    assert {f"pkg:pypi/{name}@{version}" for name, version in pins} < listed
+    assert {one["name"] for one in bill["components"]} - {name.replace("-", "_") for name, _ in pins} <= {
+        "chalice",
+        "aws_lambda_powertools",
+        *(name for name, _ in pins),
+    }
+    assert all(one["licenses"] for one in bill["components"])
+    assert bill["metadata"]["component"]["hashes"] == [
+        {"alg": "SHA-256", "content": hashlib.sha256(zipped).hexdigest()}
+    ]
+    assert {one for it in bill["dependencies"] for one in it["dependsOn"]} == listed
+
+
 def test_it_is_the_same_every_time(package: Path, source: Path):
     """Built from another directory at another time, template and zip are the same to the byte."""
     done = build(source, PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
-    for name in ("deployment.zip", "template.yaml"):
+    for name in ("deployment.zip", "sbom.cdx.json", "template.yaml"):
         ours, theirs = ((at / name).read_bytes() for at in (package, source / "build" / "hub"))
         assert hashlib.sha256(ours).hexdigest() == hashlib.sha256(theirs).hexdigest(), (
             f"{name} differs; if the source is newer than build/hub, run `make package` first."
@@ -149,7 +178,8 @@ def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
     (broken / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     with tarfile.open(source / "broken-1.0.tar.gz", "w:gz") as archive:
         archive.add(broken, "broken-1.0")
-    (source / "requirements.txt").write_text("broken==1.0\n")
+    digest = hashlib.sha256((source / "broken-1.0.tar.gz").read_bytes()).hexdigest()
+    (source / "requirements.txt").write_text(f"broken==1.0 --hash=sha256:{digest}\n")
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(source), "PIP_NO_BUILD_ISOLATION": "0"}
 
     done = build(source, **offline)
@@ -157,6 +187,17 @@ def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
     assert done.returncode == 1
     assert "Could not install dependencies:\nbroken==1.0" in done.stderr
     assert "requirements.txt" in done.stderr
+    assert not (source / "build" / "hub").exists()
+
+
+def test_nothing_is_taken_without_its_hash(source: Path):
+    """Not even a library that is there: the pinned hash decides what is the right one."""
+    pinned = (source / "requirements.txt").read_text(encoding="utf-8")
+    (source / "requirements.txt").write_text(re.sub(r" \\\n +--hash=\S+", "", pinned))
+
+    done = build(source)
+
+    assert done.returncode == 1
     assert not (source / "build" / "hub").exists()
 
 

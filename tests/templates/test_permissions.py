@@ -125,7 +125,11 @@ def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write(
             for resource in it.resources:
                 writers.setdefault(str(resource), set()).add(it.role)
 
-    assert writers == {TABLE: {"worker", "share-worker", "sweep", "discover"}, f"{TABLE}-members": {"discover"}}
+    assert writers == {
+        TABLE: {"worker", "share-worker", "sweep", "discover"},
+        f"{TABLE}-members": {"discover"},
+        f"{TABLE}-findings": {"access-monitor"},
+    }
 
 
 def written_by(role: str) -> set[str]:

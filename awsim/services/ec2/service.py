@@ -115,6 +115,11 @@ class Ec2:
         found = self.state.resource(resource_id, region)
         return self.state.tags_on(account or found.owner, resource_id) if found else {}
 
+    def owner_of(self, resource_id: str, region: str) -> str | None:
+        """Return the account that owns a resource; None if there is no such resource in the Region."""
+        found = self.state.resource(resource_id, region)
+        return found.owner if found else None
+
     def iam_facts(self, resource_id: str, region: str) -> ResourceFacts | None:
         """Return what policies may ask about a resource; None if there is no such resource in the Region."""
         return facts.iam_facts(self.state, resource_id, region)

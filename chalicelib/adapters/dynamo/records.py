@@ -21,8 +21,7 @@ from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
-from chalicelib.ports.aws import NOTHING, MadeDue
-from chalicelib.ports.records import Due, Extras, Stored, Write
+from chalicelib.ports.records import NOTHING, Due, Extras, MadeDue, Stored, Write
 
 _T = TypeVar("_T")
 
@@ -157,6 +156,7 @@ class DynamoRecords:
                 raise
             return MadeDue.SEND  # the wake lets its worker park it
         if old is None:
+            self._leave_aside(key, inbox)
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
         if _whole(old.get("woken_at")) > lost:
@@ -171,6 +171,14 @@ class DynamoRecords:
             condition="attribute_exists(wake_at) AND (woken_at = :now OR woken_at <= :lost)",
         )
         return MadeDue.SENT if marked is None else MadeDue.SEND
+
+    def _leave_aside(self, key: RecordKey, inbox: Mapping[str, str]) -> None:
+        """Fill the inbox of a record that was set aside, so that it counts when that goes on."""
+        if inbox:
+            names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
+            values = {f":h{n}": value for n, value in enumerate(inbox.values())}
+            assigned = ", ".join(f"#h{n} = :h{n}" for n in range(len(inbox)))
+            self._table.update(key, f"SET {assigned}", values, names=names, condition="attribute_exists(parked)")
 
     def leave(
         self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None

@@ -14,9 +14,10 @@ pk                           sk                       what
 ``switches``                 ``promotions``           the operator's switch: paused, by, at, why
 ``withdrawals``              ``<AMI>``                whom an operator has withdrawn: an attribute for each account, or
                                                       account/Region, JSON: at, by, value
+``approvals#<AMI>``          ``<account>/<Region>``   what an approver has approved; body: JSON, digest, at, until, by
 ===========================  =======================  ==================================================
 
-The table is the operators': no function may write to it.
+The table is the operators': no function may write to it. Approvals are the approvers': no operator may write those.
 
 A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
 so cleaning up an old one cannot meet somebody who is just bringing it back.
@@ -27,8 +28,9 @@ Which accounts a unit has stands in a table of its own (``members_table``), and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from chalicelib.adapters.dynamo.members_table import MembersTable
@@ -36,14 +38,19 @@ from chalicelib.core.errors import Misconfigured, Refusal, TargetsDamaged
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.records.addresses import SWITCH
+from chalicelib.core.records.addresses import approval as approval_of
 from chalicelib.core.records.addresses import withdrawals as withdrawals_of
-from chalicelib.core.targets import applied_file, withdrawals
+from chalicelib.core.targets import applied_file, approvals, withdrawals
 from chalicelib.core.targets.applied_file import ORGANIZATION, AppliedFile, Directory
+from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.core.targets.withdrawals import Withdrawal
 
 POINTERS = "targets"
 CURRENT = "current"
+
+BATCH = 100
+"""Keys that one BatchGetItem takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,14 @@ class TargetsTable:
             return AppliedFile(digest=current.digest, fault=refusal.fault)
         return self._read
 
+    def applied_at(self) -> int:
+        """Since when (epoch seconds) the file in force is applied; 0: none is, or its time cannot be read."""
+        current = self.current()
+        try:
+            return int(datetime.fromisoformat(current.applied_at).timestamp()) if current else 0
+        except ValueError:
+            return 0
+
     def generation(self) -> str:
         current = self.current()
         if current is None:
@@ -147,6 +162,18 @@ class TargetsTable:
         key = withdrawals_of(ami)
         item = self._get(key.pk, key.sk) or {}
         return [withdrawals.read(name, value.get("S")) for name, value in sorted(item.items()) if name[:1].isdigit()]
+
+    def approvals(self, ami: str, places: Collection[str]) -> Mapping[str, Approval]:
+        """Read an AMI's approvals for these targets; one that was damaged by hand approves nothing."""
+        found: dict[str, Approval] = {}
+        wanted = [_key(at.pk, at.sk) for at in (approval_of(ami, place) for place in sorted(set(places)))]
+        for start in range(0, len(wanted), BATCH):
+            for item in self._items_of(wanted[start : start + BATCH]):
+                place = item["sk"]["S"]
+                one = approvals.read(place, item.get("body", {}).get("S"))
+                if one is not None:
+                    found[place] = one
+        return found
 
     def current(self) -> Current | None:
         """Read the pointer; None if nothing has ever been applied."""

@@ -11,6 +11,11 @@ class CheckTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtApproval:
+    """Look whether an approver has approved what is to be opened."""
+
+
+@dataclass(frozen=True, slots=True)
 class AskHubCopy:
     """Look whether the hub's own copy in this Region is there, from which this one is to be made."""
 
@@ -141,6 +146,7 @@ class NotifyOutcome:
 
 Command = (
     CheckTarget
+    | LookAtApproval
     | AskHubCopy
     | AskSlots
     | LookAtSlots

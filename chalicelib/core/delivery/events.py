@@ -73,6 +73,17 @@ class TargetUnfit:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalSeen:
+    """How the approval stands: ``by`` is who gave it, "" where there is none.
+
+    ``changed``: it was given for settings that this delivery does not have, as it began before they were applied.
+    """
+
+    by: str = ""
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HubCopySeen:
     """How the hub's own copy stands. ``copies``: (source snapshot, copy), none as long as it is not there."""
 
@@ -253,6 +264,7 @@ Event = (
     | EndSeen
     | CancelAsked
     | DeadlinePassed
+    | ApprovalSeen
     | TargetReady
     | TargetUnfit
     | HubCopySeen

@@ -27,12 +27,16 @@ from chalicelib.core.delivery.moves import again, each_copy, end, fail, to
 from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
+from chalicelib.core.targets import approvals
 
 PROTECT_TRIES = 5
 """With the waits between them, two and a half minutes: the notice of a good delivery waits no longer."""
 
 VERIFY_TRIES = 3
 """Reads are eventually consistent, so one that shows a difference is not believed at once."""
+
+ASKED_ANEW = 5 * schedule.MINUTE
+"""For so long a share that opens may still say what was missing in an earlier episode."""
 
 MOST_UNPROVEN = 20
 """So many are named: anybody in a target can make any number of them."""
@@ -70,7 +74,8 @@ _SAYS_NOTHING = (
 
 def started(delivery: Delivery, now: int) -> Delivery:
     """Prepare a new delivery, or a new episode of an ended one, for its first step."""
-    fresh = replace(delivery, state=DeliveryState.REQUESTED, entered={DeliveryState.REQUESTED: now}, next_try=now)
+    first = DeliveryState.AWAITING_APPROVAL if approvals.needs(delivery.target) else DeliveryState.REQUESTED
+    fresh = replace(delivery, state=first, entered={first: now}, next_try=now)
     return replace(fresh, due_at=due_at(fresh))
 
 
@@ -80,6 +85,23 @@ def _apply(event: Any, delivery: Delivery, now: int) -> Delivery:
 
 
 # --- before anything is opened ---------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
+    """Go on where it is approved. The settings of a delivery are those of its start: others need another one."""
+    if event.changed:
+        what = "The targets file gives this target other settings now than when the delivery began."
+        cure = "It starts anew with these by itself."
+        fault = Fault("settings-changed", delivery.where, what, cure)
+        return end(delivery, DeliveryState.CANCELLED, (fault,), now)
+    if event.by:
+        return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)
+    if delivery.overdue is not None:
+        return fail(delivery, now, delivery.overdue)
+    if now < delivery.next_try:  # an early look is no try
+        return delivery
+    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries))
 
 
 @_apply.register
@@ -196,10 +218,17 @@ def _(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     if event.open:
         return _opened(replace(delivery, trouble=None), now)
     delivery = replace(delivery, blocked=event.blocked)
+    if event.blocked is not None and event.blocked.code == approvals.NOT_APPROVED and now >= _share_worker_by(delivery):
+        return end(delivery, DeliveryState.CANCELLED, (event.blocked,), now)  # its next episode asks for another one
     last = deadline(delivery)
     if last is not None and now >= last:
         return fail(delivery, now, _deadline_fault(delivery))
     return delivery if event.refused is None else fail(delivery, now, event.refused)
+
+
+def _share_worker_by(delivery: Delivery) -> int:
+    """By when the share worker has asked for the approval anew: what it said before may be of the episode before."""
+    return delivery.entered[DeliveryState.OPENING] + ASKED_ANEW
 
 
 def _opened(delivery: Delivery, now: int) -> Delivery:
@@ -574,12 +603,15 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     return fail(delivery, now, *overdue, event.fault)
 
 
+_ONLY_WAITS = frozenset(
+    {DeliveryState.AWAITING_APPROVAL, DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.PUBLISHING}
+)
+"""States that no refusal ends: their deadlines do."""
+
+
 def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
     """Return the waits before the command is tried again; none if the refusal is the end."""
-    if (
-        delivery.state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.PUBLISHING)
-        or event.kind is RefusalKind.THROTTLED
-    ):
+    if delivery.state in _ONLY_WAITS or event.kind is RefusalKind.THROTTLED:
         return schedule.RETRIES
     if event.kind is RefusalKind.ROLE or (delivery.overdue is not None and event.step in LOOKS):
         return schedule.POLLS
@@ -685,6 +717,7 @@ def _may_be_left(delivery: Delivery) -> Iterator[str]:
 
 
 _DEADLINE_CURE = {
+    DeliveryState.AWAITING_APPROVAL: "Nobody approved it. `ami-promoter approve`, then `ami-promoter retry`.",
     DeliveryState.REQUESTED: "Look at the function `worker`: its dead letters and errors; then tag the AMI again.",
     DeliveryState.CHECKING: "Deploy deploy/target.yaml there, with the targets file's external id; then tag again.",
     DeliveryState.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer.",

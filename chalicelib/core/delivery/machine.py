@@ -20,8 +20,8 @@ S = DeliveryState
 
 _END = frozenset({S.STOPPING, S.TIDYING})
 
-WORKING = frozenset({S.COPYING, S.REGISTERING, S.VERIFYING})
-"""States whose deadline acts only after a look at the target that was taken since, and shows the work unfinished."""
+WORKING = frozenset({S.AWAITING_APPROVAL, S.COPYING, S.REGISTERING, S.VERIFYING})
+"""States whose deadline acts only after a look that was taken since, and shows that what is waited for is not there."""
 
 QUEUEING = frozenset({S.REQUESTED, S.CHECKING, S.WAITING})
 """States that the queue deadline ends, and only after a look that was taken since: what it waits for may be there."""
@@ -33,6 +33,12 @@ After an outage both come of other records, which have to look first; the copy q
 """
 
 TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
+    S.AWAITING_APPROVAL: {
+        ev.ApprovalSeen: frozenset({S.AWAITING_APPROVAL, S.REQUESTED, S.TIDYING}),
+        ev.Refused: frozenset({S.AWAITING_APPROVAL}),
+        ev.CancelAsked: frozenset({S.TIDYING}),
+        ev.DeadlinePassed: frozenset({S.AWAITING_APPROVAL, S.TIDYING}),
+    },
     S.REQUESTED: {
         ev.HubCopySeen: frozenset({S.REQUESTED}) | _END,
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
@@ -173,9 +179,11 @@ def deadline(delivery: Delivery) -> int | None:
     if delivery.overdue_at:
         return delivery.overdue_at + schedule.LAST_LOOK
     match delivery.state:
+        case S.AWAITING_APPROVAL:
+            return entered[S.AWAITING_APPROVAL] + schedule.APPROVAL_DEADLINE
         case S.REQUESTED | S.CHECKING | S.WAITING:
             between = delivery.target.copy_deadline if delivery.via else 0
-            return delivery.created_at + between + delivery.target.queue_deadline
+            return entered.get(S.REQUESTED, delivery.created_at) + between + delivery.target.queue_deadline
         case S.OPENING | S.COPYING:
             return delivery.copies_end
         case S.REGISTERING | S.VERIFYING:
@@ -285,7 +293,9 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
 
 
 def looks(delivery: Delivery, _now: int) -> tuple[do.Command, ...]:
-    """List what it looks at when it is woken: the hub's own copy, which others make."""
+    """List what it looks at when it is woken: its approval, or the hub's own copy, which others make."""
+    if delivery.state is S.AWAITING_APPROVAL:
+        return (do.LookAtApproval(),)
     return (do.AskHubCopy(),) if waits_for_hub_copy(delivery) else ()
 
 
@@ -313,6 +323,8 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
     if not due and not _nudged(delivery):
         return ()
     match delivery.state:
+        case S.AWAITING_APPROVAL:
+            return (do.LookAtApproval(),)
         case S.REQUESTED if waits_for_hub_copy(delivery):
             return (do.AskHubCopy(),)
         case S.REQUESTED:

@@ -16,6 +16,8 @@ from chalicelib.core.targets.applied_file import Target
 class DeliveryState(StrEnum):
     """What a delivery waits for."""
 
+    AWAITING_APPROVAL = "awaiting-approval"
+    """an approver, before anything is asked of the target"""
     REQUESTED = "requested"
     """its first look at the target"""
     CHECKING = "checking"
@@ -190,6 +192,8 @@ class Delivery:
     groups: tuple[str, ...] = ()
     state: DeliveryState = DeliveryState.REQUESTED
     entered: Mapping[str, int] = field(default_factory=dict)
+    approved_by: str = ""
+    """ARN of the approver on whose word this episode left ``awaiting-approval``; "" where none is needed."""
     key_arn: str = ""
     """The target's key, as its own account names it; known once checked."""
     copies: tuple[Copy, ...] = ()

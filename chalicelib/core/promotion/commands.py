@@ -58,10 +58,15 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class AskApproval:
+    """One notice that asks an approver, unless just that was asked before, or nobody waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotifyRefused:
     """One notice that lists every fault of the value, the source, or single accounts."""
 
     faults: tuple[Fault, ...]
 
 
-Command = LookAtTag | ReadWithdrawals | Resolve | Examine | Expand | CancelOthers | Count | NotifyRefused
+Command = LookAtTag | ReadWithdrawals | Resolve | Examine | Expand | CancelOthers | Count | AskApproval | NotifyRefused

@@ -46,6 +46,8 @@ class Resolved:
     """Whether a target has no delivery yet, or one that is to be tried again."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """Whom an operator has withdrawn, and who did: the plan leaves them out."""
+    approval: bool = False
+    """Whether a target of the plan needs an approval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,17 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """An approver knows what is to be approved. ``digest`` names that; "": nobody waits for an approval.
+
+    ``once`` names this time of asking.
+    """
+
+    digest: str = ""
+    once: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RefusedNotified:
     """The notice of the faults is out."""
 
@@ -121,6 +134,7 @@ Event = (
     | Expanded
     | OthersCancelled
     | Counted
+    | ApprovalAsked
     | RefusedNotified
     | SummaryNotified
     | Blocked

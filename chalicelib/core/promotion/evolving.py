@@ -135,6 +135,12 @@ def looked_for(promotion: Promotion) -> tuple[str, int]:
     return unread.partition("#")[2], 0 if at == math.inf else int(at)
 
 
+def noted_value(promotion: Promotion) -> str | None:
+    """Return the tag's value that discovery, or an operator, has seen since the last look; None: neither has."""
+    unread = promotion.unread("seen")
+    return None if unread is None else unread.partition(":")[2]
+
+
 def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
     if promotion.state is not S.OVER and now >= promotion.since + PENDING_DEADLINE:
         return _refused(promotion, value, (_never_available(promotion),), now)
@@ -183,6 +189,7 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
         return _absent(promotion, now)
     nobody: dict[str, Any] = {"value": None, "plan": "", "planned": 0, "places": "", "source_refused": False}
     nobody |= {"candidate": None, "resolved": False, "to_notify": (), "refused_for": "", "absent_since": 0}
+    nobody |= {"approval": False, "approval_digest": ""}
     nobody |= {"refused_value": None, "faults": (), "withdrawn": {}, "in_force_since": now}
     removed = replace(promotion, **nobody)
     if promotion.state is S.OVER and not promotion.standing:
@@ -230,6 +237,7 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
         in_force_since=promotion.in_force_since if event.value == promotion.value else promotion.read_at,
         tagged_at=promotion.tagged_with(event.value),
         withdrawn=event.withdrawn,
+        approval=event.approval,
         source_refused=False,
         faults=promotion.faults if event.blocked else (),
         cancelling=promotion.cancelling or others,
@@ -341,6 +349,18 @@ def _(event: ev.Expanded, promotion: Promotion, now: int) -> Promotion:
 @_apply.register
 def _(event: ev.OthersCancelled, promotion: Promotion, now: int) -> Promotion:
     return replace(promotion, cancelling=bool(event.upto), cancelled_to=event.upto, next_try=now)
+
+
+@_apply.register
+def _(event: ev.ApprovalAsked, promotion: Promotion, now: int) -> Promotion:
+    return replace(
+        promotion,
+        approval_seen_for=promotion.asks_about,
+        approval_digest=event.digest,
+        approval_asked=event.once or promotion.approval_asked,
+        next_try=now,
+        tries=0,
+    )
 
 
 @_apply.register

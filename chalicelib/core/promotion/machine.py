@@ -57,6 +57,7 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
         ev.TagSeen: frozenset({S.RUNNING, S.RESOLVING}),
         ev.OthersCancelled: frozenset({S.RUNNING}),
         ev.RefusedNotified: frozenset({S.RUNNING}),
+        ev.ApprovalAsked: frozenset({S.RUNNING}),
         ev.Counted: frozenset({S.RUNNING, S.RESOLVING}),
         ev.SummaryNotified: frozenset({S.RUNNING, S.OVER}),
         ev.Blocked: frozenset({S.RUNNING}),
@@ -98,6 +99,8 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
 
 
 def _running(promotion: Promotion, *, due: bool, may_look: bool) -> tuple[do.Command, ...]:
+    if due and promotion.approval and promotion.approval_seen_for != promotion.asks_about:
+        return (do.AskApproval(),)
     if due and may_look and promotion.tries >= WORTH_A_LOOK:
         return (do.LookAtTag(), do.Count())
     return (do.Count(),) if due else ()

@@ -129,6 +129,14 @@ class Promotion:
     """Those of the last notice, as long as they are in force: for people."""
     why: str = ""
     """Why it is over, in a sentence."""
+    approval: bool = False
+    """Whether a target of the plan needs an approval."""
+    approval_seen_for: str = ""
+    """For which episode, value and plan it was last looked whom an approver is to be asked about."""
+    approval_digest: str = ""
+    """What an approver is asked about, as it was last looked at; "": nobody waits for one."""
+    approval_asked: str = ""
+    """Names the time of asking of the last notice, so that a question is asked once."""
     cancelling: bool = False
     """Whether deliveries that the plan does not contain may still run, or be shared."""
     cancelled_to: str = ""
@@ -175,6 +183,11 @@ class Promotion:
     def tagged_with(self, value: str) -> int:
         """Return ``tagged_at`` if a value is resolved now: another one was written after that in force was."""
         return self.tagged_at if value == self.value else max(self.tagged_at, self.in_force_since)
+
+    @property
+    def asks_about(self) -> str:
+        """Names what an approver may be asked about now: another value, plan or episode may bring another question."""
+        return f"{self.episode}:{self.plan}:{self.value}"
 
     @property
     def where(self) -> str:

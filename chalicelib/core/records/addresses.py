@@ -36,6 +36,15 @@ def withdrawals(ami: str) -> RecordKey:
     return RecordKey("withdrawals", ami)
 
 
+APPROVALS = "approvals"
+"""Begins the partitions of approvals in the operators' table; only an approver may write there."""
+
+
+def approval(ami: str, place: str) -> RecordKey:
+    """One per AMI and target ("account/region") that an approver has approved."""
+    return RecordKey(f"{APPROVALS}#{ami}", place)
+
+
 STANDING = "standing"
 """The partition of the marks of AMIs with standing shares."""
 
@@ -145,9 +154,17 @@ def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> Re
     return RecordKey(standing_links(ami), f"{resource}|{holder_key}|{delivery}")
 
 
+AUDIT = "resource#grants#"
+
+
 def grants_on(key_arn: str) -> RecordKey:
     """The worker that looks through all grants on a source key, some time after one was closed."""
-    return RecordKey(f"resource#grants#{key_arn}")
+    return RecordKey(f"{AUDIT}{key_arn}")
+
+
+def is_audit(key: RecordKey) -> bool:
+    """Whether a record is the audit of a key's grants."""
+    return key.pk.startswith(AUDIT)
 
 
 def slot(quota: RecordKey, delivery: str) -> RecordKey:
@@ -214,3 +231,13 @@ def history(record: RecordKey, version: int) -> RecordKey:
     """What happened at one version of a record; written with it, so neither exists alone."""
     prefix = "" if record.sk == RECORD else f"{record.sk}#"
     return RecordKey(record.pk, f"history#{prefix}{version:08d}")
+
+
+def findings(resource: str) -> str:
+    """Name the partition of what the access monitor found of a resource, in its own table."""
+    return f"finding#{resource}"
+
+
+def finding(resource: str, at: int, event: str, act: str) -> RecordKey:
+    """One finding: an event may be two, as when one call lets one in and another out."""
+    return RecordKey(findings(resource), f"at#{at:010d}#{event}#{act}")

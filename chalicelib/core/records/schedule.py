@@ -31,6 +31,9 @@ GRACE = 1 * HOUR
 
 TIDYING_DEADLINE = 1 * HOUR
 
+APPROVAL_DEADLINE = 30 * DAY
+"""For so long a delivery waits for its approval."""
+
 LAST_LOOK = 24 * HOUR
 """After a deadline: for so long a look is tried that shows whether the work is done, where the target refuses it."""
 

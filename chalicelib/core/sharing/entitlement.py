@@ -30,6 +30,8 @@ class Entitlement:
     """
 
     targets: Mapping[str, Target] = field(default_factory=dict)
+    value: str = ""
+    """The tag's value that counts."""
     blocked: Mapping[str, Fault] = field(default_factory=dict)
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """Whom an operator has withdrawn ("account" or "account/region"), and who did: they are not among the others."""
@@ -78,15 +80,16 @@ def entitlement(
     if applied.fault is not None:
         return applied.fault
     resolution = applied.resolve(tag, in_force=tag == last)
-    values = {tag}
+    values, value = {tag}, tag
     if not resolution.understood and tag != last:
         if last is None:
             return NOBODY if resolution.waits is None else resolution.waits
         resolution = applied.resolve(last, in_force=True)
         values.add(last)
+        value = last
     if not resolution.understood:
         return resolution.waits or resolution.faults[0]
-    return of(resolution, by_place(in_force(withdrawals, values, tagged_at)))
+    return replace(of(resolution, by_place(in_force(withdrawals, values, tagged_at))), value=value)
 
 
 def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
@@ -95,7 +98,7 @@ def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     A unit's ARN admits all its accounts: while one of them is withdrawn, nothing new is opened by it.
     """
     left = resolution.without(withdrawn)
-    found = Entitlement({target.place: target for target in left.targets}, left.blocked, withdrawn)
+    found = Entitlement({target.place: target for target in left.targets}, "", left.blocked, withdrawn)
     gone = [target for target in resolution.targets if target.place not in found.targets and _by_unit(target)]
     if not gone:
         return found

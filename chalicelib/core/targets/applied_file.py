@@ -67,6 +67,7 @@ class Target:
     copy_deadline: int = 24 * 3600
     release_when: Literal["copied", "registered"] = "copied"
     linger: int = 0
+    approval: Literal["none", "required"] = "none"
     unit: str = ""
     """ARN of the OU, or organization, through which the value's groups have the account; "" if the file lists it."""
 

@@ -80,6 +80,15 @@ def handled(table, record, now=NINE):
     return machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
 
 
+UNOPENED = {
+    DeliveryState.AWAITING_APPROVAL,
+    DeliveryState.REQUESTED,
+    DeliveryState.CHECKING,
+    DeliveryState.WAITING,
+}
+"""States in which nothing of a delivery can be open."""
+
+
 def every_state(table):
     """Put one delivery in each state that has not ended."""
     states = [state for state in DeliveryState if state not in ENDED]
@@ -101,7 +110,7 @@ def test_copies_are_let_end_unless_notified_otherwise(table):
     assert main(["drain"]) == 4
 
     asked = {state for state, record in records.items() if events.CancelAsked() in handled(table, record)}
-    assert asked == {DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, DeliveryState.SHARED}
+    assert asked == {*UNOPENED, DeliveryState.SHARED}
 
 
 def test_copies_are_deleted_if_notified_so(table):
@@ -112,7 +121,7 @@ def test_copies_are_deleted_if_notified_so(table):
 
     asked = {state for state, record in records.items() if events.CancelAsked() in handled(table, record)}
     ends = {DeliveryState.OPENING, DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.SHARED}
-    assert asked == {DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, *ends}
+    assert asked == {*UNOPENED, *ends}
 
 
 def test_a_entry_is_of_the_present_episode(table):

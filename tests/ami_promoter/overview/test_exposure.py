@@ -90,6 +90,26 @@ def test_a_time_that_only_the_history_knows():
     ]
 
 
+def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
+    """A run died around its call, and another did it again an hour later: it may have been open since the intent."""
+    late = {"intended_at": 10, "opened_at": 3600}
+    assert found(share(ShareState.OPEN, **late)) == [("open", 10, None, False)]
+    assert found(archive(9000, **late, removed_at=8000)) == [("closed", 10, 8000, False)]
+    assert found(*steps((10, "opening"), (3600, "open"), (8000, "closing"), (8200, "closed"))) == [
+        ("closed", 10, 8200, False)
+    ]
+
+
+def test_a_key_policys_statement_is_of_its_account():
+    """Also where the history alone knows of it: the statement's name is longer."""
+    policy = "resource#policy#arn:aws:kms:us-east-1:111111111111:key/k"
+    happened = [
+        record(policy, f"history#share#{ACCOUNT}-copies#{at:010d}#{at:08d}", at=at, state=state)
+        for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
+    ]
+    assert [one.account for one in exposures(sort(happened))] == [ACCOUNT]
+
+
 def test_an_archive_that_has_been_written_over_is_in_the_history_still():
     """Steps alone: an interval until it was seen closed."""
     assert found(*steps((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))) == [

@@ -65,6 +65,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.Counted(wanted_again=True),
     ev.Counted(),
     ev.RefusedNotified(),
+    ev.ApprovalAsked(),
+    ev.ApprovalAsked("d1", "d1:0"),
     ev.SummaryNotified(),
     ev.Blocked(FAULT),
     ev.Blocked(FAULT, look=True),

@@ -158,6 +158,7 @@ settings = st.builds(
     grantee=st.sampled_from(["role", "account"]),
     release_when=st.sampled_from(["copied", "registered"]),
     linger=st.integers(0, 86400),
+    approval=st.sampled_from(["none", "required"]),
 )
 
 

@@ -1,0 +1,87 @@
+"""The verb ``approve``: lets an AMI be opened for the targets that need an approval."""
+
+from __future__ import annotations
+
+import click
+
+from ami_promoter.hub import approved
+from ami_promoter.promotions.page import quoted
+from ami_promoter.rights import APPROVE, FIND_AMI, READ
+from ami_promoter.targets_file.compiler import DAY, HOUR, seconds
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import Report, moment
+from ami_promoter.verbs import DIGEST, DURATION, VerbCaller, ami_argument, tag_key_option, verb
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import approvals
+
+SHORTEST, LONGEST = HOUR, 90 * DAY
+SHOWN = 20
+"""So many targets are listed without --wide."""
+PRINTS = js.thing(
+    ami=js.text("the AMI"),
+    name=js.text("its name"),
+    value=js.text("the tag's value that counts"),
+    snapshots=js.several("its snapshots", js.text("an id")),
+    digest=js.text("names all that is approved"),
+    approved=js.several("the targets that need an approval", js.text("ACCOUNT/REGION")),
+    until=js.time("when the approval expires"),
+    changed=js.flag("whether anything was written: not with --dry-run, and not where no target needs an approval"),
+)
+
+
+@verb("approve", needs=READ | FIND_AMI | APPROVE, prints=PRINTS)
+@ami_argument
+@click.option("--digest", type=DIGEST, help="Approve only what has this digest, as the notice or `status` shows it.")
+@click.option("--for", "lasts", type=DURATION, default="7d", show_default=True, help="How long it lasts; 1h to 90d.")
+@click.option("--dry-run", is_flag=True, help="Show what would be approved.")
+@tag_key_option
+def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry_run: bool, tag_key: str) -> Report:
+    """Approve that an AMI goes to the targets that need an approval.
+
+    The approval holds for the AMI, its snapshots, the tag's value, the settings of the targets file, and these targets.
+    Where one of them changes, what has not been opened needs another approval. The service finds an approval within 15
+    minutes. `--dry-run` needs no right to approve.
+    """
+    if not SHORTEST <= seconds(lasts) <= LONGEST:
+        raise click.UsageError(f"--for is 1h to 90d, and {lasts} is not.")
+    connection = caller.connect()
+    seen = approved.asked(connection, ami, tag_key)
+    if isinstance(seen, Fault):
+        return Report(faults=(seen,))
+    asked = seen.question
+    short, places = approvals.short(asked.digest), sorted(asked.targets)
+    if digest is not None and not asked.digest.startswith(digest):
+        return Report(faults=(_differs(ami, digest, short, asked.value, len(places)),))
+    writes = bool(places) and not dry_run
+    until = approved.approve(connection, asked, seconds(lasts)) if writes else 0
+    data = {
+        "ami": ami,
+        "name": seen.name,
+        "value": asked.value,
+        "snapshots": list(seen.snapshots),
+        "digest": asked.digest,
+        "approved": places,
+        "until": moment(until),
+        "changed": writes,
+    }
+    if not places:
+        return Report((f"Nothing to do: no target that {quoted(asked.value)} names needs an approval.",), data)
+    listed = places if caller.wide else places[:SHOWN]
+    more = [f"  and {len(places) - len(listed)} more; --wide lists all"] if len(listed) < len(places) else []
+    done = f"Approved until {moment(until)} by {connection.caller}." if writes else "Nothing is changed by this."
+    lines = (
+        f"{ami} {seen.name}, value {quoted(asked.value)}, {len(seen.snapshots)} snapshots, digest {short}:",
+        *(f"  {place.replace('/', ' ')}" for place in listed),
+        *more,
+        done,
+    )
+    return Report(lines, data)
+
+
+def _differs(ami: str, given: str, short: str, value: str, targets: int) -> Fault:
+    what = (
+        f"what waits has the digest {short} now, not {given}: value {quoted(value)}, {targets} targets. "
+        "The value, the settings, or who needs an approval were changed."
+    )
+    cure = f"Look at it: `ami-promoter approve {ami} --dry-run`. Then name that digest."
+    return Fault("digest-differs", ami, what, cure)

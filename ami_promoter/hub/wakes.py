@@ -1,0 +1,32 @@
+"""Wakes for the records that a person has just asked for something, so that they answer in seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ami_promoter.hub.aws import Connection
+from chalicelib.adapters.sqs import IN_A_BATCH, message
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.wakes import Wake
+
+
+def wake(connection: Connection, keys: Iterable[RecordKey]) -> None:
+    """Send a wake to the worker of each. What is refused or lost is no trouble: the sweep wakes it within a minute."""
+    left, cause = list(keys), f"operator:{time.time_ns()}"
+    if not left:
+        return
+    try:
+        sqs: Any = connection.client("sqs")
+        queue = sqs.get_queue_url(QueueName=f"ami-promoter-{connection.region}-worker.fifo")["QueueUrl"]
+        for start in range(0, len(left), IN_A_BATCH):
+            sqs.send_message_batch(QueueUrl=queue, Entries=_entries(left[start : start + IN_A_BATCH], cause))
+    except (ClientError, BotoCoreError):
+        return
+
+
+def _entries(keys: Sequence[RecordKey], cause: str) -> list[dict[str, str]]:
+    return [{"Id": str(number), **message(Wake(key, cause))} for number, key in enumerate(keys)]

@@ -1,0 +1,39 @@
+"""Writes many items into the operators' table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ami_promoter.hub.aws import Connection, HubTrouble
+
+TRIES = 8
+"""For items that DynamoDB leaves unprocessed: then the command gives up, within half a minute."""
+AT_ONCE = 25
+"""Requests that one BatchWriteItem takes."""
+
+
+def write(
+    connection: Connection,
+    requests: Sequence[Mapping[str, Any]],
+    left: str,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Write in batches; what DynamoDB leaves unprocessed is sent again, with growing waits.
+
+    ``left``: a sentence that says what stands where that is in vain.
+    """
+    table = connection.config_table
+    for start in range(0, len(requests), AT_ONCE):
+        rest = list(requests[start : start + AT_ONCE])
+        for attempt in range(TRIES):
+            answer = connection.dynamodb.batch_write_item(RequestItems={table: rest})
+            rest = answer["UnprocessedItems"].get(table, [])
+            if not rest:
+                break
+            sleep(min(0.1 * 2**attempt, 5))
+        else:
+            what = f"DynamoDB leaves items unwritten, try after try. {left}"
+            cure = "Wait a minute and run the command again."
+            raise HubTrouble(what, connection.place, cure, "items-unwritten")

@@ -1,0 +1,103 @@
+"""docs/reference/cost.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench import cost
+from bench.case import Case
+from bench.results import Results, rivals
+from bench.table import dollars, table
+
+PROMOTIONS_A_DAY, TARGETS = 50, 100
+HEAD = """\
+# Cost
+
+<!-- Generated: bench/ writes this page (`make bench`). -->
+
+*This page is generated from the counts of the [benchmarks](benchmarks.md) and the prices in `bench/prices.json`.*
+
+List prices of {region}, collected on {dated}, without free tiers and discounts; [the last table](#prices) says which of them were confirmed.
+The promotion is an AMI of two volumes, 8 and 100 GiB.
+"""
+
+
+def page(results: Results) -> str:
+    """Return the page."""
+    file = cost.prices()
+    own = results.of(Case(TARGETS))
+    day = sum(cost.delivery(own).values()) * PROMOTIONS_A_DAY * TARGETS
+    stored = sum(own.case.sizes)
+    kept = cost.storage(stored, 1)["snapshots, a month"]
+    return "\n".join(
+        [
+            HEAD.format(**file),
+            "## A delivery\n",
+            "By service, at 100 targets; who pays is the hub, but for EventBridge's forwarded events and EC2's use of the target's key.\n",
+            table(("service", "this service"), _lines(cost.delivery(own))),
+            "Beside the rivals, as if nothing stopped them:\n",
+            table(("", "dollars each", "made of"), _rivals(results)),
+            "## Snapshots\n",
+            f"The same for all who copy: {stored} GiB cost at most {dollars(kept)} a month in each target, less where blocks are empty.",
+            f"To reach another Region costs {dollars(stored * cost.usd('transfer_gb'))} once.",
+            "One such month costs more than everything that the service does for the delivery.\n",
+            "## Idle\n",
+            "A month in which nothing is promoted: the sweep runs every minute, discovery every five.\n",
+            table(("", "a month"), _lines(cost.idle(results.idle))),
+            "Lambda asks its queues even if nothing is in them: about 15 times a minute each, an assumption, as AWS does not say it for FIFO queues.\n",
+            "Watching, priced apart:\n",
+            table(("", "a month"), _lines(cost.watching(results.idle, *cost.watchers()))),
+            f"A key costs {dollars(cost.usd('kms_key_month'))} a month: one in the hub that encrypts the AMIs, and one in each target that `deploy/target.yaml` makes, unless its owner brings one.\n",
+            f"## {PROMOTIONS_A_DAY} promotions a day to {TARGETS} targets\n",
+            f"{PROMOTIONS_A_DAY * TARGETS:,} deliveries a day.\n",
+            table(("", "a day", "a month"), _busy(results, day)),
+            "## Prices\n",
+            "Confirmed says where the number was read: on AWS's own page, or on another page that quotes it.",
+            "The others were not seen when the file was written: check them on AWS's page before you rely on a sum.\n",
+            table(("price", "dollars", "per", "AWS's page", "confirmed"), _prices()),
+        ]
+    )
+
+
+def _lines(parts: dict[str, float]) -> Iterator[tuple[str, str]]:
+    for name, value in parts.items():
+        yield name, dollars(value)
+    yield "**all**", f"**{dollars(sum(parts.values()))}**"
+
+
+def _rivals(results: Results) -> Iterator[tuple[str, str, str]]:
+    case = Case(TARGETS)
+    parts = cost.delivery(results.of(case))
+    yield "**this service**", dollars(sum(parts.values())), _words(parts)
+    for one in rivals(case):
+        parts = cost.rival(one, case.volumes)
+        yield one.name, dollars(sum(parts.values())), _words(parts)
+
+
+def _words(parts: dict[str, float]) -> str:
+    largest = sorted(parts.items(), key=lambda one: -one[1])[:2]
+    return ", ".join(f"{name} {dollars(value)}" for name, value in largest)
+
+
+def _busy(results: Results, day: float) -> Iterator[tuple[str, str, str]]:
+    yield "**this service**, with its idle cost", dollars(day + _idle(results)), dollars(30 * (day + _idle(results)))
+    case = Case(TARGETS)
+    for one in rivals(case):
+        total = sum(cost.rival(one, case.volumes).values()) * PROMOTIONS_A_DAY * TARGETS
+        yield one.name, dollars(total), dollars(30 * total)
+
+
+def _idle(results: Results) -> float:
+    return sum(cost.idle(results.idle).values()) / 30
+
+
+def _prices() -> Iterator[tuple[str, ...]]:
+    for name, one in cost.prices()["prices"].items():
+        by = {"aws": f"yes, AWS, {one['as_of']}", "other": f"[quoted]({one['seen_at']}), {one['as_of']}", "no": "no"}
+        yield (
+            name.replace("_", " "),
+            f"{one['usd']:.10f}".rstrip("0").rstrip("."),
+            one["per"],
+            one["source"],
+            by[one["confirmed"]],
+        )

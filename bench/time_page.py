@@ -1,0 +1,120 @@
+"""The part of the page on time: from the tag to the last delivery, beside the bound and the rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bench import matrix, plot
+from bench.case import Case, counted
+from bench.results import RIVAL_SIZES, Results, rivals
+from bench.run import MeasuredRun
+from bench.summary import named, summary
+from bench.table import duration, table
+
+PLOTS = {"benchmark-time.svg": "time", "benchmark-functions.svg": "functions"}
+SWEEP = 60.0
+ABOVE = 1.02
+
+
+def within(measured: MeasuredRun) -> bool:
+    """Whether a promotion was over within 2 % of the bound and one minute."""
+    return measured.seconds <= ABOVE * measured.bound + SWEEP
+
+
+def section(results: Results) -> str:
+    """Return the section."""
+    parts = [
+        "## Beside what people do today\n",
+        "Each rival is a small model in `bench/rivals/`, written from its public description, in the reading that favours it.",
+        "(a) is the one function of a CloudFormation guide: Lambda kills it after 900 seconds, so its time without that limit stands here.",
+        f"(b) is an execution of Step Functions for each target, a look every 30 seconds: {_transitions():.0f} state transitions for each delivery.",
+        "(c) is a build tool that copies with CopyImage and waits for 30 minutes at most; (d) is a shell script for one target, run once for each.\n",
+        "AWS calls are those to EC2, KMS, STS, SNS and EventBridge, polls included.\n",
+        *(summary(results, targets) for targets in (1, 10, 100)),
+        "At 1,000 targets, as the models have it:\n",
+        table(("1,000 targets", "delivered", "time to the last", "function time each", "AWS calls each"), _thousand()),
+        "![Time from the tag to the last delivery](benchmark-time.svg)\n",
+        "## Time from the tag to the last delivery\n",
+        "The bound is physical: the longest chain of copies under the quota and KMS's rate, the registration, and eight calls that follow each other (`bench/bound.py`).",
+        "The goal is 2 % above it and one sweep period, 60 seconds, if events come; without them it is one poll interval for each step.\n",
+        table(("promotion", "took", "bound", "above it", "within the goal"), _bounds(results, matrix.ALL)),
+        _serial(results),
+        "## Steps\n",
+        "How long the service takes to react, in 100 deliveries: middle and longest.",
+        "A step is two invocations, the event's and the worker's, and one queue between them; the sweep polls in case that the event is lost.\n",
+        table(("step", "middle", "longest", "with every event lost, middle", "longest"), _steps(results)),
+        _delay(results),
+    ]
+    return "\n".join(parts)
+
+
+def plots(results: Results) -> Mapping[str, str]:
+    """Return each plot's file."""
+    times: dict[str, list[tuple[float, float]]] = {
+        "this service": [(case.deliveries, results.of(case).seconds / 60) for case in matrix.SIZES],
+        "the bound": [(case.deliveries, results.of(case).bound / 60) for case in matrix.SIZES],
+        "every event lost": [(case.deliveries, results.of(case).seconds / 60) for case in matrix.SWEPT],
+    }
+    functions = {
+        "this service": [(case.deliveries, results.of(case).billed / case.deliveries) for case in matrix.SIZES],
+    }
+    for targets in RIVAL_SIZES:
+        for one in rivals(Case(targets)):
+            times.setdefault(named(one), []).append((targets, one.seconds / 60))
+            if one.functions:
+                functions.setdefault(named(one), []).append((targets, one.functions / targets))
+    return {
+        "benchmark-time.svg": plot.chart("From the tag to the last delivery", "targets", "minutes", times),
+        "benchmark-functions.svg": plot.chart("Billed function time", "targets", "seconds a delivery", functions),
+    }
+
+
+def _transitions() -> float:
+    one = rivals(Case(100))[1]
+    return one.transitions / one.targets
+
+
+def _thousand() -> Iterator[tuple[str, ...]]:
+    for one in rivals(Case(1000)):
+        functions = f"{one.functions / one.targets:,.1f} s" if one.functions else "none"
+        yield one.name, f"{one.delivered:,}", duration(one.seconds), functions, f"{one.calls / one.targets:.0f}"
+
+
+def _bounds(results: Results, cases: list[Case]) -> Iterator[tuple[str, ...]]:
+    for case in dict.fromkeys(cases):
+        one = results.of(case)
+        above = f"{one.seconds - one.bound:,.0f} s, {100 * (one.seconds / one.bound - 1):.1f} %"
+        goal = ("yes" if within(one) else "no") if case.events else ""
+        yield str(case), duration(one.seconds), duration(one.bound), above, goal
+
+
+def _serial(results: Results) -> str:
+    one = results.of(Case(100))
+    return (
+        "AWS does not say whether copies of one snapshot to many accounts wait for each other.\n"
+        f"If each did, the bound for 100 targets would be {duration(one.serial_bound)} and not {duration(one.bound)}, "
+        "for every tool; the simulator lets them run side by side.\n"
+    )
+
+
+def _steps(results: Results) -> Iterator[tuple[str, ...]]:
+    swept = results.of(Case(100, events=False)).steps
+    for name, (middle, longest) in results.of(Case(100)).steps.items():
+        yield name, duration(middle), duration(longest), duration(swept[name][0]), duration(swept[name][1])
+
+
+def _delay(results: Results) -> str:
+    rows = []
+    for targets in (1, 20):
+        for case in (Case(targets, together=True, share_delay=0), Case(targets, together=True)):
+            one = results.of(case)
+            delay = "none" if case.share_delay == 0 else "5 s, as deployed"
+            hub = sum(one.hub_calls.values()) / targets
+            rows.append(
+                (f"{counted(targets, 'target')}, {delay}", one.sharing, f"{hub:.1f}", duration(one.seconds - one.bound))
+            )
+    return (
+        "Messages to the share worker lie in its queue for 5 seconds, so that openings and closings of one snapshot gather.\n"
+        "What that saves, and what it costs in time, when all copies of a size end at once:\n\n"
+        + table(("", "ModifySnapshotAttribute", "hub calls each", "above the bound"), rows)
+    )

@@ -1,0 +1,1 @@
+"""The access monitor's decisions: what a CloudTrail event says was done, and whether the ledger accounts for it."""

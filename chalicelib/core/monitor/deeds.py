@@ -1,0 +1,347 @@
+"""What was done to a snapshot, an AMI or a key, read from one CloudTrail record.
+
+The shapes are those of AWS's documentation and of public samples (tests/samples/trail.json says which). They differ by
+service and by the age of an API, so what cannot be read is left out and never raised. A call that was refused
+(``errorCode``) has changed nothing, and is no deed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+PUBLIC = "all"
+"""Everybody: what EC2 calls a group, and ``*`` in a key's policy."""
+
+ACCOUNT_WIDE = "account"
+"""The resource of what concerns all snapshots or AMIs of the account."""
+
+ELSEWHERE_ONLY = ("kms:CallerAccount", "aws:PrincipalAccount")
+"""Conditions that name the accounts for which a statement with the principal ``*`` counts."""
+NARROWING = ("aws:PrincipalOrgID", "aws:PrincipalOrgPaths", "aws:PrincipalArn", "aws:SourceAccount", "aws:SourceArn")
+"""Conditions under which a principal ``*`` is not everybody, without saying which accounts it is."""
+
+_NAMED = ("userId", "group", "organizationArn", "organizationalUnitArn")
+_ID = re.compile(r"(snap|ami)-[0-9a-f]{1,40}\Z")
+_ACCOUNT = re.compile(r"[0-9]{12}\Z")
+_IN_ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):")
+
+
+class Act(StrEnum):
+    """What kind of deed it was."""
+
+    ADDED = "added"
+    """Receivers were let in: a permission or a grant."""
+    REMOVED = "removed"
+    """A permission or a grant of receivers was taken away."""
+    CLEARED = "cleared"
+    """All receivers' permissions were taken away at once."""
+    UNBLOCKED = "unblocked"
+    """The account's block of public access was lifted."""
+    POLICY = "policy"
+    """A key's policy was written; the receivers are all whom it lets in."""
+    DISABLED = "disabled"
+    """A key was disabled, or its deletion scheduled."""
+    USED = "used"
+    """A key, or a shared snapshot, was used."""
+    TAGGED = "tagged"
+    """The trigger tag was written or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that somebody did to one resource. Times are epoch seconds."""
+
+    event: str
+    """CloudTrail's id of the event: the same however often it is delivered."""
+    request: str
+    """AWS's id of the call."""
+    name: str
+    """The call, as CloudTrail names it."""
+    at: int
+    region: str
+    principal: str
+    """The ARN of who called, of a session its role's; where CloudTrail shows none: "ACCOUNT:PRINCIPAL-ID"."""
+    account: str
+    """The caller's account; "" where an AWS service tells of itself."""
+    act: Act
+    resource: str
+    """Id of a snapshot or AMI, ARN of a key, or ``ACCOUNT_WIDE``."""
+    receivers: tuple[str, ...] = ()
+    """Account ids, ARNs, ``PUBLIC``, or a grantee as CloudTrail writes it."""
+    grant: str = ""
+    """Id of the grant."""
+    by_service: bool = False
+    """An AWS service called for the caller."""
+    ebs: bool = False
+    """The encryption context names a volume or a snapshot of EBS."""
+
+    @property
+    def on_key(self) -> bool:
+        """Whether the resource is a key."""
+        return ":kms:" in self.resource
+
+
+def account_of(receiver: str) -> str:
+    """Return the account of a receiver; "" for an AWS service, and for what names no account."""
+    if receiver.startswith("arn:"):
+        found = _IN_ARN.match(receiver)
+        return found.group(1) if found else ""
+    return receiver[:12] if _ACCOUNT.match(receiver[:12]) and receiver[12:13] in ("", ":") else ""
+
+
+def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[Deed, ...]:
+    """Read the deeds of one CloudTrail record (the ``detail`` of the event): none, one, or one for each resource."""
+    reader = _READERS.get(_text(record.get("eventName")))
+    at = _epoch(record.get("eventTime"))
+    if reader is None or at is None or record.get("errorCode") or not _text(record.get("eventID")):
+        return ()
+    return tuple(reader(_TrailRecord(record, at, trigger_tag)))
+
+
+class _TrailRecord:
+    """A record with what all readers need."""
+
+    def __init__(self, record: Mapping[str, Any], at: int, trigger_tag: str) -> None:
+        self.whole = record
+        self.asked = _mapping(record.get("requestParameters"))
+        self.answered = _mapping(record.get("responseElements"))
+        self.trigger_tag = trigger_tag
+        self._at = at
+
+    @property
+    def key(self) -> str:
+        """The key's ARN: among the resources, as a request may name it by its id or an alias."""
+        resources = self.whole.get("resources")
+        found = [_text(_mapping(one).get("ARN")) for one in resources] if isinstance(resources, list) else []
+        found += [_text(self.asked.get("keyId")), _text(self.answered.get("keyId"))]
+        return next((arn for arn in found if ":kms:" in arn and ":key/" in arn), "")
+
+    def deed(self, act: Act, resource: str, receivers: Iterable[str] = (), **more: Any) -> Deed:
+        """Make a deed of this record."""
+        identity = _mapping(self.whole.get("userIdentity"))
+        issuer = _mapping(_mapping(identity.get("sessionContext")).get("sessionIssuer"))
+        account = _text(identity.get("accountId"))
+        who = _text(issuer.get("arn")) or _text(identity.get("arn"))
+        who = who or ":".join(
+            filter(None, (account, _text(identity.get("principalId")) or _text(identity.get("type"))))
+        )
+        context = _mapping(self.asked.get("encryptionContext"))
+        return Deed(
+            event=_text(self.whole.get("eventID")),
+            request=_text(self.whole.get("requestID")),
+            name=_text(self.whole.get("eventName")),
+            at=self._at,
+            region=_text(self.whole.get("awsRegion")),
+            principal=who or "nobody that CloudTrail names",
+            account=account,
+            act=act,
+            resource=resource,
+            receivers=tuple(dict.fromkeys(receivers)),
+            by_service=self._by_service(identity),
+            ebs="aws:ebs:id" in context,
+            **more,
+        )
+
+    def _by_service(self, identity: Mapping[str, Any]) -> bool:
+        """AWS's samples show it in four places; the last is EC2's own session for a volume that is attached."""
+        address, agent = _text(self.whole.get("sourceIPAddress")), _text(self.whole.get("userAgent"))
+        through = bool(identity.get("invokedBy")) or agent == "AWS Internal" or address == "AWS Internal"
+        return through or address.endswith(".amazonaws.com") or "aws:ec2-infrastructure" in _text(identity.get("arn"))
+
+
+# --- one reader for each call ----------------------------------------------------------------------------------------
+
+
+def _sharing(record: _TrailRecord) -> Iterator[Deed]:
+    """ModifySnapshotAttribute and ModifyImageAttribute: receivers come and go, in one call perhaps both."""
+    resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
+    if not _ID.match(resource):
+        return
+    permission = _mapping(record.asked.get("createVolumePermission")) or _mapping(record.asked.get("launchPermission"))
+    older = _text(record.asked.get("operationType"))
+    for verb, act in (("add", Act.ADDED), ("remove", Act.REMOVED)):
+        receivers = list(_receivers(permission.get(verb)))
+        if older == verb:  # the form of older versions of the API
+            receivers += [*_receivers(record.asked.get("userIdSet")), *_receivers(record.asked.get("groupSet"))]
+        if receivers:
+            yield record.deed(act, resource, receivers)
+
+
+def _receivers(given: Any) -> Iterator[str]:
+    for item in _items(given):
+        for name in _NAMED:
+            if value := _text(item.get(name)):
+                yield value
+
+
+def _reset(record: _TrailRecord) -> Iterator[Deed]:
+    resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
+    if _ID.match(resource):
+        yield record.deed(Act.CLEARED, resource)
+
+
+def _unblocked(record: _TrailRecord) -> Iterator[Deed]:
+    yield record.deed(Act.UNBLOCKED, ACCOUNT_WIDE, (PUBLIC,))
+
+
+def _granted(record: _TrailRecord) -> Iterator[Deed]:
+    grantee, grant = _text(record.asked.get("granteePrincipal")), _text(record.answered.get("grantId"))
+    if record.key:
+        yield record.deed(Act.ADDED, record.key, (grantee,) if grantee else (), grant=grant)
+
+
+def _grant_ended(record: _TrailRecord) -> Iterator[Deed]:
+    """RevokeGrant and RetireGrant; one that is retired by its token shows the id in no public sample."""
+    grant = _text(record.asked.get("grantId")) or _text(
+        _mapping(record.whole.get("additionalEventData")).get("grantId")
+    )
+    if record.key:
+        yield record.deed(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
+
+
+def _policy(record: _TrailRecord) -> Iterator[Deed]:
+    if record.key:
+        yield record.deed(Act.POLICY, record.key, admitted(_text(record.asked.get("policy"))))
+
+
+def _disabled(record: _TrailRecord) -> Iterator[Deed]:
+    if record.key:
+        yield record.deed(Act.DISABLED, record.key)
+
+
+def _key_used(record: _TrailRecord) -> Iterator[Deed]:
+    if record.key:
+        yield record.deed(Act.USED, record.key)
+
+
+def _share_used(record: _TrailRecord) -> Iterator[Deed]:
+    """An AWS service's event; where snapshot and account stand in it is in no public sample, so both are sought."""
+    own = _text(record.whole.get("recipientAccountId"))
+    found = [
+        value for part in ("serviceEventDetails", "requestParameters") for value in _leaves(record.whole.get(part))
+    ]
+    snapshots = [ident for value in found if _ID.match(ident := value.rpartition("/")[2])]
+    accounts = [value for value in found if _ACCOUNT.match(value) and value != own]
+    for snapshot in dict.fromkeys(snapshots[:1]):
+        yield record.deed(Act.USED, snapshot, accounts)
+
+
+def _tagged(record: _TrailRecord) -> Iterator[Deed]:
+    """The trigger's key, or, in a DeleteTags that names no key, every key."""
+    keys = {_text(item.get("key")) for item in _items(record.asked.get("tagSet"))}
+    every = record.whole.get("eventName") == "DeleteTags" and not keys
+    if not every and record.trigger_tag not in keys:
+        return
+    for item in _items(record.asked.get("resourcesSet")):
+        ident = _text(item.get("resourceId"))
+        if ident.startswith("ami-") and _ID.match(ident):
+            yield record.deed(Act.TAGGED, ident)
+
+
+_READERS = {
+    "ModifySnapshotAttribute": _sharing,
+    "ModifyImageAttribute": _sharing,
+    "ResetSnapshotAttribute": _reset,
+    "ResetImageAttribute": _reset,
+    "DisableSnapshotBlockPublicAccess": _unblocked,
+    "DisableImageBlockPublicAccess": _unblocked,
+    "CreateGrant": _granted,
+    "RevokeGrant": _grant_ended,
+    "RetireGrant": _grant_ended,
+    "PutKeyPolicy": _policy,
+    "DisableKey": _disabled,
+    "ScheduleKeyDeletion": _disabled,
+    "Decrypt": _key_used,
+    "GenerateDataKey": _key_used,
+    "GenerateDataKeyWithoutPlaintext": _key_used,
+    "GenerateDataKeyPair": _key_used,
+    "GenerateDataKeyPairWithoutPlaintext": _key_used,
+    "ReEncrypt": _key_used,
+    "CreateTags": _tagged,
+    "DeleteTags": _tagged,
+    "SharedSnapshotCopyInitiated": _share_used,
+    "SharedSnapshotVolumeCreated": _share_used,
+}
+"""The calls and events that the monitor reads; the rules in ``.chalice/extras.yaml`` forward these."""
+
+NAMES = frozenset(_READERS)
+
+
+# --- a key's policy --------------------------------------------------------------------------------------------------
+
+
+def admitted(policy: str) -> tuple[str, ...]:
+    """Return whom a key's policy lets in: accounts, each once, and PUBLIC; nobody where it cannot be read.
+
+    Principals that were deleted (``AROA…``) let nobody in.
+    """
+    try:
+        statements = json.loads(policy)["Statement"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    found: set[str] = set()
+    for statement in statements if isinstance(statements, list) else [statements]:
+        one = _mapping(statement)
+        if one.get("Effect") != "Allow":
+            continue
+        if "NotPrincipal" in one:
+            found.add(PUBLIC)
+        for name in _principals(one.get("Principal")):
+            found |= _everybody(_mapping(one.get("Condition"))) if name == "*" else {account_of(name)}
+    return tuple(sorted(found - {""}))
+
+
+def _principals(principal: Any) -> Iterator[str]:
+    names = principal.get("AWS", []) if isinstance(principal, Mapping) else principal
+    yield from (name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str))
+
+
+def _everybody(condition: Mapping[str, Any]) -> set[str]:
+    """Whom ``*`` means under a condition: the accounts that it names, nobody who can be told, or everybody."""
+    accounts: set[str] = set()
+    narrowed = False
+    for operator, tests in condition.items():
+        if operator.startswith(("StringEquals", "StringLike", "ArnEquals", "ArnLike")) and "IfExists" not in operator:
+            for key, values in _mapping(tests).items():
+                narrowed = narrowed or key in NARROWING
+                if key in ELSEWHERE_ONLY:
+                    accounts |= {_text(value) for value in (values if isinstance(values, list) else [values])}
+    return accounts or (set() if narrowed else {PUBLIC})
+
+
+# --- tolerant reading ------------------------------------------------------------------------------------------------
+
+
+def _items(given: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the members of a set: ``{"items": [...]}``, or a bare list."""
+    listed = given.get("items") if isinstance(given, Mapping) else given
+    yield from (one for one in (listed if isinstance(listed, list) else []) if isinstance(one, Mapping))
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for child in children:
+        yield from _leaves(child)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _epoch(time: Any) -> int | None:
+    try:
+        return int(datetime.fromisoformat(time).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,369 @@
+"""Whether the ledger accounts for a deed, and if not, how bad that is.
+
+A deed of the service's own is accounted for by an intent: the ledger says that the share was about to be opened, or
+closed, when CloudTrail says that it was done (invariant 3). But whoever has the share worker's role can write the
+ledger, too. So an account that is let in must be listed in the applied file besides, which no function may write.
+
+A deed of anybody else is judged by whom it lets in, and by what it takes away that the service still needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed, account_of
+from chalicelib.core.records import schedule
+from chalicelib.core.sharing.share import Share, ShareState
+
+BEFORE = 15 * schedule.MINUTE
+"""So long before the call an intent may have been written: its run was slow, or died and was repeated."""
+AFTER = 1 * schedule.MINUTE
+"""So much later than the call it may seem to be: two clocks, and CloudTrail's whole seconds."""
+STILL_USED = 15 * schedule.MINUTE
+"""So long after a share has closed its use is no news: the call was made before, and told late."""
+
+_S = ShareState
+OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)
+
+
+class DeedVerdict(StrEnum):
+    """What the monitor says of a deed."""
+
+    EXPECTED = "expected"
+    """The ledger accounts for it, or it lets nobody in and takes nothing away."""
+    LISTED = "foreign-listed"
+    """Somebody else let an account in that the applied file lists: a notice."""
+    VANISHED = "vanished"
+    """Somebody else took away what the service still needs: a warning."""
+    STRANGER = "foreign-stranger"
+    """Somebody else let a stranger in, or everybody: a page."""
+    NO_INTENT = "ours-without-intent"
+    """A role of the service did what the ledger did not intend, so the role is stolen: a page."""
+
+
+class Severity(StrEnum):
+    """How a person is told."""
+
+    NONE = "none"
+    NOTICE = "notice"
+    WARNING = "warning"
+    PAGE = "page"
+
+
+SEVERITIES = {
+    DeedVerdict.EXPECTED: Severity.NONE,
+    DeedVerdict.LISTED: Severity.NOTICE,
+    DeedVerdict.VANISHED: Severity.WARNING,
+    DeedVerdict.STRANGER: Severity.PAGE,
+    DeedVerdict.NO_INTENT: Severity.PAGE,
+}
+_WORST_FIRST = (
+    DeedVerdict.NO_INTENT,
+    DeedVerdict.STRANGER,
+    DeedVerdict.VANISHED,
+    DeedVerdict.LISTED,
+    DeedVerdict.EXPECTED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger says of one share of the resource, whether it is open, closed, or in the archive.
+
+    ``steps``: when (epoch seconds) it came into which state.
+    """
+
+    holder_key: str
+    account: str
+    grantee: str = ""
+    grants: frozenset[str] = frozenset()
+    preexisting: bool = False
+    steps: tuple[tuple[int, ShareState], ...] = ()
+
+    def state(self, at: int) -> ShareState | None:
+        """Its state at a moment; None: it was not known then."""
+        return next((state for time, state in reversed(self.steps) if time <= at), None)
+
+    def was(self, states: Collection[ShareState], at: int, before: int = 0, after: int = 0) -> bool:
+        """Whether it was in one of these states at some time between ``at - before`` and ``at + after``."""
+        came = any(at - before <= time <= at + after and state in states for time, state in self.steps)
+        return came or self.state(at - before) in states
+
+
+def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
+    """Put together what a share's own item, or its archived one, and its history say."""
+    own = [(share.intended_at, _S.OPENING), (share.opened_at, _S.OPEN)]
+    reported = [(time, state) for time, state in own if time]
+    return Known(
+        share.holder_key,
+        share.account,
+        share.grantee,
+        frozenset({share.grant_id} - {""}),
+        share.preexisting,
+        tuple(sorted({*reported, *steps}, key=lambda step: (step[0], list(_S).index(step[1])))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known besides the deed, read when it is judged."""
+
+    hub: str
+    region: str
+    """The hub's account and Region."""
+    shares: Sequence[Known] = ()
+    """The ledger's shares of the resource, for those whom the deed concerns."""
+    strangers: frozenset[str] = frozenset()
+    """The receivers, and the caller's account, that the applied file does not list."""
+    changed_at: int = 0
+    """Since when the applied file is in force. Before that others may have been listed."""
+    builders: frozenset[str] = frozenset()
+    """ARNs of those who build, tag and use golden AMIs in the hub."""
+    source_key: bool = False
+    """The key is one that the service has opened or closed something on."""
+    admitted: frozenset[str] | None = None
+    """Whom the key's policy let in when it was last written; None: not seen yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorFinding:
+    """The verdict on one deed."""
+
+    verdict: DeedVerdict
+    why: str
+    receivers: tuple[str, ...] = field(default=())
+    """Those whom it is about."""
+
+    @property
+    def severity(self) -> Severity:
+        """How a person is told."""
+        return SEVERITIES[self.verdict]
+
+
+def is_ours(principal: str, hub: str, region: str) -> bool:
+    """Whether it is a role of a function of the hub in this Region."""
+    return _role(principal, hub).startswith(f"ami-promoter-{region}-")
+
+
+def _is_sibling(deed: Deed, evidence: Evidence) -> bool:
+    """Whether it is a share worker of the account's hub in another Region, which has a ledger of its own."""
+    name = _role(deed.principal, evidence.hub)
+    return name.startswith("ami-promoter-") and name.endswith("-share-worker") and not _ours(deed, evidence)
+
+
+def _role(principal: str, hub: str) -> str:
+    parts = principal.split(":")
+    return parts[5].removeprefix("role/") if len(parts) == 6 and parts[2] == "iam" and parts[4] == hub else ""
+
+
+def _ours(deed: Deed, evidence: Evidence) -> bool:
+    return is_ours(deed.principal, evidence.hub, evidence.region)
+
+
+def judge(deed: Deed, evidence: Evidence) -> MonitorFinding:
+    """Say what is to be thought of a deed: the worst of what can be said of those whom it is about."""
+    if deed.on_key and not evidence.source_key and not _ours(deed, evidence):
+        return _expected("The service has never opened anything on this key.")
+    if _ours(deed, evidence) and deed.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):
+        return MonitorFinding(DeedVerdict.NO_INTENT, "The service never makes this call.")
+    return _worst(_JUDGES[deed.act](deed, evidence))
+
+
+def _worst(findings: Iterable[MonitorFinding]) -> MonitorFinding:
+    found = list(findings)
+    for verdict in _WORST_FIRST:
+        some = [one for one in found if one.verdict is verdict]
+        if some:
+            receivers = tuple(dict.fromkeys(receiver for one in some for receiver in one.receivers))
+            return replace(some[0], receivers=receivers)
+    return _expected("It lets in nobody from outside the hub's account.")
+
+
+def _expected(why: str) -> MonitorFinding:
+    return MonitorFinding(DeedVerdict.EXPECTED, why)
+
+
+# --- who is let in ---------------------------------------------------------------------------------------------------
+
+
+def _added(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+    for receiver in deed.receivers:
+        if receiver == PUBLIC:
+            yield _let_in(deed, evidence, receiver)
+        elif _comes_from_outside(receiver, evidence.hub):
+            yield _receiver_added(deed, evidence, receiver)
+
+
+def _receiver_added(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFinding:
+    intended = any(
+        share.was((_S.OPENING,), deed.at, BEFORE, AFTER) for share in evidence.shares if _is_for(share, deed, receiver)
+    )
+    listed = receiver not in evidence.strangers or evidence.changed_at > deed.at - BEFORE
+    if intended and (listed or not _ours(deed, evidence)):
+        return _expected("The ledger intended it.")
+    if _ours(deed, evidence):
+        why = "The applied targets file does not list it." if intended else "The ledger did not intend it."
+        return MonitorFinding(DeedVerdict.NO_INTENT, why, (receiver,))
+    if _is_sibling(deed, evidence):
+        return _expected("A hub of this account in another Region did it; its own monitor judges that.")
+    if account_of(receiver) == deed.account and _had_access(deed, evidence, deed.account):
+        return _expected("The account passes on within itself what the hub has opened to it.")
+    return _let_in(deed, evidence, receiver)
+
+
+def _let_in(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFinding:
+    """Judge somebody else's letting in of one receiver, or anybody's of everybody."""
+    if _ours(deed, evidence):
+        return MonitorFinding(DeedVerdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
+    if receiver == PUBLIC:
+        return MonitorFinding(DeedVerdict.STRANGER, "It is open to everybody.", (receiver,))
+    if receiver in evidence.strangers:
+        return MonitorFinding(DeedVerdict.STRANGER, "The applied targets file does not list the receiver.", (receiver,))
+    return MonitorFinding(DeedVerdict.LISTED, "Somebody else than the service let a listed account in.", (receiver,))
+
+
+def _comes_from_outside(receiver: str, hub: str) -> bool:
+    """Whether a receiver is not the hub's own account, and no AWS service."""
+    return ":organizations:" in receiver or account_of(receiver) not in ("", hub)
+
+
+def _is_for(share: Known, deed: Deed, receiver: str) -> bool:
+    """Whether a share is that of a receiver. A key's is named for its delivery, and its receiver is the grantee."""
+    if not deed.on_key:
+        return share.holder_key == receiver
+    return bool(deed.grant and deed.grant in share.grants) or share.grantee == receiver
+
+
+def _had_access(deed: Deed, evidence: Evidence, account: str) -> bool:
+    return any(share.account == account and share.was(OPEN, deed.at, STILL_USED, AFTER) for share in evidence.shares)
+
+
+# --- what is taken away ----------------------------------------------------------------------------------------------
+
+
+def _removed(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if deed.on_key:
+        shares = [share for share in evidence.shares if deed.grant in share.grants]
+        if not shares:
+            yield _expected("No grant that the monitor knows.")
+        for share in shares:
+            yield _share_removed(deed, evidence, share.grantee, (share,))
+        return
+    for receiver in deed.receivers:
+        shares = [share for share in evidence.shares if share.holder_key == receiver]
+        yield _share_removed(deed, evidence, receiver, shares)
+
+
+def _share_removed(deed: Deed, evidence: Evidence, receiver: str, shares: Sequence[Known]) -> MonitorFinding:
+    if _ours(deed, evidence):
+        if any(share.was((_S.CLOSING,), deed.at, BEFORE, AFTER) for share in shares):
+            return _expected("The ledger intended it.")
+        return MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to close it.", (receiver,))
+    if any(_needed(share, deed.at) for share in shares):
+        return MonitorFinding(DeedVerdict.VANISHED, "The ledger says that it is open and needed.", (receiver,))
+    return _expected("The service does not need it, or it is preexisting.")
+
+
+def _needed(share: Known, at: int) -> bool:
+    return share.state(at) in (_S.OPENING, _S.OPEN) and not share.preexisting
+
+
+def _cleared(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+    gone = tuple(share.holder_key for share in evidence.shares if _needed(share, deed.at))
+    if gone:
+        yield MonitorFinding(DeedVerdict.VANISHED, "The ledger says that they are open and needed.", gone)
+
+
+def _unblocked(deed: Deed, _evidence: Evidence) -> Iterator[MonitorFinding]:
+    yield MonitorFinding(
+        DeedVerdict.STRANGER, "Snapshots or AMIs of the account can be made public from now on.", deed.receivers
+    )
+
+
+def _disabled(_deed: Deed, _evidence: Evidence) -> Iterator[MonitorFinding]:
+    yield MonitorFinding(DeedVerdict.VANISHED, "Nothing under this key can be copied or launched any longer.")
+
+
+# --- a key's policy --------------------------------------------------------------------------------------------------
+
+
+def _policy(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+    """A policy is written whole: what is new in it shows by whom it let in before."""
+    outside = [one for one in deed.receivers if one != evidence.hub]
+    new = [one for one in outside if evidence.admitted is not None and one not in evidence.admitted]
+    if PUBLIC in outside and (evidence.admitted is None or PUBLIC in new):
+        yield _let_in(deed, evidence, PUBLIC)
+    new = [one for one in new if one != PUBLIC]
+    if _ours(deed, evidence):
+        turning = (_S.OPENING, _S.CLOSING)
+        if not any(share.was(turning, deed.at, BEFORE, AFTER) for share in evidence.shares):
+            yield MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to change it.", tuple(outside))
+        unknown = [one for one in new if not _had_access(deed, evidence, one)]
+        if unknown:
+            yield MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to let them in.", tuple(unknown))
+    elif _is_sibling(deed, evidence):
+        yield _expected("A hub of this account in another Region did it; its own monitor judges that.")
+    else:
+        yield from (_let_in(deed, evidence, receiver) for receiver in new)
+        gone = [s for s in evidence.shares if _needed(s, deed.at) and s.account not in deed.receivers]
+        if gone:
+            why = "The service's statements for them are gone."
+            yield MonitorFinding(DeedVerdict.VANISHED, why, tuple(dict.fromkeys(s.account for s in gone)))
+
+
+# --- use -------------------------------------------------------------------------------------------------------------
+
+
+def _used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if _ours(deed, evidence):
+        yield MonitorFinding(DeedVerdict.NO_INTENT, "The service never uses a key.")
+    elif not deed.on_key:
+        yield from _share_used(deed, evidence)
+    elif deed.account in ("", evidence.hub):
+        if not deed.by_service and deed.principal not in evidence.builders:
+            yield MonitorFinding(
+                DeedVerdict.LISTED, "Not through an AWS service, and BuilderArns does not name the caller."
+            )
+    elif deed.account in evidence.strangers:
+        yield MonitorFinding(
+            DeedVerdict.STRANGER, "The applied targets file does not list the caller's account.", (deed.account,)
+        )
+    elif not _had_access(deed, evidence, deed.account) and deed.account not in (evidence.admitted or ()):
+        yield MonitorFinding(DeedVerdict.LISTED, "Nothing on this key was open to the account then.", (deed.account,))
+    elif not (deed.by_service and deed.ebs):
+        yield MonitorFinding(DeedVerdict.LISTED, "Not through EC2 for a volume or a snapshot.", (deed.account,))
+
+
+def _share_used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+    """A snapshot that was never shared with a listed account may be used by way of its AMI's launch permission."""
+    was_open = any(share.was(OPEN, deed.at, STILL_USED, AFTER) for share in evidence.shares)
+    if not deed.receivers and evidence.shares and not was_open:
+        why = "A snapshot was used of which nothing was open then; CloudTrail does not say by whom."
+        yield MonitorFinding(DeedVerdict.LISTED, why)
+    for account in deed.receivers:
+        if account == evidence.hub or _had_access(deed, evidence, account):
+            continue
+        why = "It was not open to the account then."
+        if account in evidence.strangers:
+            yield MonitorFinding(DeedVerdict.STRANGER, why, (account,))
+        elif any(share.account == account for share in evidence.shares):
+            yield MonitorFinding(DeedVerdict.LISTED, why, (account,))
+
+
+def _tagged(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if evidence.builders and deed.principal not in evidence.builders:
+        yield MonitorFinding(DeedVerdict.LISTED, "BuilderArns does not name who wrote or removed the trigger tag.")
+
+
+_JUDGES = {
+    Act.ADDED: _added,
+    Act.REMOVED: _removed,
+    Act.CLEARED: _cleared,
+    Act.UNBLOCKED: _unblocked,
+    Act.POLICY: _policy,
+    Act.DISABLED: _disabled,
+    Act.USED: _used,
+    Act.TAGGED: _tagged,
+}

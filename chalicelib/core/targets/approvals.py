@@ -1,0 +1,116 @@
+"""Approvals: what an approver has allowed to be opened, target by target.
+
+``ami-promoter approve`` writes them into the operators' table, in a partition of each AMI that only the approver's role
+may write; whoever decides who receives something reads them there. One holds a digest of what was shown to the
+approver. So nothing is written to void one: where AMI, snapshots, value or settings differ, the digest does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.records import codec
+from chalicelib.core.records.addresses import digest
+from chalicelib.core.targets.applied_file import Target
+
+NOT_APPROVED = "not-approved"
+"""Code of the fault of a share that waits for an approval."""
+
+SHORT = 12
+"""Characters of a digest that a person compares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One target's. ``place``: "account/region". ``at``, ``until``: epoch seconds. ``by``: the approver's ARN."""
+
+    place: str
+    digest: str
+    at: int
+    until: int
+    by: str
+
+    def allows(self, wanted: str, now: int) -> bool:
+        """Whether it approves what this digest names, and has not expired."""
+        return self.digest == wanted and now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an approver is asked about an AMI: the digest for each target ("account/region") that needs an approval."""
+
+    ami: str
+    value: str = ""
+    targets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Names the whole: equal digests, equal questions."""
+        return digest(self.ami, self.value, *(f"{place} {name}" for place, name in sorted(self.targets.items())))
+
+
+def question(ami: str, snapshots: Collection[str], value: str, targets: Iterable[Target]) -> Question:
+    """Ask about an AMI with these snapshots whose value in force names these targets."""
+    needing = {one.place: digest_of(ami, snapshots, value, one) for one in targets if needs(one)}
+    return Question(ami, value, needing)
+
+
+def needs(target: Target) -> bool:
+    """Whether the target's settings ask for an approval."""
+    return target.approval == "required"
+
+
+def digest_of(ami: str, snapshots: Collection[str], value: str, target: Target) -> str:
+    """Name what is approved for one target: AMI, snapshots, the tag's value, and every setting of the target."""
+    settings = json.dumps(codec.encode(target), sort_keys=True)
+    return digest(ami, ",".join(sorted(snapshots)), value, settings)
+
+
+def short(name: str) -> str:
+    """Return the part of a digest that a person compares."""
+    return name[:SHORT]
+
+
+def read(place: str, text: object) -> Approval | None:
+    """Read one as it is stored. One that was damaged by hand approves nothing."""
+    try:
+        found = json.loads(str(text))
+        return Approval(place, str(found["digest"]), int(found["at"]), int(found["until"]), str(found["by"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def written(one: Approval) -> str:
+    """Return one as it is stored."""
+    return json.dumps({"digest": one.digest, "at": one.at, "until": one.until, "by": one.by})
+
+
+def waiting(asked: Question, given: Mapping[str, Approval], now: int) -> tuple[str, ...]:
+    """Return the targets ("account/region") that have no approval of this question, sorted. ``given``: by place."""
+    return tuple(
+        place
+        for place, wanted in sorted(asked.targets.items())
+        if place not in given or not given[place].allows(wanted, now)
+    )
+
+
+def asked_as(asked: Question, given: Mapping[str, Approval]) -> str:
+    """Name one time of asking: a question is asked once, and again where an approval of it has expired since."""
+    lapsed = [one.until for place, one in given.items() if one.digest == asked.targets.get(place)]
+    return f"{asked.digest}:{max(lapsed, default=0)}"
+
+
+def lacking(ami: str, where: str, given: Approval | None, wanted: str, now: int) -> Fault | None:
+    """Return why something may not be opened for a target; None: it is approved."""
+    if given is not None and given.allows(wanted, now):
+        return None
+    if given is None:
+        what = "Nothing is shared: the target needs an approval, and there is none."
+    elif given.digest == wanted:
+        what = f"Nothing is shared: the approval by {given.by} has expired."
+    else:
+        what = f"Nothing is shared: {given.by} approved something else; the tag's value or the settings were changed."
+    return Fault(NOT_APPROVED, where, what, f"`ami-promoter approve {ami}` by an approver.")

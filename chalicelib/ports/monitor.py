@@ -1,0 +1,112 @@
+"""What the access monitor needs: the ledger with its past, its own table, and the security topic."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from chalicelib.core.monitor.deeds import Deed
+from chalicelib.core.monitor.judging import Known, MonitorFinding
+from chalicelib.core.targets.applied_file import AppliedFile
+
+
+class LedgerPast(Protocol):
+    """The ledger, read only: what is open, what was, and since when."""
+
+    def known(self, resource: str, names: str = "") -> Sequence[Known]:
+        """Read the shares of a resource, archived ones too, whose ``holder_key`` begins with ``names``."""
+
+
+class AppliedNow(Protocol):
+    """The applied file, and since when it is in force."""
+
+    def read(self) -> AppliedFile:
+        """Read the file and the membership as they are in force now, consistently."""
+
+    def applied_at(self) -> int:
+        """Since when (epoch seconds) this file is in force; 0: none ever was."""
+
+
+class Begun(StrEnum):
+    """What became of taking an event into work."""
+
+    MINE = "mine"
+    DONE = "done"
+    """It was judged before."""
+    BUSY = "busy"
+    """Another run judges it just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKey:
+    """What the monitor remembers of a key that the service uses. ``at``: when ``admitted`` was written; 0: not seen."""
+
+    admitted: frozenset[str] | None = None
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A grant of the service's own that the trail must show. "" and 0: none is waited for.
+
+    ``next_at``: from when the next one is looked for (epoch seconds).
+    """
+
+    grant: str = ""
+    opened_at: int = 0
+    next_at: int = 0
+
+
+class Findings(Protocol):
+    """The access monitor's own table, which no other function writes."""
+
+    def first_event(self, now: int) -> int:
+        """Return when the first event ever came (epoch seconds): now, if this is it."""
+
+    def begin(self, event: str, now: int) -> Begun:
+        """Take an event into work, unless it was judged before or another run is at it."""
+
+    def finish(self, event: str, now: int) -> None:
+        """Write down that an event was judged and a person told."""
+
+    def keep(self, deed: Deed, finding: MonitorFinding, now: int) -> None:
+        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
+
+    def was_notified(self, about: str) -> bool:
+        """Whether a person was told of this already."""
+
+    def notified(self, about: str, now: int) -> None:
+        """Write down that a person was told of this."""
+
+    def key(self, arn: str) -> SourceKey | None:
+        """Return what is remembered of a key; None: the service was never seen to use it."""
+
+    def remember_key(self, arn: str, key: SourceKey) -> None:
+        """Remember a key; one whose policy was seen at a later time stays as it is."""
+
+    def accounts_of(self, grant: str) -> Collection[str]:
+        """Return the accounts that a grant was seen to be made for; none: it was not seen."""
+
+    def remember_grant(self, grant: str, accounts: Collection[str], now: int) -> None:
+        """Remember whom a grant was made for."""
+
+    def canary(self) -> Canary:
+        """Return the grant that is waited for."""
+
+    def put_canary(self, canary: Canary) -> None:
+        """Write it."""
+
+    def grant_shown_at(self) -> int:
+        """Return the time (epoch seconds) of the service's latest own grant that the trail has shown; 0: none."""
+
+    def grant_shown(self, at: int) -> None:
+        """Write it down."""
+
+
+class SecurityNotices(Protocol):
+    """The security topic."""
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """Publish one finding; at least once, its ``id`` tells a repeat. Raises Refusal."""

@@ -1,0 +1,268 @@
+"""The access monitor: compares what CloudTrail tells with the ledger, and tells a person what does not agree.
+
+An event has lain in its queue for ten minutes when it comes here, so the ledger has been written by then, and is read
+now. Nothing that is done here changes a share: whoever has this function's role can neither open nor close anything.
+
+Each event is judged once, by its id. A death between telling and writing that down tells it twice, never not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind
+from chalicelib.core.monitor import deeds, judging
+from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed, account_of
+from chalicelib.core.monitor.judging import DeedVerdict, Evidence, Known, MonitorFinding, Severity
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing.share import ShareState
+from chalicelib.core.targets.applied_file import AppliedFile
+from chalicelib.ports.ledger import Ledger
+from chalicelib.ports.monitor import AppliedNow, Begun, Canary, Findings, LedgerPast, SecurityNotices, SourceKey
+from chalicelib.ports.records import Records
+from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.waker import Clock
+
+TYPES = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail")
+SHOWS_WITHIN = 30 * schedule.MINUTE
+"""So long after a grant of the service's own the trail must have shown it; ten minutes of these are the queue's."""
+FRESH = 20 * schedule.MINUTE
+"""A grant that was made longer ago is no canary: it may have been before the trail, or the monitor."""
+LOOKED_THROUGH = 20
+"""Resources that one search for a canary reads."""
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """Where the monitor is, and what its parameters say. ``learning``: seconds after the first event without a page."""
+
+    hub: str
+    region: str
+    trigger_tag: str
+    learning: int
+    builders: frozenset[str]
+    shards: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorPorts:
+    """What it reads, what it writes, and whom it tells."""
+
+    records: Records
+    ledger: Ledger
+    past: LedgerPast
+    applied: AppliedNow
+    findings: Findings
+    notices: SecurityNotices
+
+
+class AccessMonitor:
+    """Judges events, and looks for the trail's silence."""
+
+    def __init__(self, ports: MonitorPorts, settings: MonitorSettings, clock: Clock, telemetry: Telemetry) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._clock = clock
+        self._telemetry = telemetry
+
+    # --- an event ----------------------------------------------------------------------------------------------------
+
+    def hear(self, body: str) -> None:
+        """Judge one event as EventBridge put it into the queue. What cannot be read is left, not raised.
+
+        Raises Refusal where AWS, or the applied file, owes an answer, and LostRace where another run is at it: then it
+        comes again.
+        """
+        try:
+            event = json.loads(body)
+        except ValueError:
+            return
+        if not isinstance(event, dict) or event.get("detail-type") not in TYPES:
+            return
+        record, now = event.get("detail"), self._clock()
+        found = deeds.read(record, self._settings.trigger_tag) if isinstance(record, dict) else ()
+        if event.get("account") != self._settings.hub or not found:
+            return
+        first = self._ports.findings.first_event(now)
+        ident = found[0].event
+        match self._ports.findings.begin(ident, now):
+            case Begun.DONE:
+                return
+            case Begun.BUSY:
+                raise LostRace(ident)
+        for deed in found:
+            evidence = self._evidence(deed)
+            finding = judging.judge(deed, evidence)
+            self._remember(deed, finding, source_key=evidence.source_key)
+            self._conclude(deed, finding, learning=now < first + self._settings.learning)
+        self._ports.findings.finish(ident, self._clock())
+
+    def _evidence(self, deed: Deed) -> Evidence:
+        settings = self._settings
+        applied = self._ports.applied.read()
+        if applied.fault is not None and applied.fault.code != "no-targets-applied":
+            raise Refusal(RefusalKind.THROTTLED, applied.fault)  # nobody can tell who is a stranger
+        key = self._ports.findings.key(deed.resource) if deed.on_key else None
+        return Evidence(
+            hub=settings.hub,
+            region=settings.region,
+            shares=tuple(self._shares(deed)),
+            strangers=_strangers({*deed.receivers, deed.account} - {""}, applied),
+            changed_at=self._ports.applied.applied_at(),
+            builders=settings.builders,
+            source_key=key is not None or (deed.on_key and self._in_ledger(deed.resource)),
+            admitted=None if key is None else key.admitted,
+        )
+
+    def _in_ledger(self, key: str) -> bool:
+        """Whether the ledger has a record of a key as a whole: its grant audit, or its policy."""
+        places = (addresses.grants_on(key), addresses.policy_resource(key))
+        return any(self._ports.records.get(place) is not None for place in places)
+
+    def _shares(self, deed: Deed) -> Iterator[Known]:
+        """Read the shares that a deed may be about."""
+        past = self._ports.past
+        if deed.on_key:
+            yield from self._shares_on_key(deed)
+        elif deed.resource.startswith(("snap-", "ami-")):
+            region = "" if deed.region == self._settings.region else deed.region
+            snapshot, image = (
+                addresses.snapshot_resource(deed.resource, region),
+                addresses.image_resource(deed.resource),
+            )
+            resource = snapshot if deed.resource.startswith("snap-") else image
+            for receiver in deed.receivers or ("",):
+                yield from past.known(resource.pk, receiver)
+
+    def _shares_on_key(self, deed: Deed) -> Iterator[Known]:
+        past, key = self._ports.past, deed.resource
+        accounts = {deed.account, *map(account_of, deed.receivers)}
+        if deed.act is Act.REMOVED and deed.grant:
+            accounts |= set(self._ports.findings.accounts_of(deed.grant))
+        policy = addresses.policy_resource(key).pk
+        if deed.act is Act.POLICY:
+            yield from past.known(policy)
+            return
+        for account in sorted(accounts - {"", self._settings.hub}):
+            yield from past.known(addresses.key_resource(key, account).pk)
+            yield from past.known(addresses.role_resource(key, account).pk)
+            yield from past.known(policy, account)
+
+    # --- what follows ------------------------------------------------------------------------------------------------
+
+    def _remember(self, deed: Deed, finding: MonitorFinding, *, source_key: bool) -> None:
+        """Remember what later events are judged by: the service's keys, whom a policy admits, whose a grant is."""
+        ours = judging.is_ours(deed.principal, self._settings.hub, self._settings.region)
+        expected = ours and finding.verdict is DeedVerdict.EXPECTED
+        if not deed.on_key or not (source_key or expected):
+            return
+        findings = self._ports.findings
+        if deed.act is Act.POLICY:
+            findings.remember_key(deed.resource, SourceKey(frozenset(deed.receivers), deed.at))
+        accounts = {account_of(receiver) for receiver in deed.receivers if receiver.startswith("arn:")}
+        accounts -= {"", self._settings.hub}
+        if deed.act is Act.ADDED and deed.grant and accounts:
+            findings.remember_grant(deed.grant, accounts, self._clock())
+            if expected:
+                findings.remember_key(deed.resource, SourceKey())
+                findings.grant_shown(deed.at)
+
+    def _conclude(self, deed: Deed, finding: MonitorFinding, *, learning: bool) -> None:
+        """Keep a finding, and tell it: once for each verdict, key or kind of deed, principal and hour."""
+        findings, now = self._ports.findings, self._clock()
+        self._telemetry.judged(deed.name, deed.resource, finding.verdict, deed.principal, finding.why)
+        if finding.severity is Severity.NONE:
+            if deed.act is Act.TAGGED:  # who tagged stands in the history
+                findings.keep(deed, finding, now)
+            return
+        findings.keep(deed, finding, now)
+        severity = Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
+        subject = deed.resource if deed.on_key else deed.act.value
+        hour = now // schedule.HOUR
+        about = addresses.digest(severity, finding.verdict, subject, deed.principal, str(hour))
+        if findings.was_notified(about):
+            return
+        self._ports.notices.publish(self._notice(deed, finding, severity, about, learning=learning))
+        self._telemetry.finding(severity, finding.verdict, deed.resource)
+        findings.notified(about, now)
+
+    def _notice(
+        self, deed: Deed, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
+    ) -> Mapping[str, Any]:
+        return {
+            "id": ident,
+            "event": "access.finding",
+            "hub": self._settings.hub,
+            "hub_region": self._settings.region,
+            "severity": severity.value,
+            "verdict": finding.verdict.value,
+            "learning": learning,
+            "why": finding.why,
+            "receivers": list(finding.receivers)[:100],
+            "call": deed.name,
+            "at": deed.at,
+            "region": deed.region,
+            "resource": deed.resource,
+            "principal": deed.principal,
+            "request_id": deed.request,
+            "trail_event_id": deed.event,
+            "cure": CURES[finding.verdict],
+        }
+
+    # --- the canary --------------------------------------------------------------------------------------------------
+
+    def watch_trail(self) -> None:
+        """Look whether the trail shows a grant of the service's own, one an hour if there was one.
+
+        A trail that shows none is silent, or leaves KMS out: then this monitor sees nothing, and says nothing.
+        """
+        findings, now = self._ports.findings, self._clock()
+        canary = findings.canary()
+        if canary.grant:
+            if findings.accounts_of(canary.grant) or findings.grant_shown_at() > canary.opened_at:
+                findings.put_canary(Canary(next_at=now + schedule.HOUR))
+            elif now >= canary.opened_at + SHOWS_WITHIN:
+                self._telemetry.trail_silent(canary.grant, now - canary.opened_at)
+        elif now >= canary.next_at:
+            found = self._fresh_grant(now)
+            if found is not None:
+                findings.put_canary(found)
+
+    def _fresh_grant(self, now: int) -> Canary | None:
+        """Find a grant that was made lately. What is open to copy is looked at often, so it is due soon."""
+        for resource in self._due_keys(now):
+            for share in self._ports.ledger.shares(resource):
+                made = share.opened_at or 0
+                if share.state is ShareState.OPEN and share.grant_id and now - FRESH <= made:
+                    return Canary(share.grant_id, made)
+        return None
+
+    def _due_keys(self, now: int) -> Sequence[str]:
+        records, until = self._ports.records, now + schedule.POLLS[-1]
+        due = [one for shard in range(self._settings.shards) for one in records.due(shard, until, PAGE)]
+        keys = {one.key.pk for one in due if one.key.pk.startswith("resource#key#")}
+        return sorted(keys)[:LOOKED_THROUGH]
+
+
+CURES = {
+    DeedVerdict.NO_INTENT: "Take the role's sessions away and close what it opened: "
+    "docs/operations/runbook.md#accesspagealarm.",
+    DeedVerdict.STRANGER: "Ask who did it; if nobody may, take the permission away: "
+    "docs/operations/runbook.md#accesspagealarm.",
+    DeedVerdict.VANISHED: "See which deliveries fail, and tag again once it is allowed again: "
+    "docs/operations/runbook.md#accesswarningalarm.",
+    DeedVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+}
+
+
+def _strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:
+    """Return those whom the applied file does not list; where none was ever applied, everybody."""
+    units = {unit.arn for unit in applied.directory.membership.units.values()}
+    accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
+    unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))
+    strangers = {one for one, account in accounts.items() if account in unlisted}
+    return frozenset(strangers | ({one for one in receivers if ":organizations:" in one} - units) | {PUBLIC})

@@ -1,0 +1,71 @@
+"""Whether an approver has approved what is to be opened, as the share worker will judge it.
+
+The applied file, the tag and the AMI's snapshots are read at their homes; EC2 is asked only where there is an approval
+to compare.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.core.delivery.events import ApprovalSeen
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import Refusal, RefusalKind
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import approvals
+from chalicelib.core.targets.approvals import Question
+from chalicelib.ports.targets import Targets
+from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.waker import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to an approver; ``waits``: targets ("account/region") without an approval, ``once``: names it."""
+
+    question: Question
+    waits: tuple[str, ...] = ()
+    once: str = ""
+
+
+class LiveApprovals:
+    """Looks for the approvals of deliveries and promotions."""
+
+    def __init__(self, entitlements: LiveEntitlements, targets: Targets, clock: Clock) -> None:
+        self._entitlements = entitlements
+        self._targets = targets
+        self._clock = clock
+
+    def look(self, delivery: Delivery) -> ApprovalSeen:
+        """See how a delivery's approval stands. Raises Refusal where that cannot be told now."""
+        place = delivery.target.place
+        if self._other_settings(delivery):
+            return ApprovalSeen(changed=True)
+        given = self._targets.approvals(delivery.ami, [place]).get(place)
+        if given is None or self._clock() >= given.until:
+            return ApprovalSeen()
+        read, entitled = self._entitlements.now(delivery.ami)
+        if isinstance(entitled, Fault):
+            raise Refusal(RefusalKind.THROTTLED, entitled)
+        live = entitled.targets.get(place)
+        if live is None:  # removals are others' business
+            return ApprovalSeen()
+        wanted = approvals.digest_of(delivery.ami, read.snapshots, entitled.value, live)
+        if not given.allows(wanted, self._clock()):
+            return ApprovalSeen()
+        return ApprovalSeen(given.by, changed=live != delivery.target)
+
+    def _other_settings(self, delivery: Delivery) -> bool:
+        """Whether the applied file gives the target other settings now; which group brings it, the value says."""
+        found = self._targets.read().resolve(delivery.target.account, in_force=True)
+        live = next((one for one in found.targets if one.place == delivery.target.place), None)
+        return live is not None and replace(live, unit=delivery.target.unit) != delivery.target
+
+    def ask(self, ami: str) -> Asked:
+        """Say what an approver is to be asked about an AMI. Raises Refusal where that cannot be told now."""
+        read, entitled = self._entitlements.now(ami)
+        if isinstance(entitled, Fault):
+            raise Refusal(RefusalKind.THROTTLED, entitled)
+        asked = approvals.question(ami, read.snapshots, entitled.value, entitled.targets.values())
+        given = self._targets.approvals(ami, asked.targets)
+        return Asked(asked, approvals.waiting(asked, given, self._clock()), approvals.asked_as(asked, given))

@@ -1,0 +1,59 @@
+"""A function imports what it needs, and nothing of the command line's."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import cold
+
+OTHERS = {
+    "jsonschema",
+    "rich",
+    "click",
+    "yaml",
+    "moto",
+    "awsim",
+    "ami_promoter",
+    "pytest",
+    "openapi_pydantic",
+    "pydantic",
+}
+HEAVY = {
+    "chalicelib.service.deliveries",
+    "chalicelib.service.promotions",
+    "chalicelib.service.share_worker",
+    "chalicelib.service.inventories",
+    "chalicelib.core.images.image",
+    "chalicelib.core.sharing.share",
+    "chalicelib.adapters.ec2.hub_images",
+}
+"""What an event's function and the sweep do without."""
+
+
+@pytest.fixture(scope="module")
+def started() -> dict[str, set[str]]:
+    """Each function's modules after its first use."""
+    return {function: set(one["modules"]) for function, one in cold.measure(pairs=1).items()}
+
+
+def test_no_function_imports_what_only_a_person_needs(started):
+    """Neither the command line's libraries nor the simulator's."""
+    for function, modules in started.items():
+        assert not OTHERS & {module.partition(".")[0] for module in modules}, function
+
+
+@pytest.mark.parametrize("function", ["on-tag-change", "on-image-state", "on-target-event", "sweep"])
+def test_who_hears_events_or_sweeps_does_without_the_rest(started, function):
+    """One environment serves one function."""
+    assert not HEAVY & started[function]
+
+
+def test_workers_leave_out_what_the_other_does(started):
+    """Deliveries are not the share worker's, and inventories only for who asks."""
+    assert "chalicelib.service.deliveries" not in started["share-worker"]
+    assert not {"chalicelib.service.share_worker", "chalicelib.service.inventories"} & started["worker"]
+
+
+def test_all_of_them_use_the_package(started):
+    """Else this would prove nothing."""
+    assert all({"app", "chalicelib.bootstrap", "boto3"} <= modules for modules in started.values())

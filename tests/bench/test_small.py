@@ -1,0 +1,84 @@
+"""The benchmark in small: one target and ten, packaged, and what must not grow."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench import cost, matrix
+from bench.calls_page import above_least
+from bench.case import Case
+from bench.rivals import orchestrator
+from bench.rivals.promotion import promotion
+from bench.run import MeasuredRun, measure
+from bench.time_page import within
+from demo import bill
+
+CALLS = Path(__file__).parents[2] / "docs" / "reference" / "calls.md"
+ONE, TEN = matrix.SMALL
+FLAT = 1.1
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[Case, MeasuredRun]:
+    """What both took."""
+    return {case: measure(case) for case in (ONE, TEN)}
+
+
+@pytest.mark.parametrize("case", [ONE, TEN], ids=str)
+def test_every_target_is_delivered_to_within_two_percent_and_a_minute_of_the_bound(measured, case):
+    """And no sooner than the bound, or it is none."""
+    one = measured[case]
+    assert one.delivered == case.deliveries
+    assert one.bound <= one.seconds
+    assert within(one), (one.seconds, one.bound)
+    assert not one.throttled
+
+
+def test_nothing_grows_with_the_number_of_targets(measured):
+    """Of one delivery, ten of which are promoted together: calls, function time, units, invocations."""
+    one, ten = measured[ONE], measured[TEN]
+    for what in (
+        lambda m: sum(m.hub_calls.values()) + sum(m.target_calls.values()),
+        lambda m: m.billed,
+        lambda m: sum(m.writes.values()),
+        lambda m: sum(m.reads.values()),
+        lambda m: sum(n for name, n in m.invocations.items() if name not in bill.ON_SCHEDULE),
+    ):
+        assert what(ten) / 10 <= FLAT * what(one)
+
+
+def test_units_of_a_delivery_are_those_that_are_known(measured):
+    """A change that writes or reads more shows here."""
+    assert 400 < sum(measured[ONE].writes.values()) < 700
+    assert 80 < sum(measured[ONE].reads.values()) < 200
+    assert measured[ONE].stored_bytes < 30_000
+
+
+def test_it_takes_a_hundredth_of_the_function_time_of_one_that_waits(measured):
+    """The orchestrator's unbounded time."""
+    for case, one in measured.items():
+        assert orchestrator.run(promotion(case)).functions >= 100 * one.billed
+
+
+def test_calls_are_few(measured):
+    """At most 1.3 times the least possible; each snapshot is opened for all accounts together."""
+    assert all(above_least(one) <= 1.3 for one in measured.values())
+    assert measured[ONE].sharing == measured[ONE].least["ModifySnapshotAttribute"]
+
+
+def test_the_least_is_that_of_the_page_of_calls(measured):
+    """docs/reference/calls.md and the benchmark agree, call by call."""
+    rows = re.findall(r"^\| (\w+) \| \d+ \| (\d+) \| \d+ \| \d+ \|$", CALLS.read_text(encoding="utf-8"), re.MULTILINE)
+    found = {name: int(least) for name, least in rows}
+    assert found.pop("all") == sum(measured[ONE].least.values())
+    assert found == measured[ONE].least
+
+
+def test_a_delivery_costs_less_than_a_cent_and_less_than_a_month_of_its_snapshots(measured):
+    """By list price."""
+    parts = cost.delivery(measured[TEN])
+    assert 0 < sum(parts.values()) < 0.01
+    assert sum(parts.values()) < cost.storage(sum(TEN.sizes), 1)["snapshots, a month"]

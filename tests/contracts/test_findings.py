@@ -1,0 +1,142 @@
+"""The access monitor's table, and the ledger's past, on DynamoDB."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.adapters.dynamo.findings import BUSY, DynamoFindings
+from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
+from chalicelib.core.monitor.judging import Known
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing import share as shares
+from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.ports.monitor import Begun, Canary, SourceKey
+from tests.fakes import copying
+from tests.stores import Stores, on_dynamodb
+
+NOW = 1_800_000_000
+RESOURCE, ACCOUNT, OTHER = "resource#snapshot#snap-0a", "222222222222", "333333333333"
+KEY = "arn:aws:kms:us-east-1:111111111111:key/k"
+
+
+@pytest.fixture
+def stores(monkeypatch):
+    """The stores of one table."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with on_dynamodb() as found:
+        yield found
+
+
+@pytest.fixture
+def found(stores) -> DynamoFindings:
+    """The monitor's table."""
+    return DynamoFindings(stores.table, 400)
+
+
+def test_an_event_is_one_runs_until_it_is_done_or_the_run_is_long_dead(found):
+    """So twins do not both notify, and a death delays the event by a minute."""
+    assert found.begin("e", NOW) is Begun.MINE
+    assert found.begin("e", NOW + 1) is Begun.BUSY
+    assert found.begin("e", NOW + BUSY) is Begun.MINE
+    found.finish("e", NOW + BUSY)
+    assert found.begin("e", NOW + 10 * BUSY) is Begun.DONE
+    assert found.begin("another", NOW) is Begun.MINE
+
+
+def test_the_first_event_stays_the_first(found):
+    """The learning period counts from it."""
+    assert [found.first_event(NOW), found.first_event(NOW + 9)] == [NOW, NOW]
+
+
+def test_what_was_notified_is_known_in_that_hour(found):
+    """By its digest."""
+    assert not found.was_notified("d")
+    found.notified("d", NOW)
+    assert found.was_notified("d")
+
+
+def test_a_keys_policy_is_as_it_was_written_last_whatever_the_order_of_events(found):
+    """And a grant on the key takes away nothing of that."""
+    assert found.key(KEY) is None
+    found.remember_key(KEY, SourceKey())
+    assert found.key(KEY) == SourceKey()
+    found.remember_key(KEY, SourceKey(frozenset({ACCOUNT}), NOW))
+    found.remember_key(KEY, SourceKey(frozenset({OTHER}), NOW - 1))
+    found.remember_key(KEY, SourceKey())
+    assert found.key(KEY) == SourceKey(frozenset({ACCOUNT}), NOW)
+    found.remember_key(KEY, SourceKey(frozenset(), NOW + 1))
+    assert found.key(KEY) == SourceKey(frozenset(), NOW + 1)
+
+
+def test_a_grant_leads_to_its_accounts_and_the_canary_is_kept(found):
+    """An unknown one leads nowhere."""
+    assert found.accounts_of("g") == ()
+    found.remember_grant("g", {ACCOUNT}, NOW)
+    assert found.accounts_of("g") == (ACCOUNT,)
+    assert found.canary() == Canary()
+    found.put_canary(Canary("g", NOW, 0))
+    assert found.canary() == Canary("g", NOW, 0)
+    for at in (NOW, NOW - 5):
+        found.grant_shown(at)
+    assert found.grant_shown_at() == NOW
+
+
+def lived(stores: Stores, account: str, begin: int) -> None:
+    """Let a share be held, opened, released, closed and archived, a minute for each step."""
+    share, holding = Share(RESOURCE, account, account, hard_close_at=NOW + 10**6), copying("d1", account)
+    stores.ledger.hold(RESOURCE, share, holding)
+    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+    for minute, step in enumerate(
+        (
+            lambda one, at: shares.intend_opening(one, at, seen=False),
+            lambda one, at: shares.opened(one, at, f"g-{begin}"),
+            shares.intend_closing,
+            shares.closed,
+        )
+    ):
+        at = begin + 60 * minute
+        if minute == 2:
+            stores.ledger.release(RESOURCE, account, holding)
+            (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+        read = step(read, at)
+        stores.ledger.save([read], "a step", at)
+        read = replace(read, version=read.version + 1)
+    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+    stores.ledger.archive([read], begin + 240)
+
+
+def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
+    """Its steps, its grants, and nothing of another account's."""
+    past = DynamoLedgerPast(stores.table, stores.ledger)
+    lived(stores, ACCOUNT, NOW)
+    lived(stores, ACCOUNT, NOW + 1000)
+    lived(stores, OTHER, NOW + 500)
+    stores.ledger.hold(RESOURCE, Share(RESOURCE, ACCOUNT, ACCOUNT, hard_close_at=NOW + 10**6), copying("d2", ACCOUNT))
+
+    (known,) = past.known(RESOURCE, ACCOUNT)
+    states = [ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING, ShareState.CLOSED]
+    assert [state for _, state in known.steps] == states * 2
+    assert [time for time, _ in known.steps][::4] == [NOW, NOW + 1000]
+    assert known.grants == {f"g-{NOW}", f"g-{NOW + 1000}"}
+    assert [known.state(NOW + seconds) for seconds in (-1, 30, 90, 300)] == [
+        *(None, ShareState.OPENING, ShareState.OPEN),
+        ShareState.CLOSED,
+    ]
+    assert {one.account for one in past.known(RESOURCE)} == {ACCOUNT, OTHER}
+    assert past.known("resource#snapshot#snap-0b") == []
+
+
+def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
+    """It accounts for nothing, and hides nothing else."""
+    past = DynamoLedgerPast(stores.table, stores.ledger)
+    lived(stores, ACCOUNT, NOW)
+    stores.table.put(RecordKey(RESOURCE, f"closed#{OTHER}#0000000001"), {"body": "{"})
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#x#y"), {"at": "soon", "state": "opening"})
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#1"), {"at": NOW, "state": "nowhere"})
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#2"), {"at": NOW, "state": "opening"})
+
+    assert len(past.known(RESOURCE, ACCOUNT)[0].steps) == 4
+    assert past.known(RESOURCE, OTHER) == [Known(OTHER, OTHER, steps=((NOW, ShareState.OPENING),))]

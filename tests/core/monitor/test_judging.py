@@ -1,0 +1,282 @@
+"""The verdict on each kind of deed: by the ledger's intent, the applied file, and what was open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed
+from chalicelib.core.monitor.judging import AFTER, BEFORE, DeedVerdict, Evidence, Known, Severity, is_ours, judge, known
+from chalicelib.core.sharing.share import Share, ShareState
+
+HUB, DEV, TEST, STRANGER = "111111111111", "222222222222", "333333333333", "999999999999"
+HERE = "us-east-1"
+SNAPSHOT, KEY = "snap-0a1", f"arn:aws:kms:{HERE}:{HUB}:key/k"
+OURS = f"arn:aws:iam::{HUB}:role/ami-promoter-{HERE}-share-worker"
+SIBLING = f"arn:aws:iam::{HUB}:role/ami-promoter-eu-west-1-share-worker"
+JO = f"arn:aws:iam::{HUB}:user/jo"
+ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+SLR = f"arn:aws:iam::{DEV}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+UNIT = "arn:aws:organizations::555555555555:ou/o-a1b2c3d4e5/ou-ab12-11111111"
+NOW = 1_800_000_000
+S = ShareState
+
+
+def deed(act: Act, *receivers: str, by: str = OURS, account: str = HUB, **more: object) -> Deed:
+    """Something that was done to the snapshot now."""
+    given = {"event": "e", "request": "r", "name": "Call", "at": NOW, "region": HERE, "resource": SNAPSHOT} | more
+    return Deed(principal=by, account=account, act=act, receivers=receivers, **given)  # type: ignore[arg-type]
+
+
+def share(account: str = DEV, *steps: tuple[int, ShareState], **more: object) -> Known:
+    """A share that the ledger knows, with its steps in seconds from now."""
+    reported = tuple((NOW + seconds, state) for seconds, state in steps)
+    return Known(**{"holder_key": account, "account": account, "steps": reported, **more})  # type: ignore[arg-type]
+
+
+def verdict(what: Deed, *shares: Known, **more: object) -> DeedVerdict:
+    """What is said of a deed; the applied file lists DEV and TEST, and the key is a source key."""
+    given = {"strangers": frozenset({STRANGER, PUBLIC}), "source_key": True} | more
+    return judge(what, Evidence(HUB, HERE, shares, **given)).verdict  # type: ignore[arg-type]
+
+
+OPENING = share(DEV, (-5, S.OPENING))
+OPENED = share(DEV, (-600, S.OPENING), (-590, S.OPEN))
+CLOSED = share(DEV, (-6000, S.OPENING), (-5990, S.OPEN), (-3000, S.CLOSING), (-2900, S.CLOSED))
+CLOSING = share(DEV, (-600, S.OPENING), (-590, S.OPEN), (-3, S.CLOSING))
+GRANT = share(DEV, (-5, S.OPENING), holder_key="d" * 20, grantee=ROLE, grants=frozenset({"g-1"}))
+ON_KEY = {"resource": KEY, "grant": "g-1"}
+
+
+@pytest.mark.parametrize(
+    ("what", "shares", "expected"),
+    [
+        # sharing, by the service
+        (deed(Act.ADDED, DEV), [OPENING], DeedVerdict.EXPECTED),
+        (deed(Act.ADDED, DEV), [], DeedVerdict.NO_INTENT),
+        (deed(Act.ADDED, DEV), [CLOSED], DeedVerdict.NO_INTENT),
+        (deed(Act.ADDED, DEV, TEST), [OPENING], DeedVerdict.NO_INTENT),
+        (deed(Act.ADDED, STRANGER), [replace(OPENING, holder_key=STRANGER)], DeedVerdict.NO_INTENT),
+        (deed(Act.ADDED, PUBLIC), [replace(OPENING, holder_key=PUBLIC)], DeedVerdict.NO_INTENT),
+        (deed(Act.REMOVED, DEV), [CLOSING], DeedVerdict.EXPECTED),
+        (deed(Act.REMOVED, DEV), [share(DEV, (-5000, S.CLOSING))], DeedVerdict.EXPECTED),
+        (deed(Act.REMOVED, DEV), [OPENED], DeedVerdict.NO_INTENT),
+        (deed(Act.REMOVED, DEV), [], DeedVerdict.NO_INTENT),
+        (deed(Act.CLEARED), [OPENED], DeedVerdict.NO_INTENT),
+        (deed(Act.UNBLOCKED, PUBLIC), [], DeedVerdict.NO_INTENT),
+        # sharing, by others
+        (deed(Act.ADDED, DEV, by=JO), [], DeedVerdict.LISTED),
+        (deed(Act.ADDED, UNIT, by=JO), [], DeedVerdict.LISTED),
+        (deed(Act.ADDED, DEV, STRANGER, by=JO), [], DeedVerdict.STRANGER),
+        (deed(Act.ADDED, PUBLIC, by=JO), [], DeedVerdict.STRANGER),
+        (deed(Act.ADDED, HUB, by=JO), [], DeedVerdict.EXPECTED),
+        (deed(Act.UNBLOCKED, PUBLIC, by=JO), [], DeedVerdict.STRANGER),
+        (deed(Act.REMOVED, DEV, by=JO), [OPENED], DeedVerdict.VANISHED),
+        (deed(Act.REMOVED, DEV, by=JO), [replace(OPENED, preexisting=True)], DeedVerdict.EXPECTED),
+        (deed(Act.REMOVED, DEV, by=JO), [CLOSED], DeedVerdict.EXPECTED),
+        (deed(Act.REMOVED, STRANGER, by=JO), [OPENED], DeedVerdict.EXPECTED),
+        (deed(Act.CLEARED, by=JO), [OPENED], DeedVerdict.VANISHED),
+        (deed(Act.CLEARED, by=JO), [CLOSED], DeedVerdict.EXPECTED),
+        # by the account's hub in another Region
+        (deed(Act.ADDED, STRANGER, by=SIBLING), [], DeedVerdict.EXPECTED),
+        (deed(Act.ADDED, PUBLIC, by=SIBLING), [], DeedVerdict.STRANGER),
+        # grants
+        (deed(Act.ADDED, ROLE, **ON_KEY), [GRANT], DeedVerdict.EXPECTED),
+        (deed(Act.ADDED, ROLE, **ON_KEY), [replace(GRANT, grants=frozenset())], DeedVerdict.EXPECTED),
+        (deed(Act.ADDED, f"{ROLE}2", **(ON_KEY | {"grant": "g-2"})), [GRANT], DeedVerdict.NO_INTENT),
+        (deed(Act.ADDED, f"arn:aws:iam::{STRANGER}:root", by=JO, **ON_KEY), [], DeedVerdict.LISTED),
+        (
+            deed(Act.ADDED, SLR, by="222222222222:AROA:s", account=DEV, **ON_KEY),
+            [replace(GRANT, grantee=SLR)],
+            DeedVerdict.EXPECTED,
+        ),
+        (
+            deed(Act.ADDED, f"{DEV}:aws:ec2-infrastructure:i-1", by="x", account=DEV, **(ON_KEY | {"grant": "c"})),
+            [GRANT],
+            DeedVerdict.EXPECTED,
+        ),
+        (
+            deed(Act.ADDED, f"{DEV}:aws:ec2-infrastructure:i-1", by="x", account=DEV, **(ON_KEY | {"grant": "c"})),
+            [],
+            DeedVerdict.LISTED,
+        ),
+        (deed(Act.ADDED, f"arn:aws:iam::{HUB}:role/builder", by=JO, **ON_KEY), [], DeedVerdict.EXPECTED),
+        (deed(Act.ADDED, "ec2.amazonaws.com", by=JO, **ON_KEY), [], DeedVerdict.EXPECTED),
+        (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSING.steps)], DeedVerdict.EXPECTED),
+        (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=OPENED.steps)], DeedVerdict.NO_INTENT),
+        (deed(Act.REMOVED, by=JO, **ON_KEY), [replace(GRANT, steps=OPENED.steps)], DeedVerdict.VANISHED),
+        (deed(Act.REMOVED, by=JO, **(ON_KEY | {"grant": "other"})), [GRANT], DeedVerdict.EXPECTED),
+        # the key itself
+        (deed(Act.DISABLED, by=JO, resource=KEY), [], DeedVerdict.VANISHED),
+        (deed(Act.DISABLED, resource=KEY), [], DeedVerdict.NO_INTENT),
+        # use
+        (deed(Act.USED, by="x", account=DEV, resource=KEY, by_service=True, ebs=True), [OPENED], DeedVerdict.EXPECTED),
+        (deed(Act.USED, by="x", account=DEV, resource=KEY, by_service=True, ebs=True), [CLOSED], DeedVerdict.LISTED),
+        (deed(Act.USED, by="x", account=DEV, resource=KEY, ebs=True), [OPENED], DeedVerdict.LISTED),
+        (deed(Act.USED, by="x", account=STRANGER, resource=KEY, by_service=True, ebs=True), [], DeedVerdict.STRANGER),
+        (deed(Act.USED, by=JO, resource=KEY, by_service=True), [], DeedVerdict.EXPECTED),
+        (deed(Act.USED, by=JO, resource=KEY), [], DeedVerdict.LISTED),
+        (deed(Act.USED, resource=KEY), [], DeedVerdict.NO_INTENT),
+        (deed(Act.USED, DEV, by="ec2", account=""), [OPENED], DeedVerdict.EXPECTED),
+        (deed(Act.USED, DEV, by="ec2", account=""), [CLOSED], DeedVerdict.LISTED),
+        (deed(Act.USED, DEV, by="ec2", account=""), [], DeedVerdict.EXPECTED),
+        (deed(Act.USED, STRANGER, by="ec2", account=""), [OPENED], DeedVerdict.STRANGER),
+        (deed(Act.USED, HUB, by="ec2", account=""), [], DeedVerdict.EXPECTED),
+        (deed(Act.USED, by="ec2", account=""), [OPENED], DeedVerdict.EXPECTED),
+        (deed(Act.USED, by="ec2", account=""), [CLOSED], DeedVerdict.LISTED),
+        (deed(Act.USED, by="ec2", account=""), [], DeedVerdict.EXPECTED),
+        # the trigger
+        (deed(Act.TAGGED, by=JO, resource="ami-0a1"), [], DeedVerdict.EXPECTED),
+        (deed(Act.TAGGED, resource="ami-0a1"), [], DeedVerdict.NO_INTENT),
+    ],
+)
+def test_each_deed_has_its_verdict(what, shares, expected):
+    """The table of the security page, case by case."""
+    assert verdict(what, *shares) == expected
+
+
+def test_a_grant_to_a_stranger_pages():
+    """The receiver's account counts, as the grantee is a role or an account's root."""
+    root = f"arn:aws:iam::{STRANGER}:root"
+
+    assert verdict(deed(Act.ADDED, root, by=JO, **ON_KEY), strangers=frozenset({root})) == DeedVerdict.STRANGER
+
+
+def test_a_key_that_the_service_never_used_is_not_its_business_unless_it_touches_it_itself():
+    """AWS services make grants by the thousand; a stolen role may take any key."""
+    foreign = deed(Act.ADDED, ROLE, by=JO, **ON_KEY)
+
+    assert verdict(foreign, source_key=False) == DeedVerdict.EXPECTED
+    assert verdict(replace(foreign, principal=OURS), source_key=False) == DeedVerdict.NO_INTENT
+
+
+def test_an_account_that_the_file_lost_since_was_listed_then_for_all_that_is_known():
+    """The file was narrowed between the call and the verdict; the ledger's intent is all that can be asked."""
+    shares = [replace(OPENING, holder_key=STRANGER)]
+
+    assert verdict(deed(Act.ADDED, STRANGER), *shares, changed_at=NOW + 60) == DeedVerdict.EXPECTED
+    assert verdict(deed(Act.ADDED, STRANGER), *shares, changed_at=NOW - 2 * BEFORE) == DeedVerdict.NO_INTENT
+    assert verdict(deed(Act.ADDED, STRANGER), changed_at=NOW + 60) == DeedVerdict.NO_INTENT
+
+
+def test_builders_are_those_that_the_parameter_names():
+    """They use the key and write the tag; anybody else is a notice."""
+    using, tagging = deed(Act.USED, by=JO, resource=KEY), deed(Act.TAGGED, by=JO, resource="ami-0a1")
+
+    assert [verdict(one, builders=frozenset({JO})) for one in (using, tagging)] == [DeedVerdict.EXPECTED] * 2
+    assert [verdict(one, builders=frozenset({OURS})) for one in (using, tagging)] == [DeedVerdict.LISTED] * 2
+
+
+def test_whom_the_keys_own_policy_lets_in_may_use_it_through_ec2():
+    """Key access `none`: the owner's policy is all there is."""
+    use = deed(Act.USED, by="x", account=TEST, resource=KEY, by_service=True, ebs=True)
+
+    assert verdict(use, admitted=frozenset({HUB, TEST})) == DeedVerdict.EXPECTED
+    assert verdict(replace(use, ebs=False), admitted=frozenset({HUB, TEST})) == DeedVerdict.LISTED
+    assert verdict(use, admitted=frozenset({HUB})) == DeedVerdict.LISTED
+
+
+def policy(*admitted: str, by: str = OURS) -> Deed:
+    """A key's policy was written that lets these in."""
+    return deed(Act.POLICY, *admitted, by=by, resource=KEY)
+
+
+@pytest.mark.parametrize(
+    ("what", "shares", "before", "expected"),
+    [
+        (policy(HUB, DEV), [OPENING], frozenset({HUB}), DeedVerdict.EXPECTED),
+        (policy(HUB, DEV, STRANGER), [OPENING], frozenset({HUB, STRANGER}), DeedVerdict.EXPECTED),
+        (policy(HUB, DEV, STRANGER), [OPENING], None, DeedVerdict.EXPECTED),
+        (policy(HUB, DEV, STRANGER), [OPENING], frozenset({HUB}), DeedVerdict.NO_INTENT),
+        (policy(HUB, DEV), [], frozenset({HUB}), DeedVerdict.NO_INTENT),
+        (policy(HUB), [CLOSING], frozenset({HUB, DEV}), DeedVerdict.EXPECTED),
+        (policy(HUB, PUBLIC), [OPENING], None, DeedVerdict.NO_INTENT),
+        (policy(HUB, TEST, by=JO), [], frozenset({HUB}), DeedVerdict.LISTED),
+        (policy(HUB, STRANGER, by=JO), [], frozenset({HUB}), DeedVerdict.STRANGER),
+        (policy(HUB, PUBLIC, by=JO), [], None, DeedVerdict.STRANGER),
+        (policy(HUB, PUBLIC, by=JO), [], frozenset({PUBLIC}), DeedVerdict.EXPECTED),
+        (policy(HUB, by=JO), [OPENED], frozenset({HUB, DEV}), DeedVerdict.VANISHED),
+        (policy(HUB, DEV, by=JO), [OPENED], frozenset({HUB, DEV}), DeedVerdict.EXPECTED),
+        (policy(HUB, STRANGER, by=SIBLING), [], frozenset({HUB}), DeedVerdict.EXPECTED),
+    ],
+)
+def test_a_policy_is_judged_by_what_is_new_in_it(what, shares, before, expected):
+    """It is written whole; what stood there before is not the writer's doing."""
+    assert verdict(what, *shares, admitted=before) == expected
+
+
+def test_only_what_wakes_people_is_severe():
+    """A page for a stolen role and for strangers, a warning for what vanished, a notice for a listed account."""
+    severities = {one: judge_severity(one) for one in DeedVerdict}
+
+    assert severities == {
+        DeedVerdict.EXPECTED: Severity.NONE,
+        DeedVerdict.LISTED: Severity.NOTICE,
+        DeedVerdict.VANISHED: Severity.WARNING,
+        DeedVerdict.STRANGER: Severity.PAGE,
+        DeedVerdict.NO_INTENT: Severity.PAGE,
+    }
+
+
+def judge_severity(verdict: DeedVerdict) -> Severity:
+    """How a person is told of a verdict."""
+    from chalicelib.core.monitor.judging import MonitorFinding  # noqa: PLC0415
+
+    return MonitorFinding(verdict, "").severity
+
+
+@pytest.mark.parametrize(
+    ("principal", "ours"),
+    [
+        (OURS, True),
+        (f"arn:aws:iam::{HUB}:role/ami-promoter-{HERE}-worker", True),
+        (SIBLING, False),
+        (f"arn:aws:iam::{DEV}:role/ami-promoter-{HERE}-share-worker", False),
+        (f"arn:aws:iam::{HUB}:user/ami-promoter-{HERE}-share-worker", False),
+        (f"arn:aws:iam::{HUB}:role/other/ami-promoter-{HERE}-share-worker", False),
+        ("", False),
+    ],
+)
+def test_ours_is_a_function_of_this_hub(principal, ours):
+    """By account, Region and name."""
+    assert is_ours(principal, HUB, HERE) is ours
+
+
+def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_done():
+    """A thousand lives of a share: each call lies between its intent and its result, give or take the two clocks."""
+    random = Random(7)
+    for _ in range(1000):
+        time, steps, calls = NOW, [], []
+        for _ in range(random.randint(1, 4)):
+            for intent, result, act in ((S.OPENING, S.OPEN, Act.ADDED), (S.CLOSING, S.CLOSED, Act.REMOVED)):
+                time += random.randint(1, 5000)
+                steps.append((time, intent))
+                for _ in range(random.randint(1, 3)):  # tried again, or by two runs at once
+                    calls.append((act, time + random.randint(-AFTER, 30)))
+                    time += random.choice((0, 31, 400))
+                    calls.append((act, time + random.randint(0, 30)))
+                time += 31
+                if random.random() < 0.9:  # or it died before it wrote, and the next intent follows
+                    steps.append((time, result))
+        life = Known(DEV, DEV, steps=tuple(steps))
+        for act, at in calls:
+            assert verdict(deed(act, DEV, at=at), life) == DeedVerdict.EXPECTED, (act, at - NOW, steps)
+
+
+def test_no_intent_of_long_ago_covers_a_theft():
+    """An hour after a share has closed, a stolen role that opens it again is seen."""
+    random = Random(8)
+    for _ in range(300):
+        life = share(DEV, (0, S.OPENING), (5, S.OPEN), (900, S.CLOSING), (960, S.CLOSED))
+        late = NOW + 960 + BEFORE + random.randint(1, 10**6)
+        assert verdict(deed(Act.ADDED, DEV, at=late), life) == DeedVerdict.NO_INTENT
+
+
+def test_a_share_without_its_history_is_known_by_its_own_times():
+    """History expires; what stands open for years does not."""
+    item = Share("resource#snapshot#snap-0a1", DEV, DEV, state=S.OPEN, intended_at=NOW - 9, opened_at=NOW - 2)
+
+    assert verdict(deed(Act.ADDED, DEV, at=NOW - 5), known(item, ())) == DeedVerdict.EXPECTED
+    assert verdict(deed(Act.REMOVED, DEV, by=JO, at=NOW + 10**7), known(item, ())) == DeedVerdict.VANISHED

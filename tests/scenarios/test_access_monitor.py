@@ -1,0 +1,408 @@
+"""The access monitor end to end: what the service does raises nothing, and what a thief or a stranger does is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from awsim import wire
+from awsim.services.ec2.image_sharing import BLOCKED
+from demo import stage
+from tests.scenarios.monitoring import LATE, findings, judged, judged_events, monitored, verdicts
+from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, STRANGER, TEST, Scene
+from tests.scenarios.test_rights import client
+from tests.scenarios.test_service_roles import AUTO_SCALING, SERVICE
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker"
+WAYS = {
+    "copy, by grants, for Auto Scaling": f"service_linked_roles: [{AUTO_SCALING}]",
+    "copy, by the key's policy": "key_access: policy",
+    "copy of the image": "copy_method: image",
+    "share with snapshots, by grants": "mode: share\n  share_snapshots: true",
+    "share, by the key's policy": "mode: share\n  key_access: policy",
+}
+
+
+def apply(scene: Scene, how: str) -> None:
+    """Let DEV and TEST get AMIs in one way."""
+    scene.apply(f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  {how or "mode: copy"}
+groups:
+  dev: ["{DEV}", "{TEST}"]
+""")
+    scene.launches = {DEV, TEST}
+
+
+def share(scene: Scene, account: str, by: str = "", operation: str = "add", **more: object) -> None:
+    """Share the first snapshot with an account, or take it back; by a person, or with a function's credentials."""
+    ec2 = client(scene, by, "ec2") if by else scene.client("ec2")
+    ec2.modify_snapshot_attribute(
+        SnapshotId=scene.snapshots[0],
+        Attribute="createVolumePermission",
+        OperationType=operation,
+        **(more or {"UserIds": [account]}),
+    )
+
+
+# --- nothing where nothing is wrong ---
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
+    """Whatever the mode; and the monitor has judged what was opened and closed."""
+    for account in (DEV, TEST):
+        scene.world.iam.put_service_linked_role(account, SERVICE)
+    apply(scene, WAYS[way])
+    monitored(scene)
+    scene.promote("dev")
+    scene.wait(LATE)
+    before = judged(scene)
+    assert before >= 3
+    scene.untag()
+    scene.wait(LATE + 600)
+
+    assert verdicts(scene) == []
+    assert judged(scene) > before
+    assert scene.dead_letters() == []
+    assert scene.failed_invocations() == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "when"),
+    [
+        ("ModifySnapshotAttribute", "after"),
+        ("CreateGrant", "before"),
+        ("CreateGrant", "after"),
+        ("RevokeGrant", "after"),
+    ],
+)
+def test_a_crash_around_a_call_raises_nothing(scene, operation, when):
+    """The intent was written before; the call is repeated."""
+    monitored(scene)
+    crash = scene.world.injections.crash("share-worker", operation, 1, when)
+    scene.promote("dev")
+    scene.wait(LATE)
+
+    assert crash.happened
+    assert judged(scene) > 3
+    assert verdicts(scene) == []
+
+
+def test_doubled_late_and_shuffled_events_raise_nothing_and_are_judged_once(scene):
+    """As EventBridge may deliver them."""
+    monitored(scene)
+    scene.world.injections.repeat_events(3)
+    scene.world.injections.shuffle_events(300)
+    scene.promote("dev")
+    scene.wait(LATE + 600)
+
+    assert verdicts(scene) == []
+    assert len(judged_events(scene)) == judged(scene) >= 7
+
+
+def test_what_was_shared_before_the_service_may_be_taken_back_by_whoever_shared_it(scene):
+    """It is preexisting: the service neither needs its own removal nor anybody else's."""
+    scene.share_before(DEV, scene.snapshots[0])
+    monitored(scene)
+    scene.world.ec2.pace.copy = 400
+    scene.tag("dev")
+    scene.run_until_state("copying")
+    share(scene, DEV, operation="remove")
+    scene.wait(LATE)
+
+    assert verdicts(scene) == []
+
+
+def test_the_hub_of_another_region_is_left_to_its_own_monitor(scene):
+    """The same account's share worker there opens what this ledger does not know."""
+    monitored(scene)
+    elsewhere = "eu-west-1"
+    scene.world.iam.put_role(
+        HUB,
+        f"ami-promoter-{elsewhere}-share-worker",
+        {"Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}]},
+        {"all": {"Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}},
+    )
+    caller, key, _, token = scene.world.accounts.issue(
+        f"arn:aws:iam::{HUB}:role/ami-promoter-{elsewhere}-share-worker", "share-worker"
+    )
+    wire.client("ec2", REGION, key, token).modify_snapshot_attribute(
+        SnapshotId=scene.snapshots[0], Attribute="createVolumePermission", OperationType="add", UserIds=[DEV]
+    )
+    scene.wait(LATE)
+
+    assert caller.account == HUB
+    assert judged(scene) == 1
+    assert verdicts(scene) == []
+
+
+def test_with_the_parameter_off_nothing_is_there(scene):
+    """No function, queue, table, topic or rule, though the account has a trail."""
+    scene.world.cloudtrail.start_logging(HUB)
+    scene.promote("dev")
+    share(scene, STRANGER)
+    scene.wait(LATE)
+
+    assert not any("access-monitor" in arn for arn in (*scene.world.lambda_.functions, *scene.world.sqs.queues))
+    assert findings(scene) == []
+
+
+# --- what is wrong is told ---
+
+
+def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
+    """It shares with a stranger, and with a listed account that nobody promoted anything to."""
+    monitored(scene)
+    share(scene, STRANGER, by="share-worker")
+    scene.wait(LATE)
+    assert verdicts(scene) == [("page", "ours-without-intent")]
+    [finding] = findings(scene)
+    assert (finding["receivers"], finding["resource"]) == ([STRANGER], scene.snapshots[0])
+    assert finding["principal"] == OURS
+
+    scene.wait(HOUR)
+    share(scene, PROD, by="share-worker")
+    scene.wait(LATE)
+    assert verdicts(scene) == [("page", "ours-without-intent")] * 2
+
+    scene.wait(HOUR)
+    now = int(scene.world.now.timestamp())
+    forged = {"pk": {"S": f"resource#snapshot#{scene.snapshots[1]}"}, "at": {"N": str(now)}}
+    forged |= {"sk": {"S": f"history#share#{STRANGER}#{now:010d}#00000001"}, "state": {"S": "opening"}}
+    client(scene, "share-worker", "dynamodb").put_item(TableName=f"ami-promoter-{REGION}", Item=forged)
+    client(scene, "share-worker", "ec2").modify_snapshot_attribute(
+        SnapshotId=scene.snapshots[1], Attribute="createVolumePermission", OperationType="add", UserIds=[STRANGER]
+    )
+    scene.wait(LATE)
+    assert verdicts(scene) == [("page", "ours-without-intent")] * 3
+    assert "does not list" in findings(scene)[-1]["why"]
+
+
+def test_a_stolen_share_worker_that_grants_a_key_pages(scene):
+    """To a listed account's root, of which the ledger knows nothing."""
+    monitored(scene)
+    client(scene, "share-worker", "kms").create_grant(
+        KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{PROD}:root", Operations=["Decrypt"]
+    )
+    scene.wait(LATE)
+
+    assert verdicts(scene) == [("page", "ours-without-intent")]
+
+
+def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybody_a_page(scene):
+    """The file lists it: no harm, but somebody should know."""
+    monitored(scene)
+    share(scene, DEV)
+    scene.wait(LATE)
+    assert verdicts(scene) == [("notice", "foreign-listed")]
+
+    image = scene.seed("unencrypted", key=None)
+    with scene.world.rules.off(BLOCKED):
+        scene.client("ec2").modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
+    scene.wait(LATE)
+    assert verdicts(scene)[1:] == [("page", "foreign-stranger")]
+    assert findings(scene)[1]["receivers"] == ["all"]
+
+
+def test_somebody_revokes_our_grant_under_a_running_copy(scene):
+    """A warning, that says which account it concerns."""
+    monitored(scene)
+    scene.world.ec2.pace.copy = 2000
+    scene.tag("dev")
+    scene.run_until_state("copying")
+    scene.wait(LATE)
+    [ours] = [one for one in scene.grants() if f":{DEV}:" in one["GranteePrincipal"]]
+    scene.client("kms").revoke_grant(KeyId=scene.key, GrantId=ours["GrantId"])
+    scene.wait(LATE)
+
+    assert verdicts(scene) == [("warning", "vanished")]
+    assert DEV in findings(scene)[0]["receivers"][0]
+
+
+def test_a_stranger_in_a_keys_policy_pages(scene):
+    """The key is one of the service's, and its policy was seen before."""
+    apply(scene, WAYS["copy, by the key's policy"])
+    monitored(scene)
+    scene.promote("dev")
+    scene.wait(LATE)
+    statements = [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "kms:*", "Resource": "*"}
+        for account in (HUB, STRANGER)
+    ]
+    scene.client("kms").put_key_policy(
+        KeyId=scene.key, PolicyName="default", Policy=json.dumps({"Statement": statements})
+    )
+    scene.wait(LATE)
+
+    assert verdicts(scene) == [("page", "foreign-stranger")]
+    assert findings(scene)[0]["receivers"] == [STRANGER]
+
+
+def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene):
+    """A target makes a grant of its own where the hub's key lets it, with nothing open to it."""
+    apply(scene, "key_access: none")
+    both = [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "kms:*", "Resource": "*"}
+        for account in (HUB, TEST)
+    ]
+    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps({"Statement": both}))
+    scene.apply(stage.targets_file(stage.TARGETS))
+    monitored(scene)
+    scene.promote("")
+    scene.wait(LATE)
+    scene.client("kms", TEST).create_grant(
+        KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{TEST}:root", Operations=["Decrypt"]
+    )
+    scene.wait(LATE)
+
+    assert verdicts(scene) == [("notice", "foreign-listed")]
+
+
+def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
+    """A stranger decrypts: the simulator makes no such event, so a sample is put on the bus."""
+    sample = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
+    event = sample["another account decrypts for a volume"]["event"]
+    detail = event["detail"] | {"eventTime": f"{scene.world.now:%Y-%m-%dT%H:%M:%SZ}"}
+    detail["userIdentity"] = detail["userIdentity"] | {"accountId": STRANGER}
+    detail["resources"] = [{"ARN": scene.key}]
+    monitored(scene)
+    scene.promote("dev")
+    scene.emit(event["detail-type"], "aws.kms", "", detail)
+    scene.wait(LATE)
+    assert verdicts(scene) == []
+
+    monitored(scene, mode="with-key-use")
+    scene.emit(event["detail-type"], "aws.kms", "", detail)
+    scene.wait(LATE)
+    assert verdicts(scene) == [("page", "foreign-stranger")]
+
+
+# --- how it is told ---
+
+
+def test_one_alarm_for_each_principal_and_hour_and_history_has_every_finding(scene):
+    """Ten thefts are one message; `ami-promoter history` lists them all, and who wrote the tag."""
+    monitored(scene)
+    scene.promote("dev")
+    for _ in range(2):
+        for snapshot in scene.snapshots:
+            client(scene, "share-worker", "ec2").modify_snapshot_attribute(
+                SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[STRANGER]
+            )
+    scene.wait(LATE)
+
+    assert verdicts(scene) == [("page", "ours-without-intent")]
+    status, out, _ = scene.cli("history", scene.image, "--json")
+    found = json.loads(out)["findings"]
+    assert status == 0
+    assert sorted((one["call"], one["severity"]) for one in found) == [
+        ("CreateTags", "none"),
+        *[("ModifySnapshotAttribute", "page")] * 4,
+    ]
+    status, out, _ = scene.cli("history", scene.image)
+    assert "Access monitor: 5" in out
+
+
+def test_nothing_pages_while_it_learns(scene):
+    """For so many hours after its first event a page is a notice."""
+    monitored(scene, learning=2)
+    share(scene, STRANGER)
+    scene.wait(LATE)
+    assert verdicts(scene) == [("notice", "foreign-stranger")]
+    assert findings(scene)[0]["learning"] is True
+
+    scene.wait(2 * HOUR)
+    share(scene, STRANGER)
+    scene.wait(LATE)
+    assert verdicts(scene)[1:] == [("page", "foreign-stranger")]
+
+
+@pytest.mark.parametrize(
+    ("operation", "when"), [("PutItem", "after"), ("UpdateItem", "after"), ("Publish", "before"), ("Publish", "after")]
+)
+def test_a_death_of_the_monitor_hides_nothing(scene, operation, when):
+    """What was told may be told twice, never not at all."""
+    monitored(scene)
+    crash = scene.world.injections.crash("access-monitor", operation, 1, when)
+    share(scene, STRANGER, by="share-worker")
+    scene.wait(LATE + 600)
+
+    assert crash.happened
+    assert set(verdicts(scene)) == {("page", "ours-without-intent")}
+    assert len(verdicts(scene)) <= 2
+
+
+def test_an_unreadable_applied_file_delays_the_verdict_and_no_more(scene):
+    """Nobody can tell who is a stranger: the event waits in its queue, and an outage is no finding."""
+    monitored(scene)
+    share(scene, STRANGER)
+    scene.wait(500)
+    scene.world.injections.outage("dynamodb", 400, HUB)
+    scene.wait(LATE + 600)
+
+    assert verdicts(scene) == [("page", "foreign-stranger")]
+
+
+# --- the trail's silence ---
+
+
+def silent(scene: Scene) -> int:
+    """How often the monitor said that the trail is silent."""
+    logs = [one.log for one in scene.world.lambda_.invocations if one.function.endswith("access-monitor")]
+    return sum(log.count('"message":"the trail is silent"') for log in logs)
+
+
+def test_a_trail_that_leaves_our_own_grants_out_is_silent(scene):
+    """Half an hour after a grant that nothing showed; not before, and no longer than until one shows."""
+    monitored(scene)
+    scene.world.cloudtrail.stop_logging(HUB)
+    scene.world.ec2.pace.copy = 1500
+    scene.tag("dev")
+    scene.run_until_state("copying")
+    scene.wait(25 * 60)
+    assert silent(scene) == 0
+    scene.wait(15 * 60)
+    assert silent(scene) >= 1
+
+    scene.world.cloudtrail.start_logging(HUB)
+    scene.world.ec2.pace.copy = 30
+    scene.promote("dev", scene.seed("another"))
+    scene.wait(LATE + 300)
+    before = silent(scene)
+    scene.wait(HOUR)
+    assert silent(scene) == before
+
+
+def test_a_trail_that_shows_our_grants_is_not_silent(scene):
+    """Nor is one with nothing to show."""
+    monitored(scene)
+    scene.wait(HOUR)
+    scene.world.ec2.pace.copy = 1500
+    scene.promote("dev")
+    scene.wait(HOUR)
+
+    assert judged(scene) > 3
+    assert silent(scene) == 0
+
+
+# --- other Regions ---
+
+
+def test_what_happens_in_another_region_is_forwarded(scene):
+    """deploy/hub-region.yaml passes it on to the hub's Region."""
+    monitored(scene)
+    there = "eu-west-1"
+    scene.world.deploy(ROOT / "deploy" / "hub-region.yaml", HUB, there, "ami-promoter-region", {"HubRegion": REGION})
+    image = scene.world.ec2.seed_image(HUB, there, name="golden", volumes=(8,))
+    scene.world.client("ec2", HUB, there).modify_image_attribute(
+        ImageId=image, LaunchPermission={"Add": [{"UserId": STRANGER}]}
+    )
+    scene.wait(LATE)
+
+    assert verdicts(scene) == [("page", "foreign-stranger")]
+    assert findings(scene)[0]["region"] == there

@@ -1,0 +1,319 @@
+"""``approval: required``: nothing opens before an approver has approved it, whatever records and other people say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Purpose, ShareState
+from tests.scenarios.platform import new_version
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST
+from tests.scenarios.test_forged_shares import Forger, Forgery, role_of
+from tests.scenarios.test_regions import EVERYWHERE, FAR, ROOT, found, regions_of
+from tests.scenarios.test_regions import abroad as abroad  # noqa: PLC0414 - a fixture
+from tests.scenarios.test_share_mode import launch
+
+WAITS = "awaiting-approval"
+HOUR = 3600
+FILE = """\
+defaults: {{external_id: only-the-hub-knows}}
+groups:
+  default: ["{dev}"]
+  dev: ["{dev}"]
+  prod: {{members: ["{prod}"{more}], approval: required{settings}}}
+"""
+
+
+def file(settings: str = "", more: str = "") -> str:
+    """A targets file in which `prod` needs an approval."""
+    return FILE.format(dev=DEV, prod=PROD, settings=settings, more=more)
+
+
+@pytest.fixture
+def waiting(scene):
+    """DEV has the AMI, and PROD waits for the approval."""
+    scene.apply(file())
+    scene.tag("dev prod")
+    scene.run_until_state("delivered", DEV)
+    assert scene.states() == {DEV: "delivered", PROD: WAITS}
+    scene.launches = {PROD}
+    return scene
+
+
+def approve(scene, *words, status=0):
+    """Run the verb; returns what it prints as JSON."""
+    ended, out, err = scene.cli("approve", scene.image, *words, "--json")
+    assert ended == status, out + err
+    return json.loads(out)
+
+
+def said(scene, verb, *words):
+    """Run another verb about the AMI; returns its exit status and what it prints, in one line."""
+    status, out, err = scene.cli(verb, scene.image, *words)
+    return status, " ".join((out + err).split())
+
+
+def nothing_for(scene, account=PROD) -> bool:
+    """Whether nothing of the AMI is open to an account, and nothing was made there."""
+    shared = any(account in scene.shared_with(snapshot) for snapshot in scene.snapshots)
+    grants = [one for one in scene.grants() if account in json.dumps(one)]
+    return not (shared or grants or account in scene.launchable_by() or scene.images_in(account))
+
+
+def asked(scene) -> list[str]:
+    """The digests that approvers were asked for."""
+    return [one["digest"] for one in scene.notices("promotion.awaiting-approval")]
+
+
+def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
+    """`status`, `plan`, `wait`, `history` and the notices; nothing opens before, and all is as ever after it."""
+    waiting.wait(2 * HOUR)
+    assert nothing_for(waiting)
+    (notice,) = waiting.notices("promotion.awaiting-approval")
+    assert [one["account"] for one in notice["targets"]] == [PROD]
+    short = notice["digest"][:12]
+    assert f"awaiting approval: ami-promoter approve {waiting.image} --digest {short}" in said(waiting, "status")[1]
+    assert waiting.status()["approval"] == notice["digest"]
+    assert said(waiting, "wait", "--timeout", "1")[0] == 4
+    shown = approve(waiting, "--dry-run")
+    assert (shown["digest"], shown["changed"], shown["approved"]) == (notice["digest"], False, [f"{PROD}/{REGION}"])
+    done = approve(waiting, "--digest", short)
+    assert done["changed"]
+    assert said(waiting, "wait")[0] == 0
+
+    assert waiting.states() == {DEV: "delivered", PROD: "delivered"}
+    (delivered,) = [one for one in waiting.notices("delivery.delivered") if one["account"] == PROD]
+    assert delivered["approved_by"] == f"arn:aws:iam::{HUB}:root"
+    assert f"arn:aws:iam::{HUB}:root" in said(waiting, "history")[1]
+    assert len(asked(waiting)) == 1
+    assert waiting.status()["approval"] is None
+    waiting.assert_invariants()
+
+
+def test_the_plan_says_who_will_wait(scene):
+    """Before the tag is written."""
+    scene.apply(file())
+    status, lines = said(scene, "plan", "dev prod")
+
+    assert (status, f"{PROD} {REGION}: waits for an approval first" in lines) == (0, True), lines
+    assert f"{DEV} {REGION}: waits for an approval" not in lines
+
+
+def test_a_digest_that_is_not_what_waits_any_longer_approves_nothing(waiting):
+    """Somebody changed the value between the notice and the approver."""
+    (digest,) = asked(waiting)
+    waiting.tag("prod")
+    fault = approve(waiting, "--digest", digest[:12], status=1)
+
+    assert fault["faults"][0]["code"] == "digest-differs"
+    waiting.wait(HOUR)
+    assert nothing_for(waiting)
+
+
+@pytest.mark.parametrize("words", [("--for", "30m"), ("--for", "91d"), ("--for", "soon"), ("--digest", "abc")])
+def test_a_call_that_makes_no_sense_is_refused(scene, words):
+    """How long it lasts has limits, and a digest has a form."""
+    assert scene.cli("approve", scene.image, *words)[0] == 2
+
+
+def test_there_may_be_nothing_to_approve(scene):
+    """No target needs it: exit status 0. No tag, no AMI: a fault."""
+    scene.tag("dev")
+    assert approve(scene)["changed"] is False
+    scene.untag()
+    assert approve(scene, status=1)["faults"][0]["code"] == "no-tag"
+    assert scene.cli("approve", "ami-00000000000000000")[0] == 1
+
+
+@pytest.mark.parametrize("change", ["value", "settings"])
+def test_a_change_voids_what_has_not_opened(waiting, change):
+    """It is asked for anew, with another digest; what was approved before opens nothing."""
+    approve(waiting)
+    if change == "value":
+        waiting.tag("prod dev")
+    else:
+        waiting.apply(file(", tags: {cost: more}"))
+    waiting.wait(3 * HOUR)
+
+    assert waiting.states()[PROD] == WAITS
+    assert nothing_for(waiting)
+    assert len(set(asked(waiting))) == 2
+    approve(waiting)
+    waiting.run_until_state("delivered", PROD)
+    waiting.assert_invariants()
+
+
+def test_an_account_that_joins_needs_another_approval(waiting):
+    """Who was approved is served; who joins waits."""
+    approve(waiting)
+    waiting.run_until_state("delivered", PROD)
+    waiting.apply(file(more=f', "{TEST}"'))
+    waiting.tag("prod")
+    waiting.wait(HOUR)
+    assert waiting.states()[TEST] == WAITS
+    assert nothing_for(waiting, TEST)
+    approve(waiting)
+    waiting.run_until_state("delivered", TEST)
+    waiting.assert_invariants()
+
+
+def test_removals_do_not_wait(waiting):
+    """The tag names it no longer: it is cancelled at once, while promotions are paused, too."""
+    waiting.cli("pause", "--why", "test")
+    waiting.tag("dev")
+    waiting.run_until_state("cancelled", PROD, seconds=120)
+
+    assert nothing_for(waiting)
+    waiting.assert_invariants()
+
+
+def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
+    """Share mode: it opens after the approval, stays when that has expired, and ends with the tag."""
+    scene.apply(file(", mode: share, key_access: grant, service_linked_roles: []"))
+    scene.launches = {PROD}
+    scene.tag("prod")
+    scene.wait(HOUR)
+    assert nothing_for(scene)
+    approve(scene, "--for", "1h")
+    scene.run_until_state("shared", PROD)
+    scene.run_until(lambda: launch(scene, PROD) == "", 120)
+    scene.wait(3 * HOUR)
+    assert scene.launchable_by() == {PROD}
+    scene.untag()
+    scene.run_until_state("withdrawn", PROD)
+    scene.wait(200)
+    assert scene.launchable_by() == set()
+    scene.assert_invariants()
+
+
+def test_one_approval_serves_each_region_that_it_names(abroad):
+    """Two Regions: both wait, and both are opened."""
+    abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  approval: required\n"))
+    abroad.tag("default")
+    abroad.run_until(lambda: len(abroad.status().get("deliveries", ())) == 2)
+    abroad.wait(HOUR)
+    assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, WAITS), (DEV, FAR, WAITS)}
+    assert found(abroad, DEV, FAR) == ([], [])
+    assert approve(abroad)["approved"] == [f"{DEV}/{FAR}", f"{DEV}/{REGION}"]
+    abroad.run_until_over()
+
+    assert {state for _, _, state in regions_of(abroad.status()["deliveries"])} == {"delivered"}
+    abroad.assert_invariants()
+
+
+# --- who may approve -------------------------------------------------------------------------------------------------
+
+FORGED = {
+    "a snapshot": Forgery("snapshot:tagged", PROD, ("tagged", PROD), "needs an approval"),
+    "the key": Forgery("key:own", PROD, ("tagged", PROD), "needs an approval", grantee=role_of(PROD)),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_record_opens_nothing_without_an_approval(waiting, what):
+    """With the rights of `worker`: a delivery that says it was approved, and a share that is wanted for it."""
+    delivery = addresses.delivery(addresses.delivery_id(HUB, waiting.image, PROD, REGION))
+    forger = Forger(waiting)
+    item = forger.records.get(delivery)
+    body = json.loads(item["body"]) | {"state": "opening", "approved_by": "arn:aws:iam::111111111111:user/approver"}
+    forger.records.put(delivery, {**item, "body": json.dumps(body)})
+    forger.write(FORGED[what], Purpose.COPY)
+    waiting.wait(60)
+    share = forger.look(FORGED[what])
+
+    assert share.state is ShareState.WANTED
+    assert share.blocked is not None
+    assert share.blocked.code == "not-approved"
+    assert FORGED[what].says in share.blocked.what
+    assert nothing_for(waiting)
+
+
+def test_no_function_may_write_an_approval(waiting):
+    """Not with the role of any of them."""
+    place = addresses.approval(waiting.image, f"{PROD}/{REGION}")
+    item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}, "body": {"S": "{}"}}
+    for function in ("worker", "share-worker", "discover", "sweep", "on-tag-change", "on-image-state"):
+        _, key, secret, token = waiting.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{TABLE}-{function}", function)
+        dynamodb = boto3.client(
+            "dynamodb",
+            region_name=REGION,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+        )
+        with pytest.raises(ClientError, match="AccessDenied"):
+            dynamodb.put_item(TableName=f"{TABLE}-config", Item=item)
+
+
+CARELESS = """
+from chalicelib.service.entitlements import LiveEntitlements
+LiveEntitlements._not_approved = lambda *_: None
+"""
+
+
+def test_where_nobody_asks_a_forged_share_opens(waiting, tmp_path):
+    """The scenario can fail: with the question taken out of the package, the snapshot is shared."""
+    given = {"TargetAccounts": f"{DEV},{TEST},{PROD}"}
+    waiting.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", given)
+    forger = Forger(waiting)
+    forger.write(FORGED["a snapshot"], Purpose.COPY)
+    waiting.wait(90)
+
+    assert PROD in waiting.shared_with(forger.snapshots["tagged"])
+
+
+@pytest.fixture
+def become(waiting, monkeypatch):
+    """Go on with a role of the hub that has a policy as it is handed out, and nothing else."""
+
+    def become(name: str) -> None:
+        document = json.loads((Path(ROOT) / "deploy" / name).read_text())
+        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
+        whole = {"Version": "2012-10-17", "Statement": [trust]}
+        waiting.world.iam.put_role(HUB, "Person", whole, {"only": document})
+        _, key, secret, token = waiting.world.accounts.issue(f"arn:aws:iam::{HUB}:role/Person", "person")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+
+    return become
+
+
+def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
+    """Neither the tag nor the targets file, a switch or a withdrawal."""
+    become("cli-approver.json")
+    targets = str(waiting._directory / "targets.yaml")
+    for words in (
+        ("promote", waiting.image, "prod"),
+        ("cancel", waiting.image),
+        ("pause", "--why", "no"),
+        ("withdraw", waiting.image, "--account", DEV),
+        ("retry", waiting.image),
+    ):
+        status, out, err = waiting.cli(*words)
+        assert status == 3, (words, out + err)
+    assert waiting.cli("targets", "diff", targets)[0] == 0
+    approve(waiting)
+    waiting.run_until_state("delivered", PROD)
+
+
+def test_who_operates_cannot_approve(waiting, become):
+    """By no way that the table knows: a batch, one item, or another sort key."""
+    become("cli-operator.json")
+    status, out, err = waiting.cli("approve", waiting.image)
+    assert status == 3, out + err
+    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    place = addresses.approval(waiting.image, f"{PROD}/{REGION}")
+    item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}}
+    change = {"UpdateExpression": "SET a = :a", "ExpressionAttributeValues": {":a": {"S": "b"}}}
+    for call, words in (("put_item", {"Item": item}), ("update_item", {"Key": item, **change})):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            getattr(dynamodb, call)(TableName=f"{TABLE}-config", **words)
+    assert waiting.cli("pause", "--why", "test")[0] == 0
+    waiting.wait(HOUR)
+    assert nothing_for(waiting)

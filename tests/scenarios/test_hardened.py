@@ -1,0 +1,110 @@
+"""A hub with everything that a security review may ask for: its own keys, boundaries, reserved concurrency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from awsim import wire
+from demo import stage
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, REGION, Scene, targets_file
+from tools.permissions import statements
+
+LIMITS = "ami-promoter/limits"
+
+
+def boundary(scene: Scene, *without: str) -> None:
+    """Make the policy, in hub and target: every action of docs/reference/permissions.md, but for some."""
+    actions = sorted({action for it in statements() if not it.denied for action in it.actions} - set(without))
+    allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [allowed]}
+    policy = {
+        "Type": "AWS::IAM::ManagedPolicy",
+        "Properties": {"ManagedPolicyName": LIMITS, "PolicyDocument": document},
+    }
+    for account in (HUB, DEV):
+        scene.world.deploy({"Resources": {"Limits": policy}}, account, REGION, "limits", {})
+
+
+def harden(scene: Scene) -> str:
+    """Deploy hub and target anew with every such parameter; return the ARN of the key that the hub's stack makes."""
+    data = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+    hub = scene.world.deploy(
+        ROOT / stage.HUB_TEMPLATE,
+        HUB,
+        REGION,
+        "ami-promoter",
+        {
+            "TargetAccounts": DEV,
+            "CreateSourceKey": "true",
+            "SourceKeyArns": scene.key,
+            "DataKeyArn": data,
+            "PermissionsBoundary": LIMITS,
+            "LogRetentionDays": "365",
+            "EventFunctionConcurrency": "5",
+        },
+    )
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "CreateKey": "false"}
+    scene.world.deploy(
+        ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, "PermissionsBoundary": LIMITS}
+    )
+    return hub.outputs["SourceKeyArn"]
+
+
+def test_an_ami_under_the_hubs_own_key_arrives_within_all_boundaries(scene):
+    """The key that the stack makes needs no further statement, and a boundary of the listed actions hinders nothing."""
+    boundary(scene)
+    key = harden(scene)
+    scene.apply(targets_file())
+    image = scene.world.ec2.seed_image(HUB, REGION, name="golden-2026-02", volumes=(8, 20), key=key)
+    scene.tag("", image)
+    scene.run_until_over(image)
+
+    assert scene.states(image) == {DEV: "delivered"}, scene.describe()
+    assert scene.client("kms").list_grants(KeyId=key)["Grants"] == []
+
+
+def test_what_a_boundary_leaves_out_the_service_cannot_do(scene):
+    """Without grants nothing is copied, and the failure says who refused."""
+    boundary(scene, "kms:CreateGrant")
+    key = harden(scene)
+    scene.apply(targets_file())
+    image = scene.world.ec2.seed_image(HUB, REGION, name="golden-2026-02", volumes=(8,), key=key)
+    scene.tag("", image)
+    scene.run_until_over(image)
+
+    assert scene.states(image) == {DEV: "failed"}
+    assert scene.images_in(DEV) == []
+
+
+def as_builder(scene: Scene) -> Any:
+    """KMS, as a role of the hub that IAM lets do everything."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}
+    everything = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
+    role = scene.world.iam.put_role(
+        HUB,
+        "builder",
+        {"Version": "2012-10-17", "Statement": [trust]},
+        {"all": {"Version": "2012-10-17", "Statement": [everything]}},
+    )
+    _, access, _, token = scene.world.accounts.issue(role.arn, "builder")
+    return wire.client("kms", REGION, access, token)
+
+
+def test_nobody_uses_that_key_but_through_ec2_and_nobody_but_share_worker_grants_it(scene):
+    """Also an administrator, before they have changed its policy; they see, and end, what was granted."""
+    boundary(scene)
+    key = harden(scene)
+    kms = as_builder(scene)
+
+    for call in (
+        lambda: kms.create_grant(KeyId=key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"]),
+        lambda: kms.generate_data_key_without_plaintext(KeyId=key, KeySpec="AES_256"),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            call()
+    assert kms.list_grants(KeyId=key)["Grants"] == []
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["Enabled"]

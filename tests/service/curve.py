@@ -1,0 +1,70 @@
+"""What a promotion costs by its size, on the service in memory: as far as a thousand targets.
+
+Counted at the ports, as in ``growth.py``. ``python -m tests.service.curve 1 10 100`` prints a line of JSON for each
+number of targets; `make bench` puts it beside what the packaged service takes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+from tests.service import hub as hubs
+from tests.service.cloud import Nature
+from tests.service.growth import CountingGate, GrowingHub
+from tests.service.scenes import all_delivered
+from tests.service.slow import function_of
+
+AMI, SNAPSHOTS = "ami-0a", ("snap-00", "snap-01")
+COPYING = (540, 2700, 600, 2440, 660, 2200)
+"""Seconds that copies take, in turn."""
+STORES = ("records", "ledger", "children", "slots")
+OURS = ("wakes", "targets")
+"""Ports that are neither a store of records nor a service with rates that run short."""
+ON_SCHEDULE = ("sweep", "discover")
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What one promotion took."""
+
+    targets: int
+    invocations: int
+    store_calls: int
+    aws_calls: int
+    sharing: int
+    """Calls that open or close a snapshot."""
+    read_units: float
+    functions: dict[str, int]
+
+
+def point(targets: int) -> CurvePoint:
+    """Promote an AMI of two snapshots to so many accounts, until it is over."""
+    accounts = [f"{200_000_000_000 + number}" for number in range(targets)]
+    hub = GrowingHub(accounts=accounts, nature=Nature(copying=COPYING), gate=CountingGate(), watchful=False)
+    hub.cloud.make_image(AMI, dict.fromkeys(SNAPSHOTS, True))
+    began = Counter(hub.invocations)
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=hub.cloud.now + 4 * 3600)
+    all_delivered(hub)
+    cost = hub.cost()
+    functions = Counter(function_of(name) for name in (Counter(hub.invocations) - began).elements())
+    stores = sum(count for call, count in cost.calls.items() if call.split()[0] in STORES)
+    ours = sum(count for call, count in cost.calls.items() if call.split()[0] in OURS)
+    return CurvePoint(
+        targets,
+        sum(count for name, count in functions.items() if name not in ON_SCHEDULE),
+        stores,
+        cost.calls.total() - stores - ours,
+        cost.calls["snapshots open"] + cost.calls["snapshots close"],
+        cost.units,
+        dict(functions),
+    )
+
+
+if __name__ == "__main__":
+    hubs.MAX_INVOCATIONS = 1_000_000
+    for number in sys.argv[1:]:
+        print(json.dumps(asdict(point(int(number)))), flush=True)  # noqa: T201 - what it is for

@@ -1,0 +1,156 @@
+"""What the access monitor makes of messages that are no news, and of those that it cannot judge yet."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters.dynamo.findings import DynamoFindings
+from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
+from chalicelib.core.errors import LostRace, Refusal
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
+from chalicelib.service.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
+from tests.service.cloud import Quiet
+from tests.stores import on_dynamodb
+
+HUB, DEV, NOW = "111111111111", "222222222222", 1_767_604_200
+SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
+
+
+class Applied:
+    """An applied file that lists DEV."""
+
+    def __init__(self) -> None:
+        self.file = AppliedFile(Directory(accounts={DEV: (Target(DEV, "us-east-1"),)}), "digest")
+
+    def read(self) -> AppliedFile:
+        """As it is."""
+        return self.file
+
+    def applied_at(self) -> int:
+        """Long ago."""
+        return 1
+
+
+class Topic(list[Any]):
+    """The security topic."""
+
+    def publish(self, notice: Any) -> None:
+        """Keep it."""
+        self.append(notice)
+
+
+class MonitorSetup:
+    """A monitor over an empty ledger."""
+
+    def __init__(self, stores: Any) -> None:
+        self.applied, self.topic, self.telemetry = Applied(), Topic(), Quiet()
+        self.findings = DynamoFindings(stores.table, 400)
+        past = DynamoLedgerPast(stores.table, stores.ledger)
+        ports = MonitorPorts(stores.records, stores.ledger, past, self.applied, self.findings, self.topic)
+        settings = MonitorSettings(HUB, "us-east-1", "promote", 0, frozenset(), 4)
+        self.monitor = AccessMonitor(ports, settings, lambda: NOW, self.telemetry)
+
+    def hear(self, name: str, **changes: Any) -> None:
+        """Give it a sample, its detail changed."""
+        event = deepcopy(SAMPLES[name]["event"])
+        event["detail"] |= changes
+        self.monitor.hear(json.dumps(event))
+
+
+@pytest.fixture
+def setup(monkeypatch):
+    """See MonitorSetup."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with on_dynamodb() as stores:
+        yield MonitorSetup(stores)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "{",
+        "null",
+        "{}",
+        '{"detail-type": "EC2 AMI State Change", "detail": {}}',
+        '{"detail-type": "AWS API Call via CloudTrail"}',
+        '{"detail-type": "AWS API Call via CloudTrail", "detail": [1]}',
+    ],
+)
+def test_what_is_no_event_of_cloudtrail_is_left(setup, body):
+    """It would only come again."""
+    setup.monitor.hear(body)
+
+    assert setup.telemetry.reported == []
+
+
+def test_another_accounts_event_is_left(setup):
+    """Somebody forwards theirs to the hub's bus."""
+    event = deepcopy(SAMPLES["an AMI is made public, and an OU loses it"]["event"]) | {"account": DEV}
+    setup.monitor.hear(json.dumps(event))
+
+    assert setup.topic == []
+
+
+def test_the_same_event_is_judged_once_and_another_of_that_hour_is_kept_and_not_notified_again(setup):
+    """By CloudTrail's id."""
+    name = "an AMI is made public, and an OU loses it"
+    setup.hear(name)
+    setup.hear(name)
+    assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+    setup.hear(name, eventID="e-another")
+
+    assert len(setup.topic) == 1
+    judged = [args for name, args in setup.telemetry.reported if name == "judged"]
+    assert len(judged) == 4
+
+
+def test_while_another_run_judges_an_event_it_comes_again(setup):
+    """Its message must not be deleted: that run may die."""
+    setup.findings.begin("e-2", NOW - 1)
+    with pytest.raises(LostRace):
+        setup.hear("an AMI is made public, and an OU loses it")
+
+
+def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
+    """The event comes again; where none was ever applied everybody is one."""
+    setup.applied.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
+    with pytest.raises(Refusal):
+        setup.hear("a snapshot is shared")
+    setup.applied.file = AppliedFile(fault=nothing_applied("here"))
+    setup.hear("a snapshot is shared", eventID="e-later", userIdentity={"arn": f"arn:aws:iam::{HUB}:user/jo"})
+
+    assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+
+
+def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
+    """What the service did there had no intent; what people did is theirs; keys are not the service's."""
+    for name in SAMPLES:
+        setup.hear(name)
+
+    verdicts = {(args[0], str(args[2])) for kind, args in setup.telemetry.reported if kind == "judged"}
+    assert verdicts == {
+        ("ModifySnapshotAttribute", "ours-without-intent"),
+        ("ModifyImageAttribute", "foreign-stranger"),
+        ("ModifyImageAttribute", "expected"),
+        ("ResetSnapshotAttribute", "expected"),
+        ("DisableSnapshotBlockPublicAccess", "foreign-stranger"),
+        ("CreateGrant", "ours-without-intent"),
+        ("CreateGrant", "expected"),
+        ("RevokeGrant", "expected"),
+        ("PutKeyPolicy", "expected"),
+        ("ScheduleKeyDeletion", "expected"),
+        ("Decrypt", "expected"),
+        ("SharedSnapshotCopyInitiated", "expected"),
+        ("CreateTags", "expected"),
+        ("DeleteTags", "expected"),
+    }
+    assert sorted(one["severity"] for one in setup.topic) == ["page"] * 4

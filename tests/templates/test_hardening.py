@@ -1,0 +1,185 @@
+"""What a security review asks of the templates: deputies, boundaries, keys, and how long what is written is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.templates.conftest import ROOT
+from tests.templates.test_names import FUNCTIONS
+from tools.permissions import ATTACHED, DATA_KEY, statements
+
+OTHERS = ("target.yaml", "organization.yaml", "chat.yaml")
+SOURCE = {"aws:SourceArn", "aws:SourceAccount"}
+RESERVED = "ReservedConcurrentExecutions"
+NOBODY = {"Ref": "AWS::NoValue"}
+
+
+@pytest.fixture(scope="module")
+def templates(hub) -> dict[str, dict[str, Any]]:
+    """Every template that makes roles or lets services in."""
+    read = {name: yaml_parse((ROOT / "deploy" / name).read_text(encoding="utf-8")) for name in OTHERS}
+    return {"hub": hub, **read}
+
+
+def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The properties of all resources of a type, by logical id."""
+    return {name: it.get("Properties", {}) for name, it in template["Resources"].items() if it["Type"] == kind}
+
+
+def let_in(node: Any) -> Iterator[dict[str, Any]]:
+    """Every statement of any policy that names an AWS service as its principal."""
+    if isinstance(node, dict):
+        if isinstance(node.get("Principal"), dict) and "Service" in node["Principal"]:
+            yield node
+        for child in node.values():
+            yield from let_in(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from let_in(child)
+
+
+def test_a_service_may_act_for_this_account_alone(templates):
+    """A queue, a topic or a function takes from a service only what comes from named rules or from this account.
+
+    A role that a service assumes is given to it by its own account: iam:PassRole reaches no other [IAM user guide:
+    PassRole]. Lambda and the forwarding rules have such roles, and AWS documents no aws:SourceArn for them.
+    """
+    for name, template in templates.items():
+        for resource, body in template["Resources"].items():
+            trust = body.get("Properties", {}).get("AssumeRolePolicyDocument")
+            passed = [] if trust is None else list(let_in(trust))
+            for statement in let_in(body):
+                keys = {key for tests in statement.get("Condition", {}).values() for key in tests}
+                assert keys & SOURCE or statement in passed, f"{name}: {resource}"
+            assert all(it["Action"] in ("sts:AssumeRole", ["sts:AssumeRole"]) for it in passed)
+        for resource, permission in of_type(template, "AWS::Lambda::Permission").items():
+            assert "SourceArn" in permission, f"{name}: {resource}"
+
+
+def test_dead_events_come_from_the_rules_of_the_stack_alone(hub):
+    """Each rule that keeps there what it cannot deliver, and no other."""
+    [statement] = hub["Resources"]["DeadEventsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    named = {arn["Fn::GetAtt"][0] for arn in statement["Condition"]["ArnEquals"]["aws:SourceArn"]}
+    rules = of_type(hub, "AWS::Events::Rule")
+
+    assert named == {name for name, it in rules.items() if "DeadLetterConfig" in json.dumps(it["Targets"])}
+
+
+def test_every_role_can_have_a_permissions_boundary(templates):
+    """By one parameter of its template."""
+    for name, template in templates.items():
+        for resource, role in of_type(template, "AWS::IAM::Role").items():
+            condition, boundary, otherwise = role["PermissionsBoundary"]["Fn::If"]
+            assert (condition, otherwise) == ("HasBoundary", NOBODY), f"{name}: {resource}"
+            assert boundary["Fn::Sub"].endswith(":policy/${PermissionsBoundary}")
+
+
+def test_what_is_kept_at_rest_can_be_under_a_key_of_ones_own(hub):
+    """Tables, queues, the topic and the logs, all by one parameter."""
+    ours = {"Ref": "DataKeyArn"}
+    under = ["HasDataKey", ours, NOBODY]
+
+    for queue in of_type(hub, "AWS::SQS::Queue").values():
+        assert queue["KmsMasterKeyId"] == {"Fn::If": under}
+        assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasDataKey", NOBODY, True]}
+    for topic in of_type(hub, "AWS::SNS::Topic").values():
+        assert topic["KmsMasterKeyId"] == {"Fn::If": under}
+    for logs in of_type(hub, "AWS::Logs::LogGroup").values():
+        assert logs["KmsKeyId"] == {"Fn::If": under}
+    for table in of_type(hub, "AWS::DynamoDB::Table").values():
+        encrypted = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": ours}
+        assert table["SSESpecification"] == {"Fn::If": ["HasDataKey", encrypted, NOBODY]}
+
+
+def reaching(service: str) -> set[str]:
+    """The functions whose own policy has an action of a service."""
+    return {
+        it.role
+        for it in statements()
+        if it.role in FUNCTIONS.values() and any(action.startswith(f"{service}:") for action in it.actions)
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "service", "actions"),
+    [
+        ("QueuesUnderDataKey", "sqs", {"kms:GenerateDataKey", "kms:Decrypt"}),
+        ("TablesUnderDataKey", "dynamodb", {"kms:Decrypt"}),
+        ("TopicUnderDataKey", "sns", {"kms:GenerateDataKey", "kms:Decrypt"}),
+    ],
+)
+def test_a_function_may_use_that_key_through_the_services_that_it_speaks_to_and_through_no_other(
+    hub, policy, service, actions
+):
+    """Its rights on the key follow from its rights on queues, tables and the topic."""
+    given = hub["Resources"][policy]
+    [statement] = given["Properties"]["PolicyDocument"]["Statement"]
+    functions = {
+        hub["Resources"][role["Ref"]]["Properties"]["RoleName"]["Fn::Sub"].removeprefix("ami-promoter-${AWS::Region}-")
+        for role in given["Properties"]["Roles"]
+    }
+
+    assert functions == reaching(service)
+    assert given["Condition"] == "HasDataKey"
+    assert {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"]) == actions
+    assert statement["Resource"] == {"Ref": "DataKeyArn"}
+    assert statement["Condition"] == {
+        "StringEquals": {"kms:ViaService": {"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"}}
+    }
+    assert ATTACHED[policy] == DATA_KEY
+
+
+def test_the_key_of_golden_amis_names_no_role_and_nobody_without_a_condition(hub):
+    """The account's policies decide; its use is through EC2, and grants to others are share-worker's, to targets."""
+    key = hub["Resources"]["SourceKey"]
+    by_sid = {it["Sid"]: it for it in key["Properties"]["KeyPolicy"]["Statement"]}
+    uses = {"Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"}
+
+    assert key["Properties"]["EnableKeyRotation"] is True
+    assert key["DeletionPolicy"] == key["UpdateReplacePolicy"] == "Retain"
+    for statement in by_sid.values():
+        assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+        assert not [action for action in statement["Action"] if "*" in action and isinstance(statement["Action"], list)]
+    administration = by_sid.pop("AdministeredByThisAccount")
+    assert not {f"kms:{it}" for it in uses | {"CreateGrant"}} & set(administration["Action"])
+    assert set(by_sid["UsedThroughEc2"]["Action"]) == {f"kms:{it}" for it in uses}
+    assert all("Condition" in it for it in by_sid.values())
+
+
+def test_the_key_lets_share_worker_grant_to_whom_its_own_policy_names(hub):
+    """The same conditions in both places: who may receive, and which operations."""
+    statement = next(
+        it
+        for it in hub["Resources"]["SourceKey"]["Properties"]["KeyPolicy"]["Statement"]
+        if it["Sid"] == "ShareWorkerGrantsToTargets"
+    )
+    own = next(it for it in statements() if (it.role, it.sid) == ("share-worker", "OpenKeys"))
+    grantees = [it["Fn::Sub"] for it in statement["Condition"]["StringLike"]["kms:GranteePrincipal"]]
+
+    assert grantees == own.condition["StringLike"]["kms:GranteePrincipal"]
+    assert statement["Condition"]["ForAllValues:StringEquals"] == {
+        "kms:GrantOperations": own.condition["ForAllValues:StringEquals"]["kms:GrantOperations"]
+    }
+
+
+def test_logs_are_kept_as_long_as_the_parameter_says(hub):
+    """Every group; CloudWatch takes some numbers of days only, and the default is 90."""
+    kept = [it["RetentionInDays"] for it in of_type(hub, "AWS::Logs::LogGroup").values()]
+
+    assert kept == [{"Ref": "LogRetentionDays"}] * 7
+    assert hub["Parameters"]["LogRetentionDays"]["Default"] == 90
+
+
+def test_concurrency_is_reserved_only_where_asked_for(hub):
+    """Of the functions that events wake; an account may have too little to reserve any."""
+    functions = of_type(hub, "AWS::Lambda::Function").items()
+    reserved = {name: it[RESERVED] for name, it in functions if RESERVED in it}
+
+    assert set(reserved) == {"OnTagChange", "OnImageState", "OnTargetEvent"}
+    for given in reserved.values():
+        assert given == {"Fn::If": ["HasEventConcurrency", {"Ref": "EventFunctionConcurrency"}, NOBODY]}
