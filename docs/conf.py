@@ -18,6 +18,7 @@ root_doc = "docs/index"
 myst_heading_anchors = 4  # headings get the anchors that a code host gives them
 myst_fence_as_directive = ["mermaid"]  # a diagram is a fence, so that a code host draws it, too
 nitpicky = True
+suppress_warnings = ["misc.highlighting_failure"]  # a block that the lexer of its language does not know stays plain
 
 html_theme = "furo"
 html_title = "ami-promoter"
