@@ -151,7 +151,9 @@ def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(ab
     scene.run_until_state("copying", DEV)
     park(scene, f"promotion#{scene.image}")
     found = withdraw(scene, "--account", DEV)
-    assert {one["does"] for one in found["deliveries"]} == {"its delivery is cancelled once its promotion's record continues"}
+    assert {one["does"] for one in found["deliveries"]} == {
+        "its delivery is cancelled once its promotion's record continues"
+    }
     assert f"`ami-promoter retry {scene.image}` lets it continue" in asked(scene, "withdraw", "--account", DEV)[1]
     asked(scene, "retry")
     scene.run_until_over()
