@@ -34,6 +34,6 @@ def write(
                 break
             sleep(min(0.1 * 2**attempt, 5))
         else:
-            what = f"DynamoDB leaves items unwritten, try after try. {left}"
+            what = f"DynamoDB still leaves items unwritten after several tries. {left}"
             cure = "Wait a minute and run the command again."
             raise HubTrouble(what, connection.place, cure, "items-unwritten")

@@ -26,7 +26,7 @@ def applied(launch):
 
 def seen(children=(), launched=None):
     """What is known of an AMI that is tagged for the group."""
-    return AmiSeen(AMI, "default", 0, list(children), launched or {}, {}, ())
+    return AmiSeen(AMI, "default", 0, list(children), launched or {}, {}, (), "")
 
 
 @pytest.mark.parametrize(
