@@ -122,6 +122,7 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
             ("records", _TABLES["records"], needed.records),
             ("config", _TABLES["config"], needed.config - writes),
             ("members", _TABLES["members"], needed.members),
+            ("findings", _TABLES["findings"], needed.findings),
         )
     ]
     statements += [
