@@ -120,11 +120,11 @@ def test_nobody_hears_the_notices(scene):
 
 def test_what_may_not_be_read_is_not_called_well(scene, monkeypatch):
     """Nothing failed, and some could not be looked at: a status of its own, and which right is missing."""
-    from ami_promoter.rights import ASK_TARGETS, READ, policy  # noqa: PLC0415 - used here alone
+    from ami_promoter.rights import ASK_TARGETS, READ_ALL, policy  # noqa: PLC0415 - used here alone
 
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
     whole = {"Version": "2012-10-17", "Statement": [trust]}
-    scene.world.iam.put_role(HUB, "Person", whole, {"only": policy([READ, ASK_TARGETS])})
+    scene.world.iam.put_role(HUB, "Person", whole, {"only": policy([READ_ALL, ASK_TARGETS])})
     _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/Person", "person")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
     monkeypatch.setenv("AWS_SESSION_TOKEN", token)

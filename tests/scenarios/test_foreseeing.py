@@ -140,7 +140,7 @@ def test_what_is_open_has_no_seconds_yet(scene):
 def test_no_history(scene):
     """An AMI that is not known is a fault, an account for which nothing was done is none; neither: a wrong call."""
     assert run(scene, "history", scene.image)[1]["faults"][0]["code"] == "unknown-ami"
-    assert run(scene, "history", "--account", PROD) == (0, {"tags": [], "entries": [], "shares": []})
+    assert run(scene, "history", "--account", PROD) == (0, {"tags": [], "entries": [], "shares": [], "findings": []})
     assert run(scene, "history")[0] == 2
 
 
