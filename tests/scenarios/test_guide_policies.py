@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from demo import stage
-from tests.scenarios.scene import DEV, HUB, REGION
+from tests.scenarios.scene import DEV, REGION
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 LAUNCHES = {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}
@@ -65,29 +65,3 @@ def test_a_consumer_launches_with_the_policy_of_the_page_and_not_with_less(scene
         )
     with pytest.raises(ClientError, match="AccessDenied"):
         act_as(scene, arn).client("kms").describe_key(KeyId=scene.key)
-
-
-def test_the_guard_of_the_tag_leaves_it_to_the_image_builder(scene):
-    """docs/guide/deploy.md, its statements as everybody's: others write and delete other tags, and not this one."""
-    everything = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}
-    guard = policy("deploy.md")["Statement"]
-    builder, other = (
-        act_as(scene, a_role(scene, HUB, name, everything, *guard)).client("ec2") for name in ("IMAGE-BUILDER", "Other")
-    )
-    resources = [scene.image]
-    trigger, plain = ([{"Key": key, "Value": "dev"}] for key in ("promote", "owner"))
-    for refused in (
-        lambda: other.create_tags(Resources=resources, Tags=trigger),
-        lambda: other.create_tags(Resources=resources, Tags=[*trigger, *plain]),
-        lambda: other.delete_tags(Resources=resources, Tags=trigger),
-        lambda: other.delete_tags(Resources=resources),
-    ):
-        with pytest.raises(ClientError, match="UnauthorizedOperation"):
-            refused()
-
-    other.create_tags(Resources=resources, Tags=plain)
-    other.delete_tags(Resources=resources, Tags=plain)
-    builder.create_tags(Resources=resources, Tags=trigger)
-    assert scene.world.ec2.tags_of(scene.image, REGION)["promote"] == "dev"
-    builder.delete_tags(Resources=resources)
-    assert scene.world.ec2.tags_of(scene.image, REGION) == {}
