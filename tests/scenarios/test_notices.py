@@ -84,6 +84,7 @@ def test_each_documented_filter_policy_brings_what_it_is_for(scene):
         "Everything of a group": [("delivery.failed", PROD)],
         "What a person must look at": [("delivery.failed", PROD), ("promotion.refused", "")],
         "One family of images": [("delivery.delivered", DEV), ("delivery.delivered", TEST)],
+        "What an approver must look at": [],
     }
 
 
