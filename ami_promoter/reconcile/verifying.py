@@ -72,8 +72,8 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Foun
         yield "image", False, f"{image.id} is {image.state}.", ASK
     else:
         yield "image", True, f"{image.id} is available.", ""
-    if image is not None and delivery["protect"]:
-        yield _protection(delivery, protected=image.protected)
+        if delivery["protect"]:
+            yield _protection(delivery, protected=image.protected)
     there = {one.id: one for one in target.snapshots}
     wanted = [str(copy["copy"]) for copy in delivery["copies"] if copy["copy"]]
     gone = [one for one in wanted if one not in there]
