@@ -17,7 +17,7 @@ from ami_promoter.hub.records import Reader, Record
 from ami_promoter.reconcile import diagnosis
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.reconcile.target_findings import HubPlace
+from ami_promoter.reconcile.target_findings import HubNames
 from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
@@ -71,7 +71,7 @@ def doctor(
     found = diagnosis.hub(facts)
     inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now)
     answers = inventories.ask(wanted, f"{CHECK}{uuid.uuid4().hex[:12]}")
-    hub = HubPlace(connection.partition, connection.account, connection.region, facts.health.senders)
+    hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
     found += diagnosis.targets(answers, settings, _quotas(connection, wanted), hub)
     bad, unseen = diagnosis.of(found, passed=False), diagnosis.of(found, passed=None)
     status = Exit.FAILED if bad else Exit.UNFINISHED if unseen else Exit.OK

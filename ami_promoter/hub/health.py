@@ -34,7 +34,7 @@ class Senders:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceKey:
+class GoldenKey:
     """A key that encrypts what is being promoted or shared, and its policy."""
 
     facts: KeyFacts
@@ -55,7 +55,7 @@ class Health:
     """ARN of the topic of the notices."""
     senders: Senders | None = None
     """Who may send to the inbound bus."""
-    keys: Mapping[str, SourceKey] = field(default_factory=dict)
+    keys: Mapping[str, GoldenKey] = field(default_factory=dict)
     """ARN of a source's key -> what was read of it; one that could not be read is in ``unread``."""
     unread: Mapping[str, str] = field(default_factory=dict)
 
@@ -83,10 +83,10 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
     )
 
 
-def _key(connection: Connection, arn: str) -> SourceKey:
+def _key(connection: Connection, arn: str) -> GoldenKey:
     kms: Any = connection.client("kms", arn.split(":")[3])
     facts = KeyFacts.from_describe(kms.describe_key(KeyId=arn)["KeyMetadata"])
-    return SourceKey(facts, json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"]))
+    return GoldenKey(facts, json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"]))
 
 
 def _senders(connection: Connection, bus: str) -> Senders:

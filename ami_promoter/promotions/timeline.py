@@ -19,7 +19,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, short, state, table
 from ami_promoter.terminal.report import moment, span
 from chalicelib.core.records import calls
-from chalicelib.core.records.calls import Call
+from chalicelib.core.records.calls import MadeCall
 
 EMPTY = ("None", "()", "{}", "", "False", "0")
 SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), message='([^']*)'")
@@ -124,18 +124,18 @@ def _read(lines: Any) -> dict[str, Any]:
     what: list[str] = []
     made: list[dict[str, Any]] = []
     for line in map(str, lines if isinstance(lines, list) else ()):
-        call = Call.read(line)
+        call = MadeCall.read(line)
         if call is not None:
             made.append(_call(len(what), call))
         elif line == calls.LEFT:
-            made.append(_call(len(what) + 1, Call("")))
+            made.append(_call(len(what) + 1, MadeCall("")))
             what.append(line)
         elif not (calls.intended(line) or calls.left_out(line)):
             what.append(line)
     return {"what": what, "calls": made}
 
 
-def _call(after: int, call: Call) -> dict[str, Any]:
+def _call(after: int, call: MadeCall) -> dict[str, Any]:
     ident = call.request_id or None
     return {"of": max(after - 1, 0), "call": call.operation, "request_id": ident, "error": call.error}
 
@@ -174,7 +174,7 @@ def _answers(made: str, about: str, call: str) -> bool:
 def _unanswered(one: dict[str, Any] | None, call: str) -> None:
     """Say in a step that the call which it intended left no answer."""
     if one is not None:
-        one["calls"].append(_call(len(one["what"]) + 1, Call(call.partition(" ")[0])))
+        one["calls"].append(_call(len(one["what"]) + 1, MadeCall(call.partition(" ")[0])))
         one["what"].append(
             f"{call} was intended, and no answer is on record: its request id is not known, if it was made"
         )

@@ -10,7 +10,7 @@ from ami_promoter.hub import policies
 from ami_promoter.hub.health import Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
 from ami_promoter.reconcile.facts import Place, TargetFacts
-from ami_promoter.reconcile.target_findings import HubPlace, bad, findings, good
+from ami_promoter.reconcile.target_findings import HubNames, bad, findings, good
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.core.faults import Fault
@@ -64,7 +64,7 @@ def targets(
     found: Mapping[Place, TargetFacts],
     settings: Mapping[Place, Target],
     quotas: Mapping[Place, Mapping[str, Any]],
-    hub: HubPlace,
+    hub: HubNames,
 ) -> list[dict[str, Any]]:
     """Check what each target answered."""
     return [

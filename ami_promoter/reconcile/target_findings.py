@@ -31,7 +31,7 @@ _PASSING = ("aws-throttled", "aws-unreachable")
 
 
 @dataclass(frozen=True, slots=True)
-class HubPlace:
+class HubNames:
     """The hub that asks. ``senders``: who may send to its inbound bus; None: not read."""
 
     partition: str
@@ -49,7 +49,7 @@ class HubPlace:
 Finding = dict[str, Any]
 
 
-def findings(target: Target | None, facts: TargetFacts, quota: Mapping[str, Any], hub: HubPlace) -> Iterator[Finding]:
+def findings(target: Target | None, facts: TargetFacts, quota: Mapping[str, Any], hub: HubNames) -> Iterator[Finding]:
     """Yield what was found in one target, without its place.
 
     ``target``: None where the applied file has settings for it that do not agree; ``quota``: its copy quota's record.
@@ -102,7 +102,7 @@ def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         yield good("key", f"{target.key} is {seen.key.arn}: customer managed, symmetric and enabled.")
 
 
-def _key_policy(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Finding]:
+def _key_policy(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
     """Judge the key's policy alone: what the role's own policies and the organization's say of the key, nobody may ask.
 
     KMS has no dry run that would tell [aws-facts 3].
@@ -164,7 +164,7 @@ def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         yield good("service-roles", f"All are there: {', '.join(target.service_linked_roles)}.")
 
 
-def _forwarding(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Finding]:
+def _forwarding(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
     """Events are hints: without them a copy's end is noticed later, and nothing is lost."""
     refused = [fault for call, fault in seen.refused.items() if call in ("DescribeRule", "ListTargetsByRule")]
     if refused:
@@ -189,7 +189,7 @@ def _forwarding(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Fin
         yield good("forwarding", "Both rules are enabled, and forward to the hub's bus.")
 
 
-def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubPlace) -> Iterator[Finding]:
+def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubNames) -> Iterator[Finding]:
     deploy = "Deploy deploy/target.yaml there again with ForwardEvents=true and this hub's account and Region."
     if rule is None:
         yield bad("forwarding", f"The rule {name} is missing: its events are lost.", deploy)
@@ -203,7 +203,7 @@ def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubPlace
         yield bad("forwarding", f"The rule {name} has no role with which to send to another account's bus.", deploy)
 
 
-def _allowed_images(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Finding]:
+def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
     """It hides foreign AMIs that miss its criteria, never an account's own [aws-facts 4, VERIFIED]."""
     if target.mode != "share":
         return
@@ -229,7 +229,7 @@ def _allowed_images(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator
         yield bad("allowed-amis", what, cure)
 
 
-def _only(hub: HubPlace) -> AllowedImages:
+def _only(hub: HubNames) -> AllowedImages:
     return AllowedImages((hub.account,))
 
 

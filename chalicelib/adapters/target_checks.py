@@ -29,7 +29,7 @@ class AwsTargetChecks:
 
     def read(self, target: Target, facet: Facet) -> TargetSeen:
         carrier = Delivery("doctor", self._hub, "", target, 1, 0, "", ())
-        look = _Look(self._sessions, carrier)
+        look = _OneLook(self._sessions, carrier)
         match facet:
             case "key":
                 return self._key(look, carrier)
@@ -40,7 +40,7 @@ class AwsTargetChecks:
             case "settings":
                 return _settings(look, self._sessions.client("ec2", "check", carrier), target)
 
-    def _key(self, look: _Look, carrier: Delivery) -> TargetSeen:
+    def _key(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         if carrier.target.mode == "share":
             return TargetSeen()  # nothing is encrypted there
         kms = self._sessions.client("kms", "check", carrier)
@@ -51,7 +51,7 @@ class AwsTargetChecks:
         read = look("GetKeyPolicy", lambda: kms.get_key_policy(KeyId=key.arn, PolicyName="default"))
         return TargetSeen(key=key, key_policy=read.get("Policy", ""), refused=look.refused)
 
-    def _missing_roles(self, look: _Look, carrier: Delivery) -> TargetSeen:
+    def _missing_roles(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         if not carrier.target.service_linked_roles:
             return TargetSeen()
         roles = AwsTargetRoles(self._sessions, "check")
@@ -59,7 +59,7 @@ class AwsTargetChecks:
         look.refused.update({f"GetRole {role}": why for role, why in found.get("denied", {}).items()})
         return TargetSeen(missing_roles=tuple(found.get("missing", ())), refused=look.refused)
 
-    def _forwarding(self, look: _Look, carrier: Delivery) -> TargetSeen:
+    def _forwarding(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         events = self._sessions.client("events", "check", carrier)
         rules = []
         for name in self._rules:
@@ -73,7 +73,7 @@ class AwsTargetChecks:
         return TargetSeen(rules=tuple(rules), refused=look.refused)
 
 
-class _Look:
+class _OneLook:
     """Asks; what is refused is written down, and after a call without an answer nothing more is asked."""
 
     def __init__(self, sessions: TargetSessions, carrier: Delivery) -> None:
@@ -100,7 +100,7 @@ class _Look:
             return {}
 
 
-def _settings(look: _Look, ec2: Any, target: Target) -> TargetSeen:
+def _settings(look: _OneLook, ec2: Any, target: Target) -> TargetSeen:
     default = look("GetEbsEncryptionByDefault", ec2.get_ebs_encryption_by_default)
     key = look("GetEbsDefaultKmsKeyId", ec2.get_ebs_default_kms_key_id)
     snapshots = look("GetSnapshotBlockPublicAccessState", ec2.get_snapshot_block_public_access_state)

@@ -10,7 +10,7 @@ from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, SourceSnapshot
-from chalicelib.core.records.calls import Call
+from chalicelib.core.records.calls import MadeCall
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.departures import Whereabouts
@@ -19,7 +19,7 @@ from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.listing import Page, Step
 from chalicelib.core.targets.seen import Facet, TargetSeen
 
-TakeCalls = Callable[[], Sequence[Call]]
+TakeCalls = Callable[[], Sequence[MadeCall]]
 """Returns the calls that the adapters have made since it was last asked and that change AWS, each try by itself.
 
 They answer for themselves, so that no port has to hand on a request id.

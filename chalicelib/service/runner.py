@@ -208,7 +208,7 @@ class Runner(Generic[R, C, E]):
         A call that changed AWS is written down, too, where it changes nothing here.
         """
         fresh: Stored | None = stored
-        called = any(map(calls.Call.read, happened))
+        called = any(map(calls.MadeCall.read, happened))
         while fresh is not None:
             after = record
             for event in results:

@@ -22,7 +22,7 @@ HUB, DEV, NOW = "111111111111", "222222222222", 1_767_604_200
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
 
 
-class Applied:
+class AppliedHere:
     """An applied file that lists DEV."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Applied:
         return 1
 
 
-class Topic(list[Any]):
+class PagedTopic(list[Any]):
     """The security topic."""
 
     def publish(self, notice: Any) -> None:
@@ -49,7 +49,7 @@ class MonitorSetup:
     """A monitor over an empty ledger."""
 
     def __init__(self, stores: Any) -> None:
-        self.applied, self.topic, self.telemetry = Applied(), Topic(), Quiet()
+        self.applied, self.topic, self.telemetry = AppliedHere(), PagedTopic(), Quiet()
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
         ports = MonitorPorts(stores.records, stores.ledger, past, self.applied, self.findings, self.topic)

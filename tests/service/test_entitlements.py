@@ -61,7 +61,7 @@ class ListedTargets(FakeTargets):
         return AppliedFile(fault=self.fault) if self.fault else super().read()
 
 
-class Asked:
+class AskedSource:
     """An AMI that is tagged for A, another that is not tagged, and a file that lists A and B."""
 
     def __init__(self, **settings):
@@ -135,17 +135,17 @@ def standing(resource, account=A, of=A, name="") -> Share:
 )
 def test_what_belongs_to_a_tagged_ami_may_be_opened_for_whom_its_tag_names(resource):
     """Its snapshots, itself, their key, by grant or by policy; and a role's grant on the target's own key."""
-    assert Asked().answer(share(resource)) == "may"
+    assert AskedSource().answer(share(resource)) == "may"
 
 
 def test_one_of_several_who_hold_a_share_is_enough():
     """An untagged AMI in whose name it is held as well takes nothing from the tagged one."""
-    assert Asked().answer(share(SNAPSHOT, A, held(ami=OTHER), held())) == "may"
+    assert AskedSource().answer(share(SNAPSHOT, A, held(ami=OTHER), held())) == "may"
 
 
 def test_each_share_is_judged_by_itself():
     """In one batch: a target, one that the tag does not name, a stranger."""
-    found = Asked().judge(
+    found = AskedSource().judge(
         share(), share(SNAPSHOT, B, held(B)), share(SNAPSHOT, STRANGER, held(STRANGER)), share(SNAPSHOT, C, held(C))
     )
     assert [how for how, _ in found] == ["may", "waits", "refused", "refused"]
@@ -157,7 +157,7 @@ def test_each_share_is_judged_by_itself():
 @pytest.mark.parametrize("tag", [None, A, STRANGER, "default"])
 def test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says(tag):
     """A stranger's own id in the tag makes no target of it."""
-    asked = Asked()
+    asked = AskedSource()
     asked.cloud.tag(AMI, tag)
     how, why = asked.judge(share(SNAPSHOT, STRANGER, held(STRANGER)))
     assert (how, f"does not contain account {STRANGER}" in why) == ("refused", True)
@@ -167,7 +167,7 @@ def test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says(tag):
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_share_in_the_name_of_one_target_and_to_another_receiver_is_refused(receiver, purpose):
     """Also to a listed one: it has no holding of its own."""
-    asked = Asked(mode="share", share_snapshots=True)
+    asked = AskedSource(mode="share", share_snapshots=True)
     for resource, name in ((SNAPSHOT, receiver), (IMAGE, A)):
         how, why = asked.judge(share(resource, receiver, held(A, purpose=purpose), name=name))
         assert (how, "another receiver" in why) == ("refused", True)
@@ -187,13 +187,13 @@ def test_a_share_in_the_name_of_one_target_and_to_another_receiver_is_refused(re
 )
 def test_what_is_no_part_of_the_ami_is_refused(resource):
     """Another AMI, its snapshot or key, or one that nobody knows."""
-    how, why = Asked().judge(share(resource))
+    how, why = AskedSource().judge(share(resource))
     assert (how, why.endswith(f"It is no part of {AMI}.")) == ("refused", True)
 
 
 def test_a_share_that_nobody_holds_is_refused():
     """Its damaged holdings were taken out meanwhile."""
-    assert Asked().judge(Share(SNAPSHOT, A, A)) == ("refused", "Nothing is shared. No delivery holds it.")
+    assert AskedSource().judge(Share(SNAPSHOT, A, A)) == ("refused", "Nothing is shared. No delivery holds it.")
 
 
 # --- what waits ------------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_a_share_that_nobody_holds_is_refused():
 
 def test_a_look_that_does_not_show_the_tag_yet_lets_it_wait():
     """One read of EC2 may be stale: it is no evidence for a refusal, and with the next look it may be opened."""
-    asked = Asked()
+    asked = AskedSource()
     asked.cloud.tag(AMI, None)
     how, why = asked.judge(share())
     assert (how, "does not name it now" in why) == ("waits", True)
@@ -213,7 +213,7 @@ def test_a_look_that_does_not_show_the_tag_yet_lets_it_wait():
 @pytest.mark.parametrize("how", ["gone", *USELESS, "another's"])
 def test_an_ami_of_no_use_entitles_nobody(how):
     """Deregistered, disabled, or a stranger's that the hub has tagged. EC2 shows one for a while with its tags."""
-    asked = Asked()
+    asked = AskedSource()
     if how == "gone":
         asked.cloud.gone.add(AMI)
     if how in USELESS:
@@ -225,7 +225,7 @@ def test_an_ami_of_no_use_entitles_nobody(how):
 @pytest.mark.parametrize("value", ["dve", "!", f"{A} {STRANGER}"])
 def test_while_a_value_that_is_not_understood_stands_there_the_one_in_force_counts(value):
     """What runs goes on; where none was ever understood, or its head is damaged, nobody is entitled."""
-    asked = Asked()
+    asked = AskedSource()
     asked.cloud.tag(AMI, value)
     assert asked.answer(share()) == "waits"
     asked.in_force(A)
@@ -238,7 +238,7 @@ def test_while_a_value_that_is_not_understood_stands_there_the_one_in_force_coun
 
 def test_a_head_has_no_say_where_the_tag_is_understood_or_gone():
     """A forged one names B: the tag names A alone, and an untagged AMI names nobody."""
-    asked = Asked()
+    asked = AskedSource()
     asked.in_force(f"{A} {B}")
     asked.in_force(f"{A} {B}", OTHER)
     assert asked.answer(share(SNAPSHOT, B, held(B))) == "waits"
@@ -247,7 +247,7 @@ def test_a_head_has_no_say_where_the_tag_is_understood_or_gone():
 
 def test_a_name_of_the_value_in_force_that_the_file_has_lost_names_nobody_and_blocks_nobody():
     """B leaves the file: it is a stranger from then on, and A is entitled as before."""
-    asked = Asked()
+    asked = AskedSource()
     asked.cloud.tag(AMI, f"{A} {B}")
     asked.in_force(f"{A} {B}")
     directory = asked.cloud.directory
@@ -258,7 +258,7 @@ def test_a_name_of_the_value_in_force_that_the_file_has_lost_names_nobody_and_bl
 
 def test_a_file_that_cannot_be_used_lets_everybody_wait_with_its_fault():
     """It is no evidence that somebody is a stranger."""
-    asked = Asked()
+    asked = AskedSource()
     asked.targets.fault = Fault("targets-unreadable", "there", "It cannot be read.", "Apply it again.")
     for account in (A, STRANGER):
         assert asked.judge(share(SNAPSHOT, account, held(account))) == ("waits", "It cannot be read.")
@@ -267,20 +267,20 @@ def test_a_file_that_cannot_be_used_lets_everybody_wait_with_its_fault():
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_what_is_to_stand_needs_settings_that_say_so(mode):
     """Launch permission, key and snapshots stand in share mode alone; snapshots only where ``share_snapshots`` is."""
-    asked = Asked(mode=mode)
+    asked = AskedSource(mode=mode)
     assert [asked.answer(standing(resource)) for resource in (IMAGE, KEY, SNAPSHOT)] == {
         "copy": ["waits"] * 3,
         "share": ["may", "may", "waits"],
     }[mode]
     if mode == "share":
-        assert Asked(mode=mode, share_snapshots=True).answer(standing(SNAPSHOT)) == "may"
+        assert AskedSource(mode=mode, share_snapshots=True).answer(standing(SNAPSHOT)) == "may"
 
 
 def test_a_service_role_is_let_in_only_where_the_settings_name_it():
     """On the source's key and on the target's own."""
     source, own = addresses.role_resource(source_key(0), A).pk, addresses.role_resource(target_key(A), A).pk
-    without, named = Asked(mode="share"), Asked(mode="share", service_linked_roles=(ROLE,))
-    copies = Asked(service_linked_roles=(ROLE,))
+    without, named = AskedSource(mode="share"), AskedSource(mode="share", service_linked_roles=(ROLE,))
+    copies = AskedSource(service_linked_roles=(ROLE,))
     assert [without.answer(standing(place, name=ROLE)) for place in (source, own)] == ["waits"] * 2
     assert [named.answer(standing(place, name=ROLE)) for place in (source, own)] == ["may"] * 2
     assert [copies.answer(standing(place, name=ROLE)) for place in (source, own)] == ["waits", "may"]
@@ -289,9 +289,9 @@ def test_a_service_role_is_let_in_only_where_the_settings_name_it():
 # --- organizational units --------------------------------------------------------------------------------------------
 
 
-def by_unit(launch_permission, **settings) -> Asked:
+def by_unit(launch_permission, **settings) -> AskedSource:
     """An OU brings A and B; C is listed and in the OU, with settings that differ."""
-    asked = Asked()
+    asked = AskedSource()
     brought = Target("", REGION, launch_permission=launch_permission, **settings)
     asked.cloud.directory = Directory(
         {"default": (OU,), "other": (C,)},
@@ -353,7 +353,7 @@ def test_who_left_the_unit_is_a_stranger():
 
 def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of():
     """Their snapshots and their key there; not what was copied of another AMI, or under another key."""
-    asked = Asked()
+    asked = AskedSource()
     listed = (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB))
     own = {HUB: (Target(HUB, ABROAD),)}
     asked.cloud.directory = Directory({"default": (A,)}, {A: listed, **own}, hub=(HUB, REGION))
@@ -376,7 +376,7 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
 @pytest.mark.parametrize("nonces", [None, (), ("nonce-2",)], ids=["no record", "none", "another"])
 def test_what_bears_our_tags_abroad_without_a_known_nonce_is_no_copy_of_the_hubs(nonces):
     """Whoever may tag in the hub plants a snapshot there: it is shared with nobody."""
-    asked = Asked()
+    asked = AskedSource()
     own = {HUB: (Target(HUB, ABROAD),)}
     listed = {A: (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB)), **own}
     asked.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
@@ -389,7 +389,7 @@ def test_what_bears_our_tags_abroad_without_a_known_nonce_is_no_copy_of_the_hubs
 
 def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():
     """Of copies abroad, and of accounts that the tag does not name: 500 questions would outlast the function."""
-    asked = Asked()
+    asked = AskedSource()
     accounts = [f"3{number:011d}" for number in range(60)]
     own = {HUB: (Target(HUB, ABROAD),)}
     listed = {one: (Target(one, ABROAD, by_way_of=HUB),) for one in accounts}
@@ -410,7 +410,7 @@ def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():
 
 def test_a_head_of_a_newer_form_hinders_nobody_whom_the_tag_names():
     """After a rollback: the value that was last understood is not known, and the tag's own is."""
-    asked = Asked()
+    asked = AskedSource()
 
     def newer(_key):
         raise NewerSchema("heads has schema 3")
@@ -421,23 +421,23 @@ def test_a_head_of_a_newer_form_hinders_nobody_whom_the_tag_names():
 
 def test_nothing_is_opened_to_stand_past_the_files_date():
     """A date that was brought forward counts where a share is opened, too; copies have no such date."""
-    asked = Asked(mode="share", until=1)
+    asked = AskedSource(mode="share", until=1)
     assert asked.answer(standing(IMAGE)) == "waits"
-    assert Asked(mode="share", until=asked.cloud.now + 1).answer(standing(IMAGE)) == "may"
+    assert AskedSource(mode="share", until=asked.cloud.now + 1).answer(standing(IMAGE)) == "may"
 
 
 def test_a_statement_for_service_roles_stands_only_while_the_file_names_some():
     """The account's own statement in the key's policy is another share."""
     policy = addresses.policy_resource(source_key(0)).pk
     for roles, answer in (((), "waits"), ((ROLE,), "may")):
-        asked = Asked(mode="share", key_access="policy", service_linked_roles=roles)
+        asked = AskedSource(mode="share", key_access="policy", service_linked_roles=roles)
         assert asked.answer(standing(policy, name=f"{A}-roles")) == answer
         assert asked.answer(standing(policy, name=f"{A}-share")) == "may"
 
 
 def test_until_when_many_may_keep_an_ami_is_asked_once():
     """One look at the tag, one read of the file, for all that are due together."""
-    asked = Asked()
+    asked = AskedSource()
     looks, reads, tag, read = [], [], asked.source.tag, asked.targets.read
     asked.source.tag = lambda ami: looks.append(ami) or tag(ami)
     asked.targets.read = lambda: reads.append(1) or read()
@@ -454,7 +454,7 @@ def test_until_when_many_may_keep_an_ami_is_asked_once():
 @pytest.mark.parametrize("until", [0, 1], ids=["prolonged", "its date has come"])
 def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
     """An account's AMIs under one key hold one grant: asking for each of 500 would outlast the worker."""
-    asked = Asked(mode="share", key_access="grant", until=until)
+    asked = AskedSource(mode="share", key_access="grant", until=until)
     amis = [f"ami-{number:03x}" for number in range(500)]
     for ami in amis:
         asked.cloud.make_image(ami, {"snap-00": True})
@@ -472,7 +472,7 @@ def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
 
 def test_a_grant_stands_while_one_of_its_amis_is_tagged():
     """The first that holds it has lost its tag, and counts no longer."""
-    asked = Asked(mode="share", key_access="grant")
+    asked = AskedSource(mode="share", key_access="grant")
     grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in (AMI, OTHER)))
     ports = (asked.records, asked.source, asked.targets)
     entitled = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION)
@@ -506,7 +506,7 @@ def head_of(asked, **known):
 )
 def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, tagged_at, expected):
     """Until a tag event that is known, or another value; of another place it says nothing; damaged it goes on."""
-    asked = Asked()
+    asked = AskedSource()
     head_of(asked, tagged_at=tagged_at)
     asked.cloud.withdrawn[AMI, withdrawal.place] = withdrawal
 
@@ -515,7 +515,7 @@ def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, tagged
 
 def test_with_a_damaged_head_nothing_is_opened_for_whom_an_operator_has_ever_withdrawn():
     """Nobody knows whether a tag event has come since."""
-    asked = Asked()
+    asked = AskedSource()
     asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
     asked.cloud.withdrawn[AMI, A] = WITHDRAWN
 

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import as_refusal, too_large
-from chalicelib.core.records.calls import NO_ANSWER, Call, changes
+from chalicelib.core.records.calls import NO_ANSWER, MadeCall, changes
 
 READS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 ONCE = Config(connect_timeout=2, read_timeout=12, retries={"mode": "standard", "total_max_attempts": 1})
@@ -45,7 +45,7 @@ class Sessions:
         self._packed = packed
         self._refused: set[str] = set()
         self._botocore = botocore.session.get_session()
-        self._calls: deque[Call] = deque(maxlen=MOST_CALLS)
+        self._calls: deque[MadeCall] = deque(maxlen=MOST_CALLS)
         for service in WRITTEN_DOWN:
             self._botocore.register(f"response-received.{service}", self._answered)
         self._region = region
@@ -57,7 +57,7 @@ class Sessions:
         """Epoch seconds."""
         return self._clock()
 
-    def take_calls(self) -> Sequence[Call]:
+    def take_calls(self) -> Sequence[MadeCall]:
         """Return the calls since this was last asked that change AWS, and forget them; see ``TakeCalls``."""
         taken = tuple(self._calls)
         self._calls.clear()
@@ -74,10 +74,10 @@ class Sessions:
         if not changes(operation):
             return
         if parsed_response is None:
-            self._calls.append(Call(operation, error=NO_ANSWER))
+            self._calls.append(MadeCall(operation, error=NO_ANSWER))
             return
         request_id = parsed_response.get("ResponseMetadata", {}).get("RequestId", "")
-        self._calls.append(Call(operation, str(request_id), str(parsed_response.get("Error", {}).get("Code", ""))))
+        self._calls.append(MadeCall(operation, str(request_id), str(parsed_response.get("Error", {}).get("Code", ""))))
 
     def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
         """Return a client of the function's own role, in the hub's Region unless another is named."""

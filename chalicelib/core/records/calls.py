@@ -25,7 +25,7 @@ _CALL, _INTENT, _NOT_MADE = "call ", "intent ", "not called "
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class MadeCall:
     """One try of a call that changes AWS. ``request_id`` "": not known. ``error``: AWS's code, or NO_ANSWER."""
 
     operation: str
@@ -38,7 +38,7 @@ class Call:
         return _CALL + " ".join(filter(None, words))
 
     @classmethod
-    def read(cls, line: str) -> Call | None:
+    def read(cls, line: str) -> MadeCall | None:
         """Read a line of a history; None where it is another one."""
         words = line.removeprefix(_CALL).split(" ")
         if not line.startswith(_CALL) or len(words) not in (2, 3):

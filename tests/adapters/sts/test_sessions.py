@@ -18,7 +18,7 @@ from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery, Snapshot
 from chalicelib.core.errors import Refusal, RefusalKind
-from chalicelib.core.records.calls import NO_ANSWER, Call
+from chalicelib.core.records.calls import NO_ANSWER, MadeCall
 from chalicelib.core.targets.applied_file import Target
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -170,9 +170,9 @@ def test_each_try_of_a_call_that_changes_aws_is_remembered_by_its_request_id(sce
     ids = [one.request_id for one in scene.world.calls if one.operation == "DeleteSnapshot"]
     gone = "InvalidSnapshot.NotFound"
     assert scene.sessions.take_calls() == (
-        Call("DeleteSnapshot", ids[0], gone),
-        Call("DeleteSnapshot", "", NO_ANSWER),
-        Call("DeleteSnapshot", ids[1], gone),
+        MadeCall("DeleteSnapshot", ids[0], gone),
+        MadeCall("DeleteSnapshot", "", NO_ANSWER),
+        MadeCall("DeleteSnapshot", ids[1], gone),
     )
     assert scene.sessions.take_calls() == ()
 

@@ -9,14 +9,14 @@ import pytest
 
 from ami_promoter.hub.health import Senders
 from ami_promoter.reconcile.facts import TargetFacts
-from ami_promoter.reconcile.target_findings import HubPlace, findings
+from ami_promoter.reconcile.target_findings import HubNames, findings
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
-HERE = HubPlace("aws", HUB, REGION, Senders(frozenset({DEV})))
+HERE = HubNames("aws", HUB, REGION, Senders(frozenset({DEV})))
 KEY = KeyFacts(
     arn=f"arn:aws:kms:{REGION}:{DEV}:key/1",
     account=DEV,

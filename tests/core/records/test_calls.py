@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.core.records import calls
-from chalicelib.core.records.calls import Call
+from chalicelib.core.records.calls import MadeCall
 
 ID = "0000001f-0000-4000-8000-00000000001f"
 
@@ -13,29 +13,29 @@ ID = "0000001f-0000-4000-8000-00000000001f"
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (Call("CopySnapshot", ID), f"call CopySnapshot {ID}"),
-        (Call("CopySnapshot", ID, "UnauthorizedOperation"), f"call CopySnapshot {ID} UnauthorizedOperation"),
-        (Call("CopyImage", "", calls.NO_ANSWER), "call CopyImage - NoAnswer"),
-        (Call("CopyImage"), "call CopyImage -"),
+        (MadeCall("CopySnapshot", ID), f"call CopySnapshot {ID}"),
+        (MadeCall("CopySnapshot", ID, "UnauthorizedOperation"), f"call CopySnapshot {ID} UnauthorizedOperation"),
+        (MadeCall("CopyImage", "", calls.NO_ANSWER), "call CopyImage - NoAnswer"),
+        (MadeCall("CopyImage"), "call CopyImage -"),
     ],
 )
 def test_a_call_is_a_line_and_is_read_from_it(call, line):
     """With its id, refused, and without an answer."""
     assert str(call) == line
-    assert Call.read(line) == call
+    assert MadeCall.read(line) == call
 
 
 @pytest.mark.parametrize("line", ["", "call", "call a b c d", "opening was tried", 'CopyStarted {"call": "x"}'])
 def test_other_lines_are_no_calls(line):
     """Events and sentences."""
-    assert Call.read(line) is None
+    assert MadeCall.read(line) is None
 
 
 def test_what_aws_says_cannot_forge_a_line():
     """Nor make it longer than an item bears."""
-    line = str(Call("CopySnapshot", "a b\nc" * 100, "x y"))
+    line = str(MadeCall("CopySnapshot", "a b\nc" * 100, "x y"))
 
-    assert Call.read(line) == Call("CopySnapshot", ("abc" * 100)[: calls.LONGEST], "xy")
+    assert MadeCall.read(line) == MadeCall("CopySnapshot", ("abc" * 100)[: calls.LONGEST], "xy")
 
 
 def test_intents_and_what_was_not_called():
