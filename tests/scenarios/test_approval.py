@@ -307,7 +307,7 @@ def test_who_operates_cannot_approve(waiting, become):
     become("cli-operator.json")
     status, out, err = waiting.cli("approve", waiting.image)
     assert status == 3, out + err
-    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    dynamodb = boto3.Session(region_name=REGION).client("dynamodb")
     place = addresses.approval(waiting.image, f"{PROD}/{REGION}")
     item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}}
     change = {"UpdateExpression": "SET a = :a", "ExpressionAttributeValues": {":a": {"S": "b"}}}

@@ -137,7 +137,8 @@ def test_who_operates_may_tag_with_the_trigger_alone(scene, become):
 def test_who_operates_neither_deletes_all_tags_nor_writes_who_is_a_member(scene, become):
     """A DeleteTags that names no tag deletes all of them; the members' table is discovery's alone."""
     become(deployed("cli-operator.json"))
-    ec2, dynamodb = (boto3.client(service, region_name=REGION) for service in ("ec2", "dynamodb"))
+    session = boto3.Session(region_name=REGION)  # the default one would keep an earlier test's caller
+    ec2, dynamodb = (session.client(service) for service in ("ec2", "dynamodb"))
     item = {"pk": {"S": "members"}, "sk": {"S": "current"}}
 
     with pytest.raises(ClientError, match="UnauthorizedOperation"):

@@ -210,8 +210,8 @@ def test_the_example_fails_where_the_promotion_does(scene, shell, tool):
 
 
 def a_client():
-    """EC2, as whoever ``act_as`` has made the caller."""
-    return boto3.client("ec2", region_name=REGION)
+    """EC2, as whoever ``act_as`` has made the caller: boto3's default session would keep an earlier test's caller."""
+    return boto3.Session(region_name=REGION).client("ec2")
 
 
 def write_tag(resource, key="promote"):
