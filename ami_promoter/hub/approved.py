@@ -74,10 +74,10 @@ def _useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> F
         what = f"account {connection.account} owns no such AMI in {connection.region}."
         return Fault("unknown-ami", ami, what, "See that the id, the profile and the Region are the hub's.")
     if read.value is None:
-        what = f"it bears no tag `{tag_key}`, so it is promoted to nobody."
-        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what is under way still.")
+        what = f"it has no tag `{tag_key}`, so it is promoted to no account."
+        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs.")
     if read.image_state in USELESS:
         return Fault(
-            "ami-useless", ami, f"it is {read.image_state}, so nobody may get it.", "Enable it, or tag another."
+            "ami-useless", ami, f"it is {read.image_state}, so no account can get it.", "Enable it, or tag another."
         )
     return None

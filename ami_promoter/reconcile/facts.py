@@ -125,7 +125,7 @@ class LedgerShare:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A grant on a key of the hub that bears our name.
+    """A grant on a key of the hub that has the service's name.
 
     One that stands (for an account, or for a service-linked role) belongs to no single delivery.
     """
@@ -170,7 +170,7 @@ class PolicyStatement:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """What bears our tags in one target, or what it is like, as was asked; ``fault``: why it could not be seen."""
+    """What has the service's tags in one target, or what it is like, as was asked; ``fault``: why it could not be seen."""
 
     images: tuple[OurImage, ...] = ()
     snapshots: tuple[OurSnapshot, ...] = ()

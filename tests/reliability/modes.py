@@ -176,7 +176,7 @@ def _withdrawn(scene: Scene) -> list[str]:
 
 def _withdrawn_with_image(scene: Scene) -> list[str]:
     """What people had shared of the AMI itself has ended with it, by EC2's doing."""
-    scene.before_us = {share for share in scene.before_us if not share.startswith(scene.image)}
+    scene.preexisting = {share for share in scene.preexisting if not share.startswith(scene.image)}
     return _withdrawn(scene)
 
 
@@ -197,7 +197,7 @@ def _launchable(scene: Scene, *accounts: str) -> list[str]:
 
 def _opened(scene: Scene, account: str = "", kinds: Sequence[str] = ()) -> list[str]:
     """What of ours is open, where it is not one of each kind, all of it to one account; and others' statements."""
-    found = sorted(set(scene.world.shares_open()) - scene.before_us)
+    found = sorted(set(scene.world.shares_open()) - scene.preexisting)
     right = all(account in share for share in found) and len(found) == len(kinds)
     right &= all(sum(kind in share for share in found) == kinds.count(kind) for kind in set(kinds))
     text = scene.client("kms").get_key_policy(KeyId=scene.key)["Policy"]

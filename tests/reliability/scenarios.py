@@ -11,7 +11,7 @@ from tests.scenarios.scene import DEV, Scene, targets_file
 if TYPE_CHECKING:
     from tests.reliability.universe import Universe
 
-FOR_EVER = 10**6
+WITHOUT_END = 10**6
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _at_once(scene: Scene) -> None:
 
 def _unregistrable(scene: Scene) -> None:
     """EC2 refuses RegisterImage for good, with a code that asking again does not mend."""
-    scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=FOR_EVER)
+    scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=WITHOUT_END)
 
 
 def _delivered(scene: Scene) -> list[str]:

@@ -79,7 +79,7 @@ class Scene:
         world.ec2.pace.copy, world.ec2.pace.copy_per_gib = 30, 0.1
         world.kms.grants.delay = (0.0, 0.0)
         self.apply(stage.targets_file(targets))
-        self.before_us: set[str] = set()
+        self.preexisting: set[str] = set()
         self.listed = set(targets.values())
         self.launches: set[str] = set()
         """Accounts and organizations that a scenario's targets file lets have a launch permission."""
@@ -123,7 +123,7 @@ class Scene:
         self.client("ec2").modify_snapshot_attribute(
             SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[account]
         )
-        self.before_us = set(self.world.shares_open())
+        self.preexisting = set(self.world.shares_open())
 
     def seed(self, name: str, volumes: Any = (8,), **rest: Any) -> str:
         """Make another AMI in the hub; under the stage's key unless ``key`` says otherwise."""
@@ -267,7 +267,7 @@ class Scene:
 
     def nothing_happened(self) -> bool:
         """Whether the service has opened, copied and made nothing, and told nobody anything."""
-        quiet = not self.world.sns.published and set(self.world.shares_open()) == self.before_us
+        quiet = not self.world.sns.published and set(self.world.shares_open()) == self.preexisting
         return quiet and not any(self._images() + self._copies())
 
     # --- what stands behind it ---------------------------------------------------------------------------------------
@@ -366,8 +366,8 @@ class Scene:
     def _nothing_left_open(self) -> list[str]:
         now = set(self.world.shares_open())
         needed = any(d for d in self._records("delivery") if d["state"] not in ENDED)
-        left = [] if needed else [f"left open: {share}" for share in sorted(now - self.before_us)]
-        return [*left, *(f"was there before us and is gone: {share}" for share in sorted(self.before_us - now))]
+        left = [] if needed else [f"left open: {share}" for share in sorted(now - self.preexisting)]
+        return [*left, *(f"preexisting, and gone: {share}" for share in sorted(self.preexisting - now))]
 
     def _no_orphans(self) -> list[str]:
         images = self._images()
@@ -456,7 +456,7 @@ class Watch:
 
         And a launch permission only where the scenario's targets file says so.
         """
-        allowed = self._scene.before_us if call.caller.function else set(self._world.shares_open())
+        allowed = self._scene.preexisting if call.caller.function else set(self._world.shares_open())
         for permission in self._world.ec2.foreign_permissions():
             known = permission.kind == "UserId" and permission.holder in self._scene.listed
             launches = permission.resource.startswith("ami-") and permission.holder in self._scene.launches

@@ -57,7 +57,7 @@ def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
     scene.client("ec2", STRANGER).modify_image_attribute(
         ImageId=foreign, Attribute="launchPermission", LaunchPermission={"Add": [{"UserId": HUB}]}
     )
-    scene.before_us = set(scene.world.shares_open())
+    scene.preexisting = set(scene.world.shares_open())
     scene.tag("", foreign)
     scene.run_until_refused(foreign)
 

@@ -33,7 +33,7 @@ groups:
 """
 UNTAGGED, TAGGED = "untagged", "tagged"
 REFUSED, WAITS = "refused", "waits"
-FOR_EVER = 2**31
+WITHOUT_END = 2**31
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Forger:
         resource = self.resource(forgery)
         delivery = addresses.delivery_id(HUB, ami, account, REGION)
         holding = Holding(ami, account, REGION, delivery, 1, purpose)
-        wanted = Share(resource.pk, forgery.to, forgery.to, forgery.grantee, hard_close_at=FOR_EVER)
+        wanted = Share(resource.pk, forgery.to, forgery.to, forgery.grantee, hard_close_at=WITHOUT_END)
         self.ledger.hold(resource.pk, wanted, holding)
         now = int(self._scene.world.now.timestamp())
         self.records.replace(Write(resource, "open", {"resource": resource.pk}, now), now)

@@ -146,7 +146,7 @@ def test_without_access_of_ours_the_key_is_never_touched(scene: Scene) -> None:
     by(scene, "none")
     use = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"]
     text = put(scene, OWNER, {**OWNER, "Sid": "Theirs", "Principal": {"AWS": DEV}, "Action": use})
-    scene.before_us = set(scene.world.shares_open())
+    scene.preexisting = set(scene.world.shares_open())
     scene.promote()
 
     assert scene.states() == {DEV: "delivered"}

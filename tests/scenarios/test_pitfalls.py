@@ -110,7 +110,7 @@ def test_the_ami_is_shared_and_its_key_is_not(scene):
     scene.launches = {DEV, TEST}
     ec2 = scene.client("ec2")
     ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": DEV}]})
-    scene.before_us = set(scene.world.shares_open())
+    scene.preexisting = set(scene.world.shares_open())
     assert scene.world.launch(DEV, REGION, scene.image) == NO_RIGHT
 
     scene.tag("dev")

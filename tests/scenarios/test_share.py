@@ -69,7 +69,7 @@ def test_what_was_shared_before_us_stays(scene):
     scene.client("kms").create_grant(
         KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"], Name="a-persons"
     )
-    scene.before_us = set(scene.world.shares_open())
+    scene.preexisting = set(scene.world.shares_open())
     scene.promote("dev")
 
     assert scene.shared_with(scene.snapshots[0]) == {DEV}
@@ -118,7 +118,7 @@ def test_a_person_who_shares_it_while_we_do_keeps_what_he_shared(scene):
         OperationType="add",
         UserIds=[stranger],
     )
-    scene.before_us = {share for share in scene.world.shares_open() if stranger in share}
+    scene.preexisting = {share for share in scene.world.shares_open() if stranger in share}
     scene.run_until_over()
 
     assert scene.shared_with(scene.snapshots[0]) == {stranger}

@@ -148,7 +148,7 @@ def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
     """Two AMIs on one key, one shared by hand before: the first withdrawal takes nothing from the second."""
     other = sharing.seed("second", volumes=(8,))
     sharing.client("ec2").modify_image_attribute(ImageId=sharing.image, LaunchPermission={"Add": [{"UserId": DEV}]})
-    sharing.before_us = set(sharing.world.shares_open())
+    sharing.preexisting = set(sharing.world.shares_open())
     sharing.tag("")
     sharing.tag("", other)
     sharing.run_until_over()
@@ -161,7 +161,7 @@ def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
     assert sharing.world.launch(DEV, REGION, other) == ""
     sharing.untag(other)
     sharing.wait(20 * 60)
-    assert set(sharing.world.shares_open()) == sharing.before_us
+    assert set(sharing.world.shares_open()) == sharing.preexisting
     sharing.assert_invariants()
 
 

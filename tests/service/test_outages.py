@@ -12,7 +12,7 @@ from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
 
-A, AMI, HOUR, FOR_EVER = "200000000001", "ami-00", 3600, 10**6
+A, AMI, HOUR, WITHOUT_END = "200000000001", "ami-00", 3600, 10**6
 GROUPS = ("delivery", "promotion", "quota")
 """Kinds of records that `worker` works on."""
 
@@ -154,7 +154,7 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
 def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(ends):
     """Its queue deadline passed in the outage: looked at again, the role is there, or that is the end."""
     hub = a_hub()
-    missing = PortTrouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=FOR_EVER)
+    missing = PortTrouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=WITHOUT_END)
     hub.gate.troubles = [missing]
     until_state(hub, "checking", 3)
     if ends == "never":
@@ -198,7 +198,7 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     until_state(hub, state, 2)
     gone = refusal(RefusalKind.ROLE, "AccessDenied")
     hub.gate.troubles = [
-        PortTrouble(port, method, gone, times=FOR_EVER)
+        PortTrouble(port, method, gone, times=WITHOUT_END)
         for port, methods in {
             "target.snapshots": ("find", "look_at", "delete"),
             "target.images": ("see", "named", "of_delivery", "deregister"),
@@ -262,7 +262,7 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     until_state(hub, "verifying", 0)
     gone = refusal(RefusalKind.ROLE, "AccessDenied")
     hub.gate.troubles = [
-        PortTrouble("target.images", method, gone, times=FOR_EVER) for method in ("see", "of_delivery", "deregister")
+        PortTrouble("target.images", method, gone, times=WITHOUT_END) for method in ("see", "of_delivery", "deregister")
     ]
     hub.run()
     assert hub.outcomes()[AMI, A] == "failed"

@@ -13,7 +13,7 @@ from tests.service.scenes import ACCOUNTS, HubSetup, all_delivered
 
 AMI = "ami-0a"
 BAD, GOOD = ACCOUNTS[:2]
-FOR_EVER = 10**6
+WITHOUT_END = 10**6
 
 
 def of(port, method, why, *, code="Denied", times=1, after=False, unknown=False):
@@ -79,8 +79,8 @@ FATAL = {
     "the copies may not be described": of("target.snapshots", "look_at", RefusalKind.DENIED),
     "RegisterImage is denied": of("target.images", "register", RefusalKind.DENIED),
     "the new AMI may not be described": of("target.images", "see", RefusalKind.DENIED),
-    "the permission is refused for one account": of("snapshots", "open", RefusalKind.DENIED, times=FOR_EVER),
-    "the grant is refused for one account": of("keys", "open", RefusalKind.DENIED, times=FOR_EVER),
+    "the permission is refused for one account": of("snapshots", "open", RefusalKind.DENIED, times=WITHOUT_END),
+    "the grant is refused for one account": of("keys", "open", RefusalKind.DENIED, times=WITHOUT_END),
 }
 
 
@@ -114,7 +114,7 @@ def test_a_role_that_comes_late_is_waited_for_and_notified_once():
 def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
     """Nothing was opened for it; the refusal that was waited out is what the owner reads."""
     hub = played(
-        of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=FOR_EVER), queue_deadline=3600
+        of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=WITHOUT_END), queue_deadline=3600
     )
 
     hub.invariants.rest()
@@ -142,7 +142,7 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     """Tidying gives up after an hour; the shares close all the same."""
     hub = played(
         of("target.images", "register", RefusalKind.DENIED),
-        of("target.snapshots", "delete", RefusalKind.DENIED, times=FOR_EVER),
+        of("target.snapshots", "delete", RefusalKind.DENIED, times=WITHOUT_END),
         accounts=1,
     )
 

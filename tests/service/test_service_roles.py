@@ -8,7 +8,7 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from tests.service.cloud import refusal, target_key
 from tests.service.gate import PortTrouble
-from tests.service.world import FOR_EVER, HOUR, ModelWorld, Shape
+from tests.service.world import HOUR, WITHOUT_END, ModelWorld, Shape
 
 
 def own_grants(world: ModelWorld, account: str = "") -> list[str]:
@@ -22,7 +22,7 @@ def left_open(world: ModelWorld) -> int:
     return sum(name == "share" and args[2] == "left open in the target" for name, args in world.telemetry.reported)
 
 
-def refuse(world: ModelWorld, method: str, why: RefusalKind, times: int = FOR_EVER) -> None:
+def refuse(world: ModelWorld, method: str, why: RefusalKind, times: int = WITHOUT_END) -> None:
     """Let the permission adapter for service-linked roles be refused."""
     world.gate.troubles.append(PortTrouble("roles", method, refusal(why, "AccessDenied"), times))
     world.excuse()
@@ -59,7 +59,7 @@ def test_it_goes_where_the_only_delivery_fails():
     world.end()
 
 
-@pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (FOR_EVER, "failed")])
+@pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (WITHOUT_END, "failed")])
 def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
     """For ten minutes; then all that was opened closes again, and the refusal is the fault."""
     world = ModelWorld(Shape(service_roles=1))

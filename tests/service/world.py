@@ -24,7 +24,7 @@ from tests.stores import Stores, in_memory
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
 AMIS = ("ami-0a", "ami-0b", "ami-0c")
-HOUR, FOR_EVER = 3600, 10**9
+HOUR, WITHOUT_END = 3600, 10**9
 WHOLE, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
 NO_TARGET = "999999999998"
 """By way of whom nothing can go: what is set so for an account cannot be followed."""
@@ -207,11 +207,11 @@ class ModelWorld(Hub):
         for port, methods in ROLE_METHODS.items():
             for method in methods:
                 missing = refusal(RefusalKind.ROLE, "AccessDenied")
-                self.gate.troubles.append(PortTrouble(port, method, missing, FOR_EVER, only=self._lacks_role))
+                self.gate.troubles.append(PortTrouble(port, method, missing, WITHOUT_END, only=self._lacks_role))
         for method in ROLE_ADAPTER:
             missing = refusal(RefusalKind.ROLE, "AccessDenied")
             by_role = self._at_home_without_role if method in OWNERS else self._grants_without_role
-            self.gate.troubles.append(PortTrouble("roles", method, missing, FOR_EVER, only=by_role))
+            self.gate.troubles.append(PortTrouble("roles", method, missing, WITHOUT_END, only=by_role))
         for number, (ami, snapshots) in enumerate(zip(AMIS, shape.amis, strict=False)):
             state = "pending" if shape.pending and not number else "available"
             cloud.make_image(ami, {f"snap-0{n}": shape.encrypted[n] for n in snapshots}, state)

@@ -92,7 +92,7 @@ def _(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on where it is approved. The settings of a delivery are those of its start: others need another one."""
     if event.changed:
         what = "The targets file gives this target other settings now than when the delivery began."
-        cure = "It starts anew with these by itself."
+        cure = "The service starts it again with these settings."
         fault = Fault("settings-changed", delivery.where, what, cure)
         return end(delivery, DeliveryState.CANCELLED, (fault,), now)
     if event.by:

@@ -29,7 +29,7 @@ class Withdrawal:
         return place == self.place or place.partition("/")[0] == self.place
 
 
-FOR_EVER = 2**53
+WITHOUT_END = 2**53
 
 
 def read(place: str, text: object) -> Withdrawal:
@@ -38,7 +38,7 @@ def read(place: str, text: object) -> Withdrawal:
         found = json.loads(str(text))
         return Withdrawal(place, int(found["at"]), str(found["by"]), str(found["value"]))
     except (KeyError, TypeError, ValueError):
-        return Withdrawal(place, FOR_EVER, "an operator, by an entry that cannot be read", None)
+        return Withdrawal(place, WITHOUT_END, "an operator, by an entry that cannot be read", None)
 
 
 def written(one: Withdrawal) -> str:
