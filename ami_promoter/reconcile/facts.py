@@ -170,7 +170,7 @@ class PolicyStatement:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """What has the service's tags in one target, or what it is like, as was asked; ``fault``: why it could not be seen."""
+    """What has the service's tags in one target, or what it is like, as was asked. ``fault``: why it was not seen."""
 
     images: tuple[OurImage, ...] = ()
     snapshots: tuple[OurSnapshot, ...] = ()
