@@ -28,6 +28,8 @@ from chalicelib.service.waker import Clock
 
 FRESH = 10
 """Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
+MOST_ASKED = 5
+"""AMIs that one look asks about for a share: hundreds may hold one grant, and each takes questions of its own."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
 
@@ -46,7 +48,10 @@ class LiveEntitlements:
         self._region = region
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
-        """A share may be opened if one of those who hold it is entitled to it."""
+        """A share may be opened if one of those who hold it is entitled to it.
+
+        Not all of many are asked at once; a share is refused for good only by all who hold it.
+        """
         applied = self._targets.read()
         strangers = applied.strangers(holding.account for share in shares for holding in share.holdings)
         asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
@@ -56,8 +61,9 @@ class LiveEntitlements:
         waits: dict[str, Fault] = {}
         for share in shares:
             faults: list[Fault] = []
-            lasting = True
-            for holding in sorted(share.holdings, key=str):
+            some = _in_turn(share)
+            lasting = len(some) == len(share.holdings)
+            for holding in some:
                 if holding.ami not in asked:
                     asked[holding.ami] = self._ask(holding.ami, applied, opens=True)
                     approved[holding.ami] = self._approvals(holding.ami, shares, asked[holding.ami][1])
@@ -224,6 +230,14 @@ def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
     meant = applied.resolve(account, in_force=True)
     target = next((one for one in meant.targets if one.place == place), None)
     return meant.understood and (target is None or not end_in_force(target, now))
+
+
+def _in_turn(share: Share) -> list[Holding]:
+    """Return the holdings of those AMIs that this look asks about: with each try the next ones, so all have a turn."""
+    amis = sorted({holding.ami for holding in share.holdings})
+    start = share.tries * MOST_ASKED % len(amis) if len(amis) > MOST_ASKED else 0
+    turn = {*[*amis[start:], *amis[:start]][:MOST_ASKED]}
+    return sorted((holding for holding in share.holdings if holding.ami in turn), key=str)
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:

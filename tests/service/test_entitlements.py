@@ -470,6 +470,29 @@ def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
     assert len(looks) <= 1
 
 
+def test_whether_a_grant_of_many_amis_may_open_takes_few_questions_and_each_ami_has_its_turn():
+    """One of 200 is tagged for the account: asking for all of them would outlast the worker, each time."""
+    asked = AskedSource(mode="share", key_access="grant")
+    amis = [f"ami-{number:03x}" for number in range(200)]
+    for ami in amis:
+        asked.cloud.make_image(ami, {"snap-00": True})
+    asked.cloud.tag(amis[-1], A)
+    looks, tag = [], asked.source.tag
+    asked.source.tag = lambda ami: looks.append(ami) or tag(ami)
+    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
+
+    answers = []
+    for tries in range(200):
+        answers.append(asked.answer(replace(grant, tries=tries)))
+        assert len(looks) <= 10
+        looks.clear()
+        if answers[-1] == "may":
+            break
+
+    assert answers[-1] == "may"
+    assert set(answers[:-1]) == {"waits"}
+
+
 def test_a_grant_stands_while_one_of_its_amis_is_tagged():
     """The first that holds it has lost its tag, and counts no longer."""
     asked = AskedSource(mode="share", key_access="grant")
