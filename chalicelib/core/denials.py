@@ -44,7 +44,7 @@ def by_organization(message: str) -> str:
 
 
 def cause(message: str) -> str:
-    """Say where a denial comes from and what mends it, without a full stop; "" where the message does not tell."""
+    """Say where a denial comes from and how to repair it, without a full stop; "" where the message does not tell."""
     kind, explicit = kind_of(message)
     if kind in ORGANIZATION:
         return by_organization(message)

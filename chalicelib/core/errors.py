@@ -1,4 +1,4 @@
-"""Our own errors, from the general to the special. Whoever raises one of them in another layer imports it from here.
+"""The service's errors, from the general to the special. Every layer imports them from here.
 
 PromoterError
 ├── ParkRecord            a record cannot be worked on: it is set aside for a person
@@ -27,14 +27,14 @@ class RefusalKind(StrEnum):
     THROTTLED = "throttled"
     """A rate, an outage, a time-out: ask again soon."""
     NOT_YET = "not-yet"
-    """Something we opened is not true there yet."""
+    """Something that the service opened is not effective there yet."""
     LIMIT = "limit"
     """Too many copies at once."""
     NAME_TAKEN = "name-taken"
     ROLE = "role"
     """The role cannot be assumed: missing, wrong trust, wrong external id all look the same."""
     DENIED = "denied"
-    """Anything else that asking again will not mend."""
+    """Anything else that another try will not change."""
 
 
 class PromoterError(Exception):

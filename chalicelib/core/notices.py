@@ -1,4 +1,4 @@
-"""What we tell the world: one body for SNS and the event bus, bounded in size, with an id by which a repeat is known.
+"""Notices: one body for SNS and the event bus, bounded in size, with an id by which receivers know a repeat.
 
 docs/reference/events.md describes the schema for its readers.
 """
@@ -67,7 +67,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
 
 
 def _key(delivery: Delivery) -> str | None:
-    """The key that whoever launches needs: the target's own, or in share mode the hub's."""
+    """The key that a launch needs: the target's own, or in share mode the hub's."""
     if delivery.shared:
         return next(iter(delivery.source_keys), None)
     return delivery.key_arn or None

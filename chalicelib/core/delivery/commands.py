@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CheckTarget:
-    """Assume the role; look at the key, the AMI name, and what is already there of ours."""
+    """Assume the role; look at the key, the AMI name, and what the service has there already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class RegisterImage:
 
 @dataclass(frozen=True, slots=True)
 class DiscardImage:
-    """Deregister an AMI of ours that failed, and delete its snapshots, so that another try may take its name."""
+    """Deregister an AMI of a failed try, and delete its snapshots, so that another try may take its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class CarryDeprecation:
 
 @dataclass(frozen=True, slots=True)
 class ProtectImage:
-    """EnableImageDeregistrationProtection, without a cooldown: whoever lifts it may deregister at once."""
+    """EnableImageDeregistrationProtection, without a cooldown: who lifts it can deregister at once."""
 
 
 @dataclass(frozen=True, slots=True)

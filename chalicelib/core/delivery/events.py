@@ -100,7 +100,7 @@ class SlotsAsked:
     granted: int = 0
     until: int = 0
     limited_at: int = 0
-    """What it was told of EC2's last refusal (epoch seconds)."""
+    """When EC2 last refused it a copy (epoch seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class ImageRegistered:
 
 @dataclass(frozen=True, slots=True)
 class ImageNotFound:
-    """Nothing has our tag and name there, on this look."""
+    """Nothing has the service's tag and name there, on this look."""
 
 
 @dataclass(frozen=True, slots=True)

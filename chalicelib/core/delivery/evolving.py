@@ -131,7 +131,7 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
 
 
 def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
-    """Note what bears our tags and is left alone, so that a person receives of it."""
+    """Name what has the service's tags and no proof, so that a notice names it; the service leaves it alone."""
     names = sorted(one.copy for one in (*found.doubled, *found.unproven))
     return delivery.with_cleanup(unproven=tuple(names[:MOST_UNPROVEN]))
 
@@ -227,7 +227,7 @@ def _(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _share_worker_by(delivery: Delivery) -> int:
-    """By when the share worker has asked for the approval anew: what it said before may be of the episode before."""
+    """By when the share worker has asked for the approval again; its earlier answer may be about the last episode."""
     return delivery.entered[DeliveryState.OPENING] + ASKED_ANEW
 
 
@@ -313,7 +313,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
 
 
 def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delivery:
-    """Take up what is there of ours: the oldest live copy of each snapshot; extras and earlier errors are deleted."""
+    """Adopt the oldest live copy of each snapshot that the service made; delete extras and earlier errors."""
     useless: list[str] = []
 
     def match(copy: Copy) -> Copy:
@@ -348,7 +348,7 @@ def _(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()) -> Delivery:
-    """Draw the conclusions from what EC2 shows of our copies now."""
+    """Draw the conclusions from what EC2 shows of the delivery's copies now."""
     shown = {s.copy: s for s in seen}
     handled = dict(delivery.handled)
     faults: list[Fault] = []
@@ -703,14 +703,14 @@ def _deadline_fault(delivery: Delivery) -> Fault:
 
 
 def _left_behind(delivery: Delivery, now: int) -> Delivery:
-    """End the tidying with a look taken after its deadline: what is left is named."""
+    """End the cleanup with a look taken after its deadline, and name what is left."""
     why = () if delivery.trouble is None else (delivery.trouble,)
     done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
     return replace(done, overdue=None, overdue_at=0)
 
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
-    """Name what was made there, or may have been, for whoever must remove it by hand where nobody of us can look."""
+    """Name what was made there, or may have been: a person must remove it, as the service cannot look."""
     yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
     if delivery.image or delivery.request.intended_at is not None:
         yield delivery.image or f"AMI {delivery.image_name}"
@@ -731,9 +731,9 @@ _DEADLINE_CURE = {
 
 @_apply.register
 def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
-    """What is left of ours there. Absence is believed on two looks; a refused delete keeps no share open.
+    """What the service has left there. Two looks prove absence; a refused delete keeps no share open.
 
-    Nothing unfinished: the shares may close. Nothing at all: it is tidy.
+    If nothing is unfinished, the shares may close. If nothing is left, the cleanup is done.
     """
     before = delivery.cleanup.leftovers
     delivery = replace(delivery, trouble=event.trouble)
@@ -754,7 +754,7 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
-    """Whether something we set going may exist and only not show yet."""
+    """Whether something that the service began may exist and not show yet."""
     copies = any(
         copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
         for copy in delivery.copies

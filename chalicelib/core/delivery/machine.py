@@ -2,7 +2,7 @@
 
 Three questions, three places. ``TRANSITIONS`` says where an event may lead; ``evolve`` (in ``evolving``) says
 what an event changes; ``outstanding`` says what is left to do, from the record alone. So a crash loses nothing:
-whoever reads the record next asks ``outstanding`` again.
+the next run reads the record and asks ``outstanding`` again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ QUEUEING = frozenset({S.REQUESTED, S.CHECKING, S.WAITING})
 """States that the queue deadline ends, and only after a look that was taken since: what it waits for may be there."""
 
 QUEUE_LOOK = 10 * schedule.MINUTE
-"""For so long after the queue deadline it is looked for a slot, or a copy of the hub's own.
+"""How long after the queue deadline it still looks for a slot, or for the hub's own copy (seconds).
 
-After an outage both come of other records, which have to look first; the copy quota looks every five minutes.
+After an outage other records must act first; the copy quota looks every five minutes.
 """
 
 TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
@@ -148,18 +148,18 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
 
 
 EXPIRED = "expired:"
-"""Begins a wish to end where the targets file's date has come, so that it is not wanted again by itself."""
+"""Begins a request to end because the targets file's date has come; such a delivery is not started again by itself."""
 
 LISTED_FOR = 60
-"""Seconds for which a list of all copies there is good enough to start a try by.
+"""How old a list of all copies there may be when a try starts (seconds).
 
-Of the first try as well: the record may be older than it knows, put back from a backup, and the copy there already."""
+The first try needs it too: the record may be from a backup, and the copy may exist already."""
 
 
 def needs_shares(delivery: Delivery) -> bool:
     """Whether the shares for the copies must stay open for this delivery (invariant 1).
 
-    Those that stay are not meant.
+    Standing shares do not count.
     """
     if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
         return True
@@ -173,7 +173,7 @@ def needs_shares(delivery: Delivery) -> bool:
 def deadline(delivery: Delivery) -> int | None:
     """When the present state has lasted long enough, in epoch seconds. None: it has ended.
 
-    Of one whose deadline has passed: until when a look at the target is tried for.
+    If its deadline has passed: until when it tries to look at the target.
     """
     entered = delivery.entered
     if delivery.overdue_at:
@@ -199,7 +199,7 @@ def deadline(delivery: Delivery) -> int | None:
 
 
 def slots(delivery: Delivery) -> tuple[int, int]:
-    """How many copy slots it wants in all, and how many of those are done with: one slot is one try of one copy."""
+    """How many copy slots it wants in all, and how many of those are finished. One slot is one try of one copy."""
     tried = begun(delivery)
     live = sum(copy.state in (CopyState.INTENDED, CopyState.PENDING) for copy in delivery.copies)
     if delivery.state in (S.WAITING, S.OPENING, S.COPYING):
@@ -220,12 +220,12 @@ def slots_asked_text(delivery: Delivery) -> str:
 
 
 def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> str:
-    """Return what a copy quota was told, in one comparable text."""
+    """Return what was asked of a copy quota, in one comparable text."""
     return f"{delivery.episode}:{wanted}:{done}:{limited_at}"
 
 
 def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
-    """What inbox entries and the clock bring, as events; at most one at a time leads on."""
+    """Inbox entries and passed deadlines, as events; at most one at a time."""
     state = delivery.state
     if state in ENDED:
         return ()
@@ -240,15 +240,15 @@ def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
 
 
 def waits_for_shares(delivery: Delivery) -> bool:
-    """Whether it waits for what it holds to be open: a look at the ledger says so, and judges the deadline as well.
+    """Whether it waits until its shares are open. A look at the ledger decides that, and judges the deadline.
 
-    It may have opened while nobody could look.
+    They may have opened while no run could look.
     """
     return delivery.state is S.OPENING and (delivery.held or delivery.kept)
 
 
 def _can_cancel(delivery: Delivery) -> bool:
-    """Whether it is not too late: what RegisterImage has been intended for finishes and stays; CopyImage is stopped."""
+    """Whether it can still be cancelled. An intended RegisterImage finishes and stays; CopyImage is stopped."""
     if methods.of(delivery).reads_source(delivery):
         return True
     if delivery.state is S.REGISTERING:
@@ -264,10 +264,10 @@ def _past_caring(delivery: Delivery) -> bool:
 
 
 def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
-    """List what is left to do now, from the record alone. Safe to ask, and to obey, again.
+    """List what is left to do now, from the record alone. Both asking and doing can be repeated.
 
-    While copying, slots are asked for last: where time runs out in mid-list, an intended copy must not be what is
-    always left over, or every try would only use up a slot.
+    While copying it asks for slots last: if time runs out within the list, an intended copy must not be what is always
+    left over, or each try would only use up a slot.
     """
     if delivery.state in ENDED:
         return ()
@@ -293,7 +293,7 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
 
 
 def looks(delivery: Delivery, _now: int) -> tuple[do.Command, ...]:
-    """List what it looks at when it is woken: its approval, or the hub's own copy, which others make."""
+    """List what it looks at when it is woken: its approval, or the hub's own copy, which another delivery makes."""
     if delivery.state is S.AWAITING_APPROVAL:
         return (do.LookAtApproval(),)
     return (do.AskHubCopy(),) if waits_for_hub_copy(delivery) else ()
@@ -361,24 +361,24 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
 
 
 def _to_protect(delivery: Delivery) -> bool:
-    """Whether its AMI is to be protected first: from `publishing` on nothing takes it away again."""
+    """Whether its AMI must be protected first. From `publishing` on the service never removes it."""
     wanted = delivery.target.protect and not delivery.shared
     return wanted and not delivery.protected and delivery.unprotected is None
 
 
 def late(delivery: Delivery, now: int) -> bool:
-    """Whether it is an hour past its deadline: a notice that is refused from then on is tried for another hour."""
+    """Whether it is an hour past its deadline. A notice that is refused after that is tried for another hour."""
     last = deadline(delivery)
     return delivery.overdue is not None or (last is not None and now >= last + schedule.GRACE)
 
 
 def _gives_up(delivery: Delivery, now: int) -> bool:
-    """Whether the notice is given up: past its deadline it has been refused for an hour. An outage is no refusal."""
+    """Whether to give up the notice: it was refused for an hour after the deadline. An outage is no refusal."""
     return delivery.overdue is not None and now >= delivery.overdue_at + schedule.GRACE
 
 
 def _nudged(delivery: Delivery) -> bool:
-    """Whether an event says that looking before time may be worth it."""
+    """Whether an event is a reason to look before the next scheduled look."""
     if delivery.state is S.VERIFYING:
         return delivery.unread("image") is not None
     if delivery.state in (S.STOPPING, S.TIDYING):
@@ -387,10 +387,10 @@ def _nudged(delivery: Delivery) -> bool:
 
 
 def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
-    """Hold, then look, as it may be open already. Whoever is woken looks: a wake carries no facts.
+    """Hold, then look, as it may be open already. A wake carries no facts, so each wake leads to a look.
 
-    What is held already is looked at first, and held once more after that: a run that has time for one of the two must
-    not always hold.
+    If it holds already, it looks first and holds again after that: a run with time for one of the two must not always
+    hold.
     """
     until = delivery.target.until and delivery.target.until + schedule.GRACE
     hold = do.HoldShares(delivery.copies_end + delivery.target.linger + schedule.GRACE, until)
@@ -492,7 +492,7 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
                     ),
                 )
             case do.AskSlots():
-                # What was asked, and perhaps granted, must be given back, also if nobody lived to write that it was.
+                # What was asked, and perhaps granted, must be given back, also if the run ends before it writes so.
                 delivery = delivery.with_slots(asked=delivery.slots.asked or "asking")
             case do.RegisterImage():
                 delivery = methods.of(delivery).intended(delivery, nonce, now)
@@ -511,15 +511,15 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
 
 
 def _taken(delivery: Delivery, *names: str) -> Delivery:
-    """Count inbox entries as handled by the look that they cause, whatever comes of it."""
+    """Mark inbox entries as handled by the look that they cause, whatever its result."""
     news = {name: delivery.inbox[name] for name in names if delivery.unread(name) is not None}
     return replace(delivery, handled={**delivery.handled, **news}) if news else delivery
 
 
 def due_at(delivery: Delivery) -> int | None:
-    """When somebody must look again although nothing arrived. Never None while anything is outstanding.
+    """When a run must look again although no wake arrived. Never None while anything is outstanding.
 
-    None for one that rests in ``shared`` without an end: whoever withdraws it leaves a note, and that makes it due.
+    None for one that rests in ``shared`` without an end: a withdrawal writes into its inbox, and that makes it due.
     """
     if delivery.state in ENDED:
         return None

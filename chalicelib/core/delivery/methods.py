@@ -7,7 +7,7 @@ calls                          CopySnapshot for each, RegisterImage     CopyImag
 copy slots                     one for each snapshot                    none
 reads the source               until the last snapshot is copied        until the AMI is available
 cancelled while it is made     finishes and stays                       is stopped
-past its deadline              RegisterImage is tried once more         is not begun anew
+past its deadline              RegisterImage is tried once more         is not begun again
 the nonce                      of each call; dropped once it is denied  of each AMI, as its client token
 an AMI that does not show      is looked for until the deadline         is gone after two minutes
 =============================  =======================================  =======================================
@@ -62,7 +62,7 @@ class CopyMethod:
     intended: Callable[[Delivery, str, int], Delivery]
     """(delivery, nonce, now): the intent to make the AMI is put on the record."""
     denied: Callable[[Delivery, str], Delivery]
-    """(delivery, nonce): the intent is taken back, as AWS has refused the call that bore this nonce."""
+    """(delivery, nonce): remove the intent, as AWS has refused the call with this nonce."""
     may_come_true: Callable[[Delivery, ev.Refused, int], bool]
     """(delivery, refusal, now): whether to ask for the AMI again, as what was refused may only be late."""
     missing: Callable[[Delivery, int], Delivery]
@@ -77,7 +77,7 @@ def of(delivery: Delivery) -> CopyMethod:
 
 
 def forget(delivery: Delivery, nonce: str) -> Delivery:
-    """Drop an attempt: AWS has said no, so nothing bears its nonce."""
+    """Drop an attempt: AWS has refused it, so nothing has its nonce."""
     return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
 
 

@@ -165,11 +165,11 @@ class Cleanup:
     """What is to be removed in the target, and what will not be."""
 
     to_delete: tuple[str, ...] = ()
-    """Snapshots of ours that are of no use."""
+    """Snapshots that the service made and does not need."""
     leftovers: tuple[str, ...] = ()
     """What the last look still showed, or nobody could look for: it is named to a person where it stays."""
     unproven: tuple[str, ...] = ()
-    """What bears our tags and no nonce of ours: it is left alone, and named to a person."""
+    """What has the service's tags and none of its nonces: the service leaves it alone and names it to a person."""
     done: bool = False
     """Nothing more is to be removed."""
 
@@ -219,7 +219,7 @@ class Delivery:
     via_key: str = ""
     """The hub's key that those are encrypted under."""
     ends_at: int = 0
-    """The later date that the applied file has given since it was shared (epoch seconds); asked anew by then."""
+    """The later date that the applied file has given since it was shared (epoch seconds); asked again by then."""
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None
@@ -230,13 +230,13 @@ class Delivery:
     available_at: int | None = None
     """When the new AMI was first seen available, and the same image."""
     tagged: bool = False
-    """Whether the snapshots that CopyImage made bear their own tags."""
+    """Whether the snapshots that CopyImage made have their own tags."""
     protected: bool = False
     """Whether the AMI has deregistration protection, by this service."""
     unprotected: Fault | None = None
     """Why it has none, though it should; it is delivered all the same."""
     adopted: bool = False
-    """The AMI was there already when this episode looked: if it differs, it is not ours to remove."""
+    """The AMI was there already when this episode looked: if it differs, the service must not remove it."""
     recounted: bool = False
     """Whether all copies were listed once more after the last one ended, where any was tried more than once."""
     clear_since: int | None = None
@@ -260,7 +260,7 @@ class Delivery:
     handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
-    """Notes left by others since; read with the record, never written with it."""
+    """Entries that others have written since; read with the record, never written with it."""
 
     @property
     def key(self) -> addresses.RecordKey:

@@ -1,18 +1,18 @@
-"""What in a target is this delivery's own: what bears the nonce of one of its attempts, and nothing else.
+"""What in a target is this delivery's own: what has the nonce of one of its attempts, and nothing else.
 
-The tags that name hub, promotion and delivery can be predicted, so anybody in a target can put them on a snapshot or an
-AMI of his own. A nonce is drawn for each attempt and is known to nobody there before the call has made what bears it.
+The tags that name hub, promotion and delivery can be predicted, so anybody in a target can put them on another snapshot
+or AMI. A nonce is random for each attempt, and nobody there can know it before the call has created what has it.
 
-=====================================  =======================================================================
-what shows                             what becomes of it
-=====================================  =======================================================================
-its id is on record                    ours: AWS's answer, or an earlier look, gave the id
-the one bearer of a known nonce        ours: adopted, or deleted as the surplus of an older attempt
-two bearers of one nonce               neither adopted nor deleted; a fault names both
-our delivery's tag, no nonce of ours   left alone; an AMI with the name is a fault, until an operator accepts it
-=====================================  =======================================================================
+======================================  ======================================================================
+what shows                              what becomes of it
+======================================  ======================================================================
+its id is on record                     its own: AWS's answer, or an earlier look, gave the id
+the only one with a known nonce         its own: adopted, or deleted as the surplus of an older attempt
+two with one nonce                      neither adopted nor deleted; a fault names both
+the delivery's tag, none of its nonces  left alone; an AMI with the name is a fault, until an operator accepts it
+======================================  ======================================================================
 
-A bearer that is older than its attempt, less five minutes, is no bearer.
+Something more than five minutes older than its attempt does not count.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
 CLOCKS_DIFFER = 5 * schedule.MINUTE
-"""A bearer may seem so much older than the intent that it came of."""
+"""How much older than its intent something may seem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """The snapshots that bear the delivery's tag, sorted by what is known of them."""
+    """The snapshots that have the delivery's tag, sorted by what is known of them."""
 
     ours: tuple[SeenCopy, ...] = ()
     doubled: tuple[SeenCopy, ...] = ()
-    """Several that bear one nonce, where it is not known which of them is ours."""
+    """Several that have one nonce, where it is not known which of them is the delivery's."""
     unproven: tuple[SeenCopy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Who bears the name that the new AMI is to have."""
+    """Which AMIs have the name that the new AMI must get."""
 
     ours: str | None = None
     """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
     stranger: str | None = None
-    """Another AMI, which does not bear the delivery's tag."""
+    """Another AMI, without the delivery's tag."""
     unproven: str | None = None
-    """An AMI that bears the delivery's tag, and no nonce of its attempts."""
+    """An AMI that has the delivery's tag, and no nonce of its attempts."""
     unfinished: bool = False
-    """Whether ours is not available."""
+    """Whether the delivery's own is not available."""
 
 
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
-    """Sort snapshots that bear the delivery's tag."""
+    """Sort snapshots that have the delivery's tag."""
     known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
     ours, unproven = [], []
     bearers: dict[str, list[SeenCopy]] = defaultdict(list)
@@ -73,7 +73,7 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     doubled = []
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in ours if one.nonce == nonce)]
-        if nonce in handled:  # AWS's answer said which is ours
+        if nonce in handled:  # AWS's answer said which is its own
             unproven.extend(found)
         elif len(rivals) == 1:
             ours.extend(found)
@@ -88,7 +88,7 @@ def _adopted(delivery: Delivery, copy: str) -> bool:
 
 
 def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
-    """Say who bears the new AMI's name. A deregistered AMI shows for a while, and has its name as long."""
+    """Say which AMIs have the new AMI's name. A deregistered AMI shows for a while, and keeps its name as long."""
     there = list(shown)
     mine = [one for one in there if one.delivery == delivery.id]
     others = sorted(one.id for one in there if one not in mine)
@@ -100,7 +100,7 @@ def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
 
 
 def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[ShownImage, ...], tuple[ShownImage, ...]]:
-    """Sort AMIs that bear the delivery's tag into ours and the unproven ones; what is deregistered is left out."""
+    """Sort AMIs that have the delivery's tag into its own and the unproven ones; leave out what is deregistered."""
     there = [one for one in shown if one.state != "deregistered"]
     bearers: dict[str, list[str]] = defaultdict(list)
     for one in there:
@@ -117,19 +117,19 @@ def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[Shown
 
 
 def _attempt(delivery: Delivery, nonce: str, made_at: int) -> Attempt | None:
-    """Return the attempt that a thing can have come of, by the nonce that it bears and its age."""
+    """Return the attempt that can have created a thing, by its nonce and its age."""
     found = next((one for one in delivery.attempts if one.nonce == nonce), None)
     return found if found is not None and made_at >= found.at - CLOCKS_DIFFER else None
 
 
 def _best(one: ShownImage) -> tuple[bool, bool, str]:
-    """Order AMIs of ours: what is available before what is being made, and what has failed last."""
+    """Order the delivery's AMIs: available ones first, then those being made, then failed ones."""
     return one.state != "available", one.state != "pending", one.id
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What of a delivery's is to be removed from its target, and what bears its tag and is left."""
+    """What to remove of a delivery's from its target, and what has its tag and stays."""
 
     images: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
@@ -158,7 +158,7 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
 
 
 def doubled_fault(where: str, bearers: Collection[SeenCopy]) -> Fault:
-    """The fault of two snapshots that bear one nonce."""
+    """The fault of two snapshots that have one nonce."""
     ids = ", ".join(sorted(one.copy for one in bearers))
     return Fault(
         "attempt-doubled",

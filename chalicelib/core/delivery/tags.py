@@ -1,4 +1,4 @@
-"""What the things we create are tagged with: the source's tags, the target's own, and ours above all."""
+"""The tags of what the service creates: the source's, the target's own, and the service's, which win."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from chalicelib.core.images.image import SourceImage, SourceSnapshot
 
 
 def our_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
-    """Tags that name hub, promotion and delivery; by them everything of ours is found again.
+    """Tags that name hub, promotion and delivery; by them the service finds what it made.
 
-    ``nonce`` is that of the attempt that makes what bears them: by it alone a thing is proven to be ours.
+    ``nonce`` is the attempt's: it alone proves that the service made a thing.
     """
     attempt = {register.ATTEMPT_TAG: nonce} if nonce else {}
     return attempt | {

@@ -55,7 +55,7 @@ def differences(
 
     ``registered`` is DescribeImages' answer for the copy and ``attributes`` the answers for ``attributes_to_compare``.
     ``copies`` are by source snapshot, or by the device's name where CopyImage made them (``copies_by_device``).
-    ``name`` and ``tags`` are those that the copy shall have; tags that somebody else added do not matter. ``key_arn``
+    ``name`` and ``tags`` are those that the copy must have; tags that somebody else added do not matter. ``key_arn``
     is compared where EC2 names a key in a mapping. ``deprecated=False`` leaves out the deprecation date, as long as it
     has not been set.
     """

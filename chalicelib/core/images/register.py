@@ -1,4 +1,4 @@
-"""The copy: the tags it bears and the request that makes it.
+"""The copy: its tags, and the request that makes it.
 
 Its name, its deprecation date and the comparison with its source have modules of their own and can be had from here.
 """
@@ -31,9 +31,9 @@ SOURCE_IMAGE_TAG = f"{OUR_PREFIX}source-image"
 
 
 def copied_tags(tags: Mapping[str, str], trigger_tag: str) -> dict[str, str]:
-    """The source's tags that a copy bears too.
+    """The source's tags that a copy gets.
 
-    Not the trigger (it would promote the copy), nor ``aws:`` (reserved), nor ours of an earlier promotion.
+    Not the trigger (it would promote the copy), nor ``aws:`` (reserved), nor the service's of an earlier promotion.
     """
     return {
         key: value for key, value in tags.items() if key != trigger_tag and not key.startswith(("aws:", OUR_PREFIX))
@@ -43,7 +43,7 @@ def copied_tags(tags: Mapping[str, str], trigger_tag: str) -> dict[str, str]:
 def result_tags(
     image: SourceImage | SourceSnapshot, delivery_tags: Mapping[str, str], extra: Mapping[str, str], trigger_tag: str
 ) -> dict[str, str]:
-    """All tags of the copy of an image or of a snapshot: the source's, the target's ``extra``, and ours above all."""
+    """All tags of the copy of an image or of a snapshot: the source's, the target's ``extra``, and the service's."""
     return {**copied_tags(image.tags, trigger_tag), **extra, **delivery_tags}
 
 

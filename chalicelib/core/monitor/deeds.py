@@ -303,7 +303,7 @@ def _principals(principal: Any) -> Iterator[str]:
 
 
 def _everybody(condition: Mapping[str, Any]) -> set[str]:
-    """Whom ``*`` means under a condition: the accounts that it names, nobody who can be told, or everybody."""
+    """Whom ``*`` means under a condition: the accounts that it names, nobody known, or everybody."""
     accounts: set[str] = set()
     narrowed = False
     for operator, tests in condition.items():

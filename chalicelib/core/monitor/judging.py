@@ -1,8 +1,8 @@
 """Whether the ledger accounts for a deed, and if not, how bad that is.
 
 A deed of the service's own is accounted for by an intent: the ledger says that the share was about to be opened, or
-closed, when CloudTrail says that it was done (invariant 3). But whoever has the share worker's role can write the
-ledger, too. So an account that is let in must be listed in the applied file besides, which no function may write.
+closed, when CloudTrail says that it was done (invariant 3). But the share worker's role can write the ledger,
+too. So an account that is let in must be listed in the applied file besides, which no function may write.
 
 A deed of anybody else is judged by whom it lets in, and by what it takes away that the service still needs.
 """
@@ -18,11 +18,11 @@ from chalicelib.core.records import schedule
 from chalicelib.core.sharing.share import Share, ShareState
 
 BEFORE = 15 * schedule.MINUTE
-"""So long before the call an intent may have been written: its run was slow, or died and was repeated."""
+"""So long before the call an intent may have been written: its run was slow, or was killed and repeated."""
 AFTER = 1 * schedule.MINUTE
 """So much later than the call it may seem to be: two clocks, and CloudTrail's whole seconds."""
 STILL_USED = 15 * schedule.MINUTE
-"""So long after a share has closed its use is no news: the call was made before, and told late."""
+"""So long after a share has closed its use is no news: the call was made before, and reported late."""
 
 _S = ShareState
 OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)

@@ -115,7 +115,7 @@ class SummaryNotified:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A command was not carried out: a throttle, an outage, a denial of our own role. ``look``: it was LookAtTag."""
+    """A command was not carried out: throttle, outage, denial of the service's role. ``look``: it was LookAtTag."""
 
     fault: Fault
     look: bool = False

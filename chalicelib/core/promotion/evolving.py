@@ -20,7 +20,7 @@ PENDING_DEADLINE = 24 * schedule.HOUR
 """For how long an AMI may stay pending, or what a check needs unreadable, before the promotion gives up."""
 
 TRIES_BEFORE_DEADLINE = 10
-"""So many refusals in a row are needed besides: one after an outage of our own proves nothing (invariant 6)."""
+"""So many refusals in a row are needed besides: one after an outage of the service proves nothing (invariant 6)."""
 
 S = PromotionState
 
@@ -252,7 +252,7 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: ev.WithdrawalsRead, promotion: Promotion, now: int) -> Promotion:
-    """Whoever is withdrawn is asked to end. Asking again is harmless."""
+    """Ask the withdrawn deliveries to end. Asking again is harmless."""
     promotion = replace(_handle(promotion, machine.WITHDRAW), withdrawn=event.withdrawn)
     if not event.withdrawn or promotion.state is S.REQUESTED:
         return promotion
@@ -365,7 +365,7 @@ def _(event: ev.ApprovalAsked, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
-    """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) is resolved anew."""
+    """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) is resolved again."""
     if event.wanted_again and not event.to_end:
         refresh = (promotion.refresh or promotion.state is S.OVER) and not event.asked_again
         return _to(promotion, S.RESOLVING, now, candidate=promotion.value, resolved=False, refresh=refresh)

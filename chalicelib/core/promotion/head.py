@@ -84,7 +84,7 @@ class Move(StrEnum):
     LOOK = "look"
     """Its tag or AMI is not what the promotion knows: it looks."""
     RESOLVE = "resolve"
-    """File or membership moved its targets: it resolves its value anew."""
+    """File or membership moved its targets: it resolves its value again."""
     FORGET = "forget"
     """It is over and not tagged any more: its head goes, and its record stays."""
 
@@ -104,7 +104,7 @@ class Resolver:
 
 
 def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -> Move | None:
-    """Say what is to be done about an AMI that bears the tag ``value`` (None: it does not), and has this head.
+    """Say what is to be done about an AMI that has the tag ``value`` (None: it does not), and has this head.
 
     ``state`` is EC2's word. An AMI that stayed pending for a day was given up, and is looked at when it is available.
     """

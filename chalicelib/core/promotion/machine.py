@@ -1,7 +1,7 @@
 """The state machine of a promotion: what may happen in which state, and what is left to do.
 
-Removals and additions are apart. A value that is understood takes effect: whom it names no longer is asked to end at
-once (``CancelOthers``), whatever the source's checks, a pause or another account's fault say; whom it names anew waits
+Removals and additions are apart. A value that is understood takes effect: deliveries that it no longer names are asked
+to end at once (``CancelOthers``), whatever the source's checks, a pause or another account's fault say; new ones wait
 for those. A look at the tag that news ask for comes before everything but a removal under way.
 """
 

@@ -110,7 +110,7 @@ class Promotion:
     planned: int = 0
     """How many targets those are."""
     source_refused: bool = False
-    """Whether the source failed its checks for this plan: then no delivery of it is started anew by itself."""
+    """Whether the source failed its checks for this plan: then no delivery of it is started again by itself."""
     digest: str = ""
     """Of the targets file that the value was resolved by."""
     members: int = 0
@@ -118,7 +118,7 @@ class Promotion:
     places: str = ""
     """Digest of the targets in force: a pass over all promotions sees by it whether a new file moves them."""
     refresh: bool = False
-    """The value in force is resolved anew as file or membership changed: nothing that failed is tried again."""
+    """The value in force is resolved again as file or membership changed: nothing that failed is tried again."""
     cursor: int = 0
     """So many targets of the plan have been expanded."""
     blocked: tuple[Fault, ...] = ()
@@ -148,7 +148,7 @@ class Promotion:
     absent_since: int = 0
     """Since when looks have not shown the tag, or the AMI: it is believed only after a while (invariant 5)."""
     only: tuple[str, ...] = ()
-    """Accounts, or "ACCOUNT/REGION", whose failed deliveries alone an operator asked to start anew; none: all."""
+    """Accounts, or "ACCOUNT/REGION", whose failed deliveries alone an operator asked to start again; none: all."""
     blocked_until: int = 0
     """After a refusal no check is made, and nothing is opened or published, before then. Removals go on."""
     look_blocked_until: int = 0
@@ -168,7 +168,7 @@ class Promotion:
     handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
-    """Notes left by others since; read with the record, never written with it."""
+    """Entries that others have written since; read with the record, never written with it."""
 
     @property
     def key(self) -> addresses.RecordKey:

@@ -53,7 +53,7 @@ HEADS = "heads"
 
 
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
-    """Name one AMI's way to one target, for ever: 20 hexadecimal characters."""
+    """Name one AMI's way to one target: 20 hexadecimal characters that never change."""
     return digest(hub, ami, account, region, length=20)
 
 
@@ -178,7 +178,7 @@ def share(resource: RecordKey, holder: str) -> RecordKey:
 
 
 def child(ami: str, delivery: str) -> RecordKey:
-    """A promotion's note of one of its deliveries."""
+    """A promotion's item for one of its deliveries."""
     return RecordKey(f"promotion#{ami}", f"delivery#{delivery}")
 
 
@@ -223,7 +223,7 @@ def archived_share(resource: str, holder_key: str, at: int) -> RecordKey:
 
 
 def share_history(share_key: RecordKey, at: int, version: int) -> RecordKey:
-    """What happened to a share; its versions begin anew when it comes back from the archive, its times do not."""
+    """What happened to a share; its versions begin again when it comes back from the archive, its times do not."""
     return RecordKey(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}")
 
 

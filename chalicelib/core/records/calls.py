@@ -2,7 +2,7 @@
 
 Three kinds of line stand in a history among events and sentences: an intent, before its call is made; the call, after
 the event that came of it; and that a call was not made, where time ran out before it. An intent that none of the other
-two answers was left by a process that died: nobody knows whether it called, or by which id.
+two answers was left by a process that was killed: whether it called is not known.
 """
 
 from __future__ import annotations

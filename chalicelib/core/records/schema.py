@@ -1,6 +1,6 @@
 """The form in which items are stored.
 
-Every item whose body is decoded bears ``schema``. A version reads and writes its own form alone: what a newer version
+Every item whose body is decoded has ``schema``. A version reads and writes its own form alone: what a newer version
 has written is not guessed at, but parked until the stack is upgraded again (docs/operations/upgrade.md).
 
 To raise it: add 1 to ``VERSION``. A release that does has to say how the items of the last one become its own.

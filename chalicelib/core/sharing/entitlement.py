@@ -25,7 +25,7 @@ USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 class Entitlement:
     """Whom the value in force names: each target by "account/region".
 
-    ``blocked``: accounts that the value names, and whose settings cannot be told (a conflict): they may keep what they
+    ``blocked``: accounts that the value names, and whose settings are not clear (a conflict): they may keep what they
     have, and get nothing new.
     """
 
@@ -70,7 +70,7 @@ def entitlement(
 ) -> Entitlement | Fault:
     """Say who is entitled, or why that cannot be said now, which is no evidence for anything.
 
-    ``tag``: the trigger tag's value in EC2, None where the AMI bears none or is of no use (gone, disabled).
+    ``tag``: the trigger tag's value in EC2, None where the AMI has none or is of no use (gone, disabled).
     ``last``: the value that was last understood. A value that is not understood changes nothing, so then that one
     counts, and a name in it that the file has lost names nobody. ``withdrawals``: whom an operator has withdrawn;
     those count that are not older than ``tagged_at``, the last tag event that is known (epoch seconds).
@@ -131,7 +131,7 @@ def launched_by(target: Target) -> str:
 
 
 def end_in_force(target: Target, now: int) -> int:
-    """Return until when (epoch seconds) a target may keep what stands, to be asked anew by then; 0: no longer.
+    """Return until when (epoch seconds) a target may keep what stands, to be asked again by then; 0: no longer.
 
     One without an end is asked about once a day: nothing is open without a date at which somebody looks.
     """

@@ -1,8 +1,7 @@
-"""Key access by policy: our statements in a source key's policy, told from all others by their Sid.
+"""Key access by policy: the service's statements in a source key's policy, known by their Sid.
 
-PutKeyPolicy replaces the whole document and has no condition [aws-facts 3, VERIFIED], so nothing of others may be
-written anew: a document is edited as text. What is not ours keeps its bytes; a document that cannot be taken apart is
-refused.
+PutKeyPolicy replaces the whole document and has no condition [aws-facts 3, VERIFIED], so the
+service edits the document as text. Other statements keep their bytes; a document that cannot be taken apart is refused.
 
 An audience is who one statement lets in, and is the last part of a share's ``holder_key`` on ``resource#policy#KEY``:
 
@@ -114,8 +113,8 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
 
     The principal is always the account: a role that was deleted would make every later put fail, and one that is not
     there yet could not be named [aws-facts 3]. ``kms:ViaService`` names EC2 without a Region: which Region's name a
-    copy abroad bears is not documented, and a key can only be used in its own. DescribeKey is asked through EC2 and
-    directly, so it has a statement without that condition; it tells no more than what a key is.
+    copy in another Region has is not documented, and a key can only be used in its own. DescribeKey is asked through
+    EC2 and directly, so it has a statement without that condition; it tells no more than what a key is.
     """
     partition = access.principal.split(":")[1] if access.principal.startswith("arn:") else "aws"
     iam = f"arn:{partition}:iam::{access.account}"
@@ -170,7 +169,7 @@ class Document:
 
     @property
     def sids(self) -> frozenset[str]:
-        """The Sids of our statements in it."""
+        """The Sids of the service's statements in it."""
         return frozenset(part.sid for part in self.policy.parts if self._is_ours(part))
 
     def _is_ours(self, part: Part) -> bool:
@@ -178,7 +177,7 @@ class Document:
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """Whom it names, in ours too: one of them may be what KMS cannot see."""
+        """Whom it names, in the service's statements too: one of them may be what KMS cannot see."""
         return tuple(sorted({name for part in self.policy.parts for name in part.principals}))
 
     def shows(self, one: Access) -> bool:
@@ -186,12 +185,12 @@ class Document:
         return not one.sids.isdisjoint(self.sids)
 
     def gives(self, one: Access) -> bool:
-        """Whether an access is there just as we write it, each statement once."""
+        """Whether an access is there just as the service writes it, each statement once."""
         mine = [part.value for part in self.policy.parts if part.sid in one.sids]
         return sorted(map(meaning, mine)) == sorted(map(meaning, statements(one)))
 
     def same_others(self, other: Document) -> bool:
-        """Whether everything that is not ours means the same in both."""
+        """Whether all other statements mean the same in both."""
         return self._said(others=True) == other._said(others=True)
 
     def _said(self, *, others: bool) -> tuple[str, list[str]]:

@@ -1,6 +1,6 @@
 """A policy document as text: taken apart, compared, and put together again with all that is not changed left in place.
 
-Parsing a policy and writing it anew would keep its meaning and lose its owner's layout; and where one member stands
+Parsing a policy and writing it again would keep its meaning and lose its owner's layout; and where one member stands
 twice, a parser shows only the last. So statements are cut out of the text and added to it.
 """
 

@@ -16,7 +16,7 @@ class Subject(StrEnum):
     ACCOUNT = "account"
     """One of those in the batch: halve it."""
     RESOURCE = "resource"
-    """The resource, our own rights, or AWS just now: the same for all, and one call has told it."""
+    """The resource, the service's own rights, or AWS just now: the same for all, as one call has shown."""
 
 
 SUBJECTS: Mapping[str, Subject] = {
@@ -60,7 +60,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "aws-throttled": Subject.RESOURCE,
     "aws-unreachable": Subject.RESOURCE,
 }
-"""By the fault's code: AWS's own with "aws-" in front, or ours."""
+"""By the fault's code: AWS's own with "aws-" in front, or the service's."""
 
 
 def subject(code: str) -> Subject:

@@ -193,10 +193,10 @@ class Share:
     """For a key's grant or statement: the principal's ARN."""
     state: ShareState = ShareState.WANTED
     preexisting: bool = False
-    """The permission was there when we came; it stays when we go."""
+    """The permission existed before the service's; the service never removes it."""
     grant_id: str = ""
     seen_at: int | None = None
-    """When the permission first showed before we asked for it; one look is not believed."""
+    """When the permission first showed before the service asked for it; one look is not enough."""
     intended_at: int = 0
     """When it was last intended to open it; a grant's name says so."""
     opened_at: int | None = None
@@ -216,7 +216,7 @@ class Share:
     blocked: Fault | None = None
     """What must pass before it can be opened: it is tried again by itself."""
     answered: int = 0
-    """How many had asked when it was last refused, or closed at its end: whoever asked since is no part of that."""
+    """How many had asked when it was last refused, or closed at its end: requests since then are no part of that."""
     asked: int = 0
     """How many holdings have been added since it came into the ledger. Written by deliveries, read here."""
     holdings: frozenset[Holding] = frozenset()
@@ -263,7 +263,7 @@ def ghost_name(grant_id: str) -> str:
 
 
 def nameless(resource: str) -> bool:
-    """Whether a permission there bears no name of ours, so that it cannot be told from somebody else's."""
+    """Whether a permission has no name of the service's, so that it looks like anybody else's."""
     return resource.split("#")[1] in ("snapshot", "image")
 
 
@@ -311,7 +311,7 @@ def needed(share: Share) -> bool:
 def refusal(share: Share) -> Fault | None:
     """Return why those who hold the share must not wait for it: it was refused, or closed at its end.
 
-    None where somebody has come to hold it since: it is tried anew, and the answer to that is everybody's. Who held it
+    None where somebody has come to hold it since: it is tried again, and the answer to that counts for all. Who held it
     before may never let go, as a damaged delivery does.
     """
     if asked_since(share):
@@ -367,7 +367,7 @@ def _must_close(share: Share, now: int) -> bool:
 def _reopens(share: Share, now: int) -> bool:
     """Whether a closing that was begun is left for an opening, as somebody came meanwhile.
 
-    A nameless permission is simply added again. A grant or a statement is closed to the end and opened anew: what is
+    A nameless permission is simply added again. A grant or a statement is closed to the end and opened again: what is
     added under its own name must not be what is just going away.
     """
     kept = bool(share.holdings) and not overdue(share, now) and share.fault is None and not share.closed_blind
@@ -375,7 +375,7 @@ def _reopens(share: Share, now: int) -> bool:
 
 
 def unanswered(share: Share) -> bool:
-    """Whether an intent stands to which no result was written: whoever intended it has died, or had no time left."""
+    """Whether an intent stands to which no result was written: that run was killed, or had no time left."""
     begun = share.state is ShareState.OPENING or (share.state is ShareState.CLOSING and share.removed_at is None)
     return begun and not (share.preexisting or share.tries or share.together or share.blocked)
 
@@ -481,7 +481,7 @@ def _asked_anew(share: Share) -> Share:
 
 
 def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
-    """Write down that it is going to be opened; ``seen``: the permission showed before we asked for it."""
+    """Write down that it is going to be opened; ``seen``: the permission showed before the service asked for it."""
     if share.state is ShareState.OPENING:
         return share
     return _to(
@@ -511,7 +511,7 @@ def opened(share: Share, now: int, grant_id: str = "") -> Share:
 
 
 def refused(share: Share, fault: Fault, now: int) -> Share:
-    """It cannot be opened, and asking again will not mend it.
+    """It cannot be opened, and asking again will not change that.
 
     Where an intent was written, an earlier call may have taken effect all the same: then it is closed like an open one.
     """
@@ -521,7 +521,7 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
 
 
 def ended(share: Share, now: int) -> Share:
-    """Its end has come before it was opened: whoever holds it reads so, and nothing is left to do."""
+    """Its end has come before it was opened: its holders read so, and nothing is left to do."""
     fault = Fault(
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",
@@ -588,8 +588,8 @@ def removed(share: Share, now: int) -> Share:
 def looked_at(share: Share, now: int, *, showing: bool) -> Share:
     """A look came after the removal of a nameless permission.
 
-    What shows is ours: it is removed again, and the time starts anew. What two looks miss, a minute apart and the last
-    two minutes after the removal, is gone; what shows from then on is somebody else's (invariant 2).
+    What shows is the service's: it is removed again, and the time starts again. What two looks miss, a minute apart and
+    the last two minutes after the removal, is gone; what shows from then on is somebody else's (invariant 2).
     """
     if showing or share.removed_at is None:
         again = {"removed_at": None, "gone_at": None, "tries": share.tries + 1, "next_try": now}
@@ -608,7 +608,7 @@ def believable_from(share: Share) -> int:
 
 
 def looked_for(share: Share, now: int, *, showing: bool) -> Share:
-    """A look came right after the removal of what is ours by its name: one look is enough, if it is not too early."""
+    """A look came right after the removal of what is named: one look is enough, if it is not too early."""
     if not showing and now >= believable_from(share):
         return closed(share, now)
     again = put_off(share, now)
@@ -637,7 +637,7 @@ def archived(share: Share) -> Share:
 
 
 def ghost(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
-    """Return the share of a grant of ours that no share of the ledger accounts for: it is to be closed."""
+    """Return the share of a grant of the service's that the ledger does not know: it must be closed."""
     return Share(
         resource,
         ghost_name(grant_id),
@@ -655,8 +655,8 @@ def raced(tried: Share, found: Share | None, now: int) -> Share | None:
 
     ``found`` is how the ledger has it now (None: it has left). What the call did is true all the same: opened where the
     ledger says closed, it is closed again; closed where it says open, it is opened again. Where the other is at it just
-    now, writing it down unchanged lets the other's result come too late in its turn. None: it agrees, or is none of
-    ours.
+    now, writing it down unchanged lets the other's result come too late in its turn. None: it agrees, or is not
+    the service's.
     """
     if tried.preexisting or (found is not None and found.preexisting):
         return None

@@ -172,7 +172,7 @@ def _words(value: str) -> list[str]:
 
 
 def _well_formed(value: str) -> Trigger:
-    """Take what is well formed in a value, whatever stands beside it, so that all that is wrong is told at once."""
+    """Take what is well formed in a value, whatever stands beside it, so that one message lists all faults."""
     words = [word for word in _words(value) if not _word_fault(word)]
     return Trigger(
         groups=tuple(word for word in words if not is_account(word)), accounts=tuple(filter(is_account, words))

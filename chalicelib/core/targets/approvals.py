@@ -1,7 +1,7 @@
 """Approvals: what an approver has allowed to be opened, target by target.
 
 ``ami-promoter approve`` writes them into the operators' table, in a partition of each AMI that only the approver's role
-may write; whoever decides who receives something reads them there. One holds a digest of what was shown to the
+may write; the functions that open shares read them there. One holds a digest of what was shown to the
 approver. So nothing is written to void one: where AMI, snapshots, value or settings differ, the digest does.
 """
 

@@ -59,7 +59,7 @@ class SlotLease:
     granted: int = 0
     until: int = 0
     limited_at: int = 0
-    """When EC2 last told this delivery that too many copies run there."""
+    """When EC2 last refused this delivery a copy because too many run there."""
 
     @property
     def running(self) -> int:

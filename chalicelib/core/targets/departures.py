@@ -153,7 +153,7 @@ def _evidence(unit: str, where: Whereabouts | None) -> str:
 
 
 STATES = ("PENDING_ACTIVATION", "SUSPENDED", "PENDING_CLOSURE", "CLOSED")
-"""States other than ACTIVE [aws-facts 7]. One that we do not know is no evidence."""
+"""States other than ACTIVE [aws-facts 7]. An unknown one is no evidence."""
 
 
 def remove(

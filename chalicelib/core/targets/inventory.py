@@ -1,7 +1,7 @@
 """An inventory: what the service created in one target, listed when an operator asks (`ami-promoter reconcile`).
 
-A look of another kind (`ami-promoter doctor`) reads what the target is like: its key, roles, rules and settings. It is
-told by its run's name, and goes page by page as well, each of one service.
+A look of another kind (`ami-promoter doctor`) reads what the target is like: its key, roles, rules and settings. Its
+run's name says so, and it goes page by page as well, each of one service.
 
 It is for what no record leads to: a delivery looks after its own. The record says what was asked, how far the answer
 is, and what was answered; what was found lies beside it, a page an item. A target is listed page by page, and the
@@ -28,7 +28,7 @@ CHECK = "check-"
 """Begins the name of a run that asks what the target is like, not what the service created there."""
 
 TRIES = 4
-"""Of one page that is throttled, and of a listing whose cursor went stale; then it is told as it is."""
+"""Of one page that is throttled, and of a listing whose cursor went stale; then it is reported as it is."""
 
 Part = Literal["images", "snapshots", "checks"]
 """What is being listed: images and then snapshots, or what the target is like."""
@@ -47,7 +47,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OurImage:
-    """An AMI there that bears this hub's tag."""
+    """An AMI there that has this hub's tag."""
 
     id: str
     name: str
@@ -60,7 +60,7 @@ class OurImage:
 
 @dataclass(frozen=True, slots=True)
 class OurSnapshot:
-    """A snapshot there that bears this hub's tag. ``used``: by an AMI there, whoever made it."""
+    """A snapshot there that has this hub's tag. ``used``: by an AMI there, whoever made it."""
 
     id: str
     state: str
@@ -108,7 +108,7 @@ class Inventory:
     look_at: int = 0
     """No page is listed before."""
     restarts: int = 0
-    """How often this look had to begin anew."""
+    """How often this look had to begin again."""
     fault: Fault | None = None
     """Why it could not look."""
     tries: int = 0
@@ -263,7 +263,7 @@ def _apply(inventory: Inventory, event: Event, now: int) -> Inventory:
                 wait = schedule.step(schedule.RETRIES, inventory.tries)
                 return replace(inventory, tries=inventory.tries + 1, look_at=now + wait)
             return replace(_answered(inventory, now), pages=0, fault=fault)
-        case CursorStale(fault):  # the look begins anew, a few times
+        case CursorStale(fault):  # the look begins again, a few times
             if inventory.restarts + 1 >= TRIES:
                 return replace(_answered(inventory, now), pages=0, fault=fault)
             restarts = inventory.restarts + 1

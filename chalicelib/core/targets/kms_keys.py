@@ -51,7 +51,7 @@ def source_key_faults(
     """Why the keys of the snapshots to copy cannot be opened for a target, each fault naming all its snapshots.
 
     ``opens_keys``: false where every target has ``key_access: none``. A key of another account is then its owner's
-    business, and may be out of our sight.
+    business, and the service may not see it.
     """
     needed = set(snapshots_to_copy(image))
     by_key: dict[str, list[str]] = {}

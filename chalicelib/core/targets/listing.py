@@ -15,7 +15,7 @@ from chalicelib.core.faults import Fault
 What = Literal["accounts", "units"]
 ACTIVE = "ACTIVE"
 DEEPEST = 10
-"""OUs nest five deep below the root [aws-facts 7]; deeper than this is a mistake of ours, or of theirs."""
+"""OUs nest five deep below the root [aws-facts 7]; deeper than this is a mistake of the service's, or of AWS's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Crawl:
         )
 
     def cannot(self, unit: str, trouble: Fault) -> Crawl:
-        """Note that a unit cannot be read at all."""
+        """Remember that a unit cannot be read at all."""
         return replace(self, troubles={**self.troubles, unit: trouble})
 
     def next(self) -> Step | None:
@@ -95,7 +95,7 @@ class Crawl:
         return replace(self, branches={**self.branches, step.parent: after, **fresh})
 
     def failed(self, step: Step, trouble: Fault) -> Crawl:
-        """Note that a parent cannot be read."""
+        """Remember that a parent cannot be read."""
         branch = replace(self.branches[step.parent], step="done", token="", trouble=trouble)
         return replace(self, branches={**self.branches, step.parent: branch})
 

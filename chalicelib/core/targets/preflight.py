@@ -1,6 +1,6 @@
 """The checks before anything is opened: of the image, and of each target.
 
-Each question is answered with all faults at once, so that a person mends them in one go.
+Each answer has all faults at once, so that a person can repair them together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chalicelib.core.targets.kms_keys import KeyFacts, source_key_faults, target
 __all__ = ["KeyFacts", "source_faults", "target_faults"]
 
 MAX_TAGS = 50
-"""User tags that one resource may bear; aws: tags do not count."""
+"""User tags that one resource may have; aws: tags do not count."""
 WHOLE = "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage copies all of it"
 OUR_TAGS = 5
 """Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
@@ -103,14 +103,14 @@ def name_not_free(where: str, name: str) -> Fault:
 
 
 def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:
-    """Why registering anew cannot make the same image, where a target's copy method asks for just that."""
+    """Why RegisterImage cannot make the same image, where a target's copy method asks for just that."""
     if any(target.mode == "copy" and target.copy_method == "snapshots" for target in targets):
         return tuple(_only_whole(image))
     return ()
 
 
 def method(target: Target, image: SourceImage) -> tuple[Literal["snapshots", "image"], str]:
-    """Return how the target is to copy the image, and why where the choice was ours."""
+    """Return how the target is to copy the image, and why, if the service chose."""
     if target.copy_method != "auto":
         return target.copy_method, ""
     why = next(_only_whole(image), None)
@@ -132,7 +132,7 @@ def target_faults(
     """Why the target cannot take the image yet; empty if it can.
 
     ``key`` is None if the target's key could not be described, ``key_trouble`` then AWS's words; ``tags`` are those the
-    copy would bear, ``name`` the one it would have, and ``name_taken_by`` the target's AMI that has it already, if any
+    copy would have, ``name`` the one it would have, and ``name_taken_by`` the target's AMI that has it already, if any
     but one that this very delivery made; ``unproven`` the fault of one that may be its own and cannot be proven to be.
     """
     where = f"account {target.account}, {target.region}"

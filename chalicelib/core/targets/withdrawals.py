@@ -1,7 +1,8 @@
 """Withdrawals: accounts that an operator has taken out of one AMI's promotion, until the next tag event.
 
-``ami-promoter withdraw`` writes them into the operators' table, which no function writes to; whoever decides who
-receives something reads them there. Nothing is written to end one: a tag event does, by what is known of the tag.
+``ami-promoter withdraw`` writes them into the operators' table, which no function writes to; the functions that
+decide who receives something read them there. Nothing is written to end one: a tag event does, by what is known of the
+tag.
 """
 
 from __future__ import annotations
