@@ -82,7 +82,7 @@ SEE_HEALTH = Rights(
     )
 )
 ASK_CLOUDTRAIL = Rights(anything=frozenset({"cloudtrail:LookupEvents"}))
-MEND = ASK_CLOUDTRAIL | Rights(
+REPAIR = ASK_CLOUDTRAIL | Rights(
     records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}),
     keys=frozenset({"kms:GetKeyPolicy"}),
 )
@@ -97,7 +97,7 @@ READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | A
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
 APPROVER = READ_ONLY | APPROVE
-"""Whoever approves; the right to tag must be another person's."""
+"""The approver; the right to tag must be another person's."""
 
 _OPERATORS = ("departures", "switches", "targets", "targets#*", "withdrawals")
 """Partitions that an operator may write in the operators' table: all but the approvals."""

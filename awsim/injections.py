@@ -52,7 +52,7 @@ class PlannedCrash:
     call: str = ""
     """Request id of the call that it was planned for, once that has arrived."""
     invocations: list[str] = field(default_factory=list)
-    """Ids of the invocations that died of it: none while it is still to come."""
+    """Ids of the invocations that it killed: none while it is still to come."""
 
     @property
     def happened(self) -> bool:
@@ -105,7 +105,7 @@ class Injections:
         """Kill an invocation at its ``nth`` call of ``operation`` from now on (counted over all its invocations).
 
         ``function`` is the name or its last part (``worker``); ``before`` means that the call has no effect, ``after``
-        that it has its effect and nobody hears of it. The killed invocation can make no other call.
+        that it has its effect and the caller gets no answer. The killed invocation can make no other call.
         """
         self.crashes.append(PlannedCrash(function, operation, nth, when))
         return self.crashes[-1]

@@ -104,7 +104,7 @@ class Strand:
         _belongs[self._thread] = self
 
     def kill(self, why: str) -> None:
-        """Let it run no further: it is woken to be told so, and can make no other call."""
+        """Let it run no further: it is woken to end, and can make no other call."""
         if self.done or self.killed:
             return
         self.killed = why

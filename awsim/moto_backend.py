@@ -41,7 +41,7 @@ class Tables:
         return None if known is None else str(known.hash_key_attr)
 
     def item(self, account: str, region: str, table: str, key: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Return an item as it is now, in DynamoDB's JSON; empty if there is none. Nobody is asked or told."""
+        """Return an item as it is now, in DynamoDB's JSON; empty if there is none. No policy is asked."""
         by_account: Any = backends.get_backend("dynamodb")
         known = by_account[account][region].tables[table]
         names = [known.hash_key_attr, *([known.range_key_attr] if known.has_range_key else [])]

@@ -73,7 +73,7 @@ class AwsRequest:
 
 
 def parse(method: str, url: str, headers: Mapping[str, Any], body: Any) -> AwsRequest:
-    """Read a signed request. Raises AwsError if it is not signed or asks for nothing we know."""
+    """Read a signed request. Raises AwsError if it is not signed, or asks for something unknown."""
     lower = {str(name).lower(): _text(value) for name, value in headers.items()}
     raw = _bytes(body)
     if lower.get("content-encoding") == "gzip":

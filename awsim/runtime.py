@@ -139,7 +139,7 @@ class _Finder:
 
 
 class Log(io.TextIOBase):
-    """``sys.stdout`` of whoever has the baton: lines go to that environment's invocation.
+    """``sys.stdout`` of the thread that has the baton: lines go to that environment's invocation.
 
     There is one for the whole process, since logging handlers of third-party libraries keep it.
     """
@@ -152,7 +152,7 @@ class Log(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Add to the log of the invocation that runs; nobody hears it if none does."""
+        """Add to the log of the invocation that runs; it is dropped if none does."""
         if self.lines is not None:
             self.lines.append(text)
         return len(text)
@@ -170,7 +170,7 @@ class _Held:
     value: Any
 
     def swap(self) -> None:
-        """Exchange the process's value and ours."""
+        """Exchange the process's value and this one's."""
         outside = getattr(self.owner, self.name)
         setattr(self.owner, self.name, self.value)
         self.value = outside

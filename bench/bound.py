@@ -1,6 +1,6 @@
-"""The physical bound: the least time in which a promotion could be over, whoever does it. Pure.
+"""The physical bound: the least time in which a promotion could be over, whatever the tool. Pure.
 
-Whoever promotes has to wait for the copies. Copies into one account and Region run side by side, up to the quota; the
+Every tool has to wait for the copies. Copies into one account and Region run side by side, up to the quota; the
 source's key must be granted to each account first, and KMS takes so many grants a second from the hub. Everything else
 is a chain of calls that cannot run side by side.
 """

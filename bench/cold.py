@@ -66,7 +66,7 @@ print(json.dumps([time.process_time() - began, most / 1000, sorted(sys.modules)]
 
 def start(code: str, package: str, uses: tuple[str, ...]) -> tuple[float, float, list[str]]:
     """Run a start in a process of its own; returns its CPU seconds, its MB, and the modules that are there then."""
-    done = subprocess.run(  # noqa: S603 - our own package
+    done = subprocess.run(  # noqa: S603 - the project's own package
         [sys.executable, "-I", "-S", "-B", "-c", f"import json{code}{END}", package, *uses],
         env=ENVIRONMENT,
         capture_output=True,

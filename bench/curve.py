@@ -23,7 +23,7 @@ def worst() -> dict[str, Any]:
 
 
 def _lines(module: str, *arguments: str) -> list[dict[str, Any]]:
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(  # noqa: S603 - the project's own program
         [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode:

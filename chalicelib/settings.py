@@ -28,7 +28,7 @@ class Settings:
     event_bus: str
     trigger_tag: str
     keep_history_days: int
-    """So long what is over is kept (DynamoDB's time to live)."""
+    """How long what is over is kept (DynamoDB's time to live)."""
     findings_table: str = ""
     """Of the access monitor, and in its environment only."""
     security_topic_arn: str = ""

@@ -21,7 +21,7 @@ _logger = Logger(json_serializer=lambda line: json.dumps(line, default=str, sepa
 _metrics = Metrics()
 
 logged = _logger.inject_lambda_context(clear_state=True)
-"""Middleware: every line bears the invocation's request id and the function's name."""
+"""Middleware: every line has the invocation's request id and the function's name."""
 
 log_metrics = _metrics.log_metrics
 """Middleware: metrics leave as one log line per invocation (embedded metric format), so they cost no call."""
@@ -30,7 +30,7 @@ ENDINGS = {"delivered": "DeliveriesDelivered", "failed": "DeliveriesFailed", "ca
 """A delivery's last state -> the metric that counts it."""
 
 NOTIFIED = {"RefusedNotified": "ValuesRefused"}
-"""An event by which a record knows that people were told -> the metric that counts it."""
+"""An event by which a record knows that a notice was sent -> the metric that counts it."""
 
 SHARES = {"opened": "SharesOpened", "closed": "SharesClosed"}
 """What became of a share -> the metric that counts it."""
@@ -75,8 +75,8 @@ class PowertoolsTelemetry:
         self._logger.error("parked", record=key.pk, why=why)
         self._count("RecordsParked")
 
-    def mended(self, key: RecordKey, what: str) -> None:
-        self._logger.warning("mended", record=key.pk, what=what)
+    def repaired(self, key: RecordKey, what: str) -> None:
+        self._logger.warning("repaired", record=key.pk, what=what)
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         extra: Any = fields
@@ -85,7 +85,7 @@ class PowertoolsTelemetry:
             self._count(SHARES[what])
 
     def open_shares(self, oldest_seconds: int) -> None:
-        """Tell how long the oldest share of the resource in hand has been open; one from before us does not count."""
+        """Tell how long the oldest share of the resource in hand has been open; a preexisting one does not count."""
         self._seconds("OldestOpenShareSeconds", oldest_seconds)
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:

@@ -44,7 +44,7 @@ def run(
 
 
 class Play:
-    """One run, told on a console as it goes."""
+    """One run, shown on a console as it goes."""
 
     def __init__(self, ready: Setting, console: Console) -> None:
         self.setting = ready

@@ -1,4 +1,4 @@
-"""What happens, as an onlooker sees it: told from the AWS calls that pass the gateway, and from EC2's copies.
+"""What happens, as an onlooker sees it: from the AWS calls that pass the gateway, and from EC2's copies.
 
 Nothing of the service is asked or imported. States of deliveries are read off the records that the service writes with
 each change (table layout: docs of the records), so each is known to the very call that made it.
@@ -22,15 +22,15 @@ from demo.setting import Setting
 from demo.ways import Place
 
 GOOD = {"delivered": "delivered", "shared": "shared: may launch the hub's AMI", "withdrawn": "withdrawn"}
-"""States in which a delivery rests, and how they are told."""
+"""States in which a delivery rests, and how they are shown."""
 BAD = frozenset({"failed", "cancelled"})
 QUARTER = 25
 BLINK = timedelta(seconds=1)
 """Copies are looked at no more often: with hundreds of them each look takes a while."""
 TOGETHER = timedelta(seconds=20)
-"""Within this the snapshots of one AMI are shared, and are told of once, unless in detail."""
+"""Within this the snapshots of one AMI are shared, and are shown once, unless in detail."""
 LATE_ACCESS = "expected: a new right to a key works within 5 min; tried again"
-"""Told once, after the first copy or call that came too early."""
+"""Shown once, after the first copy or call that came too early."""
 BUSY = 20
 """So many of the latest invocations are asked whether they run still."""
 OURS = re.compile(r"AmiPromoter\d{12}[a-z0-9]+To(\d{12})")
@@ -75,7 +75,7 @@ class Watched:
 class Observer:
     """Listens from when it is made. :meth:`look` is for ``kernel.run(until=...)``: whether there is news.
 
-    In detail each state, snapshot and copy is told; otherwise what is done for an account, once.
+    In detail each state, snapshot and copy is shown; otherwise what is done for an account, once.
     """
 
     def __init__(self, setting: Setting, *, detailed: bool) -> None:

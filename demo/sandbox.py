@@ -84,7 +84,7 @@ def _up(port: int, factor: float, seed: int, *, quiet: bool) -> None:
 
 
 def _keep(observer: Observer, factor: float, stop: threading.Event, console: Console | None) -> None:
-    """Let virtual time follow real time until told to stop, and print what happens."""
+    """Let virtual time follow real time until it is stopped, and print what happens."""
     kernel = observer.setting.world.kernel
     width = screen.longest(observer)
     while not stop.wait(TICK):

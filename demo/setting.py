@@ -199,7 +199,7 @@ def apply(world: World, text: str, names: Mapping[str, str]) -> None:
         variables = write_profiles(Path(folder), {"hub": stage.HUB, **names}, stage.REGION, front.url)
         outside = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         direct = {"NO_PROXY": ADDRESS, "no_proxy": ADDRESS}
-        done = subprocess.run(  # noqa: S603 - our own program
+        done = subprocess.run(  # noqa: S603 - the project's own program
             [sys.executable, "-m", "ami_promoter", "targets", "apply", str(file)],
             cwd=ROOT,
             env={**outside, **variables, **direct},

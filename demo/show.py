@@ -41,7 +41,7 @@ def plainly(observer: Observer, console: Console) -> None:
 
 
 def live(observer: Observer, console: Console, patience: float = PATIENCE) -> None:
-    """Draw the picture anew fifteen times a second; the clock slows down when something happens.
+    """Draw the picture fifteen times a second; the clock slows down when something happens.
 
     ``patience``: for so many real seconds it waits for eyes to follow.
     """

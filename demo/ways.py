@@ -15,7 +15,7 @@ UNITS = {"workloads": "", "partners": "mode: share, launch_permission: group, se
 """Name of an OU, and of the group that it is all of -> the group's settings."""
 HERE, THERE = f"copies from {stage.REGION}", f"copies from {FAR}"
 Place = tuple[str, str]
-"""Account and Region, by which deliveries are told apart."""
+"""Account and Region, by which deliveries differ."""
 OPENED = ("snapshots", "grant", HERE)
 """What is seen in AWS's calls when snapshots are copied and the key is opened by a grant."""
 

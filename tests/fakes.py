@@ -75,7 +75,7 @@ class MemoryRecords:
         self.items: Items[RecordKey, Mapping[str, Any]] = Items(attrgetter("pk"))
         self._due: defaultdict[str, set[RecordKey]] = defaultdict(set)
         self._alarms: list[tuple[int, RecordKey]] = []
-        """A heap of when the sweep will wake a record at the earliest; what is no longer so is mended at the top."""
+        """A heap of when the sweep will wake a record at the earliest; what is no longer so is repaired at the top."""
 
     def next_due(self, since: Callable[[RecordKey], int]) -> int | None:
         """When the sweep will next wake a record; ``since``: until when it has woken those like this one."""

@@ -1,4 +1,4 @@
-"""``docs/reference/calls.md``: every AWS call of a promotion, step by step, as the sandbox counts them.
+"""``docs/reference/calls.md``: every AWS call of a promotion, step by step, as the simulator counts them.
 
 A change that costs a call more, or one less, shows as a change of that page.
 """

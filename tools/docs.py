@@ -2,7 +2,7 @@
 
     python -m tools.docs [--check]
 
-Exits with status 1 if a page is not what the code says; nothing is written then. What takes a run in the sandbox is
+Exits with status 1 if a page is not what the code says; nothing is written then. What takes a run in the simulator is
 checked by a test of its own.
 """
 

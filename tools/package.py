@@ -2,7 +2,7 @@
 
 Chalice packages the code and writes its template (``sam.json``); merged into it are ``.chalice/extras.yaml`` and, for
 each function, its fixed names and its written policy from ``.chalice/policies/``. The result is translated from SAM to
-plain CloudFormation, so that what is linted, tested and run in the sandbox is what CloudFormation gets.
+plain CloudFormation, so that what is linted, tested and run in the simulator is what CloudFormation gets.
 
     python -m tools.package [OUTPUT_DIRECTORY]
 
@@ -177,7 +177,7 @@ def run_chalice(work: Path) -> None:
         raise BrokenPackage(
             f"chalice package failed:\n{said[-1500:]}\n"
             "If it is about dependencies: is the package index reachable, and does each line of requirements.txt have "
-            "its hashes, and a wheel for any machine or for the one that builds and manylinux x86_64 alike? If it is a traceback out of app.py: mend that first."
+            "its hashes, and a wheel for any machine or for the one that builds and manylinux x86_64 alike? If it is a traceback out of app.py: repair that first."
         )
 
 
@@ -189,7 +189,7 @@ def ships(name: str) -> bool:
 
 
 def order_zip(path: Path) -> None:
-    """Write the zip anew without what is unused, with all licences, sorted, and with fixed modes.
+    """Write the zip again without what is unused, with all licences, sorted, and with fixed modes.
 
     The same files give the same bytes.
     """
@@ -314,7 +314,7 @@ def zip_size(out: Path) -> str:
 
 
 class _NoManagedPolicies:
-    """SAM looks up names of managed policies; ours are all written out."""
+    """SAM looks up names of managed policies; the project's are all written out."""
 
     def load(self) -> dict[str, str]:
         return {}

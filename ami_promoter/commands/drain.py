@@ -53,9 +53,9 @@ Found = Mapping[Place, Record]
 
 @dataclass(frozen=True, slots=True)
 class DrainView:
-    """What is under way now, and what is parked; and every share that may be open, but those from before us.
+    """What is under way now, and what is parked; and every share that may be open, but preexisting ones.
 
-    ``kept`` are the grants on targets' own keys, which nobody is to close.
+    ``kept`` are the grants on targets' own keys, which must stay.
     """
 
     running: Found

@@ -76,8 +76,8 @@ def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:
 def statement(need: Need, account: Account) -> dict[str, Any]:
     """Write the statement that a key policy needs.
 
-    The account with a condition on the role's name, not the role: one that is made anew would else be shut out, and
-    one that is not there yet could not be named.
+    The account with a condition on the role's name, not the role: else one that is created again would have no access,
+    and one that is not there yet could not be named.
     """
     arn = f"arn:{account.partition}:iam::{account.account}"
     return {

@@ -17,8 +17,8 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import HubView
 from ami_promoter.reconcile.findings import Finding, Remove, findings
 from ami_promoter.reconcile.looking import Looking
-from ami_promoter.reconcile.mending import Mender
-from ami_promoter.rights import ASK_TARGETS, MEND, READ_ALL, SEE_OPEN
+from ami_promoter.reconcile.repairs import Repairs
+from ami_promoter.rights import ASK_TARGETS, READ_ALL, REPAIR, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
@@ -44,7 +44,7 @@ PRINTS = js.some_of(
                 where=js.text("the place"),
                 what=js.text("what differs"),
                 wrong=js.flag("whether there is anything to repair"),
-                mend=js.perhaps(js.text("what --apply does; null: it is for a person")),
+                repair=js.perhaps(js.text("what --apply does; null: it is for a person")),
                 result=js.perhaps(js.text("what became of that")),
             ),
         ),
@@ -63,7 +63,7 @@ RECORD = Matching(
 
 @verb(
     "reconcile",
-    needs=READ_ALL | SEE_OPEN | ASK_TARGETS | MEND,
+    needs=READ_ALL | SEE_OPEN | ASK_TARGETS | REPAIR,
     prints=PRINTS,
     exits={Exit.UNFINISHED: "a difference is left, or something could not be read"},
 )
@@ -101,15 +101,15 @@ def reconcile(
     outcome: dict[Finding, str] = {}
     woken = 0
     if apply:
-        mender = Mender(connection, name, patience)
-        woken = _wake_all(view, mender)
-        outcome = {one: mender.mend(one.mend) for one in found if one.mend is not None}
-        orders = {one.mend: one for one in found if isinstance(one.mend, Remove)}
-        outcome |= {orders[order]: result for order, result in mender.remove(tuple(orders)).items()}
+        repairs = Repairs(connection, name, patience)
+        woken = _wake_all(view, repairs)
+        outcome = {one: repairs.repair(one.repair) for one in found if one.repair is not None}
+        orders = {one.repair: one for one in found if isinstance(one.repair, Remove)}
+        outcome |= {orders[order]: result for order, result in repairs.remove(tuple(orders)).items()}
     return _report(connection, view, found, outcome, woken, apply=apply, hub_only=hub_only)
 
 
-def _wake_all(view: HubView, mender: Mender) -> int:
+def _wake_all(view: HubView, repairs: Repairs) -> int:
     """Let every record look again that has something under way: after a restore each is behind the truth."""
     moving = [
         record["_item"]["pk"]
@@ -118,7 +118,7 @@ def _wake_all(view: HubView, mender: Mender) -> int:
         if record["_item"].get("state") not in (*ENDED, "over") and not record["_item"].get("parked")
     ]
     for pk in moving:
-        mender.wake(pk)
+        repairs.wake(pk)
     return len(moving)
 
 
@@ -164,8 +164,8 @@ def _summary(wrong: Sequence[Finding], left: Sequence[Finding], *, apply: bool, 
     blind = f" {unseen} of them could not be read, so their state is not known." if unseen else ""
     if apply:
         return f"Left: {len(left)}, for a person or for the next run.{blind}"
-    mendable = sum(one.mend is not None for one in wrong)
-    return f"Of {len(wrong)}, {mendable} can be repaired: run it with --apply.{blind}"
+    repairable = sum(one.repair is not None for one in wrong)
+    return f"Of {len(wrong)}, {repairable} can be repaired: run it with --apply.{blind}"
 
 
 def _lines(one: Finding, result: str | None, *, apply: bool) -> Iterator[RenderableType]:
@@ -182,7 +182,7 @@ def _to_json(one: Finding, result: str | None) -> dict[str, Any]:
         "where": one.where,
         "what": one.what,
         "wrong": one.wrong,
-        "mend": None if one.mend is None else type(one.mend).__name__,
+        "repair": None if one.repair is None else type(one.repair).__name__,
         "result": result,
     }
 

@@ -18,7 +18,7 @@ from chalicelib.ports.records import MadeDue
 def look_again(connection: Connection, ami: str, place: str = "", *, written: bool = False) -> bool:
     """Make an AMI's record look at its tag, as at a new event; False if there is none.
 
-    ``place``: only failed deliveries to this account, or ACCOUNT/REGION, start anew; several by commas.
+    ``place``: only failed deliveries to this account, or ACCOUNT/REGION, start again; several by commas.
     ``written``: the tag was written just now, with whatever value, which ends what was withdrawn before.
     """
     now = int(connection.now())

@@ -61,7 +61,7 @@ class Health:
 
 
 def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
-    """Read it, and the source keys of these ARNs; what is refused is left out and told."""
+    """Read it, and the source keys of these ARNs; what is refused is left out and reported."""
     prefix, unread = f"ami-promoter-{connection.region}", {}
     topic = f"arn:{connection.partition}:sns:{connection.region}:{connection.account}:{prefix}-notices"
 

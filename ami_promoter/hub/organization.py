@@ -27,7 +27,7 @@ def trouble_lines(connection: Connection) -> Iterator[str]:
 
 
 def read(connection: Connection) -> tuple[Organization | None, Membership, Book]:
-    """Read what the applied file names, who is in it, and what discovery has noted; may raise Trouble."""
+    """Read what the applied file names, who is in it, and what discovery has recorded; may raise Trouble."""
     try:
         tables = (connection.config_table, connection.members_table)
         members = table(connection)

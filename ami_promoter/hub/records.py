@@ -44,7 +44,7 @@ Record = Mapping[str, Any]
 """A record's body, with the item that holds it as ``_item``."""
 
 SharesOfOneName = tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]
-"""Items of the shares that have borne one name on one resource, one after the other; and of their steps."""
+"""Items of the shares that have had one name on one resource, one after the other; and of their steps."""
 
 
 class Reader:
@@ -137,7 +137,7 @@ class Reader:
             return None
 
     def children(self, ami: str) -> list[Record]:
-        """Read a promotion's notes of its deliveries."""
+        """Read a promotion's items for its deliveries."""
         return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
     def made_from(self, image: str) -> list[tuple[str, Record]]:

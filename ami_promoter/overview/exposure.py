@@ -21,7 +21,7 @@ UNREADABLE = "unreadable"
 """Of a share whose item is damaged: it may be open."""
 CLOSED = "closed"
 ONE_RUN = 60
-"""Seconds within which a run that writes an intent also makes the call; later it was another run that heard yes."""
+"""Seconds within which a run that writes an intent also makes the call; later another run got the answer."""
 KNOWN = ("wanted", *OPEN_STATES, "closed", "refused", "archived")
 
 
@@ -114,7 +114,7 @@ def _exposure(record: Record, records: HubRecords) -> Exposure | None:
 
 
 def _asked_before(intended: int | None, opened: int) -> bool:
-    """Whether an earlier run may have opened it, and died before it wrote so."""
+    """Whether an earlier run may have opened it, and was killed before it wrote so."""
     return intended is not None and opened - intended > ONE_RUN
 
 

@@ -35,7 +35,7 @@ def follow(
 ) -> _T:
     """Look until it is over, or ``limit`` seconds have passed; return what was seen last.
 
-    ``show`` draws it anew on a terminal. Elsewhere, or without it, ``changes`` makes a line for standard error, which
+    ``show`` draws it again on a terminal. Elsewhere, or without it, ``changes`` makes a line for standard error, which
     is written when it differs from the last.
     """
     out = console()

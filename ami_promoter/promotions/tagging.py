@@ -1,6 +1,7 @@
 """Who wrote the tag, or removed it: the service's history says when and by which event, CloudTrail says who.
 
-``Tag Change on Resource`` names no principal, and the service has no right to ask CloudTrail; whoever asks here does.
+``Tag Change on Resource`` names no principal, and the service has no right to ask CloudTrail; the person who asks here
+has.
 """
 
 from __future__ import annotations

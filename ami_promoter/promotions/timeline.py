@@ -206,7 +206,7 @@ def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> d
 
 
 def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Read the shares that have borne one name, one after the other, each with its own steps.
+    """Read the shares that have had one name, one after the other, each with its own steps.
 
     A share that is kept was put away when it was over; what came later is the next one's. One that is neither kept nor
     open is shown if any call was made for it.

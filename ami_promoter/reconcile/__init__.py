@@ -1,1 +1,1 @@
-"""AWS compared with the records: what differs, and what mends it."""
+"""AWS compared with the records: what differs, and what repairs it."""

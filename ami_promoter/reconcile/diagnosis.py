@@ -1,4 +1,4 @@
-"""What is wrong with a hub and its targets, each with its likely cause and the command that mends it. Pure."""
+"""What is wrong with a hub and its targets, each with its likely cause and the command that repairs it. Pure."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class PolicyStatement:
-    """Statements of ours, by their Sid, in a key's policy: one access of one account.
+    """The service's statements, by their Sid, in a key's policy: one access of one account.
 
     ``principal`` is the ARN they let in; ``whole``: all statements of the access are there.
     """
@@ -204,7 +204,7 @@ class HubView:
     changes: Mapping[tuple[SourceFacts, str], Change] = field(default_factory=dict)
     """(snapshot or AMI, receiver) -> the last change of that permission that CloudTrail knows."""
     once_open: frozenset[tuple[SourceFacts, str]] = frozenset()
-    """(snapshot or AMI, receiver) whose ledger entry is lost, and whose history says that we had it open."""
+    """(snapshot or AMI, receiver) whose ledger entry is lost, and whose history says that the service had it open."""
     targets: Mapping[Place, TargetFacts] = field(default_factory=dict)
     receivers: Receivers | None = None
     """Who may receive anything; None: not known, and a trouble says why."""

@@ -1,8 +1,9 @@
-"""What is not as it should be: records, ledger and AWS compared. Pure: a view in, findings out, each with its mend.
+"""What is not as it should be: records, ledger and AWS compared. Pure: a view in, findings out, each with its repair.
 
-What may be closed: a grant is ours by its name and issuer, a statement in a key's policy by its Sid. A permission of a
-snapshot or AMI bears no name; it is ours only if the ledger or a ledger entry's history says that we opened it, or if
-CloudTrail says that our function was the last to add it. Whatever else is open stays open, and is reported.
+What may be closed: a grant is the service's by its name and issuer, a statement in a key's policy by its Sid. A
+permission of a snapshot or AMI has no name; it is the service's only if the ledger or a ledger entry's history says
+that the service opened it, or if CloudTrail says that the share worker was the last to add it. Whatever else is open
+stays open, and is reported.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class MakeDue:
 
 @dataclass(frozen=True, slots=True)
 class Know:
-    """Put an open permission into the ledger as ours, so that its worker closes it once nobody holds it."""
+    """Put an open permission into the ledger as the service's; its worker closes it when nothing holds it."""
 
     resource: str
     holder_key: str
@@ -113,24 +114,24 @@ class Remove:
     delivery: str
 
 
-Mend = MakeDue | Know | Reopen | LetGo | Withdraw | EndChild | Remove
+Repair = MakeDue | Know | Reopen | LetGo | Withdraw | EndChild | Remove
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found. Without a mend it is for a person; ``wrong`` False: only worth knowing."""
+    """One thing that was found. Without a repair it is for a person; ``wrong`` False: only worth knowing."""
 
     code: str
     where: str
     what: str
-    mend: Mend | None = None
+    repair: Repair | None = None
     does: str = ""
-    """What the mend does, in words."""
+    """What the repair does, in words."""
     wrong: bool = True
 
 
 def findings(view: HubView) -> tuple[Finding, ...]:
-    """Compare everything; what comes first should be mended first."""
+    """Compare everything; what comes first should be repaired first."""
     shown = Shown(view)
     return (
         *_unseen(view),
@@ -197,13 +198,15 @@ def _child(view: HubView, pk: str, child: Record) -> Iterator[Finding]:
     if promotion is None or promotion["_item"].get("state") == "expanding":
         return
     where = f"{pk.removeprefix('promotion#')} to account {child.get('account')}"
-    mend = EndChild(pk.removeprefix("promotion#"), str(child["delivery"]))
+    repair = EndChild(pk.removeprefix("promotion#"), str(child["delivery"]))
     if delivery is None:
         what = f"The record of its delivery {child['delivery']} is lost, and the promotion waits for it."
-        yield Finding("delivery-lost", where, what, mend, "marks it failed; then `ami-promoter retry` starts it again")
+        yield Finding(
+            "delivery-lost", where, what, repair, "marks it failed; then `ami-promoter retry` starts it again"
+        )
     elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= child.get("episode", 0):
         what = f"Its delivery is {delivery['_item']['state']}, and the promotion does not know it."
-        yield Finding("end-not-reported", where, what, mend, "tells it")
+        yield Finding("end-not-reported", where, what, repair, "tells it")
 
 
 # --- the ledger and the hub ------------------------------------------------------------------------------------------
@@ -238,12 +241,12 @@ def _holdings(view: HubView) -> Iterator[Finding]:
             if not holds(resource, holding, view.delivery(holding.delivery)):
                 who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
                 what = f"{who}, and has ended or does not exist."
-                mend = LetGo(resource, holder_key, holding)
-                yield Finding("held-by-nobody", _where(share), what, mend, "lets it go")
+                repair = LetGo(resource, holder_key, holding)
+                yield Finding("held-by-nobody", _where(share), what, repair, "lets it go")
 
 
 def _not_listed(view: HubView) -> Iterator[Finding]:
-    """Shares of ours that are open to somebody whom neither the applied file nor a unit that it names contains."""
+    """Shares that are open to an account whom neither the applied file nor a unit that it names contains."""
     strangers: dict[str, list[LedgerShare]] = {}
     file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
@@ -264,13 +267,13 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         )
         if ":" in receiver:
             what += " Deliveries to accounts that the file contains get a permission of their own by `retry AMI`."
-        mend = Withdraw(receiver, tuple(held), tuple(sorted({share.resource for share in shares})))
+        repair = Withdraw(receiver, tuple(held), tuple(sorted({share.resource for share in shares})))
         does = "cancels these deliveries; the service closes the shares" if held else "lets the service look at once"
-        yield Finding("receiver-not-listed", _receiver(receiver), what, mend, does)
+        yield Finding("receiver-not-listed", _receiver(receiver), what, repair, does)
 
 
 def _permissions(view: HubView) -> Iterator[Finding]:
-    """Open permissions that the ledger does not know for open and ours."""
+    """Open permissions that the ledger does not know as open and the service's."""
     for source, receivers in sorted(view.permissions.items()):
         for receiver in sorted(receivers):
             share = view.share(source.resource, receiver)
@@ -320,16 +323,16 @@ def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
             what = f"A delivery needs it, and somebody else took it away{by}. It stays so."
             yield Finding("taken-away", _where(share), what)
             continue
-        mend = Reopen(share.resource, share.holder_key, share.version)
+        repair = Reopen(share.resource, share.holder_key, share.version)
         what = "The ledger says it is open, and a delivery needs it; it does not show."
         if not source:
             what += f" See in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
         does = "opens it again, for as long as it is needed"
-        yield Finding("open-only-in-ledger", _where(share), what, mend, does)
+        yield Finding("open-only-in-ledger", _where(share), what, repair, does)
 
 
 def _grants(view: HubView) -> Iterator[Finding]:
-    """Grants of our name that the ledger does not know for open."""
+    """Grants with the service's name that the ledger does not know as open."""
     for grant in view.grants:
         share = view.share(grant.resource, grant.holder_key)
         other = view.share(grant.resource, ghost_name(grant.id))
@@ -359,7 +362,7 @@ def _grants(view: HubView) -> Iterator[Finding]:
 
 
 def _statements(view: HubView) -> Iterator[Finding]:
-    """Statements of ours in keys' policies that the ledger does not know for open."""
+    """The service's statements in key policies that the ledger does not know as open."""
     for statement in view.statements:
         share = view.share(statement.resource, statement.holder_key)
         if share is not None and share.may_be_open and not share.preexisting:
@@ -454,8 +457,8 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
             continue
         where = f"{snapshot.id} in account {account}, {region}"
         what = f"A copy of {snapshot.source} ({snapshot.state}) that no AMI uses and no record knows."
-        mend = Remove(account, region, snapshot.id, snapshot.delivery) if snapshot.delivery else None
-        yield Finding("copy-orphaned", where, what, mend, "deletes it" if mend else "")
+        repair = Remove(account, region, snapshot.id, snapshot.delivery) if snapshot.delivery else None
+        yield Finding("copy-orphaned", where, what, repair, "deletes it" if repair else "")
 
 
 def _known(delivery: Record) -> set[str]:

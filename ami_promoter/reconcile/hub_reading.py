@@ -73,7 +73,7 @@ class HubReading:
             progress.at(start, len(ordered))
 
     def permissions(self, sources: Iterable[SourceFacts]) -> dict[SourceFacts, frozenset[str]]:
-        """Read who may use each snapshot and launch each AMI; what cannot be read is left out, and told."""
+        """Read who may use each snapshot and launch each AMI; what cannot be read is left out, and reported."""
         found: dict[SourceFacts, frozenset[str]] = {}
         ordered = list(sources)
         progress = Progress(self._tell, "Reading who may use snapshots and AMIs")
@@ -97,7 +97,7 @@ class HubReading:
         return frozenset(entry.get("UserId") or "all" for entry in answer["CreateVolumePermissions"])
 
     def grants(self, keys: Iterable[str]) -> tuple[tuple[Grant, ...], frozenset[str]]:
-        """Return the grants of our name on these keys, and which keys were read to the end."""
+        """Return the grants with the service's name on these keys, and which keys were read to the end."""
         found: list[Grant] = []
         read: set[str] = set()
         hub, region = self._connection.account, self._connection.region
@@ -112,7 +112,7 @@ class HubReading:
         return tuple(found), frozenset(read)
 
     def statements(self, keys: Iterable[str]) -> tuple[tuple[PolicyStatement, ...], frozenset[str]]:
-        """Return our statements in the policies of these keys, and which policies were read."""
+        """Return the service's statements in the policies of these keys, and which policies were read."""
         found: list[PolicyStatement] = []
         read: set[str] = set()
         hub = key_policy.hub_mark(self._connection.account, self._connection.region)

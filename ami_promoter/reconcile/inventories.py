@@ -1,7 +1,7 @@
-"""Asks what is ours in each target, and reads the answers.
+"""Asks what the service has in each target, and reads the answers.
 
-The roles in targets trust the service alone, so `worker` looks there: it is asked by a note on the target's record, and
-its answer is read from the table.
+The roles in targets trust the service alone, so `worker` looks there: the question is written on the target's record,
+and its answer is read from the table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the ledger stores a share, and how grants and policy statements of ours are named, as facts for `reconcile`.
+"""How the ledger stores a share, and the names of the service's grants and statements, as facts for `reconcile`.
 
 The only module of the command line's comparison that knows these forms. Pure.
 """
@@ -48,12 +48,12 @@ def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
 
 
 def had_open(entry: Mapping[str, Any]) -> bool:
-    """Whether the last entry of a share's history says that it was open, and ours."""
+    """Whether the last entry of a share's history says that it was open, and the service's."""
     return entry.get("state") in ("opening", "open", "closing") and entry.get("preexisting") is False
 
 
 def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant | None:
-    """Read a grant that `ListGrants` shows on a key; None where it is not ours by its name and its issuer.
+    """Read a grant that `ListGrants` shows on a key; None where name and issuer are not the service's.
 
     The name says the Region of its hub: ``region`` is that of this one. The hub issues those for targets, and an
     account those for its own service-linked roles.
@@ -82,7 +82,7 @@ def is_of(share: LedgerShare, grant: Grant) -> bool:
 
 
 def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] | str:
-    """Find our statements in a key's policy; or say why it cannot be read. ``hub``: see ``key_policy.hub_mark``."""
+    """Find the service's statements in a key policy; or say why it cannot be read. ``hub``: ``key_policy.hub_mark``."""
     document = key_policy.read(key, text, hub)
     if not isinstance(document, key_policy.Document):
         return document.what

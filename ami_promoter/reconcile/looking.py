@@ -1,4 +1,4 @@
-"""Reads one hub for `reconcile`: records and ledger, what AWS has open, and what is ours in targets.
+"""Reads one hub for `reconcile`: records and ledger, what AWS has open, and what the service has in targets.
 
 The table is read page by page. What is over is not kept, but for the ids of snapshots and AMIs that may be open.
 """
@@ -147,7 +147,7 @@ class Looking:
         return self._witnessed(self._with_named(view))
 
     def _targets(self, run: str) -> dict[Place, TargetFacts]:
-        """Ask every target of the applied file, whoever brings it in: a list, or a unit of the organization."""
+        """Ask every target of the applied file, listed, or brought by a unit of the organization."""
         found = in_force(self._connection).receivers
         places = found.places((self._connection.account, self._connection.region))
         return Inventories(self._connection, self._tell, self._patience).ask(places, run)
@@ -218,7 +218,7 @@ class Looking:
         return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))
 
     def _was_open(self, source: SourceFacts, receiver: str) -> bool:
-        """Whether the history of a share that is in the ledger no longer says that it was open, and ours."""
+        """Whether the history of a share that is in the ledger no longer says that it was open, and the service's."""
         found = list(self._table.query(source.resource, f"history#share#{receiver}#"))
         return ledger_facts.had_open(found[-1] if found else {})
 

@@ -35,7 +35,7 @@ class Shown:
         return [one for one in self._view.ledger.values() if one.state == "open" and self.shows(one) is False]
 
     def unexplained(self) -> list[tuple[str, str]]:
-        """Return (resource, holder_key) of all that AWS shows and the ledger does not know for open and ours."""
+        """Return (resource, holder_key) of all that AWS shows and the ledger does not know as the service's."""
         places = [(source.resource, receiver) for source, seen in self._view.permissions.items() for receiver in seen]
         places += [(grant.resource, grant.holder_key) for grant in self._view.grants]
         places += [(grant.resource, ghost_name(grant.id)) for grant in self._view.grants]

@@ -1,4 +1,4 @@
-"""What hinders a delivery or a launch in one target, by what `worker` has read there. Pure.
+"""What blocks a delivery or a launch in one target, by what `worker` has read there. Pure.
 
 What is wrong with a key or with roles is said by the same functions as in the checks before a delivery.
 """
@@ -165,7 +165,7 @@ def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
 
 
 def _forwarding(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
-    """Events are hints: without them a copy's end is noticed later, and nothing is lost."""
+    """Events only save time: without them a copy's end is noticed later, and nothing is lost."""
     refused = [fault for call, fault in seen.refused.items() if call in ("DescribeRule", "ListTargetsByRule")]
     if refused:
         yield _unseen("forwarding", refused[0])
@@ -238,7 +238,7 @@ def _as_api(one: AllowedImages) -> dict[str, list[str]]:
 
 
 def _settings(seen: TargetSeen) -> Finding:
-    """Tell what is set there; none of it hinders a delivery, as each copy names its key."""
+    """Say what is set there; none of it blocks a delivery, as each copy names its key."""
     calls = ("GetEbs", "GetSnapshotBlock", "GetImageBlock")
     refused = [fault for call, fault in seen.refused.items() if call.startswith(calls)]
     if refused:

@@ -83,7 +83,7 @@ def seconds(text: str | int) -> int:
 
 
 class _Compiler:
-    """Resolves a well-shaped document; what has a fault is told in ``faults`` and otherwise passed over."""
+    """Resolves a well-shaped document; what has a fault is listed in ``faults`` and otherwise skipped."""
 
     def __init__(self, read: YamlDocument, hub: HubPlace) -> None:
         self._document = read

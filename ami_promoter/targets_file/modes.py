@@ -33,7 +33,7 @@ def role(name: str) -> str | None:
     if "/" in name:
         return name
     service = SERVICES.get(name)
-    if service is None and name.startswith(f"{AUTO_SCALING}_"):  # Auto Scaling's may bear a suffix of one's own
+    if service is None and name.startswith(f"{AUTO_SCALING}_"):  # Auto Scaling's may have a suffix
         service = SERVICES[AUTO_SCALING]
     return None if service is None else f"{service}/{name}"
 

@@ -82,7 +82,7 @@ class Publisher:
         return after
 
     def clean(self, current: Current) -> None:
-        """Delete all but the last few versions; a version's note goes last, so that a crash forgets nothing."""
+        """Delete all but the last few versions; a version's own item goes last, so that a crash forgets nothing."""
         with self._connection.telling("deleting old versions (the new targets are in force all the same)"):
             notes = [key["sk"]["S"] for key in self._keys(POINTERS) if key["sk"]["S"].startswith("version#")]
             for note in notes:

@@ -13,7 +13,7 @@ from ami_promoter.terminal.exits import Exit
 from chalicelib.core.faults import Fault
 
 FOREVER = 10**11
-"""No record of ours is of a later time (the year 5138); one that says so was damaged."""
+"""No record of the service is of a later time (the year 5138); one that says so was damaged."""
 
 
 @dataclass(frozen=True, slots=True)

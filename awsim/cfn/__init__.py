@@ -1,4 +1,4 @@
-"""CloudFormation, as far as our templates go."""
+"""CloudFormation, as far as the project's templates go."""
 
 from awsim.cfn.deployment import deploy, read
 from awsim.cfn.model import Made, Stack, TemplateError

@@ -24,7 +24,7 @@ def of(facts: Facts, call: Call) -> list[NeededPermission] | None:
 
 
 def nothing(_facts: Facts, _call: Call) -> list[NeededPermission]:
-    """Need nothing here: free for all, or asked where the call is performed."""
+    """Need nothing here: free for all, or asked where the call is made."""
     return []
 
 

@@ -73,8 +73,8 @@ class Iam(IamApi):
         self.controls: Callable[[str], Sequence[Document]] = lambda _account: ()
         """Finds the service control policies that an organization attaches to an account or above it."""
         self.on_allow: list[Callable[[Caller, str, str], None]] = []
-        """Told of each action that a role's policies and its session allow: caller, action, and the statement's Sid.
-        More than one statement may allow the same; it is told of each."""
+        """Receives each action that a role's policies and its session allow: caller, action, and the statement's Sid.
+        More than one statement may allow the same; it receives each."""
 
     def put_role(
         self,

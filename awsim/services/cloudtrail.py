@@ -60,9 +60,9 @@ SHARED_USE = rule(
 )
 
 NOTIFIED_WITHIN = (20.0, 180.0)
-"""Seconds after a call in which EventBridge is told: from ... to."""
+"""Seconds after a call until EventBridge gets the event: from ... to."""
 USES = {"CopySnapshot": "SharedSnapshotCopyInitiated", "CreateVolume": "SharedSnapshotVolumeCreated"}
-"""Call -> what the owner of the snapshot is told."""
+"""Call -> what the owner of the snapshot receives."""
 
 DELAY = timedelta(minutes=5)
 KEPT = timedelta(days=90)

@@ -121,7 +121,7 @@ class Queue:
     dead_letters: Callable[[str], Queue | None] = lambda _: None
     """Finds the dead-letter queue by ARN."""
     changed: Callable[[Queue], object] = lambda _: None
-    """Told whenever a message may have become available."""
+    """Called whenever a message may have become available."""
     purged: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -273,7 +273,7 @@ class Queue:
         message.dead_from = self.arn
         message.receives, message.receipt = 0, ""
         if self.fifo:
-            message.sent = now  # a FIFO dead-letter queue counts retention anew
+            message.sent = now  # a FIFO dead-letter queue counts retention again
         dead_queue.put(message, now, delay=0)
         return True
 

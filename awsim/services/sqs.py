@@ -87,7 +87,7 @@ class Sqs:
         self.queues: dict[str, Queue] = {}
         self._base = base
         self.watchers: list[Callable[[Queue], object]] = []
-        """Told of a queue whenever a message may have become available in it."""
+        """Called with a queue whenever a message may have become available in it."""
         self._sequence = itertools.count(1)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             name: getattr(self, f"_{_snake(name)}")
@@ -161,7 +161,7 @@ class Sqs:
         )
 
     def receipts(self) -> Iterator[str]:
-        """Receipt handles, for whoever takes messages off a queue without the API (Lambda's event source mapping)."""
+        """Receipt handles, for what takes messages off a queue without the API (Lambda's event source mapping)."""
         while True:
             yield f"receipt-{next(self._sequence):012d}"
 

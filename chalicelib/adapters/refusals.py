@@ -1,4 +1,4 @@
-"""botocore's errors in our words: what kind of refusal, in which account, Region and step, and what to do."""
+"""botocore's errors in the service's words: what kind of refusal, in which account, Region and step, and what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STALE_CREDENTIALS = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""The session is over, or its role was deleted and made anew: a new session is to be had."""
+"""The session is over, or its role was deleted and created again: a new session helps."""
 
 THROTTLED = STALE_CREDENTIALS | frozenset(
     {
@@ -95,7 +95,7 @@ def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
 
 @contextmanager
 def as_retry(step: str, what: str) -> Iterator[None]:
-    """Turn an error of a read of our own table into a Refusal that is asked again, whatever its code.
+    """Turn an error of a read of the service's own table into a Refusal that is tried again, whatever its code.
 
     Such a read stands in the middle of work in a target; its error says nothing of the target, and ends nothing.
     """

@@ -65,7 +65,7 @@ class Events:
             self._wake(addresses.promotion(ami), "image", _id(event), event)
 
     def target_event(self, event: Mapping[str, Any]) -> None:
-        """What a target forwards: a copy that ended, or an AMI that became available. Only for our own deliveries."""
+        """What a target forwards: a copy that ended, or an AMI that became available. Only of known deliveries."""
         account, region = event.get("account"), event.get("region")
         if not (isinstance(account, str) and ACCOUNT.match(account)):
             return

@@ -35,7 +35,7 @@ TRIES = 5
 
 
 class Services(Protocol):
-    """Whoever runs a kind of record; each is made when it is first asked for."""
+    """What runs a kind of record; each is made when it is first needed."""
 
     @property
     def deliveries(self) -> Runner[Any, Any, Any]:

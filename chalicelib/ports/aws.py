@@ -34,7 +34,7 @@ class TagRead:
     image_state: str | None
     image_name: str = ""
     ours: bool = False
-    """It bears the tag of a delivery."""
+    """It has the tag of a delivery."""
     owned: bool = True
     """The hub owns it; a stranger's AMI that the hub has tagged is shown as well."""
     snapshots: frozenset[str] = frozenset()
@@ -75,7 +75,7 @@ class Source(Protocol):
         """Return the snapshots that the hub's own delivery of an AMI to another Region made there, by their ids."""
 
     def tagged(self) -> Sequence[Tagged]:
-        """Return every AMI of the hub that bears the trigger tag, disabled ones too."""
+        """Return every AMI of the hub that has the trigger tag, disabled ones too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class TargetSnapshots(Protocol):
     """Snapshots in one target, in a session narrowed to one delivery. Every method may raise Refusal."""
 
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
-        """List every snapshot there that bears the delivery's tag."""
+        """List every snapshot there that has the delivery's tag."""
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
         """Describe these copies; one that is not shown is not returned."""
@@ -133,10 +133,10 @@ class TargetImages(Protocol):
     """AMIs in one target, in a session narrowed to one delivery. Every method may raise Refusal."""
 
     def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """List the AMIs that bear the name there, disabled and deregistered ones that still show among them."""
+        """List the AMIs that have the name there, disabled and deregistered ones that still show among them."""
 
     def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """List the AMIs there that bear the delivery's tag, whatever their names."""
+        """List the AMIs there that have the delivery's tag, whatever their names."""
 
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """Read the new AMI whole."""
@@ -184,16 +184,16 @@ class TargetRoles(Protocol):
 
 
 class TargetInventory(Protocol):
-    """A target as a whole, by the tags that everything of ours bears. Every method may raise Refusal."""
+    """A target as a whole, by the tags of all that the service makes. Every method may raise Refusal."""
 
     def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
-        """List one page, of at most 200, of the AMIs or snapshots there that bear this hub's tag.
+        """List one page, of at most 200, of the AMIs or snapshots there that have this hub's tag.
 
         ``cursor`` is that of the page before, "" for the first. Raises StaleCursor where it is not known any longer.
         """
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
-        """Delete one snapshot if it still bears this hub's tag and the delivery's, and no AMI uses it.
+        """Delete one snapshot if it still has this hub's tag and the delivery's, and no AMI uses it.
 
         Returns why it was not deleted; "" if it is gone.
         """
@@ -203,7 +203,7 @@ class TargetChecks(Protocol):
     """What a target is like, read for an operator; nothing there is changed. May raise Refusal."""
 
     def read(self, target: Target, facet: Facet) -> TargetSeen:
-        """Read one facet. A call that is refused is told in ``refused``; Refusal: the role cannot be entered."""
+        """Read one facet. A refused call is in ``refused``; Refusal: the role cannot be entered."""
 
 
 class PermissionAdapter(Protocol):

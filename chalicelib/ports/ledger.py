@@ -90,7 +90,7 @@ class Entitlements(Protocol):
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return until when (epoch seconds) at least each one's standing holders may keep it; 0: no longer.
 
-        By ``holder_key``. When that comes it is asked anew.
+        By ``holder_key``. When that comes it is asked again.
 
-        Raises Refusal where it cannot be told now.
+        Raises Refusal where it cannot be read now.
         """

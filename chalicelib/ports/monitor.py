@@ -69,16 +69,16 @@ class Findings(Protocol):
         """Take an event into work, unless it was judged before or another run is at it."""
 
     def finish(self, event: str, now: int) -> None:
-        """Write down that an event was judged and a person told."""
+        """Write down that an event was judged and notified."""
 
     def keep(self, deed: Deed, finding: MonitorFinding, now: int) -> None:
         """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
 
     def was_notified(self, about: str) -> bool:
-        """Whether a person was told of this already."""
+        """Whether this was notified already."""
 
     def notified(self, about: str, now: int) -> None:
-        """Write down that a person was told of this."""
+        """Write down that this was notified."""
 
     def key(self, arn: str) -> SourceKey | None:
         """Return what is remembered of a key; None: the service was never seen to use it."""

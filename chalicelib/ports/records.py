@@ -28,7 +28,7 @@ class MadeDue(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A record as it was read: its JSON body, its version, and the notes left on it since."""
+    """A record as it was read: its JSON body, its version, and the inbox entries written since."""
 
     key: RecordKey
     body: Mapping[str, Any]
@@ -55,7 +55,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A record as it shall be."""
+    """A record as it must be stored."""
 
     key: RecordKey
     state: str
@@ -110,8 +110,8 @@ class Records(Protocol):
     def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
 
-        So whoever works on it just now cannot write what it found before: it looks once more. ``inbox``: what a person
-        asks of it. One that was set aside only takes that, for when it goes on.
+        So a run that works on it just now cannot write what it found before: it looks once more. ``inbox``: what a
+        person asks of it. One that was set aside only takes that, for when it goes on.
         """
 
     def leave(
@@ -172,7 +172,7 @@ class SlotLeases(Protocol):
 
 
 class Children(Protocol):
-    """A promotion's notes of its deliveries."""
+    """A promotion's items for its deliveries."""
 
     def add(self, ami: str, child: Child) -> bool:
         """Put it, if absent or of an older episode. False: there was one."""

@@ -29,14 +29,14 @@ class Telemetry(Protocol):
     def parked(self, key: RecordKey, why: str) -> None:
         """A record was set aside for a person: an alarm."""
 
-    def mended(self, key: RecordKey, what: str) -> None:
+    def repaired(self, key: RecordKey, what: str) -> None:
         """A worker put right by itself what a damaged or parked record would have held up."""
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """A share opened, closed or could not be: the audit's line."""
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
-        """An account that holds no share any longer has grants of its own making on our key: an alarm."""
+        """An account that holds no share any longer has grants that it made itself on the source key: an alarm."""
 
     def not_closing(self, resource: str, account: str, tries: int) -> None:
         """A share that is to be closed still shows after many tries: an alarm."""
@@ -63,10 +63,10 @@ class Telemetry(Protocol):
         """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
 
     def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
-        """The access monitor has judged what CloudTrail told: counted, so that a silent trail shows."""
+        """The access monitor has judged CloudTrail's events: counted, so that a silent trail shows."""
 
     def finding(self, severity: str, verdict: str, resource: str) -> None:
-        """The access monitor has told a person of a finding: an alarm, but for a notice."""
+        """The access monitor has notified a finding: an alarm, but for a notice."""
 
     def trail_silent(self, grant: str, seconds: int) -> None:
         """For so long the trail has not shown a grant that the service made: an alarm."""

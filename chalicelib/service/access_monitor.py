@@ -1,9 +1,10 @@
-"""The access monitor: compares what CloudTrail tells with the ledger, and tells a person what does not agree.
+"""The access monitor: compares CloudTrail's events with the ledger, and notifies a person of what does not agree.
 
 An event has lain in its queue for ten minutes when it comes here, so the ledger has been written by then, and is read
-now. Nothing that is done here changes a share: whoever has this function's role can neither open nor close anything.
+now. Nothing that is done here changes a share: this function's role can neither open nor close anything.
 
-Each event is judged once, by its id. A death between telling and writing that down tells it twice, never not at all.
+Each event is judged once, by its id. A crash between the notice and its record sends the notice twice, never not at
+all.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class CopyQuotas:
         _, account, region = key.pk.split("#")
         fresh = CopyQuota(account, region, due_at=self._clock())
         self._records.replace(COPY_QUOTAS.encode(fresh), self._clock())
-        self._telemetry.mended(key, f"The copy quota's record was written anew. {trouble}")
+        self._telemetry.repaired(key, f"The copy quota's record was written anew. {trouble}")
 
     def _counted(self, stored: Stored, quota: CopyQuota, time_left: Clock) -> bool:
         """Count, grant, and write the record; False if time ran out, or somebody woke it meanwhile."""
@@ -89,7 +89,7 @@ class CopyQuotas:
                     del leases[lease.delivery]
                     self._slots.drop(key, lease)
                     what = f"{lease.running} copy slots of delivery {lease.delivery} were taken back"
-                    self._telemetry.mended(key, f"{what}: no worker continues that delivery.")
+                    self._telemetry.repaired(key, f"{what}: no worker continues that delivery.")
         return True
 
     def goes_on(self, lease: SlotLease) -> bool:

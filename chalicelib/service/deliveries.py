@@ -1,4 +1,4 @@
-"""Makes the calls of a delivery: at the target, the ledger, the copy quota, and to those who are told."""
+"""Makes the calls of a delivery: at the target, the ledger, the copy quota, and to those who receive notices."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ class DeliveryExecutor:
         return ev.TargetReady(key.arn, named.ours, copies, note, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
-        """Why the policies of the source's keys could not take our statements, if they are to."""
+        """Why the policies of the source's keys could not take the service's statements, if it needs any."""
         mark = key_policy.hub_mark(delivery.hub, self._region)
         wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, mark)
         if not wanted:
@@ -255,7 +255,7 @@ class DeliveryExecutor:
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
 
     def _waits(self, quota: RecordKey) -> bool | None:
-        """Whether somebody lacks a slot there; None where the record cannot be read, which its own worker mends."""
+        """Whether somebody lacks a slot there; None where the record cannot be read, which its own worker repairs."""
         try:
             stored = self._records.read(quota)
         except ParkRecord:
@@ -412,7 +412,7 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
 
 
 def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
-    """Return the fault of a name that is taken by what may be ours and cannot be proven to be."""
+    """Return the fault of a name that is taken by what may be the delivery's, without proof."""
     if named.ours or named.unproven is None:
         return ()
     account = delivery.target.account

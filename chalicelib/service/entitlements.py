@@ -86,7 +86,7 @@ class LiveEntitlements:
         return self._ask(ami, self._targets.read(), opens=True)
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
-        """The first of its holders that may keep it counts: it is asked anew when that one's date comes.
+        """The first of its holders that may keep it counts: it is asked again when that one's date comes.
 
         Hundreds of AMIs may hold one grant, and each takes questions of its own. What the file alone answers for the
         account takes none.

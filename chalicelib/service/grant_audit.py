@@ -1,11 +1,12 @@
-"""Looks through all grants on a source key, some time after one of ours was closed there.
+"""Looks through all grants on a source key, some time after one of the service's was closed there.
 
-Two things can only be seen late and from the key as a whole. A grant of ours may show although the ledger does not
-know it for open: two runs at once and a crash could do that, or a grant that was late to show. It is ours by its name,
-which says the hub's Region, so that the hub of another Region is left alone. And CreateGrant is among the operations
-that we grant, and a child outlives its parent [aws-facts 3, VERIFIED]: what an account that holds no share any longer
-has made there is reported, not revoked, as it may serve an instance that runs, or have been there before us (invariant
-2). A grant for a service-linked role is of the account's making too, but by us and under our name: it is none of these.
+Two things can only be seen late and from the key as a whole. A grant of the service's may show although the ledger
+does not know it as open: two runs at once and a crash could do that, or a grant that showed late. Its name proves it;
+the name contains the hub's Region, so grants of a hub in another Region are left alone. And CreateGrant is among the
+operations that the service grants, and a child outlives its parent [aws-facts 3, VERIFIED]: what an account that holds
+no share any longer has made there is reported, not revoked, as a running instance may need it, or it may be preexisting
+(invariant 2). A grant for a service-linked role is made in the account too, but by the service and under its name: it
+does not count here.
 
 One look serves all accounts of a key, however many closed. It goes page by page of ListGrants, and in a page account
 by account: where time runs out, the record says how far it came.
@@ -144,7 +145,7 @@ class GrantAudit:
         return share.is_grant_of(grant.name, self._region)
 
     def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
-        """Return the grants that concern each account: ours to it, and others of its making."""
+        """Return the grants that concern each account: the service's to it, and others that it made."""
         found: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
             account = account_of(grant.grantee if self._is_ours(grant) else grant.issuer)
@@ -160,7 +161,7 @@ class GrantAudit:
         )
 
     def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
-        """Put a grant of ours that no share accounts for into the ledger, as one that is being closed."""
+        """Put a grant of the service's without a share into the ledger, as one that is being closed."""
         found = share.ghost(resource, account, grant.grantee, grant.id, self._clock())
         if not self._ledger.put_right(found, "its grant shows, though it is not open", self._clock()):
             return  # it is in the ledger by now

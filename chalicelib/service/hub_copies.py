@@ -22,10 +22,10 @@ CURE = "See what `ami-promoter status` says of the hub's own delivery there and 
 
 
 def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev.Event:
-    """Look how the hub's own copy stands. One that failed before this one was asked for may be on its way again.
+    """Look how the hub's own copy stands. One that failed before this one was requested may be running again.
 
-    One that is being published is there, and nothing can take it away: whoever waits for it is told just before it is
-    written down as delivered, and must not look too early.
+    One that is being published is there, and stays: deliveries that wait for it are woken just before it is recorded
+    as delivered, and must not look too early.
     """
     copy = peek(records, addresses.delivery(delivery.via), DELIVERIES)
     if copy is None or not (copy.ended or copy.state is DeliveryState.PUBLISHING):
@@ -51,8 +51,9 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
 def tell(waker: Waker, children: Children, delivery: Delivery, clock: Clock) -> None:
     """Wake those that wait for this copy of the hub's own, for as long as ``TELLING`` lasts.
 
-    It is a courtesy: whoever is not woken finds the copy at its next poll, a quarter of an hour later at the most. So
-    a thousand that wait do not keep this delivery from writing down its own end, and nothing is written on them.
+    This only saves time: a delivery that is not woken finds the copy at its next poll, a quarter of an hour later at
+    the most. So a thousand that wait do not keep this delivery from writing down its own end, and nothing is written on
+    them.
     """
     until = clock() + TELLING
     cause = f"hub-copy:{delivery.id}:{delivery.episode}"

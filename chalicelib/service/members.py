@@ -25,7 +25,7 @@ NEEDS_SECONDS = 12
 ASK_SECONDS = 26
 """To ask where an account is: itself, up to six parents, and all that must be written afterwards, at 2 s each."""
 STALE = schedule.HOUR
-"""A reading that began longer ago begins anew."""
+"""A reading that began longer ago begins again."""
 
 
 class Members:

@@ -41,7 +41,7 @@ from chalicelib.service.waker import Clock, Waker
 RUNNING = "running"
 NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
 BACK_AGAIN = ("cancelled", "withdrawn")
-"""What starts anew where only file or membership changed: an account that had left. What failed there stays failed."""
+"""What starts again where only file or membership changed: an account that had left. What failed there stays failed."""
 
 PLANNED = 200
 """Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
@@ -156,7 +156,7 @@ class PromotionExecutor:
         )
 
     def _write_plan(self, promotion: Promotion, resolution: Resolution, kept: Collection[str]) -> str:
-        """Write the targets and their settings beside the record. What a try before has written is not written anew."""
+        """Write the targets and their settings beside the record. What an earlier try wrote is skipped."""
         planned = [
             {"target": codec.encode(target), "groups": list(resolution.groups.get(target.place, ()))}
             for target in resolution.targets
@@ -289,7 +289,7 @@ class PromotionExecutor:
         if before is not None and not self._starts(promotion, target, before):
             return
         fresh = self._fresh(promotion, image, target, groups, ident, before)
-        if fresh.shared:  # before it opens anything: the pass over standing shares looks after what is noted there
+        if fresh.shared:  # before it opens anything: the pass over standing shares looks after what is written there
             note = {"kind": "standing", "episode": promotion.episode}
             self._records.put(addresses.standing(promotion.ami), note)
         self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
@@ -301,7 +301,7 @@ class PromotionExecutor:
         self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
 
     def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
-        """Whether a delivery that is there starts anew. One that is failing just now is asked again when it has."""
+        """Whether a delivery that is there starts again. One that is failing just now is asked again when it has."""
         if before.state is DeliveryState.FAILED and _passed_over(promotion, target):
             return False
         if (
@@ -315,7 +315,7 @@ class PromotionExecutor:
         return False
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
-        """A delivery that was cancelled and cannot be read cannot start anew: it counts as failed."""
+        """A delivery that was cancelled and cannot be read cannot start again: it counts as failed."""
         for child in self._ports.children.all(promotion.ami):
             if child.delivery == ident and child.state == DeliveryState.CANCELLED:
                 failed = replace(child, episode=child.episode + 1, state=DeliveryState.FAILED.value)

@@ -30,7 +30,7 @@ class Reasons:
         """Leave it as an inbox entry; begin the promotion of an AMI that has none, if its trigger tag was written.
 
         May be repeated. Of a tag's inbox entries only a newer one is kept. A parked record, and one that is not there,
-        take none: whoever works on it next reads the truth all the same.
+        take none: the next run reads the truth all the same.
         """
         newer = reason.name in ("tag", "untag")
         inbox = {"tag" if newer else reason.name: reason.value}

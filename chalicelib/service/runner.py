@@ -1,7 +1,7 @@
 """Runs one record: reads it, asks what is outstanding, writes the intent, carries it out, writes what came of it.
 
 The machine decides, the executor calls, the codec knows the stored form. Between any two calls the process may die:
-whoever is woken next starts from the record as it was last written.
+the next run starts from the record as it was last written.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Machine(Generic[R, C, E]):
     due_events: Callable[[R, int], Sequence[E]] = lambda _record, _now: ()
     """(record, now): the events that inbox entries and the clock bring."""
     looks: Callable[[R, int], Sequence[C]] = lambda _record, _now: ()
-    """(record, now): what whoever was woken looks at, though nothing is due: a wake does not say what it is about."""
+    """(record, now): what a wake makes it look at, though nothing is due: a wake does not say what it is about."""
     record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
     """(record, commands, now): the record as it is to be written before these are carried out."""
     announced: Callable[[R, C], str] = lambda _record, _command: ""

@@ -1,12 +1,12 @@
 """The share worker: opens and closes the shares of one resource, for all who hold them.
 
-Deliveries write their holdings into the ledger and wake the resource; here it is settled, in as few calls as AWS
-allows. What is to be closed comes first, so that revoking never waits for openings. Deliveries read in the ledger how
-their shares stand, when they are woken and when they are due; so a wake that is lost, or that there is no time for,
-costs them one poll.
+Deliveries write their holdings into the ledger and wake the resource; this module opens and closes, in as few
+calls as AWS allows. What is to be closed comes first, so that revoking never waits for openings. Deliveries read in the
+ledger how their shares stand, when they are woken and when they are due; so a wake that is lost, or that there is no
+time for, costs them one poll.
 
 The shares are read once in a pass. Who comes or goes meanwhile writes the ledger first and then makes the resource's
-record due, so the record's conditional write fails and another pass reads them anew. All work is done in slices: time
+record due, so the record's conditional write fails and another pass reads them again. All work is done in slices: time
 is asked for before each call, results are written after each slice, and the next run goes on where this one stopped.
 """
 
@@ -102,7 +102,7 @@ class _Book:
             self._calls.setdefault(s.holder_key, []).extend(lines)
 
     def note_left(self, shares: Iterable[Share]) -> None:
-        """Note of those that an earlier run had begun: this one writes the result of each of its own calls."""
+        """Record of those that an earlier run had begun: this one writes the result of each of its own calls."""
         self.note((s for s in shares if share.unanswered(s) and s.holder_key not in self._written), LEFT)
 
     def tell_of(self, shares: Iterable[Share]) -> None:
@@ -239,7 +239,7 @@ class ShareWorker:
     # --- opening -----------------------------------------------------------------------------------------------------
 
     def _open(self, adapter: PermissionAdapter, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
-        """Ask who is entitled and what was there before us; write the intent; open; write the result."""
+        """Ask who is entitled and what is preexisting; write the intent; open; write the result."""
         try:
             opening = self._entitled(book, opening, budget)
             fresh = [s for s in opening if s.state not in (ShareState.OPENING, ShareState.CLOSING)]
@@ -275,9 +275,9 @@ class ShareWorker:
             self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _entitled(self, book: _Book, opening: Sequence[Share], budget: Budget) -> list[Share]:
-        """Keep back who may not hold it: what promotion and delivery say is not believed.
+        """Leave out who may not hold it; what promotion and delivery say does not count.
 
-        Each AMI takes questions of its own; whoever there is no time to ask for is left for the next slice.
+        Each AMI takes questions of its own; AMIs without time to ask are left for the next slice.
         """
         judged = Judgement()
         part, asked = budget.part(FOR_ASKING), list[Share]()
@@ -428,7 +428,7 @@ class ShareWorker:
             self._waker.remind(*grant_audit.reminder(book.resource, self._clock()))
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        """Remove what bears no name; whether it is gone, later looks say.
+        """Remove what has no name; later looks say whether it is gone.
 
         A refusal matters while something shows: EC2 itself takes all launch permissions of an AMI that is disabled.
         """
@@ -444,7 +444,7 @@ class ShareWorker:
         return [share.looked_at(s, self._clock(), showing=s.holder_key in showing) for s in some]
 
     def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        """Remove what is ours by its name, and look at once: what shows can be nobody else's."""
+        """Remove what has the service's name, and look at once: what shows is the service's."""
         adapter.close(resource, some)
         showing = adapter.showing(resource, some)
         return [share.looked_for(s, self._clock(), showing=s.holder_key in showing) for s in some]

@@ -34,7 +34,7 @@ from chalicelib.service.waker import Clock, Waker
 CALLS = 6
 """To end one holding: two wakes, each a write and a message, its release, and a look at its delivery."""
 WITHDRAWN = "withdrawn"
-"""Of a mark: when an operator withdrew somebody, so that it is compared anew."""
+"""Of a mark: when an operator withdrew an account, so that it is compared again."""
 AT_ONCE = 20
 """Holdings that are ended on one reading of tag, file and membership."""
 DAY = 24 * schedule.HOUR
@@ -105,12 +105,12 @@ class StandingPass:
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
 
     def _reads(self, ami: str) -> str | None:
-        """Read the tag of one AMI; None: it bears none, or is of no use. Disabled AMIs are seen."""
+        """Read the tag of one AMI; None: it has none, or is of no use. Disabled AMIs are seen."""
         read = self._ports.source.tag(ami)
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
     def _close_all(self, ami: str, seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
-        """Release what is not entitled; True if all of it was looked at. What was seen is read anew for it.
+        """Release what is not entitled; True if all of it was looked at. What was seen is read again for it.
 
         What has changed since is compared by the next pass.
         """
@@ -174,7 +174,7 @@ class StandingPass:
         self._waker.send(key, "withdrawn")
 
     def _compared(self, ami: str, before: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
-        """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared anew."""
+        """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared again."""
         now = self._records.get(addresses.standing(ami))
         if now is not None and all(now.get(name) == before.get(name) for name in ("episode", WITHDRAWN)):
             self._records.put(addresses.standing(ami), {**before, **seen})

@@ -55,7 +55,7 @@ class Round:
             return cls(0, now)
 
     def text(self) -> str:
-        """As it is stored; one that has ended bears no place."""
+        """As it is stored; one that has ended has no place."""
         place = [] if self.after is None else [self.after.wake_at, self.after.key.pk, self.after.key.sk]
         return json.dumps([self.since, self.until, *place], separators=(",", ":"))
 

@@ -27,7 +27,7 @@ from chalicelib.service.waker import Clock, Waker
 
 BASELINE = RecordKey("discovery", "baseline")
 CALLS = 4
-"""For one AMI: a note, a mark, a message, and the cursor; for a slice of new ones: two transactions and messages."""
+"""For one AMI: an inbox entry, a mark, a message, and the cursor; for new ones: two transactions and messages."""
 AT_ONCE = 25
 """New promotions in one transaction, each with its head: with 5,000 tagged AMIs a slow AWS leaves no time for single
 writes."""
@@ -36,7 +36,7 @@ A_PART = 0.7
 LISTED = 100
 """So many AMIs the notice of the baseline names."""
 DAMAGED = Head()
-"""Stands for a head that cannot be read: no value is known, so the promotion looks, and writes it anew."""
+"""Stands for a head that cannot be read: no value is known, so the promotion looks, and writes it again."""
 
 Heads = Mapping[str, Head]
 """By AMI."""
@@ -126,7 +126,7 @@ class TagPass:
                 self._forget(addresses.head(ami), was)
 
     def _forget(self, key: RecordKey, was: Head | None) -> None:
-        """Take a head away, unless it has been written anew since it was read; one of a newer form stays."""
+        """Take a head away, unless it has been written again since it was read; one of a newer form stays."""
         try:
             item = self._records.get(key)
         except ParkRecord:
@@ -179,7 +179,7 @@ class TagPass:
             return
         now, there = self._clock(), read_heads(self._records)
         if any(self._is_new(ami) for ami in tagged.keys() - there.keys()):
-            return  # another run wrote just then: what is left now would be promoted as if it were tagged anew
+            return  # another run wrote just then: what is left now would be promoted as if it were tagged again
         found = [ami for ami, head in there.items() if ami in tagged and head.waits]
         if found:
             body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self._region, "hub": self._hub}

@@ -13,7 +13,7 @@ Clock = Callable[[], int]
 
 
 class Waker:
-    """Wakes the workers of records. A wake carries no facts: whoever is woken looks."""
+    """Wakes the workers of records. A wake carries no facts: it makes a worker look."""
 
     def __init__(self, records: Records, wakes: WakeQueues, clock: Clock) -> None:
         self._records = records

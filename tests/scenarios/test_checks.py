@@ -68,7 +68,7 @@ def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
 
 
 def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
-    """Two faults of the AMI and one of the value: a person mends them in one go.
+    """Two faults of the AMI and one of the value: a person repairs them in one go.
 
     Which copy method its billing admits is a question of the targets, which nobody knows here.
     """

@@ -539,7 +539,7 @@ class ModelWorld(Hub):
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Nothing arrives any more, and all comes to rest; then all is mended and tagged again, and is delivered."""
+        """Nothing arrives any more, and all comes to rest; then all is repaired and tagged again, and is delivered."""
         self._calm()
         self.silent = True
         self.groups.lose()
@@ -598,7 +598,7 @@ class ModelWorld(Hub):
         self._list(self.accounts)
         for ident in [image.id for image in self.cloud.images.values() if not image.delivery]:
             del self.cloud.images[ident]
-        self.tell("All is mended; every tag is removed and set again.")
+        self.tell("All is repaired; every tag is removed and set again.")
         for number, _ in enumerate(self.shape.amis):
             self.tag(number, None)
         self.run(until=self.cloud.now + 300)

@@ -1,11 +1,11 @@
-"""Starts ministack, mended where it stands in the way, and with a journal of every call that it authorised.
+"""Starts ministack, patched where it stands in the way, and with a journal of every call that it authorised.
 
-Runs in `.venv-ministack`, as a program, and knows nothing of the project. Every mend has its reason beside it; each
+Runs in `.venv-ministack`, as a program, and knows nothing of the project. Every patch has its reason beside it; each
 reaches into private names, so requirements/ministack.in pins the release. The journal goes to the file that
 ``SECOND_OPINION_JOURNAL`` names: one JSON object per decision, and one per call that a service refused.
 """
 
-# ruff: noqa: SLF001 - what the emulator lacks can only be mended in its private parts
+# ruff: noqa: SLF001 - what the emulator lacks can only be patched in its private parts
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ ORGANIZATION = "o-a1b2c3d4e5"
 
 
 def main() -> int:
-    """Mend, then serve until killed."""
-    for mend in (
+    """Patch, then serve until killed."""
+    for patch in (
         journal_decisions,
         journal_refusals,
         functions_see_their_package_only,
@@ -51,14 +51,14 @@ def main() -> int:
         a_batch_needs_the_right_to_one,
         requests_bring_their_context,
         events_reach_other_accounts,
-        emulator_ec2.mend,
+        emulator_ec2.patch,
     ):
-        mend()
+        patch()
     app.main()
     return 0
 
 
-# ---- A window, no mends ---------------------------------------------------------------------------------------------
+# ---- A window, no patches -------------------------------------------------------------------------------------------
 
 
 def journal_decisions() -> None:

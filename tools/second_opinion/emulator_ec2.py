@@ -1,9 +1,9 @@
 """What ministack's EC2 lacks so that an AMI gets across accounts, and the events that EC2 would send.
 
-As in ``emulator``: each mend has its reason beside it, and reaches into private names of one pinned release.
+As in ``emulator``: each patch has its reason beside it, and reaches into private names of one pinned release.
 """
 
-# ruff: noqa: SLF001 - what the emulator lacks can only be mended in its private parts
+# ruff: noqa: SLF001 - what the emulator lacks can only be patched in its private parts
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COPY_SECONDS = 1.5
 """How long a copy is pending: long enough to be seen so, and short enough for a test."""
 
 
-def mend() -> None:
+def patch() -> None:
     """Apply all of them."""
     snapshots_name_their_key()
     shared_snapshots_are_seen()

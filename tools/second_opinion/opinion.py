@@ -57,7 +57,7 @@ class Opinion:
         return bool(self.checks) and all(holds for _, holds, _ in self.checks)
 
     def check(self, statement: str, holds: bool, detail: object = "") -> None:  # noqa: FBT001
-        """Note whether a statement holds."""
+        """Record whether a statement holds."""
         self.checks.append((statement, holds, str(detail)))
 
 

@@ -91,7 +91,7 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
     """Make an image with its volumes and snapshots, and return its id.
 
     ``key`` (id, alias or ARN; None: not encrypted) is for all volumes that have none of their own. ``attributes`` are
-    members of DescribeImages' Image as they shall be shown (``BootMode="uefi"``, ``ProductCodes=[...]``,
+    members of DescribeImages' Image as it will show them (``BootMode="uefi"``, ``ProductCodes=[...]``,
     ``RootDeviceType="instance-store"``); one that the SDK's model does not have is a TypeError. Product codes, platform
     details and usage operation are on the snapshots too. ``available_after``: 0, available at once; a number of
     seconds, pending so long and then told to be available; None, pending for ever. ``tell`` emits the tag event.
@@ -117,7 +117,7 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
 
 
 def put_tags(ec2: Ec2State, image: Ec2Image, wanted: Mapping[str, str], *, tell: bool) -> None:
-    """Tag a seeded image; without ``tell`` nobody hears of it."""
+    """Tag a seeded image; without ``tell`` no event is sent."""
     tags.put_tags(ec2, image.owner, image.region, image.id, add=wanted, tell=tell)
 
 

@@ -174,7 +174,7 @@ class Ec2State:
         return f"{prefix}-0{digest[:16]}"
 
     def resource(self, resource_id: str, region: str, at: datetime | None = None) -> Resource | None:
-        """Return any volume, snapshot or image of a Region by its id, whoever owns it."""
+        """Return any volume, snapshot or image of a Region by its id, of any account."""
         found: Resource | None = (
             self.snapshots.get(resource_id, at) or self.images.get(resource_id, at) or self.volumes.get(resource_id, at)
         )

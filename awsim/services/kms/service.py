@@ -352,7 +352,7 @@ class Kms:
             raise refusal(call.caller, "kms", action, key.arn, decision.why)
 
     def _hide(self, call: Call, action: str, key_id: str) -> None:
-        """Refuse whoever may not even ask, before saying that there is no such key."""
+        """Refuse a caller who may not even ask, before saying that there is no such key."""
         arn = key_id if key_id.startswith("arn:") else f"arn:aws:kms:{call.region}:{call.caller.account}:key/{key_id}"
         own = arn.split(":")[4] == call.caller.account
         decision = self._base.policies.decide(call.caller, action, arn if own else "*", region=call.region)

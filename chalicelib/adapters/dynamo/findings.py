@@ -5,7 +5,7 @@ pk                           sk                       what
 ===========================  =======================  ==================================================
 ``event#<id>``               ``record``               an event of CloudTrail: claimed_at, done
 ``finding#<resource>``       ``at#<time>#<event>``    a finding: what was done, by whom, and the verdict
-``notified#<digest>``        ``record``               that a person was told of it in this hour
+``notified#<digest>``        ``record``               that it was notified in this hour
 ``key#<arn>``                ``record``               a key that the service uses: admitted, at
 ``grant#<id>``               ``record``               a grant that the trail has shown: accounts
 ``monitor``                  ``first``                when the first event came: at
@@ -13,7 +13,7 @@ pk                           sk                       what
 ``monitor``                  ``canary``               the grant that is waited for: grant, opened_at, next_at
 ===========================  =======================  ==================================================
 
-No other function writes to it: who has taken over one of them can hide nothing here.
+No other function writes to it: stolen credentials of another function can hide nothing here.
 """
 
 from __future__ import annotations

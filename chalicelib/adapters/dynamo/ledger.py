@@ -273,7 +273,7 @@ def _unheld(share: Share) -> str:
 
 
 def _unchanged(share: Share) -> str:
-    """The condition of a write; where no version can be read there is none to compare, and the write mends it."""
+    """The condition of a write; where no version can be read there is none to compare, and the write repairs it."""
     return "version = :seen" if share.version != UNKNOWN else "NOT (version = :seen) AND attribute_exists(pk)"
 
 

@@ -1,8 +1,8 @@
 """State records: versioned bodies, inbox entries, and the sparse index of what is due.
 
 Attributes of a record item: ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and ``due_at`` are written by
-the record's own worker. ``in:<name>`` are inbox entries; whoever leaves one, or makes the record due, counts
-``version`` up as well, so that a worker does not write over what it has not seen. ``woken_at`` says that a wake is on
+the record's own worker. ``in:<name>`` are inbox entries; writing one, or making the record due, also
+counts ``version`` up, so that a worker does not write over what it has not seen. ``woken_at`` says that a wake is on
 its way; ``wake_at`` (with ``due_shard``, the index ``due``) says from when the sweep wakes the record. The sweep itself
 writes on no record.
 """
@@ -278,7 +278,7 @@ class DynamoRecords:
         ]
 
     def _stored(self, key: RecordKey, item: Mapping[str, Any]) -> Stored:
-        """Read an item. One that is parked is not read any further: what is wrong with it has been told."""
+        """Read an item. One that is parked is not read any further: its fault has been notified."""
         if item.get("parked"):
             return Stored(key, {}, version=0, parked=str(item["parked"]))
         check(str(key), item.get("schema"), self._version)
@@ -302,7 +302,7 @@ class DynamoRecords:
 
 def _a(kind: type[_T], value: Any) -> _T:
     if not isinstance(value, kind):
-        raise ValueError(f"{value!r:.200} is no {kind.__name__}")  # noqa: TRY004 - what does not fit is told as such
+        raise ValueError(f"{value!r:.200} is no {kind.__name__}")  # noqa: TRY004 - what does not fit is reported as such
     return value
 
 

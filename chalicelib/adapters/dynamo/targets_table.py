@@ -4,11 +4,11 @@
 pk                           sk                       what
 ===========================  =======================  ==================================================
 ``targets``                  ``current``              the pointer: digest, generation, applied_at, applied_by
-``targets``                  ``version#<version>``    a note that a version's items were begun; for cleaning up
+``targets``                  ``version#<version>``    that a version's items were begun; for cleaning up
 ``targets#<version>``        ``group#<name>``         body: JSON list of account ids and units
 ``targets#<version>``        ``account#<id>``         body: JSON list of targets
 ``targets#<version>``        ``by-unit#<group>``      body: JSON list of targets, of an account that a unit brings
-``targets#<version>``        ``own#<id>``             body: JSON, group -> list of targets, where the account has a say
+``targets#<version>``        ``own#<id>``             body: JSON, group -> list of targets, if it has settings
 ``targets#<version>``        ``organization``         body: JSON, the organization and its units; only if there are any
 ``targets#<version>``        ``source``               the file's text, gzipped, for people
 ``switches``                 ``promotions``           the operator's switch: paused, by, at, why

@@ -1,4 +1,4 @@
-"""What bears this hub's tag in a target, listed under the role there. For `ami-promoter reconcile`."""
+"""What has this hub's tag in a target, listed under the role there. For `ami-promoter reconcile`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GONE = "InvalidSnapshot.NotFound"
 
 
 class AwsInventory:
-    """The port ``TargetInventory``. A session may look, or else tidy what bears one delivery's tag, and no more."""
+    """The port ``TargetInventory``. A session may look, or else remove what has one delivery's tag, and no more."""
 
     def __init__(self, sessions: Sessions, targets: Targets, partition: str, hub: str) -> None:
         self._sessions = sessions
@@ -87,7 +87,7 @@ class AwsInventory:
         return ""
 
     def _used(self, ec2: Any, where: str, snapshots: list[str]) -> frozenset[str]:
-        """Return those of the snapshots that an AMI of that account uses, ours or its own."""
+        """Return those of the snapshots that an AMI of that account uses, the service's or another."""
         used: set[str] = set()
         for start in range(0, len(snapshots), FILTER_VALUES):
             some = snapshots[start : start + FILTER_VALUES]

@@ -1,4 +1,4 @@
-"""EC2's shapes and ours: tags, descriptions, and what is gone already."""
+"""Between EC2's shapes and the service's: tags, descriptions, and what is gone already."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class KeyGrants:
         return {share.holder_key: answer["GrantId"]}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """A grant whose id we never learned is found by its name."""
+        """A grant whose id the service never received is found by its name."""
         for share in shares:
             with as_refusal("ListGrants", self._where):
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
@@ -100,7 +100,7 @@ class KeyGrants:
         return self._sessions.own("kms", region=region_in(key_of(resource)))
 
     def _name(self, _resource: str, share: Share) -> str:
-        """Return the name that it bears."""
+        """Return its name."""
         return grant_name(share, self._region)
 
 

@@ -1,20 +1,20 @@
-"""The permission adapter for key access by policy: our statements in a source key's policy.
+"""The permission adapter for key access by policy: the service's statements in a source key's policy.
 
-PutKeyPolicy replaces the whole document and takes no condition [aws-facts 3, VERIFIED], so whoever puts last wins.
-What stands between us and a person's or a stack's edit:
+PutKeyPolicy replaces the whole document and takes no condition [aws-facts 3, VERIFIED], so the last put wins.
+What protects a person's or a stack's edit:
 
 - a put is based on a document that was read twice, the second time right before it; where the two differ, it begins
-  anew;
+  again;
 - each put edits what is there now: an older document is never put again, and the SDK does not repeat one;
 - a read that does not show what this process, or by the ledger another one, has done to the key within a minute may be
   a late one: nothing is put onto it, and it is looked at again soon;
-- after a put the policy is read again. Where ours does not show, late or taken out by an edit of what was there before,
-  it is put once more, onto what is there by then. A statement of this hub that the ledger does not know for needed goes
-  with the next put.
+- after a put the policy is read again. If the service's statement does not show (late, or removed by another edit),
+  it is put once more, into what is there by then. The next put also removes each statement of this hub that
+  the ledger does not need.
 
-What is left: an edit that falls between the second read and our put, or that such a read does not show yet, is lost,
-and the policy does not tell. It is a window of one call. The other way round, an edit that was read before our put and
-written after it takes our statement out: that shows here while we look, and later by a copy that fails.
+What remains: an edit between the second read and the put, or one that such a read does not show yet, is lost without a
+trace. That window is one call. In the other direction, an edit that was read before the put and written after it
+removes the service's statement: the next look shows that, and later a copy that fails.
 
 One message group works on a key at a time, so two promotions do not race each other.
 """
@@ -37,7 +37,7 @@ PREFIX = "resource#policy#"
 POLICY = "default"
 """The only name that a key's policy can have."""
 ROUNDS = 4
-"""So many edits of others in a row, and we stand back for a while."""
+"""After so many edits by others in a row, the service waits for a while."""
 GONE = "NotFoundException"
 NAMED = 8
 """So many principals a message lists."""
@@ -47,7 +47,7 @@ LATE = POLICY_SHOWS_WITHIN
 
 
 class PolicyStatements:
-    """The port ``PermissionAdapter`` for ``resource#policy#<arn>``: our statements, known by their Sid."""
+    """The port ``PermissionAdapter`` for ``resource#policy#<arn>``: its statements, known by their Sid."""
 
     batch = 50
 

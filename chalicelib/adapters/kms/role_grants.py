@@ -25,7 +25,7 @@ from chalicelib.core.targets.applied_file import grant_role
 from chalicelib.ports.targets import Targets
 
 NO_SUCH_ROLE = "InvalidArnException"
-"""Also for a role that was made moments ago; the two cannot be told apart [aws-facts, VERIFIED]."""
+"""Also for a role that was made moments ago; the two look the same [aws-facts, VERIFIED]."""
 DENIED = ("AccessDeniedException", "AccessDenied")
 
 
@@ -74,7 +74,7 @@ class RoleGrants(KeyGrants):
         return {"RetiringPrincipal": self._role(resource, share)[0]} if addresses.at_home(resource) else {}
 
     def _end(self, resource: str, share: Share, grant_id: str) -> None:
-        """Retire it on the target's own key. A role that was made anew is not the one that may [aws-facts 3]."""
+        """Retire it on the target's own key. A role that was created again is not the one that may [aws-facts 3]."""
         if not addresses.at_home(resource):
             super()._end(resource, share, grant_id)
             return
@@ -117,7 +117,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
                 RefusalKind.NOT_YET, preflight.role_missing(self._where, self._share.holder_key)
             ) from error.__cause__
         if self._opening and code in DENIED and error.kind is not RefusalKind.ROLE:
-            # What is let in anew becomes true late; on the target's own key nothing is let in anew.
+            # New access becomes effective late; on the target's own key no access is new.
             why = RefusalKind.DENIED if addresses.at_home(self._resource) else RefusalKind.NOT_YET
             raise Refusal(why, self._not_granted(error.fault)) from error.__cause__
 

@@ -176,7 +176,7 @@ def test_for_a_program(table, applied, capsys):
     assert (data["applied"], data["in_order"]) == (False, False)
     assert (data["targets"], data["hub_only"]) == ({"seen": 0, "asked": 0}, True)
     (one,) = data["found"]
-    assert (one["code"], one["mend"], one["result"]) == ("due-date-lost", "MakeDue", None)
+    assert (one["code"], one["repair"], one["result"]) == ("due-date-lost", "MakeDue", None)
 
 
 def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):

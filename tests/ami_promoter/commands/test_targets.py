@@ -268,7 +268,7 @@ def test_the_files_text_is_kept_with_its_version(client, file):
 
 
 def test_items_changed_by_hand_are_written_anew(client, file, capsys):
-    """After tampering, the same file can be applied and mends everything."""
+    """After tampering, the same file can be applied and repairs everything."""
     main(["targets", "apply", file(FILE)])
     current = TargetsTable(client, CONFIG, MEMBERS).current()
     client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})

@@ -59,8 +59,8 @@ def view(*items, **rest):
 
 
 def found(seen):
-    """Codes and mends."""
-    return [(one.code, one.mend) for one in findings(seen)]
+    """Codes and repairs."""
+    return [(one.code, one.repair) for one in findings(seen)]
 
 
 def test_nothing_is_found_where_all_agrees():
@@ -85,7 +85,7 @@ def test_nothing_is_found_where_all_agrees():
 
 
 def known(**changes):
-    """The mend that puts a permission into the ledger."""
+    """The repair that puts a permission into the ledger."""
     return Know(**{"resource": RESOURCE, "holder_key": DEV, "account": DEV, "wait": 0, "version": 0} | changes)
 
 
@@ -114,7 +114,7 @@ def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change,
 
     (one,) = findings(seen)
 
-    assert one.mend == expected
+    assert one.repair == expected
     assert (one.code, one.wrong) == (("open-unknown", True) if expected else ("open-not-ours", False))
 
 
@@ -127,8 +127,8 @@ def test_the_history_of_a_lost_entry_is_a_witness():
     assert found(seen) == [("open-unknown", known())]
 
 
-@pytest.mark.parametrize(("change", "mend"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
-def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, mend):
+@pytest.mark.parametrize(("change", "repair"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
+def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, repair):
     """After a restore the service takes its own permission for somebody's; CloudTrail knows better."""
     seen = view(
         a_share("open", preexisting=True),
@@ -136,7 +136,7 @@ def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change,
         changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
     )
 
-    assert [one.mend for one in findings(seen)] == [mend]
+    assert [one.repair for one in findings(seen)] == [repair]
 
 
 def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
@@ -164,11 +164,11 @@ def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
         targets={} if target is None else {(DEV, REGION): target},
     )
 
-    assert known(wait=3600) in [one.mend for one in findings(seen)]
+    assert known(wait=3600) in [one.repair for one in findings(seen)]
 
 
 @pytest.mark.parametrize(
-    ("share", "change", "code", "mend"),
+    ("share", "change", "code", "repair"),
     [
         ({}, None, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
         ({}, REMOVED, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
@@ -176,7 +176,7 @@ def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
         ({"preexisting": True}, None, "taken-away", None),
     ],
 )
-def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, mend):
+def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, repair):
     """Only for a delivery that needs it; a person's decision is respected, and told."""
     seen = view(
         a_delivery(),
@@ -185,7 +185,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
         changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
     )
 
-    assert found(seen) == [(code, mend)]
+    assert found(seen) == [(code, repair)]
 
 
 @pytest.mark.parametrize(
@@ -248,9 +248,9 @@ def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
     items = [] if state is None else [a_share(state, resource=resource, name=ROLE, grant_id="g" * 64)]
     grant = Grant(KEY, "g" * 64, "", 1, DEV, f"arn:aws:iam::{DEV}:role/aws-service-role/{ROLE}")
 
-    mends = [one.mend for one in findings(view(*items, grants=(grant,))) if one.code == "open-unknown"]
+    repairs = [one.repair for one in findings(view(*items, grants=(grant,))) if one.code == "open-unknown"]
 
-    assert [(mend.resource, mend.holder_key, mend.grant_id) for mend in mends] == (
+    assert [(repair.resource, repair.holder_key, repair.grant_id) for repair in repairs] == (
         [] if known_to_it else [(resource, ROLE, "g" * 64)]
     )
 
@@ -276,9 +276,14 @@ def a_grant(intended_at=1, ident="g" * 64):
 )
 def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wait):
     """It is taken into the ledger: in its delivery's own entry, or beside it where that has another grant open."""
-    (mend,) = [one.mend for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
+    (repair,) = [one.repair for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
 
-    assert (mend.resource, mend.holder_key, mend.grant_id, mend.wait) == (KEY_RESOURCE, holder_key, "g" * 64, wait)
+    assert (repair.resource, repair.holder_key, repair.grant_id, repair.wait) == (
+        KEY_RESOURCE,
+        holder_key,
+        "g" * 64,
+        wait,
+    )
 
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
@@ -290,7 +295,7 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
 
 
 @pytest.mark.parametrize(
-    ("items", "used", "age", "mend"),
+    ("items", "used", "age", "repair"),
     [
         ([], False, 3600, Remove(DEV, REGION, COPY, ID)),
         ([a_delivery("failed")], False, 3600, Remove(DEV, REGION, COPY, ID)),
@@ -301,12 +306,12 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
         ([a_delivery("failed", cleanup={"leftovers": [COPY]})], False, 3600, None),
     ],
 )
-def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, mend):
+def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, repair):
     """One in use, one just made, one of a running delivery and one on a record (its owner's by now) are no orphans."""
     copy = OurSnapshot(COPY, "completed", ID, SNAPSHOT, NOW - age, used=used)
     seen = view(*items, targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})
 
-    assert [one.mend for one in findings(seen) if one.code == "copy-orphaned"] == ([mend] if mend else [])
+    assert [one.repair for one in findings(seen) if one.code == "copy-orphaned"] == ([repair] if repair else [])
 
 
 def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
@@ -324,7 +329,7 @@ def test_an_image_that_no_record_knows_is_notified_and_stays(items, wrong):
     image = OurImage("ami-9a", "golden", "available", ID, AMI)
     reported = findings(view(*items, targets={(DEV, REGION): TargetFacts(images=(image,))}))
 
-    assert [(one.mend, one.wrong) for one in reported] == ([] if wrong is None else [(None, wrong)])
+    assert [(one.repair, one.wrong) for one in reported] == ([] if wrong is None else [(None, wrong)])
 
 
 def test_a_record_without_a_due_date_is_woken():
@@ -380,18 +385,18 @@ def a_statement(*, whole=True):
 
 
 @pytest.mark.parametrize(
-    ("items", "mend"),
+    ("items", "repair"),
     [
         ([], Know(POLICY, DEV, DEV, 0, ROLE_ARN)),
         ([a_share("closed", resource=POLICY)], Know(POLICY, DEV, DEV, 0, ROLE_ARN, version=4)),
         ([a_delivery()], Know(POLICY, DEV, DEV, 3600, ROLE_ARN)),
     ],
 )
-def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, mend):
+def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, repair):
     """Its Sid says that it is ours. Where a copy may still need the key it waits for its delivery."""
     seen = view(*items, statements=(a_statement(),), policy_keys=frozenset({KEY}))
 
-    assert found(seen) == [("open-unknown", mend)]
+    assert found(seen) == [("open-unknown", repair)]
 
 
 def test_a_statement_that_the_ledger_knows_is_left_alone():
@@ -413,7 +418,7 @@ def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_i
 
     (one,) = findings(view(a_delivery(), share, statements=statements, policy_keys=policy_keys))
 
-    assert (one.code, one.mend) == ("open-only-in-ledger", Reopen(POLICY, DEV, 4))
+    assert (one.code, one.repair) == ("open-only-in-ledger", Reopen(POLICY, DEV, 4))
     assert "PutKeyPolicy" in one.what
     ended = view(a_delivery("failed"), share, statements=statements, policy_keys=policy_keys)
     assert "open-only-in-ledger" not in [code for code, _ in found(ended)]
@@ -446,7 +451,7 @@ def test_a_snapshot_in_another_region_is_notified_with_its_region():
     (one,) = findings(seen)
 
     assert one.where == f"{SNAPSHOT} in eu-west-1 to account {DEV}"
-    assert one.mend == known(resource=addresses.snapshot_resource(SNAPSHOT, "eu-west-1").pk)
+    assert one.repair == known(resource=addresses.snapshot_resource(SNAPSHOT, "eu-west-1").pk)
 
 
 # --- the applied file ------------------------------------------------------------------------------------------------
@@ -462,7 +467,7 @@ ROLES = addresses.role_resource(KEY, DEV).pk
 )
 @pytest.mark.parametrize("state", ["opening", "open", "closing"])
 def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(resource, name, state):
-    """Of every kind, the ARN of an OU that no group names any more too; with its cause, its cure and a mend."""
+    """Of every kind, the ARN of an OU that no group names any more too; with its cause, its cure and a repair."""
     receiver = OU if name == OU else DEV
     share = a_share(state, STANDING, resource=resource, name=name, account=receiver, tries=TRIES_BEFORE_ALARM)
     seen = view(a_delivery("shared", ami=AMI), share, receivers=Receivers({"333333333333": frozenset({REGION})}))
@@ -470,7 +475,7 @@ def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(res
     (one,) = [one for one in findings(seen) if one.code == "receiver-not-listed"]
 
     assert one.where == (OU if name == OU else f"account {DEV}")
-    assert one.mend == Withdraw(receiver, ((resource, name, STANDING),), (resource,))
+    assert one.repair == Withdraw(receiver, ((resource, name, STANDING),), (resource,))
     assert "does not contain" in one.what
     assert f"delivery {ID} (AMI {AMI}, shared)" in one.what
     assert "add it to the file" in one.what

@@ -1,6 +1,6 @@
-"""Puts right what ``reconcile`` found, by notes on records and by the ledger's entries. The functions change AWS.
+"""Repairs what ``reconcile`` found, by inbox entries of records and by the ledger's items. The functions change AWS.
 
-Each mend reads what it changes once more, and leaves alone what has moved on meanwhile. Each may be repeated.
+Each repair reads what it changes once more, and leaves alone what has moved on meanwhile. Each may be repeated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from ami_promoter.hub.in_force import in_force
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile.facts import Place
-from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Mend, Remove, Reopen, Withdraw, alive, holds
+from ami_promoter.reconcile.findings import (
+    EndChild,
+    Know,
+    LetGo,
+    MakeDue,
+    Remove,
+    Reopen,
+    Repair,
+    Withdraw,
+    alive,
+    holds,
+)
 from ami_promoter.reconcile.inventories import POLL
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -31,13 +42,13 @@ from chalicelib.ports.records import Write
 BY = "ami-promoter reconcile"
 MOVED_ON = "left alone: it has changed meanwhile"
 SLICE = 200
-"""So many removals in one item: some 20 KB, written anew after each."""
+"""So many removals in one item: some 20 KB, written again after each."""
 PUT_RIGHT_END = 2 * schedule.HOUR
 """The last hour of a share that is put into the ledger; a holder that comes moves it on."""
 
 
-class Mender:
-    """Mends in one hub; ``run`` names the run, so that repeating it is harmless."""
+class Repairs:
+    """Repairs in one hub; ``run`` names the run, so that repeating it is harmless."""
 
     def __init__(self, connection: Connection, run: str, patience: int) -> None:
         self._connection = connection
@@ -49,21 +60,21 @@ class Mender:
         self._ledger = DynamoLedger(self._table)
         self._children = DynamoChildren(self._table)
 
-    def mend(self, mend: Mend) -> str:
+    def repair(self, repair: Repair) -> str:
         """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise Trouble."""
         with self._connection.telling("repairing (run the command again; it continues where it stopped)"):
-            match mend:
+            match repair:
                 case MakeDue(pk):
                     self.wake(pk)
                     return "done"
                 case Know():
-                    return self._know(mend)
+                    return self._know(repair)
                 case Reopen(resource, holder_key, version):
                     return self._reopen(resource, holder_key, version)
                 case LetGo(resource, holder_key, holding):
                     return self._let_go(resource, holder_key, holding)
                 case Withdraw():
-                    return self._withdraw(mend)
+                    return self._withdraw(repair)
                 case EndChild(ami, delivery):
                     return self._end_child(ami, delivery)
                 case Remove():
@@ -79,34 +90,34 @@ class Mender:
     def _share(self, resource: str, holder_key: str) -> Share | None:
         return next((s for s in self._ledger.shares(resource) if s.holder_key == holder_key), None)
 
-    def _know(self, mend: Know) -> str:
+    def _know(self, repair: Know) -> str:
         now = int(time.time())
-        before = self._share(mend.resource, mend.holder_key)
+        before = self._share(repair.resource, repair.holder_key)
         if before is None:
             before = Share(
-                mend.resource, mend.holder_key, mend.account, mend.grantee, hard_close_at=now + PUT_RIGHT_END
+                repair.resource, repair.holder_key, repair.account, repair.grantee, hard_close_at=now + PUT_RIGHT_END
             )
-        if before.version != mend.version:
+        if before.version != repair.version:
             return MOVED_ON
         known = replace(
             before,
             state=ShareState.OPEN,
-            grant_id=mend.grant_id,
-            grantee=before.grantee or mend.grantee,
+            grant_id=repair.grant_id,
+            grantee=before.grantee or repair.grantee,
             preexisting=False,
             seen_at=None,
-            intended_at=mend.intended_at or now,
+            intended_at=repair.intended_at or now,
             opened_at=now,
             closed_at=None,
             closed_blind=False,
             fault=None,
             answered=before.asked,
             tries=0,
-            next_try=now + mend.wait,
+            next_try=now + repair.wait,
         )
         if not self._ledger.put_right(known, f"found open, and the service's ({BY})", now):
             return MOVED_ON
-        self.wake(mend.resource)
+        self.wake(repair.resource)
         return "done"
 
     def _reopen(self, resource: str, holder_key: str, version: int) -> str:
@@ -128,14 +139,14 @@ class Mender:
         self.wake(resource)
         return "done"
 
-    def _withdraw(self, mend: Withdraw) -> str:
+    def _withdraw(self, repair: Withdraw) -> str:
         """End what lets a receiver in, unless the applied file contains it by now."""
         force = in_force(self._connection)
-        if not force.known or force.receivers.contain(mend.receiver) is not False:
+        if not force.known or force.receivers.contain(repair.receiver) is not False:
             return MOVED_ON
-        for resource, holder_key, holding in mend.holdings:
+        for resource, holder_key, holding in repair.holdings:
             self._end(resource, holder_key, holding, force.receivers)
-        for resource in mend.resources:
+        for resource in repair.resources:
             self.wake(resource)
         return "done"
 

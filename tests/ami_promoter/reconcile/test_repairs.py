@@ -7,7 +7,7 @@ import pytest
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Remove, Reopen, Withdraw
-from ami_promoter.reconcile.mending import MOVED_ON, SLICE, Mender
+from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -37,9 +37,9 @@ def table(client):
 
 
 @pytest.fixture
-def mender(table):
+def repairs(table):
     """One run of the command, that does not wait for targets."""
-    return Mender(Connection(REGION), "run-1", 0)
+    return Repairs(Connection(REGION), "run-1", 0)
 
 
 @pytest.fixture
@@ -65,23 +65,23 @@ def due(table, pk):
     return item is not None and item["wake_at"] <= now() + 60
 
 
-def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, mender, ledger):
+def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, repairs, ledger):
     """Ours, open, held by nobody: what the worker closes. Asked again, nothing changes."""
-    mend = Know(RESOURCE, DEV, DEV, 0)
+    repair = Know(RESOURCE, DEV, DEV, 0)
 
-    assert mender.mend(mend) == "done"
+    assert repairs.repair(repair) == "done"
     (known,) = ledger.shares(RESOURCE)
     assert (known.state, known.preexisting, known.holdings) == (ShareState.OPEN, False, frozenset())
     assert share.to_close([known], now()) == [known]
     assert due(table, RESOURCE)
     (entry,) = table.query(RESOURCE, "history#share#")
     assert entry["what"] == ["found open, and the service's (ami-promoter reconcile)"]
-    assert mender.mend(mend) == MOVED_ON
+    assert repairs.repair(repair) == MOVED_ON
 
 
-def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(mender, ledger):
+def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(repairs, ledger):
     """Nobody holds it yet; when its delivery has held it and lets it go, it closes at once."""
-    mender.mend(Know(RESOURCE, DEV, DEV, 3600))
+    repairs.repair(Know(RESOURCE, DEV, DEV, 3600))
     (known,) = ledger.shares(RESOURCE)
     assert share.to_close([known], now()) == []
     assert share.to_close([known], now() + 3600) == [known]
@@ -96,54 +96,54 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(me
     assert share.to_close([left], now()) == [left]
 
 
-def test_a_permission_wrongly_called_older_than_us_is_ours_again(mender, ledger):
+def test_a_permission_wrongly_called_older_than_us_is_ours_again(repairs, ledger):
     """The entry says it was there before us; there is a witness that it was not."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
 
-    assert mender.mend(Know(RESOURCE, DEV, DEV, 0)) == "done"
+    assert repairs.repair(Know(RESOURCE, DEV, DEV, 0)) == "done"
 
     (known,) = ledger.shares(RESOURCE)
     assert (known.preexisting, known.holdings) == (False, {HELD})
 
 
-def test_a_grant_is_taken_up_with_its_id_and_grantee(mender, ledger):
+def test_a_grant_is_taken_up_with_its_id_and_grantee(repairs, ledger):
     """The worker revokes it by its id."""
-    mender.mend(Know(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
+    repairs.repair(Know(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
 
     (known,) = ledger.shares(KEY_RESOURCE)
     assert (known.grant_id, known.intended_at, known.grantee) == ("grant-id", 3, f"arn:aws:iam::{DEV}:role/r")
     assert share.to_close([known], now()) == [known]
 
 
-def test_what_the_message_group_has_written_meanwhile_stands(mender, ledger):
+def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
     """The view is older than the entry: left alone, and seen by the next run."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), HELD)
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
 
-    assert mender.mend(Know(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
+    assert repairs.repair(Know(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
     assert ledger.shares(RESOURCE)[0].state is ShareState.WANTED
 
 
-def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, mender, ledger):
+def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, repairs, ledger):
     """Written as closed, with its holder: the worker opens it anew. A second time changes nothing."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, hard_close_at=now() + 9000), HELD)
 
-    assert mender.mend(Reopen(RESOURCE, DEV, 0)) == "done"
+    assert repairs.repair(Reopen(RESOURCE, DEV, 0)) == "done"
 
     assert [s.holder_key for s in share.to_open(ledger.shares(RESOURCE), now())] == [DEV]
     assert due(table, RESOURCE)
-    assert mender.mend(Reopen(RESOURCE, DEV, 1)) == MOVED_ON
+    assert repairs.repair(Reopen(RESOURCE, DEV, 1)) == MOVED_ON
 
 
 @pytest.mark.parametrize(
     ("state", "episode", "goes"), [("copying", 1, False), ("copying", 2, True), ("failed", 1, True)]
 )
-def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, mender, ledger, state, episode, goes):
+def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger, state, episode, goes):
     """The record is read once more, just before."""
     a_delivery(table, state, episode)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
-    assert mender.mend(LetGo(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
+    assert repairs.repair(LetGo(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
 
     assert bool(ledger.shares(RESOURCE)[0].holdings) is not goes
     assert due(table, RESOURCE) is goes
@@ -157,17 +157,17 @@ def apply(*accounts):
 
 
 def withdraw(receiver=DEV, resource=RESOURCE):
-    """The mend of a share that is open to somebody whom the file does not contain."""
+    """The repair of a share that is open to somebody whom the file does not contain."""
     return Withdraw(receiver, ((resource, receiver, HELD),), (resource,))
 
 
-def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, mender, ledger):
+def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, repairs, ledger):
     """It tidies up and lets its shares go itself; they are not closed under its copies by the command."""
     apply("333333333333")
     a_delivery(table)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
-    assert mender.mend(withdraw()) == "done"
+    assert repairs.repair(withdraw()) == "done"
 
     assert DynamoRecords(table).begin(addresses.delivery(ID)).inbox["cancel"].startswith("1:")
     assert ledger.shares(RESOURCE)[0].holdings == {HELD}
@@ -175,7 +175,7 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
 
 
 @pytest.mark.parametrize(("state", "account"), [("shared", DEV), ("failed", "999999999999"), (None, "")])
-def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, mender, ledger, state, account):
+def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, repairs, ledger, state, account):
     """An OU's launch permission that a delivery to a listed account still holds: that delivery goes on."""
     unit = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
     image = addresses.image_resource(AMI).pk
@@ -184,7 +184,7 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(
         a_delivery(table, state, account=account)
     ledger.hold(image, Share(image, unit, unit, state=ShareState.OPEN), HELD)
 
-    assert mender.mend(withdraw(unit, image)) == "done"
+    assert repairs.repair(withdraw(unit, image)) == "done"
 
     assert ledger.shares(image)[0].holdings == frozenset()
     assert due(table, image)
@@ -193,14 +193,14 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(
 
 
 @pytest.mark.parametrize("accounts", [(DEV,), ()])
-def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_known(table, mender, ledger, accounts):
+def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_known(table, repairs, ledger, accounts):
     """The file is read once more; where none is in force, nothing says that somebody may not receive."""
     if accounts:
         apply(*accounts)
     a_delivery(table)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
-    assert mender.mend(withdraw()) == MOVED_ON
+    assert repairs.repair(withdraw()) == MOVED_ON
 
     assert "cancel" not in DynamoRecords(table).begin(addresses.delivery(ID)).inbox
     assert ledger.shares(RESOURCE)[0].holdings == {HELD}
@@ -209,7 +209,7 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
 @pytest.mark.parametrize(
     ("state", "ends"), [(None, "failed"), ("delivered", "delivered"), ("cancelled", "cancelled"), ("copying", None)]
 )
-def test_a_promotion_is_notified_how_a_delivery_ended(table, mender, state, ends):
+def test_a_promotion_is_notified_how_a_delivery_ended(table, repairs, state, ends):
     """A lost one counts as failed, so that `retry` starts it anew; one that runs is left alone."""
     children = DynamoChildren(table)
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "running", {}, now() + 9000), now())
@@ -217,30 +217,30 @@ def test_a_promotion_is_notified_how_a_delivery_ended(table, mender, state, ends
     if state is not None:
         a_delivery(table, state)
 
-    result = mender.mend(EndChild(AMI, ID))
+    result = repairs.repair(EndChild(AMI, ID))
 
     assert [child.state for child in children.all(AMI)] == [ends or "running"]
     assert (result, due(table, addresses.promotion(AMI).pk)) == (("done", True) if ends else (MOVED_ON, False))
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, mender, there):
+def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, repairs, there):
     """The sweep comes for it within a minute."""
     if there:
         DynamoRecords(table).create(Write(RecordKey(RESOURCE), "open", {"resource": RESOURCE}, None), now())
 
-    mender.mend(MakeDue(RESOURCE))
+    repairs.repair(MakeDue(RESOURCE))
 
     assert due(table, RESOURCE)
 
 
-def test_copies_are_deleted_by_order_and_the_answer_is_read(table, mender):
+def test_copies_are_deleted_by_order_and_the_answer_is_read(table, repairs):
     """In slices beside the target's inventory, which becomes due; what is not answered yet is said to be so."""
     key = addresses.inventory(DEV, REGION)
     DynamoRecords(table).create(Write(key, "open", {}, None), now())
     orders = [Remove(DEV, REGION, f"snap-{n:03d}", ID) for n in range(SLICE + 1)]
 
-    assert all("not answered yet" in result for result in mender.remove(orders).values())
+    assert all("not answered yet" in result for result in repairs.remove(orders).values())
 
     slices = [addresses.inventory_order(key, "run-1", number) for number in range(2)]
     placed = [json.loads(table.get(one)["body"]) for one in slices]
@@ -249,4 +249,4 @@ def test_copies_are_deleted_by_order_and_the_answer_is_read(table, mender):
     assert due(table, key.pk)
     placed[1][0]["result"] = "an AMI uses it"
     table.update(slices[1], "SET body = :body", {":body": json.dumps(placed[1])})
-    assert mender._answers((DEV, REGION), len(orders)) == {orders[-1].snapshot: "an AMI uses it"}
+    assert repairs._answers((DEV, REGION), len(orders)) == {orders[-1].snapshot: "an AMI uses it"}
