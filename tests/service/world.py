@@ -540,7 +540,7 @@ class ModelWorld(Hub):
     # Let no event arrive until all rests; then repair and tag everything again, and check that it is delivered.
 
     def end(self) -> None:
-        """Without further events, run until all rests; then repair all, tag it again, and check that it is delivered."""
+        """Without events, run until all rests; then repair all, tag it again, and check that it is delivered."""
         self._calm()
         self.silent = True
         self.groups.lose()
