@@ -23,7 +23,7 @@ def test_the_first_example_runs() -> None:
     example = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert example is not None
 
-    exec(compile(example[1], "awsim/README.md", "exec"), {})  # noqa: S102 - our own text
+    exec(compile(example[1], "awsim/README.md", "exec"), {})  # noqa: S102 - the repository's text
 
 
 def test_every_part_is_named() -> None:

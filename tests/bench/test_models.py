@@ -115,7 +115,7 @@ def test_numbers_are_written_for_people():
 
 def test_a_plot_is_a_picture_with_a_line_for_each_name():
     """Well-formed SVG."""
-    picture = ET.fromstring(  # noqa: S314 - our own
+    picture = ET.fromstring(  # noqa: S314 - this repository writes the SVG
         plot.chart("a < b", "targets", "minutes", {"one": [(1, 5), (10, 50)], "two": [(1, 1)]})
     )
     assert len(picture.findall(".//{*}polyline")) == 2

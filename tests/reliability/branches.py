@@ -114,7 +114,7 @@ def in_child(what: Callable[[], Any]) -> Any:
             with os.fdopen(writing, "w") as pipe:
                 json.dump(what(), pipe)
             status = 0
-        except BaseException:  # noqa: BLE001 - nothing may go on in the parent's code
+        except BaseException:  # noqa: BLE001 - the child must not return into the parent's code
             traceback.print_exc()
         finally:
             os._exit(status)

@@ -93,7 +93,7 @@ class Universe:
             self.scene.assert_invariants()
         except AssertionError as failure:
             problems += [str(failure), *self.scene.watch.problems[:5]]
-        except Exception:  # noqa: BLE001 - a fault of the sandbox is told with the run it happened in
+        except Exception:  # noqa: BLE001 - an error of the simulator is reported with its run
             problems.append(traceback.format_exc())
         happened = dict(self.scene.world.injections.happened)
         story = self.scene.describe() if problems else ""

@@ -77,7 +77,7 @@ def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_the_zip_runs_alone(package: Path, tmp_path: Path):
     """Without site-packages, environment or network, the unzipped package imports and has all eight handlers."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
-        archive.extractall(tmp_path)  # noqa: S202 - our own zip
+        archive.extractall(tmp_path)  # noqa: S202 - the zip built here
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", ALONE, str(tmp_path)],
         env={},

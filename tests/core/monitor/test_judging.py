@@ -245,9 +245,7 @@ def test_ours_is_a_function_of_this_hub(principal, ours):
 
 
 def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_done():
-    """A thousand random histories of a share: each call lies between its intent and its result, within clock
-    differences.
-    """
+    """Random histories of a share: each call lies between its intent and its result, within clock differences."""
     random = Random(7)
     for _ in range(1000):
         time, steps, calls = NOW, [], []

@@ -180,7 +180,7 @@ def test_news_of_the_tag_are_looked_at_whatever_else_is_kept_back(state, trouble
 
 
 def test_a_new_value_while_another_waits_takes_its_place():
-    """ "a b" is paused and "a" is written: "a" is resolved next, with its removals."""
+    """While "a b" is paused the tag becomes "a": that is resolved next, with its removals."""
     paused = play(
         a_promotion(PromotionState.RESOLVING, candidate="a b", resolved=True, value="a b", plan="both"), ev.Paused()
     )
@@ -483,7 +483,7 @@ def test_a_refused_look_is_waited_out_whatever_wakes():
 
 
 def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
-    """ "a b", then "b", then "b c" before any cancellation: the delivery to "a" must still be cancelled."""
+    """The tag is "a b", "b" and "b c" before any cancellation: the delivery to "a" must still be cancelled."""
     pending = a_promotion(PromotionState.RUNNING, plan="b", cancelling=True)
     looked = play(with_tag_event(pending, 3), ev.TagSeen("b c", "available", "golden"))
 

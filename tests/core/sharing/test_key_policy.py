@@ -69,7 +69,7 @@ def fault(result: str | Fault | Document) -> Fault:
     return result
 
 
-# --- what is not ours ------------------------------------------------------------------------------------------------
+# --- statements of others ---------------------------------------------------------------------------------------------
 
 WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=8)
 VALUES = st.recursive(
@@ -176,7 +176,7 @@ def test_what_stands_there_in_other_words_is_left_alone():
     assert added(text, copies()) == text
 
 
-# --- what ours say ---------------------------------------------------------------------------------------------------
+# --- the service's statements -----------------------------------------------------------------------------------------
 
 
 def test_a_roles_statements_name_the_role_and_ec2():

@@ -204,7 +204,7 @@ OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222
     ],
 )
 def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, after, waits):
-    """A role that cannot be assumed: as long as the delivery waits; key access: ten minutes; anything else: not at all."""
+    """For a missing role as long as the delivery waits, for key access ten minutes, for other causes not at all."""
     one = replace(a_share(state, intended_at=NOW), resource=resource)
 
     assert share.worth_waiting(one, why, NOW + after) is waits
