@@ -1,6 +1,6 @@
-"""Examples found by hypothesis: as many on a busy machine as on an idle one, and the same ones in every run.
+"""Hypothesis's settings: the same number of examples on a busy and an idle machine, and the same ones in every run.
 
-And as in the simulator, garbage is looked for less often: it is most of the time of some tests otherwise.
+As in the simulator, Python collects garbage less often: it takes most of the time of some tests otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ settings.register_profile(
 )
 settings.load_profile("ami-promoter")
 gc.set_threshold(*GARBAGE)
-os.environ.pop("COLUMNS", None)  # pytest-xdist sets it; a test that wants a width sets it itself
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it; a test that needs a width sets it itself
 
 collect_ignore = ["browser"]
-"""`make test-browser` has an environment of its own, with a browser."""
+"""`make test-browser` has its own environment, with a browser."""

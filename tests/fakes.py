@@ -1,4 +1,4 @@
-"""In-memory twins of the stores. The contracts in tests/contracts run against these and against DynamoDB alike."""
+"""In-memory versions of the stores. The contracts in tests/contracts run against these and against DynamoDB."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Item:
     latest: int | None = None
     woken_at: int | None = None
     alarm: int | None = None
-    """When the sweep will wake it at the earliest, as far as the heap of these knows."""
+    """When the sweep will wake it at the earliest, according to the heap."""
     parked: str = ""
     damaged: bool = False
-    """It cannot be read: not JSON, or of a newer schema."""
+    """The body cannot be read: not JSON, or of a newer schema."""
 
 
 K = TypeVar("K")
@@ -47,7 +47,7 @@ V = TypeVar("V")
 
 
 class Items(dict[K, V]):
-    """Items by partition and name in it, with a way to those of a partition that does not lead past all others."""
+    """Items by key, and by partition without a scan of all others."""
 
     def __init__(self, partition: Callable[[K], str]) -> None:
         super().__init__()
@@ -75,10 +75,10 @@ class MemoryRecords:
         self.items: Items[RecordKey, Mapping[str, Any]] = Items(attrgetter("pk"))
         self._due: defaultdict[str, set[RecordKey]] = defaultdict(set)
         self._alarms: list[tuple[int, RecordKey]] = []
-        """A heap of when the sweep will wake a record at the earliest; what is no longer so is repaired at the top."""
+        """A heap of when the sweep will wake each record at the earliest; outdated entries are repaired at the top."""
 
     def next_due(self, since: Callable[[RecordKey], int]) -> int | None:
-        """When the sweep will next wake a record; ``since``: until when it has woken those like this one."""
+        """When the sweep will next wake a record; ``since``: until when it has woken records of that one's shard."""
         while self._alarms:
             at, key = self._alarms[0]
             item = self.records.get(key)
@@ -283,12 +283,12 @@ class MemorySlotLeases:
 
 
 def copying(delivery: str, account: str = "222222222222", episode: int = 1) -> Holding:
-    """What a delivery that copies holds."""
+    """A copying delivery's holding."""
     return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.COPY)
 
 
 def sharing(delivery: str, account: str = "222222222222", episode: int = 1, until: int = 0) -> Holding:
-    """What a delivery that shares holds, for good or until then."""
+    """A sharing delivery's holding, without end or until a time."""
     return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.STANDING, until)
 
 

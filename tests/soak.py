@@ -1,6 +1,7 @@
-"""The long run: every suite that is sampled in the tests, with new seeds, until time is over. `make soak MINUTES=30`.
+"""The soak: every suite of which the tests play samples, with new seeds, until the time is over. `make soak
+MINUTES=30`.
 
-Prints what was tried. Of a failure it prints the story, and how to play it again, and exits with 1.
+Prints what it played. For a failure it prints the story and how to play it again, and exits with 1.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 MODEL_CASES, MODEL_STEPS = 20, 30
-"""Of the model: cases in a round, and steps in a case at most."""
+"""Of the model: cases in a round, and the most steps in a case."""
 
 
 @dataclass(frozen=True)
 class SoakPart:
-    """One suite. ``play(seconds, seed)`` returns how many cases it played, and the story of each that failed."""
+    """One suite. ``play(seconds, seed)`` returns how many cases it played, and the story of each failure."""
 
     name: str
     says: str
     play: Callable[[float, int], tuple[int, list[str]]]
     seconds: float
-    """After so many another part has its turn; a case that was begun is ended."""
+    """Seconds until the next part has its turn; a started case is finished."""
 
 
 def _elsewhere(module: str, function: str = "run") -> Callable[[float, int], tuple[int, list[str]]]:
-    """Name a part's function without loading what it needs for the sake of others."""
+    """Name a part's function, so that only this part loads its modules."""
 
     def play(seconds: float, number: int) -> tuple[int, list[str]]:
         run: Callable[[float, int], tuple[int, list[str]]] = getattr(importlib.import_module(module), function)
@@ -57,7 +58,7 @@ def _model(seconds: float, number: int) -> tuple[int, list[str]]:
 
 
 def _model_round(number: int) -> tuple[int, list[str]]:
-    """Play one round of the state machine; of a broken invariant tell the shortest story found."""
+    """Play one round of the state machine; for a broken invariant report the shortest story."""
     from tests.service.model import Model  # noqa: PLC0415 - see _elsewhere
 
     before = Model.cases
@@ -73,7 +74,7 @@ def _model_round(number: int) -> tuple[int, list[str]]:
         print_blob=False,
     )
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # hypothesis's own account of the steps
+        with contextlib.redirect_stdout(io.StringIO()):  # hypothesis's own report of the steps
             run_state_machine_as_test(seed(number)(Model), settings=chosen)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if ".venv" not in frame.filename][-3:]
@@ -88,7 +89,7 @@ def _model_round(number: int) -> tuple[int, list[str]]:
 
 
 class _Crashes:
-    """Every single death once, in an order that the first seed draws; each round goes on where the last one stopped."""
+    """Every single kill once, in an order that the first seed draws; each round continues where the last stopped."""
 
     def __init__(self) -> None:
         self._seed: int | None = None
@@ -131,7 +132,7 @@ PARTS = (
 
 
 def main(arguments: list[str]) -> int:
-    """Play rounds until the time is over, whatever fails; return the exit status: 1 if anything did."""
+    """Play rounds until the time is over, also after failures; return the exit status: 1 after a failure."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long (default 10)")
     parser.add_argument("--seed", type=int, help="play the round of this seed, and no other")

@@ -1,4 +1,4 @@
-"""The four stores of one table, in memory or on DynamoDB (moto in process), and a look at records from outside."""
+"""The four stores of one table, in memory or on DynamoDB (moto in process), with views of records for assertions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Seen:
 
     @property
     def scheduled(self) -> bool:
-        """Whether the sweep will find it."""
+        """Whether the sweep finds it."""
         return self.wake_at is not None
 
 
@@ -48,7 +48,7 @@ class Stores:
     table: Table | None = None
 
     def seen(self, key: RecordKey) -> Seen | None:
-        """Look at a record without touching or parsing it."""
+        """Read a record without changing or decoding it."""
         if self.table is None:
             item = self.records.records.get(key)
             return None if item is None else Seen(item.state, item.wake_at, item.parked)
@@ -56,7 +56,7 @@ class Stores:
         return None if found is None else Seen(found["state"], found.get("wake_at"), found.get("parked", ""))
 
     def next_due(self) -> int | None:
-        """When the sweep will next wake a record, by what it has written down of how far it has come."""
+        """When the sweep will next wake a record, by its own stored place."""
         until = {f"due#{shard}": self._swept(shard) for shard in range(SHARDS)}
         if self.table is None:
             found: int | None = self.records.next_due(lambda key: until[shard_of(key)])
@@ -65,19 +65,19 @@ class Stores:
         return min((next_wake(one.wake_at, one.latest, until[shard_of(one.key)]) for one in due), default=None)
 
     def _swept(self, shard: int) -> int:
-        """Until when a shard's records have been woken for certain."""
+        """Until when every record of a shard has been woken."""
         this = Round.resumed(self.records.get(position_of(shard)), 0)
         return this.since
 
 
 def in_memory() -> Stores:
-    """Fresh and empty."""
+    """New and empty."""
     return Stores(MemoryRecords(), MemorySlotLeases(), MemoryLedger(), MemoryChildren())
 
 
 @contextmanager
 def on_dynamodb() -> Iterator[Stores]:
-    """Fresh and empty, for as long as the context lasts. Credentials must stand in the environment."""
+    """New and empty, for the duration of the context. The environment must have credentials."""
     moto_dynamodb.patch()
     moto_answers.patch()
     with mock_aws():

@@ -1,4 +1,4 @@
-"""AWS Organizations as it answers: pages may be empty with more to come, and an answer may name nobody."""
+"""AWS Organizations' answers: a page may be empty with more to come, and an answer may name no parent."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_empty_page_with_more_to_come_is_not_the_end():
 
 
 def test_no_parent_at_all_is_no_evidence():
-    """The discovery goes on with others, and asks again."""
+    """The resolver continues with other accounts, and asks again."""
     with pytest.raises(Refusal) as refused:
         an_organization(**{UNIT: [[]]}).whereabouts(ACCOUNT)
 

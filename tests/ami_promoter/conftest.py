@@ -17,7 +17,7 @@ CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
-    """Credentials of a made-up account, and nothing of the machine's own configuration."""
+    """Credentials of a made-up account, without the machine's own configuration."""
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -30,7 +30,7 @@ def environment(monkeypatch, tmp_path):
 
 @pytest.fixture
 def aws(environment):
-    """An account without anything in it."""
+    """An account without resources."""
     environment.setenv("AWS_REGION", "us-east-1")
     with mock_aws():
         yield

@@ -1,4 +1,4 @@
-"""How the command is called, what it says when it is called wrongly, and the shape of what it prints."""
+"""How the command is called, its errors for wrong calls, and the form of its output."""
 
 import json
 import os
@@ -57,14 +57,14 @@ def verbs(group=root, words=()):
 
 @pytest.fixture
 def region(environment):
-    """The Region is known, and nothing of AWS can be reached."""
+    """The Region is known, and AWS cannot be reached."""
     environment.setenv("AWS_REGION", "us-east-1")
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("line", WRONG)
 def test_what_is_wrong_with_a_call_is_said_with_its_cure(line, region, capsys):
-    """Exit status 2, before anything goes out to the network."""
+    """Exit status 2, before any network call."""
     assert main(line.split()) == Exit.USAGE
 
     said = capsys.readouterr().err
@@ -74,7 +74,7 @@ def test_what_is_wrong_with_a_call_is_said_with_its_cure(line, region, capsys):
 
 @pytest.mark.parametrize("line", ["status --json --region us-est-1", "sttus --json", "status --verson --json"])
 def test_a_wrong_call_is_notified_to_a_program_too(line, environment, capsys):
-    """`--json` prints the fault, as every verb does that could not do its work."""
+    """`--json` prints the fault, as for every verb that fails."""
     assert main(line.split()) == Exit.USAGE
 
     reported = json.loads(capsys.readouterr().out)
@@ -83,7 +83,7 @@ def test_a_wrong_call_is_notified_to_a_program_too(line, environment, capsys):
 
 
 def test_what_aws_refuses_is_notified_to_a_program_too(aws, capsys):
-    """Exit status 3: where, what, and what to do, each by itself."""
+    """Exit status 3: place, cause and cure as separate members."""
     assert main(["status", "--json"]) == Exit.AWS
 
     reported = json.loads(capsys.readouterr().out)
@@ -106,7 +106,7 @@ def test_an_unknown_ami_is_notified_to_a_program_too(client, capsys):
 @pytest.mark.parametrize("option", [True, False])
 @pytest.mark.parametrize("region", ["", "us-east-1"])
 def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, capsys, words, option, region):
-    """By option or variable, for every verb, whether a variable says the Region or not: no traceback, and a cure."""
+    """By option or variable, for every verb, with or without a Region variable: no traceback, and a cure."""
     aws.regions.cache_clear()
     file("groups: {}", "x")
     if not option:
@@ -124,7 +124,7 @@ def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, ca
 
 @pytest.mark.parametrize("region", ["", "us-east-1"])
 def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, capsys, region):
-    """It names the file."""
+    """The message names the file."""
     aws.regions.cache_clear()
     if region:
         environment.setenv("AWS_REGION", region)
@@ -140,14 +140,14 @@ def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, capsys
 
 
 def test_without_a_region_anywhere_it_says_how_to_give_one(environment, capsys):
-    """Neither option nor environment nor profile: a fault of the call."""
+    """Neither option nor environment nor profile has one: a fault of the call."""
     assert main(["status"]) == Exit.USAGE
 
     assert "not by --region, AWS_REGION or a profile. Add --region REGION." in capsys.readouterr().err
 
 
 def test_a_misspelt_region_of_the_environment_is_refused_as_well(environment, capsys):
-    """It says where it comes from."""
+    """The message says where it comes from."""
     environment.setenv("AWS_REGION", "us-est-1")
 
     assert main(["status"]) == Exit.USAGE
@@ -156,7 +156,7 @@ def test_a_misspelt_region_of_the_environment_is_refused_as_well(environment, ca
 
 
 def test_the_version(capsys):
-    """That of the installed package."""
+    """The version of the installed package."""
     assert main(["--version"]) == 0
 
     assert capsys.readouterr().out == f"ami-promoter, version {version('ami-promoter')}\n"
@@ -164,7 +164,7 @@ def test_the_version(capsys):
 
 @pytest.mark.parametrize("words", [words for words, _ in verbs()], ids=" ".join)
 def test_each_verb_explains_itself(words, capsys):
-    """Its use, its options, and each exit status; readable at 80 columns."""
+    """Usage, options and each exit status, readable at 80 columns."""
     assert main([*words, "--help"]) == 0
 
     said = capsys.readouterr().out
@@ -176,21 +176,21 @@ def test_each_verb_explains_itself(words, capsys):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes(shell, capsys):
-    """The script that the shell sources asks the program itself."""
+    """The script that the shell sources calls the program itself."""
     assert main(["completion", shell]) == 0
 
     assert "_AMI_PROMOTER_COMPLETE" in capsys.readouterr().out
 
 
 def test_what_a_shell_is_notified():
-    """Verbs, and Regions, from the command tree."""
+    """Verbs and Regions, from the command tree."""
     said = [complete("ami-promoter sta", 1), complete("ami-promoter status --region us-e", 3)]
 
     assert said == [["plain,status"], ["plain,us-east-1", "plain,us-east-2"]]
 
 
 def complete(line, at):
-    """Ask as bash does."""
+    """Ask for completions, as bash does."""
     asked = {**os.environ, "_AMI_PROMOTER_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(at)}
     script = "import sys; sys.argv[0] = 'ami-promoter'; from ami_promoter.cli import main; main()"
     run = subprocess.run([sys.executable, "-c", script], env=asked, capture_output=True, text=True, check=False)
@@ -198,14 +198,14 @@ def complete(line, at):
 
 
 def test_every_verb_says_what_it_prints():
-    """A schema, in which every member is described."""
+    """A schema in which every member has a description."""
     for words, verb in verbs():
         jsonschema.Draft202012Validator.check_schema(verb.schema)
         assert [name for name, one in verb.schema["properties"].items() if not one.get("description")] == [], words
 
 
 def test_colors_are_left_out_where_nobody_wants_them(environment, client):
-    """NO_COLOR holds even where colors are forced."""
+    """NO_COLOR wins over a setting that forces colors."""
     forced = {**os.environ, "FORCE_COLOR": "1", "AWS_REGION": "us-east-1"}
     script = "from ami_promoter.terminal.output import console, state; console().print(state('failed'))"
 
@@ -220,7 +220,7 @@ def test_colors_are_left_out_where_nobody_wants_them(environment, client):
 
 
 def test_the_time_is_that_of_awss_last_answer(aws):
-    """A laptop whose clock is wrong writes and shows right times; an answer without a date changes nothing."""
+    """Times are right despite a wrong clock of the machine; an answer without a date changes nothing."""
     connection = Connection("us-east-1")
 
     connection._handled(SimpleNamespace(headers={"Date": "Mon, 05 Jan 2026 09:00:00 GMT"}))

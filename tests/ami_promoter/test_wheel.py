@@ -1,4 +1,4 @@
-"""What `make wheel` builds: the command line as others install it."""
+"""What `make wheel` builds: the command line for installation elsewhere."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_wheel_has_the_command_and_what_it_reads(tmp_path):
-    """Its console script, the schema of the targets file, the core; neither the simulator nor tests and tools."""
+    """The console script, the targets file's schema, the core; no simulator, tests or tools."""
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "LICENSE", "README.md"):

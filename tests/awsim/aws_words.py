@@ -11,7 +11,7 @@ LONGEST = 60
 
 
 def aws(environment: dict[str, str], *words: str) -> object:
-    """Run a command; returns its JSON, or what it says when it fails."""
+    """Run a command; return its JSON, or its message if it fails."""
     done = subprocess.run(  # noqa: PLW1510 - looked at below
         [str(AWS), *words], env=environment, capture_output=True, text=True, timeout=LONGEST
     )

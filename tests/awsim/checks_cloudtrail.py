@@ -1,4 +1,4 @@
-"""Checks of CloudTrail: its event history, and what a trail tells EventBridge."""
+"""Checks of CloudTrail: its event history, and the events that a trail sends to EventBridge."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def share(world: World) -> str:
 
 
 def late(world: World) -> None:
-    """A call is not in the history at once, and is in it minutes later, with who made it and what was asked."""
+    """A call appears in the history minutes later, with its caller and its parameters."""
     snapshot = share(world)
 
     assert history(world) == []
@@ -45,7 +45,7 @@ def late(world: World) -> None:
 
 
 def words_of_tags(world: World) -> None:
-    """Who tags is shown with things, keys and values; what is outside of the time asked for is not shown."""
+    """CreateTags appears with resources, keys and values; calls outside of the requested time do not appear."""
     image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1])
     world.client("ec2", HUB).create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "dev"}])
     wait(world, 310)
@@ -74,7 +74,7 @@ def one_attribute(world: World) -> None:
 
 
 def own(world: World) -> None:
-    """Neither another account nor another Region sees it."""
+    """Another account or Region does not see the call."""
     share(world)
     wait(world, 310)
 
@@ -83,13 +83,13 @@ def own(world: World) -> None:
 
 
 def reported(world: World, account: str = HUB) -> list[dict[str, Any]]:
-    """The CloudTrail records that have come to an account's default bus."""
+    """The CloudTrail records that have arrived on an account's default bus."""
     seen = [event for arn, event in world.events.seen if f":{account}:" in arn]
     return [event["detail"] for event in seen if event["detail-type"].endswith("via CloudTrail")]
 
 
 def needs_trail(world: World) -> None:
-    """Without a trail nothing comes; with one every call that changes something does, once."""
+    """Without a trail no event arrives; with one, each call that changes something arrives once."""
     share(world)
     wait(world, 310)
     assert reported(world) == []
@@ -101,7 +101,7 @@ def needs_trail(world: World) -> None:
 
 
 def notified_later(world: World) -> None:
-    """It is not there at once."""
+    """The event does not arrive at once."""
     world.cloudtrail.start_logging(HUB)
     share(world)
 
@@ -112,7 +112,7 @@ def notified_later(world: World) -> None:
 
 
 def foreign_grant(world: World) -> str:
-    """An account makes a grant on a key of the hub whose policy lets both in; returns the key's ARN."""
+    """Let an account create a grant on a hub key whose policy admits it; return the key's ARN."""
     both = {"AWS": [f"arn:aws:iam::{account}:root" for account in (HUB, DEV)]}
     policy = {"Statement": [{"Effect": "Allow", "Principal": both, "Action": "kms:*", "Resource": "*"}]}
     key: str = world.client("kms", HUB).create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
@@ -124,7 +124,7 @@ def foreign_grant(world: World) -> str:
 
 
 def owner_sees(world: World) -> None:
-    """The owner is told who it was, without an ARN, and which grant was made; the caller's account is, too."""
+    """The owner's event has the caller without an ARN, and the grant; the caller's account gets one, too."""
     key = foreign_grant(world)
     wait(world, 310)
 
@@ -138,7 +138,7 @@ def owner_sees(world: World) -> None:
 
 
 def denied_elsewhere(world: World) -> None:
-    """What was denied is told to the caller's account alone."""
+    """A denied call appears in the caller's account only."""
     key: str = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
     for account in (HUB, DEV):
         world.cloudtrail.start_logging(account)
@@ -153,7 +153,7 @@ def denied_elsewhere(world: World) -> None:
 
 
 def shared_use(world: World) -> None:
-    """Another account copies a shared snapshot: its owner is told which and by whom."""
+    """Another account copies a shared snapshot: the owner's event has the snapshot and that account."""
     snapshot = share(world)
     world.cloudtrail.start_logging(HUB)
     world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)

@@ -1,4 +1,4 @@
-"""Checks of CopySnapshot: what is refused at once, what fails late, and what a copy has in common with its source."""
+"""Checks of CopySnapshot: what it refuses at once, what fails late, and what a copy has in common with its source."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shared_first(world: World) -> None:
 
 
 def wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dict[str, Any]:
-    """Let a copy end, and assert how; returns it."""
+    """Let a copy end, assert how, and return it."""
     wait(world, HOURS)
     found = shown_snapshot(world, snapshot, account)
     assert found["State"] == state, found
@@ -49,7 +49,7 @@ def wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dic
 
 
 def share_to_the_end(world: World) -> None:
-    """A copy whose source is unshared meanwhile fails."""
+    """A copy fails if its source is unshared before its end."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
     mine = copy(world, snapshot)
@@ -81,7 +81,7 @@ def target_key(world: World) -> None:
 
 
 def keys_to_the_end(world: World) -> None:
-    """A key switched off while the copy runs lets it end in error."""
+    """A copy errors if a key is disabled before its end."""
     key = new_key(world, users=(DEV,))
     snapshot = a_snapshot(world, key=key)
     share(world, snapshot)
@@ -93,7 +93,7 @@ def keys_to_the_end(world: World) -> None:
 
 
 def key_checked_late(world: World) -> None:
-    """An alias that does not exist is accepted; soon the copy is in error."""
+    """An alias that does not exist is accepted; the copy is soon in error."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
     mine = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/no-such-key")
@@ -115,7 +115,7 @@ def source_completed(world: World) -> None:
 
 
 def source_region(world: World) -> None:
-    """The source is looked for in SourceRegion only; from there it can be copied into another Region."""
+    """The source must be in SourceRegion; it can be copied into another Region."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
@@ -126,7 +126,7 @@ def source_region(world: World) -> None:
 
 
 def takes_time(world: World) -> None:
-    """A copy is pending, grows, and is then completed; the demo can see how far it is."""
+    """A copy is pending, with growing progress, and then completed; the demo can read the progress."""
     snapshot = a_snapshot(world, volumes=[20])
     share(world, snapshot)
     mine = copy(world, snapshot)
@@ -177,7 +177,7 @@ def key_means_encrypted(world: World) -> None:
 
 
 def stays_encrypted(world: World) -> None:
-    """An encrypted source gives a copy under aws/ebs unless a key is named; a plain one a plain copy unless asked."""
+    """A copy of an encrypted source is under aws/ebs unless a key is named; of a plain one it is plain by default."""
     sealed = a_snapshot(world, key=new_key(world, users=(DEV,)))
     plain = a_snapshot(world)
     for snapshot in (sealed, plain):
@@ -197,7 +197,7 @@ def stays_encrypted(world: World) -> None:
 
 
 def leaves_tags(world: World) -> None:
-    """A copy has only the tags it was given, and a volume id that means nothing."""
+    """A copy has only the tags given in the call, and a meaningless volume id."""
     snapshot = a_snapshot(world)
     ec2(world).create_tags(Resources=[snapshot], Tags=[{"Key": "team", "Value": "images"}])
     share(world, snapshot)
@@ -212,7 +212,7 @@ def leaves_tags(world: World) -> None:
 
 
 def loses_billing(world: World) -> None:
-    """An image registered from a copy of a Windows snapshot is billed as Linux: it has to be compared."""
+    """An image registered from a copy of a Windows snapshot is billed as Linux: the comparison must find it."""
     snapshot = a_snapshot(world, Platform="windows", PlatformDetails="Windows", UsageOperation="RunInstances:0002")
     share(world, snapshot)
     mine = copy(world, snapshot)
@@ -225,7 +225,7 @@ def loses_billing(world: World) -> None:
 
 
 def event(world: World) -> None:
-    """The copier, and nobody else, is told of the end, in the samples' spelling; of a failure too."""
+    """Only the copier's account gets the event, in the samples' spelling; also for a failure."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
     good = copy(world, snapshot)

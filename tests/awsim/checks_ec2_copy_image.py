@@ -1,4 +1,4 @@
-"""Checks of CopyImage: what it needs, what it takes over and what not, how it ends."""
+"""Checks of CopyImage: what it requires, what it copies and what not, and how it ends."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Details = dict[str, Any]
 
 
 def permit(world: World, image: str, account: str = DEV, verb: str = "Add") -> None:
-    """Give an account the launch permission of a hub's image, or take it away."""
+    """Add or remove an account's launch permission for a hub image."""
     ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={verb: [{"UserId": account}]})
 
 
 def shared_image(world: World, name: str = "golden", account: str = DEV, **details: Any) -> str:
-    """Make an image of the hub that an account may launch and copy."""
+    """Make a hub image that an account may launch and copy."""
     image = an_image(world, name, **details)
     permit(world, image, account)
     for mapping in shown_image(world, image)["BlockDeviceMappings"]:
@@ -45,7 +45,7 @@ def shared_image(world: World, name: str = "golden", account: str = DEV, **detai
 
 
 def copy_image(world: World, image: str, account: str = DEV, region: str = HERE, **details: Any) -> str:
-    """Start a copy of a hub's image and return its id."""
+    """Start a copy of a hub image and return its id."""
     name = f"copy-{len(world.ec2.state.images.all())}"
     asked = {"SourceRegion": HERE, "SourceImageId": image, "Name": name} | details
     return str(ec2(world, account, region).copy_image(**asked)["ImageId"])
@@ -81,7 +81,7 @@ def storage(world: World) -> None:
 
 
 def permitted_to_the_end(world: World) -> None:
-    """A copy whose source is no longer launchable, deregistered or disabled when it ends fails; the owner is told."""
+    """A copy fails if its source is not launchable, deregistered or disabled at its end; its owner gets an event."""
     ends: list[Callable[[str], Any]] = [
         lambda image: permit(world, image, verb="Remove"),
         lambda image: ec2(world).deregister_image(ImageId=image),
@@ -96,7 +96,7 @@ def permitted_to_the_end(world: World) -> None:
 
 
 def fails_late(world: World) -> None:
-    """A key that cannot be used is accepted; the image fails, says why, and its owner is told. So for a lost share."""
+    """An unusable key is accepted; the image then fails with a reason and an event. So does one with a lost share."""
     closed, open_ = new_key(world), new_key(world, users=(DEV,))
     sealed = shared_image(world, "sealed", key=closed)
     usable = shared_image(world, "usable", key=open_)
@@ -130,7 +130,7 @@ def fails_late(world: World) -> None:
 
 
 def client_token(world: World) -> None:
-    """The same call again gives the same image, also when it has failed or is gone; another one is refused."""
+    """A repeated call returns the same image, also one that failed or is gone; another call is refused."""
     image = shared_image(world)
     asked: Details = {"Name": "mine", "ClientToken": "once"}
     mine = copy_image(world, image, **asked)
@@ -150,7 +150,7 @@ def client_token(world: World) -> None:
 
 
 def identical(world: World) -> None:
-    """What the source is, the copy is: also TPM beside uefi-preferred, billing, UEFI data. It knows its lineage."""
+    """The copy equals the source, also TPM with uefi-preferred, billing and UEFI data, and names its source."""
     attributes: Details = {
         "BootMode": "uefi-preferred",
         "TpmSupport": "v2.0",
@@ -180,7 +180,7 @@ def identical(world: World) -> None:
 
 
 def not_carried(world: World) -> None:
-    """Launch permissions, protection and the description stay behind."""
+    """Launch permissions, protection and description are not copied."""
     image = shared_image(world, Description="d", DeregistrationProtection="enabled-without-cooldown")
     mine = copy_image(world, image)
     found = ended(world, mine, "available")
@@ -192,7 +192,7 @@ def not_carried(world: World) -> None:
 
 
 def tags_stay(world: World) -> None:
-    """The owner's tags do not cross accounts; the caller's own do if asked; given ones go on image and snapshots."""
+    """The owner's tags do not cross accounts; the caller's own are copied on request; given ones go on all parts."""
     image = shared_image(world, tags={"promote": "dev"})
     ec2(world, DEV).create_tags(Resources=[image], Tags=[{"Key": "seen", "Value": "yes"}])
     given = [{"Key": "k", "Value": "v"}]
@@ -209,7 +209,7 @@ def tags_stay(world: World) -> None:
 
 
 def at_once(world: World) -> None:
-    """The 301st copy at once is refused; copies of snapshots are counted apart."""
+    """The 301st concurrent copy is refused; copies of snapshots are counted separately."""
     image = shared_image(world)
     for _ in range(300):
         copy_image(world, image)
@@ -220,7 +220,7 @@ def at_once(world: World) -> None:
 
 
 def no_marketplace(world: World) -> None:
-    """An image with Marketplace codes is copied within its account, product codes and all, and not out of it."""
+    """An image with Marketplace codes is copied with its product codes within its account only."""
     codes = [{"ProductCodeId": "code", "ProductCodeType": "marketplace"}]
     image = shared_image(world, ProductCodes=codes)
 
@@ -236,7 +236,7 @@ def ebs_only(world: World) -> None:
 
 
 def mappings_late(world: World) -> None:
-    """While it is pending a copy shows no snapshots."""
+    """A pending copy shows no snapshots."""
     mine = copy_image(world, shared_image(world))
 
     assert not shown_image(world, mine, DEV).get("BlockDeviceMappings")

@@ -1,4 +1,4 @@
-"""Checks of what DescribeImages and DescribeImageAttribute show, and of an image's end."""
+"""Checks of what DescribeImages and DescribeImageAttribute show, and of the end of an image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def launch(world: World, image: str, account: str = DEV) -> None:
 
 
 def lingers(world: World) -> None:
-    """A deregistered image is shown for a while, then gives nothing, then is refused; its attributes at once."""
+    """A deregistered image is shown for a while, then not, then refused by id; its attributes fail at once."""
     image = an_image(world)
     ec2(world).deregister_image(ImageId=image)
 
@@ -48,7 +48,7 @@ def lingers(world: World) -> None:
 
 
 def scoped(world: World) -> None:
-    """Owners and ExecutableUsers narrow; a shared image is among those one may launch."""
+    """Owners and ExecutableUsers filter; a shared image is among those that the caller may launch."""
     mine = world.ec2.seed_image(DEV, HERE, name="mine")
     shared = an_image(world)
     an_image(world, "not shared")
@@ -68,7 +68,7 @@ def scoped(world: World) -> None:
 
 
 def old_hidden(world: World) -> None:
-    """A deprecated image is hidden from others' lists, not from its owner's, nor when it is named."""
+    """A deprecated image is missing in others' lists, but not in its owner's, nor if it is named."""
     image = an_image(world)
     launch(world, image)
     ec2(world).enable_image_deprecation(ImageId=image, DeprecateAt=world.now + timedelta(hours=1))
@@ -82,7 +82,7 @@ def old_hidden(world: World) -> None:
 
 
 def tags_private(world: World) -> None:
-    """The other account sees the image without its tags, and may put tags of its own on it."""
+    """The other account does not see the image's tags, and may add its own."""
     image = an_image(world, tags={"promote": "dev"})
     launch(world, image)
 
@@ -93,7 +93,7 @@ def tags_private(world: World) -> None:
 
 
 def shows_encrypted(world: World) -> None:
-    """Each EBS mapping says whether it is encrypted, and under no key."""
+    """Each EBS mapping shows whether it is encrypted, without the key."""
     image = an_image(world, key=new_key(world))
 
     ebs = shown_image(world, image)["BlockDeviceMappings"][0]["Ebs"]
@@ -110,7 +110,7 @@ def no_mappings(world: World) -> None:
 
 
 def uefi_apart(world: World) -> None:
-    """UEFI data is read as an attribute; the other attributes say what DescribeImages says."""
+    """UEFI data is an attribute of its own; the other attributes equal DescribeImages."""
     image = an_image(world, uefi_data="QUFB", BootMode="uefi", Description="d", ImdsSupport="v2.0", TpmSupport="v2.0")
 
     def attribute(name: str, member: str) -> object:
@@ -133,7 +133,7 @@ def uefi_apart(world: World) -> None:
 
 
 def one_attribute(world: World) -> None:
-    """Description and IMDS are set one by one."""
+    """Description and IMDS support are set one by one."""
     image, client = an_image(world), ec2(world)
     description, imds = {"Value": "new"}, {"Value": "v2.0"}
 
@@ -158,7 +158,7 @@ def imds_stays(world: World) -> None:
 
 
 def deprecation_in_future(world: World) -> None:
-    """A past time and one too far are refused; the time is rounded to the minute, and can be taken back."""
+    """A past time and one too far ahead are refused; the time is rounded to the minute, and can be removed."""
     image, client = an_image(world), ec2(world)
 
     for days in (-1, 4000):
@@ -171,7 +171,7 @@ def deprecation_in_future(world: World) -> None:
 
 
 def protection(world: World) -> None:
-    """A protected image stays; without protection it goes."""
+    """A protected image cannot be deregistered; an unprotected one can."""
     image, client = an_image(world), ec2(world)
     protected = an_image(world, "protected", DeregistrationProtection="enabled-without-cooldown")
 
@@ -183,7 +183,7 @@ def protection(world: World) -> None:
 
 
 def deletes_snapshots(world: World) -> None:
-    """An image's snapshots go with it if so asked, but for one that another image stands on."""
+    """On request an image's snapshots are deleted with it, except for those that another image uses."""
     image = an_image(world, volumes=[8, 9])
     shared, own = snapshot_of(world, image), snapshot_of(world, image, "/dev/sdb")
     mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": shared}}
@@ -197,7 +197,7 @@ def deletes_snapshots(world: World) -> None:
 
 
 def disabling_unshares(world: World) -> None:
-    """Disabling takes every launch permission away, and enabling gives none back; the owner is told of both, once."""
+    """Disabling removes every launch permission, and enabling restores none; the owner gets one event for each."""
     image, client = an_image(world), ec2(world)
     launch(world, image)
     for switch in (client.disable_image, client.disable_image, client.enable_image):

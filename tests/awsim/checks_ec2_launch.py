@@ -1,4 +1,4 @@
-"""Checks of launching: the launch permission, the keys, and what an instance that cannot start says."""
+"""Checks of launching: the launch permission, the keys, and the reason of an instance that cannot start."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def permit(world: World, image: str) -> None:
 
 
 def permitted(world: World) -> None:
-    """A launch permission is needed, and enough for a plain image; its snapshots need no share."""
+    """A launch permission is necessary, and sufficient for a plain image; its snapshots need no share."""
     image = an_image(world)
 
     refused("AuthFailure", lambda: run(world, image))
@@ -57,7 +57,7 @@ def permitted(world: World) -> None:
 
 
 def available(world: World) -> None:
-    """A disabled image is not launched, by its owner neither; enabled again it is."""
+    """A disabled image cannot be launched, not even by its owner; after EnableImage it can."""
     image = an_image(world)
     ec2(world).disable_image(ImageId=image)
 
@@ -67,7 +67,7 @@ def available(world: World) -> None:
 
 
 def source_key(world: World) -> None:
-    """Without the snapshot's key the instance is terminated and says why; a role needs the right in its policy too."""
+    """Without the snapshot's key the instance is terminated with a reason; a role also needs the permission."""
     closed, open_ = new_key(world), new_key(world, users=(DEV,))
     sealed, usable = an_image(world, "sealed", key=closed), an_image(world, "usable", key=open_)
     permit(world, sealed)
@@ -89,9 +89,9 @@ def source_key(world: World) -> None:
 
 
 def linked_role(world: World, image: str, key: str) -> None:
-    """Auto Scaling's role launches a shared image once its own account has granted it the key, and not before.
+    """Auto Scaling's role launches a shared image only after its own account has granted it the key.
 
-    An image of its own account under aws/ebs it launches as it is; one under a customer's key needs a grant as well.
+    It launches its own account's image under aws/ebs without a grant; one under a customer managed key needs one.
     """
     world.iam.put_service_linked_role(DEV)
     mine = new_key(world, DEV)
@@ -112,7 +112,7 @@ def linked_role(world: World, image: str, key: str) -> None:
 
 
 def volume_key(world: World) -> None:
-    """A launch may name a key for the new volume, and needs it; what is not named is the account's default key."""
+    """A launch may name a key for the new volume, and needs it; by default it is the account's default key."""
     image = an_image(world, key=new_key(world, users=(DEV,)))
     permit(world, image)
     mine, others = new_key(world, DEV), new_key(world)
@@ -124,7 +124,7 @@ def volume_key(world: World) -> None:
 
 
 def key_state(world: World) -> None:
-    """A key that is switched off has a reason of its own."""
+    """A disabled key has its own reason."""
     key = new_key(world, users=(DEV,))
     image = an_image(world, key=key)
     permit(world, image)
@@ -135,7 +135,7 @@ def key_state(world: World) -> None:
 
 
 def allowed_images(world: World) -> None:
-    """A shared image of an owner that is not allowed is not found at launch; an own and an allowed one are."""
+    """A shared image of an owner that is not allowed is not found at launch; an own or allowed one is."""
     shared, own = an_image(world), world.ec2.seed_image(DEV, HERE, name="own")
     permit(world, shared)
     there = ec2(world, DEV)
@@ -154,7 +154,7 @@ def allowed_images(world: World) -> None:
 
 
 def other_settings(there: Any) -> None:
-    """What else is set in a fresh account."""
+    """Other settings of a new account."""
     assert there.get_ebs_encryption_by_default()["EbsEncryptionByDefault"] is False
     assert there.get_ebs_default_kms_key_id()["KmsKeyId"] == "alias/aws/ebs"
     assert there.get_snapshot_block_public_access_state()["State"] == "unblocked"

@@ -1,4 +1,4 @@
-"""Checks of RegisterImage: what it refuses, what it does not know, and what it takes from snapshots."""
+"""Checks of RegisterImage: what it refuses, what it ignores, and what it takes from snapshots."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.awsim.ec2_words import register as make
 
 
 def accepted(call: Callable[[], str]) -> str:
-    """Assert that a call is not refused, and return what it returns."""
+    """Assert that a call is accepted, and return its answer."""
     try:
         return call()
     except ClientError as error:
@@ -36,7 +36,7 @@ def accepted(call: Callable[[], str]) -> str:
 
 
 def inherits_nothing(world: World) -> None:
-    """An image registered with another's snapshot has none of the other's attributes and tags."""
+    """An image registered with another image's snapshot has none of that image's attributes and tags."""
     source = an_image(
         world,
         tags={"team": "images"},
@@ -57,7 +57,7 @@ def inherits_nothing(world: World) -> None:
 
 
 def bad_defaults(world: World) -> None:
-    """Architecture and virtualisation type must be said; gp3 has its own defaults."""
+    """Architecture and virtualization type must be given; gp3 has its own defaults."""
     made = make(world, a_snapshot(world), Architecture=None, VirtualizationType=None)
 
     found = shown_image(world, made)
@@ -69,7 +69,7 @@ def bad_defaults(world: World) -> None:
 
 
 def name_form(world: World) -> None:
-    """Long and strange names are refused; all that the model allows is taken."""
+    """Long and unusual names are refused; all names within the documented form are accepted."""
     snapshot = a_snapshot(world)
 
     for name in ("a" * 129, "with:colon", "ümlaut", "two\nlines"):
@@ -78,7 +78,7 @@ def name_form(world: World) -> None:
 
 
 def name_unique(world: World) -> None:
-    """A name is taken in its account and Region until some time after deregistering."""
+    """A name is taken in its account and Region until some time after DeregisterImage."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
     made = make(world, snapshot, Name="the one")
@@ -92,7 +92,7 @@ def name_unique(world: World) -> None:
 
 
 def no_token(world: World) -> None:
-    """The same call again is refused for its name, not answered with the image there is."""
+    """A repeated call is refused for its name; it does not return the existing image."""
     snapshot = a_snapshot(world)
     make(world, snapshot, Name="the one")
 
@@ -109,7 +109,7 @@ def pending_first(world: World) -> None:
 
 
 def image_event(world: World) -> None:
-    """Available and deregistered are told to the owner's bus, with an ARN without an account."""
+    """The owner's bus gets events for available and deregistered, with an ARN without an account."""
     made = make(world, a_snapshot(world))
     wait(world, 10)
     ec2(world).deregister_image(ImageId=made)
@@ -121,7 +121,7 @@ def image_event(world: World) -> None:
 
 
 def tpm_needs_uefi(world: World) -> None:
-    """NitroTPM goes with uefi, and cannot be had with uefi-preferred."""
+    """NitroTPM requires uefi, and is refused with uefi-preferred."""
     snapshot = a_snapshot(world)
 
     refused("InvalidParameterCombination", lambda: make(world, snapshot, TpmSupport="v2.0", BootMode="uefi-preferred"))
@@ -131,7 +131,7 @@ def tpm_needs_uefi(world: World) -> None:
 
 
 def hvm_only(world: World) -> None:
-    """ENA and SR-IOV need hvm, kernel and RAM disk need paravirtual."""
+    """ENA and SR-IOV require hvm; kernel and RAM disk require paravirtual."""
     snapshot = a_snapshot(world)
 
     refused("InvalidParameterCombination", lambda: make(world, snapshot, VirtualizationType=None, EnaSupport=True))
@@ -163,12 +163,12 @@ def known_values(world: World) -> None:
 
 
 def billing_refused(world: World) -> None:
-    """Nobody may set billing products."""
+    """Setting billing products is refused."""
     refused("AuthFailure", lambda: make(world, a_snapshot(world), BillingProducts=["bp-1"]))
 
 
 def codes_from_snapshot(world: World) -> None:
-    """Product codes come with the snapshot, also by way of a copy."""
+    """Product codes come from the snapshot, also through a copy."""
     snapshot = a_snapshot(world, ProductCodes=[{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}])
     share(world, snapshot)
     mine = copy(world, snapshot)
@@ -182,7 +182,7 @@ def codes_from_snapshot(world: World) -> None:
 
 
 def has_root(world: World) -> None:
-    """The root device must be among the mappings, with a snapshot."""
+    """The root device must be in the mappings, with a snapshot."""
     snapshot = a_snapshot(world)
 
     refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, RootDeviceName="/dev/sdq"))
@@ -190,7 +190,7 @@ def has_root(world: World) -> None:
 
 
 def no_encrypted(world: World) -> None:
-    """Encrypted, of any value, and KmsKeyId are refused beside a snapshot."""
+    """Encrypted (of any value) and KmsKeyId are refused beside a snapshot."""
     key = new_key(world)
     snapshot = a_snapshot(world, key=key)
 
@@ -202,7 +202,7 @@ def no_encrypted(world: World) -> None:
 
 
 def snapshot_ready(world: World) -> None:
-    """The snapshot must be there, usable by the caller, and completed."""
+    """The snapshot must exist, be usable by the caller, and be completed."""
     snapshot = a_snapshot(world)
     refused("InvalidSnapshot.NotFound", lambda: make(world, "snap-00000000000000000"))
     refused("InvalidSnapshot.NotFound", lambda: make(world, snapshot, DEV))
@@ -226,7 +226,7 @@ def big_enough(world: World) -> None:
 
 
 def iops_and_throughput(world: World) -> None:
-    """io1 and io2 need Iops, gp2 takes none, Throughput is gp3's."""
+    """io1 and io2 require Iops, gp2 refuses it, Throughput is for gp3 only."""
     snapshot = a_snapshot(world)
 
     refused("MissingParameter", lambda: make(world, snapshot, ebs={"VolumeType": "io2"}))
@@ -239,7 +239,7 @@ def iops_and_throughput(world: World) -> None:
 
 
 def mapping_shape(world: World) -> None:
-    """A device is one thing, named once; ephemeral, no-device and blank mappings arrive as they were given."""
+    """A mapping has one kind, and a name of its own; ephemeral, no-device and blank mappings are shown as given."""
     snapshot = a_snapshot(world)
     root = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
     others = [

@@ -39,7 +39,7 @@ def change(world: World, snapshot: str, **changes: Sequence[dict[str, str]]) -> 
 
 
 def add_or_remove(world: World) -> None:
-    """Adding and removing in one call is refused; each alone works, in the older spelling too, and twice."""
+    """Adding and removing in one call is refused; each alone works, in the older form too, and twice."""
     snapshot = a_snapshot(world)
     share(world, snapshot, PROD)
 
@@ -60,7 +60,7 @@ def add_or_remove(world: World) -> None:
 
 
 def most_changes(world: World) -> None:
-    """500 changes are taken, 501 are not."""
+    """500 changes are accepted, 501 are not."""
     snapshot = a_snapshot(world)
     many = [{"UserId": f"{n:012d}"} for n in range(1, 502)]
 
@@ -70,7 +70,7 @@ def most_changes(world: World) -> None:
 
 
 def not_under_default_key(world: World) -> None:
-    """A snapshot under aws/ebs is not shared, nor is an image that stands on one."""
+    """A snapshot under aws/ebs cannot be shared, nor can an image that uses one."""
     snapshot = a_snapshot(world, key="alias/aws/ebs")
 
     refused("OperationNotPermitted", lambda: share(world, snapshot))
@@ -89,7 +89,7 @@ def not_public(world: World) -> None:
 
 
 def real_accounts(world: World) -> None:
-    """What is not a 12-digit account id is refused."""
+    """Only 12-digit account ids are accepted."""
     snapshot = a_snapshot(world)
 
     refused("InvalidParameterValue", lambda: share(world, snapshot, "22"))
@@ -97,7 +97,7 @@ def real_accounts(world: World) -> None:
 
 
 def closed_account(world: World) -> None:
-    """One closed account fails the whole call: nobody is added."""
+    """One closed account fails the whole call: no account is added."""
     snapshot = a_snapshot(world)
     world.ec2.state.closed_accounts.add(PROD)
 
@@ -107,7 +107,7 @@ def closed_account(world: World) -> None:
 
 
 def deaf_removal(world: World) -> None:
-    """On demand a removal answers success and does nothing; the next one works."""
+    """Injected: a removal answers success and does nothing; the next one works."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
     world.ec2.state.deaf_removals = 1
@@ -119,7 +119,7 @@ def deaf_removal(world: World) -> None:
 
 
 def share_event(world: World) -> None:
-    """The receiving account is told, once, who shared; the owner is not."""
+    """The receiving account gets one event with the owner; the owner gets none."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
     share(world, snapshot)
@@ -142,7 +142,7 @@ def images_not_public(world: World) -> None:
 
 
 def full_arns(world: World) -> None:
-    """Bare ids of organizations, and short account ids, are refused; what is complete is taken, and can be reset."""
+    """Bare organization ids and short account ids are refused; full ARNs are accepted, and can be reset."""
     image = an_image(world)
     whole = "arn:aws:organizations::111111111111:organization/o-abcdefghij"
 
@@ -158,7 +158,7 @@ def full_arns(world: World) -> None:
 
 
 def by_organization(world: World) -> None:
-    """An image shared with an OU or the organization is seen by the accounts in it, and by no other."""
+    """The accounts of an OU or organization see an image shared with it; others do not."""
     organization = world.organizations.create(HUB)
     unit = world.organizations.add_unit(organization, "unit")
     world.organizations.add_account(organization, DEV, unit)
@@ -177,7 +177,7 @@ def by_organization(world: World) -> None:
 
 
 def disabled_not_shared(world: World) -> None:
-    """A disabled image takes no launch permission until it is enabled again."""
+    """A disabled image accepts no launch permission until it is enabled again."""
     image = an_image(world)
     ec2(world).disable_image(ImageId=image)
 

@@ -1,4 +1,4 @@
-"""Checks of what DescribeSnapshots shows, of deleting, and of volumes."""
+"""Checks of what DescribeSnapshots shows, of DeleteSnapshot, and of volumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.awsim.ec2_words import (
 
 
 def foreign_is_invisible(world: World) -> None:
-    """Another account sees neither snapshot nor image, until the snapshot is shared."""
+    """Another account sees neither snapshot nor image until the snapshot is shared."""
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
@@ -37,7 +37,7 @@ def foreign_is_invisible(world: World) -> None:
 
 
 def only_the_owner_changes(world: World) -> None:
-    """A shared snapshot can be used by the other account, not shared on, nor deleted by it."""
+    """The other account can use a shared snapshot, but not share or delete it."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
@@ -50,7 +50,7 @@ def only_the_owner_changes(world: World) -> None:
 
 
 def inaccessible_left_out(world: World) -> None:
-    """A foreign id gives fewer items; one that does not exist, or is none, is refused."""
+    """A foreign id is left out of the answer; one that does not exist, or is malformed, is refused."""
     foreign = a_snapshot(world)
     own = copy_of(world)
 
@@ -65,14 +65,14 @@ def inaccessible_left_out(world: World) -> None:
 
 
 def copy_of(world: World) -> str:
-    """Make a snapshot of another account: a copy of a shared one."""
+    """Make a snapshot in another account: a copy of a shared one."""
     source = a_snapshot(world)
     share(world, source)
     return copy(world, source)
 
 
 def scoped(world: World) -> None:
-    """OwnerIds and RestorableByUserIds narrow the answer, and filters do so further."""
+    """OwnerIds and RestorableByUserIds narrow the answer, and so do filters."""
     mine = copy_of(world)
 
     client = ec2(world, DEV)
@@ -90,7 +90,7 @@ def scoped(world: World) -> None:
 
 
 def paged(world: World) -> None:
-    """MaxResults bounds a page, and the pages together hold everything once."""
+    """MaxResults bounds a page, and the pages together have everything once."""
     wanted = {a_snapshot(world) for _ in range(12)}
 
     client = ec2(world)
@@ -106,7 +106,7 @@ def paged(world: World) -> None:
 
 
 def no_order(world: World) -> None:
-    """Neither images nor their mappings come in the order in which they were made."""
+    """Neither images nor their mappings are in the order of their creation."""
     made = [an_image(world, f"image-{n}", volumes=[8, 9, 10, 11, 12, 13, 14]) for n in range(8)]
 
     found = ec2(world).describe_images(Owners=["self"])["Images"]
@@ -117,7 +117,7 @@ def no_order(world: World) -> None:
 
 
 def stale(world: World) -> None:
-    """A read may show what was; the operation that reads late can be chosen."""
+    """A read may show an earlier state; the test chooses which operation is late."""
     wait(world, 100)
     snapshot = a_snapshot(world)
     wait(world, 10)
@@ -136,7 +136,7 @@ def stale(world: World) -> None:
 
 
 def in_use(world: World) -> None:
-    """A registered image's snapshot stays; once it is deregistered, the snapshot can go."""
+    """A registered image's snapshot cannot be deleted; after DeregisterImage it can."""
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
@@ -147,7 +147,7 @@ def in_use(world: World) -> None:
 
 
 def deleted_late(world: World) -> None:
-    """A copy deleted while pending is there, and holds its slot, until it would have ended."""
+    """A copy deleted while pending stays, and holds its slot, until it would have ended."""
     mine = copy_of(world)
     ec2(world, DEV).delete_snapshot(SnapshotId=mine)
 
@@ -158,7 +158,7 @@ def deleted_late(world: World) -> None:
 
 
 def volume_key_late(world: World) -> None:
-    """CreateVolume takes a key that is none; the volume then is in error. A good one makes an encrypted snapshot."""
+    """CreateVolume accepts an invalid key, and the volume is in error. A valid one makes an encrypted snapshot."""
     key = new_key(world)
     asked = {"AvailabilityZone": f"{HERE}a", "Size": 8, "Encrypted": True}
     bad = ec2(world).create_volume(**asked, KmsKeyId="alias/none")["VolumeId"]

@@ -1,4 +1,4 @@
-"""Checks of tags and of what their changes tell."""
+"""Checks of tags and of the events of their changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def tag(world: World, resource: str, **values: str) -> None:
 
 
 def limit(world: World) -> None:
-    """50 tags fit, AWS's own aside; the 51st is refused, at creation too."""
+    """50 tags fit, without AWS's own; the 51st is refused, also at creation."""
     image = an_image(world, tags={"aws:made-by": "aws", **{f"k{n}": "v" for n in range(49)}})
     tag(world, image, k49="v")
 
@@ -42,7 +42,7 @@ def limit(world: World) -> None:
 
 
 def reserved(world: World) -> None:
-    """aws: tags can be neither set nor removed; the rest of DeleteTags and DescribeTags works."""
+    """aws: tags can be neither set nor removed; DeleteTags and DescribeTags otherwise work."""
     image = an_image(world, tags={"aws:made-by": "aws", "promote": "dev", "team": "images"})
     client = ec2(world)
 
@@ -68,7 +68,7 @@ def one_kind(world: World) -> None:
 
 
 def event(world: World) -> None:
-    """Each change is told once with all tags and the next version; a change of nothing is not; at creation too."""
+    """Each change makes one event with all tags and the next version, also at creation; no change makes none."""
     image = an_image(world, tags={"team": "images"})
     tag(world, image, promote="dev")
     tag(world, image, promote="dev")

@@ -16,7 +16,7 @@ SERVICE = "events.amazonaws.com"
 
 
 def _inbound(world: World, account: str = HUB, *senders: str, role: str = "any") -> Bus:
-    """A bus that takes events of aws.ec2 from these accounts."""
+    """A bus that accepts aws.ec2's events from these accounts."""
     bus = world.events.create(account, HERE, "inbound")
     statement = {
         "Effect": "Allow",
@@ -30,7 +30,7 @@ def _inbound(world: World, account: str = HUB, *senders: str, role: str = "any")
 
 
 def _role(world: World, account: str, action: str = "events:PutEvents") -> str:
-    """A role with which EventBridge may put events anywhere."""
+    """A role with which EventBridge may put events on any bus."""
     allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}}
     return str(world.iam.put_role(account, f"forward-{action[7:]}", TRUST, {"put": allowed}).arn)
 
@@ -49,7 +49,7 @@ def _arrived(world: World, bus: Bus) -> list[Mapping[str, Any]]:
 
 
 def pattern(world: World) -> None:
-    """A rule's target gets the events that match, and no other."""
+    """A rule's target receives the events that match, and no other."""
     queue = a_queue(world)
     admit(queue, SERVICE)
     a_rule(world, {"source": ["ours"], "detail": {"state": ["done"]}}, RuleTarget("q", queue.arn))
@@ -61,7 +61,7 @@ def pattern(world: World) -> None:
 
 
 def bad_pattern(world: World) -> None:
-    """A pattern with a leaf that is no array, and one with an unknown operator, are refused."""
+    """A pattern with a leaf that is not an array, or with an unknown operator, is refused."""
     client = world.client("events", HUB)
     for wrong in ({"source": "ours"}, {"source": [{"perfix": "aws."}]}):
         refused(
@@ -71,7 +71,7 @@ def bad_pattern(world: World) -> None:
 
 
 def reserved(world: World) -> None:
-    """Nobody can put an event that looks like one of AWS's own."""
+    """PutEvents refuses an event with an AWS source."""
     assert put(world, {}, source="aws.ec2").get("ErrorCode") == "NotAuthorizedForSourceException"
     wait(world, 5)
     assert world.events.seen == []
@@ -86,7 +86,7 @@ def ten(world: World) -> None:
 
 
 def bus_policy(world: World) -> None:
-    """A bus takes nothing from an account that its policy does not name, whether a rule sends it or a call."""
+    """A bus refuses events from an account that its policy does not name, from a rule and from a call."""
     bus = _inbound(world, HUB, DEV)
     _forward(world, DEV, bus, _role(world, DEV))
     _emit(world, DEV)
@@ -98,7 +98,7 @@ def bus_policy(world: World) -> None:
 
 
 def bus_role(world: World) -> None:
-    """A rule whose foreign bus has no role, or one that may not put events, sends nothing."""
+    """A rule whose target bus is in another account sends nothing without a role that may put events."""
     bus = _inbound(world, HUB, DEV, PROD)
     _forward(world, DEV, bus, None)
     _forward(world, PROD, bus, _role(world, PROD, "events:PutRule"))
@@ -109,7 +109,7 @@ def bus_role(world: World) -> None:
 
 
 def size(world: World) -> None:
-    """Entries that have 1 MB together are refused; a byte less is taken."""
+    """Entries of 1 MB together are refused; a byte less is accepted."""
     client = world.client("events", HUB)
     texts = {"Source": "ours", "DetailType": "Thing"}
     room = 500_000 - len("oursThing") - len('""')
@@ -120,7 +120,7 @@ def size(world: World) -> None:
 
 
 def put_targets(world: World) -> None:
-    """A foreign bus cannot be made a target before its policy admits the account."""
+    """Another account's bus cannot be made a target before its policy admits the caller."""
     bus = _inbound(world)
     client = world.client("events", DEV)
     client.put_rule(Name="forward", EventPattern=json.dumps({"source": ["aws.ec2"]}))
@@ -132,7 +132,7 @@ def put_targets(world: World) -> None:
 
 
 def third_hop(world: World) -> None:
-    """What came from one account's rule is not passed on to a third account."""
+    """An event that another account's rule has sent is not forwarded to a third account."""
     hub, third = _inbound(world, HUB, DEV), _inbound(world, PROD, HUB)
     _forward(world, DEV, hub, _role(world, DEV))
     a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("third", third.arn, _role(world, HUB)), bus=hub.arn)
@@ -143,7 +143,7 @@ def third_hop(world: World) -> None:
 
 
 def origin(world: World) -> None:
-    """A forwarded event says where it comes from, not where it came to."""
+    """A forwarded event has its original account and Region."""
     bus = _inbound(world, HUB, DEV)
     _forward(world, DEV, bus, _role(world, DEV))
     _emit(world, DEV)
@@ -153,7 +153,7 @@ def origin(world: World) -> None:
 
 
 def hand_over(world: World) -> None:
-    """What cannot be handed to a target lies in the target's dead-letter queue, with the reason."""
+    """An event that a target cannot receive goes to the target's dead-letter queue, with the reason."""
     dead_queue, closed = a_queue(world, "dead"), a_queue(world, "closed")
     admit(dead_queue, SERVICE)
     a_rule(world, {"source": ["ours"]}, RuleTarget("q", closed.arn, dead_letters=dead_queue.arn))

@@ -1,4 +1,4 @@
-"""Checks of IAM's evaluation, and of the gateway that asks it."""
+"""Checks of IAM's evaluation, and of the gateway that calls it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _a_table(world: World) -> None:
 
 
 def _a_snapshot(world: World, **tags: str) -> str:
-    """Make a snapshot that no image stands on."""
+    """Make a snapshot that no image uses."""
     ec2 = world.client("ec2", HUB)
     image = world.ec2.seed_image(HUB, HERE, name=f"image-{len(world.calls)}")
     source = ec2.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
@@ -53,7 +53,7 @@ def _a_snapshot(world: World, **tags: str) -> str:
 
 
 def nothing_without_allow(world: World) -> None:
-    """A role may do what its policy allows on the resource that it names, and nothing else; root may do all."""
+    """A role may do only what its policy allows on the named resource; root may do everything."""
     _a_table(world)
     worker = as_role(world, "dynamodb", allow("dynamodb:getitem", TABLE))
 
@@ -64,7 +64,7 @@ def nothing_without_allow(world: World) -> None:
 
 
 def deny_wins(world: World) -> None:
-    """A Deny outweighs an Allow."""
+    """A Deny overrides an Allow."""
     _a_table(world)
     worker = as_role(world, "dynamodb", allow("dynamodb:*"), allow("dynamodb:DeleteItem", TABLE, Effect="Deny"))
 
@@ -73,7 +73,7 @@ def deny_wins(world: World) -> None:
 
 
 def conditions_hold(world: World) -> None:
-    """An Allow whose condition does not hold allows nothing."""
+    """An Allow with an unmet condition has no effect."""
     only_ours = {"StringEquals": {"events:source": "ami-promoter"}}
     worker = as_role(world, "events", allow("events:PutEvents", Condition=only_ours))
     event = {"DetailType": "x", "Detail": "{}"}
@@ -83,7 +83,7 @@ def conditions_hold(world: World) -> None:
 
 
 def session_limits(world: World) -> None:
-    """A session policy takes away, and gives nothing."""
+    """A session policy restricts, and grants nothing."""
     _a_table(world)
     role = put_role(world, "worker", allow(["dynamodb:GetItem", "dynamodb:DeleteItem"], TABLE))
     worker = session(world, "dynamodb", role, [document(allow(["dynamodb:GetItem", "dynamodb:PutItem"]))])
@@ -94,7 +94,7 @@ def session_limits(world: World) -> None:
 
 
 def boundary_limits(world: World) -> None:
-    """A permissions boundary takes away, and gives nothing."""
+    """A permissions boundary restricts, and grants nothing."""
     _a_table(world)
     limit = "arn:aws:iam::" + HUB + ":policy/limit"
     world.iam.roles.managed[limit] = document(allow(["dynamodb:GetItem", "dynamodb:PutItem"]))
@@ -108,7 +108,7 @@ def boundary_limits(world: World) -> None:
 
 
 def service_control(world: World) -> None:
-    """It denies to roles and to root, EC2 and KMS alike, and says so; service-linked roles go free."""
+    """It denies roles and root, for EC2 and KMS, with its own message; service-linked roles are exempt."""
     key = new_key(world)
     kms, ec2 = as_role(world, "kms", allow("kms:*")), as_role(world, "ec2", allow("ec2:*"))
     linked = session(world, "ec2", world.iam.put_service_linked_role(HUB).arn)
@@ -124,7 +124,7 @@ def service_control(world: World) -> None:
 
 
 def resource_control(world: World) -> None:
-    """It denies on the account's keys, whoever calls, and says so; elsewhere the same caller is free."""
+    """It denies any caller on the account's keys, with its own message; on other keys the same caller is allowed."""
     key, theirs = new_key(world), new_key(world, DEV)
     kms = as_role(world, "kms", allow("kms:*"))
     world.iam.resource_control[HUB] = document(allow("kms:*", Effect="Deny"))
@@ -138,7 +138,7 @@ def resource_control(world: World) -> None:
 
 
 def both_sides(world: World) -> None:
-    """Another account's queue opens only with its own policy and the caller's."""
+    """Another account's queue needs an Allow in its own policy and in the caller's."""
     owner = world.client("sqs", DEV)
     url = owner.create_queue(QueueName="theirs")["QueueUrl"]
     arn = f"arn:aws:sqs:{HERE}:{DEV}:theirs"
@@ -155,7 +155,7 @@ def both_sides(world: World) -> None:
 
 
 def unknown_refused(world: World) -> None:
-    """A call that the table of needs does not have is refused to a role that may do everything."""
+    """A call that the table of needs does not contain is refused, even to a role that may do everything."""
     worker = as_role(world, "dynamodb", allow("*"))
 
     allowed(lambda: world.client("dynamodb", HUB).list_tables())
@@ -163,7 +163,7 @@ def unknown_refused(world: World) -> None:
 
 
 def tag_on_create(world: World) -> None:
-    """Copying with tags needs CreateTags for this very kind of creation, and for these tags."""
+    """Copying with tags needs CreateTags for this creating call, and for these tags."""
     snapshot = _a_snapshot(world)
     tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
     copy = {"SourceRegion": HERE, "SourceSnapshotId": snapshot}
@@ -182,7 +182,7 @@ def tag_on_create(world: World) -> None:
 
 
 def source_too(world: World) -> None:
-    """CopySnapshot is asked on the source as well as on the new snapshot."""
+    """CopySnapshot is authorized on the source as well as on the new snapshot."""
     mine, other = _a_snapshot(world), _a_snapshot(world)
     new = "arn:aws:ec2:*::snapshot/${*}"
     worker = as_role(world, "ec2", allow("ec2:CopySnapshot", [new, f"arn:aws:ec2:{HERE}::snapshot/{mine}"]))
@@ -192,7 +192,7 @@ def source_too(world: World) -> None:
 
 
 def copy_image_on_all(world: World) -> None:
-    """CopyImage is asked on the source and its snapshots, the new image and its snapshots; with tags CreateTags too."""
+    """CopyImage is authorized on source, new image and the snapshots of both; with tags CreateTags, too."""
     ec2, mine = world.client("ec2", HUB), world.ec2.seed_image(HUB, HERE, name="mine")
     other = world.ec2.seed_image(HUB, HERE, name="other")
     snapshot = ec2.describe_images(ImageIds=[mine])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
@@ -220,7 +220,7 @@ def copy_image_on_all(world: World) -> None:
 
 
 def linked_role_protected(world: World) -> None:
-    """Nobody changes or deletes a service-linked role, and nobody but its service assumes it."""
+    """No caller changes or deletes a service-linked role, and only its service assumes it."""
     world.iam.put_service_linked_role(HUB)
     client, name = world.client("iam", HUB), "AWSServiceRoleForAutoScaling"
     arn = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/{name}"
@@ -235,7 +235,7 @@ def linked_role_protected(world: World) -> None:
 
 
 def linked_role_once(world: World) -> None:
-    """A second role of a service needs a suffix, where the service takes one; making one needs a right of its own."""
+    """A service's second role needs a suffix, if the service allows one; its creation needs a permission."""
     linked = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/*"
     worker = as_role(world, "iam", allow("iam:CreateServiceLinkedRole", linked), allow("iam:GetRole"))
     service = "autoscaling.amazonaws.com"
@@ -255,7 +255,7 @@ def linked_role_once(world: World) -> None:
 
 
 def register_snapshots(world: World) -> None:
-    """RegisterImage is asked on the snapshots too, where conditions on their tags can hold."""
+    """RegisterImage is authorized on the snapshots, too, and conditions on their tags can be met."""
     ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world)
     worker = as_role(
         world,
@@ -279,7 +279,7 @@ def register_snapshots(world: World) -> None:
 
 
 def resource_tags(world: World) -> None:
-    """What is not tagged as ours cannot be deleted, and the tag is the one on the resource now."""
+    """A resource without the service's tag cannot be deleted; the present tag of the resource counts."""
     ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world, hub=DEV)
     ours_only = {"StringEquals": {"aws:ResourceTag/hub": HUB}}
     worker = as_role(world, "ec2", allow("ec2:DeleteSnapshot", Condition=ours_only))
@@ -289,7 +289,7 @@ def resource_tags(world: World) -> None:
 
 
 def expired(world: World) -> None:
-    """A session ends when its time is over, in every protocol's words."""
+    """An expired session is refused, with each protocol's error."""
     role = put_role(world, "worker", allow("*"))
     _, key, _, token = world.accounts.issue(role, "short", expires=world.now + timedelta(minutes=15))
 
@@ -324,7 +324,7 @@ def inline_size(world: World) -> None:
 
 
 def leading_keys(world: World) -> None:
-    """A policy can leave a role some partition keys of a table, whichever call it makes."""
+    """A policy can limit a role to some partition keys of a table, for each operation."""
     _a_table(world)
     own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["mine"]}}
     client = as_role(world, "dynamodb", allow("dynamodb:*", TABLE, Condition=own))
@@ -343,7 +343,7 @@ def leading_keys(world: World) -> None:
 
 
 def managed_size(world: World) -> None:
-    """A managed policy takes 6,144 characters, and leaves a role's inline policies what they may have."""
+    """A managed policy takes 6,144 characters, and does not count against the role's inline policies."""
     arn = put_role(world, "worker")
     size = len("".join(json.dumps(document(allow("ec2:*", [""]))).split()))
 
@@ -378,7 +378,7 @@ def modify_image_attribute(world: World) -> None:
 
 
 def dry_run(world: World) -> None:
-    """A dry run says whether one may, deletes nothing, and does not look at keys."""
+    """A dry run says whether the call is allowed, deletes nothing, and does not check keys."""
     snapshot = _a_snapshot(world)
     worker = as_role(world, "ec2", allow(["ec2:DeleteSnapshot", "ec2:CopySnapshot"]))
     idle = session(world, "ec2", put_role(world, "idle"))

@@ -1,4 +1,4 @@
-"""Checks of KMS: who may use a key, and how grants come and go."""
+"""Checks of KMS: who may use a key, and the life of grants."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _grant(world: World, key: str, **more: Any) -> dict[str, Any]:
 
 
 def _may(world: World, action: str, key: str, role: str = TARGET, **context: str) -> bool:
-    """Whether EC2 may do this with a key for a session of a role, now."""
+    """Whether EC2 may do this with a key for a role's session now."""
     caller, *_ = world.accounts.issue(role, "a-session")
     return world.kms.may_use(caller, f"kms:{action}", key, context={EBS: "snap-1", **context})[0]
 
@@ -53,7 +53,7 @@ def _listed(world: World, key: str, **narrow: Any) -> list[dict[str, Any]]:
 
 
 def key_side(world: World) -> None:
-    """A foreign role that may do everything by its own policies may not use a key that does not admit it."""
+    """Another account's role with full permissions may not use a key that does not admit it."""
     key = new_key(world)
     _target_role(world)
 
@@ -65,7 +65,7 @@ def key_side(world: World) -> None:
 
 
 def caller_side(world: World) -> None:
-    """A grant, and a key policy, need the foreign role's own policy beside them."""
+    """With a grant or a key policy, another account's role also needs its own policy."""
     admitting = document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))
     opened, granted = new_key(world, policy=json.dumps(admitting)), new_key(world)
     _target_role(world, allow("kms:DescribeKey"))
@@ -81,9 +81,9 @@ def caller_side(world: World) -> None:
 
 
 def grant_at_home(world: World) -> None:
-    """A service-linked role may use a foreign key by a grant that its own account has issued, not by the owner's.
+    """A service-linked role uses another account's key by a grant of its own account, not of the owner.
 
-    The grant shows its issuer's root, is refused for a role that is not there, and is revoked by the key's owner.
+    The grant shows its issuer's root, is refused for a role that does not exist, and the key's owner can revoke it.
     """
     admitting = document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))
     key = new_key(world, policy=json.dumps(admitting))
@@ -108,7 +108,7 @@ def grant_at_home(world: World) -> None:
 
 
 def delegated(world: World) -> None:
-    """Under the default key policy the account's own roles need an IAM policy; a statement that names one does not."""
+    """The default key policy requires an IAM policy of the account's roles; a statement that names a role does not."""
     idle = put_role(world, "idle")
     user = put_role(world, "user", allow("kms:DescribeKey"))
     by_default = new_key(world)
@@ -121,7 +121,7 @@ def delegated(world: World) -> None:
 
 
 def constraints(world: World) -> None:
-    """A constraint binds cryptographic operations to their encryption context, and DescribeKey not."""
+    """A constraint binds cryptographic operations, but not DescribeKey, to their encryption context."""
     key = new_key(world)
     _target_role(world)
     _grant(world, key, Constraints={"EncryptionContextSubset": {"aws:ebs:id": "snap-1"}})
@@ -133,7 +133,7 @@ def constraints(world: World) -> None:
 
 
 def same_role(world: World) -> None:
-    """A role deleted and made again has no part in the old one's grant, which then shows an id."""
+    """A role that is deleted and created again cannot use the old one's grant, which then shows an id."""
     key = new_key(world)
     _target_role(world)
     _grant(world, key)
@@ -147,7 +147,7 @@ def same_role(world: World) -> None:
 
 
 def own_account(world: World) -> None:
-    """A bare key id means a key of the caller's account; the other account's key has to be named by its ARN."""
+    """A bare key id means the caller's account; another account's key must be named by its ARN."""
     key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))))
     dev = world.client("kms", DEV)
 
@@ -169,7 +169,7 @@ def policy_size(world: World) -> None:
 
 
 def policy_principals(world: World) -> None:
-    """A policy that names a role that does not exist is refused; a deleted role blocks the policy that names it."""
+    """A policy that names a missing role is refused; after a role is deleted, so is any policy that names it."""
     key = new_key(world)
     kms = world.client("kms", HUB)
     naming = json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, TARGET]})))
@@ -190,7 +190,7 @@ def _put(world: World, key: str, text: dict[str, Any], **more: Any) -> Callable[
 
 
 def closed(world: World) -> None:
-    """One account that is closed keeps a policy from being put, whoever else it names."""
+    """A closed account in a policy makes PutKeyPolicy fail, whatever else the policy names."""
     key = new_key(world)
     naming = document(allow("kms:*", Principal={"AWS": [HUB, f"arn:aws:iam::{DEV}:root"]}))
 
@@ -200,7 +200,7 @@ def closed(world: World) -> None:
 
 
 def lockout(world: World) -> None:
-    """A policy that gives its caller no way back is refused, unless that is asked for."""
+    """A policy that locks its caller out is refused, unless the call skips this check."""
     key = new_key(world)
     away = document(allow("kms:*", Principal={"AWS": DEV}))
 
@@ -212,7 +212,7 @@ def lockout(world: World) -> None:
 
 
 def dead(world: World) -> None:
-    """A role deleted and made anew shows as an id, is not admitted, and keeps the policy from being put again."""
+    """A role that is deleted and created again shows as an id, is not admitted, and blocks PutKeyPolicy."""
     _target_role(world)
     naming = document(allow("kms:*", Principal={"AWS": [HUB, TARGET]}))
     key = new_key(world, policy=json.dumps(naming))
@@ -227,7 +227,7 @@ def dead(world: World) -> None:
 
 
 def policy_late(world: World) -> None:
-    """What a policy allows is allowed some seconds after it was put; what it took away is, too."""
+    """A policy's permissions take effect some seconds after PutKeyPolicy; its removals, too."""
     key = new_key(world)
     _target_role(world)
     world.kms.keys.policies.delay = (3, 3)
@@ -240,7 +240,7 @@ def policy_late(world: World) -> None:
 
 
 def policy_stale(world: World) -> None:
-    """GetKeyPolicy shows what was put, in its own words; on a bad day what was there before."""
+    """GetKeyPolicy shows the text that was put; injected, it shows the text before."""
     key = new_key(world)
     kms = world.client("kms", HUB)
     before = kms.get_key_policy(KeyId=key)["Policy"]
@@ -254,7 +254,7 @@ def policy_stale(world: World) -> None:
 
 
 def managed(world: World) -> None:
-    """aws/ebs works for its account's roles through EC2, for nobody else, and keeps its policy."""
+    """aws/ebs works for its account's roles through EC2 only, and its policy cannot be changed."""
     key = world.client("kms", HUB).describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]["Arn"]
     idle = put_role(world, "idle")
     _target_role(world)
@@ -269,7 +269,7 @@ def managed(world: World) -> None:
 
 
 def late(world: World) -> None:
-    """A grant is listed at once and works later; its token works at once."""
+    """A grant is listed at once and takes effect later; with its token it works at once."""
     key = new_key(world)
     _target_role(world)
     world.kms.grants.delay = (200, 200)
@@ -285,7 +285,7 @@ def late(world: World) -> None:
 
 
 def lingers(world: World) -> None:
-    """A revoked grant is off the list at once and works for a while."""
+    """A revoked grant leaves the list at once and still works for a while."""
     key = new_key(world)
     _target_role(world)
     world.kms.grants.delay = (200, 200)
@@ -301,7 +301,7 @@ def lingers(world: World) -> None:
 
 
 def named(world: World) -> None:
-    """The same name and parameters give the same grant with another token; other parameters, or no name, a new one."""
+    """The same name and parameters return the same grant with a new token; anything else creates another grant."""
     key = new_key(world)
     _target_role(world)
     first, again = _grant(world, key, Name="d-1/g1"), _grant(world, key, Name="d-1/g1")
@@ -314,7 +314,7 @@ def named(world: World) -> None:
 
 
 def dying(world: World) -> None:
-    """A name used again too soon returns the grant that is going, and is of use again only when that is gone."""
+    """A name that is used again too soon returns the dying grant; later it creates a new one."""
     key = new_key(world)
     _target_role(world)
     world.kms.grants.delay = (60, 60)
@@ -328,7 +328,7 @@ def dying(world: World) -> None:
 
 
 def grantee(world: World) -> None:
-    """A grantee must exist; an account need not be known, an organization cannot be one."""
+    """A grantee must exist; an unknown account is accepted, an organization is not."""
     key = new_key(world)
 
     refused("InvalidArnException", lambda: _grant(world, key))
@@ -338,7 +338,7 @@ def grantee(world: World) -> None:
 
 
 def subset(world: World) -> None:
-    """Who was granted CreateGrant passes on part of what was granted, and no more."""
+    """A grantee with CreateGrant grants on part of its operations, and no more."""
     key = new_key(world)
     _target_role(world)
     _grant(world, key)
@@ -355,7 +355,7 @@ def subset(world: World) -> None:
 
 
 def pages(world: World) -> None:
-    """ListGrants gives 50 a page, 100 if asked, never more."""
+    """ListGrants returns 50 a page, or 100 on request, never more."""
     key = new_key(world)
     for number in range(120):
         _grant(world, key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Name=f"n-{number}")
@@ -381,7 +381,7 @@ def filters(world: World) -> None:
 
 
 def gone(world: World) -> None:
-    """The second revocation of a grant finds nothing."""
+    """A second revocation of a grant is refused."""
     key = new_key(world)
     _target_role(world)
     grant = _grant(world, key)["GrantId"]
@@ -392,7 +392,7 @@ def gone(world: World) -> None:
 
 
 def disabled(world: World) -> None:
-    """A key switched off can be described, and nothing else; so can one that is going to be deleted."""
+    """A disabled key allows DescribeKey only; so does one with a scheduled deletion."""
     key = new_key(world)
     user = put_role(world, "user", allow("kms:*"))
     _target_role(world)
@@ -410,7 +410,7 @@ def disabled(world: World) -> None:
 
 
 def at_home(world: World) -> None:
-    """A foreign account that the key policy lets do everything still cannot read or change the policy."""
+    """Another account with full permissions in the key policy still cannot read or change that policy."""
     key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))))
     dev = world.client("kms", DEV)
 
@@ -420,7 +420,7 @@ def at_home(world: World) -> None:
 
 
 def for_services(world: World) -> None:
-    """A role that may grant only for AWS resources grants through EC2, and not by itself."""
+    """A role that may grant only for AWS resources grants through EC2, but not by a direct call."""
     key = new_key(world)
     _target_role(world, allow("kms:CreateGrant", Condition={"Bool": {"kms:GrantIsForAWSResource": "true"}}))
     _grant(world, key)
@@ -433,7 +433,7 @@ def for_services(world: World) -> None:
 
 
 def retiring(world: World) -> None:
-    """Whom a grant names retires it without a policy; who may call RetireGrant by policy only what his account made."""
+    """The retiring principal needs no policy; RetireGrant by policy works only for grants of the own account."""
     key = new_key(world)
     role = _target_role(world, allow("kms:ListGrants"))
     idle = put_role(world, "Idle", allow("kms:ListGrants"))

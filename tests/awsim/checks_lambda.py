@@ -42,7 +42,7 @@ def _refused(action: object, said: str) -> None:
 
 
 def timeout(world: World) -> None:
-    """A function that takes longer than its timeout is stopped, and does not get to its next call."""
+    """A function that exceeds its timeout is stopped before its next call."""
     queue = a_queue(world)
     function = a_function(world, timeout=3)
     after = ["call", "sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": "late"}]
@@ -53,7 +53,7 @@ def timeout(world: World) -> None:
 
 
 def dead(world: World) -> None:
-    """A killed invocation makes no other call: not in a finally, and not after swallowing its own death."""
+    """A killed invocation makes no other call: not in a finally, nor after catching the kill."""
     queue = a_queue(world)
     function = a_function(world)
 
@@ -72,7 +72,7 @@ def dead(world: World) -> None:
 
 
 def permission(world: World) -> None:
-    """EventBridge cannot invoke a function whose policy does not let it."""
+    """EventBridge cannot invoke a function whose policy does not allow it."""
     function = a_function(world, policy=EVERYTHING)
     function.policy.clear()
     a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
@@ -84,7 +84,7 @@ def permission(world: World) -> None:
 
 
 def retries(world: World) -> None:
-    """An asynchronous invocation that fails is tried twice more, after one minute and after two."""
+    """A failed asynchronous invocation is retried twice, after one minute and after two."""
     function = a_function(world)
     a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
     put(world, {"steps": [["fail"]]})
@@ -96,7 +96,7 @@ def retries(world: World) -> None:
 
 
 def dead_letters(world: World) -> None:
-    """An event that was given up on lies in the function's dead-letter queue, and with its story in its destination."""
+    """An event whose retries have failed goes to the dead-letter queue, and its details to the OnFailure target."""
     dead_queue, story = a_queue(world, "dead"), a_queue(world, "story")
     function = a_function(world, dead_letters=dead_queue.arn, on_failure=story.arn, retries=1)
     a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
@@ -110,14 +110,14 @@ def dead_letters(world: World) -> None:
 
 
 def dead_letter_rights(world: World) -> None:
-    """A function cannot have a dead-letter queue that its role may not send to."""
+    """A dead-letter queue requires that the function's role may send to it."""
     dead_queue = a_queue(world, "dead")
     nothing = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}}
     _refused(lambda: a_function(world, policy=nothing, dead_letters=dead_queue.arn), "permissions to call SendMessage")
 
 
 def apart(world: World) -> None:
-    """Two invocations at once do not see each other's memory; a later one uses an idle environment again."""
+    """Concurrent invocations do not share memory; a later one reuses an idle environment."""
     function = a_function(world)
     pause = ["call", "sqs", "list_queues", {}]
     pair = [
@@ -132,7 +132,7 @@ def apart(world: World) -> None:
 
 
 def concurrency(world: World) -> None:
-    """A mapping runs no more invocations at once than it may, and cannot be told to run one."""
+    """A mapping keeps to its maximum concurrency, which cannot be one."""
     queue = a_queue(world, "q.fifo", VisibilityTimeout="180")
     function = a_function(world)
     most = 0
@@ -152,7 +152,7 @@ def concurrency(world: World) -> None:
 
 
 def queue_rights(world: World) -> None:
-    """A queue cannot be connected to a function whose role may not delete from it."""
+    """A mapping requires that the function's role may delete from the queue."""
     queue = a_queue(world, VisibilityTimeout="180")
     some = ["sqs:ReceiveMessage", "sqs:GetQueueAttributes"]
     policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": some, "Resource": queue.arn}}
@@ -160,20 +160,20 @@ def queue_rights(world: World) -> None:
 
 
 def visible(world: World) -> None:
-    """A queue whose visibility timeout is shorter than the function's timeout cannot be connected to it."""
+    """A mapping requires a visibility timeout at least as long as the function's timeout."""
     queue = a_queue(world, VisibilityTimeout="29")
     _refused(lambda: feed(world, queue, a_function(world)), "less than Function timeout")
 
 
 def fifo_limits(world: World) -> None:
-    """A FIFO queue cannot be read with a batching window, nor in batches of eleven."""
+    """A FIFO queue's mapping allows no batching window, and no batches of eleven."""
     queue, function = a_queue(world, "q.fifo", VisibilityTimeout="180"), a_function(world)
     _refused(lambda: feed(world, queue, function, window=1), "not supported for FIFO")
     _refused(lambda: feed(world, queue, function, batch_size=11), "not supported for FIFO")
 
 
 def failed_stays(world: World) -> None:
-    """A message whose invocation failed comes again only when its visibility timeout has ended."""
+    """A message whose invocation failed is received again only after its visibility timeout."""
     queue, function = a_queue(world, VisibilityTimeout="180"), a_function(world)
     feed(world, queue, function)
     send(world, queue, order(["fail"]))
@@ -188,7 +188,7 @@ def failed_stays(world: World) -> None:
 
 
 def named_once(world: World) -> None:
-    """A second stack, also in another Region, cannot make a role of the same name."""
+    """A second stack, also in another Region, cannot create a role of the same name."""
     properties = {"RoleName": "AmiCopyRole", "AssumeRolePolicyDocument": LAMBDA}
     template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}}
     for _ in range(2):  # the same stack again is an update

@@ -1,4 +1,4 @@
-"""Checks of Organizations: who may ask, and what the lists show."""
+"""Checks of Organizations: who may call it, and what the lists show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MANAGEMENT = "900000000000"
 
 
 def _scene(world: World) -> tuple[SimulatedOrganization, str, str, Any]:
-    """Make an organization of an OU with one within it, DEV in the outer and PROD in the inner; time has passed."""
+    """Make an organization with an OU and one inside it, DEV in the outer and PROD in the inner; time has passed."""
     made = world.organizations.create(MANAGEMENT)
     outer = world.organizations.add_unit(made, "workloads")
     inner = world.organizations.add_unit(made, "production", outer)
@@ -45,7 +45,7 @@ def _ids(client: Any, parent: str) -> list[str]:
 
 
 def administrators(world: World) -> None:
-    """The hub is refused until it is a delegated administrator; it may always ask which organization it is in."""
+    """The hub is refused until it is a delegated administrator; DescribeOrganization is always allowed."""
     made, outer, _, _ = _scene(world)
     hub = world.client("organizations", HUB)
 
@@ -61,7 +61,7 @@ def administrators(world: World) -> None:
 
 
 def direct(world: World) -> None:
-    """An OU's list does not hold the accounts and OUs of the OUs within it; the launch permission's question does."""
+    """An OU's list has only its own accounts and OUs; launch permissions also admit accounts of inner OUs."""
     made, outer, inner, client = _scene(world)
 
     assert _ids(client, outer) == [DEV]
@@ -74,7 +74,7 @@ def direct(world: World) -> None:
 
 
 def pages(world: World) -> None:
-    """Of 45 accounts a page shows 20 at most, also where more are asked for."""
+    """A page has 20 of 45 accounts at most, even if more are requested."""
     made, outer, _, client = _scene(world)
     for number in range(44):
         world.organizations.add_account(made, f"{600000000000 + number}", outer)
@@ -87,7 +87,7 @@ def pages(world: World) -> None:
 
 
 def empty_pages(world: World) -> None:
-    """A page without accounts has a token, and the accounts come after it."""
+    """A page without accounts has a token; the next ones have the accounts."""
     _, outer, _, client = _scene(world)
     first = client.list_accounts_for_parent(ParentId=outer)
 
@@ -97,7 +97,7 @@ def empty_pages(world: World) -> None:
 
 
 def states(world: World) -> None:
-    """Of a closed account ``State`` says so, where ``Status`` calls it suspended."""
+    """A closed account has ``State`` CLOSED, while ``Status`` says suspended."""
     made, outer, _, client = _scene(world)
     world.organizations.close(made, DEV)
     _wait(world)
@@ -107,7 +107,7 @@ def states(world: World) -> None:
 
 
 def late(world: World) -> None:
-    """An account that was moved shows in its old OU for a while, and then in the new one."""
+    """A moved account is listed in its old OU for a while, and then in the new one."""
     made, outer, inner, client = _scene(world)
     world.organizations.move(made, DEV, inner)
 
@@ -117,7 +117,7 @@ def late(world: World) -> None:
 
 
 def strangers(world: World) -> None:
-    """What left the organization, or never belonged to it, is not found."""
+    """An account that left the organization, or never belonged to it, is not found."""
     made, _, _, client = _scene(world)
     world.organizations.remove(made, DEV)
     _wait(world)
@@ -130,7 +130,7 @@ def strangers(world: World) -> None:
 
 
 def control(world: World) -> None:
-    """A denial binds an account's roles and its root user, from whichever level; not the management account."""
+    """A denial at any level binds an account's roles and root, except for the management account."""
     made, outer, _, _ = _scene(world)
     image = {
         account: world.ec2.seed_image(account, "us-east-1", name="it", volumes=(8,)) for account in (DEV, PROD, HUB)

@@ -11,7 +11,7 @@ from tests.awsim.platform_words import HUB, a_rule, a_topic, put, refused, wait
 
 
 def filter_policy(world: World) -> None:
-    """A subscriber with a filter policy gets what matches it, by attribute; one without gets everything."""
+    """A subscriber with a filter policy gets messages with matching attributes; one without gets all."""
     topic = a_topic(world)
     policy = json.dumps({"outcome": ["failed"], "account": [{"prefix": "2"}]})
     some = world.sns.subscribe(topic.arn, "email", "team@example.com", {"FilterPolicy": policy})
@@ -58,7 +58,7 @@ def nothing_empty(world: World) -> None:
 
 
 def topic_policy(world: World) -> None:
-    """A rule publishes to a topic only when the topic's policy lets EventBridge."""
+    """A rule publishes to a topic only if the topic's policy admits EventBridge."""
     closed, opened = a_topic(world, "closed"), a_topic(world, "opened")
     statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
     opened.policy = {"Statement": {**statement, "Resource": opened.arn}}

@@ -10,7 +10,7 @@ from tests.awsim.platform_words import HUB, a_queue, a_topic, admit, messages, r
 
 
 def in_order(world: World) -> None:
-    """While a message of a group is in flight nothing else of that group comes out; another group's does."""
+    """While a message of a group is in flight, that group's next is not received; another group's is."""
     queue = a_queue(world, "q.fifo")
     for body, group in (("a1", "a"), ("a2", "a"), ("b1", "b")):
         send(world, queue, body, group)
@@ -24,7 +24,7 @@ def in_order(world: World) -> None:
 
 
 def remembers(world: World) -> None:
-    """A deduplication id counts for five minutes from sending, though its message was deleted; then it is new."""
+    """A deduplication id counts for five minutes from sending, also after the message was deleted."""
     queue = a_queue(world, "q.fifo")
     send(world, queue, "first", key="same")
     (first,) = messages(world, queue)
@@ -51,7 +51,7 @@ def scope(world: World) -> None:
 
 
 def delay(world: World) -> None:
-    """A queue's delay holds each message back, in a FIFO queue too."""
+    """A queue's delay holds each message back, also in a FIFO queue."""
     queue = a_queue(world, "q.fifo", DelaySeconds="5")
     send(world, queue, "x")
 
@@ -61,7 +61,7 @@ def delay(world: World) -> None:
 
 
 def visibility(world: World) -> None:
-    """A message that was received comes out again when its timeout has ended, and each time is counted."""
+    """After its visibility timeout a message is received again, and each receive is counted."""
     queue = a_queue(world, VisibilityTimeout="60")
     send(world, queue, "x")
 
@@ -74,7 +74,7 @@ def visibility(world: World) -> None:
 
 
 def dead_letters(world: World) -> None:
-    """A message given out maxReceiveCount times goes to the dead-letter queue, and its group is free again."""
+    """After maxReceiveCount receives a message goes to the dead-letter queue, and its group continues."""
     dead_queue = a_queue(world, "dead.fifo")
     redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 2})
     queue = a_queue(world, "q.fifo", VisibilityTimeout="10", RedrivePolicy=redrive)
@@ -89,7 +89,7 @@ def dead_letters(world: World) -> None:
 
 
 def retention(world: World) -> None:
-    """A message is gone when its queue's retention has passed."""
+    """A message is deleted after the queue's retention period."""
     queue = a_queue(world, MessageRetentionPeriod="3600")
     send(world, queue, "x")
     wait(world, 3601)
@@ -98,7 +98,7 @@ def retention(world: World) -> None:
 
 
 def receipt(world: World) -> None:
-    """In a FIFO queue a receipt handle cannot delete any more when the visibility timeout has ended."""
+    """In a FIFO queue a receipt handle expires with the visibility timeout."""
     queue = a_queue(world, "q.fifo", VisibilityTimeout="10")
     send(world, queue, "x")
     (message,) = messages(world, queue)
@@ -136,7 +136,7 @@ def needs_id(world: World) -> None:
 
 
 def no_delay(world: World) -> None:
-    """A message to a FIFO queue cannot be delayed by itself."""
+    """A message to a FIFO queue cannot have its own delay."""
     queue = a_queue(world, "q.fifo")
     client = world.client("sqs", HUB)
     refused(
@@ -164,7 +164,7 @@ def _entry(number: object, body: str = "x", **more: str) -> dict[str, str]:
 
 
 def not_empty(world: World) -> None:
-    """A batch of nothing is refused, to send and to delete."""
+    """An empty batch is refused, to send and to delete."""
     queue = a_queue(world)
     client = world.client("sqs", HUB)
     empty = "AWS.SimpleQueueService.EmptyBatchRequest"
@@ -173,7 +173,7 @@ def not_empty(world: World) -> None:
 
 
 def distinct(world: World) -> None:
-    """A batch in which an Id stands twice is refused whole."""
+    """A batch with a repeated Id is refused."""
     queue = a_queue(world)
     client = world.client("sqs", HUB)
     refused(
@@ -196,7 +196,7 @@ def entry_id(world: World) -> None:
 
 
 def token(world: World) -> None:
-    """A group or a deduplication id of 129 characters is refused, and one with a space or a letter beyond ASCII."""
+    """A group or deduplication id of 129 characters, with a space or with a letter beyond ASCII is refused."""
     queue = a_queue(world, "q.fifo")
     client = world.client("sqs", HUB)
     send(world, queue, "x", "g" * 64 + "#!~[]" + "g" * 59, "k" * 128)
@@ -213,7 +213,7 @@ def token(world: World) -> None:
 
 
 def size(world: World) -> None:
-    """A message of no byte is refused, one above 1 MiB, and one above the queue's own limit; attributes count."""
+    """An empty message, one above 1 MiB and one above the queue's limit are refused; attributes count."""
     queue, small = a_queue(world), a_queue(world, "small", MaximumMessageSize="1024")
     client = world.client("sqs", HUB)
     client.send_message(QueueUrl=queue.url, MessageBody="x" * 1_048_576)
@@ -229,7 +229,7 @@ def size(world: World) -> None:
 
 
 def batch_size(world: World) -> None:
-    """Ten messages that each are small enough, and together above 1 MiB, are refused as one batch."""
+    """Ten messages that are small enough each, but above 1 MiB together, are refused as a batch."""
     queue = a_queue(world)
     client = world.client("sqs", HUB)
     entries = [_entry(number, "x" * 104_857) for number in range(10)]
@@ -253,7 +253,7 @@ def same_kind(world: World) -> None:
 
 
 def senders(world: World) -> None:
-    """SNS reaches a queue only when the queue's policy lets it."""
+    """SNS delivers to a queue only if the queue's policy admits it."""
     closed, opened, topic = a_queue(world, "closed"), a_queue(world, "opened"), a_topic(world)
     admit(opened, "sns.amazonaws.com")
     for queue in (closed, opened):

@@ -27,7 +27,7 @@ TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
 def _scene(world: World, *statements: dict[str, Any]) -> Any:
-    """Make the target's role and the hub's ``worker``, which has these statements; returns act's STS client."""
+    """Make the target's role and the hub's ``worker`` with these statements; return the worker's STS client."""
     put_role(world, "AmiCopyRole", allow("ec2:*"), account=DEV, trust=TRUST_HUB)
     return session(world, "sts", put_role(world, "worker", *(statements or (allow("sts:AssumeRole", TARGET),))))
 
@@ -38,7 +38,7 @@ def _assume(client: Any, **more: Any) -> Callable[[], Any]:
 
 
 def trust(world: World) -> None:
-    """A missing role, a wrong external id and a wrong caller look the same; the right one gets in and is who it is."""
+    """A missing role, a wrong external id and a wrong caller get the same refusal; the right caller gets in."""
     act = _scene(world)
     other = session(world, "sts", put_role(world, "share-worker", allow("sts:AssumeRole", "*")))
 
@@ -57,13 +57,13 @@ def trust(world: World) -> None:
 
 
 def caller_too(world: World) -> None:
-    """A trust that names the account lets in only those whom their own account lets out."""
+    """With an account in the trust policy, callers also need their own account's permission."""
     refused("AccessDenied", _assume(_scene(world, allow("sts:AssumeRole", f"arn:aws:iam::{DEV}:role/Another"))))
     allowed(_assume(_scene(world)))
 
 
 def session_size(world: World) -> None:
-    """A session policy of 2,048 characters is taken, one of 2,049 is not."""
+    """A session policy of 2,048 characters is accepted, one of 2,049 is not."""
     act = _scene(world)
 
     def policy(size: int) -> str:
@@ -78,7 +78,7 @@ def session_size(world: World) -> None:
 
 
 def packed_size(world: World) -> None:
-    """A policy is refused long before it has 2,048 characters; the answer says how much one took that is taken."""
+    """A policy may be refused below 2,048 characters; an accepted one's answer has the packed size."""
     act = _scene(world)
 
     def policy(resources: int) -> str:
@@ -92,7 +92,7 @@ def packed_size(world: World) -> None:
 
 
 def chaining(world: World) -> None:
-    """A role assumes another for an hour at most, even if that one allows more."""
+    """A role's session assumes another role for an hour at most, even if that one allows more."""
     act = _scene(world)
     world.iam.roles.put(DEV, "AmiCopyRole", TRUST_HUB, {}, longest=sts.timedelta(hours=4))
 
@@ -102,7 +102,7 @@ def chaining(world: World) -> None:
 
 
 def duration(world: World) -> None:
-    """More than 12 hours, and more than the role allows, are refused (less than 15 minutes: by botocore already)."""
+    """More than 12 hours, or than the role allows, are refused (botocore refuses less than 15 minutes)."""
     trust_root = document({"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"})
     put_role(world, "AmiCopyRole", account=DEV, trust=trust_root)
     root = world.client("sts", HUB)
@@ -113,7 +113,7 @@ def duration(world: World) -> None:
 
 
 def whose(world: World) -> None:
-    """A role of an account in no organization, or in another, has no such id: a policy can refuse to enter it."""
+    """Outside of an organization, or in another, a role lacks its id: a session can be conditional on it."""
     people = world.organizations
     ours, theirs = people.create(HUB), people.create("900000000000")
     people.add_account(ours, DEV)

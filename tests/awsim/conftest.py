@@ -1,4 +1,4 @@
-"""A world for each test of the awsim."""
+"""A simulator for each test of awsim."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from awsim.world import World
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """Give a fresh world, entered: boto3 in this process talks to it and its clock stands at 2026-01-05 09:00 UTC."""
+    """Give a new simulator: boto3 in this process calls it, and its clock starts at 2026-01-05 09:00 UTC."""
     with World() as made:
         yield made

@@ -1,4 +1,4 @@
-"""What the checks of EC2 have in common: accounts, clients, seeds, and how a refusal is told from a success."""
+"""Helpers of the EC2 checks: accounts, clients, seeds, and the assertion of a refusal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ec2(world: World, account: str = HUB, region: str = HERE) -> Any:
 
 
 def wait(world: World, seconds: float) -> None:
-    """Let virtual time pass, and what is due happen."""
+    """Let virtual time pass, and run what is due."""
     world.kernel.run(limit=timedelta(seconds=seconds))
 
 
@@ -37,7 +37,7 @@ def refused(code: str, call: Callable[[], Any]) -> None:
 
 
 def new_key(world: World, account: str = HUB, users: tuple[str, ...] = (), region: str = HERE) -> str:
-    """Make a key that its own account and these accounts may use, and return its ARN."""
+    """Make a key that its own account and these accounts may use; return its ARN."""
     who = [f"arn:aws:iam::{name}:root" for name in (account, *users)]
     statement = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "kms:*", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -46,7 +46,7 @@ def new_key(world: World, account: str = HUB, users: tuple[str, ...] = (), regio
 
 
 def an_image(world: World, name: str = "golden", **details: Any) -> str:
-    """Make an image of the hub: one plain 8 GiB volume unless told otherwise."""
+    """Make a hub image, by default with one plain 8 GiB volume."""
     return world.ec2.seed_image(HUB, HERE, name=name, **details)
 
 
@@ -57,13 +57,13 @@ def shown_image(world: World, image: str, account: str = HUB, **more: Any) -> di
 
 
 def snapshot_of(world: World, image: str, device: str = "/dev/xvda") -> str:
-    """Return the snapshot behind a device of a hub's image."""
+    """Return the snapshot behind a device of a hub image."""
     found = {m["DeviceName"]: m for m in shown_image(world, image)["BlockDeviceMappings"]}
     return str(found[device]["Ebs"]["SnapshotId"])
 
 
 def a_snapshot(world: World, **details: Any) -> str:
-    """Make a snapshot of the hub by way of an image; ``key`` encrypts it."""
+    """Make a hub snapshot through an image; ``key`` encrypts it."""
     return snapshot_of(world, an_image(world, f"for-a-snapshot-{len(world.ec2.state.images.all())}", **details))
 
 
@@ -74,17 +74,17 @@ def shown_snapshot(world: World, snapshot: str, account: str = HUB, region: str 
 
 
 def share(world: World, snapshot: str, account: str = DEV) -> None:
-    """Let an account use a snapshot of the hub."""
+    """Let an account use a hub snapshot."""
     ec2(world).modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": account}]})
 
 
 def unshare(world: World, snapshot: str, account: str = DEV) -> None:
-    """Take that back."""
+    """Remove that permission."""
     ec2(world).modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Remove": [{"UserId": account}]})
 
 
 def copy(world: World, snapshot: str, account: str = DEV, region: str = HERE, **details: Any) -> str:
-    """Start a copy of a hub's snapshot and return its id."""
+    """Start a copy of a hub snapshot and return its id."""
     asked = {"SourceRegion": HERE, "SourceSnapshotId": snapshot} | details
     return str(ec2(world, account, region).copy_snapshot(**asked)["SnapshotId"])
 
@@ -92,7 +92,7 @@ def copy(world: World, snapshot: str, account: str = DEV, region: str = HERE, **
 def register(
     world: World, snapshot: str, account: str = HUB, ebs: Mapping[str, Any] | None = None, **details: Any
 ) -> str:
-    """Register an image with one snapshot as root; ``details`` replace or add parameters, None leaves one out."""
+    """Register an image with one snapshot as root; ``details`` replace or add parameters, None omits one."""
     root = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot, **(ebs or {})}}
     asked: dict[str, Any] = {
         "Name": f"registered-{len(world.ec2.state.images.all())}",
@@ -113,6 +113,6 @@ def reported(world: World, account: str, detail_type: str, region: str = HERE) -
 
 
 def copies_reported(world: World, account: str) -> list[dict[str, Any]]:
-    """Return the details of the copySnapshot events that an account got."""
+    """Return the details of the copySnapshot events that an account has received."""
     events = reported(world, account, "EBS Snapshot Notification")
     return [event["detail"] for event in events if event["detail"]["event"] == "copySnapshot"]

@@ -1,4 +1,4 @@
-"""What the checks of IAM, STS and KMS have in common: roles, their clients, and how a refusal is told."""
+"""Helpers of the checks of IAM, STS and KMS: roles, their clients, and the assertion of a refusal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRUST_HUB = {
         }
     ],
 }
-"""A target's trust: the hub, its role ``worker`` only, with the external id ``secret-7``."""
+"""A target's trust policy: the hub's role ``worker`` only, with the external id ``secret-7``."""
 
 
 def allow(actions: str | list[str], resource: str | list[str] = "*", **more: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def document(*statements: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def put_role(world: World, name: str, *statements: Mapping[str, Any], account: str = HUB, trust: Any = None) -> str:
-    """Make a role with one inline policy, trusted by the Lambda service unless told otherwise; returns its ARN."""
+    """Make a role with one inline policy, by default trusted by the Lambda service; return its ARN."""
     lambda_ = document(
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     )
@@ -51,18 +51,18 @@ def put_role(world: World, name: str, *statements: Mapping[str, Any], account: s
 
 
 def session(world: World, service: str, arn: str, policies: Sequence[Mapping[str, Any]] = ()) -> Any:
-    """Return a client with a session of a role."""
+    """Return a client with a role's session."""
     _, key, _, token = world.accounts.issue(arn, "a-session", policies=policies)
     return wire.client(service, HERE, key, token)
 
 
 def as_role(world: World, service: str, *statements: Mapping[str, Any], account: str = HUB) -> Any:
-    """Return a client of a fresh role ``worker`` that has these statements."""
+    """Return a client of a new role ``worker`` with these statements."""
     return session(world, service, put_role(world, "worker", *statements, account=account))
 
 
 def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:
-    """Assert that a call is refused with this code, and in words that contain ``saying``."""
+    """Assert that a call is refused with this code, and with ``saying`` in the message."""
     error: ClientError | None = None
     try:
         call()
@@ -74,7 +74,7 @@ def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:
 
 
 def allowed(call: Callable[[], Any]) -> Any:
-    """Assert that a call is not refused; returns its answer."""
+    """Assert that a call is accepted; return its answer."""
     try:
         return call()
     except ClientError as error:
@@ -82,12 +82,12 @@ def allowed(call: Callable[[], Any]) -> Any:
 
 
 def new_key(world: World, account: str = HUB, policy: str | None = None) -> str:
-    """Make a key, under the default key policy unless another is given; returns its ARN."""
+    """Make a key, by default under the default key policy; return its ARN."""
     kms = world.client("kms", account)
     made = kms.create_key(Policy=policy) if policy else kms.create_key()
     return str(made["KeyMetadata"]["Arn"])
 
 
 def wait(world: World, seconds: float) -> None:
-    """Let virtual time pass, and what is due happen."""
+    """Let virtual time pass, and run what is due."""
     world.kernel.run(limit=timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""What the checks of queues, events, topics and functions have in common."""
+"""Helpers of the checks of queues, events, topics and functions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIFO = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughp
 
 
 def wait(world: World, seconds: float) -> None:
-    """Let virtual time pass, and what is due happen."""
+    """Let virtual time pass, and run what is due."""
     world.kernel.run(limit=timedelta(seconds=seconds))
 
 
@@ -46,24 +46,24 @@ def refused(code: str, call: Callable[[], Any]) -> None:
 
 
 def a_queue(world: World, name: str = "work", **attributes: str) -> Queue:
-    """Make a queue of the hub; FIFO, with one memory for each group, if its name says so."""
+    """Make a hub queue; FIFO with deduplication by group, if its name ends so."""
     return world.sqs.create(HUB, HERE, name, (FIFO if name.endswith(".fifo") else {}) | attributes)
 
 
 def send(world: World, queue: Queue, body: str, group: str = "g", key: str = "") -> None:
-    """Send through the API; to a FIFO queue with a group and a deduplication id (of the body, if none is given)."""
+    """Send a message; to a FIFO queue with a group and a deduplication id (by default from the body)."""
     own = hashlib.sha256(body.encode()).hexdigest()
     more = {"MessageGroupId": group, "MessageDeduplicationId": key or own} if queue.fifo else {}
     world.client("sqs", HUB).send_message(QueueUrl=queue.url, MessageBody=body, **more)
 
 
 def received(world: World, queue: Queue, most: int = 10) -> list[str]:
-    """Receive through the API and return the bodies."""
+    """Receive and return the bodies."""
     return [message["Body"] for message in messages(world, queue, most)]
 
 
 def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]:
-    """Receive through the API."""
+    """Receive messages."""
     got = world.client("sqs", HUB).receive_message(QueueUrl=queue.url, MaxNumberOfMessages=most, AttributeNames=["All"])
     found: list[dict[str, Any]] = got.get("Messages", [])
     return found
@@ -81,7 +81,7 @@ def admit(queue: Queue, service: str) -> None:
 
 
 def a_function(world: World, name: str = "probe", account: str = HUB, **options: Any) -> Function:
-    """Deploy the probe, with a role that may do everything, callable by EventBridge and SNS."""
+    """Deploy the probe with a role that may do everything; EventBridge and SNS may invoke it."""
     role = world.iam.put_role(account, name, LAMBDA, {"all": options.pop("policy", EVERYTHING)})
     handler = options.pop("handler", "app.probe")
     function = Function(name, account, HERE, role.arn, handler, package(PROBE), timeout=30)
@@ -100,7 +100,7 @@ def a_function(world: World, name: str = "probe", account: str = HUB, **options:
 
 
 def feed(world: World, queue: Queue, function: Function, **options: Any) -> EventSource:
-    """Let a function read a queue, one message at a time unless told otherwise."""
+    """Map a queue to a function, by default one message at a time."""
     window = options.pop("window", 0)
     source = EventSource(
         str(uuid.uuid5(uuid.NAMESPACE_URL, queue.arn)), queue.arn, function, **{"batch_size": 1, **options}
@@ -109,7 +109,7 @@ def feed(world: World, queue: Queue, function: Function, **options: Any) -> Even
 
 
 def run(world: World, function: Function, *steps: Sequence[Any]) -> Invocation:
-    """Invoke a function directly, wait until it has ended, and return the invocation."""
+    """Invoke a function, wait until it has ended, and return the invocation."""
     invocation = world.lambda_.start(function, {"steps": steps}, lambda _: None)
     assert world.kernel.run(until=lambda: invocation.done, limit=timedelta(minutes=10))
     return invocation
@@ -123,7 +123,7 @@ def order(*steps: Sequence[Any]) -> str:
 def a_rule(
     world: World, pattern: Mapping[str, Any], *targets: buses.RuleTarget, bus: str = "", account: str = HUB
 ) -> buses.EventRule:
-    """Make a rule on an account's default bus, or on the bus of this ARN."""
+    """Make a rule on an account's default bus, or on the bus with this ARN."""
     bus = bus or world.events.default(account, HERE).arn
     made = world.events.put_rule(buses.EventRule(f"rule-{len(world.events.buses[bus].rules)}", bus, pattern))
     for target in targets:
@@ -134,7 +134,7 @@ def a_rule(
 def put(
     world: World, detail: Mapping[str, Any], account: str = HUB, source: str = "ours", bus: str = ""
 ) -> Mapping[str, Any]:
-    """Put one event through the API and return its entry in the answer."""
+    """Put one event and return its entry in the answer."""
     entry = {"Source": source, "DetailType": "Thing", "Detail": json.dumps(detail)} | (
         {"EventBusName": bus} if bus else {}
     )
@@ -143,5 +143,5 @@ def put(
 
 
 def a_topic(world: World, name: str = "notices") -> Topic:
-    """Make a topic of the hub."""
+    """Make a hub topic."""
     return world.sns.create(HUB, HERE, name)

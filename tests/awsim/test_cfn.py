@@ -45,7 +45,7 @@ QUEUES = {
     ids=str,
 )
 def test_functions(world: World, value: Any, text: str) -> None:
-    """Each intrinsic function gives what CloudFormation documents."""
+    """Each intrinsic function gives the documented result."""
     conditions = {
         "Yes": {"Fn::Or": [{"Condition": "No"}, {"Fn::Equals": [{"Ref": "AWS::Region"}, HERE]}]},
         "No": {"Fn::And": [{"Fn::Not": [{"Fn::Equals": ["a", "b"]}]}, {"Fn::Equals": ["a", "b"]}]},
@@ -54,7 +54,7 @@ def test_functions(world: World, value: Any, text: str) -> None:
 
 
 def test_short_forms_are_read(world: World, tmp_path: Path) -> None:
-    """YAML's ``!Ref`` and its kin are the same functions, also in conditions."""
+    """YAML's ``!Ref`` and its siblings are the same functions, also in conditions."""
     path = tmp_path / "t.yaml"
     path.write_text(
         "AWSTemplateFormatVersion: 2010-09-09\n"
@@ -71,7 +71,7 @@ def test_short_forms_are_read(world: World, tmp_path: Path) -> None:
 
 
 def test_all_problems_of_parameters_are_reported_at_once(world: World) -> None:
-    """Unknown, missing, not allowed, not matching, out of bounds: one message, and nothing is made."""
+    """Unknown, missing, not allowed, not matching, out of bounds: one message, and nothing is created."""
     declared = {
         "Account": {"Type": "String", "AllowedPattern": "[0-9]{12}", "ConstraintDescription": "12 digits"},
         "Many": {"Type": "CommaDelimitedList", "AllowedPattern": "[0-9]{12}"},
@@ -93,7 +93,7 @@ def test_all_problems_of_parameters_are_reported_at_once(world: World) -> None:
 
 
 def test_lists_and_defaults(world: World) -> None:
-    """A list parameter is a list; a default fills in, the empty list included."""
+    """A list parameter is a list; a default applies, also an empty list."""
     declared = {"Many": {"Type": "CommaDelimitedList", "Default": ""}}
     joined = {"Fn::Join": ["+", {"Ref": "Many"}]}
 
@@ -102,7 +102,7 @@ def test_lists_and_defaults(world: World) -> None:
 
 
 def test_rules_are_asserted(world: World) -> None:
-    """A template's own rules about its parameters hold, with the description they give."""
+    """A template's own rules about its parameters are asserted, with their descriptions."""
     declared = {"Id": {"Type": "String", "Default": ""}}
     assertion = {"Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Id"}, ""]}]}, "AssertDescription": "Id is needed"}
     parts = {"Parameters": declared, "Rules": {"R": {"Assertions": [assertion]}}}
@@ -124,13 +124,13 @@ def test_rules_are_asserted(world: World) -> None:
     ids=["type", "property", "function", "reference", "circle"],
 )
 def test_what_is_not_known_is_an_error(world: World, resources: dict, said: str) -> None:
-    """Nothing is ignored in silence."""
+    """An unknown part of a template is an error."""
     with pytest.raises(TemplateError, match=said):
         world.deploy({"Resources": resources}, HUB, HERE, "s", {})
 
 
 def test_a_whole_application(world: World, tmp_path: Path) -> None:
-    """SAM is translated; queue, function, rule, permission, table and their roles work together as deployed."""
+    """SAM is translated; queue, function, rule, permission, table and roles work together."""
     template = {
         "Transform": "AWS::Serverless-2016-10-31",
         "Resources": {
@@ -192,7 +192,7 @@ def test_a_whole_application(world: World, tmp_path: Path) -> None:
 
 
 def test_a_denied_table_is_denied(world: World) -> None:
-    """A function's role is really evaluated on its calls to what moto answers."""
+    """A function's role is evaluated on calls that moto answers."""
     allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}}
     template = {
         "Resources": {
@@ -223,7 +223,7 @@ def test_a_denied_table_is_denied(world: World) -> None:
 
 
 def test_reading_the_same_template_twice_gives_two_copies(tmp_path: Path) -> None:
-    """What one deployment does to a template does not reach another."""
+    """A deployment's changes to a template do not reach another deployment."""
     path = tmp_path / "t.json"
     path.write_text('{"Resources": {"A": {}}}', encoding="utf-8")
     cfn.read(path)["Resources"].clear()

@@ -1,4 +1,4 @@
-"""What EC2 refuses for its form alone, and the finer points of filters, pages and volumes."""
+"""What EC2 refuses for its form, and details of filters, pages and volumes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def names(world: World, value: str) -> list[str]:
 
 
 def test_filters_have_wildcards(world: World) -> None:
-    """* and ? are wild, a backslash makes them plain, case counts, and values are alternatives."""
+    """* and ? are wildcards unless a backslash precedes; case counts, and values are alternatives."""
     for name in ("golden-1", "golden-22", "Golden-1", "gol.en-1"):
         an_image(world, name)
 
@@ -51,7 +51,7 @@ def test_filters_that_cannot_be(world: World) -> None:
 
 
 def test_a_token_belongs_to_its_operation(world: World) -> None:
-    """A made-up token, and another operation's, are refused; one whose image has gone leads on all the same."""
+    """An invented token, or another operation's, is refused; one whose image was deleted continues all the same."""
     images = {an_image(world, f"image-{n}") for n in range(6)}
     client = ec2(world)
     first = client.describe_images(Owners=["self"], MaxResults=3)
@@ -82,7 +82,7 @@ def test_a_token_belongs_to_its_operation(world: World) -> None:
     ],
 )
 def test_ids_and_places_that_are_none(world: World, code: str, operation: str, asked: dict[str, object]) -> None:
-    """Malformed and unknown ids, accounts and zones are refused each in its own code."""
+    """Malformed and unknown ids, accounts and zones have their own error codes."""
     refused(code, lambda: getattr(ec2(world), operation)(**asked))
 
 
@@ -115,7 +115,7 @@ def test_a_volume_of_a_snapshot(world: World) -> None:
 
 
 def test_encryption_by_default(world: World) -> None:
-    """Where EBS encryption is on by default, a copy of a plain snapshot is encrypted under the Region's default key."""
+    """With EBS encryption by default a copy of a plain snapshot is encrypted under the Region's default key."""
     key = new_key(world, DEV)
     world.ec2.state.encrypted_by_default[DEV, HERE] = key
     snapshot = a_snapshot(world)
@@ -125,7 +125,7 @@ def test_encryption_by_default(world: World) -> None:
 
 
 def test_an_arm_image_boots_by_uefi(world: World) -> None:
-    """arm64 with legacy BIOS is refused; without a boot mode it is taken."""
+    """arm64 with legacy BIOS is refused; without a boot mode it is accepted."""
     snapshot = a_snapshot(world)
 
     refused(

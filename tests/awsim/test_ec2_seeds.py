@@ -1,4 +1,4 @@
-"""Seeded images, what is not modelled, and what the demo and the gateway may ask."""
+"""Seeded images, what is not modelled, and the simulator's state that the demo and the gateway read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.awsim.ec2_words import (
 
 
 def test_an_image_with_every_kind_of_mapping(world: World) -> None:
-    """Encrypted, plain, twice used, blank, ephemeral and absent devices arrive as they were seeded."""
+    """Encrypted, plain, shared, blank, ephemeral and absent devices are shown as seeded."""
     key, other = new_key(world), new_key(world)
     first = a_snapshot(world)
     image = an_image(
@@ -63,7 +63,7 @@ def test_an_image_with_every_kind_of_mapping(world: World) -> None:
 
 
 def test_a_pending_image_becomes_available_and_says_so(world: World) -> None:
-    """An image seeded to be pending for a while is available later; one for ever pending stays so."""
+    """An image seeded as pending for a time becomes available; one without a time stays pending."""
     soon = an_image(world, available_after=60)
     never = an_image(world, "never", available_after=None)
     assert shown_image(world, soon)["State"] == "pending"
@@ -75,7 +75,7 @@ def test_a_pending_image_becomes_available_and_says_so(world: World) -> None:
 
 
 def test_a_seeded_tag_is_a_baseline_unless_reported(world: World) -> None:
-    """Seeding with tags tells nobody; with ``tell`` it tells of the tags."""
+    """Seeding with tags makes no event; with ``tell`` it makes one."""
     an_image(world, tags={"promote": "dev"})
     image = an_image(world, "told", tags={"promote": "dev"}, tell=True)
 
@@ -84,7 +84,7 @@ def test_a_seeded_tag_is_a_baseline_unless_reported(world: World) -> None:
 
 
 def test_an_instance_store_image_has_no_snapshot(world: World) -> None:
-    """An image may have an instance store root, and no mapping at all."""
+    """An image may have an instance store root, without any mapping."""
     image = an_image(world, volumes=[], RootDeviceType="instance-store")
 
     found = shown_image(world, image)
@@ -93,7 +93,7 @@ def test_an_instance_store_image_has_no_snapshot(world: World) -> None:
 
 
 def test_a_seeded_image_is_old_enough_for_stale_reads(world: World) -> None:
-    """What was seeded is seen by a read that shows how things were an hour ago."""
+    """A read that shows an hour ago shows what was seeded."""
     image = an_image(world, tags={"promote": "dev"})
     with world.ec2.stale(3600):
         found = shown_image(world, image)
@@ -102,7 +102,7 @@ def test_a_seeded_image_is_old_enough_for_stale_reads(world: World) -> None:
 
 
 def test_a_member_that_no_image_has_is_an_error(world: World) -> None:
-    """A misspelt attribute is not silently taken."""
+    """A misspelt attribute is refused."""
     with pytest.raises(TypeError, match="Bootmode"):
         an_image(world, Bootmode="uefi")
     with pytest.raises(ValueError, match="alias/none"):
@@ -110,7 +110,7 @@ def test_a_member_that_no_image_has_is_an_error(world: World) -> None:
 
 
 def test_what_is_not_modelled_is_refused(world: World) -> None:
-    """Operations and parameters that AWS knows and the simulator does not are refused, never ignored."""
+    """Operations and parameters that AWS has and the simulator does not are refused, never ignored."""
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
@@ -139,7 +139,7 @@ def test_dry_run_changes_nothing(world: World) -> None:
 
 
 def test_the_same_seed_gives_the_same_ids() -> None:
-    """Two worlds with one seed make the same ids; another seed makes others."""
+    """Two simulators with one seed make the same ids; another seed makes others."""
     made = []
     for seed in (1, 1, 2):
         with World(seed=seed) as world:
@@ -149,7 +149,7 @@ def test_the_same_seed_gives_the_same_ids() -> None:
 
 
 def test_tags_of_a_resource(world: World) -> None:
-    """Tags are known in a resource's own Region only."""
+    """Tags are readable in a resource's own Region only."""
     image = an_image(world, tags={"team": "images"})
 
     assert world.ec2.tags_of(image, HERE) == {"team": "images"}
@@ -158,7 +158,7 @@ def test_tags_of_a_resource(world: World) -> None:
 
 
 def test_what_policies_may_ask(world: World) -> None:
-    """ARNs of snapshots and images have no account, a volume's has; each says who owns it."""
+    """ARNs of snapshots and images have no account, a volume's has; each has its owner."""
     image = an_image(world, tags={"team": "images"})
     snapshot = snapshot_of(world, image)
     disk = shown_snapshot(world, snapshot)["VolumeId"]
@@ -174,7 +174,7 @@ def test_what_policies_may_ask(world: World) -> None:
 
 
 def test_a_client_token_makes_one_volume(world: World) -> None:
-    """CreateVolume has a client token, other than CopySnapshot and RegisterImage: the same call makes one volume."""
+    """CreateVolume has a client token, unlike CopySnapshot and RegisterImage: a repeat returns the same volume."""
     asked = {"AvailabilityZone": f"{HERE}a", "Size": 8, "ClientToken": "one"}
     first, second = (ec2(world).create_volume(**asked)["VolumeId"] for _ in range(2))
 
@@ -184,7 +184,7 @@ def test_a_client_token_makes_one_volume(world: World) -> None:
 
 
 def test_deregistration_protection_is_switched(world: World) -> None:
-    """Protection is shown, refuses deregistering, and can be taken off."""
+    """Protection is shown, prevents DeregisterImage, and can be removed."""
     image, client = an_image(world), ec2(world)
     client.enable_image_deregistration_protection(ImageId=image)
 

@@ -1,4 +1,4 @@
-"""Every answer of the simulator's EC2 has the shape that the SDK's model gives it."""
+"""Every answer of the simulator's EC2 matches the SDK's model."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CHECKS: dict[str, Callable[[World], None]] = {
 MODEL = botocore.session.get_session().get_service_model("ec2")
 TYPES = {"string": str, "boolean": bool, "integer": int, "long": int, "timestamp": datetime}
 SPELT_OTHERWISE = {"Platform"}
-"""Members whose real values are not those of the model: Platform is ``windows``, the model says ``Windows``."""
+"""Members with other real values than the model's: Platform is ``windows``, the model says ``Windows``."""
 
 
 def mismatches(value: object, shape: Shape, where: str) -> Iterator[str]:
-    """Say what a value has that its shape does not."""
+    """How a value differs from its shape."""
     if isinstance(shape, StructureShape):
         assert isinstance(value, dict), where
         for name, member in value.items():
@@ -47,7 +47,7 @@ def mismatches(value: object, shape: Shape, where: str) -> Iterator[str]:
 
 
 def test_every_answer_has_its_models_shape() -> None:
-    """All answers given during all checks of EC2 have known members of the right types, and all operations are seen."""
+    """All answers in all checks of EC2 have known members of the right types, and every operation occurs."""
     answered, found = set(), set()
     for check in CHECKS.values():
         with World() as world:
@@ -63,7 +63,7 @@ def test_every_answer_has_its_models_shape() -> None:
 
 
 def sample(shape: Shape) -> Any:
-    """Make a value of a shape, with all its members."""
+    """Build a value of a shape, with all its members."""
     if isinstance(shape, StructureShape):
         return {name: sample(member) for name, member in shape.members.items()}
     if isinstance(shape, ListShape):
@@ -78,7 +78,7 @@ COMPUTED = {"ImageId", "OwnerId", "CreationDate", "Public", "Tags", "BlockDevice
 
 @pytest.mark.parametrize("name", sorted(MODEL.shape_for("Image").members.keys() - COMPUTED))
 def test_every_member_of_an_image_can_be_seeded_and_arrives(world: World, name: str) -> None:
-    """Whatever member the SDK's model has, a seeded image can have it, and DescribeImages shows it."""
+    """A seeded image can have any member of the SDK's model, and DescribeImages shows it."""
     value = sample(MODEL.shape_for("Image").members[name])
     image = world.ec2.seed_image(HUB, HERE, **({"name": "golden"} | {name: value}))
 

@@ -1,4 +1,4 @@
-"""The world over HTTP, with the real ``aws`` command line."""
+"""The simulator over HTTP, with the real ``aws`` command line."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ REAL_SEND = URLLib3Session.send
 
 @pytest.fixture
 def front(world: World) -> Iterator[Front]:
-    """The HTTP front of a world."""
+    """The HTTP front of a simulator."""
     with Front(world) as opened:
         yield opened
 
 
 @pytest.fixture
 def environment(front: Front, tmp_path: Path) -> dict[str, str]:
-    """What a shell needs to use the aws command line on the world."""
+    """The environment with which a shell uses the aws command line on the simulator."""
     return {"PATH": os.environ["PATH"], **write_profiles(tmp_path, {"hub": HUB, "dev": DEV}, HERE, front.url)}
 
 
 def test_the_real_command_line_works(world: World, environment: dict[str, str]) -> None:
-    """A profile per account; what one says in EC2's, JSON's and query's protocols arrives, and refusals are AWS's."""
+    """A profile for each account; EC2's, JSON's and query's protocols work, and refusals are AWS's."""
     image = world.ec2.seed_image(HUB, HERE, name="golden")
     aws(environment, "ec2", "create-tags", "--resources", image, "--tags", 'Key=promote,Value="dev prod"')
     (shown,) = aws(environment, "ec2", "describe-images", "--owners", "self")["Images"]
@@ -50,7 +50,7 @@ def test_the_real_command_line_works(world: World, environment: dict[str, str]) 
 def test_the_command_line_reaches_queues_functions_and_tables(
     world: World, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """An operator's calls: attributes of a queue, an invocation, a list of tables."""
+    """An operator's calls: a queue's attributes, an invocation, a list of tables."""
     queue = a_queue(world, "q.fifo")
     a_function(world)
     endpoint = ("--endpoint-url", environment["AWS_ENDPOINT_URL"])
@@ -71,8 +71,8 @@ def _client(front: Front, service: str):
 
 
 def test_requests_take_turns(world: World, front: Front) -> None:
-    """Many clients at once: every call is answered, one at a time, while functions run too."""
-    URLLib3Session.send, inner = REAL_SEND, URLLib3Session.send  # over the wire, not within the process
+    """Many clients at once: each call is answered, one at a time, while functions run."""
+    URLLib3Session.send, inner = REAL_SEND, URLLib3Session.send  # over HTTP, not within the process
     try:
         queue = a_queue(world)
         sqs = _client(front, "sqs")

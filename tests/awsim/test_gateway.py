@@ -1,4 +1,4 @@
-"""The way into a world: protocols, credentials, errors, and moto behind."""
+"""The simulator's gateway: protocols, credentials, errors, and calls that moto answers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CALLS = [
 def test_every_protocol_is_understood(
     world: World, service: str, operation: str, params: dict[str, Any], member: str, endpoint: str | None
 ) -> None:
-    """Query, EC2, JSON and REST requests are answered, whatever host they name."""
+    """Query, EC2, JSON and REST requests are answered, for any host name."""
     client = boto3.client(
         service,
         HERE,
@@ -65,7 +65,7 @@ def test_every_protocol_is_understood(
 
 
 def test_an_unread_protocol_is_named(world: World) -> None:
-    """A client that insists on CBOR is told what to use."""
+    """A client that uses CBOR gets a message about what to use."""
     headers, body = _signed("monitoring", "", {"smithy-protocol": "rpc-v2-cbor"})
     status, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, body)
 
@@ -74,7 +74,7 @@ def test_an_unread_protocol_is_named(world: World) -> None:
 
 
 def test_accounts_and_regions_are_apart(world: World) -> None:
-    """What moto keeps for one account and Region is not seen from another."""
+    """State that moto keeps for one account and Region is invisible to others."""
     world.client("ssm", HUB).put_parameter(Name="/x", Value="1", Type="String")
 
     assert len(world.client("ssm", HUB).describe_parameters()["Parameters"]) == 1
@@ -83,7 +83,7 @@ def test_accounts_and_regions_are_apart(world: World) -> None:
 
 
 def test_a_new_world_knows_nothing_of_the_last(world: World) -> None:
-    """Moto's state in this process is emptied when a world begins."""
+    """Moto's state in this process is reset when a simulator starts."""
     world.client("ssm", HUB).put_parameter(Name="/x", Value="1", Type="String")
     with World() as other:
         assert other.client("ssm", HUB).describe_parameters()["Parameters"] == []
@@ -98,7 +98,7 @@ def test_a_new_world_knows_nothing_of_the_last(world: World) -> None:
     ],
 )
 def test_an_unknown_key_and_a_wrong_token_are_refused(world: World, service: str, call: str, code: str) -> None:
-    """Nobody's access key opens nothing, nor does a session's key without its token."""
+    """An unknown access key is refused, and so is a session's key without its token."""
     role = put_role(world, "worker", allow("*"))
     _, key, _, token = world.accounts.issue(role, "a-session")
 
@@ -108,7 +108,7 @@ def test_an_unknown_key_and_a_wrong_token_are_refused(world: World, service: str
 
 
 def test_an_unsigned_request_is_refused(world: World) -> None:
-    """Without a signature there is no caller."""
+    """It has no caller."""
     status, _, body = world.gateway.handle("POST", "http://127.0.0.1/", {}, "Action=GetCallerIdentity")
 
     assert status == 403
@@ -116,7 +116,7 @@ def test_an_unsigned_request_is_refused(world: World) -> None:
 
 
 def test_an_unknown_operation_is_refused_by_name(world: World) -> None:
-    """A misspelt operation is told, not sent on."""
+    """A misspelt operation is not sent on."""
     headers, body = _signed("kms", "{}", {"X-Amz-Target": "TrentService.DescribeKeys"})
     status, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, body)
 
@@ -125,7 +125,7 @@ def test_an_unknown_operation_is_refused_by_name(world: World) -> None:
 
 
 def test_an_unknown_service_is_refused_by_name(world: World) -> None:
-    """A service that botocore has no model of is told."""
+    """A service without a botocore model is refused."""
     headers, body = _signed("teleport", "Action=Go", {})
     status, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, body)
 
@@ -142,12 +142,12 @@ def test_a_compressed_body_is_read(world: World) -> None:
 
 
 def test_what_nobody_plays_says_so(world: World) -> None:
-    """An operation of a service that the simulator plays itself never falls through to moto's idea of it."""
+    """An operation of a service that the simulator models itself is never passed on to moto."""
     refused("NotImplemented", lambda: world.client("kms", HUB).generate_random(NumberOfBytes=8), "does not play kms")
 
 
 def test_modelled_errors_keep_their_class(world: World) -> None:
-    """Botocore finds the exception class of a modelled error, and the query code where a service still speaks it."""
+    """Botocore finds a modelled error's exception class, and the query code where a service still uses it."""
     kms, sqs = world.client("kms", HUB), world.client("sqs", HUB)
 
     with pytest.raises(kms.exceptions.NotFoundException):
@@ -158,7 +158,7 @@ def test_modelled_errors_keep_their_class(world: World) -> None:
 
 
 def test_each_call_is_recorded_with_its_outcome(world: World) -> None:
-    """world.calls tells who called what, when, and how it was refused, moto's refusals included."""
+    """world.calls has caller, operation, time and refusal of each call, moto's refusals included."""
     dynamodb = world.client("dynamodb", HUB)
     with pytest.raises(ClientError):
         dynamodb.describe_table(TableName="none")
@@ -170,7 +170,7 @@ def test_each_call_is_recorded_with_its_outcome(world: World) -> None:
 
 
 def test_roles_can_be_played_with_by_the_api(world: World) -> None:
-    """A person can make, read and change roles in a simulator with the iam commands."""
+    """The iam commands create, read and change roles in a simulator."""
     iam = world.client("iam", HUB)
     trust = json.dumps(document({"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}))
     iam.create_role(RoleName="mine", AssumeRolePolicyDocument=trust)
@@ -193,7 +193,7 @@ def test_roles_can_be_played_with_by_the_api(world: World) -> None:
 
 
 def test_the_clock_and_boto3_are_given_back() -> None:
-    """After a world, this process has its own time and transport again."""
+    """After a simulator's end, this process has its own time and transport again."""
     real = URLLib3Session.send
     with World() as world:
         assert URLLib3Session.send is not real

@@ -1,4 +1,4 @@
-"""What can go wrong on demand, and that it does."""
+"""Each fault injection, and its effect."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _emit(world: World, number: int = 1) -> None:
 
 
 def test_a_crash_strikes_at_the_call_and_time_it_was_planned_for(world: World) -> None:
-    """The second SendMessage dies before it has an effect; the first had its own, the third never is."""
+    """The second SendMessage is killed before its effect; the first had its effect, the third is never made."""
     queue = a_queue(world)
     crash = world.injections.crash("probe", "SendMessage", nth=2)
     invocation = run(world, a_function(world), *(_sending(queue.url, body) for body in "abc"))
@@ -47,7 +47,7 @@ def test_a_crash_strikes_at_the_call_and_time_it_was_planned_for(world: World) -
 
 
 def test_a_crash_strikes_once(world: World) -> None:
-    """The next invocation lives, in a new environment: the dead one's is gone."""
+    """The next invocation completes, in a new environment: the killed one's is gone."""
     queue, function = a_queue(world), a_function(world)
     world.injections.crash("probe", "SendMessage", when="after")
     first = run(world, function, _sending(queue.url))
@@ -58,7 +58,7 @@ def test_a_crash_strikes_once(world: World) -> None:
 
 
 def test_a_crash_of_one_function_spares_the_others(world: World) -> None:
-    """A name's last part is enough to say whom, and nobody else is meant."""
+    """The last part of a name identifies the function; no other is affected."""
     queue = a_queue(world)
     one, other = a_function(world, "hub-us-east-1-one"), a_function(world, "hub-us-east-1-other")
     world.injections.crash("one", "SendMessage")
@@ -68,7 +68,7 @@ def test_a_crash_of_one_function_spares_the_others(world: World) -> None:
 
 
 def test_a_crashed_message_comes_again_after_its_visibility_timeout(world: World) -> None:
-    """That is how long a crash stops a message group."""
+    """A crash delays its message group by that time."""
     queue, out = a_queue(world, "q.fifo", VisibilityTimeout="180"), a_queue(world, "out")
     feed(world, queue, a_function(world))
     world.injections.crash("probe", "SendMessage")
@@ -81,7 +81,7 @@ def test_a_crashed_message_comes_again_after_its_visibility_timeout(world: World
 
 
 def test_events_can_be_lost_doubled_and_shuffled(world: World) -> None:
-    """Lost: none arrives. Doubled: each twice, with one id. Shuffled: all, but in another order."""
+    """Lost: none arrives. Doubled: each twice, with one id. Shuffled: all, in another order."""
     world.injections.drop_events()
     _emit(world, 5)
     wait(world, 100)
@@ -105,7 +105,7 @@ def test_events_can_be_lost_doubled_and_shuffled(world: World) -> None:
 
 
 def test_events_can_come_early(world: World) -> None:
-    """An event can arrive before the call that caused it has returned."""
+    """An event can arrive before the call that caused it returns."""
     queue = a_queue(world)
     world.injections.early_events(5)
     image = world.ec2.seed_image(HUB, HERE, name="golden")
@@ -118,7 +118,7 @@ def test_events_can_come_early(world: World) -> None:
 
 
 def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
-    """Schedules are guaranteed, so the sweep comes whatever happens to events."""
+    """Schedules always fire, so the sweep runs whatever happens to events."""
     queue = a_queue(world)
     admit(queue, "events.amazonaws.com")
     client = world.client("events", HUB)
@@ -131,7 +131,7 @@ def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
 
 
 def test_messages_are_lost_but_the_named_functions(world: World) -> None:
-    """With messages lost only the sweep's own get through, and the senders see success."""
+    """With messages lost only the sweep's arrive, and senders see success."""
     first, other = (
         a_queue(world, "hub-us-east-1-worker.fifo", ContentBasedDeduplication="true"),
         a_queue(world, "other"),
@@ -147,7 +147,7 @@ def test_messages_are_lost_but_the_named_functions(world: World) -> None:
 
 
 def test_throttles_and_refusals_end_by_themselves(world: World) -> None:
-    """The next n calls are refused, in the service's own words, and then no more."""
+    """The next n calls are refused, with the service's own error, and no more."""
     world.injections.throttle("DescribeImages", n=2)
     client = world.client("ec2", HUB)
     for _ in range(2):
@@ -158,7 +158,7 @@ def test_throttles_and_refusals_end_by_themselves(world: World) -> None:
 
 
 def test_an_sdk_that_retries_waits_in_virtual_time(world: World) -> None:
-    """Botocore's own retries sleep on the virtual clock, and get through."""
+    """Botocore's retries sleep on the virtual clock, and succeed."""
     queue = a_queue(world)
     world.injections.throttle("SendMessage", n=2, service="sqs")
     invocation = run(world, a_function(world), _sending(queue.url))
@@ -168,7 +168,7 @@ def test_an_sdk_that_retries_waits_in_virtual_time(world: World) -> None:
 
 
 def test_an_outage_is_of_one_service_in_one_account_for_a_while(world: World) -> None:
-    """Others are not touched, and it passes."""
+    """Other services and accounts are unaffected, and it ends."""
     world.injections.outage("kms", seconds=60, account=DEV)
     world.client("kms", HUB).list_keys()
     with pytest.raises(ClientError, match="ServiceUnavailable"):
@@ -179,7 +179,7 @@ def test_an_outage_is_of_one_service_in_one_account_for_a_while(world: World) ->
 
 
 def test_stale_reads_show_the_past_as_often_as_asked(world: World) -> None:
-    """A service that asks is told an earlier moment for the next n reads of that operation."""
+    """A service that reads state gets an earlier moment for the next n reads of that operation."""
     world.injections.stale_reads("DescribeImages", n=1, seconds=60)
     world.client("ec2", HUB).describe_images(Owners=["self"])
     (call,) = world.calls
@@ -189,7 +189,7 @@ def test_stale_reads_show_the_past_as_often_as_asked(world: World) -> None:
 
 
 def test_a_rule_with_two_targets_is_not_stopped_by_the_first(world: World) -> None:
-    """One target that cannot be reached does not keep the event from the other."""
+    """The event reaches the second target although the first cannot receive it."""
     good, closed = a_queue(world, "good"), a_queue(world, "closed")
     admit(good, "events.amazonaws.com")
     a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("closed", closed.arn), RuleTarget("good", good.arn))
@@ -200,7 +200,7 @@ def test_a_rule_with_two_targets_is_not_stopped_by_the_first(world: World) -> No
 
 
 def test_a_crash_can_be_planned_for_a_numbered_call_of_any_function(world: World) -> None:
-    """Empty names stand for any: the third call of all dies, whoever makes it."""
+    """Empty names match any function: the third call of all is killed."""
     queue = a_queue(world)
     one, other = a_function(world, "hub-us-east-1-one"), a_function(world, "hub-us-east-1-other")
     crash = world.injections.crash("", "", nth=3, when="after")
@@ -222,7 +222,7 @@ def test_events_can_come_as_often_as_asked(world: World) -> None:
 
 
 def test_a_message_can_be_given_to_two_invocations_at_once(world: World) -> None:
-    """Both have the same event, at the same moment, in environments of their own; it is deleted once."""
+    """Both have the same event, at the same moment, in their own environments; it is deleted once."""
     queue, out = a_queue(world, "hub-us-east-1-worker.fifo"), a_queue(world, "out")
     feed(world, queue, a_function(world))
     world.injections.twin_messages("worker.fifo")

@@ -1,4 +1,4 @@
-"""Virtual time and the baton."""
+"""Virtual time, and the baton that lets one strand run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.awsim.platform_words import HUB, a_function, a_queue, feed, order, ru
 
 
 def test_things_happen_at_their_time_and_in_order(world: World) -> None:
-    """What is due comes in order of time; at one time, in the order it was asked for; the clock stands there."""
+    """Due timers run in order of time, then in the order in which they were set; the clock shows their time."""
     seen = []
     for name, seconds in (("c", 2), ("a", 1), ("b", 1)):
         world.kernel.after(seconds, lambda name=name: seen.append((name, datetime.now(UTC) - world.start)), name)
@@ -26,7 +26,7 @@ def test_things_happen_at_their_time_and_in_order(world: World) -> None:
 
 
 def test_run_stops_when_it_is_reported(world: World) -> None:
-    """It returns True as soon as the condition holds, and False, at the limit, if it never does."""
+    """It returns True as soon as the condition holds, and False at the limit."""
     seen = []
     for seconds in (1, 2, 3):
         world.kernel.after(seconds, lambda: seen.append(1), "x")
@@ -38,7 +38,7 @@ def test_run_stops_when_it_is_reported(world: World) -> None:
 
 
 def test_a_condition_that_calls_aws_takes_no_time(world: World) -> None:
-    """Asking AWS whether to go on does not move the clock."""
+    """A condition that calls AWS does not advance the clock."""
     queues = world.client("sqs", HUB)
     world.kernel.run(until=lambda: queues.list_queues() and False, limit=timedelta(seconds=1))
 
@@ -46,7 +46,7 @@ def test_a_condition_that_calls_aws_takes_no_time(world: World) -> None:
 
 
 def test_a_cancelled_timer_never_happens(world: World) -> None:
-    """Cancelling takes back what was due."""
+    """A cancelled timer does not run."""
     seen = []
     world.kernel.after(1, lambda: seen.append(1), "x").cancel()
     wait(world, 2)
@@ -55,7 +55,7 @@ def test_a_cancelled_timer_never_happens(world: World) -> None:
 
 
 def test_one_strand_runs_at_a_time_and_hands_over_at_each_call(world: World) -> None:
-    """Two strands take turns by their virtual times; never do both hold the baton."""
+    """Two strands alternate by their virtual times; only one holds the baton."""
     seen: list[str] = []
     inside = threading.Lock()
 
@@ -77,7 +77,7 @@ def test_one_strand_runs_at_a_time_and_hands_over_at_each_call(world: World) -> 
 
 
 def test_a_killed_strand_is_reported_at_every_call(world: World) -> None:
-    """From its death on, each call it tries raises, and its end is reported once."""
+    """After the kill each call that it tries raises, and its end is reported once."""
     deaths: list[str] = []
     ends: list[int] = []
 
@@ -98,7 +98,7 @@ def test_a_killed_strand_is_reported_at_every_call(world: World) -> None:
 
 
 def test_an_error_of_the_sandbox_in_a_strand_comes_out_in_the_driver(world: World) -> None:
-    """What escapes from a strand is not lost."""
+    """An exception in a strand is raised in the driver."""
 
     def body() -> None:
         raise LookupError("bug")
@@ -109,7 +109,7 @@ def test_an_error_of_the_sandbox_in_a_strand_comes_out_in_the_driver(world: Worl
 
 
 def test_sleeping_takes_virtual_time_only(world: World) -> None:
-    """``time.sleep``, in a function and in the driver, moves the virtual clock and costs nobody a second."""
+    """``time.sleep``, in a function and in the driver, advances the virtual clock and takes no real time."""
     real = time.perf_counter()
     function = a_function(world, timeout=900)
     invocation = run(world, function, ["sleep", 300])
@@ -121,7 +121,7 @@ def test_sleeping_takes_virtual_time_only(world: World) -> None:
 
 
 def test_no_thread_outlives_its_world() -> None:
-    """Leaving a world ends every strand that still waits."""
+    """At its end a simulator ends every waiting strand."""
     before = threading.active_count()
     with World() as world:
         world.kernel.spawn(lambda: world.kernel.elapse(1000), "waits")
@@ -152,7 +152,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
 
 
 def test_handing_over_is_cheap(world: World) -> None:
-    """A hand-over costs far less than a fifth of a millisecond of real time, in the median of a few tries."""
+    """In the median of a few tries it takes far less than a fifth of a millisecond of real time."""
 
     def body() -> None:
         for _ in range(1000):
@@ -169,7 +169,7 @@ def test_handing_over_is_cheap(world: World) -> None:
 
 
 def in_threads(world: World, seconds: list[float]) -> tuple[list[tuple[float, float]], list[str]]:
-    """Let a strand's own threads elapse so many seconds each, and the strand go on after them."""
+    """Let a strand's threads take this many seconds each, and the strand continue after them."""
     spans: list[tuple[float, float]] = []
     deaths: list[str] = []
 
@@ -200,7 +200,7 @@ def in_threads(world: World, seconds: list[float]) -> tuple[list[tuple[float, fl
 
 
 def test_the_threads_of_a_function_take_turns(world: World) -> None:
-    """One call at a time, each taking its virtual time, while others go on; then the function goes on."""
+    """One call at a time, each with its virtual time, while other strands run; then the function continues."""
     other: list[int] = []
     world.kernel.after(2, lambda: other.append(1), "other")
     spans, deaths = in_threads(world, [3.0] * 6)
@@ -210,7 +210,7 @@ def test_the_threads_of_a_function_take_turns(world: World) -> None:
 
 
 def test_a_function_killed_while_its_threads_call_makes_no_other_call(world: World) -> None:
-    """Whichever thread is calling hears of it, the others, too, and so does the function."""
+    """The calling thread, the other threads and the function are all stopped."""
     spans, deaths = in_threads(world, [30.0] * 6)
 
     assert [end for _, end in spans] == [30.0, 60.0, 90.0]

@@ -1,4 +1,4 @@
-"""What one does with keys, aliases and grants besides what the rules are about."""
+"""Operations on keys, aliases and grants, beside the simulator's rules."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
 def test_a_key_under_the_default_policy(world: World) -> None:
-    """CreateKey without a policy gives the account's root everything, and the policy can be read and replaced."""
+    """CreateKey without a policy gives the account's root everything; the policy can be read and replaced."""
     key = new_key(world)
     kms = world.client("kms", HUB)
     policy = json.loads(kms.get_key_policy(KeyId=key)["Policy"])
@@ -45,7 +45,7 @@ def test_a_key_under_the_default_policy(world: World) -> None:
 
 
 def test_aliases_point_at_keys(world: World) -> None:
-    """An alias is made, listed, moved and deleted; each account and Region has its own."""
+    """An alias is created, listed, moved and deleted; each account and Region has its own."""
     first, second = new_key(world), new_key(world)
     kms = world.client("kms", HUB)
     kms.create_alias(AliasName="alias/ami-promoter", TargetKeyId=first)
@@ -66,7 +66,7 @@ def test_aliases_point_at_keys(world: World) -> None:
 
 
 def test_a_key_is_deleted_after_its_waiting_period(world: World) -> None:
-    """Until then the deletion can be taken back, which leaves the key disabled."""
+    """Until then the deletion can be cancelled, which leaves the key disabled."""
     key = new_key(world)
     kms = world.client("kms", HUB)
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
@@ -93,7 +93,7 @@ def test_rotation_is_switched_and_shown(world: World) -> None:
 
 
 def test_who_may_not_ask_does_not_learn_whether_a_key_exists(world: World) -> None:
-    """Without permission a missing key is refused just like one that is there."""
+    """Without permission a missing key is refused like an existing one."""
     idle = session(world, "kms", put_role(world, "idle"))
     asker = as_role(world, "kms", allow("kms:DescribeKey", f"arn:aws:kms:*:{HUB}:key/*"))
 
@@ -109,7 +109,7 @@ def _grants(world: World, key: str) -> list[dict[str, Any]]:
 
 
 def test_a_grant_is_retired_by_those_who_may(world: World) -> None:
-    """Its issuer, its retiring principal, and a grantee who was granted RetireGrant; nobody else."""
+    """Its issuer, its retiring principal, and a grantee with RetireGrant; no other principal."""
     key = new_key(world)
     put_role(world, "AmiCopyRole", allow("kms:*"), account=DEV, trust=TRUST_HUB)
     kms, target, prod = world.client("kms", HUB), session(world, "kms", TARGET), world.client("kms", PROD)
@@ -127,7 +127,7 @@ def test_a_grant_is_retired_by_those_who_may(world: World) -> None:
 
 
 def test_a_policy_can_limit_which_grants_are_made(world: World) -> None:
-    """kms:GrantOperations and kms:GranteePrincipal say what a CreateGrant asks for."""
+    """kms:GrantOperations and kms:GranteePrincipal have the values of a CreateGrant call."""
     key = new_key(world)
     put_role(world, "AmiCopyRole", account=DEV, trust=TRUST_HUB)
     limits = {
@@ -146,7 +146,7 @@ def test_a_policy_can_limit_which_grants_are_made(world: World) -> None:
 
 
 def test_ill_formed_requests_are_refused(world: World) -> None:
-    """Names, ids, markers and ARNs that cannot be any."""
+    """Malformed names, ids, markers and ARNs."""
     key = new_key(world)
     kms = world.client("kms", HUB)
     grant = {"KeyId": key, "GranteePrincipal": f"arn:aws:iam::{DEV}:root", "Operations": ["Decrypt"]}
@@ -159,7 +159,7 @@ def test_ill_formed_requests_are_refused(world: World) -> None:
 
 
 def test_open_shares_are_read_from_state(world: World) -> None:
-    """A foreign grant is an open share until it is revoked; one within the account is not."""
+    """A grant to another account is an open share until it is revoked; one within the account is none."""
     key = new_key(world)
     own = put_role(world, "own")
     kms = world.client("kms", HUB)
@@ -173,7 +173,7 @@ def test_open_shares_are_read_from_state(world: World) -> None:
 
 
 def test_a_stale_list_shows_what_was(world: World) -> None:
-    """A read that is a minute behind misses a new grant, and still shows a revoked one."""
+    """A read that is a minute late misses a new grant, and still shows a revoked one."""
     key = new_key(world)
     kms = world.client("kms", HUB)
     wait(world, 120)
@@ -190,7 +190,7 @@ def test_a_stale_list_shows_what_was(world: World) -> None:
 
 
 def test_an_account_as_grantee_lets_in_its_roles_with_a_policy_of_their_own(world: World) -> None:
-    """The documented fallback: grantee is the account, and its roles still need their own permission."""
+    """The documented fallback: with the account as grantee, its roles still need their own permission."""
     key = new_key(world)
     world.client("kms", HUB).create_grant(
         KeyId=key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"]
@@ -207,7 +207,7 @@ def test_an_account_as_grantee_lets_in_its_roles_with_a_policy_of_their_own(worl
 
 
 def test_session_policies_limit_what_ec2_may_do_for_a_session(world: World) -> None:
-    """EC2 calls KMS with the caller's own session, narrowed as it is; ViaService tells that it does."""
+    """EC2 calls KMS with the caller's session and its session policy; kms:ViaService shows that."""
     key = new_key(world)
     via = {"StringEquals": {"kms:ViaService": f"ec2.{HERE}.amazonaws.com"}}
     role = put_role(world, "worker", allow("kms:Decrypt", Condition=via))
@@ -223,7 +223,7 @@ def test_session_policies_limit_what_ec2_may_do_for_a_session(world: World) -> N
 
 
 def test_a_malformed_role_is_refused_with_its_place(world: World) -> None:
-    """put_role names the policy, the role, the account and the statement that is wrong."""
+    """put_role names policy, role, account and statement."""
     wrong = {"Version": "2012-10-17", "Statement": [{"Sid": "Mine", "Effect": "Allow", "Action": "*"}]}
 
     with pytest.raises(

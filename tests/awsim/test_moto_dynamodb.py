@@ -1,4 +1,4 @@
-"""Our quicker backup for moto's DynamoDB transactions still rolls everything back."""
+"""The simulator's faster backup for moto's DynamoDB transactions still rolls everything back."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _writes(expected: str) -> list[dict[str, Any]]:
 
 
 def test_a_cancelled_transaction_leaves_everything_as_it_was(world: World) -> None:
-    """An update, a delete and puts before a check that fails are all taken back; the reasons stand in order."""
+    """An update, a delete and puts before a failed check are rolled back; the reasons are in order."""
     dynamodb = _table(world)
     before = dynamodb.scan(TableName="t")["Items"]
 
@@ -67,7 +67,7 @@ def test_a_cancelled_transaction_leaves_everything_as_it_was(world: World) -> No
 
 
 def test_a_transaction_that_holds_is_done_as_a_whole(world: World) -> None:
-    """All writes are there afterwards, and a later cancelled one does not take them back."""
+    """All writes are stored, and a later cancelled transaction leaves them."""
     dynamodb = _table(world)
 
     dynamodb.transact_write_items(TransactItems=_writes("0"))
@@ -81,7 +81,7 @@ def test_a_transaction_that_holds_is_done_as_a_whole(world: World) -> None:
 
 
 def test_two_writes_to_one_item_are_refused_whole(world: World) -> None:
-    """AWS allows one operation on an item in a transaction."""
+    """AWS allows one operation for an item in a transaction."""
     dynamodb = _table(world)
     before = dynamodb.scan(TableName="t")["Items"]
 

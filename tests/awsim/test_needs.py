@@ -1,4 +1,4 @@
-"""Which permissions each call needs: the actions, resources and condition keys that policies are written against."""
+"""Which permissions each call needs: its actions, resources and condition keys."""
 
 from __future__ import annotations
 
@@ -126,12 +126,12 @@ def test_needs_of_a_call(world: World, name: str, params: dict[str, Any], expect
 
 
 def test_a_call_that_is_not_in_the_table_is_unknown(world: World) -> None:
-    """The table says None, not "nothing needed"."""
+    """The table returns None, not "no permission"."""
     assert needs.of(world.authorisation.facts, _call(world, "ec2:StopInstances", {})) is None
 
 
 def test_sharing_tells_with_whom(world: World) -> None:
-    """ModifySnapshotAttribute carries the accounts and groups in either spelling of its parameters."""
+    """ModifySnapshotAttribute has the accounts and groups, in either form of its parameters."""
     long = {"SnapshotId": "snap-1", "CreateVolumePermission": {"Add": [{"UserId": DEV}, {"Group": "all"}]}}
     short = {"SnapshotId": "snap-1", "OperationType": "remove", "UserIds": [DEV], "GroupNames": ["all"]}
 
@@ -145,7 +145,7 @@ def test_sharing_tells_with_whom(world: World) -> None:
 
 
 def test_a_policy_can_forbid_to_make_a_snapshot_public(world: World) -> None:
-    """StringNotEquals on ec2:Add/group lets a role share with accounts, and not with everybody."""
+    """StringNotEquals on ec2:Add/group lets a role share with accounts, but not publicly."""
     image = world.ec2.seed_image(HUB, HERE, name="golden")
     root = world.client("ec2", HUB)
     snapshot = root.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
@@ -163,7 +163,7 @@ def test_a_policy_can_forbid_to_make_a_snapshot_public(world: World) -> None:
 
 
 def test_a_refusal_names_who_what_and_where(world: World) -> None:
-    """The words are AWS's: the session's ARN, the action, the resource, and which kind of policy was missing."""
+    """AWS's message: the session's ARN, the action, the resource, and which kind of policy was missing."""
     worker = as_role(world, "sqs")
     who = f"User: arn:aws:sts::{HUB}:assumed-role/worker/a-session is not authorized to perform: sqs:SendMessage"
     wanted = f"{who} on resource: {QUEUE_ARN} because no identity-based policy allows the sqs:SendMessage action"
@@ -172,7 +172,7 @@ def test_a_refusal_names_who_what_and_where(world: World) -> None:
 
 
 def test_services_are_let_in_by_resource_policies_only(world: World) -> None:
-    """A resource's policy decides for a service, its conditions included."""
+    """A resource's policy decides about a service, with its conditions."""
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
@@ -192,7 +192,7 @@ def test_services_are_let_in_by_resource_policies_only(world: World) -> None:
 
 
 def test_own_resource_policies_let_in_a_named_role_within_its_session(world: World) -> None:
-    """In one account a resource's policy that names a role is enough; a session policy still limits it."""
+    """In one account a resource policy that names a role is enough; a session policy still restricts it."""
     role = world.iam.put_role(HUB, "worker", {"Version": "2012-10-17", "Statement": []})
     document = {
         "Version": "2012-10-17",

@@ -1,4 +1,4 @@
-"""What may be watched in a world without changing it; and a bus that admits an organization."""
+"""What a test can observe in a simulator without changing it; and a bus that admits an organization."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAY_PUT = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "
 
 
 def test_every_answer_is_shown_to_who_watches(world):
-    """As it goes out, and refused ones too."""
+    """As sent, refusals included."""
     seen = []
     world.gateway.answered.append(lambda call, answer: seen.append((call.operation, call.error, answer[0])))
     table = world.client("dynamodb", HUB)
@@ -36,7 +36,7 @@ def test_every_answer_is_shown_to_who_watches(world):
 
 
 def test_a_bus_can_admit_the_accounts_of_an_organization(world):
-    """By aws:PrincipalOrgID: who belongs to it may send, and nobody else may even name the bus."""
+    """With aws:PrincipalOrgID: accounts of the organization may send; others may not even name the bus."""
     made = world.organizations.create("900000000000")
     world.organizations.add_account(made, DEV)
     bus = world.events.create(HUB, HERE, "inbound")

@@ -68,19 +68,19 @@ MISSES = [
 
 @pytest.mark.parametrize("pattern", MATCHES, ids=str)
 def test_matches(pattern: dict) -> None:
-    """AWS's content filters let this event through."""
+    """AWS's content filters match this event."""
     assert patterns.matches(pattern, EVENT)
 
 
 @pytest.mark.parametrize("pattern", MISSES, ids=str)
 def test_misses(pattern: dict) -> None:
-    """... and hold this one back."""
+    """AWS's content filters do not match this event."""
     assert not patterns.matches(pattern, EVENT)
 
 
 @pytest.mark.parametrize("pattern", MATCHES + MISSES, ids=str)
 def test_every_pattern_of_these_is_well_formed(pattern: dict) -> None:
-    """Matching or not, nothing is wrong with them."""
+    """Matching or not, each is valid."""
     assert patterns.problem_of(pattern) is None
 
 
@@ -97,5 +97,5 @@ def test_every_pattern_of_these_is_well_formed(pattern: dict) -> None:
     ],
 )
 def test_a_problem_names_its_place(pattern: dict, place: str) -> None:
-    """What is wrong is said with where it is."""
+    """The message says where the pattern is wrong."""
     assert place in (patterns.problem_of(pattern) or "")

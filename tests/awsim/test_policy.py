@@ -1,4 +1,4 @@
-"""The policy evaluator alone: documents, conditions, wildcards, variables."""
+"""The policy evaluator: documents, conditions, wildcards, variables."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_resources_match_part_by_part(pattern: str, matches: bool) -> None:
 
 
 def test_policy_variables_stand_for_what_the_request_says() -> None:
-    """A variable is replaced, literally; one without a value matches nothing, unless it has a default."""
+    """A variable is replaced literally; one without a value matches nothing, unless it has a default."""
     assert arn_like("arn:aws:iam::${aws:PrincipalAccount}:role/*", f"arn:aws:iam::{ACCOUNT}:role/x", CONTEXT)
     assert not arn_like("arn:aws:iam::${aws:PrincipalTag/none}:role/*", f"arn:aws:iam::{ACCOUNT}:role/x", CONTEXT)
     assert literal("${aws:PrincipalTag/none, 'x'}/${aws:PrincipalAccount}", CONTEXT) == f"x/{ACCOUNT}"
@@ -85,7 +85,7 @@ def test_deny_outweighs_allow_whatever_the_order() -> None:
 
 
 def test_not_action_and_not_resource_exclude() -> None:
-    """NotAction and NotResource apply to all but what they name."""
+    """NotAction and NotResource match all except what they name."""
 
     def one(**parts: Any) -> PolicyVerdict:
         document = policy.parse({"Version": "2012-10-17", "Statement": {"Effect": "Allow", **parts}})
@@ -145,12 +145,12 @@ def test_not_action_and_not_resource_exclude() -> None:
     ],
 )
 def test_condition_operators(operator: str, key: str, value: Any, holds: bool) -> None:
-    """Each operator as IAM's guide describes it, missing keys and several values included."""
+    """Each operator as in IAM's guide, with missing keys and several values."""
     assert conditions.hold({operator: {key: value}}, CONTEXT) is holds
 
 
 def test_all_conditions_of_a_statement_must_hold() -> None:
-    """Operators and keys are joined by AND; the values of one key by OR."""
+    """Operators and keys are combined by AND, the values of one key by OR."""
     right, wrong = {"aws:PrincipalAccount": ACCOUNT}, {"aws:PrincipalAccount": "222222222222"}
 
     assert _says({"Condition": {"StringEquals": right, "StringLike": right}}) is PolicyVerdict.ALLOW
@@ -171,7 +171,7 @@ def test_all_conditions_of_a_statement_must_hold() -> None:
     ],
 )
 def test_principals_are_named_in_many_ways(principal: Any, kind: Kind | None) -> None:
-    """A resource policy names a session, a role, an account or anyone; the most particular way counts."""
+    """A resource policy names a session, a role, an account or anyone; the most specific match counts."""
     who = Who(f"arn:aws:sts::{ACCOUNT}:assumed-role/worker/s", f"arn:aws:iam::{ACCOUNT}:role/worker", ACCOUNT)
 
     assert who.named_by(principal) is kind
@@ -190,6 +190,6 @@ def test_principals_are_named_in_many_ways(principal: Any, kind: Kind | None) ->
     ],
 )
 def test_malformed_documents_are_refused_with_the_place(statement: dict[str, Any], wrong: str) -> None:
-    """A misspelt policy is refused when it is put, not silently never applied."""
+    """A misspelt policy is refused on creation."""
     with pytest.raises(AwsError, match=f"statement Mine: .*{wrong}"):
         policy.parse({"Version": "2012-10-17", "Statement": [{"Sid": "Mine", **statement}]})

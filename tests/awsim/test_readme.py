@@ -1,4 +1,4 @@
-"""What awsim's README says is so: its example runs, it names every part and every injection."""
+"""awsim's README is right: its example runs, and it names every part and every injection."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ASKED_BY_THE_WORLD = {"after", "arrivals", "as_of", "before", "calm", "loses", "
 
 
 def test_the_first_example_runs() -> None:
-    """As it stands there, without a line more."""
+    """Without any addition."""
     example = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert example is not None
 
-    exec(compile(example[1], "awsim/README.md", "exec"), {})  # noqa: S102 - our own text
+    exec(compile(example[1], "awsim/README.md", "exec"), {})  # noqa: S102 - the repository's text
 
 
 def test_every_part_is_named() -> None:
-    """Whoever opens the folder finds each module and package in the table of parts."""
+    """The table of parts has each module and package of the folder."""
     modules = {f"`{path.name}`" for path in HERE.glob("*.py")} - {"`__init__.py`"}
     packages = {f"`{path.parent.name}/`" for path in HERE.glob("*/__init__.py")}
     parts = README[README.index("## Parts") : README.index("## Injections")]
@@ -36,14 +36,14 @@ def test_every_part_is_named() -> None:
 
 
 def test_every_injection_is_named() -> None:
-    """Whoever wants something to go wrong finds how."""
+    """The table of injections has each method."""
     methods = {name for name, _ in inspect.getmembers(Injections, inspect.isfunction) if not name.startswith("_")}
 
     assert {name for name in methods - ASKED_BY_THE_WORLD if f"`{name}`" not in README} == set()
 
 
 def test_a_rule_of_one_service_stands_with_that_service() -> None:
-    """What is left for all services is of none."""
+    """The rules left for all services belong to none."""
     table = rules.page()
     everywhere = table[table.index(f"### {rules.EVERYWHERE}") : table.index("### CloudFormation")]
 
@@ -54,6 +54,6 @@ def test_a_rule_of_one_service_stands_with_that_service() -> None:
 
 
 def test_a_rule_without_a_source_is_refused() -> None:
-    """The table of rules cannot be written with one in it."""
+    """The table of rules cannot be written with such a rule."""
     with pytest.raises(ValueError, match="does not end in a source"):
         rules.split(Rule("sqs-example", "A queue is a queue."))

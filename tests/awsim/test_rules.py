@@ -32,18 +32,18 @@ CHECKS = list(_checks())
 
 
 def test_every_rule_has_exactly_one_check() -> None:
-    """A rule without a check, a check without a rule, and a rule checked twice are mistakes."""
+    """A rule without a check, a check without a rule, and a rule with two checks are errors."""
     assert sorted(name for name, _ in CHECKS) == sorted(ALL)
 
 
 @pytest.mark.parametrize(("name", "check"), CHECKS, ids=[name for name, _ in CHECKS])
 def test_rule_holds(world: World, name: str, check: Check) -> None:
-    """With all rules on, the world behaves as the rule says."""
+    """With all rules on, the simulator behaves as the rule says."""
     check(world)
 
 
 @pytest.mark.parametrize(("name", "check"), CHECKS, ids=[name for name, _ in CHECKS])
 def test_check_fails_without_its_rule(world: World, name: str, check: Check) -> None:
-    """With the rule off, its check notices."""
+    """With the rule off, its check fails."""
     with world.rules.off(ALL[name]), pytest.raises(AssertionError):
         check(world)

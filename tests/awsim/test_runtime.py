@@ -1,4 +1,4 @@
-"""How functions run: their environment, modules, credentials, logs, queues."""
+"""How the simulator runs functions: environment, modules, credentials, logs, queues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.awsim.platform_words import HUB, PROBE, a_function, a_queue, feed, me
 
 
 def test_a_function_sees_its_own_environment_and_this_process_keeps_its_own(world: World) -> None:
-    """Variables are those of the function while its thread runs, and no others."""
+    """While its thread runs, the function has its own variables only."""
     os.environ["OF_THE_PROCESS"] = "ours"
     try:
         function = a_function(world, variables={"OF_THE_FUNCTION": "theirs"})
@@ -31,7 +31,7 @@ def test_a_function_sees_its_own_environment_and_this_process_keeps_its_own(worl
 
 
 def test_a_function_calls_as_its_role(world: World) -> None:
-    """Its credentials are a session of its role, and each call bears the invocation's id."""
+    """Its credentials are a session of its role, and each call has the invocation's id."""
     invocation = run(world, a_function(world), ["call", "sts", "get_caller_identity", {}])
 
     assert invocation.result["said"][0]["Arn"] == f"arn:aws:sts::{HUB}:assumed-role/probe/probe"
@@ -40,7 +40,7 @@ def test_a_function_calls_as_its_role(world: World) -> None:
 
 
 def test_modules_of_a_function_are_its_own(world: World) -> None:
-    """Neither this process nor another function sees what a function imported and changed."""
+    """A function's imports and changes are invisible to this process and to other functions."""
     own = importlib.import_module("chalicelib")
     one, other = a_function(world, "one"), a_function(world, "other")
     run(world, one, ["remember", 1])
@@ -53,7 +53,7 @@ def test_modules_of_a_function_are_its_own(world: World) -> None:
 
 
 def test_an_environment_serves_two_hours_and_then_starts_cold(world: World) -> None:
-    """Cold starts happen as on Lambda: at first, and when an environment is old."""
+    """As on Lambda, an environment starts cold at first, and again when it is old."""
     function = a_function(world)
     first, second = run(world, function), run(world, function)
     wait(world, 3 * 3600)
@@ -63,7 +63,7 @@ def test_an_environment_serves_two_hours_and_then_starts_cold(world: World) -> N
 
 
 def test_what_a_function_prints_is_its_log(world: World, capsys) -> None:
-    """Standard output and error, and the traceback of an error, belong to the invocation, not to this process."""
+    """Standard output and error, and an error's traceback, go to the invocation's log."""
     invocation = run(world, a_function(world), ["print", "hello"], ["print", "there", "stderr"], ["fail", "oh no"])
 
     assert invocation.log.startswith("hello\nthere\n[ERROR] RuntimeError: oh no\n")
@@ -72,7 +72,7 @@ def test_what_a_function_prints_is_its_log(world: World, capsys) -> None:
 
 
 def test_logging_of_a_function_is_its_own(world: World) -> None:
-    """The loggers of this process are as they were."""
+    """The loggers of this process are unchanged."""
     before = logging.getLogger(), logging.getLogger("ami-promoter")
     run(world, a_function(world))
 
@@ -80,7 +80,7 @@ def test_logging_of_a_function_is_its_own(world: World) -> None:
 
 
 def test_metrics_can_be_read_from_the_log(world: World) -> None:
-    """Lines in CloudWatch's embedded format are found, parsed."""
+    """Lines in CloudWatch's embedded metric format are parsed."""
     line = json.dumps({"_aws": {"Timestamp": 1}, "FoundBySweep": 1})
     invocation = run(world, a_function(world), ["print", "{not json of ours}"], ["print", line])
 
@@ -88,7 +88,7 @@ def test_metrics_can_be_read_from_the_log(world: World) -> None:
 
 
 def test_powertools_metrics_do_not_mix(world: World) -> None:
-    """Powertools gathers metrics on a class of this process; yet each environment flushes its own only."""
+    """Powertools collects metrics on a class of this process; each environment still flushes its own only."""
     function = a_function(world)
     pause = ["sleep", 1]
     pair = [
@@ -102,7 +102,7 @@ def test_powertools_metrics_do_not_mix(world: World) -> None:
 
 
 def test_remaining_time_runs_on_the_virtual_clock(world: World) -> None:
-    """``get_remaining_time_in_millis`` counts down by what the calls took."""
+    """``get_remaining_time_in_millis`` decreases by the time of the calls."""
     invocation = run(world, a_function(world), ["remaining"], ["sleep", 10], ["remaining"])
 
     first, last = invocation.result["said"]
@@ -125,7 +125,7 @@ def test_a_message_is_deleted_when_its_invocation_succeeds(world: World) -> None
 
 
 def test_message_groups_run_side_by_side_and_one_message_group_in_order(world: World) -> None:
-    """Three groups run at once; within a group one message follows the other."""
+    """Three groups run at once; within a group messages run one after the other."""
     queue = a_queue(world, "q.fifo", VisibilityTimeout="180")
     function = a_function(world)
     feed(world, queue, function, concurrency=10)
@@ -139,7 +139,7 @@ def test_message_groups_run_side_by_side_and_one_message_group_in_order(world: W
 
 
 def test_a_poisoned_message_group_dies_alone(world: World) -> None:
-    """After maxReceiveCount tries a message lies in the dead-letter queue; its group goes on, others never waited."""
+    """After maxReceiveCount tries a message goes to the dead-letter queue; its group continues, others never waited."""
     dead_queue = a_queue(world, "dead.fifo")
     redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 5})
     queue = a_queue(world, "q.fifo", VisibilityTimeout="180", RedrivePolicy=redrive)
@@ -172,7 +172,7 @@ def test_only_the_reported_messages_of_a_batch_stay(world: World) -> None:
 
 
 def test_a_mapping_that_is_switched_off_lets_messages_lie(world: World) -> None:
-    """Disabled, nothing is taken; enabled again, all is."""
+    """A disabled mapping takes no message; an enabled one takes all."""
     queue = a_queue(world, VisibilityTimeout="180")
     source = feed(world, queue, a_function(world))
     client = world.client("lambda", HUB)
@@ -187,7 +187,7 @@ def test_a_mapping_that_is_switched_off_lets_messages_lie(world: World) -> None:
 
 
 def test_a_function_can_be_invoked_through_the_api(world: World) -> None:
-    """The answer is the function's; an error is told as Lambda tells it; from inside a function it works too."""
+    """The answer is the function's, or Lambda's error; calls from inside a function work, too."""
     function = a_function(world)
     client = world.client("lambda", HUB)
 
@@ -218,7 +218,7 @@ def test_a_throttled_function_is_tried_again(world: World) -> None:
 
 
 def test_a_zip_is_unpacked_to_what_is_the_functions_own(tmp_path: Path) -> None:
-    """Of a package only its own modules are unpacked; third-party ones are shared with this process."""
+    """Only a package's own modules are unpacked; this process's third-party ones are used."""
     with zipfile.ZipFile(tmp_path / "deployment.zip", "w") as archive:
         for path in PROBE.rglob("*.py"):
             archive.write(path, path.relative_to(PROBE))

@@ -1,4 +1,4 @@
-"""A function imports what it needs, and nothing of the command line's."""
+"""A function imports only what it needs, and none of the command line's libraries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEAVY = {
     "chalicelib.core.sharing.share",
     "chalicelib.adapters.ec2.hub_images",
 }
-"""What an event's function and the sweep do without."""
+"""Modules that the sweep and the functions for events do not import."""
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +44,16 @@ def test_no_function_imports_what_only_a_person_needs(started):
 
 @pytest.mark.parametrize("function", ["on-tag-change", "on-image-state", "on-target-event", "sweep"])
 def test_who_hears_events_or_sweeps_does_without_the_rest(started, function):
-    """One environment serves one function."""
+    """Each of these functions has an execution environment of its own."""
     assert not HEAVY & started[function]
 
 
 def test_workers_leave_out_what_the_other_does(started):
-    """Deliveries are not the share worker's, and inventories only for who asks."""
+    """The share worker imports no deliveries, and the worker imports inventories only on demand."""
     assert "chalicelib.service.deliveries" not in started["share-worker"]
     assert not {"chalicelib.service.share_worker", "chalicelib.service.inventories"} & started["worker"]
 
 
 def test_all_of_them_use_the_package(started):
-    """Else this would prove nothing."""
+    """The measurement is of the real package."""
     assert all({"app", "chalicelib.bootstrap", "boto3"} <= modules for modules in started.values())

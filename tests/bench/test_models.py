@@ -1,4 +1,4 @@
-"""What the benchmark computes: the bound, units of DynamoDB, rates, rivals, prices, the plot."""
+"""What the benchmark computes: the bound, DynamoDB's units, rates, alternatives, prices, the plot."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def test_the_bound_is_the_longest_copy_or_all_of_them_through_the_slots():
 
 
 def test_the_bound_has_the_rate_of_grants_and_what_is_late():
-    """A hundred accounts take two seconds to be granted to; a grant that works late delays its account."""
+    """Grants to a hundred accounts take two seconds; a grant that takes effect late delays its account."""
     assert bound.promotion([[600]] * 101) == pytest.approx(602 + REST)
     assert bound.promotion([[600], [600]], late=[0, 300]) == pytest.approx(900 + REST)
     assert bound.one_after_another([[600, 60], [600, 60]], 2) == pytest.approx(1200 + REST)
 
 
 def test_a_bucket_lets_so_many_at_once_and_then_so_many_a_second():
-    """Fifty, then five a second."""
+    """Fifty at once, then five a second."""
     bucket = TokenBucket()
     assert all(bucket.take(0) for _ in range(50))
     assert not bucket.take(0)
@@ -64,7 +64,7 @@ def test_one_function_is_killed_after_fifteen_minutes_and_leaves_shares_open():
 
 
 def test_step_functions_take_three_transitions_every_half_minute():
-    """And the longest copy's time, whatever the number of targets."""
+    """And the longest copy's time, for any number of targets."""
     one, many = (state_machines.run(PlayedPromotion([[600.0]] * count)) for count in (1, 40))
     assert one.transitions == 3 + 3 * 20 + 3
     assert many.seconds == pytest.approx(one.seconds, 0.01)
@@ -72,26 +72,26 @@ def test_step_functions_take_three_transitions_every_half_minute():
 
 
 def test_a_build_tool_gives_up_after_half_an_hour():
-    """What takes longer is not delivered as far as it knows."""
+    """A longer copy counts as not delivered."""
     assert build_tool.run(PlayedPromotion([[1700.0], [1900.0]])).delivered == 1
 
 
 def test_a_script_copies_five_at_once():
-    """The sixth waits until one has ended; targets come one after another."""
+    """The sixth waits until one has ended; the targets come one after another."""
     assert script.run(PlayedPromotion([[600.0] * 5])).seconds < 800
     assert 1200 < script.run(PlayedPromotion([[600.0] * 6])).seconds < 1500
     assert 1200 < script.run(PlayedPromotion([[600.0]] * 2)).seconds < 1400
 
 
 def test_rivals_get_the_same_promotion_each_time():
-    """Drawn from one seed, with the sizes of the case."""
+    """One seed draws the copies, with the sizes of the case."""
     case = Case(10, volumes=3)
     assert promotion(case) == promotion(case)
     assert {(one.targets, one.calls > 0) for one in (play(promotion(case)) for play in RIVALS)} == {(10, True)}
 
 
 def test_each_price_has_its_page_and_says_whether_it_was_confirmed():
-    """A price that was not seen says so; one that was says where."""
+    """An unconfirmed price says so; a confirmed one says where it was seen."""
     for name, one in cost.prices()["prices"].items():
         assert one["usd"] > 0, name
         assert one["source"].startswith("https://aws.amazon.com/"), name
@@ -100,14 +100,14 @@ def test_each_price_has_its_page_and_says_whether_it_was_confirmed():
 
 
 def test_alarms_and_dashboards_are_those_that_are_deployed():
-    """Counted where they are declared."""
+    """Counted in the templates."""
     alarms, dashboards = cost.watchers()
     assert alarms > 10
     assert dashboards == 1
 
 
 def test_numbers_are_written_for_people():
-    """With the digits that say something."""
+    """With significant digits only."""
     assert [number(value) for value in (0, 0.123, 12.34, 1234.5)] == ["0", "0.12", "12.3", "1,234"]
     assert [duration(value) for value in (90, 600, 7300, 400_000)] == ["90 s", "10.0 min", "2.0 h", "4.6 days"]
     assert [dollars(value) for value in (0, 1.5, 0.25, 0.000123)] == ["$0", "$1.50", "$0.250", "$0.000123"]
@@ -115,14 +115,14 @@ def test_numbers_are_written_for_people():
 
 def test_a_plot_is_a_picture_with_a_line_for_each_name():
     """Well-formed SVG."""
-    picture = ET.fromstring(  # noqa: S314 - our own
+    picture = ET.fromstring(  # noqa: S314 - this repository writes the SVG
         plot.chart("a < b", "targets", "minutes", {"one": [(1, 5), (10, 50)], "two": [(1, 1)]})
     )
     assert len(picture.findall(".//{*}polyline")) == 2
 
 
 def test_the_readme_has_the_table_of_the_page():
-    """One run wrote both."""
+    """One run writes both."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"<!-- bench -->\n(.*?)<!-- /bench -->", readme, re.DOTALL)
     assert table in (ROOT / "docs" / "reference" / "benchmarks.md").read_text(encoding="utf-8")

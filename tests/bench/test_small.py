@@ -1,4 +1,4 @@
-"""The benchmark in small: one target and ten, packaged, and what must not grow."""
+"""The benchmark with one target and ten, on the package, and the numbers that must not grow."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ FLAT = 1.1
 
 @pytest.fixture(scope="module")
 def measured() -> dict[Case, MeasuredRun]:
-    """What both took."""
+    """The measurements of both."""
     return {case: measure(case) for case in (ONE, TEN)}
 
 
 @pytest.mark.parametrize("case", [ONE, TEN], ids=str)
 def test_every_target_is_delivered_to_within_two_percent_and_a_minute_of_the_bound(measured, case):
-    """And no sooner than the bound, or it is none."""
+    """A promotion is never faster than the bound."""
     one = measured[case]
     assert one.delivered == case.deliveries
     assert one.bound <= one.seconds
@@ -38,7 +38,7 @@ def test_every_target_is_delivered_to_within_two_percent_and_a_minute_of_the_bou
 
 
 def test_nothing_grows_with_the_number_of_targets(measured):
-    """Of one delivery, ten of which are promoted together: calls, function time, units, invocations."""
+    """Calls, function time, units and invocations of one delivery, alone and among ten."""
     one, ten = measured[ONE], measured[TEN]
     for what in (
         lambda m: sum(m.hub_calls.values()) + sum(m.target_calls.values()),
@@ -51,26 +51,26 @@ def test_nothing_grows_with_the_number_of_targets(measured):
 
 
 def test_units_of_a_delivery_are_those_that_are_known(measured):
-    """A change that writes or reads more shows here."""
+    """This shows a change that writes or reads more."""
     assert 400 < sum(measured[ONE].writes.values()) < 700
     assert 80 < sum(measured[ONE].reads.values()) < 200
     assert measured[ONE].stored_bytes < 30_000
 
 
 def test_it_takes_a_hundredth_of_the_function_time_of_one_that_waits(measured):
-    """The orchestrator's unbounded time."""
+    """Compared with an orchestrator that waits without limit."""
     for case, one in measured.items():
         assert orchestrator.run(promotion(case)).functions >= 100 * one.billed
 
 
 def test_calls_are_few(measured):
-    """At most 1.3 times the least possible; each snapshot is opened for all accounts together."""
+    """At most 1.3 times the minimum; one call opens each snapshot for all accounts."""
     assert all(above_least(one) <= 1.3 for one in measured.values())
     assert measured[ONE].sharing == measured[ONE].least["ModifySnapshotAttribute"]
 
 
 def test_the_least_is_that_of_the_page_of_calls(measured):
-    """docs/reference/calls.md and the benchmark agree, call by call."""
+    """docs/reference/calls.md and the benchmark agree on each call."""
     rows = re.findall(r"^\| (\w+) \| \d+ \| (\d+) \| \d+ \| \d+ \|$", CALLS.read_text(encoding="utf-8"), re.MULTILINE)
     found = {name: int(least) for name, least in rows}
     assert found.pop("all") == sum(measured[ONE].least.values())

@@ -1,4 +1,4 @@
-"""Chromium without a window, on the pages that ``write_pages`` has written."""
+"""Headless Chromium, on the pages that ``write_pages`` has written."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ class Browser:
         self.run = self.driver.execute_script
 
     def command(self, name, **parameters):
-        """Send Chromium a command of its own protocol."""
+        """Send a command of Chromium's own protocol."""
         return self.driver.execute_cdp_cmd(name, parameters)
 
     def look(self, page, *, width=1280, dark=False, media=""):
-        """Load a page as somebody sees it on a screen of this width."""
+        """Load a page on a screen of this width."""
         self.command("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.command("Emulation.setEmulatedMedia", media=media, features=[theme])
         self.driver.get((PAGES / f"{page}.html").as_uri())
 
     def complaints(self):
-        """Return what Chromium has complained of: errors, and what the page's policy forbade."""
+        """Return Chromium's complaints: errors, and violations of the page's policy."""
         return [one["message"] for one in self.driver.get_log("browser")]
 
     def picture(self, name):
-        """Keep a picture of the whole page beside it, for people."""
+        """Save a picture of the whole page beside it."""
         size = "return {width: document.documentElement.clientWidth, height: document.documentElement.scrollHeight}"
         clip = {"x": 0, "y": 0, "scale": 1, **self.run(size)}
         taken = self.command("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         (PAGES / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
 
     def barriers(self):
-        """Return what axe finds to be in the way of people who see, hear or move otherwise."""
+        """Return the accessibility problems that axe finds."""
         self.run(AXE)
         found = self.driver.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
         return [f"{one['id']}: {node['html']}" for one in found["violations"] for node in one["nodes"]]
@@ -70,7 +70,7 @@ class Browser:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    """One for all tests, with a new profile."""
+    """One browser for all tests, with a new profile."""
     made = Browser(tmp_path_factory.mktemp("profile"))
     yield made
     made.driver.quit()

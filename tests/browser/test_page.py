@@ -1,4 +1,4 @@
-"""The page of ``ami-promoter report`` as people meet it: two themes, a phone, a keyboard, paper."""
+"""The page of ``ami-promoter report`` as a reader uses it: two themes, a phone, a keyboard, paper."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ return [...document.querySelectorAll('body *')]
 
 
 def press(browser, *keys):
-    """Press keys, one after the other."""
+    """Press keys one by one."""
     ActionChains(browser.driver).send_keys(*keys).perform()
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_nothing_is_asked_for_and_nothing_runs(browser, page):
-    """No request, no script, no complaint of the page's policy; a hostile text opens no dialog."""
+    """No request, no script, no violation of the page's policy; a hostile text opens no dialog."""
     browser.complaints()
 
     browser.look(page)
@@ -42,7 +42,7 @@ def test_nothing_is_asked_for_and_nothing_runs(browser, page):
 @pytest.mark.parametrize("page", ["lively", "hostile", "empty"])
 @pytest.mark.parametrize(("width", "dark"), SCREENS)
 def test_everybody_can_read_it(browser, page, width, dark):
-    """Contrast, landmarks, headings, tables, names: axe finds nothing in the way, with everything unfolded."""
+    """Axe finds no problem with contrast, landmarks, headings, tables or names, with everything unfolded."""
     browser.look(page, width=width, dark=dark)
     browser.run(OPEN_ALL)
     browser.picture(f"{page}-{width}-{'dark' if dark else 'light'}")
@@ -51,7 +51,7 @@ def test_everybody_can_read_it(browser, page, width, dark):
 
 
 def test_axe_would_find_a_barrier(browser):
-    """The check is alive: pale text is found."""
+    """The check works: it reports pale text."""
     browser.look("lively")
     browser.run("document.querySelector('h1').style.color = '#ccc'")
 
@@ -61,7 +61,7 @@ def test_axe_would_find_a_barrier(browser):
 @pytest.mark.parametrize("page", ["lively", "hostile"])
 @pytest.mark.parametrize("width", [1280, 768, 360])
 def test_nothing_is_wider_than_the_screen(browser, page, width):
-    """Also a text without a space."""
+    """Also with a long text without spaces."""
     browser.look(page, width=width)
     browser.run(OPEN_ALL)
 
@@ -70,7 +70,7 @@ def test_nothing_is_wider_than_the_screen(browser, page, width):
 
 
 def test_on_a_phone_each_cell_says_its_heading(browser):
-    """Where a row is a card."""
+    """There a row is a card."""
     browser.look("lively", width=360)
     before = "return getComputedStyle(document.querySelector(arguments[0]), '::before').content"
 
@@ -81,7 +81,7 @@ def test_on_a_phone_each_cell_says_its_heading(browser):
 
 
 def test_the_two_themes_differ(browser):
-    """The screen's theme is followed."""
+    """The page follows the screen's theme."""
     backgrounds = []
     for dark in (False, True):
         browser.look("lively", dark=dark)
@@ -110,7 +110,7 @@ def test_a_keyboard_reaches_everything(browser):
 
 
 def test_the_first_stop_skips_to_the_content(browser):
-    """For those who hear the page."""
+    """For people who use a screen reader."""
     browser.look("lively")
 
     press(browser, Keys.TAB, Keys.ENTER)
@@ -119,7 +119,7 @@ def test_the_first_stop_skips_to_the_content(browser):
 
 
 def test_without_colors_everything_is_said(browser):
-    """Each state is a word with a mark, and each bar has its times in words beside it."""
+    """Each state is a word with a mark, and each bar has its times as text beside it."""
     browser.look("lively")
     browser.run(OPEN_ALL)
 
@@ -131,7 +131,7 @@ def test_without_colors_everything_is_said(browser):
 
 
 def test_what_could_not_be_read_is_said_first(browser):
-    """Before the numbers, with a link to which and why."""
+    """Above the numbers, with a link to the list and its reasons."""
     browser.look("lively")
 
     warning = browser.driver.find_element("css selector", ".warnings")
@@ -142,7 +142,7 @@ def test_what_could_not_be_read_is_said_first(browser):
 
 
 def test_paper_shows_what_is_folded(browser):
-    """Printing needs no unfolding, and is more than a page."""
+    """The printed page shows all folds, on more than one sheet."""
     browser.look("lively", media="print")
     heights = "return [...document.querySelectorAll('details:not([open]) table')].map(one => one.offsetHeight)"
 
@@ -151,7 +151,7 @@ def test_paper_shows_what_is_folded(browser):
 
 
 def test_a_thousand_targets_and_five_promotions(browser):
-    """It is there within seconds, is unfolded at once, and no row is missing."""
+    """The page loads within seconds, unfolds at once, and has every row."""
     begun = time.monotonic()
     browser.look("large")
     loaded = time.monotonic() - begun

@@ -1,6 +1,6 @@
-"""Write the pages that the browser looks at: ``python -m tests.browser.write_pages DIRECTORY``.
+"""Write the pages for the browser's tests: ``python -m tests.browser.write_pages DIRECTORY``.
 
-One is written by the verb itself in the simulator; the others are of records that no simulator would hold.
+The verb itself writes one in the simulator; the others show records that the simulator would not make.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PLACES = ("name", "value", "why", "what", "cure", "parked", "snapshot")
 
 
 def main(directory: Path) -> None:
-    """Write all of them."""
+    """Write all pages."""
     directory.mkdir(parents=True, exist_ok=True)
     pages = {
         "empty": shown(iter(())),
@@ -37,7 +37,7 @@ def main(directory: Path) -> None:
 
 
 def _lively(file: Path) -> None:
-    """Let a lively day happen in the simulator, damage one record, and let the verb write what it sees."""
+    """Play a day with many deliveries in the simulator, damage one record, and let the verb write its page."""
     none = str(file.parent / "none")
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
         os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""What every ledger, copy quota and list of children promises."""
+"""What every ledger, every store of slot leases and every list of children promises."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AMI = "ami-0a"
 
 
 def test_holding_twice_is_holding_once(store):
-    """A crash may repeat it."""
+    """A crash may repeat the call."""
     for _ in range(2):
         store.ledger.hold(RESOURCE, SHARE, copying("d1"))
 
@@ -37,7 +37,7 @@ def test_holding_twice_is_holding_once(store):
 
 
 def test_two_holders_and_the_last_one_leaves(store):
-    """Two AMIs on one snapshot: the share has a holder until the last has gone."""
+    """Two AMIs on one snapshot: the share keeps a holding until the last is released."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     store.ledger.hold(RESOURCE, replace(SHARE, hard_close_at=NOW + 50), copying("d2"))
     store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
@@ -51,7 +51,7 @@ def test_two_holders_and_the_last_one_leaves(store):
 
 
 def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
-    """It only ever grows."""
+    """The hard end never moves to an earlier time."""
     for until in (100, 300, 200):
         store.ledger.hold(RESOURCE, replace(SHARE, hard_close_at=NOW + until), copying(f"d{until}"))
 
@@ -59,7 +59,7 @@ def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
 
 
 def test_the_worker_writes_its_side_and_the_holders_theirs(store):
-    """A holder that comes while the worker writes is not lost."""
+    """A holding that is added during the worker's write is not lost."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
     store.ledger.hold(RESOURCE, SHARE, copying("d2"))
@@ -70,7 +70,7 @@ def test_the_worker_writes_its_side_and_the_holders_theirs(store):
 
 
 def test_a_worker_that_was_not_alone_is_notified(store):
-    """Its write is refused, not lost over another's."""
+    """Its write is refused, so that it does not overwrite another's."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
     store.ledger.save([replace(read, state=ShareState.OPEN)], "opened", NOW)
@@ -81,7 +81,7 @@ def test_a_worker_that_was_not_alone_is_notified(store):
 
 
 def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
-    """Read as unheld, held by the time of the write: the worker reads again."""
+    """The worker read it without a holding; one was added before the write: the worker reads again."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
@@ -95,7 +95,7 @@ def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
 
 
 def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
-    """So the share worker knows for whom a refusal was no answer, and closes nothing under one who has just come."""
+    """The count tells the share worker which holdings a refusal did not answer, and that a new one needs the share."""
     for name in ("d1", "d1", "d2"):
         store.ledger.hold(RESOURCE, SHARE, copying(name))
     (read,) = store.ledger.shares(RESOURCE)
@@ -114,7 +114,7 @@ def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
 
 
 def test_shares_of_many_resources_are_found_at_once(store):
-    """Each by its place; one that is not in the ledger is left out, and 120 are no more than 20."""
+    """By resource and name; a missing one is left out, and 120 work like 20."""
     places = [(f"resource#snapshot#snap-{number}", ACCOUNT) for number in range(120)]
     for resource, _ in places[1:]:
         store.ledger.hold(resource, replace(SHARE, resource=resource), copying("d1"))
@@ -127,7 +127,7 @@ def test_shares_of_many_resources_are_found_at_once(store):
 
 
 def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
-    """More than one transaction takes."""
+    """That is more than one transaction takes."""
     for n in range(120):
         store.ledger.hold(RESOURCE, replace(SHARE, holder_key=f"{n:012d}", account=f"{n:012d}"), copying(f"d{n}"))
     store.ledger.save([replace(s, state=ShareState.OPEN) for s in store.ledger.shares(RESOURCE)], "opened", NOW)
@@ -137,7 +137,7 @@ def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
 
 
 def closed(store, name: str = ACCOUNT) -> Share:
-    """A share that was open, and that nobody holds."""
+    """A closed share without holdings."""
     store.ledger.hold(RESOURCE, replace(SHARE, holder_key=name), copying("d1"))
     store.ledger.release(RESOURCE, name, copying("d1"))
     read = next(s for s in store.ledger.shares(RESOURCE) if s.holder_key == name)
@@ -146,7 +146,7 @@ def closed(store, name: str = ACCOUNT) -> Share:
 
 
 def test_what_is_archived_is_read_no_more_and_is_remembered(store):
-    """The ledger's partition has what is open or wanted; the archive says what was."""
+    """The ledger's partition has only open and wanted shares; the archive has the earlier ones."""
     one = closed(store)
     assert not store.ledger.was_open(RESOURCE)
     store.ledger.archive([one], NOW)
@@ -160,7 +160,7 @@ def test_what_is_archived_is_read_no_more_and_is_remembered(store):
 
 
 def test_who_comes_before_it_is_archived_keeps_it(store):
-    """And who comes after finds nothing, and begins anew."""
+    """A holding that comes after the archiving starts a new share."""
     one, other = closed(store), closed(store, "333333333333")
     store.ledger.hold(RESOURCE, SHARE, copying("d2"))
     with pytest.raises(LostRace):
@@ -175,7 +175,7 @@ def test_who_comes_before_it_is_archived_keeps_it(store):
 
 
 def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
-    """A permission of ours that shows though no share accounts for it."""
+    """For a permission of the service's that no share accounts for."""
     found = replace(SHARE, state=ShareState.CLOSING, holder_key="grant-1")
     assert store.ledger.put_right(found, "found", NOW)
     assert not store.ledger.put_right(found, "found", NOW)
@@ -183,7 +183,7 @@ def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
 
 
 def test_a_standing_holding_has_a_link_as_long_as_it_lasts(store):
-    """From the AMI to all that is held for it: resource, share, and who holds it until when."""
+    """The AMI's links name resource, share, delivery and end of all that is held for it."""
     store.ledger.hold(RESOURCE, SHARE, sharing("d1", until=NOW))
     store.ledger.hold(RESOURCE, SHARE, copying("d2"))
 
@@ -196,7 +196,7 @@ def test_a_standing_holding_has_a_link_as_long_as_it_lasts(store):
 
 
 def test_a_link_leads_to_its_holding_also_when_the_share_is_gone(store):
-    """Releasing needs nothing of the share's item."""
+    """A release needs nothing of the share's item."""
     store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
     (read,) = store.ledger.shares(RESOURCE)
     store.ledger.release(RESOURCE, ACCOUNT, replace(sharing("d1"), episode=0))
@@ -207,7 +207,7 @@ def test_a_link_leads_to_its_holding_also_when_the_share_is_gone(store):
 
 
 def test_an_older_episodes_release_leaves_the_newer_ones_link(store):
-    """A delivery died before it released, and was started again."""
+    """A delivery was killed before its release, and started again."""
     store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=1))
     store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=2))
     store.ledger.release(RESOURCE, ACCOUNT, sharing("d1", episode=1))
@@ -222,7 +222,7 @@ WISH = SlotLease("d1", 1, NOW, 2, 0, until=NOW + 3600)
 
 
 def test_asking_again_keeps_what_was_granted_and_renews_the_lease(store):
-    """The delivery writes its side, the quota's worker the other; the answer says how the lease then stands."""
+    """The delivery writes its wish, the quota's worker the grant; the answer contains the lease."""
     assert store.slots.ask(QUOTA, WISH) == WISH
     store.slots.grant(QUOTA, replace(WISH, granted=1, until=NOW + 3700))
     asked = store.slots.ask(QUOTA, replace(WISH, wanted=3, done=1, until=NOW + 3800))
@@ -234,7 +234,7 @@ def test_asking_again_keeps_what_was_granted_and_renews_the_lease(store):
 
 
 def test_a_new_episode_starts_without_slots_and_an_old_one_says_no_more(store):
-    """What the last episode was granted is over; a late word of it changes nothing."""
+    """The new episode has no slots, and a late write of the old one changes nothing."""
     store.slots.ask(QUOTA, WISH)
     store.slots.grant(QUOTA, replace(WISH, granted=2))
     again = replace(WISH, episode=2)
@@ -246,7 +246,7 @@ def test_a_new_episode_starts_without_slots_and_an_old_one_says_no_more(store):
 
 
 def test_a_worker_that_read_too_early_takes_nothing_back(store):
-    """Two workers at once: the one that did not see a grant renews the lease, and the grant stays."""
+    """Two workers at once: one did not see the grant and renews the lease; the grant stays."""
     store.slots.ask(QUOTA, WISH)
     store.slots.grant(QUOTA, replace(WISH, granted=2))
     store.slots.grant(QUOTA, replace(WISH, granted=0, until=NOW + 9000))
@@ -255,7 +255,7 @@ def test_a_worker_that_read_too_early_takes_nothing_back(store):
 
 
 def test_copies_that_run_count_where_nothing_is_known_of_their_delivery(store):
-    """Its slots were given away while it was parked: what it has begun counts all the same."""
+    """Its slots went to others while it was parked: its running copies count all the same."""
     assert store.slots.ask(QUOTA, replace(WISH, granted=1)).granted == 1
     assert store.slots.ask(QUOTA, replace(WISH, granted=2)).granted == 1, (
         "the quota's own word counts where there is one"
@@ -263,7 +263,7 @@ def test_copies_that_run_count_where_nothing_is_known_of_their_delivery(store):
 
 
 def test_one_whose_delivery_has_asked_since_is_not_dropped(store):
-    """Read as run out, or as over, and then renewed: it stays."""
+    """The worker read its lease as expired, or its delivery as ended; the renewed lease stays."""
     read = store.slots.ask(QUOTA, WISH)
     renewed = store.slots.ask(QUOTA, replace(WISH, until=NOW + 7200))
     store.slots.drop(QUOTA, read)
@@ -279,12 +279,12 @@ def test_one_whose_delivery_has_asked_since_is_not_dropped(store):
 
 
 def child(name: str, state: str = "running", episode: int = 1) -> Child:
-    """One delivery's mark."""
+    """The child item of one delivery."""
     return Child(name, ACCOUNT, "us-east-1", episode, state)
 
 
 def test_the_last_to_end_knows_that_it_is_the_last(store):
-    """Only that one wakes the promotion."""
+    """Only the last one wakes the promotion."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     for name in ("d1", "d2", "d3"):
         assert store.children.add(AMI, child(name))
@@ -294,7 +294,7 @@ def test_the_last_to_end_knows_that_it_is_the_last(store):
 
 
 def test_a_mark_is_left_once_and_a_new_episode_opens_it_again(store):
-    """Put-if-absent; a repeated end is no second one; an older episode's end does not end the new."""
+    """Put-if-absent: a repeated end counts once, and an older episode's end does not end the new one."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     assert store.children.add(AMI, child("d1"))
     assert not store.children.add(AMI, child("d1"))

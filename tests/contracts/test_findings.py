@@ -1,4 +1,4 @@
-"""The access monitor's table, and the ledger's past, on DynamoDB."""
+"""The access monitor's table, and closed shares in the ledger, on DynamoDB."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def found(stores) -> DynamoFindings:
 
 
 def test_an_event_is_one_runs_until_it_is_done_or_the_run_is_long_dead(found):
-    """So twins do not both notify, and a death delays the event by a minute."""
+    """Concurrent runs do not both publish, and a killed run delays the event by a minute."""
     assert found.begin("e", NOW) is Begun.MINE
     assert found.begin("e", NOW + 1) is Begun.BUSY
     assert found.begin("e", NOW + BUSY) is Begun.MINE
@@ -47,7 +47,7 @@ def test_an_event_is_one_runs_until_it_is_done_or_the_run_is_long_dead(found):
 
 
 def test_the_first_event_stays_the_first(found):
-    """The learning period counts from it."""
+    """The learning period starts with it."""
     assert [found.first_event(NOW), found.first_event(NOW + 9)] == [NOW, NOW]
 
 
@@ -59,7 +59,7 @@ def test_what_was_notified_is_known_in_that_hour(found):
 
 
 def test_a_keys_policy_is_as_it_was_written_last_whatever_the_order_of_events(found):
-    """And a grant on the key takes away nothing of that."""
+    """A grant on the key does not replace it."""
     assert found.key(KEY) is None
     found.remember_key(KEY, SourceKey())
     assert found.key(KEY) == SourceKey()
@@ -72,7 +72,7 @@ def test_a_keys_policy_is_as_it_was_written_last_whatever_the_order_of_events(fo
 
 
 def test_a_grant_leads_to_its_accounts_and_the_canary_is_kept(found):
-    """An unknown one leads nowhere."""
+    """An unknown grant has no accounts."""
     assert found.accounts_of("g") == ()
     found.remember_grant("g", {ACCOUNT}, NOW)
     assert found.accounts_of("g") == (ACCOUNT,)
@@ -85,7 +85,7 @@ def test_a_grant_leads_to_its_accounts_and_the_canary_is_kept(found):
 
 
 def lived(stores: Stores, account: str, begin: int) -> None:
-    """Let a share be held, opened, released, closed and archived, a minute for each step."""
+    """Hold, open, release, close and archive a share, one step a minute."""
     share, holding = Share(RESOURCE, account, account, hard_close_at=NOW + 10**6), copying("d1", account)
     stores.ledger.hold(RESOURCE, share, holding)
     (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
@@ -109,7 +109,7 @@ def lived(stores: Stores, account: str, begin: int) -> None:
 
 
 def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
-    """Its steps, its grants, and nothing of another account's."""
+    """Its steps and its grants, and nothing of another account's share."""
     past = DynamoLedgerPast(stores.table, stores.ledger)
     lived(stores, ACCOUNT, NOW)
     lived(stores, ACCOUNT, NOW + 1000)
@@ -130,7 +130,7 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
 
 
 def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
-    """It accounts for nothing, and hides nothing else."""
+    """A damaged item counts for nothing, and the others are read."""
     past = DynamoLedgerPast(stores.table, stores.ledger)
     lived(stores, ACCOUNT, NOW)
     stores.table.put(RecordKey(RESOURCE, f"closed#{OTHER}#0000000001"), {"body": "{"})

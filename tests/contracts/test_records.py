@@ -14,12 +14,12 @@ KEY = RecordKey("delivery#0123")
 
 
 def write(state: str = "requested", due: int | None = NOW, **changes) -> Write:
-    """A record to write."""
+    """A write of a record."""
     return Write(KEY, state, changes.pop("body", {"n": 1}), due, **changes)
 
 
 def due(store, now: int) -> list[RecordKey]:
-    """Everything due, in all shards."""
+    """All due records, in all shards."""
     return [one.key for shard in range(SHARDS) for one in store.records.due(shard, now, 10)]
 
 
@@ -31,7 +31,7 @@ def test_a_record_is_put_once(store):
 
 
 def test_what_happened_and_what_leads_to_it_expires_and_the_record_does_not(store):
-    """History and look-ups are kept for 400 days, so that years of finished work cost nothing."""
+    """History and look-ups expire after 400 days, so that years of finished work cost nothing."""
     store.records.create(write(), NOW)
     entry = lookup(copy_lookups("222222222222", "us-east-1", "snap-1"), "0123")
     beside = [(entry, {"kind": "lookup", "delivery": "0123"}), (RecordKey("heads", "ami-1"), {"kind": "head"})]
@@ -44,7 +44,7 @@ def test_what_happened_and_what_leads_to_it_expires_and_the_record_does_not(stor
 
 
 def test_many_records_are_put_at_once_each_with_what_stands_beside_it(store):
-    """All of them, due when they say; a body beside a record is read back as it was put."""
+    """All are due when they say; the items beside them are read back unchanged."""
     keys = [RecordKey(f"delivery#{number:04d}") for number in range(25)]
     new = [(Write(key, "requested", {"n": 1}, NOW), [(RecordKey("heads", key.pk), {"body": "{}"})]) for key in keys]
 
@@ -55,7 +55,7 @@ def test_many_records_are_put_at_once_each_with_what_stands_beside_it(store):
 
 
 def test_where_one_of_many_is_there_none_is_put_and_it_is_named(store):
-    """So that the caller can leave it out."""
+    """The caller can leave it out and try again."""
     store.records.create(write(), NOW)
     other = RecordKey("delivery#4567")
     new = [
@@ -70,7 +70,7 @@ def test_where_one_of_many_is_there_none_is_put_and_it_is_named(store):
 
 
 def test_a_record_that_nobody_can_read_is_replaced_whole(store):
-    """Whatever was there: afterwards it is a new record, without inbox entries, due when it says."""
+    """The new record has no inbox entries, and is due when it says."""
     store.records.create(write(), NOW)
     store.records.leave(KEY, {"image": "x"}, NOW)
     store.records.park(KEY, "damaged", NOW)
@@ -84,14 +84,14 @@ def test_a_record_that_nobody_can_read_is_replaced_whole(store):
 
 
 def test_there_is_nothing_where_nothing_was_put(store):
-    """Beginning with a record that is not there does not make one."""
+    """`begin` of a missing record does not create one."""
     assert store.records.begin(KEY) is None
     assert store.records.read(KEY) is None
     assert not store.records.mark_woken(KEY, NOW)
 
 
 def test_a_write_on_an_old_version_is_refused(store):
-    """Two invocations on one record: the later write loses and changes nothing."""
+    """Two invocations on one record: the later write is refused and changes nothing."""
     store.records.create(write(), NOW)
     one, two = store.records.read(KEY), store.records.read(KEY)
 
@@ -103,7 +103,7 @@ def test_a_write_on_an_old_version_is_refused(store):
 @pytest.mark.parametrize("happened", [[], ["something"]])
 @pytest.mark.parametrize("come", ["leave", "make due"])
 def test_a_write_never_hides_what_came_meanwhile(store, happened, come):
-    """An inbox entry that arrives between reading and writing makes the write fail; so does a wake."""
+    """An inbox entry or wake that arrives between read and write makes the write fail."""
     store.records.create(write(), NOW)
     read = store.records.read(KEY)
     if come == "leave":
@@ -122,7 +122,7 @@ def test_a_write_never_hides_what_came_meanwhile(store, happened, come):
 
 
 def test_what_belongs_together_is_written_together(store):
-    """The look-up goes with the intent, or neither."""
+    """Intent and look-up are written both, or neither."""
     store.records.create(write(), NOW)
     read = store.records.read(KEY)
     partition = copy_lookups("222222222222", "us-east-1", "snap-0a")
@@ -136,7 +136,7 @@ def test_what_belongs_together_is_written_together(store):
 
 
 def test_a_wake_is_sent_once_until_it_is_taken_up(store):
-    """They do not pile up: one until the record is begun, and one more after a minute, as the first may be lost."""
+    """One wake until the record is begun, and one more after a minute, as the first may be lost."""
     store.records.create(write(), NOW)
 
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
@@ -148,7 +148,7 @@ def test_a_wake_is_sent_once_until_it_is_taken_up(store):
 
 
 def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
-    """Whoever may make one asks for that."""
+    """The caller creates the record if it may."""
     store.records.create(write(), NOW)
 
     assert store.records.leave(KEY, {"a": "1"}, NOW)
@@ -158,7 +158,7 @@ def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
 
 
 def test_a_note_for_later_makes_a_record_at_rest_due_then(store):
-    """And leaves one that is due sooner as it is."""
+    """A record that is due earlier keeps its time."""
     store.records.create(write(due=None), NOW)
 
     store.records.leave(KEY, {"a": "1"}, NOW, due=NOW + 600)
@@ -184,7 +184,7 @@ def shard(key: RecordKey) -> int:
 
 
 def test_what_is_due_is_found_with_all_that_its_wakes_follow_from(store):
-    """When it was due, from when it is woken, and its deadline; not a second too early, and as long as it is due."""
+    """Its due time, the start of its wakes, and its deadline; never early, and for as long as it is due."""
     store.records.create(write(due=NOW + 5, latest=NOW + 150), NOW)
 
     assert due(store, NOW + 4) == []
@@ -193,7 +193,7 @@ def test_what_is_due_is_found_with_all_that_its_wakes_follow_from(store):
 
 
 def test_what_was_due_before_it_was_written_is_woken_from_then(store):
-    """A date that has passed is no reason to wait for a later one of its growing steps."""
+    """A due time in the past does not make it wait for a later step."""
     store.records.create(write(due=NOW - 1000), NOW)
     assert store.records.due(shard(KEY), NOW, 10) == [Due(KEY, NOW, NOW - 1000)]
     store.records.save(store.records.read(KEY), write(due=NOW - 1000), [], NOW + 60)
@@ -201,7 +201,7 @@ def test_what_was_due_before_it_was_written_is_woken_from_then(store):
 
 
 def test_what_is_due_comes_in_pages_longest_due_first(store):
-    """Many are due at one moment: the next page begins after the last one, though that is due no longer by then."""
+    """Many are due at once: the next page starts behind the last record, although that is no longer due."""
     keys = [RecordKey(f"delivery#{n:04}") for n in range(60)]
     for n, key in enumerate(keys):
         store.records.create(Write(key, "requested", {}, NOW + n // 20), NOW)
@@ -219,9 +219,9 @@ def test_what_is_due_comes_in_pages_longest_due_first(store):
     assert [one.wake_at for one in found] == sorted(one.wake_at for one in found)
 
 
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in-memory records have no attributes
 def test_a_damaged_deadline_hides_no_record(store):
-    """What somebody wrote by hand into one item does not keep the sweep from it, or from the others."""
+    """A damaged item stays in the sweep's list, and so do the others."""
     store.records.create(write(latest=NOW + 150), NOW)
     store.table.update(KEY, "SET latest = :w, due_at = :w", {":w": "soon"})
 
@@ -229,7 +229,7 @@ def test_a_damaged_deadline_hides_no_record(store):
 
 
 def test_a_record_at_rest_is_due_nowhere_until_somebody_makes_it_due(store):
-    """The index is sparse; and whoever wakes makes the record due, in case the wake is lost."""
+    """The index is sparse. A wake makes the record due, in case its message is lost."""
     store.records.create(write("delivered", None), NOW)
     assert due(store, NOW + 10**6) == []
 
@@ -239,7 +239,7 @@ def test_a_record_at_rest_is_due_nowhere_until_somebody_makes_it_due(store):
 
 
 def test_a_wake_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
-    """An open share is due in a day; a holder that leaves must not wait so long because one wake was lost."""
+    """An open share is due in a day; a released holding must not wait that long because one wake was lost."""
     store.records.create(write("open", NOW + 90_000), NOW)
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
 
@@ -248,7 +248,7 @@ def test_a_wake_makes_a_record_due_within_a_minute_however_far_off_its_due_date_
 
 
 def test_a_wake_of_what_has_long_been_due_is_looked_at_within_a_minute(store):
-    """It is woken by steps of a quarter of an hour by then, and one wake that is lost must not wait for the next."""
+    """The sweep wakes it every quarter of an hour by then; a lost wake must not wait for the next step."""
     store.records.create(write("open", NOW), NOW)
     assert store.records.make_due(KEY, NOW + 7200) is MadeDue.SEND
 
@@ -256,7 +256,7 @@ def test_a_wake_of_what_has_long_been_due_is_looked_at_within_a_minute(store):
 
 
 def test_a_wake_does_not_put_off_what_is_due_sooner(store):
-    """It only ever makes a record due earlier."""
+    """A wake never moves the due time to a later one."""
     store.records.create(write("copying", NOW + 30), NOW)
     store.records.make_due(KEY, NOW)
 
@@ -264,7 +264,7 @@ def test_a_wake_does_not_put_off_what_is_due_sooner(store):
 
 
 def test_a_parked_record_is_out_of_the_way(store):
-    """Not due, and nobody wakes it; a person finds it."""
+    """It is not due and not woken; a person finds it."""
     store.records.create(write(), NOW)
     store.records.park(KEY, "IllegalEvent", NOW)
 
@@ -275,7 +275,7 @@ def test_a_parked_record_is_out_of_the_way(store):
 
 
 def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(store):
-    """It stays out of the way until then; one that is not there takes nothing."""
+    """The entry waits until then; a missing record takes none."""
     store.records.create(write(), NOW)
     store.records.leave(KEY, {"a": "1"}, NOW)
     store.records.park(KEY, "IllegalEvent", NOW)
@@ -290,7 +290,7 @@ def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(store):
 
 
 def test_a_parked_record_goes_on_when_it_is_notified_to(store):
-    """Due at once, its inbox entries and its version as they were; one that is not parked is left alone."""
+    """It is due at once with its inbox entries and version; a record that is not parked stays as it is."""
     store.records.create(write(due=None), NOW)
     assert not store.records.unpark(KEY, NOW)
     assert due(store, NOW + 10**6) == []
@@ -304,9 +304,9 @@ def test_a_parked_record_goes_on_when_it_is_notified_to(store):
     assert not store.records.unpark(RecordKey("delivery#other"), NOW)
 
 
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # the schema is a matter of DynamoDB's items alone
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # only DynamoDB's items have a schema
 def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
-    """It is told from one that can be read, so that it can be parked."""
+    """It differs from a readable one, so that the worker can park it."""
     store.records.create(write(), NOW)
     store.table.update(KEY, "SET body = :b", {":b": "{"})
     with pytest.raises(Unreadable):
@@ -316,9 +316,9 @@ def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
         store.records.read(KEY)
 
 
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in-memory records have no attributes
 def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store):
-    """So that its worker sets it aside for a person, whoever comes."""
+    """So that its worker can park it."""
     store.records.create(write(), NOW)
     store.table.update(KEY, "SET version = :w", {":w": "nonsense"})
 
@@ -329,7 +329,7 @@ def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store):
 
 
 def test_records_spread_over_the_shards():
-    """No single index partition takes every write."""
+    """No single index partition takes all writes."""
     shards = {shard_of(RecordKey(f"delivery#{n}")) for n in range(100)}
 
     assert len(shards) == SHARDS

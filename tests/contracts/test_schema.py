@@ -1,4 +1,4 @@
-"""Every item with a body says in which form it is: this version's is read, another one is not guessed at."""
+"""Every item with a body has a schema number: this version reads its own, and guesses at no other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def table(monkeypatch):
 
 
 def body_of(table, key):
-    """What an item holds."""
+    """The body of an item."""
     return json.loads(table.get(key)["body"])
 
 
@@ -56,7 +56,7 @@ def a_share(**changes):
 
 @pytest.mark.parametrize(("written", "why"), [(NEWER, NewerSchema), (OLDER, Unreadable)])
 def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
-    """It raises what makes its worker park it; a note on it is taken all the same, and nothing of it is lost."""
+    """It raises the error by which the worker parks it; it still takes inbox entries, and its body is unchanged."""
     DynamoRecords(table, written).create(Write(DELIVERY, "copying", {"ami": AMI}, NOW), NOW)
     records = DynamoRecords(table)
 
@@ -68,7 +68,7 @@ def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
 
 
 def test_what_lies_beside_a_record_bears_its_form(table):
-    """The source image and the plan; what has no body has no form."""
+    """The source image and the plan have one; an item without a body has none."""
     key = addresses.source_image(AMI)
     DynamoRecords(table, NEWER).put(key, {"kind": "image", "body": "{}"})
     DynamoRecords(table, NEWER).put(RecordKey("lookup#1", "delivery#0123"), {"kind": "lookup", "delivery": "0123"})
@@ -79,7 +79,7 @@ def test_what_lies_beside_a_record_bears_its_form(table):
 
 
 def test_a_head_of_another_form_hides_no_other(table):
-    """After a rollback: discovery goes on with the heads that it reads, and looks at the promotions of the others."""
+    """After a rollback discovery uses the heads that it can read, and wakes the promotions of the others."""
     for ami, records in ((AMI, DynamoRecords(table)), ("ami-0b", DynamoRecords(table, NEWER))):
         body = json.dumps(codec.encode(Head("dev", ("dev",))))
         records.put(addresses.head(ami), {"kind": "head", "body": body})
@@ -91,7 +91,7 @@ def test_a_head_of_another_form_hides_no_other(table):
     ("state", "closes"), [(ShareState.OPEN, True), (ShareState.CLOSING, True), (ShareState.CLOSED, False)]
 )
 def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table, state, closes):
-    """What closing needs stands beside the body: an unreadable form must not keep a permission open (invariant 1)."""
+    """What closing needs is stored beside the body: an unreadable body must not keep a share open (invariant 1)."""
     newer = DynamoLedger(table, NEWER)
     newer.hold(RESOURCE, a_share(), copying("0123"))
     (share,) = newer.shares(RESOURCE)
@@ -106,7 +106,7 @@ def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table,
 
 @pytest.mark.parametrize("name", ["wanted", "done", "granted", "lease_until"])
 def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
-    """What is no number counts as nothing; its delivery's next word puts it right, or the quota's worker drops it."""
+    """A damaged number counts as 0; the delivery's next write repairs it, or the quota's worker drops the lease."""
     slots = DynamoSlotLeases(table)
     wish = SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60)
     slots.ask(QUOTA, wish)
@@ -124,7 +124,7 @@ def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
 
 
 def test_a_promotion_parks_on_a_newer_note_of_a_delivery(table):
-    """It is decoded as a record is."""
+    """A child's body is decoded like a record's."""
     DynamoChildren(table, NEWER).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
 
     with pytest.raises(NewerSchema):
@@ -132,7 +132,7 @@ def test_a_promotion_parks_on_a_newer_note_of_a_delivery(table):
 
 
 def test_everything_that_is_decoded_bears_its_form(table):
-    """A new kind of item with a body and without a form would be read by any later version as if it were its own."""
+    """Without a schema number a later version would read the item as its own."""
     records, beside = DynamoRecords(table), {"kind": "head", "body": "{}"}
     records.create(Write(DELIVERY, "copying", {}, NOW), NOW)
     assert records.save(
@@ -164,7 +164,7 @@ LINK = addresses.standing_link(AMI, RESOURCE, "222222222222", "0123")
 
 
 def test_what_is_over_expires_and_what_is_open_does_not(table):
-    """History and archive go by DynamoDB's TTL; nothing that somebody needs ever does."""
+    """DynamoDB's TTL deletes history and archive, and nothing else."""
     ledger = DynamoLedger(table, keep_days=7)
     ledger.hold(RESOURCE, a_share(), copying("0123"))
     (share,) = ledger.shares(RESOURCE)
@@ -182,7 +182,7 @@ def test_what_is_over_expires_and_what_is_open_does_not(table):
 
 @pytest.mark.parametrize("holdings", [{"0123:1", str(copying("4567"))}, "nonsense", {5}])
 def test_a_holding_that_cannot_be_read_is_shown_once_and_then_gone(table, holdings):
-    """It holds nothing; those beside it do."""
+    """It holds nothing; the other holdings count."""
     ledger = DynamoLedger(table)
     ledger.hold(RESOURCE, a_share(), copying("4567"))
     table.update(SHARE_KEY, "SET holdings = :holdings", {":holdings": holdings})
@@ -198,7 +198,7 @@ def test_a_holding_that_cannot_be_read_is_shown_once_and_then_gone(table, holdin
 
 @pytest.mark.parametrize("damage", [{"episode": "x"}, {"account": 5}, {"until": None}])
 def test_a_damaged_link_still_leads_to_its_share_and_can_be_released(table, damage):
-    """Its key says of which AMI, resource, share and delivery it is; releasing it takes any episode's holding out."""
+    """Its key has AMI, resource, share and delivery; a release removes the holding of any episode."""
     ledger = DynamoLedger(table)
     ledger.hold(RESOURCE, a_share(), sharing("0123", episode=3))
     ledger.hold(RESOURCE, a_share(), sharing("4567"))
@@ -215,7 +215,7 @@ def test_a_damaged_link_still_leads_to_its_share_and_can_be_released(table, dama
 
 
 def test_a_share_that_comes_back_from_the_archive_keeps_its_history(table):
-    """Its versions begin anew; what happened to it the first time still stands there."""
+    """The share's versions start over; the history has both times."""
     ledger = DynamoLedger(table)
     for at in (NOW, NOW + 600):
         ledger.hold(RESOURCE, a_share(), copying("0123"))

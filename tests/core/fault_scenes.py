@@ -1,6 +1,6 @@
-"""One scene for every fault that the checks of source and target can find; the texts are kept in golden_faults.txt.
+"""A scene for every fault that the checks of source and target can find; golden_faults.txt has the texts.
 
-``python -m tests.core.fault_scenes`` writes that file anew; read the difference as the person who is woken by it.
+``python -m tests.core.fault_scenes`` writes that file again; read the difference as an on-call engineer would.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ A_TARGET = Target(account=TARGET, region="us-east-1")
 
 
 def of_image(**members) -> tuple[Fault, ...]:
-    """Faults of the plain image with some members changed."""
+    """Faults of the plain image with these members changed."""
     image = an_image(**members)
     return (*source_faults(image, HUB, {KEY: a_key()}), *method_faults(image, (A_TARGET,)))
 
 
 def of_snapshot(**members) -> tuple[Fault, ...]:
-    """Faults of the plain image whose snapshot has some members changed."""
+    """Faults of the plain image whose snapshot has these members changed."""
     return source_faults(an_image([describe_snapshot("snap-0a", **members)]), HUB, {KEY: a_key()})
 
 
@@ -53,7 +53,7 @@ def of_key(**facts) -> tuple[Fault, ...]:
 
 
 def of_target(key=None, tags=None, name_taken_by=None, **facts) -> tuple[Fault, ...]:
-    """Faults of a target with its own key, if not another."""
+    """Faults of a target, by default with its own key."""
     key = key or replace(a_key(arn=TARGET_KEY, account=TARGET), **facts)
     return target_faults(A_TARGET, key, tags or OUR_TAGS, "golden-ami-0aaaaaaaaaaaaaaaa", name_taken_by)
 

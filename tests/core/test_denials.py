@@ -1,4 +1,4 @@
-"""Which kind of policy denied, by AWS's words."""
+"""Which kind of policy denied a call, by AWS's message."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SAYS = {
 
 @pytest.mark.parametrize(("words", "kind", "cure"), [(words, *rest) for words, rest in SAYS.items()])
 def test_the_kind_of_policy_is_in_its_words(words, kind, cure):
-    """With where to look; nothing is guessed where the message does not say."""
+    """With where to look; if the message does not name it, nothing is guessed."""
     assert kind_of(f"{WHO} {words}. Encoded authorization failure message: x") == (kind, "explicit" in words)
     assert cure in cause(f"{WHO} {words}")
     assert bool(cause(f"{WHO} {words}")) == bool(cure)

@@ -1,4 +1,4 @@
-"""Notices: bounded, with an id by which a repeat is known."""
+"""Notices have a bounded size, and an id that shows repeats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT = 256 * 1024
 
 
 def test_a_repeat_is_known_by_its_id():
-    """Told twice after a crash: the same id; another episode: another."""
+    """A repeat after a crash has the same id; another episode has another."""
     delivery = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
 
     assert notices.outcome(delivery, NOW)["id"] == notices.outcome(delivery, NOW + 60)["id"]
@@ -25,7 +25,7 @@ def test_a_repeat_is_known_by_its_id():
 
 
 def test_the_terminal_message_names_source_account_region_outcome_and_image():
-    """What a consumer team needs, and nothing of a failed AMI."""
+    """All that a consumer needs; a failed AMI has no id in it."""
     delivery = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
     good = notices.outcome(delivery, NOW)
     assert (good["source_image"], good["account"], good["region"], good["outcome"], good["image"]) == (
@@ -41,7 +41,7 @@ def test_the_terminal_message_names_source_account_region_outcome_and_image():
 
 
 def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
-    """A thousand deliveries and a thousand long faults still fit; what is left out is counted."""
+    """A thousand deliveries with a thousand long faults fit; the notice counts what it leaves out."""
     promotion = started("ami-0a", "111111111111", "us-east-1", NOW)
     children = [Child(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
     faults = [Fault("code", "w" * 5000, "x" * 5000, "y" * 5000) for _ in range(1000)]

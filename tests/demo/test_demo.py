@@ -1,4 +1,4 @@
-"""``make demo``: that it ends green with and without trouble, and that it can end red."""
+"""``make demo`` ends with status 0 with and without injected faults, and can end with status 1."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST = 180
 
 
 def _demo(*words: str, **variables: str) -> tuple[int, str]:
-    """Run it as make does, its output in a pipe; returns exit status and what it said."""
+    """Run it as make does, with its output in a pipe; return exit status and output."""
     inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     done = subprocess.run(
         [sys.executable, "-m", "demo", *words],
@@ -40,13 +40,13 @@ def _demo(*words: str, **variables: str) -> tuple[int, str]:
 
 
 def _a_terminal(width: int = 80, height: int = 24) -> Console:
-    """A terminal that can draw, whatever the one is that the tests run on."""
+    """A terminal that can draw, whatever terminal the tests run on."""
     can = {"TERM": "xterm-256color"}
     return Console(file=io.StringIO(), width=width, height=height, force_terminal=True, highlight=False, _environ=can)
 
 
 def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
-    """Plainly run it ends 0, with a line per happening, the table, and every claim looked up and found true."""
+    """Without injected faults: status 0, a line for each event, the table, and every claim checked."""
     status, said = _demo()
     rows = re.findall(r"^ (dev|test|prod) +(ami-0[0-9a-f]{16}) +\d+ +none", said, re.MULTILINE)
     keys = re.findall(r"^ \d{12}  ([0-9a-f]{8}-[0-9a-f-]{27})", said, re.MULTILINE)
@@ -67,7 +67,7 @@ def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_pipe_is_as_wide_as_columns_says(width: int) -> None:
-    """A reader behind a pipe, such as a pager, is asked for its width; no key is cut from 80 columns on."""
+    """It asks the reader behind a pipe, such as a pager, for the width; from 80 columns on no key is cut."""
     status, said = _demo("--targets", "1", COLUMNS=str(width))
     laid_out = [len(line) for line in said.splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line)]
 
@@ -78,7 +78,7 @@ def test_a_pipe_is_as_wide_as_columns_says(width: int) -> None:
 
 
 def test_the_sweep_alone_is_enough() -> None:
-    """With every event lost, and every wake but the sweep's own, it still ends 0; the sweep's finds are counted."""
+    """With every event lost, and every wake but the sweep's own: status 0, and the sweep's finds are counted."""
     status, said = _demo("--no-events", "--targets", "2")
     lost, wakes = map(int, re.findall(r"(\d+) lost, 0 doubled; (\d+) wakes lost", said)[0])
 
@@ -103,7 +103,7 @@ def test_the_sweep_alone_is_enough() -> None:
     ],
 )
 def test_a_killed_function_changes_nothing_of_the_outcome(crash: str, died: str, first: str) -> None:
-    """Killed after CopySnapshot, after RegisterImage, or before either revoke: it ends 0, one AMI, nothing left."""
+    """Killed after CopySnapshot, after RegisterImage, or before either revoke: status 0, one AMI, nothing left."""
     status, said = _demo("--crash", crash, "--targets", "1")
 
     assert status == 0, said
@@ -112,7 +112,7 @@ def test_a_killed_function_changes_nothing_of_the_outcome(crash: str, died: str,
 
 
 def test_what_failed_is_reported() -> None:
-    """A share that will not close, an AMI too many, a crash that never came: each is named, and the end is 1."""
+    """A share that does not close, one AMI too many, a crash that did not happen: each is named; status 1."""
 
     def meddle(world: World) -> None:
         world.ec2.state.deaf_removals = 1_000_000
@@ -133,7 +133,7 @@ def test_what_failed_is_reported() -> None:
 
 
 def test_a_terminal_shows_it_advancing() -> None:
-    """On a terminal the picture is drawn anew, with bars, until all is delivered; no frame is wider or higher."""
+    """On a terminal the picture is redrawn, with bars, until all is delivered; every frame fits the screen."""
     console = _a_terminal()
     with World() as world:
         ready = setting.copies(world, Options(targets=1))
@@ -152,7 +152,7 @@ def test_a_terminal_shows_it_advancing() -> None:
 
 @pytest.mark.parametrize(("width", "height", "targets"), [(80, 24, 3), (100, 24, 12), (60, 16, 3)])
 def test_the_picture_fits(width: int, height: int, targets: int) -> None:
-    """As wide as the terminal and never higher; with more targets than fit, the rest is counted."""
+    """As wide as the terminal and never higher; targets that do not fit are counted."""
     console = _a_terminal(width, height)
     with World() as world:
         ready = setting.copies(world, Options(targets=targets))
@@ -168,7 +168,7 @@ def test_the_picture_fits(width: int, height: int, targets: int) -> None:
 
 
 def test_bad_arguments_are_reported_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """One message names every problem and its cure, and nothing is begun."""
+    """One message names every problem and its cure, and nothing is started."""
     with pytest.raises(SystemExit) as ended:
         parse(["--targets", "0", "--crash", "worker", "--crash", "actor:copy:0:during"])
     said = capsys.readouterr().err

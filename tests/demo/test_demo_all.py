@@ -1,4 +1,4 @@
-"""``make demo-all``: every way of sharing ends as promised, and what does not is told."""
+"""``make demo-all``: every way of sharing ends as expected, and a way that does not is reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEV = stage.TARGETS["dev"]
 
 
 def rows(said: str) -> dict[str, str]:
-    """Account and Region -> what the table says of it, without its way."""
+    """Account and Region -> the table's row, without the name of the way."""
     table = said[said.rindex("─\n") :].splitlines()
     places = "|".join(way.name if way.region == stage.REGION else f"{way.name} {way.region}" for way in WAYS)
     found = (re.search(rf"  ({places})  +(\S.*)", line) for line in table)
@@ -28,7 +28,7 @@ def rows(said: str) -> dict[str, str]:
 
 
 def test_every_way_of_sharing_ends_as_promised(capsys: pytest.CaptureFixture[str]) -> None:
-    """One world, thirteen ways: the end is 0; each has its row, and nothing is marked."""
+    """One simulator, thirteen ways: status 0, a row for each, and none is marked."""
     status = main(["--all"])
     said = capsys.readouterr().out
     copied, shared = "✓ delivered ✓ yes ✓ own ✓ none ✓", "✓ withdrawn ✓ while shared ✓ hub's ✓ none -"
@@ -50,7 +50,7 @@ def test_every_way_of_sharing_ends_as_promised(capsys: pytest.CaptureFixture[str
 
 
 def test_what_is_not_as_promised_is_reported() -> None:
-    """A launch after the withdrawal, and a role that is missing: marked, named with AWS's reason, and the end is 1."""
+    """A launch after the withdrawal, and a missing role: marked, with AWS's reason; status 1."""
     console = Console(file=(out := io.StringIO()), width=100)
     ways = [way for way in WAYS if way.name in {"dev", "test", "pilot"}]
     with World() as world:
@@ -72,7 +72,7 @@ def test_what_is_not_as_promised_is_reported() -> None:
 
 
 def test_targets_of_ones_own_are_refused_beside_all(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing that would be ignored is taken."""
+    """An option that would have no effect is refused."""
     with pytest.raises(SystemExit) as ended:
         parse(["--all", "--targets", "5"])
 

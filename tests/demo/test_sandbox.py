@@ -1,4 +1,4 @@
-"""``make sandbox``: a world that stays up for the real ``aws`` command line."""
+"""``make sandbox``: a simulator that runs until it is stopped, for the real ``aws`` command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEVERAL = 4 * LONGEST
 TYPED = """\
 ami-promoter targets apply .sandbox/targets.yaml >&2 &&
 ami-promoter promote {image} dev >&2"""
-"""Commands of the greeting."""
+"""Commands that the greeting shows."""
 
 
 def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:

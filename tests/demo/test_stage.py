@@ -1,4 +1,4 @@
-"""The packaged hub and the target's template, deployed in the sandbox as they are."""
+"""The packaged hub and the target's template, deployed unchanged in the simulator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scene(world: World) -> stage.Stage:
 
 
 def test_everything_comes_up(world: World, scene: stage.Stage) -> None:
-    """Seven functions under their fixed names, each with its role; four queues in two pairs and one for dead events."""
+    """Seven functions with their fixed names and roles, four queues in two pairs, and one for dead events."""
     assert sorted(function.name for function in world.lambda_.functions.values()) == [
         f"ami-promoter-{stage.REGION}-{name}"
         for name in (
@@ -45,7 +45,7 @@ def test_everything_comes_up(world: World, scene: stage.Stage) -> None:
 
 
 def test_events_wake_the_functions_that_the_templates_name(world: World, scene: stage.Stage) -> None:
-    """A tag wakes on-tag-change, a target's events (over the inbound bus) on-target-event, and time the rest."""
+    """A tag invokes on-tag-change, a target's event (over the inbound bus) on-target-event, a schedule the rest."""
     hub = world.client("ec2", stage.HUB, stage.REGION)
     hub.create_tags(Resources=[scene.image], Tags=[{"Key": "promote", "Value": "dev"}])
     dev = stage.TARGETS["dev"]
@@ -60,7 +60,7 @@ def test_events_wake_the_functions_that_the_templates_name(world: World, scene: 
 
 
 def test_a_tag_of_another_key_wakes_nobody(world: World, scene: stage.Stage) -> None:
-    """Only the trigger's key is listened for."""
+    """The rule matches the trigger tag's key only."""
     hub = world.client("ec2", stage.HUB, stage.REGION)
     hub.create_tags(Resources=[scene.image], Tags=[{"Key": "colour", "Value": "red"}])
     world.kernel.run(limit=timedelta(seconds=30))
@@ -69,6 +69,6 @@ def test_a_tag_of_another_key_wakes_nobody(world: World, scene: stage.Stage) -> 
 
 
 def test_a_missing_package_is_reported_with_its_cure(world: World, tmp_path: Path) -> None:
-    """Whoever has not built it is told how."""
+    """The message says how to build it."""
     with pytest.raises(FileNotFoundError, match="make package"):
         stage.set_up(world, tmp_path)

@@ -1,4 +1,4 @@
-"""The documentation says what the code does: links lead somewhere, lists are complete, examples are the code's own."""
+"""The docs say what the code does: links work, lists are complete, examples come from the code."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """The anchors of a page's headings, by GitHub's rules."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page):
-    """Each relative link names a file that is there, and a heading that it has."""
+    """Each relative link names an existing file, and one of its headings."""
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     broken = []
     for link in (link for link in links if "://" not in link):
@@ -53,13 +53,13 @@ def test_links_between_pages_lead_somewhere(page):
 
 
 def links(page: Path) -> set[Path]:
-    """The files to which a page's relative links lead."""
+    """The files that a page links to."""
     found = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
     return {(page.parent / link).resolve() for link in found if "://" not in link}
 
 
 def test_every_page_is_two_clicks_from_the_index():
-    """And the README leads to the index."""
+    """The README links to the index."""
     index = ROOT / "docs" / "index.md"
     near = {page for page in links(index) if page.suffix == ".md"}
     reached = {index, *near}.union(*(links(page) for page in near))
@@ -69,7 +69,7 @@ def test_every_page_is_two_clicks_from_the_index():
 
 
 def test_pages_of_one_purpose_are_listed_by_the_index_itself():
-    """One click; the decisions have an index of their own."""
+    """One click; the decisions have their own index."""
     listed = links(ROOT / "docs" / "index.md")
     purposes = [page for page in PAGES if page.parent.parent == ROOT / "docs" and page.parent.name != "decisions"]
 
@@ -88,7 +88,7 @@ def test_generated_pages_say_so(name):
 
 
 def test_the_readme_names_the_two_commands_and_they_exist():
-    """A stranger types them first."""
+    """A new reader types them first."""
     recipes = (ROOT / "Makefile").read_text(encoding="utf-8")
 
     for command in ("demo", "test"):
@@ -100,7 +100,7 @@ POINTER = re.compile(r"`([\w.]+)` in `([\w./-]+\.(?:py|json|yaml))`")
 
 
 def test_what_a_page_names_in_a_file_stands_there():
-    """Whoever follows "`this` in `that.py`" finds it."""
+    """For "`this` in `that.py`", the file contains the text."""
     pointers = {found for page in PAGES for found in POINTER.findall(page.read_text(encoding="utf-8"))}
     lost = [f"{name} in {path}" for name, path in pointers if name not in (ROOT / path).read_text(encoding="utf-8")]
 
@@ -109,7 +109,7 @@ def test_what_a_page_names_in_a_file_stands_there():
 
 
 def fault_codes() -> Iterator[str]:
-    """The codes of every fault that the service can make, as regular expressions: a computed part is any word."""
+    """Every fault code of the code, as regular expressions: a computed part matches any word."""
     for path in sorted((ROOT / "chalicelib").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Fault"):
@@ -124,7 +124,7 @@ def fault_codes() -> Iterator[str]:
 
 
 def literals() -> set[str]:
-    """Every text of the code that has the form of a fault code: some codes are kept in tables, or put together."""
+    """Every text of the code with the form of a fault code: some codes are in tables, or composed."""
     return {
         node.value
         for package in ("chalicelib", "ami_promoter")
@@ -149,7 +149,7 @@ def test_every_fault_code_says_what_to_do():
 
 
 def test_no_fault_is_documented_that_nobody_makes():
-    """A code in the tables of docs/reference/faults.md is one that the service or the command line can make."""
+    """The service or the command line can report each code in the tables of docs/reference/faults.md."""
     first_cells = re.findall(r"^\| (`[^|]+`)", FAULTS, re.MULTILINE)
     documented = {code for cell in first_cells for code in re.findall(r"`([\w-]+)`(?!…)", cell)}
     codes = set(fault_codes()) | {"more"} | literals()
@@ -159,12 +159,12 @@ def test_no_fault_is_documented_that_nobody_makes():
 
 @pytest.mark.parametrize("name", sorted(docs.PAGES))
 def test_generated_pages_are_fresh(name):
-    """The file is what the code says now; `make docs` writes it."""
+    """`make docs` would change nothing."""
     assert (ROOT / name).read_text(encoding="utf-8") == docs.PAGES[name]()
 
 
 def test_every_kind_of_notice_has_an_example_made_by_the_code():
-    """The kinds are those of chalicelib.core.notices, and each example is of its kind and of the documented schema."""
+    """The kinds are those of chalicelib.core.notices; each example has its kind, and matches the documented schema."""
     kinds = {
         value for name, value in vars(notices).items() if isinstance(value, str) and "." in value and name.isupper()
     }
@@ -186,7 +186,7 @@ def test_the_sample_of_a_shared_ami_names_the_hubs_key():
 
 
 def test_the_documented_filter_policies_let_through_what_they_promise():
-    """Evaluated on the message attributes of the examples, group being a list as SNS has it."""
+    """Evaluated on the examples' message attributes; group is a list, as SNS sends it."""
     reported = {
         kind: {name: json.loads(value) if name in notices.LISTS else value for name, value in attributes.items()}
         for kind, attributes in ((kind, notices.attributes(example)) for kind, example in events.examples().items())
@@ -208,7 +208,7 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
 
 
 class Sent:
-    """The port ``Wakes``: only remembers."""
+    """The port ``Wakes``: keeps what was sent."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -220,7 +220,7 @@ class Sent:
 
 @pytest.mark.parametrize("name", sorted(events.samples()))
 def test_each_sample_fits_its_pattern_and_is_taken(name):
-    """The sample passes the rule of its bus, and of the target's forwarding rule, and wakes the record it is about."""
+    """The sample matches its bus's rule and the target's forwarding rule, and wakes the record that it is about."""
     sample, patterns = events.samples()[name], events.patterns()
     records, sent = MemoryRecords(), Sent()
     promotion, delivery = addresses.promotion(events.AMI), addresses.delivery("b1e2")
@@ -246,7 +246,7 @@ def test_each_sample_fits_its_pattern_and_is_taken(name):
 
 
 def test_the_state_machine_page_has_every_state_and_event():
-    """Nothing of the tables is left out, and each state says what it waits for unless it has ended."""
+    """Each state says what it waits for, unless it has ended."""
     page = state_machine.page()
     states = [state for table in (DELIVERY, PROMOTION) for state in table]
     names = {event.__name__ for table in (DELIVERY, PROMOTION) for row in table.values() for event in row}
@@ -257,7 +257,7 @@ def test_the_state_machine_page_has_every_state_and_event():
 
 
 def test_the_page_has_the_ledgers_table():
-    """Each state of a share and each event; one that has left the ledger is over."""
+    """Each state of a share and each event; a share that has left the ledger is closed."""
     page = state_machine.page()
 
     assert [state for state in SHARE if f"| `{state.value}` | " not in page] == []
@@ -265,7 +265,7 @@ def test_the_page_has_the_ledgers_table():
 
 
 def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
-    """It parses, and what it asks KMS to grant is what the service grants."""
+    """The shell parses it, and it asks KMS for the grant that the service creates."""
     from chalicelib.adapters.kms.grants import OPERATIONS  # noqa: PLC0415 - the only test that needs boto3
 
     script = ROOT / "docs" / "explanation" / "check-assumptions.sh"
@@ -279,7 +279,7 @@ def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
 
 @pytest.mark.parametrize("asked", ["copy snap-0a snap-0b", "copy wide", "image snap-0a", "roles", "look"])
 def test_the_check_of_assumptions_asks_sts_with_the_services_own_policies(asked):
-    """The lines of Python in it, run as it runs them: with nothing installed, from the repository."""
+    """Its Python lines run as the script runs them: from the repository, with nothing installed."""
     text = (ROOT / "docs" / "explanation" / "check-assumptions.sh").read_text(encoding="utf-8")
     code = text.split("<<'PYTHON'\n")[1].split("\nPYTHON\n")[0]
     source, own = (f"arn:aws:kms:us-east-1:{account}:key/k" for account in ("1" * 12, "2" * 12))
@@ -294,7 +294,7 @@ def test_the_check_of_assumptions_asks_sts_with_the_services_own_policies(asked)
 
 
 def test_a_new_promotion_is_what_the_page_says():
-    """The diagram begins where a promotion begins."""
+    """The diagram starts with a new promotion's state."""
     begun = started(events.AMI, events.HUB, events.REGION, events.NOW)
 
     assert f"[*] --> {begun.state.value}" in state_machine.page()

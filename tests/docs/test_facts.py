@@ -20,7 +20,7 @@ from tools import templates_docs
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 GUIDES = [page for page in PAGES if page.name not in {"CHANGELOG.md", "aws-facts.md"}]
-"""They speak of this version only."""
+"""Pages about this version only."""
 RUNBOOK = (ROOT / "docs" / "operations" / "runbook.md").read_text(encoding="utf-8")
 TELEMETRY = (ROOT / "docs" / "reference" / "telemetry.md").read_text(encoding="utf-8")
 LEVELS = ("info", "warning", "error", "log")
@@ -31,7 +31,7 @@ SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 COMMAND = re.compile(r"ami-promoter ((?:[a-z][a-z-]*(?=\s|$) ?)+)(.*)")
 FILE = re.compile(r"[\w./*-]+\.(?:py|yaml|json|sh|in|txt|md)")
 MADE = ("build/", "targets.yaml", "policy.json")
-"""Files that a command makes, or the reader."""
+"""Files that a command or the reader creates."""
 
 
 @cache
@@ -65,7 +65,7 @@ def rows(text: str, heading: str) -> Iterator[list[str]]:
 
 
 def code(page: Path) -> Iterator[str]:
-    """What stands in code font: each span, and each line of a block, those that go on joined."""
+    """The text in code font: each span, and each line of a block, with continued lines joined."""
     text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
     yield from SPAN.findall(text)
     yield from re.findall(r"^ {4,}(\S.*)$", text, re.MULTILINE)
@@ -74,7 +74,7 @@ def code(page: Path) -> Iterator[str]:
 
 
 def test_every_message_and_field_of_the_log_is_listed():
-    """No other, and each with the fields that the code gives it."""
+    """The list has no other message, and each has the fields that the code gives it."""
     listed = {cells[0].strip("`"): set(SPAN.findall(cells[1])) for cells in rows(TELEMETRY, "Log messages")}
 
     assert set(listed) == set(messages())
@@ -83,14 +83,14 @@ def test_every_message_and_field_of_the_log_is_listed():
 
 
 def test_every_metric_is_listed():
-    """No other."""
+    """The list has no other metric."""
     listed = [name for cells in rows(TELEMETRY, "Metrics") for name in SPAN.findall(cells[0])]
 
     assert sorted(listed) == sorted(metrics())
 
 
 def test_queries_ask_for_what_is_logged():
-    """A query for another text or field finds nothing at 3 a.m."""
+    """A query for another text or field would find nothing."""
     queries = re.findall(r"^ {4}((?:fields|filter) .+)$", RUNBOOK, re.MULTILINE)
     wrong = []
     for query in queries:
@@ -107,7 +107,7 @@ def test_queries_ask_for_what_is_logged():
 
 
 def test_metrics_and_alarms_that_a_page_names_exist():
-    """Wherever the text calls them so."""
+    """Wherever a page calls them metric or alarm."""
     template = yaml.safe_load((ROOT / "build" / "hub" / "template.yaml").read_text(encoding="utf-8"))
     alarms = {name for name, it in template["Resources"].items() if it["Type"] == "AWS::CloudWatch::Alarm"}
     text = "\n".join(page.read_text(encoding="utf-8") for page in GUIDES)
@@ -118,7 +118,7 @@ def test_metrics_and_alarms_that_a_page_names_exist():
 
 @cache
 def commands() -> dict[tuple[str, ...], set[str]]:
-    """Each command of ami-promoter that a page tells people to type -> the options that it tells them to give."""
+    """Each ami-promoter command that a page tells readers to type -> its options there."""
     found: dict[tuple[str, ...], set[str]] = {}
     for page in GUIDES:
         for line in code(page):
@@ -130,7 +130,7 @@ def commands() -> dict[tuple[str, ...], set[str]]:
 
 @pytest.mark.parametrize("command", sorted(commands()), ids=" ".join)
 def test_commands_that_a_page_names_exist(command, monkeypatch, capsys):
-    """With the options that stand there."""
+    """With the options given there."""
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "argv", ["ami-promoter", *command, "--help"])
     with pytest.raises(SystemExit) as ended:

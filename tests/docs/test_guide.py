@@ -1,4 +1,4 @@
-"""What the guide has people write into files of their own: complete, of names that exist, with the guide's numbers."""
+"""The files that the guide tells readers to write: complete, with existing names and the guide's values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fences(language: str) -> list[str]:
 
 
 def resources(text: str) -> dict[tuple[str, str], str]:
-    """Type and name -> body of each resource in HCL that is formatted as Terraform formats it."""
+    """Type and name -> body of each resource, in HCL that `terraform fmt` has formatted."""
     found = re.findall(r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL)
     return {(kind, name): body for kind, name, body in found}
 
@@ -36,7 +36,7 @@ TEMPLATES = {
 
 
 def test_six_lines_are_a_targets_file(tmp_path, capsys):
-    """The minimal file is one, and has the external id that the guide gives each target."""
+    """The minimal file is valid, and has the external id that the guide gives each target."""
     (text,) = fences("yaml")
     file = tmp_path / "targets.yaml"
     file.write_text(text, encoding="utf-8")
@@ -47,7 +47,7 @@ def test_six_lines_are_a_targets_file(tmp_path, capsys):
 
 
 def test_terraform_deploys_every_template_and_is_whole():
-    """Braces and quotes are balanced, and nothing stands outside of a resource."""
+    """Braces and quotes are balanced, and every line is in a block."""
     for text in fences("hcl"):
         outside = re.sub(r'^resource "\w+" "\w+" \{\n.*?^\}', "", text, flags=re.MULTILINE | re.DOTALL)
         assert outside.strip() == ""
@@ -58,7 +58,7 @@ def test_terraform_deploys_every_template_and_is_whole():
 
 @pytest.mark.parametrize("resource", TEMPLATES, ids=".".join)
 def test_terraform_gives_the_parameters_that_the_guide_gives(resource):
-    """Each exists in its template and has the value that the commands give it; none that it needs is left out."""
+    """Each exists in its template and has the value of the guide's commands; no required one is missing."""
     template = next(one for one in templates_docs.templates() if one.file == TEMPLATES[resource])
     given = dict(re.findall(r'^    (\w+) += "(.*)"$', TERRAFORM[resource].split("parameters = {")[1], re.MULTILINE))
     needed = {name for name, what in template.content["Parameters"].items() if "Default" not in what}
@@ -70,7 +70,7 @@ def test_terraform_gives_the_parameters_that_the_guide_gives(resource):
 
 
 def test_terraforms_names_lead_to_resources_of_the_guide():
-    """What one resource takes from another is there, and each stack may make named roles."""
+    """Each reference names an existing resource, and each stack may create named roles."""
     references = {tuple(found) for body in TERRAFORM.values() for found in re.findall(r"(aws_\w+)\.(\w+)\.", body)}
 
     assert references

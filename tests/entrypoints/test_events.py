@@ -1,4 +1,4 @@
-"""Events in: a wake goes to the right record, its reason is left there, and nothing else happens, whatever comes."""
+"""Events in: any event wakes the right record and leaves its reason there, and does nothing else."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ AMI = "ami-0abc"
 
 
 class ReadOnly:
-    """Records as a function that receives events has them: look-ups, and nothing else."""
+    """Records as a function for events has them: look-ups only."""
 
     def __init__(self, records):
         self.list = records.list
 
 
 class EventsSetup:
-    """Events over in-memory records; each wake comes back through a queue, as its worker takes it."""
+    """Events over in-memory records; each wake passes through a queue's body, as its worker reads it."""
 
     def __init__(self):
         self.records, self.woken_at = MemoryRecords(), []
@@ -43,14 +43,14 @@ class EventsSetup:
         self.reasons.leave(taken.key, taken.reason)
 
     def inbox(self, key):
-        """What is noted on a record; None if there is none."""
+        """A record's inbox entries; None without a record."""
         found = self.records.read(key)
         return None if found is None else found.inbox
 
 
 @pytest.fixture
 def scene():
-    """A fresh scene."""
+    """A new EventsSetup."""
     return EventsSetup()
 
 
@@ -96,7 +96,7 @@ def copy_event(snapshot_arn=f"arn:aws:ec2::{REGION}:snapshot/snap-0c", source="s
 
 
 def test_a_tag_wakes_the_worker_which_begins_the_promotion(scene):
-    """The function that receives the event writes nothing; the worker makes the record before it runs."""
+    """The function for the event writes nothing; the worker creates the record before it runs."""
     scene.events.tag_change(tag_event())
 
     assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
@@ -113,14 +113,14 @@ def test_a_tag_wakes_the_worker_which_begins_the_promotion(scene):
     ],
 )
 def test_when_the_tag_changed_is_noted_with_it(scene, time, unread):
-    """An event that comes a day late is known by it; one that does not say when is taken as it comes."""
+    """The worker recognizes an event that is a day late; an event without a time is taken as it is."""
     scene.events.tag_change(tag_event(time=time))
 
     assert scene.inbox(addresses.promotion(AMI)) == {"tag": unread}
 
 
 def test_a_repeated_or_older_event_changes_nothing(scene):
-    """AWS delivers at least once and in any order; the version of the tag set tells. Each makes the worker look."""
+    """AWS delivers at least once and in any order; the tag set's version orders them. Each wakes the worker."""
     scene.events.tag_change(tag_event())
     scene.records.begin(addresses.promotion(AMI))
     before = scene.records.records[addresses.promotion(AMI)].version
@@ -173,14 +173,14 @@ def test_what_is_not_a_new_tag_on_an_image_of_the_hub_starts_nothing(scene, even
 
 @pytest.mark.parametrize("version", [3, 3.0])
 def test_a_version_may_be_written_as_a_float(scene, version):
-    """Captured tag events have ``"version": 3.0``, AWS's documentation has ``3``: both are the third."""
+    """Captured tag events have ``"version": 3.0``, AWS's documentation has ``3``: both are version 3."""
     scene.events.tag_change(tag_event(detail={"version": version}))
 
     assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
 
 
 def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):
-    """It may have to be cancelled."""
+    """The worker may have to cancel it."""
     scene.events.tag_change(tag_event())
     scene.events.tag_change(tag_event(detail={"version": 4, "tags": {}}))
 
@@ -188,7 +188,7 @@ def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):
 
 
 def with_delivery(scene):
-    """A delivery that copies snap-0a into the target."""
+    """Store a delivery that copies snap-0a into the target."""
     key = addresses.delivery("0123")
     scene.records.create(Write(key, "copying", {}, NOW), NOW)
     partition = addresses.copy_lookups(TARGET, REGION, "snap-0a")
@@ -200,7 +200,7 @@ def with_delivery(scene):
     "arn", ["arn:aws:ec2::{}:snapshot/{}", "arn:aws:ec2:{}::snapshot/{}", "arn:aws:ec2:{}:22:snapshot/{}"]
 )
 def test_a_finished_copy_is_noted_however_its_arn_is_spelt(scene, arn):
-    """AWS's own samples show three spellings."""
+    """AWS's own samples have three spellings."""
     key = with_delivery(scene)
     event = copy_event()
     event["detail"]["source"] = arn.format(REGION, "snap-0a")
@@ -221,7 +221,7 @@ def test_a_finished_copy_is_noted_however_its_arn_is_spelt(scene, arn):
     ids=["account", "region", "snapshot", "no snapshot"],
 )
 def test_a_copy_that_is_not_ours_is_nobodys_business(scene, event):
-    """Forged, foreign or unknown: no record is touched, none is made."""
+    """Forged, foreign or unknown: no record is changed or created."""
     key = with_delivery(scene)
     scene.events.target_event(event)
 
@@ -249,7 +249,7 @@ def paths(value, path=()):
 
 @given(st.sampled_from([tag_event(), copy_event()]), st.data())
 def test_a_malformed_event_raises_nothing_and_starts_nothing_strange(sample, data):
-    """Whatever stands anywhere in it: it would only come again. At most the promotion of a well-formed AMI is noted."""
+    """An error would only repeat the event. At most the promotion of a well-formed AMI gets an entry."""
     event = copy.deepcopy(sample)
     path = data.draw(st.sampled_from(list(paths(event))[1:]))
     spot = event
@@ -265,7 +265,7 @@ def test_a_malformed_event_raises_nothing_and_starts_nothing_strange(sample, dat
 
 
 def take(scene, body):
-    """A message with this body is taken; whatever its reason, its record is named."""
+    """Take a message with this body; whatever its reason, it names a record."""
     wake = wakes.decode(json.dumps(body))
     if wake.reason is not None:
         scene.reasons.leave(wake.key, wake.reason)
@@ -291,7 +291,7 @@ def take(scene, body):
     ],
 )
 def test_a_reason_that_no_event_gives_is_dropped(scene, reason):
-    """The message is untrusted: neither another inbox entry nor a record comes of it; the record looks all the same."""
+    """A message is untrusted: an unknown reason leaves no entry and creates no record, but wakes the named one."""
     key = addresses.promotion(AMI)
     scene.records.create(Write(key, "running", {}, NOW), NOW)
 
@@ -308,7 +308,7 @@ def test_a_message_that_names_no_record_is_an_error(body):
 
 @pytest.mark.parametrize("pk", ["promotion#x", "promotion#ami-0abc\n", "promotion#ami-", "delivery#0123"])
 def test_only_the_promotion_of_an_ami_is_begun(scene, pk):
-    """Nothing else is made by a message, whatever it names."""
+    """A message that names another record creates nothing."""
     take(scene, {"key": pk, "cause": "forged", "reason": {"tag": "000000000003"}})
 
     assert scene.records.records == {}
@@ -316,7 +316,7 @@ def test_only_the_promotion_of_an_ami_is_begun(scene, pk):
 
 @given(json_values, json_values)
 def test_no_message_makes_more_than_the_promotion_of_an_ami(key, reason):
-    """Whatever stands in it."""
+    """Whatever its content."""
     scene = EventsSetup()
     with contextlib.suppress(ValueError):
         take(scene, {"key": key, "cause": "x", "reason": reason})
@@ -324,7 +324,7 @@ def test_no_message_makes_more_than_the_promotion_of_an_ami(key, reason):
 
 
 def test_a_reason_taken_twice_is_left_once(scene):
-    """Its worker died after leaving it, and SQS brings the message again."""
+    """The worker was killed after it left the reason, and SQS delivers the message again."""
     for _ in range(2):
         take(scene, {"key": f"promotion#{AMI}", "cause": "event-1", "reason": {"tag": "000000000003"}})
 

@@ -1,6 +1,6 @@
-"""Hostile events, messages and tag values by the thousand, grown from events as the sandbox emits them (tests/samples).
+"""Thousands of hostile events, messages and tag values, made from the simulator's events (tests/samples).
 
-Nothing raises, since the event would only come again; nothing is written that DynamoDB would refuse; and nothing starts
+None raises, since that would only repeat the event; none writes what DynamoDB would refuse; and none starts anything
 but the promotion of a well-formed AMI of the hub, whose tag ``worker`` then reads from EC2.
 """
 
@@ -53,7 +53,7 @@ json_values = st.recursive(
 
 
 class StrictRecords(MemoryRecords):
-    """Records that refuse what DynamoDB refuses, and what would let an item grow without end."""
+    """Records that refuse what DynamoDB refuses, and entries that would let an item grow without limit."""
 
     def leave(self, key, inbox, now, **how):
         """See the port."""
@@ -76,7 +76,7 @@ class StrictRecords(MemoryRecords):
 
 
 class StrictWakes(list[wakes.Wake]):
-    """The port ``Wakes``, as strict as SQS: groups of at most 128 characters. What is sent is taken as it was meant."""
+    """The port ``Wakes`` with SQS's limits: group ids of at most 128 characters. What is sent decodes unchanged."""
 
     def send(self, wake):
         """See the port."""
@@ -88,12 +88,12 @@ class StrictWakes(list[wakes.Wake]):
 
 
 def check_key(pk: str) -> None:
-    """Raise what DynamoDB would."""
+    """Assert DynamoDB's limits for keys."""
     assert 0 < len(pk.encode()) <= LONGEST_KEY
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in an event but the whole of it."""
+    """Every place in an event, except the event itself."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [place for name, one in inner for place in [(*path, name), *places(one, (*path, name))]]
 
@@ -122,7 +122,7 @@ def events(draw: Any) -> dict[str, Any]:
 
 
 def hear(event: Mapping[str, Any]) -> None:
-    """Let all three receivers receive it, beside a delivery under way, and look at what has become of the records."""
+    """Give it to all three handlers, beside a running delivery, and check the records."""
     records, sent = StrictRecords(), StrictWakes()
     receiver = Events(records, sent, hub=HUB, region=REGION, trigger_tag=TRIGGER)
     reasons = Reasons(records, lambda: NOW, hub=HUB, region=REGION)
@@ -137,7 +137,7 @@ def hear(event: Mapping[str, Any]) -> None:
     before = copy.deepcopy(dict(records.records))
     for receive in (receiver.tag_change, receiver.image_state, receiver.target_event):
         receive(event)
-    assert records.records == before  # who receives events writes nothing
+    assert records.records == before  # the handlers write nothing
     for wake in sent:
         reasons.leave(wake.key, wake.reason)
 
@@ -164,7 +164,7 @@ values = st.lists(words | st.text(max_size=20), max_size=8).flatmap(
 
 
 def read(value: str) -> None:
-    """Resolve a tag's value: targets of the file or faults with cause and cure, and a notice that SNS will take."""
+    """Resolve a tag's value to the file's targets, or to faults with cures in a notice within SNS's limits."""
     found = resolve(value, DIRECTORY, "digest")
     assert bool(found.targets) != bool(found.faults)
     assert {target.account for target in found.targets} <= set(ACCOUNTS)
@@ -194,19 +194,19 @@ def test_nonsense_at_any_one_place_raises_nothing_and_starts_nothing(sample):
 @given(events())
 @settings(max_examples=500)
 def test_a_hostile_event_raises_nothing_and_starts_nothing(event):
-    """Whatever stands anywhere in it."""
+    """With any content."""
     hear(event)
 
 
 @given(values)
 @settings(max_examples=1500)
 def test_a_hostile_value_names_nobody_whom_the_file_does_not(value):
-    """Whatever a tag says: targets of the file, or a refusal that can be read and sent."""
+    """Any value resolves to the file's targets, or to a refusal that can be read and sent."""
     read(value)
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """Fuzz events and values in turn for so many seconds; returns how many there were, and what failed first."""
+    """Fuzz events and values in turn for this many seconds; return their number, and the first failure."""
     cases, end = 0, time.monotonic() + seconds
     parts: list[tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = [(events(), hear), (values, read)]
     while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""What a function is told by its environment."""
+"""What a function reads from its environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GIVEN = {
 
 
 def test_the_template_gives_all_that_a_function_wants():
-    """And nothing that no function reads; the Region is Lambda's own."""
+    """It sets no variable that no function reads; Lambda sets the Region."""
     given = merge_template()["Globals"]["Function"]["Environment"]["Variables"]
 
     assert {name for name in given if name.startswith("AMI_PROMOTER_")} == GIVEN.keys() - {"AWS_REGION"}
@@ -33,13 +33,13 @@ def test_the_template_gives_all_that_a_function_wants():
 
 
 def test_everything_that_is_missing_is_named_at_once():
-    """One line of a log says what is wrong with the deployment."""
+    """One log line has every fault of the deployment."""
     with pytest.raises(Misconfigured, match="lacks AMI_PROMOTER_CONFIG_TABLE, AMI_PROMOTER_KEEP_HISTORY_DAYS: deploy"):
         Settings.read({**GIVEN, "AMI_PROMOTER_CONFIG_TABLE": "", "AMI_PROMOTER_KEEP_HISTORY_DAYS": ""})
 
 
 @pytest.mark.parametrize("days", ["", "-1", "1.5", "many"])
 def test_a_number_that_is_none_is_named(days):
-    """It names the variable."""
+    """The error names the variable."""
     with pytest.raises(Misconfigured, match="AMI_PROMOTER_KEEP_HISTORY_DAYS"):
         Settings.read({**GIVEN, "AMI_PROMOTER_KEEP_HISTORY_DAYS": days})

@@ -1,4 +1,4 @@
-"""Messages from the queues: which are taken, which record's worker runs, and when a record is parked."""
+"""Messages from the queues: which are processed, which record's worker runs, and when a record is parked."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ RUNS = {
     "resource#snapshot#snap-0a": "share_worker",
     addresses.grants_on(ARN).pk: "grant_audit",
 }
-"""A record -> who works on it."""
+"""A record -> the service that processes it."""
 
 
 class WorkerSetup:
-    """A worker whose services only note that they ran, and raise what they are told to."""
+    """A worker whose services only record that they ran, and raise what the test sets."""
 
     def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
         self.records, self.ran, self.trouble = MemoryRecords(), [], None
@@ -52,7 +52,7 @@ class WorkerSetup:
         return run
 
     def take(self, body, receives=1):
-        """Give it a message as Lambda does."""
+        """Invoke the worker with a message, as Lambda does."""
         message = {"body": json.dumps(body), "attributes": {"ApproximateReceiveCount": str(receives)}}
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: 30_000)
         self.worker.run({"Records": [message]}, context)
@@ -68,7 +68,7 @@ def test_the_record_that_is_named_is_worked_on(pk):
 
 
 def test_a_reason_is_on_the_record_before_its_worker_runs():
-    """The promotion that a tag begins is there, and says what it was begun by."""
+    """The promotion that a tag starts exists, with the reason for its start."""
     scene = WorkerSetup()
     scene.take({"key": KEY.pk, "cause": "event-1", "reason": {"tag": "000000000003"}})
 
@@ -77,7 +77,7 @@ def test_a_reason_is_on_the_record_before_its_worker_runs():
 
 
 def test_an_older_reason_makes_the_record_look_all_the_same():
-    """Events come in any order; to look costs little and the truth is read from AWS."""
+    """Events come in any order; the worker reads the truth from AWS."""
     scene = WorkerSetup()
     for version in ("000000000003", "000000000002"):
         scene.take({"key": KEY.pk, "cause": version, "reason": {"tag": version}})
@@ -90,7 +90,7 @@ def test_an_older_reason_makes_the_record_look_all_the_same():
     ("kinds", "pk"), [(WORKER_KINDS, "resource#snapshot#snap-0a"), (SHARE_WORKER_KINDS, KEY.pk), (WORKER_KINDS, "x#1")]
 )
 def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds, pk):
-    """Its message goes to the dead letters. The record is not to blame and is not parked."""
+    """Its message goes to the dead letters, and the record is not parked: it is not at fault."""
     scene = WorkerSetup(kinds)
     scene.records.create(Write(KEY, "running", {}, NOW), NOW)
     with pytest.raises(ValueError, match="works on records of the kinds"):
@@ -117,7 +117,7 @@ def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds
     ids=["own", "not yet", "invalid", "throttled", "no answer", "deployment", "patience", "unheard", "denied"],
 )
 def test_a_record_over_which_every_try_raises_is_parked_with_the_last(trouble, receives, parked):
-    """Not where AWS owes the answer or the deployment is wrong."""
+    """Not if AWS failed, or the deployment is wrong."""
     scene = WorkerSetup()
     scene.records.create(Write(KEY, "running", {}, NOW), NOW)
     scene.trouble = trouble

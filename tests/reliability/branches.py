@@ -1,8 +1,8 @@
 """How one run branches into many: by forks of its process.
 
-A run without faults is walked. Wherever no function is running there is but one thread, and the process can be forked:
-the child lives on with its own faults, the parent waits for its outcome and walks on. So a run with a crash at call 200
-does not pay for the 190 calls before it.
+The server walks through a run without faults. While no function runs there is only one thread, so the process can be
+forked: the child continues with its own faults, and the parent waits for its outcome and walks on. So a run with a
+crash at call 200 does not repeat the 190 calls before it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.reliability.plans import Point, RunOutcome, RunPlan
 from tests.reliability.universe import Universe
 
 TASKS = Path("/proc/self/task")
-"""The process's threads as Linux counts them; elsewhere Python's own count must do."""
+"""The process's threads on Linux; elsewhere Python's own count is used."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """A run without faults: its calls, and how many had been made at each moment at which it can branch."""
+    """A run without faults: its calls, and the number of calls made at each moment at which it can branch."""
 
     points: tuple[Point, ...]
     branches: tuple[int, ...]
@@ -40,7 +40,7 @@ class Walk:
 
 
 def walk(universe: Universe) -> Walk:
-    """Let a scenario happen without faults, and note where it can branch."""
+    """Run a scenario without faults, and record where it can branch."""
     branches: list[int] = []
 
     def note() -> None:
@@ -56,9 +56,9 @@ def walk(universe: Universe) -> Walk:
 def explore(
     universe: Universe, branches: Sequence[int], plans: Sequence[RunPlan], tell: Callable[[int, str], None]
 ) -> None:
-    """Play each plan in a branch of its own: the last one before the first call that it may change.
+    """Play each plan in a branch of its own: the last one before the first call that the plan may change.
 
-    ``tell`` gets the plan's place in ``plans`` and its outcome as JSON.
+    ``tell`` receives the plan's place in ``plans`` and its outcome as JSON.
     """
     waiting: dict[int, list[int]] = defaultdict(list)
     for place, plan in enumerate(plans):
@@ -70,7 +70,7 @@ def explore(
             alone()
             reading, writing = os.pipe()
             if os.fork() == 0:
-                gc.disable()  # it lives for a second
+                gc.disable()  # it takes a second
                 mouth.append(writing)
                 universe.at_rest = lambda: None
                 universe.suffer(plans[place])
@@ -104,7 +104,7 @@ class Walked(BaseException):
 
 
 def in_child(what: Callable[[], Any]) -> Any:
-    """Do something in a fork of this process and return what it returned, by way of JSON."""
+    """Run a function in a fork of this process and return its result, through JSON."""
     alone()
     reading, writing = os.pipe()
     if os.fork() == 0:
@@ -114,7 +114,7 @@ def in_child(what: Callable[[], Any]) -> Any:
             with os.fdopen(writing, "w") as pipe:
                 json.dump(what(), pipe)
             status = 0
-        except BaseException:  # noqa: BLE001 - nothing may go on in the parent's code
+        except BaseException:  # noqa: BLE001 - the child must not return into the parent's code
             traceback.print_exc()
         finally:
             os._exit(status)
@@ -126,10 +126,10 @@ def in_child(what: Callable[[], Any]) -> Any:
 
 
 def alone() -> None:
-    """Wait for threads that have nothing left to do but to end.
+    """Wait for threads that are about to end.
 
-    Python joins a thread before the operating system has ended it. What it still holds then, such as a lock of OpenSSL,
-    would be held for ever in a fork.
+    Python joins a thread before the operating system has ended it. A lock that it still holds then, such as one of
+    OpenSSL, would stay locked in a fork.
     """
     for thread in threading.enumerate():
         if thread is not threading.current_thread():

@@ -1,4 +1,4 @@
-"""One machine for all tests of a process: the world is set up once, each run is a fork of it."""
+"""One crash machine for all tests of a process: it sets the simulator up once, and each run is a fork of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invariants beyond those of every scenario: an intent on record before each call, nothing opened unchecked."""
+"""Invariants beyond those of every scenario: an intent on record before each call, and no opening without checks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ BEFORE_OPENING = ("awaiting-approval", "requested", "checking", "waiting")
 OPENING, CLOSING = ("opening", "open"), ("closing", "closed")
 STATEMENT = re.compile("AmiPromoter[0-9]{12}[a-z0-9]+To([0-9]{12})(Copies|Account|Roles)")
 AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
-"""How the name of a statement's share ends."""
+"""The suffix of a share's name, by the audience of its statement."""
 
 
 class Vigil:
-    """Looks at each call that opens, closes, copies or registers, just before it takes effect."""
+    """Checks each call that opens, closes, copies or registers, right before it takes effect."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -35,7 +35,7 @@ class Vigil:
                 found = self._copying(call)
             case "RegisterImage" | "CopyImage":
                 found = self._registering(call)
-            case "CreateGrant" if ROLE_PATH in call.params["GranteePrincipal"]:  # made under the target's role
+            case "CreateGrant" if ROLE_PATH in call.params["GranteePrincipal"]:  # the target's role creates it
                 account, role = call.caller.account, call.params["GranteePrincipal"].partition(ROLE_PATH)[2]
                 found = self._share(f"resource#role#{call.params['KeyId']}#{account}", role, OPENING)
             case "CreateGrant" if call.caller.function:
@@ -71,14 +71,14 @@ class Vigil:
         return "" if intended else "an AMI is registered without an intent on record (invariant 3)"
 
     def _granting(self, call: Call) -> str:
-        """To a target's role for a delivery, or to one of its service-linked roles."""
+        """Grants to a target's role for a delivery, or to one of its service-linked roles."""
         key, grantee = call.params["KeyId"], call.params["GranteePrincipal"]
         where, _, role = grantee.partition("/aws-service-role/")
         place, holder = ("role", role) if role else ("key", call.params["Name"].split(":")[2])
         return self._share(f"resource#{place}#{key}#{where.split(':')[4]}", holder, OPENING)
 
     def _putting(self, call: Call) -> Iterator[str]:
-        """Our statements that come and go; one that the ledger calls closed may be taken out whenever it shows."""
+        """The service's statements that are added or removed; a closed one may be removed whenever it shows."""
         key = call.params["KeyId"]
         world = self._scene.world
         text = world.client("kms", HUB, call.region).get_key_policy(KeyId=key, PolicyName="default")["Policy"]
@@ -110,13 +110,13 @@ class Vigil:
         return self._scene.body(record) if "body" in record else {}
 
     def _after(self, call: Call) -> None:
-        """At most one AMI for each delivery, at every moment (invariant 4)."""
+        """At most one AMI for each delivery, at any time (invariant 4)."""
         if call.operation in ("RegisterImage", "CopyImage") and call.error is None:
             made = Counter(self._scene._tags(image)[DELIVERY_TAG] for image in self._scene._images())
             self._problems += [f"{count} AMIs for {name} (invariant 4)" for name, count in made.items() if count > 1]
 
 
 def _ours(policy: str) -> set[str]:
-    """Names of the shares whose statements a key's policy has."""
+    """Names of the shares whose statements are in a key's policy."""
     found = (STATEMENT.match(statement.get("Sid", "")) for statement in json.loads(policy)["Statement"])
     return {f"{one[1]}{AUDIENCES[one[2]]}" for one in found if one}

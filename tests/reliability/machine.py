@@ -1,4 +1,4 @@
-"""What tests and the soak ask: which calls a scenario makes, and what comes of it under plans."""
+"""The interface for tests and the soak: the calls of a scenario, and its outcomes under plans."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Undisturbed:
 
 
 class CrashMachine:
-    """A server with the built package; use it as a context. ``root`` is the repository."""
+    """A server with the built package, used as a context. ``root`` is the repository."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self._jobs = 0
@@ -44,19 +44,19 @@ class CrashMachine:
         )
 
     def walk(self, scenario: str, package: str = "") -> Undisturbed:
-        """Let a scenario happen without faults."""
+        """Run a scenario without faults."""
         said = self._answer(self._ask({"walk": scenario, "package": package}))
         points = tuple(Point(**point) for point in said["points"])
         return Undisturbed(points, RunOutcome.read(said["outcome"]))
 
     def play(self, scenario: str, plans: Sequence[RunPlan], package: str = "") -> Iterator[RunOutcome]:
-        """Let a scenario happen under each plan; outcomes come as they are known, not in the order of the plans."""
+        """Run a scenario under each plan; outcomes are yielded as they arrive, not in the order of the plans."""
         number = self._ask({"play": scenario, "plans": [plan.plain() for plan in plans], "package": package})
         for _ in plans:
             yield RunOutcome.read(self._answer(number)["outcome"])
 
     def _ask(self, job: dict[str, Any]) -> int:
-        """Give the server a job; returns its number, by which its answers are known."""
+        """Send the server a job; return the number that its answers have."""
         assert self._process.stdin is not None
         self._jobs += 1
         self._process.stdin.write(json.dumps({**job, "number": self._jobs}) + "\n")
@@ -64,7 +64,7 @@ class CrashMachine:
         return self._jobs
 
     def _answer(self, number: int) -> dict[str, Any]:
-        """Return the next answer to a job; those to earlier ones that a failed test has left unread are passed over."""
+        """Return the next answer to a job; answers to earlier jobs, which a failed test left unread, are skipped."""
         assert self._process.stdout is not None
         while line := self._process.stdout.readline():
             answer: dict[str, Any] = json.loads(line)

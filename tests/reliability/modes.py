@@ -1,7 +1,8 @@
-"""Scenarios of every way in which an AMI can reach a target beside the plain copy: what people do, and the end.
+"""Scenarios of every mode and method beside the plain copy: what people do, and the end.
 
-Something of other people's is on the image, a snapshot and the key's policy before the service comes, and has to be
-there in the end, the policy to its last byte. Of ours nothing may be open then but exactly what a target keeps.
+Before the service comes, other people have shared the image and a snapshot and written the key's policy; in the end all
+of that must be there, the policy unchanged to the last byte. Of the service's shares only those may be open that a
+target keeps.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ PEOPLES = {
         for sid, account, action in (("Owner", HUB, "kms:*"), ("People", PROD, ["kms:Decrypt", "kms:DescribeKey"]))
     ],
 }
-"""The key's policy as people have written it."""
+"""The key's policy as people wrote it."""
 FILE = """\
 defaults:
   external_id: {external_id}
@@ -56,7 +57,7 @@ def apply(scene: Scene, *settings: str, accounts: str = "") -> None:
 
 
 def theirs(scene: Scene) -> None:
-    """People have shared the AMI, a snapshot and the key with an account before the service comes."""
+    """Share the AMI, a snapshot and the key with an account before the service comes."""
     scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(PEOPLES, indent=3))
     scene.client("ec2").modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": PROD}]})
     scene.share_before(PROD, scene.snapshots[0])
@@ -71,7 +72,7 @@ def _roles(scene: Scene) -> None:
 
 
 def _sharing(scene: Scene) -> None:
-    """Everything that can be shared is, by key policy, and to Auto Scaling, too."""
+    """Share mode with snapshots, key policy, and Auto Scaling's role."""
     _roles(scene)
     apply(scene, "mode: share", "share_snapshots: true", ROLES)
     scene.launches = {DEV, TEST}
@@ -102,7 +103,7 @@ def _whole_slowly(scene: Scene) -> None:
 
 
 def _between(scene: Scene) -> None:
-    """DEV gets it in another Region only, where the hub makes a copy of its own first."""
+    """DEV gets it in another Region only, where the hub first makes a copy of its own."""
     for account, more in ((DEV, {"CreateRole": "false"}), (HUB, {"ExternalId": stage.EXTERNAL_ID})):
         scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", {**GIVEN, **more})
     abroad = f'  "{HUB}": {{regions: [{FAR}]}}\n  "{DEV}": {{regions: [{FAR}], by_way_of_hub: true}}\n'
@@ -115,7 +116,7 @@ def _tag(universe: Universe) -> None:
 
 
 def _share(universe: Universe, value: str, *accounts: str) -> None:
-    """Tag it and run until all rest; then each account and its Auto Scaling can really launch."""
+    """Tag it and run until all deliveries are shared; then root and Auto Scaling of each account launch it."""
     scene = universe.scene
     scene.tag(value)
     universe.run_until(lambda: all(scene.delivery_state(account) == "shared" for account in accounts))
@@ -124,7 +125,7 @@ def _share(universe: Universe, value: str, *accounts: str) -> None:
 
 
 def launches(scene: Scene, account: str) -> list[tuple[str, str]]:
-    """(who, EC2's reason) of each launch of the hub's AMI there that fails: by the account's root and Auto Scaling."""
+    """(who, EC2's reason) of each launch of the hub's AMI in an account that fails, by root and by Auto Scaling."""
     tried = {by: scene.world.launch(account, REGION, scene.image, by=by) for by in ("", ROLE)}
     return [(by, why) for by, why in tried.items() if why]
 
@@ -158,7 +159,7 @@ def _until_withdrawn(universe: Universe, account: str) -> None:
 
 
 def _tag_and_cancel(universe: Universe) -> None:
-    """The tag goes while CopyImage is at it."""
+    """Remove the tag while CopyImage runs."""
     scene = universe.scene
     scene.tag("")
     universe.run_until(lambda: scene.calls("CopyImage"))
@@ -169,19 +170,19 @@ def _tag_and_cancel(universe: Universe) -> None:
 
 
 def _withdrawn(scene: Scene) -> list[str]:
-    """Nothing of ours is open, and nobody can launch it."""
+    """No share of the service is open, and no target can launch the AMI."""
     problems = _ended(scene, {DEV: "withdrawn"}, "delivery.shared", "delivery.withdrawn")
     return [*problems, *_opened(scene), *_launchable(scene)]
 
 
 def _withdrawn_with_image(scene: Scene) -> list[str]:
-    """What people had shared of the AMI itself has ended with it, by EC2's doing."""
+    """EC2 has also removed what people had shared of the AMI itself."""
     scene.preexisting = {share for share in scene.preexisting if not share.startswith(scene.image)}
     return _withdrawn(scene)
 
 
 def _narrowed(scene: Scene) -> list[str]:
-    """DEV keeps all that there is to share, and launches; TEST has nothing."""
+    """DEV keeps every share, and launches; TEST has none."""
     states = {DEV: "shared", TEST: "withdrawn"}
     problems = _ended(scene, states, "delivery.shared", "delivery.shared", "delivery.withdrawn")
     kept = ["ami-", "grant", "statement", "statement", "statement", *("snap-" for _ in scene.snapshots)]
@@ -189,14 +190,14 @@ def _narrowed(scene: Scene) -> list[str]:
 
 
 def _launchable(scene: Scene, *accounts: str) -> list[str]:
-    """Where the hub's AMI launches, and should not, or the reverse."""
+    """Accounts that cannot launch the hub's AMI and should, or the reverse."""
     problems = [f"{a}, by {by or 'root'}: {why}" for a in accounts for by, why in launches(scene, a)]
     others = sorted({DEV, TEST} - set(accounts))
     return problems + [f"{account} can still launch it" for account in others if len(launches(scene, account)) < 2]
 
 
 def _opened(scene: Scene, account: str = "", kinds: Sequence[str] = ()) -> list[str]:
-    """What of ours is open, where it is not one of each kind, all of it to one account; and others' statements."""
+    """Open shares other than one of each kind, all to one account; and changes to others' statements."""
     found = sorted(set(scene.world.shares_open()) - scene.preexisting)
     right = all(account in share for share in found) and len(found) == len(kinds)
     right &= all(sum(kind in share for share in found) == kinds.count(kind) for kind in set(kinds))
@@ -207,13 +208,13 @@ def _opened(scene: Scene, account: str = "", kinds: Sequence[str] = ()) -> list[
 
 
 def _delivered(scene: Scene) -> list[str]:
-    """One AMI on its own snapshots, that launches; nothing of ours is open at the source."""
+    """One AMI on its own snapshots, that launches; no share of the service is open at the source."""
     problems = _ended(scene, {DEV: "delivered"}, "delivery.delivered")
     return [*problems, *_opened(scene), *_owned(scene, DEV, REGION)]
 
 
 def _delivered_to_scale(scene: Scene) -> list[str]:
-    """Auto Scaling launches it, too: by one grant, on the target's own key."""
+    """Auto Scaling launches it, too: by one grant on the target's own key."""
     (image,) = _images(scene, DEV, REGION)
     why = scene.world.launch(DEV, REGION, image, by=ROLE)
     problems = [f"Auto Scaling cannot launch it: {why}"] if why else []
@@ -221,12 +222,12 @@ def _delivered_to_scale(scene: Scene) -> list[str]:
 
 
 def _failed_to_register(scene: Scene) -> list[str]:
-    """The grant to Auto Scaling is gone with all else."""
+    """The grant to Auto Scaling is revoked, and nothing else is left."""
     return [*_ended(scene, {DEV: "failed"}, "delivery.failed"), *_opened(scene), *_granted(scene, 0), *_empty(scene)]
 
 
 def _cancelled(scene: Scene) -> list[str]:
-    """Cancelled; delivered only where the removal of the tag was received when the AMI was available."""
+    """Cancelled; or delivered, if the removal of the tag was read when the AMI was available."""
     if scene.delivery_state(DEV) == "delivered":
         return _delivered(scene)
     return [*_ended(scene, {DEV: "cancelled"}, "delivery.cancelled"), *_opened(scene), *_empty(scene)]
@@ -244,7 +245,7 @@ def _images(scene: Scene, account: str, region: str) -> list[str]:
 
 
 def _owned(scene: Scene, account: str, region: str) -> list[str]:
-    """What is wrong with the one AMI that an account should own."""
+    """What is wrong with the only AMI that an account should own."""
     ec2 = scene.world.client("ec2", account, region)
     images = [image for image in ec2.describe_images(Owners=["self"])["Images"] if image["State"] != "deregistered"]
     used = {device["Ebs"]["SnapshotId"] for image in images for device in image["BlockDeviceMappings"]}
@@ -263,7 +264,7 @@ def _empty(scene: Scene) -> list[str]:
 
 
 def _granted(scene: Scene, count: int) -> list[str]:
-    """Grants to service-linked roles on the target's own key, where they are not so many."""
+    """Grants to service-linked roles on the target's own key, if their number is wrong."""
     kms = scene.client("kms", DEV)
     key = kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
     found = [g for g in kms.list_grants(KeyId=key)["Grants"] if g["GranteePrincipal"].endswith(ROLE)]
@@ -271,7 +272,7 @@ def _granted(scene: Scene, count: int) -> list[str]:
 
 
 def _ended(scene: Scene, states: dict[str, str], *reported: str) -> list[str]:
-    """In these states, owners told so, each once, and the promotion summed up; a repeat is known by its id."""
+    """Wrong states, or other notices than one for each owner and one summary; repeats have the same id."""
     problems = [] if scene.states() == states else [f"states {scene.states()}"]
     bodies = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
     events = sorted(event for event, _ in bodies)

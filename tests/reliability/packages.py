@@ -1,4 +1,4 @@
-"""Wrong services: the built package with one protection taken out, for showing that its loss is found out."""
+"""Wrong services: the built package with one protection removed, to show that the tests find out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WRONG = Path(__file__).parent / "wrong"
 
 
 def wrong_package(name: str, directory: Path) -> str:
-    """Unpack what is ours of the built package, let ``wrong/NAME.py`` change it on import, and return where it lies."""
+    """Unpack the project's part of the built package, add ``wrong/NAME.py`` as an import, and return the directory."""
     with zipfile.ZipFile(ROOT / "build" / "hub" / "deployment.zip") as archive:
         ours = [n for n in archive.namelist() if n == "app.py" or n.startswith("chalicelib/")]
         archive.extractall(directory, ours)

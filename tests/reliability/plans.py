@@ -1,4 +1,4 @@
-"""What goes wrong in one run: deaths of functions at numbered calls, and what becomes of events, wakes and messages."""
+"""What goes wrong in one run: functions killed at numbered calls, and faults of events, wakes and messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class FunctionCrash:
-    """A function dies at call ``number`` of the run, counted over all functions from the scenario's first act.
+    """A function is killed at call ``number`` of the run, counted over all functions from the scenario's first act.
 
-    ``before``: the call has no effect. ``after``: it took effect, and nobody receives the answer. With ``function`` and
+    ``before``: the call has no effect. ``after``: it took effect, and its answer is lost. With ``function`` and
     ``operation`` only such calls are counted.
     """
 
@@ -29,25 +29,25 @@ class FunctionCrash:
 
 @dataclass(frozen=True)
 class MessageFates:
-    """What becomes of service events, wakes and messages; times in seconds, shares from 0 to 1."""
+    """Faults of service events, wakes and messages; times in seconds, shares from 0 to 1."""
 
     lost: float = 0.0
-    """Share of events that never come."""
+    """Share of events that are lost."""
     times: int = 1
-    """So often comes each event."""
+    """How often each event arrives."""
     spread: float = 0.0
-    """Each comes a random while later, of up to so long: out of order."""
+    """Each event arrives up to this much later, at random: out of order."""
     late: float = 0.0
-    """All come so much later."""
+    """All events arrive this much later."""
     early: float = 0.0
-    """EC2's answers take so long that the events of a call come before it returned."""
+    """EC2's answers take this long, so that events arrive before the call that caused them has returned."""
     wakes_lost: bool = False
-    """All wakes but the sweep's are lost."""
+    """All wakes except the sweep's are lost."""
     twins: tuple[tuple[str, float], ...] = ()
-    """(how a queue's name ends, share of its messages that two invocations get at once)."""
+    """(end of a queue's name, share of its messages that two invocations receive at once)."""
 
     def begin(self, injections: Injections) -> None:
-        """Ask the world for it."""
+        """Order these faults from the simulator."""
         injections.drop_events(self.lost)
         injections.repeat_events(self.times)
         injections.shuffle_events(self.spread)
@@ -74,7 +74,7 @@ WORKER_TWICE, SHARE_WORKER_TWICE, BOTH_TWICE = (
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Everything that goes wrong in one run. ``seed`` decides what is left to chance; None: as without the plan."""
+    """Everything that goes wrong in one run. ``seed`` decides random choices; None: as without the plan."""
 
     crashes: tuple[FunctionCrash, ...] = ()
     weather: MessageFates = field(default=FAIR)
@@ -82,7 +82,7 @@ class RunPlan:
 
     @property
     def first(self) -> int:
-        """Number of the first call that it may change."""
+        """The number of the first call that the plan may change."""
         named = any(crash.function or crash.operation for crash in self.crashes)
         if self.weather != FAIR or self.seed is not None or named or not self.crashes:
             return 1
@@ -94,7 +94,7 @@ class RunPlan:
 
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Self:
-        """Read it back."""
+        """Decode a plan."""
         weather = dict(plain["weather"])
         weather["twins"] = tuple((queue, share) for queue, share in weather["twins"])
         return cls(tuple(FunctionCrash(**crash) for crash in plain["crashes"]), MessageFates(**weather), plain["seed"])
@@ -108,22 +108,22 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What came of one run."""
+    """The outcome of one run."""
 
     plan: RunPlan
     problems: tuple[str, ...]
-    """What broke an invariant or the scenario's end; empty if nothing did."""
+    """The violations of invariants or of the scenario's end; empty without any."""
     struck: tuple[str, ...]
-    """Each death that happened, as "function operation when"."""
+    """Each kill that happened, as "function operation when"."""
     seconds: float
-    """Virtual time until nothing was left to do."""
+    """Virtual seconds until nothing was left to do."""
     ended: float
-    """Virtual time until the promotion was over: its targets had what they get."""
+    """Virtual seconds until the promotion was over."""
     calls: int
     happened: Mapping[str, int]
-    """How often which other fault struck (``Faults.happened``)."""
+    """How often each other fault happened (``Faults.happened``)."""
     story: str = ""
-    """How things stood, if it failed."""
+    """The final state of a failed run."""
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON values."""
@@ -131,7 +131,7 @@ class RunOutcome:
 
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Self:
-        """Read it back."""
+        """Decode an outcome."""
         plan = RunPlan.read(plain["plan"])
         return cls(**{**plain, "plan": plan, "problems": tuple(plain["problems"]), "struck": tuple(plain["struck"])})
 
@@ -141,7 +141,7 @@ class RunOutcome:
 
 @dataclass(frozen=True)
 class Point:
-    """A call at which a function can die."""
+    """A call at which a function can be killed."""
 
     number: int
     function: str

@@ -1,4 +1,4 @@
-"""Which runs are made of all that there could be: every one in the soak, a seeded sample in the normal test run."""
+"""Which runs are played: all single kills in the soak, a seeded sample in the normal test run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.reliability.plans import FunctionCrash, MessageFates, Point, RunPlan,
 
 WHENS: tuple[When, When] = ("before", "after")
 NEXT = 200
-"""A second death comes within so many calls of the first."""
+"""A second kill comes within this many calls of the first."""
 RUN = 400
-"""About so many calls a run has."""
+"""The approximate number of calls in a run."""
 
 CHANGES = frozenset(
     {
@@ -35,11 +35,11 @@ CHANGES = frozenset(
 """Calls that change what is in a source or a target."""
 
 Case = tuple[str, RunPlan]
-"""(scenario's name, what goes wrong)."""
+"""(scenario's name, plan)."""
 
 
 def everywhere(points: Mapping[str, Sequence[Point]]) -> list[Case]:
-    """Every single death: at each call, before and after its effect; scenarios' common beginnings in one of them."""
+    """Every single kill: at each call, before and after its effect; common beginnings of scenarios are played once."""
     seen: set[tuple[Point, ...]] = set()
     cases = []
     for name, made in points.items():
@@ -52,7 +52,7 @@ def everywhere(points: Mapping[str, Sequence[Point]]) -> list[Case]:
 
 
 def each_kind(points: Mapping[str, Sequence[Point]], random: Random) -> list[Case]:
-    """For each function, operation and before or after one death, at any such call of any scenario."""
+    """For each function, operation and before or after: one kill, at any such call of any scenario."""
     kinds: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     for name in points:
         for point in points[name]:
@@ -66,13 +66,13 @@ def each_kind(points: Mapping[str, Sequence[Point]], random: Random) -> list[Cas
 
 
 def each_change(points: Mapping[str, Sequence[Point]], random: Random) -> list[Case]:
-    """Do as ``each_kind``, for the calls that open, close, make, mark or remove something; those to the table aside."""
+    """As ``each_kind``, for calls that change something in AWS except the table."""
     changing = {name: [point for point in made if point.operation in CHANGES] for name, made in points.items()}
     return each_kind(changing, random)
 
 
 def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> list[Case]:
-    """Two deaths in one run: at any call, and at one of the next calls made after it."""
+    """Two kills in one run: at any call, and at a later one."""
     cases = []
     for _ in range(count):
         name = random.choice(sorted(points))
@@ -85,12 +85,12 @@ def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> 
 
 
 def storms(names: Sequence[str], random: Random, count: int) -> list[Case]:
-    """Events, wakes, twins and up to two deaths, all by chance."""
+    """Random faults of events, wakes and messages, and up to two kills."""
     return [(random.choice(names), storm(random)) for _ in range(count)]
 
 
 def storm(random: Random) -> RunPlan:
-    """Any weather, any deaths."""
+    """One random plan."""
     weather = MessageFates(
         lost=random.choice([0, 0, 0.3, 1]),
         times=random.choice([1, 1, 3]),

@@ -1,4 +1,4 @@
-"""What is done in a run without faults, and the end that every run must come to, whatever goes wrong in it."""
+"""What happens in a run without faults, and the end that every run must reach, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITHOUT_END = 10**6
 
 @dataclass(frozen=True)
 class Scenario:
-    """``prepare`` sets AWS up, ``worker`` says what people do, and ``fault`` what is wrong in the end, if anything."""
+    """``prepare`` sets AWS up, ``worker`` acts as people do, and ``fault`` returns what is wrong in the end."""
 
     name: str
     act: Callable[[Universe], None]
@@ -29,7 +29,7 @@ def _tag(universe: Universe) -> None:
 
 
 def _tag_and_cancel(universe: Universe) -> None:
-    """The tag goes when both copies have begun; so stopping, deleting copies, closing."""
+    """Remove the tag when both copies have started: the delivery stops, deletes its copies and closes its shares."""
     scene = universe.scene
     scene.tag("")
     universe.run_until(lambda: len(_copies(scene)) >= len(scene.snapshots))
@@ -46,7 +46,7 @@ def _slowly(scene: Scene) -> None:
 
 
 def _whole(scene: Scene) -> None:
-    """The target copies the AMI whole, and the first CopyImage comes before its grant is true."""
+    """The target copies the whole AMI, and the first CopyImage comes before its grant takes effect."""
     scene.apply(targets_file(method="image"))
     scene.launches = {DEV}
     scene.world.kms.grants.delay = (8.0, 8.0)
@@ -59,16 +59,16 @@ def _whole_slowly(scene: Scene) -> None:
 
 
 def _at_once(scene: Scene) -> None:
-    """Copies are ready before EC2 has answered the call that made them, if its answers take their time.
+    """Copies complete before EC2 has answered the calls that made them, if its answers are slow.
 
-    An AMI's event that comes before RegisterImage has answered finds nobody: its id is not known yet. It is looked at a
-    minute later.
+    An AMI's event that arrives before RegisterImage's answer finds no delivery, as its id is not known yet. The service
+    looks a minute later.
     """
     scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 0.1, 0
 
 
 def _unregistrable(scene: Scene) -> None:
-    """EC2 refuses RegisterImage for good, with a code that asking again does not mend."""
+    """EC2 always refuses RegisterImage, with a code that is not retried."""
     scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=WITHOUT_END)
 
 
@@ -87,12 +87,12 @@ def _nothing_left(scene: Scene, state: str) -> list[str]:
 
 
 def _cancelled_or_late(scene: Scene) -> list[str]:
-    """Cancelled; delivered only where the removal of the tag was received after RegisterImage had been intended."""
+    """Cancelled; or delivered, if the removal of the tag was read after RegisterImage's intent."""
     return _delivered(scene) if scene.delivery_state(DEV) == "delivered" else _nothing_left(scene, "cancelled")
 
 
 def _ended(scene: Scene, state: str) -> list[str]:
-    """In that state, its owner told so, and the promotion summed up; a repeated notice is known by its id."""
+    """In that state, its owner notified, and the promotion over; repeats of a notice have the same id."""
     problems = [] if scene.states() == {DEV: state} else [f"states {scene.states()}"]
     reported = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
     if sorted(event for event, _ in reported) != [f"delivery.{state}", "promotion.over"]:

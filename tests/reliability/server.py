@@ -1,8 +1,9 @@
 """The process in which runs branch: ``python -m tests.reliability.server ROOT``, one job a line, one answer a line.
 
-It is a process of its own because only a process with one thread can be forked, and a test's process has more. It sets
-the world up once; each job is a fork of it. Jobs: {"walk": scenario} and {"play": scenario, "plans": [...]}, both with
-"package", a directory that the functions run instead of the built package, or "", and a "number" that answers bear.
+It is a separate process because only a process with one thread can be forked, and pytest's has more. It sets the
+simulator up once; each job is a fork of it. Jobs: {"walk": scenario} and {"play": scenario, "plans": [...]}, both with
+"package", a directory that the functions run instead of the built package, or "", and a "number" that the answers
+repeat.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from tests.scenarios.platform import rule_of
 from tests.scenarios.scene import REGION, TEST, Scene
 
 SCHEDULED = 360
-"""Seconds after which the schedules begin anew, on a whole minute, however many calls the deployment took."""
+"""Seconds after which the schedules start again, on a whole minute, for any number of calls of the deployment."""
 BEGINNING = SCHEDULED + 280
-"""Seconds after the hub was deployed: the baseline is taken, and the next discovery falls into the scenario."""
+"""Seconds after the hub's deployment: the baseline exists, and the next discovery falls into the scenario."""
 
 
 class Server:
-    """Answers jobs from one world that is never changed: each job has a copy of it."""
+    """Answers jobs from one unchanged simulator: each job has a copy of it."""
 
     def __init__(self, scene: Scene, answers: TextIO) -> None:
         self._scene = scene
@@ -41,7 +42,7 @@ class Server:
         self._walks: dict[tuple[str, str], dict[str, Any]] = {}
 
     def answer(self, job: Mapping[str, Any]) -> None:
-        """Do one job."""
+        """Run one job."""
         self._number = job["number"]
         scenario, package = job.get("walk") or job["play"], job["package"]
         if "walk" in job:
@@ -70,10 +71,10 @@ class Server:
 
 
 def main() -> None:
-    """Set the scene and answer jobs until there are no more."""
+    """Set the scene, then answer jobs until there are no more."""
     root = Path(sys.argv[1]).resolve()
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else prints must not be taken for an answer
+    os.dup2(2, 1)  # other output must not be taken for an answer
     with tempfile.TemporaryDirectory(prefix="reliability-") as directory, World() as world:
         os.environ["AWS_ACCESS_KEY_ID"] = world.accounts.root(stage.HUB).access_key
         os.environ["AWS_SECRET_ACCESS_KEY"] = "sandbox"

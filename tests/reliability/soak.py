@@ -1,4 +1,4 @@
-"""The soak's part of crashes and weather: every single death, pairs and storms between them and while there is time."""
+"""The soak's part with crashes and message faults: every single kill, with pairs and storms between them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STORMY = (DELIVERED.name, AT_ONCE.name, FAILED.name)
 SOAKED = (*CRASHED, *MODES)
 STORMED = (*STORMY, *MODES)
 CHUNK = 60
-"""Runs between two looks at the clock."""
+"""Runs between two checks of the clock."""
 
 
 def run(
@@ -29,10 +29,10 @@ def run(
     *,
     skip: int = 0,
 ) -> tuple[int, list[str]]:
-    """Play for so many seconds; returns how many runs there were, and the story of each that failed.
+    """Play for this many seconds; return the number of runs, and the story of each failure.
 
-    About 6,200 runs are the whole set of single deaths, a third as many pairs and storms come between them; after them
-    the seed goes on for ever. ``skip``: so many runs have been played before.
+    The single kills are about 6,200 runs, with a third as many pairs and storms in between; after those come further
+    pairs and storms. ``skip``: how many runs have been played before.
     """
     until = time.monotonic() + seconds
     played, passed, stories = 0, 0, []
@@ -52,7 +52,7 @@ def run(
 
 
 def play(machine: CrashMachine, cases: Sequence[Case]) -> Iterator[tuple[str, RunOutcome]]:
-    """Play cases, those of one scenario together."""
+    """Play cases, grouped by scenario."""
     ordered = sorted(cases, key=lambda case: (case[0], case[1].first))
     for name, group in groupby(ordered, key=lambda case: case[0]):
         for outcome in machine.play(name, [plan for _, plan in group]):

@@ -1,4 +1,4 @@
-"""A function of the package may die at any AWS call that it makes, before the call has its effect or after it."""
+"""A function of the package may be killed at any AWS call, before the call's effect or after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.reliability.sampling import WHENS, each_kind, pairs
 from tests.reliability.soak import CRASHED, play
 
 LATER = 360
-"""Seconds by which one death may delay the end: 180 of its message, then a sweep, a second look, and a sweep."""
+"""Seconds by which one kill may delay the end: 180 for its message, then a sweep, a second look, and a sweep."""
 SEED = 20260105
 PAIRS = 8
 
@@ -23,7 +23,7 @@ def undisturbed(machine):
 
 
 def test_without_faults_every_scenario_comes_to_its_end(undisturbed):
-    """Also what the calls are found out from: all seven functions but the one that receives of the hub's own AMIs."""
+    """The walked calls cover six of the functions: every one except those for the hub's own images and the monitor."""
     assert {name: walk.outcome.problems for name, walk in undisturbed.items()} == dict.fromkeys(CRASHED, ())
     functions = {point.function for walk in undisturbed.values() for point in walk.points}
     assert functions == {"worker", "share-worker", "sweep", "discover", "on-tag-change", "on-target-event"}
@@ -32,7 +32,7 @@ def test_without_faults_every_scenario_comes_to_its_end(undisturbed):
 def test_a_death_at_each_kind_of_call_changes_nothing(machine, undisturbed):
     """For each function, operation and before or after: one AMI or none, no orphan, nothing open, nothing parked.
 
-    Which of the many such calls is left to a seed; the soak takes every one.
+    A seed chooses one of the many such calls; the soak plays all.
     """
     points = {name: walk.points for name, walk in undisturbed.items()}
     cases = each_kind(points, Random(SEED))
@@ -46,7 +46,7 @@ def test_a_death_at_each_kind_of_call_changes_nothing(machine, undisturbed):
 
 
 def test_two_deaths_in_one_run_change_nothing(machine, undisturbed):
-    """The second where the first is being mended, or later."""
+    """The second kill comes during the recovery from the first, or later."""
     points = {name: walk.points for name, walk in undisturbed.items()}
     struck = 0
     for name, outcome in play(machine, pairs(points, Random(SEED), PAIRS)):

@@ -1,4 +1,4 @@
-"""Each check here can fail: a package without the protection breaks an invariant, or does not end in time."""
+"""Each check can fail: a package without the protection breaks an invariant, or does not end in time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.reliability.test_order import AT_ONCE_SECONDS, SEEDS
 
 @dataclass(frozen=True)
 class Loss:
-    """What goes wrong in which scenario, and what the machine then says."""
+    """The faults and the scenario in which a loss shows, and the machine's message."""
 
     says: str
     plan: RunPlan
@@ -35,12 +35,12 @@ class Loss:
 
 
 def dying(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
-    """A death at one kind of call."""
+    """A kill at one kind of call."""
     return RunPlan((FunctionCrash(nth, when, function, operation),))
 
 
 def under(weather, seed=SEEDS[0]) -> RunPlan:
-    """A weather, as ``test_order`` has it."""
+    """A message fault of ``test_order``."""
     return RunPlan(weather=weather, seed=seed)
 
 
@@ -72,7 +72,7 @@ CASES = [(wrong, loss) for wrong, losses in LOSSES.items() for loss in losses]
 
 @pytest.mark.parametrize(("wrong", "loss"), CASES, ids=[f"{wrong}-{loss.plan}" for wrong, loss in CASES])
 def test_a_wrong_package_is_found_out(machine, tmp_path, wrong, loss):
-    """It breaks what it was made to break; the built package does not (weathers are those of ``test_order``)."""
+    """Its message is the expected one; the built package passes ``test_order`` with the same message faults."""
     (found,) = machine.play(loss.scenario.name, [loss.plan], wrong_package(wrong, tmp_path))
     assert loss.says in said(found, loss)
 

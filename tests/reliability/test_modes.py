@@ -1,4 +1,4 @@
-"""Deaths and disorder in every mode: what is shared, copied whole, by policy, for Auto Scaling, by way of the hub."""
+"""Kills and disorder in every mode: share mode, CopyImage, key policy, Auto Scaling, by way of the hub."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ FAMILIES = {
 }
 OPENING_AND_CLOSING = {"ModifyImageAttribute", "ModifySnapshotAttribute", "PutKeyPolicy", "CreateGrant", "RevokeGrant"}
 SEVERAL_TIMES = 30 * 60
-"""Seconds within which the sweep and discovery alone end what happens in two acts of people, each to be found."""
+"""Seconds in which the sweep and discovery alone find and finish what two acts of people cause."""
 MUCH_LATER = LATER + 60
-"""Seconds by which one death may delay the end, where that is two minutes' second look into a refusal's next try."""
+"""Seconds by which one kill may delay the end if the second look after two minutes falls into a refusal's next try."""
 STORMS = 2
 
 
@@ -46,9 +46,9 @@ def undisturbed(machine):
 
 
 def test_without_faults_every_mode_comes_to_its_end(undisturbed):
-    """What is shared can be launched and what is not cannot; what people had shared before is there to the last byte.
+    """Shared AMIs launch and others do not; what people had shared before is unchanged to the last byte.
 
-    Each way of opening and closing is among the calls.
+    The calls include each way of opening and closing.
     """
     assert {name: walk.outcome.problems for name, walk in undisturbed.items()} == dict.fromkeys(MODES, ())
     made = {point.operation for walk in undisturbed.values() for point in walk.points}
@@ -57,9 +57,9 @@ def test_without_faults_every_mode_comes_to_its_end(undisturbed):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, undisturbed, family):
-    """Before it takes effect and after: all ends as it should, nothing is left open, nothing of others is gone.
+    """Before its effect and after it: the end is right, nothing is left open, and nothing of others is gone.
 
-    Which of the many such calls is left to a seed; the soak takes every one, and those to the table and the queues.
+    A seed chooses one of the many such calls; the soak plays all, and those to the table and the queues.
     """
     points = {scenario.name: undisturbed[scenario.name].points for scenario in FAMILIES[family]}
     died: Counter[str] = Counter()
@@ -73,29 +73,29 @@ def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, 
 
 @pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, WHOLE, BETWEEN], ids=lambda scenario: scenario.name)
 def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
-    """Also those of an AMI that was deregistered, and of one that CopyImage has made: the sweep alone is enough."""
+    """Also events of an AMI that was deregistered, and of one that CopyImage made: the sweep alone is enough."""
     ended(machine, scenario, NOTHING_COMES, SEVERAL_TIMES, "events lost", "messages lost")
 
 
 @pytest.mark.parametrize("scenario", [DISABLED, WHOLE], ids=lambda scenario: scenario.name)
 def test_every_event_comes_three_times(machine, scenario):
-    """An AMI's states in hub and target, too, some when all is over: withdrawn once, told once."""
+    """Also an AMI's states in hub and target, some of them after the end: one withdrawal, one notice."""
     ended(machine, scenario, THREE_TIMES, SEVERAL_TIMES, "events repeated")
 
 
 @pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, WHOLE_CANCELLED], ids=lambda scenario: scenario.name)
 def test_events_come_out_of_order(machine, scenario):
-    """Available and deregistered, the wider value and the narrower, in any order."""
+    """Available and deregistered, the wider and the narrower value, in any order."""
     ended(machine, scenario, SHUFFLED, SEVERAL_TIMES)
 
 
 @pytest.mark.parametrize("scenario", [NARROWED, BY_POLICY_FAILED], ids=lambda scenario: scenario.name)
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario):
-    """The same step twice at the same moment, call by call: one statement, one grant, one copy."""
+    """The same step twice at the same moment, alternating at calls: one statement, one grant, one copy."""
     ended(machine, scenario, BOTH_TWICE, SEVERAL_TIMES, "messages given out twice")
 
 
 def test_storms(machine):
-    """Some of all of it together, with deaths, by a seed; the soak goes on with others."""
+    """A seeded mixture of all faults with kills; the soak plays others."""
     for name, outcome in play(machine, storms(sorted(MODES), Random(SEED), STORMS)):
         assert not outcome.problems, f"{name}: {outcome}"

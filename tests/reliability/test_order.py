@@ -1,4 +1,4 @@
-"""Events and wakes in any order, any number, at any time, on the packaged functions: the same end, if later."""
+"""Events and wakes in any order, number and time, on the packaged functions: the same end, if later."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, W
 from tests.reliability.soak import STORMY, play
 
 SWEPT = 15 * 60
-"""Seconds within which the sweep and discovery alone end each scenario: five minutes to be found, then looks."""
+"""Seconds in which the sweep and discovery alone end each scenario: five minutes to find it, then looks."""
 AT_ONCE_SECONDS = 40
-"""Nothing to be waited for but AWS itself, and no look that comes after a minute."""
+"""Seconds if only AWS itself is waited for, without a look after a minute."""
 SEEDS = (20260105, 1)
-"""Two at once: in which order their calls come is the seed's."""
+"""The seed decides in which order the calls of two concurrent invocations run."""
 STORMS = 4
 
 
 def ended(machine, scenario, weather, seconds, *struck):
-    """Assert that a scenario comes to its end in time, under a weather that was felt."""
+    """Assert that a scenario ends in time, and that the message faults happened."""
     seeds = SEEDS if weather.twins else SEEDS[:1]
     for outcome in machine.play(scenario.name, [RunPlan(weather=weather, seed=seed) for seed in seeds]):
         assert not outcome.problems, str(outcome)
@@ -55,24 +55,24 @@ def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
 
 
 def test_every_wake_but_the_sweeps_is_lost(machine):
-    """Whoever is noted is due within a minute."""
+    """A record that should have been woken is due within a minute."""
     ended(machine, DELIVERED, NO_WAKES, SWEPT, "messages lost")
 
 
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
 def test_every_event_comes_three_times(machine, scenario):
-    """Some when all is over: one AMI, one outcome, told once."""
+    """Some arrive after the end: one AMI, one outcome, one notice."""
     ended(machine, scenario, THREE_TIMES, SWEPT, "events repeated")
 
 
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
 def test_events_come_out_of_order(machine, scenario):
-    """Each up to ten minutes late: tag and removal, copies' ends and the AMI's in any order."""
+    """Each up to ten minutes late: tag and removal, ends of copies and of the AMI, in any order."""
     ended(machine, scenario, SHUFFLED, SWEPT)
 
 
 def test_events_come_before_the_call_that_caused_them_has_returned(machine):
-    """A copy is completed before its id is known: its event is not lost on us, and nobody waits for a look."""
+    """A copy is completed before its id is on record: its event still wakes the delivery, without a wait for a look."""
     (outcome,) = machine.play(AT_ONCE.name, [RunPlan(weather=EARLY, seed=SEEDS[0])])
     assert not outcome.problems, str(outcome)
     assert outcome.ended <= AT_ONCE_SECONDS
@@ -80,7 +80,7 @@ def test_events_come_before_the_call_that_caused_them_has_returned(machine):
 
 @pytest.mark.parametrize("scenario", [DELIVERED, FAILED], ids=lambda scenario: scenario.name)
 def test_events_come_a_day_late(machine, scenario):
-    """All has ended by then, and the events of it start nothing anew."""
+    """All has ended by then, and its events start nothing."""
     ended(machine, scenario, A_DAY_LATE, SWEPT)
 
 
@@ -104,11 +104,11 @@ def test_events_come_a_day_late(machine, scenario):
     ],
 )
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, weather):
-    """The same step twice at the same moment, call by call: one copy of each snapshot, one AMI, shares as ever."""
+    """The same step twice at the same moment, alternating at calls: one copy of each snapshot, one AMI."""
     ended(machine, scenario, weather, SWEPT, "messages given out twice")
 
 
 def test_storms(machine):
-    """Some of all of it together, with deaths, by a seed; the soak goes on with others."""
+    """A seeded mixture of all faults with kills; the soak plays others."""
     for name, outcome in play(machine, storms(STORMY, Random(SEEDS[0]), STORMS)):
         assert not outcome.problems, f"{name}: {outcome}"

@@ -1,4 +1,4 @@
-"""One run of a scenario under a plan: what is counted in it, when it is over, and what came of it."""
+"""One run of a scenario under a plan: its counted calls, when it is over, and its outcome."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
 
 FUNCTION = "ami-promoter-us-east-1-"
-"""How the names of the functions begin."""
+"""The prefix of the functions' names."""
 LIMIT = 2 * HOUR
-"""No run may take longer, in virtual seconds."""
+"""The most virtual seconds of a run."""
 MOST_CALLS = 2500
-"""A run of some hundred calls that makes so many goes round in circles."""
+"""A run has some hundred calls; one with this many repeats itself without end."""
 AFTERMATH = 240
-"""Seconds for which a run is watched when nothing is left to do: Lambda's second retry comes two minutes later."""
+"""Seconds for which a run is watched after its end: Lambda's second retry comes two minutes later."""
 
 
 class Universe:
-    """A scene with a scenario: what its functions call is counted from here on."""
+    """A scene with a scenario; its functions' calls are counted from here on."""
 
     def __init__(self, scene: Scene, scenario: Scenario) -> None:
         self.scene = scene
         self._before = len(scene.world.injections.made)
         self.at_rest: Callable[[], None] = lambda: None
-        """Called wherever no function is running."""
+        """Called whenever no function is running."""
         self._scenario = scenario
         self._plan = RunPlan()
         self._began = scene.world.now
@@ -52,7 +52,7 @@ class Universe:
         return len(self.scene.world.injections.made) - self._before
 
     def suffer(self, plan: RunPlan) -> None:
-        """Let a plan's faults begin: its crashes are numbered from the scenario's beginning."""
+        """Let a plan's faults begin: its crashes count from the scenario's start."""
         faults = self.scene.world.injections
         self._plan = plan
         if plan.seed is not None:
@@ -64,7 +64,7 @@ class Universe:
             plan.weather.begin(faults)
 
     def run_until(self, what: Callable[[], object], seconds: float = LIMIT) -> None:
-        """Let virtual time run until something is so."""
+        """Let virtual time run until a condition holds."""
 
         def asked() -> bool:
             if not self._busy():
@@ -80,7 +80,7 @@ class Universe:
             raise AssertionError(f"not within {seconds} virtual seconds; left open: {left}")
 
     def play(self) -> RunOutcome:
-        """Let the scenario happen to its end, and say what came of it."""
+        """Run the scenario to its end, and return the outcome."""
         problems: list[str] = []
         seconds, calls = 0.0, 0
         try:
@@ -93,14 +93,14 @@ class Universe:
             self.scene.assert_invariants()
         except AssertionError as failure:
             problems += [str(failure), *self.scene.watch.problems[:5]]
-        except Exception:  # noqa: BLE001 - a fault of the sandbox is told with the run it happened in
+        except Exception:  # noqa: BLE001 - an error of the simulator is reported with its run
             problems.append(traceback.format_exc())
         happened = dict(self.scene.world.injections.happened)
         story = self.scene.describe() if problems else ""
         return RunOutcome(self._plan, tuple(problems), self._struck(), seconds, self._ended, calls, happened, story)
 
     def _aftermath(self, seconds: float) -> None:
-        """Whatever still comes changes nothing: retries, late events, more sweeps."""
+        """Later events must change nothing: retries, late events, more sweeps."""
         weather = self._plan.weather
         if weather.late:
             self._doze(self._began + timedelta(seconds=weather.late))
@@ -109,7 +109,7 @@ class Universe:
         self.run_until(self._over)
 
     def _doze(self, until: datetime) -> None:
-        """Let a long time pass with the schedules off: nothing is due, so a thousand sweeps would do nothing."""
+        """Let a long time pass without schedules: nothing is due, so a thousand sweeps would do nothing."""
         events = self.scene.client("events")
         names = [rule["Name"] for rule in events.list_rules()["Rules"] if "ScheduleExpression" in rule]
         for name in names:
@@ -122,7 +122,7 @@ class Universe:
         return any(function.running for function in self.scene.world.lambda_.functions.values())
 
     def _over(self) -> bool:
-        """Whether there is nothing left to do: no function runs, no wake is on its way, no record is due."""
+        """Whether nothing is left to do: no function runs, no wake is under way, no record is due."""
         scene = self.scene
         if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
             return False
@@ -141,7 +141,7 @@ class Universe:
 
 
 def wrong_package(scene: Scene, directory: Path) -> None:
-    """Let every function run another package from now on, in environments that start cold."""
+    """Let every function run another package from now on, in cold environments."""
     for function in scene.world.lambda_.functions.values():
         function.package = package(directory)
         function.idle.clear()

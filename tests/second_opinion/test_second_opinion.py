@@ -1,4 +1,4 @@
-"""The parts of `make second-opinion` that need no emulator: the guide read, its values filled in, the report."""
+"""The parts of `make second-opinion` that need no emulator: reading the guide, filling in values, the report."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_commands_are_read_as_written():
 
 
 def test_placeholders_are_filled_in_whole_words_only():
-    """A reader's value takes the place of the capitals, not of a longer name that contains them."""
+    """The reader's value replaces the capitals, not a longer name that contains them."""
     filled = guide.filled_in("--bucket BUCKET --key BUCKET-KEY s3://BUCKET", {"BUCKET": "mine"})
 
     assert filled == "--bucket mine --key BUCKET-KEY s3://BUCKET"
 
 
 def test_what_hangs_on_a_false_condition_is_not_expected(tmp_path):
-    """Conditions are worked out from the parameters given and the others' defaults."""
+    """Conditions are evaluated with the given parameters and the others' defaults."""
     template = tmp_path / "template.yaml"
     template.write_text(
         "Parameters:\n  Some: {Type: CommaDelimitedList, Default: ''}\n"
@@ -70,7 +70,7 @@ def test_what_hangs_on_a_false_condition_is_not_expected(tmp_path):
 
 
 def test_a_statement_that_does_not_hold_is_shown():
-    """The report says what is broken, with what was found instead, and the verdict is not good."""
+    """The report has the failed statement and what was found, and a bad verdict."""
     one = opinion.Opinion()
     one.check("water flows downhill", holds=True)
     one.check("and uphill", holds=False, detail="it did not")
@@ -82,7 +82,7 @@ def test_a_statement_that_does_not_hold_is_shown():
 
 
 def test_the_emulator_ends_with_its_workers():
-    """The whole process group is killed, also when the first process has already gone."""
+    """It kills the whole process group, also if the first process has ended."""
     script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=2).pid, flush=True)"
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     with process.stdout:
@@ -98,7 +98,7 @@ def test_the_emulator_ends_with_its_workers():
 
 
 def _is_gone(pid):
-    """Whether a process has ended; one that nobody has waited for yet has ended, too."""
+    """Whether a process has ended, including one that no parent has waited for."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"

@@ -1,8 +1,9 @@
-"""AWS in words: a hub's AMIs, permissions and grants; copies that take time; AMIs with names. Deterministic.
+"""An in-memory AWS for tests: a hub's AMIs, permissions and grants; copies that take time; AMIs with names.
+Deterministic.
 
-It keeps to the rules that the order of things can break: a copy runs only while snapshot and key are open to its
-account, and errors if either closes before its end; there is no token that makes a second CopySnapshot harmless; what
-has just been made may show itself late; names are unique.
+It models the rules that the order of calls can break: a copy runs only while snapshot and key are open to its account,
+and errors if either closes before its end; no client token makes a second CopySnapshot harmless; a new resource may
+appear late in Describe calls; AMI names are unique.
 """
 
 from __future__ import annotations
@@ -41,22 +42,22 @@ INACCESSIBLE = "Given key ID is not accessible"
 
 
 def target_key(account: str) -> str:
-    """The key that copies in an account are encrypted under."""
+    """The ARN of the key that encrypts an account's copies."""
     return f"arn:aws:kms:{REGION}:{account}:key/target"
 
 
 def source_key(number: int) -> str:
-    """One of the hub's own keys."""
+    """The ARN of one of the hub's own keys."""
     return f"arn:aws:kms:{REGION}:{HUB}:key/source-{number}"
 
 
 def refusal(why: RefusalKind, code: str, *, unknown: bool = False) -> Refusal:
-    """A refusal as an adapter would word it."""
+    """A refusal with the text that an adapter would give it."""
     return Refusal(why, Fault(f"aws-{code}", "there", f"AWS says {code}.", "Mend it."), unknown=unknown)
 
 
 def grant_name(share: Share) -> str:
-    """Name a grant here: KMS takes a name for another grantee's as another grant, and service roles' are alike."""
+    """Name a grant. In this model, one name for two grantees means two grants; service roles have the same name."""
     name = shares_.grant_name(share, REGION)
     return f"{share.account}/{name}" if share.resource.startswith("resource#role#") else name
 
@@ -69,19 +70,19 @@ class CloudCopy:
     account: str
     source: str
     key: str | None
-    """the source's, None if it is not encrypted"""
+    """The source's key; None if the source is not encrypted."""
     delivery: str
     started: int
     in_vain: bool
     state: str = "pending"
     message: str = ""
-    """while it is pending: the error it will end in, if any"""
+    """While the copy is pending: the error message it will end with, if any."""
     deleted: bool = False
     whole: bool = False
-    """Whether CopyImage made it: such do not count against the limit."""
+    """Whether CopyImage made it. Such copies do not count against the limit."""
     nonce: str = ""
     tagged: bool = False
-    """Whether one that CopyImage made bears by now the tag of its source."""
+    """Whether a copy that CopyImage made has its source's tag by now."""
 
 
 @dataclass
@@ -96,31 +97,31 @@ class Image:
     copies: tuple[str, ...]
     raw: dict[str, Any]
     mappings: tuple[dict[str, Any], ...] = ()
-    """Of what CopyImage makes: shown when it is available."""
+    """Mappings of an AMI that CopyImage makes; shown when it is available."""
     nonce: str = ""
     made: int = 0
 
 
 @dataclass(frozen=True)
 class Nature:
-    """How AWS behaves, each list in turn and round again. Seconds, but for ``limit``, of copies."""
+    """How AWS behaves. Each list is used in turn and starts over at its end. Seconds; ``limit`` counts copies."""
 
     copying: Sequence[int] = (60,)
     access: Sequence[int] = (0,)
-    """How long a grant takes to come true: a copy that starts before errors within a second."""
+    """Seconds until a grant takes effect. A copy that starts earlier errors within a second."""
     registering: Sequence[int] = (10,)
     lag: Sequence[int] = (0,)
-    """For so long a new copy, or a new AMI, does not show itself."""
+    """Seconds for which Describe calls do not show a new copy or AMI."""
     limit: int = 20
     fails: Sequence[str] = ("",)
-    """With this message a copy ends in error, whatever is open."""
+    """Error messages with which copies end, even if snapshot and key are open; "" means that the copy completes."""
     stale: Sequence[int] = (0,)
-    """So old is what a look at permissions, grants or a tag shows."""
+    """Seconds by which a read of permissions, grants or a tag may be out of date."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What can be seen late: (snapshot, account), (key, grant's name), (AMI, account), tags by AMI."""
+    """What reads may show late: (snapshot, account), (key, grant's name), (AMI, account), tags by AMI."""
 
     at: int
     permissions: frozenset[tuple[str, str]]
@@ -131,20 +132,20 @@ class Look:
 
 @dataclass
 class Cloud:
-    """All accounts. ``emit`` takes each event as EventBridge would bring it."""
+    """All accounts. The model calls ``emit`` with each event, in EventBridge's form."""
 
     directory: Directory
     nature: Nature = field(default_factory=Nature)
     emit: Callable[[dict[str, Any]], None] = lambda event: None
     now: int = START
     applied: AppliedFile | None = None
-    """What is read instead of the directory, where that cannot be."""
+    """The applied file that ``FakeTargets`` returns instead of the directory, if the directory cannot express it."""
     paused: bool = False
-    """An operator has paused new promotions."""
+    """Whether an operator has paused new promotions."""
     withdrawn: dict[tuple[str, str], Withdrawal] = field(default_factory=dict)
-    """What the operators' table has of withdrawals, by AMI and place; also those that a tag event has ended."""
+    """Withdrawals in the operators' table, by AMI and place; includes those that a tag event has ended."""
     approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
-    """What the operators' table has of approvals, by AMI and place."""
+    """Approvals in the operators' table, by AMI and place."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     permissions: set[tuple[str, str]] = field(default_factory=set)
@@ -152,9 +153,9 @@ class Cloud:
     launches: set[tuple[str, str]] = field(default_factory=set)
     """Launch permissions: (AMI, account)"""
     foreign: frozenset[tuple[str, str]] = frozenset()
-    """Permissions that were there before us."""
+    """Preexisting permissions."""
     unclear: set[tuple[str, str]] = field(default_factory=set)
-    """Given by somebody else while ours was there, or just then: nobody can tell whose they are."""
+    """Given by a person while the service's was there, or at about that time: the owner cannot be determined."""
     disabled: set[str] = field(default_factory=set)
     """Keys, by ARN"""
     gone: set[str] = field(default_factory=set)
@@ -162,11 +163,11 @@ class Cloud:
     deregistered: set[str] = field(default_factory=set)
     """AMIs in targets that their owners deregistered"""
     kept: set[str] = field(default_factory=set)
-    """The snapshots of those: their owners' affair"""
+    """The snapshots of those AMIs. Their owners decide about them."""
     grants: dict[tuple[str, str], str] = field(default_factory=dict)
     """By (key, name): the grantee"""
     policies: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
-    """By key: when a policy was put, from when it is of effect, its text"""
+    """By key: each policy's time of PutKeyPolicy, time of effect, and text."""
     copies: dict[str, CloudCopy] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     notices: list[Mapping[str, Any]] = field(default_factory=list)
@@ -190,11 +191,11 @@ class Cloud:
     # --- time --------------------------------------------------------------------------------------------------------
 
     def after(self, seconds: int, what: Callable[[], None]) -> None:
-        """Let something happen later."""
+        """Schedule an action."""
         heapq.heappush(self.to_come, (self.now + seconds, next(self._ids), what))
 
     def soon(self, seconds: int, what: Callable[[], None]) -> None:
-        """Let something happen, at once where that is no time at all: before the call that caused it returns."""
+        """Schedule an action, or run it at once without a delay: before the call that caused it returns."""
         if seconds:
             self.after(seconds, what)
         else:
@@ -214,13 +215,13 @@ class Cloud:
         )
 
     def changed(self) -> None:
-        """Remember what can be seen now, for those who will see it late."""
+        """Record the present state, for reads that show it late."""
         tags = {ami: tags_of(raw) for ami, raw in self.hub_images.items()}
         seen = (frozenset(self.permissions), frozenset(self.grants), frozenset(self.launches))
         self._looks.append(Look(self.now, *seen, tags))
 
     def look(self) -> Look:
-        """Return what a look shows, that may be a stale one."""
+        """Return what a read shows, which may be stale."""
         age = next(self._stale)
         return next(look for look in reversed(self._looks) if look.at <= self.now - age or look.at == 0)
 
@@ -261,14 +262,14 @@ class Cloud:
     # --- copies ------------------------------------------------------------------------------------------------------
 
     def live_copies(self, delivery: str | None = None, source: str | None = None) -> list[CloudCopy]:
-        """Return copies that are there and not in error, or all that are there if nothing is asked."""
+        """Return all copies that exist; of one delivery and source, only those that are not in error."""
         found = [copy for copy in self.copies.values() if not copy.deleted]
         if delivery is None:
             return found
         return [c for c in found if (c.delivery, c.source) == (delivery, source) and c.state != "error"]
 
     def pending(self, account: str) -> list[CloudCopy]:
-        """Return the CopySnapshots that run in an account; what was deleted runs on to its end."""
+        """Return the CopySnapshots that run in an account. A deleted copy runs to its end."""
         running = [copy for copy in self.copies.values() if copy.account == account and copy.state == "pending"]
         return [copy for copy in running if not copy.whole]
 
@@ -285,26 +286,26 @@ class Cloud:
         self.changed()
 
     def policy(self, key: str, at: int | None = None) -> str:
-        """GetKeyPolicy, as it shows or showed at a moment."""
+        """GetKeyPolicy, as a read shows it now or showed it at a given time."""
         shown = [text for put, _, text in self.policies.get(key, ()) if at is None or put <= at]
         return shown[-1] if shown else OWNERS_POLICY
 
     def put_policy(self, key: str, text: str) -> None:
-        """PutKeyPolicy: the whole document; who puts last wins."""
+        """PutKeyPolicy replaces the whole document; the last writer wins."""
         self.policies.setdefault(key, []).append((self.now, self.now + next(self._access), text))
 
     def admitted(self, key: str) -> set[str]:
-        """The accounts whose role a key's policy lets in now."""
+        """The accounts whose role a key's policy allows now."""
         true = [text for _, since, text in self.policies.get(key, ()) if since <= self.now]
         return set(COPIES.findall(true[-1])) if true else set()
 
     def statements(self, key: str = "") -> set[tuple[str, str]]:
-        """Our statements in one policy or all: (key, the name of the share that each is)."""
+        """The service's statements in one policy or in all: (key, name of the share that each belongs to)."""
         found = ((one, STATEMENTS.findall(self.policy(one))) for one in self.policies if key in ("", one))
         return {(one, f"{account}{AUDIENCES[audience]}") for one, names in found for account, audience in names}
 
     def lets_grant(self, key: str, account: str) -> bool:
-        """Whether an account may make grants on a key of the hub's now: by its policy, or by a grant to its root."""
+        """Whether an account may create grants on a hub key now: by the key's policy, or by a grant to its root."""
         true = [text for _, since, text in self.policies.get(key, ()) if since <= self.now]
         root = f"::{account}:root"
         granted = any(one == key and grantee.endswith(root) for (one, _), grantee in self.grants.items())
@@ -321,7 +322,7 @@ class Cloud:
         self.changed()
 
     def accessible(self, account: str, source: str) -> bool:
-        """Whether snapshot and key are open to the account, and its own key works."""
+        """Whether snapshot and key are open to the account, and the account's own key is enabled."""
         key = self.hub_snapshots[source].get("KmsKeyId")
         if {key, target_key(account)} & self.disabled:
             return False
@@ -373,7 +374,7 @@ class Cloud:
         )
 
     def shown(self, account: str, delivery: str) -> tuple[SeenCopy, ...]:
-        """DescribeSnapshots by the delivery's tag."""
+        """DescribeSnapshots, filtered by the delivery's tag."""
         return tuple(
             SeenCopy(
                 c.id,
@@ -392,12 +393,12 @@ class Cloud:
         )
 
     def is_tagged(self, ami: str) -> bool:
-        """Whether an AMI is there and bears the trigger tag, whatever a read shows."""
+        """Whether an AMI exists and has the trigger tag now, whatever a stale read shows."""
         tags = {tag["Key"] for tag in self.hub_images[ami].get("Tags", ())}
         return TRIGGER in tags and ami not in self.gone
 
     def plant_copy(self, account: str, source: str, delivery: str, nonce: str = "") -> str:
-        """Let somebody in a target make a snapshot of his own that bears our tags, under the target's key."""
+        """Make a snapshot in a target, under the target's key, that has the service's tags but is not the service's."""
         ident = f"snap-{next(self._ids):06x}e"
         copy = CloudCopy(ident, account, source, None, delivery, self.now, in_vain=False, state="completed")
         copy.nonce = nonce
@@ -432,7 +433,7 @@ class Cloud:
             raise refusal(RefusalKind.NAME_TAKEN, "InvalidAMIName.Duplicate")
 
     def deregister(self, ident: str) -> None:
-        """DeregisterImage. The name is not free at once."""
+        """DeregisterImage. The name becomes free after ``NAME_KEPT`` seconds."""
         if "DeregistrationProtection" in getattr(self.images.get(ident), "raw", {}):
             raise refusal(RefusalKind.DENIED, "OperationNotPermitted")
         image = self.images.pop(ident, None)
@@ -440,7 +441,7 @@ class Cloud:
             self._names_kept[image.account, image.name] = self.now + NAME_KEPT
 
     def copy_image(self, account: str, source: str, name: str, delivery: str, token: str, tags: Any) -> str:
-        """CopyImage: the same token is the same AMI."""
+        """CopyImage: a repeated client token returns the same AMI."""
         if token in self._tokens:
             return self._tokens[token]
         raw = self.hub_images[source]
@@ -465,7 +466,7 @@ class Cloud:
         return ident
 
     def _finish_image(self, ident: str) -> None:
-        """Let a whole copy end, when all its snapshots have ended or one of them has failed."""
+        """End CopyImage's AMI when all its snapshots have completed or one has failed."""
         image = self.images.get(ident)
         if image is None or image.raw["State"] != "pending":
             return
@@ -502,7 +503,7 @@ class Cloud:
         return [image for image in images if self._shown_from.get(image.id, 0) <= self.now]
 
     def give_permission(self, snapshot: str, account: str) -> None:
-        """Let somebody share a snapshot before we come."""
+        """Share a snapshot by hand before the service does."""
         self.allow(snapshot, {account})
         self.foreign |= {(snapshot, account)}
 
@@ -546,7 +547,7 @@ class FakeSource:
         return frozenset(self._cloud.hub_snapshots[one].get("KmsKeyId") for one in snapshots) - {None}
 
     def copies(self, ami, region):
-        """See the port. The hub has no copies in other Regions here."""
+        """See the port. This hub has no copies in other Regions."""
         return {}
 
     def examine(self, ami):
@@ -606,7 +607,7 @@ class FakeTargets:
         return (targets[0].role_name, targets[0].external_id) if targets else None
 
     def _brought(self):
-        """Account -> the targets of a group that has it by a unit."""
+        """By account: the targets of a group that contains it through an OU."""
         directory = self._cloud.directory
         return {
             account: directory.by_unit[group]
@@ -616,16 +617,16 @@ class FakeTargets:
 
 
 def shows(image: Image) -> ShownImage:
-    """DescribeImages, of one."""
+    """DescribeImages of one AMI."""
     return ShownImage(image.id, image.raw["State"], image.delivery, image.nonce, image.made)
 
 
 OWNERS_POLICY = '{"Statement":[{"Sid":"Owner","Effect":"Allow","Principal":{"AWS":"*"},"Action":"kms:*"}]}'
-"""What stands in a key's policy that is not ours."""
+"""The key owner's statement in each key policy; the service must keep it."""
 COPIES = re.compile(r'"AmiPromoter[0-9]{12}useast1To([0-9]{12})Copies"')
 STATEMENTS = re.compile(r'"AmiPromoter[0-9]{12}useast1To([0-9]{12})(Copies|Account|Roles)"')
 AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
-"""How the name of a statement's share ends."""
+"""The suffix of a share's name, by the audience of its statement."""
 
 
 class FakeTargetSnapshots:
@@ -816,7 +817,7 @@ class FakeKeyGrants:
 
 
 class FakeRoleGrants(FakeKeyGrants):
-    """The port ``PermissionAdapter`` for service-linked roles: on the hub's key once that lets their account in."""
+    """The port ``PermissionAdapter`` for service-linked roles. A hub key must admit the account before it grants."""
 
     def open(self, resource, shares):
         """See the port."""
@@ -827,14 +828,14 @@ class FakeRoleGrants(FakeKeyGrants):
 
 
 class FakeKms:
-    """KMS as far as the real permission adapter of key policies asks it; and the sessions that lead to it."""
+    """The KMS calls that the real permission adapter for key policies makes, and its ``Sessions``."""
 
     def __init__(self, cloud: Cloud, guard: Callable[[str, Any], Any]) -> None:
         self._cloud = cloud
         self._kms = guard("kms", self)
 
     def own(self, _service, *, once=False, region=""):
-        """A client; neither ``once`` nor the Region makes a difference here."""
+        """A client. ``once`` and the Region make no difference in this model."""
         return self._kms
 
     def now(self):
@@ -842,7 +843,7 @@ class FakeKms:
         return self._cloud.now
 
     def get_key_policy(self, KeyId, PolicyName):  # noqa: N803 - boto3's
-        """See KMS; it may be late."""
+        """See KMS; the answer may be stale."""
         age = next(self._cloud._stale)
         return {"Policy": self._cloud.policy(KeyId, self._cloud.now - age)}
 
@@ -880,7 +881,7 @@ class FakeNotices:
 
 
 class Quiet:
-    """The port ``Telemetry``, keeping what it was told."""
+    """The port ``Telemetry``; keeps what the service reports."""
 
     def __init__(self) -> None:
         self.reported: list[tuple[str, tuple[Any, ...]]] = []

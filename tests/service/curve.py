@@ -1,7 +1,7 @@
-"""What a promotion costs by its size, on the service in memory: as far as a thousand targets.
+"""What a promotion costs by its number of targets, on the service in memory, up to a thousand targets.
 
-Counted at the ports, as in ``growth.py``. ``python -m tests.service.curve 1 10 100`` prints a line of JSON for each
-number of targets; `make bench` puts it beside what the packaged service takes.
+It counts calls at the ports, as ``growth.py`` does. ``python -m tests.service.curve 1 10 100`` prints a line of JSON
+for each number of targets; `make bench` compares it with the cost of the packaged service.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ COPYING = (540, 2700, 600, 2440, 660, 2200)
 """Seconds that copies take, in turn."""
 STORES = ("records", "ledger", "children", "slots")
 OURS = ("wakes", "targets")
-"""Ports that are neither a store of records nor a service with rates that run short."""
+"""Ports that are neither a record store nor an AWS service with a rate limit that matters."""
 ON_SCHEDULE = ("sweep", "discover")
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What one promotion took."""
+    """What one promotion cost."""
 
     targets: int
     invocations: int
     store_calls: int
     aws_calls: int
     sharing: int
-    """Calls that open or close a snapshot."""
+    """Calls that open or close a snapshot's permission."""
     read_units: float
     functions: dict[str, int]
 
 
 def point(targets: int) -> CurvePoint:
-    """Promote an AMI of two snapshots to so many accounts, until it is over."""
+    """Promote an AMI of two snapshots to this many accounts, until every delivery has ended."""
     accounts = [f"{200_000_000_000 + number}" for number in range(targets)]
     hub = GrowingHub(accounts=accounts, nature=Nature(copying=COPYING), gate=CountingGate(), watchful=False)
     hub.cloud.make_image(AMI, dict.fromkeys(SNAPSHOTS, True))

@@ -1,4 +1,4 @@
-"""Who may hold what now, as far as the applied targets file says it."""
+"""The port ``Entitlements``, reduced to the accounts that the applied file lists."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or l
 
 
 class ListedOnly:
-    """The port ``Entitlements`` by the applied file alone: whoever it contains may receive anything (invariant 8).
+    """The port ``Entitlements`` by the applied file alone: an account that it contains may receive anything (invariant
+    8).
 
-    ``listed`` returns those of some accounts that it contains.
+    ``listed`` returns which of the given accounts the file contains.
     """
 
     def __init__(self, listed: Callable[[Collection[str]], Collection[str]]) -> None:
         self._listed = listed
 
     def ends(self, _resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
-        """See the port. What has an end ends."""
+        """See the port. No share's end is prolonged."""
         return {s.holder_key: 0 for s in shares}
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:

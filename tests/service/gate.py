@@ -1,4 +1,4 @@
-"""Between the service and its ports: here a process dies, another invocation gets its turn, an account refuses."""
+"""A gate between the service and its ports: it kills a process, lets another invocation run, or returns a refusal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 class ProcessKilled(BaseException):
-    """The process is gone. Nobody in the service may catch it."""
+    """The process was killed. Code of the service must not catch it."""
 
 
 @dataclass
 class PortTrouble:
-    """A refusal (or an error) that lies in wait at one port's method; ``after``: it has taken effect all the same."""
+    """A refusal or error that one port method raises; ``after``: the call has taken effect all the same."""
 
     port: str
     method: str
@@ -26,7 +26,7 @@ class PortTrouble:
 
 @dataclass(frozen=True)
 class PortCrash:
-    """The process dies at a call, counted over the whole run, before or after it takes effect."""
+    """The process is killed at a call, counted over the whole run, before or after the call takes effect."""
 
     call: int
     after: bool
@@ -34,7 +34,7 @@ class PortCrash:
 
 @dataclass
 class Gate:
-    """What every call of every port passes."""
+    """Every call of every port passes through it."""
 
     crashes: list[PortCrash] = field(default_factory=list)
     troubles: list[PortTrouble] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Gate:
         return _Guarded(self, name, port)
 
     def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
-        """Make one call, or do not."""
+        """Make one call, unless the gate raises before it."""
         if self.duet is not None:
             self.duet.hand_over()
         number = self.calls
@@ -85,7 +85,7 @@ class _Guarded:
 
 
 class Duet:
-    """Two invocations at once, one call of one, then one of the other, as ``order`` says. Only one ever runs."""
+    """Two invocations that alternate at calls, in the given ``order``. Only one runs at a time."""
 
     def __init__(self, order: Iterator[bool]) -> None:
         self._order = order
@@ -95,7 +95,7 @@ class Duet:
         self._errors: list[BaseException] = []
 
     def play(self, *parts: Callable[[], None]) -> None:
-        """Run both to their ends, and raise what either raised."""
+        """Run both to their ends, and raise what either of them raised."""
         self._alive = set(range(len(parts)))
         threads = [
             threading.Thread(target=self._play, args=(number, part), name=str(number))
@@ -121,7 +121,7 @@ class Duet:
             self._turn.notify_all()
 
     def hand_over(self) -> None:
-        """Let the other one go on, if it is its turn."""
+        """Let the other one continue, if it is its turn."""
         me = int(threading.current_thread().name)
         with self._turn:
             if (1 - me) in self._alive and next(self._order):

@@ -1,4 +1,4 @@
-"""``WakeQueues`` and ``Wakes`` as SQS FIFO has them: message groups, ids, visibility timeouts, dead letters."""
+"""``WakeQueues`` and ``Wakes`` that behave like SQS FIFO: message groups, ids, visibility timeouts, dead letters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARE_WORKER_DELAY = 5
 
 @dataclass
 class WakeMessage:
-    """A wake under way."""
+    """A wake that was sent and not received yet, or received and not deleted yet."""
 
     key: RecordKey
     cause: str
@@ -31,9 +31,9 @@ class WakeMessage:
 
 
 class MessageGroups:
-    """Both queues: their message groups have different names.
+    """Both queues; their message groups have different names.
 
-    ``fate`` says when a wake arrives: never, once, or more often.
+    ``fate`` says when a wake arrives: never, once, or several times.
     """
 
     def __init__(self, clock: Callable[[], int], fate: Callable[[str], tuple[int, ...]]) -> None:
@@ -41,7 +41,7 @@ class MessageGroups:
         self._fate = fate
         self._groups: dict[str, deque[WakeMessage]] = {}
         self._heads: list[tuple[int, int, WakeMessage]] = []
-        """A heap of each message group's first message as it was seen at some time; what is no longer so is dropped."""
+        """A heap of each message group's first message, as it was at some time; ``next`` drops outdated ones."""
         self._sent: dict[tuple[str, str], int] = {}
         self._numbers = itertools.count()
         self.dead: list[WakeMessage] = []
@@ -70,7 +70,7 @@ class MessageGroups:
         return ()
 
     def next(self, but: str = "") -> WakeMessage | None:
-        """Return the message that can be received first, in any message group ``but`` one."""
+        """Return the message that can be received first, in any message group except ``but``."""
         aside = []
         found = None
         while self._heads and found is None:
@@ -87,18 +87,18 @@ class MessageGroups:
         return found
 
     def lose(self) -> None:
-        """Every wake under way is lost, but the sweep's own."""
+        """Lose every wake under way, except the sweep's own."""
         for name, group in self._groups.items():
             self._groups[name] = deque(message for message in group if message.cause.startswith("sweep:"))
             self._headed(name)
 
     def done(self, message: WakeMessage) -> None:
-        """Delete it."""
+        """Delete the message."""
         self._groups[message.key.pk].remove(message)
         self._headed(message.key.pk)
 
     def dropped(self, message: WakeMessage) -> None:
-        """Its receiver died: it is seen again when its visibility timeout is over, and its worker waits for it."""
+        """The receiver was killed: the message is visible again after its visibility timeout."""
         message.receives += 1
         message.visible_at = self._clock() + VISIBILITY
         self._headed(message.key.pk)
@@ -107,18 +107,18 @@ class MessageGroups:
             self.dead.append(message)
 
     def put_off(self, message: WakeMessage, until: int) -> None:
-        """Its queue's function is off: it lies there until then, and so does its worker."""
+        """The queue's function is off: the message waits until then."""
         message.visible_at = until
         self._headed(message.key.pk)
 
     def busy(self, name: str, until: int) -> None:
-        """A message group's next message is received when the one before has been worked on."""
+        """The next message of a message group is received after the one before it was processed."""
         for message in self._groups[name]:
             message.visible_at = max(message.visible_at, until)
         self._headed(name)
 
     def _headed(self, name: str) -> None:
-        """Whoever is first in a message group now can be found."""
+        """Put a message group's first message on the heap, where ``next`` finds it."""
         if self._groups[name]:
             first = self._groups[name][0]
             heapq.heappush(self._heads, (first.visible_at, first.number, first))

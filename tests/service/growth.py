@@ -1,8 +1,7 @@
-"""Growth: what a promotion, a minute of the sweep and a pass of discovery cost on a hub that has years behind it.
+"""Growth: the cost of a promotion, a minute of the sweep and a pass of discovery on a hub with years of finished work.
 
-Counted at the ports, each of whose calls is one call of DynamoDB, SQS or AWS, but for lists of many pages. Read units
-are DynamoDB's: 4 KB of items read consistently are one, eventually consistent half of one; a call is one at least.
-
+Calls are counted at the ports; each is one call of DynamoDB, SQS or AWS, except for lists of many pages. Read units are
+DynamoDB's: one for 4 KB of items read consistently, half of one if read eventually consistent, at least one for a call.
 ``python -m tests.service.growth`` prints the table of docs/explanation/reliability.md.
 """
 
@@ -26,11 +25,11 @@ from tests.service.hub import DISCOVERY, Hub
 from tests.service.slow import function_of
 
 ACCOUNT, SHARER = "200000000001", "200000000002"
-"""Who gets copies, and with whom AMIs are shared."""
+"""The account that gets copies, and the account that AMIs are shared with."""
 SHARED = "shared"
 """The group of ``SHARER``."""
 OVERHEAD = 200
-"""Bytes of an item beside its body: keys, names of attributes, dates."""
+"""Bytes of an item besides its body: keys, names of attributes, dates."""
 UNIT = 4096
 CONSISTENT = {"records begin", "records read", "records get", "records list"}
 LISTS = {"ledger shares", "ledger find", "children all", "slots asked"}
@@ -45,17 +44,17 @@ class Cost:
     units: float = 0.0
 
     def __sub__(self, other: Cost) -> Cost:
-        """Return what has come since."""
+        """Return what was added since."""
         return Cost(self.calls - other.calls, self.units - other.units)
 
     def copy(self) -> Cost:
-        """Return it as it is now."""
+        """Return a copy of the present counts."""
         return Cost(self.calls.copy(), self.units)
 
 
 @dataclass
 class CountingGate(Gate):
-    """Counts for each function what it calls and reads."""
+    """Counts the calls and read units of each function."""
 
     costs: dict[str, Cost] = field(default_factory=dict)
     function: str = ""
@@ -74,18 +73,18 @@ class CountingGate(Gate):
 
 
 def units(result: Any) -> int:
-    """Read units, read consistently, of one item, of none, or of a query's items together."""
+    """Read units of a consistent read of one item, of a missing item, or of a query's items together."""
     items = result if isinstance(result, (list, tuple)) else [result]
     return max(-(-sum(map(size, items)) // UNIT), 1)
 
 
 def size(item: Any) -> int:
-    """Bytes of an item, about."""
+    """Bytes of an item, approximately."""
     if item is None:
         return 0
-    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], RecordKey):  # of a list: where, and what
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], RecordKey):  # of a list: key, item
         return OVERHEAD + len(json.dumps(item[1], default=str))
-    if isinstance(item, Share):  # its holdings are texts beside the body, as in the table
+    if isinstance(item, Share):  # its holdings are stored as texts beside the body, as in the table
         texts = [*map(str, item.holdings)]
         plain = codec.encode(replace(item, holdings=frozenset()))
         return OVERHEAD + len(json.dumps([plain, texts], default=str, separators=(",", ":")))
@@ -101,7 +100,7 @@ def size(item: Any) -> int:
 
 @dataclass
 class GrowingHub(Hub):
-    """A hub that counts, and that can be given years of work."""
+    """A hub that counts calls, and to which years of finished work can be added."""
 
     gate: CountingGate = field(default_factory=CountingGate)
 
@@ -110,13 +109,13 @@ class GrowingHub(Hub):
         return super()._invoke(name, work)
 
     def promote(self, ami: str, snapshots: Iterable[str]) -> None:
-        """Make an AMI, tag it, and let everything happen that will."""
+        """Make an AMI, tag it, and run until nothing more happens."""
         self.cloud.make_image(ami, dict.fromkeys(snapshots, True))
         self.cloud.tag(ami, "default")
         self.run(until=self.cloud.now + 4 * 3600)
 
     def cost(self) -> Cost:
-        """Return what all functions but the scheduled ones have cost so far."""
+        """Return what all functions except the scheduled ones have cost so far."""
         total = Cost()
         for function, cost in self.gate.costs.items():
             if function not in ("sweep", "discover"):
@@ -131,12 +130,12 @@ class GrowingHub(Hub):
 
 @dataclass(frozen=True)
 class Size:
-    """How much a hub has behind it."""
+    """How much finished and standing work a hub has."""
 
     finished: int = 0
-    """Deliveries that were delivered, to one account."""
+    """Finished deliveries, all to one account."""
     keys: int = 1
-    """Source keys that these were encrypted under, in turn: each has that part of the closed shares."""
+    """How many source keys encrypted the finished AMIs, in turn: the closed shares are spread over as many keys."""
     tagged: int = 0
     shared: int = 0
 
@@ -146,7 +145,7 @@ YEARS = Size(finished=100_000, keys=5, tagged=5_000, shared=500)
 
 
 def grown(much: Size) -> GrowingHub:
-    """Return a hub with so much behind it, every item as the service itself wrote the first of its kind."""
+    """Return a hub of this size. The service writes the first item of each kind; the others are copies of it."""
     hub = GrowingHub(accounts=(ACCOUNT, SHARER), watchful=False)
     targets = {ACCOUNT: (Target(ACCOUNT, REGION),)}
     targets[SHARER] = (Target(SHARER, REGION, mode="share", share_snapshots=True),)
@@ -162,7 +161,7 @@ def grown(much: Size) -> GrowingHub:
 
 
 def _finished(hub: GrowingHub, much: Size) -> None:
-    """Promote one AMI for real; then let there be as many like it as were finished. Nobody reads their bodies."""
+    """Promote one AMI, then copy its records until there are this many. No function reads their bodies."""
     hub.promote("ami-00f", ["snap-00f0", "snap-00f1"])
     assert hub.outcomes()["ami-00f", ACCOUNT] == "delivered"
     hub.cloud.tag("ami-00f", None)
@@ -189,7 +188,7 @@ def _finished(hub: GrowingHub, much: Size) -> None:
 
 
 def _tagged(hub: GrowingHub, many: int) -> None:
-    """AMIs that bear the tag, and that discovery has seen."""
+    """Add AMIs that have the tag and that discovery has seen."""
     for n in range(many):
         ami = f"ami-b{n:016x}"
         tags = [{"Key": "promote", "Value": "default"}]
@@ -201,7 +200,7 @@ def _tagged(hub: GrowingHub, many: int) -> None:
 
 
 def _share(hub: GrowingHub, many: int) -> None:
-    """AMIs that are shared, each promoted for real."""
+    """Add shared AMIs, each promoted through the service."""
     for n in range(many):
         hub.cloud.make_image(f"ami-a{n:016x}", {f"snap-a{n:015x}": True})
         hub.cloud.tag(f"ami-a{n:016x}", SHARED)
@@ -217,7 +216,7 @@ def _renamed(text: str, names: dict[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Growth:
-    """What three things cost."""
+    """The cost of a promotion, of a minute of the sweep and of a pass of discovery."""
 
     promotion: Cost
     sweep: Cost
@@ -225,7 +224,7 @@ class Growth:
 
 
 def measure(hub: GrowingHub) -> Growth:
-    """One more promotion, of two snapshots to one account; a minute of the sweep; a pass of discovery."""
+    """Measure one more promotion (two snapshots, one account), one minute of the sweep, and one pass of discovery."""
     before = hub.cost()
     hub.promote("ami-0001", ["snap-00010", "snap-00011"])
     promotion = hub.cost() - before
@@ -241,7 +240,7 @@ def measure(hub: GrowingHub) -> Growth:
 
 
 def must_be_flat(empty: Growth, grown_to: Growth, much: Size) -> None:
-    """Nothing grows with what is finished; what grows with what is tagged and shared stays within its bounds."""
+    """Assert that finished work adds no cost, and that tagged and shared AMIs add no more than their bounds."""
     assert sum(grown_to.promotion.calls.values()) <= 1.1 * sum(empty.promotion.calls.values())
     assert grown_to.promotion.units <= 1.1 * empty.promotion.units + much.shared / 4
     assert grown_to.sweep.calls == empty.sweep.calls
@@ -251,7 +250,7 @@ def must_be_flat(empty: Growth, grown_to: Growth, much: Size) -> None:
 
 
 def table(sizes: Iterable[tuple[str, Growth]]) -> str:
-    """Word it as the page does."""
+    """Return the lines of the page's table."""
     lines = ["| | promotion | sweep, a minute | discovery, a pass |", "|---|---:|---:|---:|"]
     for name, growth in sizes:
         cells = [f"{sum(c.calls.values()):,} calls, {c.units:,.0f} read units" for c in vars(growth).values()]

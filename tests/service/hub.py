@@ -1,4 +1,4 @@
-"""The whole service, in memory or on DynamoDB, with everything that wakes it, on a virtual clock."""
+"""The whole service, in memory or on DynamoDB, with everything that invokes it, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ APPROVER = "arn:aws:iam::111111111111:user/approver"
 OPERATOR = "arn:aws:iam::111111111111:user/operator"
 MOMENT = 10
 RETRIES = (60, 120)
-"""After which Lambda invokes a function again that an event woke and that died."""
+"""Seconds after which Lambda invokes a function again that was killed while it handled an event."""
 MAX_INVOCATIONS = 20_000
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What the service is put together from; a mutation replaces one."""
+    """The classes that make up the service; a mutation replaces one of them."""
 
     deliveries: Callable[..., DeliveryExecutor] = DeliveryExecutor
     delivery_machine: Callable[..., Machine] = delivery_machine
@@ -97,7 +97,7 @@ class Parts:
 
 
 class Nobody:
-    """In the place of ``Members``: no unit is named here. ``tests/service/organization.py`` has one."""
+    """Stands in for ``Members``: this hub's file names no OU. ``tests/service/organization.py`` has the real one."""
 
     def run(self, *, time_left):
         """See ``Members``."""
@@ -105,7 +105,7 @@ class Nobody:
 
 @dataclass
 class Hub:
-    """Made from what is to go wrong; then tagged; then run until nothing more happens."""
+    """A hub with its fault injections. Tag an AMI, then ``run`` until nothing more happens."""
 
     accounts: Sequence[str] = ("200000000001",)
     weather: Weather = FAIR
@@ -114,12 +114,12 @@ class Hub:
     crashes: list[PortCrash] = field(default_factory=list)
     troubles: list[PortTrouble] = field(default_factory=list)
     duets: Sequence[str] = ("alone",)
-    """What an invocation runs beside, in turn: "twin" is the same once more, "other" another message group."""
+    """What an invocation runs beside, in turn: "twin" is the same message again, "other" another message group."""
     order: Sequence[bool] = (True,)
-    """At which of their calls two invocations hand over to each other, in turn and round again."""
+    """At which of their calls two invocations hand over to each other; the list is used in turn and starts over."""
     parts: Parts = field(default_factory=Parts)
     watchful: bool = True
-    """Ask the invariants after every invocation, and not only at calls and at rest."""
+    """Check the invariants after every invocation, and not only at calls and at rest."""
     target: dict[str, Any] = field(default_factory=dict)
     """Settings of every target."""
     gate: Gate = field(default_factory=Gate)
@@ -203,19 +203,19 @@ class Hub:
     # --- what an operator does ---------------------------------------------------------------------------------------
 
     def withdraw(self, ami: str, place: str) -> None:
-        """Withdraw an account, or one of its Regions, as the command line does: by entries alone, without a wake."""
+        """Withdraw an account, or one of its Regions, as the command line does: it writes entries and sends no wake."""
         value = tags_of(self.cloud.hub_images[ami]).get(TRIGGER)
         assert value is not None, "the command line refuses it"
         self.cloud.withdrawn[ami, place] = Withdrawal(place, self.cloud.now, OPERATOR, value)
         self._leave_withdrawal(ami, {"seen": f"{self.cloud.now}:{value}"})
 
     def lift(self, ami: str, place: str) -> None:
-        """Take that back."""
+        """Lift a withdrawal."""
         del self.cloud.withdrawn[ami, place]
         self._leave_withdrawal(ami, {"retry": f"{self.cloud.now}:{place}"})
 
     def approve(self, ami: str, lasts: int = 7 * DAY) -> None:
-        """Approve what waits for it, as the command line does: by entries alone, without a wake."""
+        """Approve what waits for it, as the command line does: it writes entries and sends no wake."""
         read, entitled = LiveEntitlements(
             self.stores.records, FakeSource(self.cloud), FakeTargets(self.cloud), self._clock, HUB, REGION
         ).now(ami)
@@ -236,19 +236,19 @@ class Hub:
     # --- what there is -----------------------------------------------------------------------------------------------
 
     def delivery_key(self, ami: str, account: str) -> RecordKey:
-        """Where a delivery is."""
+        """The key of a delivery's record."""
         return addresses.delivery(addresses.delivery_id(HUB, ami, account, REGION))
 
     def delivery_keys(self) -> list[RecordKey]:
-        """Where deliveries may be."""
+        """The keys that deliveries may have."""
         return [self.delivery_key(ami, account) for ami in self.cloud.hub_images for account in self.accounts]
 
     def quota_keys(self) -> list[RecordKey]:
-        """Where copy quotas may be."""
+        """The keys that copy quotas may have."""
         return [addresses.copy_quota(account, REGION) for account in self.accounts]
 
     def resources(self) -> list[str]:
-        """Return every shared resource there may be."""
+        """Return every shared resource that may exist."""
         keys = {facts.get("KmsKeyId") for facts in self.cloud.hub_snapshots.values()} - {None}
         return [
             *(addresses.snapshot_resource(snapshot).pk for snapshot in self.cloud.hub_snapshots),
@@ -267,14 +267,14 @@ class Hub:
         ]
 
     def known(self) -> Iterator[RecordKey]:
-        """Return every record there may be."""
+        """Return every record key that may exist."""
         yield from map(addresses.promotion, self.cloud.hub_images)
         yield from self.delivery_keys()
         yield from self.quota_keys()
         yield from map(RecordKey, self.resources())
 
     def outcomes(self) -> dict[tuple[str, str], str]:
-        """Return the state of each delivery that there is, by AMI and account."""
+        """Return the state of each existing delivery, by AMI and account."""
         found = {
             (ami, account): self.stores.seen(self.delivery_key(ami, account))
             for ami in self.cloud.hub_images
@@ -283,7 +283,7 @@ class Hub:
         return {place: seen.state for place, seen in found.items() if seen is not None}
 
     def faults(self) -> list[str]:
-        """Return what the notices complain of."""
+        """Return the faults that the notices report."""
         return [
             f"{fault['code']}: {fault['what']}" for notice in self.cloud.notices for fault in notice.get("faults", ())
         ]
@@ -291,10 +291,7 @@ class Hub:
     # --- what wakes it -----------------------------------------------------------------------------------------------
 
     def run(self, until: int | None = None) -> None:
-        """Let everything happen that will, up to ``until``, or until nothing more does.
-
-        Ask the invariants all the way.
-        """
+        """Run until ``until``, or until nothing more happens. Check the invariants after every step."""
         while (step := self._next()) is not None and (until is None or step[0] <= until):
             at, act = step
             self.cloud.now = max(self.cloud.now, at)
@@ -304,7 +301,7 @@ class Hub:
             self.cloud.now = until
 
     def _next(self) -> tuple[int, Callable[[], None]] | None:
-        """Return the next thing to happen; of those due at once: AWS's own, wakes, the sweep, discovery."""
+        """Return the next step; of steps due at once, in this order: AWS's own, wakes, the sweep, discovery."""
         options: list[tuple[int, int, Callable[[], None]]] = []
         if self.cloud.to_come:
             options.append((self.cloud.to_come[0][0], 0, self._from_cloud))
@@ -322,7 +319,7 @@ class Hub:
         return at, act
 
     def _invoke(self, name: str, work: Callable[[], None]) -> bool:
-        """Run one function once; False if it died."""
+        """Run one function once; return False if it was killed."""
         self.invocations.append(name)
         if name != "discover":
             self._discover_at = _grid(self.cloud.now + 1, DISCOVERY)
@@ -382,9 +379,9 @@ class Hub:
                 self.groups.dropped(one)
 
     def _beside(self, message: WakeMessage) -> WakeMessage | None:
-        """Return what runs at the same time.
+        """Return the invocation that runs at the same time.
 
-        Another message group's message is waited for, if that takes a moment only.
+        It waits for another message group's message, if that arrives within a moment.
         """
         match next(self._duets):
             case "twin":
@@ -418,7 +415,7 @@ class Hub:
         return self.cloud.now
 
     def _draw(self) -> str:
-        """Return a nonce: here nobody guesses it, and a run is to be repeatable."""
+        """Return a nonce. It is predictable, so that a run can be repeated."""
         return f"nonce-{next(self._nonces)}"
 
     def _time_left(self) -> Callable[[], int]:
@@ -426,7 +423,7 @@ class Hub:
         return lambda: next(left)
 
     def _wake_fate(self, cause: str) -> tuple[int, ...]:
-        """The sweep's own wakes are taken as certain: it would wake again, later and later."""
+        """The sweep's own wakes always arrive: if one were lost, the sweep would repeat it at growing intervals."""
         return (0,) if cause.startswith("sweep:") else next(self._wake_fates)
 
 

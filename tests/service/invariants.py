@@ -1,7 +1,7 @@
-"""The invariants of the design, asked at every call that changes AWS, after every invocation, and at rest.
+"""The invariants of the design, checked at every call that changes AWS, after every invocation, and at rest.
 
-A message group that is worked on twice may make a call once more whose result is on record by then: the intent counts,
-not whether it is the last word.
+Two runs of one message group may both make a call, although the first one's result is on record by then: the check
+compares the call with its intent, not with the latest state.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 ADAPTERS = ("snapshots", "images", "keys", "policies", "roles")
 LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
-"""Of the sweep."""
+"""The sweep's longest step, in seconds."""
 UNCHECKED = (DeliveryState.AWAITING_APPROVAL, DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING)
 REMOVES = (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED, DeliveryState.CANCELLED)
 IN_USE = (CopyState.PENDING, CopyState.COMPLETED)
 CLOSES_WITHIN = 3600
-"""Of its hard end: by then the sweep has come, and every crash and refusal of these tests is over."""
+"""Seconds after its hard end in which a share must close: crashes and refusals of these tests last no longer."""
 STALEST = 60
-"""No look in these tests is older."""
+"""The longest time in seconds by which a read in these tests is stale."""
 
 
 class Invariants:
@@ -48,16 +48,16 @@ class Invariants:
         self._keys_left: set[str] = set()
         self._claims: dict[tuple[str, str], int] = {}
         self.taken: set[tuple[str, str]] = set()
-        """Permissions (snapshot, account) and grants (key, name's stem) that somebody took: respected, not fought."""
+        """Permissions (snapshot, account) and grants (key, name's stem) that a person removed for good."""
         self.planted: set[str] = set()
-        """Copies that somebody made in a target with all our tags that can be predicted: never ours, never touched."""
+        """Copies that someone else made, with all predictable tags: the service must not use or delete them."""
         self.poisoned: set[RecordKey] = set()
-        """Records that somebody has damaged: they are parked, and nothing else is."""
+        """Records that a test has damaged. They are parked, and no other record may be."""
 
     # --- at a call ---------------------------------------------------------------------------------------------------
 
     def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:
-        """Ask before a call takes effect."""
+        """Check the invariants before a call takes effect."""
         if (port, method) == ("target.snapshots", "copy"):
             self._copying(args[0], args[1].id)
         elif port == "target.images" and method in ("register", "copy"):
@@ -149,13 +149,13 @@ class Invariants:
         return any(target.approval == "required" for target in targets)
 
     def _receivers(self) -> set[str]:
-        """Whom the applied file contains: its accounts, and its units with those that they bring."""
+        """The receivers in the applied file: its accounts, its OUs, and the accounts in those."""
         directory = self._hub.cloud.directory
         units = directory.membership.units.values()
         return {*directory.accounts, *(unit.arn for unit in units), *(one for unit in units for one in unit.accounts)}
 
     def _closing(self, asked: Share) -> None:
-        over = self._hub.stores.ledger.was_open(asked.resource, asked.holder_key)  # by the other run, just now
+        over = self._hub.stores.ledger.was_open(asked.resource, asked.holder_key)  # another run opened it just now
         share, cloud = asked if over else self._share(asked), self._hub.cloud
         intended = share.state in (ShareState.CLOSING, ShareState.CLOSED) and share.intended_at == asked.intended_at
         assert intended, f"invariant 3: {asked.resource} closes while {share.state} on record"
@@ -186,7 +186,7 @@ class Invariants:
     # --- after an invocation -----------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Ask after every invocation, whether it ended or died."""
+        """Check after every invocation, whether it ended or was killed."""
         self._resolve_claims()
         self._shares_are_needed()
         cloud = self._hub.cloud
@@ -243,9 +243,9 @@ class Invariants:
             self._wanted(live_grants[name])
 
     def _given_up(self) -> set[tuple[str, str]]:
-        """Grants on the keys of targets that have refused for an hour to revoke them; each was told."""
+        """Grants on target keys whose revocation the target refused for an hour; telemetry has reported each."""
         reported = self._hub.telemetry.reported
-        for name, args in reported[self._handled :]:  # it is long: what was received is not received again
+        for name, args in reported[self._handled :]:  # the list is long: do not read the same entries again
             if name == "share" and args[2] == "left open in the target":
                 self._keys_left.add(args[0].split("#")[2])
         self._handled = len(reported)
@@ -256,7 +256,7 @@ class Invariants:
             return
         record = self._hub.stores.seen(RecordKey(share.resource))
         due = None if record is None else record.wake_at
-        # One that stays is due for nobody; who dies between letting it go and waking lets it go once more.
+        # A share that stays has no due time. A delivery killed between release and wake is due, and releases it again.
         let_go = share.resource.startswith("resource#role#") and self._held(share.account)
         assert due is not None or let_go, (
             f"invariant 6: {share.resource} has a share that is {share.state}, and nothing is due"
@@ -270,8 +270,8 @@ class Invariants:
         )
 
     def _held(self, account: str) -> bool:
-        """Whether a delivery died while it wrote itself in or out: its own record is due."""
-        accounts = [account] if account in self._hub.accounts else self._hub.accounts  # a unit's are all of them
+        """Whether a delivery was killed while it added or removed its holdings: its own record is due."""
+        accounts = [account] if account in self._hub.accounts else self._hub.accounts  # an OU stands for all accounts
         keys = [self._hub.delivery_key(ami, one) for ami in self._hub.cloud.hub_images for one in accounts]
         if any(key in self.poisoned for key in keys):
             return True
@@ -282,7 +282,7 @@ class Invariants:
     # --- whose a permission is ---------------------------------------------------------------------------------------
 
     def given_by_hand(self, snapshot: str, account: str) -> None:
-        """Somebody shared a snapshot: it stays (invariant 2), unless ours was there, or came at about that time."""
+        """A person shared a snapshot. It stays (invariant 2), unless the service's permission was there or near."""
         resource, place = addresses.snapshot_resource(snapshot).pk, (snapshot, account)
         shares = self._hub.stores.ledger.shares(resource)
         if any(one.account == account and not one.preexisting and one.state in LIVE for one in shares):
@@ -291,7 +291,7 @@ class Invariants:
         self._claims[place] = self._hub.cloud.now
 
     def taken_by_hand(self, snapshot: str, account: str) -> None:
-        """Somebody ended the sharing of a snapshot."""
+        """A person revoked the sharing of a snapshot."""
         place, cloud = (snapshot, account), self._hub.cloud
         self.taken.add(place)
         self._claims.pop(place, None)
@@ -312,7 +312,7 @@ class Invariants:
             del self._claims[place]
 
     def _goes_on(self, key: RecordKey) -> None:
-        """Law 6: something is due as long as it has not ended."""
+        """Invariant 6: a record that has not ended has a due time."""
         record = self._hub.stores.seen(key)
         if record is None:
             return
@@ -340,7 +340,7 @@ class Invariants:
     # --- at rest -----------------------------------------------------------------------------------------------------
 
     def rest(self) -> None:
-        """Ask when nothing more will happen. A damaged record is waited for by its promotion, and leaves its copies."""
+        """Check when nothing more will happen. Promotions wait for damaged deliveries, which leave their copies."""
         cloud, hub = self._hub.cloud, self._hub
         kept = {kind: self._kept_open(kind) for kind in ("snapshot", "image", "policy")}
         left = cloud.permissions - cloud.foreign - cloud.unclear - self._claims.keys() - kept["snapshot"]
@@ -388,9 +388,9 @@ class Invariants:
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
 
     def _kept(self, share: Share) -> bool:
-        """Whether it stays: in the hands of deliveries that rest, or a grant with AMIs that were delivered.
+        """Whether a share stays: held by deliveries at rest, or a grant held by delivered AMIs.
 
-        Nobody else holds it, but for such as were damaged: and then only while an AMI is tagged for which they do.
+        No one else holds it, except damaged deliveries, and those only while an AMI is tagged for which they hold it.
         """
         if not standing(share):
             return False
@@ -406,7 +406,7 @@ class Invariants:
         return all(self._delivery(holder).state in rests for holder in holders)
 
     def _kept_open(self, kind: str) -> set[tuple[str, str]]:
-        """(Snapshot, AMI or key; the share's name) of those of a kind that stay."""
+        """The standing shares of one kind: (snapshot, AMI or key; the share's name)."""
         shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
         of_kind = (one for one in shares if one.resource.startswith(f"resource#{kind}#"))
         return {(one.resource.split("#")[2], one.holder_key) for one in of_kind if self._kept(one)}
@@ -417,7 +417,7 @@ class Invariants:
         return {(key, name) for key, name in self._hub.cloud.grants if (key, stem(name)) in kept}
 
     def really_open(self, ident: str) -> None:
-        """Ask whether all that a shared delivery holds is there, but for what people took from it."""
+        """Check that AWS has every permission that a shared delivery holds, except for those that people revoked."""
         cloud, delivery = self._hub.cloud, self._delivery(ident)
         granted = {(key, stem(name)) for key, name in cloud.grants}
         for share in delivery.shares:
@@ -433,7 +433,7 @@ class Invariants:
             assert there, f"invariant 1: {delivery.id} is shared, and {share.resource} is not open to {share.holder}"
 
     def _notified(self, record: Delivery) -> None:
-        """Everybody was told how it ended; a channel that is closed for an hour is given up."""
+        """Owners were notified how it ended; a channel that stays closed for an hour is given up."""
         reported = [notice for notice in self._hub.cloud.notices if notice.get("delivery") == record.id]
         assert any(notice["outcome"] == record.state for notice in reported), (
             f"nobody was told: {record.id} {record.state}"
@@ -444,7 +444,7 @@ class Invariants:
         return bool(self.poisoned & (keys | {addresses.promotion(ami)}))
 
     def _listed_leftovers(self) -> set[str]:
-        """What may not be removed is not silent: it is listed for its owner."""
+        """What the service may not remove is listed for its owner."""
         reported = [notice for notice in self._hub.cloud.notices if notice["event"].startswith("delivery.")]
         return {left for notice in reported for left in notice.get("leftovers", ())}
 
@@ -454,7 +454,7 @@ class Invariants:
         stored = self._hub.stores.records.read(addresses.delivery(ident))
         assert stored is not None, f"no delivery {ident}"
         before = self._parsed.get(ident)
-        if before is None or before[0] != stored:  # most are as they were when the invariants were last asked
+        if before is None or before[0] != stored:  # most records are as they were at the last check
             before = self._parsed[ident] = stored, DELIVERIES.decode(stored)
         return before[1]
 
@@ -466,10 +466,10 @@ class Invariants:
 
 
 def stem(grant: str) -> str:
-    """What the names of all grants of a share begin with."""
+    """The common prefix of the names of a share's grants."""
     return grant.rpartition(":")[0] + ":"
 
 
 def ids(notices: list[Any], event: str) -> list[str]:
-    """Return the ids of the notices of one event, each once."""
+    """Return the ids of the notices of one event, without repeats."""
     return sorted({notice["id"] for notice in notices if notice["event"] == event})

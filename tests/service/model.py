@@ -1,4 +1,4 @@
-"""What may befall a hub, in any order: one rule for each act of ``World``. The invariants are asked after each."""
+"""What can happen to a hub, in any order: one rule for each act of ``World``. The invariants are checked after each."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ERRORS = st.sampled_from(["An internal error occurred", "Given key ID is not acc
 
 
 def some(values, most=4):
-    """A few of them."""
+    """A few values of a strategy."""
     return st.lists(values, min_size=1, max_size=most)
 
 
 def shapes() -> st.SearchStrategy[Shape]:
-    """Up to three AMIs, which may have snapshots and keys in common."""
+    """Up to three AMIs, which may share snapshots and keys."""
     return st.builds(
         Shape,
         accounts=st.integers(1, 3),
@@ -55,10 +55,10 @@ def shapes() -> st.SearchStrategy[Shape]:
 
 
 class Model(Storied):
-    """The whole service in memory, and everything that may befall it."""
+    """The whole service in memory, with an act for everything that can happen to it."""
 
     make = ModelWorld
-    """How a world is made of a shape; a mutation replaces it."""
+    """Makes a world from a shape; a mutation replaces it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Model(Storied):
 
     @initialize(shape=shapes(), values=some(st.sampled_from(VALUES[2:]), 3))
     def begin(self, shape, values):
-        """AMIs are made, and some are tagged."""
+        """Make the AMIs, and tag some of them."""
         self.world = self.make(shape)
         self.hear(self.world.story)
         for number, value in enumerate(values[: len(shape.amis)]):
@@ -74,18 +74,18 @@ class Model(Storied):
 
     @rule(seconds=st.sampled_from([1, 2, 5, 6, 30, 61, 200, 900, HOUR, 5 * HOUR]))
     def wait(self, seconds):
-        """Time passes."""
+        """Let time pass."""
         self.world.wait(seconds)
 
     @rule(number=NUMBERS, value=st.sampled_from(VALUES), then=THEN)
     def tag(self, number, value, then):
-        """A tag is set, changed, extended, narrowed, removed or put back."""
+        """Set, change, extend, narrow, remove or restore a tag."""
         self.world.tag(number, value)
         self.world.wait(then)
 
     @rule(number=NUMBERS, value=st.sampled_from(VALUES[2:]), seconds=st.sampled_from([1, 31, 200]), then=THEN)
     def tag_again(self, number, value, seconds, then):
-        """A tag is removed and put back."""
+        """Remove a tag and set it again."""
         self.world.tag(number, None)
         self.world.wait(seconds)
         self.world.tag(number, value)
@@ -94,30 +94,30 @@ class Model(Storied):
     @precondition(lambda self: self.world.shape.pending)
     @rule()
     def make_available(self):
-        """An AMI is made at last."""
+        """Make the pending AMI available."""
         self.world.make_available()
 
     @rule(fates=some(EVENT_FATES), then=THEN)
     def events(self, fates, then):
-        """Events are lost, doubled, late or early."""
+        """Lose, double, delay or hurry events."""
         self.world.expect("events", fates)
         self.world.wait(then)
 
     @rule(fates=some(WAKE_FATES), then=THEN)
     def wakes(self, fates, then):
-        """Wakes are lost, doubled or late."""
+        """Lose, double or delay wakes."""
         self.world.expect("wakes", fates)
         self.world.wait(then)
 
     @rule(data=st.data(), what=st.sampled_from(sorted(NATURE)), then=THEN)
     def nature(self, data, what, then):
-        """AWS is quick or slow, or shows what was."""
+        """Make AWS quick or slow, or its reads stale."""
         self.world.expect(what, data.draw(some(NATURE[what])))
         self.world.wait(then)
 
     @rule(calls=st.integers(0, 40), after=st.booleans(), then=THEN)
     def crash(self, calls, after, then):
-        """A process dies at any call."""
+        """Kill a process at any call."""
         self.world.crash(calls, after=after)
         self.world.wait(then)
 
@@ -127,72 +127,72 @@ class Model(Storied):
         then=THEN,
     )
     def side_by_side(self, duets, order, then):
-        """A message group is worked on twice at once, or two message groups call by call."""
+        """Process a message group twice at once, or two message groups alternating at calls."""
         self.world.side_by_side(duets, order)
         self.world.wait(then)
 
     @rule(what=st.sampled_from(sorted(REFUSALS)), number=st.none() | NUMBERS, times=st.integers(1, 4), then=THEN)
     def refuse(self, what, number, times, then):
-        """AWS refuses."""
+        """Let AWS refuse calls."""
         self.world.refuse(what, number, times)
         self.world.wait(then)
 
     @rule(messages=some(ERRORS, 2), then=THEN)
     def copies_fail(self, messages, then):
-        """Copies end in error."""
+        """Let copies end in error."""
         self.world.expect("fails", messages)
         self.world.wait(then)
 
     @rule(act=st.sampled_from(MEDDLING), number=NUMBERS, then=THEN)
     def meddle(self, act, number, then):
-        """Somebody meddles with what is under way."""
+        """Let a person interfere with resources of deliveries under way."""
         getattr(self.world, act)(number)
         self.world.wait(then)
 
     @rule(act=st.sampled_from(["deregister_source", "deregister_delivered", "take_name"]), number=NUMBERS, then=THEN)
     def give_up(self, act, number, then):
-        """Somebody gives up an AMI, or takes its name."""
+        """Let an owner deregister an AMI, or a stranger take its name."""
         getattr(self.world, act)(number)
         self.world.wait(then)
 
     @rule(act=st.sampled_from(["switch_key", "switch_role", "switch_file", "conflict"]), number=NUMBERS, then=THEN)
     def switch(self, act, number, then):
-        """A key, a role, or an account in the file or its unit goes or comes back, or its settings do."""
+        """Switch a key or role off or on, or change an account in the file or in its OU, or its settings."""
         getattr(self.world, act)(number)
         self.world.wait(then)
 
     @rule(act=st.sampled_from(["withdraw_from", "withdraw_from", "lift_some"]), number=NUMBERS, then=THEN)
     def withdraw(self, act, number, then):
-        """An operator withdraws an account from an AMI, or takes that back."""
+        """Let an operator withdraw an account from an AMI, or lift a withdrawal."""
         getattr(self.world, act)(number)
         self.world.wait(then)
 
     @rule(then=THEN)
     def pause(self, then):
-        """An operator pauses or resumes."""
+        """Let an operator pause or resume."""
         self.world.pause()
         self.world.wait(then)
 
     @precondition(lambda self: not self.world.invariants.poisoned)
     @rule(number=NUMBERS, unreadable=st.booleans(), then=THEN)
     def poison(self, number, unreadable, then):
-        """A record is damaged."""
+        """Damage a record."""
         self.world.poison(number, unreadable=unreadable)
         self.world.wait(then)
 
     @precondition(lambda self: not self.world.invariants.poisoned)
     @rule(what=st.sampled_from(["head", "mark", "link", "plan"]), number=NUMBERS, then=THEN)
     def damage(self, what, number, then):
-        """What stands beside a record is damaged."""
+        """Damage the items beside a record."""
         self.world.damage(what, number)
         self.world.wait(then)
 
     @invariant()
     def invariants_hold(self):
-        """At each moment."""
+        """Check the invariants after each act."""
         self.count()
         self.world.invariants.step()
 
     def teardown(self):
-        """All of it comes to its one end."""
+        """Let all records come to their end, and check it."""
         self.world.end()

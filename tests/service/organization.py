@@ -25,7 +25,7 @@ FIVE = 300
 
 
 class FakeOrganization:
-    """The port ``OrganizationReader``: pages of one account, the first empty. ``refuse``: the next calls."""
+    """The port ``OrganizationReader``: pages of one account, the first empty. ``refuse``: for the next calls."""
 
     def __init__(self, *accounts: str) -> None:
         self.accounts = dict.fromkeys(accounts, "ACTIVE")
@@ -60,7 +60,7 @@ class FakeOrganization:
 
 @dataclass
 class MemoryBook:
-    """The port ``MembersBook``; what is published is what the hub's directory says."""
+    """The port ``MembersBook``; what it publishes becomes the hub's directory."""
 
     hub: Hub
     kept: Any = field(default_factory=lambda: codec.encode(Book()))
@@ -112,7 +112,7 @@ class FakeApplied(FakeTargets):
 
 
 class Organised:
-    """A hub whose group ``default`` is the OU, beside a group ``other`` with C in it, and an AMI with one snapshot."""
+    """A hub whose group ``default`` is the OU, and whose group ``other`` contains C; one AMI with one snapshot."""
 
     def __init__(self, *accounts: str, settings: dict[str, Any] | None = None, **named: Any) -> None:
         self.hub = Hub(accounts=(A, B, C))
@@ -130,14 +130,14 @@ class Organised:
         self._members = Members(applied, self.book, lambda _named: self.organization, clock, self.hub.telemetry)
 
     def look(self, times: int = 1, time_left: Callable[[], int] = lambda: 30) -> None:
-        """Let the resolver run, and all that follows, so many times five minutes."""
+        """Run the resolver, and everything that follows, this many times, five minutes apart."""
         for _ in range(times):
             self._members.run(time_left=time_left)
             self.hub.discover()
             self.hub.run(until=self.cloud.now + FIVE)
 
     def tag(self, value: str | None = "default") -> None:
-        """Tag the AMI, and let everything happen that will within an hour."""
+        """Tag the AMI, and let an hour pass."""
         self.cloud.tag("ami-0a", value)
         self.hub.run(until=self.cloud.now + 3600)
 
@@ -148,17 +148,17 @@ class Organised:
 
     @property
     def have(self) -> tuple[str, ...]:
-        """Whom the OU has in force."""
+        """The accounts that the OU's membership in force contains."""
         unit = self.cloud.directory.membership.units.get(OU)
         return unit.accounts if unit else ()
 
     def reported(self, event: str) -> int:
-        """How many notices of an event were published; a repeat has the same id."""
+        """How many notices of an event were published; repeats with the same id count once."""
         return len({notice["id"] for notice in self.cloud.notices if notice["event"] == event})
 
 
 def hurried(pages: int) -> Callable[[], int]:
-    """A function whose time is up after so many pages."""
+    """A function whose time is up after this many pages."""
     left = itertools.chain((30,) * pages, itertools.repeat(5))
     return lambda: next(left)
 

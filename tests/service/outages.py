@@ -1,4 +1,4 @@
-"""Outages: a function is off for hours, beginning in any state of any mode; what must be so then and afterwards."""
+"""Outages: a function is off for hours, starting in any state of any mode; what must hold during and after it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.service.slow_cases import AMI, MODES, all_ended
 HOUR = 3600
 HOURS = (2, 26)
 LINGERS = 30 * 60
-"""Seconds in which the share worker closes what has ended: it is woken by steps of a quarter of an hour at the most."""
+"""Seconds in which the share worker closes ended shares: the sweep wakes it at least every quarter of an hour."""
 AFTERWARDS = 60 * HOUR
 
 
 @dataclass(frozen=True)
 class Outage:
-    """A function off for so many hours, from when a delivery is first in a state. ``ending``: the tag is removed."""
+    """A function is off for hours, from when a delivery first has a state. ``ending``: the tag is removed, too."""
 
     mode: str
     state: str
@@ -33,7 +33,7 @@ class Outage:
     ending: bool = False
 
     def play(self) -> None:
-        """Let it happen, watch the shares all along, and ask for the end."""
+        """Play the outage, watch the shares all along, and check the end."""
         hub = _hub(self.mode, self.seed)
         watch = OutageWatch(hub)
         if self.ending:
@@ -66,7 +66,7 @@ class Outage:
             all_ended(hub, self.mode)
 
     def _may_fail(self, hub: SlowHub, failed: set[str], done: set[str]) -> None:
-        """Its deadline may have passed in an outage of its worker, or of the shares; nothing that was done is lost."""
+        """Its deadline may have passed during an outage of the worker or share worker; completed work is not lost."""
         assert not failed & done, f"was done, and failed: {failed & done}: {hub.faults()}"
         assert (self.hours, self.function) in [(26, "worker"), (26, "share-worker")], hub.faults()
         assert all(fault.startswith("deadline-") for fault in hub.faults()), hub.faults()
@@ -76,15 +76,15 @@ class Outage:
 
 @dataclass
 class OutageWatch:
-    """Looks at the shares after each thing that happens."""
+    """Checks the shares after each step."""
 
     hub: SlowHub
     off: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """When a function was off: from, until."""
+    """By function: from when until when it was off."""
     _shared: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, until: int) -> None:
-        """Let everything happen, and ask each time."""
+        """Run step by step, and check after each."""
         hub = self.hub
         while (step := hub._next()) is not None and step[0] <= until:
             hub.run(until=step[0])
@@ -92,11 +92,11 @@ class OutageWatch:
         hub.cloud.now = max(hub.cloud.now, until)
 
     def images(self) -> dict[str, str]:
-        """Return the AMIs that are good: made, and available."""
+        """Return the AMIs that exist and are available, with their accounts."""
         return {i.id: i.account for i in self.hub.cloud.images.values() if i.raw["State"] == "available"}
 
     def done(self) -> set[str]:
-        """Return the accounts whose copies have all completed, or whose AMI is there: only the record may not know."""
+        """Return the accounts with all copies completed, or with an AMI; the record may not know yet."""
         cloud = self.hub.cloud
         wanted = {volume["Ebs"]["SnapshotId"] for volume in cloud.hub_images[AMI]["BlockDeviceMappings"]}
         there = {
@@ -106,7 +106,7 @@ class OutageWatch:
         return {account for account, copies in there.items() if wanted <= copies} | set(self.images().values())
 
     def look(self) -> None:
-        """Nothing is open past its end, but for the share worker's own outage; who rests in shared loses nothing."""
+        """Check that no share is open past its end for longer than the outage, and that no shared delivery ends."""
         hub = self.hub
         now = hub.cloud.now
         late = LINGERS + sum(min(now, end) - begun for name, (begun, end) in self.off.items() if name != "worker")
@@ -126,7 +126,7 @@ class OutageWatch:
                     hub.invariants.really_open(hub.delivery_key(*place).pk.removeprefix("delivery#"))
 
     def _kept(self) -> bool:
-        """Whether the tag is there: then nobody loses access."""
+        """Whether the AMI is tagged: then no account loses access."""
         return any(tag["Key"] == "promote" for tag in self.hub.cloud.hub_images[AMI]["Tags"])
 
 
@@ -145,7 +145,7 @@ def _hub(mode: str, seed: int) -> SlowHub:
 
 @cache
 def states(mode: str, *, ending: bool = False) -> tuple[str, ...]:
-    """Return the states that a delivery of a mode passes through, as they are seen between two invocations."""
+    """Return the states that a delivery of a mode passes through, as seen between two invocations."""
     hub, seen = _hub(mode, 0), []
     if ending:
         hub.run(until=hub.cloud.now + 2 * HOUR)
@@ -159,7 +159,7 @@ def states(mode: str, *, ending: bool = False) -> tuple[str, ...]:
 
 
 def outages(modes: Iterable[str], functions: Iterable[str] = FUNCTIONS) -> Iterator[Outage]:
-    """Every function off for two and for twenty-six hours from every state of every mode."""
+    """Every function, off for 2 and for 26 hours, from every state of every mode."""
     functions = tuple(functions)
     for mode in modes:
         for function in functions:
@@ -172,7 +172,7 @@ def outages(modes: Iterable[str], functions: Iterable[str] = FUNCTIONS) -> Itera
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """The soak's part: any outage, with calls that take other times."""
+    """The soak's part: any outage, with other durations of calls each time."""
     end, random, played, stories = time.monotonic() + seconds, Random(seed), 0, []
     cases = list(outages(MODES))
     while time.monotonic() < end and not stories:

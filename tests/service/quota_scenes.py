@@ -1,4 +1,4 @@
-"""Scenes about copy slots: deliveries that nobody works on, outages, leases that run out. Each asserts its own end."""
+"""Scenes about copy slots: stuck deliveries, outages, expired leases. Each asserts its own end."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ AT_ONCE = 20
 HOUR = 3600
 DAY = 24 * HOUR
 FULL, NEXT, LAST = "ami-00", "ami-01", "ami-02"
-"""The first has as many snapshots as copies may run."""
+"""The first AMI has as many snapshots as copies may run."""
 
 MOST_REFUSED = 50
-"""All that are begun at once, and then one every five minutes."""
+"""The most copies that EC2 may refuse: all that begin at once, and then one every five minutes."""
 
 RIGHT = Parts()
 
 
 def a_hub(parts: Parts = RIGHT, hours: float = 0.01, **how) -> Hub:
-    """A hub with AMIs of twenty, twenty and one unencrypted snapshots, and one account whose copies take so long."""
+    """A hub with AMIs of twenty, twenty and one unencrypted snapshots, and one account whose copies take this long."""
     nature = Nature(copying=(int(hours * HOUR),))
     hub = Hub((ACCOUNT,), parts=parts, nature=nature, watchful=False, **how)
     for ami, count in ((FULL, AT_ONCE), (NEXT, AT_ONCE), (LAST, 1)):
@@ -36,7 +36,7 @@ def a_hub(parts: Parts = RIGHT, hours: float = 0.01, **how) -> Hub:
 
 @dataclass
 class WorkerOutage:
-    """While it lasts ``worker`` works on nothing: what wakes it is lost, and the sweep wakes it again."""
+    """While it lasts, ``worker`` does nothing: its messages are lost, and the sweep wakes the records again."""
 
     hub: Hub
     since: int
@@ -54,7 +54,7 @@ class WorkerOutage:
 
 
 def no_more_than_the_limit(hub: Hub) -> None:
-    """Make it fail where the service itself would begin a copy while twenty run. Copies are never deleted, either."""
+    """Fail if the service starts a copy while twenty run, or deletes one."""
     watch = hub.gate.watch
 
     def watched(port, method, args):
@@ -67,7 +67,7 @@ def no_more_than_the_limit(hub: Hub) -> None:
 
 
 def count_tries(hub: Hub) -> list[str]:
-    """Return what fills with the source of each try to copy, in turn."""
+    """Return a list that collects the source of each CopySnapshot call, in order."""
     watch, tries = hub.gate.watch, []
 
     def watched(port, method, args):
@@ -80,7 +80,7 @@ def count_tries(hub: Hub) -> list[str]:
 
 
 def delivered(hub: Hub, *amis: str) -> None:
-    """These arrived."""
+    """Assert that these were delivered."""
     for ami in amis:
         assert hub.outcomes().get((ami, ACCOUNT)) == "delivered", f"{ami} waits for ever: {hub.outcomes()}"
 
@@ -88,7 +88,7 @@ def delivered(hub: Hub, *amis: str) -> None:
 def nobody_works_on_it(
     damage: Callable[[Hub, RecordKey], None], seconds: int, parts: Parts = RIGHT, hours: float = 0.01
 ) -> Hub:
-    """A delivery with all slots is damaged so many seconds after its tag: later AMIs arrive in the hours after."""
+    """Damage a delivery that holds all slots, so many seconds after its tag. Later AMIs arrive in the hours after."""
     hub = a_hub(parts, hours)
     hub.cloud.tag(FULL, "default")
     hub.run(until=START + seconds)
@@ -105,7 +105,7 @@ def nobody_works_on_it(
 
 
 def long_copies(parts: Parts = RIGHT) -> Hub:
-    """Copies of five hours: the next AMIs wait for them, and never do more than twenty run or is one made twice."""
+    """Copies take five hours: the next AMIs wait, at most twenty copies run at once, and none is made twice."""
     hub = a_hub(parts, hours=5)
     no_more_than_the_limit(hub)
     for ami in (FULL, NEXT, LAST):
@@ -120,8 +120,8 @@ def long_copies(parts: Parts = RIGHT) -> Hub:
 def parked_and_freed(state: str, parts: Parts = RIGHT) -> Hub:
     """A delivery is parked for two hours while it holds all slots, which then go to another; both arrive.
 
-    ``state``: "opening", before it has begun any copy; it asks again before it begins one. "copying": its copies run
-    on all the while, and are not stopped; EC2 refuses the other's until they end.
+    ``state``: "opening", before its first copy; it asks again before it starts one. "copying": its copies continue
+    meanwhile, and EC2 refuses the other delivery's until they end.
     """
     hub = a_hub(parts, hours=3)
     tries = count_tries(hub)
@@ -155,7 +155,7 @@ def _begun(hub: Hub, _key: RecordKey) -> bool:
 
 
 def _may_begin(hub: Hub, key: RecordKey) -> bool:
-    """Everything is open, and its next step is to copy."""
+    """All shares are open, and its next step is to copy."""
     record = peek(hub.stores.records, key, DELIVERIES)
     if record is None or not machine.waits_for_shares(record):
         return False
@@ -164,22 +164,22 @@ def _may_begin(hub: Hub, key: RecordKey) -> bool:
 
 
 def vanished(hub: Hub, key: RecordKey) -> None:
-    """The record is gone."""
+    """Delete the record."""
     del hub.stores.records.records[key]
 
 
 def damaged(hub: Hub, key: RecordKey) -> None:
-    """The record is nonsense."""
+    """Replace the record's body with nonsense."""
     hub.stores.records.records[key].body = {"colour": "red"}
 
 
 def unreadable(hub: Hub, key: RecordKey) -> None:
-    """The record cannot be read at all."""
+    """Make the record unreadable."""
     hub.stores.records.records[key].damaged = True
 
 
 def parked(hub: Hub, key: RecordKey) -> None:
-    """The record is set aside for a person."""
+    """Park the record."""
     hub.stores.records.park(key, "for a person", hub.cloud.now)
 
 

@@ -1,7 +1,7 @@
-"""Many at once on a slow AWS: targets to deliver to, standing shares to withdraw, tagged AMIs to get through.
+"""Large numbers on a slow AWS: targets to deliver to, standing shares to withdraw, tagged AMIs to compare.
 
-``tests/service/test_scale.py`` plays samples; `make soak PART=scale` plays the numbers that the service is designed
-for (``FULL``), each time with calls that take other times.
+``tests/service/test_scale.py`` plays samples; `make soak PART=scale` plays the numbers that the service is designed for
+(``FULL``), each time with other durations of calls.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
 HOUR = 3600
 AMI = "ami-0a"
 MANY_INVOCATIONS = 1_000_000
-"""So many a run may take: as many as that many deliveries do."""
+"""The most invocations of a run: a run of this size needs many."""
 FAST = 0.11
-"""Seconds that a call takes at most while the scene is set."""
+"""The longest call in seconds while the scene is prepared."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """How many there are."""
+    """How many targets, shares and AMIs there are."""
 
     targets: int
     shares: int
@@ -49,7 +49,7 @@ class ScaleCase:
     seed: int = 0
 
     def play(self) -> None:
-        """Let it happen, and ask for its end."""
+        """Play it, and check the end."""
         allowed, hubs.MAX_INVOCATIONS = hubs.MAX_INVOCATIONS, MANY_INVOCATIONS
         try:
             {"targets": self._targets, "tagged": self._tagged}.get(self.what, self._shares)()
@@ -57,7 +57,7 @@ class ScaleCase:
             hubs.MAX_INVOCATIONS = allowed
 
     def _targets(self) -> None:
-        """All are delivered."""
+        """All targets are delivered."""
         hub = _hub(self.numbers.targets, SlowGate(seed=self.seed, one_slice=self.dying))
         hub.cloud.tag(AMI, "default")
         hub.run(until=hub.cloud.now + 48 * HOUR)
@@ -66,7 +66,7 @@ class ScaleCase:
         all_delivered(hub, notified_once=False)
 
     def _shares(self) -> None:
-        """Their tag is removed, or the file loses all but one of them: nothing is left open half a day later."""
+        """The tag is removed, or the file loses all but one account: half a day later nothing else is open."""
         hub = _hub(self.numbers.shares, SlowGate(seed=self.seed, most=FAST), mode="share", share_snapshots=True)
         hub.cloud.tag(AMI, "default")
         hub.run(until=hub.cloud.now + 24 * HOUR)
@@ -88,9 +88,7 @@ class ScaleCase:
         assert {name.split(":")[4] if ":" in name else name for name in hub.cloud.grants.values()} == stay
 
     def _tagged(self) -> None:
-        """No event came of their tags: the last of them is shared some hours later, and the one whose tag was removed
-        is withdrawn within the first.
-        """
+        """Tag events are lost: the last AMI is shared some hours later, an untagged one withdrawn within the hour."""
         hub = _hub(1, SlowGate(seed=self.seed), mode="share")
         hub.cloud.tag(AMI, "default")
         hub.run(until=hub.cloud.now + HOUR)
@@ -110,7 +108,7 @@ class ScaleCase:
 
 
 def _hub(accounts: int, gate: SlowGate, **target) -> SlowHub:
-    """A hub with so many targets, on a slow AWS."""
+    """A hub with this many targets, on a slow AWS."""
     names = [f"{200_000_000_000 + number}" for number in range(accounts)]
     hub = SlowHub(accounts=names, gate=gate, watchful=False, target=target)
     hub.cloud.make_image(AMI, {"snap-00": True})
@@ -118,21 +116,21 @@ def _hub(accounts: int, gate: SlowGate, **target) -> SlowHub:
 
 
 def _discover_for(hub: SlowHub, hours: int) -> None:
-    """Let everything happen for so long; discovery runs every five minutes, whether or not anything else does."""
+    """Run for this long; discovery runs every five minutes, whether or not anything else happens."""
     for _ in range(hours * HOUR // hubs.DISCOVERY):
         hub._discover_at = min(hub._discover_at or 10**12, hub.cloud.now + hubs.DISCOVERY)
         hub.run(until=hub.cloud.now + hubs.DISCOVERY)
 
 
 def cases(numbers: Numbers) -> Iterator[ScaleCase]:
-    """Each of them, with functions that die at their limit only, and with functions that die after each slice."""
+    """Each case twice: functions are killed at their limit only, and after each slice."""
     for what in WHAT:
         yield ScaleCase(what, numbers=numbers)
         yield ScaleCase(what, frozenset({"discover"} if what == "tagged" else FUNCTIONS), numbers)
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """The soak's part: the full numbers, in an order that the seed draws. One takes a minute or two."""
+    """The soak's part: the full numbers, in an order that the seed draws. One case takes a minute or two."""
     end, random, played, stories = time.monotonic() + seconds, Random(seed), 0, list[str]()
     left = list(cases(FULL))
     random.shuffle(left)

@@ -1,4 +1,4 @@
-"""What is promoted, whither, under which weather; and the one end that all of it must come to."""
+"""What is promoted, to which targets, under which event and wake delays; and the end that every scene must reach."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ PLAIN = Nature()
 
 @dataclass(frozen=True)
 class HubSetup:
-    """AMIs by the numbers of their snapshots; ``encrypted`` says of each snapshot whether it is."""
+    """AMIs by the numbers of their snapshots; ``encrypted`` says which snapshots are encrypted."""
 
     accounts: int = 1
     amis: Sequence[tuple[int, ...]] = ((0,),)
     encrypted: Sequence[bool] = (True, True, True, True)
     pending: bool = False
-    """The first AMI is tagged while it is still being made."""
+    """The first AMI is tagged while it is pending."""
     shared_before: bool = False
-    """The first snapshot is shared with the first account by somebody else."""
+    """The first snapshot is shared with the first account before the service runs."""
     weather: Weather = FAIR
     nature: Nature = PLAIN
     key_access: str = "grant"
 
     def hub(self, **troubles: Any) -> Hub:
-        """Return a hub whose AMIs are made, and not tagged yet."""
+        """Return a hub whose AMIs exist and are not tagged yet."""
         settings = {"key_access": self.key_access, **troubles.pop("target", {})}
         accounts = ACCOUNTS[: self.accounts]
         hub = Hub(accounts=accounts, weather=self.weather, nature=self.nature, target=settings, **troubles)
@@ -47,7 +47,7 @@ class HubSetup:
         return hub
 
     def play(self, **troubles: Any) -> Hub:
-        """Tag all AMIs, and let everything happen that will."""
+        """Tag all AMIs, and run until nothing more happens."""
         hub = self.hub(**troubles)
         for number, ami in enumerate(AMIS[: len(self.amis)]):
             hub.cloud.after(number * 20, lambda ami=ami: hub.cloud.tag(ami, "default"))
@@ -74,9 +74,9 @@ def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy
 
 
 def all_delivered(hub: Hub, *, notified_once: bool = True) -> None:
-    """Assert the one end: every target has its AMI, nothing is left over, and everybody was told.
+    """Assert the end: every target has its AMI, nothing is left over, and the owners are notified.
 
-    ``notified_once``: not only under one id, by which a repeat is known, but in one message.
+    ``notified_once``: in exactly one message, not in several with one id.
     """
     hub.invariants.rest()
     cloud = hub.cloud

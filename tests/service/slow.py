@@ -1,7 +1,7 @@
-"""The service in memory on a slow AWS: each call takes its time, functions die at their limit, or sooner; outages.
+"""The service in memory on a slow AWS: each call takes time, functions are killed at their limit or sooner; outages.
 
-Invocations run side by side, as real ones do: each begins at its own time and takes its own, and what it did is seen by
-one that begins meanwhile as if it had been done at once. Two messages of one record come one after the other.
+Invocations run side by side, as real ones do: each has its own start and duration. An invocation that starts meanwhile
+sees what the first one did as if done at once. Two messages of one record are processed one after the other.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ SLICES = {
     "discover": frozenset({"records note", "records create_all", "records put"}),
     "events": frozenset({"wakes send"}),
 }
-"""By which write each function ends a slice of its work."""
+"""The write with which each function ends a slice of its work."""
 INTENTS = (ShareState.OPENING, ShareState.CLOSING)
 IN_A_ROUND = 80
-"""Wakes that the sweep sends at once: eight messages of ten."""
+"""Wakes that the sweep sends in parallel: eight batches of ten."""
 
 
 def function_of(name: str) -> str:
-    """Name the function of an invocation of the hub."""
+    """Return the name of the function that runs an invocation of the hub."""
     first = name.split(" ", maxsplit=1)[0]
     if first in ("sweep", "discover"):
         return first
@@ -53,19 +53,19 @@ def function_of(name: str) -> str:
 
 @dataclass
 class SlowGate(Gate):
-    """Lets each call take its time, and an invocation die at its limit, after a slice, or after so many calls."""
+    """Lets each call take time, and kills an invocation at its limit, after a slice, or after this many calls."""
 
     seed: int = 0
     least: float = 0.1
     most: float = 2.0
-    """Seconds that a call takes."""
+    """Seconds that a call takes at most."""
     one_slice: frozenset[str] = frozenset()
-    """Functions that die right after the first write of what they did, in every invocation."""
+    """Functions that are killed right after the first write of their results, in every invocation."""
     die_after: Mapping[str, int] = field(default_factory=dict)
-    """Functions that die after so many calls, in every invocation."""
+    """Functions that are killed after this many calls, in every invocation."""
     deaths_left: int = 10**9
     deaths: Counter[str] = field(default_factory=Counter)
-    """How many invocations died, and of what."""
+    """How many invocations were killed, by reason."""
     cloud: Cloud | None = None
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class SlowGate(Gate):
         self._began, self._spent, self._made, self._worked = 0, 0.0, 0, False
 
     def begin(self, function: str) -> None:
-        """An invocation begins."""
+        """Start an invocation."""
         assert self.cloud is not None
         self._function, self._began = function, self.cloud.now
         self._spent, self._made, self._worked = 0.0, 0, False
@@ -84,12 +84,12 @@ class SlowGate(Gate):
         return int(LIMIT - self._spent)
 
     def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
-        """Take some time, make the call, and perhaps die."""
-        if self.cloud is None:  # the first look of all
+        """Let time pass, make the call, and perhaps kill the invocation."""
+        if self.cloud is None:  # the invocation's first read
             return super().call(name, method, real, args, kwargs)
         self._spent += self._cost(name, method, args)
         if self._spent > LIMIT:
-            if self._random.random() < 0.5:  # it took effect all the same
+            if self._random.random() < 0.5:  # the call took effect
                 super().call(name, method, real, args, kwargs)
             self._die("limit")
         self.cloud.now = max(self.cloud.now, self._began + int(self._spent))
@@ -103,7 +103,7 @@ class SlowGate(Gate):
         return result
 
     def _ends_a_slice(self, name: str, method: str, args: tuple[Any, ...]) -> bool:
-        """Whether this was the write of a result, and not of an intent."""
+        """Whether this call wrote a result, and not an intent."""
         if f"{name} {method}" not in SLICES[self._function]:
             return False
         if name == "ledger":
@@ -111,7 +111,7 @@ class SlowGate(Gate):
         return self._worked or self._function in ("sweep", "events")
 
     def _cost(self, name: str, method: str, args: tuple[Any, ...]) -> float:
-        if name == "policies":  # KMS's calls within count
+        if name == "policies":  # KMS calls within it count one by one
             return 0
         rounds = -(-len(args[0]) // IN_A_ROUND) if method == "wake_all" else 1
         return sum(self._random.uniform(self.least, self.most) for _ in range(rounds))
@@ -126,7 +126,7 @@ class SlowGate(Gate):
 
 @dataclass
 class SlowHub(Hub):
-    """A hub behind a ``SlowGate``; ``switch_off`` lets a function be away for a while."""
+    """A hub behind a ``SlowGate``; ``switch_off`` takes a function out of service for a while."""
 
     gate: SlowGate = field(default_factory=SlowGate)
 
@@ -136,11 +136,11 @@ class SlowHub(Hub):
         self.gate.cloud = self.cloud
 
     def switch_off(self, function: str, seconds: int) -> None:
-        """Let a function not run for so long: its messages lie in the queue, its schedule is missed."""
+        """Switch a function off for this many seconds: its messages wait in the queue, its schedule is missed."""
         self._off[function] = self.cloud.now + seconds
 
     def until_state(self, ami: str, account: str, state: str) -> None:
-        """Let everything happen until a delivery is in a state."""
+        """Run until a delivery is in a state."""
         while self.outcomes().get((ami, account)) != state:
             step = self._next()
             assert step is not None, f"never {state}: {self.outcomes()}"
@@ -148,7 +148,7 @@ class SlowHub(Hub):
             step[1]()
 
     def _away(self, function: str) -> int:
-        """Until when a function is off; 0: it is on."""
+        """Until when a function is off; 0 if it is on."""
         until = self._off.get(function, 0)
         return until if until > self.cloud.now else 0
 

@@ -1,4 +1,4 @@
-"""One resource of an AWS whose calls take time, and a worker that dies at its limit."""
+"""One resource of an AWS whose calls take time, and a share worker that is killed at its limit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SliceKilled(BaseException):
 
 
 class Slow:
-    """The permissions of one resource. ``refuses``: what is raised for a batch, if anything is."""
+    """The permissions of one resource. ``refuses``: returns what to raise for a batch, or None."""
 
     def __init__(self, resource: SlowResource, batch: int) -> None:
         self.resource, self.batch = resource, batch
@@ -83,7 +83,7 @@ class SlowStore:
 
 
 class SlowResource:
-    """Its shares, their holders, AWS and the worker; ``seconds``: what each call of AWS takes, DynamoDB's too."""
+    """A resource with its shares, holders and worker; ``seconds``: the duration of each call, DynamoDB's included."""
 
     def __init__(self, resource: RecordKey, seconds: float = 0.0, *, batch: int = 500) -> None:
         self.key, self.seconds = resource, seconds
@@ -95,7 +95,7 @@ class SlowResource:
         self.killed = 0
         self.one_slice = False
         self.wakes: list[RecordKey] = []
-        """Deliveries that were woken."""
+        """The deliveries that were woken."""
         """Whether each run has time for one slice only."""
         records, ledger = SlowStore(self.stores.records, self), SlowStore(self.stores.ledger, self)
         self.worker = ShareWorker(
@@ -114,7 +114,7 @@ class SlowResource:
         return int(self.now)
 
     def spend(self) -> None:
-        """Let a call take its time."""
+        """Let a call take time."""
         self.now += self.seconds
         if self.now > self.ends:
             raise SliceKilled
@@ -124,18 +124,18 @@ class SlowResource:
         self.woken = True
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> tuple[()]:
-        """The port ``WakeQueues``: deliveries are woken."""
+        """The port ``WakeQueues``: keeps the deliveries that were woken."""
         self.spend()
         self.wakes += [key for key, _ in wakes]
         return ()
 
     def listed(self, receivers: Collection[str]) -> frozenset[str]:
-        """Everybody is."""
+        """All accounts are listed."""
         self.spend()
         return frozenset(receivers)
 
     def hold(self, names: Sequence[str], *, account: str = "") -> None:
-        """Let one delivery hold each share, named like it."""
+        """Let one delivery hold each share; both have the same name."""
         for name in names:
             grantee = ROLE if "#key#" in self.key.pk else ""
             wanted = Share(self.key.pk, name, account or name, grantee, hard_close_at=START + 10**7)
@@ -143,7 +143,7 @@ class SlowResource:
         self._note()
 
     def release(self, names: Sequence[str], *, account: str = "") -> None:
-        """Let them go."""
+        """Release these holdings."""
         for name in names:
             self.stores.ledger.release(self.key.pk, name, copying(f"d-{name}", account or name))
         self._note()
@@ -152,7 +152,7 @@ class SlowResource:
         self.stores.records.make_due(self.key, self.clock())
 
     def run(self, *, limit: float = LIMIT) -> None:
-        """Run once, with so many seconds."""
+        """Run once, with this many seconds left."""
         self.ends = self.now + limit
 
         def left() -> int:
@@ -165,7 +165,7 @@ class SlowResource:
         self.ends = float("inf")
 
     def run_on(self, runs: int = 1000, *, limit: float = LIMIT) -> int:
-        """Run whenever something is due or wakes, until nothing is; returns how often it took."""
+        """Run while something is due or wakes it; return the number of runs."""
         for number in range(runs):
             seen = self.stores.seen(self.key)
             assert seen is not None
@@ -180,9 +180,9 @@ class SlowResource:
 
     @property
     def shares(self) -> Sequence[Share]:
-        """What the ledger has."""
+        """The shares in the ledger."""
         return self.stores.ledger.shares(self.key.pk)
 
     def states(self) -> Counter[ShareState]:
-        """How many shares are in which state."""
+        """The number of shares in each state."""
         return Counter(s.state for s in self.shares)

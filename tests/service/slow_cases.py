@@ -1,4 +1,4 @@
-"""What is played on a slow AWS: modes, deaths, and the one end of each."""
+"""The cases on a slow AWS: modes, killed functions, and the end that each must reach."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.service.weather import NOTHING_COMES
 
 AMI = "ami-0a"
 LONGEST = 20 * 3600
-"""Seconds in which all of it ends: an invocation that died is seen again after three minutes."""
+"""Seconds in which every case ends: a killed invocation's message is received again after three minutes."""
 MODES: dict[str, dict[str, Any]] = {
     "snapshots": {},
     "image": {"copy_method": "image"},
@@ -25,15 +25,15 @@ MODES: dict[str, dict[str, Any]] = {
 }
 """Settings of the targets."""
 SLICE = {"worker": 15, "share-worker": 9, "sweep": 4, "discover": 1, "events": 1}
-"""Calls that an invocation must live for to get anything done: what it reads, its intent, one deed, its result."""
+"""Calls that an invocation needs to make progress: its reads, its intent, one change, its result."""
 MOST_CALLS = 60
 SOME_DEATHS = 12
-"""After so many a function lives again: more than the tries of a message."""
+"""After this many kills a function is no longer killed: more kills than a message has tries."""
 
 
 @dataclass(frozen=True)
 class SlowCase:
-    """One run: who dies when, in which mode."""
+    """One run: which function is killed after what, in which mode."""
 
     mode: str = "snapshots"
     seed: int = 0
@@ -44,11 +44,11 @@ class SlowCase:
     snapshots: int = 2
 
     def hub(self, **more: Any) -> SlowHub:
-        """Make the hub, with its AMI tagged."""
+        """Make the hub, and tag its AMI."""
         gate = SlowGate(
             seed=self.seed, one_slice=self.one_slice, die_after=dict(self.die_after), deaths_left=self.deaths
         )
-        if self.one_slice == {"discover"}:  # it writes only what no event has brought
+        if self.one_slice == {"discover"}:  # an event would hide what discovery itself writes
             more.setdefault("weather", NOTHING_COMES)
         hub = SlowHub(
             accounts=ACCOUNTS[: self.targets], gate=gate, watchful=False, target=dict(MODES[self.mode]), **more
@@ -58,7 +58,7 @@ class SlowCase:
         return hub
 
     def play(self) -> SlowHub:
-        """Let it come to its end, and ask for all that must be so then."""
+        """Run to the end, and check it."""
         hub = self.hub()
         hub.run(until=hub.cloud.now + LONGEST)
         all_ended(hub, self.mode)
@@ -72,7 +72,7 @@ class SlowCase:
 
 
 def all_ended(hub: SlowHub, mode: str) -> None:
-    """Ask for the end of a promotion with which nothing was wrong. Letters of functions that died are no matter."""
+    """Check the end of a promotion in which nothing was wrong. Messages of killed functions may be dead letters."""
     hub.groups.dead.clear()
     if mode != "share":
         all_delivered(hub, notified_once=False)
@@ -86,7 +86,7 @@ def all_ended(hub: SlowHub, mode: str) -> None:
 
 
 def deaths(modes: Iterable[str]) -> Iterator[SlowCase]:
-    """Every function, dying after every number of calls: for ever where a slice fits in, and else some times."""
+    """Every function, killed after every number of calls: always if a slice fits in, else a number of times."""
     for mode in modes:
         yield from (SlowCase(mode, one_slice=frozenset({function})) for function in FUNCTIONS)
         yield SlowCase(mode, one_slice=frozenset(FUNCTIONS))
@@ -99,7 +99,7 @@ def deaths(modes: Iterable[str]) -> Iterator[SlowCase]:
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """The soak's part: all deaths in all modes, in an order that the seed draws, each on another slow AWS."""
+    """The soak's part: all kills in all modes, in an order that the seed draws, each on another slow AWS."""
     end, random, played, stories = time.monotonic() + seconds, Random(seed), 0, []
     cases = list(deaths(MODES))
     while time.monotonic() < end and not stories:

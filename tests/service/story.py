@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 
 class Storied(RuleBasedStateMachine):
-    """The last case that hypothesis plays of a failure is the shrunk one, so its story is what ``told`` holds then."""
+    """Keeps the story of the last case. Hypothesis plays the shrunk failure last: ``reported`` has its story."""
 
     cases: ClassVar[int] = 0
     steps: ClassVar[int] = 0
@@ -19,9 +19,9 @@ class Storied(RuleBasedStateMachine):
         type(self).cases += 1
 
     def hear(self, story: list[str]) -> None:
-        """Keep a story that is still being told."""
+        """Keep a story; the case may still add to it."""
         type(self).reported = story
 
     def count(self) -> None:
-        """One step more."""
+        """Count one step."""
         type(self).steps += 1

@@ -1,4 +1,4 @@
-"""What the access monitor makes of messages that are no news, and of those that it cannot judge yet."""
+"""What the access monitor does with messages that it ignores, and with those that it cannot judge yet."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class AppliedHere:
         self.file = AppliedFile(Directory(accounts={DEV: (Target(DEV, "us-east-1"),)}), "digest")
 
     def read(self) -> AppliedFile:
-        """As it is."""
+        """Return the file unchanged."""
         return self.file
 
     def applied_at(self) -> int:
-        """Long ago."""
+        """The file was applied long ago."""
         return 1
 
 
@@ -41,12 +41,12 @@ class PagedTopic(list[Any]):
     """The security topic."""
 
     def publish(self, notice: Any) -> None:
-        """Keep it."""
+        """Keep the message."""
         self.append(notice)
 
 
 class MonitorSetup:
-    """A monitor over an empty ledger."""
+    """An access monitor over an empty ledger."""
 
     def __init__(self, stores: Any) -> None:
         self.applied, self.topic, self.telemetry = AppliedHere(), PagedTopic(), Quiet()
@@ -57,7 +57,7 @@ class MonitorSetup:
         self.monitor = AccessMonitor(ports, settings, lambda: NOW, self.telemetry)
 
     def hear(self, name: str, **changes: Any) -> None:
-        """Give it a sample, its detail changed."""
+        """Give it a sample event with a changed detail."""
         event = deepcopy(SAMPLES[name]["event"])
         event["detail"] |= changes
         self.monitor.hear(json.dumps(event))
@@ -86,14 +86,14 @@ def setup(monkeypatch):
     ],
 )
 def test_what_is_no_event_of_cloudtrail_is_left(setup, body):
-    """It would only come again."""
+    """The message is dropped: it would come again unchanged."""
     setup.monitor.hear(body)
 
     assert setup.telemetry.reported == []
 
 
 def test_another_accounts_event_is_left(setup):
-    """Somebody forwards theirs to the hub's bus."""
+    """Another account forwarded its own events to the hub's bus."""
     event = deepcopy(SAMPLES["an AMI is made public, and an OU loses it"]["event"]) | {"account": DEV}
     setup.monitor.hear(json.dumps(event))
 
@@ -101,7 +101,7 @@ def test_another_accounts_event_is_left(setup):
 
 
 def test_the_same_event_is_judged_once_and_another_of_that_hour_is_kept_and_not_notified_again(setup):
-    """By CloudTrail's id."""
+    """Repeats have CloudTrail's id. A similar event within the hour is kept without a second notice."""
     name = "an AMI is made public, and an OU loses it"
     setup.hear(name)
     setup.hear(name)
@@ -114,14 +114,14 @@ def test_the_same_event_is_judged_once_and_another_of_that_hour_is_kept_and_not_
 
 
 def test_while_another_run_judges_an_event_it_comes_again(setup):
-    """Its message must not be deleted: that run may die."""
+    """SQS delivers the message again, because the other run may be killed."""
     setup.findings.begin("e-2", NOW - 1)
     with pytest.raises(LostRace):
         setup.hear("an AMI is made public, and an OU loses it")
 
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
-    """The event comes again; where none was ever applied everybody is one."""
+    """The event comes again later; if no file was ever applied, every account is a stranger."""
     setup.applied.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
     with pytest.raises(Refusal):
         setup.hear("a snapshot is shared")
@@ -132,7 +132,7 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
 
 
 def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
-    """What the service did there had no intent; what people did is theirs; keys are not the service's."""
+    """The service's acts have no intent on record, people's acts are theirs, and the keys are not the service's."""
     for name in SAMPLES:
         setup.hear(name)
 

@@ -1,4 +1,4 @@
-"""A target that needs an approval gets nothing before there is one, and nothing by one that is void."""
+"""A target with `approval: required` gets nothing without an approval, and nothing by a void one."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def waiting(accounts=(A,), **given) -> Hub:
 
 
 def opened(hub: Hub) -> bool:
-    """Whether anything is open, or was copied or registered."""
+    """Whether any share is open, or anything was copied or registered."""
     cloud = hub.cloud
     return bool(cloud.permissions or cloud.grants or cloud.launches or cloud.copies or cloud.images)
 
 
 def asked(hub: Hub) -> list[str]:
-    """The digests that approvers were asked for, in turn."""
+    """The digests for which approvers were asked, in turn."""
     return [one["digest"] for one in hub.cloud.notices if one["event"] == "promotion.awaiting-approval"]
 
 
 def apply(hub: Hub, **settings) -> None:
-    """Another file is applied, with these settings for every account."""
+    """Apply a file with these settings for every account."""
     listed = {account: (replace(targets[0], **settings),) for account, targets in hub.cloud.directory.accounts.items()}
     hub.cloud.directory = Directory({"default": tuple(listed)}, listed)
 
 
 def test_nothing_opens_before_the_approval_and_everything_after_it():
-    """The notice asks once, and the outcome says who approved."""
+    """The notice asks once, and the outcome names the approver."""
     hub = waiting()
     pass_time(hub, DAY)
     assert hub.outcomes() == {(AMI, A): WAITS}
@@ -66,7 +66,7 @@ def test_nothing_opens_before_the_approval_and_everything_after_it():
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_a_target_that_needs_none_does_not_wait_for_one_that_does(mode):
-    """One file, two accounts: the approval of one delays nothing of the other."""
+    """One file, two accounts: the one without `approval` is delivered at once."""
     hub = Hub((A, B), target={"mode": mode})
     listed = dict(hub.cloud.directory.accounts)
     listed[B] = (Target(B, REGION, mode=mode, approval="required"),)
@@ -82,7 +82,7 @@ def test_a_target_that_needs_none_does_not_wait_for_one_that_does(mode):
 
 
 def test_the_sweep_alone_finds_the_approval():
-    """Every event and every wake is lost; the approver's entry is enough, also written twice."""
+    """With every event and wake lost, the approver's entry is enough, also if it is written twice."""
     hub = waiting(weather=NOTHING_COMES)
     pass_time(hub, HOUR)
     hub.approve(AMI)
@@ -93,7 +93,7 @@ def test_the_sweep_alone_finds_the_approval():
 
 
 def test_it_ends_after_thirty_days_and_the_queue_deadline_does_not_count():
-    """Nobody approves: it fails, names the cure, and leaves nothing open."""
+    """Without an approval the delivery fails after 30 days, names the cure, and leaves nothing open."""
     hub = waiting(target={"queue_deadline": HOUR})
     hub.cloud.now = START + 29 * DAY
     pass_time(hub, HOUR)
@@ -106,7 +106,7 @@ def test_it_ends_after_thirty_days_and_the_queue_deadline_does_not_count():
 
 
 def test_the_queue_deadline_begins_with_the_approval():
-    """A slot that is free after hours is still waited for."""
+    """After the approval the delivery still waits hours for a slot."""
     hub = waiting(target={"queue_deadline": 2 * HOUR})
     hub.cloud.now = START + 5 * DAY
     pass_time(hub, HOUR)
@@ -117,7 +117,7 @@ def test_the_queue_deadline_begins_with_the_approval():
 
 
 def test_an_expired_approval_opens_nothing():
-    """It was given for an hour, and the service slept; a new one opens, and the question is asked again."""
+    """The approval expires before the service reads it: nothing opens, until there is a new one."""
     hub = waiting()
     hub.approve(AMI, lasts=0)
     pass_time(hub, DAY)
@@ -129,7 +129,7 @@ def test_an_expired_approval_opens_nothing():
 
 
 def test_another_value_voids_it_and_is_asked_for_anew():
-    """The same account by another value: what was approved was the value before."""
+    """The same account by another value: the approval was for the value before, and another is requested."""
     hub = waiting()
     hub.approve(AMI)
     void = dict(hub.cloud.approvals)
@@ -147,7 +147,7 @@ def test_another_value_voids_it_and_is_asked_for_anew():
 
 
 def test_other_settings_void_it_and_begin_anew():
-    """The delivery that waited had the settings before: it is cancelled, and its next episode has the new ones."""
+    """The waiting delivery has the old settings: it is cancelled, and its next episode has the new ones."""
     hub = waiting()
     hub.approve(AMI)
     apply(hub, tags={"cost": "more"})
@@ -164,7 +164,7 @@ def test_other_settings_void_it_and_begin_anew():
 
 
 def test_a_file_that_asks_for_no_approval_any_longer_lets_it_go_on():
-    """Who applies the file decides who needs one."""
+    """The applied file decides which targets need an approval."""
     hub = waiting()
     apply(hub, approval="none")
     hub.run()
@@ -173,7 +173,7 @@ def test_a_file_that_asks_for_no_approval_any_longer_lets_it_go_on():
 
 
 def test_an_account_that_joins_needs_a_new_one():
-    """What was approved goes on; the other waits, and is asked for."""
+    """The approved account goes on; the new one waits, and the service asks for its approval."""
     hub = waiting()
     hub.accounts = (A, B)
     hub.approve(AMI)
@@ -191,7 +191,7 @@ def test_an_account_that_joins_needs_a_new_one():
 
 
 def test_a_tag_that_names_it_no_longer_ends_it_at_once():
-    """Nothing is waited for: not the approval, and not a pause."""
+    """Removal from the tag cancels it during the wait for the approval, and also during a pause."""
     hub = waiting((A, B))
     hub.cloud.paused = True
     hub.cloud.tag(AMI, A)
@@ -205,7 +205,7 @@ def test_a_tag_that_names_it_no_longer_ends_it_at_once():
 
 
 def test_a_pause_holds_nothing_back_that_was_approved():
-    """What runs goes on, and what waits for its approval runs."""
+    """Both approved and waiting deliveries continue while new promotions are paused."""
     hub = waiting()
     hub.cloud.paused = True
     hub.approve(AMI)
@@ -215,7 +215,7 @@ def test_a_pause_holds_nothing_back_that_was_approved():
 
 
 def test_what_stands_is_not_closed_when_its_approval_expires():
-    """An approval is for opening; the tag, the file and the operators end what stands."""
+    """An approval is needed for opening only; tag, file and operators end a standing share."""
     hub = waiting(target={"mode": "share"})
     hub.approve(AMI, lasts=DAY)
     pass_time(hub, 10 * DAY)
@@ -228,7 +228,7 @@ def test_what_stands_is_not_closed_when_its_approval_expires():
 
 @pytest.mark.parametrize("void", ["expired", "other settings"])
 def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_anew(void):
-    """The delivery had gone on by then: nothing opens, it is cancelled, and its next episode waits."""
+    """The delivery already asked to open: nothing opens, it is cancelled, and its next episode waits for approval."""
     hub = waiting()
     hub.approve(AMI)
     while hub.outcomes()[AMI, A] == WAITS:
@@ -251,7 +251,7 @@ def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_anew(v
 
 
 def crashed(*crashes: PortCrash) -> Hub:
-    """A hub whose AMI is approved after ten minutes, and whose processes die at these calls; no event arrives."""
+    """A hub whose AMI is approved after ten minutes; its processes are killed at these calls, and no event arrives."""
     hub = Hub((A,), target={"approval": "required"}, weather=NOTHING_COMES, crashes=list(crashes), watchful=False)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, A)
@@ -262,7 +262,7 @@ def crashed(*crashes: PortCrash) -> Hub:
 
 
 def test_it_ends_well_wherever_a_process_dies():
-    """At a third of the calls from the tag to the delivery, before or after they take effect."""
+    """Killed at every third call from the tag to the delivery, before or after the call takes effect."""
     for call in range(0, crashed().gate.calls, 3):
         hub = crashed(PortCrash(call, after=bool(call % 2)))
         assert hub.outcomes() == {(AMI, A): "delivered"}, call
@@ -270,7 +270,7 @@ def test_it_ends_well_wherever_a_process_dies():
 
 
 class TakesAllForApproved(LiveApprovals):
-    """Looks for no approval."""
+    """Takes every delivery for approved."""
 
     def look(self, _delivery):
         """See the class."""
@@ -278,7 +278,7 @@ class TakesAllForApproved(LiveApprovals):
 
 
 class OpensUnapproved(LiveEntitlements):
-    """Does not ask for one where it opens."""
+    """Opens without asking for an approval."""
 
     def _not_approved(self, *_args):
         return None
@@ -286,11 +286,11 @@ class OpensUnapproved(LiveEntitlements):
 
 @pytest.mark.parametrize("parts", [Parts(approvals=TakesAllForApproved), Parts(entitlements=OpensUnapproved)])
 def test_one_function_that_asks_nobody_opens_nothing(parts):
-    """The delivery's look and the share worker's question each keep it shut [invariant 11]."""
+    """The delivery's check and the share worker's check each suffice to keep everything closed [invariant 11]."""
     assert not opened(waiting(parts=parts))
 
 
 def test_a_service_that_asks_nobody_is_found_out():
-    """The invariant that these tests ask can fail."""
+    """With both checks removed, the invariant fails."""
     with pytest.raises(AssertionError, match=r"invariant 11: .* without an approval"):
         waiting(parts=Parts(approvals=TakesAllForApproved, entitlements=OpensUnapproved))

@@ -1,4 +1,4 @@
-"""Copy slots are leases: nothing parked, damaged or late keeps an account's AMIs from arriving (invariant 7)."""
+"""Copy slots are leases: no parked, damaged or late record keeps an account's AMIs from arriving (invariant 7)."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT,
 from tests.stores import Stores, in_memory, on_dynamodb
 
 NEWER = 99
-"""A form of items that no version reads yet."""
+"""A schema number that this version cannot read."""
 
 
 @pytest.mark.parametrize("seconds", [2, 5, 40])
 @pytest.mark.parametrize("damage", scenes.WAYS_OUT)
 def test_a_delivery_that_nobody_works_on_gives_its_slots_back(damage, seconds):
-    """Damaged while it waits, opens or copies: an hour later its slots go to the next AMIs for that account."""
+    """A delivery damaged while it waits, opens or copies: an hour later its slots go to the account's next AMIs."""
     scenes.nobody_works_on_it(damage, seconds)
 
 
 @pytest.mark.parametrize("state", ["opening", "copying"])
 def test_a_delivery_that_is_let_go_on_asks_again_and_loses_nothing(state):
-    """Its slots were given away meanwhile: it begins no copy without new ones, and what it has begun is not stopped."""
+    """Its slots went to others meanwhile: it starts no copy without new slots, and its running copies continue."""
     scenes.parked_and_freed(state)
 
 
 def test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing():
-    """The next AMI waits for copies of five hours, and gets no slot that is in use."""
+    """Copies take five hours: the next AMI waits, and gets no slot that is in use."""
     scenes.long_copies()
 
 
 @pytest.mark.parametrize("since", [3, 7, 60])
 @pytest.mark.parametrize("hours", [2, 26])
 def test_an_outage_of_hours_gives_no_slot_away(since, hours):
-    """Every lease has run out when ``worker`` is back: it looks at the records, and those go on."""
+    """All leases have expired when ``worker`` is back: it reads the records, and their deliveries continue."""
     day = {"queue_deadline": 200 * HOUR, "copy_deadline": 200 * HOUR}
     hub = scenes.a_hub(hours=hours + 1.0, target=day)
     scenes.no_more_than_the_limit(hub)
@@ -59,7 +59,7 @@ def test_an_outage_of_hours_gives_no_slot_away(since, hours):
 
 
 def raise_forms(stores: Stores) -> None:
-    """Give every item that bears a form one that this version does not read: the stack was rolled back."""
+    """Give every stored item a schema number that this version cannot read, as after a rollback of the stack."""
     table: Any = stores.table
     for item in table._client.scan(TableName="state")["Items"]:
         if "schema" in item:
@@ -69,7 +69,7 @@ def raise_forms(stores: Stores) -> None:
 
 @pytest.mark.parametrize("seconds", [2, 40])
 def test_a_rollback_holds_up_no_later_ami(seconds, monkeypatch):
-    """What was in flight is parked, as a newer version wrote it; the quota is not, and its slots come back."""
+    """Records that a newer version wrote are parked; the quota is not, and its slots return."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with on_dynamodb() as stores:
@@ -86,7 +86,7 @@ def test_a_rollback_holds_up_no_later_ami(seconds, monkeypatch):
 
 
 def test_a_long_queue_is_counted_in_slices():
-    """Hundreds of requests that nobody works on: each run ends in time, and the living one gets its slot in the end."""
+    """Hundreds of stuck requests: each run ends in time, and the live request gets its slot in the end."""
     stores, now = in_memory(), START
     groups = MessageGroups(lambda: now, lambda _cause: (0,))
     quotas = CopyQuotas(stores.records, stores.slots, Waker(stores.records, groups, lambda: now), lambda: now, Quiet())

@@ -1,4 +1,4 @@
-"""A process may die at any call of any port, before or after it took effect; what is woken again goes on from there."""
+"""A process can be killed at any call of any port, before or after its effect; the next run continues from there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CRASHES = st.lists(st.builds(PortCrash, st.integers(0, 600), st.booleans()), min
 
 
 def test_dying_at_any_one_call_changes_nothing():
-    """One target, two snapshots: every call of the whole promotion, before and after its effect."""
+    """One target, two snapshots: killed at every call of the whole promotion, before and after its effect."""
     scene = HubSetup(amis=((0, 1),), encrypted=(True, False, True, True))
     undisturbed = scene.play().gate.calls
     for call in range(undisturbed):
@@ -23,7 +23,7 @@ def test_dying_at_any_one_call_changes_nothing():
 
 
 def test_dying_at_any_call_for_a_key_policy_changes_nothing():
-    """KMS's own calls among them: between reading a policy, putting it and reading it again."""
+    """Killed also at KMS's calls: between reading a policy, writing it and reading it again."""
     scene = HubSetup(key_access="policy")
     hub, calls = scene.hub(), set()
     real = hub.gate.call
@@ -46,21 +46,21 @@ def test_dying_at_any_call_for_a_key_policy_changes_nothing():
 @given(scenes(most_accounts=2, most_snapshots=3), CRASHES)
 @settings(max_examples=60)
 def test_dying_again_and_again_in_any_weather_changes_nothing(scene, crashes):
-    """Several deaths, and whatever becomes of events and wakes."""
+    """Several kills, with any delays and losses of events and wakes."""
     all_delivered(scene.play(crashes=crashes), notified_once=False)
 
 
 @given(scenes(most_accounts=1, most_snapshots=2), CRASHES)
 @settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_dying_changes_nothing_on_dynamodb(credentials, scene, crashes):
-    """The real stores, with their real conditions."""
+    """The same on the real stores, with DynamoDB's conditional writes."""
     with on_dynamodb() as stores:
         all_delivered(scene.play(crashes=crashes, stores=stores, watchful=False), notified_once=False)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letters_or_at_its_deadline(after):
-    """Dying at every publishing does not stop what needs no publishing: nothing stays open."""
+    """Killed at every publish: all that needs no publishing is done, and nothing stays open."""
     scene = HubSetup()
     hub = scene.hub()
     real = hub.gate.call

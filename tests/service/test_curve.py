@@ -1,4 +1,4 @@
-"""The programs that `make bench` runs in memory, in small: what they measure, and that it does not grow."""
+"""The programs that `make bench` runs in memory, with small numbers: what they measure, and that it does not grow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.service import curve, worst
 
 
 def test_a_delivery_costs_no_more_among_many():
-    """Invocations, calls to the store and to AWS; each snapshot opens and closes for all that move together."""
+    """Invocations and calls per delivery are equal; one call opens or closes a snapshot for many accounts."""
     few, many = curve.point(5), curve.point(20)
     assert many.invocations / 20 <= 1.1 * few.invocations / 5
     assert many.store_calls / 20 <= 1.1 * few.store_calls / 5
@@ -15,7 +15,7 @@ def test_a_delivery_costs_no_more_among_many():
 
 
 def test_no_invocation_outlives_a_function_or_takes_much():
-    """Forty accounts in four Regions, twenty snapshots; the program plays a thousand."""
+    """Forty accounts in four Regions, twenty snapshots; `make bench` plays a thousand."""
     found = worst.expansion(40) | worst.delivery() | worst.opening(10)
     assert {"worker: promotion", "worker: delivery", "share-worker: snapshot", "sweep: sweep"} <= found.keys()
     assert all(megabytes < 10 and 0 < seconds < 30 for megabytes, seconds in found.values()), found

@@ -1,4 +1,4 @@
-"""The pass over the tags: every AMI that has moved is dealt with, whatever is wrong with the record of one of them."""
+"""Discovery's pass over the tags handles every AMI that has changed, also if one AMI's record is damaged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ A, B = "222222222222", "333333333333"
 
 
 def applied(*accounts, mode="copy"):
-    """A file whose group ``dev`` has these accounts."""
+    """An applied file whose group ``dev`` contains these accounts."""
     directory = Directory({"dev": accounts}, {one: (Target(one, REGION, mode=mode),) for one in accounts})
     return AppliedFile(directory, digest_of(to_items(directory)))
 
@@ -40,7 +40,7 @@ IN_FORCE = Head(
 
 
 class CountingQueues:
-    """Whom a message names."""
+    """Counts the wakes, and keeps which records they name."""
 
     def __init__(self):
         self.woken = []
@@ -57,7 +57,7 @@ class CountingQueues:
 
 
 class CountedReads(MemoryRecords):
-    """How many calls were made."""
+    """Counts calls of the store."""
 
     calls = 0
 
@@ -68,7 +68,7 @@ class CountedReads(MemoryRecords):
 
 
 class Files:
-    """The port ``Targets``, as far as this pass asks."""
+    """The port ``Targets``, as far as this pass uses it."""
 
     def __init__(self, file):
         self.file = file
@@ -79,19 +79,19 @@ class Files:
 
 
 def a_pass(records, wakes, file=BOTH):
-    """The pass over some records."""
+    """A pass over these records."""
     return TagPass(records, Files(file), Waker(records, wakes, lambda: NOW), lambda: NOW, HUB, REGION)
 
 
 def looked_once():
-    """Records of a hub that has looked before."""
+    """Records of a hub on which discovery has run before."""
     records = CountedReads()
     records.put(BASELINE, {"kind": "baseline"})
     return records
 
 
 def with_head(records, ami, one=IN_FORCE):
-    """Put a promotion that is over, and its head."""
+    """Store an ended promotion and its head."""
     record = replace(started(ami, HUB, REGION, NOW), state=PromotionState.OVER, value="dev", digest="digest")
     records.create(replace(PROMOTIONS.encode(record), due_at=None), NOW)
     records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(one))})
@@ -99,7 +99,7 @@ def with_head(records, ami, one=IN_FORCE):
 
 @pytest.mark.parametrize("body", ["no JSON", json.dumps({"colour": "red"}), json.dumps([])])
 def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
-    """A damaged item: its promotion looks, and writes the head anew; the AMI beside it is found all the same."""
+    """The damaged head wakes its promotion, which writes it again; the AMI beside it is woken, too."""
     records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-0a")
     records.put(addresses.head("ami-0a"), {"kind": "head", "body": body})
@@ -111,7 +111,7 @@ def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
 
 
 def test_what_has_not_moved_costs_no_call():
-    """Five thousand tagged AMIs: what a pass reads is their heads, and nothing of any of them."""
+    """A pass over 5,000 tagged AMIs reads their heads in one call, and wakes none."""
     records, wakes = looked_once(), CountingQueues()
     amis = [f"ami-{number:05d}" for number in range(5000)]
     for ami in amis:
@@ -125,11 +125,13 @@ def test_what_has_not_moved_costs_no_call():
 
 @pytest.mark.parametrize("calls", [1, 7, 100])
 def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(calls):
-    """Each run has time for a few, and each goes on behind the last one."""
+    """Each run has time for a few AMIs, and continues behind the last one."""
     records, wakes = looked_once(), CountingQueues()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(400)]
     for one in found:
-        with_head(records, one.ami, replace(IN_FORCE, known=("other",)))  # it stays as it is: no worker runs here
+        with_head(
+            records, one.ami, replace(IN_FORCE, known=("other",))
+        )  # the promotion stays as it is: no worker runs here
     runs = 0
     while len(set(wakes.woken)) < len(found):
         left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
@@ -140,7 +142,7 @@ def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(call
 
 @pytest.mark.parametrize("calls", [1, 3])
 def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
-    """And nobody is promoted by it; one notice is due that says what was left."""
+    """The baseline promotes no AMI; one notice is scheduled that names what was left alone."""
     records, wakes = CountedReads(), CountingQueues()
     found = [Tagged(f"ami-{number:02d}", "dev") for number in range(20)]
     for _ in range(30):
@@ -153,7 +155,7 @@ def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
 
 
 def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
-    """A thousand AMIs were tagged whose events were lost, and each run has time for one step: the removal is first."""
+    """A thousand AMIs' tag events are lost, and each run has time for one step: it handles the removal first."""
     records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-ff", STANDING)
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
@@ -164,7 +166,7 @@ def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
 
 
 def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_again():
-    """Whether or not a worker has come to them: their heads say what their first look will find."""
+    """New AMIs are written once, whether or not a worker has processed them: their heads have what it will read."""
     records, wakes = looked_once(), CountingQueues()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
     left = itertools.chain(itertools.repeat(30, 50), itertools.repeat(0))
@@ -177,7 +179,7 @@ def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_aga
 
 
 def test_one_that_is_there_without_a_head_keeps_no_new_one_from_its_start():
-    """It is woken, and writes its head; what is in one transaction with it is put all the same."""
+    """The promotion without a head is woken and writes one; the others of that transaction are written all the same."""
     records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-0005")
     records.forget(addresses.head("ami-0005"), {"kind": "head"})
@@ -218,12 +220,12 @@ STANDING = replace(
     ],
 )
 def test_what_is_done_about_an_ami(value, state, one, file, then):
-    """New, tagged otherwise, untagged, disabled, or moved by a new file: and nothing where nothing has changed."""
+    """Wakes new, differently tagged, untagged and disabled AMIs, and those changed by a new file; no others."""
     assert move(value, state, one, Resolver(file)) is then
 
 
 def test_a_head_says_what_its_record_is():
-    """The value in force is only one that was understood: of the baseline nobody knows yet."""
+    """The head has only a value that the service understood; the baseline has none."""
     record = replace(started("ami-0a", HUB, REGION, NOW), value="dev", refused_value="dve", candidate="prod")
     assert head(record) == Head(None, ("dev", "dve", "prod"), moving=True)
 
@@ -231,7 +233,7 @@ def test_a_head_says_what_its_record_is():
 
 
 class One:
-    """A pass that notes that it ran, and may fail."""
+    """A pass that records that it ran, and may fail."""
 
     def __init__(self, ran, name, *, fails=False):
         self.ran, self.name, self.fails = ran, name, fails
@@ -246,7 +248,7 @@ class One:
 @pytest.mark.parametrize("turn", range(3))
 @pytest.mark.parametrize("fails", ["tags", "standing", "members"])
 def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fails, turn):
-    """The resolver's book is damaged, say: no removal waits for that, whichever pass comes first."""
+    """A damaged membership record, say: the other passes run and close what they must, in whichever order."""
     ran, telemetry = [], Quiet()
     passes = tuple(One(ran, name, fails=name == fails) for name in ("tags", "standing", "members"))
     source = FakeSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
@@ -260,7 +262,7 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
 
 
 def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
-    """Its record is too large, say: the others that have moved are woken with the next run, and new ones at once."""
+    """One record is too large, say: the other changed AMIs are woken with the next run, and new ones at once."""
     records, wakes = looked_once(), CountingQueues()
     amis = [f"ami-{number:02d}" for number in range(6)]
     for ami in amis:
@@ -282,7 +284,7 @@ def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
 
 
 def test_a_head_that_was_written_anew_is_not_forgotten():
-    """The AMI is tagged again while a pass runs that has read its head before."""
+    """The AMI is tagged again during a pass that has read its old head: the pass keeps the new head."""
     records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-0a")
     heads = read_heads(records)
@@ -298,7 +300,7 @@ def test_a_head_that_was_written_anew_is_not_forgotten():
 
 
 def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_is_done():
-    """Two first runs at once refuse each other's transactions: nobody is promoted who was only left out."""
+    """Two concurrent first runs refuse each other's transactions: the skipped AMI joins the baseline with the next."""
     records, wakes = MemoryRecords(), CountingQueues()
     real = records.create_all
     refused = iter([True, True, False])
@@ -317,7 +319,7 @@ def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_i
 
 @pytest.mark.parametrize(("seconds", "left"), [(239, [159, 42, 82]), (60, [60, 2, 2])])
 def test_a_pass_leaves_time_to_those_behind_it_where_there_is_any(seconds, left):
-    """A new file moves every AMI, say: what is to be withdrawn does not wait for all of those."""
+    """A new file changes every AMI, say: withdrawals in a later pass do not wait for all of them."""
     now, seen = [0], []
 
     class Busy(One):

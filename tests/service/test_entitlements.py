@@ -1,4 +1,4 @@
-"""Who may hold what is asked of EC2 and the applied file where a share is opened [invariants 8 and 11]."""
+"""Where a share is opened, the share worker asks EC2 and the applied file who may hold it [invariants 8 and 11]."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KEY_ABROAD = f"arn:aws:kms:{ABROAD}:{HUB}:key/abroad"
 
 
 class TaggedSource(FakeSource):
-    """The hub's EC2; its copies of AMIs in another Region, by AMI."""
+    """The hub's EC2 with its tags, and by AMI the hub's copies in another Region."""
 
     def __init__(self, cloud):
         super().__init__(cloud)
@@ -52,7 +52,7 @@ class TaggedSource(FakeSource):
 
 
 class ListedTargets(FakeTargets):
-    """The applied file, or why it cannot be used."""
+    """The applied file, or the fault for which it cannot be used."""
 
     fault: Fault | None = None
 
@@ -73,11 +73,11 @@ class AskedSource:
         self.cloud.tag(AMI, A)
 
     def in_force(self, value, ami=AMI):
-        """The head says that this value was the last to be understood."""
+        """Write a head by which the service understood this value last."""
         self.records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(Head(value=value)))})
 
     def delivers_to_itself(self, *nonces, ami=AMI):
-        """The hub has a delivery of its own in the other Region, which made its copies with these nonces."""
+        """Give the hub a delivery to itself in the other Region, which made its copies with these nonces."""
         ident = addresses.delivery_id(HUB, ami, HUB, ABROAD)
         attempts = tuple(Attempt(nonce, "snap-00", 1) for nonce in nonces)
         record = replace(
@@ -87,7 +87,7 @@ class AskedSource:
         self.records.create(DELIVERIES.encode(record), 1)
 
     def judge(self, *shares):
-        """Of each share: "may" be opened, is "refused" or "waits", and why."""
+        """The judgement of each share ("may" be opened, is "refused" or "waits") with its reason."""
         ports = (self.records, self.source, self.targets)
         judged = LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION).judge(shares[0].resource, shares)
         found = [
@@ -101,7 +101,7 @@ class AskedSource:
         return found[0] if len(found) == 1 else found
 
     def answer(self, *shares):
-        """Without the reasons."""
+        """The judgements without reasons."""
         return self.judge(*shares)[0]
 
 
@@ -111,12 +111,12 @@ def held(account=A, ami=AMI, purpose=Purpose.COPY, region=REGION) -> Holding:
 
 
 def share(resource=SNAPSHOT, account=A, *holdings: Holding, name="") -> Share:
-    """A share that is wanted; held for A by AMI unless said otherwise."""
+    """A requested share; by default A holds it for AMI."""
     return Share(resource, name or account, account, holdings=frozenset(holdings or {held()}))
 
 
 def standing(resource, account=A, of=A, name="") -> Share:
-    """A share that is to stand."""
+    """A standing share that is requested."""
     return share(resource, account, held(of, purpose=Purpose.STANDING), name=name)
 
 
@@ -134,17 +134,17 @@ def standing(resource, account=A, of=A, name="") -> Share:
     ],
 )
 def test_what_belongs_to_a_tagged_ami_may_be_opened_for_whom_its_tag_names(resource):
-    """Its snapshots, itself, their key, by grant or by policy; and a role's grant on the target's own key."""
+    """Its snapshots, itself, their key by grant or policy, and a service role's grant on the target's own key."""
     assert AskedSource().answer(share(resource)) == "may"
 
 
 def test_one_of_several_who_hold_a_share_is_enough():
-    """An untagged AMI in whose name it is held as well takes nothing from the tagged one."""
+    """The untagged AMI's holding on the same share changes nothing."""
     assert AskedSource().answer(share(SNAPSHOT, A, held(ami=OTHER), held())) == "may"
 
 
 def test_each_share_is_judged_by_itself():
-    """In one batch: a target, one that the tag does not name, a stranger."""
+    """One batch: a target, an account that the tag does not name, a stranger."""
     found = AskedSource().judge(
         share(), share(SNAPSHOT, B, held(B)), share(SNAPSHOT, STRANGER, held(STRANGER)), share(SNAPSHOT, C, held(C))
     )
@@ -156,7 +156,7 @@ def test_each_share_is_judged_by_itself():
 
 @pytest.mark.parametrize("tag", [None, A, STRANGER, "default"])
 def test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says(tag):
-    """A stranger's own id in the tag makes no target of it."""
+    """A stranger's account id in the tag does not make it a target."""
     asked = AskedSource()
     asked.cloud.tag(AMI, tag)
     how, why = asked.judge(share(SNAPSHOT, STRANGER, held(STRANGER)))
@@ -166,7 +166,7 @@ def test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says(tag):
 @pytest.mark.parametrize("receiver", [B, STRANGER, ARN, "all"])
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_share_in_the_name_of_one_target_and_to_another_receiver_is_refused(receiver, purpose):
-    """Also to a listed one: it has no holding of its own."""
+    """Also if the receiver is listed: it has no holding of its own."""
     asked = AskedSource(mode="share", share_snapshots=True)
     for resource, name in ((SNAPSHOT, receiver), (IMAGE, A)):
         how, why = asked.judge(share(resource, receiver, held(A, purpose=purpose), name=name))
@@ -186,13 +186,13 @@ def test_a_share_in_the_name_of_one_target_and_to_another_receiver_is_refused(re
     ],
 )
 def test_what_is_no_part_of_the_ami_is_refused(resource):
-    """Another AMI, its snapshot or key, or one that nobody knows."""
+    """Another AMI, its snapshot or key, or an unknown AMI."""
     how, why = AskedSource().judge(share(resource))
     assert (how, why.endswith(f"It is no part of {AMI}.")) == ("refused", True)
 
 
 def test_a_share_that_nobody_holds_is_refused():
-    """Its damaged holdings were taken out meanwhile."""
+    """The share worker removed its damaged holdings."""
     assert AskedSource().judge(Share(SNAPSHOT, A, A)) == ("refused", "Nothing is shared. No delivery holds it.")
 
 
@@ -200,7 +200,7 @@ def test_a_share_that_nobody_holds_is_refused():
 
 
 def test_a_look_that_does_not_show_the_tag_yet_lets_it_wait():
-    """One read of EC2 may be stale: it is no evidence for a refusal, and with the next look it may be opened."""
+    """One read of EC2 may be stale, so it refuses nothing; the next read may allow it."""
     asked = AskedSource()
     asked.cloud.tag(AMI, None)
     how, why = asked.judge(share())
@@ -212,7 +212,7 @@ def test_a_look_that_does_not_show_the_tag_yet_lets_it_wait():
 
 @pytest.mark.parametrize("how", ["gone", *USELESS, "another's"])
 def test_an_ami_of_no_use_entitles_nobody(how):
-    """Deregistered, disabled, or a stranger's that the hub has tagged. EC2 shows one for a while with its tags."""
+    """Deregistered, disabled, or a stranger's with the hub's tag. EC2 shows such AMIs with tags for a while."""
     asked = AskedSource()
     if how == "gone":
         asked.cloud.gone.add(AMI)
@@ -224,7 +224,7 @@ def test_an_ami_of_no_use_entitles_nobody(how):
 
 @pytest.mark.parametrize("value", ["dve", "!", f"{A} {STRANGER}"])
 def test_while_a_value_that_is_not_understood_stands_there_the_one_in_force_counts(value):
-    """What runs goes on; where none was ever understood, or its head is damaged, nobody is entitled."""
+    """The last understood value counts. If there was none, or the head is damaged, the account waits."""
     asked = AskedSource()
     asked.cloud.tag(AMI, value)
     assert asked.answer(share()) == "waits"
@@ -237,7 +237,7 @@ def test_while_a_value_that_is_not_understood_stands_there_the_one_in_force_coun
 
 
 def test_a_head_has_no_say_where_the_tag_is_understood_or_gone():
-    """A forged one names B: the tag names A alone, and an untagged AMI names nobody."""
+    """A forged head names B: the tag names only A, and an untagged AMI names no account."""
     asked = AskedSource()
     asked.in_force(f"{A} {B}")
     asked.in_force(f"{A} {B}", OTHER)
@@ -246,7 +246,7 @@ def test_a_head_has_no_say_where_the_tag_is_understood_or_gone():
 
 
 def test_a_name_of_the_value_in_force_that_the_file_has_lost_names_nobody_and_blocks_nobody():
-    """B leaves the file: it is a stranger from then on, and A is entitled as before."""
+    """B leaves the file and becomes a stranger; A is entitled as before."""
     asked = AskedSource()
     asked.cloud.tag(AMI, f"{A} {B}")
     asked.in_force(f"{A} {B}")
@@ -257,7 +257,7 @@ def test_a_name_of_the_value_in_force_that_the_file_has_lost_names_nobody_and_bl
 
 
 def test_a_file_that_cannot_be_used_lets_everybody_wait_with_its_fault():
-    """It is no evidence that somebody is a stranger."""
+    """A fault of the file is no evidence that an account is a stranger."""
     asked = AskedSource()
     asked.targets.fault = Fault("targets-unreadable", "there", "It cannot be read.", "Apply it again.")
     for account in (A, STRANGER):
@@ -266,7 +266,7 @@ def test_a_file_that_cannot_be_used_lets_everybody_wait_with_its_fault():
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_what_is_to_stand_needs_settings_that_say_so(mode):
-    """Launch permission, key and snapshots stand in share mode alone; snapshots only where ``share_snapshots`` is."""
+    """Launch permission, key and snapshots stand in share mode alone, and snapshots only with ``share_snapshots``."""
     asked = AskedSource(mode=mode)
     assert [asked.answer(standing(resource)) for resource in (IMAGE, KEY, SNAPSHOT)] == {
         "copy": ["waits"] * 3,
@@ -277,7 +277,7 @@ def test_what_is_to_stand_needs_settings_that_say_so(mode):
 
 
 def test_a_service_role_is_let_in_only_where_the_settings_name_it():
-    """On the source's key and on the target's own."""
+    """On the source's key and on the target's own key."""
     source, own = addresses.role_resource(source_key(0), A).pk, addresses.role_resource(target_key(A), A).pk
     without, named = AskedSource(mode="share"), AskedSource(mode="share", service_linked_roles=(ROLE,))
     copies = AskedSource(service_linked_roles=(ROLE,))
@@ -290,7 +290,7 @@ def test_a_service_role_is_let_in_only_where_the_settings_name_it():
 
 
 def by_unit(launch_permission, **settings) -> AskedSource:
-    """An OU brings A and B; C is listed and in the OU, with settings that differ."""
+    """An OU contains A and B; C is listed and also in the OU, with settings that differ."""
     asked = AskedSource()
     brought = Target("", REGION, launch_permission=launch_permission, **settings)
     asked.cloud.directory = Directory(
@@ -305,7 +305,7 @@ def by_unit(launch_permission, **settings) -> AskedSource:
 
 
 def test_a_unit_that_the_file_names_for_it_may_launch():
-    """By its ARN, as ``launch_permission: group`` asks for; another unit may not, and so may not the account's id."""
+    """The file names its ARN with ``launch_permission: group``; another OU's ARN and the account's id are refused."""
     asked = by_unit("group", mode="share")
     assert asked.answer(standing(IMAGE, ARN)) == "may"
     assert asked.answer(standing(IMAGE, ARN.replace("/one", "/two"))) == "waits"
@@ -324,7 +324,7 @@ def test_a_unit_that_the_file_names_for_it_may_launch():
     ],
 )
 def test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself(resource, purpose, settings):
-    """Neither under the account's name nor under its own: the unit has more accounts, and gets others."""
+    """Neither the account's nor the OU's own holding opens the OU: it may contain more accounts."""
     asked = by_unit("account", **settings)
     for name in (A, ARN):
         assert asked.answer(share(resource, ARN, held(A, purpose=purpose), name=name)) != "may"
@@ -332,7 +332,7 @@ def test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself(resource, purp
 
 
 def test_an_account_whose_settings_conflict_waits_with_that_fault_and_nobody_else():
-    """C is brought with other settings than its own."""
+    """C's settings in the OU differ from its own."""
     asked = by_unit("account", mode="share")
     how, why = asked.judge(share(SNAPSHOT, C, held(C)))
     assert (how, "`mode`" in why) == ("waits", True)
@@ -352,7 +352,7 @@ def test_who_left_the_unit_is_a_stranger():
 
 
 def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of():
-    """Their snapshots and their key there; not what was copied of another AMI, or under another key."""
+    """The copies' snapshots and key in that Region; not another AMI's copies, nor those under another key."""
     asked = AskedSource()
     listed = (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB))
     own = {HUB: (Target(HUB, ABROAD),)}
@@ -375,7 +375,7 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
 
 @pytest.mark.parametrize("nonces", [None, (), ("nonce-2",)], ids=["no record", "none", "another"])
 def test_what_bears_our_tags_abroad_without_a_known_nonce_is_no_copy_of_the_hubs(nonces):
-    """Whoever may tag in the hub plants a snapshot there: it is shared with nobody."""
+    """A person who may tag in the hub planted the snapshot: it is shared with no account."""
     asked = AskedSource()
     own = {HUB: (Target(HUB, ABROAD),)}
     listed = {A: (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB)), **own}
@@ -388,7 +388,7 @@ def test_what_bears_our_tags_abroad_without_a_known_nonce_is_no_copy_of_the_hubs
 
 
 def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():
-    """Of copies abroad, and of accounts that the tag does not name: 500 questions would outlast the function."""
+    """Copies in another Region, and accounts that the tag does not name: 500 reads would outlast the function."""
     asked = AskedSource()
     accounts = [f"3{number:011d}" for number in range(60)]
     own = {HUB: (Target(HUB, ABROAD),)}
@@ -409,7 +409,7 @@ def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():
 
 
 def test_a_head_of_a_newer_form_hinders_nobody_whom_the_tag_names():
-    """After a rollback: the value that was last understood is not known, and the tag's own is."""
+    """After a rollback the last understood value is unknown, but the tag's own value is understood."""
     asked = AskedSource()
 
     def newer(_key):
@@ -420,14 +420,14 @@ def test_a_head_of_a_newer_form_hinders_nobody_whom_the_tag_names():
 
 
 def test_nothing_is_opened_to_stand_past_the_files_date():
-    """A date that was brought forward counts where a share is opened, too; copies have no such date."""
+    """A date that the file brought forward counts on opening, too; copies have no such date."""
     asked = AskedSource(mode="share", until=1)
     assert asked.answer(standing(IMAGE)) == "waits"
     assert AskedSource(mode="share", until=asked.cloud.now + 1).answer(standing(IMAGE)) == "may"
 
 
 def test_a_statement_for_service_roles_stands_only_while_the_file_names_some():
-    """The account's own statement in the key's policy is another share."""
+    """The account's own statement in the key's policy is another share, and stays."""
     policy = addresses.policy_resource(source_key(0)).pk
     for roles, answer in (((), "waits"), ((ROLE,), "may")):
         asked = AskedSource(mode="share", key_access="policy", service_linked_roles=roles)
@@ -436,7 +436,7 @@ def test_a_statement_for_service_roles_stands_only_while_the_file_names_some():
 
 
 def test_until_when_many_may_keep_an_ami_is_asked_once():
-    """One look at the tag, one read of the file, for all that are due together."""
+    """One read of the tag and one of the file answer for all shares that are due together."""
     asked = AskedSource()
     looks, reads, tag, read = [], [], asked.source.tag, asked.targets.read
     asked.source.tag = lambda ami: looks.append(ami) or tag(ami)
@@ -453,7 +453,7 @@ def test_until_when_many_may_keep_an_ami_is_asked_once():
 
 @pytest.mark.parametrize("until", [0, 1], ids=["prolonged", "its date has come"])
 def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
-    """An account's AMIs under one key hold one grant: asking for each of 500 would outlast the worker."""
+    """An account's AMIs under one key hold one grant: reads for each of 500 would outlast the worker."""
     asked = AskedSource(mode="share", key_access="grant", until=until)
     amis = [f"ami-{number:03x}" for number in range(500)]
     for ami in amis:
@@ -471,7 +471,7 @@ def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
 
 
 def test_whether_a_grant_of_many_amis_may_open_takes_few_questions_and_each_ami_has_its_turn():
-    """One of 200 is tagged for the account: asking for all of them would outlast the worker, each time."""
+    """One of 200 AMIs is tagged for the account: reads for all of them in each run would outlast the worker."""
     asked = AskedSource(mode="share", key_access="grant")
     amis = [f"ami-{number:03x}" for number in range(200)]
     for ami in amis:
@@ -494,7 +494,7 @@ def test_whether_a_grant_of_many_amis_may_open_takes_few_questions_and_each_ami_
 
 
 def test_a_grant_stands_while_one_of_its_amis_is_tagged():
-    """The first that holds it has lost its tag, and counts no longer."""
+    """The first AMI that holds it has lost its tag; the second is tagged."""
     asked = AskedSource(mode="share", key_access="grant")
     grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in (AMI, OTHER)))
     ports = (asked.records, asked.source, asked.targets)
@@ -510,7 +510,7 @@ WITHDRAWN = Withdrawal(A, 100, "operator", A)
 
 
 def head_of(asked, **known):
-    """The head says so."""
+    """Write a head like this."""
     asked.records.put(addresses.head(AMI), {"kind": "head", "body": json.dumps(codec.encode(Head(value=A, **known)))})
 
 
@@ -528,7 +528,7 @@ def head_of(asked, **known):
     ],
 )
 def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, tagged_at, expected):
-    """Until a tag event that is known, or another value; of another place it says nothing; damaged it goes on."""
+    """Until a later tag event or value. Entries for another place have no effect; a damaged one opens nothing."""
     asked = AskedSource()
     head_of(asked, tagged_at=tagged_at)
     asked.cloud.withdrawn[AMI, withdrawal.place] = withdrawal
@@ -537,7 +537,7 @@ def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, tagged
 
 
 def test_with_a_damaged_head_nothing_is_opened_for_whom_an_operator_has_ever_withdrawn():
-    """Nobody knows whether a tag event has come since."""
+    """A tag event after the withdrawal would be in the head, which cannot be read."""
     asked = AskedSource()
     asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
     asked.cloud.withdrawn[AMI, A] = WITHDRAWN
@@ -546,7 +546,7 @@ def test_with_a_damaged_head_nothing_is_opened_for_whom_an_operator_has_ever_wit
 
 
 def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():
-    """It would admit that one; who has its access by account is no part of it."""
+    """The OU's permission would admit the withdrawn account. Access by account id is judged by account."""
     by_unit = {"mode": "share", "launch_permission": "group", "unit": "arn:aws:organizations::9:ou/o-1/ou-1"}
     targets = (Target(A, REGION, **by_unit), Target(B, REGION, **by_unit), Target(C, REGION, mode="share"))
     entitled = of(Resolution(targets), {A: "operator"})

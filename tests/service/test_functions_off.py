@@ -1,4 +1,4 @@
-"""Each function is off for two hours and for twenty-six, from each state on: nothing good is destroyed by that."""
+"""Each function is off for 2 and for 26 hours, from each state on: no completed work is lost."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.service.outages import HOURS, Outage, outages, states
 from tests.service.slow_cases import MODES
 
 SAMPLE = 4
-"""Of up to twelve outages of a function in a mode; the soak plays all."""
+"""How many of up to twelve outages of a function in a mode are played; `make soak` plays all."""
 
 
 @pytest.mark.parametrize("mode", ["snapshots", "share"])
 @pytest.mark.parametrize("function", ["share-worker", "sweep", "discover", "events"])
 def test_an_outage_delays_and_that_is_all(mode, function):
-    """All is delivered or shared, nobody loses access meanwhile, and nothing stays open but for the outage itself."""
+    """All is delivered or shared, no account loses access, and shares close late by no more than the outage."""
     found = list(outages([mode], [function]))
     for outage in Random(f"{mode} {function}").sample(found, min(len(found), SAMPLE)):
         play(outage)
@@ -24,14 +24,14 @@ def test_an_outage_delays_and_that_is_all(mode, function):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_an_outage_of_the_worker_destroys_nothing_that_was_done(mode):
-    """What completed meanwhile is registered; what could not is failed by its deadline, and delivered the next time."""
+    """What completed meanwhile is registered; what did not fails at its deadline, and a new tag delivers it."""
     found = list(outages([mode], ["worker"]))
     for outage in Random(f"{mode} act").sample(found, min(len(found), SAMPLE)):
         play(outage)
 
 
 def test_the_states_of_each_mode_are_all_seen():
-    """The harness is true: an outage begins in each state in which a delivery can rest for a while."""
+    """The harness works: an outage begins in each state in which a delivery can rest for a while."""
     assert {"requested", "waiting", "opening", "copying", "verifying", "delivered"} <= set(states("snapshots"))
     assert set(states("share")) >= {"requested", "opening", "shared"}
     assert states("share", ending=True)[-1] == "withdrawn"
@@ -39,7 +39,7 @@ def test_the_states_of_each_mode_are_all_seen():
 
 
 def play(outage: Outage) -> None:
-    """Play one, and say of a failure which it was."""
+    """Play an outage; a failure names it."""
     try:
         outage.play()
     except AssertionError as failure:

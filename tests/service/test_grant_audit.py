@@ -1,4 +1,4 @@
-"""What is found when all grants on a key are looked through: ghosts of ours, and children that outlive them."""
+"""The grant audit finds the service's grants that should be closed, and child grants that outlive them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def root(account: str) -> str:
 
 
 def ours(delivery: str, opened_at: int = OPENED_AT, account: str = ACCOUNT, region: str = REGION) -> SeenGrant:
-    """A grant that bears our name."""
+    """A grant with a name of this hub's service."""
     name = f"ami-promoter:{region}:{delivery}:{opened_at}"
     return SeenGrant(f"id-{name}", name, root("111111111111"), f"arn:aws:iam::{account}:role/AmiCopyRole")
 
 
 def child(number: int, account: str = ACCOUNT) -> SeenGrant:
-    """A grant that an account made by means of ours."""
+    """A child grant that an account created with the service's grant."""
     return SeenGrant(f"child-{number}", "", root(account), f"arn:aws:iam::{account}:role/of-ebs")
 
 
 class Audited:
-    """An audit of one key: the ledger says what closed, and KMS shows ``grants``."""
+    """An audit of one key: what the ledger has, and the ``grants`` that KMS shows."""
 
     def __init__(self, *grants: SeenGrant, refusals: int = 0) -> None:
         self.now = CLOSED_AT
@@ -77,7 +77,7 @@ class Audited:
         return self._grants[start : start + 10], str(start + 10) if more else ""
 
     def dealt_with(self, delivery: str, state: ShareState, account: str = ACCOUNT, resource: str = "") -> None:
-        """Say how the ledger has a delivery's share; what is closed has left it."""
+        """Put a delivery's share in this state into the ledger; a closed share leaves it."""
         resource = resource or addresses.key_resource(KEY_ARN, account).pk
         share = Share(resource, delivery, account, hard_close_at=CLOSED_AT + 90_000)
         ledger, holding = self.stores.ledger, copying(delivery, account)
@@ -90,11 +90,11 @@ class Audited:
             ledger.archive([replace(changed, version=1)], CLOSED_AT)
 
     def remind(self) -> None:
-        """Say that a share has closed, as the key's message group does."""
+        """Report that a share has closed, as the key's message group does."""
         self.waker.remind(*reminder(RESOURCE.pk, self.now))
 
     def run(self) -> None:
-        """Run the audit once, with ``seconds`` of time that each question takes one of."""
+        """Run the audit once, with ``seconds`` of time; each question takes one of them."""
 
         def left() -> int:
             self.seconds -= 1
@@ -109,22 +109,22 @@ class Audited:
         return None if seen is None else seen.wake_at
 
     def ghosts(self, resource: str = RESOURCE.pk) -> list[str]:
-        """The grants that are to be closed though no share accounts for them."""
+        """The ids of grants that are to be closed although no share accounts for them."""
         return sorted(s.grant_id for s in self.stores.ledger.shares(resource) if s.state is ShareState.CLOSING)
 
     def state(self, delivery: str, account: str = ACCOUNT) -> ShareState:
-        """How the ledger has a share."""
+        """The state of a share in the ledger."""
         shares = self.stores.ledger.shares(addresses.key_resource(KEY_ARN, account).pk)
         return next(s.state for s in shares if s.holder_key == delivery)
 
     @property
     def strays(self) -> list[tuple[str, list[str]]]:
-        """What was reported as outliving ours: account and grant ids."""
+        """The reported grants that outlive the service's: account and grant ids."""
         return [(args[1], list(args[2])) for what, args in self.reported.reported if what == "strays"]
 
 
 def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
-    """A grant may show for minutes after it was revoked; another closing puts the look off."""
+    """KMS may show a grant for minutes after its revocation; each closed share postpones the audit."""
     audited = Audited(child(1))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
@@ -144,7 +144,7 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
 
 @pytest.mark.parametrize("opened_at", [OPENED_AT, OPENED_AT - 86_400])
 def test_a_grant_of_ours_that_is_not_open_is_closed_again(opened_at):
-    """However it came to be there, and whenever; and it is looked for again until none shows."""
+    """At any time and by any creator; the audit repeats until none shows."""
     audited = Audited(ours("d1", opened_at))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
@@ -156,7 +156,7 @@ def test_a_grant_of_ours_that_is_not_open_is_closed_again(opened_at):
 
 
 def test_an_older_grant_of_a_share_that_is_open_again_is_closed():
-    """The name says of which opening it is: the present one stays."""
+    """The grant's name contains its opening: the present one stays."""
     audited = Audited(ours("d1"), ours("d1", OPENED_AT - 86_400))
     audited.dealt_with("d1", ShareState.OPEN)
     audited.remind()
@@ -168,7 +168,7 @@ def test_an_older_grant_of_a_share_that_is_open_again_is_closed():
 
 
 def test_a_grant_that_the_ledger_has_never_received_of_is_closed_if_its_name_is_this_hubs():
-    """The ledger was lost, or restored to what it was before: the name is evidence enough."""
+    """The ledger was lost or restored to an older state: the name is evidence enough."""
     audited = Audited(ours("d9"))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
@@ -178,7 +178,7 @@ def test_a_grant_that_the_ledger_has_never_received_of_is_closed_if_its_name_is_
 
 
 def test_another_hubs_grants_are_left_alone():
-    """Two hubs in two Regions of one account, one key: the names say whose they are."""
+    """Two hubs in two Regions of one account share a key: the grants' names contain the Region."""
     audited = Audited(ours("d1", region="eu-west-1"), ours("d1", region="us-east-11"))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
@@ -194,7 +194,7 @@ ROLES = addresses.role_resource(KEY_ARN, ACCOUNT).pk
 
 
 def for_role() -> SeenGrant:
-    """A grant that the account made in our name for a service-linked role of its own."""
+    """A grant that the account created under the service's name for a service-linked role of its own."""
     name = f"ami-promoter:{REGION}:autoscaling_amazonaws_com/AWSServiceRoleForAutoScaling:{OPENED_AT}"
     return SeenGrant("for-role", name, root(ACCOUNT), f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{ROLE}")
 
@@ -203,7 +203,7 @@ def for_role() -> SeenGrant:
     ("state", "after"), [(ShareState.OPEN, ShareState.OPEN), (ShareState.CLOSED, ShareState.CLOSING)]
 )
 def test_a_grant_for_a_service_role_is_ours_though_the_account_made_it(state, after):
-    """It is no stray: while it is needed it stays, and once closed it is a ghost, to be closed again."""
+    """It is not reported: an open one stays, and one that should be closed is closed again."""
     audited = Audited(for_role(), child(1))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.dealt_with(ROLE, state, resource=ROLES)
@@ -217,7 +217,7 @@ def test_a_grant_for_a_service_role_is_ours_though_the_account_made_it(state, af
 
 
 def test_its_message_group_is_woken_to_close_a_ghost():
-    """The message group of the key and account closes; the audit only finds."""
+    """The message group of key and account closes the grant; the audit only finds it."""
     audited = Audited(ours("d1"))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, None), audited.now)
@@ -228,7 +228,7 @@ def test_its_message_group_is_woken_to_close_a_ghost():
 
 
 def test_what_is_open_or_nobodys_is_left_alone():
-    """A grant that a delivery holds; one of somebody else's; what an account made that holds a share."""
+    """A delivery's grant, another owner's grant, and the child of an account that holds a share."""
     somebody = SeenGrant("theirs", "backup", root("111111111111"), "arn:aws:iam::444444444444:role/backup")
     audited = Audited(ours("d1"), somebody, child(1), child(2, OTHER))
     audited.dealt_with("d1", ShareState.OPEN)
@@ -238,7 +238,7 @@ def test_what_is_open_or_nobodys_is_left_alone():
     audited.run()
 
     assert audited.state("d1") is ShareState.OPEN
-    assert audited.strays == []  # d1 still holds a share for the account, and OTHER never had one
+    assert audited.strays == []  # d1 still holds a share for the account; OTHER never had one
     assert audited.due is None
 
 
@@ -254,7 +254,7 @@ def test_each_account_that_left_grants_is_reported_with_them():
 
 
 def test_where_time_runs_out_it_goes_on_where_it_stopped():
-    """Hundreds of accounts may have grants on a key; every run has time for one of them."""
+    """Hundreds of accounts may have grants on a key; each run has time for one of them."""
     accounts = [f"{number:012}" for number in range(30)]
     audited = Audited(*(ours("d1", account=account) for account in accounts))
     for account in accounts[:29]:
@@ -272,7 +272,7 @@ def test_where_time_runs_out_it_goes_on_where_it_stopped():
 
 
 def test_many_ghosts_of_one_account_are_closed_over_several_runs():
-    """Each run writes down what it found before its time is over."""
+    """Each run writes what it found before its time is over."""
     audited = Audited(*(ours(f"d{n:02}") for n in range(30)))
     audited.dealt_with("d00", ShareState.CLOSED)
     audited.remind()
@@ -286,7 +286,7 @@ def test_many_ghosts_of_one_account_are_closed_over_several_runs():
 
 
 def test_a_refused_list_is_asked_for_again():
-    """A throttle delays the look and loses nothing."""
+    """A throttle delays the audit and loses nothing."""
     audited = Audited(child(1), refusals=1)
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()

@@ -1,4 +1,4 @@
-"""What is finished costs nothing any more: beside an empty hub; ``python -m tests.service.growth`` for years."""
+"""Finished work costs nothing more, in comparison with an empty hub; ``python -m tests.service.growth`` plays years."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.service.hub import Hub
 
 @pytest.fixture(scope="module")
 def empty() -> Growth:
-    """What a hub costs that has nothing behind it."""
+    """The cost of a hub with no finished work."""
     return measure(grown(EMPTY))
 
 
@@ -32,13 +32,13 @@ def test_what_is_behind_a_hub_costs_nothing_but_its_heads_and_standing_shares(em
 
 
 def test_the_table_says_it_for_each_hub(empty):
-    """A row each, for docs/explanation/reliability.md."""
+    """It has one row for each hub, for docs/explanation/reliability.md."""
     text = table([("empty hub", empty), ("another", empty)])
     assert text.count("calls") == 6
 
 
 def test_what_is_over_is_small():
-    """Of an AMI with twenty snapshots the record keeps its target, its outcome, the copies' ids and the nonces."""
+    """For an AMI with twenty snapshots the record keeps target, outcome, nonces and the copies' ids."""
     hub = Hub(watchful=False)
     hub.cloud.make_image("ami-0123456789abcdef0", {f"snap-0123456789abcde{n:02x}": True for n in range(20)})
     hub.cloud.tag("ami-0123456789abcdef0", "default")

@@ -1,4 +1,4 @@
-"""By way of the hub: what is read of the hub's own copy, at each step of its life."""
+"""By way of the hub: what a delivery reads of the hub's own copy, at each of its states."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DONE = CopyState.COMPLETED
 
 @pytest.mark.parametrize("state", DeliveryState)
 def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
-    """Whoever waits is woken while it is being published, and looks at once: too early would be minutes too late."""
+    """The hub's delivery wakes those that wait while it publishes; they read it at once, and must already see it."""
     made = replace(with_copies(a_delivery(DeliveryState.COPYING), DONE, DONE), state=state, key_arn=TARGET_KEY)
     made = replace(made, entered=dict.fromkeys(DeliveryState, NOW))
     stores = in_memory()
@@ -40,15 +40,15 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
 
 
 def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(monkeypatch):
-    """On a slow AWS, each invocation killed after one slice: it is delivered, and all of them go on."""
+    """On a slow AWS, each invocation killed after one slice: the hub's copy is delivered, and all others continue."""
     monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 100_000)
     gate = SlowGate(one_slice=frozenset({"worker"}))
     hub = SlowHub(accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False)
-    hub.gate.watch = lambda *_: None  # the invariants know nothing of an AMI of the hub's in another Region
+    hub.gate.watch = lambda *_: None  # the invariants do not know copies in the hub's other Region
     denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
     hub.gate.troubles.append(
         PortTrouble("target.keys", "describe", denied, 10**9)
-    )  # how it goes on from there is no matter here
+    )  # what these deliveries do next does not matter here
     made = replace(
         with_copies(a_delivery(DeliveryState.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
     )

@@ -1,4 +1,4 @@
-"""Message groups run side by side, and one may even be worked on twice at once: it must not matter."""
+"""Message groups run side by side, and one may even be processed twice at once: the result is the same."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ORDER = st.lists(st.booleans(), min_size=1, max_size=12).filter(any)
 
 
 ERRORS_AT_ONCE = HubSetup(nature=Nature(copying=(0,), access=(20,)))
-"""The grant is not true yet, so the copy has ended in error before CopySnapshot has answered."""
+"""The grant has not taken effect yet, so the copy has ended in error before CopySnapshot answers."""
 
 
 @given(scenes(most_accounts=2, most_snapshots=2), DUETS, ORDER)
 @example(ERRORS_AT_ONCE, ["twin"], [False, True])
 @settings(max_examples=40)
 def test_two_invocations_at_once_come_to_the_same_end(scene, duets, order):
-    """One message group twice, or two message groups, their calls shuffled into each other in any way."""
+    """One message group twice, or two message groups; their calls alternate in any order."""
     all_delivered(scene.play(duets=duets, order=order), notified_once=False)

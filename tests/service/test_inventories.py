@@ -1,4 +1,4 @@
-"""The worker of an inventory: answers once for each run, page by page, deletes what was ordered and nothing else."""
+"""The worker of an inventory answers each run once, page by page, and deletes only what was ordered."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ FAULT = Fault("role-not-assumable", "there", "the role cannot be assumed.", "dep
 
 @dataclass
 class Place:
-    """A target with some snapshots of ours in it, listed in pages of two, and perhaps some trouble."""
+    """A target that contains some of the service's snapshots, listed in pages of two; it may refuse calls."""
 
     snapshots: list[str] = field(default_factory=lambda: ["snap-1", "snap-2"])
     trouble: Refusal | None = None
     stale: int = 0
-    """So many times a cursor is not known any longer."""
+    """How often the target no longer knows a cursor."""
     looks: int = 0
 
     def page(self, account: str, region: str, part: str, cursor: str) -> InventoryPage:
@@ -72,7 +72,7 @@ class Place:
 
 @dataclass
 class Checks:
-    """What a target is like; which facets were read of it."""
+    """What a target is like; keeps which facets were read."""
 
     read_of: list[tuple[str, str]] = field(default_factory=list)
     trouble: Refusal | None = None
@@ -97,10 +97,10 @@ class File:
 
 
 class DeafQueues:
-    """Nobody receives."""
+    """Queues without receivers."""
 
     def wake(self, key: object, cause: str) -> None:
-        """Received by nobody."""
+        """Drop the wake."""
 
 
 @dataclass
@@ -121,7 +121,7 @@ class InventorySetup:
         self.records.create(INVENTORIES.encode(replace(Inventory(DEV, REGION), due_at=self.now)), self.now)
 
     def ask(self, **inbox: str) -> None:
-        """Leave a note, as the command does."""
+        """Order a look, as the command does."""
         self.records.make_due(KEY, self.now, inbox)
 
     def order(self, run: str, *snapshots: str) -> None:
@@ -139,19 +139,19 @@ class InventorySetup:
         return INVENTORIES.decode(self.records.read(KEY))
 
     def results(self, run: str) -> list[str | None]:
-        """What became of an order."""
+        """The results of an order."""
         items = [item for _, item in self.records.list(KEY.pk, f"remove#{run}#")]
         return [one.get("result") for item in items for one in json.loads(item["body"])]
 
     def found(self, pages: int) -> list[str]:
-        """Ids of what lies beside the record, in so many pages."""
+        """The ids that were stored beside the record, from this many pages."""
         items = [self.records.get(addresses.inventory_page(KEY, n)) for n in range(pages)]
         rows = [row for item in items for row in json.loads(item["body"])]
         return [(row.get("image") or row["snapshot"])["id"] for row in rows]
 
 
 def test_what_is_there_lies_beside_the_record():
-    """Once for each run; woken again, it does not look again, and is at rest."""
+    """One listing for each run; woken again, the worker does not list again, and has no due time."""
     scene = InventorySetup()
     scene.ask(**{LOOK: "one"})
 
@@ -165,20 +165,20 @@ def test_what_is_there_lies_beside_the_record():
 
 
 class Countdown:
-    """Time that is left: enough for so many steps."""
+    """Time that is left: enough for this many steps."""
 
     def __init__(self, steps: int) -> None:
-        """Count down."""
+        """Start at this number."""
         self.steps = steps
 
     def __call__(self) -> int:
-        """Tell it."""
+        """Return the time left, and count one step."""
         self.steps -= 1
         return 30 if self.steps >= 0 else 5
 
 
 def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_only():
-    """It goes on where it stopped: 10,000 pages do not kill it, and each page is listed once."""
+    """It continues where it stopped: 10,000 pages do not kill it, and it lists each page once."""
     many = [f"snap-{n:03d}" for n in range(41)]
     scene = InventorySetup(Place(snapshots=list(many)))
     scene.ask(**{LOOK: "one"})
@@ -197,7 +197,7 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
 
 
 def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twice():
-    """The page lies beside the record, which does not know it yet."""
+    """The page was stored before the record knew of it."""
     scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
     scene.worker.run(KEY, "test", time_left=Countdown(2))
@@ -216,7 +216,7 @@ def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twi
 
 @pytest.mark.parametrize(("stale", "fault"), [(1, None), (TRIES - 1, None), (TRIES, FAULT)])
 def test_a_cursor_that_is_not_known_any_longer_begins_the_look_anew(stale, fault):
-    """A few times; then that is the answer. Nothing of the first try is left in it."""
+    """After a few tries the worker gives the refusal as its answer. Nothing of the first try is left in it."""
     scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
     scene.ask(**{LOOK: "one"})
 
@@ -227,7 +227,7 @@ def test_a_cursor_that_is_not_known_any_longer_begins_the_look_anew(stale, fault
 
 
 def test_a_later_run_asks_for_a_look_of_its_own():
-    """What had been listed for the earlier one is not its answer."""
+    """The listing of the earlier run is not its answer."""
     scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
     scene.worker.run(KEY, "test", time_left=Countdown(2))
@@ -240,7 +240,7 @@ def test_a_later_run_asks_for_a_look_of_its_own():
 
 
 def test_a_long_order_is_carried_out_slice_by_slice():
-    """Each once, however often the invocation is cut short; a look that waits for its time keeps it."""
+    """Each removal runs once, however often the invocation is cut short; a scheduled listing keeps its time."""
     many = [f"snap-{n}" for n in range(7)]
     scene = InventorySetup(Place(snapshots=list(many)))
     scene.order("one", *many[:5])
@@ -256,7 +256,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
 
 
 def test_a_target_that_cannot_be_seen_says_why():
-    """The answer is the refusal, in words; nobody waits for more."""
+    """The answer is the refusal, in words; the worker stops trying."""
     scene = InventorySetup(Place(trouble=Refusal(RefusalKind.ROLE, FAULT)))
     scene.ask(**{LOOK: "one"})
 
@@ -264,7 +264,7 @@ def test_a_target_that_cannot_be_seen_says_why():
 
 
 def test_a_throttle_is_tried_again_and_not_for_ever():
-    """Due again after a while each time; at last the throttle is the answer."""
+    """It is due again after growing waits; in the end the throttle is the answer."""
     scene = InventorySetup(Place(trouble=Refusal(RefusalKind.THROTTLED, FAULT)))
     scene.ask(**{LOOK: "one"})
     for _ in range(TRIES - 1):
@@ -276,7 +276,7 @@ def test_a_throttle_is_tried_again_and_not_for_ever():
 
 
 def test_what_was_ordered_is_removed_once():
-    """And what was not ordered stays; woken again, nothing is removed again."""
+    """What was not ordered stays; woken again, the worker removes nothing more."""
     scene = InventorySetup()
     scene.order("one", "snap-1")
 
@@ -288,7 +288,7 @@ def test_what_was_ordered_is_removed_once():
 
 
 def test_a_copy_of_a_delivery_under_way_is_not_removed():
-    """Its record is read where it is done: the order may be older than the delivery."""
+    """The worker reads the delivery's record right before the removal: the order may be older than the delivery."""
     scene = InventorySetup()
     scene.records.create(Write(addresses.delivery("d1"), "copying", {"state": "copying"}, NOW), NOW)
     scene.order("one", "snap-1")
@@ -300,7 +300,7 @@ def test_a_copy_of_a_delivery_under_way_is_not_removed():
 
 
 def test_a_removal_that_is_refused_says_why():
-    """The others are tried all the same."""
+    """The other removals are tried all the same."""
     scene = InventorySetup(Place(trouble=Refusal(RefusalKind.DENIED, FAULT)))
     scene.order("one", "snap-1", "snap-2")
 
@@ -310,7 +310,7 @@ def test_a_removal_that_is_refused_says_why():
 
 
 def test_what_time_does_not_suffice_for_is_done_next_time():
-    """It stays due, and goes on where it stopped."""
+    """The order stays due, and the next run continues where this one stopped."""
     scene = InventorySetup()
     scene.order("one", "snap-1", "snap-2")
 
@@ -322,7 +322,7 @@ def test_what_time_does_not_suffice_for_is_done_next_time():
 
 @pytest.mark.parametrize("body", [{"account": DEV}, {"account": 7, "region": REGION}])
 def test_a_damaged_inventory_is_parked(body):
-    """It keeps nobody else from being looked at."""
+    """Other inventories are processed all the same."""
     scene = InventorySetup()
     scene.records.records[KEY].body = body
 
@@ -332,7 +332,7 @@ def test_a_damaged_inventory_is_parked(body):
 
 
 def test_what_a_target_is_like_is_read_facet_by_facet():
-    """With the settings of the applied file; nothing is listed, and a run cut short goes on where it stopped."""
+    """It uses the applied file's settings and lists nothing; a run that was cut short continues where it stopped."""
     scene = InventorySetup()
     scene.ask(**{LOOK: f"{CHECK}one"})
     while INVENTORIES.decode(scene.records.read(KEY)).seen != f"{CHECK}one":
@@ -346,7 +346,7 @@ def test_what_a_target_is_like_is_read_facet_by_facet():
 
 
 def test_a_list_after_a_check_is_a_list():
-    """The record keeps no trace of what was asked before."""
+    """The record keeps nothing of the earlier check."""
     scene = InventorySetup()
     for run in (f"{CHECK}one", "two"):
         scene.ask(**{LOOK: run})
@@ -364,7 +364,7 @@ def test_a_list_after_a_check_is_a_list():
     ids=["role", "no such target"],
 )
 def test_a_target_that_cannot_be_checked_says_why(setup, code):
-    """The role cannot be entered; or the applied file has no such target any longer."""
+    """The role cannot be assumed, or the applied file no longer has such a target."""
     setup.ask(**{LOOK: f"{CHECK}one"})
 
     assert setup.run().fault.code == code

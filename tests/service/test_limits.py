@@ -1,4 +1,4 @@
-"""AWS's limits, from far beyond: a queue of a thousand copies, a thousand accounts on one snapshot."""
+"""Far more work than AWS's limits allow at once: a thousand copies in a queue, a thousand accounts on one snapshot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOUR = 3600
 
 
 def queued(amis: int, snapshots: int, hours: int, monkeypatch, **target: int) -> Hub:
-    """Tag so many AMIs of so many snapshots, a second apart, for one account whose copies take so long."""
+    """Tag AMIs, a second apart, for one account whose copies take this long."""
     monkeypatch.setattr(hubs, "MAX_INVOCATIONS", 10**6)
     hub = Hub((ACCOUNT,), nature=Nature(copying=(hours * HOUR,)), watchful=False, target=target)
     for a in range(amis):
@@ -39,12 +39,12 @@ def queued(amis: int, snapshots: int, hours: int, monkeypatch, **target: int) ->
 
 
 def open_now(hub: Hub) -> int:
-    """How many AMIs have a snapshot open now."""
+    """How many AMIs have an open snapshot now."""
     return len({snapshot[:8] for snapshot, _ in hub.cloud.permissions})
 
 
 def hold_out(hub: Hub, amis: int, snapshots: int, hours: int) -> None:
-    """Let it run; every AMI arrives, no deadline fires, and no more AMIs are open than twenty copies keep busy.
+    """Run: every AMI arrives, no deadline fires, and only as many AMIs are open as twenty copies keep busy.
 
     Checked at every CopySnapshot and opening (``Invariants``): nothing opens for a delivery that waits in the queue.
     """
@@ -70,12 +70,12 @@ def hold_out(hub: Hub, amis: int, snapshots: int, hours: int) -> None:
 
 
 def test_a_queue_is_worked_off_one_ami_after_another(monkeypatch):
-    """Eight AMIs of twenty snapshots, an hour each: eight hours, where each may copy for three only."""
+    """Eight AMIs of twenty snapshots, an hour each: eight hours in all, with a copy deadline of three."""
     hold_out(queued(8, 20, 1, monkeypatch, copy_deadline=3 * HOUR), 8, 20, 1)
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """Fifty AMIs of twenty snapshots, two hours each: a hundred hours, under the default copy deadline of a day."""
+    """Fifty AMIs of twenty snapshots, two hours each: a hundred hours, with the default copy deadline of a day."""
     with pytest.MonkeyPatch.context() as patch:
         hours = random.Random(seed).choice([1, 2])
         hub = queued(50, 20, hours, patch, queue_deadline=14 * 24 * HOUR)
@@ -87,7 +87,7 @@ def run(seconds: float, seed: int) -> tuple[int, list[str]]:
 
 
 class NarrowAdapter(FakeSnapshotPermissions):
-    """A snapshot that takes so many permissions and no more, as AWS words such limits."""
+    """A snapshot that takes this many permissions and no more, with AWS's error text."""
 
     def __init__(self, cloud: Cloud, most: int) -> None:
         super().__init__(cloud)
@@ -104,7 +104,7 @@ class NarrowAdapter(FakeSnapshotPermissions):
 
 
 def shared_with(accounts: int, most: int):
-    """Let so many deliveries hold one snapshot, and run its worker until nothing changes."""
+    """Let this many deliveries hold one snapshot, and run its worker until nothing changes."""
     names = [f"{200_000_000_000 + n}" for n in range(accounts)]
     cloud = Cloud(Directory({}, {name: (Target(name, REGION),) for name in names}))
     stores, adapter, resource = in_memory(), NarrowAdapter(cloud, most), RecordKey("resource#snapshot#snap-0a")
@@ -121,14 +121,14 @@ def shared_with(accounts: int, most: int):
 
 
 def settled(cloud, share_worker, resource) -> None:
-    """Settle until it has come to rest for now."""
+    """Run the share worker until nothing is due now."""
     for _ in range(12):
         share_worker.run(resource, time_left=lambda: 30)
         cloud.now += 60
 
 
 def test_a_thousand_accounts_on_one_snapshot():
-    """A thousand hold it: opened for all in two calls of five hundred, and closed for all when they let go."""
+    """A thousand deliveries hold it: two calls of 500 open it for all, and two close it after their releases."""
     cloud, stores, adapter, share_worker, resource = shared_with(1000, 10**6)
     settled(cloud, share_worker, resource)
 
@@ -142,7 +142,7 @@ def test_a_thousand_accounts_on_one_snapshot():
 
 
 def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
-    """AWS takes a thousand, and 1,003 came: a thousand are opened; three fail with AWS's words, and nobody else."""
+    """AWS allows a thousand, and 1,003 deliveries ask: three fail with AWS's words, and only they."""
     cloud, stores, _, share_worker, resource = shared_with(1003, 1000)
     settled(cloud, share_worker, resource)
 

@@ -1,4 +1,4 @@
-"""The resolver and the promotions that it tells: who joins, who leaves, and what of it is nobody's business."""
+"""The resolver and the promotions that it wakes: which accounts join or leave an OU, and what does not change."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def record(it):
 
 
 def places(it):
-    """Where the value in force wants deliveries."""
+    """The targets that the value in force names."""
     plan = record(it).plan
     chunks = it.hub.stores.records.list("promotion#ami-0a", f"plan#{plan}#places#") if plan else ()
     return sorted(place for _, item in chunks for place in json.loads(item["body"])["wanted"])
 
 
 def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
-    """What was delivered stays, what failed is not tried again: not by this, but by a new tag."""
+    """Delivered AMIs stay; a failed delivery is retried by a new tag only."""
     it = Organised(A, B)
     it.look()
     it.hub.troubles.append(
@@ -62,7 +62,7 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
 
 
 def test_without_back_fill_only_a_new_tag_brings_who_joined():
-    """Not even where somebody leaves meanwhile, for whose sake the value is resolved anew."""
+    """Not even if another account leaves meanwhile, for which the promotion resolves the value again."""
     it = Organised(A, B, back_fill=False)
     it.look()
     it.tag()
@@ -79,7 +79,7 @@ def test_without_back_fill_only_a_new_tag_brings_who_joined():
 
 
 def test_what_runs_towards_an_account_that_left_is_cancelled_and_begins_anew_when_it_comes_back():
-    """And nothing of it is left there."""
+    """Nothing of the cancelled delivery is left in the account."""
     it = Organised(A, B)
     it.cloud._copying = iter((60, 3 * 3600, 60, 60))
     it.look()
@@ -99,7 +99,7 @@ def test_what_runs_towards_an_account_that_left_is_cancelled_and_begins_anew_whe
 
 
 def test_a_value_tagged_before_anybody_has_read_the_organization_waits():
-    """It is neither refused nor taken for empty."""
+    """The value is neither refused nor taken for an empty one."""
     it = Organised(A)
     it.cloud.tag("ami-0a", "default")
     it.hub.run(until=it.cloud.now + 200)
@@ -109,7 +109,7 @@ def test_a_value_tagged_before_anybody_has_read_the_organization_waits():
 
 
 def test_a_value_refused_for_the_organizations_sake_goes_on_when_it_can_be_read():
-    """Without a new tag; a value refused for another reason does not."""
+    """It needs no new tag; a value refused for another reason still does."""
     it = Organised(A)
     it.organization.refuse = [RefusalKind.DENIED]
     it.look()
@@ -124,7 +124,7 @@ def test_a_value_refused_for_the_organizations_sake_goes_on_when_it_can_be_read(
 
 
 def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
-    """Page by page over several runs; until all is read, what was in force is."""
+    """Page by page over several runs; until all is read, the previous membership is in force."""
     it = Organised(A, B, C)
     it.look(time_left=hurried(1))
     it.organization.refuse = [None, RefusalKind.THROTTLED]
@@ -137,7 +137,7 @@ def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
 
 
 def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():
-    """Neither AccessDenied nor an outage makes it empty."""
+    """Neither AccessDenied nor an outage empties it."""
     it = Organised(A, B)
     it.look()
     it.organization.refuse = [RefusalKind.DENIED] * 50
@@ -153,7 +153,7 @@ def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():
 
 
 def test_no_answer_about_an_account_is_no_evidence_that_it_left():
-    """It stays as long as AWS does not say where it is."""
+    """The account stays until AWS says where it is."""
     it = Organised(A, B)
     it.look()
     del it.organization.accounts[B]
@@ -169,7 +169,7 @@ def test_no_answer_about_an_account_is_no_evidence_that_it_left():
 
 
 def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
-    """What is in force goes on; when the groups agree again, so does it."""
+    """One notice names the conflict; the delivered AMIs stay."""
     it = Organised(A, settings={"linger": 60})
     it.look()
     it.tag("default other")
@@ -185,7 +185,7 @@ def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
 
 @pytest.mark.parametrize("value", ["default", "other"])
 def test_a_targets_file_without_units_asks_nobody_and_a_change_concerns_only_who_names_the_unit(value):
-    """Not what is tagged otherwise."""
+    """A promotion of another group is not woken."""
     it = Organised(A)
     it.look()
     it.tag(value)
@@ -202,7 +202,7 @@ def test_a_targets_file_without_units_asks_nobody_and_a_change_concerns_only_who
 
 @pytest.mark.parametrize("dies_at", range(8))
 def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
-    """Between any two of its writes: who joins joins, who left is out, and what is delivered is delivered once."""
+    """Killed between any two writes: accounts join and leave all the same, and each AMI is delivered once."""
     it = Organised(A, B, most_leaving="1")
     it.look()
     it.tag()
@@ -232,12 +232,12 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
 
 
 def test_two_runs_of_the_resolver_do_not_spoil_each_others_book():
-    """The one that was slower leaves everything to the other."""
+    """The slower run writes nothing."""
     it = Organised(A)
     book, version = it.book.book()
     it.look()
     assert not it.book.save(book, version)
-    it.book.version += 1  # somebody writes while the next one reads
+    it.book.version += 1  # another run writes while the next one reads
     stale, it.book.book = it.book.book, lambda: (book, version)
     it.look()
     it.book.book = stale
@@ -246,7 +246,7 @@ def test_two_runs_of_the_resolver_do_not_spoil_each_others_book():
 
 
 def test_many_units_are_found_however_short_the_runs_are():
-    """A file that names forty OUs: each run finds some, and the next one goes on there."""
+    """A file that names forty OUs: each run reads some, and the next one continues there."""
     it = Organised(A)
     units = {f"ou-ab12-{number:08d}": ("default",) for number in range(40)}
     groups = {**it.cloud.directory.groups, "default": tuple(units)}
@@ -263,7 +263,7 @@ def test_many_units_are_found_however_short_the_runs_are():
 
 
 def test_whose_place_is_not_known_yet_is_asked_before_all_others():
-    """There may be time for a few only, and some may have to wait for a person for long."""
+    """A run may have time for few accounts, and some accounts may wait long for an operator."""
     known = Missing(OU, A, 1, 2, 2, "it is not in the organization any more")
     missing = {one.name: one for one in (known, Missing(OU, B, 1, 2, 2), Missing(OU, C, 1, 1))}
     assert to_ask(Book(missing=missing)) == [B, A]

@@ -1,4 +1,4 @@
-"""Whatever befalls the service: the invariants hold at each moment, and all comes to rest by the sweep alone."""
+"""Whatever happens to the service, the invariants hold at each moment, and the sweep alone brings all to its end."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ Model.TestCase.settings = settings(max_examples=100, stateful_step_count=25)
 
 
 class TestModel(Model.TestCase):
-    """Found by hypothesis, the same cases in every run; `make soak` goes on with others."""
+    """Hypothesis plays the same cases in every run; `make soak` plays others."""

@@ -1,7 +1,7 @@
-"""The model can fail: with each protection taken out, it sees an invariant broken in a known story.
+"""The model can fail: with each protection removed, it finds a broken invariant in a known story.
 
-That a late read of a key's policy is known for one is shown in ``tests/adapters/kms/test_key_policies.py``: here
-the two looks after a removal heal what the model can see of it.
+One fault is not among them, a stale read of a key's policy: ``tests/adapters/kms/test_key_policies.py`` shows it. The
+two looks after a removal repair all of it that the model can see.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.service.world import ModelWorld, Shape
 
 
 class Instead:
-    """A port that answers one method otherwise; ``change`` gets the real port, then the arguments."""
+    """A port with another function for one method; ``change`` gets the real port, then the arguments."""
 
     def __init__(self, port, method, change):
         self._port, self._method, self._change = port, method, change
@@ -45,7 +45,7 @@ class Instead:
 
 
 class Doing(DeliveryExecutor):
-    """Does something else for a command, or something besides."""
+    """Replaces what the executor does for a command, or adds to it."""
 
     command: type
 
@@ -54,7 +54,7 @@ class Doing(DeliveryExecutor):
         return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
 
     def really(self, record, command):
-        """As it should be."""
+        """Execute the command as the service does."""
         return super().perform(record, command, Budget(lambda: 30))
 
 
@@ -71,7 +71,7 @@ class OpensBeforeItsTurn(Doing):
 
 
 class NeverEnds(ShareWorker):
-    """Knows no hard end."""
+    """Ignores hard ends."""
 
     def __init__(self, records, ledger, *rest):
         def shares(port, resource):
@@ -81,7 +81,7 @@ class NeverEnds(ShareWorker):
 
 
 class RemovesNothing(Doing):
-    """Says that nothing is left, and has not looked."""
+    """Reports that nothing is left, without a look."""
 
     command = do.FindLeftovers
 
@@ -91,7 +91,7 @@ class RemovesNothing(Doing):
 
 
 class ThrowsAway(Doing):
-    """Deletes a copy when it has looked at it."""
+    """Deletes a copy after looking at it."""
 
     command = do.LookAtCopies
 
@@ -102,7 +102,7 @@ class ThrowsAway(Doing):
 
 
 class TidiesTooSoon(Doing):
-    """Removes what it made while it is still at it."""
+    """Removes what it made while it still works."""
 
     command = do.VerifyImage
 
@@ -113,7 +113,7 @@ class TidiesTooSoon(Doing):
 
 
 class TellsOfNothing(Doing):
-    """Names an AMI that never was."""
+    """Names an AMI that does not exist."""
 
     command = do.NotifyOutcome
 
@@ -123,7 +123,7 @@ class TellsOfNothing(Doing):
 
 
 class TellsNobody(Doing):
-    """Ends without a word."""
+    """Ends without a notice."""
 
     command = do.NotifyOutcome
 
@@ -133,7 +133,7 @@ class TellsNobody(Doing):
 
 
 def registers_unwritten(draw):
-    """Call RegisterImage without having written that it is going to."""
+    """Call RegisterImage without a written intent."""
     right = delivery_machine(draw)
 
     def record_intent(record, commands, now):
@@ -143,7 +143,7 @@ def registers_unwritten(draw):
 
 
 class ComesTooLate(DeliveryCodec):
-    """Is looked at again days after its deadline."""
+    """Is due again days after its deadline."""
 
     def encode(self, record):
         """See the class."""
@@ -162,7 +162,7 @@ def meets_the_unexpected(draw):
 
 
 class OpensTheDelivered(PromotionExecutor):
-    """Takes a delivered one for failed, and starts it anew."""
+    """Takes a delivered record for a failed one, and starts it again."""
 
     def __init__(self, records, *rest, **named):
         def read(port, key):
@@ -184,7 +184,7 @@ class OneForAll(PromotionExecutor):
 
 
 class NeverOver(PromotionExecutor):
-    """Asks its deliveries for ever."""
+    """Wakes its deliveries without end."""
 
     def _count(self, promotion):
         super()._count(promotion)
@@ -192,7 +192,7 @@ class NeverOver(PromotionExecutor):
 
 
 class WithdrawsTheFirst(DeliveryExecutor):
-    """Gives back the first of what it shared, and not the others."""
+    """Releases the first of its shares, and keeps the others."""
 
     def _release(self, delivery, budget, *, everything):
         some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
@@ -209,7 +209,7 @@ class OpensHalf(ShareWorker):
 
 
 class NoPass(StandingPass):
-    """Looks at no standing share: it would close what a delivery forgot."""
+    """Compares no standing shares: it would close what a delivery forgot."""
 
     def run(self, *_args, **_named):
         """See the class."""
@@ -221,35 +221,35 @@ def nobody(_port, _ami):
 
 
 class PromotesTheWithdrawn(PromotionExecutor):
-    """Knows nothing of withdrawals."""
+    """Ignores withdrawals."""
 
     def _withdrawn(self, *_args):
         return {}
 
 
 class EntitlesTheWithdrawn(LiveEntitlements):
-    """Does not ask whom an operator has withdrawn."""
+    """Entitles withdrawn accounts."""
 
     def __init__(self, records, source, targets, *rest):
         super().__init__(records, source, Instead(targets, "withdrawals", nobody), *rest)
 
 
 class KeepsTheWithdrawn(StandingPass):
-    """Does not ask either."""
+    """Keeps withdrawn accounts."""
 
     def __init__(self, records, ports, *rest):
         super().__init__(records, replace(ports, targets=Instead(ports.targets, "withdrawals", nobody)), *rest)
 
 
 IGNORED = Parts(promotions=PromotesTheWithdrawn, entitlements=EntitlesTheWithdrawn, standing_pass=KeepsTheWithdrawn)
-"""Each alone is made good by the others."""
+"""Only all three together break the invariant: each covers for the others."""
 
 
 # --- stories ---------------------------------------------------------------------------------------------------------
 
 
 class PutsTheOldAgain(PolicyStatements):
-    """It puts what it once knew a policy to be."""
+    """Writes a policy that it read earlier."""
 
     def _read(self, key):
         known = self.__dict__.setdefault("known", {})
@@ -257,13 +257,13 @@ class PutsTheOldAgain(PolicyStatements):
 
 
 def plain(world: ModelWorld) -> None:
-    """An AMI is promoted."""
+    """Promote an AMI."""
     world.tag(0, "default")
     world.end()
 
 
 def slow(world: ModelWorld) -> None:
-    """An AMI is promoted, and its copies take half an hour."""
+    """Promote an AMI whose copies take half an hour."""
     world.expect("copying", [1800] * 4)
     world.tag(0, "default")
     world.wait(200)
@@ -271,7 +271,7 @@ def slow(world: ModelWorld) -> None:
 
 
 def shared_before(world: ModelWorld) -> None:
-    """Somebody else has shared the snapshot."""
+    """A person shared the snapshot before the service does."""
     world.share(0)
     world.wait(120)
     plain(world)
@@ -286,7 +286,7 @@ def dropped(world: ModelWorld) -> None:
 
 
 def damaged(world: ModelWorld) -> None:
-    """The delivery's record is damaged while its copy runs."""
+    """A person damages the delivery's record while its copy runs."""
     world.expect("copying", [1800])
     world.tag(0, "default")
     world.wait(60)
@@ -295,7 +295,7 @@ def damaged(world: ModelWorld) -> None:
 
 
 def damaged_and_tagged_again(world: ModelWorld) -> None:
-    """One of two deliveries is damaged; then the other is wanted."""
+    """A person damages one of two deliveries; then the tag names the other."""
     world.tag(0, world.account(0))
     world.wait(60)
     world.poison(0, "delivery")
@@ -304,7 +304,7 @@ def damaged_and_tagged_again(world: ModelWorld) -> None:
 
 
 def failing(world: ModelWorld) -> None:
-    """A copy fails: what was made must go."""
+    """A copy fails: the service must remove what it made."""
     world.expect("fails", ["", "An internal error occurred"])
     world.tag(0, "default")
     world.wait(600)
@@ -328,7 +328,7 @@ def withdrawn_first(world: ModelWorld) -> None:
 
 
 def extended(world: ModelWorld) -> None:
-    """Another account is added when the first has its AMI."""
+    """The tag names another account when the first has its AMI."""
     world.tag(0, world.account(0))
     world.wait(600)
     world.tag(0, "default")
@@ -336,14 +336,14 @@ def extended(world: ModelWorld) -> None:
 
 
 def lost(world: ModelWorld) -> None:
-    """Nothing arrives from the beginning."""
+    """No event or wake arrives from the beginning."""
     world.expect("events", [()] * 20)
     world.expect("wakes", [()] * 50)
     plain(world)
 
 
 def waiting(world: ModelWorld) -> None:
-    """The wake of the copy quota comes late, so that a delivery has to wait for its slot."""
+    """The copy quota's wake comes late, so that a delivery waits for its slot."""
     world.expect("wakes", [(0,), (0,), (0,), (0,), (200,)])
     world.tag(0, "default")
     world.wait(30)
@@ -351,7 +351,7 @@ def waiting(world: ModelWorld) -> None:
 
 
 def died(call: int) -> Callable[[ModelWorld], None]:
-    """A process dies after a call."""
+    """A process is killed after a call."""
 
     def story(world: ModelWorld) -> None:
         world.crash(call, after=True)
@@ -363,7 +363,7 @@ def died(call: int) -> Callable[[ModelWorld], None]:
 
 
 def twice(order: int) -> Callable[[ModelWorld], None]:
-    """Every message group is worked on twice at once."""
+    """Every message group is processed twice at once."""
 
     def story(world: ModelWorld) -> None:
         world.side_by_side(["twin"] * 100, ([False] * order + [True]) * 100)
@@ -381,7 +381,7 @@ ONE, TWO, PAIR = Shape(), Shape(accounts=2), Shape(amis=((0, 1),))
 
 @dataclass(frozen=True)
 class ModelMutation:
-    """A wrong service, the story that shows it, and what the model says."""
+    """A wrong service, the story in which it fails, and the model's message."""
 
     says: str
     parts: Parts
@@ -449,12 +449,12 @@ def play(mutation: ModelMutation, parts: Parts, stores: Callable) -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
 def test_a_wrong_service_breaks_a_invariant_of_the_model(mutation):
-    """The invariant that its protection is for."""
+    """The model reports the invariant that the removed protection is for."""
     with pytest.raises(AssertionError, match=mutation.says):
         play(mutation, mutation.parts, mutation.stores)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
 def test_the_right_service_keeps_the_invariants_in_the_same_story(mutation):
-    """It is the mutation that fails, not the story."""
+    """The story passes without the mutation."""
     play(mutation, Parts(), wrong.in_memory)

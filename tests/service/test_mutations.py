@@ -1,4 +1,4 @@
-"""The properties can fail: each wrong service below breaks one, in a scene that it is known to break in."""
+"""The properties can fail: each wrong service below breaks one, in a scene that is known to show it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.stores import Stores, in_memory
 
 
 class ForgetsIntents(ShareWorker):
-    """Opens without having written that it is going to."""
+    """Opens shares without a written intent."""
 
     def _open(self, adapter, book, opening, budget):
         save = book.save
@@ -40,7 +40,7 @@ class ForgetsIntents(ShareWorker):
 
 
 class TakesAllForItsOwn(ShareWorker):
-    """Does not look what was shared before it came."""
+    """Does not look which permissions are preexisting."""
 
     def _open(self, adapter, book, opening, budget):
         blind = SimpleNamespace(batch=adapter.batch, open=adapter.open, showing=lambda *_: frozenset())
@@ -48,7 +48,7 @@ class TakesAllForItsOwn(ShareWorker):
 
 
 class EntitlesEverybody:
-    """Opens to whoever asks, listed or not."""
+    """Opens for every account, listed or not."""
 
     def __init__(self, *_ports):
         pass
@@ -58,12 +58,12 @@ class EntitlesEverybody:
         return Judgement()
 
     def ends(self, _resource, shares):
-        """What has an end ends."""
+        """No share's end is prolonged."""
         return {one.holder_key: 0 for one in shares}
 
 
 class NeverCloses(ShareWorker):
-    """Takes a permission for closed without having closed it."""
+    """Takes a permission for closed without closing it."""
 
     def _close(self, adapter, book, closing, budget):
         idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: None, showing=lambda *_: frozenset())
@@ -71,7 +71,7 @@ class NeverCloses(ShareWorker):
 
 
 class LetsGoEarly(DeliveryExecutor):
-    """Gives its shares back as soon as its copies have begun."""
+    """Releases its shares as soon as its copies have started."""
 
     def perform(self, record, command, budget):
         """See the class."""
@@ -90,7 +90,7 @@ class DoesNotLook(DeliveryExecutor):
 
 
 class NeverDue(DeliveryCodec):
-    """Waits for events alone."""
+    """Is never due, and waits for events alone."""
 
     def encode(self, record):
         """See the class."""
@@ -98,7 +98,7 @@ class NeverDue(DeliveryCodec):
 
 
 class KeepsItsSlots(DeliveryExecutor):
-    """Asks for slots and never says that it is done with them."""
+    """Requests slots and never returns them."""
 
     def perform(self, record, command, budget):
         """See the class."""
@@ -109,21 +109,21 @@ class KeepsItsSlots(DeliveryExecutor):
 
 
 class TellsAgain(PromotionExecutor):
-    """Publishes the summary whenever it is over, told before or not."""
+    """Publishes the summary at every look after the end, also if owners were notified."""
 
     def _count(self, promotion):
         return super()._count(replace(promotion, summarised=0))
 
 
 class GrantsNothing(CopyQuotas):
-    """Never counts, so that nobody ever gets a slot."""
+    """Never counts slots, so that no delivery gets one."""
 
     def run(self, key, *, time_left):
         """See CopyQuotas."""
 
 
 class TakesNothingBack(CopyQuotas):
-    """Believes of every delivery that somebody works on it, so that no lease ever runs out."""
+    """Takes every delivery for active, so that no lease expires."""
 
     def goes_on(self, lease):
         """See CopyQuotas."""
@@ -131,7 +131,7 @@ class TakesNothingBack(CopyQuotas):
 
 
 class RenewsNothing(CopyQuotas):
-    """Takes slots back when their lease has run out, and does not look whether their delivery goes on."""
+    """Takes slots back when their lease has expired, without looking whether the delivery is active."""
 
     def goes_on(self, lease):
         """See CopyQuotas."""
@@ -139,7 +139,7 @@ class RenewsNothing(CopyQuotas):
 
 
 def relies_on_its_lease(draw):
-    """Do not look, before a copy begins, whether the lease has run out."""
+    """Skip the check, before a copy starts, whether the lease has expired."""
     right = delivery_machine(draw)
 
     def evolve(record, event, now):
@@ -150,14 +150,14 @@ def relies_on_its_lease(draw):
 
 
 class Sleeps(Sweep):
-    """Does not wake."""
+    """Wakes no record."""
 
     def run(self, *, time_left):
         """See Sweep."""
 
 
 class IgnoresVersions(MemoryRecords):
-    """Writes over what others have written meanwhile."""
+    """Overwrites what others have written meanwhile."""
 
     def save(self, before, after, happened, now, also=()):
         """See the class."""
@@ -166,7 +166,7 @@ class IgnoresVersions(MemoryRecords):
 
 
 def careless() -> Stores:
-    """Stores whose last writer wins."""
+    """Stores in which the last writer wins."""
     return replace(in_memory(), records=IgnoresVersions())
 
 
@@ -176,7 +176,7 @@ NEVER = 10**11
 
 @dataclass(frozen=True)
 class Mutation:
-    """A wrong service, the scene that shows it, and what the checker says."""
+    """A wrong service, the scene in which it fails, and the checker's message."""
 
     says: str
     parts: Parts = RIGHT
@@ -184,9 +184,9 @@ class Mutation:
     stores: Callable[[], Stores] = in_memory
     crash_anywhere: bool = False
     side_by_side: bool = False
-    """Each message group is worked on twice at once, in many orders."""
+    """Process each message group twice at once, in many orders."""
     drop: bool = False
-    """The account is dropped from the targets file before anything is opened."""
+    """Remove the account from the targets file before anything is opened."""
     play: Callable[[Parts], object] | None = None
     """A scene of its own, which asserts its own end."""
 
@@ -228,14 +228,14 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
 def test_a_wrong_service_is_found_out(mutation):
-    """It breaks the invariant that it was made to break."""
+    """It breaks the invariant that it was written to break."""
     with pytest.raises(AssertionError, match=mutation.says):
         _try(mutation)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
 def test_the_right_service_passes_the_same_scene(mutation):
-    """It is the mutation that fails, not the scene."""
+    """The scene passes without the mutation."""
     right = replace(mutation, parts=RIGHT, stores=in_memory)
     if not mutation.drop:
         _try(right)

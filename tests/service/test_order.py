@@ -1,4 +1,4 @@
-"""The order of things does not matter: events and wakes doubled, shuffled, early, late or lost lead to the same end."""
+"""The order of events and wakes does not matter: doubled, shuffled, early, late or lost, they lead to the same end."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ SLOW_HANDS = HubSetup(
     weather=Weather(events=((600,),), wakes=((0, 7),), hurry=7),
     nature=Nature(copying=(0, 7200, 0, 1), registering=(300,), limit=1),
 )
-"""Whose every invocation runs out of time in the middle of its commands, with more copies wanted than may run."""
+"""A scene in which every invocation runs out of time between its commands, with more copies than may run."""
 
 
 @given(scenes())
 @example(SLOW_HANDS)
 @settings(max_examples=100)
 def test_any_order_comes_to_the_same_end(scene):
-    """Whatever becomes of events and wakes, every target gets its one AMI, and nothing stays open or is left over."""
+    """Whatever happens to events and wakes, every target gets one AMI, and nothing stays open or is left over."""
     all_delivered(scene.play())
 
 
 @given(scenes(most_accounts=1, most_snapshots=2))
 @settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_comes_to_the_same_end_on_dynamodb(credentials, scene):
-    """What holds for the stores in memory holds for the real ones."""
+    """The same on the real stores."""
     with on_dynamodb() as stores:
         all_delivered(scene.play(stores=stores, watchful=False))
 
 
 @pytest.mark.parametrize("amis", [((0,),), ((0, 1, 2, 3), (2, 3))])
 def test_the_sweep_alone_is_enough(amis):
-    """With every event lost, and every wake but the sweep's own, all is delivered all the same (invariant 6)."""
+    """With every event lost, and every wake but the sweep's own, all is delivered (invariant 6)."""
     all_delivered(HubSetup(accounts=2, amis=amis, weather=NOTHING_COMES).play())

@@ -26,11 +26,11 @@ HELD: dict[str, tuple[str, str, bool]] = {
     "verifying by CopyImage": ("target.snapshots", "tag", False),
     "publishing": ("notices", "publish", False),
 }
-"""State -> a call (port, method) that gets no answer once, so that the record rests there, and whether it was done."""
+"""State -> a call (port, method) that fails once, so that the record rests there, and whether the call took effect."""
 
 
 def off(hub: Hub, seconds: int) -> None:
-    """Let time pass in which `worker` dies whenever it is invoked; AWS and all other functions go on."""
+    """Let time pass in which `worker` is killed at every invocation; AWS and all other functions continue."""
     real, until = hub._act, hub.cloud.now + seconds
 
     def act(message: WakeMessage) -> None:
@@ -53,7 +53,7 @@ def a_hub(method: str = "snapshots", **nature: object) -> Hub:
 
 
 def one_step(hub: Hub) -> None:
-    """Let the next thing happen."""
+    """Let the next step happen."""
     step = hub._next()
     assert step is not None, hub.outcomes()
     hub.cloud.now = max(hub.cloud.now, step[0])
@@ -61,7 +61,7 @@ def one_step(hub: Hub) -> None:
 
 
 def until_state(hub: Hub, state: str, more: int) -> None:
-    """Let it run until the delivery is in a state, and so many steps more."""
+    """Run until the delivery is in a state, and this many steps more."""
     while hub.outcomes().get((AMI, A)) != state:
         one_step(hub)
     for _ in range(more):
@@ -75,7 +75,7 @@ def until_state(hub: Hub, state: str, more: int) -> None:
     ("method", "state"), [("snapshots", "copying"), ("snapshots", "verifying"), ("image", "verifying")]
 )
 def test_an_outage_of_our_own_destroys_no_good_work(method, state, steps, hours):
-    """Two hours or 26: whatever the delivery waits for, what was copied is registered, and the AMI is delivered."""
+    """Off for 2 or 26 hours in any state: what was copied is registered, and the AMI is delivered."""
     hub = a_hub(method)
     until_state(hub, state, steps)
 
@@ -85,7 +85,7 @@ def test_an_outage_of_our_own_destroys_no_good_work(method, state, steps, hours)
 @pytest.mark.parametrize("hours", [2, 26])
 @pytest.mark.parametrize("held", HELD)
 def test_an_outage_in_the_middle_of_a_step_destroys_no_good_work(held, hours):
-    """A call got no answer, and then nothing of ours runs for hours: it is asked again before any deadline acts."""
+    """A call got no answer, and `worker` is off for hours: it repeats the look before any deadline acts."""
     port, method, done = HELD[held]
     hub = a_hub("image" if "CopyImage" in held else "snapshots")
     refused = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded", unknown=done)
@@ -104,7 +104,7 @@ def test_an_outage_in_the_middle_of_a_step_destroys_no_good_work(held, hours):
 
 
 def assert_delivered_after(hub: Hub, hours: int) -> None:
-    """Nothing runs for so long; then it is delivered, made of what had been copied, and told once."""
+    """`worker` is off for this long; then the AMI is delivered, from the existing copies, with one notice."""
     before = {copy.id for copy in hub.cloud.copies.values()}
     off(hub, hours * HOUR)
     hub.run()
@@ -119,7 +119,7 @@ def assert_delivered_after(hub: Hub, hours: int) -> None:
 
 
 def waits_for_a_slot(copying: int) -> Hub:
-    """Two AMIs for one account: the first one's twenty copies take all its slots for so long, and the second waits."""
+    """Two AMIs for one account: the first one's twenty copies take all slots for this long, and the second waits."""
     hub = Hub((A,), nature=Nature(copying=(*(copying,) * 20, 60)), target={"copy_deadline": 48 * HOUR})
     for ami, snapshots in ((AMI, range(20)), ("ami-01", (20,))):
         hub.cloud.make_image(ami, {f"snap-{number:02x}": True for number in snapshots})
@@ -130,7 +130,7 @@ def waits_for_a_slot(copying: int) -> Hub:
 
 
 def test_a_slot_that_became_free_while_nothing_of_ours_ran_is_taken_however_late():
-    """Its queue deadline passed in the outage: looked at again, the slot is there."""
+    """The queue deadline passed during the outage; the fresh look finds the slot."""
     hub = waits_for_a_slot(5 * HOUR)
     off(hub, 26 * HOUR)
     hub.run()
@@ -139,7 +139,7 @@ def test_a_slot_that_became_free_while_nothing_of_ours_ran_is_taken_however_late
 
 
 def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
-    """It asks once more, and waits for the quota's answer for some minutes only."""
+    """The delivery asks once more, and waits only some minutes for the quota's answer."""
     hub = waits_for_a_slot(40 * HOUR)
     end = hub.cloud.now + 23 * HOUR
     hub.run(until=end - 60)
@@ -152,7 +152,7 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
 
 @pytest.mark.parametrize("ends", ["in the outage", "never"])
 def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(ends):
-    """Its queue deadline passed in the outage: looked at again, the role is there, or that is the end."""
+    """The queue deadline passed during the outage; the fresh look finds the role, or the delivery fails."""
     hub = a_hub()
     missing = PortTrouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=WITHOUT_END)
     hub.gate.troubles = [missing]
@@ -170,7 +170,7 @@ def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(end
 
 
 def test_a_first_look_that_nobody_took_in_time_is_taken_however_late():
-    """`worker` was off from the first moment on."""
+    """`worker` was off from the start."""
     hub = a_hub()
     until_state(hub, "requested", 0)
     off(hub, 26 * HOUR)
@@ -180,7 +180,7 @@ def test_a_first_look_that_nobody_took_in_time_is_taken_however_late():
 
 
 def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
-    """The look shows them unfinished: then the deadline acts, and all is removed."""
+    """The look shows them unfinished: the deadline acts, and the service removes everything."""
     hub = a_hub(copying=(40 * HOUR,))
     until_state(hub, "copying", 2)
     off(hub, 25 * HOUR)
@@ -193,7 +193,7 @@ def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
 
 @pytest.mark.parametrize("state", ["copying", "verifying"])
 def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_and_lists_what_it_left(state):
-    """The role is gone: nobody can say whether the work is done, so none of it is destroyed."""
+    """Without the role the service cannot see whether the work is done, so it deletes none of it."""
     hub = a_hub(copying=(30 * HOUR,) if state == "copying" else (60,), registering=(2 * HOUR,))
     until_state(hub, state, 2)
     gone = refusal(RefusalKind.ROLE, "AccessDenied")
@@ -231,14 +231,14 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     [("targets", "live"), ("ledger", "hold"), ("ledger", "release"), ("slots", "ask"), ("records", "save")],
 )
 def test_our_own_tables_throttling_ends_no_delivery(port, method, code):
-    """DynamoDB gives no answer in the middle of a command, again and again: the message comes back, and it goes on."""
+    """DynamoDB throttles in the middle of a command, repeatedly: SQS delivers the message again, and it continues."""
     unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
     error = ClientError({"Error": {"Code": code, "Message": "later"}}, "GetItem") if code else unreachable
     hub = a_hub()
     real = hub._act
 
     def act(message: WakeMessage) -> None:
-        """Lambda reports that the function raised; SQS gives the message again."""
+        """Lambda reports the error; SQS delivers the message again."""
         try:
             real(message)
         except (ClientError, BotoCoreError) as raised:
@@ -254,7 +254,7 @@ def test_our_own_tables_throttling_ends_no_delivery(port, method, code):
 
 
 def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_and_gets_its_grants():
-    """Left because nobody could look; later the role is back. It is not made anew, and Auto Scaling can launch it."""
+    """The AMI was left because the role was gone; it is not registered again, and Auto Scaling can launch it."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     hub = Hub((A,), nature=Nature(copying=(60,), registering=(60,)), target={"service_linked_roles": (role,)})
     hub.cloud.make_image(AMI, {"snap-00": True})

@@ -1,4 +1,4 @@
-"""Somebody in a target plants snapshots with all our tags that can be predicted, under the target's key."""
+"""Someone in a target makes snapshots with all predictable tags of the service, under the target's key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.service.hub import Hub
 
 A, AMI, SNAPSHOTS = "200000000001", "ami-00", ("snap-00", "snap-01")
 CALLS = range(0, 120, 3)
-"""At which of its calls, over the whole run, the process dies."""
+"""The calls, over the whole run, at which the process is killed."""
 
 
 def a_hub(method: str, **changes: object) -> Hub:
@@ -23,13 +23,13 @@ def a_hub(method: str, **changes: object) -> Hub:
 
 
 def plant(hub: Hub) -> set[str]:
-    """Plant a completed snapshot for each of the source's."""
+    """Make a completed snapshot for each of the source's."""
     delivery = addresses.delivery_id(HUB, AMI, A, REGION)
     return {hub.cloud.plant_copy(A, source, delivery) for source in SNAPSHOTS}
 
 
 def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
-    """Delivered, of copies that we made; and what was planted is there still, and is named to a person."""
+    """The AMI consists of the service's copies; the planted snapshots still exist, and a report names them."""
     assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
     (image,) = hub.cloud.images.values()
     assert not set(image.copies) & planted
@@ -41,9 +41,9 @@ def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 @pytest.mark.parametrize("call", [None, *CALLS])
 def test_planted_snapshots_are_never_used_wherever_it_dies(method, call):
-    """Before it is tagged they are there already: ours are made all the same, once, whatever crashes."""
+    """They exist before the tag is set: the service makes its own copies, once, whatever crashes."""
     hub = a_hub(method, crashes=[] if call is None else [PortCrash(call, after=True)], watchful=False)
-    hub.invariants.watch = lambda *_: None  # type: ignore[method-assign] - it takes what is planted for a copy of ours
+    hub.invariants.watch = lambda *_: None  # type: ignore[method-assign] - it takes a planted copy for its own
     hub.gate.watch = hub.invariants.watch
     planted = plant(hub)
     hub.cloud.tag(AMI, A)
@@ -55,7 +55,7 @@ def test_planted_snapshots_are_never_used_wherever_it_dies(method, call):
 
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
-    """Only what bears an attempt's nonce goes."""
+    """Only snapshots with an attempt's nonce are deleted."""
     hub = a_hub(method)
     hub.cloud.tag(AMI, A)
     while len(hub.cloud.live_copies()) < len(SNAPSHOTS):

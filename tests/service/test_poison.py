@@ -1,4 +1,4 @@
-"""Records that cannot be read, where others have to pass by them: discovery, a promotion's expansion, a copy quota."""
+"""Records that cannot be read do not stop discovery, a promotion's expansion or a copy quota."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def spoil(hub: Hub, key: addresses.RecordKey) -> None:
 
 
 def test_discovery_passes_by_a_promotion_that_cannot_be_read():
-    """It comes first in EC2's list; the AMI behind it, whose event was lost, is found all the same."""
+    """It comes first in EC2's list; discovery finds the AMI behind it, whose event was lost."""
     hub = a_hub(2, weather=Weather(events=(LOST,)))
     hub.cloud.tag("ami-00", GOOD)
     hub.run(until=START + 2 * HOUR)
@@ -43,7 +43,7 @@ def test_discovery_passes_by_a_promotion_that_cannot_be_read():
 
 
 def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
-    """Tagged again after a failure: the broken delivery is parked, and the other target is tried again."""
+    """Tagged again after a failure: the damaged delivery is parked, and the other target is retried."""
     hub = a_hub(1)
     keep = hub.cloud.directory
     hub.cloud.tag("ami-00", "default")
@@ -66,21 +66,21 @@ def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
 
 
 def spoil_plan(hub: Hub) -> None:
-    """Damage all that says whom the promotion's value names, and its settings."""
+    """Damage the promotion's stored targets, and their settings."""
     items = hub.stores.records.items
     for key in [key for key in items if key.sk.startswith("plan#")]:
         hub.stores.records.put(key, {"kind": "plan", "body": "{"})
 
 
 def retry(hub: Hub, ami: str) -> None:
-    """What `ami-promoter retry` does."""
+    """Do what `ami-promoter retry` does."""
     key = addresses.promotion(ami)
     assert hub.stores.records.unpark(key, hub.cloud.now)
     hub.stores.records.leave(key, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
 
 
 def test_a_damaged_plan_is_written_anew_by_the_retry_that_its_message_names():
-    """It was parked before its deliveries were written; unparked alone it would be parked again."""
+    """The promotion was parked before it wrote its deliveries; unparking alone would park it again."""
     hub = a_hub(1)
     hub.cloud.paused = True
     hub.cloud.tag("ami-00", "default")
@@ -98,7 +98,7 @@ def test_a_damaged_plan_is_written_anew_by_the_retry_that_its_message_names():
 
 
 def test_a_promotion_goes_on_though_its_plan_is_damaged():
-    """Whom its value names the file says as well; and whom the tag then no longer names is cancelled."""
+    """The file also says whom its value names; an account that the tag no longer names is cancelled."""
     hub = a_hub(1, nature=Nature(copying=(4 * HOUR,)))
     hub.cloud.tag("ami-00", "default")
     hub.run(until=START + HOUR)
@@ -114,7 +114,7 @@ def test_a_promotion_goes_on_though_its_plan_is_damaged():
 
 
 def test_a_copy_quota_that_cannot_be_read_is_written_anew():
-    """It holds nothing that is missed: every account's next AMI arrives, and nothing is parked."""
+    """The quota has nothing that is lost: every account's next AMI arrives, and no record is parked."""
     hub = a_hub(2)
     hub.cloud.tag("ami-00", BAD)
     hub.run()

@@ -1,4 +1,4 @@
-"""What AWS may refuse, one refusal at a time: what comes of it, and what the owner of the target is told."""
+"""One refusal of AWS at a time: what follows, and what the target's owner reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WITHOUT_END = 10**6
 
 
 def of(port, method, why, *, code="Denied", times=1, after=False, unknown=False):
-    """A refusal that the first account meets; all others do not."""
+    """A refusal for the first account only."""
     return PortTrouble(port, method, refusal(why, code, unknown=unknown), times, after, _concerns_the_bad)
 
 
@@ -65,7 +65,7 @@ WAITED_OUT = {
 
 @pytest.mark.parametrize("trouble", WAITED_OUT.values(), ids=WAITED_OUT)
 def test_what_passes_is_waited_out(trouble):
-    """A throttle, a limit, a late truth or a lost answer delays its own target, and changes nothing else."""
+    """A throttle, a limit, a late grant or a lost answer delays its own target only."""
     trouble = replace(trouble)
     hub = played(trouble)
 
@@ -86,7 +86,7 @@ FATAL = {
 
 @pytest.mark.parametrize("trouble", FATAL.values(), ids=FATAL)
 def test_what_does_not_pass_fails_one_target_alone(trouble):
-    """It fails with AWS's words and a cure; nothing of it is left there; the other target has its AMI (invariant 7)."""
+    """The notice has AWS's words and a cure; nothing is left there; the other target has its AMI (invariant 7)."""
     hub = played(replace(trouble))
 
     hub.invariants.rest()
@@ -102,7 +102,7 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
 
 
 def test_a_role_that_comes_late_is_waited_for_and_notified_once():
-    """Its owner receives of it at the first refusal, and again only when the AMI is there."""
+    """The first refusal notifies the owner, and then only the delivery does."""
     hub = played(of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=4), accounts=1)
 
     assert hub.outcomes() == {(AMI, BAD): "delivered"}
@@ -112,7 +112,7 @@ def test_a_role_that_comes_late_is_waited_for_and_notified_once():
 
 
 def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
-    """Nothing was opened for it; the refusal that was waited out is what the owner reads."""
+    """Nothing was opened for it; the owner reads the refusal for which it waited."""
     hub = played(
         of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=WITHOUT_END), queue_deadline=3600
     )
@@ -125,7 +125,7 @@ def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
 
 
 def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
-    """It is found when registering, hours after the checks."""
+    """The service finds it on RegisterImage, hours after the checks."""
     scene = HubSetup()
     hub = scene.hub(troubles=[of("target.images", "register", RefusalKind.NAME_TAKEN, code="InvalidAMIName.Duplicate")])
     real = hub.cloud.register
@@ -139,7 +139,7 @@ def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
 
 
 def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
-    """Tidying gives up after an hour; the shares close all the same."""
+    """The cleanup gives up after an hour; the shares close all the same."""
     hub = played(
         of("target.images", "register", RefusalKind.DENIED),
         of("target.snapshots", "delete", RefusalKind.DENIED, times=WITHOUT_END),
@@ -155,7 +155,7 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
 
 @pytest.mark.parametrize("seconds", [0, 2, 4])
 def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing(seconds):
-    """Whatever the promotion's own list says (invariant 8): at the checks, or where the share is opened."""
+    """Also if the promotion still lists it (invariant 8): at the checks, or where the share is opened."""
     hub = HubSetup(accounts=2).hub()
     hub.cloud.tag(AMI, "default")
     hub.run(until=START + seconds)

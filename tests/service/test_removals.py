@@ -1,4 +1,4 @@
-"""Revoking waits for nothing but AWS: whom tag, file or membership name no longer loses what is shared."""
+"""Revoking waits for nothing but AWS: an account that tag, file or membership no longer names loses what is shared."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shared(accounts=(A, B), **settings) -> Hub:
 
 
 def pass_time(hub, seconds):
-    """Let so much time pass, with discovery every five minutes as the schedule has it."""
+    """Let this much time pass, with discovery every five minutes."""
     until = hub.cloud.now + seconds
     while hub.cloud.now < until:
         hub.discover()
@@ -45,13 +45,13 @@ def pass_time(hub, seconds):
 
 
 def open_to(hub) -> set[str]:
-    """Who may launch the AMI, or use its key."""
+    """The accounts that may launch the AMI, or use its key."""
     return {who for _, who in hub.cloud.launches} | {grantee.split(":")[4] for grantee in hub.cloud.grants.values()}
 
 
 @contextmanager
 def outage(hub, function):
-    """`worker` or `share-worker` dies whenever it is invoked."""
+    """`worker` or `share-worker` is killed whenever it is invoked."""
     real = hub._act
 
     def act(message):
@@ -78,7 +78,7 @@ def damage(key):
     """Somebody writes nonsense into a record."""
 
     def damaged(hub):
-        hub.watchful = False  # the invariants below are asked by hand: they do not know this record
+        hub.watchful = False  # the invariants do not know this record; the tests below check them at the end
         hub.gate.watch = lambda *_: None
         hub.stores.records.records[key(hub)].body = {"colour": "red"}
 
@@ -86,13 +86,13 @@ def damage(key):
 
 
 def park_promotion(hub):
-    """It waits for a person."""
+    """The promotion's record is parked."""
     hub.watchful = False
     hub.stores.records.park(addresses.promotion(AMI), "for a test", hub.cloud.now)
 
 
 def lose_head(hub):
-    """A head is deleted by hand."""
+    """A person deletes a head."""
     hub.stores.records.forget(addresses.head(AMI), {"kind": "head"})
 
 
@@ -107,8 +107,8 @@ def break_mark(hub):
 
 
 def break_plan(hub):
-    """Whom the promotion's last value named cannot be read."""
-    hub.watchful = False  # it is parked with the fifth try
+    """The promotion's stored targets cannot be read."""
+    hub.watchful = False  # the fifth try parks it
     for key in list(hub.stores.records.items):
         if key.sk.startswith("plan#"):
             hub.stores.records.put(key, {"kind": "plan", "body": "no JSON"})
@@ -131,7 +131,7 @@ TROUBLES = {
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 @pytest.mark.parametrize("value", [A, None])
 def test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong(trouble, value):
-    """A narrowed or removed tag: within the hour, and nobody else loses anything."""
+    """A narrowed or removed tag: within the hour, and no other account loses anything."""
     hub = shared()
     trouble(hub)
     hub.cloud.tag(AMI, value)
@@ -141,7 +141,7 @@ def test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong(troubl
 
 
 def park_delivery(hub):
-    """It waits for a person."""
+    """The delivery's record is parked."""
     hub.watchful = False
     hub.stores.records.park(hub.delivery_key(AMI, B), "for a test", hub.cloud.now)
 
@@ -149,7 +149,7 @@ def park_delivery(hub):
 @pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
 @pytest.mark.parametrize("value", [A, None])
 def test_of_a_withdrawal_that_its_delivery_cannot_tell_owners_hear_once(trouble, value):
-    """The pass closes what was shared, and has the notice sent; one of the delivery's own, later, has the same id."""
+    """The pass closes the shares and publishes the notice; a later one by the delivery has the same id."""
     hub = shared()
     before = hub.stores.records.records[hub.delivery_key(AMI, B)].body
     trouble(hub)
@@ -169,7 +169,7 @@ def test_of_a_withdrawal_that_its_delivery_cannot_tell_owners_hear_once(trouble,
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_whom_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
-    """With no event: discovery sees that another file is in force."""
+    """Without an event: discovery sees that another file is in force."""
     hub = shared()
     trouble(hub)
     directory = hub.cloud.directory
@@ -182,7 +182,7 @@ def test_whom_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 @pytest.mark.parametrize("how", ["deregistered", "disabled"])
 def test_an_ami_of_no_use_is_shared_with_nobody_whatever_else_is_wrong(trouble, how):
-    """A deregistered or disabled AMI entitles nobody: its key grants go, too."""
+    """A deregistered or disabled AMI entitles no account: its key grants close, too."""
     hub = shared()
     trouble(hub)
     if how == "deregistered":
@@ -207,7 +207,7 @@ def test_an_outage_or_a_fault_alone_withdraws_nobody(trouble):
 
 
 def test_a_value_that_is_not_understood_withdraws_nobody():
-    """`dve` for `dev`: what runs goes on, and one notice lists the fault."""
+    """`dve` for `dev`: what runs continues, and one notice lists the fault."""
     hub = shared()
     hub.cloud.tag(AMI, "dve")
     pass_time(hub, DAY)
@@ -241,7 +241,7 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
 def by_unit(accounts) -> Organised:
     """An AMI shared with an OU by its ARN."""
     it = Organised(*accounts)
-    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants there know accounts alone
+    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants check accounts alone
     it.cloud.directory = replace(
         it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share", launch_permission="group"),)}
     )
@@ -252,7 +252,7 @@ def by_unit(accounts) -> Organised:
 
 
 def test_an_ou_that_the_file_names_no_longer_may_not_launch():
-    """The file is narrowed from the OU to one of its accounts: that account may launch by itself, the OU may not."""
+    """The file names one account in place of the OU: the account may launch by its own permission, the OU may not."""
     it = by_unit((A, B))
     it.cloud.directory = Directory(
         {"default": (A,), "other": (C,)}, {A: (Target(A, REGION, mode="share"),), C: (Target(C, REGION),)}
@@ -264,7 +264,7 @@ def test_an_ou_that_the_file_names_no_longer_may_not_launch():
 
 
 def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_new_one():
-    """The old OU's permission goes when nobody of it is left; the new one's comes."""
+    """The old OU's permission is revoked when none of its accounts is left; the new one's is granted."""
     it = by_unit((A,))
     directory = it.cloud.directory
     units = {OU: ("default",), OTHER_OU: ("default",)}
@@ -285,7 +285,7 @@ def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_
 
 
 def test_a_group_that_the_file_drops_names_nobody():
-    """The tag's value stays as it is; those it named by that group lose what is shared."""
+    """The tag's value stays; the accounts of the dropped group lose what is shared."""
     it = by_unit((A, B))
     it.cloud.directory = Directory({"other": (C,)}, {C: (Target(C, REGION),)})
     it.look(12)
@@ -295,7 +295,7 @@ def test_a_group_that_the_file_drops_names_nobody():
 
 
 def test_a_date_that_the_file_brings_forward_ends_what_is_shared():
-    """The settings of who, mode and until are read live; the delivery is not begun anew afterwards."""
+    """Who, mode and until are read live; the delivery does not start again afterwards."""
     hub = shared()
     until = hub.cloud.now + 2 * HOUR
     directory = hub.cloud.directory
@@ -312,7 +312,7 @@ def test_a_date_that_the_file_brings_forward_ends_what_is_shared():
 
 
 def move_end(hub, until):
-    """The file that is applied now gives another date; 0: none."""
+    """Apply a file with another date; 0: none."""
     directory = hub.cloud.directory
     accounts = {one: (replace(targets[0], until=until),) for one, targets in directory.accounts.items()}
     hub.cloud.directory = replace(directory, accounts=accounts)
@@ -321,7 +321,7 @@ def move_end(hub, until):
 @pytest.mark.parametrize("off", ["nothing", "worker", "share-worker"])
 @pytest.mark.parametrize("later", [START + 60 * HOUR, 0])
 def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later, off):
-    """Told by an hour before the old date; also where a function was off around that date."""
+    """The file changes an hour before the old date; also if a function was off around that date."""
     hub = shared(until=START + 6 * HOUR)
     pass_time(hub, 4 * HOUR)
     move_end(hub, later)
@@ -341,7 +341,7 @@ def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later
 
 @pytest.mark.parametrize("off", ["nothing", "worker"])
 def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off):
-    """The record and the ledger know the later date by which it was shared; no function needs to be told of another."""
+    """Record and ledger have a later date, by which it was shared; no event is needed for the earlier one."""
     hub = shared(until=START + 60 * HOUR)
     move_end(hub, START + 6 * HOUR)
     with outage(hub, off):
@@ -350,7 +350,7 @@ def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off
 
 
 def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date():
-    """That is no evidence; but nothing is open without end."""
+    """An unreadable file is no evidence; but nothing stays open without end."""
     hub = shared(until=START + 6 * HOUR)
     unreadable = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
     hub.cloud.applied = unreadable
@@ -362,14 +362,14 @@ def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_dat
 
 @pytest.mark.parametrize("standing", [True, False])
 def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
-    """The stack's parameter was changed: no look is taken until it is put back; where nothing stands, it may change."""
+    """The stack's parameter was changed: no pass runs until it is restored; without standing shares it may change."""
     hub = shared() if standing else Hub((A, B))
     hub.cloud.make_image("ami-01", {"snap-01": True})
     hub.stores.records.put(TRIGGER, {"kind": "trigger", "key": "the-old-one"})
     before = open_to(hub)
     old_tags = {ami: raw["Tags"] for ami, raw in hub.cloud.hub_images.items()}
     for raw in hub.cloud.hub_images.values():
-        raw["Tags"] = []  # none bears the new one
+        raw["Tags"] = []  # no AMI has the new tag
     hub.cloud.changed()
     hub._wire()
     hub.cloud.tag("ami-01", A)
@@ -393,7 +393,7 @@ def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
 
 
 def test_a_fresh_hub_names_in_one_notice_what_it_leaves_and_counts_every_tag_event():
-    """What was tagged before its first look waits; an event that comes after that look counts all the same."""
+    """AMIs tagged before the hub's first pass are ignored; an event after that pass counts all the same."""
     hub = Hub((A,))
     hub.stores.records.items.pop(RecordKey("discovery", "baseline"))
     hub.cloud.make_image(AMI, {"snap-00": True})
@@ -410,7 +410,7 @@ def test_a_fresh_hub_names_in_one_notice_what_it_leaves_and_counts_every_tag_eve
 
 
 def test_an_ami_that_bears_a_tag_of_ours_says_why_it_is_not_promoted():
-    """One notice with cause and cure, in place of silence."""
+    """One notice names cause and cure."""
     hub = Hub((A,))
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.hub_images[AMI]["Tags"] = [{"Key": "ami-promoter:delivery", "Value": "0123456789abcdef0123"}]
@@ -423,7 +423,7 @@ def test_an_ami_that_bears_a_tag_of_ours_says_why_it_is_not_promoted():
 
 
 def test_a_list_of_tags_that_is_older_than_the_tag_withdraws_nobody():
-    """The tag is widened while a pass runs on the list that it read before: who was just let in stays in."""
+    """The tag is widened during a pass whose list is older: the account that was added keeps its access."""
     hub = Hub((A, B), target={"mode": "share"})
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, A)
@@ -441,9 +441,9 @@ def test_a_list_of_tags_that_is_older_than_the_tag_withdraws_nobody():
 
 
 def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
-    """Somebody damages the applied items, or the membership: without a tag nobody is entitled, whatever they say."""
+    """A person damages the applied items, or the membership: without a tag no account is entitled in any case."""
     hub = shared()
-    damage(lambda _hub: addresses.promotion(AMI))(hub)  # the pass alone is left
+    damage(lambda _hub: addresses.promotion(AMI))(hub)  # only the pass is left
     fault = Fault("targets-damaged", "table", "They were changed by hand.", "Apply them again.")
     hub._discover._standing._ports.targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
     hub._discover._standing._ports.targets._port.generation = lambda: "digest/5"
@@ -456,7 +456,7 @@ def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
 
 
 def test_one_look_that_shows_an_empty_value_withdraws_nobody():
-    """The value is changed from the empty one to an account's id, and a list and a look are both stale."""
+    """The value changes from empty to an account id, while one list and one read both show the empty one."""
     hub = Hub((A, B), target={"mode": "share"})
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.directory = replace(hub.cloud.directory, groups={"default": (B,)})
@@ -477,7 +477,7 @@ def test_one_look_that_shows_an_empty_value_withdraws_nobody():
 
 
 def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
-    """After a rollback deliveries, their promotion and its notes cannot be read: one pass withdraws all of them."""
+    """After a rollback deliveries, their promotion and its children cannot be read: one pass withdraws them all."""
     hub = shared((A, B, C))
     hub.watchful, hub.gate.watch = False, lambda *_: None
     for key in (addresses.promotion(AMI), *(hub.delivery_key(AMI, one) for one in (A, B, C))):
@@ -494,7 +494,7 @@ def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
 
 
 def test_a_tag_that_is_put_back_while_many_are_withdrawn_stops_that():
-    """Tag, file and membership are read anew for every twenty, however long a pass takes."""
+    """The pass reads tag, file and membership again for every twenty shares."""
     hub = shared(tuple(str(200_000_000_001 + number) for number in range(15)))
     hub.watchful, hub.gate.watch = False, lambda *_: None
     standing, heads = hub._discover._standing, read_heads(hub.stores.records)

@@ -1,4 +1,4 @@
-"""Grants for service-linked roles: opened with the copy, kept with the AMI, closed where the delivery fails."""
+"""Grants for service-linked roles: opened with the copy, kept with the AMI, closed if the delivery fails."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tests.service.world import HOUR, WITHOUT_END, ModelWorld, Shape
 
 
 def own_grants(world: ModelWorld, account: str = "") -> list[str]:
-    """Names of the grants on a target's own key."""
+    """The names of the grants on a target's own key."""
     key = target_key(account or world.account(0))
     return sorted(name for place, name in world.cloud.grants if place == key)
 
 
 def left_open(world: ModelWorld) -> int:
-    """How often it was told that a grant is left in a target."""
+    """How often telemetry reported a grant that is left in a target."""
     return sum(name == "share" and args[2] == "left open in the target" for name, args in world.telemetry.reported)
 
 
 def refuse(world: ModelWorld, method: str, why: RefusalKind, times: int = WITHOUT_END) -> None:
-    """Let the permission adapter for service-linked roles be refused."""
+    """Let AWS refuse the permission adapter for service-linked roles."""
     world.gate.troubles.append(PortTrouble("roles", method, refusal(why, "AccessDenied"), times))
     world.excuse()
 
 
 def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
-    """Two AMIs, two roles: two grants, which outlive the tags; a failure of the second takes nothing from the first."""
+    """Two AMIs, two roles: two grants, which outlive the tags; the second AMI's failure leaves the first one's."""
     world = ModelWorld(Shape(amis=((0,), (1,)), service_roles=2))
     world.tag(0, "default")
     world.wait(HOUR)
@@ -48,7 +48,7 @@ def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
 
 
 def test_it_goes_where_the_only_delivery_fails():
-    """No AMI needs it."""
+    """No other AMI needs the grant."""
     world = ModelWorld(Shape(service_roles=1))
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
@@ -61,7 +61,7 @@ def test_it_goes_where_the_only_delivery_fails():
 
 @pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (WITHOUT_END, "failed")])
 def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
-    """For ten minutes; then all that was opened closes again, and the refusal is the fault."""
+    """The delivery waits for ten minutes; then all its shares close, and the refusal is the fault."""
     world = ModelWorld(Shape(service_roles=1))
     refuse(world, "open", RefusalKind.NOT_YET, times)
     world.tag(0, "default")
@@ -77,7 +77,7 @@ def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
 
 
 def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_names_it():
-    """The delivery knows meanwhile what it waits for; the cure is the refusal's own."""
+    """The delivery's state has the refusal meanwhile, and the fault has the refusal's cure."""
     world = ModelWorld(Shape(service_roles=1, copy_deadline=8 * HOUR))
     refuse(world, "open", RefusalKind.ROLE)
     world.tag(0, "default")
@@ -93,7 +93,7 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
 
 
 def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_notified():
-    """It is the account's own role on its own key: it does not alarm for ever, and its source closes all the same."""
+    """It is the account's own role on its own key: the alarm ends, and the source's shares close."""
     world = ModelWorld(Shape(service_roles=1))
     refuse(world, "close", RefusalKind.DENIED)
     world.expect("fails", ["An internal error occurred"])
@@ -107,13 +107,13 @@ def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_notifie
 
 
 def holdings(world: ModelWorld) -> list[int]:
-    """How many hold each grant on the target's own key."""
+    """The number of holdings of each grant on the target's own key."""
     resource = addresses.role_resource(target_key(world.account(0)), world.account(0)).pk
     return [len(one.holdings) for one in world.stores.ledger.shares(resource)]
 
 
 def test_the_grant_of_many_amis_is_held_by_one_of_them():
-    """A share's item may have 400 KB: holdings of all AMIs that were ever delivered there would not fit."""
+    """A share's item may have 400 KB: holdings of all AMIs ever delivered there would not fit."""
     amis = 3
     world = ModelWorld(Shape(amis=tuple((number,) for number in range(amis)), service_roles=2))
     for number in range(amis - 1):

@@ -1,4 +1,4 @@
-"""A message group that was not alone: what a call has done is true although its result came too late to be written."""
+"""Two runs of one message group: a call has taken effect, although its result came too late to be written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOW = 1_800_000_000
 
 
 class SlowPermissions:
-    """A ``PermissionAdapter`` of one snapshot; ``between`` happens after a call is decided, before it takes effect."""
+    """A ``PermissionAdapter`` of one snapshot; ``between`` runs after the decision for a call and before its effect."""
 
     batch = 500
 
@@ -53,7 +53,7 @@ class SlowPermissions:
 
 
 class RacedSnapshot:
-    """One snapshot's message group, and whoever holds its share."""
+    """One snapshot's message group, and the deliveries that hold its share."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -71,30 +71,30 @@ class RacedSnapshot:
         )
 
     def wake(self, _key: RecordKey, _cause: str) -> None:
-        """The port ``WakeQueues``: the sweep does it."""
+        """The port ``WakeQueues``: not needed, as the sweep wakes."""
 
     def wake_all(self, _wakes) -> tuple[()]:
         """The port ``WakeQueues``."""
         return ()
 
     def hold(self) -> None:
-        """A delivery needs the share."""
+        """Add a delivery's holding."""
         wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, hard_close_at=NOW + 90_000)
         self.stores.ledger.hold(RESOURCE.pk, wanted, copying("d1"))
         self.stores.records.make_due(RESOURCE, self.now)
 
     def release(self) -> None:
-        """It needs it no longer."""
+        """Release the delivery's holding."""
         self.stores.ledger.release(RESOURCE.pk, ACCOUNT, copying("d1"))
         self.stores.records.make_due(RESOURCE, self.now)
 
     def run(self) -> None:
-        """Settle once, some time later."""
+        """Run the share worker once, some time later."""
         self.now += 60
         self.worker.run(RESOURCE, time_left=lambda: 30)
 
     def settled(self) -> ShareState:
-        """Settle until nothing changes; how the ledger has the share then: one that has left it was closed."""
+        """Run until nothing changes; return the share's state in the ledger, or closed if it has left it."""
         for _ in range(10):
             self.run()
         found = self.stores.ledger.shares(RESOURCE.pk)
@@ -102,7 +102,7 @@ class RacedSnapshot:
 
 
 def test_what_a_late_call_opened_is_closed_again():
-    """One run opens, slowly; meanwhile another has opened, the holder has gone, and all has been closed."""
+    """One run opens slowly; meanwhile another has opened it, the holding has ended, and the share was closed."""
     snapshot = RacedSnapshot()
     snapshot.hold()
 
@@ -118,7 +118,7 @@ def test_what_a_late_call_opened_is_closed_again():
 
 
 def test_what_a_late_call_closed_is_opened_again():
-    """One run closes, slowly; meanwhile another has closed, and the next holder has come and has it open."""
+    """One run closes slowly; meanwhile another has closed it, and the next holding has opened it."""
     snapshot = RacedSnapshot()
     snapshot.hold()
     assert snapshot.settled() is ShareState.OPEN
@@ -138,6 +138,6 @@ def test_what_a_late_call_closed_is_opened_again():
 @pytest.mark.parametrize("state", list(ShareState))
 @pytest.mark.parametrize("tried", [ShareState.OPEN, ShareState.CLOSED, ShareState.CLOSING])
 def test_what_was_there_before_us_is_left_as_it_is(tried, state):
-    """Whatever raced: invariant 2."""
+    """Invariant 2 holds in every race."""
     found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)
     assert share.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None

@@ -1,4 +1,4 @@
-"""The share worker at scale: slow calls, deaths, refusals about the resource, and what closed long ago."""
+"""The share worker with large numbers: slow calls, kills, refusals about the resource, shares that closed long ago."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def refusal(code: str, why: RefusalKind = RefusalKind.DENIED) -> Refusal:
 
 @pytest.mark.parametrize(("count", "seconds"), [(300, 0.06), (300, 2.0)])
 def test_many_grants_are_opened_and_revoked_however_slow_aws_is(count, seconds):
-    """Each run writes what it did, and the next goes on there; none is killed with its work unwritten."""
+    """Each run writes its results, and the next one continues there; no run is killed before it wrote."""
     key = SlowResource(KEY, batch=1)
     names = deliveries(count)
     key.seconds = seconds
@@ -65,7 +65,7 @@ def test_many_grants_are_opened_and_revoked_however_slow_aws_is(count, seconds):
 
 
 class AsksOfEachAmi:
-    """Who is entitled, at five calls for each AMI; of one of them AWS refuses to say anything."""
+    """Judges at five calls for each AMI; AWS refuses the calls about one of them."""
 
     def __init__(self, resource: SlowResource, unknown: str = ""):
         self.resource, self.unknown = resource, unknown
@@ -80,13 +80,13 @@ class AsksOfEachAmi:
         return Judgement()
 
     def ends(self, _resource, shares):
-        """See the port. The applied file gives all of them a day more."""
+        """See the port. The applied file prolongs each share by a day."""
         self.judge(_resource, shares)
         return {one.holder_key: self.resource.clock() + 24 * 3600 for one in shares}
 
 
 def held_for_amis(count: int, seconds: float, unknown: str = "") -> SlowResource:
-    """A key with a grant for each of so many AMIs."""
+    """A key with a grant for each of this many AMIs."""
     key = SlowResource(KEY, seconds, batch=1)
     key.worker._entitlements = AsksOfEachAmi(key, unknown)
     for number, name in enumerate(deliveries(count)):
@@ -99,7 +99,7 @@ def held_for_amis(count: int, seconds: float, unknown: str = "") -> SlowResource
 
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 2.0])
 def test_who_is_entitled_by_many_amis_is_asked_slice_by_slice(seconds):
-    """Ten AMIs at once, whose grants are on one key: asking for all of them may take longer than a run."""
+    """Ten AMIs' grants are on one key: reads for all of them may take longer than a run."""
     key = held_for_amis(10, seconds)
     key.run_on()
     assert (key.states(), key.killed) == ({ShareState.OPEN: 10}, 0)
@@ -125,7 +125,7 @@ def test_dates_that_have_come_are_asked_slice_by_slice(seconds):
 
 
 def test_an_ami_of_which_nothing_is_notified_keeps_no_other_from_opening():
-    """Its own share is refused."""
+    """AWS refuses only this AMI's share."""
     key = held_for_amis(3, 0.1, "ami-01")
     key.run_on()
     assert {one.holder_key: one.state for one in key.shares} == dict(
@@ -135,7 +135,7 @@ def test_an_ami_of_which_nothing_is_notified_keeps_no_other_from_opening():
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0])
 def test_many_accounts_are_let_in_and_out_of_a_snapshot_however_slow_aws_is(seconds):
-    """Also where the intents of all would take longer than a run."""
+    """Also if the intents of all would take longer than a run."""
     snapshot = SlowResource(SNAPSHOT, seconds)
     names = accounts(1000)
     snapshot.hold(names)
@@ -152,7 +152,7 @@ def test_many_accounts_are_let_in_and_out_of_a_snapshot_however_slow_aws_is(seco
 
 @pytest.mark.parametrize(("resource", "batch", "names"), [(KEY, 1, deliveries(60)), (SNAPSHOT, 500, accounts(60))])
 def test_a_run_that_ends_after_one_slice_makes_progress(resource, batch, names):
-    """If every run has time for one slice only, all ends."""
+    """Each run has time for one slice, and in the end all is done."""
     slow = SlowResource(resource, batch=batch)
     slow.one_slice = True
     account = ACCOUNT if batch == 1 else ""
@@ -170,7 +170,7 @@ def test_a_run_that_ends_after_one_slice_makes_progress(resource, batch, names):
 
 @pytest.mark.parametrize("limit", [9, 13, 17, 21])
 def test_a_run_that_is_killed_leaves_what_earlier_slices_wrote(limit):
-    """Where calls are so slow that runs are killed, and believe that they are not, all ends all the same."""
+    """Calls are so slow that runs are killed before they expect it; all ends all the same."""
     key = SlowResource(KEY, 0.7, batch=1)
     names = deliveries(40)
     key.hold(names, account=ACCOUNT)
@@ -185,7 +185,7 @@ def test_a_run_that_is_killed_leaves_what_earlier_slices_wrote(limit):
 
 
 def test_what_closes_does_not_wait_for_what_opens():
-    """Hundreds are to be opened: those that are to be closed are closed first."""
+    """Hundreds of shares are to open; those to be closed are closed first."""
     key = SlowResource(KEY, batch=1)
     old = deliveries(20)
     key.hold(old, account=ACCOUNT)
@@ -203,7 +203,7 @@ def test_what_closes_does_not_wait_for_what_opens():
 
 
 def waiting(resource: SlowResource, name: str, *others: RecordKey) -> RecordKey:
-    """A delivery that holds a share of this resource, and of others, and waits for them."""
+    """A delivery that holds shares of this and other resources, and waits for them."""
     shares = tuple(Needed(key.pk, ACCOUNT) for key in (resource.key, *others))
     record = replace(a_delivery(Stage.OPENING, held=True), id=name, shares=shares)
     resource.stores.records.create(DELIVERIES.encode(record), START)
@@ -215,7 +215,7 @@ def waiting(resource: SlowResource, name: str, *others: RecordKey) -> RecordKey:
 
 
 def test_who_waits_for_an_opening_is_woken_as_far_as_there_is_time():
-    """200 deliveries wait for one share: nothing is written on them, no run is killed; the rest look when due."""
+    """200 deliveries wait for one share: no write on their records, no killed run; the rest look when due."""
     snapshot = SlowResource(SNAPSHOT, 0.5)
     names = [waiting(snapshot, f"d{number}") for number in range(200)]
     before = {key: snapshot.stores.records.read(key) for key in names}
@@ -230,7 +230,7 @@ def test_who_waits_for_an_opening_is_woken_as_far_as_there_is_time():
 
 
 def test_the_last_share_wakes_a_delivery_and_a_refusal_does_at_once():
-    """One that waits for another share, too, is left alone; so is one that waits for nothing any longer."""
+    """A delivery that waits for another share, too, is not woken; nor is one that no longer waits."""
     snapshot, other = SlowResource(SNAPSHOT), addresses.snapshot_resource("snap-0b")
     one, _, gone = waiting(snapshot, "d1"), waiting(snapshot, "d2", other), waiting(snapshot, "d3")
     snapshot.stores.records.park(gone, "for a person", START)
@@ -246,7 +246,7 @@ def test_the_last_share_wakes_a_delivery_and_a_refusal_does_at_once():
 
 @pytest.mark.parametrize("dies", [False, True])
 def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
-    """A refused opening is closed by the same run, as it may have taken effect: nothing was left by anybody."""
+    """A refused opening may have taken effect: the same run closes it. Only a killed run leaves an unknown call."""
     key, lines = SlowResource(KEY, batch=1), list[str]()
     save = key.stores.ledger.save
 
@@ -269,7 +269,7 @@ def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
 
 
 def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
-    """Somebody who never lets go holds it still: it is tried for the newcomer, and opens for both."""
+    """A holding that never ends keeps the refused share; with the new one it is tried again, and opens for both."""
     snapshot = SlowResource(SNAPSHOT)
     snapshot.permissions.refuses = lambda what, _shares: refusal("aws-AccessDenied") if what == "open" else None
     waiting(snapshot, "d1")
@@ -291,7 +291,7 @@ def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
 
 
 def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
-    """The share worker had read it before: its write is refused, and it reads again."""
+    """The share worker read the share earlier: its write is refused, and it reads again."""
     snapshot = SlowResource(SNAPSHOT)
     early = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + 5000)
     snapshot.stores.ledger.hold(SNAPSHOT.pk, early, copying("d1"))
@@ -309,7 +309,7 @@ def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
 
 @pytest.mark.parametrize("code", ["aws-InvalidSnapshot.NotFound", "aws-UnauthorizedOperation", "aws-AccessDenied"])
 def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
-    """A snapshot that was deleted, a service control policy: nobody is asked about one by one."""
+    """A deleted snapshot, or a service control policy: the worker does not ask for each account."""
     snapshot = SlowResource(SNAPSHOT, 0.1)
     snapshot.permissions.refuses = lambda what, _shares: refusal(code, RefusalKind.NOT_YET) if what == "open" else None
     snapshot.hold(accounts(500))
@@ -325,7 +325,7 @@ def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
 @pytest.mark.parametrize("code", ["aws-InvalidParameterValue", "aws-SomethingNew"])
 @pytest.mark.parametrize("seconds", [0.1, 2.0])
 def test_one_bad_account_fails_alone_however_slow_aws_is(code, seconds):
-    """Its batch is halved down to it, over several runs where one has no time for that."""
+    """The worker halves the batch down to it, over several runs if one has too little time."""
     snapshot = SlowResource(SNAPSHOT, seconds)
     names = accounts(500)
     bad = names[123]
@@ -343,7 +343,7 @@ def test_one_bad_account_fails_alone_however_slow_aws_is(code, seconds):
 
 
 def test_a_code_that_is_not_known_takes_so_many_calls_in_a_run_at_most():
-    """It may be about the resource after all: no run is spent, or killed, over asking 999 times."""
+    """It may be about the resource: no run is spent, or killed, with 999 calls."""
     snapshot = SlowResource(SNAPSHOT)
     snapshot.permissions.refuses = lambda what, _shares: refusal("aws-SomethingNew") if what == "open" else None
     snapshot.hold(accounts(500))
@@ -360,7 +360,7 @@ def test_a_code_that_is_not_known_takes_so_many_calls_in_a_run_at_most():
 
 
 def closed_snapshot() -> tuple[SlowResource, int]:
-    """A snapshot whose only share was released; returns when it was removed."""
+    """A snapshot whose only share was released; return the time of its removal."""
     snapshot = SlowResource(SNAPSHOT)
     snapshot.hold([ACCOUNT])
     snapshot.run_on()
@@ -371,7 +371,7 @@ def closed_snapshot() -> tuple[SlowResource, int]:
 
 
 def test_a_permission_is_closed_when_two_looks_miss_it():
-    """A minute apart, the last two minutes after the removal; until then the ledger says that it is closing."""
+    """A minute apart, the second two minutes after the removal or later; until then the share is closing."""
     snapshot, removed_at = closed_snapshot()
     looks = snapshot.permissions.calls["showing"]
     ends = []
@@ -384,7 +384,7 @@ def test_a_permission_is_closed_when_two_looks_miss_it():
 
 @pytest.mark.parametrize("there", [False, True])
 def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
-    """EC2 takes the launch permissions of an AMI that is disabled, and then refuses to change them."""
+    """EC2 removes the launch permissions of a disabled AMI, and then refuses to change them."""
     image = SlowResource(AMI)
     image.hold(accounts(3))
     image.run_on()
@@ -400,7 +400,7 @@ def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
 
 @pytest.mark.parametrize("after", [59, 119])
 def test_what_shows_before_that_is_ours_and_goes(after):
-    """A removal that did not take, an older opening that came late: it is removed again, and the time begins anew."""
+    """A removal without effect, or a late opening: the worker removes it again, and the wait starts over."""
     snapshot, removed_at = closed_snapshot()
     snapshot.now = removed_at + 60
     if after > 60:
@@ -423,7 +423,7 @@ def test_what_shows_before_that_is_ours_and_goes(after):
 
 @pytest.mark.parametrize("wait", [0, 300])
 def test_what_a_person_shares_after_ours_was_closed_stays(wait):
-    """It is theirs from then on, also when another delivery comes and goes."""
+    """It is the person's from then on, also when another delivery holds and releases the share."""
     snapshot, _ = closed_snapshot()
     snapshot.run_on()
     assert not snapshot.shares
@@ -442,7 +442,7 @@ def test_what_a_person_shares_after_ours_was_closed_stays(wait):
 
 
 def test_who_comes_while_it_closes_does_not_wait_for_that():
-    """The permission is simply added again; it is ours, and goes with its holder."""
+    """The permission is added again; it is the service's, and closes with its holding."""
     snapshot, _ = closed_snapshot()
     snapshot.now += 10
     snapshot.hold([ACCOUNT])
@@ -460,7 +460,7 @@ def test_who_comes_while_it_closes_does_not_wait_for_that():
 
 
 def test_what_is_over_is_read_no_more():
-    """20,000 grants were opened on one key and closed: a run reads as much as it would without them."""
+    """20,000 grants on one key were opened and closed: a run reads as much as without them."""
     key, fresh = SlowResource(KEY, batch=1), SlowResource(KEY, batch=1)
     ledger = key.stores.ledger
     for name in deliveries(20_000):
@@ -485,7 +485,7 @@ def test_what_is_over_is_read_no_more():
 
 @pytest.mark.parametrize("damaged", [True, False])
 def test_a_share_that_was_never_opened_ends(damaged):
-    """Its holder cannot be read, or its end has come: nothing wakes for ever, and nothing is opened."""
+    """Its holder cannot be read, or its end has come: it does not wake without end, and opens nothing."""
     snapshot = SlowResource(SNAPSHOT)
     holding = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
     wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START - 1000)
@@ -508,7 +508,7 @@ def test_a_share_that_was_never_opened_ends(damaged):
 @pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("opened", [True, False])
 def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(opened, purpose):
-    """A damaged delivery holds for ever what closed at its end: a later one is not lines that, and gets its own."""
+    """A damaged delivery holds a share that closed at its end; a later delivery gets its own opening."""
     snapshot = SlowResource(SNAPSHOT)
     damaged = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
     wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + (5000 if opened else -1))
@@ -530,7 +530,7 @@ def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(o
 
 
 def test_an_open_share_whose_only_holding_is_damaged_closes():
-    """It cannot say for whom, or until when, it is open: that is reported once."""
+    """The holding does not say for whom or until when: one report names it."""
     snapshot = SlowResource(SNAPSHOT)
     snapshot.hold([ACCOUNT])
     snapshot.run_on()

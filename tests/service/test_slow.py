@@ -1,4 +1,4 @@
-"""A slow AWS: calls of 0.1 to 2 s, functions that die at their limit, after a slice, or after any number of calls."""
+"""A slow AWS: calls of 0.1 to 2 s; functions are killed at their limit, after a slice, or after any number of calls."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ CASES = list(deaths(["snapshots"]))
 
 @pytest.mark.parametrize("mode", MODES)
 def test_all_ends_however_slow_the_calls_are(mode):
-    """Calls of up to two seconds, in every mode; some invocations die at their limit, and nothing is lost by that."""
+    """Calls of up to two seconds, in every mode; some invocations are killed at their limit, and no work is lost."""
     for seed in range(4):
         SlowCase(mode, seed).play()
 
 
 def test_a_function_is_killed_at_its_limit():
-    """The harness is true: calls of five seconds do not all fit into an invocation, and more time is asked for."""
+    """The harness works: calls of five seconds do not all fit into an invocation, which asks for more time."""
     hub = SlowHub(gate=SlowGate(least=4.0, most=6.0), watchful=False)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, "default")
@@ -32,14 +32,14 @@ def test_a_function_is_killed_at_its_limit():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("functions", [*((one,) for one in FUNCTIONS), FUNCTIONS], ids="+".join)
 def test_all_ends_where_every_invocation_is_killed_right_after_one_slice(mode, functions):
-    """One function, or all of them: killed after the first write of what it did, each time."""
+    """One function, or all of them, killed after each first write of a result."""
     hub = SlowCase(mode, one_slice=frozenset(functions)).play()
     assert sum(hub.gate.deaths.values()) > 0
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
-    """Two targets, every number of calls up to sixty: for ever where a slice fits in, some times where it does not."""
+    """Two targets, each number of calls up to sixty: always if a slice fits in, else a number of times."""
     cases = [case for case in CASES if function in dict(case.die_after)]
     assert len(cases) == 60
     for case in cases[: SLICE[function] + 6] + cases[SLICE[function] + 6 :: 5]:
@@ -51,7 +51,7 @@ def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
 
 @pytest.mark.parametrize(("function", "calls"), [("worker", 12)])
 def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, calls):
-    """Every invocation dies before its result is written, for ever: what was opened is closed at its hard end."""
+    """Every invocation is killed before it writes a result: what was opened closes at its hard end."""
     hub = SlowCase(die_after=((function, calls),)).hub()
     hub.run(until=hub.cloud.now + 3 * 24 * 3600)
 
@@ -60,7 +60,7 @@ def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, 
 
 
 def test_some_deaths_are_more_than_a_message_has_tries():
-    """So a record whose message went to the dead letters is found by the sweep."""
+    """The sweep finds a record whose message went to the dead letters."""
     hub = SlowCase(die_after=(("worker", 3),), deaths=SOME_DEATHS).hub()
     hub.run(until=hub.cloud.now + LONGEST)
 
@@ -70,7 +70,7 @@ def test_some_deaths_are_more_than_a_message_has_tries():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_one_slice(mode):
-    """Every event and every wake but the sweep's own is lost, AWS is slow, and no function lives for longer, ever."""
+    """Every event is lost, and every wake but the sweep's own; AWS is slow, and no function lives longer."""
     hub = SlowCase(mode, one_slice=frozenset(FUNCTIONS)).hub(weather=NOTHING_COMES)
     hub.run(until=hub.cloud.now + LONGEST)
 

@@ -1,4 +1,4 @@
-"""Stories that once ended badly, in the order in which the model found them."""
+"""Stories that once failed, in the order in which the model found them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.service.world import HOUR, NOBODY, ModelWorld, Shape
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
-    """It is parked by its own message group; the promotion goes on to the next target (invariant 7)."""
+    """Its own message group parks it; the promotion continues with the next target (invariant 7)."""
     world = ModelWorld(Shape(accounts=2))
     world.tag(0, world.account(0))
     world.wait(30)
@@ -21,7 +21,7 @@ def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_for_ever(unreadable):
-    """It cannot start anew, so it counts as failed."""
+    """It cannot start again, so it counts as failed."""
     world = ModelWorld()
     world.expect("copying", [HOUR])
     world.tag(0, "default")
@@ -45,7 +45,7 @@ def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
-    """The next AMI, whose event is lost, is found all the same."""
+    """Discovery finds the next AMI, whose event is lost."""
     world = ModelWorld(Shape(amis=((0,), (1,), (2,))))
     world.tag(1, "default")
     world.wait(600)
@@ -60,7 +60,7 @@ def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(unreadable):
-    """The removal of another's tag, whose event is lost, is found all the same, and the damaged one is parked."""
+    """Another AMI's tag is removed and the event lost: it is withdrawn, and the damaged promotion is parked."""
     world = ModelWorld(Shape(amis=((0,), (1,)), mode="share"))
     for number in range(2):
         world.tag(number, "default")
@@ -77,7 +77,7 @@ def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(u
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_copy_quota_is_written_anew(unreadable):
-    """What runs there goes on, what comes later gets its slots, and nobody is parked."""
+    """Running copies continue, later deliveries get their slots, and no record is parked."""
     world = ModelWorld(Shape(amis=((0, 1), (2,))))
     world.expect("copying", [600, 900])
     world.tag(0, "default")
@@ -91,7 +91,7 @@ def test_a_damaged_copy_quota_is_written_anew(unreadable):
 
 
 def test_an_ami_that_stays_pending_for_days_rests_until_it_is_available():
-    """It is refused once after a day, not every day anew; made at last, it is found by discovery."""
+    """The service refuses it once after a day, not daily; when it is available, discovery finds it."""
     world = ModelWorld(Shape(pending=True))
     world.tag(0, "default")
     world.wait(75 * HOUR)
@@ -106,7 +106,7 @@ def test_an_ami_that_stays_pending_for_days_rests_until_it_is_available():
 
 
 def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_next():
-    """It was removed while the shares opened, and that state knew no such result: the record was parked."""
+    """The copy was removed while the shares opened; that state had no edge for it, and the record was parked."""
     world = ModelWorld(Shape(copy_deadline=8 * HOUR))
     world.expect("fails", ["An internal error occurred"])
     world.refuse("copies cannot be deleted", None, 1000)
@@ -117,7 +117,7 @@ def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_
 
 
 def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_for_it():
-    """Refused at first, as the account was not listed; asked for again when somebody else has just shared it."""
+    """Refused at first, as the account was not listed; requested again just after another delivery had opened it."""
     world = ModelWorld(Shape(encrypted=(False, False, False)))
     world.tag(0, "default")
     world.wait(4)
@@ -130,7 +130,7 @@ def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_
 
 
 def test_what_became_of_a_share_for_others_is_not_notified_to_one_for_whom_nobody_could_look():
-    """Refused at first; asked for again when the permissions cannot be read for a moment."""
+    """Refused at first; requested again while the permissions cannot be read."""
     world = ModelWorld(Shape(encrypted=(False, False, False)))
     world.refuse("permissions may not be added", None, 1)
     world.tag(0, "default")
@@ -148,7 +148,7 @@ def test_what_became_of_a_share_for_others_is_not_notified_to_one_for_whom_nobod
 
 @pytest.mark.parametrize("mode", ["share", "copy"])
 def test_whose_settings_conflicted_for_a_while_loses_nothing_when_the_file_is_mended(mode):
-    """It kept what it had as a target that could not be judged; judged again, it was taken for one of a new file."""
+    """It kept its share while its settings conflicted; afterwards it was taken for a target of a new file."""
     world = ModelWorld(Shape(accounts=2, mode=mode))
     world.expect("copying", [4 * HOUR] * 2)
     world.tag(0, "default")
@@ -164,7 +164,7 @@ def test_whose_settings_conflicted_for_a_while_loses_nothing_when_the_file_is_me
 
 
 def test_a_value_that_was_refused_is_not_resolved_again_and_again_while_something_runs():
-    """Each look at the tag of a running promotion found it anew, and began the polls from their first step."""
+    """Each look at a running promotion's tag resolved the value again, and restarted its polls."""
     world = ModelWorld()
     world.expect("copying", [20 * HOUR])
     world.tag(0, "default")

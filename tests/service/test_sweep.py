@@ -1,4 +1,4 @@
-"""The sweep at ten thousand records a minute; killed, slow, and with an SQS that takes some messages and not others."""
+"""The sweep at ten thousand records a minute: killed, slow, and with an SQS that takes some messages and not others."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ MEMORY = 300
 
 
 class SweepKilled(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 @dataclass
 class Aws:
-    """DynamoDB's index and SQS in words, on a virtual clock that every call moves; both clients in one."""
+    """DynamoDB's index and SQS, on a virtual clock that every call advances; both clients in one."""
 
     now: float = START
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """How long each operation takes."""
+    """Seconds that each operation takes."""
     calls: Counter[str] = field(default_factory=Counter)
     die_after: int = 10**9
-    """The process dies after so many calls of an invocation."""
+    """The process is killed after this many calls of an invocation."""
     took_at: float = START
     index: dict[RecordKey, tuple[int, int]] = field(default_factory=dict)
     """Each due record's ``wake_at`` and deadline."""
     items: dict[RecordKey, Any] = field(default_factory=dict)
     sent: dict[str, list[float]] = field(default_factory=dict)
-    """When SQS took a message for a record, repeats within five minutes left out."""
+    """When SQS took a message for a record, without repeats within five minutes."""
     refuse: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] = lambda _: ()
-    """Which entries of a batch fail, and how; it may raise."""
+    """Says which entries of a batch fail, and how; it may raise."""
     _ids: dict[str, float] = field(default_factory=dict)
     _made: int = 0
 
     def own(self, _service: str) -> Aws:
-        """Make a client, as ``Sessions`` does."""
+        """Return a client, as ``Sessions`` does."""
         return self
 
     def began(self) -> None:
-        """An invocation begins."""
+        """Start an invocation."""
         self._made, self.took_at = 0, self.now
 
     def left(self) -> int:
@@ -78,7 +78,7 @@ class Aws:
             raise SweepKilled
 
     def query(self, **request: Any) -> Any:
-        """One page of the index."""
+        """Return one page of the index."""
         self._call("Query")
         given = values(request["ExpressionAttributeValues"])
         start = values(request.get("ExclusiveStartKey", {}))
@@ -97,14 +97,14 @@ class Aws:
         }
 
     def get_item(self, **request: Any) -> Any:
-        """An item."""
+        """Return an item."""
         self._call("GetItem")
         item = self.items.get(RecordKey(**values(request["Key"])))
         self._done()
         return {} if item is None else {"Item": item}
 
     def put_item(self, **request: Any) -> Any:
-        """An item."""
+        """Store an item."""
         self._call("PutItem")
         item = values(request["Item"])
         self.items[RecordKey(item["pk"], item["sk"])] = request["Item"]
@@ -112,7 +112,7 @@ class Aws:
         return {}
 
     def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> Any:  # noqa: N803 - boto3's
-        """Up to ten messages."""
+        """Take up to ten messages."""
         self._call("SendMessageBatch")
         assert 1 <= len(Entries) <= 10
         assert len({entry["Id"] for entry in Entries}) == len(Entries)
@@ -129,7 +129,7 @@ class Aws:
 
 
 class InTurn(SideBySide):
-    """Calls side by side, on the virtual clock: each begins as soon as one of the threads is free."""
+    """Parallel calls on the virtual clock: each starts as soon as one of the threads is free."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -148,12 +148,12 @@ class InTurn(SideBySide):
 
 
 def due_records(many: int, at: int = START, prefix: str = "delivery#") -> dict[RecordKey, tuple[int, int]]:
-    """So many records that are due at one moment."""
+    """This many records that are due at one moment."""
     return {RecordKey(prefix + digest(str(n), length=20)): (at, 0) for n in range(many)}
 
 
 def swept(aws: Aws) -> bool:
-    """Run the sweep once with the real adapters; False if it was killed."""
+    """Run the sweep once with the real adapters; return False if it was killed."""
     aws.began()
     records, wakes = DynamoRecords(Table(aws, "state")), SqsWakes(aws, "worker", "share-worker", InTurn(aws))
     try:
@@ -164,7 +164,7 @@ def swept(aws: Aws) -> bool:
 
 
 def minutes(aws: Aws, most: int, until: Callable[[], bool]) -> int:
-    """Sweep every minute until something is so; returns how often."""
+    """Sweep every minute until a condition holds; return how often."""
     begun = aws.now
     for minute in range(most):
         aws.now = max(aws.now, begun + schedule.MINUTE * minute)
@@ -180,7 +180,7 @@ def all_woken(aws: Aws) -> Callable[[], bool]:
 
 
 def test_ten_thousand_that_are_due_in_one_minute_are_woken_in_one_run():
-    """At 10 ms a call of DynamoDB and 20 ms a batch: seconds, and no call for a record of its own."""
+    """At 10 ms a call of DynamoDB and 20 ms a batch it takes seconds, without a call for each record."""
     aws = Aws(seconds={"Query": 0.01, "GetItem": 0.01, "PutItem": 0.01, "SendMessageBatch": 0.02})
     aws.index = due_records(8_000) | due_records(2_000, prefix="resource#snapshot#")
 
@@ -194,7 +194,7 @@ def test_ten_thousand_that_are_due_in_one_minute_are_woken_in_one_run():
 
 
 def test_a_minute_in_which_nothing_has_become_due_costs_no_message_and_no_write():
-    """Ten thousand that were woken and are still due: they are read, and that is all, until their next step."""
+    """Ten thousand records were woken and are still due: the sweep only reads them, until their next step."""
     aws = Aws(index=due_records(TEN_THOUSAND))
     swept(aws)
     aws.now += 60
@@ -209,7 +209,7 @@ def test_a_minute_in_which_nothing_has_become_due_costs_no_message_and_no_write(
 
 
 def test_an_empty_minute_is_a_read_and_a_look_for_each_shard():
-    """The least that it can be."""
+    """These calls cannot be avoided."""
     aws = Aws()
     swept(aws)
 
@@ -217,7 +217,7 @@ def test_an_empty_minute_is_a_read_and_a_look_for_each_shard():
 
 
 def test_where_aws_takes_two_seconds_for_every_call_all_are_woken_all_the_same():
-    """It stops in time, and goes on a minute later where it was."""
+    """It stops in time, and continues a minute later."""
     aws = Aws(seconds=dict.fromkeys(("Query", "GetItem", "PutItem", "SendMessageBatch"), 2.0), index=due_records(2_000))
     killed = []
     took = minutes(aws, 30, lambda: killed.append(aws.now > aws.took_at + LIMIT) or all_woken(aws)())
@@ -228,7 +228,7 @@ def test_where_aws_takes_two_seconds_for_every_call_all_are_woken_all_the_same()
 
 @pytest.mark.parametrize("calls", [4, 5, 11, 23, 24, 60])
 def test_killed_after_so_many_calls_of_every_run_it_gets_through_all_shards(calls):
-    """The least is what a page takes: its place read, the page read, one message sent, the place written."""
+    """A page needs four calls at least: read its place, read the page, send a message, write the place."""
     aws = Aws(die_after=calls, index=due_records(3_000 if calls > 23 else 40))
     took = minutes(aws, 400, all_woken(aws))
     woken = Counter(shard_of(RecordKey(key)) for key in aws.sent)
@@ -238,7 +238,7 @@ def test_killed_after_so_many_calls_of_every_run_it_gets_through_all_shards(call
 
 
 def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
-    """A thousand are due, and each run dies with its first page: the last one of every shard is woken in good time."""
+    """A thousand are due, and each run is killed after its first page: every shard's last record is woken in time."""
     aws = Aws(index=due_records(4_000))
     put = aws.put_item
 
@@ -253,7 +253,7 @@ def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
 
 
 def test_a_worker_that_is_stuck_keeps_nobody_behind_it_from_being_woken():
-    """A thousand records stay due whatever happens, and each run dies with its first page: those behind come, too."""
+    """A thousand records stay due, and each run is killed after its first page: those behind are woken, too."""
     aws = Aws(index=due_records(4_000))
     put, late = aws.put_item, RecordKey("delivery#late")
 
@@ -281,7 +281,7 @@ def test_a_lost_wake_is_repeated_by_growing_steps_and_at_the_deadline():
 
 @pytest.mark.parametrize("since", [3, 26 * 60])
 def test_after_an_outage_of_the_sweep_each_record_is_woken_once(since):
-    """However long: one wake each, not one for every step that has passed."""
+    """One wake each, not one for every step that has passed."""
     aws = Aws(index=due_records(300))
     swept(aws)
     aws.sent.clear()
@@ -293,7 +293,7 @@ def test_after_an_outage_of_the_sweep_each_record_is_woken_once(since):
 
 
 def test_sqs_away_for_ten_minutes_loses_no_wake():
-    """Nothing counts as sent; when it is back, the next run sends all of it."""
+    """Failed batches do not count as sent; the next run after the outage sends all of it."""
     aws = Aws(index=due_records(500))
 
     def away(_entries: Any) -> Any:
@@ -310,7 +310,7 @@ def test_sqs_away_for_ten_minutes_loses_no_wake():
 
 
 def test_a_message_that_sqs_could_not_take_just_then_is_sent_again():
-    """Some of a batch fail for reasons of SQS's own: a minute later they are there, and the others are not doubled."""
+    """SQS fails some entries of a batch by its own fault: they are sent a minute later, and the others not again."""
     aws = Aws(index=due_records(40))
     aws.refuse = lambda entries: [
         {"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"} for entry in entries[:3]
@@ -327,7 +327,7 @@ def test_a_message_that_sqs_could_not_take_just_then_is_sent_again():
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_record_whose_name_sqs_does_not_take_stops_no_other(whole):
-    """Whether SQS refuses its entry, or the whole batch for it: everybody else is woken."""
+    """Whether SQS refuses its entry or the whole batch: every other record is woken."""
     aws, bad = Aws(index=due_records(300)), RecordKey("delivery#bad")
     aws.index[bad] = (START - 1, 0)
 
@@ -345,7 +345,7 @@ def test_a_record_whose_name_sqs_does_not_take_stops_no_other(whole):
 
 @pytest.mark.parametrize("text", ["{", "[]", "[1]", '["a", 2]', '[1, 2, "x", 4, 5]', "null", "7"])
 def test_a_damaged_note_of_how_far_it_has_come_stops_nothing(text):
-    """Then all that is due is woken, as if it had never come."""
+    """The sweep wakes all that is due, as if it had no stored place."""
     aws = Aws(index=due_records(500))
     for shard in range(SHARDS):
         key = RecordKey("sweep", f"shard#{shard}")
@@ -356,7 +356,7 @@ def test_a_damaged_note_of_how_far_it_has_come_stops_nothing(text):
 
 
 def test_two_runs_at_once_wake_nobody_twice_and_miss_nobody():
-    """The schedule comes twice: the second begins while the first is in its third page."""
+    """The schedule invokes it twice: the second starts while the first reads its third page."""
     aws = Aws(index=due_records(2_000), seconds={"Query": 1, "SendMessageBatch": 0.1})
     put, puts = aws.put_item, []
 
@@ -374,7 +374,7 @@ def test_two_runs_at_once_wake_nobody_twice_and_miss_nobody():
 
 @given(st.integers(0, 10**6), st.integers(-10, 10**6), st.integers(0, 10**6))
 def test_the_moments_of_waking_follow_from_the_due_date_alone(due_at, until, deadline):
-    """The closed form is what counting the steps gives."""
+    """The closed form gives the same times as counting the steps."""
     moments, at, steps = [], due_at, iter(schedule.POLLS)
     while at <= until:
         moments.append(at)

@@ -1,4 +1,4 @@
-"""The life of a tag: set, changed, removed, put back, its events in any order. The last value decides the end."""
+"""A tag is set, changed, removed and restored, its events in any order; the last value decides the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AMI = "ami-0a"
 )
 @settings(max_examples=100)
 def test_the_last_value_decides_the_end(scene, changes):
-    """Its targets have their AMI; of the others, whoever was in time keeps it, and the rest has nothing."""
+    """Its targets have their AMI; of the others, those whose AMI was finished keep it, and the rest have nothing."""
     hub = replace(scene, accounts=2, amis=scene.amis[:1]).hub()
     at = 0
     for wait, value in changes:

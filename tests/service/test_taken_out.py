@@ -1,7 +1,7 @@
-"""Each protection is needed: taken out, the test that is named beside it fails, and it alone makes the difference.
+"""Each protection is needed: when it is removed, the named test fails, and with it the test passes.
 
-What a scene shows by a wrong *part* of the service stands in ``test_mutations.py``. Here a function is replaced, and a
-test of another module is run as it is; where two protections cover one another, the other is taken out in both runs.
+Scenes with a wrong *part* of the service are in ``test_mutations.py``. Here a function is replaced, and a test of
+another module runs unchanged. If two protections cover for each other, both runs remove the other one.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ Replace = Callable[[pytest.MonkeyPatch], None]
 
 
 def instead(home: Any, name: str, wrong: Any) -> Replace:
-    """Put something else in the place of a function, or of what a module knows."""
+    """Replace a function, or a value of a module."""
     return lambda patch: patch.setattr(home, name, wrong)
 
 
 def anybodys(delivery, _nonce, _made_at):
-    """Take what bears the delivery's tag for what its last attempt made."""
+    """Take what has the delivery's tag for what its last attempt made."""
     return replace(delivery.attempts[-1], source="") if delivery.attempts else None
 
 
 def examined_first(resolve):
-    """Refuse a value as long as the source does not pass its checks."""
+    """Refuse a value until the source passes its checks."""
 
     def wrong(self, promotion, value):
         resolved = resolve(self, promotion, value)
@@ -60,7 +60,7 @@ def examined_first(resolve):
 
 
 def strictly(resolve):
-    """Take a name that the file has lost for a fault, in a value in force too."""
+    """Treat a name that the file has lost as a fault, also in a value in force."""
 
     def wrong(self, value, *, in_force=False):
         return resolve(self, value)
@@ -69,7 +69,7 @@ def strictly(resolve):
 
 
 def gone_at_once(looked_at):
-    """Believe the first look that misses a permission."""
+    """Take a permission for gone after the first look that misses it."""
 
     def wrong(one, now, *, showing):
         before = one if showing else replace(one, removed_at=now - share.LAST_LOOK, gone_at=0)
@@ -80,7 +80,7 @@ def gone_at_once(looked_at):
 
 @dataclass(frozen=True)
 class Wrong:
-    """What is taken out, and the test that fails then. ``anyway``: taken out in the run that passes, too."""
+    """What is removed, and the test that fails then. ``anyway``: removed in the run that passes, too."""
 
     taken_out: Replace
     test: Callable[[], object]
@@ -145,7 +145,7 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_without_it_the_named_test_fails(monkeypatch, wrong):
-    """By an assertion of its own, not by an error."""
+    """It fails by an assertion of its own, not by an error."""
     for change in (*wrong.anyway, wrong.taken_out):
         change(monkeypatch)
     with pytest.raises(AssertionError):
@@ -154,7 +154,7 @@ def test_without_it_the_named_test_fails(monkeypatch, wrong):
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_with_it_the_named_test_passes(monkeypatch, wrong):
-    """It is this protection that makes the difference."""
+    """Only this protection makes the difference."""
     for change in wrong.anyway:
         change(monkeypatch)
     wrong.test()

@@ -1,4 +1,4 @@
-"""A thousand targets of one tag, and a thousand deliveries that wait: nothing meets a limit, and waiting is cheap."""
+"""A thousand targets of one tag, and a thousand waiting deliveries: no limit is reached, and waiting is cheap."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOUR = 3600
 
 
 class Measured(MemoryRecords):
-    """Refuses what DynamoDB would refuse for its size."""
+    """Refuses items that are too large for DynamoDB."""
 
     def create(self, write: Write, now: int) -> bool:
         """See the port."""
@@ -58,7 +58,7 @@ def _fits(item: Any) -> None:
 
 
 class Counting(MemoryRecords):
-    """Counts what the sweep reads and writes."""
+    """Counts the sweep's reads and writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,19 +73,19 @@ class Counting(MemoryRecords):
 
 
 def stores(records: MemoryRecords) -> Stores:
-    """In memory, with these records."""
+    """In-memory stores with these records."""
     return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryChildren())
 
 
 @pytest.fixture
 def many(monkeypatch) -> None:
-    """Let a run take as many invocations as a thousand deliveries do."""
+    """Allow a run the invocations that a thousand deliveries need."""
     monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 100_000)
 
 
 @pytest.mark.usefixtures("many")
 def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
-    """Expansion in chunks, each of whose invocations believes it is short of time; deaths all along the way."""
+    """The promotion writes its deliveries in chunks; each invocation is short of time, and some are killed."""
     accounts = [f"{200_000_000_000 + number}" for number in range(A_THOUSAND)]
     crashes = [PortCrash(call, after=bool(call % 2)) for call in range(0, 150_000, 4999)]
     hub = Hub(
@@ -105,7 +105,7 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
 
 @pytest.mark.usefixtures("many")
 def test_those_that_move_together_share_the_ledgers_calls():
-    """Each snapshot opens and closes for five hundred accounts a call."""
+    """One call opens or closes a snapshot for five hundred accounts."""
     accounts = [f"{200_000_000_000 + number}" for number in range(600)]
     hub = Hub(accounts=accounts, watchful=False)
     asked: Counter[str] = Counter()
@@ -130,7 +130,7 @@ def test_those_that_move_together_share_the_ledgers_calls():
 
 @pytest.mark.usefixtures("many")
 def test_a_thousand_waiting_deliveries_cost_the_sweep_little():
-    """Each is woken every quarter of an hour at most, and written on never; a page of the index holds two hundred."""
+    """Each is woken every quarter of an hour at most, without a write; one index page has two hundred."""
     records = Counting()
     hub = Hub(
         accounts=["200000000001"],

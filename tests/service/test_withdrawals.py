@@ -1,4 +1,4 @@
-"""An operator withdraws an account: its part ends whatever else is wrong, and begins anew with the next tag event."""
+"""An operator withdraws an account: its part ends whatever else is wrong, and starts again with the next tag event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEEP = {**TROUBLES, "parked delivery": removals.park_delivery, "no trouble": lam
 
 
 def copying(**given) -> Hub:
-    """A hub whose AMI is on its way to two accounts."""
+    """A hub whose AMI is being copied to two accounts."""
     hub = Hub((A, B), **given)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, f"{A} {B}")
@@ -42,7 +42,7 @@ def test_what_is_shared_with_it_is_withdrawn_whatever_else_is_wrong(trouble, aga
 
 @pytest.mark.parametrize("place", [B, f"{B}/us-east-1"], ids=["the account", "its Region"])
 def test_a_retry_does_not_serve_it_again_and_a_tag_event_does(place):
-    """Nor does another file, a day, or a discovery; a tag that is removed and put back is a tag event."""
+    """Another file, a day or a discovery do not serve it either; removing and restoring the tag does."""
     hub = shared()
     hub.withdraw(AMI, place)
     pass_time(hub, HOUR)
@@ -58,7 +58,7 @@ def test_a_retry_does_not_serve_it_again_and_a_tag_event_does(place):
 
 
 def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
-    """Values are compared, not only events: those of both changes are lost. An event of before is no new one."""
+    """Both tag events are lost, so the values are compared. A late event from before the withdrawal has no effect."""
     hub = shared()
     hub.withdraw(AMI, B)
     pass_time(hub, HOUR)
@@ -85,7 +85,7 @@ def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_n
 
 
 def test_what_is_lifted_is_served_again():
-    """By the operator who withdrew it, or another."""
+    """By the operator who withdrew it, or another one."""
     hub = shared()
     hub.withdraw(AMI, B)
     pass_time(hub, HOUR)
@@ -96,7 +96,7 @@ def test_what_is_lifted_is_served_again():
 
 
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
-    """The operator saw the new value before the service did: it names B, and B is withdrawn."""
+    """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
     hub = Hub((A, B), target={"mode": "share"})
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, A)
@@ -112,7 +112,7 @@ def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
 
 @pytest.mark.parametrize("seconds", [0, 2, 6, 20, 40, 70])
 def test_a_copy_is_cancelled_wherever_it_is(seconds):
-    """Nothing of it is left, and the other is delivered; what is about to be an AMI stays."""
+    """Nothing of it is left, and the other account is delivered; an intended RegisterImage finishes."""
     hub = copying()
     hub.run(until=START + seconds)
     hub.withdraw(AMI, B)
@@ -128,11 +128,11 @@ def test_a_copy_is_cancelled_wherever_it_is(seconds):
 
 
 def test_a_process_may_die_at_any_call_while_it_withdraws():
-    """Before and after each call from the withdrawal on; the sweep goes on with it."""
+    """Killed before and after each call from the withdrawal on; the sweep continues it."""
 
     def withdrawn(crash=None):
         hub = shared()
-        hub.watchful = False  # a pass that died between letting go and waking is made good by the delivery, when due
+        hub.watchful = False  # a pass killed between release and wake: the delivery repairs it when due
         hub.gate.calls = 0
         hub.gate.crashes = [crash] if crash else []
         hub.withdraw(AMI, B)
@@ -158,7 +158,7 @@ def test_the_sweep_alone_is_enough():
 
 
 def test_a_value_that_is_not_understood_hides_no_withdrawal():
-    """The operator saw it before the service did, which keeps the value in force: B's copy ends all the same."""
+    """The operator saw the value before the service did, which keeps the one in force: B's copy ends all the same."""
     hub = copying()
     hub.run(until=START + 20)
     emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
@@ -171,7 +171,7 @@ def test_a_value_that_is_not_understood_hides_no_withdrawal():
 
 
 def test_a_tag_event_during_a_long_pass_counts():
-    """The pass has read the heads, and comes to this AMI when B is served again: nothing is taken from it."""
+    """The pass has read the heads before B is served again: it takes nothing from B."""
     hub = shared()
     hub.withdraw(AMI, B)
     hub.run(until=hub.cloud.now + 600)
@@ -195,7 +195,7 @@ def test_a_tag_event_during_a_long_pass_counts():
 @pytest.mark.parametrize("how", ["withdrawn", "no longer named"])
 @pytest.mark.parametrize("whose", ["delivery", "promotion"])
 def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whose, how):
-    """Its copy was running: it is not delivered to whom neither tag nor operator wants to have it."""
+    """Its copy was running: it is not delivered, because neither tag nor operator allows it any more."""
     hub = copying()
     hub.run(until=START + 20)
     hub.watchful = False

@@ -1,4 +1,4 @@
-"""How events, wakes and invocations fare. Each list is taken in turn and round again; an empty fate is a loss."""
+"""How events, wakes and invocations arrive. Each list is used in turn and starts over; an empty fate is a loss."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ LOST: tuple[int, ...] = ()
 
 @dataclass(frozen=True)
 class Weather:
-    """Delays in seconds. ``hurry``: an invocation believes that each step took it so many seconds of its thirty."""
+    """Delays in seconds. ``hurry``: the seconds that an invocation believes each step to have taken."""
 
     events: Sequence[tuple[int, ...]] = (ON_TIME,)
     wakes: Sequence[tuple[int, ...]] = (ON_TIME,)
-    """Of all wakes but the sweep's."""
+    """For all wakes but the sweep's."""
     hurry: int = 0
 
 
@@ -46,7 +46,7 @@ def weathers() -> st.SearchStrategy[Weather]:
 
 
 def natures() -> st.SearchStrategy[Nature]:
-    """Any AWS that gets there in the end."""
+    """Any AWS that completes its work in the end."""
     return st.builds(
         Nature,
         copying=_some(0, 1, 60, 600, 7200),

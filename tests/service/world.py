@@ -1,6 +1,6 @@
-"""A hub and all that may befall it, act by act, each told in words; and the end that all of it must come to.
+"""A hub with acts for everything that can happen to it, each recorded as a sentence; and the end that all must reach.
 
-An act is harmless where it finds nothing to act on. ``number`` chooses among what there is, whatever there is.
+An act without anything to act on does nothing. ``number`` chooses among what exists.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ AMIS = ("ami-0a", "ami-0b", "ami-0c")
 HOUR, WITHOUT_END = 3600, 10**9
 WHOLE, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
 NO_TARGET = "999999999998"
-"""By way of whom nothing can go: what is set so for an account cannot be followed."""
+"""An account without a listed target in the hub: settings that use it as the way cannot be followed."""
 LOOKS = 4
-"""Passes of discovery that follow when all is at rest: two looks at a removal, and what follows from them."""
+"""Passes of discovery after all is at rest: two looks at a removal, and what follows from them."""
 NOBODY = "nobody"
-"""A value that names no group: it is refused, and changes nothing."""
+"""A value that names no group: the service refuses it, and changes nothing."""
 
 ROLE_METHODS = {
     "target.keys": ("describe",),
@@ -41,7 +41,7 @@ ROLE_METHODS = {
 
 ROLE_ADAPTER = ("showing", "open", "close")
 OWNERS = ("showing", "close")
-"""What the owner of the key does."""
+"""The calls that the key's owner makes."""
 
 REFUSALS = {
     "CopySnapshot is throttled": ("target.snapshots", "copy", RefusalKind.THROTTLED, False),
@@ -94,10 +94,10 @@ REFUSALS = {
     "a key's policy may not be put": ("kms", "put_key_policy", RefusalKind.DENIED, False),
     "nothing can be published": ("notices", "publish", RefusalKind.THROTTLED, False),
 }
-"""Port, method, kind, and whether it took effect all the same."""
+"""Port, method, kind, and whether the call took effect all the same."""
 
 WAITED_OUT = {"source", "snapshots", "images", "keys", "roles", "kms", "notices"}
-"""A throttle of these delays, and is no excuse."""
+"""Calls whose throttle only delays: it excuses no missing delivery."""
 
 
 SERVICE_ROLES = (
@@ -108,13 +108,13 @@ SERVICE_ROLES = (
 
 @dataclass(frozen=True)
 class Shape:
-    """What there is. AMIs by the numbers of their snapshots; ``encrypted`` says of each whether it is."""
+    """The AMIs and settings. AMIs by the numbers of their snapshots; ``encrypted`` says which are encrypted."""
 
     accounts: int = 1
     amis: Sequence[tuple[int, ...]] = ((0,),)
     encrypted: Sequence[bool] = (True, False, True)
     pending: bool = False
-    """The first AMI is still being made."""
+    """The first AMI is pending at first."""
     limit: int = 20
     queue_deadline: int = 24 * HOUR
     copy_deadline: int = 24 * HOUR
@@ -123,25 +123,25 @@ class Shape:
     key_access: str = "grant"
     copy_method: str = "snapshots"
     service_roles: int = 0
-    """So many of the roles above are to get a grant: on the target's own key, or on the source's in share mode."""
+    """How many of the roles above get a grant: on the target's own key, or on the source's in share mode."""
     mode: str = "copy"
     by_unit: bool = False
-    """An organizational unit brings the accounts; in share mode the unit itself may launch."""
+    """An OU contains the accounts; in share mode the OU itself may launch."""
 
 
 class Supply:
-    """What was ordered, in turn; and then always the same."""
+    """Yields ordered values in turn, and then always the same one."""
 
     def __init__(self, usual: Any) -> None:
         self.usual = usual
         self._ordered: deque[Any] = deque()
 
     def order(self, some: Iterable[Any]) -> None:
-        """Let these come next."""
+        """Yield these next."""
         self._ordered.extend(some)
 
     def stop(self) -> None:
-        """Forget what was ordered."""
+        """Drop the ordered values."""
         self._ordered.clear()
 
     def __iter__(self) -> Supply:
@@ -149,15 +149,15 @@ class Supply:
         return self
 
     def __next__(self) -> Any:
-        """Never ends."""
+        """Return the next value; it never stops."""
         return self._ordered.popleft() if self._ordered else self.usual
 
 
 class ModelWorld(Hub):
-    """Made from a shape; then acted on; then ended."""
+    """Create it from a shape, let it act, then end it."""
 
     silent = False
-    """Every event is lost, and every wake but the sweep's own."""
+    """Whether every event is lost, and every wake but the sweep's own."""
 
     def __init__(self, shape: Shape = Shape(), parts: Parts = Parts(), stores: Stores | None = None) -> None:  # noqa: B008 - frozen
         self.shape = shape
@@ -228,16 +228,16 @@ class ModelWorld(Hub):
         self.story.append(f"{hours:3}:{minutes:02}:{seconds:02}  {what}")
 
     def excuse(self, amis: Iterable[str] = AMIS, accounts: Iterable[str] = ACCOUNTS) -> None:
-        """These need not be delivered until they are tagged again: something was done to them."""
+        """Excuse these deliveries until they are tagged again: an act has interfered with them."""
         accounts = tuple(accounts)
         self.excused |= {(ami, account) for ami in amis for account in accounts}
 
     def ami(self, number: int) -> str:
-        """One of the hub's."""
+        """One of the hub's AMIs."""
         return AMIS[number % len(self.shape.amis)]
 
     def account(self, number: int) -> str:
-        """One of the targets."""
+        """One of the target accounts."""
         return self.accounts[number % len(self.accounts)]
 
     def _lacks_role(self, *args: Any) -> bool:
@@ -247,7 +247,7 @@ class ModelWorld(Hub):
         return shares[0].account in self.roleless
 
     def _at_home_without_role(self, resource: str, shares: Any) -> bool:
-        """Whether a grant's owner lacks its role: on its own keys the hub looks and revokes by itself."""
+        """Whether a grant's owner lacks its role, and the key is its own: there only the role can look and revoke."""
         return addresses.at_home(resource) and self._grants_without_role(resource, shares)
 
     def _wake_fate(self, cause: str) -> tuple[int, ...]:
@@ -272,7 +272,7 @@ class ModelWorld(Hub):
     # --- time and tags -----------------------------------------------------------------------------------------------
 
     def wait(self, seconds: int) -> None:
-        """Let time pass, and all that happens meanwhile."""
+        """Let time pass, with everything that happens meanwhile."""
         self.run(until=self.cloud.now + seconds)
 
     def tag(self, number: int, value: str | None) -> None:
@@ -287,7 +287,7 @@ class ModelWorld(Hub):
         self.cloud.tag(ami, value)
 
     def make_available(self) -> None:
-        """The first AMI, if it was pending."""
+        """Make the first AMI available, if it was pending."""
         if self.cloud.hub_images[AMIS[0]]["State"] == "pending" and AMIS[0] not in self.cloud.gone:
             self.tell(f"{AMIS[0]} becomes available.")
             self.cloud.make_available(AMIS[0])
@@ -295,7 +295,7 @@ class ModelWorld(Hub):
     # --- weather -----------------------------------------------------------------------------------------------------
 
     def expect(self, what: str, values: Sequence[Any]) -> None:
-        """Order the next fates of events or wakes, or how AWS behaves next."""
+        """Set the next fates of events or wakes, or AWS's next behavior."""
         supply = {"events": self.events, "wakes": self.wakes, "hurry": self._hurry, **self.supplies}[what]
         self.tell(f"Next {what}: {list(values)}.")
         supply.order(values)
@@ -303,18 +303,18 @@ class ModelWorld(Hub):
             self.excuse()
 
     def crash(self, calls: int, *, after: bool) -> None:
-        """The process that makes the call after so many others dies, before or after its effect."""
+        """Kill the process that makes a later call, before or after its effect."""
         self.tell(f"The {calls}th call from now is the last of its process, {'done' if after else 'undone'}.")
         self.gate.crashes.append(PortCrash(self.gate.calls + calls, after))
 
     def side_by_side(self, duets: Sequence[str], order: Sequence[bool]) -> None:
-        """The next invocations run beside another one."""
+        """Run the next invocations beside another one."""
         self.tell(f"The next invocations run: {', '.join(duets)}; they hand over: {list(order)}.")
         self._duets.order(duets)
         self._order.order(order)
 
     def refuse(self, what: str, number: int | None, times: int) -> None:
-        """Something is refused so often, to one account or to whoever comes."""
+        """Refuse a call this often, for one account or for all."""
         port, method, why, after = REFUSALS[what]
         account = None if number is None or port in ("source", "notices", "kms") else self.account(number)
         self.tell(f"{times} times: {what}{f' ({account})' if account else ''}.")
@@ -326,7 +326,7 @@ class ModelWorld(Hub):
         )
 
     def forge(self, number: int) -> None:
-        """An event comes that is not true, or not for us."""
+        """Send an event that is false, or that is not for this hub."""
         self.tell(f"An event is forged ({number}).")
         cloud, account = self.cloud, self.account(number)
         detail = {
@@ -348,7 +348,7 @@ class ModelWorld(Hub):
                 cloud.event("Tag Change on Resource", f"image/{self.ami(number)}", **old)
 
     def plant(self, number: int) -> None:
-        """Somebody in a target makes a snapshot that bears our tags, as far as they can be predicted."""
+        """Let someone in a target make a snapshot with all predictable tags of the service."""
         ami, account = self.ami(number), self.account(number // 3)
         source = min(self.cloud.hub_images[ami]["BlockDeviceMappings"], key=str)["Ebs"]["SnapshotId"]
         delivery = self.delivery_key(ami, account).pk.removeprefix("delivery#")
@@ -359,7 +359,7 @@ class ModelWorld(Hub):
     # --- people ------------------------------------------------------------------------------------------------------
 
     def unshare(self, number: int) -> None:
-        """Somebody ends the sharing of a snapshot."""
+        """Let a person revoke the sharing of a snapshot."""
         if not self.cloud.permissions:
             return
         places = sorted(self.cloud.permissions)
@@ -370,7 +370,7 @@ class ModelWorld(Hub):
         self.invariants.taken_by_hand(snapshot, account)
 
     def share(self, number: int) -> None:
-        """Somebody shares a snapshot with a target."""
+        """Let a person share a snapshot with a target."""
         snapshots = sorted(self.cloud.hub_snapshots)
         snapshot, account = snapshots[number % len(snapshots)], self.account(number // len(snapshots))
         if (snapshot, account) in self.cloud.permissions:
@@ -380,7 +380,7 @@ class ModelWorld(Hub):
         self.invariants.given_by_hand(snapshot, account)
 
     def revoke_grant(self, number: int) -> None:
-        """Somebody revokes a grant of ours."""
+        """Let a person revoke one of the service's grants."""
         if not self.cloud.grants:
             return
         places = sorted(self.cloud.grants)
@@ -391,7 +391,7 @@ class ModelWorld(Hub):
         self.cloud.revoke(key, name)
 
     def delete_copy(self, number: int) -> None:
-        """Somebody deletes a copy; one that an AMI uses cannot be."""
+        """Let a person delete a copy; one that an AMI uses cannot be deleted."""
         used = {copy for image in self.cloud.images.values() for copy in image.copies}
         copies = [copy for copy in self.cloud.live_copies() if copy.id not in used]
         if not copies:
@@ -402,7 +402,7 @@ class ModelWorld(Hub):
         copy.deleted = True
 
     def deregister_source(self, number: int) -> None:
-        """The hub gives up an AMI; its snapshots stay."""
+        """Deregister one of the hub's AMIs; its snapshots stay."""
         ami = self.ami(number)
         if ami in self.cloud.gone:
             return
@@ -413,7 +413,7 @@ class ModelWorld(Hub):
         self.cloud.event("EC2 AMI State Change", f"image/{ami}")
 
     def deregister_delivered(self, number: int) -> None:
-        """The owner of an AMI gives it up, delivered or not yet."""
+        """Let a target's owner deregister an AMI of the service, delivered or not yet."""
         images = [image for image in self.cloud.images.values() if image.delivery]
         if not images:
             return
@@ -425,7 +425,7 @@ class ModelWorld(Hub):
         del self.cloud.images[image.id]
 
     def take_name(self, number: int) -> None:
-        """A stranger's AMI gets the name that ours is to have."""
+        """Register a stranger's AMI under the name that the service's AMI needs."""
         ami, account = self.ami(number), self.account(number // 3)
         name = f"golden-{ami}-{ami}"
         if any((image.account, image.name) == (account, name) for image in self.cloud.images.values()):
@@ -436,7 +436,7 @@ class ModelWorld(Hub):
         self.cloud.images[ident] = Image(ident, account, name, "", "", (), {"State": "available"})
 
     def switch_key(self, number: int) -> None:
-        """A key is disabled, or enabled again: the hub's or a target's."""
+        """Disable or enable a key of the hub or of a target."""
         keys = [source_key(0), source_key(1), *(target_key(account) for account in self.accounts)]
         key = keys[number % len(keys)]
         self.tell(f"{key} is {'enabled' if key in self.cloud.disabled else 'disabled'}.")
@@ -444,14 +444,14 @@ class ModelWorld(Hub):
         self.cloud.disabled ^= {key}
 
     def switch_role(self, number: int) -> None:
-        """The role in a target is deleted, or made again."""
+        """Delete or create the role in a target."""
         account = self.account(number)
         self.tell(f"The role in {account} is {'made again' if account in self.roleless else 'deleted'}.")
         self.excuse(accounts=[account])
         self.roleless ^= {account}
 
     def switch_file(self, number: int) -> None:
-        """An account is dropped from the targets file, or listed again; what is mixed in one value fails together."""
+        """Remove an account from the targets file, or list it again; a value with both fails as a whole."""
         account = self.account(number)
         listed = self._are_listed() ^ {account}
         self.tell(f"The applied file lists {', '.join(sorted(listed)) or 'nobody'}.")
@@ -459,7 +459,7 @@ class ModelWorld(Hub):
         self._list(listed)
 
     def conflict(self, number: int) -> None:
-        """The applied file cannot be followed for one account, or can again: it gets nothing new, and keeps its own."""
+        """Make the settings for an account conflict, or stop that: it gets nothing new, and keeps what it has."""
         account = self.account(number)
         self._conflicting ^= {account}
         self.tell(f"The file has {'a conflict' if account in self._conflicting else 'no conflict'} for {account}.")
@@ -467,7 +467,7 @@ class ModelWorld(Hub):
         self._list(self._are_listed())
 
     def withdraw_from(self, number: int) -> None:
-        """An operator withdraws an account; one that an OU's ARN lets launch cannot be withdrawn alone."""
+        """Let an operator withdraw an account; one that an OU's ARN lets launch cannot be withdrawn alone."""
         ami, account = self.ami(number), self.account(number // 3)
         if self.values[ami] is None or ami in self.cloud.gone or (self.shape.by_unit and self.shape.mode == "share"):
             return
@@ -477,7 +477,7 @@ class ModelWorld(Hub):
         self.withdraw(ami, account)
 
     def lift_some(self, number: int) -> None:
-        """An operator takes a withdrawal back."""
+        """Let an operator lift a withdrawal."""
         if self.out:
             ami, account = sorted(self.out)[number % len(self.out)]
             self.tell(f"The withdrawal of {account} from {ami} is lifted.")
@@ -485,14 +485,15 @@ class ModelWorld(Hub):
             self.lift(ami, account)
 
     def pause(self) -> None:
-        """An operator pauses new promotions, or resumes them."""
+        """Let an operator pause or resume new promotions."""
         self.cloud.paused = not self.cloud.paused
         self.tell("Promotions are paused." if self.cloud.paused else "Promotions go on.")
 
     def poison(self, number: int, kind: str = "", *, unreadable: bool = False) -> None:
-        """Somebody damages a record, of a kind or any; ``unreadable``: it is no JSON, or of a newer schema.
+        """Damage a record, of a kind or any; ``unreadable``: it is no JSON, or of a newer schema.
 
-        Of a resource that is no excuse: its shares are items of their own. Nor of a copy quota: it is written anew.
+        A damaged resource excuses nothing: its shares are items of their own. Nor does a copy quota: the service writes
+        it again.
         """
         items = self.stores.records.records
         keys = sorted(key for key in items if key not in self.invariants.poisoned and key.kind.startswith(kind))
@@ -513,7 +514,7 @@ class ModelWorld(Hub):
                 self.excused |= {p for p in self._places() if self.delivery_key(*p) == key}
 
     def damage(self, what: str, number: int) -> None:
-        """Somebody damages what stands beside the records: a head, a mark or link of what stands, a plan."""
+        """Damage an item beside the records: a head, a standing mark or link, a plan."""
         items, links = self.stores.records.items, self.stores.ledger.links
         found = {
             "head": [key for key in items if key.pk == addresses.HEADS],
@@ -536,10 +537,10 @@ class ModelWorld(Hub):
             self.invariants.poisoned.add(addresses.promotion(ami))
             self.excuse([ami])
 
-    # --- the end -----------------------------------------------------------------------------------------------------
+    # Let no event arrive until all rests; then repair and tag everything again, and check that it is delivered.
 
     def end(self) -> None:
-        """Nothing arrives any more, and all comes to rest; then all is repaired and tagged again, and is delivered."""
+        """Without events, run until all rests; then repair all, tag it again, and check that it is delivered."""
         self._calm()
         self.silent = True
         self.groups.lose()
@@ -572,7 +573,7 @@ class ModelWorld(Hub):
         self.groups.dead.clear()
 
     def _rest(self) -> None:
-        """Everything ends by its deadline, twice where it was wanted again, plus grace, tidying and one sweep."""
+        """Run until everything has ended: its deadline, twice if it was wanted again, grace, cleanup and a sweep."""
         shape = self.shape
         once = shape.queue_deadline + shape.copy_deadline + shape.linger + 5 * HOUR
         limit = self.cloud.now + 24 * HOUR + 2 * once
@@ -606,7 +607,7 @@ class ModelWorld(Hub):
             self.tag(number, "default")
 
     def _list(self, accounts: Iterable[str]) -> None:
-        """Apply a file that lists these, or move those of the unit; some have a setting that cannot be followed."""
+        """Apply a file with these accounts, or move those of the OU; some have a setting that cannot be followed."""
         listed = {account: self._listed.accounts[account] for account in sorted(accounts)}
         listed |= {one: (replace(listed[one][0], by_way_of=NO_TARGET),) for one in self._conflicting & listed.keys()}
         if self.shape.by_unit:
@@ -651,7 +652,7 @@ class ModelWorld(Hub):
         return {p: states.get(p) for p in places if states.get(p) != end and p[0] not in pending}
 
     def _delivered(self, places: Iterable[tuple[str, str]]) -> None:
-        """What nobody has interfered with is delivered, whatever befell others (invariant 7)."""
+        """Deliveries with which no act interfered are delivered, whatever happened to others (invariant 7)."""
         places = sorted(places)
         lacking = self._lacking(places)
         assert not lacking, f"invariant 7: not delivered: {lacking}; {self.faults()}"
@@ -660,14 +661,14 @@ class ModelWorld(Hub):
                 self.invariants.really_open(self.delivery_key(*place).pk.removeprefix("delivery#"))
 
     def _refused(self, ami: str, value: str | None) -> bool:
-        """Whether a value was refused: it names nobody, or the source had a fault, such as a disabled key."""
+        """Whether the service refused a value: it names no group, or the source had a fault, such as a disabled key."""
         if addresses.promotion(ami) in self.invariants.poisoned:
             return True
         stored = self.stores.records.read(addresses.promotion(ami))
         return stored is not None and value is not None and stored.body["refused_value"] == value
 
     def _withdrawn(self) -> None:
-        """Whoever is not to have an AMI any more has nothing of it; a value that is refused changes nothing."""
+        """An account that must no longer have an AMI has nothing of it; a refused value changes nothing."""
         for ami, account in self._places():
             value = self.values[ami]
             stays = ami not in self.cloud.gone and value is not None
@@ -681,7 +682,7 @@ class ModelWorld(Hub):
             assert receiver in self._may_launch(ami), f"invariant 1, 8: {ami} may be launched by {receiver}"
 
     def _may_launch(self, ami: str) -> set[str]:
-        """Whom tag, file and membership let launch; a value that is refused, or not understood, changes nothing."""
+        """The receivers that tag, file and membership let launch; a value that is not understood changes nothing."""
         value = self.values[ami]
         if value is None or ami in self.cloud.gone:
             return set()

@@ -1,8 +1,8 @@
-"""The largest promotion that the service is made for, fed to single invocations: what they take of memory and time.
+"""The largest promotion that the service is designed for, in single invocations: their memory and time.
 
 A thousand accounts in four Regions, an AMI of twenty snapshots. ``python -m tests.service.worst`` prints a line of
-JSON; `make bench` puts it on its page. Memory is what Python allocates from an invocation's start to its highest
-point, as ``tracemalloc`` sees it; seconds are virtual, at 30 milliseconds for each call.
+JSON; `make bench` puts it on its page. Memory is the peak that Python allocates in an invocation, by ``tracemalloc``;
+seconds are virtual, at 30 milliseconds for each call.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tests.service.cloud import Nature
 from tests.service.slow import SlowGate, SlowHub, function_of
 
 ACCOUNTS, TOGETHER, SNAPSHOTS = 1_000, 500, 20
-"""``TOGETHER`` accounts have a share of one snapshot opened by one call: no more fit into it."""
+"""One call opens a snapshot's share for ``TOGETHER`` accounts, the most that a call takes."""
 REGIONS = ("us-east-1", "eu-west-1", "us-west-2", "ap-southeast-2")
 AMI = "ami-0a"
 CALL = 0.03
 MB = 1_000_000
 Most = dict[str, tuple[float, float]]
-"""What -> MB and seconds at most, in one invocation."""
+"""What -> the most MB and seconds in one invocation."""
 
 
 @dataclass
 class WeighedHub(SlowHub):
-    """Measures each invocation; wakes of records that ``wanted`` does not begin are lost."""
+    """Measures each invocation; drops wakes of records whose key does not begin with ``wanted``."""
 
     gate: SlowGate = field(default_factory=lambda: SlowGate(least=CALL, most=CALL))
     wanted: tuple[str, ...] = ("",)
@@ -65,7 +65,7 @@ def _hub(accounts: int, regions: tuple[str, ...], *wanted: str) -> WeighedHub:
 
 
 def expansion(accounts: int = ACCOUNTS) -> Most:
-    """A promotion writes its deliveries; the sweep then finds all of them due."""
+    """A promotion writes its deliveries, and the sweep finds all of them due."""
     hub = _hub(accounts, REGIONS, "promotion#")
     hub.run(until=hub.cloud.now + 1800)
     deliveries = sum(key.pk.startswith("delivery#") for key in hub.stores.records.records)
@@ -74,7 +74,7 @@ def expansion(accounts: int = ACCOUNTS) -> Most:
 
 
 def delivery() -> Most:
-    """One delivery of so many snapshots, from its tag to its end."""
+    """One delivery of this many snapshots, from its tag to its end."""
     hub = _hub(1, REGIONS[:1], "")
     hub.run(until=hub.cloud.now + 4 * 3600)
     assert set(hub.outcomes().values()) == {"delivered"}, hub.outcomes()
@@ -93,7 +93,7 @@ def opening(accounts: int = TOGETHER) -> Most:
 
 
 def worst() -> Most:
-    """All of it: the most of each."""
+    """The maximum of each measure."""
     found: Most = {}
     for part in (expansion(), delivery(), opening()):
         for what, (megabytes, seconds) in part.items():

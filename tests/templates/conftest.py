@@ -1,4 +1,4 @@
-"""What the tests look at: the package as `make package` built it, and the target's template."""
+"""What these tests read: the package from `make package`, and the target's template."""
 
 from __future__ import annotations
 

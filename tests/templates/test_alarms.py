@@ -1,4 +1,4 @@
-"""Parked, dead and late things are seen: alarms and dashboard watch what exists, and say what to do."""
+"""Parked, dead and late records are seen: alarms and dashboard watch existing metrics, and say what to do."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ WATCHED = {
     "AccessWarnings": "AccessWarningAlarm",
     "TrailSilent": "TrailSilentAlarm",
 }
-"""Our own metrics that somebody must look at, and the alarm that says so."""
+"""The service's metrics that an operator must see, and their alarms."""
 
 
 def emitted() -> set[str]:
-    """The metrics that the functions write; names that are put together are told by their parts."""
+    """The metrics that the functions write; composed names are recognized by their parts."""
     found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', TELEMETRY))
     return found | set(re.findall(r'"((?:Deliveries|Shares|Values|Access)[A-Z]\w+)"', TELEMETRY))
 
@@ -49,7 +49,7 @@ def alarms(hub) -> dict[str, dict[str, Any]]:
 
 
 def metrics(alarm: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Namespace, name and dimensions of what an alarm watches."""
+    """Namespace, name and dimensions of an alarm's metrics."""
     if "MetricName" in alarm:
         yield alarm["Namespace"], alarm["MetricName"], {it["Name"]: it["Value"] for it in alarm["Dimensions"]}
     for one in alarm.get("Metrics", ()):
@@ -59,14 +59,14 @@ def metrics(alarm: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def test_each_thing_that_a_person_must_see_has_its_alarm(alarms):
-    """Parked, overdue, too long open, would not close, closed blind, outliving grants, no sweep, no events."""
+    """Parked, overdue, open too long, not closing, closed blind, outliving grants, no sweep, no events."""
     ours = {name: next(metrics(alarm))[1] for name, alarm in alarms.items() if next(metrics(alarm))[0] == "AmiPromoter"}
 
     assert ours == {alarm: metric for metric, alarm in WATCHED.items()}
 
 
 def test_our_own_metrics_are_those_that_the_functions_write(alarms, hub):
-    """A name in an alarm or on the dashboard that nothing writes would stay silent for ever."""
+    """An alarm or widget for a metric that is never written would stay silent."""
     own = {name for alarm in alarms.values() for namespace, name, _ in metrics(alarm) if namespace == "AmiPromoter"}
     shown = {one[1] for widget in widgets(hub) for one in widget.get("metrics", ()) if one[0] == "AmiPromoter"}
 
@@ -74,7 +74,7 @@ def test_our_own_metrics_are_those_that_the_functions_write(alarms, hub):
 
 
 def test_our_own_metrics_bear_one_dimension(alarms):
-    """Powertools writes `service`; an alarm without it watches another metric."""
+    """Powertools writes the dimension `service`; an alarm without it watches another metric."""
     for alarm in alarms.values():
         for namespace, _, dimensions in metrics(alarm):
             assert namespace != "AmiPromoter" or dimensions == {"service": "ami-promoter"}
@@ -108,7 +108,7 @@ def test_every_queue_and_every_function_is_watched(alarms, hub):
 
 
 def test_silence_of_the_sweep_is_the_alarm_and_silence_of_all_else_is_none(alarms):
-    """Only a sweep that says nothing is bad news."""
+    """Missing data of the sweep's metric is bad, of all others not."""
     breaching = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
 
     assert breaching == {"SweepStoppedAlarm", "DiscoveryStoppedAlarm"}
@@ -116,7 +116,7 @@ def test_silence_of_the_sweep_is_the_alarm_and_silence_of_all_else_is_none(alarm
 
 
 def test_a_notice_goes_out_only_where_a_topic_is_named(alarms):
-    """Every alarm, alike."""
+    """The condition is the same for every alarm."""
     actions = [{"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}]
 
     assert [name for name, alarm in alarms.items() if alarm["AlarmActions"] != actions] == []
@@ -129,7 +129,7 @@ def anchors(page: str) -> set[str]:
 
 
 def test_each_alarm_says_what_to_do_and_where_to_read_on(alarms):
-    """It ends with its own section of the runbook, and CloudWatch takes the text."""
+    """It ends with its section of the runbook, within CloudWatch's limit for the text."""
     for name, alarm in alarms.items():
         text = alarm["AlarmDescription"]["Fn::Sub"]
         assert text.endswith(f" ${{RunbookUrl}}#{name.lower()}")
@@ -147,7 +147,7 @@ def test_the_runbook_has_each_alarm(alarms):
 
 
 def test_the_saved_queries_are_those_of_the_runbook(hub):
-    """By name and text, over the logs of every function; the dashboard's are among them, but for the refusals."""
+    """By name and text, over the logs of every function; all but one of the dashboard's queries are among them."""
     section = RUNBOOK.partition("\n## Logs\n")[2].partition("\n## ")[0]
     saved = [it["Properties"] for it in hub["Resources"].values() if it["Type"] == "AWS::Logs::QueryDefinition"]
     groups = {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Logs::LogGroup"}
@@ -161,14 +161,14 @@ def test_the_saved_queries_are_those_of_the_runbook(hub):
 
 
 def widgets(hub: dict[str, Any]) -> list[dict[str, Any]]:
-    """The dashboard's widgets, names put in for what CloudFormation fills in."""
+    """The dashboard's widgets, with names in place of CloudFormation's substitutions."""
     body = hub["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     text = re.sub(r"\$\{([\w.:]+)\}", lambda found: "1" if found[1] == "OpenShareAlarmSeconds" else found[1], body)
     return [widget["properties"] | {"place": widget} for widget in json.loads(text)["widgets"]]
 
 
 def test_the_dashboard_shows_what_one_wants_to_know_first(hub):
-    """Deliveries by outcome, open shares, oldest wake and due record, dead letters, what only the sweep found."""
+    """Deliveries by outcome, open shares, oldest wake and due record, dead letters, finds of the sweep."""
     shown = {one[1] for widget in widgets(hub) for one in widget.get("metrics", ())}
 
     assert {
@@ -184,7 +184,7 @@ def test_the_dashboard_shows_what_one_wants_to_know_first(hub):
 
 
 def test_the_dashboard_speaks_of_this_stack_only(hub, alarms):
-    """Queues, functions and alarms are this stack's; every alarm that always exists is there."""
+    """Its queues, functions and alarms are this stack's, with every unconditional alarm."""
     queues = {f"{name}.QueueName" for name, it in hub["Resources"].items() if it["Type"] == "AWS::SQS::Queue"}
     functions = {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
     always = {f"{name}.Arn" for name in alarms if "Condition" not in hub["Resources"][name]}

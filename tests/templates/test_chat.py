@@ -1,4 +1,4 @@
-"""deploy/chat.yaml: each notice that a channel asked for comes as a message that the chat integration shows."""
+"""deploy/chat.yaml: each notice that a channel asked for becomes a message that the chat integration shows."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ QUOTED = 'AWS says "no"\n\\ and stops'
 
 
 def event_of(notice: dict[str, Any]) -> dict[str, Any]:
-    """A notice, as it comes over the bus."""
+    """A notice as an event on the bus."""
     return {"source": "ami-promoter", "detail-type": notice["event"], "detail": notice}
 
 
 def value_at(path: str, event: dict[str, Any]) -> Any:
-    """What stands at a path such as ``$.detail.faults[0].what``."""
+    """The value at a path such as ``$.detail.faults[0].what``."""
     found: Any = event
     for name, index in re.findall(r"\.([a-z_]+)(?:\[(\d+)\])?", path):
         found = found[name]
@@ -40,7 +40,7 @@ def value_at(path: str, event: dict[str, Any]) -> Any:
 
 
 def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
-    """What EventBridge makes of an event: a variable within quotes is put in as it is, another one as a JSON value.
+    """What EventBridge makes of an event: a variable in quotes becomes text, another one a JSON value.
 
     [docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html]
     """
@@ -61,7 +61,7 @@ def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
 
 
 def messages(notice: dict[str, Any]) -> list[Any]:
-    """What the channel gets of a notice."""
+    """The channel's messages for a notice."""
     event = event_of(notice)
     return [
         transformed(rule["Targets"][0]["InputTransformer"], event)
@@ -72,7 +72,7 @@ def messages(notice: dict[str, Any]) -> list[Any]:
 
 @pytest.mark.parametrize("kind", sorted(examples()))
 def test_a_notice_of_a_delivery_or_a_refusal_comes_once_with_cause_and_cure(kind):
-    """A summary and the baseline stay away: the channel has heard of each delivery."""
+    """The summary and the baseline are not sent: the channel has a message for each delivery."""
     notice = examples()[kind]
     for fault in notice.get("faults", ()):
         fault["what"] = QUOTED
@@ -91,7 +91,7 @@ def test_a_notice_of_a_delivery_or_a_refusal_comes_once_with_cause_and_cure(kind
 
 
 def test_an_approver_gets_the_command_that_approves_just_what_waits():
-    """With its digest, so that what was changed since is not approved unseen."""
+    """The command has the digest, so that a later change is not approved unseen."""
     notice = examples()["promotion.awaiting-approval"]
     (message,) = messages(notice)
 
@@ -101,13 +101,13 @@ def test_an_approver_gets_the_command_that_approves_just_what_waits():
 
 
 def test_cloudformation_takes_the_template():
-    """cfn-lint finds no fault. The template names a check to leave out; an option of the command would undo that."""
+    """cfn-lint finds no fault. The template names a check to skip; an option of the command would override that."""
     command = [Path(sys.executable).with_name("cfn-lint"), CHAT]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == ""
 
 
 def test_the_rules_hear_the_hubs_own_bus(hub):
-    """By the name that the hub's stack gives it."""
+    """The rules use the bus's name from the hub's stack."""
     name = hub["Resources"]["NoticesBus"]["Properties"]["Name"]
     assert {json.dumps(rule["EventBusName"]) for rule in RULES.values()} == {json.dumps(name)}

@@ -1,4 +1,4 @@
-"""Our own checks of a template find what they are for."""
+"""The repository's own checks of a template find what they are for."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def a_template(type_: str, **properties: Any) -> dict[str, Any]:
     ],
 )
 def test_a_fault_that_cfn_lint_passes_is_found(template, fault):
-    """Each seeded fault is named with its place, and nothing else is."""
+    """Each planted fault is named with its place, and nothing else is."""
     found = problems(template)
 
     assert len(found) == 1
@@ -48,12 +48,12 @@ def test_a_fault_that_cfn_lint_passes_is_found(template, fault):
     ],
 )
 def test_what_is_right_is_left_alone(template):
-    """Correct patterns, dashboards and substitutions raise no complaint."""
+    """Correct patterns, dashboards and substitutions pass."""
     assert problems(template) == []
 
 
 def test_substitution_reaches_every_string_and_no_other():
-    """Strings with ${...} are wrapped at any depth, others stay plain."""
+    """Strings with ${...} are wrapped at any depth; others stay plain."""
     policy = {"Action": ["a:B"], "Resource": ["arn:${AWS::Partition}:x", "*"], "Condition": {"E": {"k": "${P}"}}}
 
     assert substituted(policy) == {
@@ -64,7 +64,7 @@ def test_substitution_reaches_every_string_and_no_other():
 
 
 def test_nulls_are_left_out_and_nothing_else():
-    """Only members that are null go; false, zero and empty ones stay."""
+    """Only null members are removed; false, zero and empty ones stay."""
     assert without_nulls({"a": None, "b": {"c": None, "d": 0}, "e": [{"f": None}, ""], "g": False}) == {
         "b": {"d": 0},
         "e": [{}, ""],

@@ -1,4 +1,4 @@
-"""The template of the guardrails: parameters that are refused in words, and policies that fit."""
+"""The guardrails' template: parameters refused with a clear message, and policies within the size limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def guardrails() -> dict[str, Any]:
 
 
 def test_the_policies_only_deny(guardrails):
-    """What is allowed stays what it was."""
+    """What is allowed elsewhere stays allowed."""
     policies = [it["Properties"] for it in guardrails["Resources"].values()]
 
     assert problems(guardrails) == []
@@ -42,7 +42,7 @@ def test_the_policies_only_deny(guardrails):
     ],
 )
 def test_a_bad_parameter_is_refused_with_a_word_of_help(guardrails, parameter, good, bad):
-    """A pattern that would let everybody tag is no principal."""
+    """Also a pattern that would let every principal tag."""
     declared = guardrails["Parameters"][parameter]
 
     assert re.fullmatch(declared["AllowedPattern"], good)

@@ -1,4 +1,4 @@
-"""What a security review asks of the templates: deputies, boundaries, keys, and how long what is written is kept."""
+"""What a security review asks of the templates: confused deputies, boundaries, keys, and retention."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ NOBODY = {"Ref": "AWS::NoValue"}
 
 @pytest.fixture(scope="module")
 def templates(hub) -> dict[str, dict[str, Any]]:
-    """Every template that makes roles or lets services in."""
+    """Every template that makes roles or admits services."""
     read = {name: yaml_parse((ROOT / "deploy" / name).read_text(encoding="utf-8")) for name in OTHERS}
     return {"hub": hub, **read}
 
 
 def ours(value: dict[str, Any]) -> dict[str, Any]:
-    """What stands there if its condition holds: a part of the access monitor."""
+    """The value that a condition of the access monitor guards."""
     return value["Fn::If"][1] if "Fn::If" in value else value
 
 
@@ -37,7 +37,7 @@ def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def let_in(node: Any) -> Iterator[dict[str, Any]]:
-    """Every statement of any policy that names an AWS service as its principal."""
+    """Every policy statement whose principal is an AWS service."""
     if isinstance(node, dict):
         if isinstance(node.get("Principal"), dict) and "Service" in node["Principal"]:
             yield node
@@ -49,10 +49,10 @@ def let_in(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_a_service_may_act_for_this_account_alone(templates):
-    """A queue, a topic or a function takes from a service only what comes from named rules or from this account.
+    """A queue, a topic or a function accepts a service's calls only for named rules or for this account.
 
-    A role that a service assumes is given to it by its own account: iam:PassRole reaches no other [IAM user guide:
-    PassRole]. Lambda and the forwarding rules have such roles, and AWS documents no aws:SourceArn for them.
+    A role that a service assumes can be given to it by its own account only: iam:PassRole reaches no other [IAM user
+    guide: PassRole]. Lambda and the forwarding rules have such roles, and AWS documents no aws:SourceArn for them.
     """
     for name, template in templates.items():
         for resource, body in template["Resources"].items():
@@ -67,7 +67,7 @@ def test_a_service_may_act_for_this_account_alone(templates):
 
 
 def test_dead_events_come_from_the_rules_of_the_stack_alone(hub):
-    """Each rule that keeps there what it cannot deliver, and no other."""
+    """Each rule that has this dead-letter queue, and no other."""
     [statement] = hub["Resources"]["DeadEventsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     named = {ours(arn)["Fn::GetAtt"][0] for arn in statement["Condition"]["ArnEquals"]["aws:SourceArn"]}
     rules = of_type(hub, "AWS::Events::Rule")
@@ -121,7 +121,7 @@ def reaching(service: str) -> set[str]:
 def test_a_function_may_use_that_key_through_the_services_that_it_speaks_to_and_through_no_other(
     hub, policy, service, actions
 ):
-    """Its rights on the key follow from its rights on queues, tables and the topic."""
+    """Its permissions on the key follow from its permissions on queues, tables and the topic."""
     given = hub["Resources"][policy]
     [statement] = given["Properties"]["PolicyDocument"]["Statement"]
     functions = {
@@ -142,7 +142,7 @@ def test_a_function_may_use_that_key_through_the_services_that_it_speaks_to_and_
 
 
 def test_the_key_of_golden_amis_names_no_role_and_nobody_without_a_condition(hub):
-    """The account's policies decide; its use is through EC2, and grants to others are share-worker's, to targets."""
+    """The account's policies decide; use is through EC2, and only share-worker grants, to targets."""
     key = hub["Resources"]["SourceKey"]
     by_sid = {it["Sid"]: it for it in key["Properties"]["KeyPolicy"]["Statement"]}
     uses = {"Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"}
@@ -159,7 +159,7 @@ def test_the_key_of_golden_amis_names_no_role_and_nobody_without_a_condition(hub
 
 
 def test_the_key_lets_share_worker_grant_to_whom_its_own_policy_names(hub):
-    """The same conditions in both places: who may receive, and which operations."""
+    """Both have the same conditions on receivers and operations."""
     statement = next(
         it
         for it in hub["Resources"]["SourceKey"]["Properties"]["KeyPolicy"]["Statement"]
@@ -175,7 +175,7 @@ def test_the_key_lets_share_worker_grant_to_whom_its_own_policy_names(hub):
 
 
 def test_logs_are_kept_as_long_as_the_parameter_says(hub):
-    """Every group; CloudWatch takes some numbers of days only, and the default is 90."""
+    """Every log group; CloudWatch allows certain numbers of days, and the default is 90."""
     kept = [it["RetentionInDays"] for it in of_type(hub, "AWS::Logs::LogGroup").values()]
 
     assert kept == [{"Ref": "LogRetentionDays"}] * len(FUNCTIONS)
@@ -183,7 +183,7 @@ def test_logs_are_kept_as_long_as_the_parameter_says(hub):
 
 
 def test_concurrency_is_reserved_only_where_asked_for(hub):
-    """Of the functions that events wake; an account may have too little to reserve any."""
+    """For the functions that events invoke; an account's limit may be too low to reserve any."""
     functions = of_type(hub, "AWS::Lambda::Function").items()
     reserved = {name: it[RESERVED] for name, it in functions if RESERVED in it}
 

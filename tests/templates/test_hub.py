@@ -1,4 +1,4 @@
-"""The hub's template, as CloudFormation gets it."""
+"""The hub's template, as CloudFormation receives it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HANDLERS = {
     "access_monitor",
 }
 MONITOR = ("AccessMonitorOn", "KeyUseWatched")
-"""Conditions of what only the access monitor needs."""
+"""Conditions of resources that only the access monitor needs."""
 
 
 def resources(template, type_):
@@ -33,7 +33,7 @@ def resources(template, type_):
 
 
 def test_the_translated_template_is_clean(package, hub):
-    """Neither cfn-lint nor our own checks find a fault."""
+    """cfn-lint and the repository's own checks find no fault."""
     done = subprocess.run(
         [
             Path(sys.executable).with_name("cfn-lint"),
@@ -70,7 +70,7 @@ def test_the_eight_functions_have_their_documented_names_and_a_role_each(hub):
 
 
 def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
-    """Three queues, three schedules, and seven rules: the target's events arrive on a bus of their own."""
+    """Three queues, three schedules, and seven rules: the targets' events arrive on their own bus."""
     mapped = {it["FunctionName"]["Ref"] for it in resources(hub, "AWS::Lambda::EventSourceMapping").values()}
     rules = resources(hub, "AWS::Events::Rule").values()
     woken = sorted((it["Targets"][0]["Arn"]["Fn::GetAtt"][0], "EventBusName" in it) for it in rules)
@@ -89,10 +89,10 @@ def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
 
 
 def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters(hub):
-    """Each mapped queue is FIFO, hides a message six timeouts long, and has a FIFO dead-letter queue."""
+    """Each mapped queue is FIFO, hides a message for six timeouts, and has a FIFO dead-letter queue."""
     queues = resources(hub, "AWS::SQS::Queue")
     mappings = resources(hub, "AWS::Lambda::EventSourceMapping")
-    assert mappings.pop("AccessMonitorTrail")["BatchSize"] == 1  # events, not records: its queue is no FIFO queue
+    assert mappings.pop("AccessMonitorTrail")["BatchSize"] == 1  # events, not records: its queue is not FIFO
     for mapping in mappings.values():
         queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
         function = hub["Resources"][mapping["FunctionName"]["Ref"]]["Properties"]
@@ -111,7 +111,7 @@ def test_discovery_has_time_for_its_lists_and_ends_before_it_begins_anew(hub):
 
 
 def test_an_event_that_finds_no_function_is_kept(hub):
-    """Event rules and the functions they wake keep what fails in a standard queue that events may write to."""
+    """Event rules and their functions send failed events to a standard queue."""
     dead = {"Fn::GetAtt": ["DeadEvents", "Arn"]}
     for rule in resources(hub, "AWS::Events::Rule").values():
         if "EventPattern" in rule:
@@ -134,13 +134,13 @@ def test_deleting_the_stack_keeps_the_tables_the_logs_and_the_key(hub):
 
 
 def inbound(hub):
-    """The policies of the bus to which targets send."""
+    """The policies of the bus to which targets send events."""
     every = resources(hub, "AWS::Events::EventBusPolicy")
     return {name: it for name, it in every.items() if it["EventBusName"] == {"Ref": "InboundBus"}}
 
 
 def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
-    """Without an organization or accounts nobody may send; never anybody without a condition on who they are."""
+    """Without an organization or accounts no one may send; no statement admits all principals without a condition."""
     policies = inbound(hub)
     conditions = {hub["Resources"][name]["Condition"] for name in policies}
 
@@ -164,7 +164,7 @@ def test_only_entries_about_copies_and_images_may_be_sent(hub):
 
 
 def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
-    """They may subscribe a queue, a function or a stream, and nothing else; never anybody without a condition."""
+    """They may subscribe a queue, a function or a stream only; no statement admits all principals unconditionally."""
     denied, *others = hub["Resources"]["NoticesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
     assert denied["Effect"] == "Deny"
@@ -178,7 +178,7 @@ def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
 
 
 def test_only_the_worker_tells_on_the_topic_and_on_the_bus_of_its_own(hub):
-    """Every other principal is denied, whatever its own policies allow; the functions tell on no other bus."""
+    """Every other principal is denied, whatever its own policies allow; the functions publish on no other bus."""
     topic = hub["Resources"]["NoticesPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
     bus = hub["Resources"]["NoticesBusPolicy"]["Properties"]["Statement"]
 
@@ -192,7 +192,7 @@ def test_only_the_worker_tells_on_the_topic_and_on_the_bus_of_its_own(hub):
 
 
 def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
-    """A slip, ours or a person's, does not lose the ledger, the targets file or whom the units have."""
+    """A mistake, by the service or a person, does not lose the ledger, the targets file or the members."""
     tables = resources(hub, "AWS::DynamoDB::Table")
 
     assert set(tables) == {"Table", "ConfigTable", "MembersTable", "FindingsTable"}
@@ -203,7 +203,7 @@ def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
 
 
 def test_only_records_expire_and_only_by_the_date_they_bear(hub):
-    """The file, the switches and the members stay; how long history stays is a parameter, which the functions know."""
+    """File, switches and members stay; a parameter, which the functions read, sets how long history stays."""
     tables = resources(hub, "AWS::DynamoDB::Table")
     reported = [it["Environment"]["Variables"] for it in resources(hub, "AWS::Lambda::Function").values()]
 
@@ -217,11 +217,11 @@ def test_only_records_expire_and_only_by_the_date_they_bear(hub):
 
 
 CONDITIONAL = r'\{"Fn::If": \["(?:AccessMonitorOn|KeyUseWatched)", \{[^{}]*\}, \{"Ref": "AWS::NoValue"\}\]\}'
-"""What stands somewhere only with the access monitor."""
+"""A text that only the access monitor adds."""
 
 
 def test_nothing_of_the_access_monitor_is_deployed_unless_a_parameter_says_so(hub):
-    """Off by default: no function, role, queue, rule, table, topic or alarm of it, so it costs nothing."""
+    """Off by default: it then has no function, role, queue, rule, table, topic or alarm, and costs nothing."""
     assert hub["Parameters"]["AccessMonitoring"]["Default"] == "off"
     its = {name: it for name, it in hub["Resources"].items() if it.get("Condition") in MONITOR}
     rest = {name: it for name, it in hub["Resources"].items() if name not in its}
@@ -245,13 +245,13 @@ def test_the_monitors_events_lie_ten_minutes_and_come_from_its_rules_alone(hub):
 
 
 def trail_rules(template):
-    """The rules that hear CloudTrail, by logical id."""
+    """The rules that match CloudTrail's events, by logical id."""
     rules = resources(template, "AWS::Events::Rule")
     return {name: it for name, it in rules.items() if name.startswith("TrailOf")}
 
 
 def test_other_regions_forward_what_the_hub_hears(hub):
-    """The same patterns, and the same state where read-only events count."""
+    """The same patterns, and the same state for read-only events."""
     region = yaml_parse((ROOT / "deploy" / "hub-region.yaml").read_text(encoding="utf-8"))
     parts = ("EventPattern", "State", "Description")
     here, there = (
@@ -264,21 +264,21 @@ def test_other_regions_forward_what_the_hub_hears(hub):
 
 @pytest.mark.parametrize("name", TRAIL)
 def test_each_sample_of_the_trail_reaches_the_monitor_by_one_rule(hub, name):
-    """And each call that is read stands in a pattern, as nothing else does."""
+    """The patterns have each call that the monitor reads, and no other."""
     matching = [rule for rule, it in trail_rules(hub).items() if matches(it["EventPattern"], TRAIL[name]["event"])]
 
     assert len(matching) == 1
 
 
 def test_the_patterns_name_the_calls_that_are_read(hub):
-    """A call that no rule forwards is read in vain, and one that is not read is forwarded in vain."""
+    """A call without a rule would be read for nothing, and a rule without a reader would forward for nothing."""
     named = [call for it in trail_rules(hub).values() for call in it["EventPattern"]["detail"]["eventName"]]
 
     assert sorted(named) == sorted(NAMES)
 
 
 def test_only_the_access_monitor_publishes_on_the_security_topic_which_is_encrypted(hub):
-    """It says who may have taken what."""
+    """The topic's messages say who may have taken what."""
     [denied] = hub["Resources"]["SecurityPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
     assert hub["Resources"]["Security"]["Properties"]["KmsMasterKeyId"] == {
@@ -372,7 +372,7 @@ GOOD_AND_BAD = [
     ("template", "parameter", "good", "bad"), GOOD_AND_BAD, ids=lambda it: it if isinstance(it, str) else ""
 )
 def test_a_bad_parameter_is_refused_with_a_word_of_help(template, parameter, good, bad, request):
-    """CloudFormation refuses bad values before anything is made, and says what a good one looks like."""
+    """CloudFormation refuses bad values before it creates anything, and shows what a good one looks like."""
     declared = request.getfixturevalue(template)["Parameters"][parameter]
     allowed = re.compile(declared["AllowedPattern"])
 
@@ -382,7 +382,7 @@ def test_a_bad_parameter_is_refused_with_a_word_of_help(template, parameter, goo
 
 
 def test_every_parameter_that_is_written_is_tried_with_good_and_bad_values(hub, target, stackset):
-    """The list above is complete."""
+    """The list above has every parameter."""
     patterned = {
         (name, parameter)
         for name, template in (("hub", hub), ("target", target), ("stackset", stackset))
@@ -394,14 +394,14 @@ def test_every_parameter_that_is_written_is_tried_with_good_and_bad_values(hub, 
 
 
 def test_every_parameter_and_output_is_described(hub, target, stackset):
-    """A person at the console reads what each is for."""
+    """The console shows what each is for."""
     for template in (hub, target, stackset):
         for part in ("Parameters", "Outputs"):
             assert [name for name, it in template[part].items() if not it.get("Description")] == []
 
 
 def test_app_only_wires():
-    """app.py takes from chalicelib what wires it, and nothing that decides or speaks to AWS."""
+    """app.py imports from chalicelib only what wires it, without decisions and AWS calls."""
     source = (ROOT / "app.py").read_text(encoding="utf-8")
     imported = re.findall(r"^(?:from|import) ([\w.]+)(?: import (.+))?$", source, re.MULTILINE)
     ours = {

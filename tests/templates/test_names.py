@@ -1,4 +1,4 @@
-"""Names are promises: to targets, to subscribers, to what stays when a stack goes, and to a second hub."""
+"""Names are an interface: for targets, subscribers, resources that outlive the stack, and a second hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FUNCTIONS = {
     "Discover": "discover",
     "AccessMonitor": "access-monitor",
 }
-"""Logical id -> function. Renaming one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
+"""Logical id -> function. A renamed one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
 
 PROMISED = {
     **{logical: f"ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
@@ -44,7 +44,7 @@ PROMISED = {
 
 
 def test_no_name_and_no_logical_id_changes_silently(hub):
-    """A changed logical id replaces the resource; a changed name shuts out whoever knew the old one."""
+    """Another logical id replaces the resource; another name breaks whatever refers to the old one."""
     found = {
         logical: name.get("Fn::Sub", "").replace("${AWS::Region}", "R") or f"of {name['Ref']}"
         for logical, (_, name) in names(hub).items()
@@ -54,7 +54,7 @@ def test_no_name_and_no_logical_id_changes_silently(hub):
 
 
 def test_handlers_keep_their_names(hub):
-    """A handler that is renamed makes another function; what is queued for the old one waits for nobody."""
+    """A renamed handler is another function, and the old one's queued messages stay unprocessed."""
     handlers = {
         logical: it["Properties"]["Handler"]
         for logical, it in hub["Resources"].items()
@@ -65,23 +65,23 @@ def test_handlers_keep_their_names(hub):
 
 
 def test_two_hubs_in_one_account_share_no_name(hub):
-    """Every fixed name carries the Region: roles and dashboards belong to the whole account, whatever their stack.
+    """Every fixed name has the Region in it: roles and dashboards are unique in the account, across stacks.
 
-    An alias is its Region's own.
+    An alias is unique in its Region.
     """
     fixed = {logical: name for logical, (_, name) in names(hub).items() if logical != "SourceKeyAliasName"}
     assert [name for name in fixed.values() if "${AWS::Region}" not in name["Fn::Sub"]] == []
 
 
 def fixed(value: Any) -> bool:
-    """Whether a name is given outright, by neither a parameter nor the stack's place."""
+    """Whether a name is a constant, without a parameter or the stack's account and Region."""
     return isinstance(value, str)
 
 
 def test_two_hubs_on_one_target_can_be_notified_apart(target):
-    """What has a name in a target has it from a parameter; all else is named by CloudFormation, so nothing clashes.
+    """A named resource in a target has its name from a parameter; CloudFormation names all others.
 
-    The rules' names have the hub's account and Region in them: a target of two hubs has two of each.
+    The rules' names have the hub's account and Region: a target of two hubs has two of each.
     """
     found = names(target)
 
@@ -96,7 +96,7 @@ def test_two_hubs_on_one_target_can_be_notified_apart(target):
 
 
 def test_each_hub_is_let_into_its_own_roles_only(target):
-    """Account, Region and external id of one hub stand in the trust; another's functions have other names."""
+    """The trust policy has one hub's account, Region and external id; another hub's functions have other names."""
     for role in ("Role", "GrantRole"):
         [trust] = target["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         principal = trust["Condition"]["StringEquals"]["aws:PrincipalArn"]
@@ -105,7 +105,7 @@ def test_each_hub_is_let_into_its_own_roles_only(target):
 
 
 def test_the_stackset_of_each_hub_has_its_own_name(stackset):
-    """One management account may roll out the targets of several hubs."""
+    """One management account may deploy the targets of several hubs."""
     assert names(stackset) == {
         "Targets": ("StackSetName", {"Fn::Sub": "ami-promoter-targets-of-${HubAccountId}-${HubRegion}"})
     }

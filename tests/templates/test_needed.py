@@ -1,4 +1,4 @@
-"""A permission that nothing needs is found, and the list of exceptions holds nothing that no policy has."""
+"""The check finds an unneeded permission, and an exception without a permission."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ READ, WRITE = ("worker", "KeepRecords", "dynamodb:Query"), ("worker", "KeepRecor
 
 
 def test_an_action_that_no_call_needed_is_named():
-    """Unless the list says who asks for it."""
+    """Unless the list gives a source for it."""
     [fault] = faults({READ, WRITE}, {READ}, set())
 
     assert fault.startswith("worker, KeepRecords: no call needed dynamodb:PutItem.")
@@ -19,14 +19,14 @@ def test_an_action_that_no_call_needed_is_named():
 
 
 def test_a_line_of_the_list_that_outlived_its_permission_is_named():
-    """Else the list would grow for ever."""
+    """Otherwise the list would only grow."""
     [fault] = faults({READ}, {READ}, {WRITE})
 
     assert fault.endswith("in no policy.")
 
 
 def test_every_line_of_the_list_is_a_permission_and_has_a_source():
-    """The list as it stands."""
+    """The present list."""
     every = {(it.role, it.sid, action) for it in statements() for action in it.actions}
 
     assert excuses().keys() <= every
@@ -34,7 +34,7 @@ def test_every_line_of_the_list_is_a_permission_and_has_a_source():
 
 
 def test_what_several_processes_wrote_down_counts_together(tmp_path):
-    """Each has a file of its own; the first test by name stands for an action."""
+    """Each process has a file; the first test by name is recorded for an action."""
     (tmp_path / "1.json").write_text(json.dumps([[*READ, ["test_b.py::one"]]]))
     (tmp_path / "2.json").write_text(json.dumps([[*READ, ["test_a.py::one"]], [*WRITE, ["test_c.py::one"]]]))
 

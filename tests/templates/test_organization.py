@@ -22,7 +22,7 @@ def organization() -> dict[str, Any]:
 
 
 def test_only_discover_with_the_external_id_may_enter_and_only_read(organization):
-    """No function that opens or copies; and exactly the calls that the resolver makes."""
+    """No function that opens or copies may assume it, and it allows exactly the resolver's calls."""
     role = organization["Resources"]["Role"]["Properties"]
     [statement] = role["AssumeRolePolicyDocument"]["Statement"]
     allowed = {one for it in role["Policies"][0]["PolicyDocument"]["Statement"] for one in it["Action"]}
@@ -49,7 +49,7 @@ def test_only_discover_with_the_external_id_may_enter_and_only_read(organization
     ],
 )
 def test_a_bad_parameter_is_refused_with_a_word_of_help(organization, parameter, good, bad):
-    """Also an external id that is left empty."""
+    """Also an empty external id."""
     declared = organization["Parameters"][parameter]
 
     assert re.fullmatch(declared["AllowedPattern"], good)

@@ -1,4 +1,4 @@
-"""The package: complete, alone, the same every time, and refused when it is not."""
+"""The package: complete, independent, reproducible, and refused when it is not."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ print(json.dumps({"wired": wired, "from": [m.__file__ for m in (app, chalicelib,
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A copy of what a package is made of, with new times, and nothing built yet."""
+    """A copy of the package's sources, with new times, and nothing built yet."""
     copy = tmp_path / "source"
     copy.mkdir()
     ignore = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
@@ -63,7 +63,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the build in a copied tree, as a person would."""
+    """Run the build in a copied tree."""
     return subprocess.run(
         [sys.executable, "-m", "tools.package"],
         cwd=source,
@@ -75,9 +75,9 @@ def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_zip_runs_alone(package: Path, tmp_path: Path):
-    """Without site-packages, environment or network, the unzipped package imports and has all eight handlers."""
+    """Without site-packages, environment or network it imports, and has all eight handlers."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
-        archive.extractall(tmp_path)  # noqa: S202 - our own zip
+        archive.extractall(tmp_path)  # noqa: S202 - the zip built here
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", ALONE, str(tmp_path)],
         env={},
@@ -93,7 +93,7 @@ def test_the_zip_runs_alone(package: Path, tmp_path: Path):
 
 
 def test_only_what_runs_ships(package: Path):
-    """The zip holds neither the command line, nor the sandbox, nor tests, tools or configuration."""
+    """The zip has no command line, simulator, tests, tools or configuration."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
 
@@ -114,7 +114,7 @@ def test_only_what_runs_ships(package: Path):
 
 
 def test_of_the_sdk_only_the_services_that_are_called_are_described(package: Path):
-    """Some 400 others were most of the zip. What any policy allows is described, with AssumeRole's own service."""
+    """Descriptions of some 400 other services were most of the zip. Those that a policy allows stay, and STS."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
         data = [name.split("/") for name in archive.namelist() if name.startswith("botocore/data/")]
     policies = [*(ROOT / ".chalice" / "policies").glob("*.json"), ROOT / "deploy" / "target.yaml"]
@@ -126,7 +126,7 @@ def test_of_the_sdk_only_the_services_that_are_called_are_described(package: Pat
 
 
 def test_each_library_ships_with_its_licence(package: Path):
-    """Whoever deploys the zip passes the libraries on."""
+    """Deploying the zip distributes the libraries."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
         names = archive.namelist()
     libraries = {name.split("/")[0] for name in names if ".dist-info/" in name}
@@ -137,7 +137,7 @@ def test_each_library_ships_with_its_licence(package: Path):
 
 
 def test_the_bill_of_materials_lists_what_is_in_the_zip(package: Path):
-    """Each library and Chalice's runtime, by version and licence; and the zip itself, by its hash."""
+    """Each library and Chalice's runtime, with version and licence; and the zip itself, by its hash."""
     bill = json.loads((package / "sbom.cdx.json").read_text(encoding="utf-8"))
     zipped = (package / "deployment.zip").read_bytes()
     pins = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"))
@@ -157,7 +157,7 @@ def test_the_bill_of_materials_lists_what_is_in_the_zip(package: Path):
 
 
 def test_it_is_the_same_every_time(package: Path, source: Path):
-    """Built from another directory at another time, template and zip are the same to the byte."""
+    """Built in another directory at another time, template and zip are equal to the byte."""
     done = build(source, PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
@@ -169,7 +169,7 @@ def test_it_is_the_same_every_time(package: Path, source: Path):
 
 
 def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
-    """Chalice only mentions it and exits with 0; we fail, say so, and leave no package behind."""
+    """Chalice only mentions it and exits with 0; the build fails, says so, and leaves no package."""
     broken = source / "broken-1.0"
     broken.mkdir()
     (broken / "setup.py").write_text(
@@ -191,7 +191,7 @@ def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
 
 
 def test_nothing_is_taken_without_its_hash(source: Path):
-    """Not even a library that is there: the pinned hash decides what is the right one."""
+    """Also for an installed library: the pinned hash decides."""
     pinned = (source / "requirements.txt").read_text(encoding="utf-8")
     (source / "requirements.txt").write_text(re.sub(r" \\\n +--hash=\S+", "", pinned))
 
@@ -213,7 +213,7 @@ def test_nothing_is_taken_without_its_hash(source: Path):
     ],
 )
 def test_a_zip_that_is_not_fit_is_refused(package: Path, tmp_path: Path, without, with_, fault):
-    """A missing dependency or module, or one that does not ship, is named."""
+    """The build names a missing dependency or module, or one that must not ship."""
     with zipfile.ZipFile(package / "deployment.zip") as whole, zipfile.ZipFile(tmp_path / "it.zip", "w") as it:
         for name in whole.namelist():
             if name.split("/")[0] != without:
@@ -242,7 +242,7 @@ TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
 
 def test_the_runtime_is_the_python_that_built_the_package(hub):
-    """Wheels are chosen for it."""
+    """The wheels are chosen for it."""
     runtimes = {
         it["Properties"]["Runtime"] for it in hub["Resources"].values() if it["Type"] == "AWS::Lambda::Function"
     }
@@ -251,7 +251,7 @@ def test_the_runtime_is_the_python_that_built_the_package(hub):
 
 
 def test_a_runtime_that_is_not_the_builders_is_refused(tmp_path):
-    """Else what was compiled for one would be loaded by another, and the function would not start."""
+    """A compiled module for one Python would not load in another, and the function would not start."""
     with pytest.raises(BrokenPackage, match=f"Worker runs on python3.9, and the package was built with python{HERE}"):
         check_runtime(a_zip(tmp_path / "it.zip", "py3-none-any"), a_function("python3.9"))
 
@@ -267,7 +267,7 @@ def test_a_runtime_that_is_not_the_builders_is_refused(tmp_path):
     ],
 )
 def test_a_wheel_for_the_runtime_is_taken(tmp_path, tag):
-    """Pure Python, this Python's, or any Python's from an older one on."""
+    """Pure Python, this Python's, or a stable-ABI wheel of an older one."""
     check_runtime(a_zip(tmp_path / "it.zip", tag), a_function(f"python{HERE}"))
 
 
@@ -283,6 +283,6 @@ def test_a_wheel_for_the_runtime_is_taken(tmp_path, tag):
     ],
 )
 def test_a_wheel_for_another_machine_is_refused(tmp_path, tag):
-    """Named with what it is for."""
+    """The message says what it is for."""
     with pytest.raises(BrokenPackage, match=f"fast-1.0 is a wheel for {tag}, not for python{HERE} on Linux x86_64"):
         check_runtime(a_zip(tmp_path / "it.zip", tag), a_function(f"python{HERE}"))

@@ -1,4 +1,4 @@
-"""Policies name what IAM knows, as narrowly as IAM can, each statement with a reason, all of it documented."""
+"""Policies have known actions, as narrow as IAM allows, each statement with a reason, all documented."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ALL = list(statements())
 
 
 def resource_types(action: str) -> dict[str, list[str]]:
-    """The ARN formats of each resource type that IAM checks for the action; empty if it knows none."""
+    """The ARN formats of each resource type that IAM checks for the action; empty if there is none."""
     service, name = action.split(":")
     types = IAM[service]["Actions"][name.lower()].get("Resources", [])
     return {it: IAM[service]["Resources"][it]["ARNFormats"] for it in types}
 
 
 def arns(resource: object) -> Iterator[str]:
-    """What an ARN may be once CloudFormation is done with it, placeholders filled in."""
+    """Possible values of an ARN after CloudFormation's substitutions."""
     if isinstance(resource, dict) and "Fn::If" in resource:
         for choice in resource["Fn::If"][1:]:
             yield from arns(choice)
@@ -37,7 +37,7 @@ def arns(resource: object) -> Iterator[str]:
 
 
 def fits(arn: str, form: str) -> bool:
-    """Whether a policy's ARN, wildcards included, is one of the form that IAM gives for a resource type."""
+    """Whether a policy's ARN, with wildcards, matches IAM's format of a resource type."""
     parts = {"${Partition}": "aws", "${Region}": r"[a-z0-9*-]+", "${Account}": r"([0-9]{12}|\*)"}
     for name, value in parts.items():
         form = form.replace(name, value)
@@ -46,7 +46,7 @@ def fits(arn: str, form: str) -> bool:
 
 @pytest.mark.parametrize("statement", ALL, ids=lambda it: f"{it.role}-{it.sid}")
 def test_a_statement_is_as_narrow_as_iam_can_say_it(statement: Statement):
-    """No wildcard in an action, only actions that exist; "*" as resource only where IAM knows no resource type."""
+    """No wildcard in an action, only existing actions; "*" as resource only if IAM has no resource type."""
     for action in statement.actions:
         service, name = action.split(":")
         assert name.lower() in IAM[service]["Actions"], f"{action} does not exist"
@@ -58,7 +58,7 @@ def test_a_statement_is_as_narrow_as_iam_can_say_it(statement: Statement):
 
 @pytest.mark.parametrize("statement", ALL, ids=lambda it: f"{it.role}-{it.sid}")
 def test_each_resource_is_one_that_an_action_of_the_statement_applies_to(statement: Statement):
-    """No ARN stands in a statement in vain, or with an account where that resource has none."""
+    """No ARN is without effect, or has an account where that resource has none."""
     forms = [form for action in statement.actions for of_type in resource_types(action).values() for form in of_type]
     stray = [
         arn
@@ -71,7 +71,7 @@ def test_each_resource_is_one_that_an_action_of_the_statement_applies_to(stateme
 
 
 def test_every_statement_has_a_reason_and_every_reason_a_statement():
-    """Nobody added a permission without saying why, and no reason outlived its permission."""
+    """No permission lacks a reason, and no reason lacks its permission."""
     known = reasons()
     unexplained = [(it.role, it.sid) for it in ALL if not reason(it, known)]
     said = {(role, sid) for role, those in known.items() for sid in those if role != permissions.EVERY}
@@ -82,9 +82,9 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
 
 
 def test_the_worker_and_the_share_worker_enter_targets_by_a_role_each_and_only_the_share_worker_opens_shares():
-    """No other function can do either, none can change IAM, and key policies are those of a parameter.
+    """No other function can do either, none can change IAM, and key policies need a parameter.
 
-    ``discover`` enters the role that reads an organization, and no other.
+    ``discover`` assumes the role that reads an organization, and no other.
     """
     may: dict[str, set[str]] = {}
     for it in ALL:
@@ -118,7 +118,7 @@ TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/a
 
 
 def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write():
-    """Only the workers, the sweep and discovery write records, only discovery the members; no statement names two."""
+    """Only workers, sweep and discovery write records, only discovery the members; no statement names two tables."""
     writers: dict[str, set[str]] = {}
     for it in ALL:
         if WRITES & set(it.actions):
@@ -144,7 +144,7 @@ def written_by(role: str) -> set[str]:
 
 
 def test_each_kind_of_record_is_written_by_those_whose_business_it_is_and_none_was_forgotten():
-    """The table of records in the docs says which kinds there are; a pattern without a kind is one too many."""
+    """The docs' table of records lists the kinds; every pattern belongs to one."""
     page = (docs.ROOT / "docs" / "reference" / "records.md").read_text(encoding="utf-8")
     table = page.partition("`ami-promoter-R`\n")[2].partition("\n## ")[0]
     cells = [row.split(" | ")[1] for row in table.splitlines() if row.startswith("| ") and "`" in row]
@@ -157,7 +157,7 @@ def test_each_kind_of_record_is_written_by_those_whose_business_it_is_and_none_w
 
 
 def test_who_hears_events_may_wake_and_look_up_and_nothing_else():
-    """Beside its log and the queue for failed events: a message to act, and of the records a query."""
+    """Beside its log and dead-letter queue: a message to the worker, and a query of the records."""
     rights = {
         role: {action for it in ALL if it.role == role for action in it.actions if not action.startswith("logs:")}
         for role in ("on-tag-change", "on-image-state", "on-target-event")
@@ -186,5 +186,5 @@ def test_no_snapshot_or_image_can_be_made_public(action: str):
 
 
 def test_the_documented_permissions_are_those_in_force():
-    """docs/reference/permissions.md is what the policies and reasons say today."""
+    """docs/reference/permissions.md is generated from the present policies and reasons."""
     assert docs.main(["--check"]) == 0

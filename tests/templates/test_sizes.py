@@ -1,4 +1,4 @@
-"""Lists in parameters: as many as CloudFormation takes fit into the policies they end up in, and more are refused."""
+"""Lists in parameters: the most that CloudFormation accepts fits into the policies, and more is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.templates.conftest import TARGET
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 LONG_REGION, LONG_PARTITION = "ap-southeast-5", "aws-us-gov"
 VALUE = 4096
-"""Bytes that CloudFormation takes as one parameter's value."""
+"""Bytes that CloudFormation accepts for one parameter's value."""
 ROLE = 10_240
 """Characters of all inline policies of a role, white space not counted."""
 BUS = 10 * 1024
@@ -28,7 +28,7 @@ OPEN = {
         {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": "kms:*", "Resource": "*"}
     ]
 }
-"""A key's policy that leaves the decision to the account."""
+"""A key policy that leaves the decision to the account."""
 VIA = "ec2.us-east-1.amazonaws.com"
 GIVEN = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": "an-id"}
 
@@ -39,19 +39,19 @@ def key(number: int) -> str:
 
 
 def keys(size: int) -> str:
-    """As many as fit into so many characters, by commas."""
+    """As many keys as fit into this many characters, separated by commas."""
     return ",".join(map(key, range((size + 1) // (len(key(0)) + 1))))
 
 
 SHORTEST = ",".join([f"arn:aws:kms:*:{HUB}:key/*"] * (VALUE // 33))
-"""Short ARNs make many quotes and commas in a policy."""
+"""Short ARNs need many quotes and commas in a policy."""
 
 
 ACCOUNTS = [f"{number:012d}" for number in range(170)]
 
 
 def sizes(path: Path, kind: str = "AWS::IAM::Role", **given: str) -> Iterator[tuple[str, int]]:
-    """Each role or managed policy with the size of its policies, in the partition and Region with the longest names."""
+    """Each role or managed policy with its policies' size, in the partition and Region with the longest names."""
     body = read(path)
     with World() as world:
         at = _Deployment(world, body, Stack("s", HUB, LONG_REGION), _parameters(body, given), path.parent)
@@ -65,7 +65,7 @@ def sizes(path: Path, kind: str = "AWS::IAM::Role", **given: str) -> Iterator[tu
 
 @pytest.mark.parametrize("listed", [keys(VALUE), SHORTEST, ""], ids=["longest ARNs", "shortest ARNs", "none"])
 def test_the_targets_role_takes_as_many_source_keys_as_a_parameter(listed):
-    """The list stands once in each role's policies. IAM counts all inline policies of a role together."""
+    """Each role's policies have the list once. IAM counts all inline policies of a role together."""
     assert len(listed) <= VALUE
     found = dict(sizes(TARGET, **GIVEN, SourceKeyArns=listed, RoleName="r" * 57))
 
@@ -81,7 +81,7 @@ def test_the_hubs_roles_take_as_many_policy_keys_as_a_parameter(listed, package)
 
 
 def test_fifty_keys_can_be_named_and_too_many_are_refused_before_anything_is_made():
-    """The role may use these, the account's own, and no other of the hub; none of them was ever repeated in it."""
+    """The role may use these and the account's own, and no other key of the hub; each is in it once."""
     named = [f"arn:aws:kms:eu-central-1:{HUB}:key/mrk-{number:032x}" for number in range(50)]
     given = {**GIVEN, "ForwardEvents": "false"}
     with World() as world:
@@ -104,7 +104,7 @@ def test_fifty_keys_can_be_named_and_too_many_are_refused_before_anything_is_mad
 
 
 def test_at_most_170_accounts_may_be_targets(hub):
-    """As ARNs of their roots, as AWS keeps them, they fit into the policy of the bus; more are refused."""
+    """As root ARNs, in AWS's stored form, they fit into the bus's policy; more are refused."""
     declared = hub["Parameters"]["TargetAccounts"]
     policies = [it["Properties"] for it in hub["Resources"].values() if it["Type"] == "AWS::Events::EventBusPolicy"]
     rest = sum(len(json.dumps(policy)) for policy in policies)
@@ -116,7 +116,7 @@ def test_at_most_170_accounts_may_be_targets(hub):
 
 @pytest.mark.parametrize("listed", [keys(VALUE), SHORTEST], ids=["longest ARNs", "shortest ARNs"])
 def test_what_is_listed_fits_into_the_policies_that_deny_all_else(listed):
-    """A managed policy takes 6,144 characters, and each list has one of its own."""
+    """A managed policy takes 6,144 characters, and each list has its own."""
     given = {"TargetAccounts": ",".join(ACCOUNTS), "OrganizationId": f"o-{'a' * 32}", "SourceKeyArns": listed}
     found = dict(sizes(PACKAGE / "template.yaml", kind="AWS::IAM::ManagedPolicy", **given))
     the_stacks_own = len(f',"{key(0)}"')  # with CreateSourceKey

@@ -1,4 +1,4 @@
-"""The StackSet: the target's template, everywhere the same, for accounts that join later too."""
+"""The StackSet: the same target template everywhere, also for accounts that join later."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ def properties(stackset):
 
 
 def test_its_template_is_the_targets_word_for_word(properties):
-    """What is deployed by OU is what is deployed by hand; CloudFormation takes 51,200 characters as text."""
+    """An OU gets the same template as a manual deployment; CloudFormation takes 51,200 characters as text."""
     assert properties["TemplateBody"] == TARGET.read_text(encoding="utf-8")
     assert STACKSET.read_text(encoding="utf-8") == page.page()
     assert len(STACKSET.read_bytes()) < 51_200
 
 
 def test_it_is_clean(stackset):
-    """Our own checks find no fault."""
+    """The repository's own checks find no fault."""
     assert problems(stackset) == []
     assert problems(yaml_parse(stackset["Resources"]["Targets"]["Properties"]["TemplateBody"])) == []
 
 
 def test_every_parameter_of_the_target_is_given_and_no_other(properties, target):
-    """One that the target's template gets tomorrow is not forgotten here."""
+    """The StackSet also passes a parameter that the target's template gains later."""
     given = [it["ParameterKey"] for it in properties["Parameters"]]
 
     assert sorted(given) == sorted(target["Parameters"])
 
 
 def test_parameters_that_both_have_mean_the_same(stackset, target):
-    """Same form, same default; but the external id must be given, as a role is always made."""
+    """Same form, same default; only the external id is required here, because a role is always created."""
     for name, ours in stackset["Parameters"].items():
         theirs = target["Parameters"].get(name)
         if theirs and name != "ExternalId":
@@ -56,7 +56,7 @@ def test_parameters_that_both_have_mean_the_same(stackset, target):
 
 
 def test_accounts_that_join_later_get_the_same_and_those_that_leave_keep_no_trust(properties):
-    """No overrides, for they would not reach new accounts; no role stays behind that trusts the hub."""
+    """No overrides, which would not reach new accounts; no role that trusts the hub stays behind."""
     assert properties["PermissionModel"] == "SERVICE_MANAGED"
     assert properties["AutoDeployment"] == {"Enabled": True, "RetainStacksOnAccountRemoval": False}
     assert [set(group) for group in properties["StackInstancesGroup"]] == [{"DeploymentTargets", "Regions"}]
@@ -64,12 +64,12 @@ def test_accounts_that_join_later_get_the_same_and_those_that_leave_keep_no_trus
 
 
 def test_one_account_that_fails_undoes_no_other(properties):
-    """A failed operation would roll all of it back."""
+    """A failed operation would roll back all accounts."""
     assert properties["OperationPreferences"]["FailureTolerancePercentage"] == 100
 
 
 def test_the_first_region_gets_the_role(properties):
-    """The others must not: it belongs to the whole account."""
+    """The other Regions' stacks must not create it: it belongs to the whole account."""
     by_key = {it["ParameterKey"]: it["ParameterValue"] for it in properties["Parameters"]}
 
     assert by_key["CreateRole"] == "true"
@@ -77,7 +77,7 @@ def test_the_first_region_gets_the_role(properties):
 
 
 def test_two_regions_of_an_account_make_one_role_two_keys_and_forward_from_both():
-    """The same parameters in both, as a StackSet gives them."""
+    """Both have the same parameters, as a StackSet gives them."""
     with World() as world:
         admit(world)
         stacks = [
@@ -90,7 +90,7 @@ def test_two_regions_of_an_account_make_one_role_two_keys_and_forward_from_both(
 
 
 def test_a_hub_that_admits_nobody_can_be_served_without_events():
-    """Where the hub lets the account send nothing, its rules are refused; without them everything else stands."""
+    """If the hub does not admit the account, its rules are refused; everything else works without them."""
     with World() as world:
         admit(world, account="333333333333")
         with pytest.raises((TemplateError, AwsError), match=r"ImageState|CopyEnded"):
@@ -102,7 +102,7 @@ def test_a_hub_that_admits_nobody_can_be_served_without_events():
 
 
 def test_without_a_region_for_the_role_the_second_stack_fails():
-    """That is what RoleRegion is for."""
+    """RoleRegion prevents that."""
     with World() as world:
         admit(world)
         world.deploy(TARGET, TARGET_ACCOUNT, REGIONS[0], "target", GIVEN)
@@ -112,7 +112,7 @@ def test_without_a_region_for_the_role_the_second_stack_fails():
 
 
 def test_two_hubs_serve_one_target_side_by_side():
-    """With a role of its own each, and one key or two; each role lets one hub in."""
+    """Each has its own role, and they have one key or two; each role admits one hub."""
     with World() as world:
         admit(world)
         admit(world, "eu-central-1")
@@ -131,7 +131,7 @@ def test_two_hubs_serve_one_target_side_by_side():
 
 
 def admit(world: World, region: str = "us-east-1", account: str = TARGET_ACCOUNT) -> None:
-    """Put up a hub's inbound bus that admits the target; the rest of the hub is not needed here."""
+    """Create a hub's inbound bus that admits the target, without the rest of the hub."""
     arn = f"arn:aws:events:{region}:{HUB}:event-bus/ami-promoter-{region}-inbound"
     statement = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "events:PutEvents", "Resource": arn}
     bus = {"Type": "AWS::Events::EventBus", "Properties": {"Name": f"ami-promoter-{region}-inbound"}}

@@ -12,13 +12,13 @@ TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
 
 
 def statements(target, role="Role", effect="Allow"):
-    """What a role is allowed, or what it is denied in any case."""
+    """What a role is allowed, or unconditionally denied."""
     policy = target["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     return [it for it in policy if it.get("Effect") == effect]
 
 
 def denied_unless(target, condition):
-    """The denial that the role has where a condition of the template holds, and not otherwise."""
+    """The denial that the role has under a condition of the template only."""
     policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     [choice] = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
     assert choice[2] == {"Ref": "AWS::NoValue"}
@@ -27,7 +27,7 @@ def denied_unless(target, condition):
 
 @pytest.mark.parametrize(("role", "function"), TRUSTED.items())
 def test_only_one_role_of_the_hub_with_the_external_id_may_enter_each(target, role, function):
-    """The trust names the hub's account and, as conditions, one function's role and the external id."""
+    """The trust has the hub's account and, as conditions, one function's role and the external id."""
     statement, *others = target["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
 
     assert others == []
@@ -52,7 +52,7 @@ def test_a_role_without_an_external_id_is_refused(target):
 
 
 def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
-    """Deletions need the hub's tag on the resource; tags need it, too, but in the call that makes the resource."""
+    """Deletion needs the hub's tag on the resource; so does tagging, except in the call that creates the resource."""
     policy = statements(target)
     by_sid = {it["Sid"]: it for it in policy}
     removing = [
@@ -74,7 +74,7 @@ def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
 
 
 def test_keys_are_used_through_ec2_only(target):
-    """No KMS permission of the role that copies is usable by a direct call; its grants are for AWS services."""
+    """No KMS permission of the role that copies works in a direct call; its grants are for AWS services."""
     policy = statements(target)
     for statement in policy:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
@@ -85,7 +85,7 @@ def test_keys_are_used_through_ec2_only(target):
 
 
 def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
-    """Nobody else can get one through the role, and none with more operations than AWS lists for Auto Scaling."""
+    """The role can grant to no others, and no more operations than AWS lists for Auto Scaling."""
     by_sid = {it["Sid"]: it for it in statements(target, "GrantRole")}
     roles = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*"}
 
@@ -100,7 +100,7 @@ def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
 
 
 def test_what_is_neither_the_hubs_nor_the_accounts_own_is_never_copied_or_registered(target):
-    """Denied wherever EC2 says whose it is; what is only being made has no owner yet. CheckOwners=false drops it."""
+    """Denied where EC2 reports an owner; a new resource has none yet. CheckOwners=false removes the denial."""
     denied = denied_unless(target, "ChecksOwners")
 
     assert denied["Action"] == ["ec2:CopySnapshot", "ec2:CopyImage", "ec2:RegisterImage"]
@@ -111,7 +111,7 @@ def test_what_is_neither_the_hubs_nor_the_accounts_own_is_never_copied_or_regist
 
 
 def test_a_protected_ami_stays_protected_for_all_that_the_role_can_do(target):
-    """It protects what bears the hub's tag; it can lift no protection, and change no tag that a policy goes by."""
+    """The role protects AMIs with the hub's tag; it can lift no protection, and change no tag that a policy checks."""
     every = [
         action
         for it in statements(target)
@@ -127,7 +127,7 @@ def test_a_protected_ami_stays_protected_for_all_that_the_role_can_do(target):
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     """Two rules on the default bus, for this account's events, with a role that may do nothing else.
 
-    They have the names by which `ami-promoter doctor` finds them, and the role that copies may look at no others.
+    They have the names by which `ami-promoter doctor` finds them; the role that copies may read no others.
     """
     bus = {
         "Fn::Sub": "arn:${AWS::Partition}:events:${HubRegion}:${HubAccountId}:"
@@ -153,7 +153,7 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
 
 
 def test_the_key_rotates_and_outlives_the_stack(target):
-    """AMIs need their key for as long as they live."""
+    """AMIs need their key for as long as they exist."""
     key = target["Resources"]["Key"]
 
     assert key["DeletionPolicy"] == key["UpdateReplacePolicy"] == "Retain"
@@ -161,7 +161,7 @@ def test_the_key_rotates_and_outlives_the_stack(target):
 
 
 def test_role_and_key_are_made_only_where_asked_for(target):
-    """A second Region of an account makes no second role; a key of one's own is not doubled."""
+    """A second Region of an account makes no second role; an existing key is not doubled."""
     conditional = {name: it["Condition"] for name, it in target["Resources"].items() if "Condition" in it}
 
     assert conditional == {
@@ -174,7 +174,7 @@ def test_role_and_key_are_made_only_where_asked_for(target):
 
 
 def test_the_role_is_made_in_one_region_though_all_get_the_same_parameters(target):
-    """With RoleRegion only that Region's stack makes it; without, the one that says so."""
+    """With RoleRegion only that Region's stack creates it; without, the stack with CreateRole."""
     assert target["Conditions"]["WithRole"] == {
         "Fn::And": [
             {"Fn::Equals": [{"Ref": "CreateRole"}, "true"]},

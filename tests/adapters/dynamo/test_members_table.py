@@ -1,4 +1,4 @@
-"""Whom the units have, as it is kept in the table; and the applied file read together with it."""
+"""The OUs' members in the table, and the applied file as it is read together with them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def members(client):
 
 
 def test_generations_follow_each_other_and_leave_nothing_of_the_last(members):
-    """Who was in one and is not in the next is nowhere."""
+    """An account that is in one generation and not in the next has no item left."""
     before = members.membership()
     assert before == Membership()
     for accounts in ((A, B), (A,), (B,), (), (A,)):
@@ -68,7 +68,7 @@ def test_generations_follow_each_other_and_leave_nothing_of_the_last(members):
 
 
 def test_only_one_of_two_that_publish_at_once_is_in_force(members):
-    """The slower one is told."""
+    """The slower one gets an error."""
     assert members.publish(Membership(), ONE)
     assert not members.publish(Membership(), Membership())
     before = members.membership()
@@ -77,7 +77,7 @@ def test_only_one_of_two_that_publish_at_once_is_in_force(members):
 
 
 def test_a_listing_is_written_whole_or_not_at_all(members, client):
-    """Thousands of accounts in one call: the writer can die before it or after it."""
+    """Thousands of accounts in one call: the writer is killed before or after it, never in the middle."""
     members.publish(Membership(), ONE)
     asked = []
     client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
@@ -89,7 +89,7 @@ def test_a_listing_is_written_whole_or_not_at_all(members, client):
 
 
 def test_items_changed_by_hand_are_not_trusted(members, client):
-    """A stranger slipped into an item makes every value with a unit be refused, and nothing is published over it."""
+    """With a stranger in an item, every value with an OU is refused, and nothing is published over it."""
     members.publish(Membership(), ONE)
     apply(client, FILE)
     item = {"pk": {"S": "members"}, "sk": {"S": f"accounts#{int(STRANGER) % 64:02d}"}}
@@ -103,7 +103,7 @@ def test_items_changed_by_hand_are_not_trusted(members, client):
 
 
 def test_the_book_is_written_by_one_at_a_time(members):
-    """Two runs of the resolver do not write over each other."""
+    """Two runs of the resolver do not overwrite each other."""
     book, version = members.book()
     assert (book, version) == (Book(), 0)
     second = Book(read_at={OU: 7})
@@ -115,14 +115,14 @@ def test_the_book_is_written_by_one_at_a_time(members):
 
 
 def test_what_a_person_accepted_holds_for_a_day(members):
-    """Whoever leaves much later is another matter."""
+    """Accounts that leave later need another acceptance."""
     members.accept([A], "arn:aws:iam::111111111111:root", 1000)
     assert members.accepted(1000 + DAY - 1) == {A}
     assert members.accepted(1000 + DAY) == frozenset()
 
 
 def test_role_and_external_id_of_an_account_that_a_unit_brings_are_its_groups_or_its_own(members, client):
-    """Read live, as of those that the file lists; who left is there no more."""
+    """Read live, as for the accounts that the file lists; an account that left has none."""
     apply(client, FILE)
     members.publish(Membership(), ONE)
     table = TargetsTable(client, TABLE, MEMBERS)
@@ -138,7 +138,7 @@ def test_role_and_external_id_of_an_account_that_a_unit_brings_are_its_groups_or
 
 
 def test_a_value_resolves_to_whom_the_units_have(members, client):
-    """Before the first reading it waits; where that was refused, it says why."""
+    """Before the first reading the value waits; if that was refused, the fault says why."""
     apply(client, FILE)
     table = TargetsTable(client, TABLE, MEMBERS, ("111111111111", REGION))
     assert table.read().resolve("dev").waits is not None

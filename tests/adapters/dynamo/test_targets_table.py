@@ -45,7 +45,7 @@ def put(client, pk, sk, **attributes):
 
 
 def apply(client, directory, generation=1):
-    """Bring a directory into force, as the command line does."""
+    """Apply a directory, as the command line does."""
     items = applied_file.to_items(directory)
     current = Current(
         generation, applied_file.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root"
@@ -72,7 +72,7 @@ def test_the_switch_says_whether_promotions_are_paused(client, attributes, pause
 
 
 def test_a_value_resolves_by_the_file_in_force(client):
-    """Groups become targets with every setting the file gave them."""
+    """Groups become targets with every setting of the file."""
     current = apply(client, DIRECTORY)
 
     found = TargetsTable(client, TABLE, MEMBERS).read().resolve("all")
@@ -82,7 +82,7 @@ def test_a_value_resolves_by_the_file_in_force(client):
 
 
 def test_a_new_version_holds_from_the_moment_the_pointer_moves(client):
-    """There is no time between two files in which a mixture is read."""
+    """No read returns a mixture of two files."""
     table = TargetsTable(client, TABLE, MEMBERS)
     apply(client, DIRECTORY)
     apply(client, Directory({"default": (PROD,)}, {PROD: DIRECTORY.accounts[PROD]}), generation=2)
@@ -92,7 +92,7 @@ def test_a_new_version_holds_from_the_moment_the_pointer_moves(client):
 
 
 def test_role_and_external_id_are_read_live(client):
-    """A corrected external id reaches a delivery that waits; an account that is gone gives None."""
+    """A corrected external id reaches a waiting delivery; an account that is not listed gives None."""
     table = TargetsTable(client, TABLE, MEMBERS)
     apply(client, DIRECTORY)
     assert table.live(DEV) == ("Copier", "x-1")
@@ -103,7 +103,7 @@ def test_role_and_external_id_are_read_live(client):
 
 
 def test_before_anything_is_applied_nobody_is_a_target(client):
-    """A fresh installation refuses every value and says what to do."""
+    """A new installation refuses every value and says what to do."""
     table = TargetsTable(client, TABLE, MEMBERS)
 
     found = table.read().resolve("dev")
@@ -119,7 +119,7 @@ def test_before_anything_is_applied_nobody_is_a_target(client):
 
 
 def test_items_changed_by_hand_are_not_trusted(client):
-    """An account slipped into a group in the table, past the file, makes every value be refused."""
+    """With an account added to a group in the table, every value is refused."""
     current = apply(client, DIRECTORY)
     put(client, partition(current.version), "group#default", body={"S": f'["{DEV}","{PROD}"]'})
 
@@ -136,7 +136,7 @@ def test_items_changed_by_hand_are_not_trusted(client):
 
 
 def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deliveries(client):
-    """What is unknown is not ignored when something starts, and does not block what must be closed."""
+    """An unknown setting stops new promotions, but not what must be closed."""
     body = f'[{{"account":"{DEV}","region":"us-east-1","role_name":"R","external_id":"","colour":"red"}}]'
     items = {f"account#{DEV}": body}
     current = Current(1, applied_file.digest_of(items), "2026-01-05T09:00:00Z", "arn")
@@ -153,7 +153,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
 
 
 def test_every_read_is_consistent(client):
-    """A file that was applied a moment ago is the one that counts."""
+    """A file that was applied a moment ago counts."""
     apply(client, DIRECTORY)
     asked = []
     client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
@@ -167,7 +167,7 @@ def test_every_read_is_consistent(client):
 
 
 def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
-    """An account is not a stranger because a batch was too much at once."""
+    """Unanswered keys of a batch do not make an account a stranger."""
     apply(client, DIRECTORY)
 
     class Sparing:
@@ -187,7 +187,7 @@ def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
 
 
 def test_a_thousand_accounts_resolve(client):
-    """More than one page of items is read whole."""
+    """More than one page of items is read."""
     accounts = [f"{number:012d}" for number in range(1000)]
     tags = {"why": "x" * 250, "what": "y" * 250, "who": "z" * 250}
     apply(client, Directory({"default": tuple(accounts)}, {a: (Target(a, "us-east-1", tags=tags),) for a in accounts}))
@@ -196,7 +196,7 @@ def test_a_thousand_accounts_resolve(client):
 
 
 def test_whom_operators_have_withdrawn_is_read_by_ami(client):
-    """Each account, or account and Region, by itself; one that was damaged by hand counts for every value."""
+    """By account, or by account and Region; a damaged entry counts for every value."""
     one = Withdrawal(f"{PROD}/us-east-1", 7, "arn:aws:iam::999999999999:root", "all")
     entries = {DEV: {"S": "no JSON"}, one.place: {"S": withdrawals.written(one)}}
     put(client, "withdrawals", "ami-0a", **entries)

@@ -1,4 +1,4 @@
-"""Key access by policy, against the simulator's KMS: what the adapter puts, leaves and refuses."""
+"""Key access by policy, on the simulator's KMS: which statements the adapter writes, keeps and refuses."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class KmsSessions:
         self.world = world
 
     def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
-        """A client; ``once`` makes no difference here."""
+        """Return a client; ``once`` makes no difference here."""
         return self.world.client(service, HUB, region or "us-east-1")
 
     def now(self) -> float:
-        """Epoch seconds of the world."""
+        """The simulator's time in epoch seconds."""
         return self.world.now.timestamp()
 
 
 class Key:
-    """A key of the hub, its owner, and a permission adapter to it."""
+    """A key of the hub, its owner, and a permission adapter for it."""
 
     def __init__(self, world: World) -> None:
         self.world, self.ledger = world, MemoryLedger()
@@ -54,39 +54,39 @@ class Key:
         self.adapter = self.another()
 
     def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyStatements:
-        """A permission adapter in another execution environment, or of another hub: it remembers nothing."""
+        """A permission adapter in another execution environment, or of another hub, without the first one's memory."""
         sessions: Any = KmsSessions(self.world)
         return PolicyStatements(sessions, ledger or self.ledger, HUB, region)
 
     def put(self, *statements: dict[str, Any]) -> str:
-        """Put a policy by hand; returns its text."""
+        """Write a policy by hand; return its text."""
         text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, indent=4)
         self.kms.put_key_policy(KeyId=self.arn, PolicyName="default", Policy=text)
         return text
 
     @property
     def text(self) -> str:
-        """The policy as it is."""
+        """The policy's present text."""
         return self.world.kms.keys.keys[self.arn].versions[-1].text
 
     @property
     def sids(self) -> list[str]:
-        """Of the policy as it is."""
+        """The Sids of the present policy."""
         return [statement["Sid"] for statement in json.loads(self.text)["Statement"]]
 
     def share(self, account: str = DEV, state: ShareState = ShareState.OPENING, **rest: Any) -> Share:
-        """A share as the worker has it in hand; it stands in the ledger."""
+        """A share as the worker has it; the ledger has it, too."""
         grantee = f"arn:aws:iam::{account}:role/AmiCopyRole"
         made = Share(self.resource, account, account, grantee, state=state, **rest)
         self.ledger.book[self.resource, account] = made
         return made
 
     def opened(self, share: Share) -> Share:
-        """What the worker writes when it is open."""
+        """The share as the worker writes it when it is open."""
         return self.share(share.account, ShareState.OPEN, opened_at=int(self.world.now.timestamp()))
 
     def closed(self, share: Share) -> Share:
-        """What the worker writes when it is closed."""
+        """The share as the worker writes it when it is closed."""
         return self.share(share.account, ShareState.CLOSED, closed_at=int(self.world.now.timestamp()))
 
     def wait(self, seconds: float) -> None:
@@ -94,7 +94,7 @@ class Key:
         self.world.kernel.elapse(seconds)
 
     def when(self, operation: str, number: int, act: Callable[[], object]) -> None:
-        """Do something after so many calls of an operation have had their effect, before the next."""
+        """Run an action after this many calls of an operation have taken effect, before the next."""
         left = [number]
 
         def hook(call: Any) -> None:
@@ -106,19 +106,19 @@ class Key:
         self.world.gateway.after.append(hook)
 
     def puts(self) -> int:
-        """How many puts have taken effect."""
+        """How many PutKeyPolicy calls have taken effect."""
         return len(self.world.kms.keys.keys[self.arn].versions)
 
 
 @pytest.fixture
 def key() -> Iterator[Key]:
-    """A key with nothing but its owner's statement."""
+    """A key with its owner's statement only."""
     with World() as world:
         yield Key(world)
 
 
 def refused(call: Callable[[], object]) -> Refusal:
-    """What a call is refused with."""
+    """The refusal of a call."""
     with pytest.raises(Refusal) as caught:
         call()
     return caught.value
@@ -131,7 +131,7 @@ def both(account: str) -> list[str]:
 
 
 def test_it_opens_several_in_one_put_shows_them_and_closes_them(key: Key) -> None:
-    """One put for all; again, it changes nothing; after the last is closed the text is the owner's."""
+    """One PutKeyPolicy for all; a repeat changes nothing; after the last is closed the text is the owner's."""
     text, puts = key.text, key.puts()
     shares = [key.share(DEV), key.share(TEST)]
 
@@ -150,7 +150,7 @@ def test_it_opens_several_in_one_put_shows_them_and_closes_them(key: Key) -> Non
 
 
 def test_an_edit_between_our_two_reads_stays(key: Key) -> None:
-    """The second read differs from the first: it begins anew, and the put is based on the edit."""
+    """The second read differs from the first: the adapter starts again, and its policy contains the edit."""
     theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
     key.when("GetKeyPolicy", 1, lambda: key.put(OWNER, theirs))
 
@@ -160,7 +160,7 @@ def test_an_edit_between_our_two_reads_stays(key: Key) -> None:
 
 
 def test_an_edit_that_takes_ours_out_again_is_kept_and_ours_is_put_onto_it(key: Key) -> None:
-    """A stack read the policy before our put and wrote it after: its edit stays, and ours comes back a minute later."""
+    """A stack read the policy before the service's put and wrote it later: a minute later both are there."""
     theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
     key.when("PutKeyPolicy", 1, lambda: key.put(OWNER, theirs))
     share = key.share()
@@ -175,7 +175,7 @@ def test_an_edit_that_takes_ours_out_again_is_kept_and_ours_is_put_onto_it(key: 
 
 
 def test_somebody_who_edits_all_the_time_is_let_be(key: Key) -> None:
-    """After some rounds it stands back, and tries again later; nothing of theirs is lost."""
+    """After some rounds the adapter stops and tries again later; nothing of the owner's is lost."""
     for number in range(1, 4 * ROUNDS):
         theirs = {**OWNER, "Sid": f"Theirs{number}", "Action": "kms:DescribeKey"}
         key.when("GetKeyPolicy", number, lambda theirs=theirs: key.put(OWNER, theirs))
@@ -188,9 +188,10 @@ def test_somebody_who_edits_all_the_time_is_let_be(key: Key) -> None:
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
-    """Another account's statement was put seconds ago and does not show: nothing is put onto that document.
+    """Another account's statement was added seconds ago and does not show: the adapter writes nothing onto that
+    document.
 
-    This process remembers its own put; another one knows by the ledger.
+    This process remembers its own put; another process knows it from the ledger.
     """
     first = key.share(DEV)
     key.adapter.open(key.resource, [first])
@@ -209,7 +210,7 @@ def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None:
-    """A statement was removed seconds ago and still shows: nothing is put onto that document."""
+    """A statement was removed seconds ago and still shows: the adapter writes nothing onto that document."""
     first = key.share(DEV)
     key.adapter.open(key.resource, [first])
     key.wait(100)
@@ -224,7 +225,7 @@ def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None
 
 
 def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -> None:
-    """It was just closed and shows; it was just opened and does not show: neither is believed."""
+    """Just closed, and it shows; just opened, and it does not: the adapter believes neither read."""
     share = key.share()
     key.adapter.open(key.resource, [share])
     share = key.opened(share)
@@ -241,7 +242,7 @@ def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -
 
 
 def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
-    """A put that raced another brought it back: it shows for longer than a minute."""
+    """A concurrent put restored the statement: it shows for longer than a minute."""
     share = key.share()
     key.adapter.open(key.resource, [share])
     key.closed(share)
@@ -253,7 +254,7 @@ def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
 
 
 def test_a_statement_of_ours_that_the_ledger_does_not_know_goes_with_the_next_put(key: Key) -> None:
-    """Its share has left the ledger: the Sid says that it is this hub's."""
+    """The share has left the ledger; the Sid says that the statement is this hub's."""
     share = key.share()
     key.adapter.open(key.resource, [share])
     del key.ledger.book[key.resource, share.holder_key]
@@ -265,7 +266,7 @@ def test_a_statement_of_ours_that_the_ledger_does_not_know_goes_with_the_next_pu
 
 
 def test_two_hubs_of_one_account_let_the_same_target_in_each_by_itself(key: Key) -> None:
-    """One manages the key at home, the other by way of its copies there: one's closing leaves the other's statement."""
+    """One manages the key at home, the other through its copies there: closing one's leaves the other's statement."""
     other = key.another("eu-west-1", MemoryLedger())
     share = key.share()
     other.open(key.resource, [share])
@@ -283,7 +284,7 @@ def test_two_hubs_of_one_account_let_the_same_target_in_each_by_itself(key: Key)
 
 
 def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
-    """KMS takes no policy that names it; the words name whom the policy would name."""
+    """KMS takes no policy that names the account; the refusal names it."""
     key.world.accounts.closed.add(DEV)
     puts = key.puts()
 
@@ -296,7 +297,7 @@ def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
 
 
 def test_a_dead_principal_is_refused_before_the_put(key: Key) -> None:
-    """Also where ours is to be removed: KMS would refuse it."""
+    """Also when the service's statement is to be removed: KMS would refuse the policy."""
     share = key.share()
     key.adapter.open(key.resource, [share])
     role = key.world.iam.put_role(HUB, "operators", {"Version": "2012-10-17", "Statement": []})
@@ -315,7 +316,7 @@ def test_a_dead_principal_is_refused_before_the_put(key: Key) -> None:
 
 
 def test_a_key_of_another_account_is_not_even_read(key: Key) -> None:
-    """It is refused by its ARN."""
+    """The adapter refuses it by its ARN."""
     foreign = key.arn.replace(HUB, TEST)
     before = len(key.world.calls)
     found = refused(lambda: key.adapter.open(policy_resource(foreign).pk, [key.share()]))
@@ -325,7 +326,7 @@ def test_a_key_of_another_account_is_not_even_read(key: Key) -> None:
 
 
 def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
-    """What was open went with it; opening is refused with what to do."""
+    """The permissions went with the key; an opening is refused with a cure."""
     share = key.share()
     key.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=7)
     key.wait(8 * 24 * 3600)
@@ -347,7 +348,7 @@ def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
     ],
 )
 def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: RefusalKind) -> None:
-    """In which account, on which key, at which call; the cure is for that code."""
+    """It names account, key and call; the cure is for that code."""
     key.world.injections.refuse("PutKeyPolicy", aws, n=9)
 
     found = refused(lambda: key.adapter.open(key.resource, [key.share()]))

@@ -1,4 +1,4 @@
-"""Grants for service-linked roles, against the simulator's STS and KMS: who grants, who revokes, what is refused."""
+"""Grants for service-linked roles, on the simulator's STS and KMS: who grants, who revokes, what is refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRUST = {"Version": "2012-10-17", "Statement": []}
 
 
 class NamedTargets:
-    """The applied file: DEV and its role, as long as it is listed."""
+    """The applied file: DEV and its role, while it is listed."""
 
     def __init__(self) -> None:
         self.role: tuple[str, str] | None = ("AmiCopyRole", "agreed")
@@ -43,7 +43,7 @@ class NamedTargets:
 
 
 def inbound(bus: str) -> dict[str, Any]:
-    """Let DEV's events onto the hub's bus, without which its template cannot be deployed."""
+    """Allow DEV's events on the hub's bus; its template cannot be deployed otherwise."""
     admits = {"Sid": "dev", "Effect": "Allow", "Principal": {"AWS": DEV}, "Action": "events:PutEvents", "Resource": bus}
     return {"Version": "2012-10-17", "Statement": [admits]}
 
@@ -71,20 +71,20 @@ class RoleGrantsSetup:
         return RoleGrants(Sessions(REGION, time.time), targets, hub, REGION)
 
     def let_in(self) -> None:
-        """Let the target's account use the hub's key and pass it on."""
+        """Let the target's account use the hub's key and grant it on."""
         grantee = f"arn:aws:iam::{DEV}:root"
         kms = self.world.client("kms", HUB)
         kms.create_grant(KeyId=self.hubs, GranteePrincipal=grantee, Operations=list(key_policy.FOR_ROLES))
 
     def grants(self, key: str) -> list[dict[str, Any]]:
-        """The grants for the role that the key's owner sees."""
+        """The grants for the role, as the key's owner lists them."""
         owner = self.world.client("kms", key.split(":")[4])
         found: list[dict[str, Any]] = owner.list_grants(KeyId=key, GranteePrincipal=ROLE)["Grants"]
         return found
 
 
 def a_share(key: str, **changes: Any) -> Share:
-    """A share as the worker has it in hand."""
+    """A share as the worker has it."""
     resource = addresses.role_resource(key, DEV).pk
     share = Share(resource, f"{SERVICE}/{AUTO_SCALING}", DEV, ROLE, ShareState.OPENING, intended_at=1_800_000_000)
     return replace(share, **changes)
@@ -107,14 +107,14 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RoleGrant
 
 
 def refused(scene: RoleGrantsSetup, share: Share) -> Refusal:
-    """What comes of opening it."""
+    """The refusal of opening it."""
     with pytest.raises(Refusal) as caught:
         scene.adapter.open(share.resource, [share])
     return caught.value
 
 
 def test_the_target_grants_on_the_hubs_key_and_the_hub_revokes(scene):
-    """Made in the target's account, once however often it is asked for; listed and revoked by the key's owner."""
+    """The target's account creates one grant, however often it is asked; the key's owner lists and revokes it."""
     scene.let_in()
     share = a_share(scene.hubs)
 
@@ -126,14 +126,14 @@ def test_the_target_grants_on_the_hubs_key_and_the_hub_revokes(scene):
     assert grant["IssuingAccount"] == f"arn:aws:iam::{DEV}:root"
     assert sorted(grant["Operations"]) == sorted(key_policy.FOR_ROLES)
     assert scene.adapter.showing(share.resource, [share]) == {share.holder_key}
-    scene.world.iam.roles.named(DEV, "AmiCopyRole").trust["Statement"].clear()  # the target says no, and it closes
+    scene.world.iam.roles.named(DEV, "AmiCopyRole").trust["Statement"].clear()  # the target refuses; it closes
     scene.another().close(share.resource, [share])
     assert scene.adapter.showing(share.resource, [share]) == frozenset()
     assert scene.grants(scene.hubs) == []
 
 
 def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own(scene):
-    """One hub that closes takes nothing from another."""
+    """One hub's closing leaves the other hub's grant."""
     share, other = a_share(scene.own), scene.another("999999999999")
 
     mine = scene.adapter.open(share.resource, [share])
@@ -147,7 +147,7 @@ def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own
 
 
 def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(scene):
-    """The role of that name today is another one for KMS: it may not retire the grant. The fault says what to do."""
+    """For KMS today's role of that name is another one, which cannot retire the grant. The fault says what to do."""
     share = a_share(scene.own)
     ident = scene.adapter.open(share.resource, [share])[share.holder_key]
     old = scene.world.iam.roles.named(DEV, "AmiCopyRole-grants")
@@ -165,7 +165,7 @@ def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(sc
 
 
 def test_what_is_not_true_yet_is_waited_for_and_what_never_will_be_is_not(scene):
-    """The hub's key may let the account in late, and a role be made late; the target's own key waits for nobody."""
+    """The hub's key may admit the account late, and a role may be new; the target's own key has no such delay."""
     late = refused(scene, a_share(scene.hubs))
     scene.world.iam.roles.named(DEV, "AmiCopyRole-grants").policies["ami-promoter-grants"]["Statement"].clear()
     never = refused(scene, a_share(scene.own))
@@ -179,7 +179,7 @@ def test_what_is_not_true_yet_is_waited_for_and_what_never_will_be_is_not(scene)
 
 
 def test_a_role_that_kms_cannot_find_is_named_with_the_way_to_make_it(scene):
-    """KMS says the same of one that was made moments ago, so that it is tried again for a while."""
+    """KMS gives the same answer for a role that is moments old, so the refusal is retried for a while."""
     missing = a_share(scene.own, grantee=ROLE.replace("Scaling", "Sailing"), holder_key="sailing.amazonaws.com/AWSx")
 
     refusal = refused(scene, missing)
@@ -189,7 +189,7 @@ def test_a_role_that_kms_cannot_find_is_named_with_the_way_to_make_it(scene):
 
 
 def test_a_role_that_cannot_be_assumed_or_is_not_known_is_waited_for(scene):
-    """As everywhere: deploy the target, or list the account."""
+    """Until the target is deployed, or the account is listed."""
     scene.targets.role = ("AmiCopyRole", "another secret")
     wrong = refused(scene, a_share(scene.hubs))
     scene.targets.role = None
@@ -200,7 +200,7 @@ def test_a_role_that_cannot_be_assumed_or_is_not_known_is_waited_for(scene):
 
 
 def test_the_session_can_do_nothing_else():
-    """One key, one grantee, the listed operations; within what AWS takes; retiring only on the account's own key."""
+    """One key, one grantee, the listed operations, within STS's limits; RetireGrant only on the account's own key."""
     partition = "arn:aws-us-gov"
     longest = f"{partition}:iam::{DEV}:role/aws-service-role/{SERVICE}/{AUTO_SCALING}_{'x' * 35}"
     keys = [f"{partition}:kms:ap-southeast-10:{account}:key/mrk-{'0' * 32}" for account in (HUB, DEV)]

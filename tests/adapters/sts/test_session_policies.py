@@ -1,4 +1,4 @@
-"""Session policies: narrow, and within what AWS takes."""
+"""Session policies: narrow, and within STS's limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ READS = ("kms:DescribeKey", "kms:GetKeyPolicy")
 
 @pytest.mark.parametrize("work", get_args(Work))
 def test_changes_are_allowed_only_on_what_is_named_or_tagged_as_ours(work):
-    """A session for one delivery cannot delete, copy or use a key of anything else."""
+    """A delivery's session cannot delete, copy or use a key of anything else."""
     statements = json.loads(policy(work, a_delivery(), ["snap-0a"]))["Statement"]
     for statement in statements:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
@@ -48,7 +48,7 @@ def test_changes_are_allowed_only_on_what_is_named_or_tagged_as_ours(work):
 
 
 def test_checks_can_change_nothing():
-    """The session of `ami-promoter doctor` reads, and of rules, keys and roles those of the account alone."""
+    """The session of `ami-promoter doctor` reads; of rules, keys and roles only the account's."""
     statements = json.loads(policy("check", a_delivery()))["Statement"]
     asked = [one for it in statements for one in (it["Action"] if isinstance(it["Action"], list) else [it["Action"]])]
 
@@ -59,7 +59,7 @@ def test_checks_can_change_nothing():
 
 
 def test_looking_can_change_nothing():
-    """The session for reading holds only Describe actions."""
+    """The session for reading has only Describe actions."""
     (statement,) = json.loads(policy("look", a_delivery()))["Statement"]
 
     assert all(action.split(":")[1].startswith("Describe") for action in statement["Action"])

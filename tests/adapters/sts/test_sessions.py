@@ -1,4 +1,4 @@
-"""Sessions in a target, against the sandbox's STS: what is asked where a session policy is too large."""
+"""Sessions in a target, on the simulator's STS: the adapter asks with a wider policy when one is too large."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEYS = [f"arn:aws:kms:{REGION}:{HUB}:key/{n:036x}" for n in range(12)]
 
 
 class FailingTargets:
-    """The applied file; ``trouble`` is what reading it comes to."""
+    """The applied file; ``trouble`` is what a read of it raises."""
 
     def __init__(self) -> None:
         self.trouble: Exception | None = None
@@ -44,7 +44,7 @@ class FailingTargets:
 
 
 class SessionsSetup:
-    """A hub and a target whose role may do anything; ``packed`` is what the service was told of its sessions."""
+    """A hub and a target whose role may do anything; ``packed`` is what telemetry received about its sessions."""
 
     def __init__(self, world: World) -> None:
         self.world, self.targets = world, FailingTargets()
@@ -56,7 +56,7 @@ class SessionsSetup:
         self.snapshots = AwsTargetSnapshots(self.target_sessions, "promote", REGION)
 
     def delivery(self, snapshots: int, keys: int = 1) -> Delivery:
-        """A delivery of so many snapshots, under so many keys."""
+        """A delivery of this many snapshots, under this many keys."""
         each = tuple(Snapshot(f"snap-{n:017x}", KEYS[n % keys]) for n in range(snapshots))
         own = f"arn:aws:kms:{REGION}:{DEV}:key/{'0' * 36}"
         return Delivery("0" * 20, HUB, "ami-0123456789abcdef0", Target(DEV, REGION), 1, 0, "golden", each, key_arn=own)
@@ -67,13 +67,13 @@ class SessionsSetup:
         return [(call.error or "", call.params["Policy"]) for call in calls]
 
     def copying(self, delivery: Delivery) -> Any:
-        """Assume the role to copy, as the adapters of CopySnapshot and CopyImage do."""
+        """Assume the role for a copy, as the adapters of CopySnapshot and CopyImage do."""
         return self.target_sessions.client("ec2", "image", delivery, [snapshot.id for snapshot in delivery.snapshots])
 
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SessionsSetup]:
-    """The service works with the credentials of act's role."""
+    """The service works with the credentials of the worker's role."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -90,7 +90,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SessionsS
 
 @pytest.mark.parametrize(("snapshots", "keys"), [(1, 1), (4, 1), (20, 1), (20, 12)])
 def test_a_session_for_any_ami_is_taken_at_the_first_try(scene, snapshots, keys):
-    """One snapshot or twenty, one key or twelve: what does not fit is not listed."""
+    """One snapshot or twenty, one key or twelve: the policy lists only what fits."""
     scene.copying(scene.delivery(snapshots, keys))
 
     ((error, policy),) = scene.asked()
@@ -100,7 +100,7 @@ def test_a_session_for_any_ami_is_taken_at_the_first_try(scene, snapshots, keys)
 
 
 def test_a_policy_that_sts_calls_too_large_is_answered_with_a_wider_one_at_once(scene):
-    """The packed size cannot be computed: STS may pack worse than we hope. The next session does not ask in vain."""
+    """STS may pack worse than expected, which cannot be computed. The next session starts with the wider policy."""
     scene.world.sts.packed_per_character = 0.12
     delivery = scene.delivery(4)
     scene.copying(delivery)
@@ -118,7 +118,7 @@ def test_a_policy_that_sts_calls_too_large_is_answered_with_a_wider_one_at_once(
 
 
 def test_a_policy_that_is_too_large_at_its_widest_is_notified_as_such(scene):
-    """And is not taken for a role that is not there yet."""
+    """It is not taken for a missing role."""
     scene.world.sts.packed_per_character = 0.5
     with pytest.raises(Refusal) as caught:
         scene.copying(scene.delivery(4))
@@ -139,7 +139,7 @@ def test_a_policy_that_is_too_large_at_its_widest_is_notified_as_such(scene):
     ],
 )
 def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_asked_again(scene, code):
-    """Throttled, unreachable, or anything else: it is our own table, and says nothing of the target."""
+    """Throttled, unreachable, or any other error: it is the service's own table, and says nothing about the target."""
     unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
     scene.targets.trouble = ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem") if code else unreachable
     with pytest.raises(Refusal) as caught:
@@ -151,7 +151,7 @@ def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_ask
 
 
 def test_each_try_of_a_call_that_changes_aws_is_remembered_by_its_request_id(scene):
-    """A refused one, one without an answer that the SDK repeats, one that is carried out; no read, and each once."""
+    """A refused try, one without an answer that the SDK repeats, one that succeeds; no reads, and each once."""
     ec2 = scene.sessions.own("ec2")
     with pytest.raises(ClientError):
         ec2.delete_snapshot(SnapshotId="snap-00000000000000000")
@@ -178,7 +178,7 @@ def test_each_try_of_a_call_that_changes_aws_is_remembered_by_its_request_id(sce
 
 
 def test_a_refusal_names_the_request_of_a_change_and_of_no_read(scene):
-    """The text of a refused read must stay the same from one look to the next."""
+    """The text of a refused read must be equal from one look to the next."""
     with pytest.raises(Refusal) as of_change, as_refusal("DeleteSnapshot", "here"):
         scene.sessions.own("ec2").delete_snapshot(SnapshotId="snap-00000000000000000")
     with pytest.raises(Refusal) as of_read, as_refusal("DescribeImages", "here"):

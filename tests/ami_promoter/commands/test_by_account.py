@@ -1,4 +1,4 @@
-"""``history --account`` and ``where`` of a copy: they read what is the account's, however much others have."""
+"""``history --account`` and ``where`` of a copy read one account's items only, however many others exist."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def table(client):
 
 
 def others(client):
-    """Write deliveries of other AMIs to another account, each with what it made."""
+    """Write deliveries of other AMIs to another account, with the AMIs and copies they made."""
     for start in range(0, OTHERS, 25):
         puts = [
             {
@@ -82,7 +82,7 @@ def others(client):
 
 
 def asked():
-    """What both verbs say, and what they cost."""
+    """The output of both verbs, and their calls."""
     first, second = CountingCaller(REGION), CountingCaller(REGION)
     return (
         history(first, None, DEV, everything=True, tag_key="promote").data,
@@ -93,7 +93,7 @@ def asked():
 
 
 def test_twenty_thousand_deliveries_of_others_cost_nothing(table, client):
-    """The same answers by the same calls, which read the same number of items, and no Scan."""
+    """The same answers by the same calls, which read the same number of items, without a Scan."""
     before = asked()
     others(client)
     after = asked()

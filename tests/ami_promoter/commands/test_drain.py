@@ -1,4 +1,4 @@
-"""``drain``: pause, ask deliveries to end by the inbox entry that the service knows, and see every share closed."""
+"""``drain`` pauses, asks deliveries to end by inbox entries that the service knows, and waits for every share."""
 
 import json
 from dataclasses import replace
@@ -36,7 +36,7 @@ def table(client):
 
 
 def a_delivery(account, state, episode=1):
-    """Build a delivery in this state since nine."""
+    """Build a delivery that has been in this state since nine."""
     copies = (Copy("snap-1", CopyState.PENDING, "snap-9", tries=1),) if state is DeliveryState.COPYING else ()
     entered = {DeliveryState.OPENING: NINE, DeliveryState.REGISTERING: NINE, state: NINE}
     return Delivery(
@@ -62,7 +62,7 @@ def put(table, record):
 
 
 def end(table, record):
-    """Let a delivery end, as act would."""
+    """Let a delivery end, as the worker would."""
     records = DynamoRecords(table)
     stored = records.read(record.key)
     body = dict(stored.body) | {"state": "cancelled"}
@@ -76,7 +76,7 @@ def a_share(table, account, state=share.ShareState.OPEN, **changes):
 
 
 def handled(table, record, now=NINE):
-    """What the delivery's message group makes of the inbox entries on its record."""
+    """The events that the delivery's worker takes from the record's inbox entries."""
     return machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
 
 
@@ -90,13 +90,13 @@ UNOPENED = {
 
 
 def every_state(table):
-    """Put one delivery in each state that has not ended."""
+    """Store one delivery in each state that has not ended."""
     states = [state for state in DeliveryState if state not in ENDED]
     return {state: put(table, a_delivery(f"{n:012d}", state)) for n, state in enumerate(states, 1)}
 
 
 def test_it_pauses_first(table, client):
-    """Nothing that is drained begins anew."""
+    """Otherwise a drained delivery could start again."""
     main(["drain"])
 
     switch = Table(client, f"{TABLE}-config").get(SWITCH)
@@ -104,7 +104,7 @@ def test_it_pauses_first(table, client):
 
 
 def test_copies_are_let_end_unless_notified_otherwise(table):
-    """Only what has opened nothing yet, or only shares, is asked to end; the worker receives it as a removed tag."""
+    """Deliveries that have opened nothing, or only shares, are cancelled; the worker acts as for a removed tag."""
     records = every_state(table)
 
     assert main(["drain"]) == 4
@@ -114,7 +114,7 @@ def test_copies_are_let_end_unless_notified_otherwise(table):
 
 
 def test_copies_are_deleted_if_notified_so(table):
-    """Everything is asked to end; what has been registered, or ends already, does not mind."""
+    """Every delivery is asked to end; one that is registered, or that ends already, ignores it."""
     records = every_state(table)
 
     assert main(["drain", "--delete-copies"]) == 4
@@ -125,7 +125,7 @@ def test_copies_are_deleted_if_notified_so(table):
 
 
 def test_a_entry_is_of_the_present_episode(table):
-    """A delivery on its third try receives it; a later try of the same delivery will not."""
+    """A delivery on its third try takes the entry; a later try of the same delivery will not."""
     record = put(table, a_delivery("222222222222", DeliveryState.WAITING, episode=3))
 
     main(["drain"])
@@ -135,7 +135,7 @@ def test_a_entry_is_of_the_present_episode(table):
 
 
 def test_the_sweep_comes_for_it_within_a_minute(table):
-    """The command wakes nothing itself: what it has written is due at once."""
+    """The command sends no wake: the record that it changed is due at once."""
     record = put(table, a_delivery("222222222222", DeliveryState.WAITING))
     connection = Connection(REGION)
 
@@ -145,7 +145,7 @@ def test_the_sweep_comes_for_it_within_a_minute(table):
 
 
 def test_what_is_left_is_notified(table, capsys):
-    """Deliveries by state, each share that is open with its last hour, and that it is not over yet."""
+    """Deliveries by state, each open share with its hard end, and that the hub is not drained yet."""
     put(table, a_delivery("222222222222", DeliveryState.COPYING))
     put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
     a_share(table, "222222222222")
@@ -167,7 +167,7 @@ def test_what_is_left_is_notified(table, capsys):
 
 
 def test_a_drained_hub(table, capsys):
-    """Nothing under way, nothing open: exit status 0."""
+    """No delivery under way, no share open: exit status 0."""
     put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
     a_share(table, "333333333333", share.ShareState.CLOSED)
 
@@ -177,7 +177,7 @@ def test_a_drained_hub(table, capsys):
 
 
 def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
-    """A grant on a target's own key is needed by its AMI: it keeps nobody from leaving."""
+    """Its AMI needs the grant on the target's own key: the hub can be left all the same."""
     record = put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     resource = addresses.role_resource("arn:aws:kms:us-east-1:333333333333:key/own", "333333333333").pk
@@ -196,7 +196,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
 
 
 def test_for_a_program(table, capsys):
-    """`--json` gives the same as data."""
+    """`--json` prints the same as data."""
     put(table, a_delivery("222222222222", DeliveryState.WAITING))
     a_share(table, "222222222222")
 
@@ -209,7 +209,7 @@ def test_for_a_program(table, capsys):
 
 
 def test_parked_records_are_left_and_named(table, capsys):
-    """They move no longer, so nobody waits for them; their shares close at their last hour, and are waited for."""
+    """They do not continue, and the command does not wait for them; it waits until their shares close."""
     record = put(table, a_delivery("222222222222", DeliveryState.COPYING))
     DynamoRecords(table).park(record.key, "IllegalEvent: a bug.", NINE)
 
@@ -223,13 +223,13 @@ def test_parked_records_are_left_and_named(table, capsys):
 
 
 class DrainTime:
-    """A clock that moves by sleeping, and lets things happen meanwhile."""
+    """A clock that sleeping advances; each sleep runs the next step."""
 
     def __init__(self, *steps):
         self.now, self.steps, self.slept = NINE, list(steps), []
 
     def sleep(self, seconds):
-        """Move on; then the next thing happens."""
+        """Advance the clock, and run the next step."""
         self.now += seconds
         self.slept.append(seconds)
         if self.steps:
@@ -237,14 +237,14 @@ class DrainTime:
 
 
 def wait(time, timeout=None):
-    """Run ``drain --wait`` in this time."""
+    """Run ``drain --wait`` on this clock."""
     lines = []
     drain = Drain(Connection(REGION), TerminalClock(time.sleep, lambda: time.now), lines.append)
     return drained(drain, wait=True, timeout=timeout), lines
 
 
 def test_waiting_ends_when_the_last_share_has_closed(table):
-    """It looks every half minute, and tells what has changed."""
+    """It looks every half minute, and prints what has changed."""
     record = put(table, a_delivery("222222222222", DeliveryState.WAITING))
     a_share(table, "222222222222")
 
@@ -267,7 +267,7 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
 
 
 def test_what_a_late_invocation_began_is_asked_as_well(table):
-    """A function that had read the switch before may write one delivery more."""
+    """An invocation that read the switch before may write one more delivery."""
     first = put(table, a_delivery("222222222222", DeliveryState.WAITING))
     late = a_delivery("333333333333", DeliveryState.REQUESTED)
 
@@ -282,7 +282,7 @@ def test_what_a_late_invocation_began_is_asked_as_well(table):
 
 
 def test_waiting_can_be_given_up(table):
-    """After the time-out it says what is left, and that it is not over."""
+    """After the time-out it reports what is left, and that it is not finished."""
     put(table, a_delivery("222222222222", DeliveryState.COPYING))
     time = DrainTime()
 
@@ -294,7 +294,7 @@ def test_waiting_can_be_given_up(table):
 
 
 def test_a_missing_table(aws, capsys):
-    """Exit status 3: nothing is half done."""
+    """Exit status 3, with the cause; nothing was changed."""
     assert main(["drain"]) == 3
 
     assert "There is no such table" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``key-policy``: the statements that a key of one's own needs, and whether it has them."""
+"""``key-policy``: the statements that a customer managed key needs, and whether it has them."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ ROOT_DECIDES = {
 
 @pytest.fixture
 def kms(aws):
-    """KMS of the target's account."""
+    """KMS in the target's account."""
     return boto3.client("kms", region_name="us-east-1")
 
 
@@ -54,7 +54,7 @@ def shown(capsys):
 
 
 def test_what_a_targets_key_must_allow(aws, capsys):
-    """Three statements for the role by name, through EC2 only, grants for AWS services only."""
+    """Three statements that name the role: through EC2 only, grants for AWS services only."""
     assert main(["key-policy", "target"]) == 0
 
     looks, uses, grants = shown(capsys)
@@ -69,7 +69,7 @@ def test_what_a_targets_key_must_allow(aws, capsys):
 
 
 def test_what_a_key_of_the_hub_must_allow(aws, capsys):
-    """`worker` looks, `share-worker` opens and closes; the names carry the Region."""
+    """`worker` reads, `share-worker` opens and closes; the function names contain the Region."""
     assert main(["key-policy", "hub"]) == 0
 
     worker, share_worker = shown(capsys)
@@ -93,13 +93,13 @@ def test_they_are_what_the_roles_may_do():
     for need in hub_needs("us-east-1"):
         function = need.role.removeprefix("ami-promoter-us-east-1-").replace("-", "_")
         policy = json.loads((ROOT / ".chalice" / "policies" / f"{function}.json").read_text())
-        # What a parameter must allow first (Fn::If, PolicyKeyArns) is not needed by grants.
+        # Grants do not need what depends on a parameter (Fn::If, PolicyKeyArns).
         may = {action for one in policy["Statement"] for action in one.get("Action", ()) if "kms:" in action}
         assert set(need.actions) == may
 
 
 def test_a_key_that_leaves_it_to_iam_is_fit(kms, capsys):
-    """The default key policy is enough: the role's own policy decides then."""
+    """The default key policy is enough: then the role's own policy decides."""
     arn = a_key(kms, ROOT_DECIDES)
 
     assert main(["key-policy", "target", arn]) == 0
@@ -111,7 +111,7 @@ def test_a_key_that_leaves_it_to_iam_is_fit(kms, capsys):
 
 
 def test_the_printed_statements_are_enough(kms, capsys):
-    """Pasted into a policy that names nobody else, they make the check pass."""
+    """In a policy that names no other principal, they make the check pass."""
     main(["key-policy", "target"])
     administers = {**ROOT_DECIDES, "Action": ["kms:PutKeyPolicy", "kms:GetKeyPolicy"], "Sid": "Admin"}
     arn = a_key(kms, administers, *shown(capsys))
@@ -124,7 +124,7 @@ def test_the_printed_statements_are_enough(kms, capsys):
 
 
 def test_what_lacks_is_named_with_the_statement_to_add(kms, capsys):
-    """Only that statement is printed; each action that lacks is a fault."""
+    """The command prints only that statement; each missing action is a fault."""
     main(["key-policy", "target"])
     looks, uses, _ = shown(capsys)
     arn = a_key(kms, looks, uses)
@@ -140,7 +140,7 @@ def test_what_lacks_is_named_with_the_statement_to_add(kms, capsys):
 
 
 def test_a_denial_wins(kms, capsys):
-    """Whoever denies is named."""
+    """The finding names the denying statement."""
     denies = {**ROOT_DECIDES, "Sid": "NoGrants", "Effect": "Deny", "Action": "kms:CreateGrant"}
     arn = a_key(kms, ROOT_DECIDES, denies)
 
@@ -150,7 +150,7 @@ def test_a_denial_wins(kms, capsys):
 
 
 def test_what_a_policy_alone_cannot_say_is_a_warning(kms, capsys):
-    """A condition on something unknown here is neither yes nor no."""
+    """A condition on an unknown value is neither met nor unmet."""
     limited = {**ROOT_DECIDES, "Sid": "FromHome", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}
     arn = a_key(kms, limited)
 
@@ -161,7 +161,7 @@ def test_what_a_policy_alone_cannot_say_is_a_warning(kms, capsys):
 
 
 def test_rotation_that_is_off_is_a_warning(kms, capsys):
-    """With the command that turns it on."""
+    """The warning has the command that turns it on."""
     arn = a_key(kms, ROOT_DECIDES, rotation=False)
 
     assert main(["key-policy", "target", arn]) == 0
@@ -170,7 +170,7 @@ def test_rotation_that_is_off_is_a_warning(kms, capsys):
 
 
 def test_a_principal_that_is_gone_is_a_warning(kms, capsys):
-    """It shows as a bare id, and would make the next change of the policy fail."""
+    """The policy shows a bare id, with which the next change of the policy would fail."""
     dead = {**ROOT_DECIDES, "Sid": "Old", "Principal": {"AWS": "AROAEXAMPLEEXAMPLE"}}
     arn = a_key(kms, ROOT_DECIDES, dead)
 
@@ -180,7 +180,7 @@ def test_a_principal_that_is_gone_is_a_warning(kms, capsys):
 
 
 def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, capsys):
-    """No policy helps; nothing else is looked at."""
+    """No policy helps; the command checks nothing else."""
     off = a_key(kms, ROOT_DECIDES)
     kms.disable_key(KeyId=off.rpartition("/")[2])
     rsa = a_key(kms, ROOT_DECIDES, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
@@ -192,7 +192,7 @@ def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, capsys):
 
 
 def test_an_alias_will_do_and_a_missing_key_is_said(kms, capsys):
-    """As the targets file names keys."""
+    """The command takes the same names for keys as the targets file."""
     kms.create_alias(AliasName="alias/ours", TargetKeyId=a_key(kms, ROOT_DECIDES))
 
     assert main(["key-policy", "target", "alias/ours"]) == 0
@@ -227,7 +227,7 @@ REQUEST = policies.Request("kms:Decrypt", (ROLE, ACCOUNT), {"aws:PrincipalArn": 
     ],
 )
 def test_reading_a_statement(statement, verdict):
-    """Principals, wildcards and conditions as KMS takes them; what is not known is not guessed."""
+    """Principals, wildcards and conditions as KMS evaluates them; nothing unknown is guessed."""
     whole = {"Sid": "It", "Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:*", "Resource": "*"}
 
     found, sid = policies.judge({"Statement": {**whole, **statement}}, REQUEST)
@@ -237,7 +237,7 @@ def test_reading_a_statement(statement, verdict):
 
 
 def test_a_denial_that_may_apply_leaves_it_unclear():
-    """An allowance does not hide it."""
+    """An allowing statement does not hide it."""
     allows = {"Sid": "Yes", "Effect": "Allow", "Principal": "*", "Action": "kms:*"}
     denies = {**allows, "Sid": "Perhaps", "Effect": "Deny", "Condition": {"Bool": {"x:y": "true"}}}
 

@@ -1,4 +1,4 @@
-"""OUs from file to force, and what ``members`` shows of them and lets go."""
+"""OUs from the targets file to the membership in force, and what ``members`` shows and accepts."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ accounts:
 
 
 def compiled(text: str) -> Directory | list[str]:
-    """The directory, or the faults in words."""
+    """The directory, or the faults' texts."""
     found = compile_targets(text, "t.yaml", HubPlace("us-east-1", HUB))
     return found if isinstance(found, Directory) else [str(fault) for fault in found]
 
 
 def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_will_have():
-    """Defaults, then the group's, then the account's own, for whoever an OU will bring."""
+    """Defaults, then the group's settings, then the account's own, for each account that an OU may bring."""
     found = compiled(FILE)
 
     assert isinstance(found, Directory)
@@ -91,12 +91,12 @@ WRONG = {
 
 @pytest.mark.parametrize("text", WRONG)
 def test_what_is_wrong_with_ous_is_notified_with_place_and_cure(text):
-    """All at once, as everything."""
+    """All faults at once, as elsewhere."""
     assert compiled(text) == WRONG[text]
 
 
 def run(capsys, *words):
-    """Run a command; returns exit status and what it wrote."""
+    """Run a command; return exit status and output."""
     status = main([*words, "--region", "us-east-1"])
     out, err = capsys.readouterr()
     return status, out + err
@@ -104,7 +104,7 @@ def run(capsys, *words):
 
 @pytest.fixture
 def applied(client, tmp_path, capsys):
-    """The file is in force, and the resolver has found something out."""
+    """The file is in force, and the resolver has read an OU."""
     path = tmp_path / "t.yaml"
     path.write_text(FILE)
     status, said = run(capsys, "targets", "apply", str(path))
@@ -126,7 +126,7 @@ def applied(client, tmp_path, capsys):
 
 
 def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, capsys):
-    """For a person; ``status`` begins with what is wrong."""
+    """In words; ``status`` begins with what is wrong."""
     status, said = run(capsys, "members")
 
     assert status == 0
@@ -162,12 +162,12 @@ def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, capsys):
 
 
 def test_without_ous_there_is_nothing_to_show(client, capsys):
-    """Nor to accept."""
+    """`members` says that the file names no OU."""
     assert run(capsys, "members") == (0, "The targets file in force names no OU.\n")
 
 
 def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(applied, tmp_path, capsys):
-    """Settings of the group, and what is said of the organization."""
+    """The group's settings, and those of the organization."""
     path = tmp_path / "t.yaml"
     path.write_text(FILE.replace("Golden", "Gold").replace("back_fill: false", "back_fill: true"))
     said = run(capsys, "targets", "diff", str(path))[1]

@@ -1,4 +1,4 @@
-"""``pause`` and ``resume``: one switch, by whom and why."""
+"""``pause`` and ``resume``: one switch, with who turned it and why."""
 
 import json
 from itertools import count
@@ -23,7 +23,7 @@ def table(client):
 
 
 def test_pausing_writes_one_item_that_the_functions_read(table):
-    """It says that all is paused, by whom, when (epoch seconds) and why."""
+    """That all is paused, by whom, when (epoch seconds) and why."""
     assert main(["pause", "--why", "KMS outage"]) == 0
 
     item = table.get(SWITCH)
@@ -33,7 +33,7 @@ def test_pausing_writes_one_item_that_the_functions_read(table):
 
 
 def test_resuming_leaves_a_note_of_who_did(table):
-    """The switch is turned back, not taken away."""
+    """The switch is turned back, not deleted."""
     main(["pause"])
 
     assert main(["resume"]) == 0
@@ -43,7 +43,7 @@ def test_resuming_leaves_a_note_of_who_did(table):
 
 
 def test_who_paused_first_stays_named(client, capsys):
-    """Pausing again changes nothing, and says since when it has been so."""
+    """Pausing again changes nothing, and prints since when it has been paused."""
     clock = count(NINE).__next__
     switch = Switch(Connection(REGION), clock)
 
@@ -62,7 +62,7 @@ def test_who_paused_first_stays_named(client, capsys):
 
 
 def test_resuming_what_is_not_paused_writes_nothing(table, capsys):
-    """It says so, and is no fault."""
+    """The command says so, with exit status 0."""
     assert main(["resume"]) == 0
 
     assert table.get(SWITCH) is None
@@ -70,7 +70,7 @@ def test_resuming_what_is_not_paused_writes_nothing(table, capsys):
 
 
 def test_for_a_program(client, capsys):
-    """`--json` gives the same as data."""
+    """`--json` prints the same as data."""
     main(["pause", "--why", "because", "--json"])
     paused = json.loads(capsys.readouterr().out)
     main(["resume", "--json"])
@@ -81,7 +81,7 @@ def test_for_a_program(client, capsys):
 
 
 def test_status_says_first_that_all_is_paused(client, capsys):
-    """Whoever wonders why nothing moves sees it at once; nobody else is told."""
+    """The first line says since when, by whom and why; nothing is printed when it is not paused."""
     main(["status", "--json"])
     assert json.loads(capsys.readouterr().out)["paused"] is None
     Switch(Connection(REGION), lambda: NINE).turn(paused=True, why="KMS outage")
@@ -94,7 +94,7 @@ def test_status_says_first_that_all_is_paused(client, capsys):
 
 
 def test_credentials_of_another_account_turn_nothing(table, capsys):
-    """With --hub-account a wrong profile is found out before anything is written."""
+    """With --hub-account the command finds a wrong profile before it writes."""
     assert main(["pause", "--hub-account", "999999999999"]) == 3
 
     assert table.get(SWITCH) is None
@@ -102,7 +102,7 @@ def test_credentials_of_another_account_turn_nothing(table, capsys):
 
 
 def test_a_missing_table(aws, capsys):
-    """Exit status 3, and what stays as it was."""
+    """Exit status 3, and nothing is changed."""
     assert main(["pause"]) == 3
 
     assert "turning the switch (promotions go on as before) failed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What ``reconcile``, ``retry`` and ``--unpark`` say, and with which exit status; targets are seen in the scenarios."""
+"""The output and exit status of ``reconcile``, ``retry`` and ``--unpark``; scenarios cover the targets."""
 
 import json
 from dataclasses import replace
@@ -36,7 +36,7 @@ def table(client):
 
 
 def asleep(table):
-    """Put a delivery that nobody will ever look at again."""
+    """Put a delivery without a due time: no worker would look at it again."""
     body = {"id": "0123456789abcdef0123", "episode": 1, "state": "copying"}
     DynamoRecords(table).create(Write(DELIVERY, "copying", body, None), NINE)
 
@@ -48,19 +48,19 @@ def applied(table):
 
 
 def apply(directory):
-    """Bring a targets file into force."""
+    """Apply a targets file."""
     publisher = Publisher(Connection("us-east-1"))
     publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
 
 
 def said(capsys, *words):
-    """Run a command; exit status and lines."""
+    """Run a command; return exit status and lines."""
     status = main(list(words))
     return status, capsys.readouterr().out.splitlines()
 
 
 def test_all_is_in_order(applied, capsys):
-    """Exit status 0. It says that the targets were left out."""
+    """Exit status 0; the first line says that the targets were left out."""
     assert said(capsys, "reconcile", "--hub-only") == (
         0,
         [
@@ -87,7 +87,7 @@ def test_all_is_in_order(applied, capsys):
     ],
 )
 def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, capsys, directory, where, why):
-    """Nothing applied, an OU that nobody has read, or groups of nobody: it says why, and the exit status is 4."""
+    """No file, an unread OU, or empty groups: the command says why, with exit status 4."""
     if directory is not None:
         apply(directory)
 
@@ -101,7 +101,7 @@ def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, cap
 
 
 def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(table, client):
-    """The members were changed by hand: it says so, judges nobody a stranger by it, and goes on with whom it knows."""
+    """A person changed the members: the command reports it, calls no account a stranger, and asks listed ones."""
     listed = {"333333333333": (Target("333333333333", "us-east-1"),)}
     organization = Organization("o-a1b2c3d4e5", {OU: ("default",)})
     apply(Directory({"default": (OU,)}, listed, {"default": (Target("", "us-east-1"),)}, organization=organization))
@@ -118,7 +118,7 @@ def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(
 
 
 def test_everything_it_says_fits_80_columns(table, capsys, monkeypatch):
-    """Whatever is wrong; a name that is longer stands alone, to be copied whole."""
+    """A longer name has a line of its own, so that it can be copied whole."""
     monkeypatch.setenv("COLUMNS", "80")
     key = boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"]
     resource = addresses.policy_resource(key).pk
@@ -167,7 +167,7 @@ def test_it_does_it_when_it_is_notified_to(table, applied, capsys):
 
 
 def test_for_a_program(table, applied, capsys):
-    """The same as data."""
+    """`--json` prints the same as data."""
     asleep(table)
 
     assert main(["reconcile", "--json", "--hub-only"]) == 4
@@ -180,7 +180,7 @@ def test_for_a_program(table, applied, capsys):
 
 
 def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):
-    """It is named by `reconcile`, with the command; afterwards it is due. One that is not parked is a fault."""
+    """`reconcile` names it with the command; afterwards it is due. `--unpark` of an unparked record is a fault."""
     asleep(table)
     DynamoRecords(table).park(DELIVERY, "IllegalEvent: a bug.", NINE)
     _, lines = said(capsys, "reconcile", "--hub-only")
@@ -192,7 +192,7 @@ def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):
 
 
 def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applied, capsys):
-    """It is told, and so is what else is wrong."""
+    """The command reports it and the other differences."""
     asleep(table)
     other = addresses.promotion(AMI)
     DynamoRecords(table).create(Write(other, "running", {}, NINE), NINE)
@@ -224,7 +224,7 @@ def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code
 
 
 def test_a_parked_promotion_that_is_tried_again_resolves_its_value_anew(table, capsys):
-    """It goes on with that wish on its record: its plan may be what was damaged."""
+    """The record continues with the retry in its inbox: its stored plan may be damaged."""
     key, records = addresses.promotion(AMI), DynamoRecords(table)
     records.create(Write(key, "expanding", {"ami": AMI, "value": "dev"}, None), NINE)
     records.park(key, "its plan cannot be read", NINE)
@@ -241,7 +241,7 @@ def test_an_accepted_ami_needs_its_account(table, capsys):
 
 
 def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, capsys):
-    """Right after the tag was written nothing has begun that could be tried again."""
+    """The tag was just written: nothing has started that could be retried."""
     record = {"ami": AMI, "value": None, "candidate": "dev", "state": "resolving"}
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "resolving", record, NINE), NINE)
 
@@ -251,7 +251,7 @@ def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, capsy
 
 
 def test_an_unknown_ami_cannot_be_tried_again(table):
-    """There is no record of it."""
+    """The AMI has no record."""
     assert main(["retry", AMI]) == 1
 
 
@@ -259,7 +259,7 @@ def test_an_unknown_ami_cannot_be_tried_again(table):
     ("state", "preexisting", "ours"), [("open", False, True), ("open", True, False), ("closed", False, False)]
 )
 def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, preexisting, ours):
-    """The share's item is gone; what was written with it still says whether it was open, and ours."""
+    """The share's item is gone; its history says whether it was open, and opened by the service."""
     ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
     ledger.hold(resource, Share(resource, "222222222222", "222222222222"), copying("0123"))
     (held,) = ledger.shares(resource)

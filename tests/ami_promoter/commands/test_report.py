@@ -1,4 +1,4 @@
-"""Where ``report`` puts its page, and what it says when it cannot."""
+"""Where ``report`` writes its page, and what it prints when it cannot."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def bucket(client):
 
 
 def test_without_a_word_it_writes_a_file_here(client, file, tmp_path, capsys):
-    """Its name is always the same, so that a pipeline finds it."""
+    """The file's name is always the same, so that a pipeline finds it."""
     file("")
 
     assert main(["report", "--json"]) == Exit.OK
@@ -39,7 +39,7 @@ def test_without_a_word_it_writes_a_file_here(client, file, tmp_path, capsys):
 
 
 def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, capsys):
-    """Without -o there is no file."""
+    """Without -o the command writes no file."""
     file("")
 
     assert main(["report", "--publish", ADDRESS]) == Exit.OK
@@ -53,7 +53,7 @@ def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, ca
 
 
 def test_both(bucket, file, tmp_path):
-    """With -o the file is there too."""
+    """With -o it writes the file, too."""
     file("")
 
     assert main(["report", "--publish", ADDRESS, "-o", "page.html"]) == Exit.OK
@@ -63,7 +63,7 @@ def test_both(bucket, file, tmp_path):
 
 
 def test_a_bucket_that_is_not_there(client, capsys):
-    """Exit status 3; it says so."""
+    """Exit status 3, with the bucket's name."""
     assert main(["report", "--publish", ADDRESS]) == Exit.AWS
 
     said = capsys.readouterr().err
@@ -72,10 +72,10 @@ def test_a_bucket_that_is_not_there(client, capsys):
 
 
 class RefusingS3(BaseHTTPRequestHandler):
-    """S3 as it answers who may not."""
+    """An S3 that refuses PutObject."""
 
     def do_PUT(self):
-        """Refuse."""
+        """Answer AccessDenied."""
         self.rfile.read(int(self.headers["Content-Length"]))
         body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
         self.send_response(403)
@@ -84,11 +84,11 @@ class RefusingS3(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Be quiet."""
+        """Log nothing."""
 
 
 def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, capsys):
-    """The action and the object's ARN."""
+    """It names the action and the object's ARN."""
     with HTTPServer(("127.0.0.1", 0), RefusingS3) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
@@ -124,14 +124,14 @@ def test_what_is_no_address_is_refused_before_anything_is_read(environment, caps
 
 
 def block(page, language, having):
-    """Read the block of a page's examples that has this word."""
+    """Return the block of the page's examples that contains this word."""
     text = (DOCS / page).read_text(encoding="utf-8")
     (found,) = (one for one in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if having in one)
     return found
 
 
 def test_the_pipelines_example_publishes(bucket):
-    """Its last line, with the placeholders filled in."""
+    """Its last line, with real values for the placeholders."""
     workflow = yaml.safe_load(block("guide/pipelines.md", "yaml", "ami-promoter report"))
     line = workflow["jobs"]["publish"]["steps"][-1]["run"]
     program, *words = shlex.split(line.replace("HUB_ACCOUNT", "123456789012").replace("BUCKET", "status-pages"))

@@ -1,4 +1,4 @@
-"""``status``: what is shown of records as the service itself writes them."""
+"""``status``: its output for records as the service writes them."""
 
 import json
 
@@ -37,7 +37,7 @@ TROUBLE = Fault("no-role", f"account {PROD}", "The role AmiCopyRole cannot be as
 
 @pytest.fixture
 def table(client):
-    """The hub's table as the service's adapters see it, at 09:10."""
+    """The hub's table, as the service's adapters see it at 09:10."""
     with time_machine.travel(NINE + 600, tick=False):
         yield Table(client, TABLE)
 
@@ -55,7 +55,7 @@ def a_promotion(ami=AMI, **changes):
 
 
 def a_delivery(account, state, **changes):
-    """Build a delivery of AMI, in this state since 09:01."""
+    """Build a delivery of AMI that has been in this state since 09:01."""
     name = addresses.delivery_id(HUB, AMI, account, REGION)
     target = Target(account, REGION)
     return delivery.Delivery(
@@ -64,13 +64,13 @@ def a_delivery(account, state, **changes):
 
 
 def a_child(record, state):
-    """Build a promotion's note of a delivery."""
+    """Build the promotion's child item for a delivery."""
     return promotion.Child(record.id, record.target.account, REGION, 1, state)
 
 
 @pytest.fixture
 def scene(table):
-    """One delivery that is done, one that failed, one that copies with its shares open."""
+    """A delivered, a failed and a copying delivery, the last with open shares."""
     done = a_delivery(
         "333333333333",
         delivery.DeliveryState.DELIVERED,
@@ -114,12 +114,12 @@ def scene(table):
 
 
 def lines(capsys):
-    """What was printed, without the spaces that fill a table's last column."""
+    """The output lines without trailing spaces."""
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_one_amis_deliveries(scene, capsys):
-    """Where each stands and since when, how far its copies are, what is wrong and what to do, and what is open."""
+    """State and since when, progress of copies, faults with cures, and open shares."""
     assert main(["status", AMI]) == 0
 
     assert lines(capsys) == [
@@ -145,7 +145,7 @@ def test_one_amis_deliveries(scene, capsys):
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_it_fits_the_terminal(scene, capsys, monkeypatch, columns):
-    """Nothing but an ARN is longer than a line."""
+    """Only an ARN may be longer than a line."""
     monkeypatch.setenv("COLUMNS", str(columns))
 
     main(["status", AMI])
@@ -155,7 +155,7 @@ def test_it_fits_the_terminal(scene, capsys, monkeypatch, columns):
 
 
 def test_only_what_failed(scene, capsys):
-    """For one AMI, or for all: the failed delivery with its cause and cure, and not the others."""
+    """For one AMI, or for all: the failed delivery with cause and cure, without the others."""
     assert main(["status", AMI, "--failed"]) == 0
     one = capsys.readouterr().out
     assert main(["status", "--failed"]) == 0
@@ -167,14 +167,14 @@ def test_only_what_failed(scene, capsys):
 
 
 def test_nothing_failed(client, capsys):
-    """It says so."""
+    """The command says so."""
     assert main(["status", "--failed"]) == 0
 
     assert capsys.readouterr().out == f"Nothing failed, was refused or is parked in {PLACE}.\n"
 
 
 def test_what_is_being_removed_is_not_left_behind(table, capsys):
-    """Only once a delivery has ended is anything of it left behind."""
+    """Only an ended delivery has leftovers."""
     tidying = a_delivery(DEV, delivery.DeliveryState.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))
     write(table, a_promotion())
     write(table, tidying)
@@ -194,7 +194,7 @@ def test_what_is_being_removed_is_not_left_behind(table, capsys):
     ],
 )
 def test_why_a_delivery_was_cancelled(table, capsys, unread, value, why, said):
-    """By an operator, by another value, or by the tag's end."""
+    """By an operator, by another value, or by removal of the tag."""
     gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED)
     write(table, a_promotion(value=value, why=why))
     write(table, gone)
@@ -207,7 +207,7 @@ def test_why_a_delivery_was_cancelled(table, capsys, unread, value, why, said):
 
 
 def test_a_name_cannot_move_the_cursor_or_forge_a_line(table, capsys):
-    """Escapes, line ends and signs that turn the writing are shown as such."""
+    """Escapes, line ends and signs that change the writing direction are shown as text."""
     write(table, a_promotion(image_name="gold\x1b[2J\u202een\nfake: all is well", value="dev\x07"))
 
     main(["status", AMI])
@@ -230,7 +230,7 @@ def test_an_empty_value_is_no_blank(table, capsys):
 
 
 def test_watching_ends_with_the_promotion(table, scene, capsys):
-    """Where there is no terminal, a line for each change on standard error, and the page in the end."""
+    """Without a terminal: a line for each change on standard error, and the page at the end."""
     record = addresses.promotion(AMI)
 
     def over(_seconds):
@@ -248,7 +248,7 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
 
 
 def test_whoever_stops_watching_stops_nothing_else(scene, capsys):
-    """Ctrl-C: a status of its own, and no traceback."""
+    """Ctrl-C: an exit status of its own, and no traceback."""
 
     def stop(_seconds):
         raise KeyboardInterrupt
@@ -259,7 +259,7 @@ def test_whoever_stops_watching_stops_nothing_else(scene, capsys):
 
 
 def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
-    """Why one share is not open yet, as the delivery has read in the ledger; and which one is open on purpose."""
+    """Why one share is not open yet, as the delivery read in the ledger; and which one stays open on purpose."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
@@ -284,7 +284,7 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
 
 
 def test_one_amis_deliveries_for_a_program(scene, capsys):
-    """`--json` gives the same as data."""
+    """`--json` prints the same as data."""
     assert main(["status", AMI, "--json"]) == 0
 
     data = json.loads(capsys.readouterr().out)["promotion"]
@@ -308,7 +308,7 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
 
 
 def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
-    """Its record has no list of its shares any longer: they follow from the source."""
+    """Its record no longer lists its shares: the command finds them through the source."""
     over = a_delivery(PROD, delivery.DeliveryState.FAILED)
     image = an_image()
     snapshot = delivery.snapshots_of(image)[0].id
@@ -326,7 +326,7 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
 
 
 def test_a_share_that_was_there_before_us_is_marked(table, capsys):
-    """It is open, and stays, and nobody need worry."""
+    """It is open and stays, and needs no action."""
     done = a_delivery(PROD, delivery.DeliveryState.COPYING, shares=(delivery.NeededShare(SNAPSHOT, PROD),))
     write(table, a_promotion())
     write(table, done)
@@ -360,7 +360,7 @@ def test_all_promotions(table, scene, capsys):
 
 
 def test_all_promotions_for_a_program(scene, capsys):
-    """`--json` gives the same as data."""
+    """`--json` prints the same as data."""
     assert main(["status", "--json"]) == 0
 
     (only,) = json.loads(capsys.readouterr().out)["promotions"]
@@ -368,7 +368,7 @@ def test_all_promotions_for_a_program(scene, capsys):
 
 
 def test_refused_and_parked_promotions_say_why(table, capsys):
-    """What stands still says what it waits for."""
+    """A stopped promotion says what it waits for."""
     write(table, a_promotion(value=None, candidate="dve", faults=(FAULT,), why="The value was refused."))
     DynamoRecords(table).park(addresses.promotion(AMI), "IllegalEvent: Counted in state over.", NINE)
 
@@ -393,7 +393,7 @@ def test_nothing_yet(client, capsys):
 
 
 def test_an_ami_that_is_not_known(client, capsys):
-    """It is not an error of AWS's, and the message says what to do."""
+    """It is no AWS error, and the message says what to do."""
     assert main(["status", AMI]) == 1
 
     assert capsys.readouterr().err.splitlines() == [
@@ -406,14 +406,14 @@ def test_an_ami_that_is_not_known(client, capsys):
 
 
 def test_a_missing_table(aws, capsys):
-    """Exit status 3, and where it was looked for."""
+    """Exit status 3, with the account and Region of the table."""
     assert main(["status", "--table", "other"]) == 3
 
     assert f"account {HUB}, us-east-1, table other: reading the records failed" in capsys.readouterr().err
 
 
 def test_hundreds_of_deliveries(table, capsys):
-    """More than one batch of records is read whole."""
+    """More than one batch of records is read."""
     write(table, a_promotion())
     children = DynamoChildren(table)
     for number in range(150):
@@ -427,7 +427,7 @@ def test_hundreds_of_deliveries(table, capsys):
 
 
 class ReluctantTable:
-    """A DynamoDB client that reads one item of a batch, for so many calls, and leaves the rest unprocessed."""
+    """A DynamoDB client that reads one item of a batch, for this many calls, and leaves the rest unprocessed."""
 
     def __init__(self, client, calls):
         self._client, self._calls = client, calls
@@ -436,7 +436,7 @@ class ReluctantTable:
         return getattr(self._client, name)
 
     def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
-        """Take one key, or all once the calls are used up."""
+        """Read one key, or all once the calls are used up."""
         wanted = RequestItems[TABLE]["Keys"]
         taken = wanted[:1] if self._calls > 0 else wanted
         self._calls -= 1
@@ -454,7 +454,7 @@ def three(client, table):
 
 
 def test_what_dynamodb_leaves_unread_is_asked_again(three):
-    """Growing waits between the tries, and in the end everything is there."""
+    """The waits between tries grow, and in the end every item is read."""
     connection = Connection(REGION)
     connection.dynamodb = ReluctantTable(connection.dynamodb, calls=2)
     waits = []
@@ -466,15 +466,15 @@ def test_what_dynamodb_leaves_unread_is_asked_again(three):
 
 
 class Refusing(ReluctantTable):
-    """A DynamoDB client that reads nothing of a batch, ever."""
+    """A DynamoDB client that reads no item of a batch."""
 
     def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
-        """Leave everything."""
+        """Leave every key unprocessed."""
         return {"Responses": {}, "UnprocessedKeys": RequestItems}
 
 
 def test_dynamodb_that_never_reads_is_given_up_on(three):
-    """The command ends, and says so."""
+    """The command ends with a message."""
     connection = Connection(REGION)
     connection.dynamodb = Refusing(connection.dynamodb, calls=0)
 

@@ -44,7 +44,7 @@ def compiled(text):
 
 
 def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
-    """Apply, and a tag means what the file says."""
+    """The functions resolve a tag as the applied file says."""
     assert main(["targets", "apply", file(FILE)]) == 0
 
     assert capsys.readouterr().out.splitlines() == [
@@ -61,7 +61,7 @@ def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
 
 
 def test_applying_the_same_again_changes_nothing(client, file, capsys):
-    """Comments and order are no difference; a second run writes nothing."""
+    """Comments and order are no difference; the second run writes nothing."""
     main(["targets", "apply", file(FILE)])
     before = contents(client)
     capsys.readouterr()
@@ -75,7 +75,7 @@ def test_applying_the_same_again_changes_nothing(client, file, capsys):
 
 @pytest.mark.parametrize("argv", [["diff"], ["apply", "--dry-run"]])
 def test_a_difference_is_shown_without_changing_anything(argv, client, file, capsys):
-    """Added, removed and changed targets and groups, each with what changes."""
+    """Added, removed and changed targets and groups, with each changed setting."""
     main(["targets", "apply", file(FILE)])
     before = contents(client)
     capsys.readouterr()
@@ -98,7 +98,7 @@ def test_a_difference_is_shown_without_changing_anything(argv, client, file, cap
 
 
 def test_the_difference_for_a_program(client, file, capsys):
-    """`--json` gives the same as data."""
+    """`--json` prints the same as data."""
     main(["targets", "apply", file(FILE)])
     capsys.readouterr()
 
@@ -124,7 +124,7 @@ def test_the_difference_for_a_program(client, file, capsys):
 
 
 def test_a_file_with_faults_changes_nothing(client, file, capsys):
-    """Every fault on stderr, exit status 1, and what was in force stays so."""
+    """Every fault on standard error, exit status 1; the file in force stays."""
     main(["targets", "apply", file(FILE)])
     before = contents(client)
     capsys.readouterr()
@@ -146,7 +146,7 @@ def test_a_file_with_faults_changes_nothing(client, file, capsys):
 
 
 def test_faults_for_a_program(environment, file, capsys):
-    """With `--json` the faults stand on stdout, too."""
+    """With `--json` the faults are also on standard output."""
     assert main(["targets", "validate", file("groups: {default: []}"), "--region", "us-east-1", "--json"]) == 1
 
     (fault,) = json.loads(capsys.readouterr().out)["faults"]
@@ -154,7 +154,7 @@ def test_faults_for_a_program(environment, file, capsys):
 
 
 def test_validating_needs_no_aws(environment, file, capsys):
-    """A pull request can be checked without credentials."""
+    """A pipeline can check a pull request without credentials."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         environment.delenv(name)
 
@@ -167,7 +167,7 @@ def test_validating_needs_no_aws(environment, file, capsys):
 
 
 def test_validating_with_the_hubs_account_refuses_it_as_a_target(environment, file, capsys):
-    """`--hub-account` stands in for asking AWS."""
+    """`--hub-account` replaces the call to AWS."""
     argv = ["targets", "validate", file(FILE), "--region", "us-east-1", "--hub-account", "222222222222"]
 
     assert main(argv) == 1
@@ -184,7 +184,7 @@ def test_validating_with_the_hubs_account_refuses_it_as_a_target(environment, fi
     ],
 )
 def test_a_file_that_cannot_be_read(make, message, environment, file, tmp_path, capsys):
-    """The file's own trouble is a fault of what was given."""
+    """A file error is reported as a fault of the argument."""
     make(tmp_path / "targets.yaml")
     file("", "other.yaml")
 
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_read(make, message, environment, file, tmp_path, 
 
 
 def test_two_who_apply_at_once(client):
-    """The second is told that it lost, and the first one's file is in force, whole."""
+    """The second one gets an error, and the first one's file is in force, complete."""
     connection = Connection("us-east-1")
     first, second = Publisher(connection), Publisher(connection)
     seen_by_first, seen_by_second = first.applied(), second.applied()
@@ -212,7 +212,7 @@ def test_two_who_apply_at_once(client):
 
 
 def test_a_crash_before_the_pointer_moves_changes_nothing(client):
-    """Items written without the last put are not in force, and the next apply goes its way."""
+    """Items without the last put are not in force, and the next apply succeeds."""
     connection = Connection("us-east-1")
     publisher = Publisher(connection)
     publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
@@ -235,7 +235,7 @@ def test_a_crash_before_the_pointer_moves_changes_nothing(client):
 
 
 def test_only_the_last_versions_are_kept(client, file):
-    """Old ones go, with every item of theirs, also those of an apply that never ended."""
+    """Old versions are deleted with all their items, including those of an unfinished apply."""
     for number in range(KEEP + 3):
         assert main(["targets", "apply", "--yes", file(f'accounts: {{"{number:012d}": {{}}}}')]) == 0
 
@@ -247,7 +247,7 @@ def test_only_the_last_versions_are_kept(client, file):
 
 
 def test_an_older_file_can_be_brought_back(client, file):
-    """Rolling back is applying the old file: it becomes a new version."""
+    """A rollback applies the old file as a new version."""
     for text in (FILE, OTHER, FILE):
         assert main(["targets", "apply", "--yes", file(text)]) == 0
 
@@ -257,7 +257,7 @@ def test_an_older_file_can_be_brought_back(client, file):
 
 
 def test_the_files_text_is_kept_with_its_version(client, file):
-    """A person can see from the table what exactly was applied, comments and all."""
+    """The table shows exactly what was applied, with comments."""
     main(["targets", "apply", file("# by hand\n" + FILE)])
 
     current = TargetsTable(client, CONFIG, MEMBERS).current()
@@ -268,7 +268,7 @@ def test_the_files_text_is_kept_with_its_version(client, file):
 
 
 def test_items_changed_by_hand_are_written_anew(client, file, capsys):
-    """After tampering, the same file can be applied and repairs everything."""
+    """The same file can be applied again, which repairs everything."""
     main(["targets", "apply", file(FILE)])
     current = TargetsTable(client, CONFIG, MEMBERS).current()
     client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
@@ -280,7 +280,7 @@ def test_items_changed_by_hand_are_written_anew(client, file, capsys):
 
 
 def test_a_thousand_accounts_are_applied_and_read_back(client, file):
-    """In batches, every one of them."""
+    """In batches, all of them."""
     accounts = [f"{number:012d}" for number in range(1, 1001)]
     text = f"groups: {{default: {json.dumps(accounts)}}}\n"
 
@@ -290,7 +290,7 @@ def test_a_thousand_accounts_are_applied_and_read_back(client, file):
 
 
 class Reluctant:
-    """A DynamoDB client that leaves all but one item of a batch unprocessed, for so many calls."""
+    """A DynamoDB client that leaves all but one item of a batch unprocessed, for this many calls."""
 
     def __init__(self, client, calls):
         self._client, self.calls = client, calls
@@ -299,7 +299,7 @@ class Reluctant:
         return getattr(self._client, name)
 
     def batch_write_item(self, RequestItems):  # noqa: N803 - boto3's own name
-        """Take one item, or all once the calls are used up."""
+        """Write one item, or all once the calls are used up."""
         ((table, requests),) = RequestItems.items()
         taken = requests[:1] if self.calls > 0 else requests
         self.calls -= 1
@@ -309,7 +309,7 @@ class Reluctant:
 
 
 def test_what_dynamodb_leaves_unprocessed_is_sent_again(client):
-    """Growing waits between the tries, and in the end everything is there."""
+    """The waits between tries grow, and in the end every item is written."""
     connection = Connection("us-east-1")
     connection.dynamodb = Reluctant(connection.dynamodb, calls=3)
     waits = []
@@ -322,7 +322,7 @@ def test_what_dynamodb_leaves_unprocessed_is_sent_again(client):
 
 
 def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
-    """Then the file in force is still the old one."""
+    """The file in force is still the old one."""
     connection = Connection("us-east-1")
     publisher = Publisher(connection)
     publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
@@ -337,7 +337,7 @@ def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
 
 
 class Echoing:
-    """A DynamoDB client whose answer to the pointer's put is lost, so that the SDK sends it a second time."""
+    """A DynamoDB client whose answer to the pointer's put is lost, so that the SDK repeats the put."""
 
     def __init__(self, client):
         self._client = client
@@ -346,14 +346,14 @@ class Echoing:
         return getattr(self._client, name)
 
     def put_item(self, **request):
-        """Put twice where there is a condition."""
+        """Put twice if there is a condition."""
         if "ConditionExpression" in request:
             self._client.put_item(**request)
         return self._client.put_item(**request)
 
 
 def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
-    """The SDK's own retry finds the pointer moved, by us: that is success."""
+    """The SDK's retry finds that this command moved the pointer: success."""
     connection = Connection("us-east-1")
     connection.dynamodb = Echoing(connection.dynamodb)
     publisher = Publisher(connection)
@@ -364,7 +364,7 @@ def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
 
 
 def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys):
-    """Wrong account or Region, or no stack yet: the message names all three, and the exit status is 3."""
+    """Wrong account or Region, or no stack yet: the message names account, Region and table; exit status 3."""
     assert main(["targets", "diff", file(FILE)]) == 3
 
     assert capsys.readouterr().err == (
@@ -375,7 +375,7 @@ def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys):
 
 
 def test_credentials_of_another_account_are_refused(client, file, capsys):
-    """Who says which account is meant cannot write into another one."""
+    """With `--hub-account`, the command cannot write into another account."""
     assert main(["targets", "apply", file(FILE), "--hub-account", "222222222222"]) == 3
 
     assert capsys.readouterr().err == (
@@ -386,7 +386,7 @@ def test_credentials_of_another_account_are_refused(client, file, capsys):
 
 
 def test_no_credentials(environment, file, capsys):
-    """Nobody is signed in: say how to."""
+    """The message says how to sign in."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         environment.delenv(name)
 
@@ -399,7 +399,7 @@ def test_no_credentials(environment, file, capsys):
 
 
 def test_nobody_answers(environment, file, capsys):
-    """AWS_ENDPOINT_URL is honoured, also when nothing listens there."""
+    """The command uses AWS_ENDPOINT_URL, also if nothing listens there."""
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 
     assert main(["targets", "apply", file(FILE), "--region", "us-east-1", "--table", "mine"]) == 3
@@ -412,7 +412,7 @@ def test_nobody_answers(environment, file, capsys):
 
 
 def test_the_program_itself(environment, file):
-    """`python -m ami_promoter` is the same command, and passes the exit status on."""
+    """`python -m ami_promoter` is the same command, and returns its exit status."""
     root = str(Path(__file__).parents[3])
     command = [sys.executable, "-m", "ami_promoter", "targets", "validate", "--region", "us-east-1"]
 
@@ -429,7 +429,7 @@ def test_the_program_itself(environment, file):
 
 
 def test_the_example_is_valid(capsys):
-    """The example that ships is one that can be applied once its account ids are replaced."""
+    """The shipped example can be applied after its account ids are replaced."""
     example = Path(__file__).parents[3] / "targets.example.yaml"
 
     assert main(["targets", "validate", str(example), "--region", "us-east-1"]) == 0
@@ -438,7 +438,7 @@ def test_the_example_is_valid(capsys):
 
 
 def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monkeypatch):
-    """Its text alone on standard output, unfolded, so that it can be applied again; who and when beside it."""
+    """Standard output has its text alone, unfolded, to be applied again; standard error has who and when."""
     monkeypatch.setenv("COLUMNS", "40")
     assert main(["targets", "show"]) == 0
     assert "Nothing has been applied yet" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""``withdraw``: what is refused before anything is written."""
+"""``withdraw``: what it refuses before it writes anything."""
 
 import pytest
 
@@ -12,7 +12,7 @@ OU, ARN = "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/o-a1b2c3d4
 
 
 def applied(launch):
-    """A file whose group has an OU with DEV and TEST; the OU's ARN, or each account, is to launch."""
+    """A file whose group has an OU with DEV and TEST; the OU's ARN, or each account, gets the launch permission."""
     return AppliedFile(
         Directory(
             {"default": (OU,)},
@@ -25,7 +25,7 @@ def applied(launch):
 
 
 def seen(children=(), launched=None):
-    """What is known of an AMI that is tagged for the group."""
+    """What the command knows of an AMI that is tagged for the group."""
     return AmiSeen(AMI, "default", 0, list(children), launched or {}, {}, (), "")
 
 
@@ -39,7 +39,7 @@ def seen(children=(), launched=None):
     ids=["by the file", "by account", "by the share that stands"],
 )
 def test_who_may_launch_by_an_ous_arn_cannot_be_withdrawn_alone(launch, launched, codes):
-    """By the file as it is now, or by what is open since it was another; the cure names both ways out."""
+    """By the present file, or by what is still open from an earlier one; the cure names both ways out."""
     children = [{"account": DEV, "region": REGION, "state": "shared", "delivery": "d"}]
 
     found = list(refusals(seen(children, launched), [DEV], applied(launch)))
@@ -49,7 +49,7 @@ def test_who_may_launch_by_an_ous_arn_cannot_be_withdrawn_alone(launch, launched
 
 
 def test_all_that_is_wrong_is_said_at_once():
-    """Two that the value does not name, and one by the OU's ARN."""
+    """Two accounts that the value does not name, and one with access by the OU's ARN."""
     found = list(refusals(seen(), [PROD, f"{DEV}/eu-west-1", TEST], applied("group")))
 
     assert [fault.code for fault in found] == ["no-delivery", "no-delivery", "withdrawn-by-unit"]

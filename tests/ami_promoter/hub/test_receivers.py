@@ -1,4 +1,4 @@
-"""Who may receive anything by the applied file: who is asked, and whose shares may be open."""
+"""The receivers in the applied file: which targets `reconcile` asks, and which shares may be open."""
 
 import pytest
 
@@ -17,13 +17,13 @@ def targets(account, *regions):
 
 
 def membership(unit, *accounts):
-    """What the organization says of one unit."""
+    """The membership of one OU."""
     return Membership(1, {unit: Unit(f"arn:{unit}", accounts)})
 
 
 @pytest.mark.parametrize("unit", [OU, ROOT, ORG])
 def test_accounts_that_a_unit_brings_are_targets_in_each_of_the_groups_regions(unit):
-    """An OU, the root or the whole organization; one with a block of its own has that block's Regions."""
+    """An OU, the root or the whole organization; an account with its own block has that block's Regions."""
     directory = Directory(
         {"default": (unit,), "more": (THREE,)},
         {THREE: targets(THREE, HOME)},
@@ -45,7 +45,7 @@ def test_accounts_that_a_unit_brings_are_targets_in_each_of_the_groups_regions(u
 
 
 def test_an_account_of_two_groups_has_the_regions_of_both():
-    """Where they differ nothing new is copied there, but what was made before is there all the same."""
+    """If the groups differ, nothing new is copied there, but earlier copies may exist."""
     directory = Directory(
         {"default": (OU,), "listed": (ONE,)},
         {ONE: targets(ONE, HOME)},
@@ -57,7 +57,7 @@ def test_an_account_of_two_groups_has_the_regions_of_both():
 
 
 def test_who_is_not_contained_and_what_is_not_known():
-    """While a unit was never read, nobody is known not to be in it."""
+    """Until an OU has been read, no account is known to be outside of it."""
     found = Receivers({ONE: frozenset({HOME})}, frozenset({"arn:unit"}))
 
     assert [found.contain(one) for one in (ONE, "arn:unit", TWO, "arn:other")] == [True, True, False, False]
@@ -66,7 +66,7 @@ def test_who_is_not_contained_and_what_is_not_known():
 
 
 def test_a_unit_that_no_group_names_any_more_is_no_receiver():
-    """The organization's listing may still have it for a while."""
+    """The stored membership may still contain it for a while."""
     directory = Directory({"default": (ONE,)}, {ONE: targets(ONE, HOME)}, membership=membership(OU, ONE, TWO))
 
     assert receivers(directory).units == frozenset()

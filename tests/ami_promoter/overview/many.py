@@ -1,4 +1,4 @@
-"""Records of a hub with as many targets and promotions as one likes, without a hub."""
+"""Records of a hub with any number of targets and promotions, without a hub."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ STEPS = (
     ("verifying", 642),
     ("publishing", 700),
 )
-"""States of a delivery, and so many seconds after its beginning."""
+"""States of a delivery, and the seconds after its start at which it enters them."""
 
 
 def context(days: int = 30) -> Occasion:
-    """Say where and when the page is written."""
+    """Where and when the page is written."""
     return Occasion(HUB, REGION, f"ami-promoter-{REGION}", NOW, NOW - days * DAY, days)
 
 
 def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> Record:
-    """Make a record of what would stand in the table."""
+    """Build a record as the table would have it."""
     written = {} if body is None else {"body": json.dumps(codec.encode(body)), "schema": VERSION}
     return _tolerant({"pk": pk, "sk": sk, **written, **attributes})
 
@@ -49,9 +49,9 @@ def shown(found: Iterator[Record], days: int = 30) -> Overview:
 
 
 def hub(targets: int, promotions: int, *, fails: int = 100, bad: Mapping[str, str] | None = None) -> Iterator[Record]:
-    """Yield the records: one image a day, delivered everywhere but to each ``fails``th target, the last one copying.
+    """Yield the records: one image a day, delivered everywhere except each ``fails``th target, the last one copying.
 
-    ``bad``: texts that stand where people and AWS write.
+    ``bad``: hostile texts in the fields that people and AWS write.
     """
     for day in range(promotions):
         began, last = NOW - (promotions - day) * DAY, day == promotions - 1

@@ -8,7 +8,7 @@ VOID = {"meta", "br", "link", "hr", "img", "input"}
 
 
 class WrittenPage(HTMLParser):
-    """What stands on a page: tables' rows by their captions, sections' texts, all elements and attributes."""
+    """The content of a page: tables' rows by caption, sections' texts, all elements and attributes."""
 
     def __init__(self, text):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which image is current where: by families of names, the last one delivered."""
+"""Which image is current where: the last one delivered of each family of names."""
 
 import pytest
 
@@ -29,12 +29,12 @@ def test_a_date_a_long_number_or_a_version_at_the_end_makes_no_other_family(name
     "name", ["ubuntu-22.04", "debian-13", "windows-2022", "rhel-9.4", "al2023", "20260131", "v2", ""]
 )
 def test_what_may_be_another_product_is_another_family(name):
-    """Nothing current is hidden behind an image of another kind."""
+    """An image of another family never hides a current one."""
     assert family(name) == name
 
 
 def page(ami, name, *deliveries):
-    """Build what `view.page` shows, as far as it is read here."""
+    """Build the part of `view.page`'s data that is read here."""
     made = [
         {"account": account, "region": "us-east-1", "state": state, "image": image, "since": since}
         for account, state, image, since in deliveries
@@ -43,7 +43,7 @@ def page(ami, name, *deliveries):
 
 
 def test_the_last_one_delivered_to_a_target_is_its_current_one():
-    """One that failed leaves the one before; a shared one is the hub's; a withdrawn one is nobody's."""
+    """A failed delivery leaves the one before; a shared image is the hub's; after a withdrawal there is none."""
     old = page(
         "ami-1",
         "base-v1",

@@ -1,4 +1,4 @@
-"""The page as a whole: nothing that others wrote becomes markup, and a thousand targets are no trouble."""
+"""The whole page: no text of others becomes markup, and a thousand targets fit."""
 
 import re
 from itertools import pairwise
@@ -31,19 +31,19 @@ INVISIBLE = {
 
 
 def page(**bad):
-    """Write a page on which these texts stand where others write."""
+    """Write a page with these texts in the fields that others write."""
     return render(shown(hub(100, 2, bad=bad)))
 
 
 @pytest.fixture(scope="module")
 def benign():
-    """A page without them."""
+    """A page with harmless texts."""
     return WrittenPage(page(**dict.fromkeys(PLACES, "plain")))
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_what_others_wrote_stays_text(kind, benign):
-    """It is read as it was written, in each place, and makes no element and no attribute."""
+    """Each text is readable as written, in each place, and makes no element and no attribute."""
     bad = HOSTILE[kind]
 
     found = WrittenPage(page(**dict.fromkeys(PLACES, bad)))
@@ -55,7 +55,7 @@ def test_what_others_wrote_stays_text(kind, benign):
 
 @pytest.mark.parametrize("kind", INVISIBLE)
 def test_what_cannot_be_seen_is_shown_as_escapes(kind):
-    """Nobody turns the direction of writing, or forges a line."""
+    """A text can neither change the writing direction nor forge a line."""
     bad, seen = INVISIBLE[kind]
 
     text = page(**dict.fromkeys(PLACES, bad))
@@ -66,7 +66,7 @@ def test_what_cannot_be_seen_is_shown_as_escapes(kind):
 
 
 def test_what_is_too_long_is_cut():
-    """It says how much is left out; the page stays small."""
+    """The page says how much was cut, and stays small."""
     plain = len(page(**dict.fromkeys(PLACES, "plain")))
 
     text = page(**dict.fromkeys(PLACES, "x" * 100_000))
@@ -76,7 +76,7 @@ def test_what_is_too_long_is_cut():
 
 
 def test_a_thousand_targets_and_three_promotions():
-    """Each has its rows; long tables are folded away, and the page has less than 6 MB."""
+    """Each has its rows; long tables are folded, and the page has less than 6 MB."""
     text = render(shown(hub(1000, 3)))
 
     found = WrittenPage(text)
@@ -90,7 +90,7 @@ def test_a_thousand_targets_and_three_promotions():
 
 
 def test_it_asks_nobody_for_anything():
-    """No script, no address of another place, and a policy that would forbid it."""
+    """No script, no other site's address, and a policy that forbids both."""
     text = page(name="<script src=//evil.example>")
 
     assert f'content="{POLICY}"' in text
@@ -100,7 +100,7 @@ def test_it_asks_nobody_for_anything():
 
 
 def test_headings_go_down_one_step_at_a_time():
-    """And every section has one."""
+    """Every section has a heading."""
     levels = [int(level) for level in re.findall("<h([1-6])", page())]
 
     assert levels[0] == 1
@@ -109,7 +109,7 @@ def test_headings_go_down_one_step_at_a_time():
 
 
 def test_every_table_has_a_caption_and_says_what_its_headings_head():
-    """For those who hear it."""
+    """For people who use a screen reader."""
     text = page()
 
     assert text.count("<table") == text.count("<caption")

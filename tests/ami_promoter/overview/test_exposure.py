@@ -1,4 +1,4 @@
-"""Intervals from the ledger's records: never shorter than the time that a permission was there."""
+"""Exposure from the ledger's records: an interval is never shorter than the time in which a permission existed."""
 
 import pytest
 
@@ -13,7 +13,7 @@ PK, ACCOUNT = "resource#snapshot#snap-1", "222222222222"
 
 
 def found(*records):
-    """Read (state, start, end, sure) of the intervals that these records say."""
+    """The (state, start, end, sure) of the intervals computed from these records."""
     return [(one.state, one.start, one.end, one.sure) for one in exposures(sort(records))]
 
 
@@ -25,13 +25,13 @@ def share(state, **members):
 
 
 def archive(at, **members):
-    """Build one in the archive."""
+    """Build a share in the archive."""
     made = Share(PK, ACCOUNT, ACCOUNT, state=ShareState.ARCHIVED, **members)
     return record(PK, f"closed#{ACCOUNT}#{at:010d}", made, account=ACCOUNT, at=at, preexisting=made.preexisting)
 
 
 def steps(*of):
-    """Build entries of its history."""
+    """Build the history entries of a share."""
     for version, (at, state) in enumerate(of):
         yield record(PK, f"history#share#{ACCOUNT}#{at:010d}#{version:08d}", at=at, state=state)
 
@@ -60,19 +60,19 @@ GONE = {"removed_at": 50, "closed_at": 200}
     ],
 )
 def test_what_each_state_says(records, intervals):
-    """An intent may have taken effect; what is closing may be open still; what is damaged may be open."""
+    """An intent may have taken effect; a closing or damaged share may be open."""
     assert found(*records) == intervals
 
 
 def test_two_times_of_one_account():
-    """Each has its own row; the open one comes first."""
+    """Each has a row; the open one comes first."""
     now = share(ShareState.OPEN, intended_at=300, opened_at=301)
 
     assert found(archive(210, **OPENED, **GONE), now) == [("open", 301, None, True), ("closed", 11, 50, True)]
 
 
 def test_a_permission_that_was_added_again_has_been_open_since_the_first_time():
-    """The item knows the second opening only; whether it was gone in between, nobody knows."""
+    """The item has the second opening only; it is unknown whether the permission was gone in between."""
     again = share(ShareState.OPEN, intended_at=90, opened_at=91)
     happened = steps((10, "opening"), (11, "open"), (50, "closing"), (90, "opening"), (91, "open"))
 
@@ -80,7 +80,7 @@ def test_a_permission_that_was_added_again_has_been_open_since_the_first_time():
 
 
 def test_a_time_that_only_the_history_knows():
-    """It was closed and then opened again by the same item, before it was archived."""
+    """The same item was closed and opened again before it was archived."""
     again = share(ShareState.OPEN, intended_at=300, opened_at=301)
     first = ((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))
 
@@ -91,7 +91,7 @@ def test_a_time_that_only_the_history_knows():
 
 
 def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
-    """A run died around its call, and another did it again an hour later: it may have been open since the intent."""
+    """A run was killed around its call, and another repeated it an hour later: open since the intent, perhaps."""
     late = {"intended_at": 10, "opened_at": 3600}
     assert found(share(ShareState.OPEN, **late)) == [("open", 10, None, False)]
     assert found(archive(9000, **late, removed_at=8000)) == [("closed", 10, 8000, False)]
@@ -101,7 +101,7 @@ def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
 
 
 def test_a_key_policys_statement_is_of_its_account():
-    """Also where the history alone knows of it: the statement's name is longer."""
+    """Also if only the history has it: the statement's name is longer there."""
     policy = "resource#policy#arn:aws:kms:us-east-1:111111111111:key/k"
     happened = [
         record(policy, f"history#share#{ACCOUNT}-copies#{at:010d}#{at:08d}", at=at, state=state)
@@ -111,14 +111,14 @@ def test_a_key_policys_statement_is_of_its_account():
 
 
 def test_an_archive_that_has_been_written_over_is_in_the_history_still():
-    """Steps alone: an interval until it was seen closed."""
+    """The history's steps alone give an interval until the share was seen closed."""
     assert found(*steps((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))) == [
         ("closed", 11, 200, False)
     ]
 
 
 def test_a_grant_on_a_targets_own_key_exposes_nothing():
-    """It is not listed."""
+    """The page does not list it."""
     key = f"resource#role#arn:aws:kms:us-east-1:{ACCOUNT}:key/k#{ACCOUNT}"
     made = Share(key, "role", ACCOUNT, state=ShareState.OPEN, opened_at=11)
 
@@ -126,7 +126,7 @@ def test_a_grant_on_a_targets_own_key_exposes_nothing():
 
 
 def test_how_many_were_open_at_once():
-    """The most within each column, also of times shorter than one."""
+    """The most in each column, also for shorter times."""
 
     def one(start, end):
         return Exposure("snapshot", "snap-1", ACCOUNT, "", "closed", start, end)
@@ -136,7 +136,7 @@ def test_how_many_were_open_at_once():
 
 
 def test_a_timeline_is_of_the_last_episode():
-    """A retry begins anew; steps in the same state are one span; an ended state has no length."""
+    """A retry starts a new timeline; steps in the same state are one span; an ended state has no length."""
     first = [(0, "requested"), (1, "checking"), (600, "tidying"), (601, "failed")]
     second = [(700, "requested"), (701, "copying"), (730, "copying"), (800, "delivered")]
 

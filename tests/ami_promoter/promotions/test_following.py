@@ -1,4 +1,4 @@
-"""Looking again and again until it is over."""
+"""``status --watch`` and ``promote --wait`` look repeatedly until the promotion has ended."""
 
 import pytest
 
@@ -8,19 +8,19 @@ from ami_promoter.verbs import TerminalClock
 
 
 class FollowTime:
-    """A clock that moves by sleeping."""
+    """A clock that sleeping advances."""
 
     def __init__(self):
         self.at = 0.0
         self.clock = TerminalClock(self.sleep, lambda: self.at)
 
     def sleep(self, seconds):
-        """Move on."""
+        """Advance the clock."""
         self.at += seconds
 
 
 def looks(*answers):
-    """Answer one after the other; a Trouble is raised."""
+    """Return the answers one by one; raise those that are a Trouble."""
     left = list(answers)
 
     def look():
@@ -33,7 +33,7 @@ def looks(*answers):
 
 
 def test_it_looks_until_it_is_over(capsys):
-    """A line for each change, and none for what stays the same."""
+    """A line for each change, and none without one."""
     time = FollowTime()
 
     seen = follow(looks("a", "a", "b", "c"), lambda it: it == "c", time.clock, changes=str)
@@ -43,7 +43,7 @@ def test_it_looks_until_it_is_over(capsys):
 
 
 def test_it_gives_up_on_time():
-    """To the second, with what was seen last."""
+    """To the second, with the last answer."""
     time = FollowTime()
 
     assert follow(lambda: "a", lambda _: False, time.clock, limit=100) == "a"
@@ -51,7 +51,7 @@ def test_it_gives_up_on_time():
 
 
 def test_an_outage_of_a_minute_is_outlived(capsys):
-    """Later looks may be refused a few times in a row; it says so."""
+    """Later looks may be refused a few times in a row; each is reported."""
     outage = [HubTrouble("throttled.", "DynamoDB")] * MISSES
 
     assert follow(looks("a", *outage, "b"), lambda it: it == "b", FollowTime().clock) == "b"
@@ -60,7 +60,7 @@ def test_an_outage_of_a_minute_is_outlived(capsys):
 
 
 def test_what_is_refused_again_and_again_is_notified():
-    """And so is a first look: the call itself is wrong then."""
+    """So is a refused first look: then the call itself is wrong."""
     refused = HubTrouble("no.", "DynamoDB")
 
     with pytest.raises(HubTrouble):

@@ -1,4 +1,4 @@
-"""How a promotion has come out, for those who wait for it."""
+"""The outcome of a promotion, for commands that wait for it."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def a_page(*states, state="over", **changes):
     ],
 )
 def test_how_it_came_out(page, tag, targets, expected, says):
-    """Failed goes before cancelled; what the tag's present value has not been seen for is not judged."""
+    """Failed comes before cancelled; there is no outcome until the tag's present value has been processed."""
     found = outcome(page, tag, targets)
 
     assert found.exit is expected
@@ -63,7 +63,7 @@ def test_how_it_came_out(page, tag, targets, expected, says):
 
 
 def test_a_parked_delivery_is_a_failure():
-    """It goes on only when a person lets it: nobody waits for that."""
+    """It continues only when a person unparks it, so the command does not wait."""
     page = a_page("copying", "delivered", state="running")
     page["deliveries"][0]["parked"] = "IllegalEvent"
 

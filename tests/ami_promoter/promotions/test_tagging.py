@@ -1,4 +1,4 @@
-"""Who wrote the tag: from the service's history, and CloudTrail's."""
+"""Who wrote the tag, from the service's history and CloudTrail's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = 86_400
 
 
 class OneCall:
-    """An event history with one call that tagged; ``refused``: asking is not allowed."""
+    """An event history with one call that tagged; ``refused``: LookupEvents is not allowed."""
 
     region = "us-east-1"
 
@@ -25,7 +25,7 @@ class OneCall:
         self._refused = refused
 
     def calls(self, name: str, since: float, until: float) -> Iterator[Mapping[str, Any]]:
-        """Yield it, whatever the time."""
+        """Yield the call, for any time."""
         self.asked.append((name, since, until))
         if self._refused:
             raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "LookupEvents")
@@ -51,12 +51,12 @@ def seen(*looks):
 
 
 def asked_of(history, *looks, now=NINE + 3600):
-    """What is said of these looks."""
+    """What is reported for these looks."""
     return tagging.attributed(tagging.changes(seen(*looks)), history, AMI, KEY, now)
 
 
 def test_a_look_that_shows_nothing_new_is_no_change():
-    """The first is, another value is, and one that an event asked for is."""
+    """The first look is a change; so is another value, and a look that an event caused."""
     found = tagging.changes(seen(("dev", "e1"), ("dev", ""), ("prod", ""), ("prod", "e2"), ("None", "e3")))
 
     assert [(one["value"], one["event"]) for _, one in found] == [
@@ -68,7 +68,7 @@ def test_a_look_that_shows_nothing_new_is_no_change():
 
 
 def test_it_is_looked_for_about_the_time_that_the_event_names():
-    """An hour back where no event came."""
+    """Without an event the search goes an hour back."""
     history = OneCall(call())
     (one,) = asked_of(history, ("dev", "e1"))
     asked_of(history, ("dev", ""))
@@ -83,7 +83,7 @@ def test_it_is_looked_for_about_the_time_that_the_event_names():
 
 
 def test_other_calls_tagged_something_else():
-    """Another AMI, another tag, another value: nobody is named for them."""
+    """Another AMI, another tag, another value: their callers are not named."""
     for record in (call(ami="ami-0"), call(key="Name"), call(value="prod"), call(name="DeleteTags")):
         (one,) = asked_of(OneCall(record), ("dev", "e1"))
         assert (one["by"], one["cloudtrail_event"]) == ("", "")
@@ -91,7 +91,7 @@ def test_other_calls_tagged_something_else():
 
 
 def test_a_removal_needs_no_value():
-    """A DeleteTags that names no tag removes all."""
+    """DeleteTags without names removes all tags."""
     record = call(name="DeleteTags")
     assert asked_of(OneCall(record), ("None", "e1"))[0]["by"]
     record["requestParameters"]["tagSet"] = {}
@@ -99,7 +99,7 @@ def test_a_removal_needs_no_value():
 
 
 def test_why_nobody_can_say_who_it_was():
-    """Too old (CloudTrail is not even asked), too new, or not allowed."""
+    """Too old (CloudTrail is not asked), too new, or not allowed."""
     old, new, refused = OneCall(call()), OneCall(call(value="prod")), OneCall(call(), refused=True)
 
     assert "keeps 90 days" in asked_of(old, ("dev", "e1"), now=NINE + 91 * DAY)[0]["why_unknown"]
@@ -109,7 +109,7 @@ def test_why_nobody_can_say_who_it_was():
 
 
 def test_an_ami_that_is_tagged_every_day_does_not_ask_for_an_hour():
-    """The latest changes are looked up, two requests a second."""
+    """Only the latest changes are looked up, at two requests a second."""
     history = OneCall(call())
     looks = [("dev", f"e{number}") for number in range(tagging.MOST + 3)]
 
@@ -120,7 +120,7 @@ def test_an_ami_that_is_tagged_every_day_does_not_ask_for_an_hour():
 
 
 def test_lines_for_a_person():
-    """Who, when, and by which events; or why that is not known."""
+    """Who, when and by which events; or why it is unknown."""
     (known,) = tagging.lines(asked_of(OneCall(call()), ("dev", "0123456789")), wide=False)
     (not_known,) = tagging.lines(asked_of(OneCall(call(), refused=True), ("None", "e1")), wide=True)
 

@@ -1,4 +1,4 @@
-"""What a history says of calls: those that were made, and those of which no answer is on record."""
+"""What a history says about calls: those made, and those without a recorded answer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def entries(*items):
 
 
 def called(one):
-    """(call, request id, error, what it belongs to) of each call of a step."""
+    """(call, request id, error, snapshot or name) of each call of a step."""
     return [(call["call"], call["request_id"], call["error"], one["what"][call["of"]]) for call in one["calls"]]
 
 
 def test_a_call_belongs_to_what_came_of_it():
-    """An intent that was answered needs no line."""
+    """An answered intent needs no line."""
     intended, answered = entries(
         ["intent CopySnapshot snap-1"],
         [MADE, "call CopySnapshot r-1", "SlotsAsked {}", "call CopySnapshot r-2 Throttled"],
@@ -33,7 +33,7 @@ def test_a_call_belongs_to_what_came_of_it():
 
 
 def test_an_intent_that_nothing_answers_says_that_the_id_is_not_known():
-    """Whatever was found later: what another snapshot's call says is no answer, and the next intent is another one."""
+    """Another snapshot's call is no answer to it, and the next intent is a separate one."""
     first, _, second, answered = entries(
         ["intent CopySnapshot snap-1"],
         ['CopyStarted {"source": "snap-2"}', "call CopySnapshot r-2"],
@@ -47,7 +47,7 @@ def test_an_intent_that_nothing_answers_says_that_the_id_is_not_known():
 
 
 def test_an_intent_whose_call_was_not_made_is_no_mystery():
-    """Time ran out, and it was written so."""
+    """The history says that time ran out before the call."""
     steps = entries(["intent RegisterImage"], ["Refused {}", "not called RegisterImage"])
 
     assert [one["calls"] for one in steps] == [[], []]
@@ -55,7 +55,7 @@ def test_an_intent_whose_call_was_not_made_is_no_mystery():
 
 
 def test_shares_of_one_name_have_each_their_own_steps():
-    """What came after the first was put away is the second's."""
+    """Steps after the first share was archived belong to the second."""
     step = {"state": "open", "what": ["opening was tried", "call CreateGrant r-1"], "sk": "history#share#d#1#1"}
     items = [
         {"pk": "resource#key#k#1", "sk": "share#d", "state": "open", "body": '{"opened_at": 1767603700}'},
@@ -70,7 +70,7 @@ def test_shares_of_one_name_have_each_their_own_steps():
 
 
 def test_damaged_items_are_shown_as_far_as_they_can_be_read():
-    """Nothing of the table can stop the command."""
+    """No content of the table makes the command fail."""
     assert entries("no list", ["call", "call  x y z w"])[1]["calls"] == []
     (one,) = timeline.shares_of([{"pk": "resource#x", "sk": "closed#d#", "body": "no json"}], [{"at": "x", "what": 5}])
     assert (one["seconds"], one["steps"]) == (None, [])

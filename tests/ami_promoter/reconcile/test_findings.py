@@ -1,4 +1,4 @@
-"""What ``reconcile`` makes of a view: each difference is found, and nothing of anybody else's is touched."""
+"""What ``reconcile`` finds in a view: each difference, without touching what is not the service's."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def item(pk, sk, body, **beside):
 
 
 def a_delivery(state="copying", episode=1, **body):
-    """A delivery's record; it stands in the index unless it has ended."""
+    """A delivery's record, with a due time unless it has ended."""
     due = {} if state in ("delivered", "failed") else {"wake_at": NOW, "due_shard": "due#0"}
     given = {"id": ID, "episode": episode, "state": state, "target": {"account": DEV}, **body}
     return item(f"delivery#{ID}", "record", given, state=state, **due)
@@ -48,9 +48,9 @@ def a_share(state, *holdings, resource=RESOURCE, name=DEV, **rest):
 
 
 def view(*items, **rest):
-    """A view of these items and shares; its one target was seen, and is empty, unless said otherwise.
+    """A view of these items and shares; by default its one target was read and is empty.
 
-    Everybody may receive unless ``receivers`` says who; what was read of a key is what is in the view.
+    Everything may be received unless ``receivers`` says who may; the view says what was read of a key.
     """
     every = {place: it for some in items for place, it in some.items()}
     ledger = {place: it for place, it in every.items() if isinstance(it, LedgerShare)}
@@ -59,12 +59,12 @@ def view(*items, **rest):
 
 
 def found(seen):
-    """Codes and repairs."""
-    return [(one.code, one.repair) for one in findings(seen)]
+    """The codes and repairs."""
+    return [(one.code, one.mend) for one in findings(seen)]
 
 
 def test_nothing_is_found_where_all_agrees():
-    """A delivery that copies, its open share, its copy; and what was delivered before, with its AMI."""
+    """A copying delivery, its open share, its copy; and an earlier delivery with its AMI."""
     agreeing = view(
         a_delivery(snapshots=[{"id": SNAPSHOT}]),
         a_share("open", HELD),
@@ -104,7 +104,7 @@ def known(**changes):
     ],
 )
 def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change, expected):
-    """What our function added last is taken up to be closed; whatever nobody saw us open stays (invariant 2)."""
+    """If the share worker added it last, it is closed; a permission without that evidence stays (invariant 2)."""
     items = [] if share is None else [a_share(share)]
     seen = view(
         *items,
@@ -119,7 +119,7 @@ def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change,
 
 
 def test_the_history_of_a_lost_entry_is_a_witness():
-    """The share is gone from the ledger, and its history says that we had opened it."""
+    """The share is gone from the ledger, and its history says that the service opened it."""
     seen = view(
         permissions={SourceFacts(SNAPSHOT): frozenset({DEV})}, once_open=frozenset({(SourceFacts(SNAPSHOT), DEV)})
     )
@@ -127,9 +127,9 @@ def test_the_history_of_a_lost_entry_is_a_witness():
     assert found(seen) == [("open-unknown", known())]
 
 
-@pytest.mark.parametrize(("change", "repair"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
-def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, repair):
-    """After a restore the service takes its own permission for somebody's; CloudTrail knows better."""
+@pytest.mark.parametrize(("change", "mend"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
+def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, mend):
+    """After a restore the service takes its own permission for a preexisting one; CloudTrail corrects that."""
     seen = view(
         a_share("open", preexisting=True),
         permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
@@ -140,7 +140,7 @@ def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change,
 
 
 def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
-    """We never make anything public, so whoever did is somebody else."""
+    """The service never makes anything public, so another principal did."""
     seen = view(
         permissions={SourceFacts(SNAPSHOT): frozenset({"all"})}, changes={(SourceFacts(SNAPSHOT), "all"): SHARE_WORKER}
     )
@@ -157,7 +157,7 @@ def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
     ],
 )
 def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
-    """A copy under way, or a target that could not be seen: it goes into the ledger, and waits for its delivery."""
+    """A copy under way, or a target that could not be read: the ledger gets it, and it waits for its delivery."""
     seen = view(
         permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
         changes={(SourceFacts(SNAPSHOT), DEV): SHARE_WORKER},
@@ -176,8 +176,8 @@ def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
         ({"preexisting": True}, None, "taken-away", None),
     ],
 )
-def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, repair):
-    """Only for a delivery that needs it; a person's decision is respected, and told."""
+def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, mend):
+    """Only for a delivery that needs it; a person's decision is reported, and stays."""
     seen = view(
         a_delivery(),
         a_share("open", HELD, **share),
@@ -193,7 +193,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
     [(a_delivery(), True), (a_delivery("failed"), False), (a_delivery(episode=2), False), ({}, False)],
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
-    """Or its share would stay open until its last hour."""
+    """Its share would stay open until the hard end."""
     seen = view(delivery, a_share("open", HELD), permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
 
     assert (("held-by-nobody", LetGo(RESOURCE, DEV, HELD)) in found(seen)) is not alive
@@ -215,7 +215,7 @@ OWN_KEY = f"arn:aws:kms:{REGION}:{DEV}:key/own"
     ],
 )
 def test_what_stays_is_held_by_what_is_shared_and_on_the_targets_own_key_by_what_was_delivered(resource, state, fine):
-    """Nothing is due there, and nobody is let go; of a delivery that has ended otherwise the share is let go."""
+    """No due time is needed, and the holding stays; if the delivery ended otherwise, the holding is released."""
     record = item(f"delivery#{ID}", "record", {"id": ID, "episode": 1, "target": {"account": DEV}}, state=state)
     resting = a_share("open", STANDING, resource=resource, name=ROLE) | item(resource, "record", {}, state="open")
     seen = view(record, resting)
@@ -224,13 +224,13 @@ def test_what_stays_is_held_by_what_is_shared_and_on_the_targets_own_key_by_what
 
 
 def test_on_the_targets_own_key_nobody_is_let_go_whose_record_is_lost():
-    """One that was delivered holds the grant for all AMIs there, and what this one was nobody knows any more."""
+    """A delivered one holds the grant for all AMIs there, and without the record its outcome is unknown."""
     resource = addresses.role_resource(OWN_KEY, DEV).pk
     assert found(view({}, a_share("open", STANDING, resource=resource, name=ROLE))) == []
 
 
 def test_launch_permissions_are_compared_as_those_of_snapshots():
-    """Ours by CloudTrail, and forgotten: taken up. In the ledger, needed, and gone: opened again."""
+    """Added by the service and not in the ledger: closed. In the ledger, needed and gone: opened again."""
     resource = addresses.image_resource(AMI).pk
     forgotten = view(permissions={SourceFacts(AMI): frozenset({DEV})}, changes={(SourceFacts(AMI), DEV): SHARE_WORKER})
     gone = view(
@@ -243,7 +243,7 @@ def test_launch_permissions_are_compared_as_those_of_snapshots():
 
 @pytest.mark.parametrize(("state", "known_to_it"), [("open", True), ("closed", False), (None, False)])
 def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
-    """The target made it, for its own role, in our name; its entry in the ledger is the role's."""
+    """The target created it under the service's name for its own role; the ledger has it under the role."""
     resource = addresses.role_resource(KEY, DEV).pk
     items = [] if state is None else [a_share(state, resource=resource, name=ROLE, grant_id="g" * 64)]
     grant = Grant(KEY, "g" * 64, "", 1, DEV, f"arn:aws:iam::{DEV}:role/aws-service-role/{ROLE}")
@@ -256,7 +256,7 @@ def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
 
 
 def a_grant(intended_at=1, ident="g" * 64):
-    """A grant of our name on the source key."""
+    """A grant with the service's name on the source key."""
     return Grant(KEY, ident, ID, intended_at, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
 
 
@@ -275,8 +275,8 @@ def a_grant(intended_at=1, ident="g" * 64):
     ],
 )
 def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wait):
-    """It is taken into the ledger: in its delivery's own entry, or beside it where that has another grant open."""
-    (repair,) = [one.repair for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
+    """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
+    (mend,) = [one.mend for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
 
     assert (repair.resource, repair.holder_key, repair.grant_id, repair.wait) == (
         KEY_RESOURCE,
@@ -288,7 +288,7 @@ def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wa
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
 def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
-    """By its id, or by the time of its intent where the id was never received."""
+    """By its id, or by the time of its intent if the id was not recorded."""
     items = [a_delivery(), a_share("opening", HELD, resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
 
     assert found(view(*items, grants=(a_grant(),))) == []
@@ -306,8 +306,8 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
         ([a_delivery("failed", cleanup={"leftovers": [COPY]})], False, 3600, None),
     ],
 )
-def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, repair):
-    """One in use, one just made, one of a running delivery and one on a record (its owner's by now) are no orphans."""
+def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, mend):
+    """One in use, a new one, a running delivery's, and one on a record (now its owner's) are no orphans."""
     copy = OurSnapshot(COPY, "completed", ID, SNAPSHOT, NOW - age, used=used)
     seen = view(*items, targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})
 
@@ -315,7 +315,7 @@ def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, r
 
 
 def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
-    """The hub's tag alone is not enough: whoever took the other off may have had a reason."""
+    """The hub's tag alone is not enough: a person may have removed the other tag for a reason."""
     copy = OurSnapshot(COPY, "completed", "", SNAPSHOT, 0, used=False)
 
     assert found(view(targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})) == [("copy-orphaned", None)]
@@ -325,7 +325,7 @@ def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
     ("items", "wrong"), [([], False), ([a_delivery("failed")], True), ([a_delivery("copying")], None)]
 )
 def test_an_image_that_no_record_knows_is_notified_and_stays(items, wrong):
-    """It is its owner's. One that a running delivery made is that delivery's business."""
+    """The AMI is its owner's. One of a running delivery is not reported."""
     image = OurImage("ami-9a", "golden", "available", ID, AMI)
     reported = findings(view(*items, targets={(DEV, REGION): TargetFacts(images=(image,))}))
 
@@ -333,7 +333,7 @@ def test_an_image_that_no_record_knows_is_notified_and_stays(items, wrong):
 
 
 def test_a_record_without_a_due_date_is_woken():
-    """A delivery, a promotion and a resource that have something to do and stand in no index."""
+    """A delivery, a promotion and a resource have work left and no due time."""
     lost = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying")
     promotion = item(f"promotion#{AMI}", "record", {"state": "running"}, state="running")
     resource = a_share("open", HELD) | item(RESOURCE, "record", {}, state="open")
@@ -343,7 +343,7 @@ def test_a_record_without_a_due_date_is_woken():
 
 
 def test_a_parked_or_damaged_record_is_notified():
-    """With the command that lets it go on."""
+    """The text has the command that unparks it."""
     parked = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying", parked="a bug.")
     damaged = {("promotion#ami-0b", "record"): {"unreadable": True, "_item": {"state": "running"}}}
 
@@ -363,7 +363,7 @@ def test_a_parked_or_damaged_record_is_notified():
     ],
 )
 def test_a_promotion_that_waits_in_vain_is_notified(delivery, state, code):
-    """A delivery that is lost, or that ended unheard. While deliveries are being written nothing is concluded."""
+    """A lost delivery, or one whose end was not reported. While the promotion writes deliveries nothing is reported."""
     promotion = item(f"promotion#{AMI}", "record", {}, state=state, wake_at=NOW, due_shard="due#0")
     child = item(
         f"promotion#{AMI}", f"delivery#{ID}", {"delivery": ID, "account": DEV, "episode": 1, "state": "running"}
@@ -380,7 +380,7 @@ ROLE_ARN = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
 def a_statement(*, whole=True):
-    """Our statements for the target's role in the source key's policy."""
+    """The service's statements for the target's role in the source key's policy."""
     return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, whole)
 
 
@@ -392,15 +392,15 @@ def a_statement(*, whole=True):
         ([a_delivery()], Know(POLICY, DEV, DEV, 3600, ROLE_ARN)),
     ],
 )
-def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, repair):
-    """Its Sid says that it is ours. Where a copy may still need the key it waits for its delivery."""
+def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, mend):
+    """Its Sid is the service's. While a copy may need the key, it waits for its delivery."""
     seen = view(*items, statements=(a_statement(),), policy_keys=frozenset({KEY}))
 
     assert found(seen) == [("open-unknown", repair)]
 
 
 def test_a_statement_that_the_ledger_knows_is_left_alone():
-    """Open for a delivery; or there before the service came, which is told and stays."""
+    """One that is open for a delivery; a preexisting one is reported, and stays."""
     known_open = view(
         a_delivery(), a_share("open", HELD, resource=POLICY), statements=(a_statement(),), policy_keys=frozenset({KEY})
     )
@@ -412,7 +412,7 @@ def test_a_statement_that_the_ledger_knows_is_left_alone():
 
 @pytest.mark.parametrize("statements", [(), (a_statement(whole=False),)])
 def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_it(statements):
-    """Wholly or in part: copies fail without it. The message says which call to look for."""
+    """All or part of it: copies fail without it. The text names the call to search for."""
     share = a_share("open", HELD, resource=POLICY)
     policy_keys = frozenset({KEY})
 
@@ -429,7 +429,7 @@ def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_i
     ("read", "opened_at", "reported"), [(True, 0, True), (False, 0, False), (True, NOW - 60, False)]
 )
 def test_a_grant_that_shows_no_longer_is_made_again_for_whoever_needs_it(resource, name, read, opened_at, reported):
-    """Also one for a service-linked role. Not where the key's grants could not be read, or it may be late to show."""
+    """Also a service-linked role's. Not if the key's grants could not be read, or the grant may show late."""
     share = a_share("open", STANDING, resource=resource, name=name, grant_id="g" * 64, opened_at=opened_at)
     seen = view(a_delivery("shared"), share, granted_keys=frozenset({KEY} if read else ()))
 
@@ -437,14 +437,14 @@ def test_a_grant_that_shows_no_longer_is_made_again_for_whoever_needs_it(resourc
 
 
 def test_what_could_not_be_read_is_not_taken_for_gone():
-    """Who may use the snapshot is not known: the share is not opened again, and the reason is told."""
+    """The snapshot's permissions are unknown: the share is not opened again, and the reason is reported."""
     why = Fault("not-seen", SNAPSHOT, "Who may use it cannot be read: throttled.", "Run it again.")
 
     assert found(view(a_delivery(), a_share("open", HELD), troubles=(why,))) == [("not-seen", None)]
 
 
 def test_a_snapshot_in_another_region_is_notified_with_its_region():
-    """A hub copy abroad: its permission is compared there."""
+    """A hub copy in another Region: its permissions are compared there."""
     abroad = SourceFacts(SNAPSHOT, "eu-west-1")
     seen = view(permissions={abroad: frozenset({DEV})}, changes={(abroad, DEV): SHARE_WORKER})
 
@@ -467,7 +467,7 @@ ROLES = addresses.role_resource(KEY, DEV).pk
 )
 @pytest.mark.parametrize("state", ["opening", "open", "closing"])
 def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(resource, name, state):
-    """Of every kind, the ARN of an OU that no group names any more too; with its cause, its cure and a repair."""
+    """For every kind, and for an OU's ARN that no group names any more; with cause, cure and repair."""
     receiver = OU if name == OU else DEV
     share = a_share(state, STANDING, resource=resource, name=name, account=receiver, tries=TRIES_BEFORE_ALARM)
     seen = view(a_delivery("shared", ami=AMI), share, receivers=Receivers({"333333333333": frozenset({REGION})}))
@@ -495,7 +495,7 @@ def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(res
     ],
 )
 def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, receivers):
-    """Also what was there before us, what is closed or being closed, and a grant on a target's own key."""
+    """Also a preexisting share, a closed or closing one, and a grant on a target's own key."""
     made = a_share(**{"state": "open", **share})
     seen = view(a_delivery("shared"), made, receivers=receivers)
 
@@ -503,7 +503,7 @@ def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, rece
 
 
 def test_shares_of_one_receiver_are_notified_together():
-    """Five snapshots: one finding, three named, and the last refusal to close one."""
+    """Five snapshots: one finding, which names three, and the last refusal to close one."""
     shares = [
         a_share("closing", resource=addresses.snapshot_resource(f"snap-{n}").pk, fault="the key is disabled.")
         for n in range(5)
@@ -518,7 +518,7 @@ def test_shares_of_one_receiver_are_notified_together():
 
 
 def test_a_share_whose_record_is_lost_is_made_due():
-    """Its worker would never look at it again."""
+    """No worker would process it again."""
     share = {place: it for place, it in a_share("open", HELD).items() if place[1] != "record"}
 
     assert found(view(a_delivery(), share)) == [("due-date-lost", MakeDue(RESOURCE))]

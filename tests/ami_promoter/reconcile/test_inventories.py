@@ -1,4 +1,4 @@
-"""How targets are asked what is ours there, and how their answers are awaited."""
+"""How the command orders an inventory of each target, and waits for the answers."""
 
 import json
 
@@ -30,19 +30,19 @@ def table(client):
 
 
 class InventoryTime:
-    """A clock that goes on only by waiting; while it waits, targets answer. ``answers``: place -> after how long."""
+    """A clock that only waiting advances; meanwhile targets answer. ``answers``: place -> after how many seconds."""
 
     def __init__(self, table, answers):
-        """Nothing is answered yet."""
+        """Start without answers."""
         self.now, self.table, self.answers = 1_800_000_000, table, dict(answers)
         self.begun = self.now
 
     def __call__(self):
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
     def sleep(self, seconds):
-        """Wait; whoever has answered by then has written it down."""
+        """Wait; targets whose time has come write their answers."""
         self.now += seconds
         for place, after in list(self.answers.items()):
             if self.now >= self.begun + after:
@@ -51,7 +51,7 @@ class InventoryTime:
 
 
 def answer(table, place):
-    """What `worker` writes when it has looked: here one copy of ours."""
+    """Write what `worker` writes after a look: here one copy of the service's."""
     key = addresses.inventory(*place)
     assert DynamoRecords(table).begin(key).inbox[LOOK] == RUN
     row = {"snapshot": codec.encode(SEEN)}
@@ -61,13 +61,13 @@ def answer(table, place):
 
 
 def ask(table, places, answers, patience=60):
-    """Ask these, of which some answer in their time."""
+    """Ask these targets, some of which answer in time."""
     time = InventoryTime(table, answers)
     return Inventories(Connection(REGION), lambda _: None, patience, time.sleep, time).ask(places, RUN)
 
 
 def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table):
-    """Those with a block of their own in that block's; and those that the file lists beside."""
+    """Accounts with their own block in that block's Regions; accounts that the file lists, too."""
     directory = files.Directory(
         {"default": (OU,)},
         {THREE: (files.Target(THREE, REGION),)},
@@ -92,7 +92,7 @@ def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table
 
 
 def test_whoever_does_not_answer_is_notified_and_the_others_are_seen(table):
-    """It goes on without, when nobody has answered for as long as it was told to wait."""
+    """The command continues after the given time without any answer."""
     found = ask(table, [(ONE, REGION), (TWO, REGION)], {(ONE, REGION): 10})
 
     assert found[ONE, REGION] == TargetFacts(snapshots=(SEEN,))

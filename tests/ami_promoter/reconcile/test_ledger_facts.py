@@ -22,15 +22,15 @@ KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
 
 
 class HubReader(Reader):
-    """Reads the table of a hub without asking who calls."""
+    """Reads a hub's table without a check of the caller."""
 
     def __init__(self, client):
-        """Name the table."""
+        """Take the table's name."""
         self._client, self._name = client, TABLE
 
 
 def test_a_share_is_read_as_the_ledger_writes_it(client):
-    """With its holdings, each to be released as it is."""
+    """With its holdings, each of which can be released."""
     ledger = DynamoLedger(Table(client, TABLE))
     holding = sharing(ID, episode=3, until=99)
     made = Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, intended_at=2, preexisting=True, grant_id="g", opened_at=5)
@@ -56,7 +56,7 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
     ],
 )
 def test_of_a_damaged_share_the_account_is_found_in_its_name(resource, holder_key):
-    """Whom it lets in must not be lost with its body."""
+    """The receiver must be known even if the body is damaged."""
     damaged = {"unreadable": True, "_item": {"state": "open", "holdings": "nonsense", "version": "nonsense"}}
 
     share = ledger_facts.share_of(resource, f"share#{holder_key}", damaged)
@@ -65,7 +65,7 @@ def test_of_a_damaged_share_the_account_is_found_in_its_name(resource, holder_ke
 
 
 def test_the_permissions_of_a_hub_copy_are_named_with_their_region():
-    """The id alone is the snapshot's; the Region is where to look it up."""
+    """The id is the snapshot's; the Region says where to read it."""
     for source in (SourceFacts("snap-0a"), SourceFacts("snap-0a", "eu-west-1"), SourceFacts("ami-0a")):
         assert source_of(source.resource) == source
     assert source_of(addresses.policy_resource(KEY).pk) is None
@@ -85,7 +85,7 @@ NAME = grant_name(Share("", ID, DEV, intended_at=7), REGION)
     ],
 )
 def test_a_grant_is_ours_by_its_name_and_its_issuer(name, issuer, grantee, ours):
-    """A name alone proves nothing: anybody may write it. One of the hub of another Region is that hub's."""
+    """Anyone can write a name. A grant of the hub in another Region is that hub's."""
     raw = {
         "Name": name,
         "GrantId": "g",
@@ -98,7 +98,7 @@ def test_a_grant_is_ours_by_its_name_and_its_issuer(name, issuer, grantee, ours)
 
 
 def test_our_statements_are_found_by_their_sid_with_whom_they_let_in():
-    """Others' are passed over, another hub's too; an access of which a statement was taken out is not whole."""
+    """Other statements are ignored, also another hub's; without one of its statements an access is not whole."""
     mark, role = key_policy.hub_mark(HUB, REGION), f"arn:aws:iam::{DEV}:role/AmiCopyRole"
     other = key_policy.statements(Access(DEV, Audience.ROLES, role, key_policy.hub_mark(HUB, "eu-west-1")))
     copies = key_policy.statements(Access(DEV, Audience.COPIES, role, mark))

@@ -1,4 +1,4 @@
-"""What one look keeps of a hub's history, and what it does not conclude from what it could not read."""
+"""What one look keeps of a hub's records, and what it does not conclude from failed reads."""
 
 import time
 
@@ -35,18 +35,18 @@ def name(number):
 
 
 def a_delivery(table, number, state):
-    """Put a delivery's record."""
+    """Store a delivery's record."""
     body = {"id": name(number), "episode": 1, "state": state, "target": {"account": DEV}}
     DynamoRecords(table).create(Write(addresses.delivery(name(number)), state, body, None), int(time.time()))
 
 
 def look():
-    """Look at the hub alone."""
+    """Read the hub alone."""
     return Looking(Connection(REGION), lambda _: None).look("run-1", targets=False)
 
 
 def test_what_is_over_is_not_kept(table):
-    """Ended deliveries, promotions that are over, closed shares: none of them is in the view, but what is named."""
+    """Ended deliveries and promotions and closed shares are not in the view, only ids that others name."""
     ledger = DynamoLedger(table)
     for number in range(30):
         ami, resource = f"ami-{number:02d}", addresses.snapshot_resource(f"snap-{number:02d}").pk
@@ -70,7 +70,7 @@ def test_what_is_over_is_not_kept(table):
 
 
 def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
-    """Its share may have been lost with the ledger: who may use the snapshot is read all the same."""
+    """The ledger may have lost its share, so the snapshot's permissions are read all the same."""
     ec2 = boto3.client("ec2", region_name=REGION)
     volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
@@ -80,7 +80,7 @@ def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
 
 
 def test_a_long_reading_says_how_far_it_is_now_and_then():
-    """Not at every step."""
+    """A line now and then, not at every step."""
     said, now = [], [0.0]
     progress = Progress(said.append, "Reading the grants on keys", lambda: now[0])
     for number in range(100):

@@ -1,4 +1,4 @@
-"""How ``reconcile --apply`` puts right what it found: the workers do the rest, and what has moved on is left alone."""
+"""How ``reconcile --apply`` repairs what it found: the workers do the rest, and what has changed since is skipped."""
 
 import json
 import time
@@ -37,9 +37,9 @@ def table(client):
 
 
 @pytest.fixture
-def repairs(table):
-    """One run of the command, that does not wait for targets."""
-    return Repairs(Connection(REGION), "run-1", 0)
+def mender(table):
+    """One run of the command, which does not wait for targets."""
+    return Mender(Connection(REGION), "run-1", 0)
 
 
 @pytest.fixture
@@ -49,25 +49,25 @@ def ledger(table):
 
 
 def now():
-    """The time, as the command takes it."""
+    """The time that the command uses."""
     return int(time.time())
 
 
 def a_delivery(table, state="copying", episode=1, account=DEV):
-    """Put a delivery's record."""
+    """Store a delivery's record."""
     body = {"id": ID, "episode": episode, "state": state, "target": {"account": account}}
     DynamoRecords(table).create(Write(addresses.delivery(ID), state, body, None), now())
 
 
 def due(table, pk):
-    """Whether the sweep will come for a record within a minute."""
+    """Whether the sweep will wake a record within a minute."""
     item = table.get(RecordKey(pk))
     return item is not None and item["wake_at"] <= now() + 60
 
 
-def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, repairs, ledger):
-    """Ours, open, held by nobody: what the worker closes. Asked again, nothing changes."""
-    repair = Know(RESOURCE, DEV, DEV, 0)
+def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, mender, ledger):
+    """It is the service's, open and without a holding, so the worker closes it. A repeat changes nothing."""
+    mend = Know(RESOURCE, DEV, DEV, 0)
 
     assert repairs.repair(repair) == "done"
     (known,) = ledger.shares(RESOURCE)
@@ -79,9 +79,9 @@ def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(
     assert repairs.repair(repair) == MOVED_ON
 
 
-def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(repairs, ledger):
-    """Nobody holds it yet; when its delivery has held it and lets it go, it closes at once."""
-    repairs.repair(Know(RESOURCE, DEV, DEV, 3600))
+def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(mender, ledger):
+    """It has no holding yet; when its delivery has held and released it, it closes at once."""
+    mender.mend(Know(RESOURCE, DEV, DEV, 3600))
     (known,) = ledger.shares(RESOURCE)
     assert share.to_close([known], now()) == []
     assert share.to_close([known], now() + 3600) == [known]
@@ -96,8 +96,8 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(re
     assert share.to_close([left], now()) == [left]
 
 
-def test_a_permission_wrongly_called_older_than_us_is_ours_again(repairs, ledger):
-    """The entry says it was there before us; there is a witness that it was not."""
+def test_a_permission_wrongly_called_older_than_us_is_ours_again(mender, ledger):
+    """The entry says preexisting; there is evidence that the service opened it."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
 
     assert repairs.repair(Know(RESOURCE, DEV, DEV, 0)) == "done"
@@ -115,8 +115,8 @@ def test_a_grant_is_taken_up_with_its_id_and_grantee(repairs, ledger):
     assert share.to_close([known], now()) == [known]
 
 
-def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
-    """The view is older than the entry: left alone, and seen by the next run."""
+def test_what_the_message_group_has_written_meanwhile_stands(mender, ledger):
+    """The view is older than the entry: the repair is skipped, and the next run looks again."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), HELD)
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
 
@@ -124,8 +124,8 @@ def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
     assert ledger.shares(RESOURCE)[0].state is ShareState.WANTED
 
 
-def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, repairs, ledger):
-    """Written as closed, with its holder: the worker opens it anew. A second time changes nothing."""
+def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, mender, ledger):
+    """Written as closed, with its holding: the worker opens it again. A repeat changes nothing."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, hard_close_at=now() + 9000), HELD)
 
     assert repairs.repair(Reopen(RESOURCE, DEV, 0)) == "done"
@@ -138,8 +138,8 @@ def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table
 @pytest.mark.parametrize(
     ("state", "episode", "goes"), [("copying", 1, False), ("copying", 2, True), ("failed", 1, True)]
 )
-def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger, state, episode, goes):
-    """The record is read once more, just before."""
+def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, mender, ledger, state, episode, goes):
+    """The command reads the record again right before."""
     a_delivery(table, state, episode)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
@@ -150,19 +150,19 @@ def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger,
 
 
 def apply(*accounts):
-    """Bring a targets file into force that contains these accounts."""
+    """Apply a targets file that contains these accounts."""
     publisher = Publisher(Connection(REGION))
     directory = Directory({}, {account: (Target(account, REGION),) for account in accounts})
     publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
 
 
 def withdraw(receiver=DEV, resource=RESOURCE):
-    """The repair of a share that is open to somebody whom the file does not contain."""
+    """The repair of a share that is open to a receiver that is not in the file."""
     return Withdraw(receiver, ((resource, receiver, HELD),), (resource,))
 
 
-def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, repairs, ledger):
-    """It tidies up and lets its shares go itself; they are not closed under its copies by the command."""
+def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, mender, ledger):
+    """Its cleanup releases its shares; the command does not close them under its copies."""
     apply("333333333333")
     a_delivery(table)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
@@ -175,8 +175,8 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
 
 
 @pytest.mark.parametrize(("state", "account"), [("shared", DEV), ("failed", "999999999999"), (None, "")])
-def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, repairs, ledger, state, account):
-    """An OU's launch permission that a delivery to a listed account still holds: that delivery goes on."""
+def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, mender, ledger, state, account):
+    """A delivery to a listed account holds an OU's launch permission: only the holding ends, the delivery continues."""
     unit = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
     image = addresses.image_resource(AMI).pk
     apply(DEV)
@@ -193,8 +193,8 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(
 
 
 @pytest.mark.parametrize("accounts", [(DEV,), ()])
-def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_known(table, repairs, ledger, accounts):
-    """The file is read once more; where none is in force, nothing says that somebody may not receive."""
+def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_known(table, mender, ledger, accounts):
+    """The command reads the file again; without a file in force no account is a stranger."""
     if accounts:
         apply(*accounts)
     a_delivery(table)
@@ -209,8 +209,8 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
 @pytest.mark.parametrize(
     ("state", "ends"), [(None, "failed"), ("delivered", "delivered"), ("cancelled", "cancelled"), ("copying", None)]
 )
-def test_a_promotion_is_notified_how_a_delivery_ended(table, repairs, state, ends):
-    """A lost one counts as failed, so that `retry` starts it anew; one that runs is left alone."""
+def test_a_promotion_is_notified_how_a_delivery_ended(table, mender, state, ends):
+    """A lost delivery counts as failed, so that `retry` starts it again; a running one stays."""
     children = DynamoChildren(table)
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "running", {}, now() + 9000), now())
     children.add(AMI, Child(ID, DEV, REGION, 1, "running"))
@@ -224,8 +224,8 @@ def test_a_promotion_is_notified_how_a_delivery_ended(table, repairs, state, end
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, repairs, there):
-    """The sweep comes for it within a minute."""
+def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, mender, there):
+    """The sweep wakes it within a minute."""
     if there:
         DynamoRecords(table).create(Write(RecordKey(RESOURCE), "open", {"resource": RESOURCE}, None), now())
 
@@ -234,8 +234,8 @@ def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, repairs,
     assert due(table, RESOURCE)
 
 
-def test_copies_are_deleted_by_order_and_the_answer_is_read(table, repairs):
-    """In slices beside the target's inventory, which becomes due; what is not answered yet is said to be so."""
+def test_copies_are_deleted_by_order_and_the_answer_is_read(table, mender):
+    """In slices beside the target's inventory, which becomes due; removals without an answer are reported as such."""
     key = addresses.inventory(DEV, REGION)
     DynamoRecords(table).create(Write(key, "open", {}, None), now())
     orders = [Remove(DEV, REGION, f"snap-{n:03d}", ID) for n in range(SLICE + 1)]

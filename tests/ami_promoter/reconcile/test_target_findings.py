@@ -1,4 +1,4 @@
-"""What is said of one target, by what was read there: what could not be read is never called well."""
+"""The findings for one target; no check passes that could not be made."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def policy(*statements) -> str:
 
 
 def test_a_target_that_is_well():
-    """Every check passes, and none has a cure; share mode has no key of its own, and Allowed AMIs instead."""
+    """Every check passes, without a cure; share mode has no key of its own, but Allowed AMIs."""
     copying, sharing = found(), found(SHARING, replace(WELL, key=None, key_policy="", allowed_images="disabled"))
 
     assert list(copying) == ["target", "key", "key-policy", "forwarding", "settings", "copy-quota"]
@@ -72,7 +72,7 @@ def test_a_target_that_is_well():
     ],
 )
 def test_what_could_not_be_read_is_not_called_well(call, check, target):
-    """Its check says why, and how to be allowed to; nothing of a delivery, as there is none."""
+    """The check says why, and which permission is missing; it says nothing about deliveries."""
     one = found(target, replace(WELL, refused={call: THROTTLED}))[check]
 
     assert (one["passed"], one["what"], one["cure"]) == (None, THROTTLED.what, THROTTLED.cure)
@@ -104,7 +104,7 @@ def test_a_key_that_may_not_be_described_is_a_fault_of_the_target():
     ],
 )
 def test_a_keys_policy(text, passed, says):
-    """What is missing or denied fails; what depends on what nobody knows here is left open."""
+    """A missing or denied action fails; a condition on an unknown value stays open."""
     one = found(seen=replace(WELL, key_policy=text))["key-policy"]
 
     assert (one["passed"], says in one["what"]) == (passed, True), one["what"]
@@ -112,7 +112,7 @@ def test_a_keys_policy(text, passed, says):
 
 
 def test_the_grant_role_is_asked_for_only_where_service_linked_roles_need_it():
-    """And the role that copies by its own name."""
+    """Without them the key must admit only the role that copies, under its configured name."""
     own = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:role/Mine"}, "Action": "kms:*", "Resource": "*"}
     target, seen = replace(TARGET, role_name="Mine"), replace(WELL, key_policy=policy(own))
     linked = found(replace(target, service_linked_roles=(ROLE,)), seen)
@@ -124,7 +124,7 @@ def test_the_grant_role_is_asked_for_only_where_service_linked_roles_need_it():
 
 
 def test_a_role_that_is_missing():
-    """The fault of the checks before a delivery, without what is to be done after one."""
+    """The fault of the checks before a delivery, without the advice for after one."""
     target = replace(TARGET, service_linked_roles=(ROLE,))
     one = found(target, replace(WELL, missing_roles=(ROLE,)))["service-roles"]
 
@@ -137,7 +137,7 @@ def test_a_role_that_is_missing():
     [(None, True), (Senders(frozenset(), organizations=True), True), (Senders(frozenset({HUB})), False)],
 )
 def test_who_may_send_to_the_hubs_bus(senders, passed):
-    """Of an organization nobody knows here who is in it; what was not read says nothing."""
+    """The members of an organization are unknown here; a policy that was not read says nothing."""
     assert found(hub=replace(HERE, senders=senders))["forwarding"]["passed"] is passed
 
 
@@ -154,7 +154,7 @@ def test_who_may_send_to_the_hubs_bus(senders, passed):
     ],
 )
 def test_allowed_amis(state, criteria, passed):
-    """A criterion that asks for more than the owner may be met or not: left open."""
+    """A criterion beyond the owner may or may not be met: it stays open."""
     seen = replace(WELL, key=None, key_policy="", allowed_images=state, allowed_by=criteria)
     one = found(SHARING, seen)["allowed-amis"]
 
@@ -168,12 +168,12 @@ def test_allowed_amis(state, criteria, passed):
     [({}, True), ({"limit": 20, "full": True}, True), ({"limit": 12}, True), ({"limit": 12, "full": True}, False)],
 )
 def test_the_copy_quota_is_a_trouble_where_others_copy_there(quota, passed):
-    """Its own queue is none."""
+    """The service's own queue is no trouble."""
     assert found(quota=quota)["copy-quota"]["passed"] is passed
 
 
 def test_a_target_that_did_not_answer():
-    """Its fault is the one finding."""
+    """Its fault is the only finding."""
     cure = "Deploy it. The service tries again until the queue deadline."
     fault = Fault("role-not-assumable", "there", "AssumeRole was refused.", cure)
     (one,) = findings(TARGET, TargetFacts(fault=fault), {}, HERE)

@@ -1,4 +1,4 @@
-"""Targets files: what is accepted, what it means, and every fault word for word."""
+"""Targets files: what is accepted, what it means, and every fault's exact text."""
 
 import time
 from pathlib import Path
@@ -32,7 +32,7 @@ def faults(text, hub=HUB):
 
 @pytest.mark.parametrize("name", ["faults", "conflicts"])
 def test_every_fault_is_notified_at_once_with_place_and_cure(name):
-    """Whoever applies a bad file gets one list, in the order of its lines, and can mend all of it in one go."""
+    """One list, in the order of the lines, so that all can be repaired at once."""
     text = (GOLDEN / f"{name}.yaml").read_text()
 
     assert faults(text) == (GOLDEN / f"{name}.txt").read_text().splitlines()
@@ -67,7 +67,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", ["[", "{", "- ", "? ", "{a: "])
 def test_a_file_of_nothing_but_brackets_is_refused_at_once(what):
-    """Its time does not grow with what stands behind the first that is too deep."""
+    """The time does not grow with what follows the first bracket that is too deep."""
     began = time.process_time()
     _, faults = document.read(what * 200_000, "t.yaml")
 
@@ -76,7 +76,7 @@ def test_a_file_of_nothing_but_brackets_is_refused_at_once(what):
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read():
-    """Whatever is in it."""
+    """Whatever it contains."""
     _, (fault,) = document.read("a" * 1_000_001, "t.yaml")
 
     assert "1,000,001 characters" in fault.what
@@ -84,27 +84,27 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read():
 
 @pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
 def test_a_file_that_cannot_be_read_as_yaml_says_where(text):
-    """What is not plain YAML is told with its line and column, before anything else is looked at."""
+    """The fault has line and column, and nothing else is checked."""
     assert faults(text)[0] == f"targets.yaml:{BROKEN[text]}"
 
 
 @given(st.text())
 def test_no_text_makes_it_fail(text):
-    """Whatever a file holds, it is compiled or refused with reasons."""
+    """Any text is compiled or refused with reasons."""
     found = compile_targets(text, "targets.yaml", HUB)
 
     assert isinstance(found, Directory) or found
 
 
 def test_the_least_file_gives_every_default():
-    """Everything but the account has a sensible default."""
+    """Only the account has no default."""
     assert compiled(f"groups: {{default: {ONE}}}") == Directory(
         {"default": ("111111111111",)}, {"111111111111": (Target("111111111111", "us-east-1"),)}
     )
 
 
 def test_the_nearest_block_decides_a_setting():
-    """Account before group before defaults before what is built in, setting by setting."""
+    """Account before group before defaults before built-in, for each setting."""
     directory = compiled(
         """
 defaults: {key: alias/defaults, role_name: DefaultsRole, linger: 0, tags: {from: defaults}}
@@ -171,14 +171,14 @@ accounts:
     ],
 )
 def test_a_key_is_an_alias_an_id_or_an_arn_of_the_account(key):
-    """KMS's own ways to name a key are taken as they are."""
+    """The file takes KMS's own names for keys."""
     directory = compiled(f'accounts: {{"111111111111": {{key: "{key}"}}}}')
 
     assert directory.accounts["111111111111"][0].key == key
 
 
 def test_an_account_owns_the_ami_in_each_of_its_regions():
-    """One target for each; the hub's Region if none is named."""
+    """One target for each; by default the hub's Region."""
     text = f"defaults: {{regions: [us-east-1, eu-west-1]}}\ngroups: {{default: {ONE}}}"
 
     assert [target.region for target in compiled(text).accounts["111111111111"]] == ["eu-west-1", "us-east-1"]
@@ -186,7 +186,7 @@ def test_an_account_owns_the_ami_in_each_of_its_regions():
 
 
 def test_each_region_may_have_a_key_of_its_own():
-    """A Region that the mapping leaves out has the built-in alias."""
+    """A Region that is not in the mapping has the built-in alias."""
     arn = "arn:aws:kms:eu-west-1:111111111111:key/12345678-1234-1234-1234-123456789012"
     text = f'accounts: {{"111111111111": {{regions: [us-east-1, eu-west-1], key: {{eu-west-1: "{arn}"}}}}}}'
 
@@ -216,12 +216,12 @@ def test_each_region_may_have_a_key_of_its_own():
     ],
 )
 def test_a_region_that_cannot_be_is_refused(regions, fault):
-    """Twice, misspelt, or in another partition, whence nothing is copied."""
+    """Twice, misspelt, or in another partition, from which nothing can be copied."""
     assert faults(f"defaults: {{ regions: {regions}}}\ngroups: {{default: {ONE}}}") == [fault]
 
 
 def test_one_keys_arn_does_not_serve_two_regions():
-    """The message says how to name one for each."""
+    """The message says how to give one for each."""
     arn = "arn:aws:kms:us-east-1:111111111111:key/12345678-1234-1234-1234-123456789012"
     text = f'accounts: {{"111111111111": {{regions: [us-east-1, eu-west-1], key: "{arn}"}}}}'
     assert faults(text) == [
@@ -244,7 +244,7 @@ def test_groups_that_disagree_about_regions_are_refused():
 
 
 def test_the_hub_itself_is_no_target():
-    """The hub owns the AMI already; wherever it is named, it is refused, if it is known who the hub is."""
+    """The hub owns the AMI already. The fault needs the hub's account id."""
     text = 'groups: {default: ["999999999999"]}\naccounts: {"999999999999": {}}'
 
     assert [fault.partition(" ")[0] for fault in faults(text)] == ["targets.yaml:1:20:", "targets.yaml:2:12:"]
@@ -252,7 +252,7 @@ def test_the_hub_itself_is_no_target():
 
 
 def test_the_hub_may_own_the_ami_in_another_region():
-    """But not in its own beside it."""
+    """But not in its own Region beside it."""
     text = 'groups: {{default: ["999999999999"]}}\naccounts: {{"999999999999": {{regions: [{}]}}}}'
 
     (target,) = compiled(text.format("eu-west-1")).accounts["999999999999"]
@@ -267,7 +267,7 @@ def test_the_hub_may_own_the_ami_in_another_region():
 
 
 def test_a_fault_in_one_place_does_not_bring_forth_others():
-    """A key with a fault is not also said to differ from another group's."""
+    """A key with a fault is not also reported as different from another group's."""
     text = f"groups: {{a: {{members: {ONE}, key: no}}, b: {{members: {ONE}, key: alias/b}}}}"
 
     assert faults(text) == [
@@ -279,7 +279,7 @@ def test_a_fault_in_one_place_does_not_bring_forth_others():
 
 
 def test_names_that_yaml_takes_for_something_else_are_names():
-    """A group may be called `on`, `no` or `null`: it is what one wrote."""
+    """A group may be called `on`, `no` or `null`."""
     assert set(compiled(f"groups: {{on: {ONE}, no: {ONE}, null: {ONE}}}").groups) == {"on", "no", "null"}
 
 
@@ -291,19 +291,19 @@ def test_durations(text, length):
 
 @given(st.integers(0, 10**6))
 def test_a_shown_duration_means_the_same(length):
-    """What a diff shows can be written into a file."""
+    """A duration in a diff can be written into a file."""
     assert seconds(duration(length)) == length
 
 
 @pytest.mark.parametrize("text", ["", "24", "h", "1w", "-1h", "1h ", "1.5h"])
 def test_no_durations(text):
-    """Anything else is none."""
+    """Anything else is refused."""
     with pytest.raises(ValueError, match="not a duration"):
         seconds(text)
 
 
 def test_a_thousand_accounts_with_blocks_of_their_own():
-    """As many targets as the design asks for stand in one file."""
+    """A file with the number of targets that the design asks for."""
     accounts = [f"{number:012d}" for number in range(1, 1001)]
     text = "groups:\n  default:\n" + "".join(f'    - "{a}"\n' for a in accounts) + "accounts:\n"
     text += "".join(f'  "{a}":\n    external_id: "{a}"\n' for a in accounts)
@@ -314,7 +314,7 @@ def test_a_thousand_accounts_with_blocks_of_their_own():
 
 
 def test_a_fault_that_all_accounts_share_is_notified_once():
-    """A thousand accounts in two groups that disagree make one message, not a thousand."""
+    """A thousand accounts in two groups that disagree make one message."""
     members = ", ".join(f'"{number:012d}"' for number in range(1, 1001))
     text = f"groups:\n  a:\n    members: [{members}]\n    key: alias/a\n  b: [{members}]\n"
 

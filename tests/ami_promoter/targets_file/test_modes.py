@@ -1,4 +1,4 @@
-"""Settings that cannot go together, or that say nothing in a target's mode: each with the words that a person gets."""
+"""Settings that conflict, or that have no effect in a target's mode, with the exact messages."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def compiled(settings, account=DEV):
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_to_write(settings, said):
-    """When the file is applied, with line and column; nothing is half done."""
+    """When the file is applied, with line and column; nothing is written."""
     found = compiled(settings)
 
     assert isinstance(found, tuple)
@@ -72,7 +72,7 @@ def test_what_cannot_be_meant_is_refused_with_what_to_write(settings, said):
 
 
 def test_the_hub_shares_nothing_with_itself():
-    """It owns the AMI; in another Region it may own a copy."""
+    """The hub owns the AMI; in another Region it may own a copy."""
     found = compiled("mode: share, regions: [eu-west-1]", account=HUB)
 
     assert isinstance(found, tuple)
@@ -83,7 +83,7 @@ def test_the_hub_shares_nothing_with_itself():
 
 
 def test_what_share_mode_means_where_nothing_is_said():
-    """A statement in the key's policy, and Auto Scaling's role; both can be said otherwise."""
+    """A statement in the key's policy, and Auto Scaling's role; the file can change both."""
     directory = compiled("mode: share")
     assert isinstance(directory, Directory)
     (target,) = directory.accounts[DEV]

@@ -18,14 +18,14 @@ WORKING = {name for name, rule in SETTINGS.items() if rule != {"$ref": "#/$defs/
 
 
 LOWER = {"by_way_of_hub", "protect", "share_snapshots"}
-"""What YAML writes in lower case."""
+"""Settings whose values YAML writes in lower case."""
 
 WRITTEN_AS = {"by_way_of_hub": "by_way_of"}
-"""Settings that the file names otherwise than a target, which has the hub's account where the file says `true`."""
+"""Settings that have another name in a target, which has the hub's account where the file says `true`."""
 
 
 def built_in(name):
-    """Return a target's default, as one would write it."""
+    """Return a target's default, as the file would write it."""
     field = {field.name: field for field in dataclasses.fields(Target)}[WRITTEN_AS.get(name, name)]
     value = field.default if field.default is not dataclasses.MISSING else field.default_factory()
     if name in BOUNDS:
@@ -36,7 +36,7 @@ def built_in(name):
 
 
 def test_every_setting_of_a_target_can_be_written_and_nothing_else():
-    """What the schema takes is what a target has, `regions` standing for its Region. Its unit comes of resolving."""
+    """The schema has each setting of a target; `regions` stands for its Region. Resolving sets its OU."""
     settings = {field.name for field in dataclasses.fields(Target)} - {"account", "region", "unit"}
 
     assert settings | {"regions"} == {WRITTEN_AS.get(name, name) for name in WORKING}
@@ -44,7 +44,7 @@ def test_every_setting_of_a_target_can_be_written_and_nothing_else():
 
 @pytest.mark.parametrize("name", sorted(WORKING - {"regions", "external_id", "until"}))
 def test_defaults_are_the_same_everywhere(name):
-    """The schema's default and the documented one are the one that is built in."""
+    """The schema's default and the documented one are the built-in one."""
     documented = re.search(rf"^\| `{name}` \| `([^`]*)`[ ;]", DOCS, re.MULTILINE)
 
     assert SETTINGS[name]["default"] == built_in(name)
@@ -53,12 +53,12 @@ def test_defaults_are_the_same_everywhere(name):
 
 
 def test_every_setting_has_a_description_or_is_not_working_yet():
-    """An editor shows what each is for."""
+    """An editor shows the description."""
     assert {name for name, rule in SETTINGS.items() if "description" in rule} == WORKING
 
 
 def test_every_fault_is_documented():
-    """Each code that the command line and the trigger can bring stands in the tables."""
+    """The tables have each code that the command line and the trigger can report."""
     sources = [*(ROOT / "ami_promoter").rglob("*.py"), ROOT / "chalicelib" / "core" / "targets" / "applied_file.py"]
     codes = {
         code for path in sources for code in re.findall(r'"((?:targets|trigger|unknown)-[a-z-]+)"', path.read_text())

@@ -1,4 +1,4 @@
-"""What is printed: escapes made visible, short ids, durations, events in plain words."""
+"""Terminal output: visible escapes, short ids, durations, events in plain words."""
 
 import io
 
@@ -16,7 +16,7 @@ ARN = "arn:aws:kms:us-east-1:111111111111:key/9a1c841d-1f7b-4fec-ba46-83f5f366bf
 
 
 def printed(line, columns):
-    """Print a line on a terminal of so many columns."""
+    """Print a line on a terminal with this many columns."""
     out = io.StringIO()
     show([line], Console(file=out, width=columns))
     return out.getvalue().splitlines()
@@ -24,13 +24,13 @@ def printed(line, columns):
 
 @given(st.text())
 def test_whatever_a_name_holds_is_visible(text):
-    """No control character, no line end and no sign that turns the writing is printed."""
+    """The output has no control character, line end or sign that changes the writing direction."""
     assert printable(text).isprintable()
 
 
 @given(st.text(max_size=300), st.integers(20, 200))
 def test_a_line_is_folded_between_words(text, columns):
-    """Nothing gets lost but spaces; only a word that is too long is longer than the line."""
+    """Only spaces are lost; only a word that is too long exceeds the line."""
     lines = printed(text, columns)
 
     assert "".join("".join(lines).split()) == "".join(printable(text).split())
@@ -38,7 +38,7 @@ def test_a_line_is_folded_between_words(text, columns):
 
 
 def test_an_indented_line_stays_indented():
-    """Where it is folded, too."""
+    """Also after a fold."""
     out = io.StringIO()
 
     show([Folded("one two three", 4)], Console(file=out, width=12))
@@ -57,7 +57,7 @@ def test_an_indented_line_stays_indented():
     ],
 )
 def test_short_ids(ident, shown):
-    """Whole with --wide."""
+    """--wide prints them whole."""
     assert short(ident, wide=False) == shown
     assert short(ident, wide=True) == ident
 
@@ -73,7 +73,7 @@ def test_durations(seconds, shown):
 
 @pytest.mark.parametrize("epoch", [None, 0, -1, 10**12, "soon"])
 def test_a_time_that_cannot_be(epoch):
-    """A dash."""
+    """It prints a dash."""
     assert moment(epoch) == "-"
 
 
@@ -90,7 +90,7 @@ def test_a_time_that_cannot_be(epoch):
     ],
 )
 def test_the_time_left(state, progress, began, expected):
-    """By the pace so far, at second 200; None where there is none yet."""
+    """By the progress so far, at second 200; None without progress."""
     assert seconds_left(state, progress, began, 200) == expected
 
 
@@ -118,12 +118,12 @@ def test_the_time_left(state, progress, began, expected):
     ],
 )
 def test_events_in_plain_words(what, said):
-    """Also one that another version wrote, or that was cut off."""
+    """Also an event from another version, or a truncated one."""
     assert timeline.words(what) == said
 
 
 def test_a_damaged_share_is_shown_all_the_same():
-    """What is not known is a dash."""
+    """Unknown values are dashes."""
     shown = timeline.share({"pk": "resource#snapshot#snap-1", "sk": "closed#1#2", "body": "{", "account": "1" * 12})
 
     assert (shown["resource"], shown["opened_at"], shown["seconds"]) == ("snapshot#snap-1", "-", None)

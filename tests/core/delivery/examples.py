@@ -1,4 +1,4 @@
-"""Builders: a delivery in any state, an event of every kind. Each keeps the one fact that matters visible."""
+"""Builders: a delivery in any state, an event of every kind. Each call shows only what matters to its test."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TARGET_KEY = f"arn:aws:kms:{REGION}:{TARGET}:key/target"
 FAULT = Fault("code", "where", "what.", "cure.")
 ORDER = tuple(DeliveryState)
 ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW) for source in ("snap-0a", "snap-0b", ""))
-"""One for each copy and one for the image; ``seen`` shows what they made."""
+"""One attempt for each copy and one for the image; ``seen`` shows what they made."""
 
 
 def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object) -> Delivery:
-    """A delivery of two encrypted snapshots that entered ``state`` now, with what its state takes for granted."""
+    """A delivery of two encrypted snapshots that entered ``state`` now, with what this state requires."""
     fresh = evolving.started(
         Delivery(
             id="0123456789abcdef0123",

@@ -1,4 +1,4 @@
-"""A copy is started only soon after all copies there were listed: the record may be older than the truth."""
+"""A delivery starts a copy only soon after it has listed all copies: the record may be older than EC2's state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.core.delivery.examples import NOW, a_delivery, seen
 
 
 def at_work(now):
-    """A delivery with a slot for each copy, that has started none; its checks were at NOW."""
+    """A delivery with a slot for each copy that has started none; its checks were at NOW."""
     return replace(
         a_delivery(DeliveryState.COPYING),
         opened_at=now,
@@ -23,12 +23,12 @@ def at_work(now):
 
 
 def test_the_list_that_the_checks_made_is_good_for_a_minute():
-    """The usual case costs no further call."""
+    """The usual case needs no further call."""
     assert [type(c) for c in machine.outstanding(at_work(NOW + 60), NOW + 60)] == [do.StartCopy] * 2
 
 
 def test_after_that_they_are_listed_first():
-    """Nothing is started on an old list; what the new one shows is taken up, and only the rest is started."""
+    """No copy is started on an old list; existing copies are adopted, and only the others started."""
     later = NOW + 3600
     delivery = at_work(later)
 

@@ -1,4 +1,4 @@
-"""The state machine of a delivery: the table, every pair of state and event, and one telling test per edge."""
+"""The state machine of a delivery: the table, every pair of state and event, and a test for each edge."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ METHODS = ("snapshots", "image")
 )
 @pytest.mark.parametrize("method", METHODS)
 def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
-    """An event leads where the table says, or is illegal; it never leads anywhere else, and never raises otherwise."""
+    """An event leads where the table says, or is illegal; it never leads elsewhere and raises nothing else."""
     delivery = a_delivery(state, method=method)
     row = machine.TRANSITIONS[state]
 
@@ -62,7 +62,7 @@ def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
 
 
 def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
-    """A new event must be given its rows, and an example here."""
+    """A new event needs its rows, and an example here."""
     kinds = set(get_args(ev.Event))
 
     assert {kind for row in machine.TRANSITIONS.values() for kind in row} == kinds
@@ -70,12 +70,12 @@ def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
 
 
 def test_ended_states_have_empty_rows():
-    """Nothing moves a delivery that has ended, within its episode."""
+    """No event moves an ended delivery within its episode."""
     assert {state for state, row in machine.TRANSITIONS.items() if not row} == ENDED
 
 
 def drive(delivery: Delivery, picks: list[int], inbox: list[str]) -> list[Delivery]:
-    """Let a delivery run: at each step obey what it asks, and let one legal event of the examples come."""
+    """Run a delivery: at each step record the intents of its commands, then let one legal example event happen."""
     seen_states, now = [delivery], NOW
     for pick in picks:
         wanted = machine.outstanding(delivery, now)
@@ -95,14 +95,14 @@ HINTS = st.lists(st.sampled_from(["image", "look#snap-0a"]), max_size=2)
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), HINTS, st.sampled_from(METHODS))
 def test_whatever_is_outstanding_has_a_due_date(picks, inbox, method):
-    """However it got there: until it has ended, somebody will look at a delivery again although nothing arrives."""
+    """In any history: until a delivery has ended, a worker looks again, even if no event arrives."""
     for delivery in drive(a_delivery(method=method), picks, inbox):
         assert (machine.due_at(delivery) is None) == delivery.ended
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
 def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
-    """A due date is no empty promise: then something is outstanding, or a deadline passes."""
+    """At that time a command is outstanding, or a deadline passes."""
     for delivery in drive(a_delivery(method=method), picks, []):
         due = machine.due_at(delivery)
         if due is not None:
@@ -112,7 +112,7 @@ def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
 def test_commands_derive_from_the_record_alone(picks, method):
-    """A crash loses nothing: the record as stored asks for the same as the one in memory."""
+    """After a crash the stored record gives the same commands as the one in memory."""
     for delivery in drive(a_delivery(method=method), picks, []):
         plain = codec.encode(delivery)
         stored = codec.decode(Delivery, plain)
@@ -141,7 +141,7 @@ def test_nothing_is_held_before_the_checks_and_a_slot():
 
 
 def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_grants():
-    """Copies of an earlier try: nothing of the source is opened; the target's own key is, as the AMI will need it."""
+    """Copies of an earlier try: only the target's own key is opened, because the AMI will need it."""
     fresh = a_delivery()
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
@@ -156,7 +156,7 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
 
 
 def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
-    """Like one that was copied; and if it turns out not to be the image, they are given back."""
+    """As for a copied AMI; if the AMI turns out to differ from the source, the grants are released."""
     fresh = a_delivery()
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
@@ -177,7 +177,7 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
 
 
 def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():
-    """One that has its grant is not taken for the other; a look past the deadline names what the other waits for."""
+    """One role's grant does not count for the other; past the deadline the fault names what the other waits for."""
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
     blocked = Fault("code", "there", "It is refused.", "Deploy it.")
@@ -198,7 +198,7 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
 
 
 def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({})) -> list[ledger.Share]:
-    """A delivery's shares as the ledger has them: open, but for ``others`` by their holder keys."""
+    """A delivery's shares as the ledger has them: open, but changed by ``others`` by their holder keys."""
     holding = copying(delivery.id, episode=delivery.episode)
     shares = [
         ledger.Share(s.resource, s.holder, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding}))
@@ -208,14 +208,14 @@ def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({
 
 
 def test_what_another_episode_holds_is_not_open_to_this_one():
-    """The holding of a delivery that began anew is one of its own."""
+    """A new episode needs a holding of its own."""
     before = replace(a_delivery(DeliveryState.OPENING), episode=1)
     assert permissions.seen(before, in_ledger(before)).open
     assert not permissions.seen(replace(before, episode=2), in_ledger(before)).open
 
 
 def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
-    """It is one when all who hold the share have been judged by it."""
+    """It is an answer once it was given for every present holding."""
     opening = a_delivery(DeliveryState.OPENING, held=True)
     name = opening.shares[0].holder
     refused = {"state": ledger.ShareState.REFUSED, "fault": FAULT}
@@ -228,7 +228,7 @@ def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
 
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
-    """The ledger is asked at each poll of a copy; what was copied until then is good."""
+    """Each poll of a copy also asks the ledger; completed copies remain usable."""
     copying_now = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.COMPLETED)
     assert do.LookAtShares() in machine.outstanding(copying_now, NOW)
     refused = evolving.evolve(copying_now, ev.SharesSeen(open=False, refused=FAULT), NOW)
@@ -237,7 +237,7 @@ def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
 
 
 def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
-    """The one for service roles was put, the account's own was refused: the policy had no room. It is not shared."""
+    """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
     target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
     account, *others = sorted(opening.shares, key=lambda share: not share.holder.endswith("-share"))
@@ -248,7 +248,7 @@ def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
 
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
-    """Release comes first in `registering`."""
+    """`registering` releases them first."""
     copying = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
     after = evolving.evolve(copying, event, NOW)
@@ -259,7 +259,7 @@ def test_shares_are_released_when_the_last_copy_is_completed_before_registering(
 
 
 def test_release_when_registered_keeps_the_shares_until_then():
-    """The setting for whoever does not trust that `completed` is the end of EBS's need."""
+    """The setting is for users who doubt that EBS is done with the source at `completed`."""
     delivery = a_delivery(DeliveryState.REGISTERING, held=True)
     kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
 
@@ -269,7 +269,7 @@ def test_release_when_registered_keeps_the_shares_until_then():
 
 
 def test_linger_keeps_the_shares_for_a_while():
-    """The other setting: so many seconds after the last copy."""
+    """The setting `linger`: seconds after the last copy."""
     delivery = a_delivery(DeliveryState.REGISTERING, held=True)
     lingering = replace(delivery, target=replace(delivery.target, linger=600))
 
@@ -278,7 +278,7 @@ def test_linger_keeps_the_shares_for_a_while():
 
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
-    """A cancelled delivery deletes its copies first, and releases only when they are seen ended or gone."""
+    """A cancelled delivery deletes its copies first; it releases when two looks show them ended or gone."""
     stopping = evolving.evolve(
         with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
@@ -297,7 +297,7 @@ def test_shares_stay_open_under_a_copy_that_is_still_seen():
 
 
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():
-    """A copy whose id is known and that one look does not show is not gone."""
+    """One look does not show a known copy: that does not mean that it is gone."""
     stopping = evolving.evolve(
         with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
@@ -310,7 +310,7 @@ def test_one_stale_list_does_not_close_the_shares_under_running_copies():
 
 
 def test_a_refused_delete_keeps_no_share_open():
-    """The copies have ended; that one cannot be removed is a leftover, and no reason to keep a permission open."""
+    """The copies have ended; one that cannot be deleted is a leftover."""
     stopping = a_delivery(DeliveryState.STOPPING, held=True)
     refused = ev.LeftoversSeen(("snap-0ac",), (), FAULT)
     once = evolving.evolve(stopping, refused, NOW + 200)
@@ -326,7 +326,7 @@ def test_a_refused_delete_keeps_no_share_open():
 
 
 def test_it_never_ends_while_it_holds_a_share():
-    """The outcome is told only when nothing is held."""
+    """The outcome is published only after the last release."""
     for state in (DeliveryState.PUBLISHING, DeliveryState.TIDYING):
         holding = a_delivery(state, held=True, cleanup=Cleanup(done=True))
         assert not any(isinstance(c, do.NotifyOutcome) for c in machine.outstanding(holding, NOW))
@@ -336,19 +336,19 @@ def test_it_never_ends_while_it_holds_a_share():
 
 
 def slots(delivery: Delivery, count: int) -> Delivery:
-    """The delivery with so many slots granted to it for an hour."""
+    """The delivery with this many slots for an hour."""
     return delivery.with_slots(granted=count, until=NOW + schedule.LEASE)
 
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
-    """After a crash nobody knows whether CopySnapshot took effect: first look, and start nothing."""
+    """After a crash it is unknown whether CopySnapshot took effect: the delivery looks first, and starts nothing."""
     delivery = slots(with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.WANTED), 5)
 
     assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
 
 
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
-    """One look that shows nothing is no proof; a second one after the silence is, and the copy is wanted again."""
+    """The copy is wanted again only after a second look, when the two minutes are over."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     early = evolving.evolve(delivery, ev.CopiesFound(()), NOW + schedule.SILENCE - 1)
     late = evolving.evolve(early, ev.CopiesFound(()), NOW + schedule.SILENCE)
@@ -358,7 +358,7 @@ def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
 
 
 def test_a_first_look_that_comes_late_is_no_proof_either():
-    """After a crash the first look comes when the silence is over: it may be stale, so there is a second one."""
+    """After a crash the first look is later than that; it may be stale, so a second one follows."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE)
     second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.ABSENCE)
@@ -371,7 +371,7 @@ def test_a_first_look_that_comes_late_is_no_proof_either():
 
 
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
-    """A doubled CopySnapshot leaves no orphan."""
+    """A repeated CopySnapshot leaves no orphan."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     twins = (
@@ -385,7 +385,7 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
 
 
 def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
-    """The answer of a call that was given up comes late: what it made is to be deleted."""
+    """The answer of an abandoned call comes late: its copy must be deleted."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
     after = evolving.evolve(delivery, ev.CopyStarted("snap-0a", "snap-0late"), NOW)
 
@@ -394,7 +394,7 @@ def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
 
 
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
-    """RegisterImage has no token either."""
+    """RegisterImage has no client token either."""
     delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW, tries=1))
     assert machine.outstanding(delivery, NOW) == (do.FindImage(),)
 
@@ -416,7 +416,7 @@ def test_an_answer_that_nobody_received_leaves_the_intent_standing():
 
 
 def test_a_entry_makes_it_look_and_is_received_once():
-    """The event says nothing by itself; EC2 is asked, and the same inbox entry is not followed twice."""
+    """An inbox entry makes the worker read EC2, once for each entry."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
     assert machine.outstanding(delivery, NOW) == ()
@@ -430,7 +430,7 @@ def test_a_entry_makes_it_look_and_is_received_once():
 
 
 def test_a_copy_under_another_key_is_not_believed():
-    """Completed, but not under the target's key: it fails, and everything made is removed."""
+    """Completed, but not under the target's key: the delivery fails and removes everything."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
     after = evolving.evolve(delivery, event, NOW)
@@ -451,7 +451,7 @@ def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
 
 
 def test_an_image_that_differs_once_is_looked_at_again():
-    """Tags and attributes may show late; a difference that three looks show is one, and the AMI is removed."""
+    """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
     delivery = a_delivery(DeliveryState.VERIFYING, image="ami-0b")
     for _ in range(evolving.VERIFY_TRIES - 1):
         delivery = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
@@ -466,7 +466,7 @@ def test_an_image_that_differs_once_is_looked_at_again():
 
 
 def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes():
-    """A grant takes up to five minutes to work everywhere; the errored copy is deleted before the next try."""
+    """A grant may need five minutes to take effect; the errored copy is deleted before the next try."""
     delivery = slots(with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
     late = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
     after = evolving.evolve(delivery, late, NOW)
@@ -481,7 +481,7 @@ def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_m
 
 
 def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
-    """Then it is no delay but a missing right, and the message says which."""
+    """By then a permission is missing, and the message says which."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
     after = evolving.evolve(delivery, event, NOW)
@@ -492,7 +492,7 @@ def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
 
 
 def test_a_missing_role_is_waited_for_with_one_notice():
-    """First refusal: one notice; then it looks again, once more after the queue deadline, which names the refusal."""
+    """One notice at the first refusal; then looks, the last after the queue deadline, with the refusal as fault."""
     refused = ev.Refused("CheckTarget", RefusalKind.ROLE, FAULT)
     checking = evolving.evolve(a_delivery(), refused, NOW)
     assert machine.outstanding(checking, NOW) == (do.NotifyWaiting(),)
@@ -512,7 +512,7 @@ def test_a_missing_role_is_waited_for_with_one_notice():
 
 
 def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
-    """One throttled look in the first hour has nothing to do with the twenty-fourth."""
+    """One throttled look in the first hour does not explain a deadline after 24 hours."""
     copying = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     throttled = evolving.evolve(copying, ev.Refused("LookAtCopies", RefusalKind.THROTTLED, FAULT), NOW)
     looked = evolving.evolve(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
@@ -523,7 +523,7 @@ def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
 
 
 def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
-    """A copy that showed itself only after the silence is found and removed, not left an orphan."""
+    """A copy that appeared late is found and deleted."""
     delivery = with_copies(a_delivery(DeliveryState.REGISTERING), C.COMPLETED, C.COMPLETED)
     delivery = replace(delivery, copies=(replace(delivery.copies[0], tries=2), delivery.copies[1]))
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
@@ -535,7 +535,7 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
 
 
 def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
-    """It may be in use since long: it is left, and said."""
+    """It may be in use: it stays, and is listed as a leftover."""
     verifying = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
     for _ in range(evolving.VERIFY_TRIES):
         verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
@@ -548,7 +548,7 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
 
 
 def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
-    """ResourceLimitExceeded is no failure; the limit is learned."""
+    """ResourceLimitExceeded is no failure; the quota learns the limit."""
     delivery = slots(
         with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2
     )
@@ -559,7 +559,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
 
 
 def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
-    """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
+    """EC2 refused a copy between decision and request: the delivery sends the new numbers, too."""
     delivery = slots(
         with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2
     )
@@ -570,7 +570,7 @@ def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
-    """And says which state lasted too long, and what to do."""
+    """The fault names the state that lasted too long, and a cure."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING)
     late = NOW + delivery.target.copy_deadline
     assert machine.due_events(delivery, late) == (ev.DeadlinePassed(),)
@@ -584,7 +584,7 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
 
 
 def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
-    """A role deleted in mid-copy must not keep the record for ever."""
+    """The role was deleted during the copy: the record must end all the same."""
     stopping = with_copies(a_delivery(DeliveryState.STOPPING, held=True), C.PENDING, C.COMPLETED)
     assert machine.due_events(stopping, stopping.hard_close_at) == (ev.DeadlinePassed(),)
 
@@ -594,7 +594,7 @@ def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
 
 
 def test_cancelling_before_anything_was_made_ends_at_once():
-    """Nothing to find and nothing to remove."""
+    """There is nothing to look for or to remove."""
     after = evolving.evolve(a_delivery(DeliveryState.WAITING), ev.CancelAsked(), NOW)
 
     assert after.state is DeliveryState.TIDYING
@@ -603,7 +603,7 @@ def test_cancelling_before_anything_was_made_ends_at_once():
 
 
 def test_what_register_image_was_intended_for_finishes_and_stays():
-    """A tag removed then is too late for this delivery."""
+    """The tag was removed too late for this delivery."""
     inbox = {"cancel": "1:tag"}
     intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), inbox=inbox)
     not_yet = a_delivery(DeliveryState.REGISTERING, inbox=inbox)
@@ -613,12 +613,12 @@ def test_what_register_image_was_intended_for_finishes_and_stays():
 
 
 def test_a_cancel_of_an_earlier_episode_is_not_received():
-    """Inbox entries that belong to an episode end with it."""
+    """Such inbox entries count for one episode only."""
     assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
 
 
 def test_what_is_there_already_is_taken_up():
-    """An AMI of ours goes to be verified; finished copies are not made again."""
+    """The service's AMI goes on to `verifying`; completed copies are not made again."""
     delivery = a_delivery()
     found = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert (found.state, found.image) == (DeliveryState.VERIFYING, "ami-0b")
@@ -629,7 +629,7 @@ def test_what_is_there_already_is_taken_up():
 
 
 def test_unencrypted_snapshots_need_no_key_share():
-    """Only encrypted ones do; the copy encrypts them all."""
+    """Only encrypted ones need one; the copy encrypts them all."""
     plain = a_delivery()
     plain = replace(plain, snapshots=tuple(replace(s, key_arn=None) for s in plain.snapshots))
     ready = evolving.evolve(plain, ev.TargetReady(TARGET_KEY), NOW)
@@ -641,7 +641,7 @@ def test_unencrypted_snapshots_need_no_key_share():
     ("known", "named"), [({"image": "ami-0c"}, "ami-0c"), ({"request": ImageRequest(NOW)}, "AMI golden-1")]
 )
 def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
-    """The role is gone after RegisterImage, received or unheard: its owner is told what to remove."""
+    """The role is gone after RegisterImage, answered or not: the leftovers name the AMI for its owner."""
     delivery = with_copies(
         a_delivery(DeliveryState.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
     )

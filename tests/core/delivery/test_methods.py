@@ -1,4 +1,4 @@
-"""A delivery by CopyImage: how long it holds its shares, what it waits out, and that no try leaves anything behind."""
+"""A delivery by CopyImage: how long it holds its shares, what it waits for, and that no try leaves anything behind."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ BEGUN = ImageRequest(NOW, whole_intended_at=NOW)
 
 
 def a_whole(state: DeliveryState = DeliveryState.VERIFYING, **changes: object) -> Delivery:
-    """A delivery by CopyImage whose shares opened, and whose copy began, just now; it is pending."""
+    """A delivery by CopyImage whose shares opened, and whose copy started, just now; the AMI is pending."""
     image = {"image": "ami-0b"} if state is DeliveryState.VERIFYING else {}
     begun = {"opened_at": NOW, "request": BEGUN, "held": True}
     return a_delivery(state, **{"method": "image", **begun, **image, **changes})
 
 
 def after_events(delivery: Delivery, *events: tuple[ev.Event, int]) -> Delivery:
-    """The delivery after these events, each so many seconds after the opening."""
+    """The delivery after these events, each at a number of seconds after the opening."""
     for event, at in events:
         delivery = evolving.evolve(delivery, event, NOW + at)
     return delivery
@@ -41,7 +41,7 @@ def after_events(delivery: Delivery, *events: tuple[ev.Event, int]) -> Delivery:
 
 
 def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
-    """From the checks straight to opening: CopyImage has a limit of its own."""
+    """`opening` follows the checks directly: CopyImage has a limit of its own."""
     after = evolving.evolve(a_delivery(method="image"), ev.TargetReady(TARGET_KEY), NOW)
 
     assert after.state is DeliveryState.OPENING
@@ -52,7 +52,7 @@ def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
 
 
 def test_the_shares_are_held_until_the_ami_is_available():
-    """Then they are released before anything else, or after the linger that was set."""
+    """The next command releases them, or the linger delays that."""
     running = a_whole()
     for delivery in (
         running,
@@ -74,7 +74,7 @@ def test_the_shares_are_held_until_the_ami_is_available():
 
 @pytest.mark.parametrize(("at", "state"), [(600, DeliveryState.REGISTERING), (601, DeliveryState.STOPPING)])
 def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
-    """CopyImage cannot see the AMI, or its storage: EC2's words are told after ten minutes."""
+    """CopyImage cannot see the AMI or its storage yet: after ten minutes EC2's refusal is the fault."""
     after = after_events(
         a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
         (ev.Refused("RegisterImage", RefusalKind.NOT_YET, FAULT), at),
@@ -85,7 +85,7 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
 
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
-    """It becomes free after a while, also when the ten minutes are over."""
+    """It becomes free later, possibly after the ten minutes."""
     taken = ev.Refused("RegisterImage", RefusalKind.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
     after = after_events(
         a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900)
@@ -96,7 +96,7 @@ def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
 
 
 def test_too_many_copies_are_waited_for():
-    """300 at once: until the copy deadline."""
+    """300 run at once: the delivery waits until the copy deadline."""
     after = after_events(
         a_whole(DeliveryState.REGISTERING), (ev.Refused("RegisterImage", RefusalKind.LIMIT, FAULT), 5000)
     )
@@ -109,7 +109,7 @@ def test_too_many_copies_are_waited_for():
 
 
 def test_a_copy_that_failed_early_is_discarded_until_all_it_made_has_shown_itself_then_tried_anew():
-    """Once at once, so that its name becomes free, and once after two minutes; the next try knows of it."""
+    """DiscardImage runs at once, to free the name, and again after two minutes; the next try knows the AMI's id."""
     failed = after_events(a_whole(), (LATE, 12))
     assert machine.outstanding(failed, NOW + 12) == (do.DiscardImage(),)
 
@@ -124,7 +124,7 @@ def test_a_copy_that_failed_early_is_discarded_until_all_it_made_has_shown_itsel
 
 
 def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
-    """Two at once: the other's call may answer when all is over."""
+    """Of two concurrent calls the first one's answer may come after the discard."""
     trying = a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
 
     assert after_events(trying, (ev.ImageRegistered("ami-0b"), 200)).image is None
@@ -141,7 +141,7 @@ def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     ids=["tried late", "for another reason", "not of this episode"],
 )
 def test_other_failures_are_notified(changes, event):
-    """EC2's words, and what to look at."""
+    """With EC2's reason, and what to check."""
     (fault,) = after_events(a_whole(**changes), (event, 700)).faults
 
     assert fault.code == "image-copy-failed"
@@ -150,7 +150,7 @@ def test_other_failures_are_notified(changes, event):
 
 
 def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes_apart():
-    """One look that does not show it is nothing; and its shares stay until its snapshots are seen gone."""
+    """One look proves nothing; the shares stay until the AMI's snapshots are gone."""
     once = after_events(a_whole(), (ev.ImageSeen("missing"), 60))
     assert once.state is DeliveryState.VERIFYING
     assert (
@@ -168,7 +168,7 @@ def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes
 
 @pytest.mark.parametrize("state", [DeliveryState.REGISTERING, DeliveryState.VERIFYING])
 def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
-    """Unlike RegisterImage, CopyImage takes hours; what it made is not believed gone before it has shown itself."""
+    """CopyImage takes hours and can be cancelled; its results count as gone only when they had time to appear."""
     running = replace(a_whole(state), inbox={"cancel": "1:x"})
     assert machine.due_events(running, NOW + 60) == (ev.CancelAsked(),)
     assert machine.due_events(replace(running, available_at=NOW), NOW + 60) == ()
@@ -180,14 +180,14 @@ def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
 
 
 def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
-    """Also where no intent is on record any more."""
+    """Also without an intent on record."""
     between = a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
 
     assert after_events(between, (ev.CancelAsked(), 130)).state is DeliveryState.STOPPING
 
 
 def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
-    """A table put back: the AMI is being made there. Its snapshots are of use; an available one is taken as it is."""
+    """After a restore of the table: a pending AMI is adopted with its shares, an available one as it is."""
     asked = a_delivery(method="image")
     copies = (seen("", "pending"),)
     pending = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies, unfinished=True), NOW)
@@ -238,7 +238,7 @@ def test_a_whole_copy_is_compared_by_device():
 
 @pytest.mark.parametrize("count", [1, SNAPSHOTS_PER_SESSION, 20])
 def test_a_session_for_copy_image_fits(count):
-    """Ten snapshots are named; more do not fit, and CopyImage takes all at once: then any snapshot may be read."""
+    """It names up to ten snapshots. CopyImage needs all at once: beyond ten it may read any snapshot."""
     snapshots = tuple(Snapshot(f"snap-{n:017x}", SOURCE_KEY) for n in range(count))
     delivery = a_whole(ami="ami-0123456789abcdef0", snapshots=snapshots, key_arn=TARGET_KEY)
     text = policy("image", delivery, [snapshot.id for snapshot in snapshots])

@@ -1,4 +1,4 @@
-"""What in a target is ours: what bears the nonce of an attempt. Everything else is neither used nor deleted."""
+"""Only what has the nonce of an attempt is the service's; all else in a target is neither used nor deleted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ C = CopyState
 
 
 def shown(image: str, **changes: object) -> ev.ShownImage:
-    """An AMI as EC2 shows it: made by the delivery's attempt, unless told otherwise."""
+    """An AMI as EC2 shows it, by default made by the delivery's attempt."""
     ours = ev.ShownImage(image, "available", a_delivery().id, "nonce-", NOW)
     return replace(ours, **changes)  # type: ignore[arg-type]
 
@@ -37,7 +37,7 @@ def shown(image: str, **changes: object) -> ev.ShownImage:
     ids=["no nonce", "an unknown nonce", "another snapshot's nonce", "older than the attempt"],
 )
 def test_a_completed_snapshot_with_our_tags_that_no_attempt_made_is_never_used_or_deleted(changes):
-    """Planted under the target's key before the delivery looks: all is copied anew, and it is named and left."""
+    """Planted under the target's key before the first look: everything is copied; the planted one is named."""
     planted = tuple(seen(source, "completed", copy=f"{source}x", **changes) for source in ("snap-0a",))
     ready = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, copies=planted), NOW)
 
@@ -56,7 +56,7 @@ def test_a_snapshot_that_seems_a_little_older_than_its_attempt_is_ours():
 
 
 def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
-    """After a crash between CopySnapshot and its answer; and what an older attempt made late is deleted."""
+    """After a crash between CopySnapshot and its answer; an older attempt's late copy is deleted."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("older", "snap-0a", NOW - 300), *delivery.attempts))
     adopted = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW)
@@ -68,7 +68,7 @@ def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
 
 
 def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_names_both():
-    """Somebody copied the tag from our snapshot before we received of it."""
+    """Someone copied the tag from the service's snapshot before CopySnapshot's answer was recorded."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
     after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
@@ -82,7 +82,7 @@ def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_n
 
 
 def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_before_registering():
-    """What was found, and not answered, is listed once more when all copies are completed."""
+    """A copy that was found by its nonce, without CopySnapshot's answer, is listed again when all have completed."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     ready = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
     assert machine.outstanding(ready, NOW) == (do.FindCopies(),)
@@ -112,7 +112,7 @@ def test_where_aws_answered_which_is_ours_another_bearer_of_its_nonce_is_left():
     ids=["no nonce", "a copy's nonce", "older than the attempt"],
 )
 def test_an_ami_with_our_name_and_tags_that_no_attempt_made_is_unproven_until_a_person_accepts_it(changes):
-    """It is neither adopted nor removed; accepted by its id it is adopted, and not removed either."""
+    """It is neither adopted nor removed; when an operator accepts its id it is adopted, and still not removed."""
     delivery, planted = a_delivery(), shown("ami-0x", **changes)
     accepted = replace(delivery, inbox={"accepted": "ami-0x"})
 
@@ -124,7 +124,7 @@ def test_an_ami_with_our_name_and_tags_that_no_attempt_made_is_unproven_until_a_
 
 
 def test_an_ami_of_an_attempt_is_ours_whichever_episode_made_it():
-    """Nonces are kept for life; a stranger of that name is told as such."""
+    """Nonces are kept for the life of the record; another AMI with the name is reported as a stranger's."""
     assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(ours="ami-0b")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
 
@@ -141,7 +141,7 @@ def test_of_two_amis_of_one_nonce_neither_is_ours():
 
 
 def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_the_call():
-    """And CopyImage's is its token, the same one until its AMI has been discarded."""
+    """CopyImage's nonce is also its client token, and stays the same until its AMI was discarded."""
     delivery = a_delivery(DeliveryState.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + schedule.LEASE))
     wanted = machine.outstanding(delivery, NOW)
     intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
@@ -158,7 +158,7 @@ def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_th
 
 
 def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
-    """Nothing bears it: an AMI of many snapshots may be refused for hours, and its record must not grow by that."""
+    """Nothing has it. An AMI of many snapshots may be refused for hours, and its record must not grow."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     refused = ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
 
@@ -168,7 +168,7 @@ def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
 
 
 def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
-    """Two at once: by the time the one is refused the other may have made a copy, whose nonce must not be forgotten."""
+    """Two concurrent calls: when one is refused the other may have made a copy, whose nonce must stay on record."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     late = ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
     whole = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))

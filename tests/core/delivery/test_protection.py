@@ -1,4 +1,4 @@
-"""Deregistration protection: given when nothing can take the AMI away any more; never the end of a good delivery."""
+"""Deregistration protection: set when no later step may remove the AMI; its failure never fails a delivery."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROTECT, NOTIFY = do.ProtectImage(), do.NotifyOutcome()
 
 
 def publishing(**settings: object) -> Delivery:
-    """A delivery whose AMI was compared, and whose owner knows nothing yet."""
+    """A delivery whose AMI was compared, and whose owner is not notified yet."""
     fresh = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
     return replace(fresh, target=replace(fresh.target, **settings))  # type: ignore[arg-type]
 
@@ -26,7 +26,7 @@ def refused(delivery: Delivery, kind: RefusalKind, now: int = NOW) -> Delivery:
 
 
 def test_an_ami_is_protected_before_its_owner_hears_of_it():
-    """First the protection, then the notice, which says so; before the comparison nothing is protected."""
+    """First the protection, then the notice, which mentions it; nothing is protected before the comparison."""
     delivery = publishing()
     assert machine.outstanding(delivery, NOW) == (PROTECT,)
 
@@ -38,20 +38,20 @@ def test_an_ami_is_protected_before_its_owner_hears_of_it():
 
 
 def test_what_can_still_be_removed_is_not_protected():
-    """From `publishing` no way leads to an end other than delivered, so nothing of ours has to lift a protection."""
+    """From `publishing` the only end is delivered, so the service never has to lift a protection."""
     after = {to for row in machine.TRANSITIONS[DeliveryState.PUBLISHING].values() for to in row}
 
     assert after == {DeliveryState.PUBLISHING, DeliveryState.DELIVERED, DeliveryState.SHARED}
 
 
 def test_protect_false_and_a_shared_ami_ask_for_nothing():
-    """The targets file leaves it out; in share mode the AMI is the hub's."""
+    """The targets file turns it off; in share mode the AMI is the hub's."""
     assert machine.outstanding(publishing(protect=False), NOW) == (NOTIFY,)
     assert machine.outstanding(publishing(mode="share"), NOW) == (NOTIFY,)
 
 
 def test_a_refusal_does_not_fail_a_good_delivery():
-    """An old stack in the target: it is delivered without, and says why and what to do."""
+    """An old stack in the target: the AMI is delivered without it, with a fault that says why and what to do."""
     for kind in set(RefusalKind) - {RefusalKind.THROTTLED}:
         after = refused(publishing(), kind)
         assert machine.outstanding(after, NOW) == (NOTIFY,)
@@ -63,7 +63,7 @@ def test_a_refusal_does_not_fail_a_good_delivery():
 
 
 def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
-    """A throttle is tried again; the notice of a good delivery does not wait for it any longer than that."""
+    """A throttle is retried; the notice waits for that some minutes at most."""
     delivery, now, tries = publishing(), NOW, 0
     while PROTECT in machine.outstanding(delivery, now):
         delivery, tries = refused(delivery, RefusalKind.THROTTLED, now), tries + 1
@@ -77,7 +77,7 @@ def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
 
 
 def test_while_its_shares_linger_it_is_due_for_its_protection():
-    """It does not wait for the linger, and is not forgotten while it is tried again."""
+    """The protection does not wait for the linger, and is retried meanwhile."""
     lingering = replace(publishing(linger=3600), held=True)
     waiting = refused(lingering, RefusalKind.THROTTLED)
 

@@ -1,4 +1,4 @@
-"""Images as EC2 describes them, for tests: a plain one, any one, and what EC2 shows of a registered copy."""
+"""Images as EC2 describes them: a plain one, any one, and what EC2 shows of a registered copy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Described:
     snapshots: list[dict[str, Any]]
 
     def read(self) -> SourceImage:
-        """As the service reads them."""
+        """The image that the service reads from them."""
         return read_image(self.image, self.attributes, self.snapshots)
 
 
@@ -95,7 +95,7 @@ def describe_snapshot(snapshot_id: str, **members: Any) -> dict[str, Any]:
 def an_image(
     snapshots: list[dict[str, Any]] | None = None, uefi_data: str | None = None, **members: Any
 ) -> SourceImage:
-    """A promotable image, but for the members given."""
+    """A promotable image with these members changed."""
     described = describe_image(**members)
     answer = {"ImageId": described["ImageId"], "UefiData": {} if uefi_data is None else {"Value": uefi_data}}
     attributes = dict.fromkeys(attributes_to_read(described), answer)
@@ -103,7 +103,7 @@ def an_image(
 
 
 def a_key(**facts: Any) -> KeyFacts:
-    """A customer's key that can be used."""
+    """A usable customer managed key."""
     return KeyFacts(
         **{
             "arn": KEY,
@@ -196,7 +196,7 @@ def _volume(draw: st.DrawFn, least: int, encrypted: bool) -> dict[str, Any]:
 
 
 def ec2_shows(request: Mapping[str, Any], deprecation: str | None = None) -> dict[str, Any]:
-    """What DescribeImages shows after RegisterImage, with EC2's own defaults where the request is silent."""
+    """What DescribeImages shows after RegisterImage, with EC2's defaults for omitted members."""
     shown = {name: value for name, value in request.items() if name not in ("TagSpecifications", "UefiData")}
     image = {
         "ImageId": "ami-0bbbbbbbbbbbbbbbb",

@@ -1,4 +1,4 @@
-"""Reading an image, and keeping it."""
+"""Reading an image from EC2, and storing it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.core.images.examples import an_image, describe_image, describe_snapsh
 
 @given(promotable())
 def test_an_image_comes_back_from_its_record_as_it_was(described):
-    """Whatever image is read, its JSON gives it back."""
+    """Any image survives encoding and decoding."""
     image = described.read()
 
     assert SourceImage.from_json(json.loads(json.dumps(image.to_json()))) == image
 
 
 def test_an_image_with_every_refused_part_comes_back_too():
-    """Watermarks, product codes and the like survive the record, so that their faults can be shown later."""
+    """Watermarks, product codes and the like survive, so that their faults can be shown later."""
     image = an_image(
         ProductCodes=[{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}],
         ImageWatermarks=[{"WatermarkKey": "111111111111:ok"}],
@@ -33,7 +33,7 @@ def test_an_image_with_every_refused_part_comes_back_too():
 
 @given(promotable())
 def test_an_image_of_known_values_has_no_unknown_ones(described):
-    """Known values are no fault."""
+    """No value is reported as unknown."""
     assert unknown_values(described.read()) == ()
 
 
@@ -101,12 +101,12 @@ def test_an_unknown_volume_type_is_a_fault():
     ],
 )
 def test_uefi_data_is_asked_for_only_where_there_can_be_some(members, wanted):
-    """No call is spent on an image that boots by BIOS."""
+    """An image that boots by BIOS needs no call."""
     assert attributes_to_read(describe_image(**members)) == wanted
 
 
 def test_an_attribute_that_was_not_read_is_not_taken_for_absent():
-    """Leaving out the call is an error, not an image without UEFI data."""
+    """Without the call the reader raises, and does not return an image without UEFI data."""
     with pytest.raises(ValueError, match="attributes not read: uefiData"):
         read_image(describe_image(BootMode="uefi"), {}, [])
 

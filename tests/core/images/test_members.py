@@ -1,4 +1,4 @@
-"""The table of members knows all that the shipped SDK knows."""
+"""The table of members has everything that the shipped SDK's model has."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def model() -> dict[str, Any]:
 
 
 def gaps(model: dict[str, Any]) -> list[str]:
-    """Where the table and an EC2 model disagree, walking all shapes that an image's answers are made of."""
+    """Where the table and an EC2 model disagree, over all shapes of an image's answers."""
     shapes, found, waiting, seen = model["shapes"], [], list(ROOTS), set()
     while waiting:
         name = waiting.pop()
@@ -68,7 +68,7 @@ def test_every_member_and_value_of_the_shipped_sdk_is_in_the_table(model):
 
 @pytest.mark.parametrize("shape", sorted(MEMBERS))
 def test_a_new_member_of_any_shape_is_noticed(model, shape):
-    """When the SDK learns a member, on whatever level, the comparison names it."""
+    """The comparison names a new member at any level."""
     doctored = _copy(model, shape)
     doctored["shapes"][shape]["members"]["Novelty"] = {"shape": "String"}
 
@@ -76,7 +76,7 @@ def test_a_new_member_of_any_shape_is_noticed(model, shape):
 
 
 def test_a_new_structure_is_noticed(model):
-    """A new member with a shape of its own is named with all that hangs on it."""
+    """A new member with its own shape is named with all members of that shape."""
     doctored = _copy(model, "Image")
     doctored["shapes"]["Image"]["members"]["Novelty"] = {"shape": "NovelShape"}
     doctored["shapes"]["NovelShape"] = {"type": "structure", "members": {"Deep": {"shape": "String"}}}
@@ -86,7 +86,7 @@ def test_a_new_structure_is_noticed(model):
 
 @pytest.mark.parametrize("enum", ["ArchitectureValues", "BootModeValues", "VolumeType", "StorageTier", "ImageState"])
 def test_a_new_value_is_noticed(model, enum):
-    """When the SDK learns a value of a member that matters, the comparison names it."""
+    """The comparison names a new value of a member that matters."""
     doctored = _copy(model, enum)
     doctored["shapes"][enum]["enum"].append("novel")
 
@@ -94,7 +94,7 @@ def test_a_new_value_is_noticed(model, enum):
 
 
 def test_a_member_that_has_gone_is_noticed(model):
-    """The table does not keep what the SDK has dropped."""
+    """The table has no member that the SDK has dropped."""
     doctored = _copy(model, "Image")
     del doctored["shapes"]["Image"]["members"]["BootMode"]
 
@@ -110,10 +110,10 @@ def test_every_member_has_a_reason_and_refuses_only_values_it_knows():
 
 
 def test_every_text_that_is_read_is_in_the_table():
-    """What the image keeps as plain text is named as in the SDK."""
+    """Members that the image stores as plain text have the SDK's names."""
     assert IMAGE_TEXTS.keys() <= MEMBERS["Image"].keys()
 
 
 def test_the_page_is_fresh():
-    """docs/reference/what-is-copied.md says what the table says; `make docs` writes it."""
+    """`make docs` would not change docs/reference/what-is-copied.md."""
     assert Path("docs/reference/what-is-copied.md").read_text("utf-8") == page(MEMBERS)

@@ -1,4 +1,4 @@
-"""The request that makes the copy, its name and tags, and the comparison with its source."""
+"""The RegisterImage request, its name and tags, and the comparison of the copy with its source."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REGISTER_IMAGE = botocore.session.Session().get_service_model("ec2").operation_m
 
 
 class CopiedImage:
-    """An image registered as the service asks, and as EC2 then shows it."""
+    """An image as the service registers it, and as EC2 then shows it."""
 
     def __init__(self, image) -> None:
         self.image = image
@@ -49,7 +49,7 @@ class CopiedImage:
             self.attributes = {"uefiData": {"UefiData": {"Value": self.request["UefiData"]}}}
 
     def differences(self, **settings: Any) -> list[str]:
-        """Members that differ."""
+        """Names of the members that differ."""
         faults = register.differences(
             self.image,
             self.shown,
@@ -69,7 +69,7 @@ class CopiedImage:
 
 
 def full() -> CopiedImage:
-    """A copy of an image that has something in every member."""
+    """The copy of an image with a value in every member."""
     return CopiedImage(
         an_image(
             [describe_snapshot("snap-0a"), describe_snapshot("snap-0b", Encrypted=False, KmsKeyId=None)],
@@ -97,7 +97,7 @@ def full() -> CopiedImage:
 
 @given(promotable())
 def test_the_request_is_valid_for_the_shipped_sdk(described):
-    """Whatever image passes the checks, the SDK takes the request made for it."""
+    """The SDK accepts the request for any image that passes the checks."""
     request = CopiedImage(described.read()).request
 
     assert not ParamValidator().validate(request, REGISTER_IMAGE).has_errors()
@@ -106,7 +106,7 @@ def test_the_request_is_valid_for_the_shipped_sdk(described):
 
 @given(promotable())
 def test_no_mapping_names_a_key_or_the_encryption_of_a_snapshot(described):
-    """EC2 refuses both; and no id of the source's snapshots or keys is left in the request."""
+    """EC2 refuses both; the request also has none of the source's snapshot or key ids."""
     request = CopiedImage(described.read()).request
     volumes = [mapping["Ebs"] for mapping in request["BlockDeviceMappings"] if "Ebs" in mapping]
 
@@ -116,7 +116,7 @@ def test_no_mapping_names_a_key_or_the_encryption_of_a_snapshot(described):
 
 
 def test_the_request_in_full():
-    """Every member of the source stands in it, mappings of all kinds included."""
+    """It has every member of the source, with mappings of all kinds."""
     assert full().request == {
         "Name": "golden-ami-0aaaaaaaaaaaaaaaa",
         "Description": "A golden one",
@@ -183,7 +183,7 @@ def test_the_request_in_full():
 
 
 def test_what_the_source_has_not_is_left_out():
-    """No boot mode stays no boot mode, so that the instance type decides as it did for the source."""
+    """Without a boot mode the instance type decides, as for the source."""
     request = CopiedImage(an_image(EnaSupport=False)).request
 
     assert request.keys() == {
@@ -206,7 +206,7 @@ def test_iops_that_ec2_derives_are_not_sent_back():
 
 
 def test_a_snapshot_used_twice_has_one_copy():
-    """Both mappings name the one copy."""
+    """Both mappings name this copy."""
     image = an_image(
         BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a"), describe_volume("/dev/xvdb", "snap-0a")]
     )
@@ -216,7 +216,7 @@ def test_a_snapshot_used_twice_has_one_copy():
 
 
 def test_a_missing_copy_is_an_error():
-    """An image is never registered without one of its volumes."""
+    """The service never registers an image without one of its volumes."""
     with pytest.raises(KeyError):
         register.request(an_image(), {}, "name", {})
 
@@ -226,7 +226,7 @@ def test_a_missing_copy_is_an_error():
 
 @given(promotable())
 def test_a_faithful_copy_has_no_differences(described):
-    """Whatever the image, and in whatever order EC2 shows the mappings, a faithful copy is the same image."""
+    """For any image, and any order in which EC2 shows the mappings."""
     assert CopiedImage(described.read()).differences() == []
 
 
@@ -286,7 +286,7 @@ MUTATIONS: dict[str, Callable[[CopiedImage], None]] = {
 
 @pytest.mark.parametrize("member", MUTATIONS)
 def test_each_changed_member_is_one_difference(member):
-    """Whatever one member is changed on the copy, it is found, and it alone."""
+    """The comparison finds the changed member, and no other."""
     changed = full()
     MUTATIONS[member](changed)
 
@@ -294,7 +294,7 @@ def test_each_changed_member_is_one_difference(member):
 
 
 def test_every_member_that_should_be_compared_is_among_the_changes_above():
-    """The table and the comparison agree: mapped and compared members are compared."""
+    """The members that the table calls mapped and compared are those above."""
     tried = {re.split(r"[\[.]", member)[0] for member in MUTATIONS}
     tried_volumes = {member.rpartition(".")[2] for member in MUTATIONS if ".Ebs." in member}
 
@@ -317,7 +317,7 @@ _OTHER = {
 
 @given(promotable(), st.data())
 def test_any_changed_volume_of_any_image_is_found(described, data):
-    """Not only in the one example: a changed volume of any image is a difference on its device."""
+    """For any image the comparison names the device of a changed volume."""
     changed = CopiedImage(described.read())
     volumes = [mapping for mapping in changed.shown["BlockDeviceMappings"] if "Ebs" in mapping]
     mapping = data.draw(st.sampled_from(volumes))
@@ -330,7 +330,7 @@ def test_any_changed_volume_of_any_image_is_found(described, data):
 
 
 def test_volumes_that_changed_places_are_found():
-    """Root and data volume swapped: the same snapshots, another image."""
+    """Root and data volume swapped: the same snapshots, but another image."""
     changed = full()
     root, data = changed.ebs("/dev/xvda"), changed.ebs("/dev/xvdb")
     root["SnapshotId"], data["SnapshotId"] = data["SnapshotId"], root["SnapshotId"]
@@ -342,7 +342,7 @@ def test_volumes_that_changed_places_are_found():
 
 
 def test_a_blank_volume_may_turn_out_encrypted():
-    """A target account may encrypt all volumes; that is no fault of the copy."""
+    """The target account may encrypt all volumes; that is no fault."""
     changed = CopiedImage(an_image(BlockDeviceMappings=[describe_volume(*pair) for pair in _ROOT_AND_BLANK]))
     changed.ebs("/dev/xvdb")["Encrypted"] = True
 
@@ -353,7 +353,7 @@ _ROOT_AND_BLANK = (("/dev/xvda", "snap-0a"), ("/dev/xvdb", None))
 
 
 def test_what_ec2_fills_in_is_no_difference():
-    """gp3's defaults and the snapshot's size may be silent on one side and spelled out on the other."""
+    """gp3's defaults and the snapshot's size may be omitted on one side and present on the other."""
     image = an_image(
         BlockDeviceMappings=[
             describe_volume("/dev/xvda", "snap-0a", VolumeSize=None, Iops=None, Throughput=None, EbsCardIndex=None)
@@ -366,7 +366,7 @@ def test_what_ec2_fills_in_is_no_difference():
 
 
 def test_tags_that_somebody_else_adds_are_no_difference():
-    """Accounts have robots that tag what is new."""
+    """Accounts have automation that tags new resources."""
     tagged = full()
     tagged.shown["Tags"].append({"Key": "created-by", "Value": "robot"})
 
@@ -374,7 +374,7 @@ def test_tags_that_somebody_else_adds_are_no_difference():
 
 
 def test_the_key_of_the_target_is_no_difference():
-    """Where EC2 names the key, it is to be the target's."""
+    """The target's key is expected wherever EC2 names the key."""
     shown = full()
     shown.ebs("/dev/xvda")["KmsKeyId"] = TARGET_KEY
 
@@ -382,7 +382,7 @@ def test_the_key_of_the_target_is_no_difference():
 
 
 def test_a_fault_says_both_values_and_the_source():
-    """The text can be acted upon."""
+    """The text names both."""
     changed = full()
     changed.shown["BootMode"] = "legacy-bios"
     [fault] = register.differences(
@@ -397,13 +397,13 @@ def test_a_fault_says_both_values_and_the_source():
 
 
 def test_uefi_data_is_read_from_the_copy_only_if_the_source_has_some():
-    """A call is spent only where there is something to compare."""
+    """Otherwise there is nothing to compare."""
     assert register.attributes_to_compare(full().image) == ("uefiData",)
     assert register.attributes_to_compare(an_image()) == ()
 
 
 def test_uefi_data_that_was_not_read_back_is_an_error():
-    """A comparison that has not looked does not say "the same"."""
+    """The comparison raises, and does not call the images equal."""
     made = full()
     made.attributes = {}
 
@@ -412,7 +412,7 @@ def test_uefi_data_that_was_not_read_back_is_an_error():
 
 
 def test_uefi_data_is_compared_by_what_it_says():
-    """Base64 may be broken into lines on its way."""
+    """Base64 may be wrapped into lines."""
     made = full()
     made.attributes = {"uefiData": {"UefiData": {"Value": "QU1a\nTlVFRkk=\n"}}}
 
@@ -429,7 +429,7 @@ def test_a_deprecation_date_is_carried_over():
 
 
 def test_a_deprecated_source_gives_a_copy_that_soon_is():
-    """EC2 takes no date in the past, so the copy is deprecated as soon as may be, and that is no difference."""
+    """EC2 takes no date in the past: the copy is deprecated as soon as possible, and that is no difference."""
     made = CopiedImage(an_image(DeprecationTime="2020-01-01T00:00:00.000Z"))
 
     assert made.shown["DeprecationTime"] == "2026-01-05T12:10:00Z"
@@ -446,7 +446,7 @@ def test_another_deprecation_date_is_a_difference(shown):
 
 
 def test_a_deprecation_that_is_yet_to_be_set_can_be_left_out():
-    """The comparison may come before EnableImageDeprecation."""
+    """The comparison may run before EnableImageDeprecation."""
     made = full()
     del made.shown["DeprecationTime"]
 
@@ -457,7 +457,7 @@ def test_a_deprecation_that_is_yet_to_be_set_can_be_left_out():
 
 
 def test_the_copy_bears_the_sources_tags_and_ours_above_all():
-    """Neither the trigger nor aws: tags nor ours of an earlier promotion; the target's tags beat the source's."""
+    """Not the trigger, aws: tags, or tags of an earlier promotion; the target's tags override the source's."""
     tags = {
         "promote": "dev",
         "aws:backup": "x",
@@ -489,13 +489,13 @@ def test_a_snapshots_copy_bears_its_tags_too():
     st.text(max_size=300), st.sampled_from([TEMPLATE, "{source_id}", "a/{source_name}/{source_name}", "x{source_id}x"])
 )
 def test_every_name_is_legal(source_name, template):
-    """Any source name and any template without faults give a name that EC2 takes."""
+    """For any source name and any template without faults EC2 accepts the name."""
     assert register.template_faults(template) == ()
     assert LEGAL_NAME.fullmatch(register.image_name(template, an_image(Name=source_name)))
 
 
 def test_a_long_source_name_is_cut_and_the_id_kept():
-    """What makes the name unique survives."""
+    """The id makes the name unique."""
     name = register.image_name(TEMPLATE, an_image(Name="n" * 128))
 
     assert name == "n" * 106 + "-ami-0aaaaaaaaaaaaaaaa"
@@ -503,7 +503,7 @@ def test_a_long_source_name_is_cut_and_the_id_kept():
 
 
 def test_all_faults_of_a_template_are_found_at_once():
-    """A person mends a template in one go."""
+    """One pass shows all of them."""
     faults = register.template_faults("{date:%Y}" + "ü" * 200)
 
     assert [fault.code for fault in faults] == [
@@ -517,11 +517,11 @@ def test_all_faults_of_a_template_are_found_at_once():
 
 @given(st.text("{}!:source_nameid", max_size=40))
 def test_a_template_without_faults_never_fails(template):
-    """Whatever a person writes: faults, or a legal name."""
+    """Any template has faults, or gives a legal name."""
     if not register.template_faults(template):
         assert LEGAL_NAME.fullmatch(register.image_name(template, an_image(Name="n" * 128)))
 
 
 def test_the_changes_do_not_touch_what_they_share():
-    """The examples above are each made anew."""
+    """Each example above is built separately."""
     assert copy.deepcopy(full().shown) == full().shown

@@ -1,4 +1,4 @@
-"""What is read from CloudTrail's records: the samples, what was refused, and what nobody can read."""
+"""What the access monitor reads from CloudTrail's records: samples, refused calls, and unreadable records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def record(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_sample_is_read(name):
-    """Act, resource and receivers, and who did it when."""
+    """Act, resource, receivers, caller and time."""
     found = deeds.read(record(name), "promote")
 
     assert [[deed.act.value, deed.resource, list(deed.receivers)] for deed in found] == SAMPLES[name]["deeds"]
@@ -39,14 +39,14 @@ def test_a_refused_call_is_no_deed(name):
 
 
 def test_each_call_that_is_read_has_a_sample_or_is_read_like_one():
-    """A reader without a sample would be a guess."""
+    """A reader without a sample would be untested."""
     sampled = {deeds._READERS[record(name)["eventName"]] for name in SAMPLES}
 
     assert set(deeds._READERS.values()) == sampled
 
 
 def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_and_id():
-    """Of another account's caller CloudTrail shows no ARN."""
+    """CloudTrail shows no ARN for another account's caller."""
     (ours, *_) = deeds.read(record("a snapshot is shared"), "promote")
     (theirs,) = deeds.read(record("another account decrypts for a volume"), "promote")
 
@@ -56,7 +56,7 @@ def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_a
 
 
 def test_a_grants_id_is_read_where_it_is_made_and_where_it_is_ended():
-    """So the one leads to the other."""
+    """One id connects both events."""
     (made,) = deeds.read(record("a grant is made, the key named by its id"), "promote")
     (ended,) = deeds.read(record("a grant is revoked"), "promote")
 
@@ -83,7 +83,7 @@ def test_the_older_form_of_the_request_is_read():
 
 
 def test_nothing_that_may_come_raises():
-    """Each part of each sample is replaced by nonsense, and whatever is left of it is read."""
+    """Each part of each sample is replaced by nonsense; the rest is still read."""
     random = Random(1)
     nonsense = (None, "", "x", 3, -1.5, True, [], {}, [None], {"items": None}, {"items": [1, {}]}, [[]], "arn:", "\x00")
     for name in SAMPLES:
@@ -115,7 +115,7 @@ def test_nothing_that_may_come_raises():
     ],
 )
 def test_the_account_of_a_receiver(receiver, account):
-    """As CloudTrail and KMS write it."""
+    """In CloudTrail's and in KMS's forms."""
     assert account_of(receiver) == account
 
 
@@ -141,7 +141,7 @@ def statement(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_whom_a_keys_policy_lets_in(statements, found):
-    """A condition narrows ``*`` only if it names accounts or an organization, and must be met."""
+    """A condition narrows ``*`` only if it requires named accounts or an organization."""
     assert admitted(json.dumps({"Statement": statements})) == (
         found or (() if found == () else ("222222222222", "333333333333"))
     )

@@ -1,4 +1,4 @@
-"""The verdict on each kind of deed: by the ledger's intent, the applied file, and what was open."""
+"""The verdict on each kind of act: by the ledger's intents, the applied file, and the open shares."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ S = ShareState
 
 
 def deed(act: Act, *receivers: str, by: str = OURS, account: str = HUB, **more: object) -> Deed:
-    """Something that was done to the snapshot now."""
+    """An act on the snapshot, now."""
     given = {"event": "e", "request": "r", "name": "Call", "at": NOW, "region": HERE, "resource": SNAPSHOT} | more
     return Deed(principal=by, account=account, act=act, receivers=receivers, **given)  # type: ignore[arg-type]
 
 
 def share(account: str = DEV, *steps: tuple[int, ShareState], **more: object) -> Known:
-    """A share that the ledger knows, with its steps in seconds from now."""
+    """A share in the ledger, with its steps in seconds from now."""
     reported = tuple((NOW + seconds, state) for seconds, state in steps)
     return Known(**{"holder_key": account, "account": account, "steps": reported, **more})  # type: ignore[arg-type]
 
 
 def verdict(what: Deed, *shares: Known, **more: object) -> DeedVerdict:
-    """What is said of a deed; the applied file lists DEV and TEST, and the key is a source key."""
+    """The verdict on an act; the applied file lists DEV and TEST, and the key is a source key."""
     given = {"strangers": frozenset({STRANGER, PUBLIC}), "source_key": True} | more
     return judge(what, Evidence(HUB, HERE, shares, **given)).verdict  # type: ignore[arg-type]
 
@@ -133,19 +133,19 @@ ON_KEY = {"resource": KEY, "grant": "g-1"}
     ],
 )
 def test_each_deed_has_its_verdict(what, shares, expected):
-    """The table of the security page, case by case."""
+    """Each case of the security page's table."""
     assert verdict(what, *shares) == expected
 
 
 def test_a_grant_to_a_stranger_pages():
-    """The receiver's account counts, as the grantee is a role or an account's root."""
+    """The receiver's account decides; the grantee is a role or an account's root."""
     root = f"arn:aws:iam::{STRANGER}:root"
 
     assert verdict(deed(Act.ADDED, root, by=JO, **ON_KEY), strangers=frozenset({root})) == DeedVerdict.STRANGER
 
 
 def test_a_key_that_the_service_never_used_is_not_its_business_unless_it_touches_it_itself():
-    """AWS services make grants by the thousand; a stolen role may take any key."""
+    """AWS services create thousands of grants; a stolen role of the service may use any key."""
     foreign = deed(Act.ADDED, ROLE, by=JO, **ON_KEY)
 
     assert verdict(foreign, source_key=False) == DeedVerdict.EXPECTED
@@ -153,7 +153,7 @@ def test_a_key_that_the_service_never_used_is_not_its_business_unless_it_touches
 
 
 def test_an_account_that_the_file_lost_since_was_listed_then_for_all_that_is_known():
-    """The file was narrowed between the call and the verdict; the ledger's intent is all that can be asked."""
+    """The file lost the account between call and verdict; only the ledger's intent can show that it was listed."""
     shares = [replace(OPENING, holder_key=STRANGER)]
 
     assert verdict(deed(Act.ADDED, STRANGER), *shares, changed_at=NOW + 60) == DeedVerdict.EXPECTED
@@ -162,7 +162,7 @@ def test_an_account_that_the_file_lost_since_was_listed_then_for_all_that_is_kno
 
 
 def test_builders_are_those_that_the_parameter_names():
-    """They use the key and write the tag; anybody else is a notice."""
+    """They use the key and write the tag; any other caller is a notice."""
     using, tagging = deed(Act.USED, by=JO, resource=KEY), deed(Act.TAGGED, by=JO, resource="ami-0a1")
 
     assert [verdict(one, builders=frozenset({JO})) for one in (using, tagging)] == [DeedVerdict.EXPECTED] * 2
@@ -170,7 +170,7 @@ def test_builders_are_those_that_the_parameter_names():
 
 
 def test_whom_the_keys_own_policy_lets_in_may_use_it_through_ec2():
-    """Key access `none`: the owner's policy is all there is."""
+    """With `key_access: none` the owner's policy decides."""
     use = deed(Act.USED, by="x", account=TEST, resource=KEY, by_service=True, ebs=True)
 
     assert verdict(use, admitted=frozenset({HUB, TEST})) == DeedVerdict.EXPECTED
@@ -179,7 +179,7 @@ def test_whom_the_keys_own_policy_lets_in_may_use_it_through_ec2():
 
 
 def policy(*admitted: str, by: str = OURS) -> Deed:
-    """A key's policy was written that lets these in."""
+    """A PutKeyPolicy that admits these."""
     return deed(Act.POLICY, *admitted, by=by, resource=KEY)
 
 
@@ -203,12 +203,12 @@ def policy(*admitted: str, by: str = OURS) -> Deed:
     ],
 )
 def test_a_policy_is_judged_by_what_is_new_in_it(what, shares, before, expected):
-    """It is written whole; what stood there before is not the writer's doing."""
+    """PutKeyPolicy writes the whole policy; earlier statements are not this caller's."""
     assert verdict(what, *shares, admitted=before) == expected
 
 
 def test_only_what_wakes_people_is_severe():
-    """A page for a stolen role and for strangers, a warning for what vanished, a notice for a listed account."""
+    """A page for a stolen role and for strangers, a warning for a lost permission, a notice for a listed account."""
     severities = {one: judge_severity(one) for one in DeedVerdict}
 
     assert severities == {
@@ -221,7 +221,7 @@ def test_only_what_wakes_people_is_severe():
 
 
 def judge_severity(verdict: DeedVerdict) -> Severity:
-    """How a person is told of a verdict."""
+    """The severity of a verdict."""
     from chalicelib.core.monitor.judging import MonitorFinding  # noqa: PLC0415
 
     return MonitorFinding(verdict, "").severity
@@ -240,12 +240,12 @@ def judge_severity(verdict: DeedVerdict) -> Severity:
     ],
 )
 def test_ours_is_a_function_of_this_hub(principal, ours):
-    """By account, Region and name."""
+    """The role's account, Region and name decide."""
     assert is_ours(principal, HUB, HERE) is ours
 
 
 def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_done():
-    """A thousand lives of a share: each call lies between its intent and its result, give or take the two clocks."""
+    """Random histories of a share: each call lies between its intent and its result, within clock differences."""
     random = Random(7)
     for _ in range(1000):
         time, steps, calls = NOW, [], []
@@ -258,7 +258,7 @@ def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_don
                     time += random.choice((0, 31, 400))
                     calls.append((act, time + random.randint(0, 30)))
                 time += 31
-                if random.random() < 0.9:  # or it died before it wrote, and the next intent follows
+                if random.random() < 0.9:  # or the run was killed before the write, and the next intent follows
                     steps.append((time, result))
         life = Known(DEV, DEV, steps=tuple(steps))
         for act, at in calls:
@@ -266,7 +266,7 @@ def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_don
 
 
 def test_no_intent_of_long_ago_covers_a_theft():
-    """An hour after a share has closed, a stolen role that opens it again is seen."""
+    """A stolen role opens a share again an hour or more after it has closed: no intent covers that."""
     random = Random(8)
     for _ in range(300):
         life = share(DEV, (0, S.OPENING), (5, S.OPEN), (900, S.CLOSING), (960, S.CLOSED))
@@ -275,7 +275,7 @@ def test_no_intent_of_long_ago_covers_a_theft():
 
 
 def test_a_share_without_its_history_is_known_by_its_own_times():
-    """History expires; what stands open for years does not."""
+    """History expires; a share may be open for years."""
     item = Share("resource#snapshot#snap-0a1", DEV, DEV, state=S.OPEN, intended_at=NOW - 9, opened_at=NOW - 2)
 
     assert verdict(deed(Act.ADDED, DEV, at=NOW - 5), known(item, ())) == DeedVerdict.EXPECTED

@@ -1,4 +1,4 @@
-"""The state machine of a promotion: what a tag may start, stop and never start."""
+"""The state machine of a promotion: what a tag starts, stops, and never starts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def a_promotion(state: PromotionState = PromotionState.REQUESTED, **changes: obj
 
 
 def resolved(value: str = "dev", plan: str = "plan", **how: object) -> ev.Resolved:
-    """A value that is understood."""
+    """The event for a value that is understood."""
     return ev.Resolved(value, plan=plan, planned=1, places=plan, digest="digest", **how)  # type: ignore[arg-type]
 
 
@@ -80,7 +80,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ids=lambda x: getattr(x, "value", None) or type(x).__name__,
 )
 def test_every_pair_of_state_and_event_follows_the_table(state, event):
-    """An event leads where the table says, or is illegal; it never leads anywhere else, and never raises otherwise."""
+    """An event leads where the table says, or is illegal; it never leads elsewhere and raises nothing else."""
     row = TRANSITIONS[state]
     if type(event) not in row:
         with pytest.raises(IllegalEvent):
@@ -91,7 +91,7 @@ def test_every_pair_of_state_and_event_follows_the_table(state, event):
 
 
 def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
-    """A new event must be given its rows, and an example here."""
+    """A new event needs its rows, and an example here."""
     kinds = set(get_args(ev.Event))
 
     assert {kind for row in TRANSITIONS.values() for kind in row} == kinds
@@ -100,7 +100,7 @@ def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from([0, 1, 40, 4000, 90_000])), max_size=40))
 def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
-    """Whatever happens: a promotion that is not over has a due date, and then something is outstanding."""
+    """In any history: a promotion that is not over has a due time, and then a command is outstanding."""
     promotion, now = a_promotion(), NOW
     for pick, wait in steps:
         legal = [event for event in EVENTS if type(event) in TRANSITIONS[promotion.state]]
@@ -112,19 +112,19 @@ def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
 
 
 def with_tag_event(promotion: Promotion, version: int = 1) -> Promotion:
-    """The promotion with a tag event that nobody has received yet."""
+    """The promotion with an unread tag event."""
     return replace(promotion, inbox={"tag": f"{version:012d}"})
 
 
 def play(promotion: Promotion, *events: ev.Event) -> Promotion:
-    """The promotion after some events at once."""
+    """The promotion after these events at one time."""
     for event in events:
         promotion = evolve(promotion, event, NOW)
     return promotion
 
 
 def test_a_tag_leads_by_resolution_and_examination_to_deliveries():
-    """Requested -> resolving -> expanding -> running, asking for one thing at a time."""
+    """Requested -> resolving -> expanding -> running, with one command at a time."""
     promotion = with_tag_event(a_promotion())
     assert outstanding(promotion, NOW) == (do.LookAtTag(),)
     promotion = play(promotion, TAG)
@@ -156,7 +156,7 @@ def test_whom_a_value_names_no_longer_is_asked_to_end_before_the_source_is_exami
 
 @pytest.mark.parametrize("trouble", [ev.Examined((FAULT,)), ev.Paused(), ev.Blocked(FAULT)])
 def test_what_keeps_additions_back_leaves_the_narrowed_value_in_force(trouble):
-    """The source fails its checks, new promotions are paused, EC2 throttles: the removal stands all the same."""
+    """The source fails its checks, new promotions are paused, or EC2 throttles: the removal stays in force."""
     looked = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
     after = play(looked, replace(NARROWED, additions=True), ev.OthersCancelled(), trouble)
 
@@ -166,7 +166,7 @@ def test_what_keeps_additions_back_leaves_the_narrowed_value_in_force(trouble):
 @pytest.mark.parametrize("state", [PromotionState.RESOLVING, PromotionState.EXPANDING, PromotionState.RUNNING])
 @pytest.mark.parametrize("trouble", [ev.Paused(), ev.Blocked(FAULT)])
 def test_news_of_the_tag_are_looked_at_whatever_else_is_kept_back(state, trouble):
-    """A tag that is narrowed a second time while new promotions are paused, or SNS is down, is read at once."""
+    """The tag is narrowed again while new promotions are paused, or SNS fails: it is read at once."""
     if type(trouble) not in TRANSITIONS[state]:
         return
     candidate = (
@@ -180,7 +180,7 @@ def test_news_of_the_tag_are_looked_at_whatever_else_is_kept_back(state, trouble
 
 
 def test_a_new_value_while_another_waits_takes_its_place():
-    """A B is paused; A is written: A is resolved next, and its removals with it."""
+    """While "a b" is paused the tag becomes "a": that is resolved next, with its removals."""
     paused = play(
         a_promotion(PromotionState.RESOLVING, candidate="a b", resolved=True, value="a b", plan="both"), ev.Paused()
     )
@@ -191,7 +191,7 @@ def test_a_new_value_while_another_waits_takes_its_place():
 
 
 def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
-    """A thousand deliveries to be cancelled do not fit into one run."""
+    """A thousand cancellations do not fit into one run."""
     part = play(a_promotion(PromotionState.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
     assert outstanding(part, NOW) == (do.CancelOthers("plan", after="d0500"),)
 
@@ -199,7 +199,7 @@ def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
 
 
 def test_a_new_plan_begins_the_removal_anew():
-    """Whom the slice before has passed by may be among those who go now."""
+    """The new plan may remove accounts that the earlier slice has skipped."""
     part = play(a_promotion(PromotionState.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
     looked = play(with_tag_event(replace(part, cancelling=False)), ev.TagSeen("prod", "available", "golden"))
 
@@ -207,7 +207,7 @@ def test_a_new_plan_begins_the_removal_anew():
 
 
 def test_a_fault_of_one_account_blocks_no_other():
-    """Its settings conflict: the others are delivered to, and a notice lists the fault, once."""
+    """Its settings conflict: the others are delivered, and one notice lists the fault."""
     looked = play(with_tag_event(a_promotion()), TAG)
     after = play(looked, resolved(additions=True, blocked=(OTHER,)), ev.Examined())
     assert after.state is PromotionState.EXPANDING
@@ -223,7 +223,7 @@ def test_a_fault_of_one_account_blocks_no_other():
 
 
 def test_an_image_that_the_service_made_never_triggers_and_says_so():
-    """It bears the tag of a delivery: one notice, and nothing is examined."""
+    """It has a delivery's tag: one notice, and no examination."""
     seen = ev.TagSeen("dev", "available", "golden", ours=True)
     promotion = play(with_tag_event(a_promotion()), seen)
     (command,) = outstanding(promotion, NOW)
@@ -244,7 +244,7 @@ def test_an_image_that_the_hub_does_not_own_is_left_alone_after_two_looks():
 
 
 def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
-    """Tagged while pending: polled, and looked at at once when EC2 says available."""
+    """The service polls a pending AMI, and looks at once when EC2 reports it available."""
     waiting = evolve(with_tag_event(a_promotion()), ev.TagSeen("dev", "pending", "golden"), NOW)
     assert outstanding(waiting, NOW) == ()
     assert outstanding(waiting, NOW + 60) == (do.LookAtTag(),)
@@ -254,7 +254,7 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
 
 
 def test_a_tag_that_shows_again_was_never_gone():
-    """The stale look is forgotten."""
+    """The next look replaces the stale one."""
     once = evolve(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
     back = evolve(once, ev.TagSeen("dev", "available", "golden"), NOW + schedule.ABSENCE)
 
@@ -262,7 +262,7 @@ def test_a_tag_that_shows_again_was_never_gone():
 
 
 def test_a_source_that_vanishes_does_not_stop_what_runs():
-    """A running promotion goes on with what is already known."""
+    """A running promotion continues with what it has read before."""
     once = evolve(a_promotion(PromotionState.RUNNING), ev.TagSeen(None, None), NOW)
     twice = evolve(once, ev.TagSeen(None, None), NOW + schedule.ABSENCE)
 
@@ -271,7 +271,7 @@ def test_a_source_that_vanishes_does_not_stop_what_runs():
 
 @pytest.mark.parametrize(("tagged", "looked"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
 def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
-    """Discovery found the tag, its targets failed, and a day later comes the tag's own event: nothing starts anew."""
+    """Discovery found the tag and its targets failed; the tag's own event, a day late, starts nothing."""
     reading = evolve(a_promotion(), ev.TagSeen("dev", "available", "golden"), NOW)
     over = replace(
         reading,
@@ -286,7 +286,7 @@ def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
 
 
 def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
-    """Only a tag event reopens an episode with the same value."""
+    """Only a tag event starts another episode for the same value."""
     over = replace(a_promotion(PromotionState.OVER), inbox={"seen": "minute:dev"})
     after = evolve(over, ev.TagSeen("dev", "available", "golden"), NOW)
 
@@ -294,7 +294,7 @@ def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
 
 
 def test_the_baseline_moves_only_by_a_new_event():
-    """What was tagged before the service first looked is not promoted by being looked at."""
+    """Looks do not promote what was tagged before the service's first look."""
     baseline = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
 
     assert outstanding(baseline, NOW + 10**9) == ()
@@ -302,7 +302,7 @@ def test_the_baseline_moves_only_by_a_new_event():
 
 
 def test_two_looks_within_a_second_are_one():
-    """A tag removed and put back makes two events; both reads may be stale, so time must pass between them."""
+    """Removing and restoring a tag makes two events; both reads may be stale, so they need a distance in time."""
     once = evolve(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
     again = evolve(with_tag_event(once, 3), ev.TagSeen(None, "available", "golden"), NOW + 1)
 
@@ -311,7 +311,7 @@ def test_two_looks_within_a_second_are_one():
 
 
 def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
-    """The same value again: it is looked whether a delivery failed, and what runs goes on."""
+    """The service checks for failed deliveries of the same value, and running ones continue."""
     looked = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), TAG)
     assert outstanding(looked, NOW) == (do.Resolve("dev"),)
 
@@ -325,7 +325,7 @@ def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
-    """What runs goes on with its targets; the notice lists the faults; the same value again brings no other."""
+    """Its targets continue; the notice lists the faults; only a new tag event causes another notice."""
     bad, refused = ev.TagSeen("dve", "available", "golden"), ev.Resolved("dve", (FAULT,))
     faulty = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), bad, refused)
     assert outstanding(faulty, NOW) == (do.NotifyRefused((FAULT,)),)
@@ -357,7 +357,7 @@ def test_a_removed_tag_cancels_all_but_only_after_two_looks():
 )
 @pytest.mark.parametrize("gone", [ev.TagSeen("dev", "disabled"), ev.TagSeen(None, None), ev.TagSeen(None, "available")])
 def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
-    """Also while a new value waits for its examination, or deliveries are being written."""
+    """Also while a new value is examined, or deliveries are being written."""
     before = a_promotion(
         state,
         standing=True,
@@ -373,7 +373,7 @@ def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
 
 
 def test_tagged_again_when_over_is_resolved_for_those_that_failed():
-    """The same value on a new event: worth a look, because failed deliveries are tried again."""
+    """A new event for the same value: failed deliveries are retried."""
     looked = play(with_tag_event(a_promotion(PromotionState.OVER), 5), TAG)
     assert outstanding(looked, NOW) == (do.Resolve("dev"),)
 
@@ -383,7 +383,7 @@ def test_tagged_again_when_over_is_resolved_for_those_that_failed():
 
 
 def test_a_tag_event_that_comes_after_the_first_look_counts():
-    """A fresh hub called the AMI its baseline before the event of its tag arrived: it is promoted all the same."""
+    """A new hub took the AMI into its baseline before the tag's event arrived: it is promoted all the same."""
     baseline = replace(
         evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
         inbox={"tag": evolving.tag_entry(2, NOW - 60, "e-2")},
@@ -394,14 +394,14 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
 
 @pytest.mark.parametrize("state", [PromotionState.RUNNING, PromotionState.OVER])
 def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
-    """Two invocations at once see it gone: what one has believed is no first look for the other."""
+    """Two concurrent invocations see it gone: the second does not start another wait."""
     known = a_promotion(state, value=None, plan="")
 
     assert play(known, ev.TagSeen(None, "available", "golden")).absent_since == 0
 
 
 def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
-    """A slice is as long as there was time, and the cursor says where to go on."""
+    """A slice takes as long as there is time; the cursor says where to continue."""
     promotion = a_promotion(PromotionState.EXPANDING, planned=1000)
     cursors = []
     while promotion.state is PromotionState.EXPANDING:
@@ -413,7 +413,7 @@ def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
 
 
 def test_running_counts_when_the_last_delivery_wakes_it_and_polls_otherwise():
-    """The marks are read at the wake; without one, after a growing while, and then the tag is looked at as well."""
+    """The wake counts the deliveries; without one a poll after growing waits counts them and reads the tag."""
     running = play(a_promotion(PromotionState.RUNNING), ev.Counted(to_end=True))
     assert outstanding(running, NOW) == ()
     assert machine.looks(running, NOW) == (do.Count(),)
@@ -425,7 +425,7 @@ def test_running_counts_when_the_last_delivery_wakes_it_and_polls_otherwise():
 
 
 def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
-    """The value in force names a target whose delivery was cancelled meanwhile: it is resolved, and examined, anew."""
+    """The value in force names a target whose delivery was cancelled: it is resolved and examined again."""
     running, cancelled = a_promotion(PromotionState.RUNNING, episode=1), replace(CHILD, state="cancelled")
     assert evolving.wanted_again(running, cancelled, Plan(frozenset({DEV})))
     assert not evolving.wanted_again(running, cancelled, Plan(frozenset({PROD}), kept=frozenset({DEV})))
@@ -436,14 +436,14 @@ def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
 
 
 def test_a_source_that_was_refused_starts_nothing_anew_by_itself():
-    """Or a promotion whose key is disabled would examine it for ever."""
+    """Otherwise a promotion with a disabled key would examine it without end."""
     refused = a_promotion(PromotionState.RUNNING, source_refused=True)
 
     assert not evolving.wanted_again(refused, replace(CHILD, state="cancelled"), Plan(frozenset({DEV})))
 
 
 def test_what_was_withdrawn_when_it_was_over_is_counted():
-    """File or membership moved a shared AMI: what the value still names is shared anew."""
+    """A file or membership change withdrew a shared AMI: if the value still names the account, it is shared again."""
     over = a_promotion(PromotionState.OVER, standing=True)
     assert machine.looks(over, NOW) == (do.Count(),)
     assert machine.looks(replace(over, standing=False), NOW) == ()
@@ -455,7 +455,7 @@ def test_what_was_withdrawn_when_it_was_over_is_counted():
 
 
 def test_what_was_withdrawn_is_counted_later_where_it_cannot_be_now():
-    """The notices or the file do not answer: it is over, and due all the same."""
+    """The count fails for now: the promotion is over, and due again."""
     over = play(a_promotion(PromotionState.OVER, standing=True), ev.Blocked(FAULT))
 
     assert over.due_at == over.blocked_until > NOW
@@ -465,7 +465,7 @@ def test_what_was_withdrawn_is_counted_later_where_it_cannot_be_now():
 
 
 def test_what_was_failing_when_it_was_tagged_again_starts_anew_when_it_has_failed():
-    """The tag came while it was still cleaning up; nobody has to tag a third time."""
+    """The tag was written during the cleanup; it need not be written again."""
     running, failed = a_promotion(PromotionState.RUNNING, episode=2), replace(CHILD, state="failed")
 
     assert evolving.wanted_again(running, replace(failed, asked_again=2), Plan(frozenset({DEV})))
@@ -474,7 +474,7 @@ def test_what_was_failing_when_it_was_tagged_again_starts_anew_when_it_has_faile
 
 
 def test_a_refused_look_is_waited_out_whatever_wakes():
-    """A throttled look is not repeated by every event that comes meanwhile."""
+    """Events that arrive meanwhile do not repeat a throttled look."""
     blocked = play(with_tag_event(a_promotion(PromotionState.OVER), 2), ev.Blocked(FAULT, look=True))
 
     assert outstanding(blocked, NOW + 4) == ()
@@ -483,7 +483,7 @@ def test_a_refused_look_is_waited_out_whatever_wakes():
 
 
 def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
-    """A B, then B, then B C before anything was cancelled: A must still be asked to end."""
+    """The tag is "a b", "b" and "b c" before any cancellation: the delivery to "a" must still be cancelled."""
     pending = a_promotion(PromotionState.RUNNING, plan="b", cancelling=True)
     looked = play(with_tag_event(pending, 3), ev.TagSeen("b c", "available", "golden"))
 
@@ -491,7 +491,7 @@ def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
 
 
 def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_it():
-    """No promotion ends in silence; and none is refused because the service itself was away for a day."""
+    """The promotion ends with a notice; a day's outage of the service alone refuses nothing."""
     waiting = play(with_tag_event(a_promotion()), ev.TagSeen("dev", "pending", "golden"))
     late = NOW + evolving.PENDING_DEADLINE
     assert evolve(waiting, TAG, late).candidate == "dev"
@@ -503,7 +503,7 @@ def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_i
 
 
 def test_one_refusal_after_a_day_away_gives_nothing_up():
-    """The deadline needs many refusals in a row besides."""
+    """The deadline also needs many refusals in a row."""
     waiting = play(with_tag_event(a_promotion()), TAG)
     late = NOW + evolving.PENDING_DEADLINE
     assert evolve(waiting, ev.Blocked(FAULT), late).to_notify == ()
@@ -514,7 +514,7 @@ def test_one_refusal_after_a_day_away_gives_nothing_up():
 
 
 def test_a_pause_may_last_for_a_year_without_a_deadline():
-    """What was to begin is asked again every quarter of an hour, and does not fail as an operator took his time."""
+    """The service asks again every quarter of an hour; the operator's pause fails no promotion."""
     looked = play(with_tag_event(a_promotion()), TAG, resolved(additions=True))
     for quarter in range(200):
         now = NOW + quarter * 900
@@ -536,7 +536,7 @@ def test_what_was_refused_for_another_value_delays_no_removal():
 
 
 def test_the_last_delivery_ends_just_as_the_tag_is_gone():
-    """Both are learned in one step: it cancels what is left, and comes to its end after that."""
+    """One step learns both: it cancels what is left, and ends after that."""
     running = a_promotion(PromotionState.RUNNING, absent_since=NOW - schedule.ABSENCE, seen_since=NOW - 900, tries=3)
     assert (*outstanding(running, NOW), *machine.looks(running, NOW)) == (do.LookAtTag(), do.Count())
 
@@ -555,7 +555,7 @@ WITHDRAWN = {"222222222222": "operator"}
 @pytest.mark.parametrize("state", list(PromotionState))
 @pytest.mark.parametrize("trouble", [{}, {"blocked_until": NOW + 999}, {"look_blocked_until": NOW + 999}])
 def test_a_withdrawal_is_read_before_anything_else_and_ends_deliveries(state, trouble):
-    """Whatever keeps looks and additions back; only where nothing has begun there is nothing to end."""
+    """Whatever delays looks and additions; a promotion that has not started has nothing to cancel."""
     asked = a_promotion(state, standing=True, inbox={"withdraw": "1"}, **trouble)
     assert outstanding(asked, NOW) == (do.ReadWithdrawals(),)
     assert machine.due_at(asked) is not None
@@ -575,7 +575,7 @@ def test_a_withdrawal_is_read_before_anything_else_and_ends_deliveries(state, tr
     ],
 )
 def test_a_withdrawal_counts_until_another_value_was_in_force(first, then, counts):
-    """``tagged_at`` of what is resolved in the end lies after it, or not."""
+    """In the end ``tagged_at`` is later than the withdrawal, or not."""
     one = replace(a_promotion(), state=PromotionState.RESOLVING, candidate=first, read_at=NOW)
     one = evolve(one, resolved(first), NOW)
     withdrawn_at = NOW + 10
@@ -602,7 +602,7 @@ def test_a_withdrawal_counts_until_another_value_was_in_force(first, then, count
     ],
 )
 def test_a_tag_event_is_remembered_by_its_time_and_a_retry_is_none(inbox, tagged_at):
-    """One of the future is taken for now; one that says no time proves nothing."""
+    """A time in the future counts as now; an event without a time proves nothing."""
     seen = evolve(a_promotion(PromotionState.RUNNING, inbox=inbox), TAG, NOW + 60)
 
     assert seen.tagged_at == tagged_at

@@ -1,4 +1,4 @@
-"""An operator's wish on a promotion's record: what failed is tried again, everywhere or at some accounts alone."""
+"""An operator's retry on a promotion's record: failed deliveries start again, at all or at some accounts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAME = Resolved("dev", plan="plan", planned=2, digest="digest")
 
 
 def over(**changes):
-    """A promotion that is over, its value in force."""
+    """A promotion that is over, with its value in force."""
     promotion = started("ami-0a", HUB, REGION, NOW)
     return replace(
         promotion, state=PromotionState.OVER, value="dev", plan="plan", planned=2, episode=1, due_at=None, **changes
@@ -26,7 +26,7 @@ def over(**changes):
 
 @pytest.mark.parametrize(("wish", "only"), [("1:", ()), ("1:222222222222", ("222222222222",)), ("1:2,3", ("2", "3"))])
 def test_a_wish_makes_it_resolve_its_value_again(wish, only):
-    """As a new event of the tag does; the accounts stay on the record until the deliveries are written."""
+    """As after a tag event; the accounts stay on the record until the deliveries are written."""
     promotion = over(inbox={"retry": wish})
     assert outstanding(promotion, NOW) == (LookAtTag(),)
 
@@ -38,7 +38,7 @@ def test_a_wish_makes_it_resolve_its_value_again(wish, only):
 
 
 def test_a_wish_is_received_once():
-    """The same note again changes nothing, and a later event of the tag is not narrowed by it."""
+    """The same entry again changes nothing, and does not narrow a later tag event."""
     promotion = evolve(over(inbox={"retry": "1:222222222222"}), TagSeen("dev", "available"), NOW)
     rested = replace(promotion, state=PromotionState.OVER, candidate=None, absent_since=0)
     assert outstanding(rested, NOW) == ()
@@ -48,7 +48,7 @@ def test_a_wish_is_received_once():
 
 
 def test_nothing_to_do_forgets_the_accounts():
-    """Or the next promotion would be narrowed by a wish of long ago."""
+    """Otherwise an old retry would narrow the next promotion."""
     seen = evolve(over(inbox={"retry": "1:222222222222"}), TagSeen("dev", "available"), NOW)
 
     assert evolve(seen, SAME, NOW).only == ()

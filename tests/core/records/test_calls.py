@@ -1,4 +1,4 @@
-"""The lines of a history that say which calls were made."""
+"""The history lines that record calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ID = "0000001f-0000-4000-8000-00000000001f"
     ],
 )
 def test_a_call_is_a_line_and_is_read_from_it(call, line):
-    """With its id, refused, and without an answer."""
+    """With its id, with a refusal, and without an answer."""
     assert str(call) == line
     assert MadeCall.read(line) == call
 
@@ -32,14 +32,14 @@ def test_other_lines_are_no_calls(line):
 
 
 def test_what_aws_says_cannot_forge_a_line():
-    """Nor make it longer than an item bears."""
+    """Nor exceed the size of an item."""
     line = str(MadeCall("CopySnapshot", "a b\nc" * 100, "x y"))
 
     assert MadeCall.read(line) == MadeCall("CopySnapshot", ("abc" * 100)[: calls.LONGEST], "xy")
 
 
 def test_intents_and_what_was_not_called():
-    """Neither is taken for the other."""
+    """The two kinds of line differ."""
     assert calls.intended(calls.intent("CopySnapshot snap-1")) == "CopySnapshot snap-1"
     assert calls.left_out(calls.not_made("CopySnapshot snap-1")) == "CopySnapshot snap-1"
     assert (calls.intended("not called X"), calls.left_out("intent X")) == ("", "")
@@ -50,5 +50,5 @@ def test_intents_and_what_was_not_called():
     [("CopySnapshot", True), ("RevokeGrant", True), ("DescribeImages", False), ("GetKeyPolicy", False)],
 )
 def test_reads_and_changes_differ(operation, changes):
-    """By AWS's way of naming them."""
+    """By AWS's naming of operations."""
     assert calls.changes(operation) == changes

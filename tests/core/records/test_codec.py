@@ -1,4 +1,4 @@
-"""Records to JSON and back, and what is refused when it is read."""
+"""Records to JSON and back, and what decoding refuses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Outer:
 
 
 def test_what_is_written_is_read_back_as_it_was():
-    """A record of every kind of member survives the way to JSON and back."""
+    """A record with every kind of member survives encoding and decoding."""
     value = Outer(Colour.RED, (Inner("a", 1), Inner("b")), frozenset({"y", "x"}), {"n": 2}, "share", {"k": [1]})
 
     assert codec.decode(Outer, codec.encode(value)) == value
@@ -59,7 +59,7 @@ def test_what_is_written_is_read_back_as_it_was():
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_with_its_path(given, path):
-    """A damaged or foreign record is refused, and the message says where it is wrong."""
+    """The message says where a damaged or foreign record is wrong."""
     with pytest.raises(ValueError, match="record") as refused:
         codec.decode(Outer, given)
 

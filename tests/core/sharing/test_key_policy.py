@@ -1,4 +1,4 @@
-"""Our statements in a key's policy: added, found and removed; what is not ours keeps its text."""
+"""The service's statements in a key policy: added, found and removed; the text of others stays."""
 
 from __future__ import annotations
 
@@ -33,43 +33,43 @@ def role(account: str) -> str:
 
 
 def copies(account: str = DEV) -> Access:
-    """What a copying role is given."""
+    """The access of a copying role."""
     return Access(account, Audience.COPIES, role(account), MARK)
 
 
 def whole(account: str = DEV) -> Access:
-    """What a whole account is given."""
+    """The access of a whole account."""
     return Access(account, Audience.ACCOUNT, f"arn:aws:iam::{account}:root", MARK)
 
 
 def document(text: str | dict[str, Any] = POLICY) -> Document:
-    """A policy taken apart."""
+    """A parsed policy."""
     read = key_policy.read(KEY, text if isinstance(text, str) else json.dumps(text), MARK)
     assert isinstance(read, Document), read
     return read
 
 
 def added(text: str | dict[str, Any], *wanted: Access) -> str:
-    """The text with our statements."""
+    """The text with the service's statements for these."""
     after = key_policy.edited(document(text), wanted)
     assert isinstance(after, str), after
     return after
 
 
 def removed(text: str, *unwanted: Access) -> str:
-    """The text without them."""
+    """The text without the service's statements for these."""
     after = key_policy.edited(document(text), (), unwanted)
     assert isinstance(after, str), after
     return after
 
 
 def fault(result: str | Fault | Document) -> Fault:
-    """What must be a fault."""
+    """The fault; the result must be one."""
     assert isinstance(result, Fault), result
     return result
 
 
-# --- what is not ours ------------------------------------------------------------------------------------------------
+# --- statements of others ---------------------------------------------------------------------------------------------
 
 WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=8)
 VALUES = st.recursive(
@@ -88,7 +88,7 @@ EDITS = st.lists(st.tuples(st.booleans(), st.lists(ACCESSES, min_size=1, max_siz
 
 @given(st.lists(THEIRS, max_size=4), EDITS, st.sampled_from([None, 2]), st.booleans(), WORDS)
 def test_whatever_we_add_and_remove_others_keep_their_text(theirs, edits, indent, alone, ident):
-    """Statements and members of others keep text and order; ours are those last added and not removed since."""
+    """The text and order of other statements and members stay; the service's are those last added and not removed."""
     statements = OWNERS if alone else [OWNERS, *theirs]
     text = json.dumps({"Version": "2012-10-17", "Statement": statements, "Id": ident}, indent=indent)
     there: dict[str, Access] = {}
@@ -112,7 +112,7 @@ def test_whatever_we_add_and_remove_others_keep_their_text(theirs, edits, indent
 
 
 def test_one_statement_alone_becomes_the_first_of_a_list():
-    """KMS takes a Statement that is no list; it is the same statement after ours has come and gone."""
+    """KMS accepts a Statement that is not a list; it is the same after the service's came and went."""
     text = json.dumps({"Version": "2012-10-17", "Statement": OWNERS}, indent=4)
     after = removed(added(text, copies()), copies())
 
@@ -121,7 +121,7 @@ def test_one_statement_alone_becomes_the_first_of_a_list():
 
 
 def test_a_member_that_stands_twice_in_a_strangers_statement_stays_twice():
-    """Parsing it would keep the last only."""
+    """Parsing the statement would keep the last one only."""
     twice = '{"Sid":"a","Sid":"b","Effect":"Deny","Principal":"*","Action":"kms:Encrypt","Resource":"*"}'
     text = f'{{"Statement" : [ {json.dumps(OWNERS)} , {twice} ]}}'
 
@@ -130,7 +130,7 @@ def test_a_member_that_stands_twice_in_a_strangers_statement_stays_twice():
 
 
 def test_statements_like_ours_that_are_not_stay():
-    """Ours name this hub, an account and one of three words; what `ami-promoter key-policy` printed is the owner's."""
+    """The service's Sids have this hub, an account and an audience; `ami-promoter key-policy` prints other Sids."""
     ours = copies().sid
     sids = ["AmiPromoterLooksAtTheKey", f"AmiPromoter{DEV}Copies", ours.removesuffix("Copies"), f"{ours}X", f"x{ours}"]
     theirs = [{**OWNERS, "Sid": sid} for sid in sids]
@@ -141,7 +141,7 @@ def test_statements_like_ours_that_are_not_stay():
 
 
 def test_another_hubs_statement_for_the_same_account_stays():
-    """Two hubs in two Regions of one account, one key: each adds and removes its own, and keeps the other's text."""
+    """Two hubs in two Regions of one account share a key: each adds and removes its own statements only."""
     other = Access(DEV, Audience.COPIES, role(DEV), key_policy.hub_mark(HUB, "eu-west-1"))
     assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in other.sids | copies().sids)
 
@@ -152,7 +152,7 @@ def test_another_hubs_statement_for_the_same_account_stays():
 
 
 def test_statements_that_are_ours_and_nobodys_go_with_an_edit():
-    """By their Sids alone: whose share it was is not known any longer."""
+    """By their Sids alone: their share is no longer known."""
     text = added(POLICY, copies(PROD))
 
     after = key_policy.edited(document(text), [copies()], (), copies(PROD).sids)
@@ -160,7 +160,7 @@ def test_statements_that_are_ours_and_nobodys_go_with_an_edit():
 
 
 def test_ours_that_somebody_has_changed_is_written_anew_and_only_once():
-    """The Sid is ours; two with one Sid, or other words in it, do not stay."""
+    """Its Sid is the service's; duplicates and changed statements do not stay."""
     changed = {**key_policy.statements(copies())[0], "Action": "kms:*"}
     text = added({"Statement": [changed, OWNERS, changed]}, copies())
 
@@ -169,18 +169,18 @@ def test_ours_that_somebody_has_changed_is_written_anew_and_only_once():
 
 
 def test_what_stands_there_in_other_words_is_left_alone():
-    """KMS may give an account id for a root, or a list for a word."""
+    """KMS may show an account id for a root, or a list for a single value."""
     look = {**key_policy.statements(copies())[1], "Principal": {"AWS": [DEV]}, "Action": ["kms:DescribeKey"]}
     text = json.dumps({"Statement": [OWNERS, look, key_policy.statements(copies())[0]]})
 
     assert added(text, copies()) == text
 
 
-# --- what ours say ---------------------------------------------------------------------------------------------------
+# --- the service's statements -----------------------------------------------------------------------------------------
 
 
 def test_a_roles_statements_name_the_role_and_ec2():
-    """The account is the principal and the role a condition, so that a role made anew is let in and none blocks."""
+    """Account as principal and role as condition: a new role of that name is admitted, and none blocks the policy."""
     use, look = key_policy.statements(copies())
 
     assert use["Principal"] == look["Principal"] == {"AWS": f"arn:aws:iam::{DEV}:root"}
@@ -195,7 +195,7 @@ def test_a_roles_statements_name_the_role_and_ec2():
 
 
 def test_a_whole_account_uses_the_key_through_ec2_only():
-    """In share mode its administrators say who; directly nobody does more than describe it."""
+    """In share mode the account's administrators decide who; without EC2 only DescribeKey is allowed."""
     use, look = key_policy.statements(whole())
 
     assert use["Condition"]["StringLike"] == {"kms:ViaService": "ec2.*.amazonaws.com"}
@@ -204,7 +204,7 @@ def test_a_whole_account_uses_the_key_through_ec2_only():
 
 
 def test_grants_for_service_linked_roles_are_for_nobody_else():
-    """Made by the target's role, for roles under aws-service-role, and with no other operation than AWS lists."""
+    """The target's role creates them, for roles under aws-service-role, with the operations that AWS lists."""
     access = Access(DEV, Audience.ROLES, "arn:aws-cn:iam::222222222222:role/AmiCopyRole", MARK)
     (statement,) = key_policy.statements(access)
 
@@ -217,7 +217,7 @@ def test_grants_for_service_linked_roles_are_for_nobody_else():
 
 @pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), MARK)])
 def test_a_shares_name_tells_what_it_opens(one):
-    """The holder key of a share and its grantee are all that the permission adapter gets."""
+    """The permission adapter gets only a share's holder key and grantee."""
     assert key_policy.access(one.holder_key, one.principal, MARK) == one
 
 
@@ -238,7 +238,7 @@ def test_a_shares_name_tells_what_it_opens(one):
     ],
 )
 def test_a_document_that_cannot_be_taken_apart_is_refused(text, why):
-    """It is never written anew from what we think it says."""
+    """The service never rewrites a document that it cannot read."""
     found = fault(key_policy.read(KEY, text, MARK))
 
     assert found.code == "key-policy-unreadable"
@@ -247,7 +247,7 @@ def test_a_document_that_cannot_be_taken_apart_is_refused(text, why):
 
 
 def test_a_policy_about_to_pass_32_kilobytes_is_refused_with_the_grant_as_the_way_out():
-    """Up to the last byte it is put; the fault names the size."""
+    """A policy of exactly the limit is written; the fault names the size."""
     size = len(added(POLICY, copies()).encode())
     fits = json.dumps({**POLICY, "Id": POLICY["Id"] + "x" * (key_policy.LIMIT - size)})
     over = json.dumps({**POLICY, "Id": POLICY["Id"] + "x" * (key_policy.LIMIT - size + 1)})
@@ -261,7 +261,7 @@ def test_a_policy_about_to_pass_32_kilobytes_is_refused_with_the_grant_as_the_wa
 
 
 def test_bytes_are_counted_and_not_letters():
-    """A letter outside ASCII is two bytes in UTF-8."""
+    """A letter outside ASCII takes two bytes in UTF-8."""
     size = len(added(POLICY, copies()).encode())
     over = json.dumps({**POLICY, "Id": "ä" * ((key_policy.LIMIT - size) // 2 + 20)}, ensure_ascii=False)
 
@@ -269,7 +269,7 @@ def test_bytes_are_counted_and_not_letters():
 
 
 def test_too_large_already_is_no_reason_to_leave_ours_there():
-    """Removing makes it smaller."""
+    """The removal makes it smaller."""
     text = added(POLICY, copies()).replace("key-default-1", "x" * key_policy.LIMIT)
 
     assert document(removed(text, copies())).sids == frozenset()
@@ -277,7 +277,7 @@ def test_too_large_already_is_no_reason_to_leave_ours_there():
 
 @pytest.mark.parametrize("element", ["Principal", "NotPrincipal"])
 def test_a_dead_principal_is_named_before_a_put_fails(element):
-    """With it in the document KMS takes none, ours to remove included."""
+    """KMS would refuse the document, also for a removal of the service's statements."""
     dead = {"Sid": "Operators", "Effect": "Allow", element: {"AWS": ["AROAQWERTYUIOPASDFGH1", HUB]}, "Action": "kms:*"}
     text = json.dumps({"Statement": [OWNERS, dead, *key_policy.statements(copies())]})
 
@@ -290,7 +290,7 @@ def test_a_dead_principal_is_named_before_a_put_fails(element):
 
 
 def test_every_dead_principal_is_notified_at_once():
-    """Before anything is opened a person gets all faults."""
+    """Before anything is opened, one pass shows all faults."""
     statement = {"Effect": "Allow", "Principal": {"AWS": ["AIDAQWERTYUIOPASDFGH1", "AROAQWERTYUIOPASDFGH2"]}}
     text = json.dumps({"Statement": [OWNERS, statement]})
     found = key_policy.faults(KEY, HUB, "us-east-1", text, [copies()])
@@ -301,7 +301,7 @@ def test_every_dead_principal_is_notified_at_once():
 
 
 def test_a_key_of_another_account_is_refused():
-    """No account can read or put the policy of another one's key."""
+    """No account can read or write the policy of another account's key."""
     (found,) = key_policy.faults(KEY, PROD, "us-east-1", json.dumps(POLICY), [copies()])
 
     assert found.code == "key-policy-foreign"
@@ -310,7 +310,7 @@ def test_a_key_of_another_account_is_refused():
 
 
 def test_a_policy_of_nothing_but_ours_is_not_emptied():
-    """Somebody took the owner's statement out; KMS takes no policy without any."""
+    """The owner's statement was removed; KMS accepts no policy without statements."""
     text = json.dumps({"Statement": list(key_policy.statements(copies()))})
 
     assert fault(key_policy.edited(document(text), (), [copies()])).code == "key-policy-would-be-empty"

@@ -1,4 +1,4 @@
-"""The ledger's decisions: what opens, what closes, what stays, and what closes whatever else hangs."""
+"""The ledger's decisions: what opens, what closes, what stays, and what closes in any case."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ shares = st.builds(
 
 @given(shares)
 def test_a_share_is_never_to_be_opened_and_closed_at_once(one):
-    """The two lists are apart."""
+    """The two lists have nothing in common."""
     assert not (share.to_open([one], NOW) and share.to_close([one], NOW))
 
 
 @given(shares)
 def test_nothing_opens_without_a_holder_or_past_its_end(one):
-    """Law 1 at the ledger: no holder, no share; and never open without end."""
+    """Invariant 1 in the ledger: no share without a holding, and none without an end."""
     for opening in share.to_open([one], NOW):
         assert opening.holdings
         assert opening.hard_close_at > NOW
@@ -56,20 +56,20 @@ def test_nothing_opens_without_a_holder_or_past_its_end(one):
 
 @given(shares)
 def test_what_must_still_change_has_a_due_date(one):
-    """An open share has at least its hard end; whatever is to be opened or closed later is due then."""
+    """An open share is due at its hard end at the latest; a later opening or closing is due at its time."""
     later = max(one.next_try, one.hard_close_at, NOW)
     if share.to_open([one], later) or share.to_close([one], later):
         assert share.due_at([one], NOW) is not None
 
 
 def test_a_share_without_holders_closes():
-    """The last holder has gone."""
+    """The last holding was released."""
     assert share.to_close([a_share(ShareState.OPEN, held=False)], NOW)
     assert not share.to_close([a_share(ShareState.OPEN)], NOW)
 
 
 def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it():
-    """A parked or poisoned record must not keep a permission open."""
+    """A parked or damaged record must not keep a permission open."""
     overdue = a_share(ShareState.OPEN)
     assert share.to_close([overdue], END) == [overdue]
 
@@ -82,21 +82,21 @@ def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it(
 
 
 def test_a_permission_that_shows_before_we_asked_was_there_before_us():
-    """Law 2: it is remembered with the intent, before anything is called."""
+    """Invariant 2: the intent records it, before any call."""
     intended = share.intend_opening(a_share(), NOW, seen=True)
 
     assert (intended.state, intended.preexisting) == (ShareState.OPENING, True)
 
 
 def test_what_was_there_before_us_is_remembered_over_a_crash():
-    """After a crash between intent and result, our own half-open share is not taken for a stranger's."""
+    """After a crash between intent and result the service's own permission is not taken for a preexisting one."""
     intended = share.intend_opening(a_share(), NOW, seen=False)
 
     assert share.intend_opening(intended, NOW, seen=True) == intended
 
 
 def test_each_opening_has_a_grant_of_its_own():
-    """A grant's name is never used again: the dying one would be returned. Repeating the intent does not change it."""
+    """CreateGrant would return the dying grant for a name that is used again. A repeated intent keeps the name."""
     first = share.intend_opening(a_share(), NOW, seen=False)
     closing = share.intend_closing(replace(first, holdings=frozenset()), NOW + 50)
     again = share.intend_opening(replace(share.closed(closing, NOW), holdings=HOLDER), NOW + 60, seen=False)
@@ -107,7 +107,7 @@ def test_each_opening_has_a_grant_of_its_own():
 
 
 def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_else():
-    """Until that is done the old refusal is no answer, to nobody; one who goes does not make it try."""
+    """Until the retry the old refusal is no answer to any holding; a released holding causes no retry."""
     fault = Fault("code", "where", "what.", "cure.")
     refused = share.refused(a_share(), fault, NOW)
     assert not share.to_open([refused], NOW)
@@ -122,12 +122,12 @@ def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_el
 
 
 def on_key(state: ShareState, **changes: object) -> Share:
-    """A grant, which is ours by its name."""
+    """A grant, which its name shows to be the service's."""
     return replace(a_share(state, **changes), resource=addresses.key_resource("arn:aws:kms:r:1:key/k", "2").pk)
 
 
 def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
-    """It is neither frozen between the two lists nor taken for open: it closes, and opens anew under another name."""
+    """It is in one list only: it closes, and then opens again under another name."""
     closing = on_key(ShareState.CLOSING, intended_at=NOW)
     assert share.to_close([closing], NOW) == [closing]
     assert share.to_open([closing], NOW) == []
@@ -138,7 +138,7 @@ def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
 
 
 def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
-    """It is added again at once, and is no stranger's. One that was refused or closed at its end closes first."""
+    """It is added again at once, and not taken for preexisting. A refused or overdue one closes first."""
     closing = a_share(ShareState.CLOSING, removed_at=NOW - 5, next_try=NOW + 55)
     assert share.to_open([closing], NOW) == [closing]
     assert share.to_close([closing], NOW) == []
@@ -150,7 +150,7 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
 
 
 def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
-    """An earlier call may have taken effect all the same; its holders are woken, and the permission is revoked."""
+    """An earlier call may have taken effect: the holders are woken, and the permission is revoked."""
     fault = Fault("code", "where", "what.", "cure.")
     intended = share.intend_opening(a_share(), NOW, seen=False)
     refused = share.refused(intended, fault, NOW)
@@ -161,7 +161,7 @@ def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
 
 
 def test_a_permission_that_one_look_shows_is_looked_at_again():
-    """One stale answer must not make a share that nobody closes."""
+    """One stale answer must not make a share preexisting, which never closes."""
     first = share.doubtful(a_share(), NOW)
     assert first is not None
     assert not share.to_open([first], NOW + 29)
@@ -170,7 +170,7 @@ def test_a_permission_that_one_look_shows_is_looked_at_again():
 
 
 def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minutes():
-    """It is found by its name, and may be late in showing."""
+    """The grant is found by its name, and may show late."""
     unheard = replace(a_share(ShareState.CLOSING, intended_at=NOW), resource="resource#key#arn#1", grant_id="")
 
     assert share.believable_from(unheard) == NOW + 300
@@ -178,7 +178,7 @@ def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minut
 
 
 def test_an_open_share_is_looked_at_every_quarter_of_an_hour():
-    """So that its age is measured, whether or not anybody wakes."""
+    """So that its age is measured without any wake."""
     open_one = a_share(ShareState.OPEN, opened_at=NOW - 100)
 
     assert share.due_at([open_one], NOW) == NOW + 900
@@ -204,7 +204,7 @@ OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222
     ],
 )
 def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, after, waits):
-    """For a role that cannot be assumed as long as the delivery does, for a key access ten minutes, else not at all."""
+    """For a missing role as long as the delivery waits, for key access ten minutes, for other causes not at all."""
     one = replace(a_share(state, intended_at=NOW), resource=resource)
 
     assert share.worth_waiting(one, why, NOW + after) is waits
@@ -215,7 +215,7 @@ def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, 
     [(OWN, share.GIVEN_UP_AFTER, True), (OWN, share.GIVEN_UP_AFTER - 1, False), (HUBS, 10_000, False)],
 )
 def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
-    """What is open at the source is tried until it is closed, whatever comes."""
+    """A permission at the source is retried until it is closed."""
     closing = replace(a_share(ShareState.CLOSING, held=False, tries=tries), resource=resource)
 
     found = share.given_up(closing, Fault("code", "there", "It is refused.", "Mend it."), NOW)
@@ -226,7 +226,7 @@ def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
 
 
 def test_a_grants_name_is_one_that_kms_takes_and_says_whose_it_is():
-    """Letters, digits and `:/_-` [aws-facts 3]; a delivery's own id stays as it is; the hub's Region stands there."""
+    """Letters, digits and `:/_-` [aws-facts 3]; it contains the delivery's id unchanged, and the hub's Region."""
     role = a_share(holder_key="autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_a.b@c", intended_at=NOW)
     name = grant_name(role, "us-east-1")
 
@@ -240,7 +240,7 @@ def test_a_grants_name_is_one_that_kms_takes_and_says_whose_it_is():
 
 
 def test_every_state_has_a_row_and_only_what_is_archived_has_an_empty_one():
-    """What is in the ledger can always move; what has left it cannot."""
+    """A share in the ledger can always change; an archived one cannot."""
     assert TRANSITIONS.keys() == set(ShareState)
     assert [state for state, row in TRANSITIONS.items() if not row] == [ShareState.ARCHIVED]
 
@@ -262,7 +262,7 @@ CHANGES = {
 @pytest.mark.parametrize("state", list(ShareState))
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_no_share_moves_where_the_table_has_no_edge(state, change):
-    """Every state meets every change: it leads where the table says, or is illegal."""
+    """Each state meets each change: it leads where the table says, or is illegal."""
     allowed = {to for row in TRANSITIONS[state].values() for to in row} | {state}
     try:
         after = change(a_share(state, removed_at=NOW))
@@ -272,7 +272,7 @@ def test_no_share_moves_where_the_table_has_no_edge(state, change):
 
 
 def test_every_edge_is_of_an_event_that_is_explained():
-    """For the page on state machines."""
+    """The page on state machines explains it."""
     assert {event for row in TRANSITIONS.values() for event in row} == set(Event)
 
 
@@ -294,7 +294,7 @@ def test_what_cannot_be_read_is_no_holding(text):
 
 
 def test_a_share_ends_with_the_last_of_its_holdings():
-    """Copies end at the share's own end (not known: long ago), standing ones at theirs, or never."""
+    """Copies end at the share's own hard end (unknown: in the past), standing holdings at theirs, or never."""
     copies = a_share()
     assert share.hard_end(copies) == END
     assert share.overdue(replace(copies, hard_close_at=0), 10)
@@ -305,7 +305,7 @@ def test_a_share_ends_with_the_last_of_its_holdings():
 
 @pytest.mark.parametrize("changes", [{"held": False}, {"hard_close_at": NOW - 1}])
 def test_an_opening_that_nobody_needs_closes_without_waiting_for_its_next_try(changes):
-    """Its next try is the opening's, which may have happened unheard."""
+    """The next try is the opening's; an earlier call may have taken effect."""
     one = a_share(ShareState.OPENING, next_try=NOW + 320, **changes)
 
     assert share.to_close([one], NOW) == [one]
@@ -313,7 +313,7 @@ def test_an_opening_that_nobody_needs_closes_without_waiting_for_its_next_try(ch
 
 
 def test_an_opening_that_is_needed_waits_for_its_next_try():
-    """And for its end, if that comes before."""
+    """Or for its end, if that is earlier."""
     one = a_share(ShareState.OPENING, next_try=NOW + 320)
 
     assert (share.to_close([one], NOW), share.due_at([one], NOW)) == ([], NOW + 320)

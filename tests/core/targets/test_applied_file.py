@@ -1,4 +1,4 @@
-"""What a trigger's value means, and the applied file as items."""
+"""What a trigger's value means, and the applied file as table items."""
 
 import json
 import re
@@ -32,7 +32,7 @@ anything = st.one_of(st.text(), st.lists(st.one_of(names, ids, st.text(max_size=
 
 @given(anything)
 def test_parsing_never_raises_and_gives_a_trigger_or_faults(value):
-    """Whatever a tag's value is, it is understood or refused with reasons."""
+    """Any tag value is understood or refused with reasons."""
     parsed = parse_trigger(value)
 
     assert isinstance(parsed, Trigger) or (parsed and all(isinstance(fault, Fault) for fault in parsed))
@@ -40,7 +40,7 @@ def test_parsing_never_raises_and_gives_a_trigger_or_faults(value):
 
 @given(words, st.randoms(use_true_random=False))
 def test_order_repeats_and_separators_do_not_matter(listed, random):
-    """The same names in another order, repeated, or separated otherwise mean the same."""
+    """The same names in another order, repeated, or with other separators mean the same."""
     shuffled = [*listed, *listed[:2]]
     random.shuffle(shuffled)
     separator = random.choice([" ", ",", "+", ", ", "  ", " + "])
@@ -50,7 +50,7 @@ def test_order_repeats_and_separators_do_not_matter(listed, random):
 
 @given(anything, st.randoms(use_true_random=False))
 def test_the_order_of_faulty_names_does_not_matter_either(value, random):
-    """A value with faults lists them in the same order, however it is written."""
+    """The faults are listed in the same order."""
     shuffled = [word for word in re.split(r"[\s,+]+", value) if word]
     random.shuffle(shuffled)
 
@@ -59,7 +59,7 @@ def test_the_order_of_faulty_names_does_not_matter_either(value, random):
 
 @given(anything)
 def test_a_triggers_text_parses_to_the_same_trigger(value):
-    """Parsing is idempotent: the plain form of what was understood is understood alike."""
+    """Parsing the plain form gives the same trigger."""
     parsed = parse_trigger(value)
 
     assert not isinstance(parsed, Trigger) or parse_trigger(str(parsed)) == parsed
@@ -72,7 +72,7 @@ def test_nothing_and_true_mean_the_group_default(value):
 
 
 def test_names_and_ids_are_notified_apart():
-    """Twelve digits are an account, also with a leading zero; the rest names groups."""
+    """Twelve digits are an account, also with a leading zero; other names are groups."""
     assert parse_trigger(f"dev,{LONE} + prod-1 {DEV}") == Trigger(("dev", "prod-1"), (LONE, DEV))
 
 
@@ -88,28 +88,28 @@ FAULTS = {
 
 @pytest.mark.parametrize("value", FAULTS)
 def test_what_is_wrong_with_a_value_is_said_in_full(value):
-    """The message names the word, why it is wrong, and what to write."""
+    """The message names the word, the reason, and what to write."""
     (fault,) = parse_trigger(value)
 
     assert str(fault) == f"value of the trigger tag: {FAULTS[value]}"
 
 
 def test_digits_of_other_scripts_are_no_account_id():
-    """Only ASCII digits make an id, whatever `str.isdigit` thinks."""
+    """Only ASCII digits make an id, whatever `str.isdigit` says."""
     (fault,) = parse_trigger("\u0661" * 12)
 
     assert fault.code == "trigger-name"
 
 
 def test_every_fault_of_a_value_is_listed_at_once():
-    """Nobody has to tag four times to learn of four mistakes."""
+    """One look shows all mistakes."""
     codes = [fault.code for fault in parse_trigger("true 12 a/b dev")]
 
     assert codes == ["trigger-account-id", "trigger-name", "trigger-true"]
 
 
 def test_groups_and_accounts_resolve_to_targets_once_each():
-    """An account that several words name is one target, and says which groups brought it."""
+    """An account that several words name is one target, with the groups that contain it."""
     found = resolve(f"all dev {PROD} {LONE}", DIRECTORY, "d1")
 
     assert [target.account for target in found.targets] == [LONE, DEV, PROD]
@@ -122,7 +122,7 @@ def test_groups_and_accounts_resolve_to_targets_once_each():
 
 
 def test_one_unknown_name_and_nobody_receives_anything():
-    """A stranger's account and a misspelt group are refused, with the rest of the value."""
+    """A stranger's account or a misspelt group refuses the whole value."""
     found = resolve("dve 999999999999 dev", DIRECTORY, "d1")
 
     assert (found.targets, found.digest) == ((), "d1")
@@ -139,7 +139,7 @@ def test_one_unknown_name_and_nobody_receives_anything():
 
 
 def test_an_empty_value_without_a_default_group_says_so():
-    """Who wrote nothing learns what nothing means."""
+    """The fault explains what an empty value means."""
     (fault,) = resolve("", Directory(accounts=DIRECTORY.accounts)).faults
 
     assert str(fault) == (
@@ -164,14 +164,14 @@ settings = st.builds(
 
 @given(st.dictionaries(ids, settings), st.dictionaries(names, st.lists(ids, unique=True).map(sorted).map(tuple)))
 def test_a_directory_survives_its_items(accounts, groups):
-    """What is written to the table is what is read from it, every setting of it."""
+    """What is written to the table is read back, with every setting."""
     directory = Directory(groups, {account: (target,) for account, target in accounts.items()})
 
     assert applied_file.from_items(applied_file.to_items(directory)) == directory
 
 
 def test_equal_directories_have_equal_items_and_digests():
-    """The order of lines in a file changes nothing, so applying it again changes nothing."""
+    """The order of lines does not matter, so applying the file again changes nothing."""
     one = Directory({"a": (DEV, PROD), "b": (DEV,)}, {DEV: (a_target(DEV, tags={"x": "1", "y": "2"}),)})
     two = Directory({"b": (DEV,), "a": (PROD, DEV)}, {DEV: (a_target(DEV, tags={"y": "2", "x": "1"}),)})
 
@@ -180,7 +180,7 @@ def test_equal_directories_have_equal_items_and_digests():
 
 
 def test_a_digest_knows_a_changed_and_a_missing_item():
-    """Tampering with the applied items shows."""
+    """The digest shows tampering."""
     items = applied_file.to_items(DIRECTORY)
     missing = {key: body for key, body in items.items() if key != "group#dev"}
     changed = items | {"group#dev": json.dumps([PROD])}
@@ -198,6 +198,6 @@ def test_a_digest_knows_a_changed_and_a_missing_item():
     ],
 )
 def test_items_of_another_shape_stop_at_the_permission(key, body, message):
-    """A setting that this version does not know is never ignored."""
+    """The service never ignores an unknown setting."""
     with pytest.raises(ValueError, match=message):
         applied_file.from_items({key: body})

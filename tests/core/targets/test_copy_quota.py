@@ -1,4 +1,4 @@
-"""Copy slots: granted by the copy quota, oldest delivery first, from what is really running."""
+"""Copy slots: the copy quota grants them to the oldest delivery first, by the number of running copies."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ leases_of_many = st.lists(
 
 
 def after(limit: int, leases: list[SlotLease]) -> list[SlotLease]:
-    """Return all of them as they are when what is free has been granted."""
+    """Return all leases after the free slots are granted."""
     granted = {one.delivery: one for one in copy_quota.grants(limit, leases, NOW)}
     return [granted.get(one.delivery, one) for one in leases]
 
 
 @given(leases_of_many, st.integers(1, LIMIT))
 def test_no_more_copies_run_than_the_limit_allows(leases, limit):
-    """What runs and what is granted stay within the limit, unless more ran already."""
+    """Running and granted copies stay within the limit, unless more ran before."""
     running = sum(one.running for one in leases)
 
     assert sum(one.running for one in after(limit, leases)) <= max(limit, running)
@@ -53,7 +53,7 @@ def test_no_more_copies_run_than_the_limit_allows(leases, limit):
 
 @given(leases_of_many, st.integers(1, LIMIT))
 def test_no_slot_stays_free_while_somebody_lacks_one(leases, limit):
-    """Twenty at once is what AWS allows, so twenty it is."""
+    """AWS allows twenty at once, and twenty run."""
     given_out = after(limit, leases)
 
     assert sum(one.running for one in given_out) >= limit or not any(one.lacking for one in given_out)
@@ -61,7 +61,7 @@ def test_no_slot_stays_free_while_somebody_lacks_one(leases, limit):
 
 @given(leases_of_many, st.integers(1, LIMIT))
 def test_nobody_whose_lease_has_run_out_counts_or_gets_a_slot_without_a_look(leases, limit):
-    """Those in doubt are all that hold slots on a lease that has run out, and all that would be granted some."""
+    """To be checked: expired leases that hold slots, and those that would be granted some; no others."""
     doubtful = {one.delivery for one in copy_quota.in_doubt(limit, leases, NOW)}
 
     run_out = [one for one in leases if one.until <= NOW]
@@ -72,14 +72,14 @@ def test_nobody_whose_lease_has_run_out_counts_or_gets_a_slot_without_a_look(lea
 
 
 def test_a_long_queue_that_has_run_out_costs_a_look_for_each_free_slot_only():
-    """After an outage of hours a thousand wait: those whose turn it is are looked at, no others."""
+    """After an outage a thousand wait: only those whose turn it is are read."""
     waiting = [lease(f"{number:04d}", 1, number, until=NOW) for number in range(1000)]
 
     assert len(copy_quota.in_doubt(LIMIT, waiting, NOW)) == LIMIT
 
 
 def test_the_oldest_gets_all_it_lacks_and_only_then_the_next():
-    """A delivery that has begun has its shares open: it is brought to its end before a younger one begins."""
+    """A started delivery has open shares: it is finished before a younger one starts."""
     granted = copy_quota.grants(22, [lease("young", 20, created=5), lease("old", 20)], NOW)
 
     assert {one.delivery: one.granted for one in granted} == {"old": 20, "young": 2}
@@ -87,12 +87,12 @@ def test_the_oldest_gets_all_it_lacks_and_only_then_the_next():
 
 
 def test_a_delivery_that_stops_gives_back_what_it_has_not_used():
-    """It was granted twenty, has begun five that still run, and wants no more: fifteen are free."""
+    """Of twenty granted slots five have a running copy; the delivery wants no more, so fifteen are free."""
     assert lease("a", wanted=5, done=0, granted=20).running == 5
 
 
 def test_a_refused_copy_teaches_the_limit_for_a_while():
-    """Others copy into that account as well: what EC2 refused is the limit, and it is probed upwards again."""
+    """Others copy into that account, too: EC2's refusal gives the limit, which rises again later."""
     leases = [lease("a", 21, granted=20, done=1, limited_at=NOW)]
     taught = copy_quota.learn(QUOTA, leases, NOW)
     assert taught.limit == 19
@@ -102,7 +102,7 @@ def test_a_refused_copy_teaches_the_limit_for_a_while():
 
 
 def test_where_others_use_the_whole_limit_one_copy_is_tried_every_five_minutes():
-    """Every try was refused, so nothing is granted for a while; a try at once would be refused as well."""
+    """Every try was refused: no slot is granted for a while, since a try at once would be refused, too."""
     leases = [lease("a", 40, granted=20, done=20, limited_at=NOW)]
     taught = copy_quota.learn(QUOTA, leases, NOW)
 
@@ -116,6 +116,6 @@ def test_where_others_use_the_whole_limit_one_copy_is_tried_every_five_minutes()
 
 
 def test_it_is_looked_at_again_while_anyone_waits_and_not_otherwise():
-    """A lost wake does not leave a delivery waiting until its deadline."""
+    """After a lost wake a delivery does not wait until its deadline."""
     assert copy_quota.next_look([lease("a", 2, granted=1)], NOW) is not None
     assert copy_quota.next_look([lease("a", 2, granted=2)], NOW) is None

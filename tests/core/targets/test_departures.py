@@ -1,4 +1,4 @@
-"""Who joins and who is gone: complete readings, positive evidence, and never too many at once."""
+"""Who joins and leaves an OU: complete readings, positive evidence, and never too many at once."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ REFUSED = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
 
 
 def crawl(accounts=TEN, *, state="ACTIVE"):
-    """A finished reading of the OU, of which all accounts stand directly in it."""
+    """A finished reading of the OU, with all accounts directly in it."""
     found = Crawl(NOW).begin(OU, "arn:ou", [OU])
     found = found.read(found.next(), Page(tuple((account, state) for account in accounts)))
     return found.read(found.next(), Page())
 
 
 def joined(accounts=TEN):
-    """What is in force, and the book, after a first reading."""
+    """The membership in force and the resolver's record after a first reading."""
     return departures.compare(Book(), Membership(), crawl(accounts), [OU], NOW)
 
 
 def after(book, membership, shown, at, where=None, **settings):
-    """One run of the resolver: a complete reading, questions, and what follows."""
+    """One run of the resolver: a complete reading, questions about missing accounts, and removals."""
     membership, book = departures.compare(book, membership, crawl(shown), [OU], at)
     for account in departures.to_ask(book):
         book = departures.answered(book, account, where)
@@ -41,7 +41,7 @@ def after(book, membership, shown, at, where=None, **settings):
 
 
 def test_a_reading_goes_through_empty_pages_and_nested_units_and_takes_active_accounts_only():
-    """A page without accounts is not the last; an OU within is read like the OU itself; State decides."""
+    """A page without accounts is not the last; nested OUs are read, too; an account's State decides."""
     reading = Crawl(NOW).begin(OU, "arn:ou", [OU])
     asked = []
     pages = {
@@ -62,7 +62,7 @@ def test_a_reading_goes_through_empty_pages_and_nested_units_and_takes_active_ac
 
 
 def test_what_is_missing_in_one_branch_makes_the_unit_unknown_and_no_other():
-    """Half a listing is none."""
+    """Half a listing does not count."""
     reading = Crawl(NOW).begin(OU, "arn:ou", [OU]).begin(OTHER, "arn:other", [OTHER])
     while (step := reading.next()) is not None:
         reading = reading.failed(step, REFUSED) if step.parent == OTHER else reading.read(step, Page())
@@ -71,7 +71,7 @@ def test_what_is_missing_in_one_branch_makes_the_unit_unknown_and_no_other():
 
 
 def test_who_is_new_joins_at_once():
-    """Being listed as ACTIVE is evidence enough."""
+    """The state ACTIVE is evidence enough."""
     membership, book = joined(TEN[:2])
     assert membership.units == {OU: Unit("arn:ou", TEN[:2])}
     membership, _ = after(book, membership, TEN[:3], NOW + 300)
@@ -79,7 +79,7 @@ def test_who_is_new_joins_at_once():
 
 
 def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_the_trouble_its_beginning():
-    """Not being able to see is not seeing nobody. When it is read again, the trouble is over."""
+    """An unreadable OU is not an empty one. After the next reading the fault is gone."""
     membership, book = joined()
     for at in (NOW + 300, NOW + 600, NOW + DAY):
         membership, book = departures.compare(book, membership, Crawl(at).cannot(OU, REFUSED), [OU], at)
@@ -103,7 +103,7 @@ EVIDENCE = [
 
 @pytest.mark.parametrize(("where", "evidence"), EVIDENCE)
 def test_gone_is_who_is_missing_twice_and_known_to_be_elsewhere(where, evidence):
-    """Not before the second reading, some time after the first; and never on no answer, or one that we do not know."""
+    """Not before a second reading, some time after the first; and never without an answer, or on an unknown one."""
     membership, book = joined()
     for at in (NOW + 300, NOW + 600):
         membership, book = after(book, membership, TEN[1:], at, where)
@@ -116,7 +116,7 @@ def test_gone_is_who_is_missing_twice_and_known_to_be_elsewhere(where, evidence)
 
 
 def test_who_shows_again_was_never_away():
-    """The count begins anew."""
+    """The count starts over."""
     membership, book = joined()
     for at, shown in ((300, TEN[1:]), (600, TEN), (900, TEN[1:]), (1200, TEN[1:])):
         membership, book = after(book, membership, shown, NOW + at, Whereabouts(""))
@@ -125,7 +125,7 @@ def test_who_shows_again_was_never_away():
 
 
 def leave(count, **settings):
-    """So many of ten are gone, by all evidence there can be."""
+    """This many of ten accounts have left, with full evidence."""
     membership, book = joined()
     for at in (300, 300 + APART):
         membership, book = after(book, membership, TEN[count:], NOW + at, Whereabouts(""), **settings)
@@ -133,7 +133,7 @@ def leave(count, **settings):
 
 
 def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
-    """One of ten goes; of two neither, and the book says who waits. Accepted ones go, also one by one."""
+    """One of ten leaves. Two stay until a person accepts both, or one, so that the other is within the limit."""
     assert leave(1)[0].units[OU].accounts == TEN[1:]
     membership, book = leave(2)
     assert (membership.units[OU].accounts, book.held, book.left) == (TEN, {"dev": TEN[:2]}, ())
@@ -148,7 +148,7 @@ def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
 
 
 def test_slowly_is_not_another_way_to_lose_many():
-    """What left within a day counts; a day later the next may go."""
+    """Accounts that left within a day count; a day later the next may leave."""
     membership, book = leave(1)
     for hours in (1, 2, 3):
         membership, book = after(book, membership, TEN[2:], NOW + hours * 3600, Whereabouts(""))
@@ -158,20 +158,20 @@ def test_slowly_is_not_another_way_to_lose_many():
 
 
 def test_a_group_that_has_the_account_by_another_way_loses_nothing():
-    """Listed in the file, or brought by a second unit: then nobody needs to be asked, whatever the share."""
+    """The file lists it, or a second OU contains it: no acceptance is needed for any number."""
     membership, book = leave(3, groups={"dev": (OU, *TEN[:3])}, most_leaving="0")
     assert (membership.units[OU].accounts, book.held, book.left) == (TEN[3:], {}, ())
 
 
 def test_a_unit_that_the_file_names_no_more_is_forgotten():
-    """Taking it out of the file is a person's word."""
+    """The file's author decided that."""
     membership, book = joined()
     membership, book = departures.compare(book, membership, Crawl(NOW), [], NOW + 300)
     assert (membership.units, book.read_at) == ({}, {})
 
 
 def test_the_book_survives_the_table():
-    """With a reading under way, missing accounts and troubles."""
+    """With a reading under way, missing accounts and faults."""
     membership, book = joined()
     _, book = after(book, membership, TEN[1:], NOW + 300)
     book = replace(book, crawl=Crawl(NOW).begin(OU, "arn", [OU]), troubles={OU: departures.UnreadUnit(1, REFUSED)})

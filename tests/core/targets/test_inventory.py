@@ -1,4 +1,4 @@
-"""The state machine of an inventory: every pair of state and event, and that whatever is asked for has a date."""
+"""The state machine of an inventory: every pair of state and event, and a due time for each order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVENTS = (
 
 
 def an_inventory(state: State, *, both: bool = False) -> Inventory:
-    """One in a state, with what was asked for; ``both``: a look and removals."""
+    """An inventory in this state, with its orders; ``both``: a look and removals."""
     looks, removes = state is State.LISTING, state is State.REMOVING or (both and state is State.LISTING)
     inbox = {**({LOOK: "one"} if looks else {}), **({REMOVE: "one"} if removes else {})}
     asked = {"looking": "one" if looks else "", "removing": "one" if removes else ""}
@@ -37,7 +37,7 @@ def an_inventory(state: State, *, both: bool = False) -> Inventory:
 
 @pytest.mark.parametrize(("state", "event", "both"), list(product(State, EVENTS, (False, True))))
 def test_every_pair_of_state_and_event_follows_the_table(state, event, both):
-    """An event leads where the table says, or is illegal; what is still asked for is due."""
+    """An event leads where the table says, or is illegal; unfinished orders are due."""
     before = an_inventory(state, both=both)
     allowed = inventory.TRANSITIONS[state].get(type(event))
     if allowed is None:
@@ -52,7 +52,7 @@ def test_every_pair_of_state_and_event_follows_the_table(state, event, both):
 
 
 def test_what_is_asked_for_is_begun_once_and_is_due():
-    """Both at once: the look comes first, and a worker that dies right after is followed by the sweep."""
+    """With both, the look comes first; if the worker is killed right after, the sweep continues."""
     record = Inventory("222222222222", "us-east-1", inbox={LOOK: "one", REMOVE: "one"})
 
     for event in inventory.due_events(record, NOW):

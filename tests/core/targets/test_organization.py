@@ -1,4 +1,4 @@
-"""What a value means where groups name OUs: which accounts, with which settings, by which way."""
+"""What a value means where groups name OUs: which accounts, with which settings, through which OU."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HAVE = {WHOLE: (HUB, A, B, C), ROOT: (HUB, A, B, C), OUTER: (A, B), INNER: (B,)}
 
 
 def membership(*units: str, generation: int = 1) -> Membership:
-    """What the resolver has found of these units."""
+    """The membership of these OUs."""
     return Membership(generation, {unit: Unit(ARN[unit], HAVE[unit]) for unit in units})
 
 
 def directory(groups, *, read=(WHOLE, ROOT, OUTER, INNER), own=None, settings=None) -> Directory:
-    """Compile by hand what the command line makes of such groups; ``settings`` by group."""
+    """Build what the command line compiles from such groups; ``settings`` by group."""
     settings = settings or {}
     by_unit = {
         name: (Target("", REGION, **settings.get(name, {})),)
@@ -47,14 +47,14 @@ def directory(groups, *, read=(WHOLE, ROOT, OUTER, INNER), own=None, settings=No
 
 
 def found(value, where):
-    """Account -> the ARN by which it comes."""
+    """Account -> the ARN of the OU through which it is a target."""
     resolution = resolve(value, where)
     assert resolution.faults == ()
     return {target.account: target.unit for target in resolution.targets}
 
 
 def test_an_ou_means_its_accounts_and_a_launch_permission_may_name_it():
-    """With the settings of its group; who is listed besides comes by itself."""
+    """With its group's settings; an account that is also listed does not come through the OU."""
     where = directory({"dev": (LISTED, OUTER)}, settings={"dev": {"role_name": "Golden"}})
 
     assert found("dev", where) == {A: ARN[OUTER], B: ARN[OUTER], LISTED: ""}
@@ -64,12 +64,12 @@ def test_an_ou_means_its_accounts_and_a_launch_permission_may_name_it():
 
 
 def test_the_hub_in_its_own_organization_is_no_target():
-    """It owns the AMI already, and nobody has to exclude it."""
+    """The hub owns the AMI already; the file need not exclude it."""
     assert found("all", directory({"all": (WHOLE,)})) == {A: ARN[WHOLE], B: ARN[WHOLE], C: ARN[WHOLE]}
 
 
 def test_of_several_units_the_smallest_is_the_way():
-    """An OU before the root before the organization, in whatever order; an account listed by its id before all."""
+    """An OU before the root before the organization, in any order; a listed account id before all."""
     assert ways([WHOLE, ROOT, OUTER, C], membership(WHOLE, ROOT, OUTER)) == {
         HUB: ARN[ROOT],
         A: ARN[OUTER],
@@ -79,7 +79,7 @@ def test_of_several_units_the_smallest_is_the_way():
 
 
 def test_an_account_of_an_ou_can_be_named_by_its_id():
-    """It is a target as any; then no unit is the way, for the value names none."""
+    """It is a target like any other, without an OU: the value names none."""
     assert found(f"{A}", directory({"dev": (OUTER,)})) == {A: ""}
     assert [fault.code for fault in resolve(C, directory({"dev": (OUTER,)})).faults] == ["unknown-account"]
 
@@ -97,7 +97,7 @@ def test_an_accounts_own_block_decides_over_the_group_that_an_ou_brings_it_into(
 
 @pytest.mark.parametrize("value", ["dev", "prod", "dev prod", "prod,dev"])
 def test_two_groups_of_an_account_that_differ_block_it_and_no_other_in_any_order(value):
-    """Which nobody could see when the file was applied: the account was moved. It is named with what differs."""
+    """An account was moved after the file was applied. The fault names it, and the settings that differ."""
     settings = {"dev": {"linger": 60}}
     found = resolve(value, directory({"dev": (OUTER,), "prod": (INNER,)}, settings=settings))
     (fault,) = found.blocked.values()
@@ -119,7 +119,7 @@ def test_two_groups_that_agree_or_are_decided_by_the_account_are_none():
 
 
 def test_a_unit_that_nobody_has_read_yet_is_waited_for_and_not_taken_for_empty():
-    """Neither targets nor faults: it passes by itself."""
+    """There are neither targets nor faults until the first reading."""
     resolution = resolve("dev", directory({"dev": (OUTER, LISTED)}, read=(INNER,)))
 
     assert (resolution.targets, resolution.faults) == ((), ())
@@ -128,7 +128,7 @@ def test_a_unit_that_nobody_has_read_yet_is_waited_for_and_not_taken_for_empty()
 
 
 def test_a_unit_that_could_not_be_read_says_why_to_whoever_tags():
-    """Only to those whose value it is about."""
+    """Only for values that name the OU."""
     why = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
     where = directory({"dev": (OUTER,), "prod": (INNER,), "other": (LISTED,)}, read=(INNER,))
     where = replace(where, membership=replace(where.membership, troubles={OUTER: why}))
@@ -140,7 +140,7 @@ def test_a_unit_that_could_not_be_read_says_why_to_whoever_tags():
 
 
 def test_a_directory_with_units_survives_its_items():
-    """Membership and hub are no part of the file."""
+    """Membership and hub are not part of the file."""
     own = {A: {"dev": (Target(A, REGION, linger=5),)}}
     where = directory({"dev": (LISTED, OUTER)}, own=own)
 
@@ -153,5 +153,5 @@ def test_a_directory_with_units_survives_its_items():
     ("most", "of", "allowed"), [("10%", 3, 1), ("10%", 100, 10), ("10%", 0, 0), ("0%", 50, 0), ("4", 9, 4), ("0", 9, 0)]
 )
 def test_a_share_of_a_group_is_rounded_up(most, of, allowed):
-    """So that one may always leave a small group; 0 means never without a person."""
+    """So that one account can always leave a small group; 0 means never without a person."""
     assert allowance(most, of) == allowed

@@ -34,18 +34,18 @@ from tests.core.images.examples import (
 
 
 def codes(faults) -> list[str]:
-    """What is wrong, in order."""
+    """The fault codes, in order."""
     return [fault.code for fault in faults]
 
 
 def test_fault_texts_are_as_they_were_last_read_by_a_person():
-    """Each text says what is wrong, where, and what to do; python -m tests.core.fault_scenes writes them anew."""
+    """Each says what is wrong, where, and what to do; python -m tests.core.fault_scenes writes them again."""
     assert golden() == GOLDEN.read_text("utf-8")
 
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_every_scene_has_a_fault(scene):
-    """Each scene is stopped, and each text has a place, a sentence and a cure."""
+    """Each scene has a fault, and each fault a place, a sentence and a cure."""
     assert SCENES[scene]
     for fault in SCENES[scene]:
         assert fault.where
@@ -55,7 +55,7 @@ def test_every_scene_has_a_fault(scene):
 
 @given(promotable())
 def test_an_image_of_known_parts_has_no_fault(described):
-    """Unencrypted and mixed snapshots, blank, ephemeral and no-device mappings are all fine."""
+    """Unencrypted and mixed snapshots and blank, ephemeral and no-device mappings are accepted."""
     assert source_faults(described.read(), HUB, {KEY: a_key()}) == ()
 
 
@@ -63,7 +63,7 @@ def test_an_image_of_known_parts_has_no_fault(described):
     ("member", "value"), [(name, value) for name, member in MEMBERS["Image"].items() for value in member.refused]
 )
 def test_each_refused_value_of_an_image_stops_the_promotion(member, value):
-    """What the table calls refused is refused, by a check of its own."""
+    """A check of its own refuses each value that the table calls refused."""
     assert "source-value-unknown" not in codes(of_image(**{member: value}))
     assert of_image(**{member: value})
 
@@ -72,13 +72,13 @@ def test_each_refused_value_of_an_image_stops_the_promotion(member, value):
     ("member", "value"), [(name, value) for name, member in MEMBERS["Snapshot"].items() for value in member.refused]
 )
 def test_each_refused_value_of_a_snapshot_stops_the_promotion(member, value):
-    """What the table calls refused is refused, by a check of its own."""
+    """A check of its own refuses each value that the table calls refused."""
     assert "source-value-unknown" not in codes(of_snapshot(**{member: value}))
     assert of_snapshot(**{member: value})
 
 
 def test_all_faults_are_found_at_once():
-    """A person mends an image in one go."""
+    """One pass shows all faults of an image."""
     image = an_image(
         [
             describe_snapshot("snap-0a", State="error"),
@@ -123,12 +123,12 @@ NOT_THE_SAME = {
         "BlockDeviceMappings": [describe_volume("/dev/xvda", "snap-0a", VolumeInitializationRate=200)]
     },
 }
-"""What registering anew cannot make the same."""
+"""What RegisterImage cannot reproduce."""
 
 
 @pytest.mark.parametrize("code", NOT_THE_SAME)
 def test_what_registering_cannot_make_the_same_goes_by_copy_image_or_not_at_all(code):
-    """`auto` picks CopyImage and says why; `snapshots` is refused with the way out; share mode does not care."""
+    """`auto` picks CopyImage and says why; `snapshots` is refused with a cure; share mode is not affected."""
     image = an_image([describe_snapshot("snap-0a")], **NOT_THE_SAME[code])
     auto, whole, shared = (
         replace(A_TARGET, **settings)
@@ -145,7 +145,7 @@ def test_what_registering_cannot_make_the_same_goes_by_copy_image_or_not_at_all(
 
 
 def test_auto_registers_a_plain_image_anew():
-    """Its launch permission stays as it is, for registering makes the same image."""
+    """RegisterImage makes the same image, so the launch permission stays closed."""
     image = an_image([describe_snapshot("snap-0a")])
 
     assert method(replace(A_TARGET, copy_method="auto"), image)[0] == "snapshots"
@@ -153,12 +153,12 @@ def test_auto_registers_a_plain_image_anew():
 
 
 def test_a_pending_image_is_no_fault():
-    """It is waited for."""
+    """The service waits for it."""
     assert of_image(State="pending") == ()
 
 
 def test_the_cure_for_aws_ebs_is_a_command_that_can_be_run():
-    """Region, image and a legal new name stand in it."""
+    """It has Region, image and a legal new name."""
     [fault] = SCENES["aws/ebs key"]
 
     assert (
@@ -168,14 +168,14 @@ def test_the_cure_for_aws_ebs_is_a_command_that_can_be_run():
 
 
 def test_a_name_with_a_quote_is_safe_to_paste():
-    """The copied command does not fall apart over an image's name."""
+    """The copied command is valid for any image name."""
     faults = source_faults(an_image(Name="bob's image; $(date)"), HUB, {KEY: a_key(manager="AWS")})
 
     assert "--name 'bob-s image- -(date)-cmk'" in faults[0].cure
 
 
 def test_one_key_is_one_fault_that_names_its_snapshots():
-    """Twenty snapshots under aws/ebs are one thing to mend."""
+    """Twenty snapshots under aws/ebs need one repair."""
     image = an_image(
         [describe_snapshot("snap-0a"), describe_snapshot("snap-0b")],
         BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a"), describe_volume("/dev/xvdb", "snap-0b")],
@@ -186,7 +186,7 @@ def test_one_key_is_one_fault_that_names_its_snapshots():
 
 
 def test_the_trigger_tag_and_reserved_tags_do_not_count():
-    """Fifty tags fit: 45 of the source and 5 of ours."""
+    """Fifty tags fit: 45 of the source and 5 of the service's."""
     tags = [*TAGS_49[:45], {"Key": "promote", "Value": "dev"}, {"Key": "aws:ec2:x", "Value": "y"}]
 
     assert of_image(Tags=tags) == ()
@@ -194,7 +194,7 @@ def test_the_trigger_tag_and_reserved_tags_do_not_count():
 
 
 def test_only_the_keys_of_snapshots_to_copy_are_asked_for():
-    """A key in two snapshots is described once; an unencrypted snapshot has none."""
+    """A key of two snapshots is described once; an unencrypted snapshot has none."""
     image = an_image(
         [describe_snapshot("snap-0a"), describe_snapshot("snap-0b"), describe_snapshot("snap-0c", Encrypted=False)],
         BlockDeviceMappings=[describe_volume(f"/dev/xvd{x}", f"snap-0{x}") for x in "abc"],
@@ -204,7 +204,7 @@ def test_only_the_keys_of_snapshots_to_copy_are_asked_for():
 
 
 def test_a_key_is_read_from_what_kms_describes():
-    """KMS's names become ours."""
+    """KMS's names become the service's."""
     metadata = {
         "Arn": KEY,
         "AWSAccountId": HUB,
@@ -219,12 +219,12 @@ def test_a_key_is_read_from_what_kms_describes():
 
 
 def test_a_target_with_its_key_and_a_free_name_has_no_fault():
-    """The happy case."""
+    """A valid target."""
     assert of_target() == ()
 
 
 def test_all_faults_of_a_target_are_found_at_once():
-    """Key, tags and name are told together."""
+    """One pass shows key, tags and name."""
     key = a_key(arn=TARGET_KEY, account=TARGET, enabled=False, state="Disabled", spec="RSA_2048")
     tags = {f"tag-{number}": "x" for number in range(51)}
 
@@ -237,7 +237,7 @@ def test_all_faults_of_a_target_are_found_at_once():
 
 
 def test_a_key_that_nobody_of_us_opens_may_be_of_a_third_account():
-    """With `key_access: none` for all it is its owner's business, and may be out of the hub's sight; states count."""
+    """With `key_access: none` the hub may not be able to read its owner's key; a bad state is still a fault."""
     third = "999999999999"
     arn = KEY.replace(HUB, third)
     image = an_image([describe_snapshot("snap-0a", KmsKeyId=arn)])
@@ -251,7 +251,7 @@ def test_a_key_that_nobody_of_us_opens_may_be_of_a_third_account():
 
 
 def test_a_key_of_the_hub_is_looked_at_whoever_opens_it():
-    """One that is gone, or aws/ebs, cannot be used by anybody."""
+    """No account can use a key that is gone, or aws/ebs."""
     image = an_image()
 
     assert codes(source_faults(image, HUB, {}, opens_keys=False)) == ["source-key-not-readable"]

@@ -1,4 +1,4 @@
-"""A closing that is intended is written down as done."""
+"""Wrong: an intended closing is recorded as done."""
 
 from dataclasses import replace
 

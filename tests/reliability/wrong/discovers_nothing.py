@@ -1,4 +1,4 @@
-"""Nobody looks for tagged AMIs whose event was lost."""
+"""Wrong: discovery does not look for tagged AMIs whose event was lost."""
 
 from chalicelib.service.discover import Discover
 

@@ -1,4 +1,4 @@
-"""CopySnapshot is made again without looking whether the first call took effect."""
+"""Wrong: CopySnapshot is repeated without looking whether the first call took effect."""
 
 from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
 

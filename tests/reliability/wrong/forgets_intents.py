@@ -1,4 +1,4 @@
-"""The intent of CopySnapshot is not on record before the call."""
+"""Wrong: the intent of CopySnapshot is not on record before the call."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ _record_intent = machine.record_intent
 
 
 def record_intent(record, commands, now, nonces):
-    """Leave the record as it is where copies are to be started."""
+    """Leave the record unchanged if copies are to be started."""
     if any(isinstance(command, do.StartCopy) for command in commands):
         return replace(record, due_at=machine.due_at(record))
     return _record_intent(record, commands, now, nonces)

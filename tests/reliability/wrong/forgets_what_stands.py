@@ -1,4 +1,4 @@
-"""Nobody compares what is shared with the tags, and no head of a shared AMI is looked at."""
+"""Wrong: discovery compares no standing shares with the tags, and reads no head of a shared AMI."""
 
 from chalicelib.service.standing_pass import StandingPass
 from chalicelib.service.tag_pass import TagPass

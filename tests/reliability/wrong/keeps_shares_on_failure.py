@@ -1,4 +1,4 @@
-"""A delivery that fails does not give its shares back."""
+"""Wrong: a failing delivery does not release its shares."""
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.service.deliveries import DeliveryExecutor
@@ -7,7 +7,7 @@ _release = DeliveryExecutor._release
 
 
 def release(self, delivery, time_left, *, everything):
-    """Release only what is delivered."""
+    """Release nothing while the delivery is ending."""
     if delivery.ending:
         return ev.SharesReleased(everything)
     return _release(self, delivery, time_left, everything=everything)

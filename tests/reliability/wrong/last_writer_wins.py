@@ -1,4 +1,4 @@
-"""A record is written over whatever others have written meanwhile."""
+"""Wrong: a write of a record overwrites what others have written meanwhile."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ _save = DynamoRecords.save
 
 
 def save(self, before, *rest):
-    """Write as if the record had been read just now."""
+    """Write as if the record had just been read."""
     while True:
         now = self.read(before.key)
         if _save(self, replace(before, version=now.version), *rest):

@@ -1,4 +1,4 @@
-"""Grants for service-linked roles are taken for gone without being revoked."""
+"""Wrong: grants for service-linked roles count as gone without a revocation."""
 
 from chalicelib.adapters.kms.role_grants import RoleGrants
 

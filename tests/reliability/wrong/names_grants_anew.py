@@ -1,4 +1,4 @@
-"""Each call of CreateGrant has a name of its own, by which the audit of grants does not know it for ours."""
+"""Wrong: each CreateGrant has a new name, by which the grant audit does not recognize the service's grants."""
 
 import uuid
 

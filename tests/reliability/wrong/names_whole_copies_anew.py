@@ -1,4 +1,4 @@
-"""Each call of CopyImage has a client token of its own, and a name that nobody looks for."""
+"""Wrong: each CopyImage has a new client token, and a name that the service does not look for."""
 
 import uuid
 
@@ -9,7 +9,7 @@ _client = TargetSessions.client
 
 
 class Anew:
-    """A client of EC2 whose copies are always new ones."""
+    """An EC2 client whose CopyImage always makes another AMI."""
 
     def __init__(self, client):
         self._client = client
@@ -18,7 +18,7 @@ class Anew:
         return getattr(self._client, name)
 
     def copy_image(self, **asked):
-        """Ask for another AMI than the last time."""
+        """Call CopyImage with a new client token."""
         return self._client.copy_image(**{**asked, "ClientToken": uuid.uuid4().hex})
 
 

@@ -1,4 +1,4 @@
-"""A share is written over whatever the other invocation has written, and each call of CreateGrant has its own name."""
+"""Wrong: a write of a share overwrites the other invocation's, and each CreateGrant has a new name."""
 
 import uuid
 from dataclasses import replace
@@ -11,7 +11,7 @@ _save = DynamoLedger.save
 
 
 def save(self, shares, *rest, **more):
-    """Write as if the shares had been read just now."""
+    """Write as if the shares had just been read."""
     versions = {(s.resource, s.holder_key): s.version for one in shares for s in self.shares(one.resource)}
     fresh = [replace(s, version=versions.get((s.resource, s.holder_key), s.version)) for s in shares]
     return _save(self, fresh, *rest, **more)

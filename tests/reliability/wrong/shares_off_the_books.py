@@ -1,4 +1,4 @@
-"""A statement in a key's policy is put without the ledger's knowing that it is to be opened."""
+"""Wrong: a statement is put into a key policy without an intent in the ledger."""
 
 from chalicelib.core.sharing import share
 
@@ -6,7 +6,7 @@ _intend = share.intend_opening
 
 
 def intend(one, now, *, seen):
-    """Write nothing down for policies."""
+    """Record no intent for key policies."""
     return one if one.resource.startswith("resource#policy#") else _intend(one, now, seen=seen)
 
 

@@ -1,4 +1,4 @@
-"""The sweep does not wake."""
+"""Wrong: the sweep wakes no record."""
 
 from chalicelib.service.sweep import Sweep
 

@@ -1,4 +1,4 @@
-"""A tag event counts as new because it comes, whatever its version and time."""
+"""Wrong: every tag event that arrives counts as new, whatever its version and time."""
 
 import time
 

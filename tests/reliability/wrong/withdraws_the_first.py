@@ -1,4 +1,4 @@
-"""A delivery that is withdrawn gives back the first of its shares, and not the others."""
+"""Wrong: a withdrawn delivery releases its first share only."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ _release = DeliveryExecutor._release
 
 
 def release(self, delivery, time_left, *, everything):
-    """Release all there is only for copies."""
+    """Release only the first share of a withdrawn delivery."""
     some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
     return _release(self, replace(delivery, shares=some), time_left, everything=everything)
 
