@@ -60,7 +60,7 @@ def view(*items, **rest):
 
 def found(seen):
     """The codes and repairs."""
-    return [(one.code, one.mend) for one in findings(seen)]
+    return [(one.code, one.repair) for one in findings(seen)]
 
 
 def test_nothing_is_found_where_all_agrees():
@@ -127,8 +127,8 @@ def test_the_history_of_a_lost_entry_is_a_witness():
     assert found(seen) == [("open-unknown", known())]
 
 
-@pytest.mark.parametrize(("change", "mend"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
-def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, mend):
+@pytest.mark.parametrize(("change", "repair"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
+def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, repair):
     """After a restore the service takes its own permission for a preexisting one; CloudTrail corrects that."""
     seen = view(
         a_share("open", preexisting=True),
@@ -176,7 +176,7 @@ def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
         ({"preexisting": True}, None, "taken-away", None),
     ],
 )
-def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, mend):
+def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, repair):
     """Only for a delivery that needs it; a person's decision is reported, and stays."""
     seen = view(
         a_delivery(),
@@ -276,7 +276,7 @@ def a_grant(intended_at=1, ident="g" * 64):
 )
 def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
-    (mend,) = [one.mend for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
+    (repair,) = [one.repair for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
 
     assert (repair.resource, repair.holder_key, repair.grant_id, repair.wait) == (
         KEY_RESOURCE,
@@ -306,7 +306,7 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
         ([a_delivery("failed", cleanup={"leftovers": [COPY]})], False, 3600, None),
     ],
 )
-def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, mend):
+def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, repair):
     """One in use, a new one, a running delivery's, and one on a record (now its owner's) are no orphans."""
     copy = OurSnapshot(COPY, "completed", ID, SNAPSHOT, NOW - age, used=used)
     seen = view(*items, targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})
@@ -392,7 +392,7 @@ def a_statement(*, whole=True):
         ([a_delivery()], Know(POLICY, DEV, DEV, 3600, ROLE_ARN)),
     ],
 )
-def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, mend):
+def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, repair):
     """Its Sid is the service's. While a copy may need the key, it waits for its delivery."""
     seen = view(*items, statements=(a_statement(),), policy_keys=frozenset({KEY}))
 

@@ -37,9 +37,9 @@ def table(client):
 
 
 @pytest.fixture
-def mender(table):
+def repairs(table):
     """One run of the command, which does not wait for targets."""
-    return Mender(Connection(REGION), "run-1", 0)
+    return Repairs(Connection(REGION), "run-1", 0)
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def due(table, pk):
     return item is not None and item["wake_at"] <= now() + 60
 
 
-def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, mender, ledger):
+def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, repairs, ledger):
     """It is the service's, open and without a holding, so the worker closes it. A repeat changes nothing."""
-    mend = Know(RESOURCE, DEV, DEV, 0)
+    repair = Know(RESOURCE, DEV, DEV, 0)
 
     assert repairs.repair(repair) == "done"
     (known,) = ledger.shares(RESOURCE)
@@ -79,9 +79,9 @@ def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(
     assert repairs.repair(repair) == MOVED_ON
 
 
-def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(mender, ledger):
+def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(repairs, ledger):
     """It has no holding yet; when its delivery has held and released it, it closes at once."""
-    mender.mend(Know(RESOURCE, DEV, DEV, 3600))
+    repairs.repair(Know(RESOURCE, DEV, DEV, 3600))
     (known,) = ledger.shares(RESOURCE)
     assert share.to_close([known], now()) == []
     assert share.to_close([known], now() + 3600) == [known]
@@ -96,7 +96,7 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(me
     assert share.to_close([left], now()) == [left]
 
 
-def test_a_permission_wrongly_called_older_than_us_is_ours_again(mender, ledger):
+def test_a_permission_wrongly_called_older_than_us_is_ours_again(repairs, ledger):
     """The entry says preexisting; there is evidence that the service opened it."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
 
@@ -115,7 +115,7 @@ def test_a_grant_is_taken_up_with_its_id_and_grantee(repairs, ledger):
     assert share.to_close([known], now()) == [known]
 
 
-def test_what_the_message_group_has_written_meanwhile_stands(mender, ledger):
+def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
     """The view is older than the entry: the repair is skipped, and the next run looks again."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), HELD)
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
@@ -124,7 +124,7 @@ def test_what_the_message_group_has_written_meanwhile_stands(mender, ledger):
     assert ledger.shares(RESOURCE)[0].state is ShareState.WANTED
 
 
-def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, mender, ledger):
+def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, repairs, ledger):
     """Written as closed, with its holding: the worker opens it again. A repeat changes nothing."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, hard_close_at=now() + 9000), HELD)
 
@@ -138,7 +138,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table
 @pytest.mark.parametrize(
     ("state", "episode", "goes"), [("copying", 1, False), ("copying", 2, True), ("failed", 1, True)]
 )
-def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, mender, ledger, state, episode, goes):
+def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger, state, episode, goes):
     """The command reads the record again right before."""
     a_delivery(table, state, episode)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
@@ -161,7 +161,7 @@ def withdraw(receiver=DEV, resource=RESOURCE):
     return Withdraw(receiver, ((resource, receiver, HELD),), (resource,))
 
 
-def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, mender, ledger):
+def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, repairs, ledger):
     """Its cleanup releases its shares; the command does not close them under its copies."""
     apply("333333333333")
     a_delivery(table)
@@ -175,7 +175,7 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
 
 
 @pytest.mark.parametrize(("state", "account"), [("shared", DEV), ("failed", "999999999999"), (None, "")])
-def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, mender, ledger, state, account):
+def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, repairs, ledger, state, account):
     """A delivery to a listed account holds an OU's launch permission: only the holding ends, the delivery continues."""
     unit = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
     image = addresses.image_resource(AMI).pk
@@ -193,7 +193,7 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(
 
 
 @pytest.mark.parametrize("accounts", [(DEV,), ()])
-def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_known(table, mender, ledger, accounts):
+def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_known(table, repairs, ledger, accounts):
     """The command reads the file again; without a file in force no account is a stranger."""
     if accounts:
         apply(*accounts)
@@ -209,7 +209,7 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
 @pytest.mark.parametrize(
     ("state", "ends"), [(None, "failed"), ("delivered", "delivered"), ("cancelled", "cancelled"), ("copying", None)]
 )
-def test_a_promotion_is_notified_how_a_delivery_ended(table, mender, state, ends):
+def test_a_promotion_is_notified_how_a_delivery_ended(table, repairs, state, ends):
     """A lost delivery counts as failed, so that `retry` starts it again; a running one stays."""
     children = DynamoChildren(table)
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "running", {}, now() + 9000), now())
@@ -224,7 +224,7 @@ def test_a_promotion_is_notified_how_a_delivery_ended(table, mender, state, ends
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, mender, there):
+def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, repairs, there):
     """The sweep wakes it within a minute."""
     if there:
         DynamoRecords(table).create(Write(RecordKey(RESOURCE), "open", {"resource": RESOURCE}, None), now())
@@ -234,7 +234,7 @@ def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, mender, 
     assert due(table, RESOURCE)
 
 
-def test_copies_are_deleted_by_order_and_the_answer_is_read(table, mender):
+def test_copies_are_deleted_by_order_and_the_answer_is_read(table, repairs):
     """In slices beside the target's inventory, which becomes due; removals without an answer are reported as such."""
     key = addresses.inventory(DEV, REGION)
     DynamoRecords(table).create(Write(key, "open", {}, None), now())
