@@ -85,6 +85,8 @@ class Observer:
         """Source AMI, account and Region -> delivery."""
         self.seen: defaultdict[str, set[str]] = defaultdict(set)
         """Account, or ARN of an OU -> what was opened for it and done there, in the words of ``Way.seen``."""
+        self.access: dict[str, tuple[datetime, datetime]] = {}
+        """Account -> when the hub first opened a snapshot or its key to it, and when it last closed one."""
         self.over: dict[str, bool] = {}
         """AMI -> whether its promotion has come to rest."""
         self._world = setting.world
@@ -94,6 +96,7 @@ class Observer:
         self._looked = self._world.now
         self._copies: dict[str, tuple[str, int]] = {}
         self._grants: dict[str, str] = {}
+        self._grantees: dict[str, str] = {}
         self._let_in: set[str] = set()
         self._once: set[tuple[str, str]] = set()
         self._said: dict[str, datetime] = {}
@@ -222,6 +225,8 @@ class Observer:
     def _share_snapshot(self, call: Call) -> None:
         adds = call.params.get("OperationType") == "add"
         accounts = call.params.get("UserIds", ())
+        for account in accounts:
+            self._opened_or_closed(account, call.at)
         if adds:
             self._note(accounts, "snapshots")
         what = _short(call.params["SnapshotId"]) if self._detailed else "snapshots"
@@ -251,12 +256,16 @@ class Observer:
             text = f"{role} the use of {key}"
         else:
             self._note([account], "grant")
+            self._opened_or_closed(account, call.at)
+            self._grantees[call.result["GrantId"]] = account
             text = f"{self.setting.name(account)} the use of its key"
         self._grants[call.result["GrantId"]] = text
         self._tell(call, f"grants {text}")
 
     def _revoke(self, call: Call) -> None:
         text = self._grants.get(call.params["GrantId"], "somebody the use of a key")
+        if account := self._grantees.get(call.params["GrantId"]):
+            self._opened_or_closed(account, call.at)
         self._tell(call, f"no longer grants {text}", "faint")
 
     def _policy(self, call: Call) -> None:
@@ -345,6 +354,10 @@ class Observer:
     def _note(self, holders: Iterable[str], what: str) -> None:
         for holder in holders:
             self.seen[holder].add(what)
+
+    def _opened_or_closed(self, account: str, at: datetime) -> None:
+        first, _ = self.access.get(account, (at, at))
+        self.access[account] = (first, at)
 
     def _names(self, holders: Iterable[str]) -> str:
         return ", ".join(map(self.setting.name, holders))

@@ -1,9 +1,10 @@
-"""What is printed when it is over: what arrived, how long it took, what it cost, and which checks passed."""
+"""What is printed at the end: what arrived, how long it took, what the service did for it, which checks passed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from rich import box
@@ -12,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from demo import bill, stage
-from demo.observer import Observer
+from demo.observer import GOOD, Observer
 from demo.screen import Glyphs
 from demo.table import say_verdict
-from demo.verdict import Verdict
+from demo.verdict import Row, Verdict
 
 STATES = {
     "awaiting-approval": "appro-\nval",
@@ -37,26 +38,34 @@ SELDOM = frozenset({"awaiting-approval", "checking", "stopping", "tidying"})
 MOST_PROBLEMS = 10
 FIRST = 5
 SPREAD = (("shortest", 0.0), ("half of them", 0.5), ("nine in ten", 0.9), ("longest", 1.0))
+NEXT = (
+    ("make demo-all", "shows every way of sharing"),
+    ("make sandbox", "keeps a hub and targets up; promote an AMI yourself"),
+    ("docs/index.md", "lists the guides, from the first deployment on"),
+)
 MOST_ROWS = 15
 """With more targets than this the tables show some of them, and how the others spread."""
 
 
 def report(observer: Observer, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
     """Compose the end of the demo."""
+    many = len(verdict.rows) > MOST_ROWS
     return Group(
-        Text(),
-        *_bill(observer),
-        _costs(observer),
         _arrivals(observer, verdict),
-        _times(observer),
+        *([_times(observer), _calls(observer)] if many else []),
+        _summary(observer),
+        Text(),
         *_checks(observer, verdict, glyphs),
     )
 
 
 def print_report(console: Console, observer: Observer, verdict: Verdict, glyphs: Glyphs) -> None:
-    """Print the end of the demo, and one line that says it all."""
+    """Print the end of the demo, one line that says it all, and what to try next."""
     console.print(report(observer, verdict, glyphs))
     say_verdict(console, verdict)
+    if verdict.good:
+        for command, shows in NEXT:
+            console.print(Text.assemble((f"  {command:<15}", "bold cyan"), shows))
 
 
 def _table(*columns: str) -> Table:
@@ -67,10 +76,9 @@ def _table(*columns: str) -> Table:
 
 
 def _arrivals(observer: Observer, verdict: Verdict) -> Table:
-    table = _table("Target", "New AMI, and the target's own key", "AWS calls", "Shares open")
+    table = _table("Target", "New AMI, and the target's own key", "Delivered\nafter", "Access\nopen for")
     for column in table.columns[2:]:
         column.justify = "right"
-    calls = _calls_by_account(observer)
     shown = verdict.rows if len(verdict.rows) <= MOST_ROWS else verdict.rows[:FIRST]
     for row in shown:
         keys = [key.rsplit("/", 1)[-1] for key in row.keys]
@@ -80,17 +88,34 @@ def _arrivals(observer: Observer, verdict: Verdict) -> Table:
                 (", ".join(row.images) or "no AMI", "" if row.images else "red"),
                 ("\n" + "\n".join(keys) if keys else "\nno snapshot", "dim" if keys else "red"),
             ),
-            f"{calls[row.way.account]}",
-            Text("some", style="bold red") if row.problems["open"] else Text("none", style="green"),
+            _delivered_after(observer, row),
+            _open_for(observer, row),
         )
     rest = verdict.rows[len(shown) :]
     if rest:
         arrived = sum(bool(row.images) for row in rest)
-        total = sum(calls[row.way.account] for row in rest)
         still = sum(bool(row.problems["open"]) for row in rest)
-        table.add_row(f"{len(rest)} more", f"{arrived} AMIs", f"{total:,}", f"{still} some" if still else "none")
-    table.add_row(Text.assemble(("hub", "bold"), f"\n{stage.HUB}"), "", f"{calls[stage.HUB]:,}", "")
+        table.add_row(f"{len(rest)} more", f"{arrived} AMIs", "", f"{still} still open" if still else "all closed")
     return table
+
+
+def _delivered_after(observer: Observer, row: Row) -> Text:
+    delivery = observer.deliveries.get((observer.setting.source(row.way), row.way.place))
+    if delivery is None or delivery.state not in GOOD:
+        return Text(delivery.state if delivery else "never begun", style="red")
+    return Text(_lasted(delivery.entered[-1][1] - observer.setting.began))
+
+
+def _open_for(observer: Observer, row: Row) -> Text:
+    if row.problems["open"]:
+        return Text("still open", style="bold red")
+    span = observer.access.get(row.way.account)
+    return Text(_lasted(span[1] - span[0]) if span else "never", style="green")
+
+
+def _lasted(span: timedelta) -> str:
+    minutes, seconds = divmod(round(span.total_seconds()), 60)
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
 def _times(observer: Observer) -> Table:
@@ -158,44 +183,55 @@ def _claims(observer: Observer, verdict: Verdict) -> Iterator[tuple[str, list[st
         yield "every crash that was asked for has struck", [*verdict.whole["crashes"]]
 
 
-def _bill(observer: Observer) -> Iterator[RenderableType]:
-    """Say how many calls were made to services whose rates run short, beside the fewest that it could have been."""
+def _calls(observer: Observer) -> Table:
+    """List the calls to services whose rates run short, beside the fewest that they could have been."""
+    made, fewest = _bill(observer)
+    table = _table("AWS calls", "made", "least\npossible", "polls and\nschedule")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in sorted({*made.calls, *made.scheduled_calls, *fewest}):
+        table.add_row(name, *(f"{part[name]:,}" for part in (made.calls, fewest, made.scheduled_calls)))
+    totals = (f"{part.total():,}" for part in (made.calls, fewest, made.scheduled_calls))
+    table.add_row("all", *totals, style="bold")
+    return table
+
+
+def _bill(observer: Observer) -> tuple[bill.Bill, Counter[str]]:
     made = bill.add_up(observer.invocations, observer.calls)
-    fewest = bill.least(len(observer.setting.ways), len(observer.setting.staged.snapshots))
-    if len(observer.setting.ways) > MOST_ROWS:
-        table = _table("AWS calls", "made", "least\npossible", "polls and\nschedule")
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for name in sorted({*made.calls, *made.scheduled_calls, *fewest}):
-            table.add_row(name, *(f"{part[name]:,}" for part in (made.calls, fewest, made.scheduled_calls)))
-        totals = (f"{part.total():,}" for part in (made.calls, fewest, made.scheduled_calls))
-        table.add_row("all", *totals, style="bold")
-        yield table
-    yield Text.assemble(
-        ("EC2, KMS, STS, SNS, EventBridge: ", "bold"),
-        f"{made.calls.total():,} calls; least possible {fewest.total():,}; scheduled {made.scheduled_calls.total():,}",
-    )
+    return made, bill.least(len(observer.setting.ways), len(observer.setting.staged.snapshots))
 
 
-def _costs(observer: Observer) -> Table:
-    world = observer.setting.world
-    ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in observer.invocations)
-    ended = Counter(one.outcome for one in observer.invocations if one.outcome != "ok")
-    troubles = "".join(f"; {count} {outcome}" for outcome, count in ended.items())
-    lost, doubled, wakes = (
-        world.injections.happened[what] for what in ("events lost", "events doubled", "messages lost")
-    )
+def _summary(observer: Observer) -> Table:
+    """Say how long it took, and what of it was AWS's copying; what the service did for it; what was injected."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold")
-    table.add_row("Invocations", f"{_counted(ran)}{troubles}")
-    table.add_row("AWS calls", _counted(Counter(call.service for call in observer.calls)))
-    table.add_row("Events", f"{lost} lost, {doubled} doubled; {wakes} wakes lost")
-    table.add_row("By the sweep", f"{found_by_sweep(observer)} steps found that no event or wake had told of")
+    last = max(observer.deliveries.values(), key=lambda one: one.entered[-1][1], default=None)
+    if last is not None:
+        took = last.entered[-1][1] - observer.setting.began
+        copying = timedelta(seconds=last.seconds["copying"])
+        table.add_row("Time", f"{_lasted(took)} from the tag to the last delivery, {_lasted(copying)} of it copying")
+    made, fewest = _bill(observer)
+    table.add_row(
+        "AWS calls",
+        f"{made.calls.total() + made.scheduled_calls.total():,} to EC2, KMS, STS, SNS and EventBridge, "
+        f"{made.scheduled_calls.total():,} of them by the schedule; the least possible is {fewest.total():,}",
+    )
+    ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in observer.invocations)
+    table.add_row("Functions", f"ran {_counted(ran)}")
+    ended = Counter(one.outcome for one in observer.invocations if one.outcome != "ok")
+    happened = observer.setting.world.injections.happened
+    troubles = [f"{count} {outcome}" for outcome, count in ended.items()]
+    troubles += [f"{happened[what]} {what}" for what in ("events lost", "events doubled") if happened[what]]
+    if wakes := happened["messages lost"]:
+        troubles.append(f"{wakes} wakes lost")
+    if troubles:
+        table.add_row("Injected", f"{', '.join(troubles)}; the schedule found {found_by_sweep(observer)} steps to do")
     return table
 
 
 def _counted(parts: Counter[str]) -> str:
-    return f"{parts.total():,}: {', '.join(f'{name} {count:,}' for name, count in parts.most_common())}"
+    listed = ", ".join(f"{name} {count:,}" for name, count in parts.most_common())
+    return f"{parts.total():,} times: {listed}"
 
 
 def found_by_sweep(observer: Observer) -> int:
@@ -205,7 +241,3 @@ def found_by_sweep(observer: Observer) -> int:
 
 def _number(value: Any) -> float:
     return float(sum(value)) if isinstance(value, list) else float(value)
-
-
-def _calls_by_account(observer: Observer) -> Counter[str]:
-    return Counter(call.caller.account for call in observer.calls)
