@@ -210,7 +210,7 @@ def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
 
 
 def test_a_source_that_vanishes_after_the_checks_fails_the_delivery(scene):
-    """Its snapshot is deleted while the delivery waits for its role: it fails, and nothing stays open."""
+    """Its snapshots go into error while the delivery waits for its role: it fails, and nothing stays open."""
     role = scene.world.iam.roles.get(ROLE)
     scene.world.iam.roles.drop(ROLE)
     scene.tag("")

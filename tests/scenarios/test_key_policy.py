@@ -56,8 +56,7 @@ def faults_of(scene: Scene, account: str = DEV) -> list[dict[str, str]]:
 
 
 def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner_wants_it(scene: Scene) -> None:
-    """Statements for two accounts while two AMIs copy, none afterwards; an edit between the service's read and put
-    stays.
+    """Statements for two accounts while two AMIs copy, none afterwards; an edit between read and put stays.
 
     No grant is made. In the end the text is the owner's to the last byte.
     """

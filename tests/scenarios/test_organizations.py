@@ -161,7 +161,7 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
 
 
 def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_joins_and_leaves(scene, organization):
-    """One permission for the OU, keys for each account; the permission stays until the OU has no account left.
+    """One permission for the OU, keys for each account; the permission stays while the OU has an account.
 
     An account that left loses its key, and its delivery is withdrawn.
     """

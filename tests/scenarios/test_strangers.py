@@ -166,7 +166,7 @@ def test_copies_that_were_planted_with_our_tags_under_the_targets_key_are_never_
 
 
 def test_an_ami_that_was_planted_with_our_name_and_tags_is_never_published(scene):
-    """It is refused with its own fault and kept; it is adopted only after a person has compared and accepted it."""
+    """It is refused with its own fault, and kept; after its owner has deregistered it, a retry delivers."""
     calm_pace(scene)
     planted = plant_image(scene, delivery_id(HUB, scene.image, DEV, REGION), f"golden-2026-01-{scene.image}")
     scene.promote("")

@@ -229,7 +229,7 @@ def hold_verifying(scene):
     ],
 )
 def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
-    """In any state: it ends with one notice, nothing open and nothing left; an intended RegisterImage finishes."""
+    """In any state: one notice, nothing open and nothing left; only an AMI that is already registered stays."""
     hold(scene)
     scene.tag("")
     scene.run_until_state(state)

@@ -68,7 +68,7 @@ def test_a_target_that_cannot_be_looked_at(delivered):
 
 
 def test_what_somebody_shared_by_hand(delivered):
-    """An unneeded permission and an unneeded grant: each is found, for its account only."""
+    """A permission that no delivery needs: the finding is for its account only."""
     delivered.share_before(DEV, delivered.snapshots[0])
 
     status, bad, _ = verify(delivered)

@@ -106,7 +106,7 @@ def test_the_next_tag_event_serves_it_again_and_a_retry_does_not(sharing, how):
 
 @pytest.mark.parametrize("trouble", ["pause", "key", "parked", "promotion parked", "no events"])
 def test_it_waits_for_nothing_but_aws(sharing, trouble):
-    """While paused, with the source's key disabled, with a parked record, and with every event and wake lost."""
+    """While paused, with the source's key disabled, with a parked record, and with every event lost."""
     {
         "pause": lambda: sharing.cli("pause"),
         "key": lambda: sharing.client("kms").disable_key(KeyId=sharing.key),
