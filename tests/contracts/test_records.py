@@ -148,7 +148,7 @@ def test_a_wake_is_sent_once_until_it_is_taken_up(store):
 
 
 def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
-    """The caller creates the record if it may."""
+    """A missing record takes neither; the caller creates it if it may."""
     store.records.create(write(), NOW)
 
     assert store.records.leave(KEY, {"a": "1"}, NOW)

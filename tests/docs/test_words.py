@@ -1,19 +1,23 @@
-"""The words that the glossary replaced do not come back, neither in the docs nor in the code."""
+"""Words that the glossary replaced do not come back, in docs, names, docstrings and comments."""
 
 from __future__ import annotations
 
 import ast
+import io
 import re
-from collections.abc import Iterator, Mapping
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 AWS_WORDS = ROOT / "docs" / "reference" / "aws-facts.md"
-"""Quotes AWS, whose words are its own."""
+"""Quotes AWS's own words."""
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {AWS_WORDS})
 SOURCES = ("app.py", "chalicelib", "ami_promoter", "awsim", "demo", "bench", "tools", "tests")
+PLAIN = ("app.py", "ami_promoter", "bench", "tools", "tests")
+"""The sources whose docstrings and comments are checked."""
 
 REPLACED: Mapping[str, str] = {
     r"absorb(s|ed|ing)?": "evolve",
@@ -37,7 +41,7 @@ REPLACED: Mapping[str, str] = {
     r"told": "notified",
     r"trash": "to_delete",
 }
-"""In prose, as a regular expression of whole words -> what to write instead."""
+"""A regular expression of whole words in prose -> what to write instead."""
 
 PROSE: Mapping[str, str] = {
     r"anew": "again",
@@ -50,7 +54,15 @@ PROSE: Mapping[str, str] = {
     r"shall": "must, or will",
     r"whoever|whomever|whosoever": "name the actor",
 }
-"""Not replaced by a term, but not plain English either."""
+"""Words that no term of the glossary replaces, but that are not plain English."""
+
+IN_CODE: Mapping[str, str] = {
+    r"dies|died": "is killed, crashes, or fails",
+    r"hears?": "receive, or read",
+    r"receives? of": "receive, or read",
+    r"we|us|our": "the service, or the hub",
+}
+"""Words that docstrings and comments avoid besides."""
 
 IN_NAMES: Mapping[str, str] = {
     "absorb": "evolve",
@@ -72,7 +84,7 @@ IN_NAMES: Mapping[str, str] = {
     "told": "notified",
     "trash": "to_delete",
 }
-"""A word of an identifier (``settle_share`` and ``SettleShare`` both have ``settle``) -> what to use instead."""
+"""A word of an identifier (``settle_share`` and ``SettleShare`` both contain ``settle``) -> what to use instead."""
 
 CODE = re.compile(
     r"^(`{3,}|~{3,}).*?^\1"  # a block
@@ -80,6 +92,7 @@ CODE = re.compile(
     r"|<!--.*?-->|\]\([^)\s]*\)|https?://\S+",  # a comment, where a link leads, an address
     re.MULTILINE | re.DOTALL,
 )
+SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?:(?: {4,}|\t).*\n|\n)+")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -90,8 +103,33 @@ def prose(page: Path) -> str:
     return INDENTED.sub(lambda code: "\n" * code[0].count("\n"), text)
 
 
+def docstrings_and_comments(source: str) -> str:
+    """Return a module's docstrings and comments on their lines, without code in backquotes; the other lines are empty.
+
+    A string that stands alone in a line, such as the one below a constant, counts as a docstring.
+    """
+    kept = [""] * (source.count("\n") + 1)
+    statement = True
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and statement):
+            text = SPAN.sub(lambda code: "\n" * code[0].count("\n"), token.string)
+            for number, line in enumerate(text.split("\n"), token.start[0] - 1):
+                kept[number] += line
+        if token.type not in (tokenize.COMMENT, tokenize.NL):
+            statement = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    return "\n".join(kept)
+
+
+def hits(text: str, avoided: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
+    """Each avoided word in a text: the line, the word, and what to write instead."""
+    either = "|".join(f"({pattern})" for pattern in (re.sub(r"\((?!\?)", "(?:", one) for one in avoided))
+    for number, line in enumerate(text.split("\n"), 1):
+        for hit in re.finditer(rf"(?<![\w-])(?:{either})(?![\w-])", line, re.IGNORECASE):
+            yield number, hit[0], tuple(avoided.values())[(hit.lastindex or 1) - 1]
+
+
 def names(tree: ast.AST) -> Iterator[str]:
-    """Every name that a module gives or uses."""
+    """Every name that a module defines or uses."""
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
@@ -103,25 +141,35 @@ def names(tree: ast.AST) -> Iterator[str]:
 
 
 def words(name: str) -> set[str]:
-    """Take an identifier apart: ``copy_quota`` and ``CopyQuota`` are copy and quota."""
+    """Split an identifier: ``copy_quota`` and ``CopyQuota`` are copy and quota."""
     return {word.lower() for word in WORD.findall(name)}
 
 
-def modules() -> Iterator[Path]:
-    """Every file of Python in the repository."""
-    for source in SOURCES:
+def modules(sources: Sequence[str] = SOURCES) -> Iterator[Path]:
+    """Every Python file of these sources."""
+    for source in sources:
         path = ROOT / source
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_use_the_glossarys_words(page):
-    """And no word that slows a reader. Names of the code stand in code font, and are not looked at."""
+    """Text in code font may have any name."""
     found = [
-        f"{page.relative_to(ROOT)}:{number}: '{hit[0]}': write {instead}"
-        for number, line in enumerate(prose(page).splitlines(), 1)
-        for pattern, instead in {**REPLACED, **PROSE}.items()
-        for hit in re.finditer(rf"(?<![\w-])(?:{pattern})(?![\w-])", line, re.IGNORECASE)
+        f"{page.relative_to(ROOT)}:{number}: '{word}': write {instead}"
+        for number, word, instead in hits(prose(page), {**REPLACED, **PROSE})
+    ]
+
+    assert found == []
+
+
+def test_docstrings_and_comments_use_the_glossarys_words():
+    """Text in backquotes may have any name."""
+    avoided = {**REPLACED, **PROSE, **IN_CODE}
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: '{word}': write {instead}"
+        for path in modules(PLAIN)
+        for number, word, instead in hits(docstrings_and_comments(path.read_text(encoding="utf-8")), avoided)
     ]
 
     assert found == []
@@ -147,14 +195,36 @@ def test_names_use_the_glossarys_words():
     ],
 )
 def test_code_is_no_prose(tmp_path, text, left):
-    """What is left is what a person wrote in words."""
+    """Code blocks, code spans, links' targets and comments are left out."""
     page = tmp_path / "page.md"
     page.write_text(text, encoding="utf-8")
 
     assert prose(page).strip() == left.strip()
 
 
+MODULE = """\
+'''Told in the module.
+
+More told.
+'''
+TOLD = "told"  # told beside
+'''The `told` and ``a\nb told`` constant told.'''
+
+
+def told(told: str = "# told") -> str:
+    # told above
+    return f"{told} told"
+"""
+
+
+def test_docstrings_and_comments_are_found_on_their_lines():
+    """Names, other strings and code in backquotes are left out."""
+    found = [(number, word) for number, word, _ in hits(docstrings_and_comments(MODULE), {"told": "notified"})]
+
+    assert found == [(1, "Told"), (3, "told"), (5, "told"), (7, "told"), (11, "told")]
+
+
 def test_an_identifier_is_taken_apart():
-    """However it is written."""
+    """In each form of writing it."""
     assert words("KeyPolicyDoor") == words("key_policy_door") == {"key", "policy", "door"}
     assert words("KMSDoor2") == {"kms", "door"}

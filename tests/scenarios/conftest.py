@@ -1,4 +1,4 @@
-"""A scene for each scenario."""
+"""A new scene for each scenario."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NINE = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 @pytest.fixture
 def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
-    """Set a hub, three targets, the stage's targets file and an AMI of two encrypted volumes; nothing is tagged yet.
+    """Set up a hub, three targets, the stage's targets file and an AMI of two encrypted volumes; nothing is tagged yet.
 
     Copies take half a minute and grants work at once, unless a test slows them down. A parameter names other targets,
-    or the moment at which it all begins.
+    or the start time.
     """
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
@@ -41,6 +41,6 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
 
 
 def pytest_sessionfinish() -> None:
-    """Write down which permissions were needed, if that was asked for."""
+    """Write which permissions were needed, if the environment asks for it."""
     if WHERE in os.environ:
         LOG.write()

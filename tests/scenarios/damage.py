@@ -1,4 +1,4 @@
-"""Ways in which a record may have been damaged: by hand, by another version, by a bug. All in DynamoDB's own types."""
+"""Ways in which a record may be damaged: by hand, by another version, by a bug. In DynamoDB's own types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 Body = dict[str, Any]
 Attributes = Mapping[str, Mapping[str, str] | None]
-"""What is written over the item; None: the attribute is removed."""
+"""What replaces attributes of the item; None removes one."""
 
 REST = {"S": "nonsense"}
 
@@ -41,7 +41,7 @@ UNREADABLE: Mapping[str, Callable[[Body], Attributes]] = {
     "the version is gone": _always(version=None),
     "a hint is a number": _always(**{"in:cancel": {"N": "5"}}),
 }
-"""Of any record with a state: it is parked as soon as somebody looks."""
+"""Of any record with a state: its worker parks it at once."""
 
 UNREADABLE_DELIVERY: Mapping[str, Callable[[Body], Attributes]] = {
     **UNREADABLE,
@@ -53,7 +53,7 @@ UNREADABLE_DELIVERY: Mapping[str, Callable[[Body], Attributes]] = {
 RAISES: Mapping[str, Callable[[Body], Attributes]] = {
     "no time of entering": _body(lambda body: {**body, "entered": {}}),
 }
-"""Of a delivery that copies: it fits its type, and every look raises. It is parked with the fifth."""
+"""Of a copying delivery: the body decodes, and every run raises. The fifth try parks it."""
 
 HARMLESS: Mapping[str, Callable[[Body], Attributes]] = {
     "rings are text": _always(wakes=REST),
@@ -61,7 +61,7 @@ HARMLESS: Mapping[str, Callable[[Body], Attributes]] = {
     "the due date is text": _always(due_at=REST),
     "the due date is gone": _always(due_at=None),
 }
-"""What the sweep reads: it must go on for all others, and the record's own message group mends it."""
+"""Of attributes that the sweep reads: it must continue with all others, and the record's message group repairs them."""
 
 SHARES: Mapping[str, Callable[[Body], Attributes]] = {
     "the body is no JSON": _always(body={"S": "{"}),
@@ -80,4 +80,4 @@ SHARES: Mapping[str, Callable[[Body], Attributes]] = {
     "the version is gone": _always(version=None),
     "the grantee is a number": _always(grantee={"N": "5"}),
 }
-"""Of a share that is open: it closes, and those of others on the same resource do as ever."""
+"""Of an open share: it closes, and other accounts' shares on the same resource are unaffected."""

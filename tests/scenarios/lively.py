@@ -1,4 +1,4 @@
-"""A hub on a lively day: something of everything that ``ami-promoter report`` shows."""
+"""A hub after a busy day, with something for each part of ``ami-promoter report``'s page."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ accounts:
 
 @dataclass(frozen=True, slots=True)
 class Lively:
-    """Ids of the AMIs, by what became of them."""
+    """Ids of the AMIs, by their outcome."""
 
     withdrawn: str
-    """Delivered to DEV and PROD, shared with TEST; then untagged, so that TEST has it no longer."""
+    """Delivered to DEV and PROD, shared with TEST; then untagged, so that TEST's share is withdrawn."""
     failed: str
     """The next one of its family: delivered to DEV, shared with TEST, failed in PROD, whose role is gone."""
     running: str
-    """Of another family, and copying to DEV."""
+    """Of another family, and being copied to DEV."""
     refused: str
-    """Its tag names a group that there is not."""
+    """Its tag names a group that does not exist."""
 
 
 def play(scene: Scene) -> Lively:
-    """Let it happen: an hour and a half of virtual time."""
+    """Play the day: an hour and a half of virtual time."""
     scene.apply(FILE)
     scene.launches |= {TEST}
     scene.world.ec2.pace.copy = 400

@@ -1,4 +1,4 @@
-"""A scene with the access monitor on and a trail, and what it found."""
+"""A scene with the access monitor on and a trail, and its findings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import HUB, REGION, Scene
 
 LATE = 900
-"""Seconds in which an event has come, has lain in its queue, and is judged."""
+"""Seconds in which an event has arrived, has waited in its queue, and is judged."""
 TOPIC = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-security"
 
 
 def monitored(scene: Scene, learning: int = 0, mode: str = "on", **parameters: str) -> Scene:
-    """Switch the access monitor on, as an operator does who updates the stack, and let the hub have a trail."""
+    """Switch the access monitor on, as an operator does by a stack update, and give the hub a trail."""
     given = {
         "TargetAccounts": ",".join(sorted(scene.listed)),
         "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*",
@@ -30,7 +30,7 @@ def monitored(scene: Scene, learning: int = 0, mode: str = "on", **parameters: s
 
 
 def findings(scene: Scene) -> list[dict[str, Any]]:
-    """What the security topic was told, the oldest first."""
+    """The messages on the security topic, the oldest first."""
     return [json.loads(one.message) for one in scene.world.sns.published if one.topic == TOPIC]
 
 
@@ -40,13 +40,13 @@ def verdicts(scene: Scene) -> list[tuple[str, str]]:
 
 
 def judged(scene: Scene) -> int:
-    """How many events of CloudTrail the monitor has judged."""
+    """How many CloudTrail events the monitor has judged."""
     client = scene.client("dynamodb")
     items = client.scan(TableName=f"ami-promoter-{REGION}-findings", ConsistentRead=True)["Items"]
     return sum(item["pk"]["S"].startswith("event#") and "done" in item for item in items)
 
 
 def judged_events(scene: Scene) -> list[dict[str, Any]]:
-    """The log lines of what it judged."""
+    """The monitor's log lines about them."""
     log = "".join(one.log for one in scene.world.lambda_.invocations if one.function.endswith("access-monitor"))
     return [json.loads(line) for line in log.splitlines() if '"message":"judged"' in line]

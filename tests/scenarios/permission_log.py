@@ -1,8 +1,8 @@
-"""Which statement of which role's policy allowed what the packaged service did, and in which test.
+"""Which statement of which role's policy allowed the packaged service's calls, and in which test.
 
-On if the environment says where to: ``make pytest`` does, and reads it at the end (tools/needed.py). Only calls that
-functions make count, with their own roles and with those that they assume; what a test does with stolen credentials of
-the same roles does not.
+On if the environment names a directory: ``make pytest`` does, and reads it at the end (tools/needed.py). Only calls by
+functions count, with their own roles and those that they assume; a test's calls with stolen credentials of the same
+roles do not.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ ROLES = {
 }
 FUNCTIONS = f"ami-promoter-{REGION}-"
 FORWARDING = "-ForwardRole-"
-"""In the name that CloudFormation makes up; EventBridge uses that role, no function."""
+"""Part of the name that CloudFormation generates; EventBridge uses that role, no function."""
 
 
 class PermissionLog:
-    """What one test process saw."""
+    """What one test process observed."""
 
     def __init__(self) -> None:
         self._tests: dict[tuple[str, str, str], set[str]] = defaultdict(set)
@@ -46,7 +46,7 @@ class PermissionLog:
         return note
 
     def write(self) -> None:
-        """Write what was seen into the directory, in a file of this process's own."""
+        """Write the observations into the directory, in a file for this process."""
         if self._tests:
             directory = Path(os.environ[WHERE])
             directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What an operator or the platform does to a running hub: switches, purges, updates, and a table put back."""
+"""What an operator or the platform does to a running hub: switches, purges, updates, and a restored table."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def backup(scene: Scene) -> Any:
 
 
 def restore(scene: Scene, items: Any) -> None:
-    """Put the table back as it was: every item of then, and none of since."""
+    """Restore the table: every item of the copy, and no later one."""
     scene._table().items = copy.deepcopy(items)
 
 
 def switch(scene: Scene, queue: str, *, on: bool) -> None:
-    """Switch a queue's consumer on or off (UpdateEventSourceMapping); ``queue`` is ``worker`` or ``share-worker``."""
+    """Switch a queue's event source mapping on or off; ``queue`` is ``worker`` or ``share-worker``."""
     client = scene.client("lambda")
     arn = f"arn:aws:sqs:{REGION}:{HUB}:ami-promoter-{REGION}-{queue}.fifo"
     (mapping,) = client.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
@@ -33,7 +33,7 @@ def switch(scene: Scene, queue: str, *, on: bool) -> None:
 
 
 def purge(scene: Scene) -> None:
-    """Empty both waking queues (PurgeQueue)."""
+    """Purge both wake queues."""
     client = scene.client("sqs")
     for name in ("worker", "share-worker"):
         url = client.get_queue_url(QueueName=f"ami-promoter-{REGION}-{name}.fifo")["QueueUrl"]
@@ -41,25 +41,25 @@ def purge(scene: Scene) -> None:
 
 
 def wakes(scene: Scene, queue: str, kind: str = "") -> int:
-    """How many wakes lie in a waking queue; only those for one kind of record, if it is named."""
+    """How many wakes a wake queue has; only those for one kind of record, if it is named."""
     (found,) = [q for arn, q in scene.world.sqs.queues.items() if arn.endswith(f":ami-promoter-{REGION}-{queue}.fifo")]
     return sum(json.loads(message.body)["key"].startswith(kind) for message in found.messages)
 
 
 def schedule(scene: Scene, function: str, *, on: bool) -> None:
-    """Enable or disable the rule that wakes a function by the clock."""
+    """Enable or disable the schedule of a function."""
     client = scene.client("events")
     (client.enable_rule if on else client.disable_rule)(Name=rule_of(scene, function))
 
 
 def pace(scene: Scene, function: str, minutes: int) -> None:
-    """Let a function be woken by the clock at another rate (PutRule). More rarely, it spares the test's time."""
+    """Change the rate of a function's schedule. A slower rate saves the test's time."""
     rate = f"rate({minutes} minute{'s' if minutes > 1 else ''})"
     scene.client("events").put_rule(Name=rule_of(scene, function), ScheduleExpression=rate, State="ENABLED")
 
 
 def rule_of(scene: Scene, function: str) -> str:
-    """Name the scheduled rule that wakes a function."""
+    """Name the scheduled rule that invokes a function."""
     client = scene.client("events")
     arn = scene.world.lambda_.function(function).arn
     rules = [rule["Name"] for rule in client.list_rules()["Rules"] if "ScheduleExpression" in rule]
@@ -68,7 +68,7 @@ def rule_of(scene: Scene, function: str) -> str:
 
 
 def new_version(directory: Path, mark: str, more: str = "") -> Path:
-    """Make a package that differs from build/hub in its code, and return its template. ``more``: code at its end."""
+    """Make a package whose code differs from build/hub, and return its template. ``more``: code at its end."""
     home = directory / f"hub-{mark}"
     home.mkdir()
     shutil.copy(ROOT / "build/hub/template.yaml", home / "template.yaml")
@@ -84,12 +84,12 @@ def new_version(directory: Path, mark: str, more: str = "") -> Path:
 
 
 def reconcile(scene: Scene, *options: str) -> tuple[int, dict[str, Any]]:
-    """Run ``ami-promoter reconcile`` and return its exit status and what it says to a program."""
+    """Run ``ami-promoter reconcile --json``; return its exit status and its output."""
     status, out, err = scene.cli("reconcile", "--json", *options)
     assert status in (0, 4), out + err
     return status, json.loads(out)
 
 
 def codes(report: dict[str, Any]) -> set[str]:
-    """What kinds of wrong things a report tells of."""
+    """The codes of a report's findings."""
     return {one["code"] for one in report["found"] if one["wrong"]}

@@ -1,8 +1,9 @@
-"""What every scenario begins with: a world with the packaged hub, three targets and an AMI, and what to ask of it.
+"""The start of every scenario: a simulator with the packaged hub, three targets and an AMI, with methods to act and to
+look.
 
 A scenario says what people and AWS do, lets virtual time run, and asserts what a user sees: AMIs, snapshots,
 permissions and grants in AWS, the notices, and the records as ``ami-promoter status --json`` shows them. Invariants
-that no scenario may break are watched at every AWS call (``Watch``) and once more at the end
+that no scenario may break are checked at every AWS call (``Watch``) and once more at the end
 (``Scene.assert_invariants``).
 """
 
@@ -43,7 +44,7 @@ OPEN_SHARES = {"opening", "open", "closing"}
 HOUR = 3600
 
 GATHERING = 20
-"""Seconds in which closings gather, so that one call closes for all who came."""
+"""Seconds for which the ledger collects closings, so that one call closes for several accounts."""
 
 QUICK = """\
 defaults:
@@ -59,17 +60,17 @@ groups:
 
 
 def targets_file(queue: str = "30m", copy: str = "30m", method: str = "snapshots") -> str:
-    """The stage's targets, with deadlines that a test can afford to wait for."""
+    """The stage's targets, with deadlines short enough for a test."""
     return QUICK.format(
         method=method, external_id=stage.EXTERNAL_ID, queue=queue, copy=copy, dev=DEV, test=TEST, prod=PROD
     )
 
 
 class Scene:
-    """One world on stage, its people and its clock."""
+    """One simulator with the stage, its people and its clock."""
 
     def __init__(self, world: World, directory: Path, root: Path, targets: Mapping[str, str] = stage.TARGETS) -> None:
-        """``targets``: name -> account, for a scenario that needs others than the stage's three."""
+        """``targets``: name -> account, for a scenario that needs other targets than the stage's three."""
         self.world = world
         self.stage = stage.set_up(world, root, targets)
         self.image = self.stage.image
@@ -82,19 +83,19 @@ class Scene:
         self.preexisting: set[str] = set()
         self.listed = set(targets.values())
         self.launches: set[str] = set()
-        """Accounts and organizations that a scenario's targets file lets have a launch permission."""
+        """Accounts and organizations that a scenario's targets file admits by launch permission."""
         self.watch = Watch(self)
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
     def client(self, service: str, account: str = HUB) -> Any:
-        """AWS, as an account's administrator."""
+        """A client with an account's administrator."""
         return self.world.client(service, account, REGION)
 
     def cli(self, *words: str) -> tuple[int, str, str]:
-        """Run ``ami-promoter`` as the hub's administrator; returns exit status, output and errors.
+        """Run ``ami-promoter`` as the hub's administrator; return exit status, output and errors.
 
-        Where it waits, virtual time runs. With ``--json`` the output is of the shape that its verb says.
+        While it waits, virtual time runs. With ``--json`` the output is checked against the verb's schema.
         """
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
@@ -111,7 +112,7 @@ class Scene:
         assert status == 0, out + err
 
     def tag(self, value: str, image: str = "", key: str = TRIGGER) -> None:
-        """Tag an AMI of the hub."""
+        """Tag a hub AMI."""
         self.client("ec2").create_tags(Resources=[image or self.image], Tags=[{"Key": key, "Value": value}])
 
     def untag(self, image: str = "") -> None:
@@ -140,7 +141,7 @@ class Scene:
         region: str = REGION,
         bus: str = "",
     ) -> None:
-        """Put an event, true or not, on the default bus of ``account``, or on that of ``bus`` in the hub's Region."""
+        """Put an event, true or forged, on the default bus of ``account``, or on the hub's bus ``bus``."""
         events = self.world.events
         event = events._event(account, region, source, detail_type, [resource], detail)
         home = events.default(bus, REGION) if bus else events.default(account, region)
@@ -149,7 +150,7 @@ class Scene:
     def emit_tag_change(
         self, image: str, tags: Mapping[str, str], *, version: float, account: str = HUB, region: str = REGION
     ) -> None:
-        """Put a tag event on the hub's bus, as AWS words it, whatever its envelope says."""
+        """Put a tag event on the hub's bus in AWS's form, with any envelope."""
         detail = {
             "changed-tag-keys": [TRIGGER],
             "tags": dict(tags),
@@ -173,7 +174,7 @@ class Scene:
         self.world.kernel.run(limit=timedelta(seconds=seconds))
 
     def run_until(self, what: Callable[[], object], seconds: float = 3 * HOUR) -> None:
-        """Let virtual time run until something is so; fails, saying how things stand, if it never is."""
+        """Let virtual time run until a condition holds; if it never does, fail with a description of the state."""
         if not self.world.kernel.run(until=what, limit=timedelta(seconds=seconds)):
             raise AssertionError(f"not within {seconds} virtual seconds:\n{self.describe()}")
 
@@ -183,7 +184,7 @@ class Scene:
         self.run_until_over(image, seconds)
 
     def run_until_over(self, image: str = "", seconds: float = 3 * HOUR, times: int = 1) -> None:
-        """Run until so many summaries were published for the AMI, and everything is at rest."""
+        """Run until this many summaries were published for the AMI, and everything is at rest."""
         self.run_until(lambda: len(self.notices("promotion.over", image or self.image)) >= times, seconds)
         self.come_to_rest(image)
 
@@ -204,7 +205,7 @@ class Scene:
     # --- what a user sees --------------------------------------------------------------------------------------------
 
     def notices(self, event: str = "", image: str = "") -> list[dict[str, Any]]:
-        """Bodies of the notices that were published; of one event, about one AMI, if they are named."""
+        """Bodies of the published notices; only of one event or AMI, if they are named."""
         bodies = (published.body for published in self.world.sns.published)
         return [b for b in bodies if event in ("", b["event"]) and image in ("", b.get("source_image"))]
 
@@ -213,12 +214,12 @@ class Scene:
         return Counter(body["event"] for body in self.notices(image=image or self.image))
 
     def status(self, image: str = "") -> dict[str, Any]:
-        """What ``ami-promoter status AMI --json`` shows; empty where it knows of no promotion."""
+        """The output of ``ami-promoter status AMI --json``; empty if it knows no promotion."""
         status, out, _ = self.cli("status", image or self.image, "--json")
         return json.loads(out)["promotion"] if status == 0 else {}
 
     def delivery(self, account: str, image: str = "") -> dict[str, Any]:
-        """One delivery of it; empty if there is none."""
+        """One delivery of it; empty without one."""
         return next((d for d in self.status(image).get("deliveries", ()) if d["account"] == account), {})
 
     def states(self, image: str = "") -> dict[str, str]:
@@ -226,33 +227,33 @@ class Scene:
         return {d["account"]: d["state"] for d in self.status(image).get("deliveries", ())}
 
     def images_in(self, account: str) -> list[dict[str, Any]]:
-        """``describe-images --owners self`` there."""
+        """``describe-images --owners self`` in an account."""
         found: list[dict[str, Any]] = self.client("ec2", account).describe_images(Owners=["self"])["Images"]
         return [image for image in found if image["State"] != "deregistered"]
 
     def image_in(self, account: str) -> dict[str, Any]:
-        """The one AMI that the account owns."""
+        """The only AMI that the account owns."""
         (found,) = self.images_in(account)
         return found
 
     def deregister(self, account: str, image: str, **options: Any) -> None:
-        """As whoever administers the account does: lift the protection, then deregister."""
+        """Lift the protection and deregister, as the account's administrator."""
         ec2 = self.client("ec2", account)
         ec2.disable_image_deregistration_protection(ImageId=image)
         ec2.deregister_image(ImageId=image, **options)
 
     def snapshots_in(self, account: str) -> list[dict[str, Any]]:
-        """``describe-snapshots --owner-ids self`` there."""
+        """``describe-snapshots --owner-ids self`` in an account."""
         found: list[dict[str, Any]] = self.client("ec2", account).describe_snapshots(OwnerIds=["self"])["Snapshots"]
         return found
 
     def shared_with(self, snapshot: str) -> set[str]:
-        """``describe-snapshot-attribute``: the accounts that may use a snapshot of the hub."""
+        """``describe-snapshot-attribute``: the accounts that may use a hub snapshot."""
         shown = self.client("ec2").describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
         return {entry.get("UserId") or entry["Group"] for entry in shown["CreateVolumePermissions"]}
 
     def launchable_by(self, image: str = "") -> set[str]:
-        """``describe-image-attribute``: whom an AMI's launch permission names."""
+        """``describe-image-attribute``: the receivers of an AMI's launch permission."""
         shown = self.client("ec2").describe_image_attribute(ImageId=image or self.image, Attribute="launchPermission")
         return {value for entry in shown["LaunchPermissions"] for value in entry.values()}
 
@@ -262,38 +263,38 @@ class Scene:
         return found
 
     def faults(self, image: str = "") -> set[str]:
-        """Codes of the faults in the refusals that were published about the AMI."""
+        """Codes of the faults in the AMI's published refusals."""
         return {f["code"] for body in self.notices("promotion.refused", image or self.image) for f in body["faults"]}
 
     def nothing_happened(self) -> bool:
-        """Whether the service has opened, copied and made nothing, and told nobody anything."""
+        """Whether the service has opened, copied, made and published nothing."""
         quiet = not self.world.sns.published and set(self.world.shares_open()) == self.preexisting
         return quiet and not any(self._images() + self._copies())
 
     # --- what stands behind it ---------------------------------------------------------------------------------------
 
     def items(self) -> list[dict[str, Any]]:
-        """Every item of the service's table, as it is now."""
+        """Every present item of the service's table."""
         return [_plain(item) for group in self._table().items.values() for item in group.values()]
 
     @staticmethod
     def body(item: Mapping[str, Any]) -> dict[str, Any]:
-        """Parse what an item holds."""
+        """Parse an item's body."""
         body: dict[str, Any] = json.loads(item["body"])
         return body
 
     def record(self, name: str) -> dict[str, Any]:
-        """The item of a record (``promotion#ami-...``); its state is "" if there is none. Cheaper than ``status``."""
+        """The item of a record (``promotion#ami-...``); its state is "" without one. Cheaper than ``status``."""
         found = self._table().get_item(DynamoType({"S": name}), DynamoType({"S": "record"}))
         return {"state": ""} if found is None else _plain(found)
 
     def delivery_record(self, account: str, image: str = "") -> dict[str, Any]:
-        """What stands on a delivery's record. Raises KeyError if there is none."""
+        """The body of a delivery's record. Raises KeyError without one."""
         name = delivery_id(HUB, image or self.image, account, REGION)
         return self.body(self.record(f"delivery#{name}"))
 
     def delivery_state(self, account: str, image: str = "") -> str:
-        """State of a delivery's record; "" if there is none. Cheaper than ``status``."""
+        """The state of a delivery's record; "" without one. Cheaper than ``status``."""
         name = delivery_id(HUB, image or self.image, account, REGION)
         return str(self.record(f"delivery#{name}")["state"])
 
@@ -301,12 +302,12 @@ class Scene:
         return dynamodb_backends[HUB][REGION].tables[TABLE]
 
     def calls(self, operation: str, account: str = "") -> list[Call]:
-        """The calls of an operation that were carried out, by sessions of an account."""
+        """The successful calls of an operation by sessions in an account."""
         found = (call for call in self.world.calls if call.operation == operation and call.error is None)
         return [call for call in found if account in ("", call.caller.account)]
 
     def _images(self) -> list[Ec2Image]:
-        """AMIs that we made and that are registered, wherever."""
+        """Registered AMIs that the service made, in any account and Region."""
         there = [
             image
             for image in self.world.ec2.state.images.all()
@@ -315,22 +316,22 @@ class Scene:
         return [image for image in there if self._tags(image)]
 
     def _copies(self) -> list[Ec2Snapshot]:
-        """Snapshots that we made, wherever."""
+        """Snapshots that the service made, in any account and Region."""
         return [snapshot for snapshot in self.world.ec2.state.snapshots.all() if self._tags(snapshot)]
 
     def _tags(self, thing: Ec2Image | Ec2Snapshot) -> dict[str, str]:
-        """Our tags on something: empty if we did not make it."""
+        """The service's tags on a resource: empty if the service did not make it."""
         tags = self.world.ec2.tags_of(thing.id, thing.region)
         return tags if DELIVERY_TAG in tags else {}
 
     def live_copies(self) -> Counter[tuple[str, str]]:
-        """How many live copies there are for each (delivery, source snapshot); CopyImage's are its AMI's affair."""
+        """The number of live copies for each (delivery, source snapshot), without CopyImage's."""
         live = [s for s in self._copies() if s.state in ("pending", "completed") and not s.doomed]
         live = [s for s in live if s.origin is None or not s.origin.image]
         return Counter((self._tags(s)[DELIVERY_TAG], self._tags(s)[SNAPSHOT_TAG]) for s in live)
 
     def describe(self) -> str:
-        """How things stand, for whoever reads a failure."""
+        """Describe the state, for the message of a failed test."""
         lines = [f"it is {self.world.now:%H:%M:%S}; open: {self.world.shares_open()}"]
         for item in self.items():
             if item["sk"] == "record" or item["sk"].startswith("share#"):
@@ -345,16 +346,16 @@ class Scene:
         return "\n".join(lines)
 
     def failed_invocations(self) -> list[Any]:
-        """Invocations that raised or ran out of time; those that a test killed are not among them."""
+        """Invocations that raised or timed out, except for those that a test killed."""
         return [i for i in self.world.lambda_.invocations if i.outcome in ("error", "timeout")]
 
     # --- the invariants -----------------------------------------------------------------------------------------------
 
     def assert_invariants(self, *, errors_allowed: bool = False) -> None:
-        """Assert what must hold when a scenario is over; see docs: the invariants of the design.
+        """Assert what must hold at the end of a scenario; see docs: the invariants of the design.
 
-        ``errors_allowed``: the scenario made AWS unreachable for the functions' own calls, so that some must have
-        raised, and events and wakes may have been given up: the sweep replaces them.
+        ``errors_allowed``: the scenario made AWS unreachable for the functions' own calls, so some must have raised,
+        and events and wakes may be in dead-letter queues: the sweep replaces them.
         """
         self.wait(GATHERING)
         problems = [*self.watch.problems, *self._nothing_left_open(), *self._no_orphans(), *self._records_move()]
@@ -401,22 +402,22 @@ class Scene:
         return [i for i in self.items() if i["sk"] == "record" and i["pk"].startswith(f"{kind}#")]
 
     def dead_letters(self) -> list[str]:
-        """What lies in the queues for messages that were given up."""
+        """The messages in the dead-letter queues."""
         queues = [queue for arn, queue in self.world.sqs.queues.items() if "-dead" in arn]
         return [f"{queue.name}: {body}" for queue in queues for body in (m.body for m in queue.messages)]
 
 
 class Watch:
-    """Looks at every AWS call and notes what no moment may show."""
+    """Checks every AWS call, and records violations."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._world = scene.world
         self.problems: list[str] = []
         self.may_close_blind = False
-        """The scenario takes a target's role away, so that a copy cannot be seen and its share closes all the same."""
+        """The scenario removes a target's role, so that a copy cannot be seen and its share closes all the same."""
         self.peak: Counter[str] = Counter()
-        """The most copies that ran at once, for each account."""
+        """The most concurrent copies, for each account."""
         self.at: dict[str, list[datetime]] = {}
         self._world.gateway.before.append(self._before)
         self._world.gateway.after.append(self._after)
@@ -428,7 +429,7 @@ class Watch:
             self._closes_image_early(call)
 
     def _closes_early(self, call: Call) -> None:
-        """A share must not close under a copy that is still to be seen (invariant 1)."""
+        """A share must not close under a copy that is still visible (invariant 1)."""
         if call.params.get("OperationType") != "remove" or self.may_close_blind:
             return
         for copy in self._world.ec2.state.snapshots.all():
@@ -452,9 +453,9 @@ class Watch:
                 self._copied(call)
 
     def _strangers(self, call: Call) -> None:
-        """Never public, never an account that the targets file does not contain (invariant 8).
+        """Never public, and never for an account that the targets file does not contain (invariant 8).
 
-        And a launch permission only where the scenario's targets file says so.
+        A launch permission only for receivers that the scenario expects.
         """
         allowed = self._scene.preexisting if call.caller.function else set(self._world.shares_open())
         for permission in self._world.ec2.foreign_permissions():
@@ -477,7 +478,7 @@ class Watch:
 
 
 def conforms(words: Sequence[str], reported: Any, status: int) -> None:
-    """Assert that what a verb printed for a program has the documented shape."""
+    """Assert that a verb's JSON output matches the documented schema."""
     command: Any = root
     for word in words:
         if not isinstance(command, click.Group):
@@ -489,7 +490,7 @@ def conforms(words: Sequence[str], reported: Any, status: int) -> None:
 
 
 def _moves(share: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Whether a share is open for a while: one that rests in the hands of somebody who keeps it does not move."""
+    """Whether a share is about to change; a held one that stays does not move."""
     stays = share["state"] == "open" and any("|standing|" in holding for holding in item.get("holdings", ()))
     return share["state"] in OPEN_SHARES and not stays
 

@@ -1,4 +1,4 @@
-"""All refusals and all kinds of damage, for as long as one likes; the normal run draws a few of each by a seed."""
+"""All refusals and all kinds of damage, for any duration; the normal run draws a few of each by a seed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ PARTS: tuple[tuple[Callable[[Scene, Kinds], None], Kinds], ...] = (
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """Play the parts whole and in turn, each in a world of its own; one that was begun is ended.
+    """Play all parts in turn, each in its own simulator; a started part is finished.
 
-    Returns how many troubles were played, and what failed.
+    Return how many troubles were played, and the failures.
     """
     rng, end = random.Random(seed), time.monotonic() + seconds
     cases, failures = 0, []

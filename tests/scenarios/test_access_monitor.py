@@ -1,4 +1,4 @@
-"""The access monitor end to end: what the service does raises nothing, and what a thief or a stranger does is told."""
+"""The access monitor end to end: no finding for the service's acts, and one for a thief's or a stranger's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WAYS = {
 
 
 def apply(scene: Scene, how: str) -> None:
-    """Let DEV and TEST get AMIs in one way."""
+    """Apply a targets file by which DEV and TEST get AMIs in one way."""
     scene.apply(f"""\
 defaults:
   external_id: {stage.EXTERNAL_ID}
@@ -39,7 +39,7 @@ groups:
 
 
 def share(scene: Scene, account: str, by: str = "", operation: str = "add", **more: object) -> None:
-    """Share the first snapshot with an account, or take it back; by a person, or with a function's credentials."""
+    """Share the first snapshot with an account, or unshare it; by a person, or with a function's credentials."""
     ec2 = client(scene, by, "ec2") if by else scene.client("ec2")
     ec2.modify_snapshot_attribute(
         SnapshotId=scene.snapshots[0],
@@ -49,12 +49,12 @@ def share(scene: Scene, account: str, by: str = "", operation: str = "add", **mo
     )
 
 
-# --- nothing where nothing is wrong ---
+# --- no finding for expected acts ---
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
-    """Whatever the mode; and the monitor has judged what was opened and closed."""
+    """In each mode; the monitor has judged what was opened and closed."""
     for account in (DEV, TEST):
         scene.world.iam.put_service_linked_role(account, SERVICE)
     apply(scene, WAYS[way])
@@ -82,7 +82,7 @@ def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
     ],
 )
 def test_a_crash_around_a_call_raises_nothing(scene, operation, when):
-    """The intent was written before; the call is repeated."""
+    """The intent was written before, and the call is repeated."""
     monitored(scene)
     crash = scene.world.injections.crash("share-worker", operation, 1, when)
     scene.promote("dev")
@@ -94,7 +94,7 @@ def test_a_crash_around_a_call_raises_nothing(scene, operation, when):
 
 
 def test_doubled_late_and_shuffled_events_raise_nothing_and_are_judged_once(scene):
-    """As EventBridge may deliver them."""
+    """EventBridge may deliver events that way."""
     monitored(scene)
     scene.world.injections.repeat_events(3)
     scene.world.injections.shuffle_events(300)
@@ -106,7 +106,7 @@ def test_doubled_late_and_shuffled_events_raise_nothing_and_are_judged_once(scen
 
 
 def test_what_was_shared_before_the_service_may_be_taken_back_by_whoever_shared_it(scene):
-    """It is preexisting: the service neither needs its own removal nor anybody else's."""
+    """It is preexisting: no one's removal of it is a finding."""
     scene.share_before(DEV, scene.snapshots[0])
     monitored(scene)
     scene.world.ec2.pace.copy = 400
@@ -119,7 +119,7 @@ def test_what_was_shared_before_the_service_may_be_taken_back_by_whoever_shared_
 
 
 def test_the_hub_of_another_region_is_left_to_its_own_monitor(scene):
-    """The same account's share worker there opens what this ledger does not know."""
+    """That Region's share worker in the same account opens what this hub's ledger does not have."""
     monitored(scene)
     elsewhere = "eu-west-1"
     scene.world.iam.put_role(
@@ -142,7 +142,7 @@ def test_the_hub_of_another_region_is_left_to_its_own_monitor(scene):
 
 
 def test_with_the_parameter_off_nothing_is_there(scene):
-    """No function, queue, table, topic or rule, though the account has a trail."""
+    """No function, queue, table, topic or rule, although the account has a trail."""
     scene.world.cloudtrail.start_logging(HUB)
     scene.promote("dev")
     share(scene, STRANGER)
@@ -152,11 +152,11 @@ def test_with_the_parameter_off_nothing_is_there(scene):
     assert findings(scene) == []
 
 
-# --- what is wrong is told ---
+# --- findings ---
 
 
 def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
-    """It shares with a stranger, and with a listed account that nobody promoted anything to."""
+    """It shares with a stranger, and with a listed account for which nothing was promoted."""
     monitored(scene)
     share(scene, STRANGER, by="share-worker")
     scene.wait(LATE)
@@ -184,7 +184,7 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
 
 
 def test_a_stolen_share_worker_that_grants_a_key_pages(scene):
-    """To a listed account's root, of which the ledger knows nothing."""
+    """To a listed account's root, without a share in the ledger."""
     monitored(scene)
     client(scene, "share-worker", "kms").create_grant(
         KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{PROD}:root", Operations=["Decrypt"]
@@ -195,7 +195,7 @@ def test_a_stolen_share_worker_that_grants_a_key_pages(scene):
 
 
 def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybody_a_page(scene):
-    """The file lists it: no harm, but somebody should know."""
+    """The file lists the account, so there is no harm, but the notice says that it happened."""
     monitored(scene)
     share(scene, DEV)
     scene.wait(LATE)
@@ -210,7 +210,7 @@ def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybod
 
 
 def test_somebody_revokes_our_grant_under_a_running_copy(scene):
-    """A warning, that says which account it concerns."""
+    """A warning, which names the account."""
     monitored(scene)
     scene.world.ec2.pace.copy = 2000
     scene.tag("dev")
@@ -244,7 +244,7 @@ def test_a_stranger_in_a_keys_policy_pages(scene):
 
 
 def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene):
-    """A target makes a grant of its own where the hub's key lets it, with nothing open to it."""
+    """A target that the hub's key admits creates its own grant, while no share is open to it."""
     apply(scene, "key_access: none")
     both = [
         {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "kms:*", "Resource": "*"}
@@ -264,7 +264,7 @@ def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene
 
 
 def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
-    """A stranger decrypts: the simulator makes no such event, so a sample is put on the bus."""
+    """A stranger decrypts: the simulator has no such event, so the test puts a sample on the bus."""
     sample = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
     event = sample["another account decrypts for a volume"]["event"]
     detail = event["detail"] | {"eventTime": f"{scene.world.now:%Y-%m-%dT%H:%M:%SZ}"}
@@ -282,11 +282,11 @@ def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
     assert verdicts(scene) == [("page", "foreign-stranger")]
 
 
-# --- how it is told ---
+# --- messages ---
 
 
 def test_one_alarm_for_each_principal_and_hour_and_history_has_every_finding(scene):
-    """Ten thefts are one message; `ami-promoter history` lists them all, and who wrote the tag."""
+    """Four thefts make one message; `ami-promoter history` lists all of them, and who wrote the tag."""
     monitored(scene)
     scene.promote("dev")
     for _ in range(2):
@@ -309,7 +309,7 @@ def test_one_alarm_for_each_principal_and_hour_and_history_has_every_finding(sce
 
 
 def test_nothing_pages_while_it_learns(scene):
-    """For so many hours after its first event a page is a notice."""
+    """For the learning hours after its first event a page is a notice."""
     monitored(scene, learning=2)
     share(scene, STRANGER)
     scene.wait(LATE)
@@ -326,7 +326,7 @@ def test_nothing_pages_while_it_learns(scene):
     ("operation", "when"), [("PutItem", "after"), ("UpdateItem", "after"), ("Publish", "before"), ("Publish", "after")]
 )
 def test_a_death_of_the_monitor_hides_nothing(scene, operation, when):
-    """What was told may be told twice, never not at all."""
+    """It may publish a finding twice, but loses none."""
     monitored(scene)
     crash = scene.world.injections.crash("access-monitor", operation, 1, when)
     share(scene, STRANGER, by="share-worker")
@@ -338,7 +338,7 @@ def test_a_death_of_the_monitor_hides_nothing(scene, operation, when):
 
 
 def test_an_unreadable_applied_file_delays_the_verdict_and_no_more(scene):
-    """Nobody can tell who is a stranger: the event waits in its queue, and an outage is no finding."""
+    """The monitor cannot tell strangers apart: the event waits in its queue, and an outage is no finding."""
     monitored(scene)
     share(scene, STRANGER)
     scene.wait(500)
@@ -348,17 +348,17 @@ def test_an_unreadable_applied_file_delays_the_verdict_and_no_more(scene):
     assert verdicts(scene) == [("page", "foreign-stranger")]
 
 
-# --- the trail's silence ---
+# --- a silent trail ---
 
 
 def silent(scene: Scene) -> int:
-    """How often the monitor said that the trail is silent."""
+    """How often the monitor reported that the trail is silent."""
     logs = [one.log for one in scene.world.lambda_.invocations if one.function.endswith("access-monitor")]
     return sum(log.count('"message":"the trail is silent"') for log in logs)
 
 
 def test_a_trail_that_leaves_our_own_grants_out_is_silent(scene):
-    """Half an hour after a grant that nothing showed; not before, and no longer than until one shows."""
+    """Half an hour after a grant that no event showed, and until one shows."""
     monitored(scene)
     scene.world.cloudtrail.stop_logging(HUB)
     scene.world.ec2.pace.copy = 1500
@@ -379,7 +379,7 @@ def test_a_trail_that_leaves_our_own_grants_out_is_silent(scene):
 
 
 def test_a_trail_that_shows_our_grants_is_not_silent(scene):
-    """Nor is one with nothing to show."""
+    """Nor is a trail with nothing to show."""
     monitored(scene)
     scene.wait(HOUR)
     scene.world.ec2.pace.copy = 1500
@@ -394,7 +394,7 @@ def test_a_trail_that_shows_our_grants_is_not_silent(scene):
 
 
 def test_what_happens_in_another_region_is_forwarded(scene):
-    """deploy/hub-region.yaml passes it on to the hub's Region."""
+    """deploy/hub-region.yaml forwards it to the hub's Region."""
     monitored(scene)
     there = "eu-west-1"
     scene.world.deploy(ROOT / "deploy" / "hub-region.yaml", HUB, there, "ami-promoter-region", {"HubRegion": REGION})

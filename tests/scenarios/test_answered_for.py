@@ -1,4 +1,4 @@
-"""``history``: every call that changed AWS by its request id, as AWS knows it; and who wrote the tag."""
+"""``history``: every call that changed AWS with AWS's request id, and who wrote the tag."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def begin(scene, how):
 
 
 def history(scene, *words):
-    """What ``history`` says of the stage's AMI, for a program."""
+    """``history --json`` of the stage's AMI."""
     status, out, _ = scene.cli("history", scene.image, *words, "--json")
     assert status == 0
     return json.loads(out)
@@ -45,20 +45,20 @@ def by_ids(reported):
 
 
 def unknown(reported):
-    """The calls of a history whose request id is not known, by name."""
+    """The names of a history's calls without a known request id."""
     steps = [*reported["entries"], *(step for one in reported["shares"] for step in one["steps"])]
     return [call["call"] for step in steps for call in step["calls"] if call["request_id"] is None]
 
 
 def made(scene):
-    """The calls by which the service's functions changed AWS, as AWS knows them."""
+    """The calls by which the service's functions changed AWS, from the simulator's record."""
     ours = [one for one in scene.world.calls if one.caller.function and one.service in ("ec2", "kms")]
     return {one.request_id: (one.operation, one.error or "") for one in ours if not one.operation.startswith(READS)}
 
 
 @pytest.mark.parametrize("how", HOW)
 def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, how):
-    """From the tag to its removal, in every mode: just the calls that AWS knows, with those that it refused."""
+    """From the tag to its removal, in every mode: exactly AWS's calls, with the refused ones."""
     begin(scene, how)
     refuse(scene, "RegisterImage", TEST, "RequestLimitExceeded", times=1)
     refuse(scene, "CreateGrant", HUB, "ThrottlingException", times=1)
@@ -76,7 +76,7 @@ def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, h
 
 
 def test_a_call_for_many_accounts_has_one_id(scene):
-    """Two accounts are let in by one call, and each share names it."""
+    """One call opens for two accounts, and both shares have its id."""
     scene.promote("dev")
 
     opened = {
@@ -101,7 +101,7 @@ def test_a_call_for_many_accounts_has_one_id(scene):
     ],
 )
 def test_a_call_whose_answer_nobody_lived_to_write_has_no_id(scene, function, operation, when):
-    """It says that the id is not known; all others are there, and none that AWS does not know."""
+    """The function was killed before it wrote the answer: that call's id is unknown; all other calls have theirs."""
     crash = scene.world.injections.crash(function, operation, 1, when)
     scene.promote(DEV)
     scene.wait(900)
@@ -118,7 +118,7 @@ def test_a_call_whose_answer_nobody_lived_to_write_has_no_id(scene, function, op
 
 
 def test_the_fault_of_a_refused_call_names_the_request(scene):
-    """AWS's support asks for it; it is the same one as in the history."""
+    """AWS's support asks for it; the history has the same one."""
     met = refuse(scene, "RegisterImage", DEV, "UnauthorizedOperation")
     scene.promote(DEV)
 
@@ -129,7 +129,7 @@ def test_the_fault_of_a_refused_call_names_the_request(scene):
 
 
 def test_lines_for_a_person(scene, monkeypatch):
-    """Short ids at 80 columns and none that is cut; whole ones with --wide."""
+    """Short ids at 80 columns, none of them cut; whole ones with --wide."""
     scene.promote(DEV)
     scene.wait(600)
     (copy, *_) = scene.calls("CopySnapshot")
@@ -173,8 +173,8 @@ def test_who_tagged_and_who_took_the_tag_away(scene):
 
 
 def test_a_tag_whose_event_was_lost(scene):
-    """Discovery found it: no event is named, and CloudTrail says who."""
-    scene.wait(600)  # the first pass is over: what is tagged from now on is no baseline
+    """Discovery found it: no event is named, and CloudTrail names the caller."""
+    scene.wait(600)  # the first pass is over: a tag written from now on is not in the baseline
     scene.world.injections.drop_events(1.0)
     scene.promote(DEV)
     scene.wait(900)
@@ -186,7 +186,7 @@ def test_a_tag_whose_event_was_lost(scene):
 
 
 def test_who_may_not_ask_cloudtrail_sees_the_rest(scene, become):  # noqa: F811 - the fixture
-    """And is told which right is missing."""
+    """The output says which permission is missing."""
     scene.promote(DEV)
     become({"Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]})
 

@@ -1,4 +1,4 @@
-"""``approval: required``: nothing opens before an approver has approved it, whatever records and other people say."""
+"""``approval: required``: nothing opens before an approver has approved it, whatever a record says."""
 
 from __future__ import annotations
 
@@ -46,32 +46,32 @@ def waiting(scene):
 
 
 def approve(scene, *words, status=0):
-    """Run the verb; returns what it prints as JSON."""
+    """Run the verb; return its JSON output."""
     ended, out, err = scene.cli("approve", scene.image, *words, "--json")
     assert ended == status, out + err
     return json.loads(out)
 
 
 def said(scene, verb, *words):
-    """Run another verb about the AMI; returns its exit status and what it prints, in one line."""
+    """Run another verb about the AMI; return its exit status, and its output in one line."""
     status, out, err = scene.cli(verb, scene.image, *words)
     return status, " ".join((out + err).split())
 
 
 def nothing_for(scene, account=PROD) -> bool:
-    """Whether nothing of the AMI is open to an account, and nothing was made there."""
+    """Whether no share of the AMI is open to an account, and nothing was made there."""
     shared = any(account in scene.shared_with(snapshot) for snapshot in scene.snapshots)
     grants = [one for one in scene.grants() if account in json.dumps(one)]
     return not (shared or grants or account in scene.launchable_by() or scene.images_in(account))
 
 
 def asked(scene) -> list[str]:
-    """The digests that approvers were asked for."""
+    """The digests for which approvers were asked."""
     return [one["digest"] for one in scene.notices("promotion.awaiting-approval")]
 
 
 def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
-    """`status`, `plan`, `wait`, `history` and the notices; nothing opens before, and all is as ever after it."""
+    """`status`, `plan`, `wait`, `history` and the notices; nothing opens before it, and all is delivered after it."""
     waiting.wait(2 * HOUR)
     assert nothing_for(waiting)
     (notice,) = waiting.notices("promotion.awaiting-approval")
@@ -105,7 +105,7 @@ def test_the_plan_says_who_will_wait(scene):
 
 
 def test_a_digest_that_is_not_what_waits_any_longer_approves_nothing(waiting):
-    """Somebody changed the value between the notice and the approver."""
+    """A person changed the value between the notice and the approval."""
     (digest,) = asked(waiting)
     waiting.tag("prod")
     fault = approve(waiting, "--digest", digest[:12], status=1)
@@ -117,12 +117,12 @@ def test_a_digest_that_is_not_what_waits_any_longer_approves_nothing(waiting):
 
 @pytest.mark.parametrize("words", [("--for", "30m"), ("--for", "91d"), ("--for", "soon"), ("--digest", "abc")])
 def test_a_call_that_makes_no_sense_is_refused(scene, words):
-    """How long it lasts has limits, and a digest has a form."""
+    """Its duration has limits, and its digest a form."""
     assert scene.cli("approve", scene.image, *words)[0] == 2
 
 
 def test_there_may_be_nothing_to_approve(scene):
-    """No target needs it: exit status 0. No tag, no AMI: a fault."""
+    """No target needs it: exit status 0. No tag, or no AMI: a fault."""
     scene.tag("dev")
     assert approve(scene)["changed"] is False
     scene.untag()
@@ -132,7 +132,7 @@ def test_there_may_be_nothing_to_approve(scene):
 
 @pytest.mark.parametrize("change", ["value", "settings"])
 def test_a_change_voids_what_has_not_opened(waiting, change):
-    """It is asked for anew, with another digest; what was approved before opens nothing."""
+    """It is asked for again, with another digest; the old approval opens nothing."""
     approve(waiting)
     if change == "value":
         waiting.tag("prod dev")
@@ -149,7 +149,7 @@ def test_a_change_voids_what_has_not_opened(waiting, change):
 
 
 def test_an_account_that_joins_needs_another_approval(waiting):
-    """Who was approved is served; who joins waits."""
+    """The approved account is served; the new one waits."""
     approve(waiting)
     waiting.run_until_state("delivered", PROD)
     waiting.apply(file(more=f', "{TEST}"'))
@@ -163,7 +163,7 @@ def test_an_account_that_joins_needs_another_approval(waiting):
 
 
 def test_removals_do_not_wait(waiting):
-    """The tag names it no longer: it is cancelled at once, while promotions are paused, too."""
+    """The tag no longer names it: it is cancelled at once, also while promotions are paused."""
     waiting.cli("pause", "--why", "test")
     waiting.tag("dev")
     waiting.run_until_state("cancelled", PROD, seconds=120)
@@ -192,7 +192,7 @@ def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
 
 
 def test_one_approval_serves_each_region_that_it_names(abroad):
-    """Two Regions: both wait, and both are opened."""
+    """Two Regions wait, and one approval opens both."""
     abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  approval: required\n"))
     abroad.tag("default")
     abroad.run_until(lambda: len(abroad.status().get("deliveries", ())) == 2)
@@ -216,7 +216,7 @@ FORGED = {
 
 @pytest.mark.parametrize("what", FORGED)
 def test_a_forged_record_opens_nothing_without_an_approval(waiting, what):
-    """With the rights of `worker`: a delivery that says it was approved, and a share that is wanted for it."""
+    """With the credentials of `worker`: a delivery that claims an approval, and a share that is wanted for it."""
     delivery = addresses.delivery(addresses.delivery_id(HUB, waiting.image, PROD, REGION))
     forger = Forger(waiting)
     item = forger.records.get(delivery)
@@ -234,7 +234,7 @@ def test_a_forged_record_opens_nothing_without_an_approval(waiting, what):
 
 
 def test_no_function_may_write_an_approval(waiting):
-    """Not with the role of any of them."""
+    """With any function's role."""
     place = addresses.approval(waiting.image, f"{PROD}/{REGION}")
     item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}, "body": {"S": "{}"}}
     for function in ("worker", "share-worker", "discover", "sweep", "on-tag-change", "on-image-state"):
@@ -257,7 +257,7 @@ LiveEntitlements._not_approved = lambda *_: None
 
 
 def test_where_nobody_asks_a_forged_share_opens(waiting, tmp_path):
-    """The scenario can fail: with the question taken out of the package, the snapshot is shared."""
+    """The scenario can fail: without the check in the package the snapshot is shared."""
     given = {"TargetAccounts": f"{DEV},{TEST},{PROD}"}
     waiting.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", given)
     forger = Forger(waiting)
@@ -269,7 +269,7 @@ def test_where_nobody_asks_a_forged_share_opens(waiting, tmp_path):
 
 @pytest.fixture
 def become(waiting, monkeypatch):
-    """Go on with a role of the hub that has a policy as it is handed out, and nothing else."""
+    """Act as a role of the hub that has one of the handed-out policies, and nothing else."""
 
     def become(name: str) -> None:
         document = json.loads((Path(ROOT) / "deploy" / name).read_text())
@@ -285,7 +285,7 @@ def become(waiting, monkeypatch):
 
 
 def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
-    """Neither the tag nor the targets file, a switch or a withdrawal."""
+    """It cannot write the tag, the targets file, a switch or a withdrawal."""
     become("cli-approver.json")
     targets = str(waiting._directory / "targets.yaml")
     for words in (
@@ -303,7 +303,7 @@ def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
 
 
 def test_who_operates_cannot_approve(waiting, become):
-    """By no way that the table knows: a batch, one item, or another sort key."""
+    """In no way that the table allows: a batch, one item, or another sort key."""
     become("cli-operator.json")
     status, out, err = waiting.cli("approve", waiting.image)
     assert status == 3, out + err

@@ -8,14 +8,14 @@ from tests.scenarios.scene import DEV, TEST, targets_file
 
 
 def ask(scene, *words):
-    """Run a command and return what it says to a program."""
+    """Run a command and return its JSON output."""
     status, out, err = scene.cli(*words, "--json")
     assert status == 0, out + err
     return json.loads(out)
 
 
 def test_promote_and_cancel_write_and_remove_the_tag(scene):
-    """What is promoted is copied as ever; what is cancelled ends, and nothing is left of it."""
+    """A promoted AMI is copied; a cancelled one ends, and nothing of it is left."""
     scene.world.ec2.pace.copy = 600
     asked = ask(scene, "promote", scene.image, DEV)
     assert (asked["ami"], asked["value"], asked["named"]) == (scene.image, DEV, 1)
@@ -31,7 +31,7 @@ def test_promote_and_cancel_write_and_remove_the_tag(scene):
 
 
 def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
-    """Both failed for want of the role. One is asked for: the other's record stays as it is until all are asked for."""
+    """Both failed for lack of the role. A retry for one leaves the other's record; a retry for all retries it, too."""
     scene.apply(targets_file(queue="10m"))
     iam, arns = scene.world.iam, {account: f"arn:aws:iam::{account}:role/AmiCopyRole" for account in (DEV, TEST)}
     roles = {account: iam.roles.get(arn) for account, arn in arns.items()}
@@ -54,7 +54,7 @@ def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
 
 
 def test_retry_lets_a_parked_delivery_go_on(scene):
-    """Parked in mid-copy by a damaged record; mended, it goes on where it was, and is delivered."""
+    """A damaged record was parked while it copied; after the repair it continues and is delivered."""
     scene.world.ec2.pace.copy = 600
     scene.tag(DEV)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -76,7 +76,7 @@ def test_retry_lets_a_parked_delivery_go_on(scene):
 
 
 def test_who_may_wake_the_worker_is_answered_within_seconds(scene):
-    """``doctor`` waits for no sweep; without the right to wake it still gets every answer, within a minute or so."""
+    """``doctor`` waits for no sweep; without the permission to wake it gets every answer within a minute or so."""
     scene.wait(10 * 60)
 
     def seconds() -> float:

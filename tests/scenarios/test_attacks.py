@@ -1,7 +1,7 @@
 """Attacks with stolen credentials of a function, each of which fails: see docs/explanation/security.md.
 
-An attacker here has all that the Lambda service gives one function, writes calls and session policies of their own, and
-knows every name, id and external id.
+The attacker has everything that Lambda gives one function, writes calls and session policies, and knows every name, id
+and external id.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GRANT = ["Decrypt", "CreateGrant"]
 
 
 def entered(scene: Scene, function: str, role: str, service: str, account: str = DEV) -> Any:
-    """Assume a role in a target with a function's credentials, without any session policy."""
+    """Assume a role in a target with a function's credentials, without a session policy."""
     answer = client(scene, function, "sts").assume_role(
         RoleArn=f"arn:aws:iam::{account}:role/{role}", RoleSessionName="thief", ExternalId=stage.EXTERNAL_ID
     )["Credentials"]
@@ -33,7 +33,7 @@ def entered(scene: Scene, function: str, role: str, service: str, account: str =
 
 
 def refused(call: Callable[[], Any]) -> None:
-    """AWS says that they may not."""
+    """AWS denies the call."""
     with pytest.raises(ClientError) as caught:
         call()
     assert caught.value.response["Error"]["Code"] in {
@@ -43,7 +43,7 @@ def refused(call: Callable[[], Any]) -> None:
 
 @pytest.fixture
 def delivered(scene: Scene) -> Scene:
-    """An AMI is delivered to DEV, with Auto Scaling's grant on the key there."""
+    """An AMI was delivered to DEV, with Auto Scaling's grant on the key there."""
     scene.apply(f"""\
 defaults: {{external_id: {stage.EXTERNAL_ID}, service_linked_roles: [{AUTO_SCALING}]}}
 groups: {{default: ["{DEV}"]}}
@@ -55,7 +55,7 @@ groups: {{default: ["{DEV}"]}}
 
 
 def theirs(scene: Scene) -> tuple[str, str]:
-    """A stranger's AMI and its snapshot, unencrypted, which they have shared with DEV."""
+    """A stranger's unencrypted AMI and its snapshot, shared with DEV."""
     image = scene.world.ec2.seed_image(STRANGER, REGION, name="golden", volumes=(8,))
     ec2 = scene.client("ec2", STRANGER)
     (shown,) = ec2.describe_images(ImageIds=[image])["Images"]
@@ -67,14 +67,14 @@ def theirs(scene: Scene) -> tuple[str, str]:
     return image, snapshot
 
 
-# --- who opens shares can make nothing in a target ---
+# --- the share worker can make nothing in a target ---
 
 
 @pytest.mark.parametrize(
     "function", ["share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"]
 )
 def test_only_the_worker_enters_the_role_that_copies(scene, function):
-    """Hub and target at once is nobody: whoever opens a share has no way to use it."""
+    """No function reaches hub and target at once: one that opens shares cannot use them."""
     refused(lambda: entered(scene, function, COPIES, "ec2"))
 
 
@@ -82,12 +82,12 @@ def test_only_the_worker_enters_the_role_that_copies(scene, function):
     "function", ["worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"]
 )
 def test_only_the_share_worker_enters_the_role_that_makes_grants(scene, function):
-    """Nor does who copies grant anything."""
+    """Nor does the function that copies create grants."""
     refused(lambda: entered(scene, function, GRANTS, "kms"))
 
 
 def test_the_share_worker_can_touch_no_image_and_no_snapshot_of_a_target(delivered):
-    """It copies, registers, tags, shares, deletes and reads nothing there, whosever it is."""
+    """It can copy, register, tag, share, delete and read nothing there, of any owner."""
     scene, ours = delivered, delivered.image_in(DEV)
     snapshot = ours["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     ec2, (_, foreign) = entered(scene, "share-worker", GRANTS, "ec2"), theirs(scene)
@@ -113,7 +113,7 @@ def test_the_share_worker_can_touch_no_image_and_no_snapshot_of_a_target(deliver
 
 
 def test_the_share_worker_can_end_no_grant_of_others_on_a_targets_key(delivered):
-    """What it made there it may retire; it may revoke nothing, and retire nothing that another principal made."""
+    """It may retire its own grants; it may revoke none, and retire none of another principal."""
     scene, key = delivered, delivered.delivery(DEV)["key"]
     admin = scene.client("kms", DEV)
     other = admin.create_grant(KeyId=key, GranteePrincipal=SLR, Operations=["Decrypt"], Name="another")["GrantId"]
@@ -127,7 +127,7 @@ def test_the_share_worker_can_end_no_grant_of_others_on_a_targets_key(delivered)
 
 
 def test_the_share_worker_can_let_nobody_but_service_linked_roles_use_a_key(delivered):
-    """Nor use it itself, nor change what it is; neither in the target nor, by way of the target, in the hub."""
+    """It can neither use a key nor change it, in the target or, through the target, in the hub."""
     scene, kms = delivered, entered(delivered, "share-worker", GRANTS, "kms")
     own = scene.delivery(DEV)["key"]
     for key in (own, scene.key):
@@ -140,11 +140,11 @@ def test_the_share_worker_can_let_nobody_but_service_linked_roles_use_a_key(deli
     refused(lambda: kms.schedule_key_deletion(KeyId=own))
 
 
-# --- who copies opens nothing, and copies from the hub alone ---
+# --- the worker opens nothing, and copies from the hub only ---
 
 
 def test_the_worker_copies_no_strangers_snapshot_into_a_target(scene):
-    """What somebody shares with the target is no source: EC2 says whose it is, and the role denies it."""
+    """A snapshot that a stranger shares with the target is no source: EC2 reports its owner, and the role denies it."""
     image, foreign = theirs(scene)
     ec2 = entered(scene, "worker", COPIES, "ec2")
     ours = {"ResourceType": "snapshot", "Tags": [{"Key": HUB_TAG, "Value": HUB}]}
@@ -167,7 +167,7 @@ def test_the_worker_copies_no_strangers_snapshot_into_a_target(scene):
 
 
 def test_the_worker_removes_and_tags_nothing_of_a_targets_own(scene):
-    """What does not bear the hub's tag is not its business, and it cannot put the tag there."""
+    """It cannot touch what lacks the hub's tag, nor add that tag."""
     own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
     (shown,) = scene.client("ec2", DEV).describe_images(ImageIds=[own])["Images"]
     snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
@@ -204,7 +204,7 @@ def test_the_worker_opens_nothing(scene):
 
 
 def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(scene):
-    """Neither to a role of the thief's own choice nor to a user, in a listed account or another."""
+    """Not to any other role or to a user, in a listed account or another."""
     kms = client(scene, "share-worker", "kms")
     thief = scene.world.iam.put_role(STRANGER, "thief", {"Version": "2012-10-17", "Statement": []}).arn
     evil = scene.world.iam.put_role(DEV, "evil", {"Version": "2012-10-17", "Statement": []}).arn
@@ -221,7 +221,7 @@ def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(
 
 
 def test_the_share_worker_reaches_no_key_that_source_key_arns_does_not_name(scene):
-    """With the parameter a key for anything else of the hub is out of reach; what is promoted goes on as before."""
+    """With the parameter, the hub's other keys are out of reach; promotions continue."""
     payroll = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
     to = f"arn:aws:iam::{DEV}:role/{COPIES}"
     other = scene.client("kms").create_grant(KeyId=payroll, GranteePrincipal=to, Operations=["Decrypt"])["GrantId"]
@@ -236,7 +236,7 @@ def test_the_share_worker_reaches_no_key_that_source_key_arns_does_not_name(scen
 
 
 def test_the_share_worker_changes_nothing_of_an_image_but_who_may_use_it(scene):
-    """And makes neither it nor a snapshot public."""
+    """It can make neither an AMI nor a snapshot public."""
     ec2 = client(scene, "share-worker", "ec2")
     change = {"SnapshotId": scene.snapshots[0], "Attribute": "createVolumePermission", "OperationType": "add"}
 
@@ -254,14 +254,14 @@ def test_the_share_worker_changes_nothing_of_an_image_but_who_may_use_it(scene):
 
 
 def redeploy(scene: Scene, **given: str) -> None:
-    """Give the hub's stack other parameters."""
+    """Update the hub's stack with other parameters."""
     before = {"TargetAccounts": f"{DEV},{TEST}", "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*"}
     parameters = {name: value for name, value in {**before, **given}.items() if value}
     scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", parameters)
 
 
 def trusting(scene: Scene, account: str) -> None:
-    """Roles of the expected names in an account, which let the hub's whole account in and whatever it presents."""
+    """Roles with the expected names in an account, which admit any principal of the hub's account."""
     hub = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
     for name in (COPIES, GRANTS):
         scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [hub]})
@@ -269,7 +269,7 @@ def trusting(scene: Scene, account: str) -> None:
 
 @pytest.mark.parametrize(("function", "role"), [("worker", COPIES), ("share-worker", GRANTS)])
 def test_no_account_is_entered_that_the_stack_does_not_name(scene, function, role):
-    """A role of the expected name elsewhere is out of reach, whatever it trusts."""
+    """A role with the expected name elsewhere cannot be assumed, whatever it trusts."""
     trusting(scene, STRANGER)
 
     refused(lambda: entered(scene, function, role, "ec2", STRANGER))
@@ -278,7 +278,7 @@ def test_no_account_is_entered_that_the_stack_does_not_name(scene, function, rol
 
 @pytest.mark.parametrize(("function", "role"), [("worker", COPIES), ("share-worker", GRANTS)])
 def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role):
-    """Those that it has, those that are listed besides, and the hub's own; not those of another or of none."""
+    """Those in it, those listed besides, and the hub's own; not those of another organization or of none."""
     people = scene.world.organizations
     ours, theirs = people.create("900000000000"), people.create("900000000001")
     for account in (HUB, DEV):
@@ -294,7 +294,7 @@ def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role
         refused(lambda account=account: entered(scene, function, role, "ec2", account))
 
 
-# --- who tells ---
+# --- who publishes notices ---
 
 
 OTHERS = ("share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
@@ -302,7 +302,7 @@ OTHERS = ("share-worker", "sweep", "discover", "on-tag-change", "on-image-state"
 
 @pytest.mark.parametrize("who", [*OTHERS, HUB, DEV])
 def test_nobody_but_the_worker_tells_of_a_delivery(scene, who):
-    """No other function, not the hub's administrators, and no target: neither on the topic nor on the bus."""
+    """Neither on the topic nor on the bus: no other function, not the hub's administrators, and no target."""
     bus = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
     forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}", "EventBusName": bus}
     events, sns = (
@@ -314,7 +314,7 @@ def test_nobody_but_the_worker_tells_of_a_delivery(scene, who):
 
 
 def test_what_is_forged_on_the_default_bus_is_not_where_notices_are(scene):
-    """Anybody of the hub may put it there; consumers listen to the bus of the notices, which receives act alone."""
+    """Anyone in the hub can put it there; consumers use the notices' bus, on which only the worker may publish."""
     forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}"}
     scene.client("events").put_events(Entries=[forged])
     scene.promote("")

@@ -1,4 +1,4 @@
-"""The real ``aws`` command line against a sandbox over HTTP: what a person would type, and sees."""
+"""The real ``aws`` command line with a simulator over HTTP: what a person types and sees."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS = 60
 
 @pytest.fixture
 def aws(scene, tmp_path):
-    """Run ``aws``, as an account's administrator, while virtual time stands still; returns what it printed as JSON."""
+    """Run ``aws`` as an account's administrator while virtual time stands still; return its JSON output."""
     assert AWS.exists(), f"{AWS} is missing: `make awscli` makes it, and `make pytest` does so by itself"
     with Front(scene.world) as front:
         variables = write_profiles(tmp_path / "aws", {"hub": stage.HUB, **stage.TARGETS}, REGION, front.url)
@@ -38,7 +38,7 @@ def aws(scene, tmp_path):
 
 
 def test_a_promotion_as_a_person_sees_it(scene, aws):
-    """Tagged as the issue writes it; each target owns the AMI; no permission and no grant is left."""
+    """Tagged by a typed command; each target owns the AMI, and no permission and no grant is left."""
     aws("hub", "ec2", "create-tags", "--resources", scene.image, "--tags", 'Key=promote,Value="dev prod"')
     scene.run_until_over()
     scene.wait(20)

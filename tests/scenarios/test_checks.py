@@ -1,4 +1,4 @@
-"""The checks: what is wrong with a source or a target is told, all of it at once, before anything is opened."""
+"""The checks: all faults of a source or a target are reported at once, before anything is opened."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def a_key(scene):
 
 
 def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
-    """Each AMI that cannot be promoted is refused in one notice, with where, what, cure; nothing is opened or made."""
+    """Each AMI is refused in one notice with place, cause and cure; nothing is opened or made."""
     disabled = a_key(scene)
     images = {
         "source-snapshot-aws-ebs-key": scene.seed("under-aws-ebs", key="alias/aws/ebs"),
@@ -52,7 +52,7 @@ def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
 
 
 def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
-    """A stranger's AMI, shared with the hub and tagged there: refused, since only an owner can share it."""
+    """A stranger's AMI, shared with the hub and tagged there: refused, since only its owner can share it."""
     foreign = scene.world.ec2.seed_image(STRANGER, REGION, name="not-ours")
     scene.client("ec2", STRANGER).modify_image_attribute(
         ImageId=foreign, Attribute="launchPermission", LaunchPermission={"Add": [{"UserId": HUB}]}
@@ -68,9 +68,9 @@ def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
 
 
 def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
-    """Two faults of the AMI and one of the value: a person repairs them in one go.
+    """One notice has two faults of the AMI and one of the value.
 
-    Which copy method its billing admits is a question of the targets, which nobody knows here.
+    Its billing decides the copy method for each target, which is not checked here.
     """
     image = scene.seed("hopeless", key="alias/aws/ebs", ProductCodes=MARKETPLACE, **RED_HAT)
     scene.tag("nobody", image)
@@ -86,7 +86,7 @@ def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
 
 
 def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
-    """The key is enabled again, the tag removed and put back: it goes the whole way."""
+    """The key is enabled again, the tag removed and restored: it is delivered."""
     scene.client("kms").disable_key(KeyId=scene.key)
     scene.tag("")
     scene.run_until_refused()
@@ -101,7 +101,7 @@ def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
 
 
 def test_a_missing_role_is_waited_for_and_notified_once(scene):
-    """One notice at the first refusal; other targets go on; the role is deployed later, and the delivery goes on."""
+    """One notice at the first refusal; other targets continue; when the role is deployed, so does this delivery."""
     role = scene.world.iam.roles.get(ROLE)
     scene.world.iam.roles.drop(ROLE)
     scene.tag("dev")
@@ -122,7 +122,7 @@ def test_a_missing_role_is_waited_for_and_notified_once(scene):
 
 
 def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
-    """The targets file is corrected while the delivery waits: it goes on with the new external id."""
+    """The targets file is corrected while the delivery waits: it continues with the new external id."""
     scene.apply(stage.TARGETS_FILE.replace(stage.EXTERNAL_ID, "somebody-elses"))
     scene.tag("")
     scene.run_until_state("checking")
@@ -136,7 +136,7 @@ def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
 
 
 def test_a_role_that_never_comes_fails_at_the_queue_deadline(scene):
-    """With the deadline of five minutes it fails then, saying what to deploy, and nothing was ever opened."""
+    """With a deadline of five minutes it fails then, says what to deploy, and has opened nothing."""
     scene.apply(stage.TARGETS_FILE.replace("groups:", "  queue_deadline: 5m\ngroups:", 1))
     scene.world.iam.roles.drop(ROLE)
     scene.promote("", seconds=1800)
@@ -161,12 +161,12 @@ def delete_alias(scene):
 
 
 def take_name(scene):
-    """A stranger's AMI has the name already."""
+    """A stranger's AMI has the name."""
     scene.world.ec2.seed_image(DEV, REGION, name=f"golden-2026-01-{scene.image}")
 
 
 def disable_and_take(scene):
-    """Two at once."""
+    """Both at once."""
     disable_key(scene)
     take_name(scene)
 
@@ -180,7 +180,7 @@ def disable_and_take(scene):
     ],
 )
 def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, codes):
-    """The delivery fails with all faults, the other one is delivered, and its account was never let in."""
+    """The delivery fails with all faults, the other one is delivered, and nothing was opened to its account."""
     spoil(scene)
     scene.promote("dev")
 
@@ -210,7 +210,7 @@ def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
 
 
 def test_a_source_that_vanishes_after_the_checks_fails_the_delivery(scene):
-    """Its snapshot is deleted while the delivery waits for its role: it fails, and nothing stays open."""
+    """Its snapshots go into error while the delivery waits for its role: it fails, and nothing stays open."""
     role = scene.world.iam.roles.get(ROLE)
     scene.world.iam.roles.drop(ROLE)
     scene.tag("")

@@ -1,4 +1,4 @@
-"""Each verb works with just the rights that its documentation names, and the two policies do what they say."""
+"""Each verb works with exactly the permissions that its documentation names; the two policies do what they say."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ APPROVING = ("approve AMI --dry-run", "approve AMI")
 
 @pytest.fixture
 def scene(scene: Scene) -> Scene:
-    """One AMI is delivered to two accounts."""
+    """One AMI was delivered to two accounts."""
     scene.promote("dev")
     scene.copy = scene.image_in(DEV)["ImageId"]
     return scene
@@ -60,7 +60,7 @@ def scene(scene: Scene) -> Scene:
 
 @pytest.fixture
 def become(scene, monkeypatch):
-    """Go on with a role of the hub that has this policy and nothing else."""
+    """Act as a role of the hub that has this policy and nothing else."""
 
     def become(document):
         trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
@@ -75,7 +75,7 @@ def become(scene, monkeypatch):
 
 
 def run(scene, line):
-    """Run a verb: exit status and everything it said."""
+    """Run a verb; return exit status and its whole output."""
     file = str(scene._directory / "targets.yaml")
     named = {"AMI": scene.image, "COPY": scene.copy, "FILE": file, "PAGE": f"{file}.html"}
     words = [named.get(word, word) for word in line.split()]
@@ -84,12 +84,12 @@ def run(scene, line):
 
 
 def deployed(name):
-    """Read a policy as it is handed out."""
+    """Read a policy from deploy/."""
     return json.loads((ROOT / "deploy" / name).read_text())
 
 
 def test_each_verb_needs_just_what_it_says(scene, become):
-    """With its own rights alone AWS refuses it nothing."""
+    """With only its own permissions AWS refuses it nothing."""
     from ami_promoter.verbs import root  # noqa: PLC0415 - the tree is whole once the command line was used
 
     for line in (*READING, *CHANGING, *APPROVING):
@@ -135,9 +135,9 @@ def test_who_operates_may_tag_with_the_trigger_alone(scene, become):
 
 
 def test_who_operates_neither_deletes_all_tags_nor_writes_who_is_a_member(scene, become):
-    """A DeleteTags that names no tag deletes all of them; the members' table is discovery's alone."""
+    """DeleteTags without tags deletes all of them; only discovery writes the members' table."""
     become(deployed("cli-operator.json"))
-    session = boto3.Session(region_name=REGION)  # the default one would keep an earlier test's caller
+    session = boto3.Session(region_name=REGION)  # the default session would keep an earlier test's caller
     ec2, dynamodb = (session.client(service) for service in ("ec2", "dynamodb"))
     item = {"pk": {"S": "members"}, "sk": {"S": "current"}}
 

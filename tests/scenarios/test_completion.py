@@ -1,4 +1,4 @@
-"""Completion: the target's event is a reason to look; what is true is read there."""
+"""Completion: the target's event is a reason to look; the worker reads the truth in EC2."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ def double(scene):
 
 
 def shuffle(scene):
-    """Events come up to two minutes late, in any order, and twice."""
+    """Events arrive up to two minutes late, in any order, and twice."""
     scene.world.injections.shuffle_events(120)
     scene.world.injections.double_events()
 
 
 def early(scene):
-    """Copies are done, and told, before CopySnapshot has answered."""
+    """Copies complete, with their events, before CopySnapshot has answered."""
     scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 1, 0
     scene.world.injections.early_events(4)
 
 
 def lose(scene):
-    """No event of a target ever comes."""
+    """No event of a target arrives."""
     for account in (DEV, TEST):
         bus = scene.world.events.default(account, "us-east-1")
         bus.rules.clear()
@@ -33,7 +33,7 @@ def lose(scene):
 
 @pytest.mark.parametrize("spoil", [double, shuffle, early, lose])
 def test_events_may_come_twice_early_late_or_never(scene, spoil):
-    """Each AMI is delivered once and told once, all the same."""
+    """Each AMI is delivered once, with one notice."""
     spoil(scene)
     scene.promote("dev")
 
@@ -44,7 +44,7 @@ def test_events_may_come_twice_early_late_or_never(scene, spoil):
 
 
 def test_a_forged_completion_changes_nothing(scene):
-    """For a copy still pending, an unknown snapshot, a wrong account: nothing is registered or revoked too early."""
+    """For a pending copy, an unknown snapshot, a wrong account: nothing is registered or revoked too early."""
     scene.world.ec2.pace.copy = 300
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -69,7 +69,7 @@ def test_a_forged_completion_changes_nothing(scene):
 
 
 def test_malformed_events_are_left_alone(scene):
-    """Events of the right kind with nonsense in them: no function fails over them, and nothing starts."""
+    """Events of the right kind with nonsense in them: no function fails, and nothing starts."""
     for detail in ({}, {"event": "copySnapshot"}, {"event": "copySnapshot", "source": 7, "snapshot_id": None}):
         scene.emit("EBS Snapshot Notification", "aws.ec2", "nonsense", detail, account=DEV)
     scene.emit("EC2 AMI State Change", "aws.ec2", "", {}, account=DEV)

@@ -1,4 +1,4 @@
-"""The copy: every snapshot once, tagged, under the target's key, within EC2's limit of copies at once."""
+"""The copy: every snapshot once, tagged, under the target's key, within EC2's limit of concurrent copies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def devices(image):
 
 
 def test_a_snapshot_in_two_mappings_is_copied_once(scene):
-    """Both mappings of the new AMI name the one copy."""
+    """Both mappings of the new AMI name this copy."""
     (snapshot, _) = scene.snapshots
     twice = [volume("/dev/xvda", 8, snapshot=snapshot), volume("/dev/sdb", 20, snapshot=snapshot)]
     image = scene.seed("twice", volumes=twice)
@@ -33,7 +33,7 @@ def test_a_snapshot_in_two_mappings_is_copied_once(scene):
 
 
 def test_mappings_without_a_snapshot_are_kept(scene):
-    """Ephemeral, no-device and blank volumes arrive as they are; volume settings too."""
+    """Ephemeral, no-device and blank volumes are kept, and so are volume settings."""
     fast = {"VolumeType": "io2", "Iops": 4000, "DeleteOnTermination": False}
     image = scene.seed(
         "all-kinds",
@@ -58,7 +58,7 @@ def test_mappings_without_a_snapshot_are_kept(scene):
 
 
 def test_copies_and_ami_are_tagged_and_described(scene):
-    """Source tags and ours arrive, the trigger tag does not; each copy says whose it is."""
+    """Copies have the source's tags and the service's, without the trigger tag; each copy names its source."""
     scene.client("ec2").create_tags(Resources=[scene.snapshots[0]], Tags=[{"Key": "volume", "Value": "root"}])
     scene.promote("")
 
@@ -84,9 +84,9 @@ def test_copies_and_ami_are_tagged_and_described(scene):
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 @pytest.mark.parametrize("packed", [0.09, 0.12], ids=["as reported", "worse than reported"])
 def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
-    """Twenty volumes: more than the four that one narrowed session is made for. STS's packed size refuses none of them.
+    """Twenty volumes, while one narrowed session names four. STS's packed size refuses none of the policies.
 
-    Where it packs worse than was ever reported, a wider policy is the answer to its refusal.
+    If STS packs worse than expected, the answer to its refusal is a wider policy.
     """
     scene.world.sts.packed_per_character = packed
     scene.apply(targets_file(method=method))
@@ -102,7 +102,7 @@ def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
 
 
 def test_three_amis_of_ten_snapshots_each_into_one_account(scene):
-    """Thirty copies where twenty may run at once: all are delivered, none fails, and the limit is never run into."""
+    """Thirty copies while twenty may run at once: all are delivered, none fails, and EC2 never refuses one."""
     images = [scene.seed(f"ten-{n}", volumes=[1] * 10) for n in range(3)]
     scene.world.ec2.pace.copy = 200
     for image in images:
@@ -117,7 +117,7 @@ def test_three_amis_of_ten_snapshots_each_into_one_account(scene):
 
 
 def test_copies_of_other_people_count_too(scene):
-    """The account's own people copy into it: the limit is learned from EC2's refusals, and the AMI is delivered."""
+    """People copy into the account, too: the quota learns the limit from EC2's refusals, and the AMI is delivered."""
     ec2 = scene.client("ec2", DEV)
     own = scene.world.ec2.seed_image(DEV, REGION, name="their-own", volumes=(1,))
     snapshot = scene.image_in(DEV)["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]

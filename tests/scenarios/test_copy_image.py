@@ -1,4 +1,4 @@
-"""Copy method image: CopyImage in the target, with a launch permission for as long as it reads and no longer."""
+"""Copy method image: CopyImage in the target, with a launch permission only while it reads."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ groups:
 
 @pytest.fixture
 def whole(scene):
-    """Set the scene with targets that copy AMIs whole."""
+    """A scene with targets that copy whole AMIs."""
     scene.apply(WHOLE.replace("METHOD", "image"))
     scene.launches = {DEV, TEST}
     return scene
 
 
 def launchable_by(scene, image: str = "") -> set[str]:
-    """Who may launch an AMI of the hub now."""
+    """The accounts that may launch a hub AMI now."""
     image = image or scene.image
     shown = scene.client("ec2").describe_image_attribute(ImageId=image, Attribute="launchPermission")
     return {entry.get("UserId", str(entry)) for entry in shown["LaunchPermissions"]}
@@ -40,9 +40,11 @@ def tags_of(raw) -> dict[str, str]:
 
 
 def test_an_ami_is_copied_whole_and_nothing_stays_shared(whole):
-    """Two accounts, two volumes each: all shares are open until EC2's event says available, and closed seconds later.
+    """Two accounts, two volumes each: all shares are open until EC2's event reports available, and closed seconds
+    later.
 
-    AMI and snapshots bear their sources' tags and ours, each snapshot is under the target's key, and it launches.
+    AMI and snapshots have their sources' tags and the service's, each snapshot is under the target's key, and the AMI
+    launches.
     """
     sources = whole.client("ec2").describe_snapshots(SnapshotIds=list(whole.snapshots))["Snapshots"]
     whole.client("ec2").create_tags(Resources=[whole.snapshots[1]], Tags=[{"Key": "volume", "Value": "second"}])
@@ -80,9 +82,9 @@ def test_an_ami_is_copied_whole_and_nothing_stays_shared(whole):
 
 
 def test_auto_copies_whole_what_registering_cannot_make(scene):
-    """TPM beside uefi-preferred, and Windows, go by CopyImage, which keeps them; a plain AMI by its snapshots.
+    """TPM with uefi-preferred, and Windows, use CopyImage, which keeps them; a plain AMI uses its snapshots.
 
-    ``ami-promoter status`` says why. The same AMIs are refused where the file says `snapshots`, with the way out.
+    ``ami-promoter status`` says why. If the file says `snapshots`, the same AMIs are refused with a cure.
     """
     tpm = scene.seed("tpm", BootMode="uefi-preferred", TpmSupport="v2.0", uefi_data="AAAA")
     billed = {"PlatformDetails": "Windows", "UsageOperation": "RunInstances:0002", "Platform": "windows"}
@@ -116,7 +118,7 @@ def test_auto_copies_whole_what_registering_cannot_make(scene):
 
 
 def test_a_key_that_is_true_late_fails_a_copy_and_not_the_delivery(whole):
-    """The grant comes true after the first CopyImage: its AMI failed, is removed, and a new try has a new token."""
+    """The grant takes effect after the first CopyImage: its AMI failed and is removed; the next try has a new token."""
     whole.world.kms.grants.delay = (90.0, 90.0)
     whole.promote("")
 
@@ -143,7 +145,7 @@ def test_the_tag_goes_in_mid_copy(whole):
 
 
 def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(whole):
-    """CopyImage accepts any key, and fails late: tried again for ten minutes, then EC2's words, and nothing is left."""
+    """CopyImage accepts any key, and fails late: retried for ten minutes, then EC2's error; nothing is left."""
     kms = whole.world.client("kms", DEV, REGION)
     key = kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["KeyId"]
     looks = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"]

@@ -1,4 +1,4 @@
-"""``doctor``: what blocks promotions is named with its cure, before anybody misses an AMI."""
+"""``doctor`` names what blocks promotions, with a cure, before an AMI is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEALTHY, FAULT, USAGE, NOT_SEEN, SICK = 0, 1, 2, 4, 5
 
 @pytest.fixture
 def scene(scene):
-    """Somebody has subscribed to the notices: all is well then."""
+    """The notices have a subscriber: otherwise that check fails."""
     scene.client("sqs").create_queue(QueueName="team")
     arn = f"arn:aws:sqs:{REGION}:{HUB}:team"
     topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
@@ -22,7 +22,7 @@ def scene(scene):
 
 
 def doctor(scene, *words):
-    """Run it: exit status, and what did not pass by (where, check)."""
+    """Run it; return exit status, and the checks that did not pass by (where, check)."""
     status, out, _ = scene.cli("doctor", *words, "--json")
     reported = json.loads(out)
     bad = {(one["where"], one["check"]): one for one in reported.get("findings", ()) if one["passed"] is not True}
@@ -41,7 +41,7 @@ def test_a_healthy_hub(scene):
 
 
 def test_a_target_without_the_role(scene):
-    """The cause and the cure, before anything is promoted there; others are not asked if one is named."""
+    """Cause and cure, before anything is promoted there; with one target named, others are not asked."""
     scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
 
     status, bad, _ = doctor(scene)
@@ -69,7 +69,7 @@ def test_what_an_operator_left(scene):
 
 
 def test_a_parked_record_and_its_dead_letter(scene):
-    """Named with what lets it go on."""
+    """The finding has the command that unparks it."""
     scene.world.ec2.pace.copy = 600
     scene.tag(DEV)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -89,7 +89,7 @@ def test_a_parked_record_and_its_dead_letter(scene):
 
 
 def test_a_sweep_that_stands_still(scene):
-    """What is long due and nobody has looked at says so."""
+    """The finding names records that are long overdue."""
     scene.world.ec2.pace.copy = 7200
     scene.tag(DEV)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -106,7 +106,7 @@ def test_a_sweep_that_stands_still(scene):
 
 
 def test_nobody_hears_the_notices(scene):
-    """The command that subscribes, with the topic's own ARN."""
+    """The cure is the command that subscribes, with the topic's ARN."""
     sns = scene.client("sns")
     topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
     for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
@@ -119,7 +119,7 @@ def test_nobody_hears_the_notices(scene):
 
 
 def test_what_may_not_be_read_is_not_called_well(scene, monkeypatch):
-    """Nothing failed, and some could not be looked at: a status of its own, and which right is missing."""
+    """No check failed, and some could not be made: an exit status of its own, and the missing permissions."""
     from ami_promoter.rights import ASK_TARGETS, READ_ALL, policy  # noqa: PLC0415 - used here alone
 
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
@@ -136,13 +136,13 @@ def test_what_may_not_be_read_is_not_called_well(scene, monkeypatch):
 
 
 def test_calls_that_make_no_sense(scene):
-    """A group that there is not; targets that are not to be looked at."""
+    """A group that does not exist; targets together with --hub-only."""
     assert doctor(scene, "--group", "dve")[2]["faults"][0]["code"] == "unknown-group"
     assert doctor(scene, "--hub-only", "--group", "dev")[0] == USAGE
 
 
 def test_the_hubs_key_of_what_is_under_way(scene):
-    """Disabled, it is named with the command that enables it; a key that nothing needs now is not looked at."""
+    """A disabled key is named with the command that enables it; a key without running deliveries is not checked."""
     scene.world.ec2.pace.copy = 7200
     scene.tag(DEV)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -156,7 +156,7 @@ def test_the_hubs_key_of_what_is_under_way(scene):
 
 
 def test_the_hubs_key_shuts_the_service_out(scene):
-    """Its policy lets IAM decide nothing: named with the command that prints the statement."""
+    """Its policy does not delegate to IAM: named with the command that prints the statement."""
     scene.world.ec2.pace.copy = 7200
     scene.tag(DEV)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -171,7 +171,7 @@ def test_the_hubs_key_shuts_the_service_out(scene):
 
 
 def test_a_targets_key_is_disabled(scene):
-    """The same words and cure as the fault of a delivery, before there is one."""
+    """The same text and cure as a delivery's fault, before there is a delivery."""
     key = scene.stage.targets[TEST].outputs["KeyArn"]
     scene.client("kms", TEST).disable_key(KeyId=key)
 
@@ -186,7 +186,7 @@ def test_a_targets_key_is_disabled(scene):
 
 
 def test_events_that_are_not_forwarded(scene):
-    """A rule disabled, one gone, one that sends elsewhere: each with its cure; a target that forwards none is well."""
+    """A disabled rule, a missing one, one with another target: each with its cure; a target without any is accepted."""
     copies, images = (f"ami-promoter-{HUB}-{REGION}-{name}" for name in ("copies", "images"))
     scene.client("events", DEV).disable_rule(Name=copies)
     test, prod = scene.client("events", TEST), scene.client("events", PROD)
@@ -212,7 +212,7 @@ def test_events_that_are_not_forwarded(scene):
 
 
 def test_the_hubs_bus_no_longer_admits_a_target(scene):
-    """Its rules stand, and their events are lost."""
+    """The target's rules exist, and their events are lost."""
     bus = f"ami-promoter-{REGION}-inbound"
     policy = scene.client("events").describe_event_bus(Name=bus)["Policy"].replace(DEV, PROD)
     scene.client("events").put_permission(EventBusName=bus, Policy=policy)
@@ -224,7 +224,7 @@ def test_the_hubs_bus_no_longer_admits_a_target(scene):
 
 
 def test_who_does_not_answer_is_named(scene):
-    """Others' answers are shown all the same; how far it is, is shown while it waits."""
+    """Other answers are shown; while it waits, the progress is shown."""
     pk = f"inventory#{TEST}#{REGION}"
     doctor(scene, "--account", TEST)
     scene.client("dynamodb").update_item(
@@ -248,7 +248,7 @@ def test_who_does_not_answer_is_named(scene):
 
 
 def test_a_person_reads_what_is_wrong_first(scene):
-    """Then each target that is well, with the names of its checks; with --wide all that was seen."""
+    """Then each target without findings, with the names of its checks; with --wide all details."""
     scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
 
     lines = scene.cli("doctor")[1].splitlines()

@@ -1,4 +1,4 @@
-"""``ami-promoter drain`` on a running hub, to the point where its stack may be deleted."""
+"""``ami-promoter drain`` on a running hub, until its stack may be deleted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def drain(scene, *options):
 
 @pytest.fixture
 def busy(scene):
-    """One AMI being copied to a target; nothing of it has ended."""
+    """An AMI that is being copied to a target."""
     scene.world.ec2.pace.copy = 600
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -26,13 +26,13 @@ def busy(scene):
 
 
 def test_copies_are_let_end_and_then_nothing_is_open(busy):
-    """What is being copied is delivered, what has opened nothing is cancelled, what is tagged now begins nothing."""
+    """Running copies are delivered, deliveries that opened nothing are cancelled, and new tags start nothing."""
     status, report = drain(busy)
     assert (status, report["drained"]) == (4, False)
     second = busy.seed("tagged-while-paused", volumes=[1])
     busy.tag(PROD, second)
     busy.run_until_over()
-    busy.wait(300)  # until what was closed has been looked at twice
+    busy.wait(300)  # until two looks have missed what was closed
 
     status, report = drain(busy)
 
@@ -43,9 +43,9 @@ def test_copies_are_let_end_and_then_nothing_is_open(busy):
 
 
 def test_copies_are_deleted_first_if_notified_so(busy):
-    """No copy is waited for: each is deleted and seen gone before its share closes, and its delivery is cancelled.
+    """No copy is waited for: each is deleted and gone before its share closes, and its delivery is cancelled.
 
-    The tag stays, so that resuming begins it anew.
+    The tag stays, so that resuming starts it again.
     """
     drain(busy, "--delete-copies")
     busy.run_until_state("cancelled")

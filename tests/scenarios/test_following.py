@@ -12,19 +12,19 @@ DELIVERED, FAULT, AWS, TIMED_OUT, FAILED, CANCELLED = 0, 1, 3, 4, 5, 6
 
 
 def run(scene, *words):
-    """Run a verb for a program: exit status and what it printed."""
+    """Run a verb; return exit status and JSON output."""
     status, out, _ = scene.cli(*words, "--json")
     return status, json.loads(out)
 
 
 def without_role(scene, account):
-    """Take the role of a target away, so that its delivery fails at its deadline."""
+    """Delete the role of a target, so that its delivery fails at its deadline."""
     scene.apply(targets_file(queue="10m"))
     scene.world.iam.roles.drop(f"arn:aws:iam::{account}:role/AmiCopyRole")
 
 
 def test_promote_and_wait_until_all_is_delivered(scene):
-    """Exit status 0, with each target's AMI; changes are told on standard error meanwhile."""
+    """Exit status 0, with each target's AMI; meanwhile standard error shows the changes."""
     status, out, err = scene.cli("promote", scene.image, "dev", "--wait")
 
     assert status == DELIVERED
@@ -38,7 +38,7 @@ def test_promote_and_wait_until_all_is_delivered(scene):
 
 
 def test_waiting_for_what_is_over_ends_at_once(scene):
-    """A pipeline that is run again sees what there is."""
+    """A repeated pipeline gets the existing outcome."""
     scene.promote("dev")
 
     status, reported = run(scene, "wait", scene.image)
@@ -48,7 +48,7 @@ def test_waiting_for_what_is_over_ends_at_once(scene):
 
 
 def test_a_tag_written_by_others_is_waited_for(scene):
-    """The record is behind the tag at first: what an earlier value brought does not count."""
+    """The record is older than the tag at first: an earlier value's outcome does not count."""
     scene.promote(DEV)
     scene.tag(f"{DEV} {TEST}")
 
@@ -59,7 +59,7 @@ def test_a_tag_written_by_others_is_waited_for(scene):
 
 
 def test_a_failed_delivery(scene):
-    """Exit status 5 and the cause; a target that was delivered is no failure."""
+    """Exit status 5 and the cause; the delivered target is no failure."""
     without_role(scene, TEST)
 
     status, reported = run(scene, "promote", scene.image, "dev", "--wait")
@@ -79,7 +79,7 @@ def test_a_failed_delivery(scene):
 
 
 def test_retrying_a_failed_delivery_by_the_same_value(scene):
-    """The record has not looked again yet when the waiting begins: its old end does not count."""
+    """The record has not looked again when the wait starts: its old outcome does not count."""
     failed_and_mended(scene)
 
     status, reported = run(scene, "promote", scene.image, "dev", "--wait")
@@ -88,7 +88,7 @@ def test_retrying_a_failed_delivery_by_the_same_value(scene):
 
 
 def failed_and_mended(scene):
-    """One of two deliveries has failed for want of its role, which is there again."""
+    """One of two deliveries has failed for lack of its role, which exists again."""
     iam, arn = scene.world.iam, f"arn:aws:iam::{TEST}:role/AmiCopyRole"
     role = iam.roles.get(arn)
     without_role(scene, TEST)
@@ -97,7 +97,7 @@ def failed_and_mended(scene):
 
 
 def test_watching_a_retry(scene):
-    """The old end is not the end."""
+    """The old outcome does not end the watch."""
     failed_and_mended(scene)
     scene.cli("retry", scene.image)
 
@@ -109,7 +109,7 @@ def test_watching_a_retry(scene):
 
 
 def test_waiting_for_one_target_of_a_retry_that_is_paused(scene):
-    """While the value is examined, a delivery's old end does not count."""
+    """While the value is examined, the delivery's old outcome does not count."""
     failed_and_mended(scene)
     scene.cli("pause")
     scene.cli("retry", scene.image)
@@ -121,7 +121,7 @@ def test_waiting_for_one_target_of_a_retry_that_is_paused(scene):
 
 
 def test_a_good_value_after_a_refused_one(scene):
-    """The faults of the refused one are not its own."""
+    """The refused value's faults do not count for the good one."""
     scene.promote("dev")
     scene.tag("dve")
     assert run(scene, "wait", scene.image)[0] == FAILED
@@ -132,7 +132,7 @@ def test_a_good_value_after_a_refused_one(scene):
 
 
 def test_a_tag_that_the_service_does_not_look_at(scene):
-    """Nobody waits for it without end."""
+    """The wait times out, and asks whether the tag is the hub's."""
     scene.promote(DEV)
     scene.client("ec2").create_tags(Resources=[scene.image], Tags=[{"Key": "release", "Value": "prod"}])
 
@@ -143,7 +143,7 @@ def test_a_tag_that_the_service_does_not_look_at(scene):
 
 
 def test_waiting_right_after_a_shared_ami_was_cancelled(scene):
-    """It is shared still, and the service looks twice before it believes that the tag is gone."""
+    """It is still shared: the service looks twice before it takes the tag for removed."""
     scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
     scene.launches |= {DEV}
     scene.tag(DEV)
@@ -198,7 +198,7 @@ def test_a_wrong_value_is_refused_before_anything_is_tagged(scene, value, code, 
 
 
 def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
-    """A wrong value by hand: waiting fails at once, with the reason. After a good one nothing of it is left."""
+    """A wrong value by hand: `wait` fails at once with the reason. After a good value nothing of it is shown."""
     scene.tag("dve prd")
 
     status, reported = run(scene, "wait", scene.image)
@@ -216,7 +216,7 @@ def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
 
 
 def test_promoting_while_paused_says_so(scene):
-    """It is tagged all the same, and begins when somebody resumes; draining names what waits."""
+    """The AMI is tagged all the same, and starts after `resume`; `drain` names what waits."""
     assert scene.cli("pause", "--why", "KMS outage")[0] == 0
 
     status, out, _ = scene.cli("promote", scene.image, DEV)
@@ -234,13 +234,13 @@ def test_promoting_while_paused_says_so(scene):
 
 
 def test_nothing_to_wait_for(scene):
-    """An AMI without a tag, and one that there is not: a fault at once rather than a time-out."""
+    """An AMI without a tag, and one that does not exist: a fault at once, without a time-out."""
     assert run(scene, "wait", scene.image)[1]["faults"][0]["code"] == "no-tag"
     assert run(scene, "wait", "ami-00000000000000000")[1]["faults"][0]["code"] == "unknown-ami"
 
 
 def test_a_target_that_goes_is_asked_for(scene):
-    """Where nobody can be asked, `targets apply` needs --yes; nothing is applied without it."""
+    """Without a terminal `targets apply` needs --yes; nothing is applied without it."""
     file = scene._directory / "narrow.yaml"
     file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
 
@@ -253,7 +253,7 @@ def test_a_target_that_goes_is_asked_for(scene):
 
 
 def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
-    """The difference lists each standing share that ends; then it ends."""
+    """The difference lists each standing share that ends; after the apply it ends."""
     shared = f'accounts: {{"{TEST}": {{mode: share, service_linked_roles: []}}}}\n'
     scene.apply(targets_file() + shared)
     scene.launches |= {TEST}
@@ -272,7 +272,7 @@ def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
 
 
 def test_credentials_of_another_account_are_not_blamed_on_the_file(scene, monkeypatch):
-    """The file lists that account: it says that the tables are not there."""
+    """The file lists that account: the message says that the tables do not exist there."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(DEV).access_key)
 
     status, reported = run(scene, "targets", "apply", str(scene._directory / "targets.yaml"))

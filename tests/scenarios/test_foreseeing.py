@@ -1,4 +1,4 @@
-"""``plan``, ``history``, ``where`` and ``resolve``: what would happen, what happened, and what came of it."""
+"""``plan``, ``history``, ``where`` and ``resolve``: what would happen, what happened, and where the AMI is."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ FAULT, FAILED = 1, 5
 
 
 def run(scene, *words):
-    """Run a verb for a program: exit status and what it printed."""
+    """Run a verb; return exit status and JSON output."""
     status, out, _ = scene.cli(*words, "--json")
     return status, json.loads(out)
 
 
 def does(reported):
-    """Account -> what a plan does there."""
+    """Account -> what a plan would do there."""
     return {one["account"]: one["does"] for one in reported["targets"]}
 
 
@@ -26,7 +26,7 @@ def does(reported):
 
 
 def test_a_plan_is_what_then_happens(scene):
-    """Target by target with its copies and calls; nothing changes, and the promotion makes just these calls."""
+    """The plan lists copies and calls for each target and changes nothing; the promotion then makes these calls."""
     status, reported = run(scene, "plan", scene.image, "dev")
 
     assert (status, reported["ready"]) == (0, True)
@@ -47,7 +47,7 @@ def test_a_plan_is_what_then_happens(scene):
 
 
 def test_a_plan_tells_what_is_there_from_what_ends(scene):
-    """What is delivered is left alone; what the value names no longer stays, or is cancelled."""
+    """A delivered AMI stays; a delivery that the value no longer names stays, or is cancelled if it runs."""
     scene.promote("dev")
     assert does(run(scene, "plan", scene.image, f"{DEV} {PROD}")[1]) == {
         DEV: "there already",
@@ -63,7 +63,7 @@ def test_a_plan_tells_what_is_there_from_what_ends(scene):
 
 
 def test_a_plan_names_what_withdraws(scene):
-    """A standing share that the value names no longer."""
+    """A standing share that the value no longer names."""
     scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
     scene.launches |= {DEV}
     scene.tag(DEV)
@@ -76,7 +76,7 @@ def test_a_plan_names_what_withdraws(scene):
 
 
 def test_a_source_that_would_be_refused(scene):
-    """Exit status 5, each failed check with its cure, before anybody has tagged it."""
+    """Exit status 5, with each failed check and its cure, before the AMI is tagged."""
     plain = scene.seed("under-the-aws-key", key="alias/aws/ebs")
 
     status, reported = run(scene, "plan", plain, "dev")
@@ -103,7 +103,7 @@ def test_a_plan_without_a_value_that_is_understood(scene, words, code):
 
 
 def test_each_step_and_each_share_with_its_seconds(scene):
-    """From the tag to the AMI; of an account alone no other is shown."""
+    """From the tag to the AMI; with --account no other account is shown."""
     scene.promote("dev")
     scene.wait(600)
 
@@ -127,7 +127,7 @@ def test_each_step_and_each_share_with_its_seconds(scene):
 
 
 def test_what_is_open_has_no_seconds_yet(scene):
-    """In mid-copy."""
+    """While the copies run."""
     scene.world.ec2.pace.copy = 600
     scene.tag(DEV)
     scene.run_until_state("copying")
@@ -138,7 +138,7 @@ def test_what_is_open_has_no_seconds_yet(scene):
 
 
 def test_no_history(scene):
-    """An AMI that is not known is a fault, an account for which nothing was done is none; neither: a wrong call."""
+    """An unknown AMI is a fault; an account without deliveries is not; without both the call is wrong."""
     assert run(scene, "history", scene.image)[1]["faults"][0]["code"] == "unknown-ami"
     assert run(scene, "history", "--account", PROD) == (0, {"tags": [], "entries": [], "shares": [], "findings": []})
     assert run(scene, "history")[0] == 2
@@ -148,7 +148,7 @@ def test_no_history(scene):
 
 
 def test_from_source_to_copies_and_back(scene):
-    """The same answer, whichever of the AMIs is asked for."""
+    """The same answer for each of the AMIs."""
     scene.promote("dev")
     copies = {account: scene.image_in(account)["ImageId"] for account in (DEV, TEST)}
 
@@ -163,7 +163,7 @@ def test_from_source_to_copies_and_back(scene):
 
 
 def test_ids_for_a_script(scene):
-    """One a line, for a group, an account, or one Region of it; if one is missing, nothing but a fault."""
+    """One on each line, for a group, an account, or one of its Regions; if one is missing, only a fault."""
     scene.promote("dev")
     copies = [scene.image_in(account)["ImageId"] for account in (DEV, TEST)]
 
@@ -176,7 +176,7 @@ def test_ids_for_a_script(scene):
 
 
 def test_what_is_shared_is_the_hubs_own(scene):
-    """The target launches the hub's AMI itself."""
+    """The target launches the hub's AMI."""
     scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
     scene.launches |= {DEV}
     scene.tag(DEV)

@@ -1,7 +1,7 @@
-"""Shares that somebody forges with the rights of ``worker``, which writes the table of records [invariants 8 and 11].
+"""Shares forged with the credentials of ``worker``, which writes the table of records [invariants 8 and 11].
 
-The share worker is woken, and finds a share, somebody who holds it, and a head that fits. It asks EC2 and the applied
-file, so that it opens nothing; and the share says why.
+The share worker is woken, and finds a share, its holding, and a matching head. It asks EC2 and the applied file, so it
+opens nothing, and the share says why.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WITHOUT_END = 2**31
 
 @dataclass(frozen=True)
 class Forgery:
-    """A share that is written, by what it opens to whom; ``holds``: the AMI and account in whose name."""
+    """A forged share: what it opens to whom; ``holds``: the AMI and account of its holding."""
 
     resource: str
     to: str
@@ -49,7 +49,7 @@ class Forgery:
 
 
 def role_of(account: str) -> str:
-    """The principal that copies there."""
+    """The principal that copies in an account."""
     return f"arn:aws:iam::{account}:role/AmiCopyRole"
 
 
@@ -77,7 +77,7 @@ FORGERIES = {
 
 
 class Forger:
-    """Writes items and sends wakes with no more than the credentials that Lambda gives to ``worker``."""
+    """Writes items and sends wakes with only the credentials that Lambda gives to ``worker``."""
 
     def __init__(self, scene):
         self._sqs = client(scene, "worker", "sqs")
@@ -96,7 +96,7 @@ class Forger:
         self._scene = scene
 
     def resource(self, forgery: Forgery) -> RecordKey:
-        """Its record's place."""
+        """The key of its record."""
         kind, _, which = forgery.resource.partition(":")
         match kind:
             case "snapshot":
@@ -108,7 +108,7 @@ class Forger:
         return addresses.key_resource(self.keys[which], forgery.to)
 
     def write(self, forgery: Forgery, purpose: Purpose) -> None:
-        """A head with a value in force, a holding with its link, and a record that is due."""
+        """Write a head with a value in force, a holding with its link, and a record that is due."""
         ami, account = self.amis[forgery.holds[0]], forgery.holds[1]
         value = Head(value=f"default prod {STRANGER}", known=("dev",), standing=True)
         self.records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(value))})
@@ -127,7 +127,7 @@ class Forger:
         )
 
     def look(self, forgery: Forgery) -> Share:
-        """What became of it; and take it away."""
+        """Return the share as the ledger then has it, and delete it."""
         place = self.resource(forgery)
         (share,) = [one for one in self.ledger.shares(place.pk) if one.holder_key == forgery.to]
         gone = addresses.share(place, forgery.to)
@@ -138,7 +138,7 @@ class Forger:
 @pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_a_forged_share_is_not_opened_and_says_why(scene, mode, purpose):
-    """Whatever it opens to whom: no permission, no grant and no statement of it ever shows."""
+    """Whatever it opens to whom: no permission, grant or statement of it appears."""
     if mode == "share":
         scene.apply(SHARING.format(dev=DEV, prod=PROD))
         scene.launches = {DEV}
@@ -167,7 +167,7 @@ LiveEntitlements.judge = lambda *_: Judgement()
 
 
 def test_where_nobody_asks_a_forged_share_opens(scene, tmp_path):
-    """The scenario can fail: with the question taken out of the package, a stranger may read an untagged snapshot."""
+    """The scenario can fail: without the check in the package a stranger may read an untagged snapshot."""
     given = {"TargetAccounts": DEV, "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*", "HubCopies": "true"}
     scene.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", given)
     forger = Forger(scene)
@@ -179,9 +179,9 @@ def test_where_nobody_asks_a_forged_share_opens(scene, tmp_path):
 
 
 def assert_not_opened(forgery: Forgery, share: Share, purpose: Purpose) -> None:
-    """It is refused for good, or waits for what may pass; and it names the reason.
+    """It is refused for good, or waits for a condition that may change, and it names the reason.
 
-    One that is to stand waits, too, where the target's settings do not have it now.
+    A standing share also waits if the target's settings do not have it now.
     """
     reason = share.fault or share.blocked
     assert reason is not None, f"{forgery}: {share}"

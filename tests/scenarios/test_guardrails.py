@@ -1,4 +1,4 @@
-"""deploy/guardrails.yaml: who may promote, and who may write the service's own tags, by service control policies."""
+"""deploy/guardrails.yaml: service control policies on who may promote, and who may write the service's own tags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action
 
 
 def person(scene: Scene, name: str, account: str = HUB) -> Any:
-    """EC2 as somebody with all rights there."""
+    """EC2, for a role with full permissions in an account."""
     role = scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": []}, {"all": EVERYTHING})
     _, key, _, token = scene.world.accounts.issue(role.arn, name)
     return wire.client("ec2", REGION, key, token)
@@ -42,12 +42,12 @@ def guarded(scene: Scene) -> Scene:
 
 
 def tags(kind: str, **given: str) -> list[dict[str, Any]]:
-    """Tags that come with a call."""
+    """Tags within another call."""
     return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in given.items()]}]
 
 
 def ways_to_promote(scene: Scene, ec2: Any) -> dict[str, Callable[[], Any]]:
-    """Each call after which an AMI bears the trigger tag, or bears it no longer."""
+    """Each call that adds the trigger tag to an AMI, or removes it."""
     image, (snapshot, *_) = scene.image, scene.snapshots
     volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
     bears = tags("image", **{TRIGGER: DEV})
@@ -67,7 +67,7 @@ def ways_to_promote(scene: Scene, ec2: Any) -> dict[str, Callable[[], Any]]:
 
 
 def test_only_the_listed_principals_promote_and_withdraw(guarded):
-    """Not the hub's administrators, and not its root user; by no call that writes or removes the tag."""
+    """Neither the hub's administrators nor its root user can write or remove the tag, by any call."""
     for ec2 in (person(guarded, "administrator"), guarded.client("ec2")):
         for call in ways_to_promote(guarded, ec2).values():
             refused(call)
@@ -81,7 +81,7 @@ def test_only_the_listed_principals_promote_and_withdraw(guarded):
 
 
 def test_other_tags_and_other_resources_stay_everybodys(guarded):
-    """The guardrail takes away nothing else."""
+    """The guardrail denies nothing else."""
     ec2 = person(guarded, "administrator")
 
     ec2.create_tags(Resources=[guarded.image], Tags=[{"Key": "owner", "Value": "me"}])
@@ -91,7 +91,7 @@ def test_other_tags_and_other_resources_stay_everybodys(guarded):
 
 
 def test_nobody_but_the_service_writes_its_tags(guarded):
-    """Neither by themselves nor with what is made; a target's administrator plants nothing that bears them."""
+    """Neither alone nor within a creating call; a target's administrator can make nothing with them."""
     own = guarded.world.ec2.seed_image(DEV, REGION, name="golden", volumes=(8,))
     admin, backup = person(guarded, "administrator", DEV), person(guarded, "backup", DEV)
     (shown,) = admin.describe_images(ImageIds=[own])["Images"]

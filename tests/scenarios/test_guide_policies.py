@@ -1,4 +1,4 @@
-"""The policies that the guide hands out, tried in the simulator: enough rights, and not more than the page says."""
+"""The guide's policies, tried in the simulator: sufficient, and no wider than the page says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ groups: {{dev: ["{DEV}"]}}
 
 
 def policy(page, **values):
-    """The one IAM policy of a page of the guide, the reader's values in it."""
+    """The only IAM policy on a page of the guide, with the reader's values."""
     text = (GUIDE / page).read_text(encoding="utf-8")
     blocks = [textwrap.dedent(one) for one in re.findall(r"^(?: {4}.*\n)+", text, re.MULTILINE)]
     blocks += re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
@@ -34,7 +34,7 @@ def policy(page, **values):
 
 
 def a_role(scene, account, name, *statements):
-    """Make a role of an account that is allowed this."""
+    """Make a role in an account with this policy."""
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
     documents = {"only": {"Version": "2012-10-17", "Statement": list(statements)}}
     return scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [trust]}, documents).arn
@@ -47,11 +47,11 @@ def act_as(scene, arn):
 
 
 def test_a_consumer_launches_with_the_policy_of_the_page_and_not_with_less(scene):
-    """docs/guide/consume.md: both statements are needed, and the key is of use through EC2 alone."""
+    """docs/guide/consume.md: both statements are needed, and the key works through EC2 only."""
     scene.apply(SHARING)
     scene.launches = {DEV}
     scene.promote("dev")
-    scene.wait(60)  # a key policy is of effect some seconds later
+    scene.wait(60)  # a key policy takes effect some seconds later
     statements = policy("consume.md", KEY_ARN_OF_THE_HUB=scene.key, REGION=REGION)["Statement"]
     arn = a_role(scene, DEV, "Enough", LAUNCHES, *statements)
     for number, one in enumerate(statements):

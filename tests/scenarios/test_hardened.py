@@ -1,4 +1,4 @@
-"""A hub with everything that a security review may ask for: its own keys, boundaries, reserved concurrency."""
+"""A hub with everything that a security review may require: its own keys, boundaries, reserved concurrency."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITS = "ami-promoter/limits"
 
 
 def boundary(scene: Scene, *without: str) -> None:
-    """Make the policy, in hub and target: every action of docs/reference/permissions.md, but for some."""
+    """Make the policy in hub and target: every action of docs/reference/permissions.md except some."""
     actions = sorted({action for it in statements() if not it.denied for action in it.actions} - set(without))
     allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
     document = {"Version": "2012-10-17", "Statement": [allowed]}
@@ -30,7 +30,7 @@ def boundary(scene: Scene, *without: str) -> None:
 
 
 def harden(scene: Scene) -> str:
-    """Deploy hub and target anew with every such parameter; return the ARN of the key that the hub's stack makes."""
+    """Deploy hub and target again with all such parameters; return the ARN of the key that the hub's stack makes."""
     data = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
     hub = scene.world.deploy(
         ROOT / stage.HUB_TEMPLATE,
@@ -55,7 +55,7 @@ def harden(scene: Scene) -> str:
 
 
 def test_an_ami_under_the_hubs_own_key_arrives_within_all_boundaries(scene):
-    """The key that the stack makes needs no further statement, and a boundary of the listed actions hinders nothing."""
+    """The stack's key needs no further statement, and a boundary of the listed actions denies nothing."""
     boundary(scene)
     key = harden(scene)
     scene.apply(targets_file())
@@ -68,7 +68,7 @@ def test_an_ami_under_the_hubs_own_key_arrives_within_all_boundaries(scene):
 
 
 def test_what_a_boundary_leaves_out_the_service_cannot_do(scene):
-    """Without grants nothing is copied, and the failure says who refused."""
+    """Without CreateGrant nothing is copied, and the fault names the refusing policy."""
     boundary(scene, "kms:CreateGrant")
     key = harden(scene)
     scene.apply(targets_file())
@@ -81,7 +81,7 @@ def test_what_a_boundary_leaves_out_the_service_cannot_do(scene):
 
 
 def as_builder(scene: Scene) -> Any:
-    """KMS, as a role of the hub that IAM lets do everything."""
+    """KMS, for a hub role that IAM allows everything."""
     trust = {"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}
     everything = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
     role = scene.world.iam.put_role(
@@ -95,7 +95,7 @@ def as_builder(scene: Scene) -> Any:
 
 
 def test_nobody_uses_that_key_but_through_ec2_and_nobody_but_share_worker_grants_it(scene):
-    """Also an administrator, before they have changed its policy; they see, and end, what was granted."""
+    """Also an administrator cannot, before they change its policy; they see grants, and can revoke them."""
     boundary(scene)
     key = harden(scene)
     kms = as_builder(scene)

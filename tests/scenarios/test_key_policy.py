@@ -1,4 +1,4 @@
-"""Key access by policy, and none: our statements come and go, and nothing else in a key's policy moves."""
+"""Key access by policy, and none: the service's statements come and go; the rest of the policy is unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = 736
-"""Bytes of the two statements for one account's role, with the commas before them."""
+"""Bytes of the two statements for one account's role, with their commas."""
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 OWNER: dict[str, Any] = {
     "Sid": "Enable IAM User Permissions",
@@ -30,13 +30,13 @@ def by(scene: Scene, access: str, **rest: str) -> None:
 
 
 def policy(scene: Scene) -> str:
-    """The source key's policy as its owner reads it."""
+    """The source key's policy, as its owner reads it."""
     text: str = scene.client("kms").get_key_policy(KeyId=scene.key)["Policy"]
     return text
 
 
 def put(scene: Scene, *statements: dict[str, Any], indent: int | None = 3) -> str:
-    """Put the source key's policy as its owner does, and let it take effect; returns it."""
+    """Write the source key's policy as its owner, and let it take effect; return it."""
     text = json.dumps({"Version": "2012-10-17", "Id": "hand-made", "Statement": list(statements)}, indent=indent)
     scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=text)
     scene.wait(10)
@@ -49,16 +49,16 @@ def sids(text: str) -> list[str]:
 
 
 def faults_of(scene: Scene, account: str = DEV) -> list[dict[str, str]]:
-    """The faults of one failed delivery, as its notice tells them."""
+    """The faults in the notice of a failed delivery."""
     (body,) = [b for b in scene.notices("delivery.failed", scene.image) if b["account"] == account]
     found: list[dict[str, str]] = body["faults"]
     return found
 
 
 def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner_wants_it(scene: Scene) -> None:
-    """Statements for two accounts while two AMIs copy, none afterwards; a person's edit between our read and put stays.
+    """Statements for two accounts while two AMIs copy, none afterwards; an edit between read and put stays.
 
-    No grant is made. The text is that of the owner to the last byte.
+    No grant is made. In the end the text is the owner's to the last byte.
     """
     by(scene, "policy")
     put(scene, OWNER)
@@ -67,7 +67,7 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
     shown: list[list[str]] = []
 
     def edit(call: Any) -> None:
-        """Somebody puts the policy right after the service has read it."""
+        """A person writes the policy right after the service has read it."""
         if call.operation == "GetKeyPolicy" and (call.caller.function or "").endswith("-share-worker") and not edited:
             edited.append("")
             edited[0] = put_now(scene, OWNER, theirs)
@@ -101,14 +101,14 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
 
 
 def put_now(scene: Scene, *statements: dict[str, Any]) -> str:
-    """Put the policy within another's call: no time passes."""
+    """Write the policy within another call, without virtual time."""
     text = json.dumps({"Version": "2012-10-17", "Id": "hand-made", "Statement": list(statements)}, indent=5)
     scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=text)
     return text
 
 
 def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: Scene) -> None:
-    """A policy near 32 KB and one that names a deleted role: the exact words, and no share of any kind."""
+    """A policy near 32 KB, and one that names a deleted role: the exact fault, and no share of any kind."""
     by(scene, "policy")
     operators = scene.world.iam.put_role(HUB, "operators", {"Version": "2012-10-17", "Statement": []})
     theirs = {**OWNER, "Sid": "Operators", "Principal": {"AWS": operators.arn}}
@@ -142,7 +142,7 @@ def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: S
 
 
 def test_without_access_of_ours_the_key_is_never_touched(scene: Scene) -> None:
-    """With `none` its owner's statement lets the role in, and that it may describe the key is on the record."""
+    """With `none` the owner's statement admits the role; the record shows that the key can be described."""
     by(scene, "none")
     use = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"]
     text = put(scene, OWNER, {**OWNER, "Sid": "Theirs", "Principal": {"AWS": DEV}, "Action": use})
@@ -161,7 +161,7 @@ def test_without_access_of_ours_the_key_is_never_touched(scene: Scene) -> None:
 
 
 def test_a_hub_that_may_not_change_key_policies_says_so(scene: Scene) -> None:
-    """PolicyKeyArns is empty unless it is set: a hub that never needs it is not allowed to."""
+    """PolicyKeyArns is empty by default: a hub that does not need it is not allowed to."""
     scene.world.deploy(
         ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {"TargetAccounts": ",".join(scene.listed)}
     )

@@ -1,4 +1,4 @@
-"""EC2's limit of twenty copies at once into an account: used to the full, never passed, no share open in vain.
+"""EC2's limit of twenty concurrent copies into an account: fully used, never exceeded, no share open while it waits.
 
 Fifty AMIs of twenty snapshots queue in tests/service/test_limits.py, in memory.
 """
@@ -14,12 +14,13 @@ from tests.scenarios.trouble import assert_untouched
 
 AT_ONCE = 20
 NEAR = 1.15
-"""Of the least virtual time, which takes the longest copies first: nobody knows those beforehand. From the first copy
-to the last one's end it was 1.08."""
+"""Relative to the least virtual time, which starts with the longest copies; the service cannot know those. From the
+first copy to the end of the last it was 1.08.
+"""
 
 
 def least_seconds(durations: Iterable[float]) -> float:
-    """How long so many copies take at the least, twenty at once: the longest first, each as soon as a slot is free."""
+    """The least time for these copies, twenty at once: the longest first, each as soon as a slot is free."""
     free = [0.0] * AT_ONCE
     for duration in sorted(durations, reverse=True):
         heapq.heapreplace(free, free[0] + duration)
@@ -27,13 +28,13 @@ def least_seconds(durations: Iterable[float]) -> float:
 
 
 def test_ten_amis_of_three_snapshots_at_once_into_one_account(scene):
-    """All thirty copies are made, none fails, in near the least time that the quota allows; a second target as ever."""
+    """All thirty copies complete near the least time that the quota allows; the second target is not delayed."""
     images = [scene.seed(f"three-{n}", volumes=(1, 1, 1), key=None) for n in range(10)]
     open_amis: list[int] = []
     owner = {s["Ebs"]["SnapshotId"]: i for i in images for s in devices(scene, i)}
 
     def look(call):
-        """Count them where nothing has closed yet: a closing gathers for some seconds, while the next one opens."""
+        """Count open AMIs before the first closing: the next AMI opens while closings are still collected."""
         if call.operation == "CopySnapshot" and (scene.world.now - began).total_seconds() < 400:
             shared = {owner[p.resource] for p in scene.world.ec2.foreign_permissions() if p.holder == DEV}
             open_amis.append(len(shared))

@@ -1,4 +1,4 @@
-"""The notices: one for each end, one summary, with ids by which a repeat is known."""
+"""The notices: one for each end, one summary, with ids that show repeats."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_who_is_notified_what(scene):
 
 
 def test_a_team_can_filter_for_its_own(scene):
-    """Message attributes name event, outcome, account, Region, group and image name."""
+    """Message attributes have event, outcome, account, Region, group and image name."""
     scene.promote("prod")
 
     published = {message.body["event"]: message.attributes for message in scene.world.sns.published}
@@ -62,7 +62,7 @@ def test_a_team_can_filter_for_its_own(scene):
 
 
 def test_each_documented_filter_policy_brings_what_it_is_for(scene):
-    """A subscriber with each policy of docs/reference/events.md, and what SNS gives it of real notices."""
+    """Each policy of docs/reference/events.md on a subscriber, with SNS's selection of real notices."""
     (topic,) = scene.world.sns.topics
     subscribers = {
         wanted: scene.world.sns.subscribe(topic, "email", "team@example.com", {"FilterPolicy": json.dumps(policy)})
@@ -99,7 +99,7 @@ def test_the_hubs_event_bus_hears_the_same(scene):
 
 
 def test_a_crash_between_publishing_and_writing_repeats_the_same_id(scene):
-    """Told at least once: the repeat has the same id and the same body but for the time."""
+    """At least once: the repeat has the same id, and the same body except for the time."""
     scene.world.injections.crash("worker", "Publish", nth=1, when="after")
     scene.promote("", seconds=3600)
 
@@ -127,7 +127,7 @@ def test_every_notice_has_an_id_of_its_own_and_stays_small(scene):
 
 
 def test_a_topic_that_refuses_for_a_while_is_tried_again(scene):
-    """SNS is throttled for a few tries: the notice comes all the same."""
+    """SNS throttles a few tries; the notice arrives all the same."""
     scene.world.injections.throttle("Publish", 10)
     scene.promote("")
 

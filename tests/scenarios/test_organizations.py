@@ -1,4 +1,4 @@
-"""OUs as targets: nested ones, who joins later, who left and who only seems to have, and wrong rights."""
+"""OUs as targets: nested ones, accounts that join, that leave or only seem to, and missing permissions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SECRET = "org-secret"
 ROLE = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
 BY_ROLE = f"read_role: {ROLE}, external_id: {SECRET}"
 READING = 5 * 60 + 30
-"""Within this the organization is read once more."""
+"""Seconds in which the organization is read once more."""
 
 
 class OrganizationScene:
-    """An organization with an OU, one within it, and the hub beside them; the read role is deployed."""
+    """An organization with an OU, an inner OU, and the hub beside them; the read role is deployed."""
 
     def __init__(self, scene):
         self.people = scene.world.organizations
@@ -48,33 +48,33 @@ groups:
 
 @pytest.fixture
 def organization(scene):
-    """Give the scene an organization that nobody belongs to yet but the hub."""
+    """Give the scene an organization with only the hub in it."""
     return OrganizationScene(scene)
 
 
 def members(scene):
-    """What ``ami-promoter members --json`` shows."""
+    """The output of ``ami-promoter members --json``."""
     status, out, err = scene.cli("members", "--json")
     assert status == 0, err
     return json.loads(out)
 
 
 def accounts(scene):
-    """The accounts that the file's one unit has in force."""
+    """The accounts of the file's only OU in force."""
     (unit,) = members(scene)["units"]
     return unit["accounts"]
 
 
 def counted(scene, metric):
-    """The last value of a metric of the resolver's."""
+    """The last value of one of the resolver's metrics."""
     lines = [line for i in scene.world.lambda_.invocations for line in i.metrics if metric in line]
     return json.loads(lines[-1])[metric][0] if isinstance(lines[-1], str) else lines[-1][metric][0]
 
 
 def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_touched(scene, organization):
-    """Accounts of the OU and of the one within it, though the first page of every list is empty.
+    """Accounts of the OU and the inner OU, although the first page of every list is empty.
 
-    Who joins later is delivered to by itself; what was delivered stays, and what failed is not tried again.
+    An account that joins later is delivered by itself; delivered AMIs stay, and a failed delivery is not retried.
     """
     people, made = organization.people, organization.made
     people.add_account(made, DEV, organization.outer)
@@ -97,9 +97,9 @@ def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_to
 
 
 def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization):
-    """Not because the organization cannot be read; when it can, by two readings and by what AWS says of the account.
+    """A failed read of the organization removes no account; two readings and AWS's word about the account do.
 
-    The trouble and its cure are shown until it is over.
+    The fault and its cure are shown until it is over.
     """
     people, made = organization.people, organization.made
     for account in (DEV, TEST, PROD):
@@ -135,7 +135,7 @@ def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization
 
 
 def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
-    """Two of three are more than a tenth: an alarm's metric, a line in ``status``, and they stay until accepted."""
+    """Two of three exceed a tenth: a metric with an alarm, a line in ``status``, and they stay until accepted."""
     people, made = organization.people, organization.made
     for account in (DEV, TEST, PROD):
         people.add_account(made, account, organization.outer)
@@ -161,9 +161,9 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
 
 
 def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_joins_and_leaves(scene, organization):
-    """One permission for the OU, keys for each account; it stays until the last account of it is gone.
+    """One permission for the OU, keys for each account; the permission stays while the OU has an account.
 
-    Who left has no key any more, and its delivery is withdrawn.
+    An account that left loses its key, and its delivery is withdrawn.
     """
     people, made, arn = organization.people, organization.made, organization.made.arn_of(organization.outer)
     people.add_account(made, DEV, organization.outer)
@@ -191,9 +191,9 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
 
 
 def test_a_hub_that_may_not_read_the_organization_says_what_to_do_and_goes_on_when_it_may(scene, organization):
-    """No read role, and no delegated administrator: the value is refused with AWS's words and the cure.
+    """No read role, or no delegated administrator: the value is refused with AWS's words and the cure.
 
-    As soon as the organization can be read the AMI goes its way, without being tagged again.
+    As soon as the organization can be read the AMI is delivered, without another tag.
     """
     organization.people.add_account(organization.made, DEV, organization.outer)
     scene.apply(organization.file("back_fill: true"))

@@ -1,7 +1,7 @@
-"""The examples of docs/guide/pipelines.md, with the real ``aws`` and ``ami-promoter`` over HTTP, as far as each goes.
+"""The examples of docs/guide/pipelines.md, run with the real ``aws`` and ``ami-promoter`` over HTTP.
 
-What an example has around its commands (a runner, Packer, Terraform) is not here: the commands are taken out of the
-page and run in its shell, with the credentials of a role that has the rights of the page and no others.
+The surroundings of an example (a runner, Packer, Terraform) are missing: the test takes its commands from the page and
+runs them in its shell, as a role with the page's permissions and no others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LONGEST = 120
 A_STEP = timedelta(seconds=20)
 """Virtual time between two looks at the example's shell."""
 REFUSED = 5
-"""Exit status of ``wait`` where a value is refused [docs/reference/cli.md]."""
+"""Exit status of ``wait`` for a refused value [docs/reference/cli.md]."""
 
 IMPATIENT = f"""\
 #!{sys.executable}
@@ -40,7 +40,7 @@ from ami_promoter.cli import main
 from ami_promoter.verbs import TerminalClock
 sys.exit(main(clock=TerminalClock(sleep=lambda seconds: time.sleep(seconds / 50))))
 """
-"""The command line, for a world whose time runs faster."""
+"""The command line, with a simulator whose time runs faster."""
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -61,19 +61,19 @@ def documents(section):
 
 
 def github():
-    """Each step in a shell of its own, as `run:` has it."""
+    """Each step in its own shell, as `run:` does."""
     (workflow,) = map(yaml.safe_load, blocks("GitHub Actions", "yaml"))
     return ["set -eo pipefail\n" + step["run"] for step in workflow["jobs"]["golden"]["steps"] if "run" in step]
 
 
 def codebuild():
-    """All commands in one shell, which ends at the first that fails."""
+    """All commands in one shell, which ends at the first failure."""
     (spec,) = map(yaml.safe_load, blocks("CodePipeline", "yaml"))
     return ["\n".join(["set -e", *(one for phase in spec["phases"].values() for one in phase["commands"])])]
 
 
 def jenkins():
-    """Each `sh` step in a shell of its own, with -e and the pipeline's environment."""
+    """Each `sh` step in its own shell, with -e and the pipeline's environment."""
     (text,) = blocks("Jenkins", "groovy")
     steps = re.findall(r"\bsh (?:'''(.*?)'''|'([^'\n]*)')", text, re.DOTALL)
     ((name, region),) = re.findall(r"environment \{ (\w+) = '(.*)' \}", text)
@@ -82,7 +82,7 @@ def jenkins():
 
 
 def packer():
-    """What shell-local writes into one script, after the manifest was written."""
+    """The script that shell-local writes, after the manifest."""
     (text,) = blocks("Packer", "hcl")
     inline = json.loads(re.sub(r",\s*\]", "]", re.search(r"inline = (\[.*?\n\s*\])", text, re.DOTALL)[1]))
     manifest = '{"builds": [{"builder_type": "amazon-ebs", "artifact_id": "us-east-1:%s"}]}\n'
@@ -93,7 +93,7 @@ def packer():
 
 
 def terraform():
-    """The tag as the provider writes it, then the command of the provisioner."""
+    """The tag as the provider writes it, then the provisioner's command."""
     (text,) = blocks("Terraform", "hcl")
     tag = dict(re.findall(r"^  (\w+) += (\S+)$", text.split('resource "aws_ec2_tag"')[1].split("\n}")[0], re.MULTILINE))
     assert tag["resource_id"] == "var.ami"
@@ -118,7 +118,7 @@ SHELLS = {
 
 @pytest.fixture
 def act_as(scene, monkeypatch):
-    """Go on with a role of the hub that has one policy; returns its credentials as environment variables."""
+    """Act as a hub role with one policy; return its credentials as environment variables."""
 
     def act_as(policy):
         scene.world.iam.put_role(HUB, "golden-build", TRUST, {"only": policy})
@@ -133,7 +133,7 @@ def act_as(scene, monkeypatch):
 
 @pytest.fixture
 def shell(scene, act_as, tmp_path):
-    """Run scripts one by one until one fails, while virtual time runs; returns exit status and what they said."""
+    """Run scripts until one fails, while virtual time runs; return exit status and output."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in {
@@ -185,7 +185,7 @@ def _run(scene, command, environment, directory):
 
 @pytest.mark.parametrize("tool", SHELLS)
 def test_the_example_delivers_and_ends_well(scene, shell, tool):
-    """With the page's rights alone: built, tagged, waited for, and the target owns it."""
+    """With only the page's permissions: built, tagged, waited for, and the target owns the AMI."""
     status, said = shell(SHELLS[tool]())
 
     assert status == 0, said
@@ -199,7 +199,7 @@ def test_the_example_delivers_and_ends_well(scene, shell, tool):
 
 @pytest.mark.parametrize("tool", SHELLS)
 def test_the_example_fails_where_the_promotion_does(scene, shell, tool):
-    """A value that the service refuses ends the step with the status that says so."""
+    """A value that the service refuses ends the step with the status for it."""
     scripts = [script.replace("Value=dev", "Value=nobody") for script in SHELLS[tool]()]
     assert "Value=nobody" in "".join(scripts)
 
@@ -210,7 +210,7 @@ def test_the_example_fails_where_the_promotion_does(scene, shell, tool):
 
 
 def a_client():
-    """EC2, as whoever ``act_as`` has made the caller: boto3's default session would keep an earlier test's caller."""
+    """EC2 for the caller that ``act_as`` set: boto3's default session would keep an earlier test's caller."""
     return boto3.Session(region_name=REGION).client("ec2")
 
 
@@ -247,7 +247,7 @@ def test_no_right_of_the_build_is_too_many(scene, act_as, action, lesser):
 
 
 def test_the_build_can_write_no_other_tag_and_remove_none(scene, act_as):
-    """Neither another key, alone or beside the trigger, nor a tag on a snapshot; and a tag stays."""
+    """It cannot write another key, alone or beside the trigger, nor tag a snapshot, nor remove a tag."""
     act_as(RIGHTS)
     refused = [
         lambda: write_tag(scene.image, key="owner"),
@@ -273,7 +273,7 @@ def test_the_build_can_write_no_other_tag_and_remove_none(scene, act_as):
     ],
 )
 def test_github_admits_one_branch_of_one_repository(subject, audience, admitted):
-    """Its trust policy's conditions, evaluated on what GitHub's token says."""
+    """The trust policy's conditions, evaluated on the claims of GitHub's token."""
     (trust,) = documents("GitHub Actions")
     (statement,) = trust["Statement"]
     issuer = statement["Principal"]["Federated"].partition("oidc-provider/")[2]
@@ -282,7 +282,7 @@ def test_github_admits_one_branch_of_one_repository(subject, audience, admitted)
 
 
 def test_the_workflow_asks_for_a_token_and_lives_as_long_as_it_waits():
-    """Without the permission there is no token; the session and the job outlive --timeout."""
+    """GitHub issues no token without that permission; session and job last longer than --timeout."""
     (workflow,) = map(yaml.safe_load, blocks("GitHub Actions", "yaml"))
     job = workflow["jobs"]["golden"]
     (login,) = [step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
@@ -294,7 +294,7 @@ def test_the_workflow_asks_for_a_token_and_lives_as_long_as_it_waits():
 
 
 def an_event(status="AVAILABLE", recipe="golden"):
-    """What Image Builder sends [EC2 Image Builder user guide, events that Image Builder sends]."""
+    """Image Builder's event [EC2 Image Builder user guide, events that Image Builder sends]."""
     return {
         "version": "0",
         "id": "a1b2c3d4-5678-90ab-cdef-EXAMPLE11111",
@@ -309,7 +309,7 @@ def an_event(status="AVAILABLE", recipe="golden"):
 
 
 def test_image_builders_event_leads_to_the_tag(scene, act_as, shell):
-    """The pattern takes it, the state machine finds this AMI among the outputs, and its role may tag it."""
+    """The pattern matches, the state machine finds this AMI among the outputs, and its role may tag it."""
     pattern, machine, rights = documents("EC2 Image Builder")
     event = an_event()
     outputs = [
@@ -339,13 +339,13 @@ def test_image_builders_event_leads_to_the_tag(scene, act_as, shell):
 
 
 def conditions_of_a_resource(policy, action, arn):
-    """Whether some statement allows an action on a resource of a service that is not simulated."""
+    """Whether a statement allows an action on a resource of a service that is not simulated."""
     allowed = [one["Resource"] for one in policy["Statement"] if one["Action"] == action]
     return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), arn) for pattern in allowed)
 
 
 def test_the_documented_filter_policy_brings_what_a_pipeline_waits_for(scene):
-    """A queue of the pipeline hears of the end and of a refusal, and of nothing else."""
+    """A pipeline's queue receives the end and a refusal, and nothing else."""
     (policy,) = re.findall(r"^```json\n(\{\"event\".*?\})\n```", PAGE, re.MULTILINE)
     (topic,) = scene.world.sns.topics
     subscriber = scene.world.sns.subscribe(topic, "email", "pipeline@example.com", {"FilterPolicy": policy})

@@ -1,6 +1,6 @@
-"""What every guide to sharing encrypted AMIs warns of: each trouble is reproduced, and named with its cause and cure.
+"""The pitfalls in guides to sharing encrypted AMIs: each is reproduced, and reported with cause and cure.
 
-By `ami-promoter doctor` before anything is copied where it can be seen there, else by the fault of the delivery.
+`ami-promoter doctor` reports those that it can see before a copy, and the delivery's fault the others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NO_RIGHT = "Client.InternalError: Client error on launch"
 
 
 def doctor(scene, *words):
-    """What did not pass in targets, by (account, check)."""
+    """The checks of targets that did not pass, by (account, check)."""
     _, out, _ = scene.cli("doctor", *words, "--json")
     found = [one for one in json.loads(out)["findings"] if one["where"] != "hub"]
     assert found
@@ -41,25 +41,25 @@ def denied(action: str, *actions: str):
 
 
 def own_key_policy(scene, *statements):
-    """Give DEV's key a policy by which the account's own policies decide nothing; its root may go on changing it."""
+    """Give DEV's key a policy that does not delegate to IAM; the account's root may still change it."""
     root = {"Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Resource": "*"}
     admin = {**root, "Action": ["kms:Put*", "kms:Get*", "kms:Describe*"]}
     policy = {"Version": "2012-10-17", "Statement": [admin, *statements]}
     key = scene.stage.targets[DEV].outputs["KeyArn"]
     scene.client("kms", DEV).put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
-    scene.wait(60)  # until it has its effect
+    scene.wait(60)  # until it takes effect
     return key
 
 
 def lets(sid: str, actions: list[str], **condition):
-    """A statement for the roles of that account."""
+    """A statement for the account's roles."""
     everybody = {"AWS": f"arn:aws:iam::{DEV}:root"}
     made = {"Sid": sid, "Effect": "Allow", "Principal": everybody, "Action": actions, "Resource": "*"}
     return {**made, "Condition": condition} if condition else made
 
 
 def fails(scene, account: str = DEV):
-    """Run until a delivery has failed; returns its fault, while the healthy one beside it noticed nothing."""
+    """Run until a delivery has failed; return its fault. The healthy delivery beside it is unaffected."""
     scene.tag("dev")
     scene.run_until(lambda: [n for n in scene.notices("delivery.failed") if n["account"] == account], 3 * HOUR)
     scene.run_until_over()
@@ -70,7 +70,7 @@ def fails(scene, account: str = DEV):
 
 
 def test_the_target_cannot_see_the_snapshot(scene):
-    """By hand: nobody shared it. With the service: an SCP forbids the hub to share; the fault says whose policy."""
+    """By hand: it was not shared. With the service: an SCP forbids the hub to share; the fault names that policy."""
     by_hand = {"SourceRegion": REGION, "SourceSnapshotId": scene.snapshots[0]}
     with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
         scene.client("ec2", DEV).copy_snapshot(**by_hand)
@@ -88,7 +88,7 @@ def test_the_target_cannot_see_the_snapshot(scene):
 
 
 def test_somebody_takes_the_snapshot_away_while_it_is_copied(scene):
-    """The fault names who can have done it: the hub, not a key."""
+    """The fault names a possible actor, the hub, and no key."""
     calm_pace(scene)
     scene.tag(DEV)
     scene.run_until(lambda: sum(scene.live_copies().values()) == 2)
@@ -105,7 +105,7 @@ def test_somebody_takes_the_snapshot_away_while_it_is_copied(scene):
 
 
 def test_the_ami_is_shared_and_its_key_is_not(scene):
-    """By hand the launch fails for the key; the service opens both, and doctor says who else must be let in."""
+    """By hand the launch fails for the key; the service opens both, and doctor names what else needs access."""
     scene.apply(SHARING)
     scene.launches = {DEV, TEST}
     ec2 = scene.client("ec2")
@@ -123,7 +123,7 @@ def test_the_ami_is_shared_and_its_key_is_not(scene):
 
 
 def test_allowed_amis_hide_what_is_shared(scene):
-    """The launch says that there is no such AMI; doctor says which setting hides it, and the command that admits it."""
+    """The launch reports a missing AMI; doctor names the setting that hides it, and the command that admits it."""
     scene.apply(SHARING)
     there = scene.client("ec2", DEV)
     there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
@@ -138,7 +138,7 @@ def test_allowed_amis_hide_what_is_shared(scene):
 
 
 def test_the_keys_policy_lacks_an_action(scene):
-    """CreateGrant was forgotten: nobody launches, nothing is copied. Named before the copy, and again by its fault."""
+    """CreateGrant is missing: no launch and no copy works. Doctor names it before the copy, the fault after."""
     key = own_key_policy(scene, lets("Use", ["kms:DescribeKey", *USE]))
     whole = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     scene.world.iam.put_role(DEV, "Builder", ANYBODY, {"all": whole})
@@ -159,7 +159,7 @@ def test_the_keys_policy_lacks_an_action(scene):
 
 @pytest.mark.parametrize("service", [f"rds.{REGION}.amazonaws.com", "ec2.eu-west-1.amazonaws.com"])
 def test_the_keys_policy_has_a_condition_that_ec2_here_does_not_meet(scene, service):
-    """ViaService names another service, or another Region: still it cannot decrypt. The condition is named."""
+    """kms:ViaService names another service, or another Region: decryption fails. The condition is named."""
     via = {"StringEquals": {"kms:ViaService": service}}
     own_key_policy(scene, lets("Look", ["kms:DescribeKey"]), lets("ThroughIt", [*USE, "kms:CreateGrant"], **via))
 
@@ -172,7 +172,7 @@ def test_the_keys_policy_has_a_condition_that_ec2_here_does_not_meet(scene, serv
 
 
 def test_the_snapshot_is_in_another_region(scene):
-    """By hand the AMI cannot be registered there; the service copies into that Region first, and registers that."""
+    """By hand the AMI cannot be registered there; the service copies into that Region first, and registers the copy."""
     own = scene.world.ec2.seed_image(PROD, REGION, name="by-hand")
     (image,) = scene.client("ec2", PROD).describe_images(ImageIds=[own])["Images"]
     far = scene.world.client("ec2", PROD, FAR)
@@ -203,7 +203,7 @@ SCP_CASES = {
 
 @pytest.mark.parametrize(("kind", "account", "action", "check", "cure"), SCP_CASES.values(), ids=SCP_CASES)
 def test_a_policy_of_the_organization_denies(scene, kind, account, action, check, cure):
-    """An SCP or RCP is told apart from a grant that is missing, with the command that shows it."""
+    """An SCP or RCP is distinguished from a missing permission, with the command that shows it."""
     getattr(scene.world.iam, kind)[account] = denied(action)
 
     bad = doctor(scene, "--account", DEV)
@@ -213,7 +213,7 @@ def test_a_policy_of_the_organization_denies(scene, kind, account, action, check
 
 
 def test_an_scp_denies_the_copy(scene):
-    """What no look can foresee: doctor finds nothing, and the fault of the delivery names the SCP."""
+    """Doctor cannot foresee it; the delivery's fault names the SCP."""
     scene.world.iam.service_control[DEV] = denied("ec2:CopySnapshot")
     assert doctor(scene) == {}
 
@@ -225,7 +225,7 @@ def test_an_scp_denies_the_copy(scene):
 
 
 def test_the_role_lacks_a_right(scene):
-    """A target deployed with an older template: named as such, not as an SCP."""
+    """The target was deployed with an older template: the cure is to deploy it again."""
     role = scene.world.iam.roles.get(ROLE)
     kept = [
         one

@@ -1,4 +1,4 @@
-"""The platform's own failures: a consumer off for days, a queue purged, the sweep off, an update in mid-delivery."""
+"""The platform's failures: a consumer off for days, a purged queue, the sweep off, an update during a delivery."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def assert_delivered(scene, *accounts):
 
 
 def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
-    """Nobody looks at the copies, and their last hour comes: the ledger revokes the permissions by itself, and says so.
+    """No worker reads the copies, and the hard end comes: the share worker revokes the permissions, and reports it.
 
-    Back on, a look shows that the copies are completed, and that the deadline has passed meanwhile destroys nothing.
-    (Between the first hours and the last minutes the schedules are slowed, to spare the test's time.)
+    When the consumer is on again, a look shows completed copies, and the passed deadline destroys nothing. (Between the
+    first hours and the last minutes the schedules are slower, which saves the test's time.)
     """
     scene.apply(targets_file())
     scene.watch.may_close_blind = True
@@ -48,7 +48,7 @@ def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
 
 
 def test_the_consumer_of_the_worker_is_off_for_half_an_hour_from_the_beginning(scene):
-    """What was tagged meanwhile waits, and is delivered when it is back."""
+    """An AMI that was tagged meanwhile waits, and is delivered afterwards."""
     switch(scene, "worker", on=False)
     scene.tag("")
     scene.wait(1800)
@@ -68,9 +68,9 @@ def test_the_consumer_of_the_worker_is_off_for_half_an_hour_from_the_beginning(s
     ],
 )
 def test_both_queues_are_purged(scene, state, queue, kind):
-    """Every wake is gone: nothing is in a queue that is not on a record, and the sweep wakes again.
+    """All wakes are lost: everything in a queue is also on a record, and the sweep wakes again.
 
-    Purged when the wake for the delivery, for the opening of its shares, or for their closing lies there.
+    Purged while the queue has the wake for the delivery, for the opening of its shares, or for their closing.
     """
     scene.tag("")
     scene.run_until_state(state)
@@ -85,9 +85,10 @@ def test_both_queues_are_purged(scene, state, queue, kind):
 
 
 def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene):
-    """Nothing moves, and the shares stay open, for the sweep is what keeps the time (an alarm tells of it).
+    """Nothing moves, and the shares stay open, because only the sweep watches the time (an alarm reports that).
 
-    Back on, each delivery ends: what was copied meanwhile is delivered, past its deadline, and every share closes.
+    When it is on again, each delivery ends: what was copied meanwhile is delivered, past its deadline, and every share
+    closes.
     """
     scene.apply(targets_file())
     scene.watch.may_close_blind = True
@@ -106,7 +107,7 @@ def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene)
 
 
 def test_the_sweep_is_off_and_events_and_wakes_go_on(scene):
-    """Where nothing is lost the sweep is not needed: delivered in its time, and nothing stays open."""
+    """Without losses the sweep is not needed: delivered in time, and nothing stays open."""
     schedule(scene, "sweep", on=False)
     scene.promote("")
 
@@ -115,7 +116,7 @@ def test_the_sweep_is_off_and_events_and_wakes_go_on(scene):
 
 @pytest.mark.parametrize("state", ["opening", "copying"])
 def test_the_stack_is_updated_in_mid_delivery(scene, tmp_path, state):
-    """New code over the running hub: execution environments are replaced, and deliveries go on in new ones."""
+    """New code on a running hub: execution environments are replaced, and deliveries continue in new ones."""
     scene.tag("")
     scene.run_until_state(state)
     template = new_version(tmp_path, "next")

@@ -1,4 +1,4 @@
-"""Poison: records that nobody can read or that always raise. Each is set aside where a person finds it, and alone."""
+"""Records that cannot be read or that always raise: each is parked alone, and a person finds it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.scenarios.scene import DEV, GATHERING, REGION, TEST, Scene, targets_f
 from tests.scenarios.trouble import assert_untouched, calm_pace, metric, write
 
 GRACE = 3600 + 15 * 60
-"""Seconds from a copy deadline until a share is closed whatever hangs: grace, and the sweep's longest step."""
+"""Seconds from a copy deadline until a share is closed in any case: grace, and the sweep's longest step."""
 FIVE_TRIES = 5 * 180 + 60
 SEED = 1
 A_FEW = 2
-"""Of the kinds of damage, drawn by SEED in the normal run; ``tests/scenarios/soak.py`` takes all of them."""
+"""The kinds of damage, drawn by SEED, in the normal run; ``tests/scenarios/soak.py`` plays all of them."""
 
 
 def a_few(kinds: Mapping[str, object], count: int = A_FEW) -> list[str]:
@@ -33,14 +33,14 @@ def spoil(scene: Scene, pk: str, kind: Callable[[damage.Body], damage.Attributes
 
 
 def parked(scene: Scene) -> dict[str, str]:
-    """What ``ami-promoter status --json`` shows as parked: record -> why."""
+    """The parked records in ``ami-promoter status --json``: record -> why."""
     status, out, err = scene.cli("status", "--json")
     assert status == 0, err
     return {one["record"]: one["why"] for one in json.loads(out)["parked"]}
 
 
 def spoil_all(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]]) -> None:
-    """Damage records while no function is at work: one that is would write its own over the damage."""
+    """Damage records while no function runs: a running one would overwrite the damage."""
 
     def spoilt() -> bool:
         if not all(one.done for one in scene.world.lambda_.invocations):
@@ -55,9 +55,9 @@ def spoil_all(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.A
 def damage_deliveries(
     scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]], minutes: int = 5
 ) -> None:
-    """One AMI for each kind: its delivery is damaged in the middle of copying, beside a healthy AMI and target.
+    """One AMI for each kind: its delivery is damaged while it copies, beside a healthy AMI and target.
 
-    Each is parked, found by ``status`` and counted for the alarm; its share closes at its last hour, as blind.
+    Each is parked, found by ``status`` and counted for the alarm; its share closes at its hard end, as blind.
     ``minutes``: the copy deadline.
     """
     calm_pace(scene)
@@ -90,7 +90,7 @@ def damage_deliveries(
 
 
 def test_a_delivery_that_cannot_be_read_is_parked_alone(scene):
-    """By hand, by another version, by a bug: set aside at once, and no invocation fails over it."""
+    """By hand, by another version, by a bug: parked at once, and no invocation fails."""
     damage_deliveries(scene, {name: damage.UNREADABLE_DELIVERY[name] for name in a_few(damage.UNREADABLE_DELIVERY)})
 
     assert scene.failed_invocations() == []
@@ -98,7 +98,7 @@ def test_a_delivery_that_cannot_be_read_is_parked_alone(scene):
 
 
 def test_a_damaged_delivery_gives_its_copy_slots_to_the_next_ami_after_an_hour(scene):
-    """It holds all twenty, and the record of the copy quota is of a newer version, too: as after a rollback."""
+    """It holds all twenty, and the copy quota's record has a newer schema, too: as after a rollback."""
     calm_pace(scene)
     scene.watch.may_close_blind = True
     large = scene.seed("large", volumes=(1,) * 20, key=None)
@@ -117,7 +117,7 @@ def test_a_damaged_delivery_gives_its_copy_slots_to_the_next_ami_after_an_hour(s
 
 
 def test_a_delivery_over_which_every_look_raises_is_parked_with_the_fifth(scene):
-    """It lies in the dead-letter queue once, and does not come back."""
+    """Its message is in the dead-letter queue once, and does not return."""
     damage_deliveries(scene, damage.RAISES, minutes=30)
 
     assert len(scene.failed_invocations()) == 5 * len(damage.RAISES)
@@ -125,7 +125,7 @@ def test_a_delivery_over_which_every_look_raises_is_parked_with_the_fifth(scene)
 
 
 def damage_index(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]]) -> None:
-    """With every other wake lost, the sweep alone brings the damaged ones and the healthy one to their end."""
+    """With every other wake lost, the sweep brings the damaged and the healthy records to their end."""
     calm_pace(scene)
     images = {name: scene.seed(f"odd-{n}", volumes=(8,), key=None) for n, name in enumerate(sorted(kinds))}
     for image in (scene.image, *images.values()):
@@ -145,14 +145,14 @@ def damage_index(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damag
 
 
 def test_what_the_sweep_reads_of_a_damaged_record_does_not_stop_it(scene):
-    """Wakes, last hour and due date of a record are nonsense: the sweep wakes it, and all others."""
+    """A record's wake time, deadline and due time are nonsense: the sweep wakes it, and all others."""
     damage_index(scene, damage.HARMLESS)
 
 
 def damage_shares(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]]) -> None:
-    """One AMI for each kind, for two targets: the share of the first on the snapshot is damaged while both copy.
+    """One AMI for each kind, for two targets: the first one's share of the snapshot is damaged while both copy.
 
-    Its permission is revoked; the other's share on the same snapshot does as ever.
+    Its permission is revoked; the other's share of the same snapshot is unaffected.
     """
     calm_pace(scene)
     scene.apply(targets_file(copy="5m"))
@@ -179,5 +179,5 @@ def damage_shares(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], dama
 
 
 def test_a_share_that_cannot_be_read_closes_and_hinders_no_other(scene):
-    """The item of one account on a snapshot: the other account is delivered, and no permission stays open."""
+    """One account's item on a snapshot: the other account is delivered, and no permission stays open."""
     damage_shares(scene, {name: damage.SHARES[name] for name in a_few(damage.SHARES)})

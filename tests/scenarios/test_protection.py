@@ -1,4 +1,4 @@
-"""Deregistration protection in the simulator: what was delivered stays, whoever has the hub's credentials."""
+"""Deregistration protection in the simulator: the hub's credentials cannot remove a delivered AMI."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.scenarios.trouble import deny, refuse
 
 
 def protection(scene, account):
-    """What EC2 says of the one AMI there."""
+    """EC2's protection attribute of the only AMI there."""
     return scene.image_in(account).get("DeregistrationProtection", "disabled")
 
 
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 def test_a_delivered_ami_cannot_be_deregistered_until_its_owner_lifts_that(scene, method):
-    """Without a cooldown: whoever administers the account may deregister it right after."""
+    """Without a cooldown: the account's administrator may lift it and deregister right after."""
     scene.apply(
         f'defaults: {{external_id: {stage.EXTERNAL_ID}, copy_method: {method}}}\ngroups: {{default: ["{DEV}"]}}\n'
     )
@@ -35,7 +35,7 @@ def test_a_delivered_ami_cannot_be_deregistered_until_its_owner_lifts_that(scene
 
 
 def test_a_stolen_worker_deregisters_no_delivered_ami_and_lifts_no_protection(scene):
-    """Not with all rights of the role that copies, without any session policy."""
+    """Not with all permissions of the role that copies, without a session policy."""
     scene.promote("")
     image = scene.image_in(DEV)["ImageId"]
     ec2 = entered(scene, "worker", COPIES, "ec2")
@@ -51,7 +51,7 @@ def test_a_stolen_worker_deregisters_no_delivered_ami_and_lifts_no_protection(sc
 
 
 def test_protect_false_leaves_it_out(scene):
-    """And nobody is warned of it."""
+    """No warning mentions it."""
     scene.apply(f'defaults: {{external_id: {stage.EXTERNAL_ID}, protect: false}}\ngroups: {{default: ["{DEV}"]}}\n')
     scene.promote("")
 
@@ -63,7 +63,7 @@ def test_protect_false_leaves_it_out(scene):
 
 
 def test_an_older_stack_in_the_target_delivers_without_and_says_so(scene):
-    """In the notice, in `status` and in `verify`, each with the cure; the other target is protected."""
+    """The notice, `status` and `verify` say so, each with the cure; the other target is protected."""
     scene.apply(targets_file())
     deny(scene, DEV, "ec2:EnableImageDeregistrationProtection")
     scene.promote("dev")
@@ -88,7 +88,7 @@ def test_an_older_stack_in_the_target_delivers_without_and_says_so(scene):
 
 
 def test_a_protection_that_somebody_lifted_is_found(scene):
-    """Whoever administers the account may; `verify` says that somebody did."""
+    """The account's administrator may lift it; `verify` reports it."""
     scene.promote("")
     scene.client("ec2", DEV).disable_image_deregistration_protection(ImageId=scene.image_in(DEV)["ImageId"])
 
@@ -98,7 +98,7 @@ def test_a_protection_that_somebody_lifted_is_found(scene):
 
 
 def test_a_throttled_protection_is_tried_again(scene):
-    """It comes a little later, and the notice with it."""
+    """It is set a little later, and then the notice is published."""
     met = refuse(scene, "EnableImageDeregistrationProtection", DEV, times=2)
     scene.promote("")
 

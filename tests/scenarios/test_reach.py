@@ -1,4 +1,4 @@
-"""Each "no" of the table of what stolen credentials reach (docs/reference/permissions.md), tried in the simulator."""
+"""Each "no" in the table of what stolen credentials reach (docs/reference/permissions.md), tried in the simulator."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Calls = list[Callable[[], Any]]
 
 
 def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
-    """Return the calls that would do what a row names, by the row."""
+    """Return the calls that would do what a row says, by row."""
     ec2, kms, sns, iam = (client(scene, function, service) for service in ("ec2", "kms", "sns", "iam"))
     dynamodb, sqs = client(scene, function, "dynamodb"), client(scene, function, "sqs")
     organizations, events = client(scene, function, "organizations"), client(scene, function, "events")
@@ -99,7 +99,7 @@ def _calls(row: reaches.Reach) -> set[str]:
 
 
 def kms_grant(scene: Scene) -> str:
-    """Somebody's grant on the hub's key."""
+    """Another principal's grant on the hub's key."""
     made = scene.client("kms").create_grant(
         KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{STRANGER}:root", Operations=["Decrypt"]
     )
@@ -107,7 +107,7 @@ def kms_grant(scene: Scene) -> str:
 
 
 def decrypt(scene: Scene, function: str) -> None:
-    """Let EC2 decrypt with the hub's key for a session of the function's role. Raises ClientError if it may not."""
+    """Let EC2 decrypt with the hub's key for a session of the function's role. Raises ClientError if that is denied."""
     caller, *_ = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", "thief")
     allowed, why = scene.world.kms.may_use(caller, "kms:Decrypt", scene.key)
     if not allowed:
@@ -128,7 +128,7 @@ def test_what_the_table_says_no_to_is_refused(scene, function):
 
 
 def test_the_table_says_yes_where_a_function_has_its_business():
-    """The table can say both; nobody tags or makes anything in the hub, uses a key or changes a role."""
+    """The table has both answers; no function tags or makes anything in the hub, uses a key or changes a role."""
     said = {row.what: {it for it in FUNCTIONS if reach(row, it, EVERY) == YES} for row in ROWS}
 
     assert (

@@ -1,4 +1,4 @@
-"""``ami-promoter reconcile``: after a table was put back, or records were lost, AWS and the records agree again."""
+"""``ami-promoter reconcile``: after a restore of the table, or lost records, AWS and the records agree again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HISTORY = 6 * 60
 
 
 def assert_one_image(scene, image=None):
-    """The target owns one AMI, that one if it is named, with its two copies; and nothing is open."""
+    """The target owns one AMI, the named one if any, with its two copies; and nothing is open."""
     found = scene.image_in(DEV)["ImageId"]
     assert image in (None, found)
     assert len(scene.snapshots_in(DEV)) == 2
@@ -21,7 +21,7 @@ def assert_one_image(scene, image=None):
 
 
 def test_all_is_in_order(scene):
-    """Delivered, and nothing open: nothing to say, exit status 0."""
+    """Delivered, and nothing open: no finding, exit status 0."""
     scene.promote("")
 
     status, report = reconcile(scene)
@@ -34,7 +34,7 @@ def test_all_is_in_order(scene):
 
 @pytest.mark.parametrize("moment", ["", "waiting"])
 def test_the_table_is_put_back_to_before_it_was_delivered(scene, moment):
-    """The table does not know the AMI's nonce: the AMI stays, unproven. Accepted by a person, it is delivered."""
+    """The restored table lacks the AMI's nonce: the AMI stays, unproven. After a person accepts it, it is delivered."""
     scene.wait(400)
     if moment:
         scene.tag("")
@@ -59,14 +59,14 @@ def test_the_table_is_put_back_to_before_it_was_delivered(scene, moment):
     assert scene.cli("retry", scene.image, "--account", DEV, "--accept", image)[0] == 0
     scene.run_until_state("delivered")
     scene.come_to_rest()
-    scene.watch.problems.clear()  # copies that nobody remembered were made again
+    scene.watch.problems.clear()  # unknown copies were made again
     assert scene.delivery(DEV)["image"] == image
     assert scene.delivery(DEV)["leftovers"] == []
     assert_one_image(scene, image)
 
 
 def test_the_table_is_put_back_while_copies_run_that_it_does_not_know(scene):
-    """The permissions are open and the ledger does not know them. They stay open under the copies, and close after."""
+    """Permissions are open that the ledger does not have. They stay open under the copies, and close after."""
     open_unknown(scene)
 
     status, report = reconcile(scene, "--apply")
@@ -80,9 +80,9 @@ def test_the_table_is_put_back_while_copies_run_that_it_does_not_know(scene):
 
 
 def test_reconciled_only_after_the_service_took_its_own_permissions_for_somebody_elses(scene):
-    """Left alone, it finds permissions that show before it asked, lets them stay, and delivers: they are still open.
+    """The service finds permissions before its first call, treats them as preexisting, and delivers: they stay open.
 
-    CloudTrail knows that it was we who added them: told so, it closes them.
+    CloudTrail shows that the service added them: `reconcile` then closes them.
     """
     open_unknown(scene)
     scene.run_until_state("delivered", seconds=2 * HOUR)
@@ -99,7 +99,7 @@ def test_reconciled_only_after_the_service_took_its_own_permissions_for_somebody
 
 
 def tidy_unknown(scene):
-    """Delete the copies that no record knows, as a person who has read of them does: all was copied anew."""
+    """Delete the copies that no record has, as a person does on reading of them: everything was copied again."""
     used = {mapping["Ebs"]["SnapshotId"] for mapping in scene.image_in(DEV)["BlockDeviceMappings"]}
     left = {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)} - used
     assert len(left) == 2
@@ -110,7 +110,7 @@ def tidy_unknown(scene):
 
 
 def open_unknown(scene):
-    """Let the table be put back to before the tag while two copies run; CloudTrail shows by now who shared."""
+    """Restore the table to before the tag while two copies run; CloudTrail shows by then who shared."""
     scene.world.ec2.pace.copy = 2400
     scene.wait(400)
     then = backup(scene)
@@ -121,7 +121,7 @@ def open_unknown(scene):
 
 
 def test_records_are_lost_for_good_and_so_is_the_tag(scene):
-    """Nobody will ever look at those copies again: reported first, deleted on demand, and every share closed."""
+    """No worker would look at those copies again: `reconcile` reports them first, and deletes them on demand."""
     scene.world.ec2.pace.copy = 900
     scene.wait(400)
     then = backup(scene)
@@ -147,9 +147,9 @@ def test_records_are_lost_for_good_and_so_is_the_tag(scene):
 
 
 def test_what_others_have_shared_stays(scene):
-    """A person's share: unknown to us, or of a snapshot that we had open once ourselves. Told, and left alone."""
+    """A person's share, unknown to the service or on a snapshot that it had opened once: reported, and kept."""
     scene.promote(DEV)
-    scene.wait(300)  # until ours has been seen to be gone: what shows from then on is not ours
+    scene.wait(300)  # until two looks have missed the service's: what shows from then on is not its own
     root, data = scene.snapshots
     for snapshot, account in ((root, DEV), (data, TEST)):
         scene.share_before(account, snapshot)
@@ -166,7 +166,7 @@ def test_what_others_have_shared_stays(scene):
 
 
 def test_a_grant_is_ours_by_its_name(scene):
-    """A grant of our name that the ledger does not know is revoked; one of another name stays."""
+    """A grant with the service's name that the ledger lacks is revoked; one with another name stays."""
     ours = f"ami-promoter:{REGION}:{delivery_id(HUB, scene.image, DEV, REGION)}:7"
     for name in (ours, "backup-of-dev"):
         scene.client("kms").create_grant(
@@ -179,7 +179,7 @@ def test_a_grant_is_ours_by_its_name(scene):
 
 
 def copy_of_ours(scene, source, delivery, hub=HUB):
-    """Put a copy into the target that bears our tags, as a crash of long ago may have left it."""
+    """Put a copy with the service's tags into the target, as an old crash may have left it."""
     tags = {HUB_TAG: hub, DELIVERY_TAG: delivery, SNAPSHOT_TAG: source}
     ec2 = scene.client("ec2", DEV)
     volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
@@ -193,7 +193,7 @@ def copy_of_ours(scene, source, delivery, hub=HUB):
 
 
 def test_orphaned_copies_are_deleted_on_demand_and_none_that_is_in_use(scene):
-    """One that nobody uses goes. One in an AMI of the owner's own making stays, and so does another hub's."""
+    """An unused one is deleted. One in an AMI of the owner's own stays, and so does another hub's."""
     unused, used = (copy_of_ours(scene, scene.snapshots[0], f"{n:020x}") for n in range(2))
     scene.wait(300)
     ec2 = scene.client("ec2", DEV)
@@ -214,7 +214,7 @@ def test_orphaned_copies_are_deleted_on_demand_and_none_that_is_in_use(scene):
 
 
 def test_a_target_that_cannot_be_seen_is_notified(scene):
-    """Its role is gone: exit status 4, and the others are looked at all the same."""
+    """Its role is gone: exit status 4; the other targets are read."""
     scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
 
     status, report = reconcile(scene)

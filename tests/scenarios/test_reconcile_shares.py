@@ -1,4 +1,4 @@
-"""``ami-promoter reconcile`` looks where shares may be: targets of OUs, key policies, hub copies abroad, the file."""
+"""``ami-promoter reconcile`` for targets of OUs, key policies, hub copies in other Regions, and the applied file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ OURS = f"AmiPromoter{HUB}{REGION.replace('-', '')}To{DEV}"
 
 
 def found(report, code):
-    """Findings of one kind."""
+    """The findings with one code."""
     return [one for one in report["found"] if one["code"] == code]
 
 
 def test_targets_that_an_ou_brings_are_asked(scene):
-    """What a crash left there is found, and a role that is missing there is told."""
+    """It finds what a crash left there, and a missing role."""
     organization = OrganizationScene(scene)
     for account in (DEV, TEST):
         organization.people.add_account(organization.made, account, organization.inner)
@@ -45,7 +45,7 @@ def test_targets_that_an_ou_brings_are_asked(scene):
 
 
 def test_a_statement_of_ours_that_the_ledger_has_forgotten_is_taken_out_of_the_policy(scene):
-    """It came back with an older policy that its owner put: found by its Sid, and closed on demand."""
+    """The owner restored an older policy with it: `reconcile` finds it by its Sid, and closes it on demand."""
     by(scene, "policy")
     before = policy(scene)
     scene.world.ec2.pace.copy = 300
@@ -68,7 +68,7 @@ def test_a_statement_of_ours_that_the_ledger_has_forgotten_is_taken_out_of_the_p
 
 
 def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene):
-    """The ledger says that it is open, and a delivery needs it; the copy would fail without."""
+    """The ledger has it as open, and a delivery needs it; without it the copy would fail."""
     by(scene, "policy")
     before = policy(scene)
     scene.world.ec2.pace.copy = 1800
@@ -98,7 +98,7 @@ def forget(scene, name):
 
 
 def test_shares_of_a_hub_copy_in_another_region_are_looked_up_there(scene):
-    """What a person took away there, and what the ledger has forgotten there; nothing else is found."""
+    """It finds what a person revoked there, and what the ledger has lost there, and nothing else."""
     roles = {"ExternalId": stage.EXTERNAL_ID}, {"CreateRole": "false"}
     for account, role in zip((HUB, DEV), roles, strict=True):
         given = {"HubAccountId": HUB, "HubRegion": REGION, **role}
@@ -137,7 +137,7 @@ groups:
 
 @pytest.mark.parametrize("access", ["grant", "policy"])
 def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn_on_demand(scene, access):
-    """Launch permission and key of one account; the other one keeps its own."""
+    """One account's launch permission and key; the other account keeps its own."""
     text = SHARING.replace("defaults:\n", f"defaults:\n  key_access: {access}\n")
     scene.apply(text)
     scene.launches = {DEV, TEST}

@@ -1,7 +1,7 @@
-"""What may be refused in one target, one target for each trouble, all at once beside a healthy one.
+"""What may be refused in a target: one target for each trouble, all at once beside a healthy one.
 
-Each has its written outcome (docs/operations/outcomes.md): delivered, later; or failed, with the exact cause and cure.
-Nobody else notices: the healthy target has its AMI as soon as on any other day.
+Each has its documented outcome (docs/operations/outcomes.md): delivered, later; or failed, with the exact cause and
+cure. The healthy target has its AMI as soon as without them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ OUTAGE = 600
 SEED, A_FEW = 4, 3
 FIFTH, SOME = 0.2, 20
 DISCOVERY = 5 * 60 + 30
-"""Seconds until discovery has looked once."""
+"""Seconds until discovery has run once."""
 
 
 @dataclass(frozen=True)
 class CallTrouble:
-    """What is wrong in a target, and what comes of it: the fault's code and words, none where it is delivered."""
+    """What is wrong in a target, and the outcome: the fault's code and text; none if it is delivered."""
 
     strike: Callable[[Scene, str], object]
     code: str = ""
@@ -49,12 +49,12 @@ def key(scene: Scene, account: str) -> str:
 
 
 def no_role(scene: Scene, account: str) -> None:
-    """It was never deployed."""
+    """The role was never deployed."""
     scene.world.iam.roles.drop(role(account))
 
 
 def another_external_id(scene: Scene, account: str) -> None:
-    """The role trusts with an id that the targets file does not have."""
+    """The role's trust has an external id that the targets file does not have."""
     there = scene.world.iam.roles.get(role(account))
     assert there is not None
     trust = json.loads(json.dumps(there.trust).replace(stage.EXTERNAL_ID, "somebody-elses"))
@@ -62,12 +62,12 @@ def another_external_id(scene: Scene, account: str) -> None:
 
 
 def key_disabled(scene: Scene, account: str) -> None:
-    """Somebody has disabled the key."""
+    """A person has disabled the key."""
     scene.client("kms", account).disable_key(KeyId=key(scene, account))
 
 
 def key_to_be_deleted(scene: Scene, account: str) -> None:
-    """Somebody has scheduled the key for deletion."""
+    """A person has scheduled the key for deletion."""
     scene.client("kms", account).schedule_key_deletion(KeyId=key(scene, account), PendingWindowInDays=7)
 
 
@@ -114,22 +114,22 @@ BEFORE: Mapping[str, CallTrouble] = {
     "STS away": CallTrouble(sts_away),
     "EC2 away": CallTrouble(ec2_away),
 }
-"""What is wrong from the beginning."""
+"""Troubles that exist from the beginning."""
 
 
 def copies_in(scene: Scene, account: str) -> list[str]:
-    """Our copies there."""
+    """The service's copies there."""
     return [s["SnapshotId"] for s in scene.snapshots_in(account) if s.get("Tags")]
 
 
 def copy_deleted(scene: Scene, account: str) -> None:
-    """Its owner deletes a finished copy before the other one is done, so that it is gone for good."""
+    """Its owner deletes a completed copy before the other one completes."""
     state = scene.world.ec2.state.snapshots
     state.drop(copies_in(scene, account)[0])
 
 
 def ends_in_error(message: str) -> Callable[[Scene, str], None]:
-    """A copy ends in error, with these words in StateMessage."""
+    """A copy ends in error, with this StateMessage."""
 
     def strike(scene: Scene, account: str) -> None:
         state = scene.world.ec2.state.snapshots
@@ -141,7 +141,7 @@ def ends_in_error(message: str) -> Callable[[Scene, str], None]:
 
 
 def credentials_expire(scene: Scene, account: str) -> None:
-    """Every session in that account is over, in the middle of what it does."""
+    """Every session in that account expires in the middle of its work."""
     issued = scene.world.accounts._callers
     for name, (caller, token) in list(issued.items()):
         if caller.account == account and caller.role_arn:
@@ -149,14 +149,14 @@ def credentials_expire(scene: Scene, account: str) -> None:
 
 
 def alias_moved(scene: Scene, account: str) -> None:
-    """The alias names another key now; the copies go on under the one that the checks saw."""
+    """The alias names another key now; the copies continue under the key of the checks."""
     kms = scene.client("kms", account)
     other = kms.create_key()["KeyMetadata"]["KeyId"]
     kms.update_alias(AliasName="alias/ami-promoter", TargetKeyId=other)
 
 
 def register_denied(scene: Scene, account: str) -> None:
-    """A service control policy forbids to register."""
+    """A service control policy denies RegisterImage."""
     deny(scene, account, "ec2:RegisterImage")
 
 
@@ -180,7 +180,7 @@ MIDWAY: Mapping[str, CallTrouble] = {
     "STS away midway": CallTrouble(sts_away),
     "EC2 away midway": CallTrouble(ec2_away),
 }
-"""What goes wrong while the copies run."""
+"""Troubles that begin while the copies run."""
 
 
 def targets(troubles: Mapping[str, CallTrouble]) -> dict[str, str]:
@@ -189,7 +189,7 @@ def targets(troubles: Mapping[str, CallTrouble]) -> dict[str, str]:
 
 
 def assert_outcome(scene: Scene, name: str, trouble: CallTrouble, account: str) -> None:
-    """It ended as it is written, told with cause and cure, and nothing is left there."""
+    """It has the documented outcome, with cause and cure in the notice, and nothing is left there."""
     ends = [n for n in scene.notices(image=scene.image) if n.get("account") == account and n["outcome"] != "waiting"]
     assert len(ends) == 1, f"{name}: {ends}"
     (reported,) = ends
@@ -207,7 +207,7 @@ def assert_outcome(scene: Scene, name: str, trouble: CallTrouble, account: str) 
 
 
 def assert_outcomes(scene: Scene, troubles: Mapping[str, CallTrouble]) -> None:
-    """Run to the end; each has its outcome, and the healthy one has noticed nothing."""
+    """Run to the end; each has its outcome, and the healthy one is unaffected."""
     scene.run_until_over(seconds=3 * HOUR)
     assert_untouched(scene, HEALTHY)
     for name, account in zip(troubles, list(targets(troubles).values())[1:], strict=True):
@@ -216,14 +216,14 @@ def assert_outcomes(scene: Scene, troubles: Mapping[str, CallTrouble]) -> None:
 
 
 def set_out(scene: Scene, troubles: Mapping[str, CallTrouble]) -> dict[str, str]:
-    """Apply the targets, with a queue deadline of half an hour; returns trouble -> account."""
+    """Apply the targets, with a queue deadline of half an hour; return trouble -> account."""
     calm_pace(scene)
     scene.apply(stage.targets_file(targets(troubles)).replace("groups:", "  queue_deadline: 30m\ngroups:", 1))
     return dict(zip(troubles, list(targets(troubles).values())[1:], strict=True))
 
 
 def a_few(troubles: Mapping[str, CallTrouble]) -> dict[str, CallTrouble]:
-    """Draw some by SEED; ``tests/scenarios/soak.py`` takes all of them."""
+    """Draw some by SEED; ``tests/scenarios/soak.py`` plays all of them."""
     drawn = random.Random(SEED).sample(sorted(troubles), A_FEW)
     return {name: troubles[name] for name in drawn}
 
@@ -238,7 +238,7 @@ def wrong_from_the_beginning(scene: Scene, troubles: Mapping[str, CallTrouble]) 
 
 
 def wrong_midway(scene: Scene, troubles: Mapping[str, CallTrouble]) -> None:
-    """Each target has its own trouble in the middle of copying."""
+    """Each target has its own trouble while it copies."""
     accounts = set_out(scene, troubles)
     scene.tag("dev")
     scene.run_until(lambda: sum(scene.live_copies().values()) == 2 * (len(troubles) + 1))
@@ -251,25 +251,25 @@ def wrong_midway(scene: Scene, troubles: Mapping[str, CallTrouble]) -> None:
 
 @pytest.mark.parametrize("scene", [targets(a_few(BEFORE))], indirect=True)
 def test_what_is_wrong_from_the_beginning(scene):
-    """Retried, or failed with cause and cure; nobody else notices."""
+    """Retried, or failed with cause and cure; no other target is affected."""
     wrong_from_the_beginning(scene, a_few(BEFORE))
 
 
 @pytest.mark.parametrize("scene", [targets(a_few(MIDWAY))], indirect=True)
 def test_what_goes_wrong_while_the_copies_run(scene):
-    """The same, in the middle."""
+    """The same, while the copies run."""
     wrong_midway(scene, a_few(MIDWAY))
 
 
 def test_every_outcome_is_written_down():
-    """docs/operations/outcomes.md has the code of each, and its words."""
+    """docs/operations/outcomes.md has each one's code and text."""
     page = (Path(__file__).parents[2] / "docs" / "operations" / "outcomes.md").read_text(encoding="utf-8")
     for name, trouble in {**BEFORE, **MIDWAY}.items():
         assert not trouble.code or f"`{trouble.code}`" in page, name
 
 
 def test_a_fifth_of_all_calls_is_throttled(scene):
-    """Whatever function asks whatever service: later, but all delivered, once, and nothing left."""
+    """In any function and any service: all are delivered later, once, and nothing is left."""
     rng = scene.world.kernel.random
     met: list[str] = []
 
@@ -290,7 +290,7 @@ def test_a_fifth_of_all_calls_is_throttled(scene):
 
 
 def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
-    """No grant can be made: the encrypted AMI is late, and the plain one beside it is not."""
+    """No grant can be created: the encrypted AMI is late, and the plain one beside it is not."""
     calm_pace(scene)
     plain = scene.seed("plain", volumes=(8, 8), key=None)
     scene.tag(DEV)
@@ -307,12 +307,12 @@ def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
 
 
 def deregistered_with_its_snapshots(scene, image):
-    """Somebody tidies up in the hub."""
+    """A person deregisters the AMI and deletes its snapshots in the hub."""
     scene.client("ec2").deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
 
 
 def unshared_by_a_person(scene, image):
-    """Somebody takes the permission away in the middle."""
+    """A person revokes the permission during the copy."""
     for snapshot in snapshots_of(scene, image):
         scene.client("ec2").modify_snapshot_attribute(
             SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", UserIds=[DEV]
@@ -320,12 +320,12 @@ def unshared_by_a_person(scene, image):
 
 
 def source_key_disabled(scene, image):
-    """Somebody disables the hub's key."""
+    """A person disables the hub's key."""
     scene.client("kms").disable_key(KeyId=source_key(scene, image))
 
 
 def grant_revoked(scene, image):
-    """Somebody revokes our grant."""
+    """A person revokes the service's grant."""
     arn = source_key(scene, image)
     for grant in scene.grants(arn):
         scene.client("kms").revoke_grant(KeyId=arn, GrantId=grant["GrantId"])
@@ -352,7 +352,7 @@ SOURCE_TROUBLES = {
 
 
 def test_what_happens_to_a_source_while_it_is_copied(scene):
-    """Each AMI has its own trouble: it fails with EC2's own words, and the AMI beside it, to the same account, not."""
+    """Each AMI has its own trouble: it fails with EC2's own message, and another AMI to the same account does not."""
     calm_pace(scene)
     images = {
         strike: scene.seed(

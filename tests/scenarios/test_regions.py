@@ -1,4 +1,4 @@
-"""Other Regions: the target copies straight across; one account with several of them opens its share once."""
+"""Other Regions: the target copies directly; an account with several Regions opens its share once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ groups:
 
 @pytest.fixture
 def abroad(scene):
-    """Set the scene with both targets prepared in another Region, too; the role is the account's already."""
+    """A scene with both targets prepared in another Region, too; the account's role exists already."""
     given = {"HubAccountId": HUB, "HubRegion": REGION, "CreateRole": "false"}
     scene.keys_abroad = {
         account: scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", given).outputs[
@@ -48,7 +48,7 @@ def regions_of(deliveries) -> set[tuple[str, str, str]]:
 
 
 def test_an_account_gets_its_ami_in_each_of_its_regions(abroad):
-    """Each encrypted under that Region's own key, and made by copies straight from the hub's Region."""
+    """Each is encrypted under that Region's own key, and was copied directly from the hub's Region."""
     abroad.promote("dev")
 
     assert regions_of(abroad.status()["deliveries"]) == {
@@ -82,7 +82,7 @@ def test_one_account_with_two_regions_opens_its_snapshots_once(abroad):
 
 
 def test_the_other_regions_events_come_from_its_own_bus(abroad):
-    """No poll and no sweep is needed: every step was told of."""
+    """No poll and no sweep is needed: each step has an event."""
     abroad.promote("")
 
     causes = [line for i in abroad.world.lambda_.invocations for line in i.metrics if "FoundBySweep" in line]
@@ -92,7 +92,7 @@ def test_the_other_regions_events_come_from_its_own_bus(abroad):
 
 def test_without_events_the_sweep_finds_the_copies_abroad(abroad):
     """As in the hub's own Region."""
-    abroad.wait(6 * 60)  # so that discovery has seen what was tagged before
+    abroad.wait(6 * 60)  # so that discovery has seen the earlier tags
     abroad.world.injections.drop_events()
     abroad.world.injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
     abroad.promote("")
@@ -102,7 +102,7 @@ def test_without_events_the_sweep_finds_the_copies_abroad(abroad):
 
 
 def test_a_region_that_was_not_prepared_fails_alone(scene):
-    """Its key is missing there: the message names account, Region and what to deploy. The other Region arrives."""
+    """Its key is missing: the message names account, Region and what to deploy. The other Region is delivered."""
     scene.apply(EVERYWHERE)
     scene.promote("")
 
@@ -126,7 +126,7 @@ accounts:
 
 
 def test_the_hub_itself_gets_the_ami_in_another_region(scene):
-    """Under that Region's key, by a role like any target's; nothing is opened: snapshots and key are its own."""
+    """Under that Region's key, by a role like a target's; nothing is opened, as snapshots and key are the hub's own."""
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
     stack = scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
     scene.apply(HOME_AND_AWAY)
@@ -161,7 +161,7 @@ accounts:
 
 
 def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
-    """The hub makes its own copy there first; the target copies from that, and nothing of it stays open."""
+    """The hub first makes its own copy there; the target copies from that, and nothing of it stays open."""
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
     abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
     abroad.apply(BETWEEN)
@@ -179,7 +179,7 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
 
 
 def test_where_the_hubs_own_copy_fails_so_do_those_that_wait_for_it(abroad):
-    """The hub has no role and key there: the others go on, and the message names what to look at."""
+    """The hub has no role and key there: the others continue, and the message names what to check."""
     abroad.apply(BETWEEN.replace("defaults:", "defaults:\n  queue_deadline: 5m\n  copy_deadline: 5m"))
     abroad.promote("")
 
@@ -208,7 +208,7 @@ def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):
 
 
 def test_one_region_of_an_account_is_tried_again(abroad):
-    """An account's deliveries failed for want of its role; one is asked for, and the other stays as it is."""
+    """An account's deliveries failed for lack of its role; one is retried, and the other stays as it is."""
     abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  queue_deadline: 10m\n"))
     iam, arn = abroad.world.iam, f"arn:aws:iam::{DEV}:role/AmiCopyRole"
     role = iam.roles.get(arn)
@@ -224,7 +224,7 @@ def test_one_region_of_an_account_is_tried_again(abroad):
 
 
 def test_by_way_of_the_hub_raises_nothing_at_the_access_monitor(abroad):
-    """The hub shares and grants in the other Region, too, whose events are forwarded."""
+    """The hub also shares and grants in the other Region, whose events are forwarded."""
     monitored(abroad)
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
     abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)

@@ -1,4 +1,4 @@
-"""Registering: the copy is the image, compared field by field, or it is removed."""
+"""Registering: the copy equals the image in every field, or it is removed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DIFFERS = {
     "UsageOperation",
     "PlatformDetails",
 }
-"""Members that a copy has of its own, or that other tests compare."""
+"""Members that differ in a copy, or that other tests compare."""
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ DIFFERS = {
     ids=["modern", "preferred", "legacy"],
 )
 def test_every_attribute_arrives(scene, attributes, uefi_data):
-    """Architecture, boot mode, TPM, IMDS, ENA, SR-IOV, description: DescribeImages says the same of source and copy."""
+    """Architecture, boot mode, TPM, IMDS, ENA, SR-IOV, description: DescribeImages shows no difference."""
     image = scene.seed("with-attributes", volumes=[8, 20], uefi_data=uefi_data, **attributes)
     scene.promote("", image)
 
@@ -59,7 +59,7 @@ def test_the_deprecation_date_is_carried_over(scene):
 
 
 def test_an_ami_that_came_out_different_is_removed_and_reported(scene):
-    """EC2 registers something else in one target: that delivery fails, naming the field; AMI and copies are removed."""
+    """EC2 registers something else in one target: that delivery fails with the field, and removes everything."""
     images = scene.world.ec2.state.images
 
     def spoil(call):
@@ -78,7 +78,7 @@ def test_an_ami_that_came_out_different_is_removed_and_reported(scene):
 
 
 def test_a_name_taken_in_the_middle_fails_and_leaves_the_strangers_ami_alone(scene):
-    """Somebody registers the name while we copy: ours fails and is tidied, theirs stays."""
+    """A stranger registers the name during the copy: the delivery fails and cleans up, and the stranger's AMI stays."""
     scene.world.ec2.pace.copy = 120
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -92,7 +92,7 @@ def test_a_name_taken_in_the_middle_fails_and_leaves_the_strangers_ami_alone(sce
 
 
 def test_the_source_may_be_gone_by_the_time_it_is_registered(scene):
-    """The source AMI is deregistered while its snapshots are copied: what was read of it before is enough."""
+    """The source AMI is deregistered while its snapshots are copied: the service has read it before."""
     scene.world.ec2.pace.copy = 120
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)

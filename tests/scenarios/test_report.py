@@ -1,4 +1,4 @@
-"""``ami-promoter report``: the page says what is so in AWS, and names what it could not read."""
+"""``ami-promoter report``: the page shows AWS's state, and names what could not be read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.scenarios.test_poison import spoil
 
 
 def report(scene, *words):
-    """Write the page: what `--json` prints, and the page."""
+    """Write the page; return the output of `--json`, and the page."""
     file = scene._directory / "page.html"
     status, out, err = scene.cli("report", "-o", str(file), "--json", *words)
     assert status == 0, err
@@ -21,7 +21,7 @@ def report(scene, *words):
 
 
 def open_at_aws(scene):
-    """(kind of resource, its name's end, account), for each permission that AWS has open for another account now."""
+    """(kind of resource, end of its name, account) of each permission that is open for another account in AWS."""
     found = set()
     for line in scene.world.shares_open():
         name = line.split()[0]
@@ -32,13 +32,13 @@ def open_at_aws(scene):
 
 
 def open_on_page(page):
-    """The same, as the page says it."""
+    """The same, from the page."""
     rows = page.tables.get("Open now", [])
     return {(re.match("Snapshot|AMI|Key", row[1])[0], row[1].split()[-1], row[0][:12]) for row in rows}
 
 
 def test_a_lively_day(scene):
-    """What is open, what was, who has which image, what failed and how to mend it, and what runs."""
+    """Open and closed shares, which image is where, what failed with its cure, and what runs."""
     found = lively.play(scene)
 
     said, page = report(scene)
@@ -66,7 +66,7 @@ def test_a_lively_day(scene):
 
 
 def failed_texts(scene):
-    """Every text of `status --failed`: what is wrong, and its cure."""
+    """Every text of `status --failed`: faults and cures."""
     pages = json.loads(scene.cli("status", "--failed", "--json")[1])["failed"]
     faults = [fault for page in pages for one in (page, *page["deliveries"]) for fault in one["faults"]]
     assert len(faults) == 2
@@ -74,7 +74,7 @@ def failed_texts(scene):
 
 
 def test_closed_shares_have_their_time(scene):
-    """From and until are those of the calls that AWS has seen."""
+    """Start and end are the times of the calls in AWS."""
     scene.promote(DEV)
     scene.wait(300)
 
@@ -89,7 +89,7 @@ def test_closed_shares_have_their_time(scene):
 
 
 def test_a_share_that_was_opened_again_keeps_its_earlier_time(scene):
-    """A target is lost and put back before its closing is over: the ledger's own item knows of the second time only."""
+    """A target is removed and restored before its closing is over: the ledger's item has the second opening only."""
     scene.apply(lively.FILE)
     scene.launches |= {TEST}
     scene.promote(TEST)
@@ -108,7 +108,7 @@ def test_a_share_that_was_opened_again_keeps_its_earlier_time(scene):
 
 
 def test_what_was_there_before_the_service_is_left_open(scene):
-    """The page does not say that it is closed."""
+    """The page does not call it closed."""
     scene.share_before(DEV, scene.snapshots[0])
     scene.promote(DEV)
     scene.wait(300)
@@ -130,12 +130,12 @@ HARMLESS = {"the holdings are text", "a holding is nonsense", "the last hour is 
     "the account is gone, the body too",
     "a hint is a number",
 }
-"""Damage beside the body: what the page shows of the record is whole."""
+"""Damage beside the body: the page shows the record completely."""
 
 
 @contextmanager
 def spoilt(scene, pk, kind, sk="record"):
-    """Damage an item for a while, in which no time passes."""
+    """Damage an item for a while, without virtual time."""
     table, key = scene.client("dynamodb"), {"pk": {"S": pk}, "sk": {"S": sk}}
     whole = table.get_item(TableName=TABLE, Key=key)["Item"]
     spoil(scene, pk, kind, sk)
@@ -144,7 +144,7 @@ def spoilt(scene, pk, kind, sk="record"):
 
 
 def test_a_damaged_share_is_named_and_may_be_open(scene):
-    """Whatever stands there: nothing is dropped, and nothing that is open is said to be closed."""
+    """With any damage: nothing is left out, and nothing open is shown as closed."""
     scene.world.ec2.pace.copy = 3600
     scene.tag(DEV)
     scene.run_until_state("copying")
@@ -162,7 +162,7 @@ def test_a_damaged_share_is_named_and_may_be_open(scene):
 
 
 def test_a_damaged_delivery_is_named_and_shown(scene):
-    """By what the promotion knows of it; the others are shown as ever."""
+    """From the promotion's data; the others are shown in full."""
     scene.promote("dev")
     pk = f"delivery#{scene.delivery_record(DEV)['id']}"
 
@@ -190,7 +190,7 @@ def test_an_empty_hub(scene):
 
 
 def test_while_paused(scene):
-    """It says so first, and by whom."""
+    """The page begins with that, and by whom."""
     scene.cli("pause", "--why", "KMS outage")
     file = scene._directory / "page.html"
 

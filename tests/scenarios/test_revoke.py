@@ -1,4 +1,4 @@
-"""Revoking: on failure, cancel and deadline just as on success; never under a copy, and never not at all."""
+"""Revoking: on failure, cancel and deadline as on success; never under a running copy, and always in the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def metric(scene, name):
 
 
 def test_a_copy_that_fails_revokes(scene):
-    """The target's key is disabled in the middle: the delivery fails, says so, leaves nothing and nothing open."""
+    """The target's key is disabled during the copy: the delivery fails with the reason, and leaves nothing."""
     scene.world.ec2.pace.copy = 700
     scene.tag("dev")
     scene.run_until(lambda: len(scene.live_copies()) == 4)
@@ -31,7 +31,7 @@ def test_a_copy_that_fails_revokes(scene):
 
 
 def test_a_cancel_keeps_the_share_until_the_copies_are_seen_to_have_ended(scene):
-    """The tag is removed in the middle: copies are deleted first, the share closes only when they are gone."""
+    """The tag is removed during the copy: copies are deleted first, and the share closes only when they are gone."""
     scene.world.ec2.pace.copy = 300
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -48,7 +48,7 @@ def test_a_cancel_keeps_the_share_until_the_copies_are_seen_to_have_ended(scene)
 
 
 def test_a_copy_that_takes_too_long_fails_at_its_deadline(scene):
-    """Deadline five minutes, the copy takes fifteen: it fails, is deleted, and then the share closes."""
+    """Deadline five minutes, copy fifteen: the delivery fails, the copy is deleted, and then the share closes."""
     scene.apply(SHORT)
     scene.world.ec2.pace.copy = 900
     scene.promote("")
@@ -61,7 +61,7 @@ def test_a_copy_that_takes_too_long_fails_at_its_deadline(scene):
 
 
 def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end(scene):
-    """Deadline and grace pass over a copy that will not go: closed all the same, and the leftovers are named."""
+    """Deadline and grace pass while the copy cannot be deleted: the share closes, and the leftovers are named."""
     scene.apply(SHORT)
     scene.watch.may_close_blind = True
     scene.world.ec2.pace.copy = 1_000_000
@@ -76,9 +76,9 @@ def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end
 
 
 def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scene):
-    """Nobody can look any more: the ledger closes by itself at the hard end, and says that it closed blind.
+    """The copies cannot be read: the share worker closes at the hard end, and reports that it closed blind.
 
-    The delivery waits a day longer for a look; then it fails, and what it made is left and named: it may be good.
+    The delivery waits a day longer for a look; then it fails, and names what it made, which stays: it may be good.
     """
     scene.apply(SHORT)
     scene.watch.may_close_blind = True
@@ -103,7 +103,7 @@ def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scen
 
 
 def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene):
-    """A delivery's record that nobody can read is set aside; its shares close when their time has come, as blind."""
+    """An unreadable record of a delivery is parked; its shares close at their hard end, as blind."""
     scene.apply(SHORT)
     scene.watch.may_close_blind = True
     scene.world.ec2.pace.copy = 1200
@@ -124,7 +124,7 @@ def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene)
 
 
 def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
-    """EC2 answers success and removes nothing: closed means read back as absent."""
+    """EC2 answers success and removes nothing: a share is closed only when reads no longer show it."""
     scene.world.ec2.state.deaf_removals = 4
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), 900)
@@ -134,7 +134,7 @@ def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
 
 
 def test_a_revoke_that_is_throttled_is_repeated(scene):
-    """KMS and EC2 refuse the closing calls for a while: tried again until nothing is open."""
+    """KMS and EC2 throttle the closing calls: retried until nothing is open."""
     scene.world.injections.throttle("RevokeGrant", 6)
     scene.world.ec2.pace.copy = 60
     scene.tag("")
@@ -148,7 +148,7 @@ def test_a_revoke_that_is_throttled_is_repeated(scene):
 
 
 def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
-    """A setting for whoever doubts that a completed copy needs the source no more."""
+    """The setting is for users who doubt that EBS is done with the source at `completed`."""
     scene.apply(stage.TARGETS_FILE.replace("groups:", "  release_when: registered\ngroups:", 1))
     scene.world.ec2.pace.register = 40
     open_when_registering = []
@@ -170,7 +170,7 @@ def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
 
 
 def test_shares_linger_for_as_long_as_they_are_notified_to(scene):
-    """Ten minutes more after the last copy, and then they close."""
+    """Ten minutes after the last copy they close."""
     scene.apply(stage.TARGETS_FILE.replace("groups:", "  linger: 10m\ngroups:", 1))
     scene.tag("")
     scene.run_until(lambda: scene.images_in(DEV))

@@ -1,7 +1,6 @@
-"""Who may write what [invariant 11]: with a function's own role, what is not its business is refused by DynamoDB.
+"""Who may write what [invariant 11]: DynamoDB refuses a function's role what its policy does not have.
 
-Each test has no more than the credentials that the Lambda service gives the function: what somebody has who runs code
-of their own in it.
+Each test has only the credentials that Lambda gives the function, like an attacker who runs code in it.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ DIGEST = "f" * 64
 
 
 def client(scene: Scene, function: str, service: str) -> Any:
-    """Speak to AWS as a function does."""
+    """Call AWS as a function does."""
     _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", function)
     return wire.client(service, REGION, key, token)
 
 
 def item(pk: str, sk: str, **attributes: Any) -> dict[str, Any]:
-    """An item in DynamoDB's shape; numbers, booleans and texts."""
+    """An item in DynamoDB's types; numbers, booleans and texts."""
     kinds = {bool: "BOOL", int: "N", str: "S"}
     shaped = {
         name: {kinds[type(value)]: value if isinstance(value, bool) else str(value)}
@@ -42,7 +41,7 @@ def item(pk: str, sk: str, **attributes: Any) -> dict[str, Any]:
 
 
 def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
-    """What would let a stranger in, or stop the service: by what it is, its table and the item."""
+    """Items that would admit a stranger, or stop the service: by purpose, with table and item."""
     resource = addresses.snapshot_resource(scene.snapshots[0])
     share = Share(resource.pk, STRANGER, STRANGER, state=ShareState.WANTED, hard_close_at=2**31)
     due = {"wake_at": 1, "due_shard": "due#0", "kind": "resource"}
@@ -94,7 +93,7 @@ def assert_refused(scene: Scene, function: str, what: set[str]) -> None:
 
 @pytest.mark.parametrize("function", HEARING)
 def test_a_function_that_hears_events_can_forge_nothing(scene, function):
-    """No entry of the applied file, no share, no due record, no promotion, no switch: it may write no item at all."""
+    """It may write no item at all: no applied file, share, due record, promotion or switch."""
     scene.tag("dev")
     scene.run_until_state("copying")
 
@@ -103,21 +102,21 @@ def test_a_function_that_hears_events_can_forge_nothing(scene, function):
 
 @pytest.mark.parametrize("function", ["worker", "share-worker", "sweep"])
 def test_no_worker_and_not_the_sweep_can_change_file_switches_or_members(scene, function):
-    """They read them: whoever takes one over cannot choose who receives."""
+    """They only read them, so an attacker in one cannot choose receivers."""
     assert_refused(
         scene, function, {name for name, (table, _) in forgeries(scene).items() if table in (CONFIG, MEMBERS)}
     )
 
 
 def test_the_sweep_writes_its_own_place_and_no_record(scene):
-    """No share, no promotion and no delivery: its rights on the table of records are for one partition key."""
+    """No share, promotion or delivery: it may write one partition key in the table of records."""
     assert_refused(scene, "sweep", {name for name, (table, _) in forgeries(scene).items() if table == RECORDS})
 
     client(scene, "sweep", "dynamodb").put_item(TableName=RECORDS, Item=item("sweep", "place", body="{}"))
 
 
 def test_discovery_writes_the_members_and_nothing_that_operators_write(scene):
-    """Whom the units have it reads from the organization; file, switches and accepted departures are not its own."""
+    """It reads the OUs' accounts from the organization; it cannot write file, switches and accepted departures."""
     assert_refused(scene, "discover", {name for name, (table, _) in forgeries(scene).items() if table == CONFIG})
 
     dynamodb = client(scene, "discover", "dynamodb")
@@ -126,7 +125,7 @@ def test_discovery_writes_the_members_and_nothing_that_operators_write(scene):
 
 @pytest.mark.parametrize("function", HEARING)
 def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
-    """It may send wakes for act and nothing else; whatever record and reason they name, nobody receives anything."""
+    """It may only send wakes to the worker; whatever record and reason they name, no account receives anything."""
     sqs = client(scene, function, "sqs")
     keys = [
         f"promotion#{scene.image}",
@@ -154,7 +153,7 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
 
 @pytest.mark.parametrize("named", [True, False], ids=["its key is named", "another key is named"])
 def test_a_target_uses_the_source_keys_that_it_names_and_no_other(scene, named):
-    """``SourceKeyArns`` of deploy/target.yaml: a source under a key that is named is copied, another is not."""
+    """``SourceKeyArns`` of deploy/target.yaml: a source under a named key is copied, another is not."""
     scene.apply(targets_file())
     other = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "CreateKey": "false"}

@@ -1,4 +1,4 @@
-"""Service-linked roles: Auto Scaling launches what was promoted, as it has a grant on the key that the AMI needs."""
+"""Service-linked roles: Auto Scaling launches a promoted AMI, with a grant on the key that the AMI needs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ groups:
 
 @pytest.fixture
 def begin(scene):
-    """Apply a targets file by which DEV and TEST get AMIs in one way; in both accounts Auto Scaling has its role."""
+    """Apply a targets file by which DEV and TEST get AMIs in one way; Auto Scaling has its role in both accounts."""
 
     def begin(how, roles=(DEV, TEST)):
         scene.apply(targets_file(how))
@@ -50,21 +50,21 @@ def scale_out(scene, account=DEV, image="") -> str:
 
 
 def for_roles(scene, key, account=HUB):
-    """(grantee, issuer) of the grants for service-linked roles on a key, as its owner sees them."""
+    """(grantee, issuer) of the grants for service-linked roles on a key, as its owner lists them."""
     grants = scene.client("kms", account).list_grants(KeyId=key)["Grants"]
     found = [(g["GranteePrincipal"], g["IssuingAccount"].split(":")[4]) for g in grants]
     return [(grantee, issuer) for grantee, issuer in found if "/aws-service-role/" in grantee]
 
 
 def without(scene, account, *sids):
-    """Take statements out of the target roles' policies there, as an older deploy/target.yaml lacks them."""
+    """Remove statements from the target roles' policies, like those of an older deploy/target.yaml."""
     for name in ("AmiCopyRole", "AmiCopyRole-grants"):
         for document in scene.world.iam.roles.named(account, name).policies.values():
             document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in sids]
 
 
 def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
-    """The grant is made from the target's account, once the key lets it in, and revoked by the hub."""
+    """The target's account creates the grant when the key admits it, and the hub revokes it."""
     scene = begin(SHARE)
     scene.tag("dev")
     scene.run_until_over()
@@ -76,7 +76,7 @@ def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
     assert [(it["account"], it["state"], it["stays"]) for it in shown] == [(DEV, "open", True)]
     assert "when withdrawn" in scene.cli("status", scene.image)[1]
 
-    scene.tag(TEST)  # DEV is dropped
+    scene.tag(TEST)  # the file no longer lists DEV
     scene.run_until_state("withdrawn")
     scene.wait(15 * 60)
     assert scale_out(scene) != ""
@@ -92,7 +92,7 @@ def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
 
 
 def test_auto_scaling_launches_the_targets_own_copy(begin):
-    """The grant is on the target's own key, and stays with the AMI, also when the hub is drained."""
+    """The grant is on the target's own key, and stays with the AMI, also after a drain of the hub."""
     scene = begin(COPY, roles=(DEV,))
     scene.promote()
 
@@ -111,7 +111,7 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
 
 
 def test_what_is_missing_is_named_and_nothing_stays_open(begin):
-    """TEST has no such role, which its checks say; DEV's deploy/target.yaml is an older one, which KMS says."""
+    """TEST has no such role, as its checks report; DEV has an older deploy/target.yaml, as KMS's refusal shows."""
     scene = begin(SHARE, roles=(DEV,))
     without(scene, DEV, "LetServiceRolesUseHubKeys", "LookForServiceRoles")
     scene.promote("dev")
@@ -143,7 +143,7 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
 
 @pytest.mark.parametrize("how", [SHARE, COPY])
 def test_without_the_grant_role_it_says_beforehand_what_would_not_launch(begin, how):
-    """CreateGrantRole=false: nothing is opened, until the targets file says that no service shall launch it."""
+    """CreateGrantRole=false: nothing is opened, until the targets file says that no service launches it."""
     scene = begin(how, roles=(DEV,))
     scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole-grants")
     scene.promote("")
@@ -164,14 +164,14 @@ def test_without_the_grant_role_it_says_beforehand_what_would_not_launch(begin, 
 
 
 def test_a_table_put_back_to_before_it_was_shared_knows_its_shares_again(begin):
-    """Reconciled, what is open is ours and not older than us: launch permission and grant go when the tag goes."""
+    """`reconcile` shows that the service opened them: launch permission and grant end with the tag."""
     scene = begin(SHARE)
     scene.wait(400)
     then = backup(scene)
     scene.promote()
     scene.wait(900)  # until CloudTrail shows who shared
     restore(scene, then)
-    scene.run_until_over(times=2)  # discovery finds the tag, and takes what shows for somebody's from before
+    scene.run_until_over(times=2)  # discovery finds the tag, and takes the open permissions for preexisting ones
 
     _, report = reconcile(scene, "--apply", "--hub-only")
     scene.wait(60)
@@ -181,7 +181,7 @@ def test_a_table_put_back_to_before_it_was_shared_knows_its_shares_again(begin):
     assert scale_out(scene) == ""
     scene.untag()
     scene.run_until_state("withdrawn")
-    scene.wait(75 * 60)  # the grant of before, which no delivery knows, waits an hour for one
+    scene.wait(75 * 60)  # the old grant, which no delivery knows, waits an hour for one
     assert scene.launchable_by() == set()
     assert for_roles(scene, scene.key) == []
     scene.assert_invariants()

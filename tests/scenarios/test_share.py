@@ -1,4 +1,4 @@
-"""The share: written down before it is opened, as little as will do, closed when nobody needs it, foreign ones kept."""
+"""Shares: recorded before they open, as few as possible, closed when not needed; others' permissions stay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.scenarios.scene import DEV, PROD, REGION, TEST
 
 
 def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
-    """At the moment of each opening call, the ledger's item says that this permission is being opened."""
+    """At each opening call the ledger's item already says that this permission is being opened."""
     seen = []
 
     def look(call):
@@ -27,7 +27,7 @@ def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
 
 
 def test_only_snapshots_and_one_grant_a_delivery_are_opened(scene):
-    """While it copies: the snapshots to the two accounts alone, one named grant for each role, no launch permission."""
+    """While it copies: the snapshots for two accounts, a named grant for each role, and no launch permission."""
     scene.world.ec2.pace.copy = 300
     scene.tag("dev")
     scene.run_until_state("copying", DEV)
@@ -64,7 +64,7 @@ def test_a_share_is_not_open_a_minute_longer_than_its_copies_run(scene):
 
 
 def test_what_was_shared_before_us_stays(scene):
-    """One snapshot is shared with the target already, and a person's grant is there: both are left as they were."""
+    """One snapshot is shared with the target already, and a person's grant exists: both stay unchanged."""
     scene.share_before(DEV, scene.snapshots[0])
     scene.client("kms").create_grant(
         KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"], Name="a-persons"
@@ -79,7 +79,7 @@ def test_what_was_shared_before_us_stays(scene):
 
 
 def test_two_amis_on_one_snapshot_share_it_until_the_last_is_done(scene):
-    """The second AMI stands on the first one's snapshot; the first is done earlier, and the second still copies."""
+    """The second AMI uses the first one's snapshot, and still copies when the first one is done."""
     pace = scene.world.ec2.pace
     other = scene.seed("second", volumes=[volume("/dev/xvda", 8, snapshot=scene.snapshots[0])])
     scene.tag("")
@@ -98,7 +98,7 @@ def test_two_amis_on_one_snapshot_share_it_until_the_last_is_done(scene):
 
 
 def test_one_closed_account_does_not_hinder_the_others(scene):
-    """AWS refuses the whole batch for one account that was closed: it fails, the other two are delivered."""
+    """AWS refuses the whole batch for one closed account: it fails, and the other two are delivered."""
     scene.world.ec2.state.closed_accounts.add(TEST)
     scene.promote(f"dev {PROD}")
 
@@ -107,7 +107,7 @@ def test_one_closed_account_does_not_hinder_the_others(scene):
 
 
 def test_a_person_who_shares_it_while_we_do_keeps_what_he_shared(scene):
-    """Somebody shares the snapshot with another account in the middle: that permission is none of our business."""
+    """A person shares the snapshot with another account during the copy: that permission stays."""
     stranger = "555555555555"
     scene.world.ec2.pace.copy = 200
     scene.tag("")

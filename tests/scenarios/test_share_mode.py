@@ -1,4 +1,4 @@
-"""Share mode: the AMI stays the hub's, and the target may launch it for as long as that is wanted."""
+"""Share mode: the AMI stays the hub's, and the target may launch it for as long as the tag and the file say so."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sharing(scene):
 
 
 def shared(scene) -> dict[str, str]:
-    """Run until all are at rest; returns the states."""
+    """Run until all are at rest; return the states."""
     scene.run_until_over()
     states = scene.states()
     assert "failed" not in states.values(), [n["faults"] for n in scene.notices("delivery.failed")]
@@ -42,12 +42,12 @@ def shared(scene) -> dict[str, str]:
 
 
 def launch(scene, account: str) -> str:
-    """Launch the hub's AMI there; "" if it runs, else EC2's reason."""
+    """Launch the hub's AMI there; return "" if it runs, else EC2's reason."""
     return scene.world.launch(account, REGION, scene.image)
 
 
 def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
-    """Launch permission and key stay open, snapshots only where asked; a target that copies is delivered beside."""
+    """Launch permission and key stay open, snapshots only with the setting; a target that copies is delivered, too."""
     assert launch(sharing, DEV) != ""
     sharing.tag(f"dev {PROD}")
 
@@ -75,7 +75,7 @@ def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
 
 
 def test_all_amis_of_an_account_under_one_key_hold_one_grant(sharing):
-    """A key takes 50,000 grants: what stands counts by accounts, not by AMIs, and ends with the last AMI."""
+    """A key takes 50,000 grants: the number grows with accounts, not AMIs; the grant ends with the last AMI."""
     sharing.apply(SHARING.replace("mode: share", "mode: share\n  key_access: grant"))
     other = sharing.seed("golden-next")
     sharing.tag(DEV)
@@ -120,7 +120,7 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
 
 
 def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shares_anew(sharing):
-    """One account is lost and put back within seconds, then lost for good; then the file loses the other."""
+    """The tag loses an account and names it again in seconds, then loses it; then the file loses the other one."""
     sharing.tag("dev")
     assert shared(sharing) == {DEV: "shared", TEST: "shared"}
     sharing.tag(DEV)
@@ -139,7 +139,7 @@ def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shar
 
     sharing.apply(SHARING.replace(f'  default: ["{DEV}"]\n  dev: ["{DEV}", "{TEST}"]\n', f'  dev: ["{TEST}"]\n'))
     sharing.wait(15 * 60)
-    assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn"}  # the file has DEV no more
+    assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn"}  # the file no longer has DEV
     assert sharing.world.shares_open() == []
     sharing.assert_invariants()
 
@@ -167,7 +167,7 @@ def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
 
 @pytest.mark.parametrize("scene", [datetime(2026, 1, 5, 23, 0, tzinfo=UTC)], indirect=True)
 def test_a_date_in_the_targets_file_withdraws(sharing):
-    """At the beginning of that day, by the sweep alone; tagging it again then fails with the date's fault."""
+    """At the beginning of that day, by the sweep alone; a new tag then fails with the date's fault."""
     until = (sharing.world.now + timedelta(days=1)).date().isoformat()
     sharing.apply(SHARING.replace("  mode: share\n", f'  mode: share\n  until: "{until}"\n'))
     sharing.tag("")

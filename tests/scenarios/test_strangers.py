@@ -1,4 +1,4 @@
-"""Strangers: forged completions, hostile events and messages. Nothing starts, nothing is believed, nobody waits."""
+"""Forged completions, hostile events and messages: nothing starts, nothing is believed, no delivery is delayed."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ DELIVERY, OURS, SOURCE = "ami-promoter:delivery", "ami-promoter:hub", "ami-promo
 
 
 def shape(value):
-    """The names in an event and the kinds of their values, and no value."""
+    """The names in an event and the types of their values, without values."""
     if isinstance(value, dict):
         return {name: shape(inner) for name, inner in value.items() if name != "tags"}
     return [shape(inner) for inner in value] if isinstance(value, list) else type(value).__name__
 
 
 def test_the_samples_are_what_the_sandbox_emits(scene):
-    """tests/samples/events.json, from which events are fuzzed, has the shapes of today's events."""
+    """tests/samples/events.json, from which events are fuzzed, has the shapes of the simulator's events."""
     scene.promote("")
     today = [shape(event) for _, event in scene.world.events.seen if event["source"] in ("aws.tag", "aws.ec2")]
 
@@ -51,7 +51,7 @@ def test_the_samples_are_what_the_sandbox_emits(scene):
 
 
 def spoilt(rng: random.Random):
-    """A sample with up to three members changed, also the envelope's, as a forwarding account might send it."""
+    """A sample with up to three members changed, also in the envelope, as a forwarding account might send it."""
     event = copy.deepcopy(rng.choice(SAMPLES))
     for _ in range(rng.randint(1, 3)):
         spot = rng.choice([event, event["detail"]])
@@ -62,7 +62,7 @@ def spoilt(rng: random.Random):
 
 
 def test_hostile_events_start_nothing_and_hinder_nobody(scene):
-    """Dozens of spoilt events on the hub's bus and the inbound bus, while an AMI is on its way."""
+    """Dozens of changed events on the hub's bus and the inbound bus, while an AMI is being delivered."""
     calm_pace(scene)
     scene.tag("dev")
     scene.run_until(lambda: len(scene.live_copies()) == 4)
@@ -85,7 +85,7 @@ def test_hostile_events_start_nothing_and_hinder_nobody(scene):
 
 
 def forge(scene, delivery, source, key, account=DEV):
-    """Let the target's owner make a snapshot that bears our tags, of his own data, under a key of his choice."""
+    """Let the target's owner make a snapshot of their own data with the service's tags, under a key of their choice."""
     own = scene.world.ec2.seed_image(account, REGION, name=f"forged-{source}", volumes=(8,))
     (image,) = [i for i in scene.images_in(account) if i["ImageId"] == own]
     base = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
@@ -101,7 +101,7 @@ def forge(scene, delivery, source, key, account=DEV):
 
 
 def test_a_copy_under_another_key_is_not_taken_up_when_it_begins(scene):
-    """Forged, or of an attempt that is on no record: it is left alone, and a copy under our key is made."""
+    """Forged, or of an attempt without a record: it stays, and the service makes a copy under the target's key."""
     calm_pace(scene)
     other = scene.client("kms", DEV).create_key()["KeyMetadata"]["Arn"]
     role = scene.world.iam.roles.get(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
@@ -110,7 +110,7 @@ def test_a_copy_under_another_key_is_not_taken_up_when_it_begins(scene):
     scene.run_until_state("checking")
     forged = forge(scene, scene.delivery_record(DEV)["id"], scene.snapshots[0], other)
     scene.wait(120)
-    scene.watch.problems.clear()  # the forged one counts as a live copy of ours
+    scene.watch.problems.clear()  # the forged one counts as a live copy of the service's
     scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
     scene.run_until_over()
 
@@ -124,7 +124,7 @@ def test_a_copy_under_another_key_is_not_taken_up_when_it_begins(scene):
 
 
 def plant_image(scene, delivery, name):
-    """Let the target's owner register an AMI of his own that bears the delivery's name and tags."""
+    """Let the target's owner register an AMI of their own with the delivery's name and tags."""
     own = scene.world.ec2.seed_image(DEV, REGION, name="forged-root", volumes=(8,))
     (image,) = [i for i in scene.images_in(DEV) if i["ImageId"] == own]
     tags = {DELIVERY: delivery, OURS: HUB, "ami-promoter:promotion": scene.image}
@@ -144,14 +144,14 @@ def plant_image(scene, delivery, name):
 
 
 def test_copies_that_were_planted_with_our_tags_under_the_targets_key_are_never_used(scene):
-    """All that can be predicted of ours is there before we look: it is copied anew, and theirs is left alone."""
+    """Snapshots with all predictable tags exist before the first look: they stay, and the service makes copies."""
     calm_pace(scene)
     own_key = scene.stage.targets[DEV].outputs["KeyArn"]
     ident = delivery_id(HUB, scene.image, DEV, REGION)
     planted = {forge(scene, ident, source, own_key) for source in scene.snapshots}
     scene.wait(1200)
     assert {s["State"] for s in scene.snapshots_in(DEV) if s["SnapshotId"] in planted} == {"completed"}
-    scene.watch.problems.clear()  # they count as live copies of ours
+    scene.watch.problems.clear()  # they count as live copies of the service's
     scene.promote("")
 
     assert scene.states() == {DEV: "delivered"}
@@ -166,7 +166,7 @@ def test_copies_that_were_planted_with_our_tags_under_the_targets_key_are_never_
 
 
 def test_an_ami_that_was_planted_with_our_name_and_tags_is_never_published(scene):
-    """It is refused with a fault of its own, left alone, and taken only when a person has compared and accepted it."""
+    """It is refused with its own fault, and kept; after its owner has deregistered it, a retry delivers."""
     calm_pace(scene)
     planted = plant_image(scene, delivery_id(HUB, scene.image, DEV, REGION), f"golden-2026-01-{scene.image}")
     scene.promote("")
@@ -189,7 +189,7 @@ def test_an_ami_that_was_planted_with_our_name_and_tags_is_never_published(scene
 
 @pytest.mark.parametrize("tagged", [True, False], ids=["with our tags", "not tagged by us"])
 def test_a_forged_copy_beside_ours_changes_nothing(scene, tagged):
-    """Another snapshot there, finished and announced while ours is pending: nothing is registered or closed early."""
+    """Another snapshot there completes while the service's is pending: nothing is registered or closed early."""
     scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 300, 0
     other = scene.client("kms", DEV).create_key()["KeyMetadata"]["Arn"]
     scene.tag("dev")
@@ -217,11 +217,11 @@ WORKER = (
     *('{"key": "resource#snapshot#snap-0", "cause": "x"}', '{"key": "kraken#1", "cause": "x"}'),
 )
 SHARE_WORKER = ('{"key": ', "[]", "{}", '{"key": "promotion#AMI"}')
-"""Of another kind of key there must be a record, or there is nothing to settle and nothing to tell."""
+"""For another kind of key without a record, the worker has nothing to do and nothing to report."""
 
 
 def test_hostile_messages_go_to_the_dead_letters_after_five_tries_and_block_nobody(scene):
-    """Bad JSON, unknown kinds, wrong keys, in message groups of their own, beside an AMI on its way."""
+    """Bad JSON, unknown kinds, wrong keys, in their own message groups, while an AMI is being delivered."""
     calm_pace(scene)
     scene.tag("dev")
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] != "")
@@ -244,13 +244,13 @@ def test_hostile_messages_go_to_the_dead_letters_after_five_tries_and_block_nobo
 
 
 SIGNS = "\x9b2J\u202egnp\u2066\x9b31m\x85\r\nall delivered"
-"""Clears a terminal, turns the direction of writing, colors, begins a line of its own. ESC itself is not XML."""
+"""Clears a terminal, changes the writing direction, colors, starts a line. ESC itself is not valid in XML."""
 
 
 def test_signs_that_steer_a_terminal_or_turn_the_writing_reach_no_reader(scene):
-    """In a tag's value, a tag that is copied, and an AMI's name: command line, notices and logs escape them.
+    """In a tag's value, a copied tag, and an AMI's name: command line, notices and logs escape them.
 
-    EC2 takes such values of tags; that it takes no such name is not the service's business.
+    EC2 accepts such tag values; the service does not rely on EC2 refusing such names.
     """
     image = scene.seed(f"golden {SIGNS}" * 3)
     ec2 = scene.client("ec2")

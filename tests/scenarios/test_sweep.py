@@ -1,4 +1,4 @@
-"""The sweep alone is enough: with events lost, wakes lost, functions killed and AWS in trouble, everything ends."""
+"""The sweep alone is enough: with events and wakes lost, functions killed and AWS in trouble, everything ends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from demo import stage
 from tests.scenarios.scene import DEV, PROD, TEST
 
 MOST_LOOKS = 30
-"""In ten minutes of an outage, the SDK's own retries included."""
+"""In ten minutes of an outage, including the SDK's own retries."""
 GROUP_DARK = 180 + 60 + 30
-"""Seconds for which a crash may darken a message group: the queue's visibility timeout, and a sweep."""
+"""Seconds for which a crash may delay a message group: the queue's visibility timeout, and a sweep."""
 DISCOVERY = 5 * 60 + 30
-"""Seconds until discovery has looked once."""
+"""Seconds until discovery has run once."""
 
 
 def assert_delivered(scene, *accounts, errors_allowed=False):
@@ -35,7 +35,7 @@ def test_every_event_and_every_wake_but_the_sweeps_is_lost(scene):
 
 
 def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
-    """Discovery finds it within five minutes; the rest goes as ever."""
+    """Discovery finds it within five minutes; the rest is as usual."""
     scene.wait(DISCOVERY)
     with scene.world.injections.silence():
         scene.tag("")
@@ -46,7 +46,7 @@ def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
 
 
 def test_a_changed_value_whose_event_was_lost_is_found(scene):
-    """Over and done with, then the value names one more: found as well."""
+    """The promotion is over, then the value names another account: discovery finds that, too."""
     scene.promote(DEV)
     scene.wait(DISCOVERY)
     with scene.world.injections.silence():
@@ -58,7 +58,7 @@ def test_a_changed_value_whose_event_was_lost_is_found(scene):
 
 
 def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
-    """A running promotion looks at its tag now and then: it is cancelled, if later."""
+    """A running promotion looks at its tag from time to time: it is cancelled, but later."""
     scene.world.ec2.pace.copy = 3600
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -90,7 +90,7 @@ def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
 
 
 def test_an_ami_that_became_available_unheard_goes_on(scene):
-    """The event of a pending AMI's end is lost: polling sees it."""
+    """The event of a pending AMI is lost: polling finds that it is available."""
     image = scene.seed("still-building", volumes=[1], available_after=120)
     scene.tag("", image)
     scene.wait(10)
@@ -127,7 +127,7 @@ CRASHES = [
 
 @pytest.mark.parametrize(("function", "operation", "nth", "when"), CRASHES)
 def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
-    """Killed before the call, or after it with nobody hearing the answer: one AMI, no orphan, nothing open."""
+    """Killed before the call, or after it so that the answer is lost: one AMI, no orphan, nothing open."""
     crash = scene.world.injections.crash(function, operation, nth, when)
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), GROUP_DARK)
@@ -138,7 +138,7 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
 
 @pytest.mark.parametrize("nth", [3, 9])
 def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
-    """Killed at some write of ``worker`` with three targets to write: all three are delivered, each once."""
+    """Killed at a write of ``worker`` with three deliveries to write: all three are delivered, each once."""
     crash = scene.world.injections.crash("worker", "PutItem", nth, "after")
     scene.promote(f"dev {PROD}")
 
@@ -149,7 +149,7 @@ def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
 
 @pytest.mark.parametrize("nth", range(2, 26, 6))
 def test_the_worker_killed_at_any_write_of_a_record(scene, nth):
-    """Killed after any of its transactions (record and history): the next one takes up from there."""
+    """Killed after any of its transactions (record and history): the next run continues from there."""
     scene.world.injections.crash("worker", "TransactWriteItems", nth, "after")
     scene.promote("")
 
@@ -157,7 +157,7 @@ def test_the_worker_killed_at_any_write_of_a_record(scene, nth):
 
 
 def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
-    """Grants work after five minutes only: copies end in error meanwhile, are deleted, and are made again."""
+    """Grants work only after five minutes: copies end in error until then, are deleted, and are made again."""
     scene.world.kms.grants.delay = (290.0, 300.0)
     scene.promote("dev")
 
@@ -180,7 +180,7 @@ THROTTLED = [
 
 
 def test_throttles_everywhere(scene):
-    """Each kind of call is refused as too fast four times: later, but delivered."""
+    """Each kind of call is throttled four times: delivered, but later."""
     for operation in THROTTLED:
         scene.world.injections.throttle(operation, 4)
     scene.promote("dev")
@@ -190,7 +190,7 @@ def test_throttles_everywhere(scene):
 
 
 def test_the_table_is_throttled(scene):
-    """DynamoDB refuses now and then: what the SDK does not mend, the next wake, sweep or discovery does."""
+    """DynamoDB refuses some calls: the SDK's retries, the next wake, the sweep or discovery recover."""
     scene.wait(DISCOVERY)
     for operation in ("UpdateItem", "TransactWriteItems", "GetItem", "Query", "PutItem"):
         scene.world.injections.throttle(operation, 3, service="dynamodb")
@@ -204,7 +204,7 @@ def test_the_table_is_throttled(scene):
     "operation", ["DescribeImages", "DescribeSnapshots", "DescribeSnapshotAttribute", "ListGrants"]
 )
 def test_reads_that_are_a_while_behind(scene, operation):
-    """EC2 shows what was a minute ago: nothing is taken for there, for gone or for somebody else's on that alone."""
+    """EC2 shows the state of a minute ago: it is no proof that anything exists, is gone or is another owner's."""
     scene.world.injections.stale_reads(operation, n=6, seconds=45)
     scene.promote("")
 
@@ -212,7 +212,7 @@ def test_reads_that_are_a_while_behind(scene, operation):
 
 
 def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
-    """Killed after CopySnapshot, and EC2 does not show the copy at first: it is waited for, not made again."""
+    """Killed after CopySnapshot, and EC2 does not show the copy at first: it waits, and copies nothing again."""
     crash = scene.world.injections.crash("worker", "CopySnapshot", 1, "after")
     scene.tag("")
     scene.run_until(lambda: crash.happened)
@@ -223,7 +223,7 @@ def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
 
 
 def test_sts_is_away_for_ten_minutes(scene):
-    """Nobody can be anybody: waited out, and delivered when it is back."""
+    """No role can be assumed: the service waits, and delivers when STS is back."""
     scene.world.ec2.pace.copy = 120
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
@@ -235,7 +235,7 @@ def test_sts_is_away_for_ten_minutes(scene):
 
 
 def test_ec2_is_away_for_ten_minutes_from_the_beginning(scene):
-    """The tag's event comes and EC2 does not answer: looked at again at growing intervals, and delivered."""
+    """The tag's event arrives and EC2 does not answer: the service looks again at growing intervals, and delivers."""
     scene.tag("")
     scene.world.injections.outage("ec2", 600)
     scene.wait(600)

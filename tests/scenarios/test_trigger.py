@@ -1,4 +1,4 @@
-"""The trigger: which tags start something, which change it, and which do nothing at all."""
+"""The trigger: which tags start a promotion, which change it, and which do nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.scenarios.scene import DELIVERY_TAG, DEV, PROD, STRANGER, TEST, targe
 
 
 def test_one_tag_and_the_ami_is_in_three_accounts(scene):
-    """A tag that names a group and an account: each of the three owns the AMI, encrypted under a key of its own."""
+    """A tag that names a group and an account: each of the three owns the AMI, encrypted under its own key."""
     scene.promote(f"dev {PROD}")
 
     for account in (DEV, TEST, PROD):
@@ -23,14 +23,14 @@ def test_one_tag_and_the_ami_is_in_three_accounts(scene):
         assert {snapshot["OwnerId"] for snapshot in scene.snapshots_in(account)} == {account}
     assert scene.reported() == {"delivery.delivered": 3, "promotion.over": 1}
     assert scene.states() == dict.fromkeys((DEV, TEST, PROD), "delivered")
-    scene.wait(300)  # until what was closed has been looked at twice
+    scene.wait(300)  # until two looks have missed what was closed
     assert scene.status()["open_shares"] == []
     scene.assert_invariants()
 
 
 @pytest.mark.parametrize("value", ["", "true"])
 def test_a_value_that_names_nobody_means_the_default_group(scene, value):
-    """An empty value, or ``true``, goes to the group ``default``."""
+    """An empty value, or ``true``, means the group ``default``."""
     scene.promote(value)
 
     assert scene.states() == {DEV: "delivered"}
@@ -38,7 +38,7 @@ def test_a_value_that_names_nobody_means_the_default_group(scene, value):
 
 
 def test_what_starts_nothing(scene):
-    """Another key, another kind of resource, a forged envelope, an AMI without the tag: all quiet."""
+    """Another key, another kind of resource, a forged envelope, an AMI without the tag."""
     scene.tag("dev", key="team")
     scene.tag("dev", image=scene.snapshots[0])
     tags = {"promote": "dev"}
@@ -67,7 +67,7 @@ def test_what_the_service_made_is_not_promoted_and_says_so(scene):
 
 
 def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
-    """The value in force is read from EC2: an event's own value, here one for more accounts, changes nothing."""
+    """The service reads the value from EC2: an event's own value, here one for more accounts, changes nothing."""
     scene.tag(DEV)
     scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=99)
     scene.run_until_over()
@@ -78,7 +78,7 @@ def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
 
 @pytest.mark.parametrize("version", [3, 3.0])
 def test_the_tag_events_version_may_be_a_float(scene, version):
-    """AWS's documentation has ``3``, captured events have ``3.0``: without discovery, too, either starts it."""
+    """AWS's documentation has ``3``, captured events have ``3.0``: both start it, without discovery."""
     schedule(scene, "discover", on=False)
     with scene.world.injections.silence():
         scene.tag("")
@@ -93,7 +93,7 @@ def test_the_tag_events_version_may_be_a_float(scene, version):
 
 
 def test_a_repeated_or_older_event_starts_nothing(scene):
-    """Events that come twice, again, or late with a lower version: each AMI is delivered once, and told once."""
+    """Events that come twice, again, or late with a lower version: each AMI is delivered once, with one notice."""
     scene.world.injections.double_events()
     scene.promote(DEV)
     scene.world.injections.calm()
@@ -108,7 +108,7 @@ def test_a_repeated_or_older_event_starts_nothing(scene):
 
 
 def test_a_refused_value_starts_nothing_and_all_its_faults_are_notified_once(scene):
-    """An unlisted account, an unknown group, a malformed id beside good names: one notice lists the bad, none runs."""
+    """An unlisted account, an unknown group and a malformed id beside good names: one notice, and none starts."""
     scene.tag(f"dev {STRANGER} nobody 12345")
     scene.run_until_refused()
     scene.wait(6 * 60)
@@ -123,7 +123,7 @@ def test_a_refused_value_starts_nothing_and_all_its_faults_are_notified_once(sce
 
 
 def test_a_refused_value_leaves_what_runs_alone(scene):
-    """A value with a fault, written over one that runs: refused, and what runs is delivered."""
+    """A value with a fault replaces one that runs: it is refused, and the running one is delivered."""
     scene.tag(DEV)
     scene.run_until_state("copying")
     scene.tag(f"{DEV} nobody")
@@ -135,7 +135,7 @@ def test_a_refused_value_leaves_what_runs_alone(scene):
 
 
 def test_an_ami_tagged_while_pending_waits_for_it(scene):
-    """Tagged before it is available: nothing is opened until it is, then it is delivered."""
+    """Tagged before it is available: nothing opens until it is, then it is delivered."""
     image = scene.seed("still-building", available_after=200)
     scene.tag("", image)
     scene.wait(190)
@@ -148,7 +148,7 @@ def test_an_ami_tagged_while_pending_waits_for_it(scene):
 
 
 def test_a_value_extended_adds_targets_only(scene):
-    """More names in the value: the new targets get the AMI, and what is delivered is not touched."""
+    """More names in the value: the new targets get the AMI, and delivered ones stay unchanged."""
     scene.promote(DEV)
     before = scene.image_in(DEV)
     scene.tag(f"{DEV} {PROD}")
@@ -161,7 +161,7 @@ def test_a_value_extended_adds_targets_only(scene):
 
 
 def test_a_value_extended_while_it_runs_adds_targets(scene):
-    """The same in the middle of the copying: one summary at the end, for both."""
+    """The same during the copies: one summary at the end, for both."""
     scene.tag(DEV)
     scene.run_until_state("copying")
     scene.tag(f"{DEV} {PROD}")
@@ -173,7 +173,7 @@ def test_a_value_extended_while_it_runs_adds_targets(scene):
 
 
 def test_a_value_shortened_cancels_who_is_left_out(scene):
-    """A name taken out of the value while it runs: that delivery is cancelled, the other one delivered."""
+    """A name is removed from the value while it runs: that delivery is cancelled, the other one delivered."""
     scene.world.ec2.pace.copy = 300
     scene.tag(f"{DEV} {PROD}")
     scene.run_until_state("copying", PROD)
@@ -208,7 +208,7 @@ def hold_copying(scene):
 
 
 def hold_registering(scene):
-    """EC2 refuses to register."""
+    """EC2 refuses RegisterImage."""
     scene.world.injections.throttle("RegisterImage", 100)
 
 
@@ -229,7 +229,7 @@ def hold_verifying(scene):
     ],
 )
 def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
-    """In whatever state: it ends, told once, with nothing open and nothing left; what is being registered stays."""
+    """In any state: one notice, nothing open and nothing left; only an AMI that is already registered stays."""
     hold(scene)
     scene.tag("")
     scene.run_until_state(state)
@@ -250,7 +250,7 @@ def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
 
 
 def test_a_tag_removed_leaves_what_is_delivered(scene):
-    """The AMI stays with its owner, and nobody is told anything."""
+    """The AMI stays with its owner, without a notice."""
     scene.promote(DEV)
     reported = scene.reported()
     scene.untag()
@@ -263,7 +263,7 @@ def test_a_tag_removed_leaves_what_is_delivered(scene):
 
 
 def test_a_tag_put_back_at_once_is_as_if_it_had_not_gone(scene):
-    """Removed and put back within the half minute that an absence takes to be believed: delivered, not cancelled."""
+    """Removed and restored within the half minute between two looks: delivered, not cancelled."""
     scene.world.ec2.pace.copy = 120
     scene.tag("")
     scene.run_until_state("copying")
@@ -278,7 +278,7 @@ def test_a_tag_put_back_at_once_is_as_if_it_had_not_gone(scene):
 
 
 def test_a_tag_put_back_after_a_cancel_starts_again(scene):
-    """Cancelled and tagged again: a new episode delivers it, and the copies of the first are gone."""
+    """Cancelled and tagged again: a new episode delivers it, and the first one's copies are gone."""
     scene.world.ec2.pace.copy = 200
     scene.tag("")
     scene.run_until_state("copying")
@@ -296,7 +296,7 @@ def test_a_tag_put_back_after_a_cancel_starts_again(scene):
 
 
 def test_a_tag_put_back_while_it_is_being_cancelled(scene):
-    """Tagged again while copies are still being cleared away: the cancel ends, and then it is delivered after all."""
+    """Tagged again during the cleanup of copies: the cancel ends, and then it is delivered."""
     scene.world.ec2.pace.copy = 400
     scene.tag("")
     scene.run_until_state("copying")
@@ -312,7 +312,7 @@ def test_a_tag_put_back_while_it_is_being_cancelled(scene):
 
 
 def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
-    """The delivered one is left alone, even when its owner has deregistered the AMI since."""
+    """The delivered one stays unchanged, even if its owner has deregistered the AMI since."""
     key = scene.stage.targets[TEST].outputs["KeyArn"]
     scene.client("kms", TEST).disable_key(KeyId=key)
     scene.promote("dev")
@@ -332,7 +332,7 @@ def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
 
 
 def test_a_target_dropped_from_the_file_before_anything_is_opened_fails(scene):
-    """It waits for its role, is taken out of the file, and then the role comes: nothing is ever shared with it."""
+    """It waits for its role, the file loses it, and then the role is deployed: nothing is shared with it."""
     role = scene.world.iam.roles.get(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
     scene.world.iam.roles.drop(role.arn)
     scene.tag("")

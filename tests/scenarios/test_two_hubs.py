@@ -1,4 +1,4 @@
-"""Two hubs serve one target: each finds, opens, makes and removes what is its own, and nothing of the other's."""
+"""Two hubs serve one target: each finds, opens, makes and removes only its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ groups:
 
 @pytest.fixture
 def other(scene, monkeypatch, tmp_path):
-    """Deploy a second hub; the target trusts it by a role of its own, and has one key for both. Return its AMI."""
+    """Deploy a second hub; the target trusts it with another role, and has one key for both. Return its AMI."""
     world = scene.world
     world.deploy(
         ROOT / stage.HUB_TEMPLATE, OTHER, REGION, "ami-promoter", {"TargetAccounts": DEV, "TargetRoleName": ROLE}
@@ -46,7 +46,7 @@ def tag(scene, image: str) -> None:
 
 
 def hubs_of(scene) -> dict[str, str]:
-    """AMIs in the target by the hub whose tag they bear."""
+    """AMIs in the target, by the hub in their tag."""
     return {
         next(tag["Value"] for tag in image["Tags"] if tag["Key"] == HUB_TAG): image["ImageId"]
         for image in scene.images_in(DEV)
@@ -54,7 +54,7 @@ def hubs_of(scene) -> dict[str, str]:
 
 
 def test_both_deliver_to_one_target_at_once(scene, other):
-    """An AMI of each, of one name in both hubs; each is told of by its own hub; nothing stays open in either."""
+    """An AMI of each, with the same name in both hubs; each hub reports its own, and nothing stays open in either."""
     scene.tag("")
     tag(scene, other)
     scene.run_until(lambda: scene.notices("promotion.over", scene.image) and scene.notices("promotion.over", other))
@@ -70,7 +70,7 @@ def test_both_deliver_to_one_target_at_once(scene, other):
 
 
 def test_one_hubs_cancelled_delivery_leaves_the_others_alone(scene, other):
-    """Its copies are removed, and none of the other hub's, which run beside them."""
+    """Its copies are removed, and the other hub's, which run beside them, stay."""
     scene.world.ec2.pace.copy = 240
     scene.tag("")
     tag(scene, other)
@@ -87,7 +87,7 @@ def test_one_hubs_cancelled_delivery_leaves_the_others_alone(scene, other):
 
 
 def test_one_hubs_role_does_not_let_the_other_in(scene, other):
-    """The second hub with the first one's role name and external id: it waits, and is told so; nothing is opened."""
+    """The second hub has the first one's role name and external id: it waits, with a notice; nothing is opened."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(OTHER).access_key)
         scene.apply(TARGETS.replace(ROLE, "AmiCopyRole").replace(SECRET, stage.EXTERNAL_ID))

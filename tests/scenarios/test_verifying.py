@@ -1,4 +1,4 @@
-"""``verify``: what a careful person checks by hand, asked for in one word."""
+"""``verify``: the checks that a careful operator makes by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def delivered(scene):
 
 
 def verify(scene, *words):
-    """Run it: exit status, and by account the checks that did not pass."""
+    """Run it; return exit status, and by account the checks that did not pass."""
     status, out, _ = scene.cli("verify", scene.image, *words, "--json")
     reported = json.loads(out)
     bad = {}
@@ -31,7 +31,7 @@ def verify(scene, *words):
 
 
 def test_all_is_there_and_nothing_is_open(delivered):
-    """Seven checks for each target; nothing is changed by them."""
+    """Seven checks for each target, which change nothing."""
     before = len(delivered.world.shares_open())
 
     status, bad, reported = verify(delivered)
@@ -44,7 +44,7 @@ def test_all_is_there_and_nothing_is_open(delivered):
 
 
 def test_an_ami_that_somebody_deregistered(delivered):
-    """It is named with its cure; the other target passes, and so does --target."""
+    """The finding has its cure; the other target passes, also with --target."""
     image = delivered.image_in(DEV)["ImageId"]
     delivered.deregister(DEV, image)
 
@@ -58,7 +58,7 @@ def test_an_ami_that_somebody_deregistered(delivered):
 
 
 def test_a_target_that_cannot_be_looked_at(delivered):
-    """Nothing failed, and not all is known: a status of its own."""
+    """No check failed, and some could not be made: an exit status of its own."""
     delivered.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
 
     status, bad, _ = verify(delivered)
@@ -68,7 +68,7 @@ def test_a_target_that_cannot_be_looked_at(delivered):
 
 
 def test_what_somebody_shared_by_hand(delivered):
-    """A permission and a grant that nobody needs: each is found, and only for its account."""
+    """A permission that no delivery needs: the finding is for its account only."""
     delivered.share_before(DEV, delivered.snapshots[0])
 
     status, bad, _ = verify(delivered)
@@ -91,7 +91,7 @@ def test_what_is_shared_on_purpose(scene):
 
 
 def test_what_is_not_delivered_is_not_checked(scene):
-    """It is counted; a target without a delivery, and an AMI that is not known, are faults."""
+    """It is counted; a target without a delivery, and an unknown AMI, are faults."""
     scene.world.ec2.pace.copy = 600
     scene.tag(DEV)
     scene.run_until_state("copying")

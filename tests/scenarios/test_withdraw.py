@@ -1,4 +1,4 @@
-"""``ami-promoter withdraw``: one account's part ends, the tag stays, and it is served again by the next tag event."""
+"""``ami-promoter withdraw``: ends one account's part; the tag stays, and the next tag event serves it again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.scenarios.test_regions import abroad as abroad  # noqa: PLC0414 - a f
 from tests.scenarios.test_share_mode import SHARING, launch, shared
 
 OPERATOR = "arn:aws:"
-"""How an operator's ARN begins."""
+"""The prefix of an operator's ARN."""
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def sharing(scene):
 
 
 def withdraw(scene, *words, status=0):
-    """Run the verb; returns what it prints as JSON."""
+    """Run the verb; return its JSON output."""
     found, out, err = scene.cli("withdraw", scene.image, *words, "--json")
     assert found == status, out + err
     return json.loads(out)
 
 
 def park(scene, record):
-    """Set a record aside, as the service does with one that it cannot work on."""
+    """Park a record, as the service does with one that it cannot process."""
     scene.client("dynamodb").update_item(
         TableName=TABLE,
         Key={"pk": {"S": record}, "sk": {"S": "record"}},
@@ -44,20 +44,20 @@ def park(scene, record):
 
 
 def put_back(scene):
-    """Remove the tag, and write the same value again: written over itself, it brings no event."""
+    """Remove the tag and write the same value again: overwriting it with itself makes no event."""
     scene.untag()
     scene.wait(5)
     scene.tag(f"dev {PROD}")
 
 
 def asked(scene, verb, *words):
-    """Run another verb about the AMI: exit status, and what it prints."""
+    """Run another verb about the AMI; return exit status and output."""
     status, out, err = scene.cli(verb, scene.image, *words)
     return status, " ".join((out + err).split())
 
 
 def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
-    """The other share and the delivered AMI stay; `status`, `wait`, `plan` and `history` know it."""
+    """The other share and the delivered AMI stay; `status`, `wait`, `plan` and `history` show it."""
     found = withdraw(sharing, "--account", TEST, "--account", PROD)
     assert found["changed"] == [TEST, PROD]
     does = {one["account"]: one["does"] for one in found["deliveries"]}
@@ -73,7 +73,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in asked(sharing, "status")[1]
     assert f"{TEST}: withdrawn by {OPERATOR}" in asked(sharing, "status")[1]
     assert f"{TEST} {REGION}: withdrawn by {OPERATOR}" in asked(sharing, "plan")[1]
-    assert "withdrawn by" not in asked(sharing, "plan", "dev")[1]  # to write it would be a tag event
+    assert "withdrawn by" not in asked(sharing, "plan", "dev")[1]  # a new write would be a tag event
     assert "withdrawals read: withdrawn" in asked(sharing, "history")[1]
     assert asked(sharing, "verify")[0] == 0
     assert sharing.cli("reconcile")[0] == 0
@@ -82,7 +82,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
 
 @pytest.mark.parametrize("how", ["put back", "promote", "another value", "lift"])
 def test_the_next_tag_event_serves_it_again_and_a_retry_does_not(sharing, how):
-    """Not even one that names it: only the tag's next writing, or the operator who lifts it."""
+    """Not even a retry for this account: only the next tag event, or the operator who lifts it."""
     withdraw(sharing, "--account", TEST)
     sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", 300)
     status, said = asked(sharing, "retry", "--account", TEST)
@@ -106,7 +106,7 @@ def test_the_next_tag_event_serves_it_again_and_a_retry_does_not(sharing, how):
 
 @pytest.mark.parametrize("trouble", ["pause", "key", "parked", "promotion parked", "no events"])
 def test_it_waits_for_nothing_but_aws(sharing, trouble):
-    """Paused, with the source's key disabled, with a record set aside, and with every event and wake lost."""
+    """While paused, with the source's key disabled, with a parked record, and with every event lost."""
     {
         "pause": lambda: sharing.cli("pause"),
         "key": lambda: sharing.client("kms").disable_key(KeyId=sharing.key),
@@ -126,7 +126,7 @@ def test_it_waits_for_nothing_but_aws(sharing, trouble):
 
 
 def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
-    """Its copies are removed; the other Region of the account and the other account get theirs."""
+    """Its copies are removed; the account's other Region and the other account are delivered."""
     scene = abroad
     scene.world.ec2.pace.copy = 600
     scene.tag(f"{DEV} {TEST}")
@@ -144,7 +144,7 @@ def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
 
 
 def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(abroad):
-    """A copy runs on, which the command says; the retry that lets the record go on serves the account no more."""
+    """A copy continues, as the command says; the retry that unparks the record does not serve the account again."""
     scene = abroad
     scene.world.ec2.pace.copy = 600
     scene.tag(f"{DEV} {TEST}")
@@ -164,7 +164,7 @@ def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(ab
 
 
 def test_what_cannot_be_withdrawn_is_refused_with_all_faults(sharing):
-    """A stranger, an account that has its access by an OU's ARN alone, and what nobody has withdrawn."""
+    """A stranger, an account with access by an OU's ARN only, and an account without a withdrawal."""
     found = withdraw(sharing, "--account", "999999999999", "--account", "888888888888/us-east-1", status=1)
     assert [fault["code"] for fault in found["faults"]] == ["no-delivery", "no-delivery"]
     found = withdraw(sharing, "--lift", "--account", TEST, status=1)
@@ -172,7 +172,7 @@ def test_what_cannot_be_withdrawn_is_refused_with_all_faults(sharing):
     assert withdraw(sharing, "--lift")["changed"] == []
     assert asked(sharing, "withdraw")[0] == 2
     assert withdraw(sharing, "--account", TEST)["changed"] == [TEST]
-    assert withdraw(sharing, "--account", TEST)["changed"] == []  # once more is harmless
+    assert withdraw(sharing, "--account", TEST)["changed"] == []  # a repeat is harmless
     found = withdraw(sharing, "--lift", "--account", f"{TEST}/{REGION}", status=1)
     assert [fault["code"] for fault in found["faults"]] == ["not-withdrawn"]
     sharing.untag()

@@ -1,4 +1,4 @@
-"""Trouble for a scenario: refusals for one account alone, damaged records, and who must not notice any of it."""
+"""Trouble for a scenario: refusals for one account, damaged records, and assertions on the unaffected targets."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from tests.scenarios.scene import HUB, TABLE, TEST, Scene
 COPY = 60
 """Seconds that a copy takes in these scenarios, by ``calm_pace``."""
 UNDISTURBED = 150
-"""Virtual seconds from a delivery's beginning to "delivered", with copies of a minute give or take a fifth. Three such
-took 75 to 86; the rest is room for one wake that was lost and found by the sweep."""
+"""Virtual seconds from a delivery's start to "delivered", with copies of a minute plus or minus a fifth. Three such
+took 75 to 86; the rest allows for one lost wake that the sweep repeats.
+"""
 
 
 def calm_pace(scene: Scene) -> None:
-    """Let every copy take a minute, whatever its size."""
+    """Let every copy take a minute, of any size."""
     scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = COPY, 0
 
 
 def seconds_taken(scene: Scene, account: str, image: str = "") -> int:
-    """How long a delivery took, from its beginning to "delivered"."""
+    """How long a delivery took, from its start to "delivered"."""
     record = scene.delivery_record(account, image)
     return int(record["entered"]["delivered"]) - int(record["created_at"])
 
 
 def assert_untouched(scene: Scene, account: str = TEST, image: str = "", within: int = UNDISTURBED) -> None:
-    """The healthy target beside the trouble: it has its AMI, told once, and as soon as on any other day."""
+    """The healthy target beside the trouble: it has its AMI, with one notice, as soon as without the trouble."""
     assert scene.delivery_state(account, image) == "delivered", scene.describe()
     reported = [n for n in scene.notices("delivery.delivered", image or scene.image) if n["account"] == account]
     assert len(reported) == 1
@@ -50,7 +51,7 @@ def refuse(
     seconds: float = 1_000_000,
     where: Callable[[Call], bool] = lambda call: True,
 ) -> list[Call]:
-    """Refuse an operation (or all of a service, as ``kms:*``) in or for one account; returns those that met it.
+    """Refuse an operation (or all of a service, as ``kms:*``) in or for one account; return those that were refused.
 
     AssumeRole is refused for the account's role, everything else for sessions in the account.
     """
@@ -71,14 +72,14 @@ def refuse(
 
 
 def deny(scene: Scene, account: str, *actions: str) -> None:
-    """Let a service control policy deny actions to the role there. The sandbox has none, but a deny is a deny."""
+    """Deny actions to the role there by an inline policy, which stands in for a service control policy."""
     statement = {"Effect": "Deny", "Action": list(actions), "Resource": "*"}
     document = {"Version": "2012-10-17", "Statement": [statement]}
     scene.world.iam.roles.put_policy(f"arn:aws:iam::{account}:role/AmiCopyRole", "guardrail", document)
 
 
 def write(scene: Scene, pk: str, sk: str = "record", *, remove: tuple[str, ...] = (), **attributes: Any) -> None:
-    """Write into the table by hand. Values are DynamoDB's wire shape: {"S": "text"}."""
+    """Write into the table by hand. Values are in DynamoDB's wire form: {"S": "text"}."""
     names = {f"#{n}": name for n, name in enumerate([*attributes, *remove])}
     given = {f":{n}": value for n, value in enumerate(attributes.values())}
     sets = ", ".join(f"#{n} = :{n}" for n in range(len(attributes)))

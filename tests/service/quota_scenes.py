@@ -88,7 +88,7 @@ def delivered(hub: Hub, *amis: str) -> None:
 def nobody_works_on_it(
     damage: Callable[[Hub, RecordKey], None], seconds: int, parts: Parts = RIGHT, hours: float = 0.01
 ) -> Hub:
-    """Damage a delivery that holds all slots, so many seconds after its tag. Later AMIs arrive in the hours after."""
+    """Damage a delivery that holds all slots, this many seconds after its tag. Later AMIs arrive in the hours after."""
     hub = a_hub(parts, hours)
     hub.cloud.tag(FULL, "default")
     hub.run(until=START + seconds)

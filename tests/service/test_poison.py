@@ -14,7 +14,7 @@ HOUR = 3600
 
 
 def a_hub(amis: int, **how) -> Hub:
-    """A hub with so many AMIs of one snapshot each, and two accounts."""
+    """A hub with this many AMIs of one snapshot each, and two accounts."""
     hub = Hub((BAD, GOOD), watchful=False, **how)
     for n in range(amis):
         hub.cloud.make_image(f"ami-0{n}", {f"snap-0{n}": False})

@@ -75,7 +75,7 @@ def pause(hub):
 
 
 def damage(key):
-    """Somebody writes nonsense into a record."""
+    """A person writes nonsense into a record."""
 
     def damaged(hub):
         hub.watchful = False  # the invariants do not know this record; the tests below check them at the end

@@ -118,7 +118,7 @@ TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/a
 
 
 def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write():
-    """Only workers, sweep and discovery write records, only discovery the members; no statement names two tables."""
+    """Only workers, sweep and discovery write records, only discovery the members, and none file and switches."""
     writers: dict[str, set[str]] = {}
     for it in ALL:
         if WRITES & set(it.actions):

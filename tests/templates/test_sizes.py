@@ -81,7 +81,7 @@ def test_the_hubs_roles_take_as_many_policy_keys_as_a_parameter(listed, package)
 
 
 def test_fifty_keys_can_be_named_and_too_many_are_refused_before_anything_is_made():
-    """The role may use these and the account's own, and no other key of the hub; each is in it once."""
+    """The role may use these and the account's own, and no other key of the hub; a longer list is refused."""
     named = [f"arn:aws:kms:eu-central-1:{HUB}:key/mrk-{number:032x}" for number in range(50)]
     given = {**GIVEN, "ForwardEvents": "false"}
     with World() as world:

@@ -112,7 +112,7 @@ def test_without_a_region_for_the_role_the_second_stack_fails():
 
 
 def test_two_hubs_serve_one_target_side_by_side():
-    """Each has its own role, and they have one key or two; each role admits one hub."""
+    """Each has its own role and rules; the second hub's stack creates no key."""
     with World() as world:
         admit(world)
         admit(world, "eu-central-1")

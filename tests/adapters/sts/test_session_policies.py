@@ -18,7 +18,7 @@ MULTI_REGION_KEY = f"arn:aws-us-gov:kms:{LONG_REGION}:111111111111:key/mrk-01234
 
 @pytest.mark.parametrize("work", get_args(Work))
 def test_each_policy_fits_at_its_longest(work):
-    """AWS refuses more than 2,048 characters: the longest Region, ten snapshots, two source keys and the target's."""
+    """AWS refuses more than 2,048 characters: the longest Region, four snapshots, two source keys and the target's."""
     ids = [f"snap-{n:017x}" for n in range(SNAPSHOTS_PER_SESSION)]
     keys = [MULTI_REGION_KEY, MULTI_REGION_KEY.replace("0123", "4567")]
     delivery = a_delivery(

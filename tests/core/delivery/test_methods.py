@@ -238,7 +238,7 @@ def test_a_whole_copy_is_compared_by_device():
 
 @pytest.mark.parametrize("count", [1, SNAPSHOTS_PER_SESSION, 20])
 def test_a_session_for_copy_image_fits(count):
-    """It names up to ten snapshots. CopyImage needs all at once: beyond ten it may read any snapshot."""
+    """It names up to four snapshots. CopyImage needs all at once: beyond four it may read any snapshot."""
     snapshots = tuple(Snapshot(f"snap-{n:017x}", SOURCE_KEY) for n in range(count))
     delivery = a_whole(ami="ami-0123456789abcdef0", snapshots=snapshots, key_arn=TARGET_KEY)
     text = policy("image", delivery, [snapshot.id for snapshot in snapshots])
