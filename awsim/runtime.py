@@ -77,7 +77,7 @@ def _described(directory: str, files: Sequence[str]) -> Package:
 
 
 def _own_roots(files: Iterable[str]) -> frozenset[str]:
-    """Top-level modules of a package that are the function's own: ours by name, and what this process does not have."""
+    """Top-level modules of a package that are the function's own: by name, and what this process does not have."""
     roots = {_root(name) for name in files if name.endswith(".py")}
     return frozenset(root for root in roots if root in ALWAYS_OWN or not _importable(root))
 

@@ -45,7 +45,7 @@ def installed(gateway: Gateway, kernel: Kernel) -> Iterator[None]:
     botocore's own checks, signing, retries and parsing stay in the path; only the socket is replaced. Sessions made
     meanwhile share what they read of botocore's service models, the models made of it and the classes of clients made
     of them: a function's cold start would else read EC2's again, which takes 0.15 s, and each role's client write 700
-    methods anew.
+    methods again.
     """
 
     def send(_session: URLLib3Session, request: _Request) -> AWSResponse:
@@ -115,7 +115,7 @@ _SHARED: tuple[tuple[Any, str, Any, Any], ...] = (
     (EventAliaser, "_alias_event_name", _new_alias, lambda _aliaser, name: _alias(name)),
     (_PrefixTrie, "_recursive_copy", _PrefixTrie._recursive_copy, _tree),  # noqa: SLF001
 )
-"""Owner and name of a method of botocore's, the method, and ours in its place."""
+"""Owner and name of a method of botocore's, the method, and its replacement."""
 
 
 @functools.cache

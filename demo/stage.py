@@ -1,4 +1,4 @@
-"""The scene that demo, sandbox and scenario tests begin with: a hub, three targets, a key, an AMI of two volumes."""
+"""The scene that demos and scenario tests begin with: a hub, three targets, a key, an AMI of two volumes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How far a run may go: time is asked for before each step, and what was done is written slice by slice.
 
 A function may die at its limit between any two calls. So nothing loops over N things without asking for time, and
-whoever comes next finds what earlier slices have done.
+the next run finds what earlier slices have done.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 SLOW = 2
 """Seconds that a call of AWS may take on a bad day."""
 CLOSING = 8
-"""Seconds that are kept for writing down what was done and when to go on, and for waking whoever goes on."""
+"""Seconds kept for writing down what was done and when to go on, and for the wake that continues it."""
 
 
 class Budget:

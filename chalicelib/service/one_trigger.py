@@ -1,6 +1,6 @@
 """Keeps what is shared where the stack's parameter names another trigger tag than the one it was shared by.
 
-No AMI bears the new tag, so every look would show a removed one, and all that stands would be withdrawn.
+No AMI has the new tag, so every look would show a removed one, and all that stands would be withdrawn.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,6 @@ AWS_WORDS = ROOT / "docs" / "reference" / "aws-facts.md"
 """Quotes AWS's own words."""
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {AWS_WORDS})
 SOURCES = ("app.py", "chalicelib", "ami_promoter", "awsim", "demo", "bench", "tools", "tests")
-PLAIN = ("app.py", "ami_promoter", "bench", "tools", "tests")
-"""The sources whose docstrings and comments are checked."""
 
 REPLACED: Mapping[str, str] = {
     r"absorb(s|ed|ing)?": "evolve",
@@ -145,9 +143,9 @@ def words(name: str) -> set[str]:
     return {word.lower() for word in WORD.findall(name)}
 
 
-def modules(sources: Sequence[str] = SOURCES) -> Iterator[Path]:
-    """Every Python file of these sources."""
-    for source in sources:
+def modules() -> Iterator[Path]:
+    """Every Python file of the repository."""
+    for source in SOURCES:
         path = ROOT / source
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
@@ -168,7 +166,7 @@ def test_docstrings_and_comments_use_the_glossarys_words():
     avoided = {**REPLACED, **PROSE, **IN_CODE}
     found = [
         f"{path.relative_to(ROOT)}:{number}: '{word}': write {instead}"
-        for path in modules(PLAIN)
+        for path in modules()
         for number, word, instead in hits(docstrings_and_comments(path.read_text(encoding="utf-8")), avoided)
     ]
 

@@ -94,7 +94,7 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
     members of DescribeImages' Image as it will show them (``BootMode="uefi"``, ``ProductCodes=[...]``,
     ``RootDeviceType="instance-store"``); one that the SDK's model does not have is a TypeError. Product codes, platform
     details and usage operation are on the snapshots too. ``available_after``: 0, available at once; a number of
-    seconds, pending so long and then told to be available; None, pending for ever. ``tell`` emits the tag event.
+    seconds, pending so long and then available, with an event; None, always pending. ``tell`` emits the tag event.
     """
     if unknown := sorted(attributes.keys() - _known_members()):
         raise TypeError(f"an image has no member {', '.join(unknown)}")

@@ -38,7 +38,7 @@ class Sessions:
     def __init__(
         self, region: str, clock: Callable[[], float], packed: Callable[[str, int], None] = lambda _role, _size: None
     ) -> None:
-        """``packed`` receives of each new session: the role's ARN, and how many percent of STS's limit its policy took.
+        """``packed`` gets, for each new session, the role's ARN, and how many percent of STS's limit its policy took.
 
         STS's figure (``PackedPolicySize``) is the only measure of that limit [aws-facts, STS session policies].
         """

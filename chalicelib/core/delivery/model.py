@@ -102,10 +102,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One CopySnapshot, RegisterImage or CopyImage that was intended. What bears its nonce was made by it.
+    """One CopySnapshot, RegisterImage or CopyImage that was intended. It made what has its nonce.
 
-    The nonce is random and stands nowhere in the target before the call: whoever knows our other tags, which can be
-    predicted, does not know it.
+    The nonce is random and stands nowhere in the target before the call: the service's other tags
+    can be predicted, the nonce cannot.
     """
 
     nonce: str

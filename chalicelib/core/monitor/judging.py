@@ -44,7 +44,7 @@ class DeedVerdict(StrEnum):
 
 
 class Severity(StrEnum):
-    """How a person is told."""
+    """How a finding is notified."""
 
     NONE = "none"
     NOTICE = "notice"
@@ -138,7 +138,7 @@ class MonitorFinding:
 
     @property
     def severity(self) -> Severity:
-        """How a person is told."""
+        """How a finding is notified."""
         return SEVERITIES[self.verdict]
 
 

@@ -29,7 +29,7 @@ GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key: what cannot be reached there is the target's to end."""
 
 GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
-"""A grant whose id we never received is found by its name; it may be so long in showing [aws-facts 3]."""
+"""How long a grant may take to show (seconds). One whose id was never received is found by its name [aws-facts 3]."""
 
 LOOKS_APART = 1 * schedule.MINUTE
 """Between the two looks that must miss a nameless permission before it is believed to be gone."""
@@ -333,7 +333,7 @@ def asked_since(share: Share) -> bool:
 
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:
-    """For how many seconds the oldest share of ours has been open; None if none is."""
+    """For how many seconds the service's oldest share has been open; None if none is."""
     counted = [s for s in shares if s.state is ShareState.OPEN and not s.preexisting and not standing(s)]
     opened_at = [s.opened_at for s in counted if s.opened_at is not None]
     return now - min(opened_at) if opened_at else None
@@ -343,7 +343,7 @@ def oldest_open(shares: Iterable[Share], now: int) -> int | None:
 
 
 def to_close(shares: Iterable[Share], now: int) -> list[Share]:
-    """Return those to be closed now, longest waiting first: ours, and nobody's need any longer, or past their end."""
+    """Return those to be closed now, longest waiting first: its own that no holder needs, or past their end."""
     found = [s for s in shares if (now >= s.next_try or _waits_for_no_try(s)) and _must_close(s, now)]
     return sorted(found, key=lambda s: s.next_try)
 

@@ -85,7 +85,7 @@ def state(quota: CopyQuota) -> str:
 def learn(quota: CopyQuota, leases: Iterable[SlotLease], now: int) -> CopyQuota:
     """Take what EC2 refused as the limit for a while: other people copy into that account too.
 
-    The try that was refused is done with, so what still runs is what EC2 allows us now; that may be nothing at all.
+    The refused try is over, so what still runs is what EC2 allows now; that may be nothing at all.
     """
     leases = tuple(leases)
     hit = max((lease.limited_at for lease in leases), default=0)

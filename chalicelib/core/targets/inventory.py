@@ -60,7 +60,7 @@ class OurImage:
 
 @dataclass(frozen=True, slots=True)
 class OurSnapshot:
-    """A snapshot there that has this hub's tag. ``used``: by an AMI there, whoever made it."""
+    """A snapshot there that has this hub's tag. ``used``: by an AMI there, of any maker."""
 
     id: str
     state: str
