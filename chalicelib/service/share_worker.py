@@ -286,12 +286,14 @@ class ShareWorker:
                 break
             try:
                 more = self._entitlements.judge(book.resource, some)
-            except Refusal as refusal:  # of one AMI; it says nothing of the others
-                happened = f"not opened: {refusal.fault.what}"
-                book.save_some([self._blocked(s, refusal) for s in some], happened, budget)
-                continue
+            except Refusal as refusal:
+                more = Judgement(owed={s.holder_key: refusal for s in some})
+            if more.owed:
+                happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
+                owed = [self._blocked(s, more.owed[s.holder_key]) for s in some if s.holder_key in more.owed]
+                book.tell_of(book.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
-            asked += some
+            asked += [s for s in some if s.holder_key not in more.owed]
         opening = asked
         elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
         reasons, now = {**judged.refused, **elsewhere}, self._clock()
@@ -395,8 +397,8 @@ class ShareWorker:
     def _not_prolonged(self, book: _Book, closing: Sequence[Share], budget: Budget) -> list[Share]:
         """Keep open what stands where the file as applied now gives a later date than the one that has come.
 
-        Where nobody can say so, it is asked again for a day: an outage withdraws nothing. Each AMI takes questions of
-        its own; those for whom there is no time are left for the next slice.
+        Where nobody can say so, it is asked again each minute for a day: an outage withdraws nothing. Each AMI takes
+        questions of its own; those for whom there is no time are left for the next slice.
         """
         dated = [s for s in closing if s.state is ShareState.OPEN and share.standing(s)]
         undated = {s.holder_key for s in closing} - {s.holder_key for s in dated}
@@ -407,10 +409,15 @@ class ShareWorker:
             try:
                 ends = self._entitlements.ends(book.resource, some)
             except Refusal:
-                soon = now + schedule.POLLS[-1]
-                ends = {s.holder_key: min(soon, share.first_end(s) + schedule.LAST_LOOK) for s in some}
-            prolonged += [replace(s, later_end=end) for s in some if (end := ends[s.holder_key]) > now]
-            over |= {name for name, end in ends.items() if end <= now}
+                ends = {}
+            for s in some:
+                end = ends.get(s.holder_key)
+                if end is None:
+                    end = min(now + schedule.MINUTE, share.first_end(s) + schedule.LAST_LOOK)
+                if end > now:
+                    prolonged.append(replace(s, later_end=end, tries=s.tries + 1))
+                else:
+                    over.add(s.holder_key)
         happened = "the applied file gives it a later date, or cannot be read now"
         book.save_some(prolonged, happened, budget)
         return [s for s in closing if s.holder_key in undated | over]

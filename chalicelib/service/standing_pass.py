@@ -116,7 +116,7 @@ class StandingPass:
         """
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
-        ends = [one for one in held if not entitled.may_keep(_place(one), one.resource, one.holder_key, now)]
+        ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.holder_key, now)]
         for number, one in enumerate(ends):
             if number and not budget.allows(CALLS):
                 return False
@@ -140,7 +140,7 @@ class StandingPass:
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
         """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again."""
         held = one.holding
-        target = entitled.targets.get(_place(one))
+        target = entitled.targets.get(one.holding.place)
         expired = target is not None and 0 < target.until <= self._clock()
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
@@ -189,7 +189,3 @@ class StandingPass:
 def _time(mark: Mapping[str, Any], name: str) -> int:
     """Read a time of a mark; one that is damaged keeps neither this AMI's shares open nor another's."""
     return found if isinstance(found := mark.get(name), int) else 0
-
-
-def _place(one: StandingHolding) -> str:
-    return f"{one.holding.account}/{one.holding.region}"

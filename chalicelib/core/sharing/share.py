@@ -90,6 +90,11 @@ class Holding:
         return cls(ami, account, region, delivery, int(episode), Purpose(purpose), int(until))
 
     @property
+    def place(self) -> str:
+        """The target, as "account/region"."""
+        return f"{self.account}/{self.region}"
+
+    @property
     def stands(self) -> bool:
         """Whether it outlasts copies."""
         return self.purpose is Purpose.STANDING
