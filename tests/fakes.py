@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
-from chalicelib.core.errors import LostRace, Unreadable
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import Holding, Purpose, Share, archived
+from chalicelib.core.sharing.share import MOST_HOLDINGS, Holding, Purpose, Share, archived, held_by_too_many
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 from chalicelib.ports.records import NOTHING, Due, MadeDue, Stored, Write
@@ -306,6 +306,8 @@ class MemoryLedger:
         if holding.stands:
             self.links[holding.ami, resource, share.holder_key, holding.delivery] = holding
         known = self.book.get((resource, share.holder_key), share)
+        if holding not in known.holdings and len(known.holdings) >= MOST_HOLDINGS:
+            raise Refusal(RefusalKind.DENIED, held_by_too_many(known))
         self.book[resource, share.holder_key] = replace(
             known,
             asked=known.asked + (holding not in known.holdings),

@@ -37,6 +37,7 @@ class Ledger(Protocol):
         """Add a holding, and never let the share end before its ``hard_close_at``. May be repeated.
 
         One that was not there counts ``asked`` up. The link of a standing one is written before.
+        Raises Refusal where ``MOST_HOLDINGS`` others hold it.
         """
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:

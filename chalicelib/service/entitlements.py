@@ -137,7 +137,7 @@ class LiveEntitlements:
             known = len(some) == len(left)
             for holding in some:
                 if holding.ami not in asked:
-                    asked[holding.ami] = self._told(holding.ami, applied)
+                    asked[holding.ami] = self._keeps(holding.ami, applied)
                 entitled = asked[holding.ami]
                 if not isinstance(entitled, Entitlement):
                     known = False
@@ -151,7 +151,7 @@ class LiveEntitlements:
                     ends[share.holder_key] = 0
         return ends
 
-    def _told(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:
+    def _keeps(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:
         try:
             return self._ask(ami, applied, opens=False)[1]
         except Refusal as refusal:
