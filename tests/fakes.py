@@ -208,6 +208,13 @@ class MemoryRecords:
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         self.items[key] = attributes
 
+    def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+        item = self.items.get(key)
+        if item is None or any(item.get(name) != value for name, value in seen.items()):
+            return False
+        self.items[key] = {**item, **attributes}
+        return True
+
     def get(self, key: RecordKey) -> Mapping[str, Any] | None:
         return self.items.get(key)
 

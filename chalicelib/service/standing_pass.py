@@ -87,7 +87,7 @@ class StandingPass:
             if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
             if "tag" not in mark or mark["tag"] != tag:  # "" is a value, too
-                self._records.put(addresses.standing(ami), {**mark, "tag": tag, "tag_since": now})
+                self._write(ami, mark, {"tag": tag, "tag_since": now})
                 return  # one look at a tag is no evidence
             # of a damaged head nobody can tell whether a tag event has ended what was withdrawn: no evidence
             withdrawals = () if head is DAMAGED else self._ports.targets.withdrawals(ami)
@@ -98,9 +98,9 @@ class StandingPass:
                 return
             if now < _time(mark, "tag_since") + schedule.ABSENCE:
                 return
-            if self._close_all(ami, _Seen(tag, applied.generation, head.tagged_at), entitled, budget):
+            if self._close_all(ami, mark, _Seen(tag, applied.generation, head.tagged_at), entitled, budget):
                 again_at = min([now + schedule.DAY, *entitled.ends(now)])
-                self._compared(ami, mark, {"compared": compared, "again_at": again_at})
+                self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
 
@@ -109,7 +109,7 @@ class StandingPass:
         read = self._ports.source.tag(ami)
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
-    def _close_all(self, ami: str, seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
+    def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
         """Release what is not entitled; True if all of it was looked at. What was seen is read anew for it.
 
         What has changed since is compared by the next pass.
@@ -124,7 +124,7 @@ class StandingPass:
                 return False
             self._end(ami, one, entitled)
         if not held:
-            self._forget(ami)
+            self._forget(ami, mark)
         return True
 
     def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
@@ -173,17 +173,18 @@ class StandingPass:
         self._records.create(Write(key, "open", body, now), now)
         self._waker.send(key, "withdrawn")
 
-    def _compared(self, ami: str, before: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
-        """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared anew."""
-        now = self._records.get(addresses.standing(ami))
-        if now is not None and all(now.get(name) == before.get(name) for name in ("episode", WITHDRAWN)):
-            self._records.put(addresses.standing(ami), {**before, **seen})
+    def _write(self, ami: str, mark: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
+        """Write on the mark as it was read, unless a new episode has put a fresh one, or an operator has withdrawn.
 
-    def _forget(self, ami: str) -> None:
+        It is compared anew then. Another pass may have written what it saw itself, and that stays.
+        """
+        self._records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
+
+    def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
         """Take the mark away where nothing is held, and the promotion that put it is over."""
         record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
         if record is not None and record.state is PromotionState.OVER and not record.standing:
-            self._records.forget(addresses.standing(ami), {"episode": record.episode})
+            self._records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
 
 
 def _time(mark: Mapping[str, Any], name: str) -> int:

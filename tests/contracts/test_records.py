@@ -333,3 +333,30 @@ def test_records_spread_over_the_shards():
     shards = {shard_of(RecordKey(f"delivery#{n}")) for n in range(100)}
 
     assert len(shards) == SHARDS
+
+
+def test_an_item_is_changed_where_what_was_seen_is_still_so(store):
+    """What others wrote stays; where it is no longer so, or there is no item, nothing is written."""
+    place = RecordKey("standing", "ami-0a")
+    assert not store.records.change(place, {"tag": "x"}, {"episode": None})
+    assert store.records.get(place) is None
+    store.records.put(place, {"kind": "standing", "episode": 1, "tag": "a"})
+
+    assert store.records.change(place, {"tag": None, "again_at": 5}, {"episode": 1, "withdrawn": None})
+    changed = {"kind": "standing", "episode": 1, "tag": None, "again_at": 5}
+    assert store.records.get(place).items() >= changed.items()
+    assert not store.records.change(place, {"tag": "b"}, {"episode": 2, "withdrawn": None})
+    assert not store.records.change(place, {"tag": "b"}, {"episode": 1, "withdrawn": "now"})
+    assert not store.records.change(place, {"tag": "b"}, {"again_at": None})
+    assert store.records.get(place).items() >= changed.items()
+
+
+def test_an_item_is_forgotten_where_what_was_seen_is_still_so(store):
+    """One that another has put anew since stays."""
+    place = RecordKey("standing", "ami-0a")
+    store.records.put(place, {"kind": "standing", "episode": 1})
+    store.records.forget(place, {"episode": None})
+    store.records.forget(place, {"episode": 2})
+    assert store.records.get(place) is not None
+    store.records.forget(place, {"episode": 1, "withdrawn": None})
+    assert store.records.get(place) is None
