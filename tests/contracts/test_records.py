@@ -317,10 +317,11 @@ def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
 
 
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
-def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store):
-    """So that its worker sets it aside for a person, whoever comes."""
+@pytest.mark.parametrize(("damage", "given"), [("SET version = :w", {":w": "nonsense"}), ("REMOVE version", {})])
+def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store, damage, given):
+    """So that its worker sets it aside for a person, whoever comes. Counted anew, it would write over its history."""
     store.records.create(write(), NOW)
-    store.table.update(KEY, "SET version = :w", {":w": "nonsense"})
+    store.table.update(KEY, damage, given)
 
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
     assert store.records.leave(KEY, {"a": "1"}, NOW)

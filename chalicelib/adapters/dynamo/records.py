@@ -192,8 +192,8 @@ class DynamoRecords:
         return noted is not None or self._table.get(key) is not None
 
     def _cannot_be_counted(self, key: RecordKey) -> bool:
-        """Whether a record's version is damaged."""
-        return not isinstance((self._table.get(key) or {}).get("version", 0), int)
+        """Whether a record's version is damaged, or gone."""
+        return not isinstance((self._table.get(key) or {"version": 0}).get("version"), int)
 
     def _leave(
         self,
@@ -210,12 +210,13 @@ class DynamoRecords:
         values = {f":h{n}": value for n, value in enumerate(inbox.values())}
         assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *marks]
         assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
+        assigned.append("version = version + :one")  # an error where it is gone: ADD would begin anew with 1
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(inbox)))
         return self._table.update(
             key,
-            "SET " + ", ".join(assigned) + " ADD version :one",
+            "SET " + ", ".join(assigned),
             {**given, **values, ":due": due, ":shard": shard_of(key), ":one": 1},
             names=names,
             condition=condition,
