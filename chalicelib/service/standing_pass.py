@@ -117,12 +117,14 @@ class StandingPass:
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
         ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.holder_key, now)]
-        for number, one in enumerate(ends):
-            if number and not budget.allows(CALLS):
-                return False
-            if number % AT_ONCE == 0 and self._has_moved(ami, seen, entitled):
+        ended = 0
+        for one in budget.each(ends, CALLS):
+            if ended % AT_ONCE == 0 and self._has_moved(ami, seen, entitled):
                 return False
             self._end(ami, one, entitled)
+            ended += 1
+        if ended < len(ends):
+            return False
         if not held:
             self._forget(ami, mark)
         return True
