@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
-from chalicelib.core.errors import LostRace, Unreadable
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import Holding, Purpose, Share, archived
+from chalicelib.core.sharing.share import MOST_HOLDINGS, Holding, Purpose, Share, archived, held_by_too_many
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 from chalicelib.ports.records import NOTHING, Due, MadeDue, Stored, Write
@@ -208,6 +208,13 @@ class MemoryRecords:
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         self.items[key] = attributes
 
+    def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+        item = self.items.get(key)
+        if item is None or any(item.get(name) != value for name, value in seen.items()):
+            return False
+        self.items[key] = {**item, **attributes}
+        return True
+
     def get(self, key: RecordKey) -> Mapping[str, Any] | None:
         return self.items.get(key)
 
@@ -306,6 +313,8 @@ class MemoryLedger:
         if holding.stands:
             self.links[holding.ami, resource, share.holder_key, holding.delivery] = holding
         known = self.book.get((resource, share.holder_key), share)
+        if holding not in known.holdings and len(known.holdings) >= MOST_HOLDINGS:
+            raise Refusal(RefusalKind.DENIED, held_by_too_many(known))
         self.book[resource, share.holder_key] = replace(
             known,
             asked=known.asked + (holding not in known.holdings),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing.share import Holding, Share
 
@@ -36,6 +37,7 @@ class Ledger(Protocol):
         """Add a holding, and never let the share end before its ``hard_close_at``. May be repeated.
 
         One that was not there counts ``asked`` up. The link of a standing one is written before.
+        Raises Refusal where ``MOST_HOLDINGS`` others hold it.
         """
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:
@@ -79,18 +81,20 @@ class Judgement:
     """For good: no file contains its receiver, or the resource is no part of the AMI."""
     waits: Mapping[str, Fault] = field(default_factory=dict)
     """For now: one look at the tag, or the file, does not name it, and such a look may be stale."""
+    owed: Mapping[str, Refusal] = field(default_factory=dict)
+    """AWS does not say it of any AMI for which it is held."""
 
 
 class Entitlements(Protocol):
     """Who may hold what now: the tag in force, the applied file, the membership (invariants 8 and 11)."""
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
-        """Say of each share whether it may be opened now. Raises Refusal where AWS owes the answer."""
+        """Say of each share whether it may be opened now. Raises Refusal where the applied file cannot be read."""
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return until when (epoch seconds) at least each one's standing holders may keep it; 0: no longer.
 
-        By ``holder_key``. When that comes it is asked again.
+        By ``holder_key``. When that comes it is asked anew. One of which it cannot be told now is left out.
 
-        Raises Refusal where it cannot be read now.
+        Raises Refusal where the applied file cannot be read.
         """

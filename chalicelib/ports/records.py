@@ -128,6 +128,12 @@ class Records(Protocol):
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         """Write an item that is safe to write again: a look-up, a blob."""
 
+    def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+        """Write some attributes of such an item, if those ``seen`` are still so (None: it has none of that name).
+
+        False: they are not, or there is no such item.
+        """
+
     def get(self, key: RecordKey) -> Mapping[str, Any] | None:
         """Read such an item."""
 
@@ -138,7 +144,7 @@ class Records(Protocol):
         """Read all such items of a partition; one of a form that is not read here comes without its body."""
 
     def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
-        """Delete such an item, if these of its attributes are still so."""
+        """Delete such an item, if these of its attributes are still so (None: it has none of that name)."""
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
         """Return records of one shard that were due up to ``until``, longest due first; fewer than ``limit``: the end.

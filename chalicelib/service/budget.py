@@ -29,6 +29,16 @@ class Budget:
         """Whether there is time for so many calls, even slow ones."""
         return self._time_left() >= self._keep + calls * SLOW
 
+    def each(self, items: Iterable[T], calls: int = 1) -> Iterator[T]:
+        """Yield one after the other, while there is time for the calls that one takes.
+
+        The first is taken whatever is left: a run that begins makes progress, or it would be as late the next time.
+        """
+        for number, item in enumerate(items):
+            if number and not self.allows(calls):
+                return
+            yield item
+
     def part(self, share: float) -> Budget:
         """Return a budget of a part of what is left (0 to 1): for a step whose results must be written afterwards."""
         left = self._time_left()
@@ -40,19 +50,3 @@ def slices(items: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
-
-
-def in_slices(
-    items: Iterable[T], size: int, budget: Budget, step: Callable[[list[T]], object], *, calls: int = 1
-) -> bool:
-    """Take a step with each slice in turn, while there is time for its calls. False: some are left.
-
-    The first is taken whatever is left: a run that begins makes progress, or it would be as late the next time.
-    """
-    first = True
-    for some in slices(items, size):
-        if not first and not budget.allows(calls):
-            return False
-        step(some)
-        first = False
-    return True

@@ -264,9 +264,8 @@ class DeliveryExecutor:
 
     def _hold(self, delivery: Delivery, hold: do.HoldShares, budget: Budget) -> ev.Event:
         role, _ = self._ports.targets.live(delivery.target.account) or (delivery.target.role_name, "")
-        for number, share in enumerate(delivery.shares[delivery.shares_at :], delivery.shares_at):
-            if number > delivery.shares_at and not budget.allows(CALLS_A_SHARE):
-                return ev.SharesHeld(number)
+        done = delivery.shares_at
+        for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
             wanted = LedgerShare(
                 resource=share.resource,
                 holder_key=share.holder,
@@ -276,17 +275,18 @@ class DeliveryExecutor:
             )
             self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
             self._wake_resource(delivery, share, "hold")
-        return ev.SharesHeld()
+            done += 1
+        return ev.SharesHeld(_upto(delivery, done))
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
         until = delivery.target.until and delivery.target.until + schedule.GRACE
-        for number, share in enumerate(delivery.shares[delivery.shares_at :], delivery.shares_at):
-            if number > delivery.shares_at and not budget.allows(CALLS_A_SHARE):
-                return ev.SharesReleased(everything, number)
+        done = delivery.shares_at
+        for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
             if everything or not share.stays:
                 self._ports.ledger.release(share.resource, share.holder, _holding(delivery, share, until))
                 self._wake_resource(delivery, share, "release")
-        return ev.SharesReleased(everything)
+            done += 1
+        return ev.SharesReleased(everything, _upto(delivery, done))
 
     def _wake_resource(self, delivery: Delivery, share: NeededShare, what: str) -> None:
         key = RecordKey(share.resource)
@@ -401,6 +401,11 @@ def _refused(call: Callable[[], None]) -> Fault | None:
     except Refusal as refusal:
         return refusal.fault
     return None
+
+
+def _upto(delivery: Delivery, done: int) -> int:
+    """Where its shares are gone on with; 0: none is left."""
+    return done if done < len(delivery.shares) else 0
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:

@@ -7,7 +7,8 @@ forged item opens nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
@@ -30,7 +31,22 @@ FRESH = 10
 """Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
 MOST_ASKED = 5
 """AMIs that one look asks about for a share: hundreds may hold one grant, and each takes questions of its own."""
+STRANGER, NOT_NOW = "not-entitled", "not-entitled-now"
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one look has read, each once for all its shares."""
+
+    applied: AppliedFile
+    shares: Sequence[Share]
+    strangers: Collection[str]
+    asked: dict[str, tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
+    """By AMI."""
+    approved: dict[str, Mapping[str, Approval]] = field(default_factory=dict)
+    owed: dict[str, Refusal] = field(default_factory=dict)
+    """By AMI: what AWS does not say of it."""
 
 
 class LiveEntitlements:
@@ -50,36 +66,52 @@ class LiveEntitlements:
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """A share may be opened if one of those who hold it is entitled to it.
 
-        Not all of many are asked at once; a share is refused for good only by all who hold it.
+        Not all of many are asked at once; a share is refused for good only by all who hold it. Where AWS does not show
+        one AMI, that is the trouble of its holders alone.
         """
         applied = self._targets.read()
-        strangers = applied.strangers(holding.account for share in shares for holding in share.holdings)
-        asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
-        approved: dict[str, Mapping[str, Approval]] = {}
+        held_by = (holding.account for share in shares for holding in share.holdings)
+        look = _Look(applied, shares, applied.strangers(held_by))
         self._abroad = {}
-        refused: dict[str, Fault] = {}
-        waits: dict[str, Fault] = {}
+        judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
+        refused, waits, owed = judged
         for share in shares:
-            faults: list[Fault] = []
-            some = _in_turn(share)
-            lasting = len(some) == len(share.holdings)
+            some = _in_turn(share.holdings, share.tries)
+            whys = list[Fault | Refusal]()
             for holding in some:
-                if holding.ami not in asked:
-                    asked[holding.ami] = self._ask(holding.ami, applied, opens=True)
-                    approved[holding.ami] = self._approvals(holding.ami, shares, asked[holding.ami][1])
-                fault = self._fault(resource, share, holding, *asked[holding.ami])
-                fault = fault or self._not_approved(share, holding, *asked[holding.ami], approved[holding.ami])
-                if fault is not None and fault.code == _not_now(share, holding).code and holding.account in strangers:
-                    what = f"The applied targets file does not contain account {holding.account}."
-                    fault = _stranger(share, what)
-                if fault is None:
+                why = self._why_not(look, resource, share, holding)
+                if why is None:
                     break
-                faults.append(fault)
-                lasting = lasting and fault.code == _stranger(share, "").code
+                whys.append(why)
             else:
-                into = refused if lasting else waits
-                into[share.holder_key] = faults[0] if faults else _stranger(share, "No delivery holds it.")
-        return Judgement(refused, waits)
+                refusals = [why for why in whys if isinstance(why, Refusal)]
+                patient = [refusal for refusal in refusals if refusal.kind is not RefusalKind.DENIED]
+                faults = [*(one.fault for one in refusals), *(why for why in whys if isinstance(why, Fault))]
+                lasting = len(some) == len(share.holdings) and all(map(_lasts, whys))
+                if patient or (refusals and lasting):
+                    owed[share.holder_key] = (patient or refusals)[0]
+                else:
+                    into = refused if lasting else waits
+                    into[share.holder_key] = faults[0] if faults else _stranger(share, "No delivery holds it.")
+        return Judgement(*judged)
+
+    def _why_not(self, look: _Look, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
+        """Say what keeps a share from being opened for one who holds it: a fault, or that AWS does not say it."""
+        ami = holding.ami
+        if ami in look.owed:
+            return look.owed[ami]
+        try:
+            if ami not in look.asked:
+                look.asked[ami] = self._ask(ami, look.applied, opens=True)
+                look.approved[ami] = self._approvals(ami, look.shares, look.asked[ami][1])
+            fault = self._fault(resource, share, holding, *look.asked[ami])
+        except Refusal as refusal:
+            look.owed[ami] = refusal
+            return refusal
+        fault = fault or self._not_approved(share, holding, *look.asked[ami], look.approved[ami])
+        if fault is not None and fault.code == NOT_NOW and holding.account in look.strangers:
+            return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
+        return fault
 
     def now(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
         """Say who is entitled to an AMI now, as it is judged where a share is opened."""
@@ -88,29 +120,42 @@ class LiveEntitlements:
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """The first of its holders that may keep it counts: it is asked again when that one's date comes.
 
-        Hundreds of AMIs may hold one grant, and each takes questions of its own. What the file alone answers for the
-        account takes none.
+        Hundreds of AMIs may hold one grant, and each takes questions of its own: not all of many are asked at once.
+        What the file alone answers for the account takes none.
         """
         now, applied = self._clock(), self._targets.read()
-        asked: dict[str, Entitlement] = {}
+        asked: dict[str, Entitlement | Fault | Refusal] = {}
         over: dict[str, bool] = {}
-        ends = {share.holder_key: 0 for share in shares}
+        ends: dict[str, int] = {}
         for share in shares:
-            for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
-                place = f"{holding.account}/{holding.region}"
-                if place not in over:
-                    over[place] = _is_over(applied, holding.account, place, now)
-                if over[place]:
+            stand = [holding for holding in share.holdings if holding.stands]
+            for holding in stand:
+                if holding.place not in over:
+                    over[holding.place] = _is_over(applied, holding.account, holding.place, now)
+            left = [holding for holding in stand if not over[holding.place]]
+            some = _in_turn(left, share.tries)
+            known = len(some) == len(left)
+            for holding in some:
+                if holding.ami not in asked:
+                    asked[holding.ami] = self._keeps(holding.ami, applied)
+                entitled = asked[holding.ami]
+                if not isinstance(entitled, Entitlement):
+                    known = False
                     continue
-                entitled = asked.get(holding.ami) or self._ask(holding.ami, applied, opens=False)[1]
-                if isinstance(entitled, Fault):
-                    raise Refusal(RefusalKind.THROTTLED, entitled)
-                asked[holding.ami] = entitled
-                target = entitled.targets.get(place)
-                if target is not None and entitled.may_keep(place, resource, share.holder_key, now):
+                target = entitled.targets.get(holding.place)
+                if target is not None and entitled.may_keep(holding.place, resource, share.holder_key, now):
                     ends[share.holder_key] = end_in_force(target, now)
                     break
+            else:
+                if known:
+                    ends[share.holder_key] = 0
         return ends
+
+    def _keeps(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:
+        try:
+            return self._ask(ami, applied, opens=False)[1]
+        except Refusal as refusal:
+            return refusal
 
     def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
         """Ask who is entitled.
@@ -159,7 +204,7 @@ class LiveEntitlements:
     ) -> Fault | None:
         if isinstance(entitled, Fault):
             return entitled
-        place = f"{holding.account}/{holding.region}"
+        place = holding.place
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, resource, share.holder_key, self._clock(), standing=standing):
             by = covering(entitled.withdrawn, place)
@@ -174,7 +219,7 @@ class LiveEntitlements:
         """Read the approvals of an AMI that these shares need, in as few calls as may be."""
         if isinstance(entitled, Fault):
             return {}
-        places = {f"{one.account}/{one.region}" for share in shares for one in share.holdings if one.ami == ami}
+        places = {one.place for share in shares for one in share.holdings if one.ami == ami}
         targets = [target for place in places if (target := entitled.targets.get(place)) is not None]
         needing = [target.place for target in targets if approvals.needs(target)]
         return self._targets.approvals(ami, needing) if needing else {}
@@ -188,7 +233,7 @@ class LiveEntitlements:
         given: Mapping[str, Approval],
     ) -> Fault | None:
         """Say what is missing where a target needs an approval: it is asked here, whatever records say."""
-        place = f"{holding.account}/{holding.region}"
+        place = holding.place
         target = None if isinstance(entitled, Fault) else entitled.targets.get(place)
         if target is None or isinstance(entitled, Fault) or not approvals.needs(target):
             return None
@@ -232,12 +277,17 @@ def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
     return meant.understood and (target is None or not end_in_force(target, now))
 
 
-def _in_turn(share: Share) -> list[Holding]:
+def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:
     """Return the holdings of those AMIs that this look asks about: with each try the next ones, so all have a turn."""
-    amis = sorted({holding.ami for holding in share.holdings})
-    start = share.tries * MOST_ASKED % len(amis) if len(amis) > MOST_ASKED else 0
+    amis = sorted({holding.ami for holding in holdings})
+    start = tries * MOST_ASKED % len(amis) if len(amis) > MOST_ASKED else 0
     turn = {*[*amis[start:], *amis[:start]][:MOST_ASKED]}
-    return sorted((holding for holding in share.holdings if holding.ami in turn), key=str)
+    return sorted((holding for holding in holdings if holding.ami in turn), key=str)
+
+
+def _lasts(why: Fault | Refusal) -> bool:
+    """Whether asking again will not mend it."""
+    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code == STRANGER
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:
@@ -246,13 +296,13 @@ def _receiver(target: Target, resource: str, *, standing: bool) -> str:
 
 
 def _stranger(share: Share, what: str) -> Fault:
-    return Fault("not-entitled", f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
+    return Fault(STRANGER, f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
 
 
 def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) -> Fault:
     where = f"{share.resource}, {share.account}"
     if withdrawn_by is not None:
         what = f"Nothing is shared: it was withdrawn from {holding.ami} by {withdrawn_by}."
-        return Fault("not-entitled-now", where, what, f"`ami-promoter withdraw {holding.ami} --lift` ends that.")
+        return Fault(NOT_NOW, where, what, f"`ami-promoter withdraw {holding.ami} --lift` ends that.")
     what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
-    return Fault("not-entitled-now", where, what, CURE)
+    return Fault(NOT_NOW, where, what, CURE)

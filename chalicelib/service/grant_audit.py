@@ -132,10 +132,12 @@ class GrantAudit:
             if self._is_ours(grant)
             if not self._accounts_for(shares[resource := of_roles if ROLE_PATH in grant.grantee else of_key], grant)
         ]
-        for number, (resource, grant) in enumerate(ghosts):
-            if number and not budget.allows(2):
-                return True, False
+        closed = 0
+        for resource, grant in budget.each(ghosts, 2):
             self._close(resource, account, grant)
+            closed += 1
+        if closed < len(ghosts):
+            return True, False
         strays = [grant.id for grant in grants if not self._is_ours(grant)]
         if strays and not ghosts:
             self._report_strays(key_arn, account, strays, [*shares[of_key], *shares[of_roles]])

@@ -86,13 +86,13 @@ class InventoryExecutor:
         item = self._records.get(key) or {"slices": 0, "body": "[]"}
         order, slices = json.loads(item["body"]), int(item["slices"])
         last = record.slice + 1 >= slices
-        for number, entry in enumerate(order[record.entry :], record.entry):
-            if number > record.entry and not budget.allows(CALLS_OF_STEP):
-                return inventory.RemovalsTried(number, over=False, last=last)
+        done = record.entry
+        for entry in budget.each(order[done:], CALLS_OF_STEP):
             if "result" not in entry:
                 entry["result"] = self._remove(record, entry["delivery"], entry["snapshot"])
                 self._records.put(key, {"kind": "order", "slices": slices, "body": compact(order)})
-        return inventory.RemovalsTried(len(order), over=True, last=last)
+            done += 1
+        return inventory.RemovalsTried(done, over=done >= len(order), last=last)
 
     def _remove(self, record: Inventory, delivery: str, snapshot: str) -> str:
         """Remove one, unless its delivery is at work: then it is that delivery's."""

@@ -262,9 +262,8 @@ class PromotionExecutor:
             return ev.Expanded(0)
         image = source_image(self._records, promotion.ami, promotion.key)
         done, standing = 0, False
-        for target, groups in self._chunk(promotion, plan, cursor // PLANNED)[cursor % PLANNED :]:
-            if done and not budget.allows(CALLS_OF_STEP):
-                break
+        chunk = self._chunk(promotion, plan, cursor // PLANNED)[cursor % PLANNED :]
+        for target, groups in budget.each(chunk, CALLS_OF_STEP):
             done += 1
             if covering(promotion.withdrawn, target.place) is not None:
                 continue
@@ -355,17 +354,17 @@ class PromotionExecutor:
         self, promotion: Promotion, plan: Plan, after: str, budget: Budget, *, withdraw: bool
     ) -> ev.OthersCancelled:
         """Ask deliveries to end, in the order of their ids, from ``after`` on."""
-        upto = ""
-        for child in sorted(self._ports.children.all(promotion.ami), key=lambda child: child.delivery):
-            ends = child.state in (RUNNING, DeliveryState.SHARED) and child.place not in plan
-            if child.delivery <= after or not (ends or (withdraw and child.state == DeliveryState.SHARED)):
-                continue
-            if upto and not budget.allows(CALLS_OF_STEP):
-                return ev.OthersCancelled(upto)
+
+        def ends(child: Child) -> bool:
+            gone = child.state in (RUNNING, DeliveryState.SHARED) and child.place not in plan
+            return gone or (withdraw and child.state == DeliveryState.SHARED)
+
+        left = {child.delivery: child for child in self._ports.children.all(promotion.ami) if ends(child)}
+        names, upto = sorted(name for name in left if name > after), ""
+        for upto in budget.each(names, CALLS_OF_STEP):
             cause = f"cancel:{promotion.ami}:{promotion.episode}"
-            self._waker.wake(addresses.delivery(child.delivery), cause, {"cancel": f"{child.episode}:{cause}"})
-            upto = child.delivery
-        return ev.OthersCancelled()
+            self._waker.wake(addresses.delivery(upto), cause, {"cancel": f"{left[upto].episode}:{cause}"})
+        return ev.OthersCancelled("" if upto in names[-1:] else upto)
 
     def _ask_approval(self, promotion: Promotion) -> ev.ApprovalAsked:
         """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""

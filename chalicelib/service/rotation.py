@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.records import Records
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, slices
 
 
 class Rotation:
@@ -34,17 +34,17 @@ class Rotation:
             return True
         cursor = str((self._records.get(self._key) or {}).get("after", ""))
         ordered = sorted(names, key=lambda name: (name <= cursor, name))
-        for start in range(0, len(ordered), size):
-            if start and not budget.allows(calls):
-                self._stopped_behind(ordered[start - 1])
-                return False
-            some = ordered[start : start + size]
+        some = ordered[-1:]
+        for some in budget.each(slices(ordered, size), calls):
             try:
                 act(some)
             except Exception:
                 self._stopped_behind(some[-1])
                 raise
-        return True
+        if some[-1] == ordered[-1]:
+            return True
+        self._stopped_behind(some[-1])
+        return False
 
     def _stopped_behind(self, name: str) -> None:
         self._records.put(self._key, {"kind": "cursor", "after": name})

@@ -29,7 +29,7 @@ from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import grant_audit
-from chalicelib.service.budget import Budget, in_slices
+from chalicelib.service.budget import Budget, slices
 from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 
@@ -85,7 +85,8 @@ class _Book:
     def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
         """Write as many as there is time for, and return those; the others are for the next run. Raises LostRace."""
         saved: list[Share] = []
-        in_slices(shares, WRITTEN_AT_ONCE, budget, lambda some: saved.extend(self.save(some, happened, unheld=unheld)))
+        for some in budget.each(slices(shares, WRITTEN_AT_ONCE)):
+            saved += self.save(some, happened, unheld=unheld)
         return saved
 
     def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
@@ -281,17 +282,17 @@ class ShareWorker:
         """
         judged = Judgement()
         part, asked = budget.part(FOR_ASKING), list[Share]()
-        for number, some in enumerate(_by_amis(opening)):
-            if number and not part.allows(CALLS_TO_ASK):
-                break
+        for some in part.each(_by_amis(opening), CALLS_TO_ASK):
             try:
                 more = self._entitlements.judge(book.resource, some)
-            except Refusal as refusal:  # of one AMI; it says nothing of the others
-                happened = f"not opened: {refusal.fault.what}"
-                book.save_some([self._blocked(s, refusal) for s in some], happened, budget)
-                continue
+            except Refusal as refusal:
+                more = Judgement(owed={s.holder_key: refusal for s in some})
+            if more.owed:
+                happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
+                owed = [self._blocked(s, more.owed[s.holder_key]) for s in some if s.holder_key in more.owed]
+                book.tell_of(book.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
-            asked += some
+            asked += [s for s in some if s.holder_key not in more.owed]
         opening = asked
         elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
         reasons, now = {**judged.refused, **elsewhere}, self._clock()
@@ -322,9 +323,8 @@ class ShareWorker:
     def _in_batches(self, adapter: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
         """Act in as large batches as may be; return what was decided, or learned, while there was time."""
         done: list[Share] = []
-        for batch in _batches(shares, adapter.batch):
-            if done and not budget.allows(CALLS_FOR_ONE if adapter.batch == 1 else CALLS_FOR_MANY):
-                break
+        calls = CALLS_FOR_ONE if adapter.batch == 1 else CALLS_FOR_MANY
+        for batch in budget.each(_batches(shares, adapter.batch), calls):
             done += self._halved(batch, act, budget)
         return done
 
@@ -395,22 +395,25 @@ class ShareWorker:
     def _not_prolonged(self, book: _Book, closing: Sequence[Share], budget: Budget) -> list[Share]:
         """Keep open what stands where the file as applied now gives a later date than the one that has come.
 
-        Where nobody can say so, it is asked again for a day: an outage withdraws nothing. Each AMI takes questions of
-        its own; those for whom there is no time are left for the next slice.
+        Where nobody can say so, it is asked again each minute for a day: an outage withdraws nothing. Each AMI takes
+        questions of its own; those for whom there is no time are left for the next slice.
         """
         dated = [s for s in closing if s.state is ShareState.OPEN and share.standing(s)]
         undated = {s.holder_key for s in closing} - {s.holder_key for s in dated}
         part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self._clock()
-        for number, some in enumerate(_by_amis(dated)):
-            if number and not part.allows(CALLS_TO_ASK):
-                break
+        for some in part.each(_by_amis(dated), CALLS_TO_ASK):
             try:
                 ends = self._entitlements.ends(book.resource, some)
             except Refusal:
-                soon = now + schedule.POLLS[-1]
-                ends = {s.holder_key: min(soon, share.first_end(s) + schedule.LAST_LOOK) for s in some}
-            prolonged += [replace(s, later_end=end) for s in some if (end := ends[s.holder_key]) > now]
-            over |= {name for name, end in ends.items() if end <= now}
+                ends = {}
+            for s in some:
+                end = ends.get(s.holder_key)
+                if end is None:
+                    end = min(now + schedule.MINUTE, share.first_end(s) + schedule.LAST_LOOK)
+                if end > now:
+                    prolonged.append(replace(s, later_end=end, tries=s.tries + 1))
+                else:
+                    over.add(s.holder_key)
         happened = "the applied file gives it a later date, or cannot be read now"
         book.save_some(prolonged, happened, budget)
         return [s for s in closing if s.holder_key in undated | over]
@@ -470,9 +473,7 @@ class ShareWorker:
     def _wake(self, news: dict[str, int], budget: Budget) -> None:
         """Wake those that need not wait any longer: the last of its shares wakes a delivery, and no other."""
         wakes: list[tuple[RecordKey, str]] = []
-        for number, delivery in enumerate(list(news)[:ONE_BY_ONE]):
-            if number and not budget.allows(CALLS_FOR_ONE + 1):
-                break
+        for delivery in budget.each(list(news)[:ONE_BY_ONE], CALLS_FOR_ONE + 1):
             episode = news.pop(delivery)
             record = peek(self._records, addresses.delivery(delivery), DELIVERIES)
             if record is None or record.episode != episode or not machine.waits_for_shares(record):

@@ -87,7 +87,7 @@ class StandingPass:
             if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
             if "tag" not in mark or mark["tag"] != tag:  # "" is a value, too
-                self._records.put(addresses.standing(ami), {**mark, "tag": tag, "tag_since": now})
+                self._write(ami, mark, {"tag": tag, "tag_since": now})
                 return  # one look at a tag is no evidence
             # of a damaged head nobody can tell whether a tag event has ended what was withdrawn: no evidence
             withdrawals = () if head is DAMAGED else self._ports.targets.withdrawals(ami)
@@ -98,9 +98,9 @@ class StandingPass:
                 return
             if now < _time(mark, "tag_since") + schedule.ABSENCE:
                 return
-            if self._close_all(ami, _Seen(tag, applied.generation, head.tagged_at), entitled, budget):
+            if self._close_all(ami, mark, _Seen(tag, applied.generation, head.tagged_at), entitled, budget):
                 again_at = min([now + schedule.DAY, *entitled.ends(now)])
-                self._compared(ami, mark, {"compared": compared, "again_at": again_at})
+                self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
 
@@ -109,22 +109,24 @@ class StandingPass:
         read = self._ports.source.tag(ami)
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
-    def _close_all(self, ami: str, seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
-        """Release what is not entitled; True if all of it was looked at. What was seen is read again for it.
+    def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
+        """Release what is not entitled; True if all of it was looked at. What was seen is read anew for it.
 
         What has changed since is compared by the next pass.
         """
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
-        ends = [one for one in held if not entitled.may_keep(_place(one), one.resource, one.holder_key, now)]
-        for number, one in enumerate(ends):
-            if number and not budget.allows(CALLS):
-                return False
-            if number % AT_ONCE == 0 and self._has_moved(ami, seen, entitled):
+        ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.holder_key, now)]
+        ended = 0
+        for one in budget.each(ends, CALLS):
+            if ended % AT_ONCE == 0 and self._has_moved(ami, seen, entitled):
                 return False
             self._end(ami, one, entitled)
+            ended += 1
+        if ended < len(ends):
+            return False
         if not held:
-            self._forget(ami)
+            self._forget(ami, mark)
         return True
 
     def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
@@ -140,7 +142,7 @@ class StandingPass:
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
         """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again."""
         held = one.holding
-        target = entitled.targets.get(_place(one))
+        target = entitled.targets.get(one.holding.place)
         expired = target is not None and 0 < target.until <= self._clock()
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
@@ -173,23 +175,20 @@ class StandingPass:
         self._records.create(Write(key, "open", body, now), now)
         self._waker.send(key, "withdrawn")
 
-    def _compared(self, ami: str, before: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
-        """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared again."""
-        now = self._records.get(addresses.standing(ami))
-        if now is not None and all(now.get(name) == before.get(name) for name in ("episode", WITHDRAWN)):
-            self._records.put(addresses.standing(ami), {**before, **seen})
+    def _write(self, ami: str, mark: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
+        """Write on the mark as it was read, unless a new episode has put a fresh one, or an operator has withdrawn.
 
-    def _forget(self, ami: str) -> None:
+        It is compared anew then. Another pass may have written what it saw itself, and that stays.
+        """
+        self._records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
+
+    def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
         """Take the mark away where nothing is held, and the promotion that put it is over."""
         record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
         if record is not None and record.state is PromotionState.OVER and not record.standing:
-            self._records.forget(addresses.standing(ami), {"episode": record.episode})
+            self._records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
 
 
 def _time(mark: Mapping[str, Any], name: str) -> int:
     """Read a time of a mark; one that is damaged keeps neither this AMI's shares open nor another's."""
     return found if isinstance(found := mark.get(name), int) else 0
-
-
-def _place(one: StandingHolding) -> str:
-    return f"{one.holding.account}/{one.holding.region}"

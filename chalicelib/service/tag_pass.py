@@ -20,7 +20,7 @@ from chalicelib.core.records.addresses import HEADS, RecordKey
 from chalicelib.ports.aws import Tagged
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
-from chalicelib.service.budget import Budget, in_slices
+from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.waker import Clock, Waker
@@ -145,7 +145,8 @@ class TagPass:
         new = [evolving.started(one.ami, self._hub, self._region, now) for one in some]
         there = self._create(new, values)
         self._waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
-        in_slices(sorted(there, key=str), 1, budget, lambda one: self._look(one[0], values[one[0]]), calls=CALLS)
+        for key in budget.each(sorted(there, key=str), CALLS):
+            self._look(key, values[key])
 
     def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
         """Put promotions with their heads, many by one call. Returns those that were there."""

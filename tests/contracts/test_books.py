@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import LostRace
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind
+from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.records.addresses import copy_quota, promotion
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.core.records.addresses import RecordKey, copy_quota, promotion, share
+from chalicelib.core.sharing.share import MOST_HOLDINGS, Holding, Share, ShareState
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import StandingHolding
 from chalicelib.ports.records import Write
@@ -48,6 +51,86 @@ def test_two_holders_and_the_last_one_leaves(store):
     store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
     store.ledger.release(RESOURCE, "999999999999", copying("d2"))
     assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
+
+
+def held_by_as_many_as_may(store) -> list[Holding]:
+    """A grant that all AMIs of an account under one key hold, each with the longest names that there are."""
+    first = sharing("d" * 20, until=NOW)
+    held = [
+        replace(first, ami=f"ami-{number:017x}", region="ap-northeast-1", delivery=f"{number:020x}", episode=999)
+        for number in range(MOST_HOLDINGS)
+    ]
+    store.ledger.hold(RESOURCE, SHARE, held[0])
+    if store.table is None:
+        known = store.ledger.book[RESOURCE, ACCOUNT]
+        store.ledger.book[RESOURCE, ACCOUNT] = replace(known, holdings=frozenset(held))
+    else:
+        store.table.update(share(RecordKey(RESOURCE), ACCOUNT), "ADD holdings :more", {":more": set(map(str, held))})
+    return held
+
+
+def test_as_many_as_may_hold_a_share_and_one_more_meets_the_limit(store):
+    """It breaks nothing: whoever holds it holds it again, leaves, and makes room."""
+    held = held_by_as_many_as_may(store)
+    one_more = replace(held[0], ami="ami-fffffffffffffffff", delivery="f" * 20)
+    store.ledger.hold(RESOURCE, SHARE, held[7])
+    with pytest.raises(Refusal) as refused:
+        store.ledger.hold(RESOURCE, SHARE, one_more)
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.DENIED, "share-held-by-too-many")
+    assert "3,500" in refused.value.fault.what
+
+    store.ledger.release(RESOURCE, ACCOUNT, one_more)
+    store.ledger.release(RESOURCE, ACCOUNT, held[0])
+    store.ledger.hold(RESOURCE, SHARE, one_more)
+    (found,) = store.ledger.shares(RESOURCE)
+    assert found.holdings == {*held[1:], one_more}
+
+
+def test_a_share_that_as_many_as_may_hold_is_written_and_closed_like_any_other(store):
+    """Its item has room for the longest faults beside them."""
+    held_by_as_many_as_may(store)
+    fault = Fault("code", "w" * 4000, "w" * 4000, "w" * 4000)
+    (full,) = store.ledger.shares(RESOURCE)
+    store.ledger.save([replace(full, state=ShareState.OPEN, blocked=fault, fault=fault)], "opened", NOW)
+    (full,) = store.ledger.shares(RESOURCE)
+    store.ledger.save([replace(full, state=ShareState.CLOSING)], "its end", NOW, unheld=True)
+
+    (found,) = store.ledger.shares(RESOURCE)
+    assert (found.state, len(found.holdings)) == (ShareState.CLOSING, MOST_HOLDINGS)
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
+@pytest.mark.parametrize("nonsense", [7, "d1", True])
+def test_what_somebody_wrote_in_the_place_of_holdings_keeps_nobody_from_holding(store, nonsense):
+    """It goes, and the holding stands."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    store.table.update(share(RecordKey(RESOURCE), ACCOUNT), "SET holdings = :damaged", {":damaged": nonsense})
+
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    assert [one.holdings for one in store.ledger.shares(RESOURCE)] == [frozenset({copying("d2")})]
+
+
+class LimitedTable(Table):
+    """Takes as much in a transaction as DynamoDB does, and remembers how many shares were in each."""
+
+    def __init__(self, most):
+        super().__init__(None, "state")
+        self.taken, self.most = [], most
+
+    def transact(self, writes):
+        """See the table."""
+        self.taken.append(len(writes) // 2)
+        assert self.taken[-1] <= self.most, "DynamoDB refuses a larger transaction"
+        return True
+
+
+@pytest.mark.parametrize(("holders", "most"), [(MOST_HOLDINGS, 4_000_000 // (MOST_HOLDINGS * 95)), (1, 50)])
+def test_shares_are_written_in_transactions_that_dynamodb_takes(holders, most):
+    """A hundred in one key's policy, each held by as many as may: else none of them could be closed."""
+    held = frozenset(sharing(f"{number}") for number in range(holders))
+    table = LimitedTable(most)
+    DynamoLedger(table).save([replace(SHARE, holder_key=f"s{n}", holdings=held) for n in range(100)], "closed", NOW)
+    assert sum(table.taken) == 100
 
 
 def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):

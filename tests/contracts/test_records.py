@@ -316,11 +316,12 @@ def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
         store.records.read(KEY)
 
 
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in-memory records have no attributes
-def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store):
-    """So that its worker can park it."""
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
+@pytest.mark.parametrize(("damage", "given"), [("SET version = :w", {":w": "nonsense"}), ("REMOVE version", {})])
+def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store, damage, given):
+    """So that its worker sets it aside for a person, whoever comes. Counted anew, it would write over its history."""
     store.records.create(write(), NOW)
-    store.table.update(KEY, "SET version = :w", {":w": "nonsense"})
+    store.table.update(KEY, damage, given)
 
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
     assert store.records.leave(KEY, {"a": "1"}, NOW)
@@ -333,3 +334,30 @@ def test_records_spread_over_the_shards():
     shards = {shard_of(RecordKey(f"delivery#{n}")) for n in range(100)}
 
     assert len(shards) == SHARDS
+
+
+def test_an_item_is_changed_where_what_was_seen_is_still_so(store):
+    """What others wrote stays; where it is no longer so, or there is no item, nothing is written."""
+    place = RecordKey("standing", "ami-0a")
+    assert not store.records.change(place, {"tag": "x"}, {"episode": None})
+    assert store.records.get(place) is None
+    store.records.put(place, {"kind": "standing", "episode": 1, "tag": "a"})
+
+    assert store.records.change(place, {"tag": None, "again_at": 5}, {"episode": 1, "withdrawn": None})
+    changed = {"kind": "standing", "episode": 1, "tag": None, "again_at": 5}
+    assert store.records.get(place).items() >= changed.items()
+    assert not store.records.change(place, {"tag": "b"}, {"episode": 2, "withdrawn": None})
+    assert not store.records.change(place, {"tag": "b"}, {"episode": 1, "withdrawn": "now"})
+    assert not store.records.change(place, {"tag": "b"}, {"again_at": None})
+    assert store.records.get(place).items() >= changed.items()
+
+
+def test_an_item_is_forgotten_where_what_was_seen_is_still_so(store):
+    """One that another has put anew since stays."""
+    place = RecordKey("standing", "ami-0a")
+    store.records.put(place, {"kind": "standing", "episode": 1})
+    store.records.forget(place, {"episode": None})
+    store.records.forget(place, {"episode": 2})
+    assert store.records.get(place) is not None
+    store.records.forget(place, {"episode": 1, "withdrawn": None})
+    assert store.records.get(place) is None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core.delivery.model import Attempt, DeliveryState
-from chalicelib.core.errors import NewerSchema
+from chalicelib.core.errors import NewerSchema, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
@@ -35,15 +35,20 @@ KEY_ABROAD = f"arn:aws:kms:{ABROAD}:{HUB}:key/abroad"
 
 
 class TaggedSource(FakeSource):
-    """The hub's EC2 with its tags, and by AMI the hub's copies in another Region."""
+    """The hub's EC2; its copies of AMIs in another Region, by AMI; and how it refuses to show single AMIs."""
 
     def __init__(self, cloud):
         super().__init__(cloud)
+        self.refuses: dict[str, Refusal] = {}
+        self.asked: list[str] = []
         self.abroad = {AMI: {"snap-0c": HubCopy(KEY_ABROAD, "nonce-1")}}
         self.owned = True
 
     def tag(self, ami):
         """See the port."""
+        self.asked.append(ami)
+        if ami in self.refuses:
+            raise self.refuses[ami]
         return replace(super().tag(ami), owned=self.owned)
 
     def copies(self, ami, region):
@@ -87,12 +92,14 @@ class AskedSource:
         self.records.create(DELIVERIES.encode(record), 1)
 
     def judge(self, *shares):
-        """The judgement of each share ("may" be opened, is "refused" or "waits") with its reason."""
+        """Of each share: "may" be opened, is "refused" or "waits", or AWS "owed" the answer; and why."""
         ports = (self.records, self.source, self.targets)
         judged = LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION).judge(shares[0].resource, shares)
         found = [
             ("refused", judged.refused[one.holder_key].what)
             if one.holder_key in judged.refused
+            else ("owed", judged.owed[one.holder_key].fault.what)
+            if one.holder_key in judged.owed
             else ("waits", judged.waits[one.holder_key].what)
             if one.holder_key in judged.waits
             else ("may", "")
@@ -504,6 +511,115 @@ def test_a_grant_stands_while_one_of_its_amis_is_tagged():
     asked.cloud.tag(OTHER, A)
     asked.cloud.now += FRESH
     assert entitled.ends(KEY, [grant])[A] > asked.cloud.now
+
+
+# --- AWS refuses to show an AMI --------------------------------------------------------------------------------------
+
+GRANT = (held(purpose=Purpose.STANDING), held(ami=OTHER, purpose=Purpose.STANDING))
+
+
+def refuses(code, kind=RefusalKind.DENIED) -> Refusal:
+    """What the adapter raises."""
+    return Refusal(kind, Fault(f"aws-{code}", "hub", f"DescribeImages was refused: {code}.", "Mend it."))
+
+
+@pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.THROTTLED, RefusalKind.NOT_YET])
+@pytest.mark.parametrize("first", [AMI, OTHER])
+def test_an_ami_that_aws_does_not_show_is_its_own_holders_trouble(kind, first):
+    """Two AMIs hold one grant; the one that can be read entitles its holders, whichever is asked about first."""
+    asked = AskedSource(mode="share")
+    (other,) = {AMI, OTHER} - {first}
+    asked.cloud.tag(other, A)
+    asked.source.refuses[first] = refuses("UnauthorizedOperation", kind)
+    grant, own = share(KEY, A, *GRANT), share(KEY, A, held(ami=first, purpose=Purpose.STANDING), name="own")
+
+    assert asked.judge(grant, own) == [("may", ""), ("owed", "DescribeImages was refused: UnauthorizedOperation.")]
+    assert asked.source.asked.count(first) == 1
+
+
+@pytest.mark.parametrize(
+    ("kinds", "tags", "expected"),
+    [
+        ({AMI: RefusalKind.DENIED}, None, "waits"),
+        ({AMI: RefusalKind.THROTTLED}, None, "owed"),
+        ({AMI: RefusalKind.DENIED, OTHER: RefusalKind.THROTTLED}, None, "owed"),
+        ({AMI: RefusalKind.DENIED, OTHER: RefusalKind.DENIED}, None, "owed"),
+    ],
+)
+def test_where_no_other_is_entitled_the_answer_for_all_is_the_most_patient_one(kinds, tags, expected):
+    """A refusal ends the share for good only where it came for each of its AMIs; a throttle is asked again soon."""
+    asked = AskedSource(mode="share")
+    asked.cloud.tag(OTHER, tags)
+    asked.source.refuses = {ami: refuses(kind.value, kind) for ami, kind in kinds.items()}
+
+    how, why = asked.judge(share(KEY, A, *GRANT))
+
+    worst = RefusalKind.THROTTLED if RefusalKind.THROTTLED in kinds.values() else RefusalKind.DENIED
+    assert (how, worst.value in why) == (expected, True)
+
+
+def test_a_refusal_for_some_of_many_amis_refuses_none_of_those_not_yet_asked_about():
+    """Five are asked about in one look; 15 more have their turn."""
+    asked = AskedSource(mode="share")
+    amis = [f"ami-{number:03x}" for number in range(20)]
+    for ami in amis:
+        asked.cloud.make_image(ami, {"snap-00": True})
+        asked.cloud.tag(ami, A)
+    asked.source.refuses = {ami: refuses("InvalidAMIID.Malformed") for ami in amis[:19]}
+    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
+
+    assert [asked.answer(replace(grant, tries=tries)) for tries in range(4)] == ["waits"] * 3 + ["may"]
+
+
+def test_an_ami_whose_snapshots_or_approvals_aws_does_not_show_is_its_own_holders_trouble():
+    """Not only its tag: the key of its snapshots is asked of EC2, too."""
+    asked = AskedSource(mode="share")
+    asked.cloud.tag(OTHER, A)
+    keys = asked.source.keys
+
+    def some(snapshots):
+        if "snap-00" in snapshots:
+            raise refuses("UnauthorizedOperation")
+        return keys(snapshots)
+
+    asked.source.keys = some
+    assert asked.answer(share(KEY, A, *GRANT)) == "may"
+
+
+def test_until_when_a_grant_stands_is_said_by_those_amis_that_aws_shows():
+    """One that is refused gives no answer for the other; where none of them may keep it, nothing is said."""
+    asked = AskedSource(mode="share", key_access="grant")
+    asked.cloud.tag(OTHER, A)
+    ports = (asked.records, asked.source, asked.targets)
+    entitled = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION)
+    asked.source.refuses[AMI] = refuses("InvalidAMIID.Malformed")
+    lone = share(KEY, A, held(purpose=Purpose.STANDING), name="lone")
+    ends = entitled.ends(KEY, [share(KEY, A, *GRANT), lone])
+    assert ends[A] > asked.cloud.now
+    assert "lone" not in ends
+
+    asked.cloud.tag(OTHER, None)
+    asked.cloud.now += FRESH
+    assert A not in entitled.ends(KEY, [share(KEY, A, *GRANT)])
+
+
+def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questions():
+    """Nobody has released them: asking about all would outlast the worker; each has its turn, look after look."""
+    asked = AskedSource(mode="share", key_access="grant")
+    amis = [f"ami-{number:03x}" for number in range(200)]
+    for ami in amis:
+        asked.cloud.make_image(ami, {"snap-00": True})
+    asked.cloud.tag(amis[-1], A)
+    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
+    ports = (asked.records, asked.source, asked.targets)
+    entitled = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION)
+    for tries in range(200):
+        asked.source.asked.clear()
+        ends = entitled.ends(KEY, [replace(grant, tries=tries)])
+        assert len(asked.source.asked) <= 5
+        if ends:
+            break
+    assert ends[A] > asked.cloud.now
 
 
 WITHDRAWN = Withdrawal(A, 100, "operator", A)

@@ -75,9 +75,9 @@ class AsksOfEachAmi:
         amis = {holding.ami for one in shares for holding in one.holdings}
         for _ in range(5 * len(amis)):
             self.resource.spend()
-        if self.unknown in amis:
-            raise refusal("aws-InvalidAMIID.Malformed")
-        return Judgement()
+        refused = refusal("aws-InvalidAMIID.Malformed")
+        names = (one.holder_key for one in shares if all(holding.ami == self.unknown for holding in one.holdings))
+        return Judgement(owed=dict.fromkeys(names, refused))
 
     def ends(self, _resource, shares):
         """See the port. The applied file prolongs each share by a day."""

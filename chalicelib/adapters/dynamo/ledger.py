@@ -8,24 +8,35 @@ its AMI, from which it can be judged and released without the share's item.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
-from chalicelib.core.errors import LostRace, NewerSchema, Unreadable
+from chalicelib.core.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.core.sharing import share as shares_
-from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
+from chalicelib.core.sharing.share import (
+    ENDED_LONG_AGO,
+    MOST_HOLDINGS,
+    Holding,
+    Purpose,
+    Share,
+    ShareState,
+    held_by_too_many,
+)
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 
 PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""
+
+HOLDINGS_AT_ONCE = 30_000
+"""Of the shares in one transaction, together: DynamoDB may count whole items, and takes 4 MB [aws-facts 6]."""
 
 UNHELD = "attribute_not_exists(holdings)"
 """An empty set is no attribute in DynamoDB."""
@@ -66,7 +77,7 @@ class DynamoLedger:
         self._table.update(
             key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
         )
-        self._table.update(  # where the condition does not hold, it is there already
+        held = self._table.update(
             key,
             "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
             "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
@@ -84,10 +95,21 @@ class DynamoLedger:
                 ":one": 1,
                 ":kind": "share",
                 ":schema": self._version,
+                ":set": "SS",
+                ":most": MOST_HOLDINGS,
             },
             names={"#state": "state", "#schema": "schema"},
-            condition="NOT contains(holdings, :text)",
+            condition="attribute_not_exists(holdings) OR (attribute_type(holdings, :set) "
+            "AND NOT contains(holdings, :text) AND size(holdings) < :most)",
         )
+        if held is not None:
+            return
+        there = (self._table.get(key) or {}).get("holdings")
+        if not isinstance(there, set):
+            self._drop_no_set(key)
+            self.hold(resource, share, holding)
+        elif str(holding) not in there:
+            raise Refusal(RefusalKind.DENIED, held_by_too_many(replace(share, resource=resource)))
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:
         key = addresses.share(RecordKey(resource), holder_key)
@@ -96,7 +118,7 @@ class DynamoLedger:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
-            self._table.update(key, "REMOVE holdings", {":set": "SS"}, condition="NOT attribute_type(holdings, :set)")
+            self._drop_no_set(key)
         if holding.stands:
             # An older episode's release must not take away the link of a newer one's holding.
             self._table.delete(
@@ -106,6 +128,10 @@ class DynamoLedger:
                 else "attribute_exists(pk)",
                 {":number": "N", ":episode": holding.episode} if holding.episode else {},
             )
+
+    def _drop_no_set(self, key: RecordKey) -> None:
+        """Take out what somebody wrote in the place of holdings."""
+        self._table.update(key, "REMOVE holdings", {":set": "SS"}, condition="NOT attribute_type(holdings, :set)")
 
     def _release(self, key: RecordKey, holding: Holding) -> None:
         texts = {str(holding)}
@@ -132,9 +158,9 @@ class DynamoLedger:
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
     ) -> None:
         """What is written before a race is lost stays, and is true."""
-        for start in range(0, len(shares), PER_TRANSACTION):
+        for some in _fitting_transactions(shares):
             writes = []
-            for share in shares[start : start + PER_TRANSACTION]:
+            for share in some:
                 key = addresses.share(RecordKey(share.resource), share.holder_key)
                 more: dict[str, Any] = {":damaged": set(share.damaged)} if _clean_up(share) == "some" else {}
                 if unheld and share.holdings:
@@ -150,7 +176,7 @@ class DynamoLedger:
                 what = [happened, *calls.get(share.holder_key, ())]
                 writes += [{"Update": update}, self._history(share, what, now)]
             if not self._table.transact(writes):
-                raise LostRace(shares[start].resource)
+                raise LostRace(some[0].resource)
 
     def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
         """Holdings stay as they are, and so does an end that is there."""
@@ -241,6 +267,19 @@ class DynamoLedger:
             grantee=_fitting(item, "grantee", ""),
             version=_fitting(item, "version", UNKNOWN),
         )
+
+
+def _fitting_transactions(shares: Sequence[Share]) -> Iterator[Sequence[Share]]:
+    """Cut into what one transaction takes, by the number of shares and of those who hold them."""
+    some, held = list[Share](), 0
+    for share in shares:
+        if some and (len(some) == PER_TRANSACTION or held + len(share.holdings) > HOLDINGS_AT_ONCE):
+            yield some
+            some, held = [], 0
+        some.append(share)
+        held += len(share.holdings)
+    if some:
+        yield some
 
 
 def _body(share: Share) -> str:

@@ -192,8 +192,8 @@ class DynamoRecords:
         return noted is not None or self._table.get(key) is not None
 
     def _cannot_be_counted(self, key: RecordKey) -> bool:
-        """Whether a record's version is damaged."""
-        return not isinstance((self._table.get(key) or {}).get("version", 0), int)
+        """Whether a record's version is damaged, or gone."""
+        return not isinstance((self._table.get(key) or {"version": 0}).get("version"), int)
 
     def _leave(
         self,
@@ -210,12 +210,13 @@ class DynamoRecords:
         values = {f":h{n}": value for n, value in enumerate(inbox.values())}
         assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *marks]
         assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
+        assigned.append("version = version + :one")  # an error where it is gone: ADD would begin anew with 1
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(inbox)))
         return self._table.update(
             key,
-            "SET " + ", ".join(assigned) + " ADD version :one",
+            "SET " + ", ".join(assigned),
             {**given, **values, ":due": due, ":shard": shard_of(key), ":one": 1},
             names=names,
             condition=condition,
@@ -233,6 +234,14 @@ class DynamoRecords:
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         self._table.put(key, self._with_form(attributes))
+
+    def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+        same, given = _still(seen)
+        expression = "SET " + ", ".join(f"#{name} = :{name}" for name in attributes)
+        given |= {f":{name}": value for name, value in attributes.items()}
+        names = {f"#{name}": name for name in attributes}
+        condition = f"attribute_exists(pk) AND {same}"
+        return self._table.update(key, expression, given, names=names, condition=condition) is not None
 
     def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say in which form the body of an item beside a record is, if it has one."""
@@ -255,8 +264,7 @@ class DynamoRecords:
             return {name: value for name, value in item.items() if name != "body"}
 
     def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
-        same = " AND ".join(f"{name} = :{name}" for name in attributes)
-        self._table.delete(key, same, {f":{name}": value for name, value in attributes.items()})
+        self._table.delete(key, *_still(attributes))
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
         """What somebody wrote into an item by hand must not stop the sweep for all others."""
@@ -298,6 +306,12 @@ class DynamoRecords:
         if "body" in item:
             check(f"{item['pk']} {item['sk']}", item.get("schema"), self._version)
         return item
+
+
+def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the condition that attributes are as they were seen, and its values."""
+    same = (f"{n} = :seen_{n}" if value is not None else f"attribute_not_exists({n})" for n, value in seen.items())
+    return " AND ".join(same), {f":seen_{n}": value for n, value in seen.items() if value is not None}
 
 
 def _a(kind: type[_T], value: Any) -> _T:

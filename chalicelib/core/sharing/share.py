@@ -43,6 +43,9 @@ POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
 TRIES_BEFORE_ALARM = 5
 """A share that so many tries have not closed is shown to a person."""
 
+MOST_HOLDINGS = 3_500
+"""A share has so many at most: of 95 bytes each they are 332 KB, and DynamoDB takes items of 400 [aws-facts 6]."""
+
 ENDED_LONG_AGO = 1
 """The end of a share whose end is not known."""
 
@@ -88,6 +91,11 @@ class Holding:
         if not (known and ami and account and region and delivery):
             return None
         return cls(ami, account, region, delivery, int(episode), Purpose(purpose), int(until))
+
+    @property
+    def place(self) -> str:
+        """The target, as "account/region"."""
+        return f"{self.account}/{self.region}"
 
     @property
     def stands(self) -> bool:
@@ -330,6 +338,17 @@ def refusal(share: Share) -> Fault | None:
 def asked_since(share: Share) -> bool:
     """Whether somebody has come to hold it since it was last refused, or closed at its end."""
     return share.asked > share.answered
+
+
+def held_by_too_many(share: Share) -> Fault:
+    """Say why one more may not hold it, and what helps."""
+    return Fault(
+        "share-held-by-too-many",
+        f"{share.resource}, {share.holder_key}",
+        f"{MOST_HOLDINGS:,} AMIs or deliveries hold this permission already, which is as many as its record takes.",
+        "Build further AMIs under another KMS key, or remove the trigger tag from AMIs that the account needs no more; "
+        "then tag this AMI again.",
+    )
 
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:

@@ -1,0 +1,113 @@
+"""The marks of AMIs with standing shares: the pass, a promotion's worker and an operator write on them at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.core.records import addresses
+from chalicelib.service.standing_pass import WITHDRAWN
+from chalicelib.service.tag_pass import read_heads
+from tests.service.cloud import START
+from tests.service.hub import Hub
+from tests.service.organization import A, B
+
+AMI = "ami-00"
+MARK = addresses.standing(AMI)
+WRITES = ("put", "change", "forget")
+
+
+class Marked:
+    """A shared AMI with its mark, and passes of discovery that another writer comes between."""
+
+    def __init__(self):
+        self.hub = Hub((A, B), target={"mode": "share"})
+        self.hub.cloud.make_image(AMI, {"snap-00": True})
+        self.hub.cloud.tag(AMI, f"{A} {B}")
+        self.hub.run(until=START + 3600)
+        self.records = self.hub.stores.records
+        self.run()
+
+    @property
+    def mark(self):
+        """As it stands."""
+        return self.records.get(MARK)
+
+    def run(self, found=None, other=lambda: None):
+        """A pass, half a minute after the last; ``other`` writes once, right before the pass writes on the mark."""
+        self.hub.cloud.now += 30
+        waiting = [other]
+
+        def watch(port, method, args):
+            if port == "records" and method in WRITES and args[0] == MARK and waiting:
+                waiting.pop()()
+
+        self.hub.watchful, self.hub.gate.watch = False, watch
+        tagged = self.hub._discover._source.tagged() if found is None else found
+        self.hub._discover._standing.run(tagged, read_heads(self.records), time_left=lambda: 30)
+
+    def fresh(self):
+        """A new episode puts a fresh mark before it opens anything."""
+        self.records.put(MARK, {"kind": "standing", "episode": 2})
+
+    def withdraw(self):
+        """An operator withdraws somebody."""
+        self.records.put(MARK, {**self.mark, WITHDRAWN: "a stamp"})
+
+
+@pytest.mark.parametrize("looks", [0, 1], ids=["at the first look", "after the comparison"])
+@pytest.mark.parametrize("by", ["fresh", "withdraw"])
+def test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost(looks, by):
+    """It would not be compared anew for a day."""
+    marked = Marked()
+    marked.hub.cloud.tag(AMI, A)
+    for _ in range(looks):
+        marked.run()
+
+    marked.run(other=getattr(marked, by))
+
+    assert (marked.mark["episode"], marked.mark.get(WITHDRAWN)) == {"fresh": (2, None), "withdraw": (1, "a stamp")}[by]
+    assert by != "fresh" or "compared" not in marked.mark
+    marked.run()
+    marked.run()
+    assert "compared" in marked.mark
+
+
+def test_of_two_passes_at_once_the_slower_takes_nothing_back():
+    """The quicker one has seen the tag go; what the slower one has compared with the older tag says nothing of that."""
+    marked = Marked()
+    old = marked.hub._discover._source.tagged()
+    marked.records.put(MARK, {"kind": "standing", "episode": 1, "tag": f"{A} {B}", "tag_since": START})
+
+    marked.run(old, other=lambda: marked.run([]))
+
+    assert marked.mark["tag"] is None
+    assert marked.mark["tag_since"] > START
+
+
+def test_a_mark_that_was_taken_away_does_not_come_back():
+    """A slow pass writes on it after another has forgotten it: else it stands for ever."""
+    marked = Marked()
+    marked.hub.cloud.tag(AMI, A)
+    marked.run(other=lambda: marked.records.forget(MARK, {"kind": "standing"}))
+    assert marked.mark is None
+
+
+@pytest.mark.parametrize("mark", [{"episode": 0}, {}], ids=["of an older episode", "without one"])
+def test_a_mark_that_a_late_worker_has_put_goes_when_nothing_is_held(mark):
+    """It was put once more by a run of an older episode that its message outlived, or is damaged."""
+    marked = Marked()
+    marked.hub.cloud.tag(AMI, None)
+    until = marked.hub.cloud.now + 3600
+    while marked.hub.cloud.now < until:
+        marked.hub.discover()
+        marked.hub.run(until=marked.hub.cloud.now + 300)
+    assert marked.mark is None
+    marked.records.put(MARK, {"kind": "standing", **mark})
+
+    marked.run()
+    marked.run(other=marked.fresh)
+    assert marked.mark == {"kind": "standing", "episode": 2}
+    marked.records.put(MARK, {"kind": "standing", **mark})
+    for _ in range(3):
+        marked.run()
+    assert marked.mark is None
