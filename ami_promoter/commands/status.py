@@ -21,6 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
+from chalicelib.core.faults import count
 
 MANY = 200
 """So many promotions with trouble are looked into by `status --failed`."""
@@ -144,7 +145,9 @@ def _failed(connection: Connection) -> Report:
     parked = everything.data["parked"]
     lines += [f"Parked, and left alone: {one['record']}: {one['why']}" for one in parked]
     if len(bad) > MANY:
-        lines.append(f"{len(bad) - MANY} older promotions in trouble are not shown.")
+        lines.append(
+            f"{count(len(bad) - MANY, 'older promotion')} in trouble not shown: `ami-promoter status` lists them."
+        )
     lines += [] if pages or parked else [f"Nothing failed, was refused or is parked in {connection.place}."]
     return Report(tuple(lines), {"failed": pages, "parked": parked})
 

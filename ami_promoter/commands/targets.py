@@ -30,7 +30,7 @@ from ami_promoter.verbs import (
     verb,
     wide_option,
 )
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
 
 file_argument = click.argument("file", type=click.Path())
@@ -181,13 +181,13 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
 def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> Report | None:
     """Ask whether targets may be removed; return the refusal where the answer is no, or nobody can be asked."""
     places = ", ".join(f"{target['account']} {target['region']}" for target in gone)
-    count = "1 target" if len(gone) == 1 else f"{len(gone)} targets"
+    removed = count(len(gone), "target")
     if as_json or not sys.stdin.isatty():
-        what = f"applying it removes {count}: {places}. Standing shares of a removed target are withdrawn."
+        what = f"applying it removes {removed}: {places}. Standing shares of a removed target are withdrawn."
         return Report(report.lines, faults=(Fault("targets-removes", "targets apply", what, "To confirm, add --yes."),))
     show(report.lines, console())
     withdrawn = "Their standing shares are withdrawn, as listed; they keep the AMIs that they own."
-    if click.confirm(f"This removes {count}. {withdrawn} Apply it?"):
+    if click.confirm(f"This removes {removed}. {withdrawn} Apply it?"):
         return None
     return Report(faults=(Fault("targets-removes", "targets apply", "not applied.", ""),))
 
@@ -268,7 +268,7 @@ def _apply(
 
 
 def _size(directory: Directory) -> str:
-    return ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in _counts(directory).items())
+    return ", ".join(count(number, name[:-1]) for name, number in _counts(directory).items())
 
 
 def _counts(directory: Directory) -> dict[str, int]:

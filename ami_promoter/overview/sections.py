@@ -18,7 +18,6 @@ from ami_promoter.overview.parts import (
     Scale,
     TableKind,
     code,
-    count,
     folded,
     legend,
     said,
@@ -30,6 +29,7 @@ from ami_promoter.overview.parts import (
 from ami_promoter.promotions import page
 from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.terminal.report import span
+from chalicelib.core.faults import count
 
 CURRENT = TableKind("cur", ("Target", "Image", "Source", "Delivered"))
 OPEN = TableKind("now", ("Account", "May use", "For", "Since", "State", "Ends"))
@@ -125,7 +125,7 @@ def images(shown: Overview) -> Element:
 
 def _family(one: Family) -> Element:
     up_to_date = len(one.current) - one.behind
-    all_have = f"all {len(one.current)} targets have" if not one.behind else f"{up_to_date} of {len(one.current)} have"
+    all_have = f"{up_to_date} of {count(len(one.current), 'target')} have"
     summary = (el("b", one.name), f" — {all_have} {one.latest.name or 'the latest'}")
     behind = el("span", count(one.behind, "target"), " behind", class_="st warn") if one.behind else None
     earlier = f" Delivered to these targets before: {count(one.earlier, 'image')}." if one.earlier else ""

@@ -13,7 +13,7 @@ from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.reconcile.target_findings import HubNames, bad, findings, good
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Target
 
 LATE = 30 * 60
@@ -109,7 +109,7 @@ def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
 def _overdue(facts: HubFacts) -> dict[str, Any]:
     late = {record: due for record, due in facts.due.items() if due < facts.now - LATE}
     if not late:
-        return good("overdue", f"{len(facts.due)} records under way, none of them overdue: the sweep runs.")
+        return good("overdue", f"{count(len(facts.due), 'record')} under way, none overdue: the sweep runs.")
     first = sorted(late.items(), key=lambda pair: pair[1])[:SHOWN]
     named = ", ".join(f"{record} since {moment(due)}" for record, due in first)
     more = f" and {len(late) - SHOWN} more" if len(late) > SHOWN else ""
@@ -142,10 +142,10 @@ def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
     if facts.health.dead is None:
         yield _unread("dead-letters", facts.health.unread.get("dead", ""))
         return
-    full = {queue: count for queue, count in facts.health.dead.items() if count}
-    for queue, count in full.items():
+    full = {queue: number for queue, number in facts.health.dead.items() if number}
+    for queue, number in full.items():
         cure = "Read one, repair its cause, and move them back: docs/operations/runbook.md#dead-letters"
-        yield bad("dead-letters", f"{count} in {queue}.", cure)
+        yield bad("dead-letters", f"{count(number, 'message')} in {queue}.", cure)
     if not full:
         yield good("dead-letters", "None.")
 
