@@ -175,8 +175,12 @@ def verb(
     group: click.Group = root,
     exits: Mapping[Exit, str] | None = None,
     options: Sequence[Callable[[Any], Any]] = AT_THE_HUB,
+    anywhere: bool = False,
 ) -> Callable[[Callable[..., Report]], Callable[..., Report]]:
-    """Make a function a verb: ``prints`` is the schema of its JSON, ``needs`` what its caller must be allowed."""
+    """Make a function a verb: ``prints`` is the schema of its JSON, ``needs`` what its caller must be allowed.
+
+    ``anywhere``: it works without a Region, too; then the caller's is "".
+    """
 
     def made(function: Callable[..., Report]) -> Callable[..., Report]:
         @click.pass_context
@@ -185,7 +189,7 @@ def verb(
             common = {known: given.pop(known, None) for known in ("region", "profile", "table", "hub_account")}
             as_json, wide = given.pop("as_json"), given.pop("wide")
             clock = ctx.obj or TerminalClock()
-            common["region"] = _region(common["region"], common["profile"])
+            common["region"] = _region(common["region"], common["profile"], anywhere=anywhere)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
             return emit(function(caller, **given), as_json=as_json)
 
@@ -202,9 +206,11 @@ def verb(
     return made
 
 
-def _region(given: str | None, profile: str | None) -> str:
+def _region(given: str | None, profile: str | None, *, anywhere: bool) -> str:
     """Return the hub's Region; a fault of the call where nothing says it, or what says it is no Region."""
     found = given or aws.region(profile)
+    if found is None and anywhere:
+        return ""
     if found is None:
         what = "The hub's Region is not given: not by --region, AWS_REGION or a profile. Add --region REGION."
         raise click.UsageError(what)

@@ -131,8 +131,12 @@ def page(
 
 
 def only_failed(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave a page only the deliveries that a person must look at."""
-    bad = [one for one in shown["deliveries"] if one["state"] in BAD or one["faults"] or one["parked"]]
+    """Leave a page only the deliveries that a person must look at.
+
+    What was cancelled or withdrawn was so on purpose: only what it has left behind is trouble.
+    """
+    signs = ("faults", "parked", "leftovers")
+    bad = [one for one in shown["deliveries"] if one["state"] == "failed" or any(one[sign] for sign in signs)]
     return {**shown, "deliveries": bad}
 
 

@@ -173,6 +173,20 @@ def test_nothing_failed(client, capsys):
     assert capsys.readouterr().out == f"Nothing failed, was refused or is parked in {PLACE}.\n"
 
 
+@pytest.mark.parametrize("state", [delivery.DeliveryState.CANCELLED, delivery.DeliveryState.WITHDRAWN])
+@pytest.mark.parametrize("leftovers", [(), ("snap-8",)])
+def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers):
+    """A delivery that was cancelled or withdrawn is listed only if it has left something behind."""
+    gone = a_delivery(DEV, state, cleanup=delivery.Cleanup(leftovers=leftovers))
+    write(table, a_promotion(value=None, why="Its tag was removed."))
+    write(table, gone)
+    DynamoChildren(table).add(AMI, a_child(gone, str(state)))
+
+    for words in ([], [AMI]):
+        main(["status", *words, "--failed"])
+        assert (DEV in capsys.readouterr().out) is bool(leftovers)
+
+
 def test_what_is_being_removed_is_not_left_behind(table, capsys):
     """Only an ended delivery has leftovers."""
     tidying = a_delivery(DEV, delivery.DeliveryState.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))
