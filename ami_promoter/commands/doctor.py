@@ -26,7 +26,6 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
-from chalicelib.core.targets.inventory import CHECK
 
 PRINTS = js.thing(
     findings=js.several("what was checked, the hub first", diagnosis.FINDING),
@@ -69,8 +68,8 @@ def doctor(
         settings = _settings(file, wanted)
     facts = _facts(connection, file)
     found = diagnosis.hub(facts)
-    inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now)
-    answers = inventories.ask(wanted, f"{CHECK}{uuid.uuid4().hex[:12]}")
+    inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now, checks=True)
+    answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
     found += diagnosis.targets(answers, settings, _quotas(connection, wanted), hub)
     bad, unseen = diagnosis.of(found, passed=False), diagnosis.of(found, passed=None)

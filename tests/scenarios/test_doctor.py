@@ -225,7 +225,7 @@ def test_the_hubs_bus_no_longer_admits_a_target(scene):
 
 def test_who_does_not_answer_is_named(scene):
     """Others' answers are shown all the same; how far it is, is shown while it waits."""
-    pk = f"inventory#{TEST}#{REGION}"
+    pk = f"inventory#{TEST}#{REGION}#checks"
     doctor(scene, "--account", TEST)
     scene.client("dynamodb").update_item(
         TableName=scene.stage.hub.outputs["TableName"],

@@ -77,9 +77,9 @@ def copy_quota(account: str, region: str) -> RecordKey:
     return RecordKey(f"quota#{account}#{region}")
 
 
-def inventory(account: str, region: str) -> RecordKey:
-    """One per (account, Region): what the service created there, when an operator last asked."""
-    return RecordKey(f"inventory#{account}#{region}")
+def inventory(account: str, region: str, *, checks: bool = False) -> RecordKey:
+    """Two per (account, Region): what the service created there, and what it is like, when an operator last asked."""
+    return RecordKey(f"inventory#{account}#{region}{'#checks' if checks else ''}")
 
 
 def inventory_page(inventory_key: RecordKey, page: int) -> RecordKey:
