@@ -145,7 +145,48 @@ COMMON = ("region", "profile", "table", "hub_account", "as_json", "wide")
 AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, json_option, wide_option)
 
 
-@click.group("ami-promoter", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+SECTIONS: Mapping[str, Sequence[str]] = {
+    "Promote": ("plan", "promote", "approve", "wait", "retry", "withdraw", "cancel"),
+    "Follow": ("status", "history", "where", "resolve", "report"),
+    "Check": ("doctor", "verify", "reconcile", "key-policy"),
+    "Targets": ("targets", "members"),
+    "Operate": ("pause", "resume", "drain"),
+    "Other": ("completion",),
+}
+"""How help and reference order the commands: the way of an AMI, then what is seldom needed."""
+
+
+class InOrder(click.Group):
+    """Commands in the order in which they were added."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """See Click."""
+        return list(self.commands)
+
+
+class InSections(click.Group):
+    """The commands, section by section."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """See Click."""
+        return [name for names in SECTIONS.values() for name in names if name in self.commands]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them with the first sentence of each; names are equally wide in all sections."""
+        names = self.list_commands(ctx)
+        width = max(map(len, names), default=0)
+        room = formatter.width - formatter.current_indent - width - 4
+        for section, members in SECTIONS.items():
+            rows = [(name.ljust(width), self.commands[name].get_short_help_str(room)) for name in members]
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+
+@click.group(
+    "ami-promoter",
+    cls=InSections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="ami-promoter")
 def root() -> None:
     """Promote AMIs to other accounts.

@@ -19,7 +19,7 @@ from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_nee
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ANYWHERE, Matching, VerbCaller, root, verb
+from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, root, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.kms_keys import KeyFacts
 
@@ -42,7 +42,7 @@ ROLE = Matching("name", "[A-Za-z0-9+=,.@_-]{1,64}", "a role's name, without a pa
 key_argument = click.argument("key", type=KEY, required=False)
 
 
-@root.group("key-policy")
+@root.group("key-policy", cls=InOrder)
 def key_policy() -> None:
     """Print the statements that a key policy needs, or check a key."""
 

@@ -21,6 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Folded, Whole, console, show, tell
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
+    InOrder,
     VerbCaller,
     hub_account_option,
     json_option,
@@ -75,7 +76,7 @@ DIFFERENCE = js.thing(
 )
 
 
-@root.group("targets")
+@root.group("targets", cls=InOrder)
 def targets() -> None:
     """Check, compare and apply the targets file."""
 
