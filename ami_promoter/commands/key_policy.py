@@ -57,9 +57,17 @@ def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
 
 @verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
 @key_argument
-def hub(caller: VerbCaller, key: str | None) -> Report:
+@click.option(
+    "--access",
+    type=click.Choice(["grant", "policy"]),
+    multiple=True,
+    default=["grant"],
+    show_default="grant",
+    help="How targets get to the key: their `key_access` in the targets file; may be repeated.",
+)
+def hub(caller: VerbCaller, key: str | None, access: tuple[str, ...]) -> Report:
     """Print what a key of the hub must allow, or check KEY with the hub's credentials."""
-    return _answer(caller.account(), key, hub_needs(caller.region))
+    return _answer(caller.account(), key, hub_needs(caller.region, access))
 
 
 def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:

@@ -52,6 +52,10 @@ HEADS = "heads"
 """The partition of all promotions' heads."""
 
 
+TRIGGER = RecordKey("discovery", "trigger")
+"""The tag key that all looks have been by so far."""
+
+
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
     """Name one AMI's way to one target: 20 hexadecimal characters that never change."""
     return digest(hub, ami, account, region, length=20)
