@@ -81,6 +81,8 @@ SEE_HEALTH = Rights(
         }
     )
 )
+SEE_APPROVERS = Rights(anything=frozenset({"iam:GetAccountAuthorizationDetails"}))
+"""Asked for only where a target needs an approval; without it `doctor` says that it could not see who may approve."""
 ASK_CLOUDTRAIL = Rights(anything=frozenset({"cloudtrail:LookupEvents"}))
 REPAIR = ASK_CLOUDTRAIL | Rights(
     records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}),

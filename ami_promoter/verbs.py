@@ -145,7 +145,48 @@ COMMON = ("region", "profile", "table", "hub_account", "as_json", "wide")
 AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, json_option, wide_option)
 
 
-@click.group("ami-promoter", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+SECTIONS: Mapping[str, Sequence[str]] = {
+    "Promote": ("plan", "promote", "approve", "wait", "retry", "withdraw", "cancel"),
+    "Follow": ("status", "history", "where", "resolve", "report"),
+    "Check": ("doctor", "verify", "reconcile", "key-policy"),
+    "Targets": ("targets", "members"),
+    "Operate": ("pause", "resume", "drain"),
+    "Other": ("completion",),
+}
+"""How help and reference order the commands: the way of an AMI, then what is seldom needed."""
+
+
+class InOrder(click.Group):
+    """Commands in the order in which they were added."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """See Click."""
+        return list(self.commands)
+
+
+class InSections(click.Group):
+    """The commands, section by section."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """See Click."""
+        return [name for names in SECTIONS.values() for name in names if name in self.commands]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them with the first sentence of each; names are equally wide in all sections."""
+        names = self.list_commands(ctx)
+        width = max(map(len, names), default=0)
+        room = formatter.width - formatter.current_indent - width - 4
+        for section, members in SECTIONS.items():
+            rows = [(name.ljust(width), self.commands[name].get_short_help_str(room)) for name in members]
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+
+@click.group(
+    "ami-promoter",
+    cls=InSections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="ami-promoter")
 def root() -> None:
     """Promote AMIs to other accounts.
@@ -175,8 +216,12 @@ def verb(
     group: click.Group = root,
     exits: Mapping[Exit, str] | None = None,
     options: Sequence[Callable[[Any], Any]] = AT_THE_HUB,
+    anywhere: bool = False,
 ) -> Callable[[Callable[..., Report]], Callable[..., Report]]:
-    """Make a function a verb: ``prints`` is the schema of its JSON, ``needs`` what its caller must be allowed."""
+    """Make a function a verb: ``prints`` is the schema of its JSON, ``needs`` what its caller must be allowed.
+
+    ``anywhere``: it works without a Region, too; then the caller's is "".
+    """
 
     def made(function: Callable[..., Report]) -> Callable[..., Report]:
         @click.pass_context
@@ -185,7 +230,7 @@ def verb(
             common = {known: given.pop(known, None) for known in ("region", "profile", "table", "hub_account")}
             as_json, wide = given.pop("as_json"), given.pop("wide")
             clock = ctx.obj or TerminalClock()
-            common["region"] = _region(common["region"], common["profile"])
+            common["region"] = _region(common["region"], common["profile"], anywhere=anywhere)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
             return emit(function(caller, **given), as_json=as_json)
 
@@ -202,9 +247,11 @@ def verb(
     return made
 
 
-def _region(given: str | None, profile: str | None) -> str:
+def _region(given: str | None, profile: str | None, *, anywhere: bool) -> str:
     """Return the hub's Region; a fault of the call where nothing says it, or what says it is no Region."""
     found = given or aws.region(profile)
+    if found is None and anywhere:
+        return ""
     if found is None:
         what = "The hub's Region is not given: not by --region, AWS_REGION or a profile. Add --region REGION."
         raise click.UsageError(what)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+
+from chalicelib.core.faults import count
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
@@ -31,6 +34,22 @@ def test_no_handler_sleeps_or_waits(path):
 def test_the_check_for_waiting_can_fail(source):
     """It finds a planted example."""
     assert waits(source)
+
+
+SHOWN = [path for folder in ("chalicelib", "ami_promoter", "demo") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_text_leaves_the_plural_to_the_reader(path):
+    """``1 target(s)`` is no English; `chalicelib.core.faults.count` writes a number with its noun."""
+    texts = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+    assert [text for text in texts if isinstance(text, str) and re.search(r"[a-z]\(e?s\)(?![|*?+])", text)] == []
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, "0 deliveries"), (1, "1 delivery"), (1000, "1,000 deliveries")])
+def test_a_number_is_written_with_its_noun(number, said):
+    """One, or several."""
+    assert count(number, "delivery", "deliveries") == said
 
 
 def test_no_two_classes_have_one_name():

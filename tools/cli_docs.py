@@ -16,7 +16,7 @@ from ami_promoter.promotions.view import PAGE
 from ami_promoter.rights import APPROVER, READ, READ_ONLY, Rights, policy
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
-from ami_promoter.verbs import AT_THE_HUB, COMMON, Verb
+from ami_promoter.verbs import AT_THE_HUB, COMMON, SECTIONS, Verb
 
 A_PROMOTION = "A promotion"
 INTRO = """\
@@ -50,7 +50,8 @@ def page() -> str:
 
 
 def _verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Verb]]:
-    for name, command in sorted(group.commands.items()):
+    for name in group.list_commands(click.Context(group)):
+        command = group.commands[name]
         if isinstance(command, click.Group):
             yield from _verbs(command, (*words, name))
         elif isinstance(command, Verb):
@@ -76,10 +77,13 @@ def _common() -> Iterator[str]:
 
 
 def _contents() -> Iterator[str]:
-    yield "## Verbs\n\n| verb | what it does |\n| --- | --- |"
+    yield "## Verbs\n\n| | verb | what it does |\n| --- | --- | --- |"
+    first = ""
     for words, verb in _verbs(root):
-        yield f"| [`{words}`](#{words.replace(' ', '-')}) | {_first(verb)} |"
-    yield "| `completion SHELL` | Prints the completion script of bash, zsh or fish. |"
+        section = next(name for name, members in SECTIONS.items() if words.split()[0] in members)
+        yield f"| {section if section != first else ''} | [`{words}`](#{words.replace(' ', '-')}) | {_first(verb)} |"
+        first = section
+    yield "| Other | `completion SHELL` | Prints the completion script of bash, zsh or fish. |"
     yield ""
 
 

@@ -11,7 +11,7 @@ from ami_promoter.targets_file.compiler import DAY, HOUR, seconds
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import DIGEST, DURATION, VerbCaller, ami_argument, tag_key_option, verb
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets import approvals
 
 SHORTEST, LONGEST = HOUR, 90 * DAY
@@ -70,7 +70,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry
     more = [f"  and {len(places) - len(listed)} more; --wide lists all"] if len(listed) < len(places) else []
     done = f"Approved until {moment(until)} by {connection.caller}." if writes else "Nothing is changed by this."
     lines = (
-        f"{ami} {seen.name}, value {quoted(asked.value)}, {len(seen.snapshots)} snapshots, digest {short}:",
+        f"{ami} {seen.name}, value {quoted(asked.value)}, {count(len(seen.snapshots), 'snapshot')}, digest {short}:",
         *(f"  {place.replace('/', ' ')}" for place in listed),
         *more,
         done,
@@ -80,7 +80,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry
 
 def _differs(ami: str, given: str, short: str, value: str, targets: int) -> Fault:
     what = (
-        f"what waits has the digest {short} now, not {given}: value {quoted(value)}, {targets} targets. "
+        f"what waits has the digest {short} now, not {given}: value {quoted(value)}, {count(targets, 'target')}. "
         "The value, the settings, or who needs an approval were changed."
     )
     cure = f"Look at it: `ami-promoter approve {ami} --dry-run`. Then name that digest."

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import health, organization, switch
+from ami_promoter.hub import approvers, health, organization, switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.receivers import receivers
@@ -18,15 +18,16 @@ from ami_promoter.reconcile import diagnosis
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.target_findings import HubNames
-from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_HEALTH
+from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
+from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
-from chalicelib.core.targets.inventory import CHECK
+from chalicelib.core.targets.approvals import needs
 
 PRINTS = js.thing(
     findings=js.several("what was checked, the hub first", diagnosis.FINDING),
@@ -39,7 +40,7 @@ EXITS = {
 }
 
 
-@verb("doctor", needs=READ_ALL | ASK_TARGETS | SEE_HEALTH | CHECK_KEY, prints=PRINTS, exits=EXITS)
+@verb("doctor", needs=READ_ALL | ASK_TARGETS | SEE_HEALTH | SEE_APPROVERS | CHECK_KEY, prints=PRINTS, exits=EXITS)
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
 @click.option("--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets.")
 @hub_only_option
@@ -50,7 +51,8 @@ def doctor(
     """Find what blocks promotions, and how to repair it.
 
     In the hub it checks the targets file, pause, organization, parked and overdue records, workers, dead letters,
-    notices, and the keys of running and shared deliveries (`plan` checks the keys of an AMI that has no tag yet).
+    notices, the keys of running and shared deliveries (`plan` checks the keys of an AMI that has no tag yet), who may
+    approve, and what waits for an approval.
     In each target it checks role, key and key policy, service-linked roles, event forwarding, Allowed AMIs, settings
     and copy quota; the service asks there, which takes seconds. Changes nothing. No call can try whether a
     key will work for a copy; where AWS names an organization's policy as the reason of a denial, so does this.
@@ -69,8 +71,8 @@ def doctor(
         settings = _settings(file, wanted)
     facts = _facts(connection, file)
     found = diagnosis.hub(facts)
-    inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now)
-    answers = inventories.ask(wanted, f"{CHECK}{uuid.uuid4().hex[:12]}")
+    inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now, checks=True)
+    answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
     found += diagnosis.targets(answers, settings, _quotas(connection, wanted), hub)
     bad, unseen = diagnosis.of(found, passed=False), diagnosis.of(found, passed=None)
@@ -119,21 +121,55 @@ def _facts(connection: Connection, file: AppliedFile) -> diagnosis.HubFacts:
         if sk == "record" and isinstance(record["_item"].get("due_at"), int) and pk not in parked
     }
     said = switch.said(paused) if paused else ""
-    seen = health.read(connection, _source_keys(connection, under_way))
+    access = source_keys(connection.account, under_way)
     return diagnosis.HubFacts(
-        connection.account, connection.region, connection.now(), file.fault, said, troubles, parked, due, seen
+        connection.account,
+        connection.region,
+        connection.now(),
+        file.fault,
+        said,
+        troubles,
+        parked,
+        due,
+        health.read(connection, sorted(access)),
+        access,
+        approvers.read(connection) if _needs_approval(file) else None,
+        _unapproved(reader, under_way),
     )
 
 
-def _source_keys(connection: Connection, under_way: Mapping[tuple[str, str], Record]) -> list[str]:
-    """Name the hub's keys that deliveries under way, or shared, depend on; another account's are its owner's."""
-    own = (
-        str(one.get("key_arn"))
-        for (pk, _), record in under_way.items()
-        if pk.startswith("delivery#")
-        for one in (*(record.get("snapshots") or ()), {"key_arn": record.get("via_key")})
-    )
-    return sorted({arn for arn in own if arn.split(":")[4:5] == [connection.account]})
+def _needs_approval(file: AppliedFile) -> bool:
+    """Whether the file has a target that needs an approval, by a list or by a unit."""
+    blocks = (*file.directory.accounts.values(), *file.directory.by_unit.values())
+    own = (targets for by_group in file.directory.own.values() for targets in by_group.values())
+    return file.fault is None and any(needs(target) for targets in (*blocks, *own) for target in targets)
+
+
+def _unapproved(reader: Reader, under_way: Mapping[tuple[str, str], Record]) -> list[diagnosis.Unapproved]:
+    waiting: dict[str, list[int]] = {}
+    for record in under_way.values():
+        if record.get("state") == DeliveryState.AWAITING_APPROVAL:
+            entered = record.get("entered", {}).get(DeliveryState.AWAITING_APPROVAL)
+            waiting.setdefault(str(record.get("ami")), []).append(entered if isinstance(entered, int) else 0)
+    found = []
+    for ami, since in waiting.items():
+        digest = str((reader.promotion(ami) or {}).get("approval_digest", ""))
+        found.append(diagnosis.Unapproved(ami, digest, len(since), min(since)))
+    return found
+
+
+def source_keys(account: str, under_way: Mapping[tuple[str, str], Record]) -> dict[str, set[str]]:
+    """Name the hub's keys that deliveries under way, or shared, depend on, each with how these get to it.
+
+    Another account's key is its owner's.
+    """
+    found: dict[str, set[str]] = {}
+    for (pk, _), record in under_way.items():
+        for one in (*(record.get("snapshots") or ()), {"key_arn": record.get("via_key")}):
+            arn = str(one.get("key_arn"))
+            if pk.startswith("delivery#") and arn.split(":")[4:5] == [account]:
+                found.setdefault(arn, set()).add(str(record.get("target", {}).get("key_access", "grant")))
+    return found
 
 
 def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Iterator[RenderableType]:

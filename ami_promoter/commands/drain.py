@@ -28,6 +28,7 @@ from ami_promoter.verbs import TerminalClock, VerbCaller, verb
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED, DeliveryState
+from chalicelib.core.faults import count
 from chalicelib.core.records.addresses import RecordKey
 
 POLL = 30
@@ -188,7 +189,7 @@ def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, ti
     }
     lines = [
         "Promotions are paused; `ami-promoter resume` ends the pause.",
-        f"Asked to end: {_some(len(drain.cancelled), 'delivery', 'deliveries')}.",
+        f"Asked to end: {count(len(drain.cancelled), 'delivery', 'deliveries')}.",
         counts(view),
         *(f"  {shares.share_line(share)}" for share in left),
     ]
@@ -233,7 +234,3 @@ def _is(place: Place, kind: str) -> bool:
 
 def _by_state(deliveries: Iterable[Record]) -> dict[str, int]:
     return dict(sorted(Counter(str(delivery.get("state")) for delivery in deliveries).items()))
-
-
-def _some(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"

@@ -19,7 +19,7 @@ from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_nee
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ANYWHERE, Matching, VerbCaller, root, verb
+from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, root, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.kms_keys import KeyFacts
 
@@ -42,7 +42,7 @@ ROLE = Matching("name", "[A-Za-z0-9+=,.@_-]{1,64}", "a role's name, without a pa
 key_argument = click.argument("key", type=KEY, required=False)
 
 
-@root.group("key-policy")
+@root.group("key-policy", cls=InOrder)
 def key_policy() -> None:
     """Print the statements that a key policy needs, or check a key."""
 
@@ -57,9 +57,17 @@ def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
 
 @verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
 @key_argument
-def hub(caller: VerbCaller, key: str | None) -> Report:
+@click.option(
+    "--access",
+    type=click.Choice(["grant", "policy"]),
+    multiple=True,
+    default=["grant"],
+    show_default="grant",
+    help="How targets get to the key: their `key_access` in the targets file; may be repeated.",
+)
+def hub(caller: VerbCaller, key: str | None, access: tuple[str, ...]) -> Report:
     """Print what a key of the hub must allow, or check KEY with the hub's credentials."""
-    return _answer(caller.account(), key, hub_needs(caller.region))
+    return _answer(caller.account(), key, hub_needs(caller.region, access))
 
 
 def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:

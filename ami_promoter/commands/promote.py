@@ -13,7 +13,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Resolution
 
 MEMBERS = {
@@ -91,8 +91,7 @@ def promote(
 def _means(meant: Resolution) -> str:
     if meant.waits is not None:
         return ", which names accounts of an organization that has not been read yet"
-    count = len(meant.targets)
-    return f", which names {count} target{'' if count == 1 else 's'}"
+    return f", which names {count(len(meant.targets), 'target')}"
 
 
 @verb(

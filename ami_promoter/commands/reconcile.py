@@ -27,7 +27,7 @@ from ami_promoter.verbs import Matching, VerbCaller, answers_within_option, hub_
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.records.addresses import RecordKey
 
 PRINTS = js.some_of(
@@ -135,7 +135,11 @@ def _report(
     wrong = [one for one in found if one.wrong]
     left = [one for one in wrong if outcome.get(one) != "done"]
     seen = sum(not target.trouble for target in view.targets.values())
-    asked = "the targets were left out (--hub-only)" if hub_only else f"{seen} of {len(view.targets)} targets answered"
+    asked = (
+        "the targets were left out (--hub-only)"
+        if hub_only
+        else f"{seen} of {count(len(view.targets), 'target')} answered"
+    )
     lines: list[RenderableType] = [f"Looked at {connection.place}; {asked}."]
     lines += [line for one in found for line in _lines(one, outcome.get(one), apply=apply)]
     if apply:

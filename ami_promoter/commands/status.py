@@ -21,6 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
+from chalicelib.core.faults import count
 
 MANY = 200
 """So many promotions with trouble are looked into by `status --failed`."""
@@ -41,7 +42,9 @@ PRINTS = js.some_of(
 @verb("status", needs=READ_ALL, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--watch", is_flag=True, help="Refresh until the promotion has ended; Ctrl-C stops only the view.")
-@click.option("--failed", is_flag=True, help="Only what failed, was refused or cancelled, or is parked; with cures.")
+@click.option(
+    "--failed", is_flag=True, help="Only what failed, was refused, left something behind or is parked; with cures."
+)
 def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
@@ -131,11 +134,8 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
 def _failed(connection: Connection) -> Report:
     """Show every promotion in trouble with its faults: enough to begin with at night."""
     everything = _all(connection)
-    bad = [
-        one["ami"]
-        for one in everything.data["promotions"]
-        if one["why"] or one["parked"] or set(one["deliveries"]) - {*GOOD, "running"}
-    ]
+    suspects = [one for one in everything.data["promotions"] if _suspect(one)]
+    bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
     pages = [one for one in map(view.only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]]
     lines: list[RenderableType] = []
@@ -144,9 +144,21 @@ def _failed(connection: Connection) -> Report:
     parked = everything.data["parked"]
     lines += [f"Parked, and left alone: {one['record']}: {one['why']}" for one in parked]
     if len(bad) > MANY:
-        lines.append(f"{len(bad) - MANY} older promotions in trouble are not shown.")
+        lines.append(
+            f"{count(len(bad) - MANY, 'older promotion')} in trouble not shown: `ami-promoter status` lists them."
+        )
     lines += [] if pages or parked else [f"Nothing failed, was refused or is parked in {connection.place}."]
     return Report(tuple(lines), {"failed": pages, "parked": parked})
+
+
+def _suspect(listed: Mapping[str, Any]) -> bool:
+    """Whether a promotion may be in trouble, by what the list says of it."""
+    return bool(listed["why"] or listed["parked"] or listed["deliveries"].keys() - {*GOOD, "running"})
+
+
+def _only_ended(listed: Mapping[str, Any]) -> bool:
+    """Whether nothing of it failed: then it has trouble only if it left something behind, and is read last."""
+    return not (listed["why"] or listed["parked"] or "failed" in listed["deliveries"])
 
 
 def _notes(data: Mapping[str, Any]) -> Iterator[RenderableType]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubTrouble, regions
 from ami_promoter.hub.records import Reader, standing
 from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL
@@ -21,6 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Folded, Whole, console, show, tell
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
+    InOrder,
     VerbCaller,
     hub_account_option,
     json_option,
@@ -30,7 +31,7 @@ from ami_promoter.verbs import (
     verb,
     wide_option,
 )
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
 
 file_argument = click.argument("file", type=click.Path())
@@ -75,7 +76,7 @@ DIFFERENCE = js.thing(
 )
 
 
-@root.group("targets")
+@root.group("targets", cls=InOrder)
 def targets() -> None:
     """Check, compare and apply the targets file."""
 
@@ -85,13 +86,27 @@ def targets() -> None:
     needs=NOTHING,
     group=targets,
     options=(region_option, profile_option, hub_account_option, json_option, wide_option),
-    prints=js.some_of(js.thing(valid=js.flag("always true"), digest=js.text("names the content"), **COUNTS), "units"),
+    anywhere=True,
+    prints=js.some_of(
+        js.thing(
+            valid=js.flag("always true"),
+            digest=js.perhaps(js.text("names the content; null: it depends on the hub's Region, which is not given")),
+            **COUNTS,
+        ),
+        "units",
+    ),
 )
 @file_argument
 def validate(caller: VerbCaller, file: str) -> Report:
-    """Check a targets file without asking AWS."""
+    """Check a targets file without asking AWS.
+
+    Without a Region, from an option, the environment or a profile, the file is valid if it is so for a hub in some
+    Region.
+    """
     source = _read(file)
-    return Report(faults=(source,)) if isinstance(source, Fault) else _validate(source, file, caller)
+    if isinstance(source, Fault):
+        return Report(faults=(source,))
+    return _validate(source, file, caller) if caller.region else _validate_anywhere(source, file, caller)
 
 
 @verb("diff", needs=READ_ALL, group=targets, prints=DIFFERENCE)
@@ -181,13 +196,13 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
 def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> Report | None:
     """Ask whether targets may be removed; return the refusal where the answer is no, or nobody can be asked."""
     places = ", ".join(f"{target['account']} {target['region']}" for target in gone)
-    count = "1 target" if len(gone) == 1 else f"{len(gone)} targets"
+    removed = count(len(gone), "target")
     if as_json or not sys.stdin.isatty():
-        what = f"applying it removes {count}: {places}. Standing shares of a removed target are withdrawn."
+        what = f"applying it removes {removed}: {places}. Standing shares of a removed target are withdrawn."
         return Report(report.lines, faults=(Fault("targets-removes", "targets apply", what, "To confirm, add --yes."),))
     show(report.lines, console())
     withdrawn = "Their standing shares are withdrawn, as listed; they keep the AMIs that they own."
-    if click.confirm(f"This removes {count}. {withdrawn} Apply it?"):
+    if click.confirm(f"This removes {removed}. {withdrawn} Apply it?"):
         return None
     return Report(faults=(Fault("targets-removes", "targets apply", "not applied.", ""),))
 
@@ -211,6 +226,27 @@ def _validate(source: str, name: str, caller: VerbCaller) -> Report:
     if caller.hub_account is None:
         lines.append("To check also that the hub's own account is not among them, give --hub-account.")
     return Report(tuple(lines), {"valid": True, "digest": digest_of(to_items(wanted)), **_counts(wanted)})
+
+
+def _validate_anywhere(source: str, name: str, caller: VerbCaller) -> Report:
+    """Check a file for a hub in each Region that it mentions, and in one that it does not."""
+    mentioned = [region for region in regions() if region in source]
+    other = next(region for region in regions() if region not in mentioned)
+    found = {
+        region: compile_targets(source, name, HubPlace(region, caller.hub_account)) for region in (*mentioned, other)
+    }
+    valid = {region: wanted for region, wanted in found.items() if isinstance(wanted, Directory)}
+    if not valid:
+        faults = [wanted for wanted in found.values() if not isinstance(wanted, Directory)]
+        common = tuple(one for one in faults[0] if all(one in others for others in faults))
+        return Report(faults=common or faults[0])
+    wanted = next(iter(valid.values()))
+    digests = {digest_of(to_items(one)) for one in found.values() if isinstance(one, Directory)}
+    every = len(valid) == len(found)
+    where = "in any Region" if every else f"in {', '.join(sorted(valid.keys() - {other})) or 'another Region'}"
+    lines = (f"{name} is valid for a hub {where}: {_size(wanted)}.", "To check it for your hub, give --region REGION.")
+    digest = digests.pop() if every and len(digests) == 1 else None
+    return Report(lines[: 1 if digest else 2], {"valid": True, "digest": digest, **_counts(wanted)})
 
 
 def _difference(connection: Connection, applied: AppliedVersion, wanted: Directory) -> Report:
@@ -268,7 +304,7 @@ def _apply(
 
 
 def _size(directory: Directory) -> str:
-    return ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in _counts(directory).items())
+    return ", ".join(count(number, name[:-1]) for name, number in _counts(directory).items())
 
 
 def _counts(directory: Directory) -> dict[str, int]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader, unread
 from ami_promoter.hub.wakes import wake
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
@@ -22,12 +23,23 @@ def look_again(connection: Connection, ami: str, place: str = "", *, written: bo
     ``written``: the tag was written just now, with whatever value, which ends what was withdrawn before.
     """
     now = int(connection.now())
-    asked = {"retry": f"{time.time_ns()}:{place}", **({"written": str(now)} if written else {})}
     with connection.telling("asking the record to look again (the tag is written all the same)"):
+        places = _with_unread(connection, ami, place)
+        asked = {"retry": f"{time.time_ns()}:{places}", **({"written": str(now)} if written else {})}
         known = _records(connection).make_due(addresses.promotion(ami), now, asked) is not MadeDue.NONE
     if known:
         wake(connection, [addresses.promotion(ami)])
     return known
+
+
+def _with_unread(connection: Connection, ami: str, place: str) -> str:
+    """Add to the places those of another command's request that the service has not read yet; "" means all."""
+    record = Reader(connection).promotion(ami)
+    waiting = None if record is None else unread(record, "retry")
+    if record is None or waiting is None:
+        return place
+    others = str(waiting).partition(":")[2]
+    return ",".join(sorted({*place.split(","), *others.split(",")})) if place and others else ""
 
 
 def withdraw(connection: Connection, ami: str, value: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,13 +40,19 @@ def target_needs(role: str) -> tuple[Need, ...]:
     )
 
 
-def hub_needs(region: str) -> tuple[Need, ...]:
-    """What the hub's functions need on the key that encrypts the source."""
+def hub_needs(region: str, access: Collection[str] = ("grant",)) -> tuple[Need, ...]:
+    """What the hub's functions need on the key that encrypts the source. ``access``: the ``key_access`` of targets.
+
+    Where that is ``none``, the key's owner opens it, and the service only looks at it.
+    """
     worker, share_worker = (f"ami-promoter-{region}-{name}" for name in ("worker", "share-worker"))
-    return (
-        Need("AmiPromoterLooksAtTheKey", worker, ("kms:DescribeKey",)),
-        Need("AmiPromoterOpensAndClosesTheKey", share_worker, ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")),
-    )
+    grants, policy = ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"), ("kms:GetKeyPolicy", "kms:PutKeyPolicy")
+    opens = {
+        "grant": Need("AmiPromoterOpensAndClosesTheKey", share_worker, grants),
+        "policy": Need("AmiPromoterChangesTheKeysPolicy", share_worker, policy),
+    }
+    look = Need("AmiPromoterLooksAtTheKey", worker, ("kms:DescribeKey",))
+    return (look, *(need for name, need in opens.items() if name in access))
 
 
 def grant_needs(role: str) -> tuple[Need, ...]:

@@ -10,6 +10,7 @@ from ami_promoter.terminal.report import moment
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.errors import Misconfigured, Refusal
+from chalicelib.core.faults import count
 from chalicelib.core.targets.departures import Book
 from chalicelib.core.targets.organization import Membership, Organization
 
@@ -83,4 +84,4 @@ def troubles(data: Mapping[str, Any]) -> Iterator[str]:
 def some(accounts: list[str]) -> str:
     """Name accounts, the first twenty."""
     shown = " ".join(accounts[:20]) + (" …" if len(accounts) > 20 else "")
-    return f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}{': ' if shown else ''}{shown}"
+    return f"{count(len(accounts), 'account')}{': ' if shown else ''}{shown}"

@@ -1,4 +1,4 @@
-"""Reading a key policy: whether it allows a request, as far as that can be said from the policy alone."""
+"""Reading a policy: whether it allows a request, as far as that can be said from the policy alone."""
 
 from __future__ import annotations
 
@@ -54,6 +54,13 @@ def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return _listed(document.get("Statement", []))
 
 
+def is_about(statement: Mapping[str, Any], resource: str) -> bool:
+    """Whether a statement of an identity policy names a resource."""
+    if "NotResource" in statement:
+        return not any(_like(resource, it) for it in _listed(statement["NotResource"]))
+    return any(_like(resource, it) for it in _listed(statement.get("Resource", [])))
+
+
 def principals(statement: Mapping[str, Any]) -> list[str]:
     """Return the principals of a statement: "*", ARNs and account ids; none for services."""
     given = statement.get("Principal", [])
@@ -103,6 +110,7 @@ _TESTS: Mapping[str, Callable[[str, Sequence[str]], bool]] = {
     "ArnNotEquals": lambda value, wanted: not _matches(value, wanted),
     "ArnNotLike": lambda value, wanted: not _matches(value, wanted),
     "Bool": lambda value, wanted: value.lower() in [one.lower() for one in wanted],
+    "Null": lambda _value, wanted: "false" in [one.lower() for one in wanted],
 }
 
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection, HubTrouble
 from chalicelib.adapters.dynamo.children import BY_ACCOUNT, BY_IMAGE
+from chalicelib.adapters.dynamo.records import INBOX
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.images.image import SourceImage
@@ -198,6 +199,13 @@ def standing(found: Iterable[tuple[tuple[str, str], Record]], places: Collection
 def withdrawn_in(promotion: Record) -> Mapping[str, str]:
     """Return whom operators have withdrawn ("account" or "account/region"), and who did, as the service has read it."""
     return {str(place): str(by) for place, by in promotion.get("withdrawn", {}).items()}
+
+
+def unread(promotion: Record, name: str) -> object:
+    """Return an entry of a promotion's inbox that the service has not read yet; None: there is none."""
+    handled = known if isinstance(known := promotion.get("handled"), Mapping) else {}
+    entry = promotion["_item"].get(f"{INBOX}{name}")
+    return None if entry == handled.get(name) else entry
 
 
 def cancelled_by(record: Record) -> str:

@@ -7,7 +7,8 @@ from xml.etree.ElementTree import Element
 
 from ami_promoter.overview.exposure import Exposure
 from ami_promoter.overview.html import el
-from ami_promoter.overview.parts import count, when
+from ami_promoter.overview.parts import when
+from chalicelib.core.faults import count
 
 COLUMNS = 240
 """The drawing has so many; each shows the most that were open at once within its time."""

@@ -8,8 +8,9 @@ from xml.etree.ElementTree import Element
 from ami_promoter.overview import sections
 from ami_promoter.overview.html import Content, document, el
 from ami_promoter.overview.model import Overview
-from ami_promoter.overview.parts import count, noun, when
+from ami_promoter.overview.parts import when
 from ami_promoter.promotions.view import BAD
+from chalicelib.core.faults import count, noun
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Nothing is loaded and nothing runs, whatever a name may contain."""

@@ -77,16 +77,6 @@ def said(iso: str) -> str:
     return iso.removesuffix("Z").replace("T", " ") if iso != "-" else "not known"
 
 
-def count(number: int, one: str, several: str = "") -> str:
-    """Write a number of things."""
-    return f"{number:,} {noun(number, one, several)}"
-
-
-def noun(number: int, one: str, several: str = "") -> str:
-    """Write the name of so many things."""
-    return one if number == 1 else several or f"{one}s"
-
-
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,6 @@ from ami_promoter.overview.parts import (
     Scale,
     TableKind,
     code,
-    count,
     folded,
     legend,
     said,
@@ -28,8 +27,8 @@ from ami_promoter.overview.parts import (
     when,
 )
 from ami_promoter.promotions import page
-from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.terminal.report import span
+from chalicelib.core.faults import count
 
 CURRENT = TableKind("cur", ("Target", "Image", "Source", "Delivered"))
 OPEN = TableKind("now", ("Account", "May use", "For", "Since", "State", "Ends"))
@@ -50,8 +49,8 @@ ON_KEYS = ("key", "policy", "role")
 
 
 def attention(shown: Overview) -> Element:
-    """Say what failed, was refused, cancelled or set aside, with its cure."""
-    parts: list[Content] = [_troubled(one) for one in sorted(shown.troubled, key=_bad, reverse=True)]
+    """Say what failed, was refused or set aside, with its cure."""
+    parts: list[Content] = [_troubled(one) for one in shown.troubled]
     if shown.parked:
         rows = [el("li", code(pk), f": {why}") for pk, why in shown.parked.items()]
         parts += [el("h3", "Parked records"), el("p", "The service leaves these alone until a person looks at them.")]
@@ -73,13 +72,7 @@ def _troubled(data: Mapping[str, Any]) -> Element:
         el("ul", said_of, first, class_="faults") if said_of or first else None,
         folded(f"{count(len(rest), 'more target')}", el("ul", rest, class_="faults")) if rest else None,
         el("p", "Look closer: ", code(f"ami-promoter status {data['ami']}"), class_="dim"),
-        class_=None if _bad(data) else "ended",
     )
-
-
-def _bad(data: Mapping[str, Any]) -> bool:
-    """Whether something went wrong; otherwise it was ended on purpose."""
-    return bool(data["faults"] or data["parked"] or any(one["state"] not in STOPPED for one in data["deliveries"]))
 
 
 def _target(delivery: Mapping[str, Any]) -> Element:
@@ -125,7 +118,7 @@ def images(shown: Overview) -> Element:
 
 def _family(one: Family) -> Element:
     up_to_date = len(one.current) - one.behind
-    all_have = f"all {len(one.current)} targets have" if not one.behind else f"{up_to_date} of {len(one.current)} have"
+    all_have = f"{up_to_date} of {count(len(one.current), 'target')} have"
     summary = (el("b", one.name), f" — {all_have} {one.latest.name or 'the latest'}")
     behind = el("span", count(one.behind, "target"), " behind", class_="st warn") if one.behind else None
     earlier = f" Delivered to these targets before: {count(one.earlier, 'image')}." if one.earlier else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.terminal.exits import Exit
+from chalicelib.core.faults import count
 from chalicelib.core.targets.withdrawals import covering
 
 GOOD = ("delivered", "shared")
@@ -52,7 +53,7 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return _missing(data, missing)
     moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]
     if moving or missing:
-        return Outcome(None, f"{len(moving)} of {len(named)} deliveries have not ended yet.")
+        return Outcome(None, _unended(moving, missing, named))
     if not (over or targets or any(one["parked"] for one in named)):  # it waits for one that is parked
         return Outcome(None, "The promotion has not ended yet.")
     return _ended(data, named)
@@ -70,19 +71,29 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
     failed = [one for one in named if one["state"] == "failed" or one["parked"]]
     stopped = [one for one in named if one["state"] in STOPPED]
     if failed or data["faults"]:
-        count = len(data["faults"])
-        accounts = f"{count} account{'' if count == 1 else 's'} cannot be served" if count else ""
-        some = f"{len(failed)} of {len(named)} deliveries failed" if failed else ""
+        refused = len(data["faults"])
+        accounts = f"{count(refused, 'account')} cannot be served" if refused else ""
+        some = f"{_of(failed, named)} failed" if failed else ""
         return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts)))}.")
     if stopped:
         by = sorted({who for one in stopped if (who := covering(data["withdrawn"], _place(one))) is not None})
         operators = f" Withdrawn by {', '.join(by)}." if by else ""
-        what = f"{len(stopped)} of {len(named)} deliveries were cancelled or withdrawn.{operators}"
+        what = f"{_of(stopped, named)} {'was' if len(stopped) == 1 else 'were'} cancelled or withdrawn.{operators}"
         return Outcome(Exit.CANCELLED, what)
     if not named:
         return Outcome(Exit.CANCELLED, data["why"] or "The value names no target.")
     one = len(named) == 1
     return Outcome(Exit.OK, f"{'The delivery' if one else f'All {len(named)} deliveries'} arrived.")
+
+
+def _unended(moving: Sequence[object], missing: Sequence[str], named: Sequence[object]) -> str:
+    if not moving:
+        return f"There is no delivery to {', '.join(missing)} yet; the promotion has not ended."
+    return f"{_of(moving, named)} {'has' if len(moving) == 1 else 'have'} not ended yet."
+
+
+def _of(some: Sequence[object], named: Sequence[object]) -> str:
+    return f"{len(some)} of {count(len(named), 'delivery', 'deliveries')}"
 
 
 def _names(targets: Sequence[str], delivery: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from ami_promoter.promotions.page import quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, short, state, table
+from chalicelib.core.faults import count
 from chalicelib.core.images import names
 from chalicelib.core.images.image import SourceImage, snapshots_to_copy
 from chalicelib.core.targets import preflight
@@ -167,7 +168,8 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     for fault in (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],))):
         yield f"FAILED {fault['code']}: {fault['where']}: {said(fault)}"
     if data["ready"]:
-        yield f"Passed: {data['checks']} checks of the source. Each target is checked when its delivery begins."
+        passed = count(data["checks"], "check")
+        yield f"Passed: {passed} of the source. Each target is checked when its delivery begins."
 
 
 def _row(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
@@ -180,6 +182,6 @@ def _row(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
 def _calls(targets: Sequence[Mapping[str, Any]]) -> str:
     totals: dict[str, int] = {}
     for one in targets:
-        for call, count in one["calls"].items():
-            totals[call] = totals.get(call, 0) + count
-    return ", ".join(f"{count} {call}" for call, count in sorted(totals.items()))
+        for call, number in one["calls"].items():
+            totals[call] = totals.get(call, 0) + number
+    return ", ".join(f"{number} {call}" for call, number in sorted(totals.items()))

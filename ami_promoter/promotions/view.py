@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ami_promoter.hub.records import Record, cancelled_by, withdrawn_in
+from ami_promoter.hub.records import Record, cancelled_by, unread, withdrawn_in
 from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
-from chalicelib.adapters.dynamo.records import INBOX
 from chalicelib.core.delivery.model import ENDED, DeliveryState
 from chalicelib.core.targets.withdrawals import covering
 
@@ -101,9 +100,7 @@ def promotion(record: Record) -> dict[str, Any]:
 
 
 def _asked(record: Record) -> bool:
-    handled = known if isinstance(known := record.get("handled"), Mapping) else {}
-    entries = {name: record["_item"].get(f"{INBOX}{name}") for name in ("retry", "withdraw")}
-    return any(entry is not None and entry != handled.get(name) for name, entry in entries.items())
+    return any(unread(record, name) is not None for name in ("retry", "withdraw"))
 
 
 def counts(children: Sequence[Record]) -> dict[str, int]:
@@ -131,8 +128,12 @@ def page(
 
 
 def only_failed(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave a page only the deliveries that a person must look at."""
-    bad = [one for one in shown["deliveries"] if one["state"] in BAD or one["faults"] or one["parked"]]
+    """Leave a page only the deliveries that a person must look at.
+
+    What was cancelled or withdrawn was so on purpose: only what it has left behind is trouble.
+    """
+    signs = ("faults", "parked", "leftovers")
+    bad = [one for one in shown["deliveries"] if one["state"] == "failed" or any(one[sign] for sign in signs)]
     return {**shown, "deliveries": bad}
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub import policies
+from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
 from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.reconcile.target_findings import HubNames, bad, findings, good
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.approvals import short
 
 LATE = 30 * 60
 """Seconds after which a record that is due and was not looked at says that the sweep, or its worker, stands still."""
@@ -26,13 +28,23 @@ FINDING = js.thing(
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
         "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices, "
-        "source-key; of a target: "
+        "source-key, approvers, approvals; of a target: "
         "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, copy-quota"
     ),
     passed=js.perhaps(js.flag("null: it could not be looked at")),
     what=js.text("what was seen"),
     cure=js.text("what to do, with the command; empty where it passed"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Unapproved:
+    """An AMI of which deliveries wait for an approval, the first of them since then (epoch seconds)."""
+
+    ami: str
+    digest: str
+    targets: int
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +63,18 @@ class HubFacts:
     due: Mapping[str, int]
     """Record that has not ended -> when it is due."""
     health: Health
+    access: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """ARN of a source's key -> the ``key_access`` of the targets that need it."""
+    approvers: Approvers | None = None
+    """None: no target needs an approval."""
+    unapproved: Sequence[Unapproved] = ()
 
 
 def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
     every += [*_workers(facts), *_dead(facts), *_notices(facts), *_source_keys(facts)]
+    every += [*_approvers(facts), *_approvals(facts)]
     return [{"where": "hub", **one} for one in every]
 
 
@@ -109,7 +127,7 @@ def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
 def _overdue(facts: HubFacts) -> dict[str, Any]:
     late = {record: due for record, due in facts.due.items() if due < facts.now - LATE}
     if not late:
-        return good("overdue", f"{len(facts.due)} records under way, none of them overdue: the sweep runs.")
+        return good("overdue", f"{count(len(facts.due), 'record')} under way, none overdue: the sweep runs.")
     first = sorted(late.items(), key=lambda pair: pair[1])[:SHOWN]
     named = ", ".join(f"{record} since {moment(due)}" for record, due in first)
     more = f" and {len(late) - SHOWN} more" if len(late) > SHOWN else ""
@@ -142,10 +160,10 @@ def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
     if facts.health.dead is None:
         yield _unread("dead-letters", facts.health.unread.get("dead", ""))
         return
-    full = {queue: count for queue, count in facts.health.dead.items() if count}
-    for queue, count in full.items():
+    full = {queue: number for queue, number in facts.health.dead.items() if number}
+    for queue, number in full.items():
         cure = "Read one, repair its cause, and move them back: docs/operations/runbook.md#dead-letters"
-        yield bad("dead-letters", f"{count} in {queue}.", cure)
+        yield bad("dead-letters", f"{count(number, 'message')} in {queue}.", cure)
     if not full:
         yield good("dead-letters", "None.")
 
@@ -173,20 +191,64 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
     """Say whether the service may open the keys of what is under way or shared, as far as their policies tell."""
     for arn, seen in facts.health.keys.items():
         region = arn.split(":")[3]
-        print_it = f"Add to its key policy what this prints: ami-promoter key-policy hub {arn} --region {region}"
+        access = sorted(facts.access.get(arn, ()))
+        ways = "".join(f" --access {one}" for one in access if one != "none") if access != ["grant"] else ""
+        print_it = f"Add to its key policy what this prints: ami-promoter key-policy hub {arn} --region {region}{ways}"
         found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
         owner = KeyOwner(arn.split(":")[1], facts.account, region)
-        answers = [one for need in hub_needs(facts.region) for one in asked(need, seen.policy, owner)]
+        answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, owner)]
         lacking = [one.action for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
         if not found and lacking:
             what = f"The policy of {arn} does not let the service do {', '.join(lacking)}: it cannot open the key."
             found.append(bad("source-key", what, print_it))
         yield from found
         if not found:
-            yield good("source-key", f"{arn} is customer managed and enabled; its policy lets the service grant on it.")
+            opens = (
+                "its owner opens it, not the service" if access == ["none"] else "its policy lets the service open it"
+            )
+            yield good("source-key", f"{arn} is customer managed and enabled; {opens}.")
     for arn, why in facts.health.unread.items():
         if arn.startswith("arn:"):
             yield _unread("source-key", f"{arn}: {why}")
+
+
+def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    """Say whether somebody may approve, and whether that can be another person than whoever tags."""
+    seen = facts.approvers
+    if seen is None:
+        return
+    give = (
+        "aws iam put-role-policy --role-name ROLE --policy-name ami-promoter-approver "
+        "--policy-document file://deploy/cli-approver.json"
+    )
+    apart = [name for name in seen.able if name not in seen.taggers]
+    if seen.unread:
+        cure = f"Use a role with iam:GetAccountAuthorizationDetails. To give a role the approver's policy: {give}"
+        yield {"check": "approvers", "passed": None, "what": f"Who may approve: {seen.unread}", "cure": cure}
+    elif not seen.able:
+        what = "Targets need an approval, and no role or user of the hub may approve."
+        yield bad("approvers", what, f"Give the approvers' role the policy: {give}")
+    elif not apart:
+        what = f"Whoever may approve may write the trigger tag as well ({_some(seen.taggers)}): one person can do both."
+        yield bad("approvers", what, f"Give the policy to a role that may not tag: {give}")
+    else:
+        also = f"; {_some(seen.taggers)} may, too, but may also write the tag" if seen.taggers else ""
+        yield good("approvers", f"{_some(apart)} may approve{also}.")
+
+
+def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    for one in sorted(facts.unapproved, key=lambda one: one.since):
+        waits = count(one.targets, "target waits", "targets wait")
+        digest = f" --digest {short(one.digest)}" if one.digest else ""
+        what = f"{one.ami}: {waits} for an approval since {moment(one.since)}."
+        yield bad("approvals", what, f"An approver looks and approves: ami-promoter approve {one.ami}{digest}")
+    if facts.approvers is not None and not facts.unapproved:
+        yield good("approvals", "No delivery waits for one.")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from ami_promoter.reconcile.facts import (
 from ami_promoter.reconcile.shown import Shown
 from ami_promoter.reconcile.trail import Change
 from chalicelib.core.delivery.model import ENDED, DeliveryState
+from chalicelib.core.faults import count
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.share import Holding, ghost_name
 
@@ -260,7 +261,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         failed = next((f" The last try to close one failed: {s.fault}" for s in shares if s.fault), "")
         who = "this account nor an OU that has it" if ":" not in receiver else "it"
         what = (
-            f"{_count(len(shares), 'share')} of the service's may be open to it: {_some(list(map(str, shares)))}. "
+            f"{count(len(shares), 'share')} of the service's may be open to it: {_some(list(map(str, shares)))}. "
             f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
             f"{who}: the file was narrowed, or the account left its OU, and the service has not withdrawn them. "
             f"{by}{failed} If it is to keep them, add it to the file and apply that."
@@ -491,10 +492,6 @@ def _delivery(view: HubView, ident: str) -> str:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(names[:NAMED])}{more}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _closes(wait: int) -> str:

@@ -1,7 +1,8 @@
 """Asks what the service has in each target, and reads the answers.
 
-The roles in targets trust the service alone, so `worker` looks there: the question is written on the target's record,
-and its answer is read from the table.
+The roles in targets trust the service alone, so `worker` looks there: it is asked by an entry in the inbox of the
+target's record, and its answer is read from the table. Where another command asks the same, the entry becomes its own;
+the look that it asks for begins later, so its answer is taken.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.hub.wakes import wake
 from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal.progress import Progress
-from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.targets.inventory import CHECK, LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.core.targets.inventory import LOOK, Inventory, OurImage, OurSnapshot
 from chalicelib.core.targets.seen import together
 from chalicelib.ports.records import Write
 
@@ -29,7 +30,10 @@ POLL = 5
 
 
 class Inventories:
-    """Asks the targets of one hub. ``patience``: seconds without any new answer after which it goes on without."""
+    """Asks the targets of one hub. ``patience``: seconds without any new answer after which it goes on without.
+
+    ``checks``: what the targets are like; otherwise what the service created there.
+    """
 
     def __init__(
         self,
@@ -38,8 +42,11 @@ class Inventories:
         patience: int,
         sleep: Callable[[float], None] | None = None,
         clock: Callable[[], float] | None = None,
+        *,
+        checks: bool = False,
     ) -> None:
         self._connection = connection
+        self._checks = checks
         self._tell = tell
         self._patience = patience
         self._sleep = sleep or time.sleep
@@ -55,12 +62,12 @@ class Inventories:
             for number, place in enumerate(places):
                 progress.at(number, len(places))
                 self._ask(place, run)
-        wake(self._connection, [addresses.inventory(*place) for place in places])
+        wake(self._connection, [self._key(place) for place in places])
         found: dict[Place, TargetFacts] = {}
         until = self._clock() + self._patience
         reported = -1
         while left := [place for place in places if place not in found]:
-            if answers := self._answers(left, run):
+            if answers := self._answers(left):
                 found |= answers
                 until = self._clock() + self._patience
             if len(found) == len(places):
@@ -73,22 +80,26 @@ class Inventories:
             self._sleep(POLL)
         return found
 
+    def _key(self, place: Place) -> addresses.RecordKey:
+        return addresses.inventory(*place, checks=self._checks)
+
     def _ask(self, place: Place, run: str) -> None:
-        record, now = Inventory(*place), int(self._clock())
+        record, now = Inventory(*place, checks=self._checks), int(self._clock())
         body = codec.encode(record)
         body.pop("inbox")
         self._records.create(Write(record.key, record.state.value, body, now), now)
         self._records.make_due(record.key, now, {LOOK: run})
 
-    def _answers(self, places: Iterable[Place], run: str) -> dict[Place, TargetFacts]:
+    def _answers(self, places: Iterable[Place]) -> dict[Place, TargetFacts]:
         """Read the answers that have come since."""
-        keys = {addresses.inventory(*place): place for place in places}
+        keys = {self._key(place): place for place in places}
         with self._connection.telling("reading what was found in targets"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])
             there = {key: records[key.pk, key.sk] for key in keys if (key.pk, key.sk) in records}
-            answered = {key: record for key, record in there.items() if record.get("seen") == run}
+            answered = {key: record for key, record in there.items() if _is_answered(record)}
             pages = self._pages(answered)
-        return {keys[key]: _facts(record, pages.get(key.pk, ()), run) for key, record in answered.items()}
+        found = {key: (record, pages.get(key.pk, [])) for key, record in answered.items()}
+        return {keys[key]: self._facts(*one) for key, one in found.items() if _is_whole(*one)}
 
     def _pages(self, answered: Mapping[addresses.RecordKey, Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
         """Read what was found, of all that have answered together, in its order."""
@@ -98,16 +109,27 @@ class Inventories:
             pages.setdefault(str(page["pk"]), []).append(page)
         return pages
 
+    def _facts(self, record: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> TargetFacts:
+        if record.get("fault"):
+            return TargetFacts(fault=Fault.from_json(record["fault"]))
+        rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
+        return TargetFacts(
+            tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
+            tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+            together(row["seen"] for row in rows if "seen" in row) if self._checks else None,
+        )
 
-def _facts(record: Mapping[str, Any], pages: Iterable[Mapping[str, Any]], run: str) -> TargetFacts:
-    if record.get("fault"):
-        return TargetFacts(fault=Fault.from_json(record["fault"]))
-    rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
-    return TargetFacts(
-        tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
-        tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
-        together(row["seen"] for row in rows if "seen" in row) if run.startswith(CHECK) else None,
-    )
+
+def _is_answered(record: Mapping[str, Any]) -> bool:
+    """Whether the last look that was asked for, ours or a later one, is over."""
+    item = record["_item"]
+    sound = isinstance(item.get("version"), int) and not item.get("parked")
+    return sound and bool(record.get("seen")) and record["seen"] == item.get(INBOX + LOOK)
+
+
+def _is_whole(record: Mapping[str, Any], pages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether all pages are of that look, and none of one that another command has asked for meanwhile."""
+    return len(pages) == record.get("pages", 0) and all(page.get("run") == record["seen"] for page in pages)
 
 
 def _silent(place: Place) -> Fault:

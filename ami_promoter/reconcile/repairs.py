@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ami_promoter.hub.aws import Connection
@@ -30,7 +30,7 @@ from ami_promoter.reconcile.findings import (
 from ami_promoter.reconcile.inventories import POLL
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.records import addresses, schedule
@@ -191,8 +191,20 @@ class Repairs:
             if (now := sum("not answered" not in result for result in results.values())) > answered:
                 answered, until = now, time.time() + self._patience
             if waiting:
+                self._order_again(waiting)
                 time.sleep(POLL)
         return results
+
+    def _order_again(self, places: Iterable[Place]) -> None:
+        """Ask again where another command's order has taken the place of ours, and is carried out."""
+        keys = {addresses.inventory(*place): place for place in places}
+        with self._connection.telling("reading what became of copies"):
+            records = self._reader.many([(key.pk, key.sk) for key in keys])
+        for key in keys:
+            record = records.get((key.pk, key.sk), {"_item": {}})
+            asked = record["_item"].get(INBOX + REMOVE)
+            if asked not in (None, self._run) and record.get("removed") == asked:
+                self._records.make_due(key, int(time.time()), {REMOVE: self._run})
 
     def _order(self, place: Place, some: Sequence[Remove]) -> None:
         """Write the order beside the target's inventory, in slices that fit into an item, and then ask."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ami_promoter.reconcile.facts import Grant, Place, SourceFacts, TargetFacts
 from ami_promoter.terminal import schema as js
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 
 CHECK = js.thing(
     "one check",
@@ -131,7 +131,7 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
         yield (
             "key-grants",
             False,
-            f"{len(grants)} grants to it are on {named}, and nothing needs them.",
+            f"{count(len(grants), 'unneeded grant')} to it on {named}.",
             f"{CLOSES} {LOOK}",
         )
     elif seen.unread:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.targets_file.compiler import BOUNDS, duration
+from chalicelib.core.faults import count
 from chalicelib.core.records import codec
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.organization import Organization, is_unit
@@ -171,6 +172,6 @@ def _shown(key: str, value: Any) -> str:
 def _members(members: tuple[str, ...]) -> str:
     units = sum(map(is_unit, members))
     accounts = len(members) - units
-    counts = [f"{accounts} account{'s' if accounts != 1 else ''}"] if accounts or not units else []
-    counts += [f"{units} unit{'s' if units != 1 else ''} of the organization"] if units else []
+    counts = [count(accounts, "account")] if accounts or not units else []
+    counts += [f"{count(units, 'unit')} of the organization"] if units else []
     return f"{' and '.join(counts)}: {' '.join(members)}"

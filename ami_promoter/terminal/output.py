@@ -20,7 +20,7 @@ from rich.text import Text
 
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 
 UNFOLDED = 10_000
 """Columns where the output is no terminal."""
@@ -157,8 +157,7 @@ def emit(report: Report, *, as_json: bool) -> Exit:
     show((f"ami-promoter: warning: {warning}" for warning in report.warnings), errors)
     if report.faults:
         show((str(fault) for fault in report.faults), errors)
-        count = "1 fault" if len(report.faults) == 1 else f"{len(report.faults)} faults"
-        show([f"{count}; nothing was changed."], errors)
+        show([f"{count(len(report.faults), 'fault')}; nothing was changed."], errors)
     return report.status
 
 

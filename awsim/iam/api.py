@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from awsim.api import AwsError, Call
 from awsim.iam import service_linked
 from awsim.iam.policy import Document
-from awsim.iam.roles import Role, Roles
+from awsim.iam.roles import MANAGED, Role, Roles
 from awsim.rules import Rules
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ MADE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class IamApi:
-    """Roles and their inline policies: create, read, change, delete."""
+    """Roles and their policies: create, read, change, delete."""
 
     roles: Roles
     _rules: Rules
@@ -31,6 +31,7 @@ class IamApi:
             "CreateServiceLinkedRole": self._create_linked,
             "DeleteRole": self._delete,
             "DeleteRolePolicy": self._delete_policy,
+            "GetAccountAuthorizationDetails": self._details,
             "GetRole": self._get,
             "GetRolePolicy": self._get_policy,
             "ListRolePolicies": self._list_policies,
@@ -71,6 +72,12 @@ class IamApi:
 
     def _list(self, call: Call) -> Mapping[str, Any]:
         return {"Roles": [_shown(role) for role in self.roles.all(call.caller.account)], "IsTruncated": False}
+
+    def _details(self, call: Call) -> Mapping[str, Any]:
+        """Everything about the account's roles; there are no users and groups here."""
+        roles = self.roles.all(call.caller.account)
+        none: dict[str, Any] = {"UserDetailList": [], "GroupDetailList": [], "IsTruncated": False}
+        return {"RoleDetailList": list(map(_detailed, roles)), "Policies": list(_managed(roles)), **none}
 
     def _delete(self, call: Call) -> Mapping[str, Any]:
         self.roles.drop(self._changeable(call).arn)
@@ -113,6 +120,32 @@ def _document(text: str) -> Mapping[str, Any]:
     except ValueError as wrong:
         raise AwsError("MalformedPolicyDocument", f"The document is not JSON: {wrong}") from None
     return document
+
+
+def _detailed(role: Role) -> dict[str, Any]:
+    inline = {name: document for name, document in role.policies.items() if not name.startswith(MANAGED)}
+    attached = [name.removeprefix(MANAGED) for name in role.policies if name.startswith(MANAGED)]
+    return {
+        **_shown(role),
+        "InstanceProfileList": [],
+        "RolePolicyList": [
+            {"PolicyName": name, "PolicyDocument": quote(json.dumps(document))} for name, document in inline.items()
+        ],
+        "AttachedManagedPolicies": [{"PolicyName": name, "PolicyArn": _policy_arn(role, name)} for name in attached],
+    }
+
+
+def _managed(roles: Iterable[Role]) -> Iterator[dict[str, Any]]:
+    for role in roles:
+        for name, document in role.policies.items():
+            if name.startswith(MANAGED):
+                version = {"VersionId": "v1", "IsDefaultVersion": True, "Document": quote(json.dumps(document))}
+                arn = _policy_arn(role, name.removeprefix(MANAGED))
+                yield {"PolicyName": arn.rpartition("/")[2], "Arn": arn, "PolicyVersionList": [version]}
+
+
+def _policy_arn(role: Role, name: str) -> str:
+    return f"arn:aws:iam::{role.account}:policy/{name}"
 
 
 def _shown(role: Role) -> dict[str, Any]:

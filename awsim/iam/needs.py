@@ -215,6 +215,7 @@ ORGANIZATIONS = ("DescribeOrganization", "ListAccounts", "ListRoots")
 
 TABLE: dict[str, Needs] = {
     **ec2_needs.TABLE,
+    "iam:GetAccountAuthorizationDetails": _anywhere("iam:GetAccountAuthorizationDetails"),
     "iam:GetRole": _role("iam:GetRole"),
     "iam:CreateServiceLinkedRole": _service_linked,
     # STS and KMS ask for themselves: they look at the role's trust, at key policies and grants as well.

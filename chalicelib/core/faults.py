@@ -6,6 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+def count(number: int, one: str, several: str = "") -> str:
+    """Write a number of things, for a person: ``1 target``, ``2 targets``."""
+    return f"{number:,} {noun(number, one, several)}"
+
+
+def noun(number: int, one: str, several: str = "") -> str:
+    """Write the name of so many things."""
+    return one if number == 1 else several or f"{one}s"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What failed, its likely cause, and what to do about it.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.core.delivery.model import Delivery, DeliveryState
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.promotion.model import Child, Promotion
 from chalicelib.core.records.addresses import digest
 from chalicelib.core.targets.approvals import short
@@ -94,12 +94,13 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
 def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequence[str], now: int) -> dict[str, Any]:
     """Build the one notice that asks an approver. ``once`` names this time of asking; ``places``: who waits."""
     listed = [place.split("/") for place in places[:MAX_LISTED]]
+    waiting = f"{count(len(places), 'target waits', 'targets wait')} for that"
     return {
         **_of_promotion(replace(promotion, episode=0), AWAITING, now, once),
         "episode": promotion.episode,
         "outcome": "awaiting",
         "value": promotion.value,
-        "why": f"An approver must approve the value {promotion.value!r}: {len(places)} target(s) wait for that.",
+        "why": f"An approver must approve the value {promotion.value!r}: {waiting}.",
         "digest": digest,
         "approve": f"ami-promoter approve {promotion.ami} --digest {short(digest)}",
         "targets": [{"account": account, "region": region} for account, region in listed],
@@ -202,7 +203,7 @@ def _printable(text: str) -> str:
 def subject(notice: Mapping[str, Any]) -> str:
     """Return a line for people who subscribe by mail: printable ASCII, as short as SNS wants it."""
     place = f" in {notice['account']}" if notice.get("account") else ""
-    image = notice.get("source_image", f"{len(notice.get('images', ()))} AMIs")
+    image = notice.get("source_image", count(len(notice.get("images", ())), "AMI"))
     text = f"{image} {notice['outcome']}{place} ({notice.get('source_name', '')})"
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
 
@@ -244,6 +245,6 @@ def _faults(faults: Iterable[Fault]) -> list[dict[str, Any]]:
         {name: str(value)[:MAX_TEXT] for name, value in fault.to_json().items()} for fault in listed[:MAX_FAULTS]
     ]
     if len(listed) > MAX_FAULTS:
-        rest = f"There are {len(listed) - MAX_FAULTS} more faults; `ami-promoter status` lists them."
+        rest = f"{count(len(listed) - MAX_FAULTS, 'more fault')}: `ami-promoter status` lists all."
         reported.append({"code": "more", "where": "", "what": rest, "cure": ""})
     return reported

@@ -10,13 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.records.addresses import STANDING, RecordKey
+from chalicelib.core.records.addresses import STANDING, TRIGGER
 from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.ports.aws import HubCopy, Source, Tagged, TagRead
 from chalicelib.ports.records import Records
-
-TRIGGER = RecordKey("discovery", "trigger")
-"""The tag key that all looks have been by so far."""
 
 
 class OneTrigger:

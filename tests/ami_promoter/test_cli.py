@@ -17,7 +17,7 @@ from ami_promoter.hub import aws
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.verbs import Verb, root
+from ami_promoter.verbs import SECTIONS, Verb, root
 
 AMI = "ami-0123456789abcdef0"
 WRONG = {
@@ -53,6 +53,21 @@ def verbs(group=root, words=()):
             yield from verbs(command, (*words, name))
         elif isinstance(command, Verb):
             yield (*words, name), command
+
+
+def test_the_help_lists_each_verb_once_under_its_section(environment, capsys):
+    """In the order of an AMI's way; a new verb must be given its section."""
+    assert sorted(name for names in SECTIONS.values() for name in names) == sorted(root.commands)
+
+    main(["--help"])
+
+    out = capsys.readouterr().out
+    places = [out.index(f"\n{section}:") for section in SECTIONS]
+    assert places == sorted(places)
+    assert re.findall(r"^  ([a-z][a-z-]+)  ", out, re.MULTILINE) == [
+        name for names in SECTIONS.values() for name in names
+    ]
+    assert max(map(len, out.splitlines())) <= 80
 
 
 @pytest.fixture

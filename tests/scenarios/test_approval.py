@@ -267,6 +267,42 @@ def test_where_nobody_asks_a_forged_share_opens(waiting, tmp_path):
     assert PROD in waiting.shared_with(forger.snapshots["tagged"])
 
 
+def doctored(scene, check):
+    """What `doctor` says of one check of the hub."""
+    _, out, _ = scene.cli("doctor", "--hub-only", "--json")
+    return [(one["passed"], one["what"], one["cure"]) for one in json.loads(out)["findings"] if one["check"] == check]
+
+
+def test_doctor_says_what_waits_and_who_may_approve(waiting):
+    """Nobody, somebody who may tag as well, or an approver; once it is approved, nothing waits."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
+
+    def hand_out(role: str, *names: str) -> None:
+        documents = {name: json.loads((Path(ROOT) / "deploy" / f"{name}.json").read_text()) for name in names}
+        waiting.world.iam.put_role(HUB, role, {"Version": "2012-10-17", "Statement": [trust]}, documents)
+
+    ((passed, what, cure),) = doctored(waiting, "approvers")
+    assert (passed, "no role or user of the hub may approve" in what) == (False, True)
+    assert "deploy/cli-approver.json" in cure
+    hand_out("Both", "cli-operator", "cli-approver")
+    assert doctored(waiting, "approvers")[0][0] is False
+    hand_out("Ann", "cli-approver")
+    assert doctored(waiting, "approvers") == [
+        (True, "role/Ann may approve; role/Both may, too, but may also write the tag.", "")
+    ]
+    ((passed, what, cure),) = doctored(waiting, "approvals")
+    assert (passed, what.startswith(f"{waiting.image}: 1 target waits for an approval since ")) == (False, True)
+    assert cure.endswith(f"ami-promoter approve {waiting.image} --digest {asked(waiting)[0][:12]}")
+    approve(waiting)
+    waiting.run_until_state("delivered", PROD)
+    assert [passed for passed, _, _ in doctored(waiting, "approvals")] == [True]
+
+
+def test_doctor_is_silent_where_no_target_needs_an_approval(scene):
+    """IAM is not even asked."""
+    assert (doctored(scene, "approvers"), doctored(scene, "approvals")) == ([], [])
+
+
 @pytest.fixture
 def become(waiting, monkeypatch):
     """Act as a role of the hub that has one of the handed-out policies, and nothing else."""

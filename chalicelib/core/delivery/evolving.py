@@ -25,7 +25,7 @@ from chalicelib.core.delivery.methods import forget
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
 from chalicelib.core.delivery.moves import again, each_copy, end, fail, to
 from chalicelib.core.errors import IllegalEvent, RefusalKind
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.records import schedule
 from chalicelib.core.targets import approvals
 
@@ -460,7 +460,7 @@ def _never_registered(delivery: Delivery) -> Fault:
     return Fault(
         "register-never-answered",
         delivery.where,
-        f"RegisterImage was tried {delivery.request.tries} times and no AMI {delivery.image_name} has appeared.",
+        f"RegisterImage was tried {count(delivery.request.tries, 'time')}, and no AMI {delivery.image_name} has come.",
         "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
     )
 

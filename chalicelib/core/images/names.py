@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from string import Formatter
 
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.images.image import SourceImage
 
 MAX_NAME, MIN_NAME = 128, 3
@@ -86,5 +86,5 @@ def _template_faults(
             "name-template-long",
             where,
             f"It makes names of {longest} characters or more, and an AMI name can have {MAX_NAME}.",
-            f"Shorten it by {longest - MAX_NAME} characters.",
+            f"Shorten it by {count(longest - MAX_NAME, 'character')}.",
         )

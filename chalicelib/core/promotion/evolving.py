@@ -9,7 +9,7 @@ from functools import singledispatch
 from typing import Any
 
 from chalicelib.core.errors import IllegalEvent
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import machine
 from chalicelib.core.promotion.model import Child, Plan, Promotion, PromotionState
@@ -309,7 +309,7 @@ def _(_event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
     notified = replace(promotion, to_notify=(), faults=promotion.to_notify, refused_for=named, next_try=now, tries=0)
     if promotion.state is not S.RESOLVING:
         return notified
-    why = f"The value {value!r} was refused: {len(promotion.to_notify)} fault(s)."
+    why = f"The value {value!r} was refused: {count(len(promotion.to_notify), 'fault')}."
     given_up = promotion.to_notify == (_never_available(promotion),)  # discovery finds it when it is
     refused = None if promotion.resolved or given_up else promotion.candidate
     return _to(notified, S.RUNNING, now, candidate=None, resolved=False, refused_value=refused, why=why)

@@ -52,6 +52,10 @@ HEADS = "heads"
 """The partition of all promotions' heads."""
 
 
+TRIGGER = RecordKey("discovery", "trigger")
+"""The tag key that all looks have been by so far."""
+
+
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
     """Name one AMI's way to one target: 20 hexadecimal characters that never change."""
     return digest(hub, ami, account, region, length=20)
@@ -77,9 +81,9 @@ def copy_quota(account: str, region: str) -> RecordKey:
     return RecordKey(f"quota#{account}#{region}")
 
 
-def inventory(account: str, region: str) -> RecordKey:
-    """One per (account, Region): what the service created there, when an operator last asked."""
-    return RecordKey(f"inventory#{account}#{region}")
+def inventory(account: str, region: str, *, checks: bool = False) -> RecordKey:
+    """Two per (account, Region): what the service created there, and what it is like, when an operator last asked."""
+    return RecordKey(f"inventory#{account}#{region}{'#checks' if checks else ''}")
 
 
 def inventory_page(inventory_key: RecordKey, page: int) -> RecordKey:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.sharing.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
 
 LIMIT = 32_768
@@ -226,7 +226,7 @@ def edited(
     size = len(text.encode())
     if new and size > LIMIT:
         what = (
-            f"its policy would have {size} bytes with the service's {len(new)} statements for "
+            f"its policy would have {size} bytes with {count(len(new), 'statement')} of the service for "
             f"{_names(lacking)}; a key policy "
             f"has at most {LIMIT}."
         )
@@ -297,7 +297,7 @@ def _put_fit(document: Document, text: str) -> str | Fault:
 
 def _names(wanted: Sequence[Access]) -> str:
     accounts = sorted({one.account for one in wanted})
-    return f"account {accounts[0]}" if len(accounts) == 1 else f"{len(accounts)} accounts"
+    return f"account {accounts[0]}" if len(accounts) == 1 else count(len(accounts), "account")
 
 
 def _compact(value: Any) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.records import codec
 from chalicelib.core.targets import organization
 from chalicelib.core.targets.organization import Membership, Organization
@@ -412,7 +412,7 @@ def _word_fault(word: str) -> Fault | None:
         what = "`true` means the group `default` and must be the only word."
         return Fault("trigger-true", VALUE, what, "Write `default` instead.")
     if re.fullmatch("[0-9-]+", word):
-        what = f"`{shown}` is not an account id: it has {sum(map(str.isdigit, word))} digits."
+        what = f"`{shown}` is not an account id: it has {count(sum(map(str.isdigit, word)), 'digit')}."
         cure = "Write all 12 digits, leading zeros too, without dashes."
         return Fault("trigger-account-id", VALUE, what, cure)
     what = f"`{shown}` is neither the name of a group nor an account id."

@@ -1,7 +1,9 @@
 """An inventory: what the service created in one target, listed when an operator asks (`ami-promoter reconcile`).
 
-A look of another kind (`ami-promoter doctor`) reads what the target is like: its key, roles, rules and settings. Its
-run's name says so, and it goes page by page as well, each of one service.
+A look of another kind (`ami-promoter doctor`) reads what the target is like: its key, roles, rules and settings. It has
+a record of its own, and goes page by page as well, each of one service.
+
+Where two commands ask the same at once, the later look answers both: it begins after both have asked.
 
 It is for what no record leads to: a delivery looks after its own. The record says what was asked, how far the answer
 is, and what was answered; what was found lies beside it, a page an item. A target is listed page by page, and the
@@ -23,9 +25,6 @@ from chalicelib.core.targets.seen import TargetSeen
 
 LOOK, REMOVE = "look", "remove"
 """Inbox entries: each says the run of the command that asks."""
-
-CHECK = "check-"
-"""Begins the name of a run that asks what the target is like, not what the service created there."""
 
 TRIES = 4
 """Of one page that is throttled, and of a listing whose cursor went stale; then it is reported as it is."""
@@ -91,6 +90,8 @@ class Inventory:
 
     account: str
     region: str
+    checks: bool = False
+    """Whether it is about what the target is like, not about what the service created there."""
     seen: str = ""
     removed: str = ""
     """The run whose removals were last carried out."""
@@ -118,7 +119,7 @@ class Inventory:
     @property
     def key(self) -> addresses.RecordKey:
         """Where it is stored."""
-        return addresses.inventory(self.account, self.region)
+        return addresses.inventory(self.account, self.region, checks=self.checks)
 
     @property
     def state(self) -> State:
@@ -248,7 +249,7 @@ def evolve(inventory: Inventory, event: Event, now: int) -> Inventory:
 def _apply(inventory: Inventory, event: Event, now: int) -> Inventory:
     match event:
         case LookAsked(run):
-            part: Part = "checks" if run.startswith(CHECK) else "images"
+            part: Part = "checks" if inventory.checks else "images"
             fresh = replace(inventory, looking=run, part=part, cursor="", pages=0, fault=None)
             return replace(fresh, restarts=0, tries=0, look_at=now)
         case RemovalsAsked(run):

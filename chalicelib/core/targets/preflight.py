@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from chalicelib.core.faults import Fault
+from chalicelib.core.faults import Fault, count
 from chalicelib.core.images import register
 from chalicelib.core.images.image import BlockDevice, SourceImage, SourceSnapshot, snapshots_to_copy, unknown_values
 from chalicelib.core.targets.applied_file import Target
@@ -354,13 +354,13 @@ def _source_tags(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
 
 
 def _too_many(where: str, tags: Mapping[str, str]) -> Iterator[Fault]:
-    count = len(tags) + OUR_TAGS
-    if count > MAX_TAGS:
+    total = len(tags) + OUR_TAGS
+    if total > MAX_TAGS:
         yield Fault(
             "source-too-many-tags",
             where,
-            f"{len(tags)} tags to copy and {OUR_TAGS} of the service make {count}; a resource can have {MAX_TAGS}.",
-            f"Remove at least {count - MAX_TAGS} tags and tag the image again.",
+            f"{len(tags)} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}.",
+            f"Remove at least {count(total - MAX_TAGS, 'tag')} and tag the image again.",
         )
 
 
@@ -370,7 +370,7 @@ def _target_tags(tags: Mapping[str, str], where: str) -> Iterator[Fault]:
             "target-too-many-tags",
             where,
             f"The copy would have {len(tags)} tags with those of the targets file; a resource can have {MAX_TAGS}.",
-            f"Remove at least {len(tags) - MAX_TAGS} tags from the source or from the target's tags.",
+            f"Remove at least {count(len(tags) - MAX_TAGS, 'tag')} from the source or from the target's tags.",
         )
 
 

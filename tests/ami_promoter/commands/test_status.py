@@ -173,6 +173,44 @@ def test_nothing_failed(client, capsys):
     assert capsys.readouterr().out == f"Nothing failed, was refused or is parked in {PLACE}.\n"
 
 
+@pytest.mark.parametrize("state", [delivery.DeliveryState.CANCELLED, delivery.DeliveryState.WITHDRAWN])
+@pytest.mark.parametrize("leftovers", [(), ("snap-8",)])
+def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers):
+    """A delivery that was cancelled or withdrawn is listed only if it has left something behind."""
+    gone = a_delivery(DEV, state, cleanup=delivery.Cleanup(leftovers=leftovers))
+    write(table, a_promotion(value=None, why="Its tag was removed."))
+    write(table, gone)
+    DynamoChildren(table).add(AMI, a_child(gone, str(state)))
+
+    for words in ([], [AMI]):
+        main(["status", *words, "--failed"])
+        assert (DEV in capsys.readouterr().out) is bool(leftovers)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "asked"),
+    [
+        ([DEV], [PROD], f"{DEV},{PROD}"),
+        ([DEV], [], ""),
+        ([], [DEV], ""),
+        ([DEV], [DEV], DEV),
+    ],
+)
+def test_two_operators_retry_at_once(table, first, second, asked):
+    """The second request keeps what the first asked for and the service has not read yet."""
+    write(table, a_promotion())
+    for account in (DEV, PROD):
+        failed = a_delivery(account, delivery.DeliveryState.FAILED, faults=(FAULT,))
+        write(table, failed)
+        DynamoChildren(table).add(AMI, a_child(failed, "failed"))
+
+    for places in (first, second):
+        assert main(["retry", AMI, *(word for place in places for word in ("--account", place))]) == 0
+
+    record = DynamoRecords(table).begin(addresses.promotion(AMI))
+    assert record.inbox["retry"].partition(":")[2] == asked
+
+
 def test_what_is_being_removed_is_not_left_behind(table, capsys):
     """Only an ended delivery has leftovers."""
     tidying = a_delivery(DEV, delivery.DeliveryState.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))

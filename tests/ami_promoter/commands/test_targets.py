@@ -43,6 +43,38 @@ def compiled(text):
     return compile_targets(text, "targets.yaml", HubPlace("us-east-1", HUB))
 
 
+NOWHERE = """\
+groups:
+  dev:
+    members: ["222222222222"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("", "valid for a hub in any Region: 1 group, 1 account."),
+        ("    mode: share\n    regions: [eu-west-1]\n", "valid for a hub in eu-west-1: 1 group, 1 account."),
+        ("    regions: [eu-west-1, us-east-1]\n", "valid for a hub in any Region: 1 group, 1 account."),
+    ],
+)
+def test_validate_needs_no_region(file, capsys, environment, more, says):
+    """It asks AWS nothing: the file is valid where it is so for a hub in some Region, and it says for which."""
+    assert main(["targets", "validate", file(NOWHERE + more)]) == 0
+
+    assert says in capsys.readouterr().out
+
+
+def test_validate_without_a_region_finds_what_is_wrong(file, capsys, environment):
+    """The faults that no Region of a hub would mend, and no others."""
+    text = NOWHERE + "    mode: share\n    regions: [eu-west-1]\n  prod: [12]\n"
+
+    assert main(["targets", "validate", file(text), "--json"]) == 1
+
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert "cannot be `12`" in fault["what"]
+
+
 def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
     """The functions resolve a tag as the applied file says."""
     assert main(["targets", "apply", file(FILE)]) == 0

@@ -51,12 +51,13 @@ class InventoryTime:
 
 
 def answer(table, place):
-    """Write what `worker` writes after a look: here one copy of the service's."""
+    """What `worker` writes when it has looked for whoever asked last: here one copy of the service's."""
     key = addresses.inventory(*place)
-    assert DynamoRecords(table).begin(key).inbox[LOOK] == RUN
+    run = DynamoRecords(table).begin(key).inbox[LOOK]
     row = {"snapshot": codec.encode(SEEN)}
-    DynamoRecords(table).put(addresses.inventory_page(key, 0), {"kind": "found", "body": json.dumps([row])})
-    body = json.loads(table.get(key)["body"]) | {"seen": RUN, "pages": 1}
+    page = {"kind": "found", "run": run, "body": json.dumps([row])}
+    DynamoRecords(table).put(addresses.inventory_page(key, 0), page)
+    body = json.loads(table.get(key)["body"]) | {"seen": run, "pages": 1}
     table.update(key, "SET body = :body", {":body": json.dumps(body)})
 
 
@@ -97,6 +98,51 @@ def test_whoever_does_not_answer_is_notified_and_the_others_are_seen(table):
 
     assert found[ONE, REGION] == TargetFacts(snapshots=(SEEN,))
     assert "has not answered" in found[TWO, REGION].trouble
+
+
+class AnotherAsks(InventoryTime):
+    """While it waits, another command asks the same target. ``checks``: what that is like, which `doctor` asks."""
+
+    def __init__(self, table, answers, *, checks):
+        """Nobody else has asked yet."""
+        super().__init__(table, answers)
+        self.checks, self.asked = checks, False
+
+    def sleep(self, seconds):
+        """The other command asks first, and gives up at once."""
+        if not self.asked:
+            self.asked = True
+            other = Inventories(Connection(REGION), lambda _: None, -1, self.sleep, self, checks=self.checks)
+            other.ask([(ONE, REGION)], "run-2")
+        super().sleep(seconds)
+
+
+@pytest.mark.parametrize("checks", [False, True])
+def test_two_commands_at_once_are_both_answered(table, checks):
+    """The later of two equal questions is answered for both; another question has a record of its own."""
+    time = AnotherAsks(table, {(ONE, REGION): 10}, checks=checks)
+
+    found = Inventories(Connection(REGION), lambda _: None, 60, time.sleep, time).ask([(ONE, REGION)], RUN)
+
+    assert found == {(ONE, REGION): TargetFacts(snapshots=(SEEN,))}
+
+
+def test_pages_of_a_look_that_has_begun_anew_are_not_mixed(table):
+    """Another command's look has written over a page: its own answer is awaited."""
+    time = InventoryTime(table, {(ONE, REGION): 10})
+    inventories = Inventories(Connection(REGION), lambda _: None, 60, time.sleep, time)
+
+    def stale(seconds):
+        time.sleep(seconds)
+        if time.now < time.begun + 30:  # the record says what is over, the page is of the next look
+            key = addresses.inventory_page(addresses.inventory(ONE, REGION), 0)
+            DynamoRecords(table).put(key, {"kind": "found", "run": "run-2", "body": "[]"})
+        else:
+            answer(table, (ONE, REGION))
+
+    inventories._sleep = stale
+
+    assert inventories.ask([(ONE, REGION)], RUN) == {(ONE, REGION): TargetFacts(snapshots=(SEEN,))}
 
 
 def test_it_waits_as_long_as_answers_come(table):

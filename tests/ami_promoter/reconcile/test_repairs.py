@@ -19,6 +19,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.inventory import REMOVE
 from chalicelib.ports.records import Write
 from tests.fakes import copying
 
@@ -232,6 +233,18 @@ def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, repairs,
     repairs.repair(MakeDue(RESOURCE))
 
     assert due(table, RESOURCE)
+
+
+@pytest.mark.parametrize(("removed", "asks"), [("run-2", "run-1"), ("run-0", "run-2")])
+def test_an_order_that_another_commands_has_replaced_is_given_again(table, repairs, removed, asks):
+    """Once that other one is carried out, and not before."""
+    key = addresses.inventory(DEV, REGION)
+    DynamoRecords(table).create(Write(key, "removing", {"removed": removed}, None), now())
+    DynamoRecords(table).make_due(key, now(), {REMOVE: "run-2"})
+
+    repairs._order_again([(DEV, REGION)])
+
+    assert DynamoRecords(table).begin(key).inbox[REMOVE] == asks
 
 
 def test_copies_are_deleted_by_order_and_the_answer_is_read(table, repairs):

@@ -1,0 +1,112 @@
+"""Who may approve, by the hub account's own IAM policies: users, and roles that somebody can assume.
+
+What a permissions boundary or the organization's policies deny is not read, nor who may assume a role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ami_promoter.hub import policies
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader
+from chalicelib.core.records import addresses
+
+KINDS = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
+AN_IMAGE = "ami-00000000000000000"
+"""Stands for any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approvers:
+    """Names like ``role/Approver`` of those who may approve, and of those among them who may write the tag as well."""
+
+    able: tuple[str, ...] = ()
+    taggers: tuple[str, ...] = ()
+    unread: str = ""
+    """Why it could not be read; "" if it was."""
+
+
+def read(connection: Connection) -> Approvers:
+    """Read it; what is refused is no trouble."""
+    table = f"arn:{connection.partition}:dynamodb:{connection.region}:{connection.account}:table/"
+    trigger = Reader(connection).many([(addresses.TRIGGER.pk, addresses.TRIGGER.sk)])
+    tag_key = next((str(one["_item"].get("key") or "") for one in trigger.values()), "") or "promote"
+    try:
+        pages = list(connection.client("iam").get_paginator("get_account_authorization_details").paginate(Filter=KINDS))
+    except (ClientError, BotoCoreError) as error:
+        return Approvers(unread=str(error))
+    return judged(pages, f"{table}{connection.config_table}", connection.region, tag_key)
+
+
+def judged(pages: Iterable[Mapping[str, Any]], table: str, region: str, tag_key: str) -> Approvers:
+    """Say who may approve, by IAM's answer. Pure. ``table``: ARN of the operators' table."""
+    every = list(pages)
+    managed = {
+        policy["Arn"]: version["Document"]
+        for page in every
+        for policy in page.get("Policies", ())
+        for version in policy.get("PolicyVersionList", ())
+        if version.get("IsDefaultVersion")
+    }
+    groups = {
+        one["GroupName"]: list(_documents(one, "GroupPolicyList", managed))
+        for page in every
+        for one in page.get("GroupDetailList", ())
+    }
+    partition = table.split(":")[1]
+    image = f"arn:{partition}:ec2:{region}::image/{AN_IMAGE}"
+    leading = {"dynamodb:LeadingKeys": f"{addresses.APPROVALS}#{AN_IMAGE}"}
+    able, taggers = [], []
+    for name, documents in sorted(_callers(every, managed, groups)):
+        verdict = _verdict(documents, "dynamodb:BatchWriteItem", table, leading)
+        if verdict not in (policies.ALLOWED, policies.UNCLEAR):
+            continue
+        able.append(name)
+        if _verdict(documents, "ec2:CreateTags", image, {"aws:TagKeys": tag_key}) == policies.ALLOWED:
+            taggers.append(name)
+    return Approvers(tuple(able), tuple(taggers))
+
+
+def _callers(
+    pages: Iterable[Mapping[str, Any]],
+    managed: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, list[Mapping[str, Any]]],
+) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Yield (name, its policies) of each user, and of each role that not only an AWS service may assume."""
+    for page in pages:
+        for user in page.get("UserDetailList", ()):
+            inherited = [one for group in user.get("GroupList", ()) for one in groups.get(group, ())]
+            yield f"user/{user['UserName']}", [*_documents(user, "UserPolicyList", managed), *inherited]
+        for role in page.get("RoleDetailList", ()):
+            if any(_people(one) for one in policies.statements(role["AssumeRolePolicyDocument"])):
+                yield f"role/{role['RoleName']}", list(_documents(role, "RolePolicyList", managed))
+
+
+def _people(trust: Mapping[str, Any]) -> bool:
+    principal = trust.get("Principal", {})
+    return trust.get("Effect") == "Allow" and (principal == "*" or bool({"AWS", "Federated"} & set(principal)))
+
+
+def _documents(
+    one: Mapping[str, Any], inline: str, managed: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    yield from (policy["PolicyDocument"] for policy in one.get(inline, ()))
+    attached = (policy["PolicyArn"] for policy in one.get("AttachedManagedPolicies", ()))
+    yield from (managed[arn] for arn in attached if arn in managed)
+
+
+def _verdict(documents: Iterable[Mapping[str, Any]], action: str, resource: str, context: Mapping[str, str]) -> str:
+    """Judge identity policies as one document, which names no principal."""
+    meant = [
+        {**statement, "Principal": "*"}
+        for document in documents
+        for statement in policies.statements(document)
+        if policies.is_about(statement, resource)
+    ]
+    verdict, _ = policies.judge({"Statement": meant}, policies.Request(action, (), context))
+    return verdict
