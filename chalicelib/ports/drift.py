@@ -39,10 +39,10 @@ class DriftFindings(Protocol):
         """Write it, if nobody has since it was read; returns it with its new version, or None."""
 
     def was_notified(self, about: str, now: int) -> bool:
-        """Whether a person was told of this, and it has been there at every pass since."""
+        """Whether this was published, and has been there at every pass since."""
 
     def notified(self, about: str, now: int) -> None:
-        """Write down that a person was told of this, or that it is still there."""
+        """Write that this was published, or is still there."""
 
     def keep(self, place: Place, finding: MonitorFinding, region: str, now: int) -> None:
         """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""

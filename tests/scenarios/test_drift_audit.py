@@ -49,7 +49,7 @@ def test_what_a_promotion_opens_is_accounted_for_in_every_mode(scene, way):
 def test_what_was_opened_past_the_service_is_found_though_no_event_says_so(scene):
     """A stranger's snapshot, a listed account's AMI, a stranger's grant and a stranger in the key's policy.
 
-    No trail logs, so the access monitor hears of nothing. `ami-promoter history` shows what was found.
+    No trail logs, so the access monitor receives no event. `ami-promoter history` shows what was found.
     """
     scene.promote("dev")
     monitored(scene)
@@ -77,7 +77,7 @@ def test_what_was_opened_past_the_service_is_found_though_no_event_says_so(scene
 
 
 def test_a_grant_of_the_service_that_the_ledger_does_not_know_is_a_page_and_is_closed(scene):
-    """Somebody with the share worker's role made it, and no event told; its own worker revokes it."""
+    """Somebody made it with the share worker's role while no trail logged; the share worker revokes it."""
     scene.promote("dev")
     scene.wait(1200)  # the grant audit has looked and rests
     root = f"arn:aws:iam::{DEV}:root"
@@ -114,7 +114,7 @@ def test_what_somebody_took_away_of_a_standing_share_is_a_warning(scene):
 
 @pytest.mark.parametrize(("operation", "when"), [("PutItem", "after"), ("Publish", "after")])
 def test_a_death_of_the_audit_hides_nothing(scene, operation, when):
-    """The next run goes on; what was told may be told twice, never not at all."""
+    """The next run continues; a finding may be published twice, and is published at least once."""
     monitored(scene)
     scene.world.cloudtrail.stop_logging(HUB)
     share(scene, STRANGER)

@@ -1,4 +1,4 @@
-"""The drift audit over a hub in memory: what is told, what is not, and that a pass ends however it is cut short."""
+"""The drift audit over a hub in memory: what is a finding, what is none, and that a pass ends however it is interrupted."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class OpenHub:
 
 
 class Kept:
-    """The port ``DriftFindings``; ``saves_left``: after so many the process dies."""
+    """The port ``DriftFindings``; ``saves_left``: after so many the process is killed."""
 
     def __init__(self) -> None:
         self.at: Pass | None = None
@@ -104,7 +104,7 @@ class Kept:
         self.known[about] = now + 7 * schedule.DAY
 
     def keep(self, place: Any, finding: Any, region: str, now: int) -> None:
-        """Note it."""
+        """Remember it."""
         self.kept.append((place.resource, finding.verdict.value))
 
 
@@ -131,7 +131,7 @@ class Setup:
         DriftAudit(ports, settings, lambda: self.now, self.telemetry).run(time_left=lambda: seconds)
 
     def day(self) -> list[tuple[str, str, list[str]]]:
-        """A day's invocations; returns what was told."""
+        """A day's invocations; returns what was published."""
         before = len(self.topic)
         for _ in range(schedule.DAY // FIVE):
             self.run()
@@ -151,7 +151,7 @@ class Setup:
         self.topic.append(notice)
 
     def wake_all(self, wakes: Any) -> list[Any]:
-        """Note whom."""
+        """Remember the records."""
         self.woken += [key.pk for key, _ in wakes]
         return []
 
@@ -202,7 +202,7 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
 
 
 def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its_account(setup):
-    """A target may pass on within itself what the hub has opened; afterwards it is told."""
+    """A target may pass on within itself what the hub has opened; afterwards it is a finding."""
     setup.share(POLICY, DEV, grantee=ROLE)
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
     setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
@@ -316,11 +316,11 @@ def test_the_second_look_comes_a_quarter_of_an_hour_later(setup):
     assert [one["resource"] for one in setup.topic] == [SNAP]
 
 
-# --- how it is told ---
+# --- notifying ---
 
 
 def test_a_finding_is_notified_once_while_it_stays_and_again_when_it_comes_back(setup):
-    """Not every day anew; another receiver is another finding."""
+    """Not every day; another receiver is another finding."""
     setup.hub.open[SNAP] = {STRANGER}
     assert [len(setup.day()) for _ in range(9)] == [1, 0, 0, 0, 0, 0, 0, 0, 0]
     setup.hub.open[SNAP] = {STRANGER, "888888888888"}

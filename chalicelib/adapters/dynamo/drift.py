@@ -4,11 +4,11 @@
 pk                           sk                       what
 ===========================  =======================  ==================================================
 ``drift``                    ``pass``                 how far the audit has come, and its doubts
-``drift#<digest>``           ``record``               that a person was told of this: at
+``drift#<digest>``           ``record``               that this was published: at
 ``finding#<resource>``       ``at#<time>#<digest>``   a finding, beside those of the access monitor
 ===========================  =======================  ==================================================
 
-Its role can write no other item there: whoever has taken it over can silence the audit, and not the access monitor.
+Its role can write no other item there: a thief of it can silence the audit, but not the access monitor.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chalicelib.core.records.addresses import RecordKey, digest, finding
 
 PASS = RecordKey("drift", "pass")
 NOTIFIED_KEPT = 7 * DAY
-"""A pass is daily. What was not seen at some of them, and is there again, is told again."""
+"""A pass is daily. What was missing for so long, and is there again, is published again."""
 NUMBERS = ("first_at", "began_at", "ended_at", "looks", "not_seen", "doubted_at", "version")
 
 

@@ -1,8 +1,8 @@
 """Whether the ledger accounts for what AWS shows: permissions, grants and statements, one resource at a time.
 
-Where the access monitor judges deeds, this judges states. What is open and nobody accounts for is foreign, or, if it
-bears the service's name, ours without a record. What the ledger says is open and held, and AWS does not show, has
-vanished. A single look proves neither, as both sides move and reads are late: see ``Place``.
+The access monitor judges acts, this judges states. What is open, and is in no share, is foreign, or, if it has the
+service's name, the service's without a record. What the ledger says is open and held, and AWS does not show, has
+vanished. A single look proves neither, as both sides change and reads are late: see ``Place``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AGAIN = 15 * schedule.MINUTE
 CALL = "drift audit"
 """Stands where a finding of the access monitor names the call."""
 DOUBTS = 500
-"""So many places are looked at twice; what is found at more of them is told at once. They stand in one item."""
+"""So many places are looked at twice; a finding at any more counts at once. They are stored in one item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class ShownAccess:
     grant: str = ""
     """Id of the grant."""
     ours: bool = False
-    """It bears the service's name."""
+    """It has the service's name."""
     sibling: bool = False
-    """It bears the name of the account's hub in another Region, which audits its own."""
+    """It has the name of the account's hub in another Region, which audits its own."""
 
 
 @dataclass(frozen=True, slots=True)
