@@ -1,7 +1,7 @@
 """The drift audit: compares every snapshot, AMI, key policy and grant of the hub with the ledger, once a day.
 
 The access monitor receives events; this looks at what is open, so it also finds what was open before, and what no
-event reported. It reads, notifies, and wakes the share worker for what is the service's own; it opens and closes nothing.
+event reported. It reads, notifies, and wakes the share worker for what is the service's; it opens and closes nothing.
 
 A run takes up to ``PER_RUN`` looks: EC2 answers attributes one at a time, and the share worker needs its answers, too.
 How far it has come is written after each slice. After a crash the next run looks at that slice again.
@@ -187,7 +187,7 @@ class DriftAudit:
     # --- one place ---------------------------------------------------------------------------------------------------
 
     def _step(self, this: Pass, step: Step, applied: AppliedFile) -> Pass:
-        """Look at one place. What is found at the first look is a doubt; what the second look finds again is published."""
+        """Look at one place. A finding is a doubt at the first look, and is published if the second agrees."""
         place, before = step
         after = str(place) if before is not None else place.name
         this = replace(this, after=after, looks=this.looks + 1)
@@ -269,7 +269,7 @@ class DriftAudit:
         findings.notified(about, now)
 
     def _wake(self, place: Place, now: int) -> None:
-        """Let the share worker look: it revokes a grant that no share accounts for. Without a record it does not look."""
+        """Let the share worker look: it revokes a grant of no share. Without a record it does not look."""
         looks = [*self._homes(place), *([addresses.grants_on(place.resource)] if place.account else [])]
         self._ports.wakes.wake_all([(key, f"drift:{now}") for key in looks])
 

@@ -1,4 +1,4 @@
-"""The drift audit over a hub in memory: what is a finding, what is none, and that a pass ends however it is interrupted."""
+"""The drift audit over a hub in memory: what it finds and what it does not, and that each pass ends."""
 
 from __future__ import annotations
 
