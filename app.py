@@ -64,3 +64,9 @@ def discover(_event: dict[str, Any], context: Any) -> None:
 def access_monitor(event: dict[str, Any], _context: Any) -> None:
     """Judge what CloudTrail tells (standard queue), and look whether the trail is silent (every five minutes)."""
     bootstrap.application().access_monitor(event)
+
+
+@app.lambda_function(name="drift-audit")
+def drift_audit(_event: dict[str, Any], context: Any) -> None:
+    """Compare what is open in the hub with the ledger (every five minutes; a pass a day)."""
+    bootstrap.application().drift_audit().run(time_left=bootstrap.seconds_left(context))

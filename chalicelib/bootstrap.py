@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chalicelib.service.approvals import LiveApprovals
     from chalicelib.service.copy_quotas import CopyQuotas
     from chalicelib.service.discover import Discover
+    from chalicelib.service.drift_audit import DriftAudit
     from chalicelib.service.entitlements import LiveEntitlements
     from chalicelib.service.grant_audit import GrantAudit
     from chalicelib.service.members import Members
@@ -140,6 +141,28 @@ class Application:
             SHARDS,
         )
         return AccessMonitor(ports, where, now, self._telemetry)
+
+    def drift_audit(self) -> DriftAudit:
+        """Return what compares what is open in the hub with the ledger."""
+        from chalicelib.adapters.dynamo.drift import DynamoDrift
+        from chalicelib.adapters.hub_access import AwsHubAccess
+        from chalicelib.adapters.sns import SecurityTopic
+        from chalicelib.core.records import schedule
+        from chalicelib.service.drift_audit import DriftAudit, DriftPorts, DriftSettings
+
+        settings = self._settings
+        findings = Table(self._sessions.own("dynamodb"), settings.findings_table)
+        ports = DriftPorts(
+            AwsHubAccess(self._sessions, f"account {settings.hub_account} (hub), {settings.region}"),
+            self._ledger,
+            self._targets,
+            DynamoDrift(findings, settings.keep_history_days),
+            SecurityTopic(self._sessions, settings.security_topic_arn),
+            self._wakes,
+        )
+        learning = settings.learning_hours * schedule.HOUR
+        where = DriftSettings(settings.hub_account, settings.region, learning)
+        return DriftAudit(ports, where, now, self._telemetry)
 
     @cached_property
     def _table(self) -> Table:

@@ -141,6 +141,12 @@ class PowertoolsTelemetry:
         self._logger.error("the trail is silent", grant=grant, seconds=seconds)
         self._count("TrailSilent")
 
+    def audited(self, looked: int, not_seen: int, seconds: int) -> None:
+        self._logger.info("audited", looked=looked, not_seen=not_seen, seconds=seconds)
+        self._count("DriftLooks", looked)
+        self._count("DriftNotSeen", not_seen)
+        self._seconds("DriftAuditAge", seconds)
+
     def _count(self, name: str, value: int = 1) -> None:
         self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 

@@ -52,8 +52,8 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - Only `worker` can copy and register in a target; only `share-worker` can open or close a share. No function can do both.
   `share-worker` enters a target with a role that makes grants for service-linked roles and nothing else.
   Each session is narrowed by a session policy ([security](../explanation/security.md#trust)).
-- `access-monitor` exists only with the parameter `AccessMonitoring`.
-  It reads the ledger and writes to a table of its own (`-findings`), which no other function can write.
+- `access-monitor` and `drift-audit` exist only with the parameter `AccessMonitoring`.
+  They read the ledger and write to a table of their own (`-findings`), each its own items; no other function can write there.
 - No function can make a snapshot public.
 - Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.

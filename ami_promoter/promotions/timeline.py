@@ -82,12 +82,12 @@ SHARE = js.thing(
 )
 
 FINDING = js.thing(
-    "one finding of the access monitor",
+    "one finding of the access monitor or the drift audit",
     at=js.time("when it was done"),
     resource=js.text("id of a snapshot or AMI, ARN of a key"),
-    call=js.text("the call, or AWS's own event"),
+    call=js.text("the call, or AWS's own event; `drift audit`"),
     region=js.text("where"),
-    principal=js.text("who: ARN, or account and principal id"),
+    principal=js.text("who: ARN, or account and principal id; empty in what the drift audit found"),
     severity=js.text("`page`, `warning`, `notice`; `none`: who wrote the trigger tag"),
     verdict=js.text("what the monitor says of it"),
     why=js.text("in a sentence"),
@@ -97,7 +97,7 @@ FINDING = js.thing(
 
 
 def finding(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what the access monitor keeps of one deed."""
+    """Read what the access monitor keeps of one deed, or the drift audit of one state."""
     receivers = item.get("receivers")
     texts = ("resource", "call", "region", "principal", "severity", "verdict", "why", "request_id")
     return {
@@ -257,7 +257,7 @@ def show(
 
 
 def show_findings(findings: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
-    """Yield what the access monitor found."""
+    """Yield what access monitor and drift audit found."""
     if findings:
         yield ""
         yield f"Access monitor: {len(findings)}"

@@ -70,3 +70,9 @@ class Telemetry(Protocol):
 
     def trail_silent(self, grant: str, seconds: int) -> None:
         """For so long the trail has not shown a grant that the service made: an alarm."""
+
+    def audited(self, looked: int, not_seen: int, seconds: int) -> None:
+        """The drift audit has run. ``seconds``: since the last whole pass ended, an alarm where that is long.
+
+        ``not_seen``: places of this pass at which AWS did not let it look.
+        """

@@ -10,17 +10,16 @@ all.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.monitor import deeds, judging
-from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed, account_of
+from chalicelib.core.monitor.deeds import Act, Deed, account_of
 from chalicelib.core.monitor.judging import DeedVerdict, Evidence, Known, MonitorFinding, Severity
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.share import ShareState
-from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.monitor import AppliedNow, Begun, Canary, Findings, LedgerPast, SecurityNotices, SourceKey
 from chalicelib.ports.records import Records
@@ -112,7 +111,7 @@ class AccessMonitor:
             hub=settings.hub,
             region=settings.region,
             shares=tuple(self._shares(deed)),
-            strangers=_strangers({*deed.receivers, deed.account} - {""}, applied),
+            strangers=judging.strangers({*deed.receivers, deed.account} - {""}, applied),
             changed_at=self._ports.applied.applied_at(),
             builders=settings.builders,
             source_key=key is not None or (deed.on_key and self._in_ledger(deed.resource)),
@@ -258,12 +257,3 @@ CURES = {
     "docs/operations/runbook.md#accesswarningalarm.",
     DeedVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
 }
-
-
-def _strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:
-    """Return those whom the applied file does not list; where none was ever applied, everybody."""
-    units = {unit.arn for unit in applied.directory.membership.units.values()}
-    accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
-    unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))
-    strangers = {one for one, account in accounts.items() if account in unlisted}
-    return frozenset(strangers | ({one for one in receivers if ":organizations:" in one} - units) | {PUBLIC})

@@ -34,7 +34,6 @@ from chalicelib.service.waker import Clock, Waker
 AFTER = 10 * schedule.MINUTE
 """Grants appear and vanish late, within five minutes [aws-facts 3, VERIFIED]; what shows after twice that is true."""
 CLOSED = "closed"
-ROLE_PATH = ":role/aws-service-role/"
 CALLS_FOR_ACCOUNT = 5
 """Its shares are read, on the key, in its policy, for its roles; and one ghost is written down and its worker woken."""
 
@@ -130,7 +129,9 @@ class GrantAudit:
             (resource, grant)
             for grant in grants
             if self._is_ours(grant)
-            if not self._accounts_for(shares[resource := of_roles if ROLE_PATH in grant.grantee else of_key], grant)
+            if not self._accounts_for(
+                shares[resource := of_roles if share.ROLE_PATH in grant.grantee else of_key], grant
+            )
         ]
         closed = 0
         for resource, grant in budget.each(ghosts, 2):
@@ -157,10 +158,7 @@ class GrantAudit:
 
     def _accounts_for(self, shares: Sequence[Share], grant: SeenGrant) -> bool:
         """Whether the ledger knows a grant for open, about to be, or about to be closed."""
-        return any(
-            share.needed(s) and (grant.id == s.grant_id or _bears(grant.name, share.grant_name(s, self._region)))
-            for s in shares
-        )
+        return any(share.needed(s) and share.is_grant_for(s, grant.id, grant.name, self._region) for s in shares)
 
     def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
         """Put a grant of the service's without a share into the ledger, as one that is being closed."""
@@ -189,10 +187,6 @@ def account_of(arn: str) -> str:
     """Return the account in a principal's ARN; "" where there is none (a service principal)."""
     parts = arn.split(":")
     return parts[4] if len(parts) > 4 else ""
-
-
-def _bears(name: str, ours: str) -> bool:
-    return name == ours or name.startswith(f"{ours}:")
 
 
 def _read(stored: Stored) -> _Place:

@@ -29,8 +29,20 @@ def monitored(scene: Scene, learning: int = 0, mode: str = "on", **parameters: s
     return scene
 
 
+AUDIT = "drift audit"
+
+
 def findings(scene: Scene) -> list[dict[str, Any]]:
-    """The messages on the security topic, the oldest first."""
+    """What the access monitor sent to the security topic, the oldest first."""
+    return [one for one in _published(scene) if one["call"] != AUDIT]
+
+
+def audited(scene: Scene) -> list[tuple[str, str, str]]:
+    """Severity, verdict and resource of what the drift audit sent there."""
+    return [(one["severity"], one["verdict"], one["resource"]) for one in _published(scene) if one["call"] == AUDIT]
+
+
+def _published(scene: Scene) -> list[dict[str, Any]]:
     return [json.loads(one.message) for one in scene.world.sns.published if one.topic == TOPIC]
 
 

@@ -10,7 +10,7 @@ import pytest
 from awsim import wire
 from awsim.services.ec2.image_sharing import BLOCKED
 from demo import stage
-from tests.scenarios.monitoring import LATE, findings, judged, judged_events, monitored, verdicts
+from tests.scenarios.monitoring import LATE, audited, findings, judged, judged_events, monitored, verdicts
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, STRANGER, TEST, Scene
 from tests.scenarios.test_rights import client
 from tests.scenarios.test_service_roles import AUTO_SCALING, SERVICE
@@ -66,7 +66,7 @@ def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
     scene.untag()
     scene.wait(LATE + 600)
 
-    assert verdicts(scene) == []
+    assert verdicts(scene) == audited(scene) == []
     assert judged(scene) > before
     assert scene.dead_letters() == []
     assert scene.failed_invocations() == []
@@ -148,7 +148,8 @@ def test_with_the_parameter_off_nothing_is_there(scene):
     share(scene, STRANGER)
     scene.wait(LATE)
 
-    assert not any("access-monitor" in arn for arn in (*scene.world.lambda_.functions, *scene.world.sqs.queues))
+    there = (*scene.world.lambda_.functions, *scene.world.sqs.queues)
+    assert not any("access-monitor" in arn or "drift-audit" in arn for arn in there)
     assert findings(scene) == []
 
 

@@ -21,7 +21,7 @@ FINDINGS = f"{RECORDS}-findings"
 EVERY = list(permissions.statements())
 FUNCTIONS = (
     *("worker", "share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"),
-    "access-monitor",
+    *("access-monitor", "drift-audit"),
 )
 
 Calls = list[Callable[[], Any]]
@@ -35,9 +35,10 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
     snapshot, account = scene.snapshots[0], f"arn:aws:iam::{DEV}:root"
     share = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
     volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
-    put = {
-        table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS, FINDINGS)
-    }
+    put = {table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS)}
+    found = [
+        list(writes(dynamodb, FINDINGS, item(row.key, "record")).values()) for row in ROWS if row.ends == "-findings"
+    ]
     written = [
         [call for name, call in writes(dynamodb, RECORDS, item(row.key, "record")).items() if name in _calls(row)]
         for row in ROWS
@@ -68,7 +69,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         [partial(organizations.list_accounts_for_parent, ParentId="r-abcd")],
         put[CONFIG],
         put[MEMBERS],
-        put[FINDINGS],
+        *found,
         *written,
         [partial(dynamodb.get_item, TableName=RECORDS, Key=item("delivery#0", "record"))],
         [wakes["worker"]],
@@ -141,7 +142,9 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     assert said["take shares out of the ledger"] == {"share-worker"}
     assert said["write how far the sweep has come"] == {"sweep"}
     assert said["write whom the OUs have"] == said["read the organization"] == {"discover"}
-    assert said["write what the access monitor found"] == said["tell the security topic"] == {"access-monitor"}
+    assert said["write what the access monitor has judged and notified"] == {"access-monitor"}
+    assert said["write what the drift audit has notified"] == {"drift-audit"}
+    assert said["write findings for `history`"] == said["tell the security topic"] == {"access-monitor", "drift-audit"}
     assert [what for what, who in said.items() if not who] == [
         "use a key of the hub",
         "write the applied file and the switches",

@@ -32,6 +32,7 @@ WATCHED = {
     "AccessPages": "AccessPageAlarm",
     "AccessWarnings": "AccessWarningAlarm",
     "TrailSilent": "TrailSilentAlarm",
+    "DriftAuditAge": "DriftAuditLateAlarm",
 }
 """The service's metrics that an operator must see, and their alarms."""
 
@@ -107,11 +108,11 @@ def test_every_queue_and_every_function_is_watched(alarms, hub):
     assert functions == {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
 
 
-def test_silence_of_the_sweep_is_the_alarm_and_silence_of_all_else_is_none(alarms):
-    """Missing data of the sweep's metric is bad, of all others not."""
+def test_silence_of_what_runs_all_the_time_is_the_alarm_and_silence_of_all_else_is_none(alarms):
+    """Missing data of a metric that must always come is bad, of all others not."""
     breaching = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
 
-    assert breaching == {"SweepStoppedAlarm", "DiscoveryStoppedAlarm"}
+    assert breaching == {"SweepStoppedAlarm", "DiscoveryStoppedAlarm", "DriftAuditLateAlarm"}
     assert alarms["SweepStoppedAlarm"]["ComparisonOperator"] == "LessThanThreshold"
 
 

@@ -22,6 +22,7 @@ TRAIL = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encodin
 HANDLERS = {
     *("on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"),
     "access_monitor",
+    "drift_audit",
 }
 MONITOR = ("AccessMonitorOn", "KeyUseWatched")
 """Conditions of resources that only the access monitor needs."""
@@ -56,7 +57,7 @@ def test_the_translated_template_is_clean(package, hub):
     assert problems(hub) == []
 
 
-def test_the_eight_functions_have_their_documented_names_and_a_role_each(hub):
+def test_the_nine_functions_have_their_documented_names_and_a_role_each(hub):
     """Function, role and log group are called ami-promoter-REGION-NAME."""
     functions = resources(hub, "AWS::Lambda::Function")
     names = {it["Handler"].removeprefix("app."): it["FunctionName"]["Fn::Sub"] for it in functions.values()}
@@ -70,7 +71,7 @@ def test_the_eight_functions_have_their_documented_names_and_a_role_each(hub):
 
 
 def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
-    """Three queues, three schedules, and eight rules: the targets' events arrive on their own bus."""
+    """Three queues, four schedules, and eight rules: the targets' events arrive on their own bus."""
     mapped = {it["FunctionName"]["Ref"] for it in resources(hub, "AWS::Lambda::EventSourceMapping").values()}
     rules = resources(hub, "AWS::Events::Rule").values()
     woken = sorted((it["Targets"][0]["Arn"]["Fn::GetAtt"][0], "EventBusName" in it) for it in rules)
@@ -80,6 +81,7 @@ def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
         ("AccessMonitor", False),
         *[("AccessMonitorQueue", False)] * 4,
         ("Discover", False),
+        ("DriftAudit", False),
         ("OnImageState", False),
         ("OnTagChange", False),
         ("OnTargetEvent", True),
@@ -229,7 +231,9 @@ def test_nothing_of_the_access_monitor_is_deployed_unless_a_parameter_says_so(hu
     assert "AccessMonitor" in its
     named = {name: re.sub(CONDITIONAL, "", json.dumps(it)) for name, it in rest.items()}
     assert [name for name, text in named.items() if any(f'"{one}"' in text for one in its)] == []
-    assert [name for name in rest if name.startswith(("AccessMonitor", "Trail", "Security", "Findings"))] == []
+    assert [
+        name for name in rest if name.startswith(("AccessMonitor", "DriftAudit", "Trail", "Security", "Findings"))
+    ] == []
 
 
 def test_the_monitors_events_lie_ten_minutes_and_come_from_its_rules_alone(hub):
@@ -277,7 +281,7 @@ def test_the_patterns_name_the_calls_that_are_read(hub):
     assert sorted(named) == sorted(NAMES)
 
 
-def test_only_the_access_monitor_publishes_on_the_security_topic_which_is_encrypted(hub):
+def test_only_monitor_and_audit_publish_on_the_security_topic_which_is_encrypted(hub):
     """The topic's messages say who may have taken what."""
     [denied] = hub["Resources"]["SecurityPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
@@ -286,7 +290,9 @@ def test_only_the_access_monitor_publishes_on_the_security_topic_which_is_encryp
     }
     assert (denied["Effect"], denied["Principal"], denied["Action"]) == ("Deny", "*", "sns:Publish")
     assert denied["Condition"] == {
-        "StringNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["AccessMonitorRole", "Arn"]}}
+        "StringNotEquals": {
+            "aws:PrincipalArn": [{"Fn::GetAtt": [role, "Arn"]} for role in ("AccessMonitorRole", "DriftAuditRole")]
+        }
     }
 
 

@@ -16,6 +16,7 @@ FUNCTIONS = {
     "Sweep": "sweep",
     "Discover": "discover",
     "AccessMonitor": "access-monitor",
+    "DriftAudit": "drift-audit",
 }
 """Logical id -> function. A renamed one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
 

@@ -28,6 +28,7 @@ HANDLERS = {
     "sweep",
     "discover",
     "access_monitor",
+    "drift_audit",
 }
 
 ALONE = """

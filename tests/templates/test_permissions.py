@@ -107,6 +107,7 @@ def test_the_worker_and_the_share_worker_enter_targets_by_a_role_each_and_only_t
     assert {it.role: str(it.resources) for it in ALL if "kms:GetKeyPolicy" in it.actions} == {
         "worker": "({'Ref': 'PolicyKeyArns'},)",
         "share-worker": "({'Ref': 'PolicyKeyArns'},)",
+        "drift-audit": "('arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*',)",
         "target role": "({'Fn::Sub': 'arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*'},)",
     }
     assert not may.keys() & {"ec2:ResetImageAttribute", "ec2:ResetSnapshotAttribute"}
@@ -128,7 +129,7 @@ def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write(
     assert writers == {
         TABLE: {"worker", "share-worker", "sweep", "discover"},
         f"{TABLE}-members": {"discover"},
-        f"{TABLE}-findings": {"access-monitor"},
+        f"{TABLE}-findings": {"access-monitor", "drift-audit"},
     }
 
 

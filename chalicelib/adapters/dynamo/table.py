@@ -71,6 +71,16 @@ class Table:
             self._conditional(lambda: self._client.put_item(TableName=self._name, Item=item, **condition)) is not None
         )
 
+    def put_unless_changed(self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int) -> bool:
+        """Write an item whole, if there is none or its number ``name`` is still the one that was seen."""
+        request = {
+            "Item": wire({**attributes, "pk": key.pk, "sk": key.sk}),
+            "ConditionExpression": "attribute_not_exists(pk) OR #number = :seen",
+            "ExpressionAttributeNames": {"#number": name},
+            "ExpressionAttributeValues": wire({":seen": seen}),
+        }
+        return self._conditional(lambda: self._client.put_item(TableName=self._name, **request)) is not None
+
     def update(
         self,
         key: RecordKey,

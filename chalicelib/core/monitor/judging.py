@@ -16,6 +16,7 @@ from enum import StrEnum
 from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed, account_of
 from chalicelib.core.records import schedule
 from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.core.targets.applied_file import AppliedFile
 
 BEFORE = 15 * schedule.MINUTE
 """So long before the call an intent may have been written: its run was slow, or was killed and repeated."""
@@ -160,6 +161,15 @@ def _role(principal: str, hub: str) -> str:
 
 def _ours(deed: Deed, evidence: Evidence) -> bool:
     return is_ours(deed.principal, evidence.hub, evidence.region)
+
+
+def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:
+    """Return those whom the applied file does not list; where none was ever applied, everybody."""
+    units = {unit.arn for unit in applied.directory.membership.units.values()}
+    accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
+    unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))
+    found = {one for one, account in accounts.items() if account in unlisted}
+    return frozenset(found | ({one for one in receivers if ":organizations:" in one} - units) | {PUBLIC})
 
 
 def judge(deed: Deed, evidence: Evidence) -> MonitorFinding:

@@ -108,6 +108,17 @@ def access(name: str, principal: str, hub: str) -> Access:
     return Access(account, audience, principal, hub)
 
 
+def share_named(sid: str, hub: str) -> str:
+    """Return the ``holder_key`` of the share that a statement is of, by its Sid; "" where it is none of this hub's."""
+    found = re.fullmatch(f"AmiPromoter{hub}To([0-9]{{12}})({'|'.join(Audience)})(Look)?", sid)
+    return holder_key(found[1], Audience(found[2])) if found else ""
+
+
+def is_siblings(sid: str, account: str) -> bool:
+    """Whether a Sid says that a hub of this account made the statement, in whichever Region."""
+    return re.fullmatch(f"AmiPromoter{account}[a-z0-9]+To[0-9]{{12}}({'|'.join(Audience)})(Look)?", sid) is not None
+
+
 def statements(access: Access) -> tuple[dict[str, Any], ...]:
     """Write the statements that give an access, as narrow as a key policy can say it.
 
@@ -173,7 +184,7 @@ class Document:
         return frozenset(part.sid for part in self.policy.parts if self._is_ours(part))
 
     def _is_ours(self, part: Part) -> bool:
-        return re.fullmatch(f"AmiPromoter{self.hub}To[0-9]{{12}}(Copies|Account|Roles)(Look)?", part.sid) is not None
+        return bool(share_named(part.sid, self.hub))
 
     @property
     def principals(self) -> tuple[str, ...]:

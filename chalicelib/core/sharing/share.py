@@ -21,6 +21,8 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 
 GRANT_PREFIX = "ami-promoter:"
+ROLE_PATH = ":role/aws-service-role/"
+"""In the ARN of a service-linked role."""
 
 FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
 """So long a permission's first look before an opening counts as the first of two: it may have been given since."""
@@ -263,6 +265,12 @@ def grant_name(share: Share, region: str) -> str:
 def is_grant_of(name: str, region: str) -> bool:
     """Whether a grant's name says that the hub in this Region made it."""
     return name.startswith(f"{GRANT_PREFIX}{region}:")
+
+
+def is_grant_for(share: Share, grant_id: str, name: str, region: str) -> bool:
+    """Whether a grant is the one that a share was opened by."""
+    ours = grant_name(share, region)
+    return grant_id == share.grant_id or name == ours or name.startswith(f"{ours}:")
 
 
 def ghost_name(grant_id: str) -> str:

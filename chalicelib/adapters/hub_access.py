@@ -1,0 +1,76 @@
+"""What is open in the hub: snapshots, AMIs and keys of its account, as EC2 and KMS show them. For the drift audit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from chalicelib.adapters.kms.grants import GRANT_GONE, GrantListing
+from chalicelib.adapters.refusals import as_refusal, code_of, gone
+from chalicelib.adapters.sts.sessions import Sessions, region_in
+from chalicelib.core.errors import Refusal
+from chalicelib.ports.aws import SeenGrant
+
+IN_A_PAGE = 1000
+"""The most that DescribeSnapshots and DescribeImages return at once [botocore, ec2, their shapes]."""
+GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+KEY_GONE = "NotFoundException"
+
+
+class AwsHubAccess:
+    """The port ``HubAccess``, under the function's own role."""
+
+    def __init__(self, sessions: Sessions, where: str) -> None:
+        self._sessions = sessions
+        self._where = where
+        self._listing = GrantListing(sessions, where)
+
+    def snapshots(self) -> Mapping[str, str]:
+        return {raw["SnapshotId"]: raw.get("KmsKeyId", "") for raw in self._all("snapshots", OwnerIds=["self"])}
+
+    def images(self) -> Sequence[str]:
+        return [raw["ImageId"] for raw in self._all("images", Owners=["self"], IncludeDisabled=True)]
+
+    def receivers(self, resource: str) -> Collection[str] | None:
+        ec2 = self._sessions.own("ec2")
+        if resource.startswith("snap-"):
+            with as_refusal("DescribeSnapshotAttribute", f"{self._where}, {resource}"), gone(*GONE):
+                answer = ec2.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
+                return _values(answer["CreateVolumePermissions"])
+            return None
+        with as_refusal("DescribeImageAttribute", f"{self._where}, {resource}"), gone(*GONE):
+            answer = ec2.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
+            return _values(answer.get("LaunchPermissions", ()))
+        return None
+
+    def policy(self, key: str) -> str | None:
+        with as_refusal("GetKeyPolicy", f"{self._where}, {key}"), gone(KEY_GONE):
+            kms = self._sessions.own("kms", region=region_in(key))
+            return str(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+        return None
+
+    def grants(self, key: str) -> Sequence[SeenGrant]:
+        found: list[SeenGrant] = []
+        marker = ""
+        while True:
+            try:
+                page, marker = self._listing.page(key, marker)
+            except Refusal as refusal:
+                if code_of(refusal) in GRANT_GONE:
+                    return ()
+                raise
+            found += page
+            if not marker:
+                return found
+
+    def _all(self, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
+        operation = f"Describe{what.capitalize()}"
+        with as_refusal(operation, self._where):
+            pages = self._sessions.own("ec2").get_paginator(f"describe_{what}").paginate(MaxResults=IN_A_PAGE, **asked)
+            for page in pages:
+                yield from page[what.capitalize()]
+
+
+def _values(entries: Sequence[Mapping[str, str]]) -> frozenset[str]:
+    """Return whom the entries name: an account, an ARN, or the group ``all``."""
+    return frozenset(value for entry in entries for value in entry.values())

@@ -1,0 +1,314 @@
+"""The drift audit: compares every snapshot, AMI, key policy and grant of the hub with the ledger, once a day.
+
+The access monitor receives events; this looks at what is open, so it also finds what was open before, and what no
+event reported. It reads, notifies, and wakes the share worker for what is the service's; it opens and closes nothing.
+
+A run takes up to ``PER_RUN`` looks: EC2 answers attributes one at a time, and the share worker needs its answers, too.
+How far it has come is written after each slice. After a crash the next run looks at that slice again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.core.errors import Refusal, RefusalKind
+from chalicelib.core.monitor import drift, judging
+from chalicelib.core.monitor.deeds import account_of
+from chalicelib.core.monitor.drift import Pass, PassPart, Place, ShownAccess, Situation
+from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding, Severity
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing import share as shares_
+from chalicelib.core.sharing.share import Share
+from chalicelib.core.targets.applied_file import AppliedFile
+from chalicelib.ports.drift import DriftFindings, HubAccess
+from chalicelib.ports.ledger import Ledger
+from chalicelib.ports.messaging import WakeQueues
+from chalicelib.ports.monitor import AppliedNow, SecurityNotices
+from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import Budget
+from chalicelib.service.waker import Clock
+
+PER_RUN = 300
+"""Looks of one run. EC2 takes 20 such calls a second for long [aws-facts 6, VERIFIED]; a run is every five minutes."""
+SLICE = 20
+"""Looks after which it is written how far the pass has come."""
+CALLS = 8
+"""Of one look: what AWS shows, up to three reads of the ledger, and telling one finding."""
+SETTLED = schedule.HOUR
+"""So long after a file was applied everything that it took away is closed."""
+NOBODY = "~"
+"""Stands behind every account."""
+SHOWN = 100
+"""Receivers that a notice names."""
+
+Step = tuple[Place, tuple[DeedVerdict, ...] | None]
+"""A place, and which verdicts its first look had; None: this is the first look."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPorts:
+    """What it reads, what it writes, and whom it tells."""
+
+    access: HubAccess
+    ledger: Ledger
+    applied: AppliedNow
+    findings: DriftFindings
+    notices: SecurityNotices
+    wakes: WakeQueues
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSettings:
+    """Where it is. ``learning``: seconds after its first run without a page."""
+
+    hub: str
+    region: str
+    learning: int
+
+
+class _Unfinished(Exception):
+    """AWS asks for patience: the next run goes on here."""
+
+
+class DriftAudit:
+    """One run of it."""
+
+    def __init__(self, ports: DriftPorts, settings: DriftSettings, clock: Clock, telemetry: Telemetry) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._clock = clock
+        self._telemetry = telemetry
+        self._grants: tuple[str, Mapping[str, Sequence[ShownAccess]]] = ("", {})
+
+    def run(self, *, time_left: Clock) -> None:
+        """Begin a pass if one is due, or go on with it."""
+        now = self._clock()
+        this = self._ports.findings.read() or Pass(first_at=now, began_at=now - drift.EVERY)
+        if not this.part and now >= this.began_at + drift.EVERY:
+            this = replace(this, began_at=now, part=PassPart.SNAPSHOTS, after="", looks=0, not_seen=0, doubts={})
+        looked, budget = 0, Budget(time_left)
+        if this.part:
+            applied = self._ports.applied.read()
+            if applied.fault is not None and applied.fault.code != "no-targets-applied":
+                self._telemetry.blocked("drift-audit", applied.fault.what)  # nobody can tell who is a stranger
+                return
+            try:
+                this, looked = self._go_on(this, applied, budget)
+            except Refusal as refusal:
+                self._telemetry.blocked("drift-audit", f"{refusal.fault.where}: {refusal.fault.what}")
+        self._telemetry.audited(looked, this.not_seen, now - (this.ended_at or this.first_at))
+
+    def _go_on(self, this: Pass, applied: AppliedFile, budget: Budget) -> tuple[Pass, int]:
+        """Look at place after place. Returns how far it came, and how many it looked at."""
+        self._grants = ("", {})
+        looked, steps = 0, self._steps(this, applied)
+        while this.part and not self._waits(this) and looked < PER_RUN and (not looked or budget.allows(CALLS)):
+            try:
+                step = next(steps, None)
+                if step is None:
+                    this = self._part_over(this)
+                    steps = self._steps(this, applied)
+                    continue
+                this = self._step(this, step, applied)
+            except _Unfinished:
+                break
+            looked += 1
+            if looked % SLICE == 0:
+                written = self._ports.findings.save(this)
+                if written is None:
+                    return this, looked  # another run is at it
+                this = written
+        self._ports.findings.save(this)
+        return this, looked
+
+    def _part_over(self, this: Pass) -> Pass:
+        parts = list(PassPart)
+        where = parts.index(PassPart(this.part)) + 1
+        if where < len(parts):
+            return replace(this, part=parts[where], after="")
+        return replace(this, part="", after="", doubts={}, ended_at=self._clock())
+
+    def _waits(self, this: Pass) -> bool:
+        """Whether all but the second looks is done, and these are not due yet."""
+        early = self._clock() < this.doubted_at + drift.AGAIN
+        return this.part == PassPart.DOUBTS and bool(this.doubts) and early
+
+    # --- which places ------------------------------------------------------------------------------------------------
+
+    def _steps(self, this: Pass, applied: AppliedFile) -> Iterator[Step]:
+        """Yield the places of a part behind the last one that was looked at, in order."""
+        if this.part == PassPart.DOUBTS:
+            doubts = sorted(this.doubts.items())
+            yield from ((Place.read(text), verdicts) for text, verdicts in doubts if text > this.after)
+        elif this.part:
+            names = self._names(this, applied)
+            yield from ((Place(this.part, name), None) for name in names if name > this.after)
+
+    def _names(self, this: Pass, applied: AppliedFile) -> Iterator[str]:
+        access = self._ports.access
+        if this.part == PassPart.IMAGES:
+            yield from sorted(access.images())
+            return
+        snapshots = access.snapshots()
+        keys = sorted({key for key in snapshots.values() if account_of(key) == self._settings.hub})
+        if this.part == PassPart.SNAPSHOTS:
+            yield from sorted(snapshots)
+        elif this.part == PassPart.POLICIES:
+            yield from keys
+        else:
+            everybody = _accounts(applied)
+            for key in keys:
+                if f"{key} {NOBODY}" > this.after:
+                    yield from (f"{key} {one}" for one in self._granted_to(key, everybody))
+
+    def _granted_to(self, key: str, everybody: set[str]) -> Sequence[str]:
+        """Return the accounts whose grants are looked at; NOBODY where AWS does not list them: its look says why."""
+        try:
+            return sorted(everybody | self._granted(key).keys())
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.THROTTLED:
+                raise _Unfinished from refusal
+            return [NOBODY]
+
+    def _granted(self, key: str) -> Mapping[str, Sequence[ShownAccess]]:
+        """List the grants on a key by the account that each lets in; once for all its accounts. May raise Refusal."""
+        if self._grants[0] != key:
+            found: dict[str, list[ShownAccess]] = defaultdict(list)
+            for one in self._ports.access.grants(key):
+                shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, self._settings.region)
+                found[account_of(shown.receiver)].append(shown)
+            self._grants = (key, found)
+        return self._grants[1]
+
+    # --- one place ---------------------------------------------------------------------------------------------------
+
+    def _step(self, this: Pass, step: Step, applied: AppliedFile) -> Pass:
+        """Look at one place. A finding is a doubt at the first look, and is published if the second agrees."""
+        place, before = step
+        after = str(place) if before is not None else place.name
+        this = replace(this, after=after, looks=this.looks + 1)
+        try:
+            found = self._look(place, applied)
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.THROTTLED:
+                raise _Unfinished from refusal
+            self._telemetry.blocked("drift-audit", f"{place}: {refusal.fault.what}")
+            return replace(this, not_seen=this.not_seen + 1)
+        if before is None and found and len(this.doubts) < drift.DOUBTS:
+            doubts = {**this.doubts, str(place): tuple(one.verdict for one in found)}
+            return replace(this, doubts=doubts, doubted_at=self._clock())
+        for one in found:
+            if before is None or one.verdict in before:
+                self._conclude(place, one, learning=self._clock() < this.first_at + self._settings.learning)
+        return this
+
+    def _look(self, place: Place, applied: AppliedFile) -> Sequence[MonitorFinding]:
+        """Read what AWS shows, then what the ledger says: an intent is written before its call."""
+        shown = self._shown(place)
+        if shown is None:
+            return ()
+        shares = [share for home in self._homes(place) for share in self._ports.ledger.shares(home.pk)]
+        if not shown and not shares:
+            return ()
+        settings = self._settings
+        this = Situation(
+            settings.hub,
+            settings.region,
+            shares,
+            judging.strangers({one.receiver for one in shown}, applied),
+            settled=self._clock() >= self._ports.applied.applied_at() + SETTLED,
+            may_derive=self._may_derive(place, shares),
+        )
+        return drift.findings(shown, this)
+
+    def _shown(self, place: Place) -> Sequence[ShownAccess] | None:
+        """Return what AWS shows there; None: it is gone."""
+        if place.account:
+            return self._granted(place.resource).get(place.account, ())
+        if place.resource.startswith("arn:"):
+            text = self._ports.access.policy(place.resource)
+            settings = self._settings
+            return None if text is None else drift.of_policy(place.resource, text, settings.hub, settings.region)
+        receivers = self._ports.access.receivers(place.resource)
+        return None if receivers is None else drift.of_permissions(self._homes(place)[0].pk, receivers)
+
+    def _may_derive(self, place: Place, shares: Sequence[Share]) -> frozenset[str]:
+        """Return the account whose grants these are, if something on the key is open to it, by its policy, too."""
+        if not place.account:
+            return frozenset()
+        policy = self._ports.ledger.shares(addresses.policy_resource(place.resource).pk)
+        theirs = [*shares, *(share for share in policy if share.account == place.account)]
+        return frozenset({place.account} if any(map(shares_.needed, theirs)) else ())
+
+    def _homes(self, place: Place) -> Sequence[RecordKey]:
+        """Return the ledger's partitions of a place."""
+        name, account = place.resource, place.account
+        if account:
+            return addresses.key_resource(name, account), addresses.role_resource(name, account)
+        if name.startswith("arn:"):
+            return (addresses.policy_resource(name),)
+        return (addresses.snapshot_resource(name) if name.startswith("snap-") else addresses.image_resource(name),)
+
+    # --- what follows ------------------------------------------------------------------------------------------------
+
+    def _conclude(self, place: Place, finding: MonitorFinding, *, learning: bool) -> None:
+        """Tell a person once for as long as it stays, and wake who closes what is the service's own."""
+        findings, now = self._ports.findings, self._clock()
+        about = addresses.digest(str(place), finding.verdict, *sorted(finding.receivers))
+        if finding.verdict is DeedVerdict.NO_INTENT:
+            self._wake(place, now)
+        if not findings.was_notified(about, now):
+            severity = Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
+            findings.keep(place, finding, self._settings.region, now)
+            self._ports.notices.publish(self._notice(place, finding, severity, about, learning=learning))
+            self._telemetry.finding(severity, finding.verdict, place.resource)
+        findings.notified(about, now)
+
+    def _wake(self, place: Place, now: int) -> None:
+        """Let the share worker look: it revokes a grant of no share. Without a record it does not look."""
+        looks = [*self._homes(place), *([addresses.grants_on(place.resource)] if place.account else [])]
+        self._ports.wakes.wake_all([(key, f"drift:{now}") for key in looks])
+
+    def _notice(
+        self, place: Place, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
+    ) -> Mapping[str, Any]:
+        return {
+            "id": ident,
+            "event": "access.finding",
+            "hub": self._settings.hub,
+            "hub_region": self._settings.region,
+            "severity": severity.value,
+            "verdict": finding.verdict.value,
+            "learning": learning,
+            "why": finding.why,
+            "receivers": list(finding.receivers)[:SHOWN],
+            "call": drift.CALL,
+            "at": self._clock(),
+            "region": self._settings.region,
+            "resource": place.resource,
+            "principal": "",
+            "request_id": "",
+            "trail_event_id": "",
+            "cure": CURES[finding.verdict],
+        }
+
+
+CURES = {
+    DeedVerdict.NO_INTENT: "Find who opened it in CloudTrail; `ami-promoter reconcile --apply` closes what is the "
+    "service's own: docs/operations/runbook.md#accesspagealarm.",
+    DeedVerdict.STRANGER: "Find who opened it in CloudTrail; if nobody may, take the permission away: "
+    "docs/operations/runbook.md#accesspagealarm.",
+    DeedVerdict.VANISHED: "Find who took it away in CloudTrail. `ami-promoter retry AMI` opens it again: "
+    "docs/operations/runbook.md#accesswarningalarm.",
+    DeedVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+}
+
+
+def _accounts(applied: AppliedFile) -> set[str]:
+    """Return every account that the file lists, and those of its units."""
+    units = applied.directory.membership.units.values()
+    return {*applied.directory.accounts, *(account for unit in units for account in unit.accounts)}

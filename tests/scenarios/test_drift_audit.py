@@ -1,0 +1,125 @@
+"""The drift audit end to end: the packaged function, under its own role, over what the simulator's EC2 and KMS show."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.scenarios.monitoring import audited, monitored
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, STRANGER, TEST, Scene
+from tests.scenarios.test_access_monitor import WAYS, apply, share
+from tests.scenarios.test_service_roles import SERVICE
+
+TWO_LOOKS = 1800
+"""Seconds in which a pass over a small hub begins and takes its second looks."""
+
+
+def passes(scene: Scene) -> dict[str, int]:
+    """How far it has come."""
+    client = scene.client("dynamodb")
+    key = {"pk": {"S": "drift"}, "sk": {"S": "pass"}}
+    item = client.get_item(TableName=f"ami-promoter-{REGION}-findings", Key=key, ConsistentRead=True)["Item"]
+    return {name: int(value["N"]) for name, value in item.items() if "N" in value}
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["copy, by grants, for Auto Scaling", "copy, by the key's policy", "share with snapshots, by grants"],
+)
+def test_what_a_promotion_opens_is_accounted_for_in_every_mode(scene, way):
+    """While copies run, while it is shared, and after the tag was removed."""
+    for account in (DEV, TEST):
+        scene.world.iam.put_service_linked_role(account, SERVICE)
+    apply(scene, WAYS[way])
+    scene.world.ec2.pace.copy = 2 * HOUR
+    scene.tag("dev")
+    scene.wait(1200)
+    assert scene.world.shares_open()
+    monitored(scene)
+    scene.wait(TWO_LOOKS)
+
+    assert audited(scene) == []
+    seen = passes(scene)
+    assert seen["ended_at"]
+    assert (seen["looks"] >= 6, seen["not_seen"]) == (True, 0)
+    assert scene.failed_invocations() == []
+
+
+def test_what_was_opened_past_the_service_is_found_though_no_event_says_so(scene):
+    """A stranger's snapshot, a listed account's AMI, a stranger's grant and a stranger in the key's policy.
+
+    No trail logs, so the access monitor receives no event. `ami-promoter history` shows what was found.
+    """
+    scene.promote("dev")
+    monitored(scene)
+    scene.world.cloudtrail.stop_logging(HUB)
+    root = f"arn:aws:iam::{STRANGER}:root"
+    share(scene, STRANGER)
+    scene.client("ec2").modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": TEST}]})
+    scene.client("kms").create_grant(KeyId=scene.key, GranteePrincipal=root, Operations=["Decrypt"])
+    policy = json.loads(scene.client("kms").get_key_policy(KeyId=scene.key, PolicyName="default")["Policy"])
+    policy["Statement"].append({"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"})
+    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))
+    before = scene.world.shares_open()
+    scene.wait(TWO_LOOKS)
+
+    assert sorted(audited(scene)) == [
+        ("notice", "foreign-listed", scene.image),
+        ("page", "foreign-stranger", scene.key),
+        ("page", "foreign-stranger", scene.key),
+        ("page", "foreign-stranger", scene.snapshots[0]),
+    ]
+    assert scene.world.shares_open() == before  # it closes nothing that is not the service's
+    status, out, _ = scene.cli("history", scene.image, "--json")
+    assert status == 0
+    assert [one["severity"] for one in json.loads(out)["findings"] if one["call"] == "drift audit"].count("page") == 3
+
+
+def test_a_grant_of_the_service_that_the_ledger_does_not_know_is_a_page_and_is_closed(scene):
+    """Somebody made it with the share worker's role while no trail logged; the share worker revokes it."""
+    scene.promote("dev")
+    scene.wait(1200)  # the grant audit has looked and rests
+    root = f"arn:aws:iam::{DEV}:root"
+    scene.client("kms").create_grant(
+        KeyId=scene.key, GranteePrincipal=root, Operations=["Decrypt"], Name=f"ami-promoter:{REGION}:forged:1"
+    )
+    monitored(scene)
+    scene.world.cloudtrail.stop_logging(HUB)
+    scene.wait(TWO_LOOKS)
+
+    assert audited(scene) == [("page", "ours-without-intent", scene.key)]
+    assert scene.grants() == []
+
+
+def test_what_somebody_took_away_of_a_standing_share_is_a_warning(scene):
+    """The service needs it still; a retry opens it again."""
+    for account in (DEV, TEST):
+        scene.world.iam.put_service_linked_role(account, SERVICE)
+    apply(scene, WAYS["share with snapshots, by grants"])
+    scene.tag("dev")
+    scene.wait(1200)
+    monitored(scene)
+    scene.world.cloudtrail.stop_logging(HUB)
+    share(scene, DEV, operation="remove")
+    [ours, *_] = [one for one in scene.grants() if f":{TEST}:" in one["GranteePrincipal"]]
+    scene.client("kms").revoke_grant(KeyId=scene.key, GrantId=ours["GrantId"])
+    scene.wait(TWO_LOOKS)
+
+    assert sorted(audited(scene)) == [
+        ("warning", "vanished", scene.key),
+        ("warning", "vanished", scene.snapshots[0]),
+    ]
+
+
+@pytest.mark.parametrize(("operation", "when"), [("PutItem", "after"), ("Publish", "after")])
+def test_a_death_of_the_audit_hides_nothing(scene, operation, when):
+    """The next run continues; a finding may be published twice, and is published at least once."""
+    monitored(scene)
+    scene.world.cloudtrail.stop_logging(HUB)
+    share(scene, STRANGER)
+    crash = scene.world.injections.crash("drift-audit", operation, 1, when)
+    scene.wait(TWO_LOOKS + 600)
+
+    assert crash.happened
+    assert set(audited(scene)) == {("page", "foreign-stranger", scene.snapshots[0])}

@@ -1,0 +1,459 @@
+"""The drift audit over a hub in memory: what it finds and what it does not, and that each pass ends."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.core.errors import Refusal, RefusalKind
+from chalicelib.core.faults import Fault
+from chalicelib.core.monitor import drift
+from chalicelib.core.monitor.deeds import PUBLIC
+from chalicelib.core.monitor.drift import Pass
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.share import Share, ShareState, grant_name
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.ports.aws import SeenGrant
+from chalicelib.service.drift_audit import PER_RUN, SLICE, DriftAudit, DriftPorts, DriftSettings
+from tests.fakes import MemoryLedger, copying
+from tests.service.cloud import Quiet
+
+HUB, DEV, TEST, STRANGER, REGION = "111111111111", "222222222222", "333333333333", "999999999999", "us-east-1"
+KEY = f"arn:aws:kms:{REGION}:{HUB}:key/k"
+SNAP, AMI = "snap-0a", "ami-0a"
+ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+NOON = 1_800_000_000
+FIVE = 5 * schedule.MINUTE
+
+
+class OpenHub:
+    """The port ``HubAccess``: what is open, by id; ``refuses`` says where AWS does not answer."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, set[str]] = {SNAP: set(), AMI: set()}
+        self.policies = {KEY: json.dumps({"Statement": []})}
+        self.listed: dict[str, list[SeenGrant]] = {KEY: []}
+        self.refuses: dict[str, RefusalKind] = {}
+        self.asked: list[str] = []
+
+    def snapshots(self) -> dict[str, str]:
+        """All are under one key."""
+        self._asked("snapshots")
+        return {one: KEY for one in self.open if one.startswith("snap-")}
+
+    def images(self) -> list[str]:
+        """Those that are there."""
+        self._asked("images")
+        return [one for one in self.open if one.startswith("ami-")]
+
+    def receivers(self, resource: str) -> set[str] | None:
+        """As set."""
+        self._asked(resource)
+        return self.open.get(resource)
+
+    def policy(self, key: str) -> str | None:
+        """As set."""
+        self._asked("policy")
+        return self.policies.get(key)
+
+    def grants(self, key: str) -> list[SeenGrant]:
+        """As set."""
+        self._asked("grants")
+        return self.listed.get(key, [])
+
+    def _asked(self, what: str) -> None:
+        self.asked.append(what)
+        if kind := self.refuses.get(what):
+            raise Refusal(kind, Fault("denied", what, "AWS refused.", "Ask."))
+
+
+class Kept:
+    """The port ``DriftFindings``; ``saves_left``: after so many the process is killed."""
+
+    def __init__(self) -> None:
+        self.at: Pass | None = None
+        self.known: dict[str, int] = {}
+        self.kept: list[tuple[str, str]] = []
+        self.saves_left = 10**9
+
+    def read(self) -> Pass | None:
+        """As saved."""
+        return self.at
+
+    def save(self, this: Pass) -> Pass | None:
+        """Unless another run has."""
+        if self.saves_left == 0:
+            raise ProcessDiesError
+        self.saves_left -= 1
+        if self.at is not None and self.at.version != this.version:
+            return None
+        self.at = replace(this, version=this.version + 1)
+        return self.at
+
+    def was_notified(self, about: str, now: int) -> bool:
+        """Within a week."""
+        return self.known.get(about, 0) > now
+
+    def notified(self, about: str, now: int) -> None:
+        """Write it down."""
+        self.known[about] = now + 7 * schedule.DAY
+
+    def keep(self, place: Any, finding: Any, region: str, now: int) -> None:
+        """Remember it."""
+        self.kept.append((place.resource, finding.verdict.value))
+
+
+class ProcessDiesError(Exception):
+    """Lambda ends the process."""
+
+
+class Setup:
+    """An audit at noon, over an applied file that lists DEV and TEST."""
+
+    def __init__(self) -> None:
+        self.now, self.hub, self.ledger, self.kept = NOON, OpenHub(), MemoryLedger(), Kept()
+        self.file = AppliedFile(Directory(accounts={one: (Target(one, REGION),) for one in (DEV, TEST)}), "digest")
+        self.since = 1
+        self.topic: list[Any] = []
+        self.woken: list[str] = []
+        self.telemetry = Quiet()
+        self.learning = 0
+
+    def run(self, seconds: int = 240) -> None:
+        """One invocation."""
+        ports = DriftPorts(self.hub, self.ledger, self, self.kept, self, self)
+        settings = DriftSettings(HUB, REGION, self.learning)
+        DriftAudit(ports, settings, lambda: self.now, self.telemetry).run(time_left=lambda: seconds)
+
+    def day(self) -> list[tuple[str, str, list[str]]]:
+        """A day's invocations; returns what was published."""
+        before = len(self.topic)
+        for _ in range(schedule.DAY // FIVE):
+            self.run()
+            self.now += FIVE
+        return [(one["severity"], one["verdict"], one["receivers"]) for one in self.topic[before:]]
+
+    def read(self) -> AppliedFile:
+        """As it is."""
+        return self.file
+
+    def applied_at(self) -> int:
+        """As set."""
+        return self.since
+
+    def publish(self, notice: Any) -> None:
+        """Keep it."""
+        self.topic.append(notice)
+
+    def wake_all(self, wakes: Any) -> list[Any]:
+        """Remember the records."""
+        self.woken += [key.pk for key, _ in wakes]
+        return []
+
+    def share(self, resource: str, name: str, state: ShareState = ShareState.OPEN, **more: Any) -> Share:
+        """Put a share into the ledger that DEV holds."""
+        given = {"account": DEV, "intended_at": NOON, "holdings": frozenset({copying("d1")}), **more}
+        share = Share(resource, name, state=state, **given)
+        self.ledger.book[resource, name] = share
+        return share
+
+    def grant(self, ident: str, name: str = "", grantee: str = ROLE, issuer: str = f"arn:aws:iam::{HUB}:root") -> None:
+        """Let a grant show."""
+        self.hub.listed[KEY].append(SeenGrant(ident, name, issuer, grantee))
+
+
+@pytest.fixture
+def setup() -> Setup:
+    """See Setup."""
+    return Setup()
+
+
+SNAPSHOT, IMAGE = addresses.snapshot_resource(SNAP).pk, addresses.image_resource(AMI).pk
+GRANTS, ROLES = addresses.key_resource(KEY, DEV).pk, addresses.role_resource(KEY, DEV).pk
+POLICY = addresses.policy_resource(KEY).pk
+
+
+# --- what agrees ---
+
+
+def test_what_the_ledger_accounts_for_is_not_notified(setup):
+    """One of each kind that is open and held; and what the hub shares with itself, or grants to AWS's services."""
+    setup.hub.open |= {SNAP: {DEV, HUB}, AMI: {DEV}}
+    setup.share(SNAPSHOT, DEV)
+    setup.share(IMAGE, DEV)
+    share = setup.share(GRANTS, "d1", grantee=ROLE)
+    setup.grant("g-1", grant_name(share, REGION))
+    linked = f"arn:aws:iam::{DEV}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    role = setup.share(ROLES, "autoscaling", grantee=linked)
+    setup.grant("g-2", f"{grant_name(role, REGION)}:1", linked, ROLE)
+    setup.grant("g-3", grantee="ec2.amazonaws.com")
+    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
+    root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "kms:*", "Resource": "*"}
+    setup.hub.policies[KEY] = json.dumps({"Statement": [root, *key_policy.statements(access)]})
+    setup.share(POLICY, access.holder_key, grantee=ROLE)
+
+    assert setup.day() == []
+    assert setup.kept.at.looks == 6  # snapshot, AMI, policy, and the grants of the hub, DEV and TEST
+
+
+def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its_account(setup):
+    """A target may pass on within itself what the hub has opened; afterwards it is a finding."""
+    setup.share(POLICY, DEV, grantee=ROLE)
+    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
+    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    setup.grant("g-1", "theirs", ROLE, ROLE)
+    assert setup.day() == []
+
+    setup.ledger = MemoryLedger()
+    setup.hub.policies[KEY] = "{}"
+    assert setup.day() == [("notice", "foreign-listed", [ROLE])]
+
+
+def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
+    """Its grants and statements on this key are no finding, unless a stranger stands in them."""
+    setup.grant("g-1", "ami-promoter:eu-west-1:d9:1")
+    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, "eu-west-1"))
+    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    assert setup.day() == []
+
+    root = f"arn:aws:iam::{STRANGER}:root"
+    setup.grant("g-2", "ami-promoter:eu-west-1:d9:2", root)
+    assert setup.day() == [("page", "foreign-stranger", [root])]
+
+
+# --- what does not ---
+
+
+def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(setup):
+    """On a snapshot, an AMI, in a policy and by a grant; each resource and verdict is one message."""
+    root = f"arn:aws:iam::{STRANGER}:root"
+    setup.hub.open |= {SNAP: {STRANGER, DEV}, AMI: {PUBLIC, TEST}}
+    statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+    setup.hub.policies[KEY] = json.dumps({"Statement": statement})
+    setup.grant("g-1", "theirs", root)
+
+    assert sorted(setup.day()) == [
+        ("notice", "foreign-listed", [DEV]),
+        ("notice", "foreign-listed", [TEST]),
+        ("page", "foreign-stranger", [STRANGER]),
+        ("page", "foreign-stranger", [STRANGER]),
+        ("page", "foreign-stranger", [PUBLIC]),
+        ("page", "foreign-stranger", [root]),
+    ]
+    assert len(setup.kept.kept) == 6
+
+
+def test_what_bears_our_name_without_a_record_is_a_page_and_its_worker_is_woken(setup):
+    """A grant and a statement of the service that the ledger does not know."""
+    setup.grant("g-1", f"ami-promoter:{REGION}:d9:1")
+    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
+    setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+
+    assert sorted(setup.day()) == [("page", "ours-without-intent", [DEV]), ("page", "ours-without-intent", [ROLE])]
+    assert {POLICY, GRANTS, addresses.grants_on(KEY).pk} <= {*setup.woken}
+
+
+def test_a_stranger_whom_the_ledger_knows_is_a_page_all_the_same(setup):
+    """Who has stolen the share worker can forge the ledger, and not the applied file. Preexisting is foreign."""
+    setup.hub.open |= {SNAP: {STRANGER}, AMI: {STRANGER}}
+    setup.share(SNAPSHOT, STRANGER, account=STRANGER)
+    setup.share(IMAGE, STRANGER, account=STRANGER, preexisting=True)
+
+    assert sorted(verdict for _, verdict, _ in setup.day()) == ["foreign-stranger", "ours-without-intent"]
+
+
+def test_a_file_that_has_just_been_applied_pages_for_nobody_it_took_out(setup):
+    """What it took away is being closed; an hour later it must be."""
+    setup.hub.open[SNAP] = {STRANGER}
+    setup.share(SNAPSHOT, STRANGER, account=STRANGER)
+    setup.since = NOON + schedule.DAY
+    assert setup.day() == []
+    setup.since = 1
+    assert setup.day() == [("page", "ours-without-intent", [STRANGER])]
+
+
+@pytest.mark.parametrize("resource", [SNAPSHOT, IMAGE, GRANTS, ROLES, POLICY])
+def test_what_is_open_and_held_and_does_not_show_has_vanished(setup, resource):
+    """Of each kind; but not what was preexisting, is being closed, or that nobody holds."""
+    name = DEV if resource in (SNAPSHOT, IMAGE, POLICY) else "d1"
+    share = setup.share(resource, name, grantee=ROLE)
+    assert setup.day() == [("warning", "vanished", [DEV])]
+
+    for harmless in ({"preexisting": True}, {"state": ShareState.CLOSING}, {"holdings": frozenset()}):
+        setup.kept.known.clear()
+        setup.ledger.book[resource, name] = replace(share, **harmless)
+        assert setup.day() == []
+
+
+# --- one look proves nothing ---
+
+
+def test_what_a_second_look_does_not_see_again_is_not_notified(setup):
+    """A late read, or something that was just being opened or closed."""
+    setup.hub.open[SNAP] = {STRANGER}
+    setup.share(IMAGE, DEV)
+    setup.run()
+    assert setup.kept.at.doubts.keys() == {f"snapshots {SNAP}", f"images {AMI}"}
+    setup.hub.open |= {SNAP: set(), AMI: {DEV}}
+
+    assert setup.day() == []
+
+
+def test_the_second_look_comes_a_quarter_of_an_hour_later(setup):
+    """By then every grant shows, and every closing has ended."""
+    setup.hub.open[SNAP] = {STRANGER}
+    for _ in range(3):
+        setup.run()
+        setup.now += FIVE
+    assert setup.topic == []
+    setup.run()
+
+    assert [one["resource"] for one in setup.topic] == [SNAP]
+
+
+# --- notifying ---
+
+
+def test_a_finding_is_notified_once_while_it_stays_and_again_when_it_comes_back(setup):
+    """Not every day; another receiver is another finding."""
+    setup.hub.open[SNAP] = {STRANGER}
+    assert [len(setup.day()) for _ in range(9)] == [1, 0, 0, 0, 0, 0, 0, 0, 0]
+    setup.hub.open[SNAP] = {STRANGER, "888888888888"}
+    assert len(setup.day()) == 1
+    setup.hub.open[SNAP] = set()
+    for _ in range(8):
+        assert setup.day() == []
+    setup.hub.open[SNAP] = {STRANGER}
+    assert len(setup.day()) == 1
+
+
+def test_nothing_pages_while_it_learns(setup):
+    """What was shared before anybody looked is a notice, and stays one."""
+    setup.learning = schedule.DAY
+    setup.hub.open[SNAP] = {STRANGER}
+
+    assert setup.day() == [("notice", "foreign-stranger", [STRANGER])]
+    assert setup.topic[0]["learning"] is True
+    assert setup.day() == []
+
+
+# --- it ends ---
+
+
+def many(setup: Setup, snapshots: int) -> None:
+    """Let the hub have so many snapshots, the last of them shared with a stranger."""
+    setup.hub.open = {f"snap-{number:08x}": set() for number in range(snapshots)}
+    setup.hub.open[f"snap-{snapshots - 1:08x}"] = {STRANGER}
+
+
+def test_a_pass_over_ten_thousand_snapshots_ends_within_four_hours(setup):
+    """So many looks a run, and a run every five minutes; then it rests until the next day."""
+    many(setup, 10_000)
+    runs = 0
+    while not (setup.kept.at and setup.kept.at.ended_at):
+        before = len(setup.hub.asked)
+        setup.run()
+        setup.now += FIVE
+        runs += 1
+        assert len(setup.hub.asked) - before <= PER_RUN + 6
+
+    assert runs <= 40
+    assert len(setup.topic) == 1
+    setup.hub.asked.clear()
+    setup.run()
+    assert setup.hub.asked == []
+
+
+def test_a_pass_ends_though_every_run_dies_after_one_slice(setup):
+    """Each goes on behind the last slice that was written."""
+    many(setup, 200)
+    for _ in range(200 // SLICE + 10):
+        setup.kept.saves_left = 1
+        with suppress(ProcessDiesError):
+            setup.run()
+        setup.now += FIVE
+
+    assert setup.kept.at.ended_at
+    assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+
+
+def test_a_pass_ends_though_every_run_has_time_for_one_look(setup):
+    """It looks, writes how far it came, and is done."""
+    many(setup, 30)
+    for _ in range(60):
+        setup.run(seconds=1)
+        setup.now += FIVE
+
+    assert setup.kept.at.ended_at
+
+
+def test_where_another_run_is_at_it_this_one_stops(setup):
+    """EventBridge sends an event twice: both would look at everything."""
+    many(setup, 3 * SLICE)
+    setup.kept.at = Pass(first_at=1, began_at=1, version=7)
+    asked = setup.hub.receivers
+
+    def other(resource: str) -> set[str] | None:
+        setup.kept.at = replace(setup.kept.at, version=8)
+        return asked(resource)
+
+    setup.hub.receivers = other
+    setup.run()
+
+    assert len([one for one in setup.hub.asked if one.startswith("snap-")]) == SLICE
+
+
+@pytest.mark.parametrize("what", [SNAP, AMI, "policy", "grants"])
+def test_what_aws_does_not_show_is_counted_and_neither_vanished_nor_in_the_way(setup, what):
+    """No answer is no evidence."""
+    for resource, name in ((SNAPSHOT, DEV), (IMAGE, DEV), (POLICY, DEV), (GRANTS, "d1")):
+        setup.share(resource, name, grantee=ROLE)
+    setup.hub.refuses[what] = RefusalKind.DENIED
+    found = setup.day()
+
+    assert [verdict for _, verdict, _ in found] == ["vanished"] * 3
+    assert setup.kept.at.not_seen == 1
+    assert setup.kept.at.ended_at
+
+
+@pytest.mark.parametrize("what", [SNAP, AMI, "policy", "grants", "snapshots", "images"])
+def test_a_throttle_or_an_outage_delays_the_pass_and_no_more(setup, what):
+    """It goes on where it stopped, and concludes nothing meanwhile."""
+    setup.hub.open[AMI] = {STRANGER}
+    setup.hub.refuses[what] = RefusalKind.THROTTLED
+    for _ in range(3):
+        setup.run()
+        setup.now += FIVE
+    assert setup.kept.at is None or not setup.kept.at.ended_at
+    setup.hub.refuses.clear()
+
+    assert [verdict for _, verdict, _ in setup.day()] == ["foreign-stranger"]
+
+
+def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
+    """It waits, and says so; where no file was ever applied everybody is one."""
+    setup.hub.open[SNAP] = {DEV}
+    readable = setup.file
+    setup.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
+    assert setup.day() == []
+    assert ("blocked", ("drift-audit", "It is damaged.")) in setup.telemetry.reported
+
+    setup.file = replace(readable, fault=Fault("no-targets-applied", "here", "None.", "Apply one."))
+    assert setup.day() == [("page", "foreign-stranger", [DEV])]
+
+
+def test_how_long_ago_a_whole_pass_ended_is_reported_with_each_run(setup):
+    """So an alarm notices an audit that does not end."""
+    setup.hub.refuses["snapshots"] = RefusalKind.DENIED
+    setup.run()
+    setup.kept.at = Pass(first_at=NOON, began_at=NOON - drift.EVERY)
+    setup.now += 3 * schedule.DAY
+    setup.run()
+
+    ages = [args[2] for name, args in setup.telemetry.reported if name == "audited"]
+    assert ages == [0, 3 * schedule.DAY]
