@@ -19,7 +19,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from random import Random
 from typing import Protocol, SupportsIndex
-from weakref import WeakKeyDictionary
 
 from awsim.rules import Rules, rule
 
@@ -32,8 +31,11 @@ DEAD = rule(
 )
 
 _sleep = time.sleep
-_belongs: WeakKeyDictionary[threading.Thread, Strand] = WeakKeyDictionary()
-"""Whose a thread is: a strand's own, and those that it started."""
+
+
+def _strand() -> Strand | None:
+    """Return the strand that the current thread belongs to: its own thread, or one that it started."""
+    return getattr(threading.current_thread(), "strand", None)
 
 
 class Killed(BaseException):
@@ -101,7 +103,7 @@ class Strand:
         self.turns = threading.RLock()
         """For its own thread and those that it starts: one of them makes a call at a time, and holds the baton then."""
         self._thread = threading.Thread(target=self._main, name=label, daemon=True)
-        _belongs[self._thread] = self
+        vars(self._thread)["strand"] = self
 
     def kill(self, why: str) -> None:
         """Let it run no further: it is woken to end, and can make no other call."""
@@ -243,7 +245,7 @@ class Kernel:
         In a strand: the others go on meanwhile, and if it was killed this raises :class:`Killed`. In the driver: what
         is due meanwhile happens, except inside a step of the kernel's own (there only the clock moves).
         """
-        strand = _belongs.get(threading.current_thread())
+        strand = _strand()
         if strand is not None:
             with strand.turns:
                 strand.pause(seconds)
@@ -262,7 +264,7 @@ class Kernel:
 
         Their calls take time one after the other, though a real function's would take it side by side.
         """
-        strand = _belongs.get(threading.current_thread())
+        strand = _strand()
         return nullcontext() if strand is None else strand.turns
 
     @contextmanager
@@ -282,15 +284,15 @@ class Kernel:
         start_thread = threading.Thread.start
 
         def sleep(seconds: float | SupportsIndex, /) -> None:
-            if threading.get_ident() == driver or threading.current_thread() in _belongs:
+            if threading.get_ident() == driver or _strand() is not None:
                 self.elapse(float(seconds))
             else:
                 _sleep(seconds)
 
         def start(thread: threading.Thread) -> None:
-            strand = _belongs.get(threading.current_thread())
+            strand = _strand()
             if strand is not None:
-                _belongs[thread] = strand
+                vars(thread)["strand"] = strand
             start_thread(thread)
 
         self._process = process

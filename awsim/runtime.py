@@ -1,7 +1,8 @@
 """Where a function runs: its package, and execution environments that keep to themselves.
 
 A function's own modules (``app``, ``chalicelib``) are imported afresh in each execution environment, which is a cold
-start; third-party modules are shared with this process, since importing them takes long and they are pinned anyway.
+start. Third-party modules are shared with this process, since importing them takes long and they are pinned anyway;
+and environments share those modules of a zipped package that keep nothing (``KEEP_NOTHING``), for the same reason.
 What they keep for the whole process and Lambda keeps for one environment (environment variables, boto3's default
 session, logging, Powertools' metrics) is swapped whenever an environment takes or gives back the baton.
 """
@@ -35,22 +36,28 @@ Handler = Callable[[Any, Any], Any]
 
 ALWAYS_OWN = ("app", "chalicelib")
 """What Chalice packages: the function's own, whatever this process could import under these names."""
+KEEP_NOTHING = tuple(f"chalicelib.{part}" for part in ("adapters", "core", "entrypoints", "ports", "service"))
+"""Packages whose modules define and hold nothing that a call changes: ``tests/test_source.py`` checks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Code of a function, unpacked: the directory, and the names of the modules that are the function's own."""
+    """Code of a function, unpacked: the directory, and the names of the modules that are the function's own.
+
+    ``shared`` are those that environments share, as far as one has imported them.
+    """
 
     directory: str
     roots: frozenset[str]
     modules: tuple[str, ...]
+    shared: dict[str, ModuleType] | None = None
 
 
 def package(source: Path) -> Package:
     """Unpack a deployment package (a zip, or a directory as one would zip it); once in a process for each content."""
     if source.is_dir():
         files = sorted(str(path.relative_to(source)) for path in source.rglob("*.py"))
-        return _described(str(source), files)
+        return _described(str(source), files, None)
     return _unzipped(str(source), source.stat().st_mtime_ns)
 
 
@@ -62,10 +69,10 @@ def _unzipped(source: str, _version: int) -> Package:
         own = _own_roots(archive.namelist())
         names = [name for name in archive.namelist() if _root(name) in own]
         archive.extractall(directory, names)
-    return _described(directory, names)
+    return _described(directory, names, {})
 
 
-def _described(directory: str, files: Sequence[str]) -> Package:
+def _described(directory: str, files: Sequence[str], shared: dict[str, ModuleType] | None) -> Package:
     own = _own_roots(files)
     modules = {
         name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -73,7 +80,7 @@ def _described(directory: str, files: Sequence[str]) -> Package:
         if name.endswith(".py") and _root(name) in own
     }
     folders = {".".join(name.split("/")[:depth]) for name in files for depth in range(1, name.count("/") + 1)}
-    return Package(directory, own, tuple(sorted(modules | {f for f in folders if _root(f) in own})))
+    return Package(directory, own, tuple(sorted(modules | {f for f in folders if _root(f) in own})), shared)
 
 
 def _own_roots(files: Iterable[str]) -> frozenset[str]:
@@ -99,6 +106,24 @@ class _PackageLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the module's code."""
         return _code(self.path)
+
+
+class _SharedLoader(_PackageLoader):
+    """Loads a module once for all environments."""
+
+    def __init__(self, name: str, path: str, shared: dict[str, ModuleType]) -> None:
+        super().__init__(name, path)
+        self._shared = shared
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Return the module that another environment has loaded."""
+        return self._shared.get(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute it if it is new."""
+        if module.__name__ not in self._shared:
+            super().exec_module(module)
+            self._shared[module.__name__] = module
 
 
 @functools.cache
@@ -134,7 +159,11 @@ class _Finder:
             return None
         spec = PathFinder.find_spec(name, [self._package.directory] if path is None else path)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _PackageLoader(name, spec.loader.path)
+            shared = self._package.shared
+            if shared is not None and name.startswith(KEEP_NOTHING):
+                spec.loader = _SharedLoader(name, spec.loader.path, shared)
+            else:
+                spec.loader = _PackageLoader(name, spec.loader.path)
         return spec
 
 
@@ -190,7 +219,7 @@ class Environment:
         self._package = of
         self._handler = handler
         self._finder = _Finder(of)
-        self._modules: dict[str, ModuleType] = {}
+        self._modules: dict[str, ModuleType] = dict(of.shared or {})
         root = logging.RootLogger(logging.WARNING)
         root.addHandler(logging.StreamHandler(LOG))
         self._held = [
@@ -241,6 +270,8 @@ class Environment:
 
     def _swap_modules(self, new: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
         modules = sys.modules
-        old = {name: modules.pop(name) for name in self._package.modules if name in modules}
+        old = {name: modules[name] for name in self._package.modules if name in modules}
         modules.update(new)
+        for name in old.keys() - new.keys():
+            del modules[name]
         return old

@@ -485,7 +485,7 @@ def conforms(words: Sequence[str], reported: Any, status: int) -> None:
             break
         command = command.commands[word]
     schema = FAILURE if "exit_status" in reported else command.schema
-    jsonschema.validate(reported, schema)
+    jsonschema.Draft202012Validator(schema).validate(reported)
     assert reported.get("exit_status", status) == status
 
 
