@@ -213,7 +213,7 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
 
 
 def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    """Say whether somebody may approve, and whether that can be another person than whoever tags."""
+    """Say whether somebody may approve, and whether that can be another person than the one who tags."""
     seen = facts.approvers
     if seen is None:
         return

@@ -121,7 +121,7 @@ class Inventories:
 
 
 def _is_answered(record: Mapping[str, Any]) -> bool:
-    """Whether the last look that was asked for, ours or a later one, is over."""
+    """Whether the last look that was asked for, this one or a later one, is over."""
     item = record["_item"]
     sound = isinstance(item.get("version"), int) and not item.get("parked")
     return sound and bool(record.get("seen")) and record["seen"] == item.get(INBOX + LOOK)

@@ -196,7 +196,7 @@ class Repairs:
         return results
 
     def _order_again(self, places: Iterable[Place]) -> None:
-        """Ask again where another command's order has taken the place of ours, and is carried out."""
+        """Ask again where another command's order has taken the place of this one, and is carried out."""
         keys = {addresses.inventory(*place): place for place in places}
         with self._connection.telling("reading what became of copies"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])

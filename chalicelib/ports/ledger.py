@@ -94,7 +94,7 @@ class Entitlements(Protocol):
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return until when (epoch seconds) at least each one's standing holders may keep it; 0: no longer.
 
-        By ``holder_key``. When that comes it is asked anew. One of which it cannot be told now is left out.
+        By ``holder_key``. When that comes it is asked again. One that cannot be read now is left out.
 
         Raises Refusal where the applied file cannot be read.
         """

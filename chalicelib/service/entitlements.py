@@ -286,7 +286,7 @@ def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:
 
 
 def _lasts(why: Fault | Refusal) -> bool:
-    """Whether asking again will not mend it."""
+    """Whether asking again will not change it."""
     return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code == STRANGER
 
 

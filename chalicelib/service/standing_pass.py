@@ -110,7 +110,7 @@ class StandingPass:
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
     def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
-        """Release what is not entitled; True if all of it was looked at. What was seen is read anew for it.
+        """Release what is not entitled; True if all of it was looked at. What was seen is read again for it.
 
         What has changed since is compared by the next pass.
         """
@@ -178,7 +178,7 @@ class StandingPass:
     def _write(self, ami: str, mark: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         """Write on the mark as it was read, unless a new episode has put a fresh one, or an operator has withdrawn.
 
-        It is compared anew then. Another pass may have written what it saw itself, and that stays.
+        It is compared again then. Another pass may have written what it saw itself, and that stays.
         """
         self._records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
 

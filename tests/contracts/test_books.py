@@ -70,7 +70,7 @@ def held_by_as_many_as_may(store) -> list[Holding]:
 
 
 def test_as_many_as_may_hold_a_share_and_one_more_meets_the_limit(store):
-    """It breaks nothing: whoever holds it holds it again, leaves, and makes room."""
+    """It breaks nothing: its holders can hold it again, leave, and make room."""
     held = held_by_as_many_as_may(store)
     one_more = replace(held[0], ami="ami-fffffffffffffffff", delivery="f" * 20)
     store.ledger.hold(RESOURCE, SHARE, held[7])

@@ -319,7 +319,7 @@ def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
 @pytest.mark.parametrize(("damage", "given"), [("SET version = :w", {":w": "nonsense"}), ("REMOVE version", {})])
 def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store, damage, given):
-    """So that its worker sets it aside for a person, whoever comes. Counted anew, it would write over its history."""
+    """So that its worker parks it. Counted from 1 again, it would write over its history."""
     store.records.create(write(), NOW)
     store.table.update(KEY, damage, given)
 
@@ -353,7 +353,7 @@ def test_an_item_is_changed_where_what_was_seen_is_still_so(store):
 
 
 def test_an_item_is_forgotten_where_what_was_seen_is_still_so(store):
-    """One that another has put anew since stays."""
+    """One that another has put again since stays."""
     place = RecordKey("standing", "ami-0a")
     store.records.put(place, {"kind": "standing", "episode": 1})
     store.records.forget(place, {"episode": None})

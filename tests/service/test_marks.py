@@ -57,7 +57,7 @@ class Marked:
 @pytest.mark.parametrize("looks", [0, 1], ids=["at the first look", "after the comparison"])
 @pytest.mark.parametrize("by", ["fresh", "withdraw"])
 def test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost(looks, by):
-    """It would not be compared anew for a day."""
+    """It would not be compared again for a day."""
     marked = Marked()
     marked.hub.cloud.tag(AMI, A)
     for _ in range(looks):
@@ -85,7 +85,7 @@ def test_of_two_passes_at_once_the_slower_takes_nothing_back():
 
 
 def test_a_mark_that_was_taken_away_does_not_come_back():
-    """A slow pass writes on it after another has forgotten it: else it stands for ever."""
+    """A slow pass writes on it after another has forgotten it: else it stays without end."""
     marked = Marked()
     marked.hub.cloud.tag(AMI, A)
     marked.run(other=lambda: marked.records.forget(MARK, {"kind": "standing"}))

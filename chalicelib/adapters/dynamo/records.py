@@ -210,7 +210,7 @@ class DynamoRecords:
         values = {f":h{n}": value for n, value in enumerate(inbox.values())}
         assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *marks]
         assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
-        assigned.append("version = version + :one")  # an error where it is gone: ADD would begin anew with 1
+        assigned.append("version = version + :one")  # an error where it is gone: ADD would begin again with 1
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(inbox)))

@@ -66,7 +66,7 @@ def test_validate_needs_no_region(file, capsys, environment, more, says):
 
 
 def test_validate_without_a_region_finds_what_is_wrong(file, capsys, environment):
-    """The faults that no Region of a hub would mend, and no others."""
+    """The faults that no Region of a hub would change, and no others."""
     text = NOWHERE + "    mode: share\n    regions: [eu-west-1]\n  prod: [12]\n"
 
     assert main(["targets", "validate", file(text), "--json"]) == 1

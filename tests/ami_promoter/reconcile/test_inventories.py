@@ -51,7 +51,7 @@ class InventoryTime:
 
 
 def answer(table, place):
-    """What `worker` writes when it has looked for whoever asked last: here one copy of the service's."""
+    """What `worker` writes when it has looked for the last who asked: here one copy of the service's."""
     key = addresses.inventory(*place)
     run = DynamoRecords(table).begin(key).inbox[LOOK]
     row = {"snapshot": codec.encode(SEEN)}
