@@ -14,17 +14,19 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.receivers import receivers
 from ami_promoter.hub.records import Reader, Record
-from ami_promoter.reconcile import diagnosis
+from ami_promoter.reconcile import diagnosis, grouped
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.target_findings import HubNames
 from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import Folded, cell, tell
+from ami_promoter.terminal.output import tell
+from ami_promoter.terminal.progress import Progress
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.faults import count
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.core.targets.approvals import needs
@@ -112,7 +114,7 @@ def _facts(connection: Connection, file: AppliedFile) -> diagnosis.HubFacts:
     reader = Reader(connection)
     with connection.telling("reading the records"):
         parked = reader.parked()
-        under_way = reader.under_way()
+        under_way = reader.under_way(Progress(tell, "Reading the table, items so far").at)
         troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
     paused = switch.Switch(connection).read()
     due = {
@@ -173,19 +175,7 @@ def source_keys(account: str, under_way: Mapping[tuple[str, str], Record]) -> di
 
 
 def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Iterator[RenderableType]:
-    words = {True: cell("passed", "green"), False: cell("FAILED", "red"), None: cell("not seen", "yellow")}
-    yield f"Looked at {place}, and {sum(one['check'] == 'target' for one in found)} targets."
-    passed: dict[str, list[str]] = {}
-    for one in sorted(found, key=lambda one: one["passed"] is True):
-        if one["passed"] is True and not wide:
-            passed.setdefault(one["where"], []).append(one["check"])
-            continue
-        yield words[one["passed"]] + cell(f"  {one['where'].replace('/', ' ')}: {one['check']}")
-        yield Folded(one["what"], 4)
-        if one["cure"]:
-            yield Folded(one["cure"], 4)
-    for where, checks in passed.items():
-        yield words[True] + cell(f"  {where.replace('/', ' ')}")
-        yield Folded(", ".join(dict.fromkeys(checks)), 4)
-    bad = sum(one["passed"] is not True for one in found)
-    yield "All checks passed." if not bad else f"{bad} of {len(found)} checks did not pass."
+    targets = count(sum(one["check"] == "target" for one in found), "target")
+    yield f"Looked at {place}, and {targets}."
+    yield from grouped.lines(found, wide=wide)
+    yield grouped.verdict(found)

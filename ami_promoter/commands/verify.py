@@ -13,13 +13,14 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, holdings
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
-from ami_promoter.reconcile import verifying
+from ami_promoter.reconcile import grouped, verifying
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import Folded, cell, tell
+from ami_promoter.terminal.output import tell
+from ami_promoter.terminal.progress import Progress
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.core.faults import Fault
@@ -68,7 +69,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
         if one not in good:
             skipped[one["state"]] = skipped.get(one["state"], 0) + 1
     data = {"ami": ami, "checks": checks, "skipped": skipped, "passed": status is Exit.OK}
-    return Report(tuple(_lines(checks, skipped, status, wide=caller.wide)), data, exit=status)
+    return Report(tuple(_lines(checks, skipped, wide=caller.wide)), data, exit=status)
 
 
 def _place(delivery: Mapping[str, Any]) -> str:
@@ -81,32 +82,20 @@ def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], An
     sources, keys = reading.there(Candidates(images={ami}))
     grants, read = reading.grants(keys)
     permissions = reading.permissions(sources)
+    table = Progress(tell, "Reading the table, items so far")
     with connection.telling("reading the ledger"):
         held = {
             (pk, str(share.get("account")))
-            for (pk, sk), share in Reader(connection).under_way().items()
+            for (pk, sk), share in Reader(connection).under_way(table.at).items()
             if sk.startswith("share#") and (holdings(share) or share.get("preexisting"))
         }
     unread = tuple(f"{fault.where}: {fault.what}" for fault in reading.faults)
     return verifying.SeenInTarget(targets, permissions, grants, read, unread, frozenset(held))
 
 
-def _lines(
-    checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], status: Exit, *, wide: bool
-) -> Iterator[RenderableType]:
-    words = {True: cell("passed", "green"), False: cell("FAILED", "red"), None: cell("not seen", "yellow")}
-    passed: dict[str, list[str]] = {}
-    for one in sorted(checks, key=lambda one: one["passed"] is True):
-        where = f"{one['account']} {one['region']}"
-        if one["passed"] is True and not wide:
-            passed.setdefault(where, []).append(one["check"])
-            continue
-        yield words[one["passed"]] + cell(f"  {where}: {one['check']}")
-        yield Folded(f"{one['what']} {one['cure']}".strip(), 4)
-    for where, names in passed.items():
-        yield words[True] + cell(f"  {where}")
-        yield Folded(", ".join(names), 4)
-    for state, count in sorted(skipped.items()):
-        yield f"Not checked, because nothing was delivered: {count} {state}."
-    bad = sum(one["passed"] is not True for one in checks)
-    yield "All checks passed." if status is Exit.OK else f"{bad} of {len(checks)} checks did not pass."
+def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], *, wide: bool) -> Iterator[RenderableType]:
+    placed = [{**one, "where": _place(one)} for one in checks]
+    yield from grouped.lines(placed, wide=wide)
+    for state, number in sorted(skipped.items()):
+        yield f"Not checked, because nothing was delivered: {number:,} {state}."
+    yield grouped.verdict(placed) if checks else "Nothing was checked."

@@ -82,10 +82,10 @@ class Reader:
         items = [values(item) for page in pages for item in page["Items"]]
         return {item["pk"]: str(item["parked"]) for item in sorted(items, key=lambda item: str(item["pk"]))}
 
-    def under_way(self) -> dict[tuple[str, str], Record]:
+    def under_way(self, tell: Callable[[int], None] = lambda _: None) -> dict[tuple[str, str], Record]:
         """What has not ended of promotions and deliveries, and every share, by (pk, sk).
 
-        This reads the whole table, consistently.
+        This reads the whole table, consistently. ``tell`` gets how many items DynamoDB has looked at so far.
         """
         ended = {f":{state}": str(state) for state in sorted(ENDED)}
         pages = self._client.get_paginator("scan").paginate(
@@ -103,7 +103,13 @@ class Reader:
             ),
             ConsistentRead=True,
         )
-        return {(item["pk"], item["sk"]): _record(item) for page in pages for item in map(values, page["Items"])}
+        found: dict[tuple[str, str], Record] = {}
+        seen = 0
+        for page in pages:
+            found |= {(item["pk"], item["sk"]): _record(item) for item in map(values, page["Items"])}
+            seen += int(page.get("ScannedCount", 0))
+            tell(seen)
+        return found
 
     def scan(self, expression: str, given: Mapping[str, Any], tell: Callable[[int], None]) -> Iterator[Record]:
         """Read what a filter lets through, page by page, consistently; ``#name`` in the filter is that attribute.

@@ -27,6 +27,8 @@ from chalicelib.ports.records import Write
 
 POLL = 5
 """Seconds between two looks for the answers of targets."""
+STEPS, SILENT = 10, 30
+"""How far it is, is said in so many steps, and after so many seconds."""
 
 
 class Inventories:
@@ -65,7 +67,7 @@ class Inventories:
         wake(self._connection, [self._key(place) for place in places])
         found: dict[Place, TargetFacts] = {}
         until = self._clock() + self._patience
-        reported = -1
+        reported, reported_at = -1, self._clock()
         while left := [place for place in places if place not in found]:
             if answers := self._answers(left):
                 found |= answers
@@ -74,9 +76,9 @@ class Inventories:
                 break
             if self._clock() > until:
                 return found | {place: TargetFacts(fault=_silent(place)) for place in left if place not in found}
-            if len(found) != reported:
-                self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
-                reported = len(found)
+            if len(found) >= reported + max(1, len(places) // STEPS) or self._clock() > reported_at + SILENT:
+                self._tell(f"Looking at targets: {len(found):,} of {len(places):,}.")
+                reported, reported_at = len(found), self._clock()
             self._sleep(POLL)
         return found
 

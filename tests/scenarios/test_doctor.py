@@ -248,7 +248,7 @@ def test_who_does_not_answer_is_named(scene):
 
 
 def test_a_person_reads_what_is_wrong_first(scene):
-    """Then each target without findings, with the names of its checks; with --wide all details."""
+    """Then the targets that are well, with the names of their checks; with --wide all that was seen."""
     scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
 
     lines = scene.cli("doctor")[1].splitlines()
@@ -257,7 +257,7 @@ def test_a_person_reads_what_is_wrong_first(scene):
     assert lines[1] == f"FAILED  {TEST} {REGION}: target"
     assert (
         "    target, key, key-policy, forwarding, settings, copy-quota"
-        in lines[lines.index(f"passed  {DEV} {REGION}") :]
+        in lines[lines.index(f"passed  2 targets ({DEV} {REGION}, {PROD} {REGION})") :]
     )
     assert "EBS encryption by default is off" in wide
     assert "EBS encryption by default is off" not in "\n".join(lines)

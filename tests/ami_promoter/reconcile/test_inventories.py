@@ -145,6 +145,20 @@ def test_pages_of_a_look_that_has_begun_anew_are_not_mixed(table):
     assert inventories.ask([(ONE, REGION)], RUN) == {(ONE, REGION): TargetFacts(snapshots=(SEEN,))}
 
 
+def test_many_targets_of_which_some_are_silent(table):
+    """It ends when nobody has answered any longer, says how far it is in few lines, and knows all that answered."""
+    places = [(f"{n:012d}", REGION) for n in range(1, 41)]
+    said = []
+    time = InventoryTime(table, {place: 5 * n for n, place in enumerate(places) if n % 10})
+
+    found = Inventories(Connection(REGION), said.append, 60, time.sleep, time).ask(places, RUN)
+
+    assert sum(not target.trouble for target in found.values()) == 36
+    assert [place for place, target in found.items() if "has not answered" in target.trouble] == places[::10]
+    assert len(said) <= 15
+    assert time.now <= time.begun + 200 + 60 + 10
+
+
 def test_it_waits_as_long_as_answers_come(table):
     """Many targets take longer than one: only silence ends the wait."""
     places = [(f"{n:012d}", REGION) for n in range(1, 8)]
