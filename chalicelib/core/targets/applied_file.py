@@ -298,8 +298,9 @@ class _Everybody:
             differing = _differing(first, found[others[0]])
             return organization.conflict(account, differing, (next(iter(found)), others[0]))
         unit = next((way for name in chosen if (way := self.ways[name].get(account, ""))), "")
-        listed_by_name = any(self.ways[name].get(account) == "" for name in chosen)
-        return self._abroad(replace(target, unit="" if listed_by_name else unit) for target in first)
+        if any(self.ways[name].get(account) == "" for name in chosen):
+            unit = ""
+        return self._abroad(target if target.unit == unit else replace(target, unit=unit) for target in first)
 
     def _brought(self, account: str, group: str) -> tuple[Target, ...]:
         own = self._directory.own.get(account, {}).get(group)
