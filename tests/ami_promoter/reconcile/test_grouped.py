@@ -45,7 +45,7 @@ def thousand():
 
 
 def test_a_thousand_targets_are_a_screen(thousand):
-    """Equal findings are one, told of the first; what did not pass stands first, and the last line counts."""
+    """Equal findings are one, with the first place named; what did not pass is first, and the last line counts."""
     assert printed(thousand) == [
         "FAILED  10 targets (200000000000 us-east-1, 200000000100 us-east-1, 200000000200",
         "us-east-1 and 7 more): target",
