@@ -56,7 +56,7 @@ sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up f
 bench: $(VENV) $(PACKAGE) ## Measure the service beside its bounds and rivals; writes docs/reference/benchmarks.md, cost.md
 	@$(BIN)/python -m bench
 
-test: lint types imports docs-check site pytest ## Run everything that CI runs
+test: lint types imports docs-check site pytest ## Run all checks and tests but the browser's
 
 test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Test the page of `ami-promoter report` in Chromium; screenshots in build/browser
 	@rm -rf build/browser

@@ -56,7 +56,7 @@ def sweep(_event: dict[str, Any], context: Any) -> None:
 
 @app.lambda_function(name="discover")
 def discover(_event: dict[str, Any], context: Any) -> None:
-    """Find tagged AMIs whose event was lost, and read the organization (every five minutes)."""
+    """Find lost tag events, release standing shares that nobody is entitled to, read the OUs (every five minutes)."""
     bootstrap.application().discover().run(time_left=bootstrap.seconds_left(context))
 
 

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from chalicelib.service.entitlements import LiveEntitlements
     from chalicelib.service.grant_audit import GrantAudit
     from chalicelib.service.members import Members
-    from chalicelib.service.one_trigger import OneTrigger
     from chalicelib.service.own_notices import OwnNotices
     from chalicelib.service.runner import Runner
     from chalicelib.service.share_worker import ShareWorker
     from chalicelib.service.sweep import Sweep
+    from chalicelib.service.trigger_tag_guard import TriggerTagGuard
     from chalicelib.service.waker import Waker
 
 NONCE_BYTES = 10
@@ -94,7 +94,7 @@ class Application:
         return Sweep(self._records, self._wakes, now, self._telemetry, SHARDS)
 
     def discover(self) -> Discover:
-        """Return what looks for lost tag events, for standing shares that nobody is entitled to, and at the units."""
+        """Return the passes: lost tag events, standing shares that nobody is entitled to, the OUs' members."""
         from chalicelib.adapters.dynamo.children import DynamoChildren
         from chalicelib.service.discover import Discover
         from chalicelib.service.standing_pass import StandingPass, StandingPorts
@@ -210,13 +210,13 @@ class Application:
         return Members(self._targets, book, reader, now, self._telemetry)
 
     @cached_property
-    def _source(self) -> OneTrigger:
+    def _source(self) -> TriggerTagGuard:
         from chalicelib.adapters.ec2.hub_images import HubSource
-        from chalicelib.service.one_trigger import OneTrigger
+        from chalicelib.service.trigger_tag_guard import TriggerTagGuard
 
         settings = self._settings
         source = HubSource(self._sessions, settings.hub_account, settings.region, settings.trigger_tag)
-        return OneTrigger(source, self._records, settings.trigger_tag)
+        return TriggerTagGuard(source, self._records, settings.trigger_tag)
 
     @cached_property
     def _notices(self) -> SnsNotices:

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return acts.run(console, options.seed)
         return run(options, console, watched=on_a_terminal and not console.is_dumb_terminal and not options.plain)
     except KeyboardInterrupt:
-        console.print("Stopped. The sandbox is gone.")
+        console.print("Stopped. The simulator is gone.")
         return 130
 
 
@@ -46,7 +46,7 @@ def run(
 ) -> int:
     """Run the demo on a console. ``meddle`` may do something to the world before the tag is set."""
     count = f"{options.targets} target{'' if options.targets == 1 else 's'}"
-    console.print(f"A hub and {count} in a sandbox: AWS's rules on this machine, no AWS account involved.")
+    console.print(f"A hub and {count} in the simulator: AWS's rules on this machine, no AWS account involved.")
     with World(options.seed) as world:
         try:
             ready = setting.copies(world, options)

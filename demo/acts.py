@@ -32,7 +32,9 @@ def run(
 ) -> int:
     """Show all ways on a console; returns the exit status. ``meddle`` may do something before the tag is set."""
     accounts = len({way.account for way in ways} - {stage.HUB})
-    console.print(f"A hub and {accounts} accounts in a sandbox: AWS's rules on this machine, no AWS account involved.")
+    console.print(
+        f"A hub and {accounts} accounts in the simulator: AWS's rules on this machine, no AWS account involved."
+    )
     with World(seed) as world:
         try:
             ready = setting.every_way(world, ways)

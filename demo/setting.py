@@ -193,7 +193,7 @@ def apply(world: World, text: str, names: Mapping[str, str]) -> None:
 
     ``names`` is name -> account, for the profiles.
     """
-    with Front(world) as front, tempfile.TemporaryDirectory(prefix="sandbox-demo-") as folder:
+    with Front(world) as front, tempfile.TemporaryDirectory(prefix="simulator-demo-") as folder:
         file = Path(folder) / "targets.yaml"
         file.write_text(text, encoding="utf-8")
         variables = write_profiles(Path(folder), {"hub": stage.HUB, **names}, stage.REGION, front.url)

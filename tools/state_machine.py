@@ -44,7 +44,7 @@ One source AMI on its way to one target.
 In `chalicelib/core/delivery/`, `machine.TRANSITIONS` says where an event may lead.
 `evolving.py` says what it changes, and `machine.outstanding` says what is left to do.
 A delivery that has begun something in the target (a copy, an AMI) goes through `stopping`; any other goes straight to `tidying`.
-A failed or cancelled delivery starts again as a new episode, in `requested`.
+A delivery begins in `awaiting-approval` if its target needs an approval, else in `requested`; a failed, cancelled or withdrawn one that starts again does so as a new episode.
 """
 
 PROMOTION = """

@@ -28,7 +28,7 @@ from ami_promoter.reconcile.trail import Change
 from chalicelib.core.delivery.model import ENDED, DeliveryState
 from chalicelib.core.faults import count
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.sharing.share import Holding, ghost_name
+from chalicelib.core.sharing.share import Holding, unrecorded_name
 
 LATER = schedule.HOUR
 """A share under a copy that may still run closes by itself no sooner than this: its delivery has time to hold it."""
@@ -336,13 +336,13 @@ def _grants(view: HubView) -> Iterator[Finding]:
     """Grants with the service's name that the ledger does not know as open."""
     for grant in view.grants:
         share = view.share(grant.resource, grant.holder_key)
-        other = view.share(grant.resource, ghost_name(grant.id))
+        other = view.share(grant.resource, unrecorded_name(grant.id))
         if _knows(share, grant) or _knows(other, grant):
             continue
         at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
         own = share is None or not share.may_be_open
         wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
-        holder_key, known = (grant.holder_key, share) if own else (ghost_name(grant.id), other)
+        holder_key, known = (grant.holder_key, share) if own else (unrecorded_name(grant.id), other)
         whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.holder_key}"
         yield Finding(
             "open-unknown",

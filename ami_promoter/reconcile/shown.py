@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, source_of
-from chalicelib.core.sharing.share import ghost_name
+from chalicelib.core.sharing.share import unrecorded_name
 
 
 class Shown:
@@ -38,7 +38,7 @@ class Shown:
         """Return (resource, holder_key) of all that AWS shows and the ledger does not know as the service's."""
         places = [(source.resource, receiver) for source, seen in self._view.permissions.items() for receiver in seen]
         places += [(grant.resource, grant.holder_key) for grant in self._view.grants]
-        places += [(grant.resource, ghost_name(grant.id)) for grant in self._view.grants]
+        places += [(grant.resource, unrecorded_name(grant.id)) for grant in self._view.grants]
         places += [(statement.resource, statement.holder_key) for statement in self._view.statements]
         return [place for place in places if not _explains(self._view.ledger.get(place))]
 

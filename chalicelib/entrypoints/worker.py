@@ -16,6 +16,7 @@ from chalicelib.core.records import addresses, wakes
 from chalicelib.core.records.wakes import Wake
 from chalicelib.ports.records import Records
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import TimeLeft
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.waker import Clock
 
@@ -91,7 +92,7 @@ class Worker:
             receives = int(message["attributes"]["ApproximateReceiveCount"])
             self.take(message["body"], receives, lambda: int(context.get_remaining_time_in_millis() // 1000))
 
-    def take(self, body: str, receives: int, time_left: Clock) -> None:
+    def take(self, body: str, receives: int, time_left: TimeLeft) -> None:
         """Do what one message asks. ``receives``: how often SQS has given it out, this time included."""
         wake = wakes.decode(body)
         if wake.key.kind not in self._kinds:
@@ -107,7 +108,7 @@ class Worker:
                 self._telemetry.parked(wake.key, why)
             raise
 
-    def _work(self, wake: Wake, time_left: Clock) -> None:
+    def _work(self, wake: Wake, time_left: TimeLeft) -> None:
         key, services = wake.key, self._services
         match key.kind:
             case "delivery":

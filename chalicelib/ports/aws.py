@@ -38,7 +38,7 @@ class TagRead:
     owned: bool = True
     """The hub owns it; a stranger's AMI that the hub has tagged is shown as well."""
     snapshots: frozenset[str] = frozenset()
-    """Of its devices."""
+    """Snapshots of its block devices."""
 
 
 @dataclass(frozen=True, slots=True)

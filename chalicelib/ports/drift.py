@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from chalicelib.core.monitor.drift import Pass, Place
+from chalicelib.core.monitor.drift import DriftPlace, Pass
 from chalicelib.core.monitor.judging import MonitorFinding
 from chalicelib.ports.aws import SeenGrant
 
@@ -44,5 +44,5 @@ class DriftFindings(Protocol):
     def notified(self, about: str, now: int) -> None:
         """Write that this was published, or is still there."""
 
-    def keep(self, place: Place, finding: MonitorFinding, region: str, now: int) -> None:
+    def keep(self, place: DriftPlace, finding: MonitorFinding, region: str, now: int) -> None:
         """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""

@@ -11,23 +11,25 @@ from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
+TimeLeft = Callable[[], float]
+"""How many seconds the invocation still has."""
 
-SLOW = 2
+SLOW_CALL = 2
 """Seconds that a call of AWS may take on a bad day."""
-CLOSING = 8
+RESERVED = 8
 """Seconds kept for writing down what was done and when to go on, and for the wake that continues it."""
 
 
 class Budget:
     """What an invocation has left. ``time_left`` returns seconds; ``keep`` of them are not to be spent."""
 
-    def __init__(self, time_left: Callable[[], float], keep: float = CLOSING) -> None:
+    def __init__(self, time_left: TimeLeft, keep: float = RESERVED) -> None:
         self._time_left = time_left
         self._keep = keep
 
     def allows(self, calls: int = 1) -> bool:
         """Whether there is time for so many calls, even slow ones."""
-        return self._time_left() >= self._keep + calls * SLOW
+        return self._time_left() >= self._keep + calls * SLOW_CALL
 
     def each(self, items: Iterable[T], calls: int = 1) -> Iterator[T]:
         """Yield one after the other, while there is time for the calls that one takes.

@@ -14,6 +14,7 @@ from chalicelib.core.targets import copy_quota
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports.records import Records, SlotLeases, Stored
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import TimeLeft
 from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 
@@ -34,7 +35,7 @@ class CopyQuotas:
         self._clock = clock
         self._telemetry = telemetry
 
-    def run(self, key: RecordKey, *, time_left: Clock) -> None:
+    def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
         """Grant what is free. ``time_left``: seconds that the invocation still has; the next one does the rest."""
         read = self._records.begin
         for _ in range(ROUNDS):
@@ -63,7 +64,7 @@ class CopyQuotas:
         self._records.replace(COPY_QUOTAS.encode(fresh), self._clock())
         self._telemetry.repaired(key, f"The copy quota's record was written anew. {trouble}")
 
-    def _counted(self, stored: Stored, quota: CopyQuota, time_left: Clock) -> bool:
+    def _counted(self, stored: Stored, quota: CopyQuota, time_left: TimeLeft) -> bool:
         """Count, grant, and write the record; False if time ran out, or somebody woke it meanwhile."""
         now = self._clock()
         leases = {lease.delivery: lease for lease in self._slots.leases(stored.key)}
@@ -76,7 +77,7 @@ class CopyQuotas:
             return True
         return self._records.save(stored, COPY_QUOTAS.encode(after), (), now) and in_time
 
-    def _look(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
+    def _look(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: TimeLeft) -> bool:
         """Renew what has run out for the deliveries that go on; take the slots of the others back."""
         while doubtful := copy_quota.in_doubt(limit, leases.values(), now):
             for lease in doubtful:
@@ -100,7 +101,7 @@ class CopyQuotas:
         delivery = peek(self._records, addresses.delivery(lease.delivery), DELIVERIES)
         return delivery is not None and delivery.episode == lease.episode and not delivery.ended
 
-    def _grant(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
+    def _grant(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: TimeLeft) -> bool:
         """Grant what is free and wake those that got more; a wake that is lost is made up for by their next look."""
         for lease in copy_quota.grants(limit, leases.values(), now):
             if time_left() < NEEDS_SECONDS:

@@ -366,7 +366,7 @@ class DeliveryExecutor:
         now = self._clock()
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood:
-            waits = now < delivery.target.until + schedule.LAST_LOOK
+            waits = now < delivery.target.until + schedule.LAST_LOOK_WITHIN
             return ev.EndSeen(now + schedule.POLLS[-1] if waits else 0)
         live = next((one for one in resolution.targets if one.place == delivery.target.place), None)
         return ev.EndSeen(end_in_force(live, now) if live else 0)

@@ -12,6 +12,7 @@ from chalicelib.core.errors import Refusal
 from chalicelib.ports.aws import Source, Tagged
 from chalicelib.ports.records import Records
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import TimeLeft
 from chalicelib.service.members import Members
 from chalicelib.service.standing_pass import StandingPass
 from chalicelib.service.tag_pass import Heads, TagPass, read_heads
@@ -41,10 +42,10 @@ class Discover:
         self._clock = clock
         self._telemetry = telemetry
 
-    def run(self, *, time_left: Clock) -> None:
+    def run(self, *, time_left: TimeLeft) -> None:
         """Run them all, as far as there is time. Raises at the end what the first raised that failed."""
         self._seen = None
-        passes: list[Callable[[Clock], None]] = [self._over_tags, self._over_standing, self._over_members]
+        passes: list[Callable[[TimeLeft], None]] = [self._over_tags, self._over_standing, self._over_members]
         first, refused = self._clock() // PERIOD % len(passes), False
         failed: Exception | None = None
         for number, one in enumerate((*passes[first:], *passes[:first]), start=1):
@@ -63,10 +64,10 @@ class Discover:
         if not refused:
             self._telemetry.discovered()
 
-    def _over_tags(self, time_left: Clock) -> None:
+    def _over_tags(self, time_left: TimeLeft) -> None:
         self._tags.run(*self._look(), time_left=time_left)
 
-    def _over_standing(self, time_left: Clock) -> None:
+    def _over_standing(self, time_left: TimeLeft) -> None:
         self._standing.run(*self._look(), time_left=time_left)
 
     def _look(self) -> tuple[Sequence[Tagged], Heads]:
@@ -75,9 +76,9 @@ class Discover:
             self._seen = self._source.tagged(), read_heads(self._records)
         return self._seen
 
-    def _over_members(self, time_left: Clock) -> None:
+    def _over_members(self, time_left: TimeLeft) -> None:
         self._members.run(time_left=time_left)
 
 
-def _all_but(seconds: int, time_left: Clock) -> Clock:
+def _all_but(seconds: int, time_left: TimeLeft) -> TimeLeft:
     return lambda: time_left() - seconds

@@ -17,7 +17,7 @@ from typing import Any
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.monitor import drift, judging
 from chalicelib.core.monitor.deeds import account_of
-from chalicelib.core.monitor.drift import Pass, PassPart, Place, ShownAccess, Situation
+from chalicelib.core.monitor.drift import DriftPlace, Pass, PassPart, ShownAccess, Situation
 from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding, Severity
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
@@ -29,7 +29,7 @@ from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import WakeQueues
 from chalicelib.ports.monitor import AppliedNow, SecurityNotices
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.waker import Clock
 
 PER_RUN = 300
@@ -40,12 +40,12 @@ CALLS = 8
 """Of one look: what AWS shows, up to three reads of the ledger, and telling one finding."""
 SETTLED = schedule.HOUR
 """So long after a file was applied everything that it took away is closed."""
-NOBODY = "~"
+NOT_LISTED = "~"
 """Stands behind every account."""
 SHOWN = 100
 """Receivers that a notice names."""
 
-Step = tuple[Place, tuple[DeedVerdict, ...] | None]
+Step = tuple[DriftPlace, tuple[DeedVerdict, ...] | None]
 """A place, and which verdicts its first look had; None: this is the first look."""
 
 
@@ -84,7 +84,7 @@ class DriftAudit:
         self._telemetry = telemetry
         self._grants: tuple[str, Mapping[str, Sequence[ShownAccess]]] = ("", {})
 
-    def run(self, *, time_left: Clock) -> None:
+    def run(self, *, time_left: TimeLeft) -> None:
         """Begin a pass if one is due, or go on with it."""
         now = self._clock()
         this = self._ports.findings.read() or Pass(first_at=now, began_at=now - drift.EVERY)
@@ -143,10 +143,10 @@ class DriftAudit:
         """Yield the places of a part behind the last one that was looked at, in order."""
         if this.part == PassPart.DOUBTS:
             doubts = sorted(this.doubts.items())
-            yield from ((Place.read(text), verdicts) for text, verdicts in doubts if text > this.after)
+            yield from ((DriftPlace.read(text), verdicts) for text, verdicts in doubts if text > this.after)
         elif this.part:
             names = self._names(this, applied)
-            yield from ((Place(this.part, name), None) for name in names if name > this.after)
+            yield from ((DriftPlace(this.part, name), None) for name in names if name > this.after)
 
     def _names(self, this: Pass, applied: AppliedFile) -> Iterator[str]:
         access = self._ports.access
@@ -162,17 +162,17 @@ class DriftAudit:
         else:
             everybody = _accounts(applied)
             for key in keys:
-                if f"{key} {NOBODY}" > this.after:
+                if f"{key} {NOT_LISTED}" > this.after:
                     yield from (f"{key} {one}" for one in self._granted_to(key, everybody))
 
     def _granted_to(self, key: str, everybody: set[str]) -> Sequence[str]:
-        """Return the accounts whose grants are looked at; NOBODY where AWS does not list them: its look says why."""
+        """Return the accounts whose grants to look at; NOT_LISTED where AWS refuses the list: the look says why."""
         try:
             return sorted(everybody | self._granted(key).keys())
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED:
                 raise _Unfinished from refusal
-            return [NOBODY]
+            return [NOT_LISTED]
 
     def _granted(self, key: str) -> Mapping[str, Sequence[ShownAccess]]:
         """List the grants on a key by the account that each lets in; once for all its accounts. May raise Refusal."""
@@ -206,7 +206,7 @@ class DriftAudit:
                 self._conclude(place, one, learning=self._clock() < this.first_at + self._settings.learning)
         return this
 
-    def _look(self, place: Place, applied: AppliedFile) -> Sequence[MonitorFinding]:
+    def _look(self, place: DriftPlace, applied: AppliedFile) -> Sequence[MonitorFinding]:
         """Read what AWS shows, then what the ledger says: an intent is written before its call."""
         shown = self._shown(place)
         if shown is None:
@@ -225,7 +225,7 @@ class DriftAudit:
         )
         return drift.findings(shown, this)
 
-    def _shown(self, place: Place) -> Sequence[ShownAccess] | None:
+    def _shown(self, place: DriftPlace) -> Sequence[ShownAccess] | None:
         """Return what AWS shows there; None: it is gone."""
         if place.account:
             return self._granted(place.resource).get(place.account, ())
@@ -236,7 +236,7 @@ class DriftAudit:
         receivers = self._ports.access.receivers(place.resource)
         return None if receivers is None else drift.of_permissions(self._homes(place)[0].pk, receivers)
 
-    def _may_derive(self, place: Place, shares: Sequence[Share]) -> frozenset[str]:
+    def _may_derive(self, place: DriftPlace, shares: Sequence[Share]) -> frozenset[str]:
         """Return the account whose grants these are, if something on the key is open to it, by its policy, too."""
         if not place.account:
             return frozenset()
@@ -244,7 +244,7 @@ class DriftAudit:
         theirs = [*shares, *(share for share in policy if share.account == place.account)]
         return frozenset({place.account} if any(map(shares_.needed, theirs)) else ())
 
-    def _homes(self, place: Place) -> Sequence[RecordKey]:
+    def _homes(self, place: DriftPlace) -> Sequence[RecordKey]:
         """Return the ledger's partitions of a place."""
         name, account = place.resource, place.account
         if account:
@@ -255,7 +255,7 @@ class DriftAudit:
 
     # --- what follows ------------------------------------------------------------------------------------------------
 
-    def _conclude(self, place: Place, finding: MonitorFinding, *, learning: bool) -> None:
+    def _conclude(self, place: DriftPlace, finding: MonitorFinding, *, learning: bool) -> None:
         """Tell a person once for as long as it stays, and wake who closes what is the service's own."""
         findings, now = self._ports.findings, self._clock()
         about = addresses.digest(str(place), finding.verdict, *sorted(finding.receivers))
@@ -268,13 +268,13 @@ class DriftAudit:
             self._telemetry.finding(severity, finding.verdict, place.resource)
         findings.notified(about, now)
 
-    def _wake(self, place: Place, now: int) -> None:
+    def _wake(self, place: DriftPlace, now: int) -> None:
         """Let the share worker look: it revokes a grant of no share. Without a record it does not look."""
         looks = [*self._homes(place), *([addresses.grants_on(place.resource)] if place.account else [])]
         self._ports.wakes.wake_all([(key, f"drift:{now}") for key in looks])
 
     def _notice(
-        self, place: Place, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
+        self, place: DriftPlace, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
             "id": ident,

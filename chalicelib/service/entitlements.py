@@ -36,7 +36,7 @@ CURE = "See what the tag names (`ami-promoter status`) and what the applied targ
 
 
 @dataclass(slots=True)
-class _Look:
+class _AskedOnce:
     """What one look has read, each once for all its shares."""
 
     applied: AppliedFile
@@ -71,7 +71,7 @@ class LiveEntitlements:
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
-        look = _Look(applied, shares, applied.strangers(held_by))
+        look = _AskedOnce(applied, shares, applied.strangers(held_by))
         self._abroad = {}
         judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
         refused, waits, owed = judged
@@ -95,7 +95,7 @@ class LiveEntitlements:
                     into[share.holder_key] = faults[0] if faults else _stranger(share, "No delivery holds it.")
         return Judgement(*judged)
 
-    def _why_not(self, look: _Look, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
+    def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
         """Say what keeps a share from being opened for one who holds it: a fault, or that AWS does not say it."""
         ami = holding.ami
         if ami in look.owed:

@@ -27,7 +27,7 @@ from chalicelib.ports.aws import Grants, SeenGrant
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.runner import parking
 from chalicelib.service.waker import Clock, Waker
 
@@ -76,7 +76,7 @@ class GrantAudit:
         self._telemetry = telemetry
         self._region = region
 
-    def run(self, key: RecordKey, *, time_left: Clock) -> None:
+    def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
         """Look once all closings are long enough ago; then rest until the next one.
 
         Where time runs out the record says how far it came, and it goes on at once.
@@ -162,7 +162,7 @@ class GrantAudit:
 
     def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
         """Put a grant of the service's without a share into the ledger, as one that is being closed."""
-        found = share.ghost(resource, account, grant.grantee, grant.id, self._clock())
+        found = share.unrecorded(resource, account, grant.grantee, grant.id, self._clock())
         if not self._ledger.put_right(found, "its grant shows, though it is not open", self._clock()):
             return  # it is in the ledger by now
         self._telemetry.share(resource, account, "open though closed", grant=grant.id)

@@ -31,7 +31,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     if copy is None or not (copy.ended or copy.state is DeliveryState.PUBLISHING):
         return ev.HubCopySeen()
     if copy.state not in (DeliveryState.DELIVERED, DeliveryState.PUBLISHING):
-        if copy.asked_by < delivery.asked_by:
+        if copy.promotion_episode < delivery.promotion_episode:
             return ev.HubCopySeen()
         why = f" {copy.faults[0].what}" if copy.faults else ""
         what = f"The hub's own copy in {copy.target.region}, from which this one was to be made, is {copy.state}.{why}"

@@ -18,6 +18,7 @@ from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.ports.aws import OrganizationReader
 from chalicelib.ports.targets import Applied, MembersBook
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock
 
 NEEDS_SECONDS = 12
@@ -45,7 +46,7 @@ class Members:
         self._clock = clock
         self._telemetry = telemetry
 
-    def run(self, *, time_left: Clock) -> None:
+    def run(self, *, time_left: TimeLeft) -> None:
         """Read on. Raises Refusal where AWS owes answers."""
         named = self._applied.organization()
         if named is None:
@@ -55,7 +56,7 @@ class Members:
         except LostRace:  # another run is at it
             return
 
-    def _read(self, named: Organization, time_left: Clock) -> None:
+    def _read(self, named: Organization, time_left: TimeLeft) -> None:
         reader = self._reader(named)
         book, version = self._book.book()
         crawl = book.crawl
@@ -70,7 +71,7 @@ class Members:
         if whole and crawl.next() is None:
             self._judge(named, reader, replace(book, crawl=None), version + 1, time_left, crawl)
 
-    def _begun(self, crawl: Crawl, named: Organization, reader: OrganizationReader, time_left: Clock) -> Crawl:
+    def _begun(self, crawl: Crawl, named: Organization, reader: OrganizationReader, time_left: TimeLeft) -> Crawl:
         """Find the units; where time is up or AWS is busy the next run goes on."""
         before = crawl
         for unit in _to_begin(crawl, named):
@@ -88,7 +89,7 @@ class Members:
                 crawl = crawl.begin(unit, found.arn, found.parents)
         return crawl
 
-    def _crawled(self, crawl: Crawl, reader: OrganizationReader, time_left: Clock) -> Crawl:
+    def _crawled(self, crawl: Crawl, reader: OrganizationReader, time_left: TimeLeft) -> Crawl:
         """Read page after page; where time is up or AWS is busy the next run goes on."""
         while (step := crawl.next()) is not None and time_left() > NEEDS_SECONDS:
             try:
@@ -105,7 +106,7 @@ class Members:
         reader: OrganizationReader,
         book: Book,
         version: int,
-        time_left: Clock,
+        time_left: TimeLeft,
         crawl: Crawl,
     ) -> None:
         """Say what follows from a finished reading, bring it into force, and then close the book on it."""

@@ -21,7 +21,7 @@ from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.head import places_digest
-from chalicelib.core.promotion.model import EXPIRED, NOBODY, Child, Plan, Promotion
+from chalicelib.core.promotion.model import EXPIRED, NO_PLAN, Child, Plan, Promotion
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets import preflight
@@ -186,7 +186,7 @@ class PromotionExecutor:
     def _named(self, promotion: Promotion, plan: str) -> Plan:
         """Read whom a plan names. One that is damaged names whom the value in force names by the file as it is now."""
         if not plan:
-            return NOBODY
+            return NO_PLAN
         try:
             return self._read_plan(promotion, plan)
         except Unreadable:
@@ -305,10 +305,10 @@ class PromotionExecutor:
             return False
         if (
             before.state in (DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN)
-            and before.asked_by < promotion.episode
+            and before.promotion_episode < promotion.episode
         ):
             return True
-        if before.ending is not None and before.state not in ENDED and before.asked_by < promotion.episode:
+        if before.ending is not None and before.state not in ENDED and before.promotion_episode < promotion.episode:
             self._ports.children.ask_again(promotion.ami, before.id, promotion.episode)
         self._waker.send(before.key, f"expand:{promotion.ami}:{promotion.episode}")
         return False
@@ -336,7 +336,7 @@ class PromotionExecutor:
             ami=promotion.ami,
             target=target,
             episode=1 if before is None else before.episode + 1,
-            asked_by=promotion.episode,
+            promotion_episode=promotion.episode,
             created_at=self._clock(),
             image_name=names.image_name(target.ami_name, image),
             source_name=image.name or "",

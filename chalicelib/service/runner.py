@@ -19,7 +19,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.aws import TakeCalls
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.waker import Clock, Waker
 
 MAX_STEPS = 40
@@ -137,7 +137,7 @@ class Runner(Generic[R, C, E]):
         self._telemetry = telemetry
         self._take_calls = take_calls
 
-    def run(self, key: RecordKey, cause: str, *, time_left: Clock) -> None:
+    def run(self, key: RecordKey, cause: str, *, time_left: TimeLeft) -> None:
         """Do what is outstanding for one record. ``time_left`` says how many seconds the invocation still has."""
         budget, steps = Budget(time_left), 0
         with parking(key, self._records, self._clock, self._telemetry):

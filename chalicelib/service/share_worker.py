@@ -5,9 +5,10 @@ calls as AWS allows. What is to be closed comes first, so that revoking never wa
 ledger how their shares stand, when they are woken and when they are due; so a wake that is lost, or that there is no
 time for, costs them one poll.
 
-The shares are read once in a pass. Who comes or goes meanwhile writes the ledger first and then makes the resource's
-record due, so the record's conditional write fails and another pass reads them again. All work is done in slices: time
-is asked for before each call, results are written after each slice, and the next run goes on where this one stopped.
+The shares are read once in a pass. A delivery that holds or releases a share meanwhile writes the ledger first and then
+makes the resource's record due, so the record's conditional write fails and another pass reads them again. All work is
+done in slices: time is asked for before each call, results are written after each slice, and the next run goes on where
+this one stopped.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import grant_audit
-from chalicelib.service.budget import Budget, slices
+from chalicelib.service.budget import Budget, TimeLeft, slices
 from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 
 PASSES = 6
+"""Passes of one run, where others write meanwhile; after the last it sends itself a wake."""
 RACES = 3
+"""Tries to correct the ledger after another run's write came first; the next look at the share corrects the rest."""
 WRITTEN_AT_ONCE = 50
 """Shares that one transaction writes."""
 ONE_BY_ONE = 10
@@ -133,7 +136,7 @@ class _Book:
 
 
 class ShareWorker:
-    """Works on one resource at a time. ``adapters`` maps the second word of its name to how its permissions open."""
+    """Works on one resource at a time. ``adapters``: by kind, the word after ``resource#``, such as ``snapshot``."""
 
     def __init__(
         self,
@@ -156,7 +159,7 @@ class ShareWorker:
         self._telemetry = telemetry
         self._take_calls = take_calls
 
-    def run(self, key: RecordKey, *, time_left: Clock) -> None:
+    def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
         """Open and close what is to be, notify the holders, and write down when to look again."""
         budget = Budget(time_left)
         try:
@@ -409,7 +412,7 @@ class ShareWorker:
             for s in some:
                 end = ends.get(s.holder_key)
                 if end is None:
-                    end = min(now + schedule.MINUTE, share.first_end(s) + schedule.LAST_LOOK)
+                    end = min(now + schedule.MINUTE, share.first_end(s) + schedule.LAST_LOOK_WITHIN)
                 if end > now:
                     prolonged.append(replace(s, later_end=end, tries=s.tries + 1))
                 else:
@@ -444,13 +447,13 @@ class ShareWorker:
 
     def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         showing = adapter.showing(resource, some)
-        return [share.looked_at(s, self._clock(), showing=s.holder_key in showing) for s in some]
+        return [share.looked_for_nameless(s, self._clock(), showing=s.holder_key in showing) for s in some]
 
     def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what has the service's name, and look at once: what shows is the service's."""
         adapter.close(resource, some)
         showing = adapter.showing(resource, some)
-        return [share.looked_for(s, self._clock(), showing=s.holder_key in showing) for s in some]
+        return [share.looked_for_named(s, self._clock(), showing=s.holder_key in showing) for s in some]
 
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:

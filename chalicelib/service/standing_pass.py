@@ -25,7 +25,7 @@ from chalicelib.ports.ledger import Ledger, StandingHolding
 from chalicelib.ports.records import Children, Records, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.codecs import DELIVERIES, PROMOTIONS, peek
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.tag_pass import DAMAGED, Heads, read_head
@@ -72,7 +72,7 @@ class StandingPass:
         self._clock = clock
         self._telemetry = telemetry
 
-    def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: Clock) -> None:
+    def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: TimeLeft) -> None:
         """Compare each marked AMI. ``found``: the tagged AMIs, as EC2 listed them just now."""
         marks = {key.sk: item for key, item in self._records.list(STANDING, "ami-")}
         tagged = {one.ami: one.value for one in found if one.state not in USELESS}

@@ -20,6 +20,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.messaging import WakeQueues
 from chalicelib.ports.records import Due, Records
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock
 
 PAGE = 200
@@ -70,7 +71,7 @@ class Sweep:
         self._telemetry = telemetry
         self._shards = shards
 
-    def run(self, *, time_left: Clock) -> None:
+    def run(self, *, time_left: TimeLeft) -> None:
         """Wake every record whose time has come since the last run. What is left is woken next minute."""
         now = self._clock()
         woken = seen = 0

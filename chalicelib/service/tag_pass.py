@@ -20,7 +20,7 @@ from chalicelib.core.records.addresses import HEADS, RecordKey
 from chalicelib.ports.aws import Tagged
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.waker import Clock, Waker
@@ -71,7 +71,7 @@ class TagPass:
         self._hub = hub
         self._region = region
 
-    def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: Clock) -> None:
+    def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: TimeLeft) -> None:
         """Compare the tagged AMIs with the heads."""
         tagged = {one.ami: one for one in found}
         if self._records.get(BASELINE) is None:
@@ -164,7 +164,7 @@ class TagPass:
             there = {*there, *self._records.create_all(rest, now)}
         return there
 
-    def _leave(self, tagged: Mapping[str, Tagged], heads: Heads, time_left: Clock) -> None:
+    def _leave(self, tagged: Mapping[str, Tagged], heads: Heads, time_left: TimeLeft) -> None:
         """Put what was tagged before the service first looked on record, where it waits for a new tag event.
 
         EC2 keeps no time for a tag. One notice says what was left; its worker sends it.

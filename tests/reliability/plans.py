@@ -121,7 +121,7 @@ class RunOutcome:
     """Virtual seconds until the promotion was over."""
     calls: int
     happened: Mapping[str, int]
-    """How often each other fault happened (``Faults.happened``)."""
+    """How often each other fault happened (``Injections.happened``)."""
     story: str = ""
     """The final state of a failed run."""
 

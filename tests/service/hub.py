@@ -29,7 +29,6 @@ from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, deliv
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
-from chalicelib.service.one_trigger import OneTrigger
 from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
@@ -38,6 +37,7 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import WITHDRAWN, StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
+from chalicelib.service.trigger_tag_guard import TriggerTagGuard
 from chalicelib.service.waker import Waker
 from tests.service.cloud import (
     HUB,
@@ -153,7 +153,7 @@ class Hub:
         ledger, children = guard("ledger", self.stores.ledger), guard("children", self.stores.children)
         slots, wakes = guard("slots", self.stores.slots), guard("wakes", self.groups)
         source, targets = (
-            guard("source", OneTrigger(FakeSource(cloud), self.stores.records, TRIGGER)),
+            guard("source", TriggerTagGuard(FakeSource(cloud), self.stores.records, TRIGGER)),
             guard("targets", FakeTargets(cloud)),
         )
         notices = guard("notices", FakeNotices(cloud))

@@ -29,7 +29,9 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     made = replace(made, entered=dict.fromkeys(DeliveryState, NOW))
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
-    seen = hub_copies.look(stores.records, None, replace(a_delivery(), via=made.id, asked_by=made.asked_by))
+    seen = hub_copies.look(
+        stores.records, None, replace(a_delivery(), via=made.id, promotion_episode=made.promotion_episode)
+    )
 
     copied = ev.HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
     failed = {DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN}

@@ -13,9 +13,9 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Organization
-from chalicelib.service.one_trigger import TRIGGER
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
+from chalicelib.service.trigger_tag_guard import TRIGGER
 from tests.service.cloud import REGION, START, source_key
 from tests.service.gate import ProcessKilled
 from tests.service.hub import Hub

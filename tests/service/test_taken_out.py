@@ -72,7 +72,7 @@ def gone_at_once(looked_at):
     """Take a permission for gone after the first look that misses it."""
 
     def wrong(one, now, *, showing):
-        before = one if showing else replace(one, removed_at=now - share.LAST_LOOK, gone_at=0)
+        before = one if showing else replace(one, removed_at=now - share.GONE_NO_SOONER_THAN, gone_at=0)
         return looked_at(before, now, showing=showing)
 
     return wrong
@@ -125,7 +125,7 @@ WRONG = {
         partial(outages.test_an_outage_of_our_own_destroys_no_good_work, "snapshots", "verifying", 0, 26),
     ),
     "one look at a removal is believed": Wrong(
-        instead(share, "looked_at", gone_at_once(share.looked_at)),
+        instead(share, "looked_for_nameless", gone_at_once(share.looked_for_nameless)),
         shares.test_a_permission_is_closed_when_two_looks_miss_it,
     ),
     "a refusal about the resource is halved": Wrong(

@@ -13,7 +13,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from awsim.patterns import matches
 from chalicelib.core.monitor.deeds import NAMES
-from chalicelib.service.budget import CLOSING, SLOW
+from chalicelib.service.budget import RESERVED, SLOW_CALL
 from chalicelib.service.discover import PERIOD
 from tests.templates.conftest import ROOT, STACKSET, TARGET
 from tools.template_checks import problems
@@ -109,7 +109,7 @@ def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters
 def test_discovery_has_time_for_its_lists_and_ends_before_it_begins_anew(hub):
     """5,000 tagged AMIs are 25 pages of DescribeImages and two of heads, at 2 s each on a slow AWS."""
     timeout = hub["Resources"]["Discover"]["Properties"]["Timeout"]
-    assert (5000 / 200 + 2) * SLOW + CLOSING + 60 < timeout < PERIOD
+    assert (5000 / 200 + 2) * SLOW_CALL + RESERVED + 60 < timeout < PERIOD
 
 
 def test_an_event_that_finds_no_function_is_kept(hub):

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, Table
-from chalicelib.core.monitor.drift import CALL, Pass, Place
+from chalicelib.core.monitor.drift import CALL, DriftPlace, Pass
 from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding
 from chalicelib.core.records.addresses import RecordKey, digest, finding
 
@@ -56,7 +56,7 @@ class DynamoDrift:
     def notified(self, about: str, now: int) -> None:
         self._table.put(_notified(about), {"at": now, EXPIRES: now + NOTIFIED_KEPT})
 
-    def keep(self, place: Place, found: MonitorFinding, region: str, now: int) -> None:
+    def keep(self, place: DriftPlace, found: MonitorFinding, region: str, now: int) -> None:
         event = f"drift-{digest(str(place), found.verdict, length=12)}"
         attributes = {
             "at": now,

@@ -277,7 +277,7 @@ def _(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
     if doubled:
         return fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
     if delivery.state is DeliveryState.REGISTERING:
-        return replace(_match(delivery, sorted_out.ours, now), recounted=True)
+        return replace(_match(delivery, sorted_out.ours, now), copies_listed_again=True)
     found = each_copy(_match(delivery, sorted_out.ours, now), lambda copy: replace(copy, found_at=now))
     judged = _judge(_silent(found, now), sorted_out.ours, now)
     if judged.state is DeliveryState.COPYING and judged.overdue is not None:

@@ -21,10 +21,10 @@ S = DeliveryState
 _END = frozenset({S.STOPPING, S.TIDYING})
 
 WORKING = frozenset({S.AWAITING_APPROVAL, S.COPYING, S.REGISTERING, S.VERIFYING})
-"""States whose deadline acts only after a look that was taken since, and shows that what is waited for is not there."""
+"""States in which a passed deadline acts only after one more look that shows the work unfinished."""
 
 QUEUEING = frozenset({S.REQUESTED, S.CHECKING, S.WAITING})
-"""States that the queue deadline ends, and only after a look that was taken since: what it waits for may be there."""
+"""States that the queue deadline ends, and only after one more look: what the delivery waits for may be there."""
 
 QUEUE_LOOK = 10 * schedule.MINUTE
 """How long after the queue deadline it still looks for a slot, or for the hub's own copy (seconds).
@@ -177,7 +177,7 @@ def deadline(delivery: Delivery) -> int | None:
     """
     entered = delivery.entered
     if delivery.overdue_at:
-        return delivery.overdue_at + schedule.LAST_LOOK
+        return delivery.overdue_at + schedule.LAST_LOOK_WITHIN
     match delivery.state:
         case S.AWAITING_APPROVAL:
             return entered[S.AWAITING_APPROVAL] + schedule.APPROVAL_DEADLINE
@@ -333,7 +333,9 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
             return (do.CheckTarget(),) if delivery.waiting_notified else (do.NotifyWaiting(),)
         case S.REGISTERING if delivery.request.discarding:
             return (do.DiscardImage(),)
-        case S.REGISTERING if not delivery.recounted and any(c.tries > 1 or c.adopted for c in delivery.copies):
+        case S.REGISTERING if not delivery.copies_listed_again and any(
+            c.tries > 1 or c.adopted for c in delivery.copies
+        ):
             return (do.FindCopies(),)
         case S.REGISTERING:
             return (do.RegisterImage(),) if delivery.request.intended_at is None else (do.FindImage(),)

@@ -19,7 +19,7 @@ class DeliveryState(StrEnum):
     AWAITING_APPROVAL = "awaiting-approval"
     """an approver, before anything is asked of the target"""
     REQUESTED = "requested"
-    """its first look at the target"""
+    """the hub's own copy in its Region, if it goes by way of that, then its first look at the target"""
     CHECKING = "checking"
     """a role that cannot be assumed yet"""
     WAITING = "waiting"
@@ -29,11 +29,11 @@ class DeliveryState(StrEnum):
     COPYING = "copying"
     """its snapshots to be copied"""
     REGISTERING = "registering"
-    """RegisterImage"""
+    """RegisterImage, or CopyImage and its copies"""
     VERIFYING = "verifying"
     """the new AMI to be available, and to be the same image"""
     PUBLISHING = "publishing"
-    """the notice to its owner, and the wake of its promotion"""
+    """deregistration protection, the release of its shares, then the notice and the wake of its promotion"""
     STOPPING = "stopping"
     """unfinished copies to be seen ended or gone"""
     TIDYING = "tidying"
@@ -186,7 +186,7 @@ class Delivery:
     created_at: int
     image_name: str
     snapshots: tuple[Snapshot, ...]
-    asked_by: int = 0
+    promotion_episode: int = 0
     """The promotion's episode that started this one of its own."""
     source_name: str = ""
     groups: tuple[str, ...] = ()
@@ -237,7 +237,7 @@ class Delivery:
     """Why it has none, though it should; it is delivered all the same."""
     adopted: bool = False
     """The AMI was there already when this episode looked: if it differs, the service must not remove it."""
-    recounted: bool = False
+    copies_listed_again: bool = False
     """Whether all copies were listed once more after the last one ended, where any was tried more than once."""
     clear_since: int | None = None
     """Since when looks have shown what must be gone as gone: it is believed on two looks (invariant 5)."""
@@ -251,7 +251,7 @@ class Delivery:
     overdue_at: int = 0
     """Since when; while it tidies, since when one more look is due, with or without a fault."""
     ending: DeliveryState | None = None
-    """FAILED or CANCELLED once it is to end so."""
+    """FAILED, CANCELLED or WITHDRAWN: how it is going to end; None: it is not ending."""
     waiting_notified: bool = False
     tries: int = 0
     """Tries at the present step since the last progress."""

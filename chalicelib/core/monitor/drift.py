@@ -2,7 +2,7 @@
 
 The access monitor judges acts, this judges states. What is open, and is in no share, is foreign, or, if it has the
 service's name, the service's without a record. What the ledger says is open and held, and AWS does not show, has
-vanished. A single look proves neither, as both sides change and reads are late: see ``Place``.
+vanished. A single look proves neither, as both sides change and reads are late: see ``DriftPlace``.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class PassPart(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DriftPlace:
     """What one look is at: a snapshot, an AMI, a key's policy, or one account's grants on a key.
 
     A finding there is a doubt at first. It counts if a second look, ``AGAIN`` later, has the same verdict: between the
@@ -207,7 +207,7 @@ class Place:
         return f"{self.part} {self.name}"
 
     @classmethod
-    def read(cls, text: str) -> Place:
+    def read(cls, text: str) -> DriftPlace:
         """Read one as it was written."""
         part, _, name = text.partition(" ")
         return cls(part, name)

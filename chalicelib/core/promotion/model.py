@@ -73,7 +73,7 @@ class Plan:
         return place in self.wanted or place in self.kept
 
 
-NOBODY = Plan()
+NO_PLAN = Plan()
 
 
 @dataclass(frozen=True, slots=True)

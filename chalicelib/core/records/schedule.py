@@ -34,7 +34,7 @@ TIDYING_DEADLINE = 1 * HOUR
 APPROVAL_DEADLINE = 30 * DAY
 """For so long a delivery waits for its approval."""
 
-LAST_LOOK = 24 * HOUR
+LAST_LOOK_WITHIN = 24 * HOUR
 """After a deadline: for so long a look is tried that shows whether the work is done, where the target refuses it."""
 
 LEASE = 1 * HOUR

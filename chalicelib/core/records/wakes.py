@@ -1,14 +1,15 @@
-"""A wake: the message that names a record, so that its worker looks at it. It carries no facts.
+"""A wake: the message that names a record, so that its worker looks at it. It carries no state.
 
 The body is a JSON object: ``key`` (the record's partition), ``cause`` (what sent it, for the log) and, where an event
-sent it, ``reason`` (an object of one member, below). A reason is never believed: the worker leaves it on the record,
-which makes the record look, and the truth is read from AWS.
+sent it, ``reason`` (an object of one member, below). The worker writes a reason into the record's inbox,
+which makes the record look, and reads the truth from AWS. Only a tag event's version and time count as they are,
+because EC2 keeps no time for a tag.
 
 ================  =============  ================================  =====================================================
 reason            of             value                             meaning
 ================  =============  ================================  =====================================================
-``tag``           a promotion    ``machine.tag_entry``              the trigger tag was written; an unknown AMI is begun
-``untag``         a promotion    ``machine.tag_entry``              the trigger tag was removed
+``tag``           a promotion    ``evolving.tag_entry``             the trigger tag was written; an unknown AMI is begun
+``untag``         a promotion    ``evolving.tag_entry``             the trigger tag was removed
 ``image``         both           the event's id                    an AMI changed its state
 ``look#<snap>``   a delivery     the event's id                    a copy of this source snapshot has ended
 ================  =============  ================================  =====================================================

@@ -58,7 +58,7 @@ class Entitlement:
         return sorted({target.until for target in self.targets.values() if target.until > now})
 
 
-NOBODY = Entitlement()
+NO_ENTITLEMENT = Entitlement()
 
 
 def entitlement(
@@ -76,14 +76,14 @@ def entitlement(
     those count that are not older than ``tagged_at``, the last tag event that is known (epoch seconds).
     """
     if tag is None:
-        return NOBODY
+        return NO_ENTITLEMENT
     if applied.fault is not None:
         return applied.fault
     resolution = applied.resolve(tag, in_force=tag == last)
     values, value = {tag}, tag
     if not resolution.understood and tag != last:
         if last is None:
-            return NOBODY if resolution.waits is None else resolution.waits
+            return NO_ENTITLEMENT if resolution.waits is None else resolution.waits
         resolution = applied.resolve(last, in_force=True)
         values.add(last)
         value = last

@@ -36,7 +36,7 @@ GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
 LOOKS_APART = 1 * schedule.MINUTE
 """Between the two looks that must miss a nameless permission before it is believed to be gone."""
 
-LAST_LOOK = 2 * schedule.MINUTE
+GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """No sooner after the removal than this is the second of them."""
 
 POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
@@ -273,7 +273,7 @@ def is_grant_for(share: Share, grant_id: str, name: str, region: str) -> bool:
     return grant_id == share.grant_id or name == ours or name.startswith(f"{ours}:")
 
 
-def ghost_name(grant_id: str) -> str:
+def unrecorded_name(grant_id: str) -> str:
     """Name the share of a grant that no delivery's share accounts for."""
     return f"grant-{grant_id}"
 
@@ -612,7 +612,7 @@ def removed(share: Share, now: int) -> Share:
     )
 
 
-def looked_at(share: Share, now: int, *, showing: bool) -> Share:
+def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
     """A look came after the removal of a nameless permission.
 
     What shows is the service's: it is removed again, and the time starts again. What two looks miss, a minute apart and
@@ -622,7 +622,7 @@ def looked_at(share: Share, now: int, *, showing: bool) -> Share:
         again = {"removed_at": None, "gone_at": None, "tries": share.tries + 1, "next_try": now}
         return _to(share, Event.LOOKED_AT, ShareState.CLOSING, **again)
     gone_at = now if share.gone_at is None else share.gone_at
-    last = max(gone_at + LOOKS_APART, share.removed_at + LAST_LOOK)
+    last = max(gone_at + LOOKS_APART, share.removed_at + GONE_NO_SOONER_THAN)
     if now >= last:
         return closed(share, now)
     return _to(share, Event.LOOKED_AT, ShareState.CLOSING, gone_at=gone_at, next_try=last)
@@ -634,7 +634,7 @@ def believable_from(share: Share) -> int:
     return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.ABSENCE)
 
 
-def looked_for(share: Share, now: int, *, showing: bool) -> Share:
+def looked_for_named(share: Share, now: int, *, showing: bool) -> Share:
     """A look came right after the removal of what is named: one look is enough, if it is not too early."""
     if not showing and now >= believable_from(share):
         return closed(share, now)
@@ -663,11 +663,11 @@ def archived(share: Share) -> Share:
     return _to(share, Event.LEFT, ShareState.ARCHIVED)
 
 
-def ghost(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
+def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
     """Return the share of a grant of the service's that the ledger does not know: it must be closed."""
     return Share(
         resource,
-        ghost_name(grant_id),
+        unrecorded_name(grant_id),
         account,
         grantee,
         ShareState.CLOSING,

@@ -16,7 +16,7 @@ from chalicelib.ports.aws import HubCopy, Source, Tagged, TagRead
 from chalicelib.ports.records import Records
 
 
-class OneTrigger:
+class TriggerTagGuard:
     """The port ``Source``. Refuses to read tags by a new key while anything stands that was shared by the old one."""
 
     def __init__(self, source: Source, records: Records, key: str) -> None:
