@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 from chalicelib.core.records import addresses, codec
@@ -257,6 +258,19 @@ def table(sizes: Iterable[tuple[str, Growth]]) -> str:
         cells = [f"{sum(c.calls.values()):,} calls, {c.units:,.0f} read units" for c in vars(growth).values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def run(_seconds: float, seed: int) -> tuple[int, list[str]]:
+    """The soak's part: a hub as large as any, of years and AMIs that the seed draws. One takes a minute or two."""
+    random = Random(seed)
+    much = Size(
+        random.randrange(50_000, 100_000), random.choice([1, 5]), random.randrange(5_000), random.randrange(500)
+    )
+    try:
+        must_be_flat(measure(grown(EMPTY)), measure(grown(much)), much)
+    except AssertionError as failure:
+        return 1, [f"{much}: {failure}"]
+    return 1, []
 
 
 if __name__ == "__main__":

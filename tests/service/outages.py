@@ -19,6 +19,8 @@ HOURS = (2, 26)
 LINGERS = 30 * 60
 """Seconds in which the share worker closes what has ended: it is woken by steps of a quarter of an hour at the most."""
 AFTERWARDS = 60 * HOUR
+CLOSING = ("share-worker", "sweep")
+"""Functions without which nothing closes at its end: the one that does, and the one that wakes it then."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class OutageWatch:
         """Nothing is open past its end, but for the share worker's own outage; who rests in shared loses nothing."""
         hub = self.hub
         now = hub.cloud.now
-        late = LINGERS + sum(min(now, end) - begun for name, (begun, end) in self.off.items() if name != "worker")
+        late = LINGERS + sum(min(now, end) - begun for name, (begun, end) in self.off.items() if name in CLOSING)
         for resource in hub.resources():
             for share in hub.stores.ledger.shares(resource):
                 is_open = share.state in (ShareState.OPEN, ShareState.CLOSING)
