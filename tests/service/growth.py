@@ -33,7 +33,7 @@ SHARED = "shared"
 OVERHEAD = 200
 """Bytes of an item beside its body: keys, names of attributes, dates."""
 UNIT = 4096
-CONSISTENT = {"records begin", "records read", "records get", "records list"}
+CONSISTENT = {"records begin", "records read", "records get", "records list", "records list_readable"}
 LISTS = {"ledger shares", "ledger find", "children all", "slots asked"}
 EVENTUAL = {"records due"}
 
