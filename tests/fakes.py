@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
+from chalicelib.adapters.dynamo import ledger
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind, Unreadable
@@ -378,6 +379,14 @@ class MemoryLedger:
             grantee=known.grantee,
             version=share.version + 1,
         )
+
+    def damage(self, place: tuple[str, str]) -> None:
+        """Let a share's body be such as cannot be read: what it is read as then is told by the adapter itself."""
+        share = self.book[place]
+        item = {"pk": share.resource, "sk": f"share#{share.holder_key}"}
+        item |= {n: getattr(share, n) for n in ("state", "account", "grant_id", "intended_at", "preexisting", "asked")}
+        of_holders = {n: getattr(share, n) for n in ("holdings", "asked", "hard_close_at", "grantee", "version")}
+        self.book[place] = replace(ledger.least(item, share.resource, ValueError("damaged")), **of_holders)
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
         for share in shares:

@@ -127,6 +127,7 @@ PARTS = (
         _elsewhere("tests.service.scale"),
         60,
     ),
+    SoakPart("growth", "what years of work cost, beside an empty hub", _elsewhere("tests.service.growth"), 60),
     SoakPart("events", "hostile events and tag values", _elsewhere("tests.entrypoints.test_events_fuzz"), 20),
 )
 

@@ -427,6 +427,8 @@ class Watch:
             self._closes_early(call)
         if call.operation == "ModifyImageAttribute" and call.caller.function:
             self._closes_image_early(call)
+        if call.params.get("Description") == "" and call.caller.function:
+            self.problems.append(f"{call.at:%H:%M:%S}: {call.operation} is sent an empty description")
 
     def _closes_early(self, call: Call) -> None:
         """A share must not close under a copy that is still visible (invariant 1)."""

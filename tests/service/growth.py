@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 from chalicelib.core.records import addresses, codec
@@ -31,7 +32,7 @@ SHARED = "shared"
 OVERHEAD = 200
 """Bytes of an item besides its body: keys, names of attributes, dates."""
 UNIT = 4096
-CONSISTENT = {"records begin", "records read", "records get", "records list"}
+CONSISTENT = {"records begin", "records read", "records get", "records list", "records list_readable"}
 LISTS = {"ledger shares", "ledger find", "children all", "slots asked"}
 EVENTUAL = {"records due"}
 
@@ -256,6 +257,19 @@ def table(sizes: Iterable[tuple[str, Growth]]) -> str:
         cells = [f"{sum(c.calls.values()):,} calls, {c.units:,.0f} read units" for c in vars(growth).values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def run(_seconds: float, seed: int) -> tuple[int, list[str]]:
+    """The soak's part: a hub as large as any, of years and AMIs that the seed draws. One takes a minute or two."""
+    random = Random(seed)
+    much = Size(
+        random.randrange(50_000, 100_000), random.choice([1, 5]), random.randrange(5_000), random.randrange(500)
+    )
+    try:
+        must_be_flat(measure(grown(EMPTY)), measure(grown(much)), much)
+    except AssertionError as failure:
+        return 1, [f"{much}: {failure}"]
+    return 1, []
 
 
 if __name__ == "__main__":

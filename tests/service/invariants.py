@@ -47,6 +47,8 @@ class Invariants:
         self._handled = 0
         self._keys_left: set[str] = set()
         self._claims: dict[tuple[str, str], int] = {}
+        self._units: set[str] = set()
+        """ARNs of units that the file has ever named; whom it names no longer must have nothing at rest."""
         self.taken: set[tuple[str, str]] = set()
         """Permissions (snapshot, account) and grants (key, name's stem) that a person removed for good."""
         self.planted: set[str] = set()
@@ -193,8 +195,8 @@ class Invariants:
         assert cloud.foreign <= cloud.permissions, "invariant 2: a permission that was there before us is gone"
         strangers = {account for _, account in cloud.permissions - cloud.foreign} - set(self._hub.accounts)
         assert not strangers, f"invariant 8: open to {strangers}"
-        units = {unit.arn for unit in cloud.directory.membership.units.values()}
-        launching = {who for _, who in cloud.launches} - set(self._hub.accounts) - units
+        self._units |= {unit.arn for unit in cloud.directory.membership.units.values()}
+        launching = {who for _, who in cloud.launches} - set(self._hub.accounts) - self._units
         assert not launching, f"invariant 8: {launching} may launch"
         theirs = [image.id for image in cloud.images.values() if self.planted & set(image.copies)]
         assert not theirs, f"invariant 4: {theirs} are made of what somebody planted"

@@ -51,6 +51,7 @@ def shapes() -> st.SearchStrategy[Shape]:
         copy_method=st.sampled_from(["snapshots", "snapshots", "image"]),
         mode=st.sampled_from(["copy", "copy", "share"]),
         by_unit=st.sampled_from([False, False, True]),
+        whole=st.booleans(),
     )
 
 
@@ -161,6 +162,13 @@ class Model(Storied):
         getattr(self.world, act)(number)
         self.world.wait(then)
 
+    @precondition(lambda self: self.world.shape.by_unit)
+    @rule(then=THEN)
+    def switch_unit(self, then):
+        """The file names another unit that has the same accounts."""
+        self.world.switch_unit()
+        self.world.wait(then)
+
     @rule(act=st.sampled_from(["withdraw_from", "withdraw_from", "lift_some"]), number=NUMBERS, then=THEN)
     def withdraw(self, act, number, then):
         """Let an operator withdraw an account from an AMI, or lift a withdrawal."""
@@ -181,7 +189,11 @@ class Model(Storied):
         self.world.wait(then)
 
     @precondition(lambda self: not self.world.invariants.poisoned)
-    @rule(what=st.sampled_from(["head", "mark", "link", "plan"]), number=NUMBERS, then=THEN)
+    @rule(
+        what=st.sampled_from(["head", "mark", "link", "plan", "share", "share", "source image"]),
+        number=NUMBERS,
+        then=THEN,
+    )
     def damage(self, what, number, then):
         """Damage the items beside a record."""
         self.world.damage(what, number)

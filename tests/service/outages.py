@@ -19,6 +19,8 @@ HOURS = (2, 26)
 LINGERS = 30 * 60
 """Seconds in which the share worker closes ended shares: the sweep wakes it at least every quarter of an hour."""
 AFTERWARDS = 60 * HOUR
+CLOSING = ("share-worker", "sweep")
+"""Functions without which nothing closes at its end: the one that does, and the one that wakes it then."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class OutageWatch:
         """Check that no share is open past its end for longer than the outage, and that no shared delivery ends."""
         hub = self.hub
         now = hub.cloud.now
-        late = LINGERS + sum(min(now, end) - begun for name, (begun, end) in self.off.items() if name != "worker")
+        late = LINGERS + sum(min(now, end) - begun for name, (begun, end) in self.off.items() if name in CLOSING)
         for resource in hub.resources():
             for share in hub.stores.ledger.shares(resource):
                 is_open = share.state in (ShareState.OPEN, ShareState.CLOSING)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.delivery import evolving, proof
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import Subject
@@ -24,8 +25,12 @@ from chalicelib.service import entitlements, share_worker, sweep
 from chalicelib.service.budget import Budget
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.promotions import PromotionExecutor
+from chalicelib.service.rotation import Rotation
 from chalicelib.service.standing_pass import StandingPass
+from tests.fakes import MemoryRecords
+from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
+from tests.service import test_marks as marks
 from tests.service import test_outages as outages
 from tests.service import test_planted as planted
 from tests.service import test_removals as removals
@@ -74,6 +79,26 @@ def gone_at_once(looked_at):
     def wrong(one, now, *, showing):
         before = one if showing else replace(one, removed_at=now - share.GONE_NO_SOONER_THAN, gone_at=0)
         return looked_at(before, now, showing=showing)
+
+    return wrong
+
+
+def everybodys_trouble(why_not):
+    """Take what AWS refuses to say of one AMI for its answer about all."""
+
+    def wrong(self, look, *asked):
+        answer = why_not(self, look, *asked)
+        return next(iter(look.owed.values()), answer)
+
+    return wrong
+
+
+def whatever_was_seen(change):
+    """Write on a mark as it was read, over what others have written since."""
+
+    def wrong(self, key, attributes, seen):
+        self.items[key] = {"kind": "standing", **{name: value for name, value in seen.items() if value is not None}}
+        return change(self, key, attributes, {})
 
     return wrong
 
@@ -135,6 +160,20 @@ WRONG = {
     "the time left is not asked": Wrong(
         instead(Budget, "allows", lambda *_: True),
         partial(shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is, 300, 2.0),
+    ),
+    "an AMI that AWS does not show is everybody's trouble": Wrong(
+        instead(LiveEntitlements, "_why_not", everybodys_trouble(LiveEntitlements._why_not)),
+        partial(
+            entitled.test_an_ami_that_aws_does_not_show_is_its_own_holders_trouble, RefusalKind.DENIED, entitled.AMI
+        ),
+    ),
+    "a mark is written whatever was seen": Wrong(
+        instead(MemoryRecords, "change", whatever_was_seen(MemoryRecords.change)),
+        partial(marks.test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost, looks=0, by="withdraw"),
+    ),
+    "a pass begins anew each time": Wrong(
+        instead(Rotation, "_stopped_behind", lambda *_: None),
+        partial(discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are, 7),
     ),
     "the sweep forgets its place": Wrong(
         instead(sweep.Round, "text", lambda self: f"[{self.since}, {self.until}]"),

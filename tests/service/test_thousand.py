@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.promotion import evolving
+from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Due, Stored, Write
+from chalicelib.service.codecs import PROMOTIONS
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
-from tests.service.cloud import Nature
+from tests.service.cloud import HUB, REGION, TRIGGER, Nature
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.scenes import all_delivered
@@ -152,3 +157,26 @@ def test_a_thousand_waiting_deliveries_cost_the_sweep_little():
     a_record = 60 / 15 + 1
     assert sum(woken_at) <= (2 * A_THOUSAND + 40) * a_record  # deliveries and promotions; a few shares and a copy quota
     assert swept["due"] <= 4 * 60 + swept["seen"] / 200
+
+
+def test_a_thousand_accounts_in_seventeen_regions_fit_into_items():
+    """No item holds them all: the plan, and whom the value names, stand in chunks; from the first look to the last."""
+    accounts = tuple(f"{200_000_000_000 + number}" for number in range(A_THOUSAND))
+    regions = [f"ap-northeast-{number}" for number in range(17)]
+    settings = {"key": f"arn:aws:kms:ap-northeast-1:{accounts[0]}:key/{'0' * 36}", "tags": {"team": "x" * 100}}
+    hub = Hub((accounts[0],), stores=stores(Measured()), watchful=False)
+    listed = {one: tuple(Target(one, region, **settings) for region in regions) for one in accounts}
+    hub.cloud.directory = Directory({"default": accounts}, listed)
+    hub.cloud.make_image("ami-0a", {"snap-00": True})
+    hub.cloud.hub_images["ami-0a"]["Tags"] = [{"Key": TRIGGER, "Value": "default"}]
+    hub.cloud.changed()
+    key, now = addresses.promotion("ami-0a"), hub.cloud.now
+    hub.stores.records.create(PROMOTIONS.encode(evolving.started("ami-0a", HUB, REGION, now)), now)
+
+    for _ in range(6):
+        hub.promotions.run(key, "test", time_left=itertools.count(60, -1).__next__)
+
+    planned = hub.stores.records.read(key).body["planned"]
+    assert planned == A_THOUSAND * len(regions)
+    begun = [one for one in hub.stores.records.records if one.kind == "delivery"]
+    assert 6 < len(begun) < planned

@@ -25,7 +25,12 @@ from tests.stores import Stores, in_memory
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
 AMIS = ("ami-0a", "ami-0b", "ami-0c")
 HOUR, WITHOUT_END = 3600, 10**9
-WHOLE, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
+WHOLE, OU = "o-a1b2c3d4e5", "ou-ab12-11111111"
+UNITS = {
+    OU: "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111",
+    WHOLE: "arn:aws:organizations::900000000000:organization/o-a1b2c3d4e5",
+}
+"""Units that may bring the accounts, and their ARNs."""
 NO_TARGET = "999999999998"
 """An account without a listed target in the hub: settings that use it as the way cannot be followed."""
 LOOKS = 4
@@ -126,7 +131,9 @@ class Shape:
     """How many of the roles above get a grant: on the target's own key, or on the source's in share mode."""
     mode: str = "copy"
     by_unit: bool = False
-    """An OU contains the accounts; in share mode the OU itself may launch."""
+    """An organizational unit brings the accounts; in share mode the unit itself may launch."""
+    whole: bool = False
+    """That is the whole organization."""
 
 
 class Supply:
@@ -201,6 +208,7 @@ class ModelWorld(Hub):
         self._listed = cloud.directory
         self._conflicting: set[str] = set()
         self._settings = settings
+        self._unit = WHOLE if shape.whole else OU
         if shape.by_unit:
             self._list(self.accounts)
             self._discover_at = None
@@ -458,6 +466,15 @@ class ModelWorld(Hub):
         self.excuse()
         self._list(listed)
 
+    def switch_unit(self) -> None:
+        """The file names the whole organization in the place of the OU, or the other way round: same accounts."""
+        if not self.shape.by_unit:
+            return
+        self._unit = OU if self._unit == WHOLE else WHOLE
+        self.tell(f"The file names {self._unit}.")
+        self.excuse()
+        self._list(self._are_listed())
+
     def conflict(self, number: int) -> None:
         """Make the settings for an account conflict, or stop that: it gets nothing new, and keeps what it has."""
         account = self.account(number)
@@ -514,27 +531,35 @@ class ModelWorld(Hub):
                 self.excused |= {p for p in self._places() if self.delivery_key(*p) == key}
 
     def damage(self, what: str, number: int) -> None:
-        """Damage an item beside the records: a head, a standing mark or link, a plan."""
+        """Somebody damages what stands beside the records: a head, a mark or link of what stands, a plan, a share."""
         items, links = self.stores.records.items, self.stores.ledger.links
         found = {
             "head": [key for key in items if key.pk == addresses.HEADS],
             "mark": [key for key in items if key.pk == addresses.STANDING],
             "plan": [key for key in items if key.sk.startswith("plan#")],
+            "source image": [key for key in items if key.kind == "promotion" and key.sk == "image"],
             "link": list(links),
+            "share": list(self.stores.ledger.book),
         }[what]
         if not found:
             return
         chosen = sorted(found)[number % len(found)]
         self.tell(f"The {what} {chosen} is damaged.")
+        if what == "share":
+            self.excuse()
+            self.stores.ledger.damage(chosen)
+            return
         if what == "link":
             self.excuse([chosen[0]])  # what cannot be judged is withdrawn
             links[chosen] = replace(links[chosen], account="", region="", episode=0, until=1)
             return
         broken = {"absent_since": "x", "again_at": "x"} if what == "mark" else {"body": "{"}
         self.stores.records.put(chosen, {"kind": items[chosen]["kind"], **broken})
-        if what == "plan":
+        if what in ("plan", "source image"):
             ami = chosen.pk.removeprefix("promotion#")
             self.invariants.poisoned.add(addresses.promotion(ami))
+            if what == "source image":  # its deliveries need it, too
+                self.invariants.poisoned |= {self.delivery_key(ami, account) for account in self.accounts}
             self.excuse([ami])
 
     # Let no event arrive until all rests; then repair and tag everything again, and check that it is delivered.
@@ -620,12 +645,14 @@ class ModelWorld(Hub):
         launch = "group" if self.shape.mode == "share" else "account"
         brought = {one: (replace(targets[0], launch_permission=launch),) for one, targets in listed.items()}
         return Directory(
-            {"default": (OU,)},
+            {"default": (self._unit,)},
             {},
             {"default": (Target("", REGION, launch_permission=launch, **self._settings),)},
             {one: {"default": brought[one]} for one in sorted(self._conflicting & brought.keys())},
-            organization=Organization(WHOLE, {OU: ("default",)}),
-            membership=Membership(self.cloud.directory.membership.generation + 1, {OU: Unit(ARN, tuple(brought))}),
+            organization=Organization(WHOLE, {self._unit: ("default",)}),
+            membership=Membership(
+                self.cloud.directory.membership.generation + 1, {self._unit: Unit(UNITS[self._unit], tuple(brought))}
+            ),
         )
 
     def _are_listed(self) -> set[str]:
@@ -687,9 +714,9 @@ class ModelWorld(Hub):
         if value is None or ami in self.cloud.gone:
             return set()
         if self._refused(ami, value):
-            return {*self.accounts, ARN}
+            return {*self.accounts, *UNITS.values()}
         resolution = AppliedFile(self.cloud.directory).resolve(value, in_force=True)
-        keep = {*resolution.blocked, ARN} if resolution.blocked else set()
+        keep = {*resolution.blocked, *UNITS.values()} if resolution.blocked else set()
         out = {account for of, account in self.out if of == ami}
         return ({launched_by(target) for target in resolution.targets} | keep) - out
 

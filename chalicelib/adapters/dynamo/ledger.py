@@ -256,7 +256,7 @@ class DynamoLedger:
             body = json.loads(item["body"])
             share = codec.decode(Share, {**body, **place}, where)
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
-            share = _least(item, where, error)
+            share = least(item, where, error)
         holdings, damaged = _holdings(item)
         return replace(
             share,
@@ -316,7 +316,7 @@ def _unchanged(share: Share) -> str:
     return "version = :seen" if share.version != UNKNOWN else "NOT (version = :seen) AND attribute_exists(pk)"
 
 
-def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
+def least(item: dict[str, Any], where: str, error: Exception) -> Share:
     """What closing needs, from the item's own attributes: a body that cannot be read must not keep a share open."""
     what = f"This share's record cannot be read by this version: {error}."
     cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
