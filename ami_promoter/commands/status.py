@@ -73,7 +73,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
             lambda seen: (seen["state"] == "over" and not seen["looks_again"]) or bool(seen["parked"]),
             caller.clock,
             show=show,
-            changes=lambda seen: ", ".join(states(seen)),
+            changes=states,
         )
         if caller.terminal:
             return Report()
@@ -140,7 +140,7 @@ def _failed(connection: Connection) -> Report:
     pages = [one for one in map(view.only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]]
     lines: list[RenderableType] = []
     for one in pages:
-        lines += [*page.head(one, connection.place, connection.now()), *_notes(one), ""]
+        lines += [*page.head(one, connection.place, connection.now()), *_notes(one), *page.next_step(one), ""]
     parked = everything.data["parked"]
     lines += [f"Parked, and left alone: {one['record']}: {one['why']}" for one in parked]
     if len(bad) > MANY:

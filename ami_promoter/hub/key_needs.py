@@ -108,10 +108,11 @@ def unfit(key: KeyFacts, account: str) -> Iterator[Fault]:
         yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account}.", cure)
     if key.manager == "AWS":
         what = "AWS manages it: nothing encrypted under it can be shared, and nobody can change its policy."
-        yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: aws kms create-key")
+        yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: `aws kms create-key`.")
     if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
         what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
-        yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of aws kms create-key.")
+        yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of `aws kms create-key`.")
     if not key.enabled or key.state != "Enabled":
-        cure = f"Enable it: aws kms enable-key --key-id {key.arn}, after cancel-key-deletion if it is to be deleted."
+        enable = f"aws kms enable-key --region {key.arn.split(':')[3]} --key-id {key.arn}"
+        cure = f"Enable it: `{enable}`, after cancel-key-deletion if it is to be deleted."
         yield Fault("key-not-enabled", key.arn, f"it is in state {key.state}.", cure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,8 @@ A_LOOK = 3
 A_POLL = 15
 """Seconds between two looks of a pipeline that waits."""
 
+EACH = 4
+"""So many deliveries are named in a line of changes."""
 MISSES = 5
 """So many looks in a row may be refused."""
 
@@ -81,13 +83,30 @@ class _Patience(Generic[_T]):
         raise AssertionError  # the loop returns or raises
 
 
-def states(data: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield what a line of changes says of a promotion."""
+def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
+    """Write a line of changes of a promotion; of few deliveries each, of more how many are in each state.
+
+    ``targets``: only these, by account or "ACCOUNT/REGION".
+    """
     if data is None:
-        yield "not seen yet"
-        return
-    yield str(data["state"])
-    for one in data["deliveries"]:
-        moving = [copy["progress"] or 0 for copy in one["copies"] if copy["state"] == "pending"]
-        percent = f" {min(moving)} %" if moving else ""
-        yield f"{one['account']} {one['region']} {one['state']}{percent}"
+        return "not seen yet"
+    meant = [one for one in data["deliveries"] if not targets or {one["account"], _place(one)} & set(targets)]
+    if len(meant) <= EACH:
+        said = [f"{_place(one).replace('/', ' ')} {one['state']}{_percent([one])}" for one in meant]
+    else:
+        by_state: dict[str, list[Mapping[str, Any]]] = {}
+        for one in meant:
+            by_state.setdefault(str(one["state"]), []).append(one)
+        said = [f"{len(some):,} {state}{_percent(some)}" for state, some in sorted(by_state.items())]
+    return f"{data['state']}: {', '.join(said) or 'no delivery yet'}"
+
+
+def _place(delivery: Mapping[str, Any]) -> str:
+    return f"{delivery['account']}/{delivery['region']}"
+
+
+def _percent(deliveries: Sequence[Mapping[str, Any]]) -> str:
+    """Write how far the slowest copy is."""
+    moving = [copy["progress"] or 0 for one in deliveries for copy in one["copies"] if copy["state"] == "pending"]
+    slowest = "" if len(deliveries) == 1 else "the slowest copy at "
+    return f" ({slowest}{min(moving)}%)" if moving else ""

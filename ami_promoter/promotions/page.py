@@ -33,8 +33,9 @@ def show(data: Data, place: str, now: float, *, wide: bool = False) -> Iterator[
     deliveries = data["deliveries"]
     if deliveries:
         yield _table(deliveries, now, wide=wide)
-    for delivery in deliveries:
-        yield from notes(delivery)
+    said = [line for delivery in deliveries for line in notes(delivery)]
+    yield from ["", *said] if said else []
+    yield from next_step(data)
     yield from _shares(data["open_shares"], now, wide=wide)
 
 
@@ -125,7 +126,7 @@ def _bar(copies: Sequence[Data]) -> RenderableType:
     percent = sum(_percent(copy) for copy in copies) // len(copies)
     row = Table.grid(padding=(0, 1, 0, 0))
     bar = ProgressBar(100, percent, width=BAR, style="dim", complete_style="cyan", finished_style="green")
-    row.add_row(bar, f"{percent:3} %")
+    row.add_row(bar, f"{percent:3}%")
     return row
 
 
@@ -139,10 +140,18 @@ def _left(copy: Data) -> str:
     return "" if copy["seconds_left"] is None else f"~{span(copy['seconds_left'])} left"
 
 
-def notes(delivery: Data) -> Iterator[str]:
+def notes(delivery: Data) -> Iterator[RenderableType]:
     """Say what is to be said of a delivery beside its row: faults, what it waits for, what it left."""
     for what, cure in remarks(delivery):
-        yield f"{delivery['account']} {delivery['region']}: {what} {cure}".rstrip()
+        yield Folded(f"{delivery['account']} {delivery['region']}: {what}")
+        if cure:
+            yield Folded(cure, 4)
+
+
+def next_step(data: Data) -> Iterator[RenderableType]:
+    """Say how what failed is tried again."""
+    if any(one["state"] == "failed" for one in data["deliveries"]):
+        yield f"Once that is repaired: `ami-promoter retry {data['ami']}`"
 
 
 def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
@@ -192,4 +201,5 @@ def _end(share: Data, now: float) -> str:
     latest = share["closes_at_the_latest"]
     if latest == "-":
         return "when withdrawn" if share["stays"] else "when no longer needed"
-    return f"{until(latest, now)} at the latest"
+    left = datetime.fromisoformat(latest).timestamp() - now
+    return f"when copied, within {span(left)}" if left >= 1 else "now"

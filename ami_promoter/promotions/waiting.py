@@ -96,7 +96,7 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
         lambda seen: seen[1].exit is not None,
         caller.clock,
         show=show if wanted.watch else None,
-        changes=lambda seen: ", ".join(states(seen[0])),
+        changes=lambda seen: states(seen[0], wanted.targets),
         limit=wanted.limit,
     )
     return _report(ami, last, found)
@@ -104,11 +104,12 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
 
 def _report(ami: str, data: Mapping[str, Any] | None, found: Outcome) -> Report:
     exit_ = Exit.UNFINISHED if found.exit is None else found.exit
-    lines = [f"{ami}: {NAMES[exit_]}. {found.why}"]
+    lines: list[RenderableType] = [f"{ami}: {NAMES[exit_]}. {found.why}"]
     for one in (data or {}).get("deliveries", ()):
         if one["image"] and one["state"] == "delivered":
             lines.append(f"{one['account']} {one['region']}: {one['image']}")
-        lines += [str(line) for line in page.notes(one)] if one["state"] in view.BAD else []
+        lines += page.notes(one) if one["state"] in view.BAD else []
+    lines += page.next_step(data) if data else []
     if exit_ is not Exit.OK:
         lines.append(f"`ami-promoter status {ami}` shows more.")
     more = {} if data is None else {"promotion": data}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,14 @@ from chalicelib.core.faults import Fault, count
 
 UNFOLDED = 10_000
 """Columns where the output is no terminal."""
+COMMAND = re.compile(
+    r"`(?:aws|ami-promoter) [^`]*`"
+    r"|\b(?:aws [a-z0-9-]+ [a-z0-9-]+|ami-promoter [a-z-]+(?: [a-z]+(?= ))?)"
+    r"(?: --?[a-z][a-z-]*(?: (?:'[^']*'|[^\s'-]\S*))?| (?:ami-|arn:)\S+)+"
+)
+"""In a message: in backticks, or by its options."""
+_GLUE = "\0"
+"""Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
 SHORT = 8
 """Digits of a short id."""
 COLORS = {
@@ -66,7 +75,10 @@ def cell(text: object, style: str = "") -> Text:
 
 
 class Folded:
-    """A line that is folded between words, and indented. A word that is too long, an ARN, stays whole, to be copied."""
+    """A line that is folded between words, and indented.
+
+    A word that is too long, an ARN, stays whole, to be copied; and so does a command, which a terminal folds itself.
+    """
 
     def __init__(self, text: str, by: int = 0, style: str = "") -> None:
         self._text = " " * by + printable(text)
@@ -76,11 +88,10 @@ class Folded:
         """See rich."""
         indent = self._text[: len(self._text) - len(self._text.lstrip())]
         width = max(options.max_width, len(indent) + 1)
-        folded = textwrap.wrap(
-            self._text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        )
+        text = COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), self._text)
+        folded = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         for line in folded or [""]:
-            yield Text(line, self._style, no_wrap=True, overflow="ignore")
+            yield Text(line.replace(_GLUE, " "), self._style, no_wrap=True, overflow="ignore")
 
 
 class Whole:

@@ -152,7 +152,7 @@ def test_the_hubs_key_of_what_is_under_way(scene):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert (status, bad.keys()) == (SICK, {("hub", "source-key")})
-    assert f"aws kms enable-key --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
+    assert f"aws kms enable-key --region {REGION} --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
 
 
 def test_the_hubs_key_shuts_the_service_out(scene):

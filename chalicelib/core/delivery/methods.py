@@ -40,10 +40,10 @@ def copy_cure(message: str, account: str) -> str:
             "from its CloudTrail (ModifySnapshotAttribute, DeleteSnapshot); then tag again."
         )
     return (
-        "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
-        " allows it), that no service control policy (SCP) of the target and no resource control policy (RCP) of a"
-        f" key's account denies it, and that both keys are enabled; `ami-promoter doctor --account {account}` looks at"
-        " the target's key and its policy. Then tag again."
+        f"`ami-promoter doctor --account {account}` looks at the target's key and its policy. If the key is not "
+        "accessible and it finds nothing: see that both keys are enabled, that the target's role may use them through "
+        "EC2 (deploy/target.yaml allows it), and that no service control policy (SCP) of the target and no resource "
+        "control policy (RCP) of a key's account denies it. Then tag again."
     )
 
 

@@ -120,19 +120,20 @@ def _unusable(key: KeyFacts, code: str, where: str) -> Iterator[Fault]:
             "Name a key made with KeySpec SYMMETRIC_DEFAULT and KeyUsage ENCRYPT_DECRYPT.",
         )
     if not key.enabled or key.state != "Enabled":
+        named = f"--region {key.arn.split(':')[3]} --key-id {key.arn}"
+        by = f"with credentials of {key.account}"
         cure = {
-            "Disabled": f"Enable it: aws kms enable-key --key-id {key.arn}",
-            "PendingDeletion": f"Keep it: aws kms cancel-key-deletion --key-id {key.arn} ; "
-            f"aws kms enable-key --key-id {key.arn}",
-            "PendingReplicaDeletion": f"Keep it: aws kms cancel-key-deletion --key-id {key.arn}",
-            "PendingImport": "Import its key material: aws kms import-key-material",
-            "Unavailable": "Reconnect its custom key store: aws kms connect-custom-key-store",
+            "Disabled": f"Enable it {by}: `aws kms enable-key {named}`",
+            "PendingDeletion": f"Keep it {by}: `aws kms cancel-key-deletion {named}`, `aws kms enable-key {named}`",
+            "PendingReplicaDeletion": f"Keep it {by}: `aws kms cancel-key-deletion {named}`",
+            "PendingImport": "Import its key material: `aws kms import-key-material`",
+            "Unavailable": "Reconnect its custom key store: `aws kms connect-custom-key-store`",
         }.get(key.state, "Wait until KMS says that it is Enabled")
         yield Fault(
             f"{code}-not-enabled",
             where,
             f"The key {key.arn} is in state {key.state}; EBS needs it for the whole time of a copy.",
-            f"{cure} ; then tag the image again.",
+            f"{cure}; then tag the image again.",
         )
 
 

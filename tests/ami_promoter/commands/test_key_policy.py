@@ -186,7 +186,10 @@ def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, capsys):
     rsa = a_key(kms, ROOT_DECIDES, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
 
     assert main(["key-policy", "target", off]) == 1
-    assert f"{off}: it is in state Disabled. Enable it: aws kms enable-key --key-id {off}" in capsys.readouterr().err
+    assert (
+        f"{off}: it is in state Disabled. Enable it: `aws kms enable-key --region us-east-1 --key-id {off}`"
+        in capsys.readouterr().err
+    )
     assert main(["key-policy", "target", rsa]) == 1
     assert f"{rsa}: it is RSA_2048 for SIGN_VERIFY" in capsys.readouterr().err
 

@@ -129,17 +129,21 @@ def test_one_amis_deliveries(scene, capsys):
         "TARGET                  STATE      FOR       NEXT LOOK  AMI OR PROGRESS",
         "111111111111 us-east-1  failed     9m",
         "222222222222 us-east-1  copying    9m        -",
-        f"  snap-1                completed                       {'━' * 10} 100 %",
-        f"  snap-2                pending    ~9m left             {'━' * 4}{' ' * 8}40 %",
+        f"  snap-1                completed                       {'━' * 10} 100%",
+        f"  snap-2                pending    ~9m left             {'━' * 4}{' ' * 8}40%",
         "333333333333 us-east-1  delivered  9m                   ami-0aaaaaaaaaaaaaaaa",
-        "111111111111 us-east-1: The key alias/x is disabled. Enable it and tag the AMI again.",
+        "",
+        "111111111111 us-east-1: The key alias/x is disabled.",
+        "    Enable it and tag the AMI again.",
         "111111111111 us-east-1: left behind: snap-8",
-        "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml.",
+        "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed.",
+        "    Deploy deploy/target.yaml.",
+        f"Once that is repaired: `ami-promoter retry {AMI}`",
         "",
         "Open shares: 2",
         "  RESOURCE         TO            STATE    FOR  CLOSES",
-        "  key k            222222222222  closing  9m   in 1d at the latest",
-        "  snapshot snap-1  222222222222  open     9m   in 1d at the latest",
+        "  key k            222222222222  closing  9m   when copied, within 1d",
+        "  snapshot snap-1  222222222222  open     9m   when copied, within 1d",
     ]
 
 
@@ -162,7 +166,8 @@ def test_only_what_failed(scene, capsys):
     every = capsys.readouterr().out
 
     for said in (one, every):
-        assert "111111111111 us-east-1: The key alias/x is disabled. Enable it and tag the AMI again." in said
+        assert "111111111111 us-east-1: The key alias/x is disabled.\n    Enable it and tag the AMI again.\n" in said
+        assert f"Once that is repaired: `ami-promoter retry {AMI}`" in said
         assert "333333333333" not in said
 
 
@@ -279,7 +284,7 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
 
     out, err = capsys.readouterr()
     assert err.splitlines() == [
-        f"{state}, 111111111111 us-east-1 failed, 222222222222 us-east-1 copying 40 %, 333333333333 us-east-1 delivered"
+        f"{state}: 111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), 333333333333 us-east-1 delivered"
         for state in ("running", "over")
     ]
     assert "over for 10m, value `dev`" in out
@@ -312,8 +317,7 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     assert main(["status", AMI]) == 0
 
     said = lines(capsys)
-    reported = "The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml."
-    assert f"{PROD} us-east-1: is tried again: {reported}" in said
+    assert f"{PROD} us-east-1: is tried again: The role AmiCopyRole cannot be assumed." in said
     assert said[-3:] == [
         "Open shares: 1",
         "  RESOURCE             TO            STATE  FOR  CLOSES",

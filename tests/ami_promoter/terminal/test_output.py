@@ -47,6 +47,28 @@ def test_an_indented_line_stays_indented():
 
 
 @pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        (
+            f"Enable it with credentials of 1: `aws kms enable-key --key-id {ARN}`; then retry.",
+            ["Enable it with credentials of 1:", f"`aws kms enable-key --key-id {ARN}`;", "then retry."],
+        ),
+        (
+            "Look: aws logs tail --follow /aws/x ; and then wait.",
+            ["Look: aws logs tail --follow /aws/x ;", "and then wait."],
+        ),
+        (
+            "Run ami-promoter key-policy hub arn:aws:x --access policy and see what it prints.",
+            ["Run", "ami-promoter key-policy hub arn:aws:x --access policy", "and see what it prints."],
+        ),
+    ],
+)
+def test_a_command_stays_whole(said, lines):
+    """It is pasted as it stands: a terminal that is too narrow folds it without a line end."""
+    assert printed(said, 40) == lines
+
+
+@pytest.mark.parametrize(
     ("ident", "shown"),
     [
         ("snap-0123456789abcdef0", "snap-01234567…"),
