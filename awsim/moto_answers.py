@@ -1,6 +1,7 @@
-"""Makes moto's serialisers affordable for plain dictionaries: the same answers, without asking for aliases each time.
+"""Makes moto's answers affordable: the same ones, without looking for the names of methods and members each time.
 
-For each member that an answer might have, moto asks half a dozen classes how else the member may be called in whatever
+For each call, moto lists all methods of a service's class to find one; for a class that is the same list each time. For
+each member that an answer might have, moto asks half a dozen classes how else the member may be called in whatever
 object holds it. For a dictionary that depends on the service's model alone.
 """
 
@@ -14,15 +15,18 @@ from awsim.moto_parts import (
     DefaultAttributePicker,
     ResponseSerializer,
     XFormedAttributePicker,
+    responses,
 )
 
 _get_value: Any = ResponseSerializer.get_value
+_methods = functools.cache(responses.method_names_from_class)
 
 
 def patch() -> None:
     """Put this into moto, for the whole process; doing so again changes nothing."""
     changed: Any = ResponseSerializer  # mypy lets nobody put a method of theirs on a class
     changed.get_value = _value
+    responses.method_names_from_class = _methods
 
 
 def _value(self: Any, value: Any, key: str, shape: Any) -> Any:

@@ -16,6 +16,7 @@ changes, then run ``tests/awsim``: a name that is gone fails on import, an answe
 
 - ``ResponseSerializer.get_value``, in ``moto_answers``: asks half a dozen classes for aliases of each member that an
   answer might have; for a dictionary that depends on the service's model alone.
+- ``method_names_from_class`` in ``moto.core.responses``, in ``moto_answers``: lists a class's methods for each call.
 - ``UpdateExpressionParser.make``, ``DepthFirstTraverser.traverse_node_recursively``, ``Validator.validate`` and the
   ``deepcopy`` of ``validators``, in ``moto_expressions``: read and check one update expression again for each item.
 - ``DynamoDBBackend.transact_write_items`` and the ``copy`` of ``models``, in ``moto_dynamodb``: copies the table once
@@ -58,6 +59,7 @@ from moto.dynamodb.models.table import Table
 
 # Modules of which functions are replaced; Any, since no type allows that.
 dynamodb: Any = importlib.import_module("moto.dynamodb.models")
+responses: Any = importlib.import_module("moto.core.responses")
 nodes: Any = importlib.import_module("moto.dynamodb.parsing.ast_nodes")
 expressions: Any = importlib.import_module("moto.dynamodb.parsing.expressions")
 validators: Any = importlib.import_module("moto.dynamodb.parsing.validators")
@@ -86,5 +88,6 @@ __all__ = [
     "get_service_model",
     "get_service_router",
     "nodes",
+    "responses",
     "validators",
 ]

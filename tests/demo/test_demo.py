@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,29 +15,23 @@ from rich.console import Console
 
 from awsim.world import World
 from demo import screen, setting, show, stage
-from demo.__main__ import run
+from demo.__main__ import main, run
 from demo.observer import Observer
 from demo.options import CrashOption, Options, parse
 from demo.verdict import judge
 
 ROOT = Path(__file__).parents[2]
 DEV = stage.TARGETS["dev"]
-LONGEST = 180
 
 
-def _demo(*words: str, **variables: str) -> tuple[int, str]:
-    """Run it as make does, with its output in a pipe; return exit status and output."""
-    inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    done = subprocess.run(
-        [sys.executable, "-m", "demo", *words],
-        cwd=ROOT,
-        env={**inherited, "PYTHONIOENCODING": "utf-8", **variables},
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+@pytest.fixture
+def demo(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run it in this process, its output in a pipe; returns exit status and what it said."""
+
+    def run(*words: str) -> tuple[int, str]:
+        return main(words), capsys.readouterr().out
+
+    return run
 
 
 def _a_terminal(width: int = 80, height: int = 24) -> Console:
@@ -47,7 +42,16 @@ def _a_terminal(width: int = 80, height: int = 24) -> Console:
 
 def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
     """Without injected faults: status 0, a line for each event, the table, and every claim checked."""
-    status, said = _demo()
+    inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env={**inherited, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    status, said = done.returncode, done.stdout + done.stderr
     rows = re.findall(r"^ (dev|test|prod) +(ami-0[0-9a-f]{16}) +\d+ min \d\d s +\d+ min \d\d s", said, re.MULTILINE)
     keys = re.findall(r"^ \d{12}  ([0-9a-f]{8}-[0-9a-f-]{27})", said, re.MULTILINE)
 
@@ -69,9 +73,12 @@ def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_a_pipe_is_as_wide_as_columns_says(width: int) -> None:
+def test_a_pipe_is_as_wide_as_columns_says(
+    demo: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
     """It asks the reader behind a pipe, such as a pager, for the width; from 80 columns on no key is cut."""
-    status, said = _demo("--targets", "1", COLUMNS=str(width))
+    monkeypatch.setenv("COLUMNS", str(width))
+    status, said = demo("--targets", "1")
     laid_out = [len(line) for line in said.splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line)]
 
     assert status == 0, said
@@ -80,9 +87,9 @@ def test_a_pipe_is_as_wide_as_columns_says(width: int) -> None:
     assert "…" not in said
 
 
-def test_the_sweep_alone_is_enough() -> None:
+def test_the_sweep_alone_is_enough(demo: Callable[..., tuple[int, str]]) -> None:
     """With every event lost, and every wake but the sweep's own: status 0, and the sweep's finds are counted."""
-    status, said = _demo("--no-events", "--targets", "2")
+    status, said = demo("--no-events", "--targets", "2")
     lost, wakes, found = map(int, re.findall(r"(\d+) events lost, (\d+) wakes lost; the schedule found (\d+)", said)[0])
 
     assert status == 0, said
@@ -105,9 +112,11 @@ def test_the_sweep_alone_is_enough() -> None:
         ("share-worker:RevokeGrant:1:before", "share-worker is killed: crashed before RevokeGrant", "registers ami-"),
     ],
 )
-def test_a_killed_function_changes_nothing_of_the_outcome(crash: str, died: str, first: str) -> None:
+def test_a_killed_function_changes_nothing_of_the_outcome(
+    demo: Callable[..., tuple[int, str]], crash: str, died: str, first: str
+) -> None:
     """Killed after CopySnapshot, after RegisterImage, or before either revoke: status 0, one AMI, nothing left."""
-    status, said = _demo("--crash", crash, "--targets", "1")
+    status, said = demo("--crash", crash, "--targets", "1")
 
     assert status == 0, said
     assert -1 < said.index(first) < said.index(died)

@@ -12,14 +12,15 @@ from botocore.exceptions import ClientError
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Purpose, ShareState
 from tests.scenarios.platform import new_version
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST
+from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TABLE, TEST
 from tests.scenarios.test_forged_shares import Forger, Forgery, role_of
 from tests.scenarios.test_regions import EVERYWHERE, FAR, ROOT, found, regions_of
 from tests.scenarios.test_regions import abroad as abroad  # noqa: PLC0414 - a fixture
 from tests.scenarios.test_share_mode import launch
 
 WAITS = "awaiting-approval"
-HOUR = 3600
+A_WHILE = 20 * 60
+"""Seconds in which all that may be opened is: a delivery that waits is looked at each quarter of an hour."""
 FILE = """\
 defaults: {{external_id: only-the-hub-knows}}
 groups:
@@ -72,7 +73,7 @@ def asked(scene) -> list[str]:
 
 def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
     """`status`, `plan`, `wait`, `history` and the notices; nothing opens before it, and all is delivered after it."""
-    waiting.wait(2 * HOUR)
+    waiting.wait(A_WHILE)
     assert nothing_for(waiting)
     (notice,) = waiting.notices("promotion.awaiting-approval")
     assert [one["account"] for one in notice["targets"]] == [PROD]
@@ -111,7 +112,7 @@ def test_a_digest_that_is_not_what_waits_any_longer_approves_nothing(waiting):
     fault = approve(waiting, "--digest", digest[:12], status=1)
 
     assert fault["faults"][0]["code"] == "digest-differs"
-    waiting.wait(HOUR)
+    waiting.wait(A_WHILE)
     assert nothing_for(waiting)
 
 
@@ -138,7 +139,7 @@ def test_a_change_voids_what_has_not_opened(waiting, change):
         waiting.tag("prod dev")
     else:
         waiting.apply(file(", tags: {cost: more}"))
-    waiting.wait(3 * HOUR)
+    waiting.wait(A_WHILE)
 
     assert waiting.states()[PROD] == WAITS
     assert nothing_for(waiting)
@@ -154,7 +155,7 @@ def test_an_account_that_joins_needs_another_approval(waiting):
     waiting.run_until_state("delivered", PROD)
     waiting.apply(file(more=f', "{TEST}"'))
     waiting.tag("prod")
-    waiting.wait(HOUR)
+    waiting.wait(A_WHILE)
     assert waiting.states()[TEST] == WAITS
     assert nothing_for(waiting, TEST)
     approve(waiting)
@@ -177,12 +178,12 @@ def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
     scene.apply(file(", mode: share, key_access: grant, service_linked_roles: []"))
     scene.launches = {PROD}
     scene.tag("prod")
-    scene.wait(HOUR)
+    scene.wait(A_WHILE)
     assert nothing_for(scene)
     approve(scene, "--for", "1h")
     scene.run_until_state("shared", PROD)
     scene.run_until(lambda: launch(scene, PROD) == "", 120)
-    scene.wait(3 * HOUR)
+    scene.wait(1.1 * HOUR)
     assert scene.launchable_by() == {PROD}
     scene.untag()
     scene.run_until_state("withdrawn", PROD)
@@ -196,7 +197,7 @@ def test_one_approval_serves_each_region_that_it_names(abroad):
     abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  approval: required\n"))
     abroad.tag("default")
     abroad.run_until(lambda: len(abroad.status().get("deliveries", ())) == 2)
-    abroad.wait(HOUR)
+    abroad.wait(A_WHILE)
     assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, WAITS), (DEV, FAR, WAITS)}
     assert found(abroad, DEV, FAR) == ([], [])
     assert approve(abroad)["approved"] == [f"{DEV}/{FAR}", f"{DEV}/{REGION}"]
@@ -351,5 +352,5 @@ def test_who_operates_cannot_approve(waiting, become):
         with pytest.raises(ClientError, match="AccessDenied"):
             getattr(dynamodb, call)(TableName=f"{TABLE}-config", **words)
     assert waiting.cli("pause", "--why", "test")[0] == 0
-    waiting.wait(HOUR)
+    waiting.wait(A_WHILE)
     assert nothing_for(waiting)

@@ -186,6 +186,8 @@ class AppliedFile:
     directory: Directory = field(default_factory=Directory)
     digest: str = ""
     fault: Fault | None = None
+    _last: dict[tuple[str, bool], Resolution] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The value resolved last: hundreds of shares in turn ask for the same one."""
 
     @property
     def generation(self) -> str:
@@ -196,7 +198,11 @@ class AppliedFile:
         """Say what a trigger's value means; see ``resolve``."""
         if self.fault is not None:
             return Resolution(faults=(self.fault,), digest=self.digest)
-        return resolve(value, self.directory, self.digest, in_force=in_force)
+        asked = (value, in_force)
+        if asked not in self._last:
+            self._last.clear()
+            self._last[asked] = resolve(value, self.directory, self.digest, in_force=in_force)
+        return self._last[asked]
 
     def strangers(self, accounts: Iterable[str]) -> frozenset[str]:
         """Return those of these accounts that the file does not list, and no unit has that it names (invariant 8).
