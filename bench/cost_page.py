@@ -54,7 +54,7 @@ def page(results: Results) -> str:
             table(("", "a day", "a month"), _busy(results, day)),
             "## Prices\n",
             "Confirmed says where the number was read: on AWS's own page, or on another page that quotes it.",
-            "Those with no were not seen when the file was written: check them on AWS's page before you rely on a sum.\n",
+            "Check them on AWS's page before you rely on a sum, all the more where it says no.\n",
             table(("price", "dollars", "per", "AWS's page", "confirmed"), _prices()),
         ]
     )
@@ -94,7 +94,11 @@ def _idle(results: Results) -> float:
 
 def _prices() -> Iterator[tuple[str, ...]]:
     for name, one in cost.prices()["prices"].items():
-        by = {"aws": f"yes, AWS, {one['as_of']}", "other": f"[quoted]({one['seen_at']}), {one['as_of']}", "no": "no"}
+        by = {
+            "aws": f"[yes, AWS]({one['seen_at']}), {one['as_of']}",
+            "other": f"[quoted]({one['seen_at']}), {one['as_of']}",
+            "no": "no",
+        }
         yield (
             name.replace("_", " "),
             f"{one['usd']:.10f}".rstrip("0").rstrip("."),
