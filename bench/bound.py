@@ -7,7 +7,7 @@ is a chain of calls that cannot run side by side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.case import CALL_SECONDS, GRANT_RATE, REGISTER_SECONDS, SLOTS
 
@@ -48,3 +48,28 @@ def one_after_another(deliveries: Sequence[Sequence[float]], snapshots: int) -> 
     """
     chains = (sum(one[place] for one in deliveries) for place in range(snapshots))
     return max(chains) + REGISTER_SECONDS + len(CHAIN) * CALL_SECONDS
+
+
+def by_way_of_hub(regions: Mapping[str, Sequence[Sequence[float]]], home: str, *, serial: bool) -> float:
+    """Return the bound where the hub copies once into each further Region, and that Region's targets copy from there.
+
+    ``regions`` has the deliveries' durations, a list for each delivery with one for each snapshot, in one order. The
+    hub's own copy into a Region takes as long as the first delivery's there. ``serial``: copies of one snapshot wait
+    for each other; then the hub's own come first, as whole Regions wait for them.
+    """
+    starts, ends = dict.fromkeys(regions, 0.0), []
+    queued: list[float] = []
+    for region, deliveries in regions.items():
+        if region == home:
+            continue
+        own = deliveries[0]
+        queued = [before + one for before, one in zip(queued, own, strict=True)] if serial and queued else list(own)
+        starts[region] = max(queued) + CALL_SECONDS
+    for region, deliveries in regions.items():
+        if serial:
+            chains = [sum(one[place] for one in deliveries) for place in range(len(deliveries[0]))]
+            before = max(queued, default=0.0) if region == home else starts[region]
+            ends.append(before + max(chains))
+        else:
+            ends.append(starts[region] + max(copies(one) for one in deliveries))
+    return max(ends) + REGISTER_SECONDS + len(CHAIN) * CALL_SECONDS

@@ -15,7 +15,7 @@ HEAD = """\
 
 <!-- Generated: bench/ writes this page (`make bench`). -->
 
-*This page is generated from the counts of the [benchmarks](benchmarks.md) and the prices in `bench/prices.json`.*
+*This page is generated from the counts of the [benchmarks](benchmarks.md) and the prices in `ami_promoter/prices.json`.*
 
 List prices of {region}, collected on {dated}, without free tiers and discounts; [the last table](#prices) says which of them were confirmed.
 The promotion is an AMI of two volumes, 8 and 100 GiB.
@@ -40,6 +40,7 @@ def page(results: Results) -> str:
             "## Snapshots\n",
             f"The same for all who copy: {stored} GiB cost at most {dollars(kept)} a month in each target, less where blocks are empty.",
             f"To reach another Region costs {dollars(stored * cost.usd('transfer_gb'))} once.",
+            f"With `complete_within` the copies cost at most {dollars(stored * cost.usd('timed_copy_gb'))} once, for 15 minutes; less for a longer time.",
             "One such month costs more than everything that the service does for the delivery.\n",
             "## Idle\n",
             "A month in which nothing is promoted: the sweep runs every minute, discovery every five.\n",
@@ -53,7 +54,7 @@ def page(results: Results) -> str:
             table(("", "a day", "a month"), _busy(results, day)),
             "## Prices\n",
             "Confirmed says where the number was read: on AWS's own page, or on another page that quotes it.",
-            "The others were not seen when the file was written: check them on AWS's page before you rely on a sum.\n",
+            "Check them on AWS's page before you rely on a sum, all the more where it says no.\n",
             table(("price", "dollars", "per", "AWS's page", "confirmed"), _prices()),
         ]
     )
@@ -93,7 +94,11 @@ def _idle(results: Results) -> float:
 
 def _prices() -> Iterator[tuple[str, ...]]:
     for name, one in cost.prices()["prices"].items():
-        by = {"aws": f"yes, AWS, {one['as_of']}", "other": f"[quoted]({one['seen_at']}), {one['as_of']}", "no": "no"}
+        by = {
+            "aws": f"[yes, AWS]({one['seen_at']}), {one['as_of']}",
+            "other": f"[quoted]({one['seen_at']}), {one['as_of']}",
+            "no": "no",
+        }
         yield (
             name.replace("_", " "),
             f"{one['usd']:.10f}".rstrip("0").rstrip("."),

@@ -17,6 +17,7 @@ from awsim.world import World
 from bench import bound
 from bench.case import Case
 from bench.stage import HUB, Staged, set_up
+from bench.stage import REGION as HUB_REGION
 from bench.units import Units
 from demo import bill
 
@@ -39,6 +40,10 @@ class MeasuredRun:
     """From the tag to the last delivery."""
     bound: float = 0.0
     serial_bound: float = 0.0
+    """If copies of one snapshot to many accounts wait for each other."""
+    hub_copy_bound: float = 0.0
+    """The bound by way of a copy of the hub's own in each Region."""
+    hub_copy_serial_bound: float = 0.0
     delivered: int = 0
     invocations: dict[str, int] = field(default_factory=dict)
     cold: int = 0
@@ -117,6 +122,11 @@ def _time(result: MeasuredRun, staged: Staged, calls: Sequence[Call], began: dat
     late = _lateness(staged.world, places) if case.late_keys else []
     result.bound = bound.promotion(durations, late=late)
     result.serial_bound = bound.one_after_another(durations, case.volumes)
+    regions: dict[str, list[list[float]]] = defaultdict(list)
+    for (_, region), some in zip(places, durations, strict=True):
+        regions[region].append(some)
+    result.hub_copy_bound = bound.by_way_of_hub(regions, HUB_REGION, serial=False)
+    result.hub_copy_serial_bound = bound.by_way_of_hub(regions, HUB_REGION, serial=True)
     result.steps = _steps(calls, delivered, made, began)
     closings = [call.at for call in calls if call.operation == "ModifySnapshotAttribute" and _removes(call)]
     last = max(end(snapshot) for some in made.values() for snapshot in some)
@@ -172,10 +182,6 @@ def _steps(
         first = next(call.at for call in mine if call.operation == "CopySnapshot")
         registered = next(call.at for call in mine if call.operation == "RegisterImage" and not call.error)
         found["tag set → first CopySnapshot"].append((first - began).total_seconds())
-        looks = [call.at for call in mine if call.operation == "DescribeSnapshots"]
-        found["a copy ends → DescribeSnapshots"] += [
-            (next((at for at in looks if at >= one), registered) - one).total_seconds() for one in ends
-        ]
         found["the last copy ends → RegisterImage"].append((registered - max(ends)).total_seconds())
         if place in delivered:
             found["RegisterImage → notice of the delivery"].append((delivered[place] - registered).total_seconds())

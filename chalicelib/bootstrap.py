@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.sns import SnsNotices
     from chalicelib.entrypoints.events import Events
     from chalicelib.entrypoints.worker import Worker
+    from chalicelib.ports.records import Write
     from chalicelib.service.access_monitor import AccessMonitor
     from chalicelib.service.approvals import LiveApprovals
     from chalicelib.service.copy_quotas import CopyQuotas
@@ -84,8 +85,14 @@ class Application:
         from chalicelib.entrypoints.worker import Worker
         from chalicelib.service.reasons import Reasons
 
-        reasons = Reasons(self._records, now, hub=self._settings.hub_account, region=self._settings.region)
+        reasons = Reasons(self._records, now, self._begun)
         return Worker(self, self._records, reasons, now, self._telemetry, kinds)
+
+    def _begun(self, ami: str) -> Write:
+        """Return the record of an AMI's promotion as it begins."""
+        from chalicelib.service.promotion_codec import begun
+
+        return begun(ami, self._settings.hub_account, self._settings.region, now())
 
     def sweep(self) -> Sweep:
         """Return what wakes what is due."""
@@ -270,7 +277,7 @@ class Application:
     def promotions(self) -> Runner[Any, Any, Any]:
         """See Services."""
         from chalicelib.adapters.dynamo.children import DynamoChildren
-        from chalicelib.service.codecs import PROMOTIONS
+        from chalicelib.service.promotion_codec import PROMOTIONS
         from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
         from chalicelib.service.runner import Runner
 
@@ -304,8 +311,8 @@ class Application:
         from chalicelib.adapters.ec2.inventory import AwsInventory
         from chalicelib.adapters.sts.target_sessions import TargetSessions
         from chalicelib.adapters.target_checks import AwsTargetChecks
-        from chalicelib.service.codecs import INVENTORIES
         from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
+        from chalicelib.service.inventory_codec import INVENTORIES
         from chalicelib.service.runner import Runner
 
         settings = self._settings

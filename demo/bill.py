@@ -16,6 +16,9 @@ COUNTED = frozenset({"ec2", "events", "kms", "sns", "sts"})
 ON_SCHEDULE = ("sweep", "discover")
 ACCOUNTS_A_CALL = 500
 """That a snapshot's permission is opened or closed for at once [aws-facts 4, VERIFIED]."""
+SNAPSHOTS_A_SESSION = 5
+"""That a session policy may name, as its packed size is limited and reported to be met near 1,100 characters
+[aws-facts, STS session policies]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,15 @@ def least(targets: int, snapshots: int) -> Counter[str]:
 
     Nothing is looked at twice, no call fails, and everything that can share a call does: each target is checked, its
     copies are seen ended, and its AMI is seen available, once; a session is made for each of checking, copying, and
-    registering, as each may do no more than that; what is closed is read back (of snapshots, on the schedule).
+    registering, as each may do no more than that (for copying, one for each five snapshots, as a session's policy has
+    room for no more); what is closed is read back (of snapshots, on the schedule).
     """
     return Counter(dict(_least(targets, snapshots)))
 
 
 def _least(targets: int, snapshots: int) -> Iterator[tuple[str, int]]:
     batches = -(-targets // ACCOUNTS_A_CALL)
-    yield "AssumeRole", 3 * targets
+    yield "AssumeRole", (2 + -(-snapshots // SNAPSHOTS_A_SESSION)) * targets
     yield "DescribeKey", 1 + targets
     yield "DescribeImages", 1 + 2 * targets
     yield "DescribeSnapshots", 1 + 2 * targets

@@ -186,7 +186,7 @@ class Observer:
 
     def _record(self, item: Mapping[str, Any]) -> None:
         kind, _, name = str(item["pk"]).partition("#")
-        if kind == "promotion" and item["sk"].startswith("history#"):
+        if kind == "promotion" and item["sk"] == "record" and "state" in item:
             self.over[name] = item["state"] == "over"
         if item.get("kind") == "delivery":
             body = json.loads(item["body"])
@@ -370,13 +370,17 @@ def _died(invocation: Invocation) -> str:
 
 
 def _written(call: Call) -> Iterator[dict[str, Any]]:
-    """Yield the items that a call to DynamoDB has put, without its type names: {"S": "a"} is "a"."""
-    writes = [entry.get("Put", {}) for entry in call.params.get("TransactItems", ())]
-    if call.operation == "PutItem":
-        writes.append(call.params)
-    for write in writes:
+    """Yield the items that a call to DynamoDB has put, without its type names: {"S": "a"} is "a".
+
+    Of one that it has updated: its key, and its state where that was written.
+    """
+    writes = [write for entry in call.params.get("TransactItems", ()) for write in entry.values()]
+    for write in writes or [call.params]:
         if "Item" in write:
             yield {name: next(iter(value.values())) for name, value in write["Item"].items()}
+        elif ":state" in write.get("ExpressionAttributeValues", {}):
+            values = {**write["Key"], "state": write["ExpressionAttributeValues"][":state"]}
+            yield {name: next(iter(value.values())) for name, value in values.items()}
 
 
 def _short(resource: str) -> str:

@@ -145,10 +145,10 @@ class MemoryRecords:
         happened: Sequence[str],
         now: int,
         also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
-    ) -> bool:
+    ) -> Stored | None:
         item = self.records.get(after.key)
         if item is None or item.version != before.version:
-            return False
+            return None
         item.state, item.body, item.version = after.state, after.body, item.version + 1
         item.due_at, item.latest = after.due_at, after.latest
         self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
@@ -158,7 +158,7 @@ class MemoryRecords:
         for key, attributes in also:
             over = {EXPIRES: now + KEPT} if attributes.get("kind") == "lookup" else {}
             self.items[key] = {**attributes, **over}
-        return True
+        return replace(before, body=after.body, version=item.version, scheduled=item.wake_at)
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
         if key in self.records:

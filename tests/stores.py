@@ -15,6 +15,7 @@ from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
+from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.sweep import Round, position_of
@@ -54,6 +55,14 @@ class Stores:
             return None if item is None else Seen(item.state, item.wake_at, item.parked)
         found = self.table.get(key)
         return None if found is None else Seen(found["state"], found.get("wake_at"), found.get("parked", ""))
+
+    def history(self, key: RecordKey) -> list[list[str]]:
+        """What has happened to a record, entry by entry, wherever the store keeps it."""
+        items = [item for _, item in self.records.list(key.pk, "history#")]
+        if self.table is None:
+            return [item["what"] for item in items]
+        found = [one for item in (*items, self.table.get(key) or {}) for one in entries_of(item)]
+        return [one["what"] for one in {one["version"]: one for one in found}.values()]
 
     def next_due(self) -> int | None:
         """When the sweep will next wake a record, by its own stored place."""

@@ -50,16 +50,15 @@ LOOKS = """
 ## Looks after closing
 
 The sweep wakes the share worker for these, so they are not counted above.
-A permission on a snapshot or an AMI is closed when two looks miss it, one and two minutes after its removal ([decision 18](../decisions/0018-two-looks-at-a-removal.md)).
+A permission on a snapshot or an AMI is closed when two looks miss it, one to two and two to four minutes after its removal ([decision 18](../decisions/0018-two-looks-at-a-removal.md)).
 One look serves up to 500 accounts.
 
 """
 TAIL = """
-The difference has three causes:
+The difference has two causes:
 
-- The delivery looks at each copy when its event arrives, not only at the last one: its slot is then free for others.
 - Each execution environment keeps its own sessions, so a wake that reaches another environment assumes the role again.
-- Right before it opens something, the share worker asks EC2 whether the AMI still has its tag, and before it opens a key, which keys the AMI's snapshots have: one or two calls for each snapshot, and for each key and account ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
+- Right before it opens something, the share worker asks EC2 whether the AMI still has its tag, and before it opens a key, which keys the AMI's snapshots have ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
 """
 
 

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from ami_promoter.hub.aws import Connection, HubTrouble
 from chalicelib.adapters.dynamo.children import BY_ACCOUNT, BY_IMAGE
 from chalicelib.adapters.dynamo.records import INBOX
+from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.images.image import SourceImage
@@ -266,10 +267,11 @@ class History:
         return [one for one in found if "delivery" in one and account in (None, one.get("account"))]
 
     def of(self, pk: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the entries of a record's history, the oldest first."""
-        yield from (
-            item for item in self._table.query(pk, "history#") if not str(item["sk"]).startswith("history#share")
-        )
+        """Yield the entries of a record's history, the oldest first; the last ones stand on the record itself."""
+        items = [item for item in self._table.query(pk, "history#") if not str(item["sk"]).startswith("history#share")]
+        record = self._table.get(addresses.RecordKey(pk))
+        found = [one for item in (*items, *([record] if record else [])) for one in entries_of(item)]
+        yield from {one["version"] or (one["at"], number): one for number, one in enumerate(found)}.values()
 
     def shares_at(self, places: Iterable[tuple[str, str]]) -> Iterator[SharesOfOneName]:
         """Yield what is kept of the shares at each (resource, holder_key), open or closed, and of their histories."""

@@ -10,6 +10,7 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.terminal.progress import Progress
+from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.core.delivery.model import Delivery, snapshots_of
 from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.core.images.image import SourceImage
@@ -106,9 +107,13 @@ def _sort(records: HubRecords, record: Record, pk: str, sk: str) -> None:
             _source(records, record, name)
         case "delivery", "record":
             records.deliveries[name] = record
+            records.delivery_steps.setdefault(name, []).extend(_steps(record))
             _check(records, record, Delivery)
         case "delivery", "history":
-            _step(records, record, records.delivery_steps.setdefault(name, []))
+            steps = _steps(record)
+            records.delivery_steps.setdefault(name, []).extend(steps)
+            if not steps:
+                _damaged(records, record, "it does not say when it was, or in which state")
         case "resource", "share":
             records.shares.append(record)
             _check(records, record, Share)
@@ -118,6 +123,11 @@ def _sort(records: HubRecords, record: Record, pk: str, sk: str) -> None:
         case "resource", "history":
             holder = rest.partition("#")[2].rsplit("#", 2)[0]
             _step(records, record, records.share_steps.setdefault((pk, holder), []))
+
+
+def _steps(record: Record) -> list[Step]:
+    """Return the steps of a delivery that one of its items bears, the record itself or one of its history."""
+    return [(one["at"], one["state"]) for one in entries_of(record["_item"]) if one["at"] and one["state"]]
 
 
 def _step(records: HubRecords, record: Record, steps: list[Step]) -> None:

@@ -49,7 +49,7 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         if {"account", "region"} <= set(one.get("target", {}))
     }
     now = connection.now()
-    data = planning.plan(ami, wanted, meant, examined, states, connection.account, tag_key, now)
+    data = planning.plan(ami, wanted, meant, examined, states, (connection.account, connection.region), tag_key, now)
     if value is None:  # one that is written is a tag event, and ends what was withdrawn before
         data = planning.without(data, _withdrawn(connection, reader, ami, wanted))
     lines = tuple(planning.show(data, connection.place, wide=caller.wide))

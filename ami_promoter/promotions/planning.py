@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from ami_promoter.promotions import prices
 from ami_promoter.promotions.page import quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, short, state, table
@@ -37,6 +38,10 @@ TARGET = js.thing(
     key_access=js.text("how the source's key is opened: grant, policy or none"),
     ami_name=js.text("the name that the AMI gets"),
     gib=js.number("GiB of snapshots that are copied; how much of it moves, EBS decides (incremental copies)"),
+    dollars=js.mapping(
+        "at most, by list price: storage (a month); transfer to another Region, timed (time-based copies), once",
+        js.amount("dollars"),
+    ),
     calls=js.mapping("calls that make something in the target", js.number("how many")),
     groups=js.several("groups of the value that have it", js.text("a name")),
     faults=js.FAULTS,
@@ -61,18 +66,22 @@ def plan(
     meant: Resolution,
     examined: tuple[SourceImage, Mapping[str, KeyFacts]],
     deliveries: Mapping[str, str],
-    hub: str,
+    hub: tuple[str, str],
     tag_key: str,
     now: float,
 ) -> dict[str, Any]:
-    """Say what a value that is understood would do; ``deliveries`` maps "account/region" to a delivery's state."""
+    """Say what a value that is understood would do; ``deliveries`` maps "account/region" to a delivery's state.
+
+    ``hub`` is its account and Region.
+    """
     image, keys = examined
+    account, region = hub
     opens = any(target.key_access != "none" for target in meant.targets) or not meant.targets
     faults = (
-        *preflight.source_faults(image, hub, keys, trigger_tag=tag_key, opens_keys=opens),
+        *preflight.source_faults(image, account, keys, trigger_tag=tag_key, opens_keys=opens),
         *preflight.method_faults(image, meant.targets),
     )
-    targets = [_target(one, image, deliveries.get(one.place), meant, now) for one in meant.targets]
+    targets = [_target(one, image, deliveries.get(one.place), meant, now, region) for one in meant.targets]
     gone = [_gone(place, was) for place, was in deliveries.items() if place not in meant.places]
     every = sorted((*targets, *gone), key=lambda one: (one["account"], one["region"]))
     bad = bool(faults or meant.blocked or meant.waits or any(one["faults"] for one in every))
@@ -95,13 +104,15 @@ def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, 
     def held_out(one: Mapping[str, Any]) -> dict[str, Any]:
         by = covering(withdrawn, f"{one['account']}/{one['region']}")
         stays = one["does"] in (THERE["delivered"], "stays") and one["mode"] != "share"
-        nothing = {} if by is None or stays else {"does": "withdrawn", "gib": 0, "calls": {}}
+        nothing = {} if by is None or stays else {"does": "withdrawn", "gib": 0, "dollars": {}, "calls": {}}
         return {**one, **nothing, "withdrawn_by": by or ""}
 
     return {**data, "targets": [held_out(one) for one in data["targets"]]}
 
 
-def _target(target: Target, image: SourceImage, was: str | None, meant: Resolution, now: float) -> dict[str, Any]:
+def _target(
+    target: Target, image: SourceImage, was: str | None, meant: Resolution, now: float, hub_region: str
+) -> dict[str, Any]:
     copied = target.mode == "copy"
     method, why = preflight.method(target, image) if copied else ("", "")
     wanted = snapshots_to_copy(image)
@@ -109,6 +120,7 @@ def _target(target: Target, image: SourceImage, was: str | None, meant: Resoluti
     made = {"CopyImage": 1} if method == "image" else {"CopySnapshot": len(wanted), "RegisterImage": 1}
     does = _does(was)
     begins = does in ("new", "tried again")
+    gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
     return {
         "account": target.account,
         "region": target.region,
@@ -121,7 +133,8 @@ def _target(target: Target, image: SourceImage, was: str | None, meant: Resoluti
         "key": target.key if copied else "",
         "key_access": target.key_access,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
-        "gib": sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0,
+        "gib": gib,
+        "dollars": prices.of_target(target, gib, hub_region) if gib else {},
         "calls": made if copied and begins else {},
         "groups": list(meant.groups.get(target.place, ())),
         "faults": [fault.to_json() for fault in preflight.sharing_faults(target, int(now))],
@@ -141,7 +154,7 @@ def _gone(place: str, was: str) -> dict[str, Any]:
     empty = dict.fromkeys(
         ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name"), ""
     )
-    nothing: dict[str, Any] = {"gib": 0, "calls": {}, "groups": [], "faults": []}
+    nothing: dict[str, Any] = {"gib": 0, "dollars": {}, "calls": {}, "groups": [], "faults": []}
     return {"account": account, "region": region, "does": does, **empty, **nothing}
 
 
@@ -165,6 +178,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     total = sum(one["gib"] for one in data["targets"])
     calls = _calls(data["targets"])
     yield f"Copies: {total} GiB at most{f', {calls}' if calls else ''}."
+    yield from prices.lines(data["targets"])
     for fault in (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],))):
         yield f"FAILED {fault['code']}: {fault['where']}: {said(fault)}"
     if data["ready"]:

@@ -173,10 +173,13 @@ def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
 def _copy(copy: Mapping[str, Any], now: float) -> dict[str, Any]:
     began = copy.get("intended_at")
     return {
-        **{name: copy.get(name) for name in ("source", "state", "copy", "progress")},
+        "source": copy.get("source"),
+        "state": copy.get("state", "wanted"),  # records leave out what has its default
+        "copy": copy.get("copy"),
+        "progress": copy.get("progress", 0),
         "tries": _whole(copy.get("tries")),
         "began_at": moment(began),
-        "seconds_left": seconds_left(copy.get("state"), copy.get("progress"), began, now),
+        "seconds_left": seconds_left(copy.get("state"), copy.get("progress", 0), began, now),
     }
 
 

@@ -22,9 +22,12 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 BOUNDS: Mapping[str, tuple[int, int, str]] = {
     "queue_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
     "copy_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
+    "complete_within": (0, 48 * HOUR, "15m to 48h, in steps of 15m; or 0"),
     "linger": (0, 24 * HOUR, "0 to 24h"),
 }
 """Shortest and longest of each duration, in seconds and in words."""
+STEPS = {"complete_within": 15 * MINUTE}
+"""Of which a duration must be a multiple."""
 
 
 _BUILT_IN: Mapping[str, Any] = {
@@ -177,7 +180,7 @@ class _Compiler:
     def _duration(self, name: str, value: str | int, path: Path) -> int:
         least, most, words = BOUNDS[name]
         length = seconds(value)
-        if not least <= length <= most:
+        if not least <= length <= most or length % STEPS.get(name, 1):
             self._fault("targets-duration", path, f"`{name}` cannot be `{value}`.", f"Write {words}.")
         return length
 

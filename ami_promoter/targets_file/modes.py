@@ -24,7 +24,8 @@ SERVICES: Mapping[str, str] = {
 ONLY_SHARED = ("share_snapshots", "launch_permission", "until")
 """Settings that say something in share mode alone."""
 
-ONLY_COPIED = ("protect",)
+DAY = 24 * 3600
+ONLY_COPIED = ("protect", "complete_within")
 """Settings that say something in copy mode alone."""
 
 
@@ -71,6 +72,10 @@ def misfits(
         if name in settings and settings[name][1][0] != "defaults" and said[name] not in (False, "account"):
             what = f"`{name}` has no effect for {account}, which gets a copy."
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: share`.")
+    within, deadline = said.get("complete_within", 0), said.get("copy_deadline", DAY)
+    if within > deadline and not shared:
+        what = f"`complete_within` gives the copies for {account} more time than `copy_deadline`, which ends them."
+        yield _fault(read, settings["complete_within"][1], what, "Write a shorter one, or a later `copy_deadline`.")
     if said.get("by_way_of_hub") and said.get("copy_method", "snapshots") != "snapshots":
         what = f"by way of the hub only snapshots are copied, and {account} has another `copy_method`."
         yield _fault(read, settings["copy_method"][1], what, "Write `copy_method: snapshots` for it.")

@@ -18,6 +18,11 @@ def number(says: str) -> Schema:
     return {"type": "integer", "description": says}
 
 
+def amount(says: str) -> Schema:
+    """A number, possibly with decimals."""
+    return {"type": "number", "description": says}
+
+
 def flag(says: str) -> Schema:
     """True or false."""
     return {"type": "boolean", "description": says}

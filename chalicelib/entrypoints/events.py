@@ -15,7 +15,7 @@ from typing import Any
 from chalicelib.core.promotion import evolving
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.wakes import Reason, Wake
+from chalicelib.core.records.wakes import FAILED_COPY, Reason, Wake
 from chalicelib.ports.messaging import Wakes
 from chalicelib.ports.records import Records
 
@@ -75,17 +75,19 @@ class Events:
         if event.get("detail-type") == "EBS Snapshot Notification" and detail.get("event") == "copySnapshot":
             source = _last([detail.get("source")], SNAPSHOT)
             if source is not None:
-                self._wake_deliveries(addresses.copy_lookups(account, region, source), f"look#{source}", event)
+                said = "" if detail.get("result") == "succeeded" else FAILED_COPY
+                self._wake_deliveries(addresses.copy_lookups(account, region, source), f"look#{source}", event, said)
         elif event.get("detail-type") == "EC2 AMI State Change":
             image = _last(event.get("resources"), AMI)
             if image is not None:
                 self._wake_deliveries(addresses.image_lookups(account, region, image), "image", event)
 
-    def _wake_deliveries(self, partition: str, name: str, event: Mapping[str, Any]) -> None:
+    def _wake_deliveries(self, partition: str, name: str, event: Mapping[str, Any], said: str = "") -> None:
         for key, item in self._records.list(partition, "delivery#"):
             # By way of the hub's own copy: the delivery knows each copy by its first source.
             reason = f"look#{item['source']}" if name.startswith("look#") and "source" in item else name
-            self._wake(addresses.delivery(key.sk.removeprefix("delivery#")), reason, _id(event), event)
+            value = f"{said}{_id(event)}"[:MAX_ID]
+            self._wake(addresses.delivery(key.sk.removeprefix("delivery#")), reason, value, event)
 
     def _wake(self, key: RecordKey, name: str, value: str, event: Mapping[str, Any]) -> None:
         self._wakes.send(Wake(key, _id(event), Reason(name, value)))

@@ -38,6 +38,8 @@ class Stored:
     parked: str = ""
     scheduled: int | None = None
     """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
+    recent: Sequence[Mapping[str, Any]] = ()
+    """Entries of its history that stand on the record itself still, the oldest first; the store's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
 
     def begin(self, key: RecordKey) -> Stored | None:
-        """Take the record into work: clear its ``woken_at`` mark and read it, in one step."""
+        """Take the record into work: clear its ``woken_at`` mark, and read it as it is then or later."""
 
     def read(self, key: RecordKey) -> Stored | None:
         """Read it and leave it alone."""
@@ -95,8 +97,11 @@ class Records(Protocol):
         happened: Sequence[str],
         now: int,
         also: Extras = (),
-    ) -> bool:
-        """Write record, history and what belongs with them, all or nothing, if nobody else has written meanwhile."""
+    ) -> Stored | None:
+        """Write a record, with what has happened, if nobody else has written meanwhile. None: somebody has.
+
+        ``also`` is written with it; look-ups among it are written before, and stay where the record is not written.
+        """
 
     def replace(self, write: Write, now: int) -> None:
         """Put it whole, whatever was there: for one that cannot be read and holds nothing that would be lost."""

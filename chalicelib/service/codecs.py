@@ -1,4 +1,7 @@
-"""The stored forms of records: each kind's own, and what is written together with it."""
+"""The stored forms of deliveries and copy quotas, and what is written together with them.
+
+Those of promotions and inventories are apart: who works on deliveries starts without them.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,10 @@ from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.promotion import commands as promotion_commands
-from chalicelib.core.promotion import events as promotion_events
-from chalicelib.core.promotion.head import head
-from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets import copy_quota, inventory
+from chalicelib.core.targets import copy_quota
 from chalicelib.core.targets.copy_quota import CopyQuota
-from chalicelib.core.targets.inventory import Inventory
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.service.runner import Codec, Items, R
 
@@ -33,11 +31,11 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
 
     def decode(self, stored: Stored) -> Delivery:
         """Read a delivery. Raises Unreadable."""
-        return replace(_read(Delivery, stored), inbox=stored.inbox)
+        return replace(read_body(Delivery, stored), inbox=stored.inbox)
 
     def encode(self, record: Delivery) -> Write:
         """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, _body(record), record.due_at, machine.deadline(record))
+        return Write(record.key, record.state.value, body(record), record.due_at, machine.deadline(record))
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
         """Its AMI, its target and, unless it rests or a person keeps it waiting, its seconds in its state."""
@@ -73,64 +71,19 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
         ]
 
 
-class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):
-    """Of promotions."""
-
-    def decode(self, stored: Stored) -> Promotion:
-        """Read a promotion. Raises Unreadable."""
-        return replace(_read(Promotion, stored), inbox=stored.inbox)
-
-    def encode(self, record: Promotion) -> Write:
-        """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, _body(record), record.due_at)
-
-    def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
-        """The head is written with whatever may change it, so it is never older than the record."""
-        return () if all(isinstance(event, _KEEP_HEAD) for event in results) else [self.head_item(record)]
-
-    def head_item(self, promotion: Promotion, *seen: str) -> tuple[RecordKey, Mapping[str, Any]]:
-        """Return the item of a promotion's head, and its place. ``seen``: a value that its first look will find."""
-        one = head(promotion)
-        body = compact(codec.encode(replace(one, known=(*one.known, *seen))))
-        return addresses.head(promotion.ami), {"kind": "head", "body": body}
-
-
-_KEEP_HEAD = (
-    promotion_events.Counted,
-    promotion_events.WithdrawalsRead,
-    promotion_events.OthersCancelled,
-    promotion_events.Blocked,
-    promotion_events.Paused,
-)
-"""Events that change nothing of the head."""
-
-
 class CopyQuotaCodec:
     """Of copy quotas."""
 
     def decode(self, stored: Stored) -> CopyQuota:
         """Read a quota. Raises Unreadable."""
-        return _read(CopyQuota, stored)
+        return read_body(CopyQuota, stored)
 
     def encode(self, quota: CopyQuota) -> Write:
         """Return it as it is to be stored."""
         return Write(quota.key, copy_quota.state(quota), codec.encode(quota), quota.due_at)
 
 
-class InventoryCodec(Codec[Inventory, inventory.Command, inventory.Event]):
-    """Of inventories."""
-
-    def decode(self, stored: Stored) -> Inventory:
-        """Read an inventory. Raises Unreadable."""
-        return replace(_read(Inventory, stored), inbox=stored.inbox)
-
-    def encode(self, record: Inventory) -> Write:
-        """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, _body(record), record.due_at)
-
-
-DELIVERIES, PROMOTIONS, COPY_QUOTAS = DeliveryCodec(), PromotionCodec(), CopyQuotaCodec()
-INVENTORIES = InventoryCodec()
+DELIVERIES, COPY_QUOTAS = DeliveryCodec(), CopyQuotaCodec()
 
 
 def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None:
@@ -166,15 +119,16 @@ def compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _read(kind: type[T], stored: Stored) -> T:
+def read_body(kind: type[T], stored: Stored) -> T:
+    """Build a record from its body. Raises Unreadable."""
     try:
         return codec.decode(kind, stored.body, str(stored.key))
     except ValueError as error:
         raise Unreadable(str(error)) from error
 
 
-def _body(record: Delivery | Promotion | Inventory) -> dict[str, Any]:
-    over = isinstance(record, Delivery) and record.ended
-    values: dict[str, Any] = codec.encode(record, sparse=over)
+def body(record: object) -> dict[str, Any]:
+    """Leave out what has its default: a record is written ten times and more, and each KB of it costs a unit."""
+    values: dict[str, Any] = codec.encode(record, sparse=True)
     values.pop("inbox", None)
     return values

@@ -75,7 +75,15 @@ class CopyQuotas:
         after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
         if after == quota and stored.scheduled is None:
             return True
-        return self._records.save(stored, COPY_QUOTAS.encode(after), (), now) and in_time
+        saved = self._records.save(stored, COPY_QUOTAS.encode(after), (), now) is not None
+        if saved and after.full and not quota.full:
+            self._ask_for_slots(leases, now)
+        return saved and in_time
+
+    def _ask_for_slots(self, leases: dict[str, SlotLease], now: int) -> None:
+        """Wake who has copies there, as somebody has come to wait: one may have ended that nobody has looked at yet."""
+        busy = [lease for lease in leases.values() if lease.running > 0]
+        self._waker.wake_all([(addresses.delivery(lease.delivery), f"slots-wanted:{now}") for lease in busy])
 
     def _look(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: TimeLeft) -> bool:
         """Renew what has run out for the deliveries that go on; take the slots of the others back."""

@@ -65,7 +65,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, e
         return machine.record_intent(record, tuple(commands), now, nonces)
 
     decide = (machine.outstanding, evolving.evolve, machine.due_events, machine.looks)
-    return Machine(*decide, record_intent, machine.announced)
+    return Machine(*decide, record_intent, machine.tells, machine.announced)
 
 
 class DeliveryExecutor:
@@ -118,6 +118,8 @@ class DeliveryExecutor:
                 lease = self._ports.slots.lease(delivery.copy_quota, delivery.id)
                 held = lease is not None and lease.episode == delivery.episode
                 return ev.SlotsSeen(lease.granted, lease.until) if lease and held else ev.SlotsSeen(0, 0)
+            case do.AskWhoWaits():
+                return ev.OthersWait(self._waits(delivery.copy_quota) is not False)
             case do.HoldShares():
                 return self._hold(delivery, command, budget)
             case do.LookAtShares():

@@ -54,7 +54,7 @@ class LiveEntitlements:
 
     def __init__(self, records: Records, source: Source, targets: Targets, clock: Clock, hub: str, region: str) -> None:
         self._reads: dict[str, tuple[int, TagRead]] = {}
-        self._keys: dict[str, tuple[int, frozenset[str]]] = {}
+        self._keys: dict[tuple[str, ...], frozenset[str]] = {}
         self._abroad: dict[tuple[str, str], Mapping[str, str]] = {}
         self._clock = clock
         self._records = records
@@ -179,14 +179,12 @@ class LiveEntitlements:
             self._reads = {ami: (self._clock(), read)}
         return read
 
-    def _keys_of(self, ami: str, read: TagRead) -> frozenset[str]:
-        """Read the keys of an AMI's snapshots, which never change, as long as its tag counts as read."""
-        at, keys = self._keys.get(ami, (0, frozenset[str]()))
-        read_at, _ = self._reads.get(ami, (self._clock(), read))
-        if not at or at < read_at:
-            keys = self._source.keys(read.snapshots)
-            self._keys = {ami: (self._clock(), keys)}
-        return keys
+    def _keys_of(self, read: TagRead) -> frozenset[str]:
+        """Read the keys of the snapshots that an AMI has now, once: a snapshot's key never changes."""
+        snapshots = tuple(sorted(read.snapshots))
+        if snapshots not in self._keys:
+            self._keys = {snapshots: self._source.keys(snapshots)}
+        return self._keys[snapshots]
 
     def _head(self, ami: str) -> Head | None:
         """Return what is known of the tag: the value last understood, and when it was written. None: it is damaged.
@@ -252,7 +250,7 @@ class LiveEntitlements:
         if kind == "snapshot" and not region:
             return snapshot in read.snapshots
         if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
-            return name in self._keys_of(holding.ami, read)
+            return name in self._keys_of(read)
         if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
             self._abroad[holding.ami, region] = self._copies(holding.ami, region)
         proven = self._abroad[holding.ami, region]

@@ -6,25 +6,23 @@ Functions that receive events may write nothing [invariant 11], so the worker wr
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from chalicelib.core.promotion import evolving
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.wakes import Reason
-from chalicelib.ports.records import Records
-from chalicelib.service.codecs import PROMOTIONS
+from chalicelib.ports.records import Records, Write
 from chalicelib.service.waker import Clock
 
 PROMOTION = re.compile(r"promotion#(ami-[0-9a-f]{1,40})\Z")
 
 
 class Reasons:
-    """Leaves reasons; ``hub`` and ``region`` are those of a promotion that one begins."""
+    """Leaves reasons; ``begun`` returns the record of an AMI's promotion as it begins."""
 
-    def __init__(self, records: Records, clock: Clock, *, hub: str, region: str) -> None:
+    def __init__(self, records: Records, clock: Clock, begun: Callable[[str], Write]) -> None:
         self._records = records
         self._clock = clock
-        self._hub = hub
-        self._region = region
+        self._begun = begun
 
     def leave(self, key: RecordKey, reason: Reason) -> None:
         """Leave it as an inbox entry; begin the promotion of an AMI that has none, if its trigger tag was written.
@@ -38,6 +36,5 @@ class Reasons:
         named = PROMOTION.match(key.pk)
         if found or reason.name != "tag" or named is None:
             return
-        record = evolving.started(named[1], self._hub, self._region, self._clock())
-        self._records.create(PROMOTIONS.encode(record), self._clock())
+        self._records.create(self._begun(named[1]), self._clock())
         self._records.leave(key, inbox, self._clock(), newer=newer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -70,6 +70,8 @@ class Machine(Generic[R, C, E]):
     """(record, now): what a wake makes it look at, though nothing is due: a wake does not say what it is about."""
     record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
     """(record, commands, now): the record as it is to be written before these are carried out."""
+    tells: Callable[[R, R], bool] = lambda before, after: before != after
+    """(before, after): whether the history says what led from one to the other; a look that shows nothing new, not."""
     announced: Callable[[R, C], str] = lambda _record, _command: ""
     """(record, command): the AWS call whose intent is on the record, as the history names it; "" if there is none."""
 
@@ -221,7 +223,8 @@ class Runner(Generic[R, C, E]):
             moved = after != record
             if not moved and not called:
                 return None if fresh is stored else fresh
-            written = self._write(fresh, after, happened, self._codec.result_items(after, results))
+            said = happened if called or self._machine.tells(record, after) else ()
+            written = self._write(fresh, after, said, self._codec.result_items(after, results))
             if written is not None:
                 self._moved(record, after, cause)
                 return written if moved or fresh is not stored else None
@@ -235,10 +238,7 @@ class Runner(Generic[R, C, E]):
 
     def _write(self, before: Stored, after: R, happened: Sequence[str], items: Items) -> Stored | None:
         """Write a record with its history and the items that belong to it; None: somebody else wrote first."""
-        write = self._codec.encode(after)
-        if not self._records.save(before, write, happened, self._clock(), items):
-            return None
-        return replace(before, body=write.body, version=before.version + 1, scheduled=write.due_at)
+        return self._records.save(before, self._codec.encode(after), happened, self._clock(), items)
 
 
 def _too_early(scheduled: int | None, due_at: int | None) -> bool:

@@ -246,6 +246,33 @@ def event(world: World) -> None:
     assert copies_reported(world, HUB) == []
 
 
+def time_based(world: World) -> None:
+    """A copy completes within the time that was asked for, and says so; the throughput of all together is limited."""
+    world.ec2.pace.copy, world.ec2.pace.copy_per_gib, world.ec2.pace.copy_spread = 0, 60, 0
+    big = a_snapshot(world, volumes=(1000,))
+    share(world, big)
+    for minutes in (10, 20, 2895):
+        refused("InvalidParameterValue", lambda minutes=minutes: copy(world, big, CompletionDurationMinutes=minutes))
+    made = copy(world, big, CompletionDurationMinutes=15)
+    second = copy(world, big, CompletionDurationMinutes=30)
+    third = copy(world, big, CompletionDurationMinutes=15)
+    refused("ResourceLimitExceeded", lambda: copy(world, big, CompletionDurationMinutes=2880))
+    plain = copy(world, big)
+    wait(world, 15 * 60 + 1)
+
+    found = shown_snapshot(world, made, DEV)
+    assert (found["State"], found["TransferType"], found["CompletionDurationMinutes"]) == (
+        "completed",
+        "time-based",
+        15,
+    )
+    assert shown_snapshot(world, second, DEV)["State"] == "pending"
+    assert shown_snapshot(world, third, DEV)["State"] == "pending", "there was less left than it needs"
+    assert shown_snapshot(world, plain, DEV)["TransferType"] == "standard"
+    assert copies_reported(world, DEV)[0]["transferType"] == "time-based"
+    copy(world, big, CompletionDurationMinutes=2880)
+
+
 CHECKS: dict[str, Callable[[World], None]] = {
     copies.SHARED_FIRST.name: shared_first,
     copies.SHARED_TO_THE_END.name: share_to_the_end,
@@ -260,6 +287,7 @@ CHECKS: dict[str, Callable[[World], None]] = {
     copies.STAYS_ENCRYPTED.name: stays_encrypted,
     copies.LEAVES_TAGS.name: leaves_tags,
     copies.LOSES_BILLING.name: loses_billing,
+    copies.TIME_BASED.name: time_based,
     keys.SOURCE_KEY.name: source_key,
     keys.TARGET_KEY.name: target_key,
     notices.COPY_EVENT.name: event,

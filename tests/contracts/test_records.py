@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
 from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.core.records.addresses import RecordKey, copy_lookups, history, lookup
+from chalicelib.core.records.addresses import RecordKey, copy_lookups, lookup
 from chalicelib.ports.records import Due, MadeDue, Write
 
 NOW = 1_800_000_000
@@ -35,10 +35,12 @@ def test_what_happened_and_what_leads_to_it_expires_and_the_record_does_not(stor
     store.records.create(write(), NOW)
     entry = lookup(copy_lookups("222222222222", "us-east-1", "snap-1"), "0123")
     beside = [(entry, {"kind": "lookup", "delivery": "0123"}), (RecordKey("heads", "ami-1"), {"kind": "head"})]
-    store.records.save(store.records.read(KEY), write("over", None), ["it ended"], NOW, beside)
+    began = store.records.save(store.records.read(KEY), write(), ["it began"], NOW, beside)
+    store.records.save(began, write("over", None), ["it ended"], NOW)
 
-    ((_, happened),) = store.records.list(KEY.pk, "history#")
-    assert happened["expires_at"] == store.records.get(entry)["expires_at"] == NOW + 400 * 86_400
+    past = [item["expires_at"] for _, item in store.records.list(KEY.pk, "history#")]
+    assert {*past, store.records.get(entry)["expires_at"]} == {NOW + 400 * 86_400}
+    assert store.history(KEY) == [["it began"], ["it ended"]]
     assert "expires_at" not in store.records.get(RecordKey("heads", "ami-1"))
     assert store.records.get(KEY) is None or "expires_at" not in store.records.get(KEY)
 
@@ -97,7 +99,7 @@ def test_a_write_on_an_old_version_is_refused(store):
 
     assert store.records.save(one, write("copying"), ["one"], NOW)
     assert not store.records.save(two, write("failed"), ["two"], NOW)
-    assert store.records.get(history(KEY, 2))["what"] == ["one"]
+    assert store.history(KEY) == [["one"]]
 
 
 @pytest.mark.parametrize("happened", [[], ["something"]])
@@ -133,6 +135,20 @@ def test_what_belongs_together_is_written_together(store):
     assert store.records.list(partition, "delivery#") == []
     assert store.records.save(store.records.read(KEY), write(), ["intent"], NOW, [entry])
     assert [item["delivery"] for _, item in store.records.list(partition, "delivery#")] == ["0123"]
+
+
+def test_what_happened_is_kept_once_however_much_it_is(store):
+    """In the order in which it happened, wherever it is kept; also where a write is lost to a race."""
+    store.records.create(write(), NOW)
+    said = [[f"step {number} " + "x" * (number * 40)] for number in range(12)]
+    stored = store.records.read(KEY)
+    for lines in said:
+        lost = store.records.save(stored, write(), lines, NOW)
+        assert lost is not None
+        assert store.records.save(stored, write("stopping"), ["lost"], NOW) is None
+        stored = store.records.read(KEY)
+
+    assert store.history(KEY) == said
 
 
 def test_a_wake_is_sent_once_until_it_is_taken_up(store):

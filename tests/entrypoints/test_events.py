@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chalicelib.core.records import addresses, wakes
 from chalicelib.entrypoints.events import Events
 from chalicelib.ports.records import Write
+from chalicelib.service.promotion_codec import begun
 from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
 
@@ -33,7 +34,7 @@ class EventsSetup:
     def __init__(self):
         self.records, self.woken_at = MemoryRecords(), []
         self.events = Events(ReadOnly(self.records), self, hub=HUB, region=REGION, trigger_tag="promote")
-        self.reasons = Reasons(self.records, lambda: NOW, hub=HUB, region=REGION)
+        self.reasons = Reasons(self.records, lambda: NOW, lambda ami: begun(ami, HUB, REGION, NOW))
 
     def send(self, wake):
         """The port ``Wakes``."""

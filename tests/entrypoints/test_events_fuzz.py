@@ -24,6 +24,7 @@ from chalicelib.core.records import addresses, wakes
 from chalicelib.core.targets.applied_file import Directory, Target, resolve
 from chalicelib.entrypoints.events import AMI, Events
 from chalicelib.ports.records import Write
+from chalicelib.service.promotion_codec import begun
 from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
 
@@ -125,7 +126,7 @@ def hear(event: Mapping[str, Any]) -> None:
     """Give it to all three handlers, beside a running delivery, and check the records."""
     records, sent = StrictRecords(), StrictWakes()
     receiver = Events(records, sent, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-    reasons = Reasons(records, lambda: NOW, hub=HUB, region=REGION)
+    reasons = Reasons(records, lambda: NOW, lambda ami: begun(ami, HUB, REGION, NOW))
     delivery, body = addresses.delivery("0123"), {"state": "copying"}
     records.create(Write(delivery, "copying", body, NOW), NOW)
     for sample in SAMPLES:  # the delivery's look-ups, as its worker writes them

@@ -13,6 +13,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, Worker
 from chalicelib.ports.records import Write
+from chalicelib.service.promotion_codec import begun
 from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet
@@ -38,7 +39,11 @@ class WorkerSetup:
     def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
         self.records, self.ran, self.trouble = MemoryRecords(), [], None
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
-        reasons = Reasons(self.records, lambda: NOW, hub="111111111111", region="us-east-1")
+        reasons = Reasons(
+            self.records,
+            lambda: NOW,
+            lambda ami: begun(ami, "111111111111", "us-east-1", NOW),
+        )
         self.worker = Worker(services, self.records, reasons, lambda: NOW, Quiet(), kinds)
 
     def run(self, name):

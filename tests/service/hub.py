@@ -23,13 +23,14 @@ from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
 from chalicelib.ports.ledger import Entitlements
 from chalicelib.service.approvals import LiveApprovals
-from chalicelib.service.codecs import PROMOTIONS, DeliveryCodec
+from chalicelib.service.codecs import DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.own_notices import OwnNotices
+from chalicelib.service.promotion_codec import PROMOTIONS, begun
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Machine, Runner
@@ -166,7 +167,7 @@ class Hub:
         }
         waker = Waker(records, wakes, clock)
         self.hears = self.parts.events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-        reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
+        reasons = self.parts.reasons(records, clock, lambda ami: begun(ami, HUB, REGION, clock()))
         self._worker = Worker(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
         loop = (records, waker, clock, reported)
         entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from chalicelib.ports.records import Write
 from chalicelib.service.copy_quotas import NEEDS_SECONDS, CopyQuotas
 from chalicelib.service.waker import Waker
 from tests.service import quota_scenes as scenes
-from tests.service.cloud import REGION, START, Quiet
+from tests.service.cloud import REGION, START, Nature, Quiet
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
 from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT, WorkerOutage
@@ -83,6 +84,20 @@ def test_a_rollback_holds_up_no_later_ami(seconds, monkeypatch):
 
         assert stores.seen(hub.delivery_key(FULL, ACCOUNT)).parked
         scenes.delivered(hub, LAST)
+
+
+def test_a_copy_that_has_ended_makes_room_as_soon_as_somebody_comes_to_wait():
+    """Until then nobody looks at it before all have ended; whoever comes to wait does not wait for the next poll."""
+    hub = scenes.a_hub()
+    hub.cloud.nature = Nature(copying=(18 * schedule.MINUTE, 5 * HOUR))
+    hub.cloud._copying = itertools.cycle(hub.cloud.nature.copying)
+    hub.cloud.tag(FULL, "default")
+    hub.run(until=START + 20 * schedule.MINUTE)
+    assert len(hub.cloud.copies) == AT_ONCE
+    hub.cloud.tag(LAST, "default")
+    hub.run(until=START + 22 * schedule.MINUTE)
+
+    assert len(hub.cloud.copies) == AT_ONCE + 1, "its copy runs"
 
 
 def test_a_long_queue_is_counted_in_slices():

@@ -16,8 +16,8 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import HEADS
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target, digest_of, to_items
 from chalicelib.ports.aws import Tagged
-from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.discover import PERIOD, Discover
+from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads
 from chalicelib.service.waker import Waker
 from tests.fakes import MemoryRecords

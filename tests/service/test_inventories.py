@@ -23,8 +23,8 @@ from chalicelib.core.targets.inventory import (
 )
 from chalicelib.core.targets.seen import FACETS, TargetSeen, together
 from chalicelib.ports.records import Write
-from chalicelib.service.codecs import INVENTORIES
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
+from chalicelib.service.inventory_codec import INVENTORIES
 from chalicelib.service.runner import Runner
 from chalicelib.service.waker import Waker
 from tests.fakes import MemoryRecords

@@ -11,7 +11,7 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import Book, Missing, to_ask
-from chalicelib.service.codecs import PROMOTIONS
+from chalicelib.service.promotion_codec import PROMOTIONS
 from tests.service.cloud import REGION, refusal
 from tests.service.gate import PortTrouble
 from tests.service.organization import ARN, FIVE, OU, A, B, C, Organised, hurried

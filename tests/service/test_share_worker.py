@@ -370,16 +370,42 @@ def closed_snapshot() -> tuple[SlowResource, int]:
     return snapshot, snapshot.clock()
 
 
+def first_look(removed_at: int) -> int:
+    """The first whole minute that is a minute later: so one look serves all that were removed about then."""
+    return -(-(removed_at + 60) // 60) * 60
+
+
 def test_a_permission_is_closed_when_two_looks_miss_it():
     """A minute apart, the second two minutes after the removal or later; until then the share is closing."""
     snapshot, removed_at = closed_snapshot()
     looks = snapshot.permissions.calls["showing"]
     ends = []
-    for after in (30, 60, 90, 119, 120):
-        snapshot.now = removed_at + after
+    for after in (-1, 0, 30, 59, 60):
+        snapshot.now = first_look(removed_at) + after
         snapshot.run()
         ends.append((snapshot.states()[ShareState.CLOSING], snapshot.permissions.calls["showing"] - looks))
     assert ends == [(1, 0), (1, 1), (1, 1), (1, 1), (0, 2)]
+
+
+def test_one_look_serves_all_that_were_removed_within_a_minute():
+    """Deliveries end apart, and each closes at once; whether it is gone is asked for all of them together."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.now = 60 * (snapshot.now // 60)
+    snapshot.hold(accounts(9))
+    snapshot.run_on()
+    began = snapshot.permissions.calls["showing"]
+    snapshot.now = 60 * (snapshot.now // 60) + 60
+    for account in accounts(9):
+        snapshot.release([account])
+        snapshot.run()
+        snapshot.now += 5
+    assert snapshot.permissions.there == set()
+    for _ in range(5):
+        snapshot.now = 60 * (snapshot.now // 60) + 60
+        snapshot.run()
+
+    assert not snapshot.shares
+    assert snapshot.permissions.calls["showing"] - began <= 3
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -402,21 +428,20 @@ def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
 def test_what_shows_before_that_is_ours_and_goes(after):
     """A removal without effect, or a late opening: the worker removes it again, and the wait starts over."""
     snapshot, removed_at = closed_snapshot()
-    snapshot.now = removed_at + 60
+    snapshot.now = first_look(removed_at)
     if after > 60:
         snapshot.run()
-        snapshot.now = removed_at + 120
+        snapshot.now += 60
     snapshot.permissions.there.add(ACCOUNT)
 
     snapshot.run()
 
     assert snapshot.permissions.there == set()
     assert snapshot.states() == {ShareState.CLOSING: 1}
-    again = snapshot.clock()
-    snapshot.now = again + 60
+    snapshot.now = first_look(snapshot.clock())
     snapshot.run()
     assert snapshot.states() == {ShareState.CLOSING: 1}
-    snapshot.now = again + 120
+    snapshot.now += 60
     snapshot.run()
     assert not snapshot.shares
 

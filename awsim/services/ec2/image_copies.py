@@ -82,6 +82,7 @@ MAPPINGS_LATE = rule(
     "A copy shows its snapshots only when it is available [UNVERIFIED: the strict reading]",
 )
 SLOTS = 300
+TIME = "SnapshotCopyCompletionDurationMinutes"
 INTERNAL = "Copy image failed with an internal error"
 SNAPSHOT_FAILED = "AMI snapshot copy failed with error: {}"
 LEFT = ("Name", "ImageLocation", "Description", "DeregistrationProtection", "SourceInstanceId", "LastLaunchedTime")
@@ -100,6 +101,7 @@ def _copy_image(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     if _pending(ec2, call.caller.account, call.region) >= SLOTS and ec2.on(AT_ONCE):
         why = f"Too many AMI copies in progress. The limit is {SLOTS} for this destination region."
         raise AwsError("ResourceLimitExceeded", why)
+    copies.check_time(ec2, call, call.params.get(TIME), source.region)
     image = _begin(ec2, call, source, _tags(ec2, call, source) | for_image, for_snapshots)
     _remember(ec2, call, image)
     return {"ImageId": image}
@@ -176,7 +178,7 @@ def _begin(
     image_id, account, region = ec2.new_id("ami"), call.caller.account, call.region
     begun = {
         device: replace(
-            copies.begun(ec2, call, snapshot, image_id),
+            copies.begun(ec2, call, snapshot, image_id, minutes=call.params.get(TIME, 0)),
             description=f"Copied for DestinationAmi {image_id} from SourceAmi {source.id} for SourceSnapshot "
             f"{snapshot.id}. Task created on {int(ec2.now.timestamp() * 1000):,}.",
         )
@@ -274,6 +276,7 @@ def _fail(ec2: Ec2State, image: Ec2Image, why: str, request_id: str) -> None:
 OPERATIONS = {
     "CopyImage": Operation(
         _copy_image,
-        "SourceImageId SourceRegion Name Description ClientToken Encrypted KmsKeyId TagSpecifications CopyImageTags",
+        "SourceImageId SourceRegion Name Description ClientToken Encrypted KmsKeyId TagSpecifications CopyImageTags "
+        "SnapshotCopyCompletionDurationMinutes",
     ),
 }

@@ -63,7 +63,9 @@ def snapshot_copied(ec2: Ec2State, snapshot: Ec2Snapshot, cause: str = "") -> No
         return
     source = sample_arn(snapshot.origin.region, snapshot.origin.snapshot)
     detail = {"event": "copySnapshot", "result": "failed" if cause else "succeeded", "cause": cause, "source": source}
-    _tell_snapshot(ec2, snapshot, detail | ({} if cause else {"incremental": "false", "transferType": "standard"}))
+    timed = {"transferType": "time-based", "completionDurationStartTime": stamp(snapshot.started)}
+    how = timed if snapshot.origin.minutes else {"transferType": "standard"}
+    _tell_snapshot(ec2, snapshot, detail | ({} if cause else {"incremental": "false", **how}))
 
 
 def snapshot_shared(ec2: Ec2State, snapshot: Ec2Snapshot, account: str) -> None:

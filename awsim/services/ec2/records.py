@@ -51,6 +51,10 @@ class Origin:
     ends: datetime
     image: str = ""
     """The image that CopyImage makes of it; empty for a CopySnapshot."""
+    minutes: int = 0
+    """Within which it is to complete; 0: it takes as long as it takes."""
+    throughput: float = 0.0
+    """MiB a second of the quota of time-based copies that it takes."""
 
 
 @dataclass(frozen=True, slots=True)

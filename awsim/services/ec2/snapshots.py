@@ -164,7 +164,9 @@ def shown(ec2: Ec2State, snapshot: Ec2Snapshot, account: str, at: datetime) -> d
     if snapshot.state_message:
         found["StateMessage"] = snapshot.state_message
     if snapshot.origin is not None:
-        found["TransferType"] = "standard"
+        found["TransferType"] = "time-based" if snapshot.origin.minutes else "standard"
+        if snapshot.origin.minutes:
+            found["CompletionDurationMinutes"] = snapshot.origin.minutes
     if snapshot.completed is not None:
         found["CompletionTime"] = snapshot.completed
         found["FullSnapshotSizeInBytes"] = snapshot.size << 30

@@ -32,6 +32,9 @@ from chalicelib.core.sharing.share import (
 )
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 
+ONE_SHARE = 2
+"""Writes: its item, and its history."""
+
 PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""
 
@@ -70,14 +73,27 @@ class DynamoLedger:
     # --- holdings ----------------------------------------------------------------------------------------------------
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
-        """The end is moved on first: a death in between must not leave a holding past its end."""
+        """Where the end is to be moved on, that comes first: a death must not leave a holding past its end."""
         if holding.stands:
             self._table.put(_link_key(resource, share.holder_key, holding), _link(holding))
         key = addresses.share(RecordKey(resource), share.holder_key)
+        if self._add(key, share, holding, "(attribute_not_exists(pk) OR hard_close_at >= :until)"):
+            return
         self._table.update(
             key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
         )
-        held = self._table.update(
+        if self._add(key, share, holding):
+            return
+        there = (self._table.get(key) or {}).get("holdings")
+        if not isinstance(there, set):
+            self._drop_no_set(key)
+            self.hold(resource, share, holding)
+        elif str(holding) not in there:
+            raise Refusal(RefusalKind.DENIED, held_by_too_many(replace(share, resource=resource)))
+
+    def _add(self, key: RecordKey, share: Share, holding: Holding, condition: str = "") -> bool:
+        """Add a holding, unless it is there already; False: a condition did not hold."""
+        added = self._table.update(
             key,
             "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
             "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
@@ -99,17 +115,11 @@ class DynamoLedger:
                 ":most": MOST_HOLDINGS,
             },
             names={"#state": "state", "#schema": "schema"},
-            condition="attribute_not_exists(holdings) OR (attribute_type(holdings, :set) "
-            "AND NOT contains(holdings, :text) AND size(holdings) < :most)",
+            condition=(f"{condition} AND " if condition else "")
+            + "(attribute_not_exists(holdings) OR (attribute_type(holdings, :set) "
+            "AND NOT contains(holdings, :text) AND size(holdings) < :most))",
         )
-        if held is not None:
-            return
-        there = (self._table.get(key) or {}).get("holdings")
-        if not isinstance(there, set):
-            self._drop_no_set(key)
-            self.hold(resource, share, holding)
-        elif str(holding) not in there:
-            raise Refusal(RefusalKind.DENIED, held_by_too_many(replace(share, resource=resource)))
+        return added is not None
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:
         key = addresses.share(RecordKey(resource), holder_key)
@@ -175,8 +185,20 @@ class DynamoLedger:
                 )
                 what = [happened, *calls.get(share.holder_key, ())]
                 writes += [{"Update": update}, self._history(share, what, now)]
-            if not self._table.transact(writes):
+            if not self._written(writes):
                 raise LostRace(some[0].resource)
+
+    def _written(self, writes: Sequence[Mapping[str, Any]]) -> bool:
+        """Write shares, each with its history; False: a condition did not hold.
+
+        Of one share the history goes first, as a transaction would cost twice: a step that is then lost to a race says
+        what this run was about to do, or has called.
+        """
+        if len(writes) > ONE_SHARE:
+            return self._table.transact(writes)
+        update, history = writes
+        self._table.do("put_item", history["Put"])
+        return self._table.do("update_item", update["Update"])
 
     def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
         """Holdings stay as they are, and so does an end that is there."""
@@ -283,7 +305,7 @@ def _fitting_transactions(shares: Sequence[Share]) -> Iterator[Sequence[Share]]:
 
 
 def _body(share: Share) -> str:
-    plain = codec.encode(replace(share, holdings=frozenset()))
+    plain = codec.encode(replace(share, holdings=frozenset()), sparse=True)
     own = {name: value for name, value in plain.items() if name not in _OF_HOLDERS}
     return json.dumps(own, separators=(",", ":"))
 

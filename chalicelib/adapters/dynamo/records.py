@@ -5,6 +5,10 @@ the record's own worker. ``in:<name>`` are inbox entries; writing one, or making
 counts ``version`` up, so that a worker does not write over what it has not seen. ``woken_at`` says that a wake is on
 its way; ``wake_at`` (with ``due_shard``, the index ``due``) says from when the sweep wakes the record. The sweep itself
 writes on no record.
+
+``recent`` are entries of the record's history, newest last. What a transaction writes costs twice; so an entry is
+written with its record, in one item, and goes to an item of its own (``history#VERSION``, its ``entries``) later: some
+together, before the record is written without them. It may then stand in both for a while; its version tells.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -28,6 +33,9 @@ _T = TypeVar("_T")
 SHARDS = 4
 INDEX = "due"
 INBOX = "in:"
+RECENT = "recent"
+ROOM_FOR_RECENT = 500
+"""Characters of history that a record may bear: its size counts at each write, by the KB."""
 
 
 def shard_of(key: RecordKey) -> str:
@@ -47,7 +55,10 @@ class DynamoRecords:
         self._keep = keep_days * DAY
 
     def begin(self, key: RecordKey) -> Stored | None:
-        item = self._table.update(key, "REMOVE woken_at", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
+        """A mark that is set after the read is that of a later wake: its own run will clear it."""
+        item = self._table.get(key)
+        if item is not None and "woken_at" in item:
+            item = self._table.update(key, "REMOVE woken_at", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
         return None if item is None else self._stored(key, item)
 
     def read(self, key: RecordKey) -> Stored | None:
@@ -91,7 +102,7 @@ class DynamoRecords:
         happened: Sequence[str],
         now: int,
         also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
-    ) -> bool:
+    ) -> Stored | None:
         given: dict[str, Any] = {
             ":schema": self._version,
             ":state": after.state,
@@ -111,23 +122,37 @@ class DynamoRecords:
         else:
             given[":latest"] = after.latest
             assigned.append("latest = :latest")
+        recent, over = list(before.recent), {EXPIRES: now + self._keep}
+        if happened:
+            recent.append({"version": before.version + 1, "at": now, "state": after.state, "what": list(happened)})
+        for key, item in also:
+            if _is_lookup(item):
+                self._table.put(key, {**item, **over})
+        beside = [(key, self._with_form(item)) for key, item in also if not _is_lookup(item)]
+        writes = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
+        crowded = len(json.dumps(recent)) > ROOM_FOR_RECENT or after.due_at is None  # at rest, it bears the last alone
+        if happened and before.recent and crowded:
+            place = addresses.history(after.key, before.recent[-1]["version"])
+            self._table.put(place, {**_entries(before.recent), **over})
+            recent = recent[-1:]
+        if recent:
+            given[":recent"] = json.dumps(recent, separators=(",", ":"))
+            assigned.append(f"{RECENT} = :recent")
+        else:
+            removed.append(RECENT)
         expression = "SET " + ", ".join(assigned) + (" REMOVE " + ", ".join(removed) if removed else "")
         request: dict[str, Any] = {
             "names": {"#schema": "schema", "#state": "state"},
             "condition": "version = :version",
         }
-        if not happened and not also:
-            return self._table.update(after.key, expression, given, **request) is not None
-        over = {EXPIRES: now + self._keep}
-        entry = {"at": now, "state": after.state, "what": list(happened), **over}
-        writes: list[dict[str, Any]] = [
-            {"Update": self._table.update_request(after.key, expression, given, **request)},
-            {"Put": self._table.put_request(addresses.history(after.key, before.version + 1), entry)},
-        ]
-        forms = [(key, self._with_form(item)) for key, item in also]
-        beside = [(key, {**item, **over} if item.get("kind") == "lookup" else item) for key, item in forms]
-        writes += [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
-        return self._table.transact(writes)
+        update = {"Update": self._table.update_request(after.key, expression, given, **request)}
+        if writes:
+            written = self._table.transact([update, *writes])
+        else:
+            written = self._table.update(after.key, expression, given, **request) is not None
+        scheduled = None if after.due_at is None else max(after.due_at, now)
+        stored = replace(before, body=after.body, version=before.version + 1, scheduled=scheduled, recent=recent)
+        return stored if written else None
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
         self._table.update(
@@ -297,6 +322,7 @@ class DynamoRecords:
                 version=_a(int, item["version"]),
                 inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
                 scheduled=_whole(item["wake_at"]) if "wake_at" in item else None,
+                recent=history(item),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{key} cannot be read: {error!r}.") from error
@@ -312,6 +338,38 @@ def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the condition that attributes are as they were seen, and its values."""
     same = (f"{n} = :seen_{n}" if value is not None else f"attribute_not_exists({n})" for n, value in seen.items())
     return " AND ".join(same), {f":seen_{n}": value for n, value in seen.items() if value is not None}
+
+
+def history(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a history that an item bears: a record, or one of its history. Damaged ones are left out.
+
+    Each has ``version`` (0 in an item that an earlier version of the service wrote), ``at``, ``state`` and ``what``.
+    """
+    if isinstance(item.get("what"), list):
+        return [_entry(item)]
+    try:
+        given = json.loads(item[RECENT] if RECENT in item else item["entries"])
+        return [_entry(one) for one in given]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []
+
+
+def _entry(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry with its members in their types; a damaged one is text, at no time."""
+    what = [str(line) for line in given.get("what", ())]
+    state = str(given.get("state", ""))
+    return {"version": _whole(given.get("version")), "at": _whole(given.get("at")), "state": state, "what": what}
+
+
+def _entries(recent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Build the item for entries of a history; ``at`` and ``state`` are those of the last."""
+    entries = json.dumps(recent, separators=(",", ":"))
+    return {"at": recent[-1]["at"], "state": recent[-1]["state"], "entries": entries}
+
+
+def _is_lookup(item: Mapping[str, Any]) -> bool:
+    """Whether it may stand although its record was not written: whoever it wakes looks, and finds nothing new."""
+    return item.get("kind") == "lookup"
 
 
 def _a(kind: type[_T], value: Any) -> _T:

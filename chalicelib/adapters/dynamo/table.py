@@ -134,6 +134,10 @@ class Table:
         request = self.delete_request(key, condition, given)
         return self._conditional(lambda: self._client.delete_item(**request)) is not None
 
+    def do(self, operation: str, request: Mapping[str, Any]) -> bool:
+        """Make a write that was built for a transaction by itself. False: its condition did not hold."""
+        return self._conditional(lambda: getattr(self._client, operation)(**request)) is not None
+
     def transact(self, writes: Sequence[Mapping[str, Any]]) -> bool:
         """Write all or nothing (at most 100). False: a condition did not hold, or somebody else wrote just then."""
         return not self.refused(writes)

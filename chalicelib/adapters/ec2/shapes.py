@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,3 +37,21 @@ def unless_gone(call: Callable[[], object]) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in GONE:
             raise
+
+
+def within_time(copy: Callable[..., Any], parameter: str, seconds: int) -> Any:
+    """Copy within a time, if one is wanted; and without it where AWS refuses the copy for that time.
+
+    It does so where the account's throughput for time-based copies is used up [aws-facts, time-based copies; by which
+    code, nobody says]. A copy that was refused was not made, so the call may be made once more.
+    """
+    if seconds:
+        try:
+            return copy(**{parameter: seconds // 60})
+        except ClientError as error:
+            if not _OF_TIME.search(error.response["Error"].get("Message", "")):
+                raise
+    return copy()
+
+
+_OF_TIME = re.compile("throughput|completion ?duration|time-based", re.IGNORECASE)

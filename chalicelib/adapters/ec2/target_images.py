@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone
+from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone, within_time
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import ShownImage
 from chalicelib.core.delivery.model import Delivery
@@ -42,7 +42,8 @@ class AwsTargetImages:
         """
         tags = image_tags(delivery, image, self._trigger_tag, delivery.request.token)
         with self._sessions.as_refusal("CopyImage", f"{delivery.where}, {image.id}"):
-            answer = self._sessions.client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image(
+            copy = partial(
+                self._sessions.client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image,
                 ClientToken=delivery.request.token,
                 SourceImageId=image.id,
                 SourceRegion=self._hub_region,
@@ -55,6 +56,7 @@ class AwsTargetImages:
                     {"ResourceType": "snapshot", "Tags": tag_list(our_tags(delivery, delivery.request.token))},
                 ],
             )
+            answer = within_time(copy, "SnapshotCopyCompletionDurationMinutes", delivery.target.complete_within)
         copied: str = answer["ImageId"]
         return copied
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone
+from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone, within_time
 from chalicelib.adapters.sts.session_policies import SNAPSHOTS_PER_SESSION
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import SeenCopy
@@ -50,7 +50,8 @@ class AwsTargetSnapshots:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
         tags = snapshot_tags(delivery, source, self._trigger_tag, delivery.nonce(source.id))
         with self._sessions.as_refusal("CopySnapshot", f"{delivery.where}, {source.id}"):
-            answer = ec2.copy_snapshot(
+            copy = partial(
+                ec2.copy_snapshot,
                 SourceRegion=delivery.target.region if delivery.via else self._hub_region,
                 SourceSnapshotId=delivery.read_from(source.id),
                 **described(source.description),
@@ -58,6 +59,7 @@ class AwsTargetSnapshots:
                 KmsKeyId=delivery.key_arn,
                 TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(tags)}],
             )
+            answer = within_time(copy, "CompletionDurationMinutes", delivery.target.complete_within)
         copied: str = answer["SnapshotId"]
         return copied
 

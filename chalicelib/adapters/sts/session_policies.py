@@ -2,7 +2,7 @@
 
 STS takes at most 2,048 characters of session policy, and packs it: above a packed size of its own, which nobody can
 compute and which is met well below those, it answers PackedPolicyTooLarge [aws-facts, STS session policies]. So these
-are short, a session is made for four snapshots at most, and each policy has a wider form without lists, which is the
+are short, a session is made for five snapshots at most, and each policy has a wider form without lists, which is the
 answer to a refusal for size. A session may never do more than the role itself.
 
 Looking at running copies and at the new AMI is done in the session that registers: the look that sees the last copy
@@ -22,7 +22,7 @@ from chalicelib.core.targets.applied_file import GRANT_ROLE
 Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check"]
 
 LIMIT = 2048
-SNAPSHOTS_PER_SESSION = 4
+SNAPSHOTS_PER_SESSION = 5
 KEYS_PER_SESSION = 3
 
 _SETTINGS = ["ec2:GetEbs*", "ec2:Get*BlockPublicAccessState", "ec2:GetAllowedImagesSettings"]

@@ -39,6 +39,11 @@ class LookAtSlots:
 
 
 @dataclass(frozen=True, slots=True)
+class AskWhoWaits:
+    """Read whether another delivery lacks a slot there, which a copy that has ended would free."""
+
+
+@dataclass(frozen=True, slots=True)
 class HoldShares:
     """Become a holder of every share, and wake the resources.
 
@@ -150,6 +155,7 @@ Command = (
     | AskHubCopy
     | AskSlots
     | LookAtSlots
+    | AskWhoWaits
     | HoldShares
     | LookAtShares
     | ReleaseShares

@@ -112,6 +112,13 @@ class SlotsSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class OthersWait:
+    """Whether another delivery lacks a slot there."""
+
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SharesHeld:
     """Every share is held; or those before ``upto``, and then there was no time for more (0: all)."""
 
@@ -270,6 +277,7 @@ Event = (
     | HubCopySeen
     | SlotsAsked
     | SlotsSeen
+    | OthersWait
     | SharesHeld
     | SharesSeen
     | SharesReleased

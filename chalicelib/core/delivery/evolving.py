@@ -50,12 +50,30 @@ def evolve(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
     allowed = TRANSITIONS[delivery.state].get(type(event))
     if allowed is None:
         raise IllegalEvent(str(delivery.key), delivery.state, type(event).__name__)
-    after = _apply(event, delivery, now)
+    after = _apply(event, _taken(delivery, event), now)
     if after.state not in allowed:
         raise IllegalEvent(str(delivery.key), delivery.state, f"{type(event).__name__} leading to {after.state}")
     if after.trouble is delivery.trouble and not isinstance(event, _SAYS_NOTHING):
         after = replace(after, trouble=None)
     return replace(after, due_at=due_at(after))
+
+
+def _taken(delivery: Delivery, event: ev.Event) -> Delivery:
+    """Count inbox entries as handled by the look that they caused, whatever came of it."""
+    step = event.step if isinstance(event, ev.Refused) else type(event).__name__
+    if step in (ev.ImageSeen.__name__, do.VerifyImage.__name__):
+        names = ["image"]
+    elif step in (
+        ev.CopiesSeen.__name__,
+        do.LookAtCopies.__name__,
+        ev.LeftoversSeen.__name__,
+        do.FindLeftovers.__name__,
+    ):
+        names = [f"look#{copy.source}" for copy in delivery.copies]
+    else:
+        return delivery
+    news = {name: delivery.inbox[name] for name in names if delivery.unread(name) is not None}
+    return replace(delivery, handled={**delivery.handled, **news}) if news else delivery
 
 
 _SAYS_NOTHING = (
@@ -64,6 +82,7 @@ _SAYS_NOTHING = (
     ev.WaitingNotified,
     ev.SlotsAsked,
     ev.SlotsSeen,
+    ev.OthersWait,
     ev.SharesHeld,
     ev.SharesSeen,
     ev.DeadlinePassed,
@@ -173,6 +192,11 @@ def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:
     return _with_slots(delivery, event.granted, event.until, now)
+
+
+@_apply.register
+def _(event: ev.OthersWait, delivery: Delivery, _now: int) -> Delivery:
+    return delivery.with_slots(others_wait=event.waits)
 
 
 def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Delivery:
@@ -344,23 +368,18 @@ def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Deliv
 
 @_apply.register
 def _(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:
-    return _judge(delivery, event.copies, now, event.asked)
+    return _judge(delivery.with_slots(others_wait=False), event.copies, now, event.asked)
 
 
 def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()) -> Delivery:
     """Draw the conclusions from what EC2 shows of the delivery's copies now."""
     shown = {s.copy: s for s in seen}
-    handled = dict(delivery.handled)
     faults: list[Fault] = []
     useless: list[str] = []
 
     def judge(copy: Copy) -> Copy:
         if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
             return copy
-        if copy.copy in asked:
-            unread = delivery.unread(f"look#{copy.source}")
-            if unread is not None:
-                handled[f"look#{copy.source}"] = unread
         found = shown.get(copy.copy)
         if found is None:
             return _missing(copy, now, faults, delivery) if copy.copy in asked else copy
@@ -374,7 +393,7 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 
-    judged = replace(each_copy(delivery, judge), handled=handled).with_deletions(useless)
+    judged = each_copy(delivery, judge).with_deletions(useless)
     if faults:
         return fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
@@ -467,9 +486,6 @@ def _never_registered(delivery: Delivery) -> Fault:
 
 @_apply.register
 def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
-    unread = delivery.unread("image")
-    if unread is not None:
-        delivery = replace(delivery, handled={**delivery.handled, "image": unread})
     if event.state in ("pending", "missing") and delivery.overdue is not None:
         return fail(delivery, now, delivery.overdue)
     if event.state == "missing":

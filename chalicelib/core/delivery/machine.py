@@ -15,6 +15,7 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.records import schedule
+from chalicelib.core.records.wakes import FAILED_COPY
 
 S = DeliveryState
 
@@ -74,6 +75,7 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
     S.COPYING: {
         ev.SlotsAsked: frozenset({S.COPYING}),
         ev.SlotsSeen: frozenset({S.COPYING}),
+        ev.OthersWait: frozenset({S.COPYING}),
         ev.CopyStarted: frozenset({S.COPYING}),
         ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
@@ -293,9 +295,11 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
 
 
 def looks(delivery: Delivery, _now: int) -> tuple[do.Command, ...]:
-    """List what it looks at when it is woken: its approval, or the hub's own copy, which another delivery makes."""
+    """List what it looks at when it is woken: its approval, the hub's own copy, or who waits for a slot."""
     if delivery.state is S.AWAITING_APPROVAL:
         return (do.LookAtApproval(),)
+    if delivery.state is S.COPYING and _said_of_copies(delivery) and not _worth_looking_now(delivery):
+        return (do.AskWhoWaits(),)
     return (do.AskHubCopy(),) if waits_for_hub_copy(delivery) else ()
 
 
@@ -413,7 +417,7 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
             steps.append(do.FindCopies())
         return tuple(steps)
     looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
-    if looks and (due or any(delivery.unread(f"look#{copy.source}") for copy in delivery.copies)):
+    if looks and (due_for_a_look(delivery, now, due=due) or _worth_looking_now(delivery)):
         steps.append(do.LookAtCopies(looks))
     if due:
         ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
@@ -424,6 +428,28 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
         if any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies):
             steps.append(do.LookAtShares())  # at a poll; they may have been closed, and refused since
     return tuple(steps)
+
+
+def due_for_a_look(delivery: Delivery, now: int, *, due: bool) -> bool:
+    """Whether the clock asks for a look at a running copy."""
+    return due and any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies)
+
+
+def _said_of_copies(delivery: Delivery) -> list[str]:
+    """Return what events said of running copies that has led to no look yet."""
+    said = (delivery.unread(f"look#{copy.source}") for copy in delivery.copies if copy.state is CopyState.PENDING)
+    return [one for one in said if one is not None]
+
+
+def _worth_looking_now(delivery: Delivery) -> bool:
+    """Whether to look because of events, before it is due: one look for all copies, once events speak of each.
+
+    At once where one did not succeed, as it is to be tried again, and where others wait for the slots that are free.
+    """
+    said = _said_of_copies(delivery)
+    if delivery.slots.others_wait or any(one.startswith(FAILED_COPY) for one in said):
+        return bool(said)
+    return bool(said) and len(said) == sum(copy.state is not CopyState.COMPLETED for copy in delivery.copies)
 
 
 def unused_slots(delivery: Delivery) -> int:
@@ -446,6 +472,17 @@ def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
     if copy.state is not CopyState.PENDING:
         return False
     return now >= copy.next_look or delivery.unread(f"look#{copy.source}") is not None
+
+
+def tells(before: Delivery, after: Delivery) -> bool:
+    """Whether more has changed than when to look again, and how far the copies have come."""
+    return _timeless(before) != _timeless(after)
+
+
+def _timeless(delivery: Delivery) -> Delivery:
+    copies = tuple(replace(copy, found_at=0, looks=0, next_look=0, progress=0) for copy in delivery.copies)
+    timeless = replace(delivery, copies=copies, tries=0, next_try=0, due_at=None, handled={})
+    return timeless.with_slots(asks=0, next_ask=0, until=0, others_wait=False)
 
 
 MAKING = (do.StartCopy, do.RegisterImage)
@@ -503,19 +540,9 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
                 delivery = replace(
                     delivery, held=not all(stays) or not stays, kept=any(stays), hard_close_at=hard_close_at
                 )
-            case do.LookAtCopies() | do.FindLeftovers():
-                delivery = _taken(delivery, *(f"look#{copy.source}" for copy in delivery.copies))
-            case do.VerifyImage():
-                delivery = _taken(delivery, "image")
             case _:
                 pass
     return replace(delivery, due_at=due_at(delivery))
-
-
-def _taken(delivery: Delivery, *names: str) -> Delivery:
-    """Mark inbox entries as handled by the look that they cause, whatever its result."""
-    news = {name: delivery.inbox[name] for name in names if delivery.unread(name) is not None}
-    return replace(delivery, handled={**delivery.handled, **news}) if news else delivery
 
 
 def due_at(delivery: Delivery) -> int | None:

@@ -142,6 +142,8 @@ class SlotRequest:
     """Until when that holds without another look."""
     limited_at: int | None = None
     """When EC2 last refused a copy for its limit."""
+    others_wait: bool = False
+    """Whether another delivery lacks a slot there: each copy is then looked at as soon as it has ended."""
 
 
 @dataclass(frozen=True, slots=True)

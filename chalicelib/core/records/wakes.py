@@ -11,7 +11,8 @@ reason            of             value                             meaning
 ``tag``           a promotion    ``evolving.tag_entry``             the trigger tag was written; an unknown AMI is begun
 ``untag``         a promotion    ``evolving.tag_entry``             the trigger tag was removed
 ``image``         both           the event's id                    an AMI changed its state
-``look#<snap>``   a delivery     the event's id                    a copy of this source snapshot has ended
+``look#<snap>``   a delivery     the event's id, after ``failed:``  a copy of this source snapshot has ended
+                                 where the event says so
 ================  =============  ================================  =====================================================
 """
 
@@ -27,6 +28,9 @@ from chalicelib.core.records.addresses import RecordKey
 MAX_KEY = 128
 """Characters of a record's partition; it names the message group, which SQS bounds so."""
 MAX_CAUSE = 200
+
+FAILED_COPY = "failed:"
+"""Begins the reason for a copy of which the event says that it did not succeed: it is looked at at once."""
 
 _EVENT_ID = r"[ -~]{0,100}"
 _TAG_ENTRY = rf"[0-9]{{12}}(@-?[0-9]{{1,12}})?(#{_EVENT_ID})?"

@@ -606,13 +606,24 @@ def intend_closing(share: Share, now: int) -> Share:
 
 
 def removed(share: Share, now: int) -> Share:
-    """A nameless permission was removed; the first look comes a minute later."""
+    """A nameless permission was removed; the first look comes a minute later, or a little more."""
     return _to(
-        share, Event.LOOKED_AT, ShareState.CLOSING, removed_at=now, gone_at=None, together=0, next_try=now + LOOKS_APART
+        share,
+        Event.LOOKED_AT,
+        ShareState.CLOSING,
+        removed_at=now,
+        gone_at=None,
+        together=0,
+        next_try=_together_at(now + LOOKS_APART),
     )
 
 
-def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
+def _together_at(moment: int) -> int:
+    """Return the next whole minute: one look then serves all that were removed from a resource within a minute."""
+    return -(-moment // schedule.MINUTE) * schedule.MINUTE
+
+
+def looked_at(share: Share, now: int, *, showing: bool) -> Share:
     """A look came after the removal of a nameless permission.
 
     What shows is the service's: it is removed again, and the time starts again. What two looks miss, a minute apart and
@@ -625,7 +636,7 @@ def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
     last = max(gone_at + LOOKS_APART, share.removed_at + GONE_NO_SOONER_THAN)
     if now >= last:
         return closed(share, now)
-    return _to(share, Event.LOOKED_AT, ShareState.CLOSING, gone_at=gone_at, next_try=last)
+    return _to(share, Event.LOOKED_AT, ShareState.CLOSING, gone_at=gone_at, next_try=_together_at(last))
 
 
 def believable_from(share: Share) -> int:

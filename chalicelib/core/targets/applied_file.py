@@ -65,6 +65,8 @@ class Target:
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600
+    complete_within: int = 0
+    """For time-based copies, which AWS prices by the GiB; 0: copies take as long as they take."""
     release_when: Literal["copied", "registered"] = "copied"
     linger: int = 0
     approval: Literal["none", "required"] = "none"

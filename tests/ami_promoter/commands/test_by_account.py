@@ -19,7 +19,8 @@ from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.service.codecs import DELIVERIES, PROMOTIONS
+from chalicelib.service.codecs import DELIVERIES
+from chalicelib.service.promotion_codec import PROMOTIONS
 from tests.ami_promoter.conftest import TABLE
 
 HUB, REGION, DEV, PROD = "123456789012", "us-east-1", "111111111111", "222222222222"

@@ -38,6 +38,32 @@ def test_every_fault_is_notified_at_once_with_place_and_cure(name):
     assert faults(text) == (GOLDEN / f"{name}.txt").read_text().splitlines()
 
 
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("complete_within: 20m", "`complete_within` cannot be `20m`"),
+        ("complete_within: 49h, copy_deadline: 3d", "`complete_within` cannot be `49h`"),
+        ("complete_within: 5m", "Write 15m to 48h, in steps of 15m; or 0."),
+        ("complete_within: 30m, mode: share", "`complete_within` has no effect"),
+        ("complete_within: 30m, copy_deadline: 15m", "more time than `copy_deadline`"),
+        ("complete_within: 36h", "more time than `copy_deadline`"),
+    ],
+)
+def test_a_time_for_copies_is_one_that_aws_takes_and_that_has_an_effect(said, fault):
+    """Steps of 15 minutes up to two days, for targets that copy, and no longer than their copies may take."""
+    (found,) = faults(f"groups: {{default: {{members: {ONE}, {said}}}}}")
+
+    assert fault in found
+
+
+def test_a_time_for_copies_is_kept_in_seconds():
+    """As every duration; without it there is none."""
+    (timed,) = compiled(f"groups: {{default: {{members: {ONE}, complete_within: 1h30m}}}}").accounts["111111111111"]
+    (plain,) = compiled(f"groups: {{default: {ONE}}}").accounts["111111111111"]
+
+    assert (timed.complete_within, plain.complete_within) == (5400, 0)
+
+
 BROKEN = {
     "": "1:1: the file names no account. "
     'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',

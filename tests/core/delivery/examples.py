@@ -89,6 +89,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.SlotsAsked(2, 0),
     ev.SlotsAsked(2, 0, 2, NOW + 3600),
     ev.SlotsSeen(2, NOW + 3600),
+    ev.OthersWait(waits=True),
+    ev.OthersWait(waits=False),
     ev.SharesHeld(),
     ev.SharesSeen(open=True),
     ev.SharesSeen(open=False),

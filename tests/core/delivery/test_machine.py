@@ -429,6 +429,30 @@ def test_a_entry_makes_it_look_and_is_received_once():
     assert machine.outstanding(still, NOW) == ()
 
 
+@pytest.mark.parametrize(
+    ("said", "others_wait", "looks"),
+    [
+        ({"snap-0a": "event-1"}, False, ()),
+        ({"snap-0a": "event-1", "snap-0b": "event-2"}, False, ("snap-0ac", "snap-0bc")),
+        ({"snap-0a": "failed:event-1"}, False, ("snap-0ac",)),
+        ({"snap-0a": "event-1"}, True, ("snap-0ac",)),
+    ],
+    ids=["one of two", "both", "one failed", "others wait"],
+)
+def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, looks):
+    """Nothing is to be done before the last has ended; but one that failed is tried again, and slots are for others."""
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
+    heard = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
+
+    if not looks:
+        assert machine.looks(heard, NOW) == (do.AskWhoWaits(),), "whoever is woken asks whether its slots are wanted"
+    heard = evolving.evolve(heard, ev.OthersWait(others_wait), NOW)
+    assert machine.outstanding(heard, NOW) == ((do.LookAtCopies(looks),) if looks else ())
+    polled = machine.outstanding(heard, NOW + 60)
+    assert polled[0] == do.LookAtCopies(("snap-0ac", "snap-0bc")), "the clock waits for no event"
+
+
 def test_a_copy_under_another_key_is_not_believed():
     """Completed, but not under the target's key: the delivery fails and removes everything."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)

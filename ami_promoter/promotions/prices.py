@@ -1,0 +1,61 @@
+"""Dollars by list price, for ``plan``. What AWS really charges depends on Region, contract and empty blocks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from chalicelib.core.targets.applied_file import Target
+
+
+@cache
+def read() -> Mapping[str, Any]:
+    """Return the price file: ``region``, ``dated``, and ``prices`` by name."""
+    text = files("ami_promoter").joinpath("prices.json").read_text(encoding="utf-8")
+    found: Mapping[str, Any] = json.loads(text)
+    return found
+
+
+def usd(name: str) -> float:
+    """Return one price."""
+    return float(read()["prices"][name]["usd"])
+
+
+def of_target(target: Target, gib: int, hub_region: str) -> dict[str, float]:
+    """Return what the copies for a target cost at most: by the month, and once. ``gib``: as if every block were full.
+
+    By way of the hub it copies within its Region; the transfer is that of the hub's own copy there.
+    """
+    elsewhere = target.region != hub_region and not target.by_way_of
+    return {
+        "storage": round(gib * usd("snapshot_gb_month"), 4),
+        "transfer": round(gib * usd("transfer_gb"), 4) if elsewhere else 0.0,
+        "timed": round(gib * usd("timed_copy_gb"), 4) if target.complete_within else 0.0,
+    }
+
+
+def lines(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what they cost together; nothing where nothing is copied."""
+    total = {name: sum(one["dollars"].get(name, 0.0) for one in targets) for name in ("storage", "transfer", "timed")}
+    begun = sum(bool(one["calls"]) for one in targets)
+    if not begun:
+        return
+    once = [
+        f"{dollars(total[name])} once {what}"
+        for name, what in (("transfer", "for the way to other Regions"), ("timed", "for time-based copies"))
+        if total[name]
+    ]
+    parts = ", ".join((f"{dollars(total['storage'])} a month for snapshots in the targets", *once))
+    yield f"By the list prices of {read()['region']}, {read()['dated']}: at most {parts}; {_own(begun)}."
+
+
+def _own(begun: int) -> str:
+    return f"the service's own calls cost about {dollars(begun * float(read()['service']['usd']))}"
+
+
+def dollars(value: float) -> str:
+    """Write dollars with cents; less than that in tenths of cents."""
+    return f"${value:,.2f}" if value >= 0.01 or not value else f"${value:.4f}"

@@ -1,0 +1,26 @@
+"""The stored form of inventories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core.targets import inventory
+from chalicelib.core.targets.inventory import Inventory
+from chalicelib.ports.records import Stored, Write
+from chalicelib.service.codecs import body, read_body
+from chalicelib.service.runner import Codec
+
+
+class InventoryCodec(Codec[Inventory, inventory.Command, inventory.Event]):
+    """Of inventories."""
+
+    def decode(self, stored: Stored) -> Inventory:
+        """Read an inventory. Raises Unreadable."""
+        return replace(read_body(Inventory, stored), inbox=stored.inbox)
+
+    def encode(self, record: Inventory) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, body(record), record.due_at)
+
+
+INVENTORIES = InventoryCodec()

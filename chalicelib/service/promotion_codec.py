@@ -1,0 +1,58 @@
+"""The stored form of promotions, and the head that is written together with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.core.promotion import commands as promotion_commands
+from chalicelib.core.promotion import events as promotion_events
+from chalicelib.core.promotion import evolving
+from chalicelib.core.promotion.head import head
+from chalicelib.core.promotion.model import Promotion
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.ports.records import Stored, Write
+from chalicelib.service.codecs import body, compact, read_body
+from chalicelib.service.runner import Codec, Items
+
+
+class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):
+    """Of promotions."""
+
+    def decode(self, stored: Stored) -> Promotion:
+        """Read a promotion. Raises Unreadable."""
+        return replace(read_body(Promotion, stored), inbox=stored.inbox)
+
+    def encode(self, record: Promotion) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, body(record), record.due_at)
+
+    def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
+        """The head is written with whatever may change it, so it is never older than the record."""
+        return () if all(isinstance(event, _KEEP_HEAD) for event in results) else [self.head_item(record)]
+
+    def head_item(self, promotion: Promotion, *seen: str) -> tuple[RecordKey, Mapping[str, Any]]:
+        """Return the item of a promotion's head, and its place. ``seen``: a value that its first look will find."""
+        one = head(promotion)
+        text = compact(codec.encode(replace(one, known=(*one.known, *seen))))
+        return addresses.head(promotion.ami), {"kind": "head", "body": text}
+
+
+_KEEP_HEAD = (
+    promotion_events.Counted,
+    promotion_events.WithdrawalsRead,
+    promotion_events.OthersCancelled,
+    promotion_events.Blocked,
+    promotion_events.Paused,
+)
+"""Events that change nothing of the head."""
+
+
+PROMOTIONS = PromotionCodec()
+
+
+def begun(ami: str, hub: str, region: str, now: int) -> Write:
+    """Return the record of an AMI's promotion as it begins (epoch seconds), as it is to be stored."""
+    return PROMOTIONS.encode(evolving.started(ami, hub, region, now))

@@ -1,0 +1,37 @@
+"""What a plan says of dollars: at most, by list price, and nothing where nothing is copied."""
+
+from __future__ import annotations
+
+import pytest
+
+from ami_promoter.promotions import prices
+from chalicelib.core.targets.applied_file import Target
+
+HOME, ABROAD = "us-east-1", "eu-west-1"
+HUB, TARGET = "111111111111", "222222222222"
+
+
+@pytest.mark.parametrize(
+    ("target", "dollars"),
+    [
+        (Target(TARGET, HOME), {"storage": 5.4, "transfer": 0, "timed": 0}),
+        (Target(TARGET, ABROAD), {"storage": 5.4, "transfer": 2.16, "timed": 0}),
+        (Target(TARGET, ABROAD, by_way_of=HUB), {"storage": 5.4, "transfer": 0, "timed": 0}),
+        (Target(TARGET, HOME, complete_within=900), {"storage": 5.4, "transfer": 0, "timed": 2.16}),
+    ],
+)
+def test_the_copies_of_an_ami_cost_what_its_gib_cost(target, dollars):
+    """108 GiB: a month of storage, the way to another Region once, and the time that AWS is asked for."""
+    assert prices.of_target(target, 108, HOME) == pytest.approx(dollars)
+
+
+def test_a_plan_adds_up_its_targets():
+    """And says where the prices are from, and what the service itself takes."""
+    one = {"dollars": prices.of_target(Target(TARGET, ABROAD), 100, HOME), "calls": {"CopySnapshot": 1}}
+    nothing = {"dollars": {}, "calls": {}}
+    (line,) = prices.lines([one, one, nothing])
+
+    assert "at most $10.00 a month for snapshots in the targets, $4.00 once for the way to other Regions;" in line
+    assert "time-based" not in line
+    assert str(prices.read()["dated"]) in line
+    assert list(prices.lines([nothing])) == []
