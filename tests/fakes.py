@@ -381,7 +381,7 @@ class MemoryLedger:
         )
 
     def damage(self, place: tuple[str, str]) -> None:
-        """Let a share's body be such as cannot be read: what it is read as then is told by the adapter itself."""
+        """Let a share's body be such as cannot be read: what it is read as then is the adapter's affair."""
         share = self.book[place]
         item = {"pk": share.resource, "sk": f"share#{share.holder_key}"}
         item |= {n: getattr(share, n) for n in ("state", "account", "grant_id", "intended_at", "preexisting", "asked")}

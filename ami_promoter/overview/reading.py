@@ -126,7 +126,7 @@ def _sort(records: HubRecords, record: Record, pk: str, sk: str) -> None:
 
 
 def _steps(record: Record) -> list[Step]:
-    """Return the steps of a delivery that one of its items bears, the record itself or one of its history."""
+    """Return the steps of a delivery in one of its items, the record itself or one of its history."""
     return [(one["at"], one["state"]) for one in entries_of(record["_item"]) if one["at"] and one["state"]]
 
 

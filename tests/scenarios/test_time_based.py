@@ -24,7 +24,7 @@ def test_copies_are_asked_for_within_the_time_of_the_targets_file(scene):
 
 
 def test_where_the_throughput_is_used_up_the_ami_arrives_all_the_same(scene):
-    """Somebody else in the account copies a huge snapshot: ours are copied without a time, and none twice."""
+    """Somebody else in the account copies a huge snapshot: the service's are copied without a time, and none twice."""
     scene.apply(FILE)
     scene.world.ec2.pace.copy_per_gib = 10
     other = scene.world.ec2.seed_image(

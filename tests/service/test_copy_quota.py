@@ -87,7 +87,7 @@ def test_a_rollback_holds_up_no_later_ami(seconds, monkeypatch):
 
 
 def test_a_copy_that_has_ended_makes_room_as_soon_as_somebody_comes_to_wait():
-    """Until then nobody looks at it before all have ended; whoever comes to wait does not wait for the next poll."""
+    """Nobody else looks at it before all have ended; a delivery that comes to wait need not await the next poll."""
     hub = scenes.a_hub()
     hub.cloud.nature = Nature(copying=(18 * schedule.MINUTE, 5 * HOUR))
     hub.cloud._copying = itertools.cycle(hub.cloud.nature.copying)

@@ -35,7 +35,7 @@ INDEX = "due"
 INBOX = "in:"
 RECENT = "recent"
 ROOM_FOR_RECENT = 500
-"""Characters of history that a record may bear: its size counts at each write, by the KB."""
+"""Characters of history that a record may have: its size counts at each write, by the KB."""
 
 
 def shard_of(key: RecordKey) -> str:
@@ -130,7 +130,7 @@ class DynamoRecords:
                 self._table.put(key, {**item, **over})
         beside = [(key, self._with_form(item)) for key, item in also if not _is_lookup(item)]
         writes = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
-        crowded = len(json.dumps(recent)) > ROOM_FOR_RECENT or after.due_at is None  # at rest, it bears the last alone
+        crowded = len(json.dumps(recent)) > ROOM_FOR_RECENT or after.due_at is None  # at rest, it has the last alone
         if happened and before.recent and crowded:
             place = addresses.history(after.key, before.recent[-1]["version"])
             self._table.put(place, {**_entries(before.recent), **over})
@@ -341,7 +341,7 @@ def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def history(item: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the entries of a history that an item bears: a record, or one of its history. Damaged ones are left out.
+    """Return the entries of a history in an item: a record, or one of its history. Damaged ones are left out.
 
     Each has ``version`` (0 in an item that an earlier version of the service wrote), ``at``, ``state`` and ``what``.
     """
@@ -368,7 +368,7 @@ def _entries(recent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _is_lookup(item: Mapping[str, Any]) -> bool:
-    """Whether it may stand although its record was not written: whoever it wakes looks, and finds nothing new."""
+    """Whether it may stay although its record was not written: the worker that it wakes finds nothing new."""
     return item.get("kind") == "lookup"
 
 

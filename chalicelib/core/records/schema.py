@@ -3,7 +3,7 @@
 Every item whose body is decoded has ``schema``. A version reads and writes its own form alone: what a newer version
 has written is not guessed at, but parked until the stack is upgraded again (docs/operations/upgrade.md).
 
-Bodies leave out members that have their default, so a default is part of the form: whoever changes one raises it.
+Bodies leave out members that have their default, so a default is part of the form: a change of one raises it.
 
 To raise it: add 1 to ``VERSION``. A release that does has to say how the items of the last one become its own.
 """
