@@ -73,7 +73,7 @@ class AmiSeen:
     over: Sequence[str]
     """Withdrawals that a tag event has ended."""
     parked: str
-    """Why the promotion's record is set aside; "" if it is not."""
+    """Why the promotion's record is parked; "" if it is not."""
 
 
 def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:

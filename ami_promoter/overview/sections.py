@@ -49,7 +49,7 @@ ON_KEYS = ("key", "policy", "role")
 
 
 def attention(shown: Overview) -> Element:
-    """Say what failed, was refused or set aside, with its cure."""
+    """Say what failed, was refused or parked, with its cure."""
     parts: list[Content] = [_troubled(one) for one in shown.troubled]
     if shown.parked:
         rows = [el("li", code(pk), f": {why}") for pk, why in shown.parked.items()]

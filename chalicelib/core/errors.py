@@ -1,7 +1,7 @@
 """The service's errors, from the general to the special. Every layer imports them from here.
 
 PromoterError
-├── ParkRecord            a record cannot be worked on: it is set aside for a person
+├── ParkRecord            a record cannot be worked on: it is parked for a person
 │   ├── IllegalEvent      it met an event that its state does not know
 │   ├── NewerSchema       it was written by a newer version
 │   └── Unreadable        it does not fit its type
@@ -42,7 +42,7 @@ class PromoterError(Exception):
 
 
 class ParkRecord(PromoterError):
-    """This record cannot be worked on; it is set aside for a person, and out of the way of others."""
+    """This record cannot be worked on; it is parked for a person, out of the way of others."""
 
 
 class IllegalEvent(ParkRecord):

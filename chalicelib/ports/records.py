@@ -23,7 +23,7 @@ class MadeDue(StrEnum):
     SENT = "sent"
     """It is due, and a wake is on its way."""
     NONE = "none"
-    """There is no such record, or it was set aside."""
+    """There is no such record, or it is parked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +110,13 @@ class Records(Protocol):
         """Set it aside for a person: out of the index of what is due."""
 
     def unpark(self, key: RecordKey, now: int) -> bool:
-        """Let a record that was set aside go on: it is due at once. False: it was not set aside."""
+        """Let a parked record go on: it is due at once. False: it is not parked."""
 
     def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
 
         So a run that works on it just now cannot write what it found before: it looks once more. ``inbox``: what a
-        person asks of it. One that was set aside only takes that, for when it goes on.
+        person asks of it. A parked one only takes that, for when it goes on.
         """
 
     def leave(

@@ -35,7 +35,7 @@ class Targets(Protocol):
 
 
 class Applied(Targets, Protocol):
-    """What the resolver needs of the applied file besides. May raise Refusal where it was changed by hand."""
+    """What discovery needs of the applied file besides. May raise Refusal where it was changed by hand."""
 
     def organization(self) -> Organization | None:
         """What it says of an organization; None where it names no unit."""
@@ -45,7 +45,7 @@ class Applied(Targets, Protocol):
 
 
 class MembersBook(Protocol):
-    """What the resolver writes down: whom each unit has, as it is in force, and its own book."""
+    """What discovery writes down: whom each unit has, as it is in force, and its own records."""
 
     def membership(self) -> Membership:
         """Read what is in force, whole. Raises Refusal where items were changed by hand."""

@@ -27,7 +27,7 @@ class Telemetry(Protocol):
         """A result came to a record that somebody else had moved on meanwhile."""
 
     def parked(self, key: RecordKey, why: str) -> None:
-        """A record was set aside for a person: an alarm."""
+        """A record was parked: an alarm."""
 
     def repaired(self, key: RecordKey, what: str) -> None:
         """A worker put right by itself what a damaged or parked record would have held up."""

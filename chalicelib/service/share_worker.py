@@ -187,7 +187,7 @@ class ShareWorker:
             self._waker.send(key, f"raced:{self._clock()}")
 
     def _begin(self, key: RecordKey, budget: Budget) -> Stored | None:
-        """Begin; a record that cannot be read, or that somebody has set aside, does not keep its shares open.
+        """Begin; a record that cannot be read, or that is parked, does not keep its shares open.
 
         The shares are items of their own. Its due date is left as it is, so that the sweep comes back to it.
         """

@@ -23,7 +23,7 @@ class Waker:
     def wake(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING) -> bool:
         """Make a record due, so that the sweep finds it, and send a wake, unless one is on its way.
 
-        ``inbox``: what a person asks of it. False: there is no such record, or it was set aside.
+        ``inbox``: what a person asks of it. False: there is no such record, or it is parked.
         """
         call = self._records.make_due(key, self._clock(), inbox)
         if call is MadeDue.SEND:

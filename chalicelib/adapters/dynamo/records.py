@@ -198,7 +198,7 @@ class DynamoRecords:
         return MadeDue.SENT if marked is None else MadeDue.SEND
 
     def _leave_aside(self, key: RecordKey, inbox: Mapping[str, str]) -> None:
-        """Fill the inbox of a record that was set aside, so that it counts when that goes on."""
+        """Fill the inbox of a parked record, so that it counts when that goes on."""
         if inbox:
             names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
             values = {f":h{n}": value for n, value in enumerate(inbox.values())}

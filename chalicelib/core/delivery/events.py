@@ -1,4 +1,4 @@
-"""What happened to a delivery. Past tense: an event cannot be refused, only be old news."""
+"""What happened to a delivery. Events are facts in the past tense; one that comes too late is ignored (old news)."""
 
 from __future__ import annotations
 

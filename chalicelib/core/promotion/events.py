@@ -1,4 +1,4 @@
-"""What happened to a promotion. Past tense: an event cannot be refused, only be old news."""
+"""What happened to a promotion. Events are facts in the past tense; one that comes too late is ignored (old news)."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Whereabouts:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What the resolver remembers from run to run."""
+    """What discovery remembers from run to run."""
 
     crawl: Crawl | None = None
     read_at: Mapping[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""An organization as the targets file names it, and who belongs to its units, as the resolver last found it.
+"""An organization as the targets file names it, and who belongs to its units, as discovery last found it.
 
 A *unit* is an OU (``ou-ab12-11111111``), the root (``r-ab12``) or the whole organization (``o-a1b2c3d4e5``), by its id.
 """
@@ -42,7 +42,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """All that is in force of what the resolver has found. ``generation`` counts every change; 0: nothing yet."""
+    """All that is in force of what discovery has found. ``generation`` counts every change; 0: nothing yet."""
 
     generation: int = 0
     units: Mapping[str, Unit] = field(default_factory=dict)
