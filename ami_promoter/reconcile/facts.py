@@ -88,7 +88,7 @@ class LedgerShare:
     @property
     def kind(self) -> str:
         """What it stands on: snapshot, image, key, policy or role."""
-        return self.resource.split("#")[1]
+        return addresses.resource_kind(self.resource)
 
     @property
     def key(self) -> str:

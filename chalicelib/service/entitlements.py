@@ -290,7 +290,7 @@ def _lasts(why: Fault | Refusal) -> bool:
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:
     """Whom a share for a target names: nothing but a standing launch permission may name the unit that brings it."""
-    return launched_by(target) if standing and resource.split("#")[1] == "image" else target.account
+    return launched_by(target) if standing and addresses.resource_kind(resource) == "image" else target.account
 
 
 def _stranger(share: Share, what: str) -> Fault:

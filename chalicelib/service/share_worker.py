@@ -216,7 +216,7 @@ class ShareWorker:
     def _next(self, book: _Book, budget: Budget) -> Callable[[], None] | None:
         """Return the next slice: what closes comes before the wakes, and those before what opens."""
         now = self._clock()
-        adapter = self._adapters[book.resource.split("#")[1]]
+        adapter = self._adapters[addresses.resource_kind(book.resource)]
         size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
         if damaged := [s for s in book.shares if s.damaged]:
             return lambda: self._drop_damaged(book, damaged[:WRITTEN_AT_ONCE])

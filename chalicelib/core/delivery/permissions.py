@@ -105,7 +105,7 @@ def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -
     whose administrators delegate it, or for the role that makes grants for service-linked roles.
     """
     account = delivery.target.account
-    match share.resource.split("#")[1]:
+    match addresses.resource_kind(share.resource):
         case "role":
             return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.holder}"
         case "image":

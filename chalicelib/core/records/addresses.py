@@ -27,6 +27,11 @@ class RecordKey:
         return self.pk.split("#", 1)[0]
 
 
+def resource_kind(resource: str) -> str:
+    """Say what a resource of the ledger is: snapshot, image, key, role or policy."""
+    return resource.split("#")[1]
+
+
 SWITCH = RecordKey("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""
 

@@ -142,7 +142,7 @@ def end_in_force(target: Target, now: int) -> int:
 
 def _stands(target: Target, resource: str, holder_key: str, now: int) -> bool:
     """Whether the target's settings, as they are now, include this standing share."""
-    kind = resource.split("#")[1]
+    kind = addresses.resource_kind(resource)
     if kind == "role" and holder_key not in target.service_linked_roles:
         return False
     if addresses.at_home(resource):  # it serves the target's own AMI on the target's own key, in either mode

@@ -280,7 +280,7 @@ def unrecorded_name(grant_id: str) -> str:
 
 def nameless(resource: str) -> bool:
     """Whether a permission has no name of the service's, so that it looks like anybody else's."""
-    return resource.split("#")[1] in ("snapshot", "image")
+    return addresses.resource_kind(resource) in ("snapshot", "image")
 
 
 # --- who holds it, and until when ------------------------------------------------------------------------------------
@@ -446,7 +446,7 @@ def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
 
 def _kept_until(share: Share) -> int:
     """A closed statement stays on record while a read of its key's policy may still show it."""
-    of_policy = share.resource.split("#")[1] == "policy"
+    of_policy = addresses.resource_kind(share.resource) == "policy"
     return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is ShareState.CLOSED else 0
 
 
@@ -568,7 +568,7 @@ def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
     """
     if why is RefusalKind.THROTTLED:
         return True
-    if share.state is not ShareState.OPENING or share.resource.split("#")[1] != "role":
+    if share.state is not ShareState.OPENING or addresses.resource_kind(share.resource) != "role":
         return False
     return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - share.intended_at <= schedule.NOT_YET_FOR)
 
@@ -641,7 +641,7 @@ def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
 
 def believable_from(share: Share) -> int:
     """From when an absent grant or statement is believed to be gone, and not only late to show."""
-    unheard = share.resource.split("#")[1] in ("key", "role") and not share.grant_id
+    unheard = addresses.resource_kind(share.resource) in ("key", "role") and not share.grant_id
     return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.ABSENCE)
 
 
