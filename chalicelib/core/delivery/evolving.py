@@ -107,7 +107,7 @@ def _apply(event: Any, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
+def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on where it is approved. The settings of a delivery are those of its start: others need another one."""
     if event.changed:
         what = "The targets file gives this target other settings now than when the delivery began."
@@ -124,7 +124,7 @@ def _(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
+def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
     delivery = replace(delivery, shares=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
@@ -160,7 +160,7 @@ def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+def _on_hub_copy_seen(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
     if not event.copies and (overdue := _queued_out(delivery, now)):
         return fail(delivery, now, overdue)
     if not event.copies:
@@ -171,17 +171,17 @@ def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
+def _on_target_unfit(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
     return fail(delivery, now, *event.faults)
 
 
 @_apply.register
-def _(_event: ev.WaitingNotified, delivery: Delivery, now: int) -> Delivery:
+def _on_waiting_notified(_event: ev.WaitingNotified, delivery: Delivery, now: int) -> Delivery:
     return replace(delivery, waiting_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
 
 
 @_apply.register
-def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
+def _on_slots_asked(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
     # Twice after a minute: the quota may have been woken for the first wish by the sweep that woke this delivery, too.
     wait = _until_queued_out(delivery, now, schedule.step(schedule.POLLS, max(delivery.slots.asks - 1, 0)))
     reported = slots_text(delivery, event.wanted, event.done, event.limited_at)
@@ -190,12 +190,12 @@ def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:
+def _on_slots_seen(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:
     return _with_slots(delivery, event.granted, event.until, now)
 
 
 @_apply.register
-def _(event: ev.OthersWait, delivery: Delivery, _now: int) -> Delivery:
+def _on_others_wait(event: ev.OthersWait, delivery: Delivery, _now: int) -> Delivery:
     return delivery.with_slots(others_wait=event.waits)
 
 
@@ -226,14 +226,14 @@ def _until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
 
 
 @_apply.register
-def _(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
+def _on_shares_held(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
     if event.upto:
         return replace(delivery, shares_at=event.upto, next_try=now)
     return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), shares_at=0)
 
 
 @_apply.register
-def _(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on where all are open; the deadline is judged by this look: it may have opened while nobody could take one."""
     if delivery.state is DeliveryState.COPYING:
         if event.refused is None or delivery.overdue is not None:
@@ -266,7 +266,7 @@ def _opened(delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
+def _on_shares_released(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
     if event.upto:
         return replace(delivery, shares_at=event.upto)
     delivery = replace(delivery, shares_at=0)
@@ -277,7 +277,7 @@ def _(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
+def _on_copy_started(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     if known is None or known.state is not CopyState.INTENDED or delivery.state is not DeliveryState.COPYING:
         if known is not None and known.copy == event.copy:  # now AWS itself has said so
@@ -294,7 +294,7 @@ def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
+def _on_copies_found(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
     sorted_out = proof.copies(delivery, event.copies)
     delivery = _with_unproven(delivery, sorted_out)
     doubled = _in_doubt(delivery, sorted_out.doubled)
@@ -367,7 +367,7 @@ def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Deliv
 
 
 @_apply.register
-def _(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:
+def _on_copies_seen(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:
     return _judge(delivery.with_slots(others_wait=False), event.copies, now, event.asked)
 
 
@@ -444,7 +444,7 @@ def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], deli
 
 
 @_apply.register
-def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
+def _on_snapshots_deleted(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
     left = tuple(one for one in delivery.cleanup.to_delete if one not in event.snapshots)
     return delivery.with_cleanup(to_delete=left)
 
@@ -453,7 +453,7 @@ def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
+def _on_image_registered(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     if delivery.state in (DeliveryState.STOPPING, DeliveryState.TIDYING):
         return replace(delivery.with_cleanup(done=False), image=event.image, next_try=now)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
@@ -463,7 +463,7 @@ def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
+def _on_image_not_found(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
     shown_by = (delivery.request.intended_at or 0) + schedule.SILENCE
     tried = methods.of(delivery).whole or (delivery.request.intended_at or 0) >= delivery.overdue_at
     if delivery.overdue is not None and tried:
@@ -485,7 +485,7 @@ def _never_registered(delivery: Delivery) -> Fault:
 
 
 @_apply.register
-def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
+def _on_image_seen(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if event.state in ("pending", "missing") and delivery.overdue is not None:
         return fail(delivery, now, delivery.overdue)
     if event.state == "missing":
@@ -504,7 +504,7 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
+def _on_image_discarded(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
     """Once more when all that the try has made must have shown itself; then its name and a new token are tried."""
     begun = delivery.request.whole_intended_at or 0
     if now < begun + schedule.SILENCE:
@@ -518,17 +518,17 @@ def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.CopiesTagged, delivery: Delivery, now: int) -> Delivery:
+def _on_copies_tagged(_event: ev.CopiesTagged, delivery: Delivery, now: int) -> Delivery:
     return replace(delivery, tagged=True, tries=0, next_try=now)
 
 
 @_apply.register
-def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
+def _on_deprecation_carried(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
     return to(delivery, DeliveryState.PUBLISHING, now)
 
 
 @_apply.register
-def _(_event: ev.ImageProtected, delivery: Delivery, now: int) -> Delivery:
+def _on_image_protected(_event: ev.ImageProtected, delivery: Delivery, now: int) -> Delivery:
     return replace(delivery, protected=True, tries=0, next_try=now)
 
 
@@ -553,7 +553,7 @@ def unprotected_fault(delivery: Delivery, refusal: Fault) -> Fault:
 
 
 @_apply.register
-def _(_event: ev.OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+def _on_outcome_notified(_event: ev.OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
     over = to(delivery, delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED), now)
     return over if over.state is DeliveryState.SHARED else _small(over)
 
@@ -582,7 +582,7 @@ def _small(over: Delivery) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
+def _on_end_seen(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
     if event.until > now:
         return replace(delivery, ends_at=event.until)
     return end(replace(delivery, expired=True), DeliveryState.WITHDRAWN, (), now)
@@ -592,7 +592,7 @@ def _(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
+def _on_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
     if event.step == do.DeleteSnapshots.__name__ and event.kind is RefusalKind.DENIED:
@@ -674,7 +674,7 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
+def _on_cancel_asked(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, expired=event.expired)
     return end(
         delivery,
@@ -685,7 +685,7 @@ def _(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     if delivery.state is DeliveryState.STOPPING:
         return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), DeliveryState.TIDYING, now)
     if delivery.state is DeliveryState.TIDYING:
@@ -746,7 +746,7 @@ _DEADLINE_CURE = {
 
 
 @_apply.register
-def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
+def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
     """What the service has left there. Two looks prove absence; a refused delete keeps no share open.
 
     If nothing is unfinished, the shares may close. If nothing is left, the cleanup is done.

@@ -73,7 +73,7 @@ def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
 
 
 @_apply.register
-def _(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
+def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     wish = promotion.unread("retry")
     again = _tagged_again(promotion) or wish is not None
     moved = promotion.unread("generation") is not None
@@ -213,7 +213,7 @@ def _absent(promotion: Promotion, now: int) -> Promotion:
 
 
 @_apply.register
-def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
+def _on_resolved(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
     """A value that is understood is in force from now on; whom it names no longer is asked to end.
 
     A value that names fewer is believed on two looks.
@@ -251,7 +251,7 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
 
 
 @_apply.register
-def _(event: ev.WithdrawalsRead, promotion: Promotion, now: int) -> Promotion:
+def _on_withdrawals_read(event: ev.WithdrawalsRead, promotion: Promotion, now: int) -> Promotion:
     """Ask the withdrawn deliveries to end. Asking again is harmless."""
     promotion = replace(_handle(promotion, machine.WITHDRAW), withdrawn=event.withdrawn)
     if not event.withdrawn or promotion.state is S.REQUESTED:
@@ -263,7 +263,7 @@ def _(event: ev.WithdrawalsRead, promotion: Promotion, now: int) -> Promotion:
 
 
 @_apply.register
-def _(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
+def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
     """Additions go on where the source passed its checks."""
     if event.faults:
         refused = replace(promotion, source_refused=True)
@@ -303,7 +303,7 @@ def _named(faults: Iterable[Fault], value: str) -> str:
 
 
 @_apply.register
-def _(_event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
+def _on_refused_notified(_event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
     value = promotion.candidate if promotion.candidate is not None else promotion.value or ""
     named = _named(promotion.to_notify, value)
     notified = replace(promotion, to_notify=(), faults=promotion.to_notify, refused_for=named, next_try=now, tries=0)
@@ -338,7 +338,7 @@ def _made_by_us(promotion: Promotion) -> Fault:
 
 
 @_apply.register
-def _(event: ev.Expanded, promotion: Promotion, now: int) -> Promotion:
+def _on_expanded(event: ev.Expanded, promotion: Promotion, now: int) -> Promotion:
     cursor = promotion.cursor + event.count
     state = S.RUNNING if cursor >= promotion.planned else S.EXPANDING
     only = () if state is S.RUNNING else promotion.only
@@ -347,12 +347,12 @@ def _(event: ev.Expanded, promotion: Promotion, now: int) -> Promotion:
 
 
 @_apply.register
-def _(event: ev.OthersCancelled, promotion: Promotion, now: int) -> Promotion:
+def _on_others_cancelled(event: ev.OthersCancelled, promotion: Promotion, now: int) -> Promotion:
     return replace(promotion, cancelling=bool(event.upto), cancelled_to=event.upto, next_try=now)
 
 
 @_apply.register
-def _(event: ev.ApprovalAsked, promotion: Promotion, now: int) -> Promotion:
+def _on_approval_asked(event: ev.ApprovalAsked, promotion: Promotion, now: int) -> Promotion:
     return replace(
         promotion,
         approval_seen_for=promotion.asks_about,
@@ -364,7 +364,7 @@ def _(event: ev.ApprovalAsked, promotion: Promotion, now: int) -> Promotion:
 
 
 @_apply.register
-def _(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
+def _on_counted(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
     """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) is resolved again."""
     if event.wanted_again and not event.to_end:
         refresh = (promotion.refresh or promotion.state is S.OVER) and not event.asked_again
@@ -378,7 +378,7 @@ def _(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
 
 
 @_apply.register
-def _(event: ev.SummaryNotified, promotion: Promotion, now: int) -> Promotion:
+def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: int) -> Promotion:
     said = replace(promotion, standing=event.standing, summarised=promotion.episode)
     if promotion.state is S.OVER:
         return replace(said, tries=0)
@@ -410,7 +410,7 @@ def asked_again(promotion: Promotion, child: Child) -> bool:
 
 
 @_apply.register
-def _(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
+def _on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
     if waited and promotion.state in (S.REQUESTED, S.RESOLVING) and not promotion.to_notify:
         value = promotion.candidate or promotion.value or ""
@@ -422,5 +422,5 @@ def _(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
 
 
 @_apply.register
-def _(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
+def _on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
     return replace(promotion, next_try=now + schedule.POLLS[-1], since=now)
