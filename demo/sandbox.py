@@ -136,7 +136,7 @@ In another terminal, in this directory (the profiles are hub, {", ".join(stage.T
   ami-promoter history {scene.image}
   ami-promoter report
 
-To see a failure: disable a key, promote, see what doctor says, enable it, retry.
+For a failure: disable a key, promote, ask doctor, enable the key, retry.
 
   aws --profile prod kms disable-key --key-id alias/ami-promoter
   aws --profile prod kms enable-key --key-id alias/ami-promoter
@@ -150,7 +150,8 @@ Or ask AWS:
   aws ec2 describe-snapshot-attribute --snapshot-id {scene.snapshots[0]} \\
     --attribute createVolumePermission
   aws kms list-grants --key-id {scene.key.rpartition("/")[2]}
-  aws sqs receive-message --queue-url {queue}
+  aws sqs receive-message \\
+    --queue-url {queue}
 
 What happens, by the simulator's clock (UTC):
 """

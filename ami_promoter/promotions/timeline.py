@@ -259,7 +259,9 @@ def show(
     for who, rows in of.items():
         yield ""
         yield f"{who}:"
-        yield table(("WHEN (UTC)", "STATE", "WHAT", "REQUEST"), rows, folds=("WHAT",))
+        yield table(
+            ("WHEN (UTC)", "STATE", "WHAT (CALL AND ITS REQUEST)"), rows, folds=("WHAT (CALL AND ITS REQUEST)",)
+        )
     if shares:
         yield ""
         yield f"Shares: {len(shares)}, {sum(one['open'] for one in shares)} open"
@@ -295,10 +297,9 @@ def _rows(
         silent = not what or what.startswith(quiet) or PENDING.search(what) or (stays and SAME_TAG.search(what))
         if quiet and not made and silent:
             continue
-        yield cell(when), state(one["state"]), cell(words(what, wide=wide)), cell("")
-        for call in made:
-            if call["call"]:
-                yield cell(""), cell(""), cell(f" {_called(call)}"), cell(_request(call, wide=wide))
+        calls_made = ", ".join(f"{_called(call)} {_request(call, wide=wide)}" for call in made if call["call"])
+        said = f"{words(what, wide=wide)} ({calls_made})" if calls_made else words(what, wide=wide)
+        yield cell(when), state(one["state"]), cell(said)
 
 
 def _called(call: Mapping[str, Any]) -> str:
