@@ -165,8 +165,7 @@ class Play:
         while True:
             so = kernel.run(until=lambda: self.observer.look() or done(), limit=end - kernel.now)
             for happening in self.observer.news():
-                line = Text("  ") + screen.reported(happening, self._width)
-                self._console.print(line, soft_wrap=True)
+                screen.tell(self._console, happening, self._width, 2)
             if done() or not so:
                 return
 

@@ -34,6 +34,8 @@ AWS_1 = """\
 # Version 1 of the aws command line sends some services, such as sqs, to AWS whatever AWS_ENDPOINT_URL says.
 aws() { command aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"; }
 """
+NOTICES = "my-notices"
+"""The queue that receives them."""
 TICK = 0.1
 """Real seconds between two looks at the clock."""
 
@@ -72,15 +74,24 @@ def _up(port: int, factor: float, seed: int, *, quiet: bool) -> None:
         signal.signal(number, end)
     with World(seed, datetime.now(UTC).replace(microsecond=0)) as world:
         scene = stage.set_up(world)
+        queue = _subscribe(world, scene)
         with Front(world, port) as front:
             accounts = {"hub": stage.HUB, **stage.TARGETS}
             variables = write_profiles(STATE, accounts, stage.REGION, front.url)
             _leave(variables, scene, front.url, accounts)
-            print(_greeting(scene, front.url, factor), flush=True)
+            print(_greeting(scene, front.url, factor, queue), flush=True)
             promoted = ways.copies(len(stage.TARGETS))
             setting = Setting(world, promoted, scene, {}, "", frozenset(world.shares_open()), world.now)
             _keep(Observer(setting, detailed=True), factor, stop, None if quiet else Console(highlight=False))
     print("The sandbox is down; only files in .sandbox/ are left.")
+
+
+def _subscribe(world: World, scene: stage.Stage) -> str:
+    """Let a queue of the hub receive the notices; return its URL."""
+    url: str = world.client("sqs", stage.HUB, stage.REGION).create_queue(QueueName=NOTICES)["QueueUrl"]
+    topic, arn = scene.hub.outputs["TopicArn"], f"arn:aws:sqs:{stage.REGION}:{stage.HUB}:{NOTICES}"
+    world.client("sns", stage.HUB, stage.REGION).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return url
 
 
 def _keep(observer: Observer, factor: float, stop: threading.Event, console: Console | None) -> None:
@@ -93,7 +104,7 @@ def _keep(observer: Observer, factor: float, stop: threading.Event, console: Con
             observer.look()
             for happening in observer.news():
                 if console:
-                    console.print(screen.reported(happening, width), soft_wrap=True)
+                    screen.tell(console, happening, width)
 
 
 def _leave(variables: dict[str, str], scene: stage.Stage, url: str, accounts: dict[str, str]) -> None:
@@ -106,21 +117,30 @@ def _leave(variables: dict[str, str], scene: stage.Stage, url: str, accounts: di
     (STATE / "world.json").write_text(json.dumps(reported, indent=2) + "\n", encoding="utf-8")
 
 
-def _greeting(scene: stage.Stage, url: str, factor: float) -> str:
+def _greeting(scene: stage.Stage, url: str, factor: float, queue: str) -> str:
     accounts = "".join(f"  {name:<5} {account}\n" for name, account in {"hub": stage.HUB, **stage.TARGETS}.items())
     return f"""\
 A hub and three targets are up at {url}:
 
 {accounts}
-One real second is {factor:g} virtual ones. Stop with Ctrl-C.
+The simulator's clock runs {factor:g} times as fast as yours. Stop with Ctrl-C.
 In another terminal, in this directory (the profiles are hub, {", ".join(stage.TARGETS)}):
 
   . {STATE}/env.sh
   ami-promoter targets apply {STATE}/targets.yaml
+  ami-promoter doctor
+  ami-promoter plan {scene.image} "dev prod"
   ami-promoter promote {scene.image} "dev prod"
   ami-promoter status {scene.image} --watch
+  ami-promoter verify {scene.image}
   ami-promoter history {scene.image}
   ami-promoter report
+
+For a failure: disable a key, promote, ask doctor, enable the key, retry.
+
+  aws --profile prod kms disable-key --key-id alias/ami-promoter
+  aws --profile prod kms enable-key --key-id alias/ami-promoter
+  ami-promoter retry {scene.image}
 
 Or ask AWS:
 
@@ -130,8 +150,10 @@ Or ask AWS:
   aws ec2 describe-snapshot-attribute --snapshot-id {scene.snapshots[0]} \\
     --attribute createVolumePermission
   aws kms list-grants --key-id {scene.key.rpartition("/")[2]}
+  aws sqs receive-message \\
+    --queue-url {queue}
 
-What happens, in virtual time (UTC):
+What happens, by the simulator's clock (UTC):
 """
 
 

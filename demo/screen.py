@@ -118,6 +118,18 @@ def reported(happening: Happening, width: int) -> Text:
     )
 
 
+def tell(console: Console, happening: Happening, width: int, indent: int = 0) -> None:
+    """Print a happening; a terminal that is too narrow gets it in lines that are folded between words."""
+    line = Text(" " * indent) + reported(happening, width)
+    if not console.is_terminal:
+        console.print(line, soft_wrap=True)
+        return
+    begins = indent + len("00:00:00  ") + width + 2
+    head, rest = line[:begins], line[begins:]
+    for number, part in enumerate(rest.wrap(console, max(console.width - begins, 20))):
+        console.print((head if number == 0 else Text(" " * begins)) + part, soft_wrap=True)
+
+
 def _bar(copy: CopyProgress | None, source: str, size: int, width: int, marks: Glyphs) -> Text:
     line = Text.assemble(f"  {source} ", (f"{size:>5} GiB  ", "dim"))
     longest = max(width - len(line.plain) - 7, 4)

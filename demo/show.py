@@ -37,7 +37,7 @@ def plainly(observer: Observer, console: Console) -> None:
             was_over, end = True, min(end, kernel.now + AFTERWARDS)
         kernel.run(until=lambda: observer.look() or observer.settled, limit=end - kernel.now)
         for happening in observer.news():
-            console.print(screen.reported(happening, width), soft_wrap=True)
+            screen.tell(console, happening, width)
 
 
 def live(observer: Observer, console: Console, patience: float = PATIENCE) -> None:

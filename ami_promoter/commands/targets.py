@@ -300,7 +300,10 @@ def _apply(
         publisher.clean(current)
     except HubTrouble as trouble:
         warnings = (str(trouble),)
-    return Report((*report.lines, last), {**report.data, "applied": True, "version": current.generation}, (), warnings)
+    ready = ["`ami-promoter doctor` checks whether the targets are ready."] if report.data["targets"]["added"] else []
+    return Report(
+        (*report.lines, last, *ready), {**report.data, "applied": True, "version": current.generation}, (), warnings
+    )
 
 
 def _size(directory: Directory) -> str:

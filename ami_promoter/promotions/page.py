@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -20,6 +21,8 @@ from chalicelib.core.targets import approvals
 
 BARS = 24
 """So many copies are shown one by one; beyond that (and without --wide) each delivery has one bar."""
+AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
+"""What a cure says at its end to readers of a notice; here `next_step` names the command."""
 BAR = 10
 """Columns of a bar."""
 
@@ -144,7 +147,7 @@ def notes(delivery: Data) -> Iterator[RenderableType]:
     """Say what is to be said of a delivery beside its row: faults, what it waits for, what it left."""
     for what, cure in remarks(delivery):
         yield Folded(f"{delivery['account']} {delivery['region']}: {what}")
-        if cure:
+        if cure := AGAIN.sub(".", cure) if delivery["state"] == "failed" else cure:
             yield Folded(cure, 4)
 
 

@@ -30,8 +30,19 @@ CODE = re.compile(r"Fault\(code='([^']*)'")
 QUOTE = "'"
 HIDDEN = ("changed_at",)
 """Members that a person reads elsewhere."""
-QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound")
+INTERNAL = ("additions", "count", "digest", "image_state available", "places", "plan", "planned")
+"""Members by which the service finds its own way; left out without --wide."""
+PLAIN = {
+    "Resolved": "value understood",
+    "Expanded": "deliveries begun",
+    "SummaryNotified": "notice sent to all",
+    "OutcomeNotified": "notice sent",
+}
+"""Events whose names say little to a person."""
+QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound", "Examined")
 """Bookkeeping between workers; left out without --all."""
+SAME_TAG = re.compile(r'^TagSeen (?!.*"event": "\w)')
+"""A look at the tag that nobody's writing has caused: it says nothing where the state stays the same."""
 REPEATED = ("SharesSeen",)
 """Left out, too, where the state stays the same."""
 
@@ -241,13 +252,16 @@ def show(
     last: dict[str, str] = {}
     for one in entries:
         who = f"{one['account']} {one['region']}" if one["account"] else one["record"]
-        quiet = QUIET if last.get(who) != one["state"] else (*QUIET, *REPEATED)
-        of.setdefault(who, []).extend(_rows(one, () if everything else quiet, wide=wide))
+        stays = last.get(who) == one["state"]
+        quiet = (*QUIET, *REPEATED) if stays else QUIET
+        of.setdefault(who, []).extend(_rows(one, () if everything else quiet, stays=stays, wide=wide))
         last[who] = one["state"]
     for who, rows in of.items():
         yield ""
         yield f"{who}:"
-        yield table(("WHEN (UTC)", "STATE", "WHAT", "REQUEST"), rows, folds=("WHAT",))
+        yield table(
+            ("WHEN (UTC)", "STATE", "WHAT (CALL AND ITS REQUEST)"), rows, folds=("WHAT (CALL AND ITS REQUEST)",)
+        )
     if shares:
         yield ""
         yield f"Shares: {len(shares)}, {sum(one['open'] for one in shares)} open"
@@ -273,17 +287,19 @@ def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
     return tuple(cell(text) for text in texts)
 
 
-def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
+def _rows(
+    one: Mapping[str, Any], quiet: tuple[str, ...], *, stays: bool, wide: bool
+) -> Iterator[Sequence[RenderableType]]:
     """Yield an entry's lines, but for events that are ``quiet`` and made no call; without any, all are shown."""
     when = _when(one["at"])
     for number, what in enumerate(one["what"] or [""]):
         made = [call for call in one["calls"] if call["of"] == number]
-        if quiet and not made and (not what or what.startswith(quiet) or PENDING.search(what)):
+        silent = not what or what.startswith(quiet) or PENDING.search(what) or (stays and SAME_TAG.search(what))
+        if quiet and not made and silent:
             continue
-        yield cell(when), state(one["state"]), cell(words(what, wide=wide)), cell("")
-        for call in made:
-            if call["call"]:
-                yield cell(""), cell(""), cell(f" {_called(call)}"), cell(_request(call, wide=wide))
+        calls_made = ", ".join(f"{_called(call)} {_request(call, wide=wide)}" for call in made if call["call"])
+        said = f"{words(what, wide=wide)} ({calls_made})" if calls_made else words(what, wide=wide)
+        yield cell(when), state(one["state"]), cell(said)
 
 
 def _called(call: Mapping[str, Any]) -> str:
@@ -304,7 +320,7 @@ def words(what: str, *, wide: bool = False) -> str:
     name, brace, rest = what.partition(" {")
     if not brace or not re.fullmatch("[A-Z][A-Za-z]+", name):
         return what
-    plain = re.sub("(?<=.)([A-Z])", r" \1", name).lower()
+    plain = PLAIN.get(name) or re.sub("(?<=.)([A-Z])", r" \1", name).lower()
     if seen := SEEN.search(what):
         copy, now, progress, message = seen.groups()
         return f"{plain}: {short(copy, wide=wide)} {now} {progress} %{f': {message}' if message else ''}"
@@ -313,8 +329,12 @@ def words(what: str, *, wide: bool = False) -> str:
     except (TypeError, ValueError):
         return f"{plain}: {rest.rstrip('}')}"
     reported = [_member(key, str(value)) for key, value in members.items() if str(value) not in EMPTY]
-    reported = [one for one in reported if one]
+    reported = [one for one in reported if one and (wide or not _internal(one))]
     return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
+
+
+def _internal(member: str) -> bool:
+    return member in INTERNAL or member.partition(" ")[0] in INTERNAL
 
 
 def _member(key: str, value: str) -> str:

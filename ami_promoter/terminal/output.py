@@ -143,7 +143,12 @@ def table(
 def show(lines: Iterable[RenderableType], to: Console) -> None:
     """Print a report's lines."""
     for line in lines:
-        to.print(Folded(line) if isinstance(line, str) else line, crop=False)
+        if isinstance(line, Table) and not to.is_terminal:  # no spaces that fill its last column
+            with to.capture() as drawn:
+                to.print(line, crop=False)
+            to.file.write(re.sub(" +$", "", drawn.get(), flags=re.MULTILINE))
+        else:
+            to.print(Folded(line) if isinstance(line, str) else line, crop=False)
 
 
 def tell(line: str) -> None:

@@ -31,7 +31,7 @@ NINE = 1767603600
 """2026-01-05T09:00:00Z"""
 SNAPSHOT = addresses.snapshot_resource("snap-1").pk
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
-FAULT = Fault("key-disabled", f"account {DEV}", "The key alias/x is disabled.", "Enable it and tag the AMI again.")
+FAULT = Fault("key-disabled", f"account {DEV}", "The key alias/x is disabled.", "Enable it; then tag the AMI again.")
 TROUBLE = Fault("no-role", f"account {PROD}", "The role AmiCopyRole cannot be assumed.", "Deploy deploy/target.yaml.")
 
 
@@ -134,7 +134,7 @@ def test_one_amis_deliveries(scene, capsys):
         "333333333333 us-east-1  delivered  9m                   ami-0aaaaaaaaaaaaaaaa",
         "",
         "111111111111 us-east-1: The key alias/x is disabled.",
-        "    Enable it and tag the AMI again.",
+        "    Enable it.",
         "111111111111 us-east-1: left behind: snap-8",
         "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed.",
         "    Deploy deploy/target.yaml.",
@@ -166,7 +166,7 @@ def test_only_what_failed(scene, capsys):
     every = capsys.readouterr().out
 
     for said in (one, every):
-        assert "111111111111 us-east-1: The key alias/x is disabled.\n    Enable it and tag the AMI again.\n" in said
+        assert "111111111111 us-east-1: The key alias/x is disabled.\n    Enable it.\n" in said
         assert f"Once that is repaired: `ami-promoter retry {AMI}`" in said
         assert "333333333333" not in said
 
@@ -283,11 +283,8 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
     assert main(["status", AMI, "--watch"], TerminalClock(sleep=over)) == 0
 
     out, err = capsys.readouterr()
-    assert err.splitlines() == [
-        f"{state}: 111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), "
-        "333333333333 us-east-1 delivered"
-        for state in ("running", "over")
-    ]
+    every = "111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), 333333333333 us-east-1 delivered"
+    assert err.splitlines() == [f"{state}: {every}" for state in ("running", "over")]
     assert "over for 10m, value `dev`" in out
 
 
@@ -421,7 +418,7 @@ def test_refused_and_parked_promotions_say_why(table, capsys):
         "running for 10m, no tag in force: no deliveries",
         "being examined: `dve`",
         "parked: IllegalEvent: Counted in state over.",
-        "  refused: The key alias/x is disabled. Enable it and tag the AMI again.",
+        "  refused: The key alias/x is disabled. Enable it; then tag the AMI again.",
         "",
         "",
         "Open shares: none",

@@ -86,6 +86,7 @@ def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
         "+ group all: 2 accounts: 111111111111 222222222222",
         "+ group default: 1 account: 111111111111",
         f"Applied as version 1 in {PLACE}: 2 groups, 2 accounts.",
+        "`ami-promoter doctor` checks whether the targets are ready.",
     ]
     table = TargetsTable(client, CONFIG, MEMBERS)
     assert [target.account for target in table.read().resolve("all").targets] == ["111111111111", "222222222222"]

@@ -3,7 +3,7 @@
 import pytest
 
 from ami_promoter.hub.aws import HubTrouble
-from ami_promoter.promotions.following import A_POLL, MISSES, follow
+from ami_promoter.promotions.following import A_POLL, MISSES, follow, states
 from ami_promoter.verbs import TerminalClock
 
 
@@ -67,3 +67,23 @@ def test_what_is_refused_again_and_again_is_notified():
         follow(looks("a", *[refused] * (MISSES + 1)), lambda _: False, FollowTime().clock)
     with pytest.raises(HubTrouble):
         follow(looks(refused), lambda _: False, FollowTime().clock)
+
+
+def a_delivery(account, state, *progress):
+    """Build a delivery with its copies."""
+    copies = [{"state": "pending", "progress": one} for one in progress]
+    return {"account": account, "region": "us-east-1", "state": state, "copies": copies}
+
+
+def test_a_line_of_few_names_each_and_of_many_counts_them():
+    """A pipeline's log stays readable with a thousand targets; what was not asked for is left out."""
+    few = [a_delivery("1", "copying", 40, None), a_delivery("2", "delivered")]
+    many = [a_delivery(str(n), "copying", n % 100) if n % 2 else a_delivery(str(n), "delivered") for n in range(1000)]
+
+    assert states({"state": "running", "deliveries": few}) == "running: 1 us-east-1 copying (0%), 2 us-east-1 delivered"
+    assert states({"state": "running", "deliveries": few}, ["2"]) == "running: 2 us-east-1 delivered"
+    assert states({"state": "running", "deliveries": many}, ["5/us-east-1"]) == "running: 5 us-east-1 copying (5%)"
+    assert states({"state": "running", "deliveries": many}) == (
+        "running: 500 copying (the slowest copy at 1%), 500 delivered"
+    )
+    assert states({"state": "expanding", "deliveries": []}) == "expanding: no delivery yet"

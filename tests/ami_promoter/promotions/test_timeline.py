@@ -54,6 +54,17 @@ def test_an_intent_whose_call_was_not_made_is_no_mystery():
     assert steps[1]["what"] == ["Refused {}"]
 
 
+def test_a_look_at_the_tag_that_shows_nothing_new_is_left_out():
+    """One that somebody's writing caused is shown, and with --all each is."""
+    same = 'TagSeen {"value": "dev", "image_state": "available", "event": ""}'
+    written = 'TagSeen {"value": "dev", "image_state": "available", "event": "e1"}'
+    steps = entries([same], [same], [written])
+
+    for everything, shown in ((False, 2), (True, 3)):
+        lines = list(timeline.show(steps, [], everything=everything, wide=False))
+        assert lines[2].row_count == shown
+
+
 def test_shares_of_one_name_have_each_their_own_steps():
     """Steps after the first share was archived belong to the second."""
     step = {"state": "open", "what": ["opening was tried", "call CreateGrant r-1"], "sk": "history#share#d#1#1"}

@@ -136,6 +136,7 @@ def test_the_time_left(state, progress, began, expected):
             "target unfit: faults target-key-missing",
         ),
         ('SharesSeen {"open": "True"}', "shares seen: open"),
+        ('Resolved {"value": "dev", "plan": "74", "planned": "3", "additions": "True"}', "value understood: value dev"),
         ("SnapshotsDeleted {\"snapshots\": \"('snap-1', 'snap-2')\"}", "snapshots deleted: snapshots snap-1, snap-2"),
     ],
 )
