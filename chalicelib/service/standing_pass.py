@@ -25,7 +25,7 @@ from chalicelib.ports.ledger import Ledger, StandingHolding
 from chalicelib.ports.records import Children, Records, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.rotation import Rotation

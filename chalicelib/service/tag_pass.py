@@ -20,7 +20,7 @@ from chalicelib.core.records.addresses import HEADS, RecordKey
 from chalicelib.ports.aws import Tagged
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.waker import Clock, Waker

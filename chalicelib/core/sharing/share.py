@@ -623,7 +623,7 @@ def _together_at(moment: int) -> int:
     return -(-moment // schedule.MINUTE) * schedule.MINUTE
 
 
-def looked_at(share: Share, now: int, *, showing: bool) -> Share:
+def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
     """A look came after the removal of a nameless permission.
 
     What shows is the service's: it is removed again, and the time starts again. What two looks miss, a minute apart and
