@@ -12,7 +12,7 @@ from bench.rivals.promotion import RivalOutcome
 from bench.run import MeasuredRun
 
 FILE = Path(__file__).parents[1] / "ami_promoter" / "prices.json"
-HOURS_A_MONTH, DAYS_A_MONTH = 730, 30
+HOURS_A_MONTH = 730
 KEEP_MONTHS = 400 / 30
 """History is kept for 400 days."""
 REQUESTS_A_MESSAGE = 3

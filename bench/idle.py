@@ -27,7 +27,6 @@ class Idle:
     log_bytes: int = 0
     metrics: list[str] = field(default_factory=list)
     """Custom metrics that get a value while nothing happens."""
-    all_metrics: int = 0
 
 
 def measure() -> Idle:

@@ -69,8 +69,6 @@ class MeasuredRun:
     steps: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Step -> median and longest seconds."""
     throttled: int = 0
-    share_seconds: float = 0.0
-    """Longest time from the last copy's end until its shares were closed."""
 
     @property
     def per_delivery(self) -> float:
@@ -128,9 +126,6 @@ def _time(result: MeasuredRun, staged: Staged, calls: Sequence[Call], began: dat
     result.hub_copy_bound = bound.by_way_of_hub(regions, HUB_REGION, serial=False)
     result.hub_copy_serial_bound = bound.by_way_of_hub(regions, HUB_REGION, serial=True)
     result.steps = _steps(calls, delivered, made, began)
-    closings = [call.at for call in calls if call.operation == "ModifySnapshotAttribute" and _removes(call)]
-    last = max(end(snapshot) for some in made.values() for snapshot in some)
-    result.share_seconds = (max(closings) - last).total_seconds() if closings else 0.0
 
 
 def _notices(calls: Iterable[Call]) -> Iterator[tuple[datetime, Mapping[str, Any]]]:
@@ -151,10 +146,6 @@ def end(snapshot: Ec2Snapshot) -> datetime:
 
 def _seconds(snapshot: Ec2Snapshot) -> float:
     return (end(snapshot) - snapshot.started).total_seconds()
-
-
-def _removes(call: Call) -> bool:
-    return call.params.get("OperationType") == "remove" or "Remove" in call.params.get("CreateVolumePermission", {})
 
 
 def _lateness(world: World, places: Sequence[Place]) -> list[float]:

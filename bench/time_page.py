@@ -11,7 +11,6 @@ from bench.run import MeasuredRun
 from bench.summary import named, summary
 from bench.table import duration, table
 
-PLOTS = {"benchmark-time.svg": "time", "benchmark-functions.svg": "functions"}
 SWEEP = 60.0
 ABOVE = 1.02
 

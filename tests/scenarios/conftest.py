@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,23 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
         if WHERE in os.environ:
             world.iam.on_allow.append(LOG.of(f"{request.path.name}::{request.node.originalname}"))
         yield Scene(world, tmp_path, ROOT, targets)
+
+
+@pytest.fixture
+def become(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    """Go on as a role of the hub that has one policy and nothing else; returns its credentials as variables."""
+
+    def become(policy: Mapping[str, Any]) -> dict[str, str]:
+        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{stage.HUB}:root"}, "Action": "sts:AssumeRole"}
+        document = {"Version": "2012-10-17", "Statement": [trust]}
+        scene.world.iam.put_role(stage.HUB, "Person", document, {"only": policy})
+        _, key, secret, token = scene.world.accounts.issue(f"arn:aws:iam::{stage.HUB}:role/Person", "person")
+        variables = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return variables
+
+    return become
 
 
 def pytest_sessionfinish() -> None:

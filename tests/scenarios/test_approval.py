@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import boto3
 import pytest
@@ -279,7 +278,7 @@ def test_doctor_says_what_waits_and_who_may_approve(waiting):
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
 
     def hand_out(role: str, *names: str) -> None:
-        documents = {name: json.loads((Path(ROOT) / "deploy" / f"{name}.json").read_text()) for name in names}
+        documents = {name: deployed(name) for name in names}
         waiting.world.iam.put_role(HUB, role, {"Version": "2012-10-17", "Statement": [trust]}, documents)
 
     ((passed, what, cure),) = doctored(waiting, "approvers")
@@ -304,26 +303,14 @@ def test_doctor_is_silent_where_no_target_needs_an_approval(scene):
     assert (doctored(scene, "approvers"), doctored(scene, "approvals")) == ([], [])
 
 
-@pytest.fixture
-def become(waiting, monkeypatch):
-    """Act as a role of the hub that has one of the handed-out policies, and nothing else."""
-
-    def become(name: str) -> None:
-        document = json.loads((Path(ROOT) / "deploy" / name).read_text())
-        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
-        whole = {"Version": "2012-10-17", "Statement": [trust]}
-        waiting.world.iam.put_role(HUB, "Person", whole, {"only": document})
-        _, key, secret, token = waiting.world.accounts.issue(f"arn:aws:iam::{HUB}:role/Person", "person")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
-
-    return become
+def deployed(name):
+    """Read a policy from deploy/."""
+    return json.loads((ROOT / "deploy" / f"{name}.json").read_text())
 
 
 def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
     """It cannot write the tag, the targets file, a switch or a withdrawal."""
-    become("cli-approver.json")
+    become(deployed("cli-approver"))
     targets = str(waiting._directory / "targets.yaml")
     for words in (
         ("promote", waiting.image, "prod"),
@@ -341,7 +328,7 @@ def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
 
 def test_who_operates_cannot_approve(waiting, become):
     """In no way that the table allows: a batch, one item, or another sort key."""
-    become("cli-operator.json")
+    become(deployed("cli-operator"))
     status, out, err = waiting.cli("approve", waiting.image)
     assert status == 3, out + err
     dynamodb = boto3.Session(region_name=REGION).client("dynamodb")

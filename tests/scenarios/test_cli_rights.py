@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ami_promoter.rights import policy
-from tests.scenarios.scene import DEV, HUB, REGION, TABLE, Scene
+from tests.scenarios.scene import DEV, REGION, TABLE, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
 AWS = 3
@@ -56,22 +56,6 @@ def scene(scene: Scene) -> Scene:
     scene.promote("dev")
     scene.copy = scene.image_in(DEV)["ImageId"]
     return scene
-
-
-@pytest.fixture
-def become(scene, monkeypatch):
-    """Act as a role of the hub that has this policy and nothing else."""
-
-    def become(document):
-        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
-        whole = {"Version": "2012-10-17", "Statement": [trust]}
-        scene.world.iam.put_role(HUB, "Person", whole, {"only": document})
-        _, key, secret, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/Person", "person")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
-
-    return become
 
 
 def run(scene, line):

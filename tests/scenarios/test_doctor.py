@@ -118,16 +118,11 @@ def test_nobody_hears_the_notices(scene):
     assert topic in bad["hub", "notices"]["cure"]
 
 
-def test_what_may_not_be_read_is_not_called_well(scene, monkeypatch):
+def test_what_may_not_be_read_is_not_called_well(scene, become):
     """No check failed, and some could not be made: an exit status of its own, and the missing permissions."""
     from ami_promoter.rights import ASK_TARGETS, READ_ALL, policy  # noqa: PLC0415 - used here alone
 
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
-    whole = {"Version": "2012-10-17", "Statement": [trust]}
-    scene.world.iam.put_role(HUB, "Person", whole, {"only": policy([READ_ALL, ASK_TARGETS])})
-    _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/Person", "person")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    become(policy([READ_ALL, ASK_TARGETS]))
 
     status, bad, _ = doctor(scene, "--hub-only")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
 
@@ -12,7 +12,7 @@ from chalicelib.core.sharing.share import ShareState
 from tests.service.cloud import Nature
 from tests.service.scenes import ACCOUNTS
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
-from tests.service.slow_cases import AMI, MODES, all_ended
+from tests.service.slow_cases import AMI, MODES, all_ended, soaked
 
 HOUR = 3600
 HOURS = (2, 26)
@@ -175,13 +175,6 @@ def outages(modes: Iterable[str], functions: Iterable[str] = FUNCTIONS) -> Itera
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
     """The soak's part: any outage, with other durations of calls each time."""
-    end, random, played, stories = time.monotonic() + seconds, Random(seed), 0, []
-    cases = list(outages(MODES))
-    while time.monotonic() < end and not stories:
-        case = Outage(**{**vars(random.choice(cases)), "seed": random.randrange(10**9)})
-        played += 1
-        try:
-            case.play()
-        except AssertionError as failure:
-            stories.append(f"{case}: {failure}")
-    return played, stories
+    random, cases = Random(seed), list(outages(MODES))
+    drawn = (replace(random.choice(cases), seed=random.randrange(10**9)) for _ in itertools.count())
+    return soaked(drawn, seconds)

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from chalicelib.core.targets.applied_file import Directory
 from tests.service import hub as hubs
 from tests.service.scenes import all_delivered
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
+from tests.service.slow_cases import soaked
 
 HOUR = 3600
 AMI = "ami-0a"
@@ -131,14 +131,6 @@ def cases(numbers: Numbers) -> Iterator[ScaleCase]:
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
     """The soak's part: the full numbers, in an order that the seed draws. One case takes a minute or two."""
-    end, random, played, stories = time.monotonic() + seconds, Random(seed), 0, list[str]()
-    left = list(cases(FULL))
-    random.shuffle(left)
-    while time.monotonic() < end and left and not stories:
-        case = ScaleCase(**{**vars(left.pop()), "seed": random.randrange(10**9)})
-        played += 1
-        try:
-            case.play()
-        except AssertionError as failure:
-            stories.append(f"{case}: {failure}")
-    return played, stories
+    random, order = Random(seed), list(cases(FULL))
+    random.shuffle(order)
+    return soaked((replace(case, seed=random.randrange(10**9)) for case in reversed(order)), seconds)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -98,16 +99,22 @@ def deaths(modes: Iterable[str]) -> Iterator[SlowCase]:
                     yield SlowCase(mode, die_after=((function, calls),), deaths=SOME_DEATHS)
 
 
-def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """The soak's part: all kills in all modes, in an order that the seed draws, each on another slow AWS."""
-    end, random, played, stories = time.monotonic() + seconds, Random(seed), 0, []
-    cases = list(deaths(MODES))
-    while time.monotonic() < end and not stories:
-        case = random.choice(cases)
-        case = SlowCase(**{**vars(case), "seed": random.randrange(10**9)})
+def soaked(cases: Iterable[Any], seconds: float) -> tuple[int, list[str]]:
+    """Play cases until the time is over or one breaks an invariant; return their number, and what broke."""
+    end, played = time.monotonic() + seconds, 0
+    for case in cases:
+        if time.monotonic() >= end:
+            break
         played += 1
         try:
             case.play()
         except AssertionError as failure:
-            stories.append(f"{case}: {failure}")
-    return played, stories
+            return played, [f"{case}: {failure}"]
+    return played, []
+
+
+def run(seconds: float, seed: int) -> tuple[int, list[str]]:
+    """The soak's part: all kills in all modes, in an order that the seed draws, each on another slow AWS."""
+    random, cases = Random(seed), list(deaths(MODES))
+    drawn = (replace(random.choice(cases), seed=random.randrange(10**9)) for _ in itertools.count())
+    return soaked(drawn, seconds)

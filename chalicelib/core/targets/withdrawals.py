@@ -25,10 +25,6 @@ class Withdrawal:
     by: str
     value: str | None
 
-    def covers(self, place: str) -> bool:
-        """Whether a target ("account/region") is meant."""
-        return place == self.place or place.partition("/")[0] == self.place
-
 
 WITHOUT_END = 2**53
 

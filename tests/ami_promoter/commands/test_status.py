@@ -283,8 +283,8 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
     assert main(["status", AMI, "--watch"], TerminalClock(sleep=over)) == 0
 
     out, err = capsys.readouterr()
-    every = "111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), 333333333333 us-east-1 delivered"
-    assert err.splitlines() == [f"{state}: {every}" for state in ("running", "over")]
+    shown = "111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), 333333333333 us-east-1 delivered"
+    assert err.splitlines() == [f"running: {shown}", f"over: {shown}"]
     assert "over for 10m, value `dev`" in out
 
 
