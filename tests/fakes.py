@@ -324,14 +324,14 @@ class MemoryLedger:
             hard_close_at=max(known.hard_close_at, share.hard_close_at),
         )
 
-    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
+    def release(self, resource: str, holder_key: str, holding: Holding, *, unlink: bool = True) -> None:
         known = self.book.get((resource, holder_key))
         if known is not None:
             left = frozenset(one for one in known.holdings if not self._same(one, holding))
             self.book[resource, holder_key] = replace(known, holdings=left)
         place = (holding.ami, resource, holder_key, holding.delivery)
         link = self.links.get(place)
-        if holding.stands and link is not None and (not holding.episode or link.episode <= holding.episode):
+        if unlink and holding.stands and link is not None and (not holding.episode or link.episode <= holding.episode):
             del self.links[place]
 
     def _same(self, one: Holding, asked: Holding) -> bool:
@@ -427,6 +427,11 @@ class MemoryChildren:
         known = self.book.get((ami, delivery))
         if known is not None:
             self.book[ami, delivery] = replace(known, asked_again=episode)
+
+    def take_back(self, ami: str, child: Child, before: Child) -> None:
+        known = self.book.get((ami, child.delivery))
+        if known is not None and known.episode == child.episode and known.state == "running":
+            self.book[ami, child.delivery] = replace(before, asked_again=known.asked_again)
 
     def all(self, ami: str) -> Sequence[Child]:
         return [child for _, child in self.book.of(ami)]

@@ -40,8 +40,11 @@ class Ledger(Protocol):
         Raises Refusal where ``MOST_HOLDINGS`` others hold it.
         """
 
-    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
-        """Remove a holding, then its link. May be repeated; one of episode 0 stands for any of that delivery."""
+    def release(self, resource: str, holder_key: str, holding: Holding, *, unlink: bool = True) -> None:
+        """Remove a holding, then its link. May be repeated; one of episode 0 stands for any of that delivery.
+
+        ``unlink`` False: the link stays, so that the next pass over standing shares finds it.
+        """
 
     def standing(self, ami: str) -> Sequence[StandingHolding]:
         """Read the links of one AMI. One that is damaged is returned with what can be read; never raises for it."""

@@ -197,5 +197,11 @@ class Children(Protocol):
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
         """Mark one that is failing just now: this episode of the promotion wants it once it has failed."""
 
+    def take_back(self, ami: str, child: Child, before: Child) -> None:
+        """Put the mark as it was before an episode that ``add`` began, and whose delivery was not written.
+
+        ``before`` has an older episode. Does nothing if that delivery's mark has changed since.
+        """
+
     def all(self, ami: str) -> Sequence[Child]:
         """Read them all."""

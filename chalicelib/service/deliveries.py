@@ -383,7 +383,7 @@ class DeliveryExecutor:
             account=delivery.target.account,
             region=delivery.target.region,
             episode=delivery.episode,
-            state=_notified_as(delivery),
+            state=notified_as(delivery),
             image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
         if self._ports.children.end(delivery.ami, child):
@@ -426,7 +426,7 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
     return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, account),)
 
 
-def _notified_as(delivery: Delivery) -> str:
+def notified_as(delivery: Delivery) -> str:
     """Say to the promotion how it has ended, or rests."""
     if delivery.ending is DeliveryState.WITHDRAWN and delivery.expired:
         return EXPIRED

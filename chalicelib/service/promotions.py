@@ -23,6 +23,7 @@ from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.head import places_digest
 from chalicelib.core.promotion.model import EXPIRED, NO_PLAN, Child, Plan, Promotion
 from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Resolution, Target
@@ -34,7 +35,8 @@ from chalicelib.ports.records import Children, Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import DELIVERIES, compact, parsed, source_image
+from chalicelib.service.codecs import DELIVERIES, compact, parsed, peek, source_image
+from chalicelib.service.deliveries import notified_as
 from chalicelib.service.runner import CALLS_OF_STEP, Machine
 from chalicelib.service.waker import Clock, Waker
 
@@ -43,6 +45,8 @@ NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
 BACK_AGAIN = ("cancelled", "withdrawn")
 """What starts again where only file or membership changed: an account that had left. What failed there stays failed."""
 
+LOOKED_FOR = 20
+"""Deliveries that one count looks for, if their marks say that they run and nobody wants them."""
 PLANNED = 200
 """Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
 LISTED = 5000
@@ -107,7 +111,7 @@ class PromotionExecutor:
             case do.CancelOthers(plan, withdraw, after):
                 return self._cancel(promotion, self._plan(promotion, plan), after, budget, withdraw=withdraw)
             case do.Count():
-                return self._count(promotion)
+                return self._count(promotion, budget)
             case do.AskApproval():
                 return self._ask_approval(promotion)
             case do.NotifyRefused(faults):
@@ -301,7 +305,8 @@ class PromotionExecutor:
 
     def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
         """Whether a delivery that is there starts again. One that is failing just now is asked again when it has."""
-        if before.state is DeliveryState.FAILED and _passed_over(promotion, target):
+        passed_over = before.state is DeliveryState.FAILED and _passed_over(promotion, target)
+        if passed_over and not self._is_between(promotion, target):
             return False
         if (
             before.state in (DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN)
@@ -312,6 +317,18 @@ class PromotionExecutor:
             self._ports.children.ask_again(promotion.ami, before.id, promotion.episode)
         self._waker.send(before.key, f"expand:{promotion.ami}:{promotion.episode}")
         return False
+
+    def _is_between(self, promotion: Promotion, target: Target) -> bool:
+        """Whether this is the hub's own copy, and a target that starts now is to copy from there."""
+        if target.account != promotion.hub:
+            return False
+        after = [
+            one for one, _ in self._targets(promotion) if (one.by_way_of, one.region) == (promotion.hub, target.region)
+        ]
+        if promotion.only:
+            return any(not _passed_over(promotion, one) for one in after)
+        states = {child.place: child.state for child in self._ports.children.all(promotion.ami)}
+        return any(states.get(one.place, RUNNING) in (RUNNING, *BACK_AGAIN) for one in after)
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
         """A delivery that was cancelled and cannot be read cannot start again: it counts as failed."""
@@ -378,10 +395,14 @@ class PromotionExecutor:
             self._ports.notices.publish(said)
         return ev.ApprovalAsked(asked.question.digest, asked.once)
 
-    def _count(self, promotion: Promotion) -> ev.Event:
+    def _count(self, promotion: Promotion, budget: Budget) -> ev.Event:
         children = tuple(self._ports.children.all(promotion.ami))
         plan = self._plan(promotion, promotion.plan)
         if any(evolving.to_end(promotion, child, plan) for child in children):
+            if promotion.tries >= machine.WORTH_A_LOOK:
+                self._take_back(
+                    promotion, [child for child in children if evolving.unwanted(promotion, child, plan)], budget
+                )
             return ev.Counted(to_end=True)
         again = [child for child in children if evolving.wanted_again(promotion, child, plan)]
         if again:
@@ -391,6 +412,29 @@ class PromotionExecutor:
         if children and promotion.summarised != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
         return ev.SummaryNotified(any(child.state == DeliveryState.SHARED for child in children))
+
+    def _take_back(self, promotion: Promotion, children: Sequence[Child], budget: Budget) -> None:
+        """Put right the marks of deliveries that nobody wants, and that were never written: none will end.
+
+        The run that announced one was killed, and then the tag, or an operator, named it no longer.
+        """
+        running = [child for child in children if child.state == RUNNING]
+        start = promotion.tries * LOOKED_FOR % max(len(running), 1)
+        for child in budget.each([*running[start:], *running[:start]][:LOOKED_FOR], CALLS_OF_STEP):
+            key = addresses.delivery(child.delivery)
+            before = peek(self._records, key, DELIVERIES)
+            if before is not None and before.ended and before.episode < child.episode:
+                mark = replace(child, episode=before.episode, state=notified_as(before))
+                self._ports.children.take_back(promotion.ami, child, mark)
+            elif before is None and self._is_missing(key):
+                never = replace(child, episode=0, state=DeliveryState.CANCELLED.value)
+                self._ports.children.take_back(promotion.ami, child, never)
+
+    def _is_missing(self, key: RecordKey) -> bool:
+        try:
+            return self._records.read(key) is None
+        except ParkRecord:
+            return False
 
 
 def _anew(promotion: Promotion) -> str:

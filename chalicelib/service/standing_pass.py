@@ -32,8 +32,9 @@ from chalicelib.service.rotation import Rotation
 from chalicelib.service.tag_pass import DAMAGED, Heads, read_head
 from chalicelib.service.waker import Clock, Waker
 
-CALLS = 6
-"""To end one holding: two wakes, each a write and a message, its release, and a look at its delivery."""
+CALLS = 8
+"""To end one holding: two wakes, each a write and a message, its release, that of its link, and a look at its delivery.
+"""
 WITHDRAWN = "withdrawn"
 """Of a mark: when an operator withdrew an account, so that it is compared again."""
 AT_ONCE = 20
@@ -141,17 +142,21 @@ class StandingPass:
         return moved or self._reads(ami) != seen.tag
 
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
-        """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again."""
+        """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again.
+
+        The link goes last: killed before it has woken who closes the share, the next pass finds the link.
+        """
         held = one.holding
         target = entitled.targets.get(one.holding.place)
         expired = target is not None and 0 < target.until <= self._clock()
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
-        self._ports.ledger.release(one.resource, one.holder_key, held)
+        self._ports.ledger.release(one.resource, one.holder_key, held, unlink=False)
         resource = RecordKey(one.resource)
         write = Write(resource, "open", {"resource": one.resource}, self._clock())
         self._waker.wake_or_create(write, f"{held.delivery}:{cause}")
+        self._ports.ledger.release(one.resource, one.holder_key, held)
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_child(ami, held.delivery)
 

@@ -386,3 +386,19 @@ def test_a_mark_is_left_once_and_a_new_episode_opens_it_again(store):
 
     store.children.end(AMI, child("d1", "failed"))
     assert store.children.all(AMI) == [child("d1", episode=2)]
+
+
+@pytest.mark.parametrize("before", [child("d1", "cancelled", 0), child("d1", "failed", 1)], ids=["new", "reopened"])
+def test_an_episode_that_was_announced_and_never_written_is_taken_back(store, before):
+    """It counts as running no longer, an episode that is there stays, and the next one opens the mark again."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    announced = child("d1", episode=before.episode + 1)
+    assert store.children.add(AMI, announced)
+    store.children.take_back(AMI, replace(announced, episode=announced.episode + 1), before)
+    assert store.children.all(AMI) == [announced]
+    store.children.take_back(AMI, announced, before)
+    assert store.children.all(AMI) == [before]
+    store.children.take_back(AMI, announced, before)
+
+    assert store.children.add(AMI, announced)
+    assert store.children.end(AMI, replace(announced, state="delivered"))

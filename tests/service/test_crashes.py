@@ -6,8 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.service.gate import PortCrash
+from chalicelib.core.records import addresses
+from tests.service.cloud import START
+from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
+from tests.service.hub import Hub
+from tests.service.organization import A, B
 from tests.service.scenes import HubSetup, all_delivered, scenes
+from tests.service.test_removals import AMI, HOUR
 from tests.stores import on_dynamodb
 
 CRASHES = st.lists(st.builds(PortCrash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)
@@ -77,3 +82,45 @@ def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letter
     assert not hub.cloud.permissions
     assert not hub.cloud.grants
     assert len(hub.cloud.images) == 1
+
+
+def pause_and_untag(hub):
+    """No new promotion goes on, and the tag is removed."""
+    hub.cloud.paused = True
+    hub.cloud.tag(AMI, None)
+
+
+@pytest.mark.parametrize(
+    "then", [lambda hub: hub.withdraw(AMI, B), pause_and_untag], ids=["an operator withdraws it", "pause, tag removed"]
+)
+@pytest.mark.parametrize("method", ["create", "save"])
+def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from_its_end(method, then):
+    """Killed between a delivery's mark and its record, which nobody wants a moment later; the next tag serves it."""
+    hub = Hub((A, B), watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    key, again = hub.delivery_key(AMI, B), method == "save"
+    if again:
+        hub.cloud.tag(AMI, f"{A} {B}")
+        hub.run(until=START + 3)
+        hub.cloud.tag(AMI, None)
+        hub.run(until=START + HOUR)
+        assert set(hub.outcomes().values()) == {"cancelled"}
+
+    def only(*args):
+        return (args[1] if again else args[0]).key == key
+
+    hub.gate.troubles.append(PortTrouble("records", method, ProcessKilled(), only=only))
+    hub.cloud.tag(AMI, f"{A} {B}")
+    while hub.gate.troubles[0].times:
+        hub.run(until=hub.cloud.now + 1)
+    then(hub)
+    hub.run(until=hub.cloud.now + 2 * HOUR)
+
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+    assert hub.outcomes().get((AMI, B)) == ("cancelled" if again else None)
+    hub.cloud.paused = False
+    hub.cloud.tag(AMI, None)
+    hub.run(until=hub.cloud.now + HOUR)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run()
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}

@@ -10,13 +10,17 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, DeliveryState
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service import hub_copies
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, with_copies
-from tests.service.cloud import refusal
+from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
+from tests.service.hub import Hub
+from tests.service.organization import A, B, Organised
 from tests.service.slow import SlowGate, SlowHub
+from tests.service.test_removals import AMI, HOUR
 from tests.stores import in_memory
 
 DONE = CopyState.COMPLETED
@@ -72,3 +76,50 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(mon
     assert gone_on() < 1000, "not all can be woken at once"
     hub.run(until=NOW + 45 * 60)
     assert gone_on() == 1000
+
+
+def failing(times: int) -> PortTrouble:
+    """The hub's own key is refused this many times."""
+    denied = refusal(RefusalKind.DENIED, "of the hub's own key")
+    return PortTrouble("target.keys", "describe", denied, times, only=lambda one: one.target.account == HUB)
+
+
+def because_of_the_hub(hub: Hub) -> int:
+    """How many deliveries failed because the hub's own copy had."""
+    return sum(fault.startswith("hub-copy-failed") for fault in hub.faults())
+
+
+def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
+    """Otherwise the account would wait two days for a copy that nobody makes."""
+    hub = Hub((HUB, A, B), watchful=False, troubles=[failing(2)])
+    hub.gate.watch = lambda *_: None  # as above
+    abroad = {one: (Target(one, REGION, by_way_of=HUB),) for one in (A, B)}
+    hub.cloud.directory = Directory({}, {**abroad, HUB: (Target(HUB, REGION),)})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=START + HOUR)
+    assert because_of_the_hub(hub) == 2
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    hub.run(until=hub.cloud.now + HOUR)
+
+    assert set(hub.outcomes().values()) == {"failed"}
+    assert because_of_the_hub(hub) == 3
+    assert not hub.gate.troubles[0].times
+
+
+def test_who_joins_later_does_not_wait_for_a_copy_of_the_hubs_that_failed():
+    """It is tried again for the account that an OU brings; for those that failed before it is not."""
+    it = Organised(B)
+    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
+    it.hub.gate.troubles.append(failing(2))
+    by_unit = {"default": (Target("", REGION, by_way_of=HUB),)}
+    it.cloud.directory = replace(it.cloud.directory, accounts={HUB: (Target(HUB, REGION),)}, by_unit=by_unit)
+    it.look(2)
+    it.tag()
+    assert it.outcomes == {B: "failed"}
+    it.organization.accounts[A] = "ACTIVE"
+    it.look(24)
+
+    assert it.outcomes == {A: "failed", B: "failed"}
+    assert because_of_the_hub(it.hub) == 2
+    assert not it.hub.gate.troubles[0].times

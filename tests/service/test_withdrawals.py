@@ -215,3 +215,19 @@ def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whos
     pass_time(hub, HOUR)
 
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+
+
+def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
+    """Nobody else would look at the share: it has no date, and the delivery that held it cannot act."""
+
+    def withdrawn(crash=None):
+        hub = shared()
+        removals.park_delivery(hub)
+        hub.gate.calls, hub.gate.crashes = 0, [crash] if crash else []
+        hub.withdraw(AMI, B)
+        hub.run(until=hub.cloud.now + HOUR)
+        assert open_to(hub) == {A}, crash
+        return hub.gate.calls
+
+    for call in range(min(withdrawn(), 110)):
+        withdrawn(PortCrash(call, after=False))

@@ -80,6 +80,24 @@ class DynamoChildren:
             condition="attribute_exists(pk)",
         )
 
+    def take_back(self, ami: str, child: Child, before: Child) -> None:
+        taken_back = self._table.update(
+            addresses.child(ami, child.delivery),
+            "SET #schema = :schema, body = :body, episode = :before, running = :no",
+            {
+                ":schema": self._version,
+                ":body": _body(before),
+                ":before": before.episode,
+                ":episode": child.episode,
+                ":no": False,
+                ":yes": True,
+            },
+            names={"#schema": "schema"},
+            condition="episode = :episode AND running = :yes",
+        )
+        if taken_back is not None:
+            self._count(ami, -1)
+
     def all(self, ami: str) -> Sequence[Child]:
         return [self._child(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 

@@ -121,7 +121,7 @@ class DynamoLedger:
         )
         return added is not None
 
-    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
+    def release(self, resource: str, holder_key: str, holding: Holding, *, unlink: bool = True) -> None:
         key = addresses.share(RecordKey(resource), holder_key)
         try:
             self._release(key, holding)
@@ -129,7 +129,7 @@ class DynamoLedger:
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
             self._drop_no_set(key)
-        if holding.stands:
+        if holding.stands and unlink:
             # An older episode's release must not take away the link of a newer one's holding.
             self._table.delete(
                 _link_key(resource, holder_key, holding),

@@ -390,8 +390,12 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
 
 def to_end(promotion: Promotion, child: Child, plan: Plan) -> bool:
     """Whether a delivery is still to come to its end, or to its rest."""
-    unwanted = promotion.withdrawing or child.place not in plan
-    return child.state == "running" or (child.state == "shared" and unwanted)
+    return child.state == "running" or (child.state == "shared" and unwanted(promotion, child, plan))
+
+
+def unwanted(promotion: Promotion, child: Child, plan: Plan) -> bool:
+    """Whether the value in force does not name a delivery, or its AMI is gone."""
+    return promotion.withdrawing or child.place not in plan
 
 
 def wanted_again(promotion: Promotion, child: Child, plan: Plan) -> bool:
