@@ -98,7 +98,7 @@ class StandingPass:
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
                 self._telemetry.blocked("standing", f"{ami}: it cannot be told who is entitled to it")
                 return
-            if now < _time(mark, "tag_since") + schedule.ABSENCE:
+            if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
                 return
             if self._close_all(ami, mark, _Seen(tag, applied.generation, head.tagged_at), entitled, budget):
                 again_at = min([now + schedule.DAY, *entitled.ends(now)])

@@ -331,7 +331,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
         if now >= shown_by and copy.looks:
             wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
             return replace(copy, state=CopyState.WANTED, looks=0, not_before=now + wait)
-        return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + schedule.ABSENCE))
+        return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + schedule.SECOND_LOOK_AFTER))
 
     return each_copy(delivery, judge)
 
@@ -762,8 +762,8 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
         steps = schedule.POLLS if stopping else schedule.RETRIES[2:]
         return again(delivery, now, schedule.step(steps, delivery.tries), clear_since=None)
     since = delivery.clear_since
-    if since is None or now < since + schedule.ABSENCE:
-        wait = schedule.ABSENCE if since is None else since + schedule.ABSENCE - now
+    if since is None or now < since + schedule.SECOND_LOOK_AFTER:
+        wait = schedule.SECOND_LOOK_AFTER if since is None else since + schedule.SECOND_LOOK_AFTER - now
         return again(delivery, now, wait, clear_since=now if since is None else since)
     over = each_copy(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
     return to(over.with_cleanup(done=not event.left and not before), DeliveryState.TIDYING, now)

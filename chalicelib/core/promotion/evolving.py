@@ -201,12 +201,12 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
 
 
 def _believed(promotion: Promotion, now: int) -> bool:
-    return bool(promotion.absent_since) and now >= promotion.absent_since + schedule.ABSENCE
+    return bool(promotion.absent_since) and now >= promotion.absent_since + schedule.SECOND_LOOK_AFTER
 
 
 def _absent(promotion: Promotion, now: int) -> Promotion:
     since = promotion.absent_since or now
-    return replace(promotion, absent_since=since, next_try=since + schedule.ABSENCE)
+    return replace(promotion, absent_since=since, next_try=since + schedule.SECOND_LOOK_AFTER)
 
 
 # --- value and source ------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def _on_resolved(event: ev.Resolved, promotion: Promotion, now: int) -> Promotio
     if event.faults:
         refused = _refused(promotion, event.value, event.faults, now)
         return replace(refused, refused_by_organization=event.by_organization)
-    believed_from = promotion.seen_since + schedule.ABSENCE
+    believed_from = promotion.seen_since + schedule.SECOND_LOOK_AFTER
     if event.removals and now < believed_from:  # the look may have been a stale one: it is taken again
         return _to(promotion, S.RESOLVING, believed_from, candidate=None)
     others = promotion.plan not in ("", event.plan)
@@ -385,7 +385,7 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
     if promotion.cancelling:  # the look before it showed that the tag is gone: what was delivered is unmarked first
         return replace(said, next_try=now)
     after = _to(promotion, S.OVER, now, summarised=promotion.episode, standing=event.standing)
-    return replace(after, next_try=max(now, promotion.absent_since + schedule.ABSENCE))
+    return replace(after, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER))
 
 
 def to_end(promotion: Promotion, child: Child, plan: Plan) -> bool:

@@ -23,8 +23,8 @@ NOT_YET_FOR = 10 * MINUTE
 SILENCE = 2 * MINUTE
 """An intent without a known result is given this long to show itself before "there is none" is believed."""
 
-ABSENCE = 30
-"""Between the two looks that make a missing tag believed."""
+SECOND_LOOK_AFTER = 30
+"""Seconds between two looks of which both must agree before absence is believed."""
 
 GRACE = 1 * HOUR
 """After a delivery's deadline: then the ledger closes its shares by itself."""

@@ -494,9 +494,9 @@ def doubtful(share: Share, now: int) -> Share | None:
     A first look of long ago, for a holder that left again, is none.
     """
     if share.seen_at is None or now >= share.seen_at + FIRST_LOOK_COUNTS_FOR:
-        return replace(_asked_anew(share), seen_at=now, next_try=now + schedule.ABSENCE)
-    if now < share.seen_at + schedule.ABSENCE:
-        return replace(_asked_anew(share), next_try=share.seen_at + schedule.ABSENCE)
+        return replace(_asked_anew(share), seen_at=now, next_try=now + schedule.SECOND_LOOK_AFTER)
+    if now < share.seen_at + schedule.SECOND_LOOK_AFTER:
+        return replace(_asked_anew(share), next_try=share.seen_at + schedule.SECOND_LOOK_AFTER)
     return None
 
 
@@ -642,7 +642,7 @@ def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
 def believable_from(share: Share) -> int:
     """From when an absent grant or statement is believed to be gone, and not only late to show."""
     unheard = addresses.resource_kind(share.resource) in ("key", "role") and not share.grant_id
-    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.ABSENCE)
+    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.SECOND_LOOK_AFTER)
 
 
 def looked_for_named(share: Share, now: int, *, showing: bool) -> Share:

@@ -291,7 +291,7 @@ def test_shares_stay_open_under_a_copy_that_is_still_seen():
     later = NOW + schedule.SILENCE
     once = evolving.evolve(waiting, ev.LeftoversSeen((), ()), later)
     assert once.state is DeliveryState.STOPPING
-    over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + schedule.ABSENCE)
+    over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + schedule.SECOND_LOOK_AFTER)
     assert (over.state, over.cleanup.done) == (DeliveryState.TIDYING, True)
     assert do.ReleaseShares() in machine.outstanding(over, later)
 
@@ -361,11 +361,11 @@ def test_a_first_look_that_comes_late_is_no_proof_either():
     """After a crash the first look is later than that; it may be stale, so a second one follows."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE)
-    second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.ABSENCE)
+    second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
 
     assert (first.copies[0].state, first.copies[0].next_look) == (
         C.INTENDED,
-        NOW + 2 * schedule.SILENCE + schedule.ABSENCE,
+        NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER,
     )
     assert second.copies[0].state is C.WANTED
 

@@ -238,9 +238,9 @@ def test_an_image_that_the_hub_does_not_own_is_left_alone_after_two_looks():
     """One look that does not show it may be stale."""
     once = evolve(a_promotion(), ev.TagSeen(None, None), NOW)
     assert once.state is PromotionState.REQUESTED
-    assert outstanding(once, NOW + schedule.ABSENCE) == (do.LookAtTag(),)
+    assert outstanding(once, NOW + schedule.SECOND_LOOK_AFTER) == (do.LookAtTag(),)
 
-    assert evolve(once, ev.TagSeen(None, None), NOW + schedule.ABSENCE).state is PromotionState.OVER
+    assert evolve(once, ev.TagSeen(None, None), NOW + schedule.SECOND_LOOK_AFTER).state is PromotionState.OVER
 
 
 def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
@@ -256,7 +256,7 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
 def test_a_tag_that_shows_again_was_never_gone():
     """The next look replaces the stale one."""
     once = evolve(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
-    back = evolve(once, ev.TagSeen("dev", "available", "golden"), NOW + schedule.ABSENCE)
+    back = evolve(once, ev.TagSeen("dev", "available", "golden"), NOW + schedule.SECOND_LOOK_AFTER)
 
     assert (back.absent_since, back.cancelling, back.value) == (0, False, "dev")
 
@@ -264,7 +264,7 @@ def test_a_tag_that_shows_again_was_never_gone():
 def test_a_source_that_vanishes_does_not_stop_what_runs():
     """A running promotion continues with what it has read before."""
     once = evolve(a_promotion(PromotionState.RUNNING), ev.TagSeen(None, None), NOW)
-    twice = evolve(once, ev.TagSeen(None, None), NOW + schedule.ABSENCE)
+    twice = evolve(once, ev.TagSeen(None, None), NOW + schedule.SECOND_LOOK_AFTER)
 
     assert (twice.state, twice.cancelling, twice.value) == (PromotionState.RUNNING, False, "dev")
 
@@ -307,7 +307,7 @@ def test_two_looks_within_a_second_are_one():
     again = evolve(with_tag_event(once, 3), ev.TagSeen(None, "available", "golden"), NOW + 1)
 
     assert not again.cancelling
-    assert again.next_try == NOW + schedule.ABSENCE
+    assert again.next_try == NOW + schedule.SECOND_LOOK_AFTER
 
 
 def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
@@ -346,10 +346,10 @@ def test_a_removed_tag_cancels_all_but_only_after_two_looks():
     """Absence in an eventually consistent read is weak evidence."""
     once = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen(None, "available", "golden"))
     assert not once.cancelling
-    assert outstanding(once, NOW + schedule.ABSENCE) == (do.LookAtTag(),)
+    assert outstanding(once, NOW + schedule.SECOND_LOOK_AFTER) == (do.LookAtTag(),)
 
-    twice = evolve(once, ev.TagSeen(None, "available", "golden"), NOW + schedule.ABSENCE)
-    assert outstanding(twice, NOW + schedule.ABSENCE) == (do.CancelOthers(""),)
+    twice = evolve(once, ev.TagSeen(None, "available", "golden"), NOW + schedule.SECOND_LOOK_AFTER)
+    assert outstanding(twice, NOW + schedule.SECOND_LOOK_AFTER) == (do.CancelOthers(""),)
 
 
 @pytest.mark.parametrize(
@@ -366,9 +366,9 @@ def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
         candidate="dev prod" if state is PromotionState.RESOLVING else None,
     )
     once = play(with_tag_event(before, 2), gone)
-    twice = evolve(once, gone, NOW + schedule.ABSENCE)
+    twice = evolve(once, gone, NOW + schedule.SECOND_LOOK_AFTER)
 
-    assert isinstance(outstanding(twice, NOW + schedule.ABSENCE)[0], do.CancelOthers)
+    assert isinstance(outstanding(twice, NOW + schedule.SECOND_LOOK_AFTER)[0], do.CancelOthers)
     assert twice.candidate is None
 
 
@@ -537,7 +537,9 @@ def test_what_was_refused_for_another_value_delays_no_removal():
 
 def test_the_last_delivery_ends_just_as_the_tag_is_gone():
     """One step learns both: it cancels what is left, and ends after that."""
-    running = a_promotion(PromotionState.RUNNING, absent_since=NOW - schedule.ABSENCE, seen_since=NOW - 900, tries=3)
+    running = a_promotion(
+        PromotionState.RUNNING, absent_since=NOW - schedule.SECOND_LOOK_AFTER, seen_since=NOW - 900, tries=3
+    )
     assert (*outstanding(running, NOW), *machine.looks(running, NOW)) == (do.LookAtTag(), do.Count())
 
     both = play(running, ev.TagSeen(None, "available"), ev.SummaryNotified())
@@ -582,9 +584,9 @@ def test_a_withdrawal_counts_until_another_value_was_in_force(first, then, count
     for value in (then, "dev"):
         at = one.in_force_since + 100
         one = evolve(one, ev.TagSeen(value, "available"), at)
-        one = evolve(one, ev.TagSeen(value, "available"), at + schedule.ABSENCE)
+        one = evolve(one, ev.TagSeen(value, "available"), at + schedule.SECOND_LOOK_AFTER)
         if one.candidate is not None:
-            one = evolve(one, resolved(value), at + schedule.ABSENCE)
+            one = evolve(one, resolved(value), at + schedule.SECOND_LOOK_AFTER)
 
     assert (withdrawn_at >= one.tagged_at) is counts
 
@@ -611,8 +613,8 @@ def test_a_tag_event_is_remembered_by_its_time_and_a_retry_is_none(inbox, tagged
 def test_a_withdrawal_ends_with_a_tag_that_is_removed_although_its_value_never_was_in_force():
     """The AMI was pending all the time; both events are lost."""
     waits = replace(a_promotion(PromotionState.RESOLVING), seen_value="dev", seen_since=NOW, absent_since=NOW + 10)
-    removed = evolve(waits, ev.TagSeen(None, "pending"), NOW + 10 + schedule.ABSENCE)
+    removed = evolve(waits, ev.TagSeen(None, "pending"), NOW + 10 + schedule.SECOND_LOOK_AFTER)
     again = evolve(removed, TAG, NOW + 900)
     again = evolve(again, resolved(), NOW + 900)
 
-    assert again.tagged_at == NOW + 10 + schedule.ABSENCE
+    assert again.tagged_at == NOW + 10 + schedule.SECOND_LOOK_AFTER
