@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.delivery import evolving, proof
+from chalicelib.core.delivery import proof, trouble
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.sharing import share
@@ -146,7 +146,7 @@ WRONG = {
         partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "image", None),
     ),
     "a deadline acts without a look": Wrong(
-        instead(evolving, "WORKING", frozenset()),
+        instead(trouble, "WORKING", frozenset()),
         partial(outages.test_an_outage_of_our_own_destroys_no_good_work, "snapshots", "verifying", 0, 26),
     ),
     "one look at a removal is believed": Wrong(

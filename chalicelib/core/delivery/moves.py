@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from chalicelib.core.delivery.model import Copy, Delivery, DeliveryState
 from chalicelib.core.faults import Fault
+
+Handlers = Mapping[type, Callable[[Any, Delivery, int], Delivery]]
+"""Type of event -> what it changes: (event, delivery, now) -> the delivery after it, ``now`` in epoch seconds."""
 
 
 def to(delivery: Delivery, state: DeliveryState, now: int, **changes: Any) -> Delivery:

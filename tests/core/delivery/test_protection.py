@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine
+from chalicelib.core.delivery import evolving, machine, own_image
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.errors import RefusalKind
 from tests.core.delivery.examples import FAULT, NOW, a_delivery
@@ -70,7 +70,7 @@ def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
         assert delivery.due_at is not None
         now = max(now, delivery.due_at)
 
-    assert tries == evolving.PROTECT_TRIES + 1
+    assert tries == own_image.PROTECT_TRIES + 1
     assert now - NOW <= 5 * 60
     assert machine.outstanding(delivery, now) == (NOTIFY,)
     assert delivery.trouble is None

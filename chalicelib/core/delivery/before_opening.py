@@ -1,0 +1,128 @@
+"""What events change on a delivery before anything is opened: approval, the target's checks, copy slots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core.delivery import copying, methods, permissions, proof
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.machine import (
+    QUEUE_LOOK,
+    QUEUEING,
+    begun,
+    slots_text,
+)
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
+from chalicelib.core.faults import Fault
+from chalicelib.core.records import schedule
+
+
+def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
+    """Go on where it is approved. The settings of a delivery are those of its start: others need another one."""
+    if event.changed:
+        what = "The targets file gives this target other settings now than when the delivery began."
+        cure = "The service starts it again with these settings."
+        fault = Fault("settings-changed", delivery.where, what, cure)
+        return end(delivery, DeliveryState.CANCELLED, (fault,), now)
+    if event.by:
+        return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)
+    if delivery.overdue is not None:
+        return fail(delivery, now, delivery.overdue)
+    if now < delivery.next_try:  # an early look is no try
+        return delivery
+    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries))
+
+
+def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
+    delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
+    delivery = replace(delivery, shares=permissions.needed(delivery))
+    found = proof.copies(delivery, event.copies)
+    delivery = copying.with_unproven(delivery, found)
+    whole = methods.of(delivery).whole
+    kept = tuple(share for share in delivery.shares if share.stays)
+    if event.image and not (whole and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
+        accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
+        there = replace(delivery, adopted=True, image=event.image, shares=kept)
+        there = there.with_cleanup(unproven=()) if accepted else there
+        return to(there, DeliveryState.OPENING if kept else DeliveryState.VERIFYING, now)
+    if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
+        return to(delivery, DeliveryState.OPENING, now)
+    if delivery.shared or whole:
+        return to(delivery.with_deletions(seen.copy for seen in found.ours), DeliveryState.OPENING, now)
+    wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
+    wanted = copying.match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)
+    wrong = tuple(s.copy for s in found.ours if s.key_arn != event.key_arn)
+    wanted = wanted.with_deletions(wrong)  # of an earlier key
+    if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
+        return to(wanted, DeliveryState.OPENING if kept else DeliveryState.REGISTERING, now, shares=kept)
+    return to(wanted, DeliveryState.WAITING, now)
+
+
+def _on_hub_copy_seen(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    if not event.copies and (overdue := _queued_out(delivery, now)):
+        return fail(delivery, now, overdue)
+    if not event.copies:
+        if now < delivery.next_try:  # an early look is no try
+            return delivery
+        return again(delivery, now, _until_queued_out(delivery, now, schedule.step(schedule.POLLS, delivery.tries)))
+    return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
+
+
+def _on_target_unfit(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
+    return fail(delivery, now, *event.faults)
+
+
+def _on_waiting_notified(_event: ev.WaitingNotified, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery, waiting_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
+
+
+def _on_slots_asked(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
+    # Twice after a minute: the quota may have been woken for the first wish by the sweep that woke this delivery, too.
+    wait = _until_queued_out(delivery, now, schedule.step(schedule.POLLS, max(delivery.slots.asks - 1, 0)))
+    reported = slots_text(delivery, event.wanted, event.done, event.limited_at)
+    asked = delivery.with_slots(asked=reported, asks=delivery.slots.asks + 1, next_ask=now + wait)
+    return _with_slots(asked, event.granted, event.until, now)
+
+
+def _on_slots_seen(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:
+    return _with_slots(delivery, event.granted, event.until, now)
+
+
+def _on_others_wait(event: ev.OthersWait, delivery: Delivery, _now: int) -> Delivery:
+    return delivery.with_slots(others_wait=event.waits)
+
+
+def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Delivery:
+    """Go on with what was granted; copies of an earlier try that run already need no slot of their own."""
+    leased = delivery.with_slots(granted=granted, until=until)
+    wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
+    lacks = wanting and granted <= begun(delivery)
+    if delivery.state is DeliveryState.WAITING and lacks and (overdue := _queued_out(delivery, now)):
+        return fail(leased, now, overdue)
+    if delivery.state is not DeliveryState.WAITING or lacks:
+        return leased
+    return to(leased.with_slots(asks=0, next_ask=now), DeliveryState.OPENING, now)
+
+
+def _queued_out(delivery: Delivery, now: int) -> Fault | None:
+    """Return the fault of a queue deadline after which it has been looked for long enough."""
+    return delivery.overdue if now >= delivery.overdue_at + QUEUE_LOOK else None
+
+
+def _until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
+    """Return a wait (seconds) that ends no later than the looks that follow a queue deadline."""
+    queued_out = delivery.overdue is not None and delivery.state in QUEUEING
+    return min(wait, max(delivery.overdue_at + QUEUE_LOOK - now, 0)) if queued_out else wait
+
+
+HANDLERS: Handlers = {
+    ev.ApprovalSeen: _on_approval_seen,
+    ev.TargetReady: _on_target_ready,
+    ev.HubCopySeen: _on_hub_copy_seen,
+    ev.TargetUnfit: _on_target_unfit,
+    ev.WaitingNotified: _on_waiting_notified,
+    ev.SlotsAsked: _on_slots_asked,
+    ev.SlotsSeen: _on_slots_seen,
+    ev.OthersWait: _on_others_wait,
+}

@@ -1,0 +1,201 @@
+"""What events change on a delivery while its snapshots are copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import methods, proof
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.moves import Handlers, each_copy, fail, to
+from chalicelib.core.faults import Fault
+from chalicelib.core.records import schedule
+
+VERIFY_TRIES = 3
+"""Reads are eventually consistent, so one that shows a difference is not believed at once."""
+
+MOST_UNPROVEN = 20
+"""So many are named: anybody in a target can make any number of them."""
+
+
+def _on_copy_started(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
+    known = next((copy for copy in delivery.copies if copy.source == event.source), None)
+    if known is None or known.state is not CopyState.INTENDED or delivery.state is not DeliveryState.COPYING:
+        if known is not None and known.copy == event.copy:  # now AWS itself has said so
+            return each_copy(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
+        return delivery.with_deletions([event.copy])
+    return each_copy(
+        replace(delivery, trouble=None, tries=0),
+        lambda copy: (
+            replace(copy, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + schedule.POLLS[0])
+            if copy.source == event.source
+            else copy
+        ),
+    )
+
+
+def _on_copies_found(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
+    sorted_out = proof.copies(delivery, event.copies)
+    delivery = with_unproven(delivery, sorted_out)
+    doubled = _in_doubt(delivery, sorted_out.doubled)
+    if doubled:
+        return fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
+    if delivery.state is DeliveryState.REGISTERING:
+        return replace(match(delivery, sorted_out.ours, now), copies_listed_again=True)
+    found = each_copy(match(delivery, sorted_out.ours, now), lambda copy: replace(copy, found_at=now))
+    judged = _judge(_silent(found, now), sorted_out.ours, now)
+    if judged.state is DeliveryState.COPYING and judged.overdue is not None:
+        return fail(judged, now, judged.overdue)
+    return judged
+
+
+def _in_doubt(delivery: Delivery, doubled: tuple[ev.SeenCopy, ...]) -> tuple[ev.SeenCopy, ...]:
+    """Return the bearers of one nonce of which one would be used. Those of an older attempt are just left."""
+    if delivery.state is DeliveryState.COPYING:
+        unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
+    else:
+        unsure = [copy.source for copy in delivery.copies if copy.adopted]
+    nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
+    used = {copy.copy for copy in delivery.copies if copy.adopted}
+    nonces |= {one.nonce for one in doubled if one.copy in used}
+    return tuple(one for one in doubled if one.nonce in nonces)
+
+
+def _silent(delivery: Delivery, now: int) -> Delivery:
+    """An intent that has not shown itself: wait for it, and believe that there is no copy on the second look only."""
+
+    def judge(copy: Copy) -> Copy:
+        if copy.state is not CopyState.INTENDED:
+            return copy
+        shown_by = (copy.intended_at or 0) + schedule.SILENCE
+        if now >= shown_by and copy.looks:
+            wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
+            return replace(copy, state=CopyState.WANTED, looks=0, not_before=now + wait)
+        return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + schedule.SECOND_LOOK_AFTER))
+
+    return each_copy(delivery, judge)
+
+
+def match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delivery:
+    """Adopt the oldest live copy of each snapshot that the service made; delete extras and earlier errors."""
+    useless: list[str] = []
+
+    def match(copy: Copy) -> Copy:
+        found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.copy))
+        if copy.state not in (CopyState.WANTED, CopyState.INTENDED):
+            useless.extend(s.copy for s in found if s.copy != copy.copy)
+            return copy
+        live = [s for s in found if s.state in ("pending", "completed")]
+        if copy.state is CopyState.INTENDED and not live:
+            # One that ended in error at once is this intent's result all the same, and is judged as any other.
+            live = [s for s in found if s.started_at >= (copy.intended_at or 0)]
+        useless.extend(s.copy for s in found if s not in live[:1])
+        if not live:
+            return copy
+        state = CopyState.COMPLETED if live[0].state == "completed" else CopyState.PENDING
+        return replace(
+            copy,
+            state=state,
+            copy=live[0].copy,
+            adopted=True,
+            tries=max(copy.tries, 1),
+            looks=0,
+            next_look=now + schedule.POLLS[0],
+        )
+
+    return each_copy(delivery, match).with_deletions(useless)
+
+
+def _on_copies_seen(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:
+    return _judge(delivery.with_slots(others_wait=False), event.copies, now, event.asked)
+
+
+def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()) -> Delivery:
+    """Draw the conclusions from what EC2 shows of the delivery's copies now."""
+    shown = {s.copy: s for s in seen}
+    faults: list[Fault] = []
+    useless: list[str] = []
+
+    def judge(copy: Copy) -> Copy:
+        if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
+            return copy
+        found = shown.get(copy.copy)
+        if found is None:
+            return _missing(copy, now, faults, delivery) if copy.copy in asked else copy
+        if found.state == "completed":
+            if found.key_arn != delivery.key_arn:
+                faults.append(_wrong_key(delivery, copy, found))
+            return replace(copy, state=CopyState.COMPLETED, progress=100)
+        if found.state == "pending":
+            wait = schedule.step(schedule.POLLS, copy.looks)
+            return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
+        useless.append(found.copy)
+        return _errored(copy, found, now, faults, delivery)
+
+    judged = each_copy(delivery, judge).with_deletions(useless)
+    if faults:
+        return fail(judged, now, *faults)
+    if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
+        return to(judged, DeliveryState.REGISTERING, now, trouble=None)
+    return judged
+
+
+def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
+    """A copy that one look does not show may only be late to appear; one that two minutes do not show is gone."""
+    if now < (copy.intended_at or 0) + schedule.SILENCE or copy.looks < VERIFY_TRIES:
+        return replace(copy, looks=copy.looks + 1, next_look=now + schedule.POLLS[0])
+    faults.append(
+        Fault(
+            "copy-vanished",
+            delivery.where,
+            f"The copy {copy.copy} of {copy.source} is gone.",
+            "Somebody probably deleted it: look for DeleteSnapshot in that account's CloudTrail, then "
+            "tag the AMI again.",
+        )
+    )
+    return copy
+
+
+def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
+    return Fault(
+        "copy-under-another-key",
+        delivery.where,
+        f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}.",
+        "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again.",
+    )
+
+
+def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
+    """Key access that is not true yet fails a copy late and is no failure for ten minutes; anything else is one."""
+    early = (copy.intended_at or now) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
+    if "not accessible" in found.message and early and copy.tries < methods.MAX_TRIES:
+        wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
+        return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)
+    faults.append(
+        Fault(
+            "copy-failed",
+            delivery.where,
+            f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}.",
+            methods.copy_cure(found.message, delivery.target.account),
+        )
+    )
+    return replace(copy, state=CopyState.ERROR)
+
+
+def _on_snapshots_deleted(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
+    left = tuple(one for one in delivery.cleanup.to_delete if one not in event.snapshots)
+    return delivery.with_cleanup(to_delete=left)
+
+
+def with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
+    """Name what has the service's tags and no proof, so that a notice names it; the service leaves it alone."""
+    names = sorted(one.copy for one in (*found.doubled, *found.unproven))
+    return delivery.with_cleanup(unproven=tuple(names[:MOST_UNPROVEN]))
+
+
+HANDLERS: Handlers = {
+    ev.CopyStarted: _on_copy_started,
+    ev.CopiesFound: _on_copies_found,
+    ev.CopiesSeen: _on_copies_seen,
+    ev.SnapshotsDeleted: _on_snapshots_deleted,
+}

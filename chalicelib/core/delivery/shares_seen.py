@@ -1,0 +1,70 @@
+"""What events change on a delivery when its shares are held, open or released."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import methods, trouble
+from chalicelib.core.delivery.machine import (
+    deadline,
+)
+from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
+from chalicelib.core.records import schedule
+from chalicelib.core.targets import approvals
+
+ASKED_ANEW = 5 * schedule.MINUTE
+"""For so long a share that opens may still say what was missing in an earlier episode."""
+
+
+def _on_shares_held(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
+    if event.upto:
+        return replace(delivery, shares_at=event.upto, next_try=now)
+    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), shares_at=0)
+
+
+def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+    """Go on where all are open; the deadline is judged by this look: it may have opened while nobody could take one."""
+    if delivery.state is DeliveryState.COPYING:
+        if event.refused is None or delivery.overdue is not None:
+            return delivery
+        return replace(delivery, overdue=event.refused, overdue_at=now, next_try=now)  # what was copied is good
+    if event.open:
+        return _opened(replace(delivery, trouble=None), now)
+    delivery = replace(delivery, blocked=event.blocked)
+    if event.blocked is not None and event.blocked.code == approvals.NOT_APPROVED and now >= _share_worker_by(delivery):
+        return end(delivery, DeliveryState.CANCELLED, (event.blocked,), now)  # its next episode asks for another one
+    last = deadline(delivery)
+    if last is not None and now >= last:
+        return fail(delivery, now, trouble.deadline_fault(delivery))
+    return delivery if event.refused is None else fail(delivery, now, event.refused)
+
+
+def _share_worker_by(delivery: Delivery) -> int:
+    """By when the share worker has asked for the approval again; its earlier answer may be about the last episode."""
+    return delivery.entered[DeliveryState.OPENING] + ASKED_ANEW
+
+
+def _opened(delivery: Delivery, now: int) -> Delivery:
+    if delivery.shared:
+        return to(delivery, DeliveryState.PUBLISHING, now, opened_at=now)
+    if delivery.adopted and delivery.image:
+        return to(delivery, DeliveryState.VERIFYING, now, opened_at=now)
+    copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
+    registers = copied or methods.of(delivery).whole
+    return to(delivery, DeliveryState.REGISTERING if registers else DeliveryState.COPYING, now, opened_at=now)
+
+
+def _on_shares_released(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
+    if event.upto:
+        return replace(delivery, shares_at=event.upto)
+    delivery = replace(delivery, shares_at=0)
+    return replace(delivery, held=False, kept=delivery.kept and not event.all)
+
+
+HANDLERS: Handlers = {
+    ev.SharesHeld: _on_shares_held,
+    ev.SharesSeen: _on_shares_seen,
+    ev.SharesReleased: _on_shares_released,
+}

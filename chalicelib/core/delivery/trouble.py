@@ -1,0 +1,220 @@
+"""What refusals, cancellations and deadlines change on a delivery, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import copying, methods, own_image
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.machine import (
+    QUEUEING,
+    WORKING,
+    late,
+)
+from chalicelib.core.delivery.methods import forget
+from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.moves import Handlers, again, each_copy, end, fail, to
+from chalicelib.core.errors import RefusalKind
+from chalicelib.core.faults import Fault
+from chalicelib.core.records import schedule
+
+LOOKS = tuple(step.__name__ for step in (do.FindCopies, do.LookAtCopies, do.FindImage, do.VerifyImage))
+"""Commands that only read in the target."""
+
+
+def _on_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.source is not None:
+        return _copy_refused(event, delivery, now)
+    if event.step == do.DeleteSnapshots.__name__ and event.kind is RefusalKind.DENIED:
+        left = (*delivery.cleanup.leftovers, *delivery.cleanup.to_delete)
+        return delivery.with_cleanup(leftovers=left, to_delete=())
+    if event.step == do.ProtectImage.__name__ and delivery.state is DeliveryState.PUBLISHING:
+        return own_image.not_protected(event, delivery, now)
+    if event.step == do.RegisterImage.__name__ and not event.unknown:
+        if _is_old(delivery, event):
+            return delivery
+        delivery = methods.of(delivery).denied(delivery, event.nonce)
+    if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is DeliveryState.TIDYING:
+        return _left_behind(replace(delivery, trouble=event.fault), now)
+    if event.step == do.NotifyOutcome.__name__ and delivery.overdue is None and late(delivery, now):
+        delivery = replace(delivery, overdue=event.fault, overdue_at=now)
+    if event.kind is RefusalKind.ROLE and delivery.state is DeliveryState.REQUESTED:
+        return to(delivery, DeliveryState.CHECKING, now, trouble=event.fault)
+    if event.kind is RefusalKind.ROLE and delivery.overdue is not None and delivery.state is DeliveryState.CHECKING:
+        return fail(delivery, now, delivery.overdue)
+    steps = _waits(event, delivery, now)
+    if steps:
+        return again(delivery, now, schedule.step(steps, delivery.tries), trouble=event.fault)
+    overdue = () if delivery.overdue is None else (delivery.overdue,)
+    return fail(delivery, now, *overdue, event.fault)
+
+
+_ONLY_WAITS = frozenset(
+    {DeliveryState.AWAITING_APPROVAL, DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.PUBLISHING}
+)
+"""States that no refusal ends: their deadlines do."""
+
+
+def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
+    """Return the waits before the command is tried again; none if the refusal is the end."""
+    if delivery.state in _ONLY_WAITS or event.kind is RefusalKind.THROTTLED:
+        return schedule.RETRIES
+    if event.kind is RefusalKind.ROLE or (delivery.overdue is not None and event.step in LOOKS):
+        return schedule.POLLS
+    if delivery.overdue is not None:
+        return ()
+    if event.kind is RefusalKind.LIMIT:
+        return schedule.POLLS
+    method = methods.of(delivery) if event.step == do.RegisterImage.__name__ else methods.BY_SNAPSHOTS
+    if event.kind is RefusalKind.NOT_YET and method.may_come_true(delivery, event, now):
+        return schedule.NOT_YET
+    return ()
+
+
+def _is_old(delivery: Delivery, event: ev.Refused) -> bool:
+    """Whether an answer is to an earlier attempt: another one has been intended since, and may have taken effect."""
+    last = delivery.attempt(event.source or "")
+    return bool(event.nonce) and last is not None and last.nonce != event.nonce
+
+
+def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
+    """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
+    copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
+    if copy is None or delivery.state is not DeliveryState.COPYING or _is_old(delivery, event):
+        return delivery  # old news: it came to a record that somebody else had moved on
+    if event.unknown:
+        return replace(delivery, trouble=event.fault)
+    delivery = forget(delivery, event.nonce)
+    early = now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
+    waits = {
+        RefusalKind.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
+        RefusalKind.LIMIT: schedule.MINUTE,
+        RefusalKind.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
+    }
+    if event.kind is RefusalKind.NOT_YET and early:
+        waits[RefusalKind.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
+    if event.kind not in waits:
+        return fail(
+            each_copy(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
+        )
+    waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.kind])
+    delivery = each_copy(delivery, lambda c: waiting if c is copy else c)
+    limited = now if event.kind is RefusalKind.LIMIT else delivery.slots.limited_at
+    return replace(delivery.with_slots(limited_at=limited), trouble=event.fault)
+
+
+def _on_cancel_asked(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    delivery = replace(delivery, expired=event.expired)
+    return end(
+        delivery,
+        DeliveryState.WITHDRAWN if delivery.state is DeliveryState.SHARED else DeliveryState.CANCELLED,
+        (),
+        now,
+    )
+
+
+def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    if delivery.state is DeliveryState.STOPPING:
+        return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), DeliveryState.TIDYING, now)
+    if delivery.state is DeliveryState.TIDYING:
+        if delivery.overdue_at:
+            return _left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
+        return replace(delivery, overdue_at=now, next_try=now)
+    if delivery.overdue is not None:  # nobody has been able to look since
+        why = () if delivery.trouble is None else (delivery.trouble,)
+        left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
+        faults = (*delivery.faults, delivery.overdue, *why)
+        return to(left, DeliveryState.TIDYING, now, ending=DeliveryState.FAILED, faults=faults)
+    fault = deadline_fault(delivery)
+    begun = delivery.request.intended_at is not None or delivery.request.discarding
+    never_begun = methods.of(delivery).whole and delivery.state is DeliveryState.REGISTERING and not begun
+    if delivery.state in WORKING and not never_begun:
+        return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
+    if delivery.state in QUEUEING:
+        return replace(delivery.with_slots(next_ask=now), overdue=fault, overdue_at=now, next_try=now, tries=0)
+    return fail(delivery, now, fault)
+
+
+def deadline_fault(delivery: Delivery) -> Fault:
+    """Return the fault of a state that has lasted until its deadline, with the last refusal."""
+    trouble = delivery.blocked or delivery.trouble
+    last = "" if trouble is None else f" The last refusal was: {trouble.what}"
+    return Fault(
+        f"deadline-{delivery.state}",
+        delivery.where,
+        f"The state {delivery.state} has lasted until its deadline.{last}",
+        _DEADLINE_CURE[delivery.state] if delivery.blocked is None else delivery.blocked.cure,
+    )
+
+
+def _left_behind(delivery: Delivery, now: int) -> Delivery:
+    """End the cleanup with a look taken after its deadline, and name what is left."""
+    why = () if delivery.trouble is None else (delivery.trouble,)
+    done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
+    return replace(done, overdue=None, overdue_at=0)
+
+
+def _may_be_left(delivery: Delivery) -> Iterator[str]:
+    """Name what was made there, or may have been: a person must remove it, as the service cannot look."""
+    yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
+    if delivery.image or delivery.request.intended_at is not None:
+        yield delivery.image or f"AMI {delivery.image_name}"
+
+
+_DEADLINE_CURE = {
+    DeliveryState.AWAITING_APPROVAL: "Nobody approved it. `ami-promoter approve`, then `ami-promoter retry`.",
+    DeliveryState.REQUESTED: "Look at the function `worker`: its dead letters and errors; then tag the AMI again.",
+    DeliveryState.CHECKING: "Deploy deploy/target.yaml there, with the targets file's external id; then tag again.",
+    DeliveryState.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer.",
+    DeliveryState.OPENING: "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again.",
+    DeliveryState.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if slow.",
+    DeliveryState.REGISTERING: "Look for RegisterImage or CopyImage in that account's CloudTrail; then tag again.",
+    DeliveryState.VERIFYING: "Look at the AMI in that account: it never became available. If CopyImage is slow, raise "
+    "copy_deadline in the targets file; then tag the AMI again.",
+}
+
+
+def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
+    """What the service has left there. Two looks prove absence; a refused delete keeps no share open.
+
+    If nothing is unfinished, the shares may close. If nothing is left, the cleanup is done.
+    """
+    before = delivery.cleanup.leftovers
+    delivery = replace(delivery, trouble=event.trouble)
+    delivery = delivery.with_cleanup(leftovers=event.left, unproven=event.unproven[: copying.MOST_UNPROVEN])
+    stopping = delivery.state is DeliveryState.STOPPING
+    shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
+    if delivery.overdue_at and not stopping:
+        return _left_behind(delivery, now)
+    if shown:
+        steps = schedule.POLLS if stopping else schedule.RETRIES[2:]
+        return again(delivery, now, schedule.step(steps, delivery.tries), clear_since=None)
+    since = delivery.clear_since
+    if since is None or now < since + schedule.SECOND_LOOK_AFTER:
+        wait = schedule.SECOND_LOOK_AFTER if since is None else since + schedule.SECOND_LOOK_AFTER - now
+        return again(delivery, now, wait, clear_since=now if since is None else since)
+    over = each_copy(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
+    return to(over.with_cleanup(done=not event.left and not before), DeliveryState.TIDYING, now)
+
+
+def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
+    """Whether something that the service began may exist and not show yet."""
+    copies = any(
+        copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
+        for copy in delivery.copies
+        if copy.tries and now < (copy.intended_at or 0) + schedule.SILENCE
+    )
+    registered = delivery.request.intended_at if delivery.image is None else None
+    whole = delivery.request.whole_intended_at or 0  # of CopyImage the snapshots' ids are not known
+    intended = max(registered or 0, whole)
+    return copies or now < intended + schedule.SILENCE
+
+
+HANDLERS: Handlers = {
+    ev.Refused: _on_refused,
+    ev.CancelAsked: _on_cancel_asked,
+    ev.DeadlinePassed: _on_deadline_passed,
+    ev.LeftoversSeen: _on_leftovers_seen,
+}
