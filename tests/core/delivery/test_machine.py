@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import copying as copy_events
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import copying, evolving, machine, permissions
+from chalicelib.core.delivery import evolving, machine, permissions
 from chalicelib.core.delivery.model import (
     ENDED,
     Attempt,
@@ -171,7 +172,7 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     there = evolving.evolve(verifying, ev.ImageSeen("available"), NOW)
     assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
 
-    for _ in range(copying.VERIFY_TRIES):
+    for _ in range(copy_events.VERIFY_TRIES):
         verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
     assert machine.outstanding(verifying, NOW)[0] == do.ReleaseShares()
 
@@ -477,7 +478,7 @@ def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
 def test_an_image_that_differs_once_is_looked_at_again():
     """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
     delivery = a_delivery(DeliveryState.VERIFYING, image="ami-0b")
-    for _ in range(copying.VERIFY_TRIES - 1):
+    for _ in range(copy_events.VERIFY_TRIES - 1):
         delivery = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
         assert delivery.state is DeliveryState.VERIFYING
 
@@ -561,7 +562,7 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
 def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
     """It may be in use: it stays, and is listed as a leftover."""
     verifying = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
-    for _ in range(copying.VERIFY_TRIES):
+    for _ in range(copy_events.VERIFY_TRIES):
         verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
 
     assert (verifying.state, verifying.cleanup.done, verifying.cleanup.leftovers) == (
