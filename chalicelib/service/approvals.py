@@ -56,7 +56,12 @@ class LiveApprovals:
         return ApprovalSeen(given.by, changed=live != delivery.target)
 
     def _other_settings(self, delivery: Delivery) -> bool:
-        """Whether the applied file gives the target other settings now; which group brings it, the value says."""
+        """Whether the applied file gives the target other settings now; which group brings it, the value says.
+
+        Of the hub's own copy the value says all: what an OU gives to the hub's account does not count for it.
+        """
+        if delivery.target.account == delivery.hub:
+            return False
         found = self._targets.read().resolve(delivery.target.account, in_force=True)
         live = next((one for one in found.targets if one.place == delivery.target.place), None)
         return live is not None and replace(live, unit=delivery.target.unit) != delivery.target

@@ -133,6 +133,9 @@ class GrantAudit:
                 shares[resource := of_roles if share.ROLE_PATH in grant.grantee else of_key], grant
             )
         ]
+        begun = [resource for resource, theirs in shares.items() if any(map(_is_ghost, theirs))]
+        for resource in begun:  # the run that wrote one may have been killed before it woke the share worker
+            self._wake(resource, "again")
         closed = 0
         for resource, grant in budget.each(ghosts, 2):
             self._close(resource, account, grant)
@@ -142,7 +145,7 @@ class GrantAudit:
         strays = [grant.id for grant in grants if not self._is_ours(grant)]
         if strays and not ghosts:
             self._report_strays(key_arn, account, strays, [*shares[of_key], *shares[of_roles]])
-        return bool(ghosts), True
+        return bool(ghosts or begun), True
 
     def _is_ours(self, grant: SeenGrant) -> bool:
         return share.is_grant_of(grant.name, self._region)
@@ -166,7 +169,10 @@ class GrantAudit:
         if not self._ledger.put_right(found, "its grant shows, though it is not open", self._clock()):
             return  # it is in the ledger by now
         self._telemetry.share(resource, account, "open though closed", grant=grant.id)
-        cause = f"ghost:{grant.id}:{self._clock()}"
+        self._wake(resource, grant.id)
+
+    def _wake(self, resource: str, grant: str) -> None:
+        cause = f"ghost:{grant}:{self._clock()}"
         write = Write(RecordKey(resource), "open", {"resource": resource}, self._clock())
         self._waker.wake_or_create(write, cause)
 
@@ -181,6 +187,11 @@ class GrantAudit:
         held = bool(shares) or any(self._ledger.was_open(resource) for resource in (own, roles))
         if held or self._ledger.was_open(policy, account):
             self._telemetry.strays(own, account, made)
+
+
+def _is_ghost(s: Share) -> bool:
+    """Whether it is a grant without a share that an audit has found, and that is not closed yet."""
+    return s.state is share.ShareState.CLOSING and s.holder_key == share.unrecorded_name(s.grant_id)
 
 
 def account_of(arn: str) -> str:

@@ -10,10 +10,10 @@ from chalicelib.core.delivery.events import ApprovalSeen
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.entitlements import LiveEntitlements
-from tests.service.cloud import REGION, START
+from tests.service.cloud import HUB, REGION, START
 from tests.service.gate import PortCrash
 from tests.service.hub import APPROVER, Hub, Parts
-from tests.service.organization import A, B
+from tests.service.organization import OU, A, B, Organised
 from tests.service.test_removals import AMI, HOUR, open_to, pass_time
 from tests.service.weather import NOTHING_COMES
 
@@ -248,6 +248,25 @@ def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_anew(v
     hub.approve(AMI)
     hub.run()
     assert hub.outcomes() == {(AMI, A): "delivered"}
+
+
+def test_a_copy_of_the_hubs_waits_though_an_ou_gives_the_hubs_account_other_settings(monkeypatch):
+    """The targets of the value copy from the hub's account, whose settings as a member of an OU are not meant."""
+    monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 300)
+    it = Organised(HUB, B)
+    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants do not know the hub as a target
+    between = Target(HUB, REGION, approval="required")
+    listed = {A: (Target(A, REGION, by_way_of=HUB),), HUB: (between,)}
+    own = {HUB: {"default": (replace(between, tags={"cost": "more"}),)}}
+    groups = {"default": (OU,), "some": (A,)}
+    it.cloud.directory = replace(it.cloud.directory, groups=groups, accounts=listed, own=own)
+    it.look(3)
+    it.hub.accounts = (HUB, A)
+    it.cloud.tag("ami-0a", "some")
+    it.hub.run(until=it.cloud.now + 2 * HOUR)
+
+    assert it.outcomes == {HUB: WAITS, A: "requested"}
+    assert len(asked(it.hub)) == 1
 
 
 def crashed(*crashes: PortCrash) -> Hub:

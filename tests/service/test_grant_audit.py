@@ -17,6 +17,7 @@ from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder
 from chalicelib.service.waker import Waker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
+from tests.service.gate import ProcessKilled
 from tests.stores import in_memory
 
 KEY_ARN = "arn:aws:kms:us-east-1:111111111111:key/5c7c9a1e-0000-4000-8000-000000000001"
@@ -297,3 +298,25 @@ def test_a_refused_list_is_asked_for_again():
     audited.now = audited.due
     audited.run()
     assert audited.strays == [(ACCOUNT, ["child-1"])]
+
+
+def test_a_ghost_is_closed_although_the_audit_was_killed_before_it_woke_the_share_worker():
+    """Its key has no other share, so nobody else would wake it: the next audit does."""
+    it = Audited(ours("d1"))
+    it.remind()
+    it.now += AFTER
+    real = it.waker.wake_or_create
+
+    def killed(*_args):
+        raise ProcessKilled
+
+    it.waker.wake_or_create = killed
+    with pytest.raises(ProcessKilled):
+        it.run()
+    assert it.ghosts() == [ours("d1").id]
+    it.waker.wake_or_create = real
+    it.now += 180
+    it.run()
+
+    assert RESOURCE.pk in it.woken_at
+    assert it.due is not None, "it looks again until the grant is gone"

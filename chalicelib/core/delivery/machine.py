@@ -384,10 +384,10 @@ def _gives_up(delivery: Delivery, now: int) -> bool:
 
 
 def _nudged(delivery: Delivery) -> bool:
-    """Whether an event is a reason to look before the next scheduled look."""
-    if delivery.state is S.VERIFYING:
+    """Whether an event is a reason to look before the next scheduled look. After the last look it is none."""
+    if delivery.state is S.VERIFYING and delivery.available_at is None:
         return delivery.unread("image") is not None
-    if delivery.state in (S.STOPPING, S.TIDYING):
+    if delivery.state is S.STOPPING or (delivery.state is S.TIDYING and not delivery.cleanup.done):
         return any(delivery.unread(f"look#{copy.source}") is not None for copy in delivery.copies)
     return False
 

@@ -672,3 +672,26 @@ def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
     )
     after = evolving.evolve(delivery, ev.DeadlinePassed(), NOW)
     assert after.cleanup.leftovers[-1] == named
+
+
+REFUSED_WHILE_HEARING = {
+    "available": a_delivery(DeliveryState.VERIFYING, image="ami-0b", available_at=NOW),
+    "being verified": a_delivery(DeliveryState.VERIFYING, image="ami-0b"),
+    "stopping": with_copies(a_delivery(DeliveryState.STOPPING), CopyState.PENDING, CopyState.PENDING),
+    "tidying": with_copies(a_delivery(DeliveryState.TIDYING), CopyState.PENDING, CopyState.PENDING),
+    "tidied": with_copies(a_delivery(DeliveryState.TIDYING), CopyState.ERROR, CopyState.ERROR).with_cleanup(done=True),
+    "publishing": a_delivery(DeliveryState.PUBLISHING, image="ami-0b"),
+}
+
+
+@pytest.mark.parametrize("why", [RefusalKind.THROTTLED, RefusalKind.ROLE])
+@pytest.mark.parametrize("delivery", REFUSED_WHILE_HEARING.values(), ids=REFUSED_WHILE_HEARING)
+def test_what_is_refused_waits_although_an_event_came(delivery, why):
+    """An event leads to one look; it does not make a run repeat a refused call until its time is up."""
+    heard = replace(delivery, inbox={"image": "event-7", "look#snap-0a": "event-8", "look#snap-0b": "event-9"})
+    for _ in range(3):
+        for command in machine.outstanding(heard, NOW):
+            heard = evolving.evolve(heard, ev.Refused(type(command).__name__, why, FAULT), NOW)
+
+    assert machine.outstanding(heard, NOW) == ()
+    assert machine.outstanding(heard, NOW + 900)
