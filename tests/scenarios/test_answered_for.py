@@ -8,7 +8,6 @@ import pytest
 
 from demo import stage
 from tests.scenarios.scene import DEV, HUB, TEST
-from tests.scenarios.test_cli_rights import become  # noqa: F401 - a fixture
 from tests.scenarios.trouble import refuse
 
 READS = ("Describe", "Get", "List")
@@ -185,7 +184,7 @@ def test_a_tag_whose_event_was_lost(scene):
     assert tagged["request_id"] == scene.calls("CreateTags", HUB)[0].request_id
 
 
-def test_who_may_not_ask_cloudtrail_sees_the_rest(scene, become):  # noqa: F811 - the fixture
+def test_who_may_not_ask_cloudtrail_sees_the_rest(scene, become):
     """The output says which permission is missing."""
     scene.promote(DEV)
     become({"Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]})
