@@ -444,13 +444,13 @@ def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, look
     """Nothing is to be done before the last has ended; but one that failed is tried again, and slots are for others."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
-    heard = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
+    woken = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
 
     if not looks:
-        assert machine.looks(heard, NOW) == (do.AskWhoWaits(),), "whoever is woken asks whether its slots are wanted"
-    heard = evolving.evolve(heard, ev.OthersWait(others_wait), NOW)
-    assert machine.outstanding(heard, NOW) == ((do.LookAtCopies(looks),) if looks else ())
-    polled = machine.outstanding(heard, NOW + 60)
+        assert machine.looks(woken, NOW) == (do.AskWhoWaits(),), "whoever is woken asks whether its slots are wanted"
+    woken = evolving.evolve(woken, ev.OthersWait(others_wait), NOW)
+    assert machine.outstanding(woken, NOW) == ((do.LookAtCopies(looks),) if looks else ())
+    polled = machine.outstanding(woken, NOW + 60)
     assert polled[0] == do.LookAtCopies(("snap-0ac", "snap-0bc")), "the clock waits for no event"
 
 
@@ -688,10 +688,10 @@ REFUSED_WHILE_HEARING = {
 @pytest.mark.parametrize("delivery", REFUSED_WHILE_HEARING.values(), ids=REFUSED_WHILE_HEARING)
 def test_what_is_refused_waits_although_an_event_came(delivery, why):
     """An event leads to one look; it does not make a run repeat a refused call until its time is up."""
-    heard = replace(delivery, inbox={"image": "event-7", "look#snap-0a": "event-8", "look#snap-0b": "event-9"})
+    woken = replace(delivery, inbox={"image": "event-7", "look#snap-0a": "event-8", "look#snap-0b": "event-9"})
     for _ in range(3):
-        for command in machine.outstanding(heard, NOW):
-            heard = evolving.evolve(heard, ev.Refused(type(command).__name__, why, FAULT), NOW)
+        for command in machine.outstanding(woken, NOW):
+            woken = evolving.evolve(woken, ev.Refused(type(command).__name__, why, FAULT), NOW)
 
-    assert machine.outstanding(heard, NOW) == ()
-    assert machine.outstanding(heard, NOW + 900)
+    assert machine.outstanding(woken, NOW) == ()
+    assert machine.outstanding(woken, NOW + 900)
