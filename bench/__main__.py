@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     measured = results.measure(lambda text: print(text, flush=True), keep="--keep" in arguments)
     for path in pages.write(measured):
-        print(f"{path} written anew")
+        print(f"{path} written")
     return 0
 
 

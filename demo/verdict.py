@@ -258,7 +258,7 @@ def _tagged(source: Shown, images: list[Shown]) -> Iterator[str]:
         if lacking := {name: value for name, value in wanted.items() if found.get(name) != value}:
             yield f"{image['ImageId']} lacks {lacking}"
         if "promote" in found:
-            yield f"{image['ImageId']} bears the trigger tag"
+            yield f"{image['ImageId']} has the trigger tag"
 
 
 def _devices(image: Shown) -> dict[str, Any]:

@@ -13,7 +13,17 @@ from sphinx.application import Sphinx
 project = "ami-promoter"
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
 include_patterns = ["*.md", "docs/**", "awsim/README.md", "tests/README.md"]
-exclude_patterns = [".*", "ami_promoter", "build", "chalicelib", "demo", "deploy", "requirements", "tests/*/**", "tools"]
+exclude_patterns = [
+    ".*",
+    "ami_promoter",
+    "build",
+    "chalicelib",
+    "demo",
+    "deploy",
+    "requirements",
+    "tests/*/**",
+    "tools",
+]
 root_doc = "docs/index"
 myst_heading_anchors = 4  # headings get the anchors that a code host gives them
 myst_fence_as_directive = ["mermaid"]  # a diagram is a fence, so that a code host draws it, too

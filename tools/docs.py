@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         return 1 if stale else 0
     for name in stale:
         (ROOT / name).write_text(texts[name], encoding="utf-8")
-        print(f"{name} written anew")
+        print(f"{name} written")
     return 0
 
 

@@ -229,7 +229,9 @@ def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
         what = "Targets need an approval, and no role or user of the hub may approve."
         yield bad("approvers", what, f"Give the approvers' role the policy: {give}")
     elif not apart:
-        what = f"Whoever may approve may write the trigger tag as well ({_some(seen.taggers)}): one person can do both."
+        what = (
+            f"Those who may approve may write the trigger tag as well ({_some(seen.taggers)}): one person can do both."
+        )
         yield bad("approvers", what, f"Give the policy to a role that may not tag: {give}")
     else:
         also = f"; {_some(seen.taggers)} may, too, but may also write the tag" if seen.taggers else ""

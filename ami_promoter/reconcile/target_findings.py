@@ -247,7 +247,7 @@ def _settings(seen: TargetSeen) -> Finding:
     return good(
         "settings",
         f"EBS encryption by default is {default}; block public access: snapshots {seen.snapshots_public}, AMIs "
-        f"{seen.images_public}. None of it hinders a delivery.",
+        f"{seen.images_public}. None of it blocks a delivery.",
     )
 
 

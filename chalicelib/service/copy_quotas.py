@@ -62,7 +62,7 @@ class CopyQuotas:
         _, account, region = key.pk.split("#")
         fresh = CopyQuota(account, region, due_at=self._clock())
         self._records.replace(COPY_QUOTAS.encode(fresh), self._clock())
-        self._telemetry.repaired(key, f"The copy quota's record was written anew. {trouble}")
+        self._telemetry.repaired(key, f"The copy quota's record was written again. {trouble}")
 
     def _counted(self, stored: Stored, quota: CopyQuota, time_left: TimeLeft) -> bool:
         """Count, grant, and write the record; False if time ran out, or somebody woke it meanwhile."""

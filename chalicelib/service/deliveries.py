@@ -350,7 +350,7 @@ class DeliveryExecutor:
             Fault(
                 "copy-under-another-key",
                 f"{delivery.where}, {copy}",
-                f"It is encrypted under {keys.get(copy) or 'no key of a copy of ours'}, not {delivery.key_arn}.",
+                f"It is encrypted under {keys.get(copy) or 'an unknown key'}, not {delivery.key_arn}.",
                 "The AMI is removed. Check whether somebody moved the key's alias; then tag the AMI again.",
             )
             for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended

@@ -438,7 +438,7 @@ class PromotionExecutor:
 
 
 def _anew(promotion: Promotion) -> str:
-    return f"`ami-promoter retry {promotion.ami}` resolves the tag's value and writes the plan anew."
+    return f"`ami-promoter retry {promotion.ami}` resolves the tag's value and writes the plan again."
 
 
 def _sorted_out(listed: Sequence[tuple[str, bool]]) -> dict[str, list[str]]:

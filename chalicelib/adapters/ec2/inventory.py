@@ -73,7 +73,7 @@ class AwsInventory:
         ]
         with as_refusal("DescribeSnapshots", where):
             if not ec2.describe_snapshots(OwnerIds=["self"], Filters=ours)["Snapshots"]:
-                return "it does not bear this hub's tag and that delivery's, or is gone"
+                return "it does not have this hub's tag and that delivery's, or is gone"
         if self._used(ec2, where, [snapshot]):
             return "an AMI uses it"
         with as_refusal("DeleteSnapshot", where):

@@ -146,8 +146,8 @@ def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault
     return Fault(
         "grant-not-retired",
         f"account {share.account}",
-        f"The grant of {name} on {key} stays: the grant role there may not retire it, as when it was deleted and "
-        f"made anew since. {refused.what}",
+        f"The grant of {name} on {key} stays: the grant role there may not retire it, perhaps as it was deleted "
+        f"created again. {refused.what}",
         f"Revoke it there (aws kms revoke-grant --key-id {key} --grant-id {grant_id}); the service then finds it gone.",
     )
 

@@ -163,7 +163,7 @@ def doubled_fault(where: str, bearers: Collection[SeenCopy]) -> Fault:
     return Fault(
         "attempt-doubled",
         where,
-        f"The snapshots {ids} bear the same ami-promoter:attempt tag, and only one of them can be this delivery's "
+        f"The snapshots {ids} have the same ami-promoter:attempt tag, and only one of them can be this delivery's "
         "copy. Somebody in that account has copied the tag. None of them was used or deleted.",
         "Find out from that account's CloudTrail (CreateSnapshot, CopySnapshot, CreateTags) who made the other one, "
         "and delete both; then tag the AMI again.",
@@ -176,7 +176,7 @@ def unproven_fault(where: str, image: str, name: str, ami: str, account: str) ->
         "image-unproven",
         where,
         f"The AMI {image} has the name {name!r} and this delivery's tags, but no ami-promoter:attempt tag of an "
-        "attempt on record. Most likely it was made before the table was restored or the hub was set up anew; it may "
+        "attempt on record. Most likely it was made before the table was restored or the hub was set up again; it may "
         "also have been planted by somebody in that account.",
         f"Compare {image} and its snapshots with {ami}. If they are the same, accept it: `ami-promoter retry {ami} "
         f"--account {account} --accept {image}`. Otherwise deregister it there (aws ec2 deregister-image --image-id "

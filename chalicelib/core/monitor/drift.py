@@ -84,7 +84,7 @@ def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[
             if one.receiver in this.strangers and this.settled:
                 yield _open_to_a_stranger(one, accounts_for)
         elif one.ours:
-            why = "It bears the service's name, and the ledger does not know it for open."
+            why = "It has the service's name, and the ledger does not know it as open."
             yield MonitorFinding(DeedVerdict.NO_INTENT, why, (one.receiver,))
         elif one.receiver == PUBLIC:
             yield MonitorFinding(DeedVerdict.STRANGER, "It is open to everybody.", (PUBLIC,))
