@@ -146,7 +146,7 @@ def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault
     return Fault(
         "grant-not-retired",
         f"account {share.account}",
-        f"The grant of {name} on {key} stays: the grant role there may not retire it, perhaps as it was deleted "
+        f"The grant of {name} on {key} stays: the grant role there may not retire it, perhaps as it was deleted and "
         f"created again. {refused.what}",
         f"Revoke it there (aws kms revoke-grant --key-id {key} --grant-id {grant_id}); the service then finds it gone.",
     )
