@@ -18,7 +18,7 @@ from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import cell, state, table
+from ami_promoter.terminal.output import cell, console, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
 from chalicelib.core.faults import count
@@ -64,7 +64,8 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
 
     def show(seen: Mapping[str, Any]) -> list[RenderableType]:
         shown = view.only_failed(seen) if failed else seen
-        return list(page.show(shown, connection.place, connection.now(), wide=caller.wide))
+        room = console().height if watch and caller.terminal else None
+        return list(page.show(shown, connection.place, connection.now(), wide=caller.wide, room=room))
 
     if watch:
         first = data

@@ -70,7 +70,8 @@ def _warnings(shown: Overview) -> Element | None:
     said: list[Content] = []
     if shown.damaged:
         number = count(len(shown.damaged), "record")
-        words = f"{number} could not be read whole: what is shown of them may be wrong or missing. "
+        of = noun(len(shown.damaged), "it", "them")
+        words = f"{number} could not be read whole: what is shown of {of} may be wrong or missing. "
         said.append(el("li", words, el("a", "Which, and why", href="#read"), "."))
     if shown.context.paused:
         said.append(el("li", f"Paused {shown.context.paused}. Nothing new starts."))
@@ -86,18 +87,18 @@ def _glance(shown: Overview) -> Element:
     refused = sum(bool(one["faults"]) for one in shown.troubled)
     behind = sum(one.behind for one in shown.families)
     tiles = (
-        ("attention", str(states.count("failed")), f"failed, {refused} refused, {len(shown.parked)} parked"),
+        ("attention", f"{states.count('failed'):,}", f"failed, {refused} refused, {len(shown.parked)} parked"),
         (
             "images",
-            str(len(shown.families)),
+            f"{len(shown.families):,}",
             f"{noun(len(shown.families), 'family', 'families')} of images, {count(behind, 'target')} behind",
         ),
         (
             "exposure",
-            str(len(open_now)),
+            f"{len(open_now):,}",
             f"{noun(len(open_now), 'permission')} open, for {count(len(accounts), 'account')}",
         ),
-        ("deliveries", str(running), f"{noun(running, 'delivery', 'deliveries')} under way, of {len(states):,}"),
+        ("deliveries", f"{running:,}", f"{noun(running, 'delivery', 'deliveries')} under way, of {len(states):,}"),
     )
     items = [el("li", el("a", el("b", number), " ", words, href=f"#{ident}")) for ident, number, words in tiles]
     return el("ul", items, class_="glance", role="list", aria_label="At a glance")

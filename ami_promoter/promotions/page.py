@@ -17,25 +17,38 @@ from ami_promoter.promotions import shares
 from ami_promoter.promotions.view import BAD
 from ami_promoter.terminal.output import Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
+from chalicelib.core.faults import count
 from chalicelib.core.targets import approvals
 
 BARS = 24
 """So many copies are shown one by one; beyond that (and without --wide) each delivery has one bar."""
 AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
 """What a cure says at its end to readers of a notice; here `next_step` names the command."""
+FRAME, ROWS = 10, 2
+"""Lines of a screen that are not about single deliveries, and those of a delivery with what is said of it."""
+LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "delivered": 4, "shared": 4}
+"""In which order deliveries are shown where not all fit; what is under way comes second."""
 BAR = 10
 """Columns of a bar."""
 
 Data = Mapping[str, Any]
 
 
-def show(data: Data, place: str, now: float, *, wide: bool = False) -> Iterator[RenderableType]:
-    """Yield a page's lines; ``now`` is in epoch seconds."""
+def show(
+    data: Data, place: str, now: float, *, wide: bool = False, room: int | None = None
+) -> Iterator[RenderableType]:
+    """Yield a page's lines; ``now`` is in epoch seconds.
+
+    ``room``: so many lines fit on the screen; where there are more deliveries, those that move or failed come first.
+    """
     yield from head(data, place, now)
     yield ""
-    deliveries = data["deliveries"]
+    deliveries, rest = _fitting(data["deliveries"], room)
     if deliveries:
         yield _table(deliveries, now, wide=wide)
+    if rest:
+        yield f"and {count(len(rest), 'more target')}: {summary(rest)}"
+        return
     said = [line for delivery in deliveries for line in notes(delivery)]
     yield from ["", *said] if said else []
     yield from next_step(data)
@@ -94,6 +107,15 @@ def until(moment: str, now: float) -> str:
         return "-"
     left = datetime.fromisoformat(moment).timestamp() - now
     return f"in {span(left)}" if left >= 1 else "now"
+
+
+def _fitting(deliveries: Sequence[Data], room: int | None) -> tuple[Sequence[Data], Sequence[Data]]:
+    """Part those that are shown from those that are counted."""
+    most = len(deliveries) if room is None else max((room - FRAME) // ROWS, 1)
+    if len(deliveries) <= most:
+        return deliveries, ()
+    ordered = sorted(deliveries, key=lambda one: LAST.get(str(one["state"]), 1))
+    return ordered[:most], ordered[most:]
 
 
 def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:

@@ -17,7 +17,7 @@ from ami_promoter.promotions.outcome import Outcome, outcome
 from ami_promoter.promotions.reading import read_page
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import tell
+from ami_promoter.terminal.output import console, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.core.faults import Fault
@@ -89,7 +89,8 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
     def show(seen: tuple[Mapping[str, Any] | None, Outcome]) -> list[RenderableType]:
         if seen[0] is None:
             return [seen[1].why]
-        return list(page.show(seen[0], connection.place, connection.now(), wide=caller.wide))
+        room = console().height
+        return list(page.show(seen[0], connection.place, connection.now(), wide=caller.wide, room=room))
 
     last, found = follow(
         look,

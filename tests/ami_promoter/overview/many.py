@@ -107,7 +107,7 @@ def _delivery(
     yield record(f"promotion#{ami}", f"delivery#{ident}", Child(ident, account, REGION, 1, short, image or ""))
     steps = [*STEPS[: 3 if last else len(STEPS)], *([] if last else [(state.value, 710)])]
     for version, (step, after) in enumerate(steps):
-        yield record(f"delivery#{ident}", f"history#{version:08d}", at=began + after, state=step)
+        yield record(f"delivery#{ident}", f"history#{version:08d}", at=began + after, state=step, what=[])
     resources = (addresses.snapshot_resource(f"snap-{ami[4:]}").pk, addresses.key_resource(KEY, account).pk)
     for resource, holder in zip(resources, (account, ident), strict=True):
         yield from _share(resource, holder, account, began, last)
