@@ -28,6 +28,13 @@ HEAVY = {
     "chalicelib.adapters.ec2.hub_images",
 }
 """Modules that the sweep and the functions for events do not import."""
+OF_OTHER_RECORDS = {
+    "chalicelib.service.promotion_codec",
+    "chalicelib.service.inventory_codec",
+    "chalicelib.core.promotion.evolving",
+    "chalicelib.core.promotion.events",
+}
+"""Of promotions and inventories."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +59,8 @@ def test_workers_leave_out_what_the_other_does(started):
     """The share worker imports no deliveries, and the worker imports inventories only on demand."""
     assert "chalicelib.service.deliveries" not in started["share-worker"]
     assert not {"chalicelib.service.share_worker", "chalicelib.service.inventories"} & started["worker"]
+    for function in ("worker", "share-worker"):
+        assert not OF_OTHER_RECORDS & started[function], "its first record is a delivery, or a resource"
 
 
 def test_all_of_them_use_the_package(started):

@@ -62,7 +62,7 @@ class Vigil:
         intended = [
             c
             for c in record.get("copies", ())
-            if (read_from.get(c["source"], c["source"]), c["state"]) == (source, "intended")
+            if (read_from.get(c["source"], c["source"]), c.get("state")) == (source, "intended")
         ]
         return "" if intended else f"{source} is copied without an intent on record (invariant 3)"
 
