@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 
 import boto3
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
 
 from awsim import moto_answers, moto_dynamodb
 from chalicelib.adapters.dynamo.children import DynamoChildren
@@ -20,8 +23,6 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.sweep import Round, position_of
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases, next_wake
-
-NEVER = 10**12
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,25 @@ class Stores:
         return [one["what"] for one in {one["version"]: one for one in found}.values()]
 
     def next_due(self) -> int | None:
-        """When the sweep will next wake a record, by its own stored place."""
-        until = {f"due#{shard}": self._swept(shard) for shard in range(SHARDS)}
+        """When the sweep will next wake a record, by its own stored place.
+
+        This is asked before each step of a run, so what lies in DynamoDB is looked at without a query.
+        """
         if self.table is None:
+            until = {f"due#{shard}": self._swept(f"due#{shard}") for shard in range(SHARDS)}
             found: int | None = self.records.next_due(lambda key: until[shard_of(key)])
             return found
-        due = [one for shard in range(SHARDS) for one in self.records.due(shard, NEVER, 1000)]
-        return min((next_wake(one.wake_at, one.latest, until[shard_of(one.key)]) for one in due), default=None)
+        due = defaultdict(list)
+        for partition in dynamodb_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].tables["state"].items.values():
+            for values in (item.attrs for item in partition.values() if "due_shard" in item.attrs):
+                latest = int(values["latest"].value) if "latest" in values else 0
+                due[values["due_shard"].value].append((int(values["wake_at"].value), latest))
+        swept = {shard: self._swept(shard) for shard in due}
+        return min((next_wake(at, latest, swept[shard]) for shard in due for at, latest in due[shard]), default=None)
 
-    def _swept(self, shard: int) -> int:
+    def _swept(self, shard: str) -> int:
         """Until when every record of a shard has been woken."""
-        this = Round.resumed(self.records.get(position_of(shard)), 0)
+        this = Round.resumed(self.records.get(position_of(int(shard.removeprefix("due#")))), 0)
         return this.since
 
 
