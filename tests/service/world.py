@@ -692,7 +692,7 @@ class ModelWorld(Hub):
         if addresses.promotion(ami) in self.invariants.poisoned:
             return True
         stored = self.stores.records.read(addresses.promotion(ami))
-        return stored is not None and value is not None and stored.body["refused_value"] == value
+        return stored is not None and value is not None and stored.body.get("refused_value") == value
 
     def _withdrawn(self) -> None:
         """An account that must no longer have an AMI has nothing of it; a refused value changes nothing."""
