@@ -144,7 +144,7 @@ class StandingPass:
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
         """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again.
 
-        The link goes last: killed before it has woken the share worker and notified owners, the next pass finds it.
+        The link goes last: killed before it has woken and notified all, the next pass finds it.
         """
         held = one.holding
         target = entitled.targets.get(one.holding.place)
