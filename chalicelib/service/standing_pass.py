@@ -144,7 +144,7 @@ class StandingPass:
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
         """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again.
 
-        The link goes last: killed before it has woken who closes the share, the next pass finds the link.
+        The link goes last: killed before it has woken and notified all, the next pass finds it.
         """
         held = one.holding
         target = entitled.targets.get(one.holding.place)
@@ -156,9 +156,9 @@ class StandingPass:
         resource = RecordKey(one.resource)
         write = Write(resource, "open", {"resource": one.resource}, self._clock())
         self._waker.wake_or_create(write, f"{held.delivery}:{cause}")
-        self._ports.ledger.release(one.resource, one.holder_key, held)
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_child(ami, held.delivery)
+        self._ports.ledger.release(one.resource, one.holder_key, held)
 
     def _mark_child(self, ami: str, delivery: str) -> None:
         """Tell promotion and owners in the place of a delivery that cannot: one that is parked, or cannot be read."""

@@ -221,12 +221,15 @@ def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
     """Nobody else would look at the share: it has no date, and the delivery that held it cannot act."""
 
     def withdrawn(crash=None):
-        hub = shared()
+        hub = shared(key_access="none")  # one share: nothing else leads the pass back to it
         removals.park_delivery(hub)
         hub.gate.calls, hub.gate.crashes = 0, [crash] if crash else []
         hub.withdraw(AMI, B)
         hub.run(until=hub.cloud.now + HOUR)
         assert open_to(hub) == {A}, crash
+        marks = {child.account: child.state for child in hub.stores.children.all(AMI)}
+        assert marks == {A: "shared", B: "withdrawn"}, crash
+        assert "delivery.withdrawn" in [notice["event"] for notice in hub.cloud.notices], crash
         return hub.gate.calls
 
     for call in range(min(withdrawn(), 110)):

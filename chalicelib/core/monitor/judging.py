@@ -258,8 +258,8 @@ def _removed(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
         shares = [share for share in evidence.shares if deed.grant in share.grants]
         if not shares:
             yield _expected("No grant that the monitor knows.")
-        for share in shares:
-            yield _share_removed(deed, evidence, share.grantee, (share,))
+        else:  # more than one where the grant showed again after it was closed, and is closed again as unrecorded
+            yield _share_removed(deed, evidence, shares[0].grantee, shares)
         return
     for receiver in deed.receivers:
         shares = [share for share in evidence.shares if share.holder_key == receiver]

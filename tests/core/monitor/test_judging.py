@@ -47,6 +47,8 @@ OPENED = share(DEV, (-600, S.OPENING), (-590, S.OPEN))
 CLOSED = share(DEV, (-6000, S.OPENING), (-5990, S.OPEN), (-3000, S.CLOSING), (-2900, S.CLOSED))
 CLOSING = share(DEV, (-600, S.OPENING), (-590, S.OPEN), (-3, S.CLOSING))
 GRANT = share(DEV, (-5, S.OPENING), holder_key="d" * 20, grantee=ROLE, grants=frozenset({"g-1"}))
+AGAIN = replace(GRANT, holder_key="grant-g-1", steps=((NOW - 3, S.CLOSING),))
+"""The same grant, which the grant audit has found after it was closed."""
 ON_KEY = {"resource": KEY, "grant": "g-1"}
 
 
@@ -105,6 +107,9 @@ ON_KEY = {"resource": KEY, "grant": "g-1"}
         (deed(Act.ADDED, f"arn:aws:iam::{HUB}:role/builder", by=JO, **ON_KEY), [], DeedVerdict.EXPECTED),
         (deed(Act.ADDED, "ec2.amazonaws.com", by=JO, **ON_KEY), [], DeedVerdict.EXPECTED),
         (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSING.steps)], DeedVerdict.EXPECTED),
+        (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSED.steps), AGAIN], DeedVerdict.EXPECTED),
+        (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSED.steps)], DeedVerdict.NO_INTENT),
+        (deed(Act.REMOVED, by=JO, **ON_KEY), [replace(GRANT, steps=CLOSED.steps), AGAIN], DeedVerdict.EXPECTED),
         (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=OPENED.steps)], DeedVerdict.NO_INTENT),
         (deed(Act.REMOVED, by=JO, **ON_KEY), [replace(GRANT, steps=OPENED.steps)], DeedVerdict.VANISHED),
         (deed(Act.REMOVED, by=JO, **(ON_KEY | {"grant": "other"})), [GRANT], DeedVerdict.EXPECTED),
