@@ -108,6 +108,12 @@ PARTS = (
     SoakPart("model", "core, store and ledger in memory, whatever befalls them", _model, 60),
     SoakPart("crashes", "packaged functions that die at any call, in pairs, in any weather", _Crashes(), 300),
     SoakPart("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
+    SoakPart(
+        "permissions",
+        "a permission or a condition less, packaged: the test that needs it fails",
+        _elsewhere("tests.scenarios.withheld"),
+        60,
+    ),
     SoakPart("queue", "50 AMIs of 20 snapshots for one account", _elsewhere("tests.service.test_limits"), 30),
     SoakPart(
         "slow",

@@ -3,9 +3,10 @@
     python -m tools.needed [--tests]
 
 Reads what the scenarios wrote down while they ran (build/permissions, tests/scenarios/permission_log.py), so all of them
-must have run: `make permissions` or `make pytest`. Exits with status 1 if an action was needed by no call and is not in
-.chalice/policies/unexercised.yaml with a source. A line there that a call needed after all is named, and is no failure:
-it grants nothing. With --tests it prints a test for each.
+must have run: `make pytest` or `make permissions`. Exits with status 1 if an action was needed by no call and is not in
+.chalice/policies/unexercised.yaml with a source, or if a test that .chalice/policies/needed.yaml names for it did not
+need it. A line of unexercised.yaml that a call needed after all is named, and is no failure: it grants nothing.
+With --tests it prints a test for each.
 """
 
 from __future__ import annotations
@@ -18,54 +19,88 @@ from pathlib import Path
 
 import yaml
 
-from tools.permissions import POLICIES, ROOT, statements
+from tools.permissions import ATTACHED, DATA_KEY, POLICIES, ROOT, Statement, statements
 
 LOG = ROOT / "build" / "permissions"
 UNEXERCISED = POLICIES / "unexercised.yaml"
+NEEDED = POLICIES / "needed.yaml"
+HEAD = """\
+# A test that fails without it, for each action and each condition: role -> statement -> action or condition -> test.
+# `python -m tests.scenarios.withheld` writes this file after `make permissions`; the soak plays it.
+
+"""
+ONLY_IF = "only if "
 Permission = tuple[str, str, str]
-"""Role, statement and action."""
+"""Role, statement, and action or condition (``only if OPERATOR KEY``)."""
 
 
 def main(arguments: list[str]) -> int:
     """Compare and print; return the exit status."""
-    every = {(it.role, it.sid, action) for it in statements() if not it.denied for action in it.actions}
     seen = logged(LOG)
     if not seen:
         print(f"{LOG.relative_to(ROOT)} is empty: run `make permissions`.", file=sys.stderr)
         return 1
-    excused = excuses()
-    for fault in faults(every, seen.keys(), excused.keys()):
+    every, excused, proved = set(actions()), excuses(), proofs()
+    found = [*faults(every, seen.keys(), excused.keys()), *stale(proved, seen)]
+    for fault in found:
         print(fault, file=sys.stderr)
     for role, sid, action in sorted(excused.keys() & seen.keys()):
         print(f"{role}, {sid}: {action} was needed; take its line out of unexercised.yaml.")
     if "--tests" in arguments:
         for one in sorted(every):
-            print(*one, seen.get(one) or excused.get(one, "none"), sep=" | ")
+            print(*one, min(seen.get(one, ()), default=excused.get(one, "none")), sep=" | ")
     needed = len(every & seen.keys())
     sourced = len((every & excused.keys()) - seen.keys())
     print(f"Permissions: {len(every)} actions; {needed} were needed by a scenario, {sourced} have a source instead.")
-    return int(any(faults(every, seen.keys(), excused.keys())))
+    return int(bool(found))
 
 
-def logged(directory: Path) -> dict[Permission, str]:
-    """Read what was needed, each with its first test by name."""
-    found: dict[Permission, str] = {}
+def actions() -> Iterator[Permission]:
+    """Every action that a statement allows."""
+    return ((it.role, it.sid, action) for it in statements() if not it.denied for action in it.actions)
+
+
+def conditions() -> Iterator[Permission]:
+    """Every condition of a statement, those of denials, too."""
+    for it in statements():
+        yield from ((it.role, it.sid, one) for one in _conditions(it))
+
+
+def _conditions(statement: Statement) -> Iterator[str]:
+    for operator, tests in statement.condition.items():
+        yield from (f"{ONLY_IF}{operator} {key}" for key in tests)
+
+
+def logged(directory: Path) -> dict[Permission, set[str]]:
+    """Read what was needed, each with its tests."""
+    several = {role for role in ATTACHED.values() if role == DATA_KEY or " and " in role}
+    shared = {it.sid: it.role for it in statements() if it.role in several}
+    found: dict[Permission, set[str]] = {}
     for file in sorted(directory.glob("*.json")):
         for role, sid, action, tests in json.loads(file.read_text(encoding="utf-8")):
-            found[role, sid, action] = min([*tests, *filter(None, [found.get((role, sid, action))])])
+            found.setdefault((shared.get(sid, role), sid, action), set()).update(tests)
     return found
 
 
 def excuses() -> dict[Permission, str]:
     """Read what no scenario can need: its source, by statement."""
-    read: Mapping[str, Mapping[str, Mapping[str, str]]] = yaml.safe_load(UNEXERCISED.read_text(encoding="utf-8"))
+    return _read(UNEXERCISED)
+
+
+def proofs() -> dict[Permission, str]:
+    """Read which test fails without which action or condition."""
+    return _read(NEEDED)
+
+
+def _read(file: Path) -> dict[Permission, str]:
+    read: Mapping[str, Mapping[str, Mapping[str, str]]] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     functions = {it.role for it in statements() if it.sid == "WriteLogs"}
     return {
-        (role, sid, action): source
+        (role, sid, action): text
         for group, those in read.items()
         for role in (functions if group == "every function" else [group])
-        for sid, actions in those.items()
-        for action, source in actions.items()
+        for sid, lines in those.items()
+        for action, text in lines.items()
     }
 
 
@@ -77,6 +112,21 @@ def faults(
         yield f"{role}, {sid}: no call needed {action}. Take it out of the policy, or say in unexercised.yaml who asks for it."
     for role, sid, action in sorted(excused - every):
         yield f"{role}, {sid}: {action} is in unexercised.yaml, and in no policy."
+
+
+def stale(proved: Mapping[Permission, str], seen: Mapping[Permission, AbstractSet[str]]) -> Iterator[str]:
+    """Say which tests of needed.yaml ran and no longer need what they stand for."""
+    for permission, test in sorted(proved.items()):
+        if test not in seen.get(permission, {test}):
+            yield f"{', '.join(permission)}: {test} does not need it any longer. Run `python -m tests.scenarios.withheld`."
+
+
+def write(proved: Mapping[Permission, str]) -> None:
+    """Write needed.yaml."""
+    tree: dict[str, dict[str, dict[str, str]]] = {}
+    for (role, sid, what), test in sorted(proved.items()):
+        tree.setdefault(role, {}).setdefault(sid, {})[what] = test
+    NEEDED.write_text(HEAD + yaml.safe_dump(tree, width=10**6), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ EVERY = "every function"
 ATTACHED = {
     "EnterAdmittedAccounts": "worker and share-worker",
     "GrantOnSourceKeys": "share-worker",
+    "ShareGoldenSnapshots": "share-worker",
     "QueuesUnderDataKey": DATA_KEY,
     "TablesUnderDataKey": DATA_KEY,
     "TopicUnderDataKey": DATA_KEY,
@@ -212,6 +213,7 @@ def _readable(value: Any, own: str) -> str:
         "${RoleName}": "AmiCopyRole",
         "${OrganizationReadRoleName}": "AmiOrganizationRead",
         "${SourceKeyArns}": "SourceKeyArns",
+        "${GoldenTagValue}": "GoldenTagValue",
         "${TargetAccounts}": "TargetAccounts",
         "${OrganizationId}": "OrganizationId (if it is given)",
         "${PolicyKeyArns}": "PolicyKeyArns",

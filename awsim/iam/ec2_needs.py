@@ -145,15 +145,18 @@ def _retag(facts: Facts, call: Call) -> Iterator[NeededPermission]:
 
 
 def _share(facts: Facts, call: Call) -> Iterator[NeededPermission]:
-    """Ask with the accounts and groups that are added or removed, in either of the two spellings of the parameters."""
-    given = call.params.get("CreateVolumePermission") or call.params.get("LaunchPermission") or {}
+    """Ask with the accounts and groups that are added or removed, in either of the two spellings of the parameters.
+
+    AWS lists these keys for snapshots alone [service authorization reference, EC2]: for an AMI they are absent.
+    """
+    given = call.params.get("CreateVolumePermission") or {}
     context: dict[str, Values] = {}
-    for verb in ("Add", "Remove"):
+    for verb in ("Add", "Remove") if "SnapshotId" in call.params else ():
         users = [entry["UserId"] for entry in given.get(verb, []) if "UserId" in entry]
         groups = [entry["Group"] for entry in given.get(verb, []) if "Group" in entry]
         if str(call.params.get("OperationType", "")).lower() == verb.lower():
             users += call.params.get("UserIds", [])
-            groups += call.params.get("GroupNames", []) + call.params.get("UserGroups", [])
+            groups += call.params.get("GroupNames", [])
         if users:
             context[f"ec2:{verb.lower()}/userid"] = users
         if groups:

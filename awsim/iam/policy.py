@@ -85,6 +85,25 @@ def allowing(document: Document, ask: Ask) -> Iterator[str]:
             yield str(statement.get("Sid", ""))
 
 
+def denies(document: Document) -> bool:
+    """Whether a statement of it denies."""
+    return any(statement["Effect"] == "Deny" for statement in _statements(document))
+
+
+def decided_by_condition(document: Document, ask: Ask) -> Iterator[tuple[str, str, str]]:
+    """Name the conditions of an identity policy without which a statement would apply: Sid, operator and key."""
+    for statement in _statements(document):
+        rest = {name: part for name, part in statement.items() if name != "Condition"}
+        wrong = [
+            (operator, key)
+            for operator, tests in statement.get("Condition", {}).items()
+            for key, values in tests.items()
+            if not conditions.hold({operator: {key: values}}, ask.context)
+        ]
+        if len(wrong) == 1 and _applies(rest, ask):
+            yield str(statement.get("Sid", "")), *wrong[0]
+
+
 def resource(document: Document, ask: Ask, who: Who) -> tuple[PolicyVerdict, frozenset[Kind]]:
     """What a resource's own policy says to a principal, and how the statements that decide name it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -58,6 +58,8 @@ class Roles:
         self._made = 0
         self.managed: dict[str, Document] = {}
         """Managed policies by their ARN."""
+        self.edited: Callable[[str, Document], Document] = lambda _role, document: document
+        """Changes the policies of the role of a name, for runs that show what a permission is needed for."""
 
     def put(
         self,
@@ -93,7 +95,7 @@ class Roles:
             name,
             known.id if known else self._new_id(arn),
             trust,
-            dict(policies or {}),
+            {one: self.edited(name, document) for one, document in (policies or {}).items()},
             longest,
             dict(tags or {}),
             path,
@@ -105,7 +107,7 @@ class Roles:
     def put_policy(self, arn: str, name: str, document: Document) -> None:
         """Add or replace one inline policy."""
         role = self._roles[arn]
-        policies = {**role.policies, name: policy.parse(document)}
+        policies = {**role.policies, name: self.edited(role.name, policy.parse(document))}
         self._check_size(role.name, policies)
         self._roles[arn] = replace(role, policies=policies)
 
@@ -115,7 +117,9 @@ class Roles:
         if size > LONGEST_MANAGED and self._rules.on(MANAGED_SIZE):
             raise AwsError("LimitExceeded", f"Cannot exceed quota for PolicySize: {LONGEST_MANAGED}; {name} has {size}")
         role = self._roles[arn]
-        self._roles[arn] = replace(role, policies={**role.policies, MANAGED + name: policy.parse(document)})
+        self._roles[arn] = replace(
+            role, policies={**role.policies, MANAGED + name: self.edited(role.name, policy.parse(document))}
+        )
 
     def _check_size(self, name: str, policies: Mapping[str, Document]) -> None:
         size = sum(_size(document) for one, document in policies.items() if not one.startswith(MANAGED))

@@ -74,7 +74,11 @@ class Iam(IamApi):
         """Finds the service control policies that an organization attaches to an account or above it."""
         self.on_allow: list[Callable[[Caller, str, str], None]] = []
         """Receives each action that a role's policies and its session allow: caller, action, and the statement's Sid.
-        More than one statement may allow the same; it receives each."""
+        More than one statement may allow the same; it receives each. The same action of a role on the same resource is
+        looked up once."""
+        self.on_condition: list[Callable[[Caller, str, str], None]] = []
+        """Receives each condition without which a statement would apply to a call: caller, Sid, operator and key."""
+        self._listened: set[tuple[int, str, str]] = set()
 
     def put_role(
         self,
@@ -155,11 +159,29 @@ class Iam(IamApi):
         """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
         own, session = self._own(caller, ask), self._session(caller, ask)
         role = self.roles.get(caller.role_arn)
-        if self.on_allow and role is not None and own is session is PolicyVerdict.ALLOW:
-            for sid in [sid for document in role.policies.values() for sid in policy.allowing(document, ask)]:
-                for tell in self.on_allow:
-                    tell(caller, ask.action, sid)
+        if role is not None and self.on_allow and own is session is PolicyVerdict.ALLOW:
+            self._listen(caller, role, ask)
+        if role is not None and self.on_condition and (own is not PolicyVerdict.ALLOW or self._is_guarded(role)):
+            for document in role.policies.values():
+                for sid, operator, key in policy.decided_by_condition(document, ask):
+                    for tell in self.on_condition:
+                        tell(caller, sid, f"{operator} {key}")
         return own, session
+
+    @staticmethod
+    def _is_guarded(role: Role) -> bool:
+        """Whether a statement of its policies denies anything."""
+        return any(policy.denies(document) for document in role.policies.values())
+
+    def _listen(self, caller: Caller, role: Role, ask: Ask) -> None:
+        """Pass on which statements allowed it, unless that was done for this caller's kind, role and resource."""
+        known = (id(role), ask.action, f"{bool(caller.function)} {ask.resource}")
+        if known in self._listened:
+            return
+        self._listened.add(known)
+        for sid in [sid for document in role.policies.values() for sid in policy.allowing(document, ask)]:
+            for tell in self.on_allow:
+                tell(caller, ask.action, sid)
 
     def service_may(
         self,

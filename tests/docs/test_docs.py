@@ -298,3 +298,25 @@ def test_a_new_promotion_is_what_the_page_says():
     begun = started(events.AMI, events.HUB, events.REGION, events.NOW)
 
     assert f"[*] --> {begun.state.value}" in state_machine.page()
+
+
+SECURITY = (ROOT / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
+
+
+def test_every_test_that_the_security_page_names_exists():
+    """A name without a folder is of the folder that was named before it."""
+    folder, missing = "", []
+    for name in re.findall(r"`([a-z_/]*test_[a-z_]+\.py)`", SECURITY):
+        folder = name.rpartition("/")[0] or folder
+        missing += [name] if not (ROOT / folder / name.rpartition("/")[2]).exists() else []
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("attacker", re.findall(r"^\*\*((?:With|In) [^*]+)\*\*", SECURITY, re.MULTILINE))
+def test_what_each_attacker_can_and_cannot_do_names_its_tests(attacker):
+    """A reviewer finds each claim's test where the claim is."""
+    paragraph = SECURITY.partition(f"**{attacker}**")[2]
+    paragraph = re.split(r"^(?:\*\*|## )", paragraph, maxsplit=1, flags=re.MULTILINE)[0]
+
+    assert re.search(r"`[a-z_/]*test_[a-z_]+\.py`", paragraph)

@@ -14,6 +14,7 @@ from awsim.world import World
 from demo import stage
 from tests.scenarios.permission_log import LOG, WHERE
 from tests.scenarios.scene import REGION, Scene
+from tests.scenarios.withheld import withhold
 
 ROOT = Path(__file__).resolve().parents[2]
 NINE = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -37,7 +38,8 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
         if WHERE in os.environ:
-            world.iam.on_allow.append(LOG.of(f"{request.path.name}::{request.node.originalname}"))
+            LOG.listen(world.iam, f"{request.path.name}::{request.node.name}")
+        withhold(world.iam.roles)
         yield Scene(world, tmp_path, ROOT, targets)
 
 

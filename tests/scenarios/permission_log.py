@@ -1,8 +1,8 @@
-"""Which statement of which role's policy allowed the packaged service's calls, and in which test.
+"""Which statement of which role's policy allowed the packaged service's calls, which condition decided, in which test.
 
 On if the environment names a directory: ``make pytest`` does, and reads it at the end (tools/needed.py). Only calls by
-functions count, with their own roles and those that they assume; a test's calls with stolen credentials of the same
-roles do not.
+functions count as allowed, with their own roles and those that they assume; a test's calls with stolen credentials of
+the same roles do not. A condition counts in any call: most are needed by the test of an attack.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 from awsim.api import Caller
+from awsim.iam.service import Iam
 from tests.scenarios.scene import REGION
 
 WHERE = "AMI_PROMOTER_PERMISSION_LOG"
@@ -25,33 +25,46 @@ ROLES = {
 }
 FUNCTIONS = f"ami-promoter-{REGION}-"
 FORWARDING = "-ForwardRole-"
-"""Part of the name that CloudFormation generates; EventBridge uses that role, no function."""
+"""In the name that CloudFormation makes up; EventBridge uses that role, no function."""
+ONLY_IF = "only if "
+"""Begins a condition, where an action is named else."""
+
+
+def role_of(name: str) -> str:
+    """Return what tools/permissions.py calls the role of a name."""
+    return "target forwarding role" if FORWARDING in name else ROLES.get(name, name.removeprefix(FUNCTIONS))
 
 
 class PermissionLog:
-    """What one test process observed."""
+    """What one test process saw."""
 
     def __init__(self) -> None:
         self._tests: dict[tuple[str, str, str], set[str]] = defaultdict(set)
 
-    def of(self, test: str) -> Callable[[Caller, str, str], None]:
-        """Make a listener for one test (awsim.iam.Iam.on_allow)."""
+    def listen(self, iam: Iam, test: str) -> None:
+        """Write down what the simulator's IAM decides in a test."""
 
-        def note(caller: Caller, action: str, sid: str) -> None:
-            name = (caller.role_arn or "").rpartition("/")[2]
-            role = "target forwarding role" if FORWARDING in name else ROLES.get(name, name.removeprefix(FUNCTIONS))
-            if caller.function or FORWARDING in name:
-                self._tests[role, sid, action].add(test)
+        def allowed(caller: Caller, action: str, sid: str) -> None:
+            if caller.function or FORWARDING in (caller.role_arn or ""):
+                self._tests[_role(caller), sid, action].add(test)
 
-        return note
+        def decided(caller: Caller, sid: str, condition: str) -> None:
+            self._tests[_role(caller), sid, f"{ONLY_IF}{condition}"].add(test)
+
+        iam.on_allow.append(allowed)
+        iam.on_condition.append(decided)
 
     def write(self) -> None:
-        """Write the observations into the directory, in a file for this process."""
+        """Write what was seen into the directory, into a file of this process."""
         if self._tests:
             directory = Path(os.environ[WHERE])
             directory.mkdir(parents=True, exist_ok=True)
             seen = [[*which, sorted(tests)] for which, tests in sorted(self._tests.items())]
             (directory / f"{os.getpid()}.json").write_text(json.dumps(seen), encoding="utf-8")
+
+
+def _role(caller: Caller) -> str:
+    return role_of((caller.role_arn or "").rpartition("/")[2])
 
 
 LOG = PermissionLog()

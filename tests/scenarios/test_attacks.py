@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from awsim import wire
 from demo import stage
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, HUB_TAG, PROD, REGION, STRANGER, TEST, Scene
+from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, PROD, REGION, STRANGER, TEST, Scene
 from tests.scenarios.test_rights import client
 from tests.scenarios.test_service_roles import AUTO_SCALING, ROLE, SERVICE
 
@@ -236,18 +236,44 @@ def test_the_share_worker_reaches_no_key_that_source_key_arns_does_not_name(scen
 
 
 def test_the_share_worker_changes_nothing_of_an_image_but_who_may_use_it(scene):
-    """It can make neither an AMI nor a snapshot public."""
+    """IAM lets it make no snapshot public; for an AMI IAM has no such condition, so EC2's block refuses it."""
     ec2 = client(scene, "share-worker", "ec2")
     change = {"SnapshotId": scene.snapshots[0], "Attribute": "createVolumePermission", "OperationType": "add"}
 
     refused(lambda: ec2.modify_image_attribute(ImageId=scene.image, Description={"Value": "golden"}))
     refused(lambda: ec2.modify_image_attribute(ImageId=scene.image, Attribute="description", Value="golden"))
-    refused(lambda: ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"Group": "all"}]}))
+    with pytest.raises(ClientError, match="block public access"):
+        ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"Group": "all"}]})
     refused(lambda: ec2.modify_snapshot_attribute(**change, GroupNames=["all"]))
     refused(lambda: ec2.reset_snapshot_attribute(SnapshotId=scene.snapshots[0], Attribute="createVolumePermission"))
     refused(lambda: ec2.deregister_image(ImageId=scene.image))
     refused(lambda: ec2.create_tags(Resources=[scene.image], Tags=[{"Key": "promote", "Value": DEV}]))
     assert scene.world.shares_open() == []
+
+
+def test_with_a_golden_tag_the_share_worker_shares_no_other_snapshot_and_can_still_end_what_is_shared(scene):
+    """Also if somebody removes the tag while the snapshot is shared."""
+    redeploy(scene, GoldenTagValue="yes")
+    scene.client("ec2").create_tags(Resources=scene.snapshots, Tags=[{"Key": "golden", "Value": "yes"}])
+    thief = client(scene, "share-worker", "ec2")
+    other = scene.client("ec2").create_snapshot(VolumeId=a_volume(scene))["SnapshotId"]
+    share = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
+    refused(lambda: thief.modify_snapshot_attribute(SnapshotId=other, **share))
+
+    scene.world.ec2.pace.copy = 600
+    scene.tag("")
+    scene.run_until_state("copying")
+    scene.client("ec2").delete_tags(Resources=scene.snapshots, Tags=[{"Key": "golden"}])
+    refused(lambda: thief.modify_snapshot_attribute(SnapshotId=scene.snapshots[0], **share))
+    scene.wait(HOUR)
+    assert scene.states() == {DEV: "delivered"}
+    assert scene.world.shares_open() == []
+
+
+def a_volume(scene: Scene) -> str:
+    """A volume of the hub, made from its golden snapshot."""
+    made = scene.client("ec2").create_volume(SnapshotId=scene.snapshots[0], AvailabilityZone=f"{REGION}a")
+    return str(made["VolumeId"])
 
 
 # --- which accounts are entered ---

@@ -145,6 +145,8 @@ class Cloud:
     withdrawn: dict[tuple[str, str], Withdrawal] = field(default_factory=dict)
     """Withdrawals in the operators' table, by AMI and place; includes those that a tag event has ended."""
     approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
+    values: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
+    """Each AMI's trigger values, the oldest first, and when each was written."""
     """Approvals in the operators' table, by AMI and place."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -254,6 +256,7 @@ class Cloud:
             after[TRIGGER] = value
         if after == before:
             return
+        self.values[ami] = [*self.values.get(ami, ()), (self.now, value)]
         self.hub_images[ami]["Tags"] = [{"Key": name, "Value": text} for name, text in after.items()]
         self.changed()
         detail = {"changed-tag-keys": [TRIGGER], "version": next(self._versions), "tags": after}

@@ -16,7 +16,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schedule import DAY
 from chalicelib.core.targets import approvals
-from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.entrypoints.events import Events
@@ -65,7 +65,7 @@ from tests.service.cloud import (
 )
 from tests.service.gate import Duet, Gate, PortCrash, PortTrouble, ProcessKilled
 from tests.service.groups import MessageGroups, WakeMessage
-from tests.service.invariants import Invariants
+from tests.service.invariants import STALEST, Invariants
 from tests.service.weather import EARLY, FAIR, Weather
 from tests.stores import Stores, in_memory
 
@@ -138,8 +138,6 @@ class Hub:
         self.invocations: list[str] = []
         self.out: set[tuple[str, str]] = set()
         """AMI and account that an operator has withdrawn since the AMI was tagged."""
-        self.approved: set[tuple[str, str]] = set()
-        """AMI and account that were ever approved."""
         self.groups = MessageGroups(self._clock, self._wake_fate)
         self.telemetry = Quiet()
         self.invariants = Invariants(self)
@@ -225,7 +223,34 @@ class Hub:
         for place, digest in asked.targets.items():
             one = Approval(place, digest, self.cloud.now, self.cloud.now + lasts, APPROVER)
             self.cloud.approvals[ami, place] = one
-            self.approved.add((ami, place.partition("/")[0]))
+
+    def is_approved(self, place: tuple[str, str]) -> bool:
+        """Whether an AMI may be opened for an account: it needs no approval, or has a valid one.
+
+        Valid: for its snapshots, the account's settings and a value of its tag that counts now, and not expired. A read
+        may be as stale as ``STALEST`` says, so a value, or an approval, that ended so lately counts.
+        """
+        ami, account = place
+        given, file = self.cloud.approvals.get((ami, f"{account}/{REGION}")), AppliedFile(self.cloud.directory)
+        devices = self.cloud.hub_images[ami]["BlockDeviceMappings"]
+        snapshots = [device["Ebs"]["SnapshotId"] for device in devices]
+        for value in self._values(ami, file):
+            for target in file.resolve(value, in_force=True).targets:
+                if target.account != account:
+                    continue
+                digest = approvals.digest_of(ami, snapshots, value, target)
+                valid = given is not None and given.allows(digest, self.cloud.now - STALEST)
+                if valid or not approvals.needs(target):
+                    return True
+        return not any(map(approvals.needs, file.resolve(account, in_force=True).targets))
+
+    def _values(self, ami: str, file: AppliedFile) -> Iterator[str]:
+        """Yield the values of an AMI's tag that count: the last understood one, and those that a stale read shows."""
+        known, until = False, self.cloud.now
+        for at, value in reversed(self.cloud.values.get(ami, ())):
+            if value is not None and (not known or until > self.cloud.now - STALEST):
+                yield value
+            known, until = known or (value is not None and file.resolve(value).understood), at
 
     def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
         records, now = self.stores.records, self.cloud.now

@@ -311,5 +311,5 @@ def test_one_function_that_asks_nobody_opens_nothing(parts):
 
 def test_a_service_that_asks_nobody_is_found_out():
     """With both checks removed, the invariant fails."""
-    with pytest.raises(AssertionError, match=r"invariant 11: .* without an approval"):
+    with pytest.raises(AssertionError, match=r"invariant 11: .* without a valid approval"):
         waiting(parts=Parts(approvals=TakesAllForApproved, entitlements=OpensUnapproved))

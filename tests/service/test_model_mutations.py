@@ -19,6 +19,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import share
+from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
@@ -28,7 +29,7 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass
 from tests.service import test_mutations as wrong
 from tests.service.hub import Parts
-from tests.service.world import ModelWorld, Shape
+from tests.service.world import HOUR, ModelWorld, Shape
 
 
 class Instead:
@@ -374,8 +375,47 @@ def twice(order: int) -> Callable[[ModelWorld], None]:
     return story
 
 
+def voided(world: ModelWorld) -> None:
+    """What was approved is changed while it waits for its slot, and nobody approves the change."""
+    world.tag(0, "default")
+    world.wait(600)
+    world.approve_some(0, HOUR)
+    world.change_settings()
+    world.wait(2 * HOUR)
+    world.end()
+
+
+def expired(world: ModelWorld) -> None:
+    """An approval expires before anything opens."""
+    world.tag(0, "default")
+    world.wait(600)
+    world.pause()
+    world.approve_some(0, 1)
+    world.wait(600)
+    world.pause()
+    world.wait(2 * HOUR)
+    world.end()
+
+
+class TakesAnyForApproved(LiveApprovals):
+    """Takes every delivery for approved."""
+
+    def look(self, _delivery):
+        """See the class."""
+        return ev.ApprovalSeen("nobody")
+
+
+class OpensByAnyApproval(LiveEntitlements):
+    """Opens by any approval that was ever given."""
+
+    def _not_approved(self, share, holding, read, entitled, given):
+        place = f"{holding.account}/{holding.region}"
+        return None if place in given else super()._not_approved(share, holding, read, entitled, given)
+
+
 BY_POLICY = Shape(accounts=2, key_access="policy")
 SHARED = Shape(mode="share", key_access="policy", service_roles=1)
+VOID = Parts(approvals=TakesAnyForApproved, entitlements=OpensByAnyApproval)
 ONE, TWO, PAIR = Shape(), Shape(accounts=2), Shape(amis=((0, 1),))
 
 
@@ -437,6 +477,12 @@ MUTATIONS = {
         "invariant 8: .* stranger", Parts(entitlements=wrong.EntitlesEverybody), (dropped,)
     ),
     "tells of nothing": ModelMutation("invariant 10: .* never was", Parts(deliveries=TellsOfNothing)),
+    "opens by a void approval": ModelMutation(
+        "invariant 11: .* without a valid approval", VOID, (voided,), Shape(approval="required")
+    ),
+    "opens by an expired approval": ModelMutation(
+        "invariant 11: .* without a valid approval", VOID, (expired,), Shape(approval="required")
+    ),
     "tells nobody": ModelMutation("nobody was told", Parts(deliveries=TellsNobody)),
 }
 

@@ -130,6 +130,7 @@ class Shape:
     service_roles: int = 0
     """How many of the roles above get a grant: on the target's own key, or on the source's in share mode."""
     mode: str = "copy"
+    approval: str = "none"
     by_unit: bool = False
     """An organizational unit brings the accounts; in share mode the unit itself may launch."""
     whole: bool = False
@@ -182,6 +183,7 @@ class ModelWorld(Hub):
                 "key_access",
                 "copy_method",
                 "mode",
+                "approval",
             )
         }
         settings["share_snapshots"] = shape.mode == "share"
@@ -207,6 +209,7 @@ class ModelWorld(Hub):
             setattr(cloud, f"_{name}", supply)
         self._listed = cloud.directory
         self._conflicting: set[str] = set()
+        self._changed = 0
         self._settings = settings
         self._unit = WHOLE if shape.whole else OU
         if shape.by_unit:
@@ -478,6 +481,8 @@ class ModelWorld(Hub):
     def conflict(self, number: int) -> None:
         """Make the settings for an account conflict, or stop that: it gets nothing new, and keeps what it has."""
         account = self.account(number)
+        if self.shape.approval == "required":
+            return  # it would wait a month for an approval that nobody is asked for
         self._conflicting ^= {account}
         self.tell(f"The file has {'a conflict' if account in self._conflicting else 'no conflict'} for {account}.")
         self.excuse(accounts=[account])
@@ -500,6 +505,28 @@ class ModelWorld(Hub):
             self.tell(f"The withdrawal of {account} from {ami} is lifted.")
             self.out.discard((ami, account))
             self.lift(ami, account)
+
+    def approve_some(self, number: int, lasts: int) -> None:
+        """Let an approver approve what an AMI waits for, if it is tagged with a value that is understood."""
+        ami = self.ami(number)
+        value = self.values[ami]
+        if self.shape.approval == "none" or value in (None, NOBODY) or ami in self.cloud.gone:
+            return
+        self.tell(f"{ami} is approved for {lasts} s.")
+        self.excuse([ami])  # it may expire before anything opens
+        self.approve(ami, lasts)
+
+    def change_settings(self) -> None:
+        """Apply a file with another tag to add: an approval of the old settings is void."""
+        if self.shape.approval == "none" or self.shape.by_unit:
+            return
+        self._changed += 1
+        self.tell(f"The applied file changes the settings ({self._changed}).")
+        self.excuse()
+        added = {"release": str(self._changed)}
+        accounts = {one: (replace(targets[0], tags=added),) for one, targets in self._listed.accounts.items()}
+        self._listed = replace(self._listed, accounts=accounts)
+        self._list(self._are_listed())
 
     def pause(self) -> None:
         """Let an operator pause or resume new promotions."""
@@ -602,10 +629,12 @@ class ModelWorld(Hub):
         shape = self.shape
         once = shape.queue_deadline + shape.copy_deadline + shape.linger + 5 * HOUR
         limit = self.cloud.now + 24 * HOUR + 2 * once
-        self._until_nothing_happens(limit)
+        if shape.approval == "none":
+            self._until_nothing_happens(limit)
         for _ in range(LOOKS):
             self.discover()
             self.run(until=self.cloud.now + DISCOVERY)
+            self._approve_all()  # after the service has seen the tag: an approver knows it from the notice
         self._until_nothing_happens(limit)
         self.tell("All that happens by itself has happened.")
         assert self.invariants.poisoned or self._next() is None, "invariant 6: it does not come to rest"
@@ -630,6 +659,15 @@ class ModelWorld(Hub):
         self.run(until=self.cloud.now + 300)
         for number, _ in enumerate(self.shape.amis):
             self.tag(number, "default")
+
+    def _approve_all(self) -> None:
+        """Let an approver approve all that is tagged with a value that is understood, until long after the end."""
+        for number, _ in enumerate(self.shape.amis):
+            ami = self.ami(number)
+            waits = self.shape.approval != "none" and self.values[ami] not in (None, NOBODY)
+            if waits and ami not in self.cloud.gone:
+                self.tell(f"{ami} is approved.")
+                self.approve(ami, WITHOUT_END)
 
     def _list(self, accounts: Iterable[str]) -> None:
         """Apply a file with these accounts, or move those of the OU; some have a setting that cannot be followed."""

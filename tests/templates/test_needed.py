@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
-from tools.needed import excuses, faults, logged
-from tools.permissions import statements
+from tools.needed import actions, conditions, excuses, faults, logged, proofs, stale
+from tools.permissions import ROOT, statements
 
+SCENARIOS = ROOT / "tests" / "scenarios"
 READ, WRITE = ("worker", "KeepRecords", "dynamodb:Query"), ("worker", "KeepRecords", "dynamodb:PutItem")
 
 
@@ -34,8 +35,22 @@ def test_every_line_of_the_list_is_a_permission_and_has_a_source():
 
 
 def test_what_several_processes_wrote_down_counts_together(tmp_path):
-    """Each process has a file; the first test by name is recorded for an action."""
+    """Each process has a file."""
     (tmp_path / "1.json").write_text(json.dumps([[*READ, ["test_b.py::one"]]]))
     (tmp_path / "2.json").write_text(json.dumps([[*READ, ["test_a.py::one"]], [*WRITE, ["test_c.py::one"]]]))
 
-    assert logged(tmp_path) == {READ: "test_a.py::one", WRITE: "test_c.py::one"}
+    assert logged(tmp_path) == {READ: {"test_a.py::one", "test_b.py::one"}, WRITE: {"test_c.py::one"}}
+
+
+def test_a_test_that_no_longer_needs_its_permission_is_named():
+    """Only if the log has the permission: a part of the tests proves nothing."""
+    assert list(stale({READ: "test_a.py::one"}, {WRITE: {"test_a.py::one"}})) == []
+    assert list(stale({READ: "test_a.py::one"}, {READ: {"test_a.py::one"}})) == []
+    [fault] = stale({READ: "test_a.py::one"}, {READ: {"test_b.py::one"}})
+    assert fault.startswith("worker, KeepRecords, dynamodb:Query: test_a.py::one does not need it any longer.")
+
+
+def test_every_line_of_needed_yaml_is_an_action_or_a_condition_of_a_policy():
+    """And names a test file that exists."""
+    assert proofs().keys() <= {*actions(), *conditions()}
+    assert {test.partition("::")[0] for test in proofs().values()} <= {it.name for it in SCENARIOS.glob("test_*.py")}
