@@ -107,7 +107,7 @@ BEFORE: Mapping[str, CallTrouble] = {
         lambda s, a: deny(s, a, "ec2:CopySnapshot"),
         "aws-UnauthorizedOperation",
         "CopySnapshot was refused",
-        "service control policy",
+        "A policy on the role itself denies it",
     ),
     "name taken": CallTrouble(name_taken, "target-name-taken", "is taken by", "ami_name"),
     "KMS away": CallTrouble(kms_away),
