@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from rich.console import Console
 from awsim.world import World
 from demo import screen, setting, show, stage
 from demo.__main__ import main, run
-from demo.observer import Observer
+from demo.observer import Happening, Observer
 from demo.options import CrashOption, Options, parse
 from demo.verdict import judge
 
@@ -177,6 +178,21 @@ def test_the_picture_fits(width: int, height: int, targets: int) -> None:
     assert len(lines) < height
     assert max(map(len, lines)) <= width
     assert ("more, 0 of them delivered" in "".join(lines)) == (targets == 12 or height == 16)
+
+
+@pytest.mark.parametrize("indent", [0, 2])
+def test_a_happening_is_folded_between_words(indent: int) -> None:
+    """On a narrow terminal its lines stand below one another, and none is broken within a word."""
+    console = _a_terminal(width=60)
+    text = "copy of snap-017862c1, 100 GiB: error, Given key ID is not accessible"
+    screen.tell(console, Happening(datetime(2026, 1, 5, 9, 0, tzinfo=UTC), "dev", text, "bad"), 4, indent)
+
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue()).splitlines()
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 60
+    assert lines[0].startswith(f"{' ' * indent}09:00:00  dev ")
+    assert lines[1].startswith(" " * (indent + 16))
+    assert " ".join(" ".join(lines).split()).endswith(text)
 
 
 def test_bad_arguments_are_reported_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
