@@ -99,7 +99,7 @@ def _serial(results: Results) -> str:
         + table(
             ("promotion", "side by side", "one after another", "by way of the hub", "the same, one after another"), rows
         )
-        + "\nIf copies wait for each other, `by_way_of_hub` divides the wait by the number of Regions; within one Region it changes nothing.\n"
+        + "\nIf copies wait for each other, `by_way_of_hub` cuts the wait where many targets are in several Regions; within one Region it changes nothing. If they do not, it costs one copy more.\n"
     )
 
 
