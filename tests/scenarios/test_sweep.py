@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from demo import stage
 from tests.scenarios.scene import DEV, PROD, TEST
 
 MOST_LOOKS = 30
@@ -22,16 +21,6 @@ def assert_delivered(scene, *accounts, errors_allowed=False):
         assert len(scene.images_in(account)) == 1
         assert len(scene.snapshots_in(account)) == 2
     scene.assert_invariants(errors_allowed=errors_allowed)
-
-
-def test_every_event_and_every_wake_but_the_sweeps_is_lost(scene):
-    """Discovery finds the tag, the sweep brings every record to its end."""
-    scene.wait(DISCOVERY)
-    scene.world.injections.drop_events()
-    scene.world.injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
-    scene.promote(f"dev {PROD}", seconds=4 * 3600)
-
-    assert_delivered(scene, DEV, TEST, PROD)
 
 
 def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
