@@ -431,11 +431,12 @@ class Watch:
             self.problems.append(f"{call.at:%H:%M:%S}: {call.operation} is sent an empty description")
 
     def _closes_early(self, call: Call) -> None:
-        """A share must not close under a copy that is still visible (invariant 1)."""
+        """A share must not close under a copy that still runs, unless EC2 has accepted its deletion (invariant 1)."""
         if call.params.get("OperationType") != "remove" or self.may_close_blind:
             return
         for copy in self._world.ec2.state.snapshots.all():
-            source = copy.origin.snapshot if copy.origin and copy.state == "pending" else ""
+            runs = copy.origin and copy.state == "pending" and not copy.doomed
+            source = copy.origin.snapshot if copy.origin and runs else ""
             if source == call.params["SnapshotId"] and copy.owner in call.params["UserIds"]:
                 self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {copy.id} copies it")
 

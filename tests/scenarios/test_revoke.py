@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from demo import stage
+from tests.scenarios import trouble
 from tests.scenarios.platform import pace
 from tests.scenarios.scene import DEV, TEST
 
@@ -30,21 +31,43 @@ def test_a_copy_that_fails_revokes(scene):
     scene.assert_invariants()
 
 
-def test_a_cancel_keeps_the_share_until_the_copies_are_seen_to_have_ended(scene):
-    """The tag is removed during the copy: copies are deleted first, and the share closes only when they are gone."""
-    scene.world.ec2.pace.copy = 300
+def test_a_cancel_closes_the_share_though_its_copies_run_for_hours(scene):
+    """EC2 accepts the deletion of a running copy, and does it when the copy ends: the share does not wait for that."""
+    scene.world.ec2.pace.copy = 2 * 3600
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
     scene.untag()
     scene.run_until_state("stopping")
-    scene.wait(60)
-    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+    scene.wait(120)
+
+    assert scene.shared_with(scene.snapshots[0]) == set()
+    assert [copy["State"] for copy in scene.snapshots_in(DEV)] == ["pending", "pending"]
+    assert scene.states() == {DEV: "stopping"}
 
     scene.run_until_over()
 
     assert scene.states() == {DEV: "cancelled"}
     assert scene.snapshots_in(DEV) == []
     scene.assert_invariants()
+
+
+def test_a_cancel_closes_the_share_after_two_refused_deletions(scene):
+    """The role lost its right to delete: a person removes the copies, and the share does not wait for them."""
+    scene.world.ec2.pace.copy = 3600
+    scene.watch.may_close_blind = True
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    trouble.deny(scene, DEV, "ec2:DeleteSnapshot")
+    scene.untag()
+    scene.run_until_state("stopping")
+    scene.wait(600)
+
+    assert scene.shared_with(scene.snapshots[0]) == set()
+
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "cancelled"}
+    assert len(scene.delivery(DEV)["cleanup"]["leftovers"]) == 2
 
 
 def test_a_copy_that_takes_too_long_fails_at_its_deadline(scene):

@@ -160,7 +160,7 @@ class Invariants:
         self._resolve_claims()
         assert (name, asked.account) not in cloud.foreign, f"invariant 2: {asked.resource} was open before us"
         for copy in (copy for copy in cloud.copies.values() if copy.state == "pending"):
-            if copy.account != asked.account:
+            if copy.account != asked.account or self._given_up(copy.delivery):
                 continue
             uses = {
                 "snapshot": copy.source == name,
@@ -179,6 +179,14 @@ class Invariants:
             assert not uses or overdue(share, cloud.now), (
                 f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {image.id}"
             )
+
+    def _given_up(self, delivery: str) -> bool:
+        """Whether nobody wants the delivery's copies any longer, and their deletion was accepted or refused twice."""
+        key = RecordKey(f"delivery#{delivery}")
+        if not delivery or key in self.poisoned or self._hub.stores.records.read(key) is None:
+            return False
+        record = self._delivery(delivery)
+        return record.state in REMOVES and (record.state is not DeliveryState.STOPPING or record.cleanup.accepted)
 
     # --- after an invocation -----------------------------------------------------------------------------------------
 

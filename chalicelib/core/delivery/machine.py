@@ -123,6 +123,7 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
         ev.CopyStarted: frozenset({S.STOPPING}),
         ev.ImageRegistered: frozenset({S.STOPPING}),
         ev.SlotsAsked: frozenset({S.STOPPING}),
+        ev.SharesReleased: frozenset({S.STOPPING}),
         ev.LeftoversSeen: _END,
         ev.Refused: frozenset({S.STOPPING}),
         ev.DeadlinePassed: frozenset({S.TIDYING}),
@@ -163,8 +164,10 @@ def needs_shares(delivery: Delivery) -> bool:
 
     Standing shares do not count.
     """
-    if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
+    if delivery.state in (S.OPENING, S.COPYING):
         return True
+    if delivery.state is S.STOPPING:
+        return not delivery.cleanup.accepted
     if methods.of(delivery).reads_source(delivery):
         return True
     if delivery.target.release_when == "registered":

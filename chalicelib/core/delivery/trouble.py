@@ -20,6 +20,9 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
+REFUSALS = 2
+"""After so many refused deletions the shares of a delivery that stops close all the same (invariant 1)."""
+
 LOOKS = tuple(step.__name__ for step in (do.FindCopies, do.LookAtCopies, do.FindImage, do.VerifyImage))
 """Commands that only read in the target."""
 
@@ -188,6 +191,9 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
     if delivery.overdue_at and not stopping:
         return _left_behind(delivery, now)
+    if stopping and not _unseen(delivery, event, now):
+        refusals = delivery.cleanup.refusals + (event.trouble is not None)
+        delivery = delivery.with_cleanup(refusals=refusals, accepted=event.trouble is None or refusals >= REFUSALS)
     if shown:
         steps = schedule.POLLS if stopping else schedule.RETRIES[2:]
         return again(delivery, now, schedule.step(steps, delivery.tries), clear_since=None)
