@@ -510,7 +510,7 @@ class ModelWorld(Hub):
         """Let an approver approve what an AMI waits for, if it is tagged with a value that is understood."""
         ami = self.ami(number)
         value = self.values[ami]
-        if self.shape.approval == "none" or value in (None, NOBODY) or ami in self.cloud.gone:
+        if self.shape.approval == "none" or value is None or ami in self.cloud.gone:
             return
         self.tell(f"{ami} is approved for {lasts} s.")
         self.excuse([ami])  # it may expire before anything opens
@@ -664,7 +664,7 @@ class ModelWorld(Hub):
         """Let an approver approve all that is tagged with a value that is understood, until long after the end."""
         for number, _ in enumerate(self.shape.amis):
             ami = self.ami(number)
-            waits = self.shape.approval != "none" and self.values[ami] not in (None, NOBODY)
+            waits = self.shape.approval != "none" and self.values[ami] is not None
             if waits and ami not in self.cloud.gone:
                 self.tell(f"{ami} is approved.")
                 self.approve(ami, WITHOUT_END)

@@ -335,6 +335,7 @@ GOOD_AND_BAD = [
         ["*", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/images/s", "images"],
     ),
     ("hub", "SourceKeyAlias", ["alias/golden"], ["golden", "alias/aws/ebs", "alias/"]),
+    ("hub", "GoldenTagValue", ["", "yes", "team:golden 2026"], ["*", "a\nb", "x" * 257]),
     (
         "hub",
         "DataKeyArn",
