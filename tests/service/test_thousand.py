@@ -15,7 +15,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Due, Stored, Write
-from chalicelib.service.codecs import PROMOTIONS
+from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.sweep import PAGE
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
 from tests.service.cloud import HUB, REGION, TRIGGER, Nature

@@ -11,8 +11,9 @@ def save(self, before, *rest):
     """Write as if the record had just been read."""
     while True:
         now = self.read(before.key)
-        if _save(self, replace(before, version=now.version), *rest):
-            return True
+        saved = _save(self, replace(before, version=now.version), *rest)
+        if saved is not None:
+            return saved
 
 
 DynamoRecords.save = save
