@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.promotion import evolving
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Due, Stored, Write
-from chalicelib.service.promotion_codec import PROMOTIONS
+from chalicelib.service.promotion_codec import begun
 from chalicelib.service.sweep import PAGE
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
 from tests.service.cloud import HUB, REGION, TRIGGER, Nature
@@ -172,12 +171,12 @@ def test_a_thousand_accounts_in_seventeen_regions_fit_into_items():
     hub.cloud.hub_images["ami-0a"]["Tags"] = [{"Key": TRIGGER, "Value": "default"}]
     hub.cloud.changed()
     key, now = addresses.promotion("ami-0a"), hub.cloud.now
-    hub.stores.records.create(PROMOTIONS.encode(evolving.started("ami-0a", HUB, REGION, now)), now)
+    hub.stores.records.create(begun("ami-0a", HUB, REGION, now), now)
 
     for _ in range(6):
         hub.promotions.run(key, "test", time_left=itertools.count(60, -1).__next__)
 
     planned = hub.stores.records.read(key).body["planned"]
     assert planned == A_THOUSAND * len(regions)
-    begun = [one for one in hub.stores.records.records if one.kind == "delivery"]
-    assert 6 < len(begun) < planned
+    deliveries = [one for one in hub.stores.records.records if one.kind == "delivery"]
+    assert 6 < len(deliveries) < planned
