@@ -160,7 +160,7 @@ class Invariants:
         self._resolve_claims()
         assert (name, asked.account) not in cloud.foreign, f"invariant 2: {asked.resource} was open before us"
         for copy in (copy for copy in cloud.copies.values() if copy.state == "pending"):
-            if copy.account != asked.account or self._given_up(copy.delivery):
+            if copy.account != asked.account or self._no_longer_wanted(copy.delivery):
                 continue
             uses = {
                 "snapshot": copy.source == name,
@@ -180,7 +180,7 @@ class Invariants:
                 f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {image.id}"
             )
 
-    def _given_up(self, delivery: str) -> bool:
+    def _no_longer_wanted(self, delivery: str) -> bool:
         """Whether nobody wants the delivery's copies any longer, and their deletion was accepted or refused twice."""
         key = RecordKey(f"delivery#{delivery}")
         if not delivery or key in self.poisoned or self._hub.stores.records.read(key) is None:
