@@ -112,22 +112,13 @@ def test_a_member_that_no_image_has_is_an_error(world: World) -> None:
 def test_what_is_not_modelled_is_refused(world: World) -> None:
     """Operations and parameters that AWS has and the simulator does not are refused, never ignored."""
     image = an_image(world)
-    snapshot = snapshot_of(world, image)
 
     client = ec2(world)
     refused("UnsupportedOperation", lambda: client.create_store_image_task(ImageId=image, Bucket="bucket"))
-    timed = {
-        "Name": "copied",
-        "SourceImageId": image,
-        "SourceRegion": HERE,
-        "SnapshotCopyCompletionDurationMinutes": 60,
-    }
-    refused("UnsupportedOperation", lambda: client.copy_image(**timed))
     two = {"ImageId": image, "MinCount": 1, "MaxCount": 2}
     refused("UnsupportedOperation", lambda: client.run_instances(**two))
     bigger = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 99}}]
     refused("UnsupportedOperation", lambda: client.run_instances(**two | {"MaxCount": 1}, BlockDeviceMappings=bigger))
-    refused("UnsupportedOperation", lambda: copy(world, snapshot, HUB, CompletionDurationMinutes=60))
 
 
 def test_dry_run_changes_nothing(world: World) -> None:

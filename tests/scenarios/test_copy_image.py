@@ -159,7 +159,7 @@ def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(whole):
     assert fault["code"] == "image-copy-failed"
     assert f"account {DEV}, {REGION}" in fault["where"]
     assert "Given key ID is not accessible" in fault["what"]
-    assert "the target's role may use both keys through EC2" in fault["cure"]
+    assert f"`ami-promoter doctor --account {DEV}` looks at the target's key" in fault["cure"]
     assert 3 <= len(whole.calls("CopyImage")) <= 6
     assert whole.images_in(DEV) == whole.snapshots_in(DEV) == []
     whole.assert_invariants()

@@ -111,8 +111,8 @@ class KeepsItsSlots(DeliveryExecutor):
 class TellsAgain(PromotionExecutor):
     """Publishes the summary at every look after the end, also if owners were notified."""
 
-    def _count(self, promotion):
-        return super()._count(replace(promotion, summarised=0))
+    def _count(self, promotion, budget):
+        return super()._count(replace(promotion, summarised=0), budget)
 
 
 class GrantsNothing(CopyQuotas):
