@@ -180,9 +180,7 @@ class DeliveryExecutor:
         for image in plan.images:
             trouble = _refused(partial(ports.images.deregister, delivery, image)) or trouble
         for copy in plan.copies:
-            refused = _refused(partial(ports.snapshots.delete, delivery, [copy]))
-            if copy in plan.showing:  # of what is gone its tags are, too, by which the role may delete
-                trouble = refused or trouble
+            trouble = _refused(partial(ports.snapshots.delete, delivery, [copy])) or trouble
         return trouble
 
     def _check(self, delivery: Delivery) -> ev.Event:

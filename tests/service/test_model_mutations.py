@@ -187,8 +187,8 @@ class OneForAll(PromotionExecutor):
 class NeverOver(PromotionExecutor):
     """Wakes its deliveries without end."""
 
-    def _count(self, promotion):
-        super()._count(promotion)
+    def _count(self, promotion, budget):
+        super()._count(promotion, budget)
         return promotion_events.Blocked(Fault("again", "", "", ""))
 
 
