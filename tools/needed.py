@@ -3,7 +3,7 @@
     python -m tools.needed [--tests]
 
 Reads what the scenarios wrote down while they ran (build/permissions, tests/scenarios/permission_log.py), so all of them
-must have run: `make pytest` or `make permissions`. Exits with status 1 if an action was needed by no call and is not in
+must have run: `make permissions`. Exits with status 1 if an action was needed by no call and is not in
 .chalice/policies/unexercised.yaml with a source, or if a test that .chalice/policies/needed.yaml names for it did not
 need it. A line of unexercised.yaml that a call needed after all is named, and is no failure: it grants nothing.
 With --tests it prints a test for each.

@@ -174,8 +174,10 @@ class Iam(IamApi):
         return any(policy.denies(document) for document in role.policies.values())
 
     def _listen(self, caller: Caller, role: Role, ask: Ask) -> None:
-        """Pass on which statements allowed it, unless that was done for this caller's kind, role and resource."""
-        known = (id(role), ask.action, f"{bool(caller.function)} {ask.resource}")
+        """Pass on which statements allowed it, once for a role, an action, a resource and its kinds of keys."""
+        keys = ask.context.get("dynamodb:leadingkeys", ())
+        kinds = sorted({key.partition("#")[0] for key in ([keys] if isinstance(keys, str) else keys)})
+        known = (id(role), ask.action, f"{bool(caller.function)} {ask.resource} {kinds}")
         if known in self._listened:
             return
         self._listened.add(known)

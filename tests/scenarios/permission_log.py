@@ -1,8 +1,8 @@
 """Which statement of which role's policy allowed the packaged service's calls, which condition decided, in which test.
 
-On if the environment names a directory: ``make pytest`` does, and reads it at the end (tools/needed.py). Only calls by
-functions count as allowed, with their own roles and those that they assume; a test's calls with stolen credentials of
-the same roles do not. A condition counts in any call: most are needed by the test of an attack.
+On if the environment names a directory: ``make permissions`` does, and reads it at the end (tools/needed.py). Only
+calls by functions count as allowed, with their own roles and those that they assume; a test's calls with stolen
+credentials of the same roles do not. A condition counts in any call: most are needed by the test of an attack.
 """
 
 from __future__ import annotations
