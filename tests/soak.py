@@ -114,6 +114,7 @@ PARTS = (
         _elsewhere("tests.scenarios.withheld"),
         60,
     ),
+    SoakPart("waiting", "1,000 deliveries that wait for a slot", _elsewhere("tests.service.test_thousand"), 30),
     SoakPart("queue", "50 AMIs of 20 snapshots for one account", _elsewhere("tests.service.test_limits"), 30),
     SoakPart(
         "slow",

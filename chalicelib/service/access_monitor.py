@@ -180,7 +180,7 @@ class AccessMonitor:
                 findings.keep(deed, finding, now)
             return
         findings.keep(deed, finding, now)
-        severity = Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
+        severity = judging.severity(finding, learning=learning)
         subject = deed.resource if deed.on_key else deed.act.value
         hour = now // schedule.HOUR
         about = addresses.digest(severity, finding.verdict, subject, deed.principal, str(hour))
@@ -194,15 +194,11 @@ class AccessMonitor:
         self, deed: Deed, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
+            **judging.notice(finding, severity),
             "id": ident,
-            "event": "access.finding",
             "hub": self._settings.hub,
             "hub_region": self._settings.region,
-            "severity": severity.value,
-            "verdict": finding.verdict.value,
             "learning": learning,
-            "why": finding.why,
-            "receivers": list(finding.receivers)[:100],
             "call": deed.name,
             "at": deed.at,
             "region": deed.region,

@@ -42,8 +42,6 @@ SETTLED = schedule.HOUR
 """So long after a file was applied everything that it took away is closed."""
 NOT_LISTED = "~"
 """Stands behind every account."""
-SHOWN = 100
-"""Receivers that a notice names."""
 
 Step = tuple[DriftPlace, tuple[DeedVerdict, ...] | None]
 """A place, and which verdicts its first look had; None: this is the first look."""
@@ -262,7 +260,7 @@ class DriftAudit:
         if finding.verdict is DeedVerdict.NO_INTENT:
             self._wake(place, now)
         if not findings.was_notified(about, now):
-            severity = Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
+            severity = judging.severity(finding, learning=learning)
             findings.keep(place, finding, self._settings.region, now)
             self._ports.notices.publish(self._notice(place, finding, severity, about, learning=learning))
             self._telemetry.finding(severity, finding.verdict, place.resource)
@@ -277,15 +275,11 @@ class DriftAudit:
         self, place: DriftPlace, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
+            **judging.notice(finding, severity),
             "id": ident,
-            "event": "access.finding",
             "hub": self._settings.hub,
             "hub_region": self._settings.region,
-            "severity": severity.value,
-            "verdict": finding.verdict.value,
             "learning": learning,
-            "why": finding.why,
-            "receivers": list(finding.receivers)[:SHOWN],
             "call": drift.CALL,
             "at": self._clock(),
             "region": self._settings.region,

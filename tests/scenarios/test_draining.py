@@ -43,7 +43,7 @@ def test_copies_are_let_end_and_then_nothing_is_open(busy):
 
 
 def test_copies_are_deleted_first_if_notified_so(busy):
-    """No copy is waited for: each is deleted and gone before its share closes, and its delivery is cancelled.
+    """No copy is waited for: each is deleted, its share closes, and its delivery is cancelled.
 
     The tag stays, so that resuming starts it again.
     """

@@ -1,4 +1,4 @@
-"""Revoking: on failure, cancel and deadline as on success; never under a running copy, and always in the end."""
+"""Revoking: on failure, cancel and deadline as on success; never under a copy that is wanted, and always in the end."""
 
 from __future__ import annotations
 

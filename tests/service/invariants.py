@@ -186,7 +186,7 @@ class Invariants:
         if not delivery or key in self.poisoned or self._hub.stores.records.read(key) is None:
             return False
         record = self._delivery(delivery)
-        return record.state in REMOVES and (record.state is not DeliveryState.STOPPING or record.cleanup.accepted)
+        return record.state in REMOVES and record.cleanup.deletes_accepted
 
     # --- after an invocation -----------------------------------------------------------------------------------------
 

@@ -6,12 +6,7 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import copying, methods, permissions, proof
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import (
-    QUEUE_LOOK,
-    QUEUEING,
-    begun,
-    slots_text,
-)
+from chalicelib.core.delivery.machine import QUEUE_LOOK, QUEUEING, begun, slots_text
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
 from chalicelib.core.faults import Fault

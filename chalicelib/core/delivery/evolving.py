@@ -7,10 +7,7 @@ from dataclasses import replace
 from chalicelib.core.delivery import before_opening, copying, own_image, shares_seen, trouble
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import (
-    TRANSITIONS,
-    due_at,
-)
+from chalicelib.core.delivery.machine import TRANSITIONS, due_at
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers
 from chalicelib.core.errors import IllegalEvent

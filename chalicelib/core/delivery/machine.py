@@ -167,7 +167,7 @@ def needs_shares(delivery: Delivery) -> bool:
     if delivery.state in (S.OPENING, S.COPYING):
         return True
     if delivery.state is S.STOPPING:
-        return not delivery.cleanup.accepted
+        return not delivery.cleanup.deletes_accepted
     if methods.of(delivery).reads_source(delivery):
         return True
     if delivery.target.release_when == "registered":

@@ -172,9 +172,9 @@ class Cleanup:
     """What the last look still showed, or nobody could look for: it is named to a person where it stays."""
     unproven: tuple[str, ...] = ()
     """What has the service's tags and none of its nonces: the service leaves it alone and names it to a person."""
-    refusals: int = 0
-    """Looks of a delivery that stops in which a deletion was refused."""
-    accepted: bool = False
+    deletes_refused: int = 0
+    """How often, since it stops, AWS has refused to look at what it made or to delete it."""
+    deletes_accepted: bool = False
     """AWS accepted every deletion, or refused twice: the shares do not wait for copies that nobody wants."""
     done: bool = False
     """Nothing more is to be removed."""

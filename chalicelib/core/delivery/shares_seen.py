@@ -6,9 +6,7 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import methods, trouble
-from chalicelib.core.delivery.machine import (
-    deadline,
-)
+from chalicelib.core.delivery.machine import deadline
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
 from chalicelib.core.records import schedule

@@ -8,11 +8,7 @@ from dataclasses import replace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import copying, methods, own_image
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import (
-    QUEUEING,
-    WORKING,
-    late,
-)
+from chalicelib.core.delivery.machine import QUEUEING, WORKING, late
 from chalicelib.core.delivery.methods import forget
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, each_copy, end, fail, to
@@ -20,7 +16,7 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
-REFUSALS = 2
+MOST_REFUSALS = 2
 """After so many refused deletions the shares of a delivery that stops close all the same (invariant 1)."""
 
 LOOKS = tuple(step.__name__ for step in (do.FindCopies, do.LookAtCopies, do.FindImage, do.VerifyImage))
@@ -47,6 +43,9 @@ def _on_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         return to(delivery, DeliveryState.CHECKING, now, trouble=event.fault)
     if event.kind is RefusalKind.ROLE and delivery.overdue is not None and delivery.state is DeliveryState.CHECKING:
         return fail(delivery, now, delivery.overdue)
+    stops = delivery.state is DeliveryState.STOPPING and event.step == do.FindLeftovers.__name__
+    if stops and event.kind is not RefusalKind.THROTTLED:
+        delivery = _delete_refused(delivery)
     steps = _waits(event, delivery, now)
     if steps:
         return again(delivery, now, schedule.step(steps, delivery.tries), trouble=event.fault)
@@ -191,9 +190,10 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
     if delivery.overdue_at and not stopping:
         return _left_behind(delivery, now)
-    if stopping and not _unseen(delivery, event, now):
-        refusals = delivery.cleanup.refusals + (event.trouble is not None)
-        delivery = delivery.with_cleanup(refusals=refusals, accepted=event.trouble is None or refusals >= REFUSALS)
+    if stopping and event.trouble is not None:
+        delivery = _delete_refused(delivery)
+    elif stopping and not _unseen(delivery, event, now):
+        delivery = delivery.with_cleanup(deletes_accepted=True)
     if shown:
         steps = schedule.POLLS if stopping else schedule.RETRIES[2:]
         return again(delivery, now, schedule.step(steps, delivery.tries), clear_since=None)
@@ -203,6 +203,12 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
         return again(delivery, now, wait, clear_since=now if since is None else since)
     over = each_copy(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
     return to(over.with_cleanup(done=not event.left and not before), DeliveryState.TIDYING, now)
+
+
+def _delete_refused(delivery: Delivery) -> Delivery:
+    refused = delivery.cleanup.deletes_refused + 1
+    enough = delivery.cleanup.deletes_accepted or refused >= MOST_REFUSALS
+    return delivery.with_cleanup(deletes_refused=refused, deletes_accepted=enough)
 
 
 def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:

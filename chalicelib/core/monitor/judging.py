@@ -20,6 +20,8 @@ from chalicelib.core.targets.applied_file import AppliedFile
 
 BEFORE = 15 * schedule.MINUTE
 """So long before the call an intent may have been written: its run was slow, or was killed and repeated."""
+RECEIVERS_NAMED = 100
+"""Receivers that a notice names."""
 AFTER = 1 * schedule.MINUTE
 """So much later than the call it may seem to be: two clocks, and CloudTrail's whole seconds."""
 STILL_USED = 15 * schedule.MINUTE
@@ -161,6 +163,22 @@ def _role(principal: str, hub: str) -> str:
 
 def _ours(deed: Deed, evidence: Evidence) -> bool:
     return is_ours(deed.principal, evidence.hub, evidence.region)
+
+
+def severity(finding: MonitorFinding, *, learning: bool) -> Severity:
+    """Say how a finding is notified; while the monitor learns, nobody is paged."""
+    return Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
+
+
+def notice(finding: MonitorFinding, severity: Severity) -> dict[str, object]:
+    """Return what every notice of a finding says; the caller adds where and by whom."""
+    return {
+        "event": "access.finding",
+        "severity": severity.value,
+        "verdict": finding.verdict.value,
+        "why": finding.why,
+        "receivers": list(finding.receivers)[:RECEIVERS_NAMED],
+    }
 
 
 def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:

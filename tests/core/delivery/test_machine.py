@@ -618,6 +618,30 @@ def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 
 
+@pytest.mark.parametrize(
+    ("seen_or_refused", "closes_after"),
+    [
+        (ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), 1),
+        (ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",), FAULT), 2),
+        (ev.Refused("FindLeftovers", RefusalKind.ROLE, FAULT), 2),
+        (ev.Refused("FindLeftovers", RefusalKind.DENIED, FAULT), 2),
+        (ev.Refused("FindLeftovers", RefusalKind.THROTTLED, FAULT), None),
+    ],
+)
+def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refused, closes_after):
+    """Accepted once, or refused twice: the copy runs on. A throttle answers nothing, and is tried again."""
+    delivery = with_copies(a_delivery(DeliveryState.STOPPING, held=True), C.PENDING, C.WANTED)
+    asked = NOW + schedule.SILENCE
+    closed = []
+    for number in (1, 2, 3):
+        delivery = evolving.evolve(delivery, seen_or_refused, asked + number)
+        assert delivery.state is DeliveryState.STOPPING
+        if do.ReleaseShares(all=False) in machine.outstanding(delivery, asked + number):
+            closed.append(number)
+
+    assert closed == list(range(closes_after, 4) if closes_after else ())
+
+
 def test_cancelling_before_anything_was_made_ends_at_once():
     """There is nothing to look for or to remove."""
     after = evolving.evolve(a_delivery(DeliveryState.WAITING), ev.CancelAsked(), NOW)
