@@ -87,10 +87,11 @@ def _up(port: int, factor: float, seed: int, *, quiet: bool) -> None:
 
 
 def _subscribe(world: World, scene: stage.Stage) -> str:
-    """Let a queue of the hub receive the notices; return its URL."""
+    """Let a queue of the hub receive the notices, and what alarms would send; return its URL."""
     url: str = world.client("sqs", stage.HUB, stage.REGION).create_queue(QueueName=NOTICES)["QueueUrl"]
-    topic, arn = scene.hub.outputs["TopicArn"], f"arn:aws:sqs:{stage.REGION}:{stage.HUB}:{NOTICES}"
-    world.client("sns", stage.HUB, stage.REGION).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    arn = f"arn:aws:sqs:{stage.REGION}:{stage.HUB}:{NOTICES}"
+    for topic in (scene.hub.outputs["TopicArn"], f"arn:aws:sns:{stage.REGION}:{stage.HUB}:{stage.ALARMS}"):
+        world.client("sns", stage.HUB, stage.REGION).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     return url
 
 

@@ -14,7 +14,9 @@ from chalicelib.core.faults import count
 HUB = "hub"
 NAMED = 3
 """So many targets of a group are named."""
-IDENT = re.compile(r"\b(?:ami|snap)-[0-9a-f]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+IDENT = re.compile(
+    r"\b(?:ami|snap)-[0-9a-f]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9]{4}-[0-9-]{5}T[0-9:]{8}Z\b"
+)
 WORDS = {True: ("passed", "green"), False: ("FAILED", "red"), None: ("not seen", "yellow")}
 
 Check = Mapping[str, Any]
@@ -49,7 +51,7 @@ def verdict(checks: Sequence[Check]) -> str:
 
 
 def _equal(checks: Sequence[Check]) -> list[list[Check]]:
-    """Put together what differs only in the target's account, Region, keys, AMIs and snapshots."""
+    """Put together what differs only in the target's account, Region, keys, AMIs, snapshots and times."""
     found: dict[tuple[Any, ...], list[Check]] = {}
     for number, one in enumerate(checks):
         if one["where"] == HUB:

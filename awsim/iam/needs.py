@@ -248,6 +248,8 @@ TABLE: dict[str, Needs] = {
     "logs:CreateLogStream": _log("logs:CreateLogStream"),
     "logs:PutLogEvents": _log("logs:PutLogEvents"),
     "cloudwatch:PutMetricData": _metric,
+    "cloudwatch:DescribeAlarms": _anywhere("cloudwatch:DescribeAlarms"),
+    "cloudwatch:DescribeAlarmsForMetric": _anywhere("cloudwatch:DescribeAlarmsForMetric"),
     **{f"organizations:{name}": _anywhere(f"organizations:{name}") for name in ORGANIZATIONS},
     "organizations:DescribeAccount": _in_organization("organizations:DescribeAccount", "AccountId"),
     "organizations:DescribeOrganizationalUnit": _in_organization(
