@@ -13,7 +13,7 @@ import pytest
 
 from ami_promoter.cli import main, root
 from demo import stage
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, HUB, PROD, TEST, Scene
 
 OK, FAULT, USAGE, AWS = 0, 1, 2, 3
 HERE = Path(__file__).parent
@@ -57,7 +57,7 @@ def test_a_targets_file_from_its_first_check_to_what_is_in_force(scene, as_accou
 
 
 def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
-    """Of a target and of the hub: what lacks is a fault, the printed statement mends it, another's key is refused."""
+    """Of a target and of the hub: what lacks is a fault, the printed statement repairs it, another's key is refused."""
     for account, which, role in ((DEV, "target", "AmiCopyRole"), (HUB, "hub", "ami-promoter-us-east-1-share-worker")):
         as_account(account)
         kms = scene.client("kms", account)
