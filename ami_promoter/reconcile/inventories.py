@@ -86,7 +86,7 @@ class Inventories:
         return addresses.inventory(*place, checks=self._checks)
 
     def _ask(self, place: Place, run: str) -> None:
-        record, now = Inventory(*place, checks=self._checks), int(self._clock())
+        record, now = Inventory(*place, checks=self._checks), int(self._connection.now())
         body = codec.encode(record)
         body.pop("inbox")
         self._records.create(Write(record.key, record.state.value, body, now), now)
