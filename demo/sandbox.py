@@ -143,6 +143,13 @@ For a failure: disable a key, promote, ask doctor, enable the key, retry.
   aws --profile prod kms enable-key --key-id alias/ami-promoter
   ami-promoter retry {scene.image}
 
+As an operator, without a dashboard: alarms, a metric, a function's log.
+
+  aws cloudwatch describe-alarms --output text \\
+    --query 'MetricAlarms[].[StateValue,AlarmName]'
+  aws cloudwatch list-metrics --namespace AmiPromoter
+  aws logs tail /aws/lambda/ami-promoter-{stage.REGION}-worker
+
 Or ask AWS:
 
   aws ec2 create-tags --resources {scene.image} \\

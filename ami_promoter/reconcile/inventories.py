@@ -27,6 +27,8 @@ from chalicelib.ports.records import Write
 
 POLL = 5
 """Seconds between two looks for the answers of targets."""
+AT_ONCE = 100
+"""So many targets are asked, and then woken: they answer while the next are asked."""
 STEPS, SILENT = 10, 30
 """How far it is, is said in so many steps, and after so many seconds."""
 
@@ -65,7 +67,9 @@ class Inventories:
             for number, place in enumerate(places):
                 progress.at(number, len(places))
                 self._ask(place, run, known=(self._key(place).pk, "record") in known)
-        wake(self._connection, [self._key(place) for place in places])
+                if number % AT_ONCE == AT_ONCE - 1 or number == len(places) - 1:
+                    asked = places[number // AT_ONCE * AT_ONCE : number + 1]
+                    wake(self._connection, [self._key(one) for one in asked])
         found: dict[Place, TargetFacts] = {}
         until = self._clock() + self._patience
         reported, reported_at = -1, self._clock()

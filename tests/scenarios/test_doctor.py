@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
 ALARMS = f"arn:aws:sns:{REGION}:{HUB}:{stage.ALARMS}"
+START = datetime(2026, 1, 5, tzinfo=UTC)
 HEALTHY, FAULT, USAGE, NOT_SEEN, SICK = 0, 1, 2, 4, 5
 
 
@@ -268,3 +270,25 @@ def test_a_person_reads_what_is_wrong_first(scene):
     )
     assert "EBS encryption by default is off" in wide
     assert "EBS encryption by default is off" not in "\n".join(lines)
+
+
+def test_what_an_operator_sees_without_a_dashboard(scene):
+    """A failed delivery is in the log, in the metric, and in the alarm; the sweep's heartbeat keeps its alarm quiet."""
+    scene.wait(1000)
+    scene.client("kms", TEST).disable_key(KeyId=scene.stage.targets[TEST].outputs["KeyArn"])
+    scene.promote(TEST)
+    cloudwatch, logs = scene.client("cloudwatch"), scene.client("logs")
+    one = {"Namespace": "AmiPromoter", "Dimensions": [{"Name": "service", "Value": "ami-promoter"}]}
+
+    alarms = {alarm["AlarmName"].split("-")[2]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
+    failed = cloudwatch.get_metric_statistics(
+        **one, MetricName="DeliveriesFailed", StartTime=START, EndTime=scene.world.now, Period=3600, Statistics=["Sum"]
+    )["Datapoints"]
+    said = logs.filter_log_events(
+        logGroupName=f"/aws/lambda/ami-promoter-{REGION}-worker", filterPattern="target-key-not-enabled"
+    )["events"]
+
+    assert {name for name, alarm in alarms.items() if alarm["StateValue"] == "ALARM"} == {"DeliveriesFailedAlarm"}
+    assert alarms["DeliveriesFailedAlarm"]["AlarmActions"] == [ALARMS]
+    assert [point["Sum"] for point in failed] == [1.0]
+    assert said
