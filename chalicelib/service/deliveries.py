@@ -10,7 +10,7 @@ from typing import assert_never
 from chalicelib.core import notices
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
+from chalicelib.core.delivery import evolving, forwarded, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.core.delivery.tags import image_tags
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
@@ -375,6 +375,7 @@ class DeliveryExecutor:
         return ev.EndSeen(end_in_force(live, now) if live else 0)
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
+        self._note_events(delivery)
         if publish:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
         if delivery.ending is None:
@@ -393,6 +394,14 @@ class DeliveryExecutor:
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._waker, self._ports.children, delivery, self._clock)
         return ev.OutcomeNotified()
+
+    def _note_events(self, delivery: Delivery) -> None:
+        """Write down whether events came from the target: one write for each delivery, and none for an event."""
+        place, last = (delivery.target.account, delivery.target.region), forwarded.last_event_at(delivery)
+        if last is not None:
+            self._records.put(addresses.last_event(*place), {"at": last})
+        elif forwarded.expected(delivery):
+            self._records.put(addresses.no_event(*place), {"at": self._clock()})
 
     def _image(self, delivery: Delivery) -> SourceImage:
         return codecs.source_image(self._records, delivery.ami, delivery.key)

@@ -85,6 +85,16 @@ def copy_quota(account: str, region: str) -> RecordKey:
     return RecordKey(f"quota#{account}#{region}")
 
 
+def last_event(account: str, region: str) -> RecordKey:
+    """When the last event from there reached a delivery: an item beside the copy quota, for `doctor`."""
+    return RecordKey(copy_quota(account, region).pk, "last-event")
+
+
+def no_event(account: str, region: str) -> RecordKey:
+    """When a delivery last ended there that no event had reached, though it made copies."""
+    return RecordKey(copy_quota(account, region).pk, "no-event")
+
+
 def inventory(account: str, region: str, *, checks: bool = False) -> RecordKey:
     """Two per (account, Region): what the service created there, and what it is like, when an operator last asked."""
     return RecordKey(f"inventory#{account}#{region}{'#checks' if checks else ''}")
