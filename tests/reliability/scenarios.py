@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.scenarios.scene import DEV, Scene, targets_file
 
 if TYPE_CHECKING:
-    from tests.reliability.universe import Universe
+    from tests.reliability.scenario_run import ScenarioRun
 
 WITHOUT_END = 10**6
 
@@ -19,20 +19,20 @@ class Scenario:
     """``prepare`` sets AWS up, ``worker`` acts as people do, and ``fault`` returns what is wrong in the end."""
 
     name: str
-    act: Callable[[Universe], None]
+    act: Callable[[ScenarioRun], None]
     faults: Callable[[Scene], list[str]]
     prepare: Callable[[Scene], None] = lambda _: None
 
 
-def _tag(universe: Universe) -> None:
-    universe.scene.tag("")
+def _tag(run: ScenarioRun) -> None:
+    run.scene.tag("")
 
 
-def _tag_and_cancel(universe: Universe) -> None:
+def _tag_and_cancel(run: ScenarioRun) -> None:
     """Remove the tag when both copies have started: the delivery stops, deletes its copies and closes its shares."""
-    scene = universe.scene
+    scene = run.scene
     scene.tag("")
-    universe.run_until(lambda: len(_copies(scene)) >= len(scene.snapshots))
+    run.run_until(lambda: len(_copies(scene)) >= len(scene.snapshots))
     scene.untag()
 
 

@@ -66,7 +66,7 @@ def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, 
     for name, outcome in play(machine, each_change(points, Random(SEED))):
         assert not outcome.problems, f"{name}: {outcome}"
         assert outcome.ended <= undisturbed[name].outcome.ended + MUCH_LATER, f"late: {name}: {outcome}"
-        died.update(outcome.struck)
+        died.update(outcome.killed)
     kinds = {(p.function, p.operation) for made in points.values() for p in made if p.operation in CHANGES}
     assert died == Counter(f"{function} {operation} {when}" for function, operation in kinds for when in WHENS)
 

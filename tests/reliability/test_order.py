@@ -33,10 +33,10 @@ SEEDS = (20260105, 1)
 STORMS = 4
 
 
-def ended(machine, scenario, weather, seconds, *struck):
+def ended(machine, scenario, messages, seconds, *struck):
     """Assert that a scenario ends in time, and that the message faults happened."""
-    seeds = SEEDS if weather.twins else SEEDS[:1]
-    for outcome in machine.play(scenario.name, [RunPlan(weather=weather, seed=seed) for seed in seeds]):
+    seeds = SEEDS if messages.twins else SEEDS[:1]
+    for outcome in machine.play(scenario.name, [RunPlan(messages=messages, seed=seed) for seed in seeds]):
         assert not outcome.problems, str(outcome)
         assert outcome.seconds <= seconds, str(outcome)
         for fault in struck:
@@ -74,7 +74,7 @@ def test_events_come_out_of_order(machine, scenario):
 
 def test_events_come_before_the_call_that_caused_them_has_returned(machine):
     """A copy is completed before its id is on record: its event still wakes the delivery, without a wait for a look."""
-    (outcome,) = machine.play(AT_ONCE.name, [RunPlan(weather=EARLY, seed=SEEDS[0])])
+    (outcome,) = machine.play(AT_ONCE.name, [RunPlan(messages=EARLY, seed=SEEDS[0])])
     assert not outcome.problems, str(outcome)
     assert outcome.ended <= AT_ONCE_SECONDS
 
@@ -86,7 +86,7 @@ def test_events_come_a_day_late(machine, scenario):
 
 
 @pytest.mark.parametrize(
-    ("scenario", "weather"),
+    ("scenario", "messages"),
     [
         (DELIVERED, WORKER_TWICE),
         (DELIVERED, SHARE_WORKER_TWICE),
@@ -104,9 +104,9 @@ def test_events_come_a_day_late(machine, scenario):
         "whole-cancelled-both",
     ],
 )
-def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, weather):
+def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, messages):
     """The same step twice at the same moment, alternating at calls: one copy of each snapshot, one AMI."""
-    ended(machine, scenario, weather, SWEPT, "messages given out twice")
+    ended(machine, scenario, messages, SWEPT, "messages given out twice")
 
 
 def test_storms(machine):

@@ -103,7 +103,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Nature:
+class CloudBehavior:
     """How AWS behaves. Each list is used in turn and starts over at its end. Seconds; ``limit`` counts copies."""
 
     copying: Sequence[int] = (60,)
@@ -120,7 +120,7 @@ class Nature:
 
 
 @dataclass(frozen=True)
-class Look:
+class LateReads:
     """What reads may show late: (snapshot, account), (key, grant's name), (AMI, account), tags by AMI."""
 
     at: int
@@ -135,7 +135,7 @@ class Cloud:
     """All accounts. The model calls ``emit`` with each event, in EventBridge's form."""
 
     directory: Directory
-    nature: Nature = field(default_factory=Nature)
+    behavior: CloudBehavior = field(default_factory=CloudBehavior)
     emit: Callable[[dict[str, Any]], None] = lambda event: None
     now: int = START
     applied: AppliedFile | None = None
@@ -178,13 +178,13 @@ class Cloud:
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
         self._versions = itertools.count(1)
-        self._copying = itertools.cycle(self.nature.copying)
-        self._access = itertools.cycle(self.nature.access)
-        self._registering = itertools.cycle(self.nature.registering)
-        self._lag = itertools.cycle(self.nature.lag)
-        self._fails = itertools.cycle(self.nature.fails)
-        self._stale = itertools.cycle(self.nature.stale)
-        self._looks = [Look(0, frozenset(), frozenset(), frozenset(), {})]
+        self._copying = itertools.cycle(self.behavior.copying)
+        self._access = itertools.cycle(self.behavior.access)
+        self._registering = itertools.cycle(self.behavior.registering)
+        self._lag = itertools.cycle(self.behavior.lag)
+        self._fails = itertools.cycle(self.behavior.fails)
+        self._stale = itertools.cycle(self.behavior.stale)
+        self._looks = [LateReads(0, frozenset(), frozenset(), frozenset(), {})]
         self._tokens: dict[str, str] = {}
         self._names_kept: dict[tuple[str, str], int] = {}
         self._shown_from: dict[str, int] = {}
@@ -220,9 +220,9 @@ class Cloud:
         """Record the present state, for reads that show it late."""
         tags = {ami: tags_of(raw) for ami, raw in self.hub_images.items()}
         seen = (frozenset(self.permissions), frozenset(self.grants), frozenset(self.launches))
-        self._looks.append(Look(self.now, *seen, tags))
+        self._looks.append(LateReads(self.now, *seen, tags))
 
-    def look(self) -> Look:
+    def look(self) -> LateReads:
         """Return what a read shows, which may be stale."""
         age = next(self._stale)
         return next(look for look in reversed(self._looks) if look.at <= self.now - age or look.at == 0)
@@ -343,7 +343,7 @@ class Cloud:
         """CopySnapshot."""
         if (source, account) not in self.permissions:
             raise refusal(RefusalKind.NOT_YET, "InvalidSnapshot.NotFound")
-        if len(self.pending(account)) >= self.nature.limit:
+        if len(self.pending(account)) >= self.behavior.limit:
             raise refusal(RefusalKind.LIMIT, "ResourceLimitExceeded")
         return self._begin_copy(account, source, delivery, nonce).id
 

@@ -40,11 +40,13 @@ from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
 from chalicelib.service.trigger_tag_guard import TriggerTagGuard
 from chalicelib.service.waker import Waker
+from tests.service.arrivals import ALL_ON_TIME, EARLY, Arrivals
 from tests.service.cloud import (
     HUB,
     REGION,
     TRIGGER,
     Cloud,
+    CloudBehavior,
     FakeGrantListing,
     FakeKeyGrants,
     FakeKms,
@@ -58,15 +60,13 @@ from tests.service.cloud import (
     FakeTargetRoles,
     FakeTargets,
     FakeTargetSnapshots,
-    Nature,
     Quiet,
     tags_of,
     target_key,
 )
-from tests.service.gate import Duet, Gate, PortCrash, PortTrouble, ProcessKilled
+from tests.service.gate import Gate, PortCrash, PortTrouble, ProcessKilled, TwoInvocations
 from tests.service.groups import MessageGroups, WakeMessage
 from tests.service.invariants import STALEST, Invariants
-from tests.service.weather import EARLY, FAIR, Weather
 from tests.stores import Stores, in_memory
 
 MINUTE, DISCOVERY = 60, 300
@@ -97,7 +97,7 @@ class Parts:
     approvals: Callable[..., LiveApprovals] = LiveApprovals
 
 
-class Nobody:
+class NoMembers:
     """Stands in for ``Members``: this hub's file names no OU. ``tests/service/organization.py`` has the real one."""
 
     def run(self, *, time_left):
@@ -109,12 +109,12 @@ class Hub:
     """A hub with its fault injections. Tag an AMI, then ``run`` until nothing more happens."""
 
     accounts: Sequence[str] = ("200000000001",)
-    weather: Weather = FAIR
-    nature: Nature = field(default_factory=Nature)
+    arrivals: Arrivals = ALL_ON_TIME
+    behavior: CloudBehavior = field(default_factory=CloudBehavior)
     stores: Stores = field(default_factory=in_memory)
     crashes: list[PortCrash] = field(default_factory=list)
     troubles: list[PortTrouble] = field(default_factory=list)
-    duets: Sequence[str] = ("alone",)
+    pairings: Sequence[str] = ("alone",)
     """What an invocation runs beside, in turn: "twin" is the same message again, "other" another message group."""
     order: Sequence[bool] = (True,)
     """At which of their calls two invocations hand over to each other; the list is used in turn and starts over."""
@@ -127,11 +127,11 @@ class Hub:
 
     def __post_init__(self) -> None:
         targets = {account: (Target(account, REGION, **self.target),) for account in self.accounts}
-        self.cloud = Cloud(Directory({"default": tuple(self.accounts)}, targets), self.nature, self._post)
-        self._event_fates = itertools.cycle(self.weather.events)
-        self._wake_fates = itertools.cycle(self.weather.wakes)
+        self.cloud = Cloud(Directory({"default": tuple(self.accounts)}, targets), self.behavior, self._post)
+        self._event_fates = itertools.cycle(self.arrivals.events)
+        self._wake_fates = itertools.cycle(self.arrivals.wakes)
         self._nonces = itertools.count(1)
-        self._duets = itertools.cycle(self.duets)
+        self._pairings = itertools.cycle(self.pairings)
         self._order = itertools.cycle(self.order)
         self._discover_at: int | None = None
         self._swept_at = 0
@@ -196,7 +196,7 @@ class Hub:
         standing = self.parts.standing_pass(
             records, StandingPorts(ledger, source, targets, children), waker, clock, reported, HUB
         )
-        self._discover = Discover(records, source, (tags, standing, Nobody()), clock, reported)
+        self._discover = Discover(records, source, (tags, standing, NoMembers()), clock, reported)
         self.own_notices = OwnNotices(records, notices, clock)
 
     # --- what an operator does ---------------------------------------------------------------------------------------
@@ -356,7 +356,7 @@ class Hub:
             died = True
         else:
             died = False
-        if self.watchful and self.gate.duet is None:
+        if self.watchful and self.gate.pair is None:
             self.invariants.step()
         return not died
 
@@ -392,11 +392,11 @@ class Hub:
             if beside is None:
                 self._act(message)
                 return
-            self.gate.duet = Duet(self._order)
+            self.gate.pair = TwoInvocations(self._order)
             try:
-                self.gate.duet.play(lambda: self._act(message), lambda: self._act(beside))
+                self.gate.pair.play(lambda: self._act(message), lambda: self._act(beside))
             finally:
-                self.gate.duet = None
+                self.gate.pair = None
 
         lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
         for one in messages:
@@ -410,7 +410,7 @@ class Hub:
 
         It waits for another message group's message, if that arrives within a moment.
         """
-        match next(self._duets):
+        match next(self._pairings):
             case "twin":
                 return message
             case "other":
@@ -446,7 +446,7 @@ class Hub:
         return f"nonce-{next(self._nonces)}"
 
     def _time_left(self) -> Callable[[], int]:
-        left = itertools.count(30, -self.weather.hurry)
+        left = itertools.count(30, -self.arrivals.hurry)
         return lambda: next(left)
 
     def _wake_fate(self, cause: str) -> tuple[int, ...]:

@@ -111,7 +111,7 @@ class FakeApplied(FakeTargets):
         return self._cloud.directory.groups
 
 
-class Organised:
+class OrganizationHub:
     """A hub whose group ``default`` is the OU, and whose group ``other`` contains C; one AMI with one snapshot."""
 
     def __init__(self, *accounts: str, settings: dict[str, Any] | None = None, **named: Any) -> None:
@@ -163,4 +163,4 @@ def hurried(pages: int) -> Callable[[], int]:
     return lambda: next(left)
 
 
-__all__ = ["ARN", "FIVE", "HUB", "OU", "A", "B", "C", "Organised", "hurried"]
+__all__ = ["ARN", "FIVE", "HUB", "OU", "A", "B", "C", "OrganizationHub", "hurried"]

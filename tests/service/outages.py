@@ -9,7 +9,7 @@ from functools import cache
 from random import Random
 
 from chalicelib.core.sharing.share import ShareState
-from tests.service.cloud import Nature
+from tests.service.cloud import CloudBehavior
 from tests.service.scenes import ACCOUNTS
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
 from tests.service.slow_cases import AMI, MODES, all_ended, soaked
@@ -135,7 +135,7 @@ class OutageWatch:
 def _hub(mode: str, seed: int) -> SlowHub:
     hub = SlowHub(
         accounts=ACCOUNTS[:2],
-        nature=Nature(copying=(1800, 2400)),
+        behavior=CloudBehavior(copying=(1800, 2400)),
         gate=SlowGate(seed=seed, most=0.3),
         watchful=False,
         target=dict(MODES[mode]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.codecs import DELIVERIES, peek
-from tests.service.cloud import START, Nature
+from tests.service.cloud import START, CloudBehavior
 from tests.service.groups import WakeMessage
 from tests.service.hub import Hub, Parts
 
@@ -27,8 +27,8 @@ RIGHT = Parts()
 
 def a_hub(parts: Parts = RIGHT, hours: float = 0.01, **how) -> Hub:
     """A hub with AMIs of twenty, twenty and one unencrypted snapshots, and one account whose copies take this long."""
-    nature = Nature(copying=(int(hours * HOUR),))
-    hub = Hub((ACCOUNT,), parts=parts, nature=nature, watchful=False, **how)
+    behavior = CloudBehavior(copying=(int(hours * HOUR),))
+    hub = Hub((ACCOUNT,), parts=parts, behavior=behavior, watchful=False, **how)
     for ami, count in ((FULL, AT_ONCE), (NEXT, AT_ONCE), (LAST, 1)):
         hub.cloud.make_image(ami, {f"snap-{ami[-1]}{number:02d}": False for number in range(count)})
     return hub

@@ -23,7 +23,7 @@ from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import FRESH, LiveEntitlements
 from tests.core.delivery.examples import a_delivery
 from tests.fakes import MemoryRecords
-from tests.service.cloud import HUB, REGION, Cloud, FakeSource, FakeTargets, Nature, source_key, target_key
+from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeSource, FakeTargets, source_key, target_key
 from tests.service.organization import ARN, OU, WHOLE, A, B, C
 
 AMI, OTHER, STRANGER, ABROAD = "ami-0a", "ami-0b", "999999999999", "eu-west-1"
@@ -71,7 +71,7 @@ class AskedSource:
 
     def __init__(self, **settings):
         listed = {account: (Target(account, REGION, **settings),) for account in (A, B)}
-        self.cloud = Cloud(Directory({"default": (A, B)}, listed), Nature(), lambda _event: None)
+        self.cloud = Cloud(Directory({"default": (A, B)}, listed), CloudBehavior(), lambda _event: None)
         self.cloud.make_image(AMI, {"snap-00": True})
         self.cloud.make_image(OTHER, {"snap-01": True})
         self.records, self.source, self.targets = MemoryRecords(), TaggedSource(self.cloud), ListedTargets(self.cloud)

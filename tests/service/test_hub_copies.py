@@ -18,7 +18,7 @@ from tests.core.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_deliver
 from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
-from tests.service.organization import A, B, Organised
+from tests.service.organization import A, B, OrganizationHub
 from tests.service.slow import SlowGate, SlowHub
 from tests.service.test_removals import AMI, HOUR
 from tests.stores import in_memory
@@ -109,7 +109,7 @@ def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
 
 def test_who_joins_later_does_not_wait_for_a_copy_of_the_hubs_that_failed():
     """It is tried again for the account that an OU brings; for those that failed before it is not."""
-    it = Organised(B)
+    it = OrganizationHub(B)
     it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
     it.hub.gate.troubles.append(failing(2))
     by_unit = {"default": (Target("", REGION, by_way_of=HUB),)}

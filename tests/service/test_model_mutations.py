@@ -29,10 +29,10 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass
 from tests.service import test_mutations as wrong
 from tests.service.hub import Parts
-from tests.service.world import HOUR, ModelWorld, Shape
+from tests.service.world import HOUR, ModelWorld, WorldSetup
 
 
-class Instead:
+class PortOverride:
     """A port with another function for one method; ``change`` gets the real port, then the arguments."""
 
     def __init__(self, port, method, change):
@@ -45,7 +45,7 @@ class Instead:
         return getattr(self._port, name)
 
 
-class Doing(DeliveryExecutor):
+class ExecutorOverride(DeliveryExecutor):
     """Replaces what the executor does for a command, or adds to it."""
 
     command: type
@@ -59,7 +59,7 @@ class Doing(DeliveryExecutor):
         return super().perform(record, command, Budget(lambda: 30))
 
 
-class OpensBeforeItsTurn(Doing):
+class OpensBeforeItsTurn(ExecutorOverride):
     """Holds its shares while it waits for a slot."""
 
     command = do.AskSlots
@@ -78,10 +78,10 @@ class NeverEnds(ShareWorker):
         def shares(port, resource):
             return [replace(share, hard_close_at=10**12) for share in port.shares(resource)]
 
-        super().__init__(records, Instead(ledger, "shares", shares), *rest)
+        super().__init__(records, PortOverride(ledger, "shares", shares), *rest)
 
 
-class RemovesNothing(Doing):
+class RemovesNothing(ExecutorOverride):
     """Reports that nothing is left, without a look."""
 
     command = do.FindLeftovers
@@ -91,7 +91,7 @@ class RemovesNothing(Doing):
         return ev.LeftoversSeen((), ())
 
 
-class ThrowsAway(Doing):
+class ThrowsAway(ExecutorOverride):
     """Deletes a copy after looking at it."""
 
     command = do.LookAtCopies
@@ -102,7 +102,7 @@ class ThrowsAway(Doing):
         return self.really(record, command)
 
 
-class TidiesTooSoon(Doing):
+class TidiesTooSoon(ExecutorOverride):
     """Removes what it made while it still works."""
 
     command = do.VerifyImage
@@ -113,7 +113,7 @@ class TidiesTooSoon(Doing):
         return self.really(record, command)
 
 
-class TellsOfNothing(Doing):
+class TellsOfNothing(ExecutorOverride):
     """Names an AMI that does not exist."""
 
     command = do.NotifyOutcome
@@ -123,7 +123,7 @@ class TellsOfNothing(Doing):
         return self.really(replace(record, image="ami-none"), command)
 
 
-class TellsNobody(Doing):
+class TellsNobody(ExecutorOverride):
     """Ends without a notice."""
 
     command = do.NotifyOutcome
@@ -172,7 +172,7 @@ class OpensTheDelivered(PromotionExecutor):
                 return stored
             return replace(stored, body={**stored.body, "state": "failed"})
 
-        super().__init__(Instead(records, "read", read), *rest, **named)
+        super().__init__(PortOverride(records, "read", read), *rest, **named)
 
 
 class OneForAll(PromotionExecutor):
@@ -232,14 +232,14 @@ class EntitlesTheWithdrawn(LiveEntitlements):
     """Entitles withdrawn accounts."""
 
     def __init__(self, records, source, targets, *rest):
-        super().__init__(records, source, Instead(targets, "withdrawals", nobody), *rest)
+        super().__init__(records, source, PortOverride(targets, "withdrawals", nobody), *rest)
 
 
 class KeepsTheWithdrawn(StandingPass):
     """Keeps withdrawn accounts."""
 
     def __init__(self, records, ports, *rest):
-        super().__init__(records, replace(ports, targets=Instead(ports.targets, "withdrawals", nobody)), *rest)
+        super().__init__(records, replace(ports, targets=PortOverride(ports.targets, "withdrawals", nobody)), *rest)
 
 
 IGNORED = Parts(promotions=PromotesTheWithdrawn, entitlements=EntitlesTheWithdrawn, standing_pass=KeepsTheWithdrawn)
@@ -413,10 +413,10 @@ class OpensByAnyApproval(LiveEntitlements):
         return None if place in given else super()._not_approved(share, holding, read, entitled, given)
 
 
-BY_POLICY = Shape(accounts=2, key_access="policy")
-SHARED = Shape(mode="share", key_access="policy", service_roles=1)
+BY_POLICY = WorldSetup(accounts=2, key_access="policy")
+SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
 VOID = Parts(approvals=TakesAnyForApproved, entitlements=OpensByAnyApproval)
-ONE, TWO, PAIR = Shape(), Shape(accounts=2), Shape(amis=((0, 1),))
+ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),))
 
 
 @dataclass(frozen=True)
@@ -426,7 +426,7 @@ class ModelMutation:
     says: str
     parts: Parts
     stories: tuple[Callable[[ModelWorld], None], ...] = (plain,)
-    shape: Shape = ONE
+    shape: WorldSetup = ONE
     stores: Callable = wrong.in_memory
 
 
@@ -478,10 +478,10 @@ MUTATIONS = {
     ),
     "tells of nothing": ModelMutation("invariant 10: .* never was", Parts(deliveries=TellsOfNothing)),
     "opens by a void approval": ModelMutation(
-        "invariant 11: .* without a valid approval", VOID, (voided,), Shape(approval="required")
+        "invariant 11: .* without a valid approval", VOID, (voided,), WorldSetup(approval="required")
     ),
     "opens by an expired approval": ModelMutation(
-        "invariant 11: .* without a valid approval", VOID, (expired,), Shape(approval="required")
+        "invariant 11: .* without a valid approval", VOID, (expired,), WorldSetup(approval="required")
     ),
     "tells nobody": ModelMutation("nobody was told", Parts(deliveries=TellsNobody)),
 }

@@ -21,10 +21,10 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
 from tests.service import quota_scenes
+from tests.service.arrivals import DAY, NOTHING_COMES, ON_TIME, Arrivals
 from tests.service.gate import PortCrash
 from tests.service.hub import Parts
 from tests.service.scenes import HubSetup, all_delivered
-from tests.service.weather import DAY, NOTHING_COMES, ON_TIME, Weather
 from tests.stores import Stores, in_memory
 
 
@@ -191,7 +191,7 @@ class Mutation:
     """A scene of its own, which asserts its own end."""
 
 
-LATE_TAG = HubSetup(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
+LATE_TAG = HubSetup(arrivals=Arrivals(events=((DAY,), ON_TIME, ON_TIME)))
 
 MUTATIONS = {
     "the share worker forgets intents": Mutation("invariant 3", Parts(share_worker=ForgetsIntents)),
@@ -220,7 +220,7 @@ MUTATIONS = {
         play=partial(quota_scenes.parked_and_freed, "opening"),
         parts=Parts(delivery_machine=relies_on_its_lease),
     ),
-    "the sweep sleeps": Mutation("invariant 6", Parts(sweep=Sleeps), HubSetup(weather=NOTHING_COMES)),
+    "the sweep sleeps": Mutation("invariant 6", Parts(sweep=Sleeps), HubSetup(arrivals=NOTHING_COMES)),
     "the last writer wins": Mutation("invariant 4", stores=careless, side_by_side=True),
     "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
 }
@@ -259,7 +259,7 @@ def _try(mutation: Mutation) -> None:
     if mutation.crash_anywhere:
         ways = [{"crashes": [PortCrash(call, after=True)]} for call in range(120)]
     elif mutation.side_by_side:
-        ways = [{"duets": ["twin"], "order": [False] * number + [True]} for number in range(8)]
+        ways = [{"pairings": ["twin"], "order": [False] * number + [True]} for number in range(8)]
     else:
         ways = [{}]
     for way in ways:

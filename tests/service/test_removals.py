@@ -19,7 +19,7 @@ from chalicelib.service.trigger_tag_guard import TRIGGER
 from tests.service.cloud import REGION, START, source_key
 from tests.service.gate import ProcessKilled
 from tests.service.hub import Hub
-from tests.service.organization import ARN, OU, WHOLE, A, B, C, Organised
+from tests.service.organization import ARN, OU, WHOLE, A, B, C, OrganizationHub
 
 HOUR, DAY = 3600, 86400
 AMI = "ami-00"
@@ -218,7 +218,7 @@ def test_a_value_that_is_not_understood_withdraws_nobody():
 
 def test_a_fault_of_one_account_keeps_nobody_else_shared():
     """C joins an OU whose settings conflict with its own, and B leaves that OU: B is withdrawn, C gets nothing new."""
-    it = Organised(A, B)
+    it = OrganizationHub(A, B)
     it.cloud.directory = replace(
         it.cloud.directory,
         by_unit={"default": (Target("", REGION, mode="share"),)},
@@ -238,9 +238,9 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
 # --- organizational units --------------------------------------------------------------------------------------------
 
 
-def by_unit(accounts) -> Organised:
+def by_unit(accounts) -> OrganizationHub:
     """An AMI shared with an OU by its ARN."""
-    it = Organised(*accounts)
+    it = OrganizationHub(*accounts)
     it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants check accounts alone
     it.cloud.directory = replace(
         it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share", launch_permission="group"),)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.service.arrivals import NOTHING_COMES
 from tests.service.slow import FUNCTIONS, LIMIT, SlowGate, SlowHub
 from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, SlowCase, all_ended, deaths
-from tests.service.weather import NOTHING_COMES
 
 CASES = list(deaths(["snapshots"]))
 
@@ -71,7 +71,7 @@ def test_some_deaths_are_more_than_a_message_has_tries():
 @pytest.mark.parametrize("mode", MODES)
 def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_one_slice(mode):
     """Every event is lost, and every wake but the sweep's own; AWS is slow, and no function lives longer."""
-    hub = SlowCase(mode, one_slice=frozenset(FUNCTIONS)).hub(weather=NOTHING_COMES)
+    hub = SlowCase(mode, one_slice=frozenset(FUNCTIONS)).hub(arrivals=NOTHING_COMES)
     hub.run(until=hub.cloud.now + LONGEST)
 
     all_ended(hub, mode)

@@ -112,7 +112,7 @@ SERVICE_ROLES = (
 
 
 @dataclass(frozen=True)
-class Shape:
+class WorldSetup:
     """The AMIs and settings. AMIs by the numbers of their snapshots; ``encrypted`` says which are encrypted."""
 
     accounts: int = 1
@@ -167,7 +167,7 @@ class ModelWorld(Hub):
     silent = False
     """Whether every event is lost, and every wake but the sweep's own."""
 
-    def __init__(self, shape: Shape = Shape(), parts: Parts = Parts(), stores: Stores | None = None) -> None:  # noqa: B008 - frozen
+    def __init__(self, shape: WorldSetup = WorldSetup(), parts: Parts = Parts(), stores: Stores | None = None) -> None:  # noqa: B008 - frozen
         self.shape = shape
         self.story: list[str] = []
         self.excused: set[tuple[str, str]] = set()
@@ -194,9 +194,9 @@ class ModelWorld(Hub):
         )
         self._event_fates = self.events = Supply((0,))
         self._wake_fates = self.wakes = Supply((0,))
-        self._duets, self._order = Supply("alone"), Supply(usual=False)
+        self._pairings, self._order = Supply("alone"), Supply(usual=False)
         cloud = self.cloud
-        cloud.nature = replace(cloud.nature, limit=shape.limit)
+        cloud.behavior = replace(cloud.behavior, limit=shape.limit)
         self.supplies = {
             "copying": Supply(60),
             "access": Supply(0),
@@ -303,7 +303,7 @@ class ModelWorld(Hub):
             self.tell(f"{AMIS[0]} becomes available.")
             self.cloud.make_available(AMIS[0])
 
-    # --- weather -----------------------------------------------------------------------------------------------------
+    # --- arrivals -----------------------------------------------------------------------------------------------------
 
     def expect(self, what: str, values: Sequence[Any]) -> None:
         """Set the next fates of events or wakes, or AWS's next behavior."""
@@ -318,10 +318,10 @@ class ModelWorld(Hub):
         self.tell(f"The {calls}th call from now is the last of its process, {'done' if after else 'undone'}.")
         self.gate.crashes.append(PortCrash(self.gate.calls + calls, after))
 
-    def side_by_side(self, duets: Sequence[str], order: Sequence[bool]) -> None:
+    def side_by_side(self, pairings: Sequence[str], order: Sequence[bool]) -> None:
         """Run the next invocations beside another one."""
-        self.tell(f"The next invocations run: {', '.join(duets)}; they hand over: {list(order)}.")
-        self._duets.order(duets)
+        self.tell(f"The next invocations run: {', '.join(pairings)}; they hand over: {list(order)}.")
+        self._pairings.order(pairings)
         self._order.order(order)
 
     def refuse(self, what: str, number: int | None, times: int) -> None:
@@ -617,7 +617,7 @@ class ModelWorld(Hub):
             self._withdrawn()
 
     def _calm(self) -> None:
-        for supply in (self.events, self.wakes, self._hurry, self._duets, self._order, *self.supplies.values()):
+        for supply in (self.events, self.wakes, self._hurry, self._pairings, self._order, *self.supplies.values()):
             supply.stop()
         self.gate.crashes.clear()
         del self.gate.troubles[len(ROLE_METHODS) + len(ROLE_ADAPTER) :]

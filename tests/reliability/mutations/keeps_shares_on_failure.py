@@ -1,4 +1,4 @@
-"""Wrong: a failing delivery does not release its shares."""
+"""Mutation: a failing delivery does not release its shares."""
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.service.deliveries import DeliveryExecutor

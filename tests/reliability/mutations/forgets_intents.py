@@ -1,4 +1,4 @@
-"""Wrong: the intent of CopySnapshot is not on record before the call."""
+"""Mutation: the intent of CopySnapshot is not on record before the call."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Wrong: discovery does not look for tagged AMIs whose event was lost."""
+"""Mutation: discovery does not look for tagged AMIs whose event was lost."""
 
 from chalicelib.service.discover import Discover
 

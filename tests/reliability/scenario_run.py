@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from awsim.runtime import package
-from tests.reliability.invariants import Vigil
-from tests.reliability.plans import FAIR, FunctionCrash, RunOutcome, RunPlan
+from tests.reliability.invariants import CallChecks
+from tests.reliability.plans import ALL_ON_TIME, FunctionCrash, RunOutcome, RunPlan
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
 
@@ -24,7 +24,7 @@ AFTERMATH = 240
 """Seconds for which a run is watched after its end: Lambda's second retry comes two minutes later."""
 
 
-class Universe:
+class ScenarioRun:
     """A scene with a scenario; its functions' calls are counted from here on."""
 
     def __init__(self, scene: Scene, scenario: Scenario) -> None:
@@ -37,7 +37,7 @@ class Universe:
         self._began = scene.world.now
         self._ended = 0.0
         self._crashes: list[tuple[Any, FunctionCrash]] = []
-        Vigil(scene)
+        CallChecks(scene)
         scenario.prepare(scene)
 
     @property
@@ -51,7 +51,7 @@ class Universe:
         """How many calls there were."""
         return len(self.scene.world.injections.made) - self._before
 
-    def suffer(self, plan: RunPlan) -> None:
+    def begin_plan(self, plan: RunPlan) -> None:
         """Let a plan's faults begin: its crashes count from the scenario's start."""
         faults = self.scene.world.injections
         self._plan = plan
@@ -60,8 +60,8 @@ class Universe:
         for crash in plan.crashes:
             planned = faults.crash(crash.function, crash.operation, crash.number - self.number, crash.when)
             self._crashes.append((planned, crash))
-        if plan.weather != FAIR:
-            plan.weather.begin(faults)
+        if plan.messages != ALL_ON_TIME:
+            plan.messages.begin(faults)
 
     def run_until(self, what: Callable[[], object], seconds: float = LIMIT) -> None:
         """Let virtual time run until a condition holds."""
@@ -70,9 +70,9 @@ class Universe:
             if not self._busy():
                 self.at_rest()
             if self.scene.watch.problems:
-                raise AssertionError("a law is broken")
+                raise AssertionError("an invariant is broken")
             if self.number > MOST_CALLS:
-                raise AssertionError(f"goes round in circles: {self.number} calls")
+                raise AssertionError(f"does not end: {self.number} calls")
             return bool(what())
 
         if not self.scene.world.kernel.run(until=asked, limit=timedelta(seconds=seconds)):
@@ -97,18 +97,18 @@ class Universe:
             problems.append(traceback.format_exc())
         happened = dict(self.scene.world.injections.happened)
         story = self.scene.describe() if problems else ""
-        return RunOutcome(self._plan, tuple(problems), self._struck(), seconds, self._ended, calls, happened, story)
+        return RunOutcome(self._plan, tuple(problems), self._killed(), seconds, self._ended, calls, happened, story)
 
     def _aftermath(self, seconds: float) -> None:
         """Later events must change nothing: retries, late events, more sweeps."""
-        weather = self._plan.weather
-        if weather.late:
-            self._doze(self._began + timedelta(seconds=weather.late))
+        messages = self._plan.messages
+        if messages.late:
+            self._wait_without_schedules(self._began + timedelta(seconds=messages.late))
             self.scene.wait(seconds)
-        self.scene.wait(AFTERMATH + weather.spread)
+        self.scene.wait(AFTERMATH + messages.spread)
         self.run_until(self._over)
 
-    def _doze(self, until: datetime) -> None:
+    def _wait_without_schedules(self, until: datetime) -> None:
         """Let a long time pass without schedules: nothing is due, so a thousand sweeps would do nothing."""
         events = self.scene.client("events")
         names = [rule["Name"] for rule in events.list_rules()["Rules"] if "ScheduleExpression" in rule]
@@ -130,7 +130,7 @@ class Universe:
         wakes = [queue for queue in scene.world.sqs.queues.values() if queue.fifo and "-dead" not in queue.name]
         return not any(queue.groups for queue in wakes) and not any("due_at" in item for item in scene.items())
 
-    def _struck(self) -> tuple[str, ...]:
+    def _killed(self) -> tuple[str, ...]:
         died = []
         for planned, crash in self._crashes:
             for ident in planned.invocations:
@@ -140,7 +140,7 @@ class Universe:
         return tuple(died)
 
 
-def wrong_package(scene: Scene, directory: Path) -> None:
+def mutated_package(scene: Scene, directory: Path) -> None:
     """Let every function run another package from now on, in cold environments."""
     for function in scene.world.lambda_.functions.values():
         function.package = package(directory)

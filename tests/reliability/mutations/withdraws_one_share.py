@@ -1,4 +1,4 @@
-"""Wrong: a withdrawn delivery releases its first share only."""
+"""Mutation: a withdrawn delivery releases its first share only."""
 
 from dataclasses import replace
 

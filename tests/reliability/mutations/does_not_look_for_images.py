@@ -1,4 +1,4 @@
-"""Wrong: RegisterImage is repeated without looking whether the first call took effect."""
+"""Mutation: RegisterImage is repeated without looking whether the first call took effect."""
 
 from chalicelib.adapters.ec2.target_images import AwsTargetImages
 

@@ -1,4 +1,4 @@
-"""Wrong: CopySnapshot is repeated without looking whether the first call took effect."""
+"""Mutation: CopySnapshot is repeated without looking whether the first call took effect."""
 
 from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
 

@@ -1,4 +1,4 @@
-"""Wrong: every tag event that arrives counts as new, whatever its version and time."""
+"""Mutation: every tag event that arrives counts as new, whatever its version and time."""
 
 import time
 

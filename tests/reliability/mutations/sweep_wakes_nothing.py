@@ -1,4 +1,4 @@
-"""Wrong: the sweep wakes no record."""
+"""Mutation: the sweep wakes no record."""
 
 from chalicelib.service.sweep import Sweep
 

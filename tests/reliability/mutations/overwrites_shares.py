@@ -1,4 +1,4 @@
-"""Wrong: a write of a share overwrites the other invocation's, and each CreateGrant has a new name."""
+"""Mutation: a write of a share overwrites the other invocation's, and each CreateGrant has a new name."""
 
 import uuid
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Wrong: discovery compares no standing shares with the tags, and reads no head of a shared AMI."""
+"""Mutation: discovery compares no standing shares with the tags, and reads no head of a shared AMI."""
 
 from chalicelib.service.standing_pass import StandingPass
 from chalicelib.service.tag_pass import TagPass

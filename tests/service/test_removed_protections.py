@@ -104,10 +104,10 @@ def whatever_was_seen(change):
 
 
 @dataclass(frozen=True)
-class Wrong:
+class RemovedProtection:
     """What is removed, and the test that fails then. ``anyway``: removed in the run that passes, too."""
 
-    taken_out: Replace
+    removed: Replace
     test: Callable[[], object]
     anyway: tuple[Replace, ...] = ()
 
@@ -116,84 +116,84 @@ COPY = Purpose.COPY
 NO_PASS = instead(StandingPass, "run", lambda *_, **__: None)
 NARROWED = removals.test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong
 
-WRONG = {
-    "who may receive is not asked": Wrong(
+PROTECTIONS = {
+    "who may receive is not asked": RemovedProtection(
         instead(LiveEntitlements, "judge", lambda *_: Judgement()),
         partial(entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says, A),
     ),
-    "to what it belongs is not asked": Wrong(
+    "to what it belongs is not asked": RemovedProtection(
         instead(LiveEntitlements, "_belongs", lambda *_: True),
         partial(entitled.test_what_is_no_part_of_the_ami_is_refused, "resource#snapshot#snap-01"),
     ),
-    "whom it names is not asked": Wrong(
+    "whom it names is not asked": RemovedProtection(
         instead(entitlements, "_receiver", lambda target, _resource, **_: target.unit or target.account),
         partial(entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself, entitled.IMAGE, COPY, {}),
     ),
-    "the pass over standing shares does nothing": Wrong(
+    "the pass over standing shares does nothing": RemovedProtection(
         NO_PASS, partial(NARROWED, removals.TROUBLES["damaged delivery"], None)
     ),
-    "a removal waits for the checks of the source": Wrong(
+    "a removal waits for the checks of the source": RemovedProtection(
         instead(PromotionExecutor, "_resolve", examined_first(PromotionExecutor._resolve)),
         partial(NARROWED, removals.disable_key, A),
         (NO_PASS,),
     ),
-    "a value in force is resolved strictly": Wrong(
+    "a value in force is resolved strictly": RemovedProtection(
         instead(AppliedFile, "resolve", strictly(AppliedFile.resolve)),
         partial(removals.test_whom_the_file_loses_is_withdrawn_whatever_else_is_wrong, removals.pause),
     ),
-    "nonces are not asked": Wrong(
+    "nonces are not asked": RemovedProtection(
         instead(proof, "_attempt", anybodys),
         partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "image", None),
     ),
-    "a deadline acts without a look": Wrong(
+    "a deadline acts without a look": RemovedProtection(
         instead(trouble, "WORKING", frozenset()),
         partial(outages.test_an_outage_of_our_own_destroys_no_good_work, "snapshots", "verifying", 0, 26),
     ),
-    "one look at a removal is believed": Wrong(
+    "one look at a removal is believed": RemovedProtection(
         instead(share, "looked_for_nameless", gone_at_once(share.looked_for_nameless)),
         shares.test_a_permission_is_closed_when_two_looks_miss_it,
     ),
-    "a refusal about the resource is halved": Wrong(
+    "a refusal about the resource is halved": RemovedProtection(
         instead(share_worker, "subject", lambda _code: Subject.ACCOUNT),
         partial(shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call, "aws-AccessDenied"),
     ),
-    "the time left is not asked": Wrong(
+    "the time left is not asked": RemovedProtection(
         instead(Budget, "allows", lambda *_: True),
         partial(shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is, 300, 2.0),
     ),
-    "an AMI that AWS does not show is everybody's trouble": Wrong(
+    "an AMI that AWS does not show is everybody's trouble": RemovedProtection(
         instead(LiveEntitlements, "_why_not", everybodys_trouble(LiveEntitlements._why_not)),
         partial(
             entitled.test_an_ami_that_aws_does_not_show_is_its_own_holders_trouble, RefusalKind.DENIED, entitled.AMI
         ),
     ),
-    "a mark is written whatever was seen": Wrong(
+    "a mark is written whatever was seen": RemovedProtection(
         instead(MemoryRecords, "change", whatever_was_seen(MemoryRecords.change)),
         partial(marks.test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost, looks=0, by="withdraw"),
     ),
-    "a pass begins anew each time": Wrong(
+    "a pass begins anew each time": RemovedProtection(
         instead(Rotation, "_stopped_behind", lambda *_: None),
         partial(discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are, 7),
     ),
-    "the sweep forgets its place": Wrong(
+    "the sweep forgets its place": RemovedProtection(
         instead(sweep.Round, "text", lambda self: f"[{self.since}, {self.until}]"),
         sweeping.test_killed_after_one_page_of_every_run_no_shard_waits_for_another,
     ),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_without_it_the_named_test_fails(monkeypatch, wrong):
+@pytest.mark.parametrize("protection", PROTECTIONS.values(), ids=PROTECTIONS)
+def test_without_it_the_named_test_fails(monkeypatch, protection):
     """It fails by an assertion of its own, not by an error."""
-    for change in (*wrong.anyway, wrong.taken_out):
+    for change in (*protection.anyway, protection.removed):
         change(monkeypatch)
     with pytest.raises(AssertionError):
-        wrong.test()
+        protection.test()
 
 
-@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_with_it_the_named_test_passes(monkeypatch, wrong):
+@pytest.mark.parametrize("protection", PROTECTIONS.values(), ids=PROTECTIONS)
+def test_with_it_the_named_test_passes(monkeypatch, protection):
     """Only this protection makes the difference."""
-    for change in wrong.anyway:
+    for change in protection.anyway:
         change(monkeypatch)
-    wrong.test()
+    protection.test()

@@ -1,4 +1,4 @@
-"""Wrong: each CreateGrant has a new name, by which the grant audit does not recognize the service's grants."""
+"""Mutation: each CreateGrant has a new name, by which the grant audit does not recognize the service's grants."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""Wrong: the look-up by which a copy's event finds its delivery is not written with the intent."""
+"""Mutation: the look-up by which a copy's event finds its delivery is not written with the intent."""
 
 from chalicelib.service.codecs import DeliveryCodec
 

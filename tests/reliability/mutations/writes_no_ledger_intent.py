@@ -1,4 +1,4 @@
-"""Wrong: a statement is put into a key policy without an intent in the ledger."""
+"""Mutation: a statement is put into a key policy without an intent in the ledger."""
 
 from chalicelib.core.sharing import share
 

@@ -1,4 +1,4 @@
-"""Wrong: an intended closing is recorded as done."""
+"""Mutation: an intended closing is recorded as done."""
 
 from dataclasses import replace
 

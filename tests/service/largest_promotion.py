@@ -1,8 +1,8 @@
 """The largest promotion that the service is designed for, in single invocations: their memory and time.
 
-A thousand accounts in four Regions, an AMI of twenty snapshots. ``python -m tests.service.worst`` prints a line of
-JSON; `make bench` puts it on its page. Memory is the peak that Python allocates in an invocation, by ``tracemalloc``;
-seconds are virtual, at 30 milliseconds for each call.
+A thousand accounts in four Regions, an AMI of twenty snapshots. ``python -m tests.service.largest_promotion`` prints a
+line of JSON; `make bench` puts it on its page. Memory is the peak that Python allocates in an invocation, by
+``tracemalloc``; seconds are virtual, at 30 milliseconds for each call.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.core.targets.applied_file import Directory, Target
 from tests.service import hub as hubs
-from tests.service.cloud import Nature
+from tests.service.cloud import CloudBehavior
 from tests.service.slow import SlowGate, SlowHub, function_of
 
 ACCOUNTS, TOGETHER, SNAPSHOTS = 1_000, 500, 20
@@ -56,7 +56,7 @@ class WeighedHub(SlowHub):
 
 def _hub(accounts: int, regions: tuple[str, ...], *wanted: str) -> WeighedHub:
     listed = [f"{200_000_000_000 + number}" for number in range(accounts)]
-    hub = WeighedHub(accounts=listed, nature=Nature(copying=(600,)), watchful=False, wanted=wanted)
+    hub = WeighedHub(accounts=listed, behavior=CloudBehavior(copying=(600,)), watchful=False, wanted=wanted)
     targets = {account: tuple(Target(account, region) for region in regions) for account in listed}
     hub.cloud.directory = Directory({"default": tuple(listed)}, targets)
     hub.cloud.make_image(AMI, {f"snap-{number:02x}": True for number in range(SNAPSHOTS)})

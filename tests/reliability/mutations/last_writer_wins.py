@@ -1,4 +1,4 @@
-"""Wrong: a write of a record overwrites what others have written meanwhile."""
+"""Mutation: a write of a record overwrites what others have written meanwhile."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Wrong: grants for service-linked roles count as gone without a revocation."""
+"""Mutation: grants for service-linked roles count as gone without a revocation."""
 
 from chalicelib.adapters.kms.role_grants import RoleGrants
 

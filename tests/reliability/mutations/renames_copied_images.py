@@ -1,4 +1,4 @@
-"""Wrong: each CopyImage has a new client token, and a name that the service does not look for."""
+"""Mutation: each CopyImage has a new client token, and a name that the service does not look for."""
 
 import uuid
 
