@@ -312,24 +312,24 @@ class MemoryLedger:
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
         if holding.stands:
-            self.links[holding.ami, resource, share.holder_key, holding.delivery] = holding
-        known = self.book.get((resource, share.holder_key), share)
+            self.links[holding.ami, resource, share.share_name, holding.delivery] = holding
+        known = self.book.get((resource, share.share_name), share)
         if holding not in known.holdings and len(known.holdings) >= MOST_HOLDINGS:
             raise Refusal(RefusalKind.DENIED, held_by_too_many(known))
-        self.book[resource, share.holder_key] = replace(
+        self.book[resource, share.share_name] = replace(
             known,
             asked=known.asked + (holding not in known.holdings),
             holdings=known.holdings | {holding},
             grantee=share.grantee,
-            hard_close_at=max(known.hard_close_at, share.hard_close_at),
+            last_closing_at=max(known.last_closing_at, share.last_closing_at),
         )
 
-    def release(self, resource: str, holder_key: str, holding: Holding, *, unlink: bool = True) -> None:
-        known = self.book.get((resource, holder_key))
+    def release(self, resource: str, share_name: str, holding: Holding, *, unlink: bool = True) -> None:
+        known = self.book.get((resource, share_name))
         if known is not None:
             left = frozenset(one for one in known.holdings if not self._same(one, holding))
-            self.book[resource, holder_key] = replace(known, holdings=left)
-        place = (holding.ami, resource, holder_key, holding.delivery)
+            self.book[resource, share_name] = replace(known, holdings=left)
+        place = (holding.ami, resource, share_name, holding.delivery)
         link = self.links.get(place)
         if unlink and holding.stands and link is not None and (not holding.episode or link.episode <= holding.episode):
             del self.links[place]
@@ -354,7 +354,7 @@ class MemoryLedger:
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
     ) -> None:
         for share in shares:
-            known = self.book.get((share.resource, share.holder_key))
+            known = self.book.get((share.resource, share.share_name))
             came = known is not None and (known.asked != share.asked if share.holdings else bool(known.holdings))
             if known is None or known.version != share.version or (unheld and came):
                 raise LostRace(share.resource)
@@ -362,20 +362,20 @@ class MemoryLedger:
             self._put(share)
 
     def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
-        known = self.book.get((share.resource, share.holder_key))
+        known = self.book.get((share.resource, share.share_name))
         if (0 if known is None else known.version) != share.version:
             return False
         self._put(share)
         return True
 
     def _put(self, share: Share) -> None:
-        known = self.book.get((share.resource, share.holder_key), share)
-        self.book[share.resource, share.holder_key] = replace(
+        known = self.book.get((share.resource, share.share_name), share)
+        self.book[share.resource, share.share_name] = replace(
             share,
             holdings=known.holdings,
             asked=known.asked,
             damaged=(),
-            hard_close_at=known.hard_close_at,
+            last_closing_at=known.last_closing_at,
             grantee=known.grantee,
             version=share.version + 1,
         )
@@ -383,19 +383,19 @@ class MemoryLedger:
     def damage(self, place: tuple[str, str]) -> None:
         """Let a share's body be such as cannot be read: what it is read as then is the adapter's affair."""
         share = self.book[place]
-        item = {"pk": share.resource, "sk": f"share#{share.holder_key}"}
+        item = {"pk": share.resource, "sk": f"share#{share.share_name}"}
         item |= {n: getattr(share, n) for n in ("state", "account", "grant_id", "intended_at", "preexisting", "asked")}
-        of_holders = {n: getattr(share, n) for n in ("holdings", "asked", "hard_close_at", "grantee", "version")}
+        of_holders = {n: getattr(share, n) for n in ("holdings", "asked", "last_closing_at", "grantee", "version")}
         self.book[place] = replace(ledger.least(item, share.resource, ValueError("damaged")), **of_holders)
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
         for share in shares:
-            known = self.book.get((share.resource, share.holder_key))
+            known = self.book.get((share.resource, share.share_name))
             if known is None or known.version != share.version or known.holdings:
                 raise LostRace(share.resource)
         for share in shares:
-            del self.book[share.resource, share.holder_key]
-            self.archived[share.resource, share.holder_key, now] = archived(share)
+            del self.book[share.resource, share.share_name]
+            self.archived[share.resource, share.share_name, now] = archived(share)
 
     def was_open(self, resource: str, names: str = "") -> bool:
         return any(name.startswith(names) for (_, name, _), _ in self.archived.of(resource))

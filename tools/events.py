@@ -235,7 +235,7 @@ def examples() -> dict[str, dict[str, Any]]:
         notices.CANCELLED: notices.outcome(_ended(delivery, DeliveryState.CANCELLED), NOW),
         notices.SHARED: notices.outcome(shared, NOW),
         notices.WITHDRAWN: notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
-        notices.WAITING: notices.waiting_for_role(replace(delivery, trouble=role), NOW),
+        notices.WAITING: notices.waiting_for_role(replace(delivery, last_refusal=role), NOW),
         notices.AWAITING: notices.awaiting_approval(promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW),
         notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
         notices.SUMMARY: notices.summary(promotion, children, NOW),

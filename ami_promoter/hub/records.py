@@ -31,7 +31,7 @@ SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "episode": int,
     "since": int,
     "target": dict,
-    "trouble": (dict, type(None)),
+    "last_refusal": (dict, type(None)),
     "withdrawn": dict,
 }
 """Of the members that the command line takes apart; it shows all others as they are."""
@@ -274,7 +274,7 @@ class History:
         yield from {one["version"] or (one["at"], number): one for number, one in enumerate(found)}.values()
 
     def shares_at(self, places: Iterable[tuple[str, str]]) -> Iterator[SharesOfOneName]:
-        """Yield what is kept of the shares at each (resource, holder_key), open or closed, and of their histories."""
+        """Yield what is kept of the shares at each (resource, share_name), open or closed, and of their histories."""
         wanted: dict[str, set[str]] = {}
         for resource, holder in places:
             wanted.setdefault(resource, set()).add(holder)
@@ -306,7 +306,7 @@ def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:
 
 
 def _name(item: Mapping[str, Any]) -> str:
-    """Return the holder_key in the sort key of a share, of one that is closed, or of a step of one."""
+    """Return the share_name in the sort key of a share, of one that is closed, or of a step of one."""
     sk = str(item["sk"])
     if sk.startswith(PAST[0]):
         return sk.removeprefix(PAST[0]).rpartition("#")[0]

@@ -39,7 +39,7 @@ GIVEN: Mapping[str, Any] = {
     ":history": "history#",
     ":steps": "history#share#",
 }
-PLACE = ("resource", "holder_key")
+PLACE = ("resource", "share_name")
 """Members of a share that its item's key says."""
 
 Step = tuple[int, str]

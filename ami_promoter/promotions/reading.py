@@ -35,7 +35,7 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:
-    """Return (resource, holder_key) of every share that these deliveries of an AMI hold or have held, sorted."""
+    """Return (resource, share_name) of every share that these deliveries of an AMI hold or have held, sorted."""
     reader = Reader(connection)
     found = reader.many((addresses.delivery(one).pk, "record") for one in deliveries)
     source = reader.source_image(ami)
@@ -60,18 +60,18 @@ def _places(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str,
 
 
 def _held(delivery: Record) -> Iterator[tuple[str, str]]:
-    """(resource, holder_key) of the shares that it holds or has held; damaged ones are left out."""
+    """(resource, share_name) of the shares that it holds or has held; damaged ones are left out."""
     for share in delivery.get("shares", ()):
         if str(share.get("resource")).count("#") >= shares.RESOURCE:
-            yield str(share["resource"]), str(share.get("holder"))
+            yield str(share["resource"]), str(share.get("share_name"))
 
 
 def _over(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
-    """(resource, holder_key) of the shares that an ended delivery can have held: it has no list of its own."""
+    """(resource, share_name) of the shares that an ended delivery can have held: it has no list of its own."""
     try:
         over = codec.decode(Delivery, {name: value for name, value in delivery.items() if name != "_item"})
     except ValueError:  # damaged
         return
     snapshots = () if source is None else snapshots_of(source)
     for share in permissions.needed(replace(over, snapshots=snapshots)):
-        yield share.resource, share.holder
+        yield share.resource, share.share_name

@@ -161,7 +161,7 @@ def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
         "copies": [_copy(one, now) for one in record.get("copies", ())],
         "cancelled_because": _because(record, of) if state in ("cancelled", "withdrawn") else "",
         "faults": record.get("faults", []),
-        "waits_for": None if ended else record.get("trouble") or record.get("blocked"),
+        "waits_for": None if ended else record.get("last_refusal") or record.get("shares_wait_for"),
         "protect": target.get("protect", True) is not False and target.get("mode") != "share",
         "protected": record.get("protected") is True,
         "unprotected": record.get("unprotected"),

@@ -54,7 +54,7 @@ class Know:
     """Put an open permission into the ledger as the service's; its worker closes it when nothing holds it."""
 
     resource: str
-    holder_key: str
+    share_name: str
     account: str
     wait: int
     """Seconds before it may close although nobody holds it."""
@@ -70,7 +70,7 @@ class Reopen:
     """Write a share that shows no longer as closed: its worker opens it again for those who hold it."""
 
     resource: str
-    holder_key: str
+    share_name: str
     version: int
 
 
@@ -79,7 +79,7 @@ class LetGo:
     """Take a holding out of a share: its delivery has ended, or does not exist."""
 
     resource: str
-    holder_key: str
+    share_name: str
     holding: Holding
 
 
@@ -88,7 +88,7 @@ class Withdraw:
     """End what lets somebody in whom the applied file does not contain: cancel the deliveries that hold the shares.
 
     A delivery to an account that the file does contain goes on, and only lets these shares go. ``holdings``:
-    (resource, holder_key, holding).
+    (resource, share_name, holding).
     """
 
     receiver: str
@@ -237,12 +237,12 @@ def holds(resource: str, holding: Holding, record: Record | None) -> bool:
 
 
 def _holdings(view: HubView) -> Iterator[Finding]:
-    for (resource, holder_key), share in sorted(view.ledger.items()):
+    for (resource, share_name), share in sorted(view.ledger.items()):
         for holding in share.holdings:
             if not holds(resource, holding, view.delivery(holding.delivery)):
                 who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
                 what = f"{who}, and has ended or does not exist."
-                repair = LetGo(resource, holder_key, holding)
+                repair = LetGo(resource, share_name, holding)
                 yield Finding("held-by-nobody", _where(share), what, repair, "lets it go")
 
 
@@ -255,7 +255,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         if ours and view.receivers is not None and view.receivers.contain(share.receiver) is False:
             strangers.setdefault(share.receiver, []).append(share)
     for receiver, shares in strangers.items():
-        held = [(s.resource, s.holder_key, holding) for s in shares for holding in s.holdings]
+        held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
         deliveries = sorted({holding.delivery for _, _, holding in held})
         by = f"Held by {_some([_delivery(view, one) for one in deliveries])}." if deliveries else "Nobody holds them."
         failed = next((f" The last try to close one failed: {s.fault}" for s in shares if s.fault), "")
@@ -313,7 +313,7 @@ def _whose(share: LedgerShare | None, change: Change | None) -> str:
 
 def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
     """Shares that the ledger says are open, for a delivery that needs them, and that AWS does not show."""
-    for share in sorted(shown.missing(), key=lambda one: (one.resource, one.holder_key)):
+    for share in sorted(shown.missing(), key=lambda one: (one.resource, one.share_name)):
         needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
         if not needed or view.now < share.opened_at + SHOWN_WITHIN:
             continue
@@ -324,7 +324,7 @@ def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
             what = f"A delivery needs it, and somebody else took it away{by}. It stays so."
             yield Finding("taken-away", _where(share), what)
             continue
-        repair = Reopen(share.resource, share.holder_key, share.version)
+        repair = Reopen(share.resource, share.share_name, share.version)
         what = "The ledger says it is open, and a delivery needs it; it does not show."
         if not source:
             what += f" See in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
@@ -335,22 +335,22 @@ def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
 def _grants(view: HubView) -> Iterator[Finding]:
     """Grants with the service's name that the ledger does not know as open."""
     for grant in view.grants:
-        share = view.share(grant.resource, grant.holder_key)
+        share = view.share(grant.resource, grant.share_name)
         other = view.share(grant.resource, unrecorded_name(grant.id))
         if _knows(share, grant) or _knows(other, grant):
             continue
         at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
         own = share is None or not share.may_be_open
         wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
-        holder_key, known = (grant.holder_key, share) if own else (unrecorded_name(grant.id), other)
-        whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.holder_key}"
+        share_name, known = (grant.share_name, share) if own else (unrecorded_name(grant.id), other)
+        whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.share_name}"
         yield Finding(
             "open-unknown",
             f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
             f"It has the service's name ({whose}), and the ledger says {_said(share)}.",
             Know(
                 grant.resource,
-                holder_key,
+                share_name,
                 grant.account,
                 wait,
                 grant.grantee,
@@ -365,7 +365,7 @@ def _grants(view: HubView) -> Iterator[Finding]:
 def _statements(view: HubView) -> Iterator[Finding]:
     """The service's statements in key policies that the ledger does not know as open."""
     for statement in view.statements:
-        share = view.share(statement.resource, statement.holder_key)
+        share = view.share(statement.resource, statement.share_name)
         if share is not None and share.may_be_open and not share.preexisting:
             continue
         where = f"{statement.key_arn}, policy statement for account {statement.account}"
@@ -377,10 +377,10 @@ def _statements(view: HubView) -> Iterator[Finding]:
         yield Finding(
             "open-unknown",
             where,
-            f"It has a Sid of the service's ({statement.holder_key}), and the ledger says {_said(share)}.",
+            f"It has a Sid of the service's ({statement.share_name}), and the ledger says {_said(share)}.",
             Know(
                 statement.resource,
-                statement.holder_key,
+                statement.share_name,
                 statement.account,
                 wait,
                 statement.principal,

@@ -59,7 +59,7 @@ class _Read:
         pk, sk = record["_item"]["pk"], record["_item"]["sk"]
         if sk.startswith("share#"):
             share = ledger_facts.share_of(pk, sk, record)
-            self.ledger[pk, share.holder_key] = share
+            self.ledger[pk, share.share_name] = share
             self._resource(pk)
         elif sk == "image":
             self.candidates.add_snapshots("", _snapshots_of(record))
@@ -178,13 +178,13 @@ class Looking:
     def _read_again(self, view: HubView) -> HubView:
         """Read the ledger's entries once more of which AWS and the first reading say different things."""
         shown = Shown(view)
-        places = {*shown.unexplained(), *((one.resource, one.holder_key) for one in shown.missing())}
+        places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
         with self._connection.telling("reading the ledger"):
-            found = self._reader.many([(pk, f"share#{holder_key}") for pk, holder_key in sorted(places)])
+            found = self._reader.many([(pk, f"share#{share_name}") for pk, share_name in sorted(places)])
         ledger = {place: share for place, share in view.ledger.items() if place not in places}
         for (pk, sk), record in found.items():
             share = ledger_facts.share_of(pk, sk, record)
-            ledger[pk, share.holder_key] = share
+            ledger[pk, share.share_name] = share
         return replace(view, ledger=ledger)
 
     def _with_named(self, view: HubView) -> HubView:

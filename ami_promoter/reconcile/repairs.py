@@ -69,10 +69,10 @@ class Repairs:
                     return "done"
                 case Know():
                     return self._know(repair)
-                case Reopen(resource, holder_key, version):
-                    return self._reopen(resource, holder_key, version)
-                case LetGo(resource, holder_key, holding):
-                    return self._let_go(resource, holder_key, holding)
+                case Reopen(resource, share_name, version):
+                    return self._reopen(resource, share_name, version)
+                case LetGo(resource, share_name, holding):
+                    return self._let_go(resource, share_name, holding)
                 case Withdraw():
                     return self._withdraw(repair)
                 case EndChild(ami, delivery):
@@ -87,15 +87,15 @@ class Repairs:
             self._records.create(Write(RecordKey(pk), "open", {"resource": pk}, now), now)
         self._records.make_due(RecordKey(pk), now)
 
-    def _share(self, resource: str, holder_key: str) -> Share | None:
-        return next((s for s in self._ledger.shares(resource) if s.holder_key == holder_key), None)
+    def _share(self, resource: str, share_name: str) -> Share | None:
+        return next((s for s in self._ledger.shares(resource) if s.share_name == share_name), None)
 
     def _know(self, repair: Know) -> str:
         now = int(time.time())
-        before = self._share(repair.resource, repair.holder_key)
+        before = self._share(repair.resource, repair.share_name)
         if before is None:
             before = Share(
-                repair.resource, repair.holder_key, repair.account, repair.grantee, hard_close_at=now + PUT_RIGHT_END
+                repair.resource, repair.share_name, repair.account, repair.grantee, last_closing_at=now + PUT_RIGHT_END
             )
         if before.version != repair.version:
             return MOVED_ON
@@ -120,9 +120,9 @@ class Repairs:
         self.wake(repair.resource)
         return "done"
 
-    def _reopen(self, resource: str, holder_key: str, version: int) -> str:
+    def _reopen(self, resource: str, share_name: str, version: int) -> str:
         now = int(time.time())
-        before = self._share(resource, holder_key)
+        before = self._share(resource, share_name)
         if before is None or before.version != version or before.state is not ShareState.OPEN:
             return MOVED_ON
         gone = replace(before, state=ShareState.CLOSED, closed_at=now, tries=0, next_try=now)
@@ -131,11 +131,11 @@ class Repairs:
         self.wake(resource)
         return "done"
 
-    def _let_go(self, resource: str, holder_key: str, holding: Holding) -> str:
+    def _let_go(self, resource: str, share_name: str, holding: Holding) -> str:
         place = (addresses.delivery(holding.delivery).pk, "record")
         if holds(resource, holding, self._reader.many([place]).get(place)):
             return MOVED_ON
-        self._ledger.release(resource, holder_key, holding)
+        self._ledger.release(resource, share_name, holding)
         self.wake(resource)
         return "done"
 
@@ -144,20 +144,20 @@ class Repairs:
         force = in_force(self._connection)
         if not force.known or force.receivers.contain(repair.receiver) is not False:
             return MOVED_ON
-        for resource, holder_key, holding in repair.holdings:
-            self._end(resource, holder_key, holding, force.receivers)
+        for resource, share_name, holding in repair.holdings:
+            self._end(resource, share_name, holding, force.receivers)
         for resource in repair.resources:
             self.wake(resource)
         return "done"
 
-    def _end(self, resource: str, holder_key: str, holding: Holding, receivers: Receivers) -> None:
+    def _end(self, resource: str, share_name: str, holding: Holding, receivers: Receivers) -> None:
         """Cancel a delivery that holds a share; one to an account that the file contains only lets the share go."""
         key = addresses.delivery(holding.delivery)
         record = self._reader.many([(key.pk, key.sk)]).get((key.pk, key.sk))
         target = {} if record is None else record.get("target", {})
         goes_on = record is not None and receivers.contain(str(target.get("account")))
         if goes_on or not alive(record, holding.episode):
-            self._ledger.release(resource, holder_key, holding)
+            self._ledger.release(resource, share_name, holding)
         else:
             self._records.make_due(key, int(time.time()), {"cancel": f"{holding.episode}:reconcile"})
 

@@ -15,7 +15,7 @@ class Shown:
         self._grants: dict[str, list[Grant]] = {}
         for grant in view.grants:
             self._grants.setdefault(grant.resource, []).append(grant)
-        self._whole = {(one.resource, one.holder_key) for one in view.statements if one.whole}
+        self._whole = {(one.resource, one.share_name) for one in view.statements if one.whole}
 
     def shows(self, share: LedgerShare) -> bool | None:
         """Whether the permission of a share is there; None where that was not, or could not be, read."""
@@ -24,7 +24,7 @@ class Shown:
             seen = self._view.permissions.get(source)
             return None if seen is None else share.receiver in seen
         if share.kind == "policy":
-            place = (share.resource, share.holder_key)
+            place = (share.resource, share.share_name)
             return place in self._whole if share.key in self._view.policy_keys else None
         if share.kind not in ("key", "role") or share.key not in self._view.granted_keys:
             return None
@@ -35,11 +35,11 @@ class Shown:
         return [one for one in self._view.ledger.values() if one.state == "open" and self.shows(one) is False]
 
     def unexplained(self) -> list[tuple[str, str]]:
-        """Return (resource, holder_key) of all that AWS shows and the ledger does not know as the service's."""
+        """Return (resource, share_name) of all that AWS shows and the ledger does not know as the service's."""
         places = [(source.resource, receiver) for source, seen in self._view.permissions.items() for receiver in seen]
-        places += [(grant.resource, grant.holder_key) for grant in self._view.grants]
+        places += [(grant.resource, grant.share_name) for grant in self._view.grants]
         places += [(grant.resource, unrecorded_name(grant.id)) for grant in self._view.grants]
-        places += [(statement.resource, statement.holder_key) for statement in self._view.statements]
+        places += [(statement.resource, statement.share_name) for statement in self._view.statements]
         return [place for place in places if not _explains(self._view.ledger.get(place))]
 
 

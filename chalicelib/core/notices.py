@@ -75,7 +75,7 @@ def _key(delivery: Delivery) -> str | None:
 
 def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the one notice that the target's role cannot be assumed yet."""
-    faults = (delivery.trouble,) if delivery.trouble else ()
+    faults = (delivery.last_refusal,) if delivery.last_refusal else ()
     return {**_of_delivery(delivery, WAITING, now), "outcome": "waiting", "faults": _faults(faults)}
 
 

@@ -42,7 +42,7 @@ class Telemetry(Protocol):
         """A share that is to be closed still shows after many tries: an alarm."""
 
     def closed_blind(self, resource: str, account: str) -> None:
-        """A share was closed at its hard end although somebody held it: an alarm."""
+        """A share was closed at its last closing time although somebody held it: an alarm."""
 
     def open_shares(self, oldest_seconds: int) -> None:
         """For so long the oldest share of a resource has been open; one that is preexisting does not count."""

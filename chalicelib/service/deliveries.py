@@ -123,7 +123,7 @@ class DeliveryExecutor:
             case do.HoldShares():
                 return self._hold(delivery, command, budget)
             case do.LookAtShares():
-                places = [(share.resource, share.holder) for share in delivery.shares]
+                places = [(share.resource, share.share_name) for share in delivery.shares]
                 return permissions.seen(delivery, self._ports.ledger.find(places))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
@@ -162,8 +162,8 @@ class DeliveryExecutor:
                 return ev.ImageProtected()
             case do.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
-                trouble = self._remove(delivery, plan)
-                return ev.LeftoversSeen(plan.showing, plan.unfinished, trouble, plan.unproven)
+                refusal = self._remove(delivery, plan)
+                return ev.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven)
             case do.LookAtEnd():
                 return self._look_at_end(delivery)
             case do.NotifyOutcome(publish):
@@ -176,12 +176,12 @@ class DeliveryExecutor:
 
         Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED].
         """
-        ports, trouble = self._ports, None
+        ports, refusal = self._ports, None
         for image in plan.images:
-            trouble = _refused(partial(ports.images.deregister, delivery, image)) or trouble
+            refusal = _refused(partial(ports.images.deregister, delivery, image)) or refusal
         for copy in plan.copies:
-            trouble = _refused(partial(ports.snapshots.delete, delivery, [copy])) or trouble
-        return trouble
+            refusal = _refused(partial(ports.snapshots.delete, delivery, [copy])) or refusal
+        return refusal
 
     def _check(self, delivery: Delivery) -> ev.Event:
         if self._ports.targets.live(delivery.target.account) is None:
@@ -270,10 +270,10 @@ class DeliveryExecutor:
         for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
             wanted = LedgerShare(
                 resource=share.resource,
-                holder_key=share.holder,
+                share_name=share.share_name,
                 account=permissions.receiver(delivery, share),
                 grantee=permissions.grantee(delivery, share, role, self._partition),
-                hard_close_at=0 if share.stays else hold.hard_close_at,
+                last_closing_at=0 if share.standing else hold.last_closing_at,
             )
             self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
             self._wake_resource(delivery, share, "hold")
@@ -284,8 +284,8 @@ class DeliveryExecutor:
         until = delivery.target.until and delivery.target.until + schedule.GRACE
         done = delivery.shares_at
         for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
-            if everything or not share.stays:
-                self._ports.ledger.release(share.resource, share.holder, _holding(delivery, share, until))
+            if everything or not share.standing:
+                self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
                 self._wake_resource(delivery, share, "release")
             done += 1
         return ev.SharesReleased(everything, _upto(delivery, done))
@@ -434,6 +434,6 @@ def notified_as(delivery: Delivery) -> str:
 
 
 def _holding(delivery: Delivery, share: NeededShare, until: int) -> Holding:
-    purpose, end = (Purpose.STANDING, until) if share.stays else (Purpose.COPY, 0)
+    purpose, end = (Purpose.STANDING, until) if share.standing else (Purpose.COPY, 0)
     target = delivery.target
     return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)

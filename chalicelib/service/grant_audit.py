@@ -191,7 +191,7 @@ class GrantAudit:
 
 def _is_ghost(s: Share) -> bool:
     """Whether it is a grant without a share that an audit has found, and that is not closed yet."""
-    return s.state is share.ShareState.CLOSING and s.holder_key == share.unrecorded_name(s.grant_id)
+    return s.state is share.ShareState.CLOSING and s.share_name == share.unrecorded_name(s.grant_id)
 
 
 def account_of(arn: str) -> str:

@@ -140,38 +140,38 @@ class PromotionExecutor:
             return ev.Resolved(value, (*resolution.faults, *self._source_faults(promotion, ())), by_organization)
         before = self._plan(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
-            resolution = resolution.only(before.wanted | before.kept)
+            resolution = resolution.only(before.wanted | before.blocked)
         withdrawn = self._withdrawn(promotion, {value}, promotion.tagged_with(value))
         resolution, before = resolution.without(withdrawn), self._named(promotion, promotion.plan)
         still = before.without(withdrawn)
-        kept = [place for place in (*still.wanted, *still.kept) if place.partition("/")[0] in resolution.blocked]
+        blocked = [place for place in (*still.wanted, *still.blocked) if place.partition("/")[0] in resolution.blocked]
         return ev.Resolved(
             value,
             blocked=tuple(resolution.blocked.values()),
-            plan=self._write_plan(promotion, resolution, kept),
+            plan=self._write_plan(promotion, resolution, blocked),
             planned=len(resolution.targets),
             places=places_digest(resolution.targets),
             digest=resolution.digest,
             members=resolution.members,
-            removals=not before.wanted | before.kept <= {*resolution.places, *kept},
+            removals=not before.wanted | before.blocked <= {*resolution.places, *blocked},
             additions=self._anything_to_do(promotion, resolution),
             withdrawn=withdrawn,
             approval=any(map(needs, resolution.targets)),
         )
 
-    def _write_plan(self, promotion: Promotion, resolution: Resolution, kept: Collection[str]) -> str:
+    def _write_plan(self, promotion: Promotion, resolution: Resolution, blocked: Collection[str]) -> str:
         """Write the targets and their settings beside the record. What an earlier try wrote is skipped."""
         planned = [
             {"target": codec.encode(target), "groups": list(resolution.groups.get(target.place, ()))}
             for target in resolution.targets
         ]
-        kept = sorted(kept)
-        plan = addresses.digest(json.dumps([planned, kept], sort_keys=True), length=16)
+        blocked = sorted(blocked)
+        plan = addresses.digest(json.dumps([planned, blocked], sort_keys=True), length=16)
         items = {
             addresses.plan(promotion.ami, plan, number): compact(planned[start : start + PLANNED])
             for number, start in enumerate(range(0, len(planned), PLANNED))
         }
-        listed = [*((place, True) for place in resolution.places), *((place, False) for place in kept)]
+        listed = [*((place, True) for place in resolution.places), *((place, False) for place in blocked)]
         items |= {
             addresses.places(promotion.ami, plan, number): compact(_sorted_out(listed[start : start + LISTED]))
             for number, start in enumerate(range(0, max(len(listed), 1), LISTED))
@@ -211,7 +211,7 @@ class PromotionExecutor:
         except Unreadable as trouble:
             raise Unreadable(f"{trouble} {_anew(promotion)}") from None
         wanted = frozenset(place for one in lists for place in one["wanted"])
-        return Plan(wanted, frozenset(place for one in lists for place in one["kept"]))
+        return Plan(wanted, frozenset(place for one in lists for place in one["blocked"]))
 
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {child.place: child.state for child in self._ports.children.all(promotion.ami)}
@@ -444,7 +444,7 @@ def _anew(promotion: Promotion) -> str:
 def _sorted_out(listed: Sequence[tuple[str, bool]]) -> dict[str, list[str]]:
     return {
         "wanted": [place for place, wanted in listed if wanted],
-        "kept": [place for place, wanted in listed if not wanted],
+        "blocked": [place for place, wanted in listed if not wanted],
     }
 
 

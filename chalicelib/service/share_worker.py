@@ -63,11 +63,11 @@ class _Book:
         self._clock = clock
         self.resource = resource
         self._calls: dict[str, list[str]] = {}
-        """Lines for the history of each share that is written next, by ``holder_key``: the calls made for it."""
+        """Lines for the history of each share that is written next, by ``share_name``: the calls made for it."""
         self._written: set[str] = set()
         self.news: dict[str, int] = {}
         """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
-        self._shares = {s.holder_key: s for s in ledger.shares(resource)}
+        self._shares = {s.share_name: s for s in ledger.shares(resource)}
 
     @property
     def shares(self) -> Sequence[Share]:
@@ -79,10 +79,10 @@ class _Book:
         shares = list(shares)
         if shares:
             self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._calls)
-        self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.holder_key for s in shares}}
+        self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.share_name for s in shares}}
         saved = [replace(s, version=s.version + 1, damaged=()) for s in shares]
-        self._shares.update({s.holder_key: s for s in saved})
-        self._written |= {s.holder_key for s in saved}
+        self._shares.update({s.share_name: s for s in saved})
+        self._written |= {s.share_name for s in saved}
         return saved
 
     def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
@@ -97,17 +97,17 @@ class _Book:
         try:
             return self.save_some(results, happened, budget)
         except LostRace:
-            self._put_right({s.holder_key: s for s in results})
+            self._put_right({s.share_name: s for s in results})
             raise
 
     def note(self, shares: Iterable[Share], *lines: str) -> None:
         """Let what is next written of these shares say so in their history, too."""
         for s in shares:
-            self._calls.setdefault(s.holder_key, []).extend(lines)
+            self._calls.setdefault(s.share_name, []).extend(lines)
 
     def note_left(self, shares: Iterable[Share]) -> None:
         """Record of those that an earlier run had begun: this one writes the result of each of its own calls."""
-        self.note((s for s in shares if share.unanswered(s) and s.holder_key not in self._written), LEFT)
+        self.note((s for s in shares if share.unanswered(s) and s.share_name not in self._written), LEFT)
 
     def tell_of(self, shares: Iterable[Share]) -> None:
         """Let the holders of what has opened, or was refused, be woken."""
@@ -118,20 +118,20 @@ class _Book:
         """Move them to the archive. Raises LostRace if somebody has come to hold one."""
         self._ledger.archive(shares, self._clock())
         for s in shares:
-            del self._shares[s.holder_key]
+            del self._shares[s.share_name]
 
     def _put_right(self, tried: Mapping[str, Share]) -> None:
         for _ in range(RACES):
-            found = {s.holder_key: s for s in self._ledger.shares(self.resource)}
+            found = {s.share_name: s for s in self._ledger.shares(self.resource)}
             wrong = [w for key, s in tried.items() if (w := share.raced(s, found.get(key), self._clock()))]
             happened = "another run's call came between"
             try:
-                self.save([s for s in wrong if s.holder_key in found], happened)
+                self.save([s for s in wrong if s.share_name in found], happened)
             except LostRace:
                 continue
             for s in wrong:
-                if s.holder_key not in found:
-                    self._ledger.put_right(s, happened, self._clock(), self._calls.get(s.holder_key, ()))
+                if s.share_name not in found:
+                    self._ledger.put_right(s, happened, self._clock(), self._calls.get(s.share_name, ()))
             return
 
 
@@ -253,15 +253,15 @@ class ShareWorker:
             book.tell_of(book.save_some((self._blocked(s, refusal) for s in opening), what, budget))
             return
         now = self._clock()
-        doubts = {s.holder_key: d for s in fresh if s.holder_key in seen and (d := share.doubtful(s, now))}
+        doubts = {s.share_name: d for s in fresh if s.share_name in seen and (d := share.doubtful(s, now))}
         happened = "the permission shows before it was asked for: to be looked at again"
         book.save_some(doubts.values(), happened, budget)
-        sure = [s for s in opening if s.holder_key not in doubts]
+        sure = [s for s in opening if s.share_name not in doubts]
         begun = [s for s in sure if s.state is ShareState.OPENING]
         book.note_left(begun)
         begun += book.save_some(
             (
-                share.intend_opening(s, now, seen=s.holder_key in seen)
+                share.intend_opening(s, now, seen=s.share_name in seen)
                 for s in sure
                 if s.state is not ShareState.OPENING
             ),
@@ -289,27 +289,27 @@ class ShareWorker:
             try:
                 more = self._entitlements.judge(book.resource, some)
             except Refusal as refusal:
-                more = Judgement(owed={s.holder_key: refusal for s in some})
+                more = Judgement(owed={s.share_name: refusal for s in some})
             if more.owed:
                 happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
-                owed = [self._blocked(s, more.owed[s.holder_key]) for s in some if s.holder_key in more.owed]
+                owed = [self._blocked(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
                 book.tell_of(book.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
-            asked += [s for s in some if s.holder_key not in more.owed]
+            asked += [s for s in some if s.share_name not in more.owed]
         opening = asked
-        elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
+        elsewhere = {s.share_name: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
         reasons, now = {**judged.refused, **elsewhere}, self._clock()
-        refused = [share.refused(s, reasons[s.holder_key], now) for s in opening if s.holder_key in reasons]
+        refused = [share.refused(s, reasons[s.share_name], now) for s in opening if s.share_name in reasons]
         what = f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}"
         book.tell_of(book.save_some(refused, what, budget))
         waits = {key: fault for key, fault in judged.waits.items() if key not in reasons}
-        waiting = [share.blocked(s, waits[s.holder_key], now) for s in opening if s.holder_key in waits]
+        waiting = [share.wait_for(s, waits[s.share_name], now) for s in opening if s.share_name in waits]
         book.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
-        return [s for s in opening if s.holder_key not in reasons.keys() | waits.keys()]
+        return [s for s in opening if s.share_name not in reasons.keys() | waits.keys()]
 
     def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = adapter.open(resource, some)
-        return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
+        return [share.opened(s, self._clock(), grants.get(s.share_name, "")) for s in some]
 
     def _noted(self, book: _Book, act: Act) -> Act:
         """Let the history of those that are acted on say which calls that took: one call for all has one id."""
@@ -363,7 +363,7 @@ class ShareWorker:
             return (None if waits else share.given_up(s, refusal.fault, now)) or share.put_off(s, now)
         if not share.worth_waiting(s, refusal.kind, now):
             return share.refused(s, refusal.fault, now)
-        return share.put_off(s, now) if refusal.kind is RefusalKind.THROTTLED else share.blocked(s, refusal.fault, now)
+        return share.put_off(s, now) if refusal.kind is RefusalKind.THROTTLED else share.wait_for(s, refusal.fault, now)
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
@@ -402,7 +402,7 @@ class ShareWorker:
         questions of its own; those for whom there is no time are left for the next slice.
         """
         dated = [s for s in closing if s.state is ShareState.OPEN and share.standing(s)]
-        undated = {s.holder_key for s in closing} - {s.holder_key for s in dated}
+        undated = {s.share_name for s in closing} - {s.share_name for s in dated}
         part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self._clock()
         for some in part.each(_by_amis(dated), CALLS_TO_ASK):
             try:
@@ -410,16 +410,16 @@ class ShareWorker:
             except Refusal:
                 ends = {}
             for s in some:
-                end = ends.get(s.holder_key)
+                end = ends.get(s.share_name)
                 if end is None:
                     end = min(now + schedule.MINUTE, share.first_end(s) + schedule.LAST_LOOK_WITHIN)
                 if end > now:
                     prolonged.append(replace(s, later_end=end, tries=s.tries + 1))
                 else:
-                    over.add(s.holder_key)
+                    over.add(s.share_name)
         happened = "the applied file gives it a later date, or cannot be read now"
         book.save_some(prolonged, happened, budget)
-        return [s for s in closing if s.holder_key in undated | over]
+        return [s for s in closing if s.share_name in undated | over]
 
     def _remind_audit(self, book: _Book, closing: Sequence[Share]) -> None:
         """Let all grants of the key be looked through, once the last share of an account there has closed.
@@ -428,8 +428,8 @@ class ShareWorker:
         """
         if share.nameless(book.resource) or addresses.at_home(book.resource):
             return
-        names = {s.holder_key for s in closing}
-        others = {s.account for s in book.shares if share.needed(s) and s.holder_key not in names}
+        names = {s.share_name for s in closing}
+        others = {s.account for s in book.shares if share.needed(s) and s.share_name not in names}
         if {s.account for s in closing} - others:
             self._waker.remind(*grant_audit.reminder(book.resource, self._clock()))
 
@@ -447,13 +447,13 @@ class ShareWorker:
 
     def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         showing = adapter.showing(resource, some)
-        return [share.looked_for_nameless(s, self._clock(), showing=s.holder_key in showing) for s in some]
+        return [share.looked_for_nameless(s, self._clock(), showing=s.share_name in showing) for s in some]
 
     def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what has the service's name, and look at once: what shows is the service's."""
         adapter.close(resource, some)
         showing = adapter.showing(resource, some)
-        return [share.looked_for_named(s, self._clock(), showing=s.holder_key in showing) for s in some]
+        return [share.looked_for_named(s, self._clock(), showing=s.share_name in showing) for s in some]
 
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:
@@ -481,7 +481,7 @@ class ShareWorker:
             record = peek(self._records, addresses.delivery(delivery), DELIVERIES)
             if record is None or record.episode != episode or not machine.waits_for_shares(record):
                 continue
-            seen = permissions.seen(record, self._ledger.find([(s.resource, s.holder) for s in record.shares]))
+            seen = permissions.seen(record, self._ledger.find([(s.resource, s.share_name) for s in record.shares]))
             if seen.open or seen.refused is not None:
                 wakes.append((record.key, f"shares:{episode}:{record.tries}"))
         if wakes:
@@ -523,5 +523,7 @@ def _to_a_stranger(s: Share) -> Fault:
 
 
 def _latest(shares: Sequence[Share]) -> int | None:
-    ends = [share.hard_end(s) for s in shares if s.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)]
+    ends = [
+        share.must_close_at(s) for s in shares if s.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    ]
     return min(filter(None, ends), default=None)

@@ -118,7 +118,7 @@ class StandingPass:
         """
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
-        ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.holder_key, now)]
+        ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
         ended = 0
         for one in budget.each(ends, CALLS):
             if ended % AT_ONCE == 0 and self._has_moved(ami, seen, entitled):
@@ -152,13 +152,13 @@ class StandingPass:
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
-        self._ports.ledger.release(one.resource, one.holder_key, held, unlink=False)
+        self._ports.ledger.release(one.resource, one.share_name, held, unlink=False)
         resource = RecordKey(one.resource)
         write = Write(resource, "open", {"resource": one.resource}, self._clock())
         self._waker.wake_or_create(write, f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_child(ami, held.delivery)
-        self._ports.ledger.release(one.resource, one.holder_key, held)
+        self._ports.ledger.release(one.resource, one.share_name, held)
 
     def _mark_child(self, ami: str, delivery: str) -> None:
         """Tell promotion and owners in the place of a delivery that cannot: one that is parked, or cannot be read."""

@@ -21,7 +21,7 @@ from tests.fakes import copying, sharing
 NOW = 1_800_000_000
 RESOURCE = "resource#snapshot#snap-0a"
 ACCOUNT = "222222222222"
-SHARE = Share(RESOURCE, ACCOUNT, ACCOUNT, hard_close_at=NOW + 100)
+SHARE = Share(RESOURCE, ACCOUNT, ACCOUNT, last_closing_at=NOW + 100)
 QUOTA = copy_quota(ACCOUNT, "us-east-1")
 AMI = "ami-0a"
 
@@ -42,10 +42,10 @@ def test_holding_twice_is_holding_once(store):
 def test_two_holders_and_the_last_one_leaves(store):
     """Two AMIs on one snapshot: the share keeps a holding until the last is released."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
-    store.ledger.hold(RESOURCE, replace(SHARE, hard_close_at=NOW + 50), copying("d2"))
+    store.ledger.hold(RESOURCE, replace(SHARE, last_closing_at=NOW + 50), copying("d2"))
     store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
     (one,) = store.ledger.shares(RESOURCE)
-    assert (one.holdings, one.hard_close_at) == (frozenset({copying("d2")}), NOW + 100)
+    assert (one.holdings, one.last_closing_at) == (frozenset({copying("d2")}), NOW + 100)
 
     store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
     store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
@@ -91,7 +91,7 @@ def test_a_share_that_as_many_as_may_hold_is_written_and_closed_like_any_other(s
     held_by_as_many_as_may(store)
     fault = Fault("code", "w" * 4000, "w" * 4000, "w" * 4000)
     (full,) = store.ledger.shares(RESOURCE)
-    store.ledger.save([replace(full, state=ShareState.OPEN, blocked=fault, fault=fault)], "opened", NOW)
+    store.ledger.save([replace(full, state=ShareState.OPEN, waits_for=fault, fault=fault)], "opened", NOW)
     (full,) = store.ledger.shares(RESOURCE)
     store.ledger.save([replace(full, state=ShareState.CLOSING)], "its end", NOW, unheld=True)
 
@@ -129,16 +129,16 @@ def test_shares_are_written_in_transactions_that_dynamodb_takes(holders, most):
     """A hundred in one key's policy, each held by as many as may: else none of them could be closed."""
     held = frozenset(sharing(f"{number}") for number in range(holders))
     table = LimitedTable(most)
-    DynamoLedger(table).save([replace(SHARE, holder_key=f"s{n}", holdings=held) for n in range(100)], "closed", NOW)
+    DynamoLedger(table).save([replace(SHARE, share_name=f"s{n}", holdings=held) for n in range(100)], "closed", NOW)
     assert sum(table.taken) == 100
 
 
 def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
-    """The hard end never moves to an earlier time."""
+    """The last closing time never moves to an earlier time."""
     for until in (100, 300, 200):
-        store.ledger.hold(RESOURCE, replace(SHARE, hard_close_at=NOW + until), copying(f"d{until}"))
+        store.ledger.hold(RESOURCE, replace(SHARE, last_closing_at=NOW + until), copying(f"d{until}"))
 
-    assert store.ledger.shares(RESOURCE)[0].hard_close_at == NOW + 300
+    assert store.ledger.shares(RESOURCE)[0].last_closing_at == NOW + 300
 
 
 def test_the_worker_writes_its_side_and_the_holders_theirs(store):
@@ -204,7 +204,7 @@ def test_shares_of_many_resources_are_found_at_once(store):
 
     found = store.ledger.find([*places, places[-1]])
 
-    assert {(s.resource, s.holder_key) for s in found} == set(places[1:])
+    assert {(s.resource, s.share_name) for s in found} == set(places[1:])
     assert len(found) == 119
     assert all(s.holdings == {copying("d1")} for s in found)
 
@@ -212,7 +212,7 @@ def test_shares_of_many_resources_are_found_at_once(store):
 def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
     """That is more than one transaction takes."""
     for n in range(120):
-        store.ledger.hold(RESOURCE, replace(SHARE, holder_key=f"{n:012d}", account=f"{n:012d}"), copying(f"d{n}"))
+        store.ledger.hold(RESOURCE, replace(SHARE, share_name=f"{n:012d}", account=f"{n:012d}"), copying(f"d{n}"))
     store.ledger.save([replace(s, state=ShareState.OPEN) for s in store.ledger.shares(RESOURCE)], "opened", NOW)
 
     assert {s.state for s in store.ledger.shares(RESOURCE)} == {ShareState.OPEN}
@@ -221,11 +221,11 @@ def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
 
 def closed(store, name: str = ACCOUNT) -> Share:
     """A closed share without holdings."""
-    store.ledger.hold(RESOURCE, replace(SHARE, holder_key=name), copying("d1"))
+    store.ledger.hold(RESOURCE, replace(SHARE, share_name=name), copying("d1"))
     store.ledger.release(RESOURCE, name, copying("d1"))
-    read = next(s for s in store.ledger.shares(RESOURCE) if s.holder_key == name)
+    read = next(s for s in store.ledger.shares(RESOURCE) if s.share_name == name)
     store.ledger.save([replace(read, state=ShareState.CLOSED, closed_at=NOW)], "closed", NOW)
-    return next(s for s in store.ledger.shares(RESOURCE) if s.holder_key == name)
+    return next(s for s in store.ledger.shares(RESOURCE) if s.share_name == name)
 
 
 def test_what_is_archived_is_read_no_more_and_is_remembered(store):
@@ -249,9 +249,9 @@ def test_who_comes_before_it_is_archived_keeps_it(store):
     with pytest.raises(LostRace):
         store.ledger.archive([one], NOW)
     store.ledger.archive([other], NOW)
-    store.ledger.hold(RESOURCE, replace(SHARE, holder_key="333333333333"), copying("d2"))
+    store.ledger.hold(RESOURCE, replace(SHARE, share_name="333333333333"), copying("d2"))
 
-    assert {s.holder_key: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == {
+    assert {s.share_name: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == {
         ACCOUNT: (ShareState.CLOSED, 1),
         "333333333333": (ShareState.WANTED, 0),
     }
@@ -259,7 +259,7 @@ def test_who_comes_before_it_is_archived_keeps_it(store):
 
 def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
     """For a permission of the service's that no share accounts for."""
-    found = replace(SHARE, state=ShareState.CLOSING, holder_key="grant-1")
+    found = replace(SHARE, state=ShareState.CLOSING, share_name="grant-1")
     assert store.ledger.put_right(found, "found", NOW)
     assert not store.ledger.put_right(found, "found", NOW)
     assert [(s.state, s.version) for s in store.ledger.shares(RESOURCE)] == [(ShareState.CLOSING, 1)]

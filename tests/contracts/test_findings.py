@@ -86,9 +86,9 @@ def test_a_grant_leads_to_its_accounts_and_the_canary_is_kept(found):
 
 def lived(stores: Stores, account: str, begin: int) -> None:
     """Hold, open, release, close and archive a share, one step a minute."""
-    share, holding = Share(RESOURCE, account, account, hard_close_at=NOW + 10**6), copying("d1", account)
+    share, holding = Share(RESOURCE, account, account, last_closing_at=NOW + 10**6), copying("d1", account)
     stores.ledger.hold(RESOURCE, share, holding)
-    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
     for minute, step in enumerate(
         (
             lambda one, at: shares.intend_opening(one, at, seen=False),
@@ -100,11 +100,11 @@ def lived(stores: Stores, account: str, begin: int) -> None:
         at = begin + 60 * minute
         if minute == 2:
             stores.ledger.release(RESOURCE, account, holding)
-            (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+            (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
         read = step(read, at)
         stores.ledger.save([read], "a step", at)
         read = replace(read, version=read.version + 1)
-    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
     stores.ledger.archive([read], begin + 240)
 
 
@@ -114,7 +114,7 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
     lived(stores, ACCOUNT, NOW)
     lived(stores, ACCOUNT, NOW + 1000)
     lived(stores, OTHER, NOW + 500)
-    stores.ledger.hold(RESOURCE, Share(RESOURCE, ACCOUNT, ACCOUNT, hard_close_at=NOW + 10**6), copying("d2", ACCOUNT))
+    stores.ledger.hold(RESOURCE, Share(RESOURCE, ACCOUNT, ACCOUNT, last_closing_at=NOW + 10**6), copying("d2", ACCOUNT))
 
     (known,) = past.known(RESOURCE, ACCOUNT)
     states = [ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING, ShareState.CLOSED]

@@ -51,7 +51,7 @@ def body_of(table, key):
 
 def a_share(**changes):
     """Build a share of the snapshot for one account."""
-    return Share(RESOURCE, "222222222222", "222222222222", hard_close_at=NOW + 9000, **changes)
+    return Share(RESOURCE, "222222222222", "222222222222", last_closing_at=NOW + 9000, **changes)
 
 
 @pytest.mark.parametrize(("written", "why"), [(NEWER, NewerSchema), (OLDER, Unreadable)])
@@ -206,9 +206,9 @@ def test_a_damaged_link_still_leads_to_its_share_and_can_be_released(table, dama
         table.update(LINK, "SET #name = :value", {":value": value}, names={"#name": name})
 
     link = next(one for one in ledger.standing(AMI) if one.holding.delivery == "0123")
-    assert (link.resource, link.holder_key, link.holding.ami) == (RESOURCE, "222222222222", AMI)
+    assert (link.resource, link.share_name, link.holding.ami) == (RESOURCE, "222222222222", AMI)
     assert link.holding.episode == 0
-    ledger.release(link.resource, link.holder_key, link.holding)
+    ledger.release(link.resource, link.share_name, link.holding)
 
     assert [one.holding.delivery for one in ledger.standing(AMI)] == ["4567"]
     assert [share.holdings for share in ledger.shares(RESOURCE)] == [{sharing("4567")}]

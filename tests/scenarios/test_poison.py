@@ -57,7 +57,7 @@ def damage_deliveries(
 ) -> None:
     """One AMI for each kind: its delivery is damaged while it copies, beside a healthy AMI and target.
 
-    Each is parked, found by ``status`` and counted for the alarm; its share closes at its hard end, as blind.
+    Each is parked, found by ``status`` and counted for the alarm; its share closes at its last closing time, as blind.
     ``minutes``: the copy deadline.
     """
     calm_pace(scene)

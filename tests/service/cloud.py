@@ -756,7 +756,7 @@ class FakeSnapshotPermissions:
         """See the port."""
         snapshot = resource.split("#")[2]
         shown = self._cloud.look().permissions
-        return frozenset(s.holder_key for s in shares if (snapshot, s.account) in shown)
+        return frozenset(s.share_name for s in shares if (snapshot, s.account) in shown)
 
     def open(self, resource, shares):
         """See the port."""
@@ -779,7 +779,7 @@ class FakeLaunchPermissions:
     def showing(self, resource, shares):
         """See the port."""
         shown = self._cloud.look().launches
-        return frozenset(s.holder_key for s in shares if (resource.split("#")[2], s.account) in shown)
+        return frozenset(s.share_name for s in shares if (resource.split("#")[2], s.account) in shown)
 
     def open(self, resource, shares):
         """See the port."""
@@ -805,13 +805,13 @@ class FakeKeyGrants:
         """See the port."""
         key = resource.split("#")[2]
         shown = self._cloud.look().grants
-        return frozenset(s.holder_key for s in shares if (key, grant_name(s)) in shown)
+        return frozenset(s.share_name for s in shares if (key, grant_name(s)) in shown)
 
     def open(self, resource, shares):
         """See the port."""
         for share in shares:
             self._cloud.grant(resource.split("#")[2], grant_name(share), share.grantee)
-        return {share.holder_key: f"id-{grant_name(share)}" for share in shares}
+        return {share.share_name: f"id-{grant_name(share)}" for share in shares}
 
     def close(self, resource, shares):
         """See the port."""

@@ -183,7 +183,7 @@ def _finished(hub: GrowingHub, much: Size) -> None:
             records.records[RecordKey(_renamed(key.pk, names), key.sk)] = item
         for (resource, holder), share in shares:
             place = (_renamed(resource, names), _renamed(holder, names))
-            ledger.book[place] = replace(share, resource=place[0], holder_key=place[1])
+            ledger.book[place] = replace(share, resource=place[0], share_name=place[1])
         for (_, _delivery), child in notes:
             children.book[ami, new] = replace(child, delivery=new)
 

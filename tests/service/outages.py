@@ -115,9 +115,9 @@ class OutageWatch:
         for resource in hub.resources():
             for share in hub.stores.ledger.shares(resource):
                 is_open = share.state in (ShareState.OPEN, ShareState.CLOSING)
-                if is_open and share.hard_close_at and not share.preexisting:
-                    assert now <= share.hard_close_at + late, (
-                        f"{resource} is open {now - share.hard_close_at} s too long"
+                if is_open and share.last_closing_at and not share.preexisting:
+                    assert now <= share.last_closing_at + late, (
+                        f"{resource} is open {now - share.last_closing_at} s too long"
                     )
         if self._kept():
             for account in hub.accounts:

@@ -195,7 +195,7 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
     root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "kms:*", "Resource": "*"}
     setup.hub.policies[KEY] = json.dumps({"Statement": [root, *key_policy.statements(access)]})
-    setup.share(POLICY, access.holder_key, grantee=ROLE)
+    setup.share(POLICY, access.share_name, grantee=ROLE)
 
     assert setup.day() == []
     assert setup.kept.at.looks == 6  # snapshot, AMI, policy, and the grants of the hub, DEV and TEST

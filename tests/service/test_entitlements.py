@@ -96,12 +96,12 @@ class AskedSource:
         ports = (self.records, self.source, self.targets)
         judged = LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION).judge(shares[0].resource, shares)
         found = [
-            ("refused", judged.refused[one.holder_key].what)
-            if one.holder_key in judged.refused
-            else ("owed", judged.owed[one.holder_key].fault.what)
-            if one.holder_key in judged.owed
-            else ("waits", judged.waits[one.holder_key].what)
-            if one.holder_key in judged.waits
+            ("refused", judged.refused[one.share_name].what)
+            if one.share_name in judged.refused
+            else ("owed", judged.owed[one.share_name].fault.what)
+            if one.share_name in judged.owed
+            else ("waits", judged.waits[one.share_name].what)
+            if one.share_name in judged.waits
             else ("may", "")
             for one in shares
         ]
@@ -454,7 +454,7 @@ def test_until_when_many_may_keep_an_ami_is_asked_once():
         IMAGE, shares
     )
 
-    assert set(ends) == {one.holder_key for one in shares}
+    assert set(ends) == {one.share_name for one in shares}
     assert (len(looks), len(reads)) == (1, 1)
 
 

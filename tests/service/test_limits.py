@@ -117,7 +117,7 @@ def shared_with(accounts: int, most: int):
     )
     stores.records.create(Write(resource, "open", {"resource": resource.pk}, cloud.now), cloud.now)
     for name in names:
-        held = Share(resource.pk, name, name, hard_close_at=cloud.now + 9 * HOUR)
+        held = Share(resource.pk, name, name, last_closing_at=cloud.now + 9 * HOUR)
         stores.ledger.hold(resource.pk, held, copying(f"d{name}", name))
     return cloud, stores, adapter, share_worker, resource
 
@@ -137,7 +137,7 @@ def test_a_thousand_accounts_on_one_snapshot():
     assert len(cloud.permissions) == 1000
     assert adapter.calls == 2
     for held in stores.ledger.shares(resource.pk):
-        stores.ledger.release(resource.pk, held.holder_key, copying(f"d{held.holder_key}", held.account))
+        stores.ledger.release(resource.pk, held.share_name, copying(f"d{held.share_name}", held.account))
     settled(cloud, share_worker, resource)
     assert cloud.permissions == set()
     assert not stores.ledger.shares(resource.pk)

@@ -72,11 +72,11 @@ class OpensBeforeItsTurn(ExecutorOverride):
 
 
 class NeverEnds(ShareWorker):
-    """Ignores hard ends."""
+    """Ignores last closing times."""
 
     def __init__(self, records, ledger, *rest):
         def shares(port, resource):
-            return [replace(share, hard_close_at=10**12) for share in port.shares(resource)]
+            return [replace(share, last_closing_at=10**12) for share in port.shares(resource)]
 
         super().__init__(records, PortOverride(ledger, "shares", shares), *rest)
 
@@ -438,7 +438,9 @@ MUTATIONS = {
     "opens before its turn": ModelMutation(
         "invariant 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)
     ),
-    "knows no hard end": ModelMutation("invariant 1: .* past its hard end", Parts(share_worker=NeverEnds), (damaged,)),
+    "knows no last closing time": ModelMutation(
+        "invariant 1: .* past its last closing time", Parts(share_worker=NeverEnds), (damaged,)
+    ),
     "takes all for its own": ModelMutation(
         "invariant 2: .* open before us", Parts(share_worker=wrong.TakesAllForItsOwn), (shared_before,)
     ),

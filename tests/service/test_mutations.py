@@ -59,7 +59,7 @@ class EntitlesEverybody:
 
     def ends(self, _resource, shares):
         """No share's end is prolonged."""
-        return {one.holder_key: 0 for one in shares}
+        return {one.share_name: 0 for one in shares}
 
 
 class NeverCloses(ShareWorker):

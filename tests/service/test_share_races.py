@@ -34,7 +34,7 @@ class SlowPermissions:
 
     def showing(self, _resource, shares):
         """See the port."""
-        return frozenset(s.holder_key for s in shares if s.account in self.permissions)
+        return frozenset(s.share_name for s in shares if s.account in self.permissions)
 
     def open(self, _resource, shares):
         """See the port."""
@@ -79,7 +79,7 @@ class RacedSnapshot:
 
     def hold(self) -> None:
         """Add a delivery's holding."""
-        wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, hard_close_at=NOW + 90_000)
+        wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, last_closing_at=NOW + 90_000)
         self.stores.ledger.hold(RESOURCE.pk, wanted, copying("d1"))
         self.stores.records.make_due(RESOURCE, self.now)
 

@@ -51,7 +51,7 @@ def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
 
 @pytest.mark.parametrize(("function", "calls"), [("worker", 12)])
 def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, calls):
-    """Every invocation is killed before it writes a result: what was opened closes at its hard end."""
+    """Every invocation is killed before it writes a result: what was opened closes at its last closing time."""
     hub = SlowCase(die_after=((function, calls),)).hub()
     hub.run(until=hub.cloud.now + 3 * 24 * 3600)
 

@@ -49,7 +49,7 @@ class KeyGrants:
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         with as_refusal("ListGrants", self._where):
-            return frozenset(share.holder_key for share in shares if any(self._grants(resource, share)))
+            return frozenset(share.share_name for share in shares if any(self._grants(resource, share)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
@@ -62,7 +62,7 @@ class KeyGrants:
                 Name=self._name(resource, share),
                 **self._retiring(resource, share),
             )
-        return {share.holder_key: answer["GrantId"]}
+        return {share.share_name: answer["GrantId"]}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """A grant whose id the service never received is found by its name."""

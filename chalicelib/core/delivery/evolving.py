@@ -22,8 +22,8 @@ def evolve(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
     after = _HANDLERS[type(event)](event, _taken(delivery, event), now)
     if after.state not in allowed:
         raise IllegalEvent(str(delivery.key), delivery.state, f"{type(event).__name__} leading to {after.state}")
-    if after.trouble is delivery.trouble and not isinstance(event, _SAYS_NOTHING):
-        after = replace(after, trouble=None)
+    if after.last_refusal is delivery.last_refusal and not isinstance(event, _SAYS_NOTHING):
+        after = replace(after, last_refusal=None)
     return replace(after, due_at=due_at(after))
 
 
@@ -57,7 +57,7 @@ _SAYS_NOTHING = (
     ev.DeadlinePassed,
     ev.CancelAsked,
 )
-"""Events after which the last refusal may still be the trouble; all others show that it is over."""
+"""Events after which the last refusal may still hold; all others show that it is over."""
 
 
 def started(delivery: Delivery, now: int) -> Delivery:

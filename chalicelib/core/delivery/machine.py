@@ -181,8 +181,8 @@ def deadline(delivery: Delivery) -> int | None:
     If its deadline has passed: until when it tries to look at the target.
     """
     entered = delivery.entered
-    if delivery.overdue_at:
-        return delivery.overdue_at + schedule.LAST_LOOK_WITHIN
+    if delivery.last_look_since:
+        return delivery.last_look_since + schedule.LAST_LOOK_WITHIN
     match delivery.state:
         case S.AWAITING_APPROVAL:
             return entered[S.AWAITING_APPROVAL] + schedule.APPROVAL_DEADLINE
@@ -194,7 +194,7 @@ def deadline(delivery: Delivery) -> int | None:
         case S.REGISTERING | S.VERIFYING:
             return methods.of(delivery).image_deadline(delivery)
         case S.STOPPING:
-            return delivery.hard_close_at or entered[S.STOPPING] + schedule.TIDYING_DEADLINE
+            return delivery.last_closing_at or entered[S.STOPPING] + schedule.TIDYING_DEADLINE
         case S.TIDYING | S.PUBLISHING:
             return max(entered[delivery.state], released_from(delivery)) + schedule.TIDYING_DEADLINE
         case S.SHARED:
@@ -249,7 +249,7 @@ def waits_for_shares(delivery: Delivery) -> bool:
 
     They may have opened while no run could look.
     """
-    return delivery.state is S.OPENING and (delivery.held or delivery.kept)
+    return delivery.state is S.OPENING and (delivery.holds_copy or delivery.holds_standing)
 
 
 def _can_cancel(delivery: Delivery) -> bool:
@@ -288,9 +288,9 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
         (last if delivery.state is S.COPYING else first).append(_ask(delivery))
     elif starved(delivery, now):
         last.append(do.LookAtSlots())
-    if delivery.state is S.TIDYING and (delivery.held or delivery.kept):
+    if delivery.state is S.TIDYING and (delivery.holds_copy or delivery.holds_standing):
         first.append(do.ReleaseShares())
-    elif delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
+    elif delivery.holds_copy and not needs_shares(delivery) and now >= released_from(delivery):
         first.append(do.ReleaseShares(all=False))
     if delivery.cleanup.to_delete and due and delivery.state not in (S.STOPPING, S.TIDYING):
         first.append(do.DeleteSnapshots(delivery.cleanup.to_delete))
@@ -356,14 +356,18 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.TIDYING:
             if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
-            return () if delivery.held or delivery.kept else (do.NotifyOutcome(publish=not _gives_up(delivery, now)),)
+            return (
+                ()
+                if delivery.holds_copy or delivery.holds_standing
+                else (do.NotifyOutcome(publish=not _gives_up(delivery, now)),)
+            )
         case S.SHARED:
             end = deadline(delivery)
             return (do.LookAtEnd(),) if end is not None and now >= end else ()
         case S.PUBLISHING if _to_protect(delivery):
             return (do.ProtectImage(),)
         case S.PUBLISHING:
-            waits = delivery.held or (delivery.cleanup.to_delete and not late(delivery, now))
+            waits = delivery.holds_copy or (delivery.cleanup.to_delete and not late(delivery, now))
             return () if waits else (do.NotifyOutcome(publish=not _gives_up(delivery, now)),)
         case _:
             return ()
@@ -378,12 +382,12 @@ def _to_protect(delivery: Delivery) -> bool:
 def late(delivery: Delivery, now: int) -> bool:
     """Whether it is an hour past its deadline. A notice that is refused after that is tried for another hour."""
     last = deadline(delivery)
-    return delivery.overdue is not None or (last is not None and now >= last + schedule.GRACE)
+    return delivery.pending_failure is not None or (last is not None and now >= last + schedule.GRACE)
 
 
 def _gives_up(delivery: Delivery, now: int) -> bool:
     """Whether to give up the notice: it was refused for an hour after the deadline. An outage is no refusal."""
-    return delivery.overdue is not None and now >= delivery.overdue_at + schedule.GRACE
+    return delivery.pending_failure is not None and now >= delivery.last_look_since + schedule.GRACE
 
 
 def _nudged(delivery: Delivery) -> bool:
@@ -411,7 +415,7 @@ def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
 
 
 def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
-    if delivery.overdue is not None:
+    if delivery.pending_failure is not None:
         return (do.FindCopies(),) if due else ()
     steps: list[do.Command] = []
     lost = [copy for copy in delivery.copies if copy.state is CopyState.INTENDED]
@@ -538,10 +542,13 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
                 delivery = delivery.with_slots(asked=delivery.slots.asked or "asking")
             case do.RegisterImage():
                 delivery = methods.of(delivery).intended(delivery, nonce, now)
-            case do.HoldShares(hard_close_at):
-                stays = [share.stays for share in delivery.shares]
+            case do.HoldShares(last_closing_at):
+                stays = [share.standing for share in delivery.shares]
                 delivery = replace(
-                    delivery, held=not all(stays) or not stays, kept=any(stays), hard_close_at=hard_close_at
+                    delivery,
+                    holds_copy=not all(stays) or not stays,
+                    holds_standing=any(stays),
+                    last_closing_at=last_closing_at,
                 )
             case _:
                 pass
@@ -560,15 +567,20 @@ def due_at(delivery: Delivery) -> int | None:
         times.append(delivery.slots.next_ask)
     elif delivery.state is S.SHARED:
         pass
-    elif delivery.state is S.COPYING and delivery.overdue is not None:
+    elif delivery.state is S.COPYING and delivery.pending_failure is not None:
         times.append(delivery.next_try)
     elif delivery.state is S.COPYING:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
         if delivery.cleanup.to_delete:
             times.append(delivery.next_try)
-    elif delivery.state is not S.PUBLISHING or not delivery.held or delivery.cleanup.to_delete or _to_protect(delivery):
+    elif (
+        delivery.state is not S.PUBLISHING
+        or not delivery.holds_copy
+        or delivery.cleanup.to_delete
+        or _to_protect(delivery)
+    ):
         times.append(delivery.next_try)  # else it waits for its linger
-    if delivery.held and not needs_shares(delivery):
+    if delivery.holds_copy and not needs_shares(delivery):
         times.append(released_from(delivery))
     return min((time for time in times if time is not None), default=None)
 

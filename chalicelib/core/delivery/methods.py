@@ -170,7 +170,7 @@ def _whole_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
         return fail(delivery, now, fault)
     early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
-    if early and late_access and not delivery.adopted and delivery.overdue is None:
+    if early and late_access and not delivery.adopted and delivery.pending_failure is None:
         return to(delivery.with_request(discarding=True), DeliveryState.REGISTERING, now)
     return fail(
         delivery,

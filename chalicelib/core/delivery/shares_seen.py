@@ -25,14 +25,20 @@ def _on_shares_held(event: ev.SharesHeld, delivery: Delivery, now: int) -> Deliv
 def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on where all are open; the deadline is judged by this look: it may have opened while nobody could take one."""
     if delivery.state is DeliveryState.COPYING:
-        if event.refused is None or delivery.overdue is not None:
+        if event.refused is None or delivery.pending_failure is not None:
             return delivery
-        return replace(delivery, overdue=event.refused, overdue_at=now, next_try=now)  # what was copied is good
+        return replace(
+            delivery, pending_failure=event.refused, last_look_since=now, next_try=now
+        )  # what was copied is good
     if event.open:
-        return _opened(replace(delivery, trouble=None), now)
-    delivery = replace(delivery, blocked=event.blocked)
-    if event.blocked is not None and event.blocked.code == approvals.NOT_APPROVED and now >= _share_worker_by(delivery):
-        return end(delivery, DeliveryState.CANCELLED, (event.blocked,), now)  # its next episode asks for another one
+        return _opened(replace(delivery, last_refusal=None), now)
+    delivery = replace(delivery, shares_wait_for=event.waits_for)
+    if (
+        event.waits_for is not None
+        and event.waits_for.code == approvals.NOT_APPROVED
+        and now >= _share_worker_by(delivery)
+    ):
+        return end(delivery, DeliveryState.CANCELLED, (event.waits_for,), now)  # its next episode asks for another one
     last = deadline(delivery)
     if last is not None and now >= last:
         return fail(delivery, now, trouble.deadline_fault(delivery))
@@ -58,7 +64,7 @@ def _on_shares_released(event: ev.SharesReleased, delivery: Delivery, _now: int)
     if event.upto:
         return replace(delivery, shares_at=event.upto)
     delivery = replace(delivery, shares_at=0)
-    return replace(delivery, held=False, kept=delivery.kept and not event.all)
+    return replace(delivery, holds_copy=False, holds_standing=delivery.holds_standing and not event.all)
 
 
 HANDLERS: Handlers = {

@@ -35,22 +35,26 @@ def _on_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         if _is_old(delivery, event):
             return delivery
         delivery = methods.of(delivery).denied(delivery, event.nonce)
-    if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is DeliveryState.TIDYING:
-        return _left_behind(replace(delivery, trouble=event.fault), now)
-    if event.step == do.NotifyOutcome.__name__ and delivery.overdue is None and late(delivery, now):
-        delivery = replace(delivery, overdue=event.fault, overdue_at=now)
+    if delivery.last_look_since and event.step == do.FindLeftovers.__name__ and delivery.state is DeliveryState.TIDYING:
+        return _left_behind(replace(delivery, last_refusal=event.fault), now)
+    if event.step == do.NotifyOutcome.__name__ and delivery.pending_failure is None and late(delivery, now):
+        delivery = replace(delivery, pending_failure=event.fault, last_look_since=now)
     if event.kind is RefusalKind.ROLE and delivery.state is DeliveryState.REQUESTED:
-        return to(delivery, DeliveryState.CHECKING, now, trouble=event.fault)
-    if event.kind is RefusalKind.ROLE and delivery.overdue is not None and delivery.state is DeliveryState.CHECKING:
-        return fail(delivery, now, delivery.overdue)
+        return to(delivery, DeliveryState.CHECKING, now, last_refusal=event.fault)
+    if (
+        event.kind is RefusalKind.ROLE
+        and delivery.pending_failure is not None
+        and delivery.state is DeliveryState.CHECKING
+    ):
+        return fail(delivery, now, delivery.pending_failure)
     stops = delivery.state is DeliveryState.STOPPING and event.step == do.FindLeftovers.__name__
     if stops and event.kind is not RefusalKind.THROTTLED:
         delivery = _delete_refused(delivery)
     steps = _waits(event, delivery, now)
     if steps:
-        return again(delivery, now, schedule.step(steps, delivery.tries), trouble=event.fault)
-    overdue = () if delivery.overdue is None else (delivery.overdue,)
-    return fail(delivery, now, *overdue, event.fault)
+        return again(delivery, now, schedule.step(steps, delivery.tries), last_refusal=event.fault)
+    pending = () if delivery.pending_failure is None else (delivery.pending_failure,)
+    return fail(delivery, now, *pending, event.fault)
 
 
 _ONLY_WAITS = frozenset(
@@ -63,9 +67,9 @@ def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
     """Return the waits before the command is tried again; none if the refusal is the end."""
     if delivery.state in _ONLY_WAITS or event.kind is RefusalKind.THROTTLED:
         return schedule.RETRIES
-    if event.kind is RefusalKind.ROLE or (delivery.overdue is not None and event.step in LOOKS):
+    if event.kind is RefusalKind.ROLE or (delivery.pending_failure is not None and event.step in LOOKS):
         return schedule.POLLS
-    if delivery.overdue is not None:
+    if delivery.pending_failure is not None:
         return ()
     if event.kind is RefusalKind.LIMIT:
         return schedule.POLLS
@@ -87,7 +91,7 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if copy is None or delivery.state is not DeliveryState.COPYING or _is_old(delivery, event):
         return delivery  # old news: it came to a record that somebody else had moved on
     if event.unknown:
-        return replace(delivery, trouble=event.fault)
+        return replace(delivery, last_refusal=event.fault)
     delivery = forget(delivery, event.nonce)
     early = now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     waits = {
@@ -104,7 +108,7 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.kind])
     delivery = each_copy(delivery, lambda c: waiting if c is copy else c)
     limited = now if event.kind is RefusalKind.LIMIT else delivery.slots.limited_at
-    return replace(delivery.with_slots(limited_at=limited), trouble=event.fault)
+    return replace(delivery.with_slots(limited_at=limited), last_refusal=event.fault)
 
 
 def _on_cancel_asked(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
@@ -121,41 +125,43 @@ def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int)
     if delivery.state is DeliveryState.STOPPING:
         return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), DeliveryState.TIDYING, now)
     if delivery.state is DeliveryState.TIDYING:
-        if delivery.overdue_at:
+        if delivery.last_look_since:
             return _left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
-        return replace(delivery, overdue_at=now, next_try=now)
-    if delivery.overdue is not None:  # nobody has been able to look since
-        why = () if delivery.trouble is None else (delivery.trouble,)
+        return replace(delivery, last_look_since=now, next_try=now)
+    if delivery.pending_failure is not None:  # nobody has been able to look since
+        why = () if delivery.last_refusal is None else (delivery.last_refusal,)
         left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
-        faults = (*delivery.faults, delivery.overdue, *why)
+        faults = (*delivery.faults, delivery.pending_failure, *why)
         return to(left, DeliveryState.TIDYING, now, ending=DeliveryState.FAILED, faults=faults)
     fault = deadline_fault(delivery)
     begun = delivery.request.intended_at is not None or delivery.request.discarding
     never_begun = methods.of(delivery).whole and delivery.state is DeliveryState.REGISTERING and not begun
     if delivery.state in WORKING and not never_begun:
-        return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
+        return replace(delivery, pending_failure=fault, last_look_since=now, next_try=now)
     if delivery.state in QUEUEING:
-        return replace(delivery.with_slots(next_ask=now), overdue=fault, overdue_at=now, next_try=now, tries=0)
+        return replace(
+            delivery.with_slots(next_ask=now), pending_failure=fault, last_look_since=now, next_try=now, tries=0
+        )
     return fail(delivery, now, fault)
 
 
 def deadline_fault(delivery: Delivery) -> Fault:
     """Return the fault of a state that has lasted until its deadline, with the last refusal."""
-    trouble = delivery.blocked or delivery.trouble
-    last = "" if trouble is None else f" The last refusal was: {trouble.what}"
+    cause = delivery.shares_wait_for or delivery.last_refusal
+    last = "" if cause is None else f" The last refusal was: {cause.what}"
     return Fault(
         f"deadline-{delivery.state}",
         delivery.where,
         f"The state {delivery.state} has lasted until its deadline.{last}",
-        _DEADLINE_CURE[delivery.state] if delivery.blocked is None else delivery.blocked.cure,
+        _DEADLINE_CURE[delivery.state] if delivery.shares_wait_for is None else delivery.shares_wait_for.cure,
     )
 
 
 def _left_behind(delivery: Delivery, now: int) -> Delivery:
     """End the cleanup with a look taken after its deadline, and name what is left."""
-    why = () if delivery.trouble is None else (delivery.trouble,)
+    why = () if delivery.last_refusal is None else (delivery.last_refusal,)
     done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
-    return replace(done, overdue=None, overdue_at=0)
+    return replace(done, pending_failure=None, last_look_since=0)
 
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
@@ -184,13 +190,13 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
     If nothing is unfinished, the shares may close. If nothing is left, the cleanup is done.
     """
     before = delivery.cleanup.leftovers
-    delivery = replace(delivery, trouble=event.trouble)
+    delivery = replace(delivery, last_refusal=event.refusal)
     delivery = delivery.with_cleanup(leftovers=event.left, unproven=event.unproven[: copying.MOST_UNPROVEN])
     stopping = delivery.state is DeliveryState.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
-    if delivery.overdue_at and not stopping:
+    if delivery.last_look_since and not stopping:
         return _left_behind(delivery, now)
-    if stopping and event.trouble is not None:
+    if stopping and event.refusal is not None:
         delivery = _delete_refused(delivery)
     elif stopping and not _unseen(delivery, event, now):
         delivery = delivery.with_cleanup(deletes_accepted=True)

@@ -38,7 +38,7 @@ class ShownAccess:
     resource: str
     """The ledger's partition that would account for it."""
     name: str = ""
-    """Of a grant its name, of a statement of the service the share's ``holder_key``."""
+    """Of a grant its name, of a statement of the service the share's ``share_name``."""
     grant: str = ""
     """Id of the grant."""
     ours: bool = False
@@ -120,7 +120,7 @@ def is_of(one: ShownAccess, share: Share, region: str) -> bool:
     if shares_.nameless(share.resource):
         return one.receiver == share.account
     if not one.grant:
-        return one.name == share.holder_key
+        return one.name == share.share_name
     return shares_.is_grant_for(share, one.grant, one.name, region)
 
 

@@ -158,9 +158,9 @@ def standing_links(ami: str) -> str:
     return f"standing#{ami}"
 
 
-def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> RecordKey:
+def standing_link(ami: str, resource: str, share_name: str, delivery: str) -> RecordKey:
     """The link to one standing holding."""
-    return RecordKey(standing_links(ami), f"{resource}|{holder_key}|{delivery}")
+    return RecordKey(standing_links(ami), f"{resource}|{share_name}|{delivery}")
 
 
 AUDIT = "resource#grants#"
@@ -226,9 +226,9 @@ def lookup(partition: str, delivery: str) -> RecordKey:
     return RecordKey(partition, f"delivery#{delivery}")
 
 
-def archived_share(resource: str, holder_key: str, at: int) -> RecordKey:
+def archived_share(resource: str, share_name: str, at: int) -> RecordKey:
     """A share that was closed, or never opened, and left the ledger then."""
-    return RecordKey(resource, f"closed#{holder_key}#{at:010d}")
+    return RecordKey(resource, f"closed#{share_name}#{at:010d}")
 
 
 def share_history(share_key: RecordKey, at: int, version: int) -> RecordKey:

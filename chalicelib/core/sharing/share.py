@@ -66,7 +66,7 @@ class Holding:
     """Who needs a share and why: one delivery in one episode, of one AMI, for one target.
 
     ``until`` is the end of a standing holding in epoch seconds (0: none). Those that copy end at the share's
-    ``hard_close_at``, which is the latest of theirs.
+    ``last_closing_at``, which is the latest of theirs.
     """
 
     ami: str
@@ -192,12 +192,12 @@ TRANSITIONS: Mapping[ShareState, Mapping[Event, frozenset[ShareState]]] = {
 class Share:
     """One permission. Times are epoch seconds.
 
-    ``holder_key`` names it on its resource: an account (snapshot), an account or an ARN (AMI), a delivery (grant to
+    ``share_name`` names it on its resource: an account (snapshot), an account or an ARN (AMI), a delivery (grant to
     copy by), an account or a service-linked role (grant that stands), an audience of a key's policy.
     """
 
     resource: str
-    holder_key: str
+    share_name: str
     account: str
     grantee: str = ""
     """For a key's grant or statement: the principal's ARN."""
@@ -223,7 +223,7 @@ class Share:
     next_try: int = 0
     fault: Fault | None = None
     """Why it could not be opened."""
-    blocked: Fault | None = None
+    waits_for: Fault | None = None
     """What must pass before it can be opened: it is tried again by itself."""
     answered: int = 0
     """How many had asked when it was last refused, or closed at its end: requests since then are no part of that."""
@@ -233,7 +233,7 @@ class Share:
     """Written by deliveries, read here."""
     damaged: tuple[str, ...] = ()
     """What stands among the holdings and cannot be read: it holds nothing, is reported once, and is taken out."""
-    hard_close_at: int = 0
+    last_closing_at: int = 0
     """The end of those that hold it for copies; only ever moved to later."""
     later_end: int = 0
     """The later date that the applied file has given since to those who hold it as standing; 0: none."""
@@ -244,13 +244,13 @@ class Share:
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-def grant_stem(holder_key: str, region: str) -> str:
+def grant_stem(share_name: str, region: str) -> str:
     """Return what the names of all grants of a share begin with.
 
     ``region`` is the hub's: two hubs of one account may have grants on one key, and neither closes the other's. KMS
     takes no dots in names.
     """
-    return f"{GRANT_PREFIX}{region}:{re.sub('[^a-zA-Z0-9/_-]', '_', holder_key)}:"
+    return f"{GRANT_PREFIX}{region}:{re.sub('[^a-zA-Z0-9/_-]', '_', share_name)}:"
 
 
 def grant_name(share: Share, region: str) -> str:
@@ -259,7 +259,7 @@ def grant_name(share: Share, region: str) -> str:
     Repeating the call returns the same grant, and a name is never used again: soon after revoking, the dying grant
     would be returned [aws-facts 3].
     """
-    return f"{grant_stem(share.holder_key, region)}{share.intended_at}"
+    return f"{grant_stem(share.share_name, region)}{share.intended_at}"
 
 
 def is_grant_of(name: str, region: str) -> bool:
@@ -291,16 +291,16 @@ def standing(share: Share) -> bool:
     return any(holding.stands for holding in share.holdings)
 
 
-def hard_end(share: Share) -> int:
+def must_close_at(share: Share) -> int:
     """When the share must close although somebody holds it; 0: never, as it stands until its holder releases it."""
     stand = _standing_ends(share)
     if 0 in stand:
         return 0
     ends = [*stand, share.later_end] if stand else []
     if len(stand) < len(share.holdings):
-        ends.append(share.hard_close_at or ENDED_LONG_AGO)
+        ends.append(share.last_closing_at or ENDED_LONG_AGO)
     elif not stand:
-        ends.append(share.hard_close_at)
+        ends.append(share.last_closing_at)
     return max(ends)
 
 
@@ -313,9 +313,9 @@ def _standing_ends(share: Share) -> list[int]:
     return [holding.until for holding in share.holdings if holding.stands]
 
 
-def overdue(share: Share, now: int) -> bool:
+def past_end(share: Share, now: int) -> bool:
     """Whether the share must close although somebody holds it."""
-    end = hard_end(share)
+    end = must_close_at(share)
     return end != 0 and now >= end
 
 
@@ -352,7 +352,7 @@ def held_by_too_many(share: Share) -> Fault:
     """Say why one more may not hold it, and what helps."""
     return Fault(
         "share-held-by-too-many",
-        f"{share.resource}, {share.holder_key}",
+        f"{share.resource}, {share.share_name}",
         f"{MOST_HOLDINGS:,} AMIs or deliveries hold this permission already, which is as many as its record takes.",
         "Build further AMIs under another KMS key, or remove the trigger tag from AMIs that the account needs no more; "
         "then tag this AMI again.",
@@ -388,7 +388,7 @@ def _was_held(share: Share) -> bool:
 def _must_close(share: Share, now: int) -> bool:
     if share.state is ShareState.CLOSING:
         return not _reopens(share, now)
-    return share.state in (ShareState.OPENING, ShareState.OPEN) and (not share.holdings or overdue(share, now))
+    return share.state in (ShareState.OPENING, ShareState.OPEN) and (not share.holdings or past_end(share, now))
 
 
 def _reopens(share: Share, now: int) -> bool:
@@ -397,19 +397,19 @@ def _reopens(share: Share, now: int) -> bool:
     A nameless permission is simply added again. A grant or a statement is closed to the end and opened again: what is
     added under its own name must not be what is just going away.
     """
-    kept = bool(share.holdings) and not overdue(share, now) and share.fault is None and not share.closed_blind
-    return kept and nameless(share.resource) and share.state is ShareState.CLOSING and not share.preexisting
+    held = bool(share.holdings) and not past_end(share, now) and share.fault is None and not share.closed_blind
+    return held and nameless(share.resource) and share.state is ShareState.CLOSING and not share.preexisting
 
 
 def unanswered(share: Share) -> bool:
     """Whether an intent stands to which no result was written: that run was killed, or had no time left."""
     begun = share.state is ShareState.OPENING or (share.state is ShareState.CLOSING and share.removed_at is None)
-    return begun and not (share.preexisting or share.tries or share.together or share.blocked)
+    return begun and not (share.preexisting or share.tries or share.together or share.waits_for)
 
 
 def to_open(shares: Iterable[Share], now: int) -> list[Share]:
     """Return those to be opened now, longest waiting first: held, not open, and not past their end."""
-    found = [s for s in shares if s.holdings and _is_time(s, now) and not overdue(s, now) and _may_open(s, now)]
+    found = [s for s in shares if s.holdings and _is_time(s, now) and not past_end(s, now) and _may_open(s, now)]
     return sorted(found, key=lambda s: s.next_try)
 
 
@@ -435,7 +435,7 @@ def _asks_again(share: Share) -> bool:
 def to_end(shares: Iterable[Share], now: int) -> list[Share]:
     """Return those whose end has come before they were opened: nobody is to wait for them any longer."""
     idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
-    return [s for s in shares if s.state in idle and s.holdings and overdue(s, now) and _asks_again(s)]
+    return [s for s in shares if s.state in idle and s.holdings and past_end(s, now) and _asks_again(s)]
 
 
 def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
@@ -460,7 +460,7 @@ def _due(share: Share, now: int) -> Iterable[int | None]:
     if share.state is ShareState.CLOSING:
         yield share.next_try
     if share.state is ShareState.OPENING:
-        yield min(share.next_try, hard_end(share) or share.next_try) if share.holdings else now
+        yield min(share.next_try, must_close_at(share) or share.next_try) if share.holdings else now
     if share.state is ShareState.OPEN:
         yield _open_due_at(share, now)
     elif share.state in idle and not share.holdings:
@@ -471,9 +471,9 @@ def _due(share: Share, now: int) -> Iterable[int | None]:
 
 def _open_due_at(share: Share, now: int) -> int | None:
     if standing(share):
-        return hard_end(share) or None
+        return must_close_at(share) or None
     if share.holdings:
-        return min(hard_end(share), now + schedule.POLLS[-1])
+        return min(must_close_at(share), now + schedule.POLLS[-1])
     return now if _was_held(share) else share.next_try
 
 
@@ -483,7 +483,7 @@ def _open_due_at(share: Share, now: int) -> int | None:
 def _to(share: Share, event: Event, state: ShareState, **changes: Any) -> Share:
     """Move a share. Raises IllegalEvent for an edge that the table does not have."""
     if state not in TRANSITIONS[share.state].get(event, ()):
-        raise IllegalEvent(f"{share.resource}, {share.holder_key}", share.state, f"{event} to {state}")
+        raise IllegalEvent(f"{share.resource}, {share.share_name}", share.state, f"{event} to {state}")
     return replace(share, state=state, **changes)
 
 
@@ -524,7 +524,7 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
         gone_at=None,
         closed_blind=False,
         fault=None,
-        blocked=None,
+        waits_for=None,
         together=0,
         tries=0,
         next_try=now,
@@ -534,7 +534,7 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
 def opened(share: Share, now: int, grant_id: str = "") -> Share:
     """The permission is there."""
     changes = {"opened_at": now, "grant_id": grant_id, "together": 0, "tries": 0, "next_try": now}
-    return _to(share, Event.OPENED, ShareState.OPEN, blocked=None, **changes)
+    return _to(share, Event.OPENED, ShareState.OPEN, waits_for=None, **changes)
 
 
 def refused(share: Share, fault: Fault, now: int) -> Share:
@@ -544,7 +544,7 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
     """
     state = ShareState.CLOSING if share.state in (ShareState.OPENING, ShareState.CLOSING) else ShareState.REFUSED
     changes = {"together": 0, "tries": 0, "next_try": now, "seen_at": None}
-    return _to(share, Event.REFUSED, state, fault=fault, blocked=None, answered=share.asked, **changes)
+    return _to(share, Event.REFUSED, state, fault=fault, waits_for=None, answered=share.asked, **changes)
 
 
 def ended(share: Share, now: int) -> Share:
@@ -580,16 +580,16 @@ def put_off(share: Share, now: int) -> Share:
     )
 
 
-def blocked(share: Share, fault: Fault, now: int) -> Share:
+def wait_for(share: Share, fault: Fault, now: int) -> Share:
     """It is tried again until something has passed that its holders should know of."""
-    return replace(put_off(share, now), blocked=fault)
+    return replace(put_off(share, now), waits_for=fault)
 
 
 def intend_closing(share: Share, now: int) -> Share:
     """Write down that it is going to be closed."""
     if share.state is ShareState.CLOSING:
         return share
-    blind = bool(share.holdings) and overdue(share, now)
+    blind = bool(share.holdings) and past_end(share, now)
     return _to(
         share,
         Event.CLOSING_INTENDED,
@@ -599,7 +599,7 @@ def intend_closing(share: Share, now: int) -> Share:
         next_try=now,
         removed_at=None,
         gone_at=None,
-        blocked=None,
+        waits_for=None,
         closed_blind=blind,
         answered=share.asked if blind else share.answered,
     )

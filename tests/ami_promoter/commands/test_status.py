@@ -93,14 +93,14 @@ def scene(table):
             delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-7"),
             delivery.Copy("snap-2", delivery.CopyState.PENDING, "snap-6", tries=1, intended_at=NINE + 240, progress=40),
         ),
-        trouble=TROUBLE,
+        last_refusal=TROUBLE,
     )
     write(table, a_promotion())
     children = DynamoChildren(table)
     for record, state in ((done, "delivered"), (failed, "failed"), (under_way, "running")):
         write(table, record)
         children.add(AMI, a_child(record, state))
-    opened = {"opened_at": NINE + 30, "hard_close_at": NINE + 90000}
+    opened = {"opened_at": NINE + 30, "last_closing_at": NINE + 90000}
     ledger = DynamoLedger(table)
     for resource, holder, account, state in (
         (SNAPSHOT, "333333333333", "333333333333", share.ShareState.CLOSED),
@@ -304,8 +304,8 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
-    shares = (delivery.NeededShare(image, PROD, stays=True), delivery.NeededShare(key, role, stays=True))
-    record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=shares, blocked=TROUBLE)
+    shares = (delivery.NeededShare(image, PROD, standing=True), delivery.NeededShare(key, role, standing=True))
+    record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=shares, shares_wait_for=TROUBLE)
     write(table, a_promotion())
     write(table, record)
     DynamoChildren(table).add(AMI, a_child(record, "running"))
@@ -357,7 +357,7 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     write(table, over)
     DynamoChildren(table).add(AMI, a_child(over, "failed"))
     DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": json.dumps(image.to_json())})
-    closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, hard_close_at=NINE)
+    closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, last_closing_at=NINE)
     DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
 
     main(["status", AMI])
@@ -372,7 +372,7 @@ def test_a_share_that_was_there_before_us_is_marked(table, capsys):
     write(table, done)
     DynamoChildren(table).add(AMI, a_child(done, "running"))
     before = share.Share(
-        SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, hard_close_at=NINE
+        SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, last_closing_at=NINE
     )
     DynamoLedger(table).hold(SNAPSHOT, before, copying(done.id, PROD))
 

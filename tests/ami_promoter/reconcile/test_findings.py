@@ -86,7 +86,7 @@ def test_nothing_is_found_where_all_agrees():
 
 def known(**changes):
     """The repair that puts a permission into the ledger."""
-    return Know(**{"resource": RESOURCE, "holder_key": DEV, "account": DEV, "wait": 0, "version": 0} | changes)
+    return Know(**{"resource": RESOURCE, "share_name": DEV, "account": DEV, "wait": 0, "version": 0} | changes)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
     [(a_delivery(), True), (a_delivery("failed"), False), (a_delivery(episode=2), False), ({}, False)],
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
-    """Its share would stay open until the hard end."""
+    """Its share would stay open until the last closing time."""
     seen = view(delivery, a_share("open", HELD), permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
 
     assert (("held-by-nobody", LetGo(RESOURCE, DEV, HELD)) in found(seen)) is not alive
@@ -250,7 +250,7 @@ def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
 
     repairs = [one.repair for one in findings(view(*items, grants=(grant,))) if one.code == "open-unknown"]
 
-    assert [(repair.resource, repair.holder_key, repair.grant_id) for repair in repairs] == (
+    assert [(repair.resource, repair.share_name, repair.grant_id) for repair in repairs] == (
         [] if known_to_it else [(resource, ROLE, "g" * 64)]
     )
 
@@ -261,7 +261,7 @@ def a_grant(intended_at=1, ident="g" * 64):
 
 
 @pytest.mark.parametrize(
-    ("items", "holder_key", "wait"),
+    ("items", "share_name", "wait"),
     [
         ([], ID, 0),
         ([a_delivery("failed")], ID, 0),
@@ -274,13 +274,13 @@ def a_grant(intended_at=1, ident="g" * 64):
         ),
     ],
 )
-def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wait):
+def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
     (repair,) = [one.repair for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
 
-    assert (repair.resource, repair.holder_key, repair.grant_id, repair.wait) == (
+    assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == (
         KEY_RESOURCE,
-        holder_key,
+        share_name,
         "g" * 64,
         wait,
     )

@@ -89,9 +89,9 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(re
     assert share.due_at([known], now()) >= now() + 3590
 
     end = now() + 9000
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, hard_close_at=end), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, last_closing_at=end), HELD)
     (held,) = ledger.shares(RESOURCE)
-    assert (held.state, held.holdings, held.hard_close_at) == (ShareState.OPEN, {HELD}, end)
+    assert (held.state, held.holdings, held.last_closing_at) == (ShareState.OPEN, {HELD}, end)
     ledger.release(RESOURCE, DEV, HELD)
     (left,) = ledger.shares(RESOURCE)
     assert share.to_close([left], now()) == [left]
@@ -127,11 +127,11 @@ def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
 
 def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, repairs, ledger):
     """Written as closed, with its holding: the worker opens it again. A repeat changes nothing."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, hard_close_at=now() + 9000), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, last_closing_at=now() + 9000), HELD)
 
     assert repairs.repair(Reopen(RESOURCE, DEV, 0)) == "done"
 
-    assert [s.holder_key for s in share.to_open(ledger.shares(RESOURCE), now())] == [DEV]
+    assert [s.share_name for s in share.to_open(ledger.shares(RESOURCE), now())] == [DEV]
     assert due(table, RESOURCE)
     assert repairs.repair(Reopen(RESOURCE, DEV, 1)) == MOVED_ON
 

@@ -148,12 +148,12 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
-    done = evolving.evolve(replace(opening, kept=True), ev.SharesSeen(open=True), NOW)
+    done = evolving.evolve(replace(opening, holds_standing=True), ev.SharesSeen(open=True), NOW)
 
     assert opening.state is DeliveryState.OPENING
-    assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
+    assert [(share.resource.split("#")[1], share.standing) for share in opening.shares] == [("role", True)]
     assert done.state is DeliveryState.REGISTERING
-    assert done.kept
+    assert done.holds_standing
 
 
 def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
@@ -162,13 +162,13 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert opening.state is DeliveryState.OPENING
-    assert [(share.resource, share.holder, share.stays) for share in opening.shares] == [
+    assert [(share.resource, share.share_name, share.standing) for share in opening.shares] == [
         (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
     ]
 
     held = machine.record_intent(opening, machine.outstanding(opening, NOW), NOW, ())
     verifying = evolving.evolve(held, ev.SharesSeen(open=True), NOW)
-    assert (verifying.state, verifying.image, verifying.kept) == (DeliveryState.VERIFYING, "ami-0b", True)
+    assert (verifying.state, verifying.image, verifying.holds_standing) == (DeliveryState.VERIFYING, "ami-0b", True)
     there = evolving.evolve(verifying, ev.ImageSeen("available"), NOW)
     assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
 
@@ -181,14 +181,14 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     """One role's grant does not count for the other; past the deadline the fault names what the other waits for."""
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
-    blocked = Fault("code", "there", "It is refused.", "Deploy it.")
-    shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "blocked": blocked}})
-    held = replace(opening, kept=True)
+    waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
+    shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
+    held = replace(opening, holds_standing=True)
 
     assert permissions.seen(held, in_ledger(opening)) == ev.SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == ev.SharesSeen(open=False)
     waiting = evolving.evolve(held, permissions.seen(held, shares), NOW)
-    assert (waiting.state, waiting.blocked) == (DeliveryState.OPENING, blocked)
+    assert (waiting.state, waiting.shares_wait_for) == (DeliveryState.OPENING, waits_for)
     last = machine.deadline(held)
     assert machine.due_events(held, last) == ()
     assert machine.outstanding(held, last) == (do.LookAtShares(),)
@@ -202,10 +202,12 @@ def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({
     """A delivery's shares as the ledger has them: open, but changed by ``others`` by their holder keys."""
     holding = copying(delivery.id, episode=delivery.episode)
     shares = [
-        ledger.Share(s.resource, s.holder, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding}))
+        ledger.Share(
+            s.resource, s.share_name, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding})
+        )
         for s in delivery.shares
     ]
-    return [replace(share, **others.get(share.holder_key, {})) for share in shares]
+    return [replace(share, **others.get(share.share_name, {})) for share in shares]
 
 
 def test_what_another_episode_holds_is_not_open_to_this_one():
@@ -217,8 +219,8 @@ def test_what_another_episode_holds_is_not_open_to_this_one():
 
 def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
     """It is an answer once it was given for every present holding."""
-    opening = a_delivery(DeliveryState.OPENING, held=True)
-    name = opening.shares[0].holder
+    opening = a_delivery(DeliveryState.OPENING, holds_copy=True)
+    name = opening.shares[0].share_name
     refused = {"state": ledger.ShareState.REFUSED, "fault": FAULT}
     tried_anew = permissions.seen(opening, in_ledger(opening, {name: refused}))
     answered = permissions.seen(opening, in_ledger(opening, {name: {**refused, "answered": 1}}))
@@ -230,10 +232,10 @@ def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     """Each poll of a copy also asks the ledger; completed copies remain usable."""
-    copying_now = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.COMPLETED)
+    copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
     assert do.LookAtShares() in machine.outstanding(copying_now, NOW)
     refused = evolving.evolve(copying_now, ev.SharesSeen(open=False, refused=FAULT), NOW)
-    assert (refused.state, refused.overdue) == (DeliveryState.COPYING, FAULT)
+    assert (refused.state, refused.pending_failure) == (DeliveryState.COPYING, FAULT)
     assert machine.outstanding(refused, NOW) == (do.FindCopies(),)
 
 
@@ -241,16 +243,16 @@ def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
     """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
     target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
-    account, *others = sorted(opening.shares, key=lambda share: not share.holder.endswith("-share"))
+    account, *others = sorted(opening.shares, key=lambda share: not share.share_name.endswith("-share"))
     assert len(opening.shares) == len(others) + 1
-    refused = {account.holder: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
+    refused = {account.share_name: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
     seen_now = permissions.seen(opening, in_ledger(opening, refused))
     assert seen_now == ev.SharesSeen(open=False, refused=FAULT)
 
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
     """`registering` releases them first."""
-    copying = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.COMPLETED)
+    copying = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
     after = evolving.evolve(copying, event, NOW)
 
@@ -261,7 +263,7 @@ def test_shares_are_released_when_the_last_copy_is_completed_before_registering(
 
 def test_release_when_registered_keeps_the_shares_until_then():
     """The setting is for users who doubt that EBS is done with the source at `completed`."""
-    delivery = a_delivery(DeliveryState.REGISTERING, held=True)
+    delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
     kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
 
     assert do.ReleaseShares(all=False) in machine.outstanding(delivery, NOW)
@@ -271,7 +273,7 @@ def test_release_when_registered_keeps_the_shares_until_then():
 
 def test_linger_keeps_the_shares_for_a_while():
     """The setting `linger`: seconds after the last copy."""
-    delivery = a_delivery(DeliveryState.REGISTERING, held=True)
+    delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
     lingering = replace(delivery, target=replace(delivery.target, linger=600))
 
     assert do.ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
@@ -281,7 +283,7 @@ def test_linger_keeps_the_shares_for_a_while():
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
     """A cancelled delivery deletes its copies first; it releases when two looks show them ended or gone."""
     stopping = evolving.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
     assert stopping.state is DeliveryState.STOPPING
     assert machine.outstanding(stopping, NOW) == (do.FindLeftovers(),)
@@ -300,7 +302,7 @@ def test_shares_stay_open_under_a_copy_that_is_still_seen():
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     """One look does not show a known copy: that does not mean that it is gone."""
     stopping = evolving.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
     stale = evolving.evolve(stopping, ev.LeftoversSeen((), ()), NOW + 1000)
     shown = evolving.evolve(stale, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
@@ -312,7 +314,7 @@ def test_one_stale_list_does_not_close_the_shares_under_running_copies():
 
 def test_a_refused_delete_keeps_no_share_open():
     """The copies have ended; one that cannot be deleted is a leftover."""
-    stopping = a_delivery(DeliveryState.STOPPING, held=True)
+    stopping = a_delivery(DeliveryState.STOPPING, holds_copy=True)
     refused = ev.LeftoversSeen(("snap-0ac",), (), FAULT)
     once = evolving.evolve(stopping, refused, NOW + 200)
     twice = evolving.evolve(once, refused, NOW + 240)
@@ -321,7 +323,7 @@ def test_a_refused_delete_keeps_no_share_open():
 
     late = machine.deadline(twice)
     passed = evolving.evolve(twice, ev.DeadlinePassed(), late)
-    assert machine.outstanding(replace(passed, held=False), late) == (do.FindLeftovers(),)
+    assert machine.outstanding(replace(passed, holds_copy=False), late) == (do.FindLeftovers(),)
     over = evolving.evolve(passed, refused, late)
     assert (over.cleanup.done, over.cleanup.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
@@ -329,7 +331,7 @@ def test_a_refused_delete_keeps_no_share_open():
 def test_it_never_ends_while_it_holds_a_share():
     """The outcome is published only after the last release."""
     for state in (DeliveryState.PUBLISHING, DeliveryState.TIDYING):
-        holding = a_delivery(state, held=True, cleanup=Cleanup(done=True))
+        holding = a_delivery(state, holds_copy=True, cleanup=Cleanup(done=True))
         assert not any(isinstance(c, do.NotifyOutcome) for c in machine.outstanding(holding, NOW))
 
 
@@ -596,7 +598,7 @@ def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
     """The fault names the state that lasted too long, and a cure."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING)
     late = NOW + delivery.target.copy_deadline
     assert machine.due_events(delivery, late) == (ev.DeadlinePassed(),)
 
@@ -610,10 +612,10 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
 
 def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     """The role was deleted during the copy: the record must end all the same."""
-    stopping = with_copies(a_delivery(DeliveryState.STOPPING, held=True), C.PENDING, C.COMPLETED)
-    assert machine.due_events(stopping, stopping.hard_close_at) == (ev.DeadlinePassed(),)
+    stopping = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.COMPLETED)
+    assert machine.due_events(stopping, stopping.last_closing_at) == (ev.DeadlinePassed(),)
 
-    after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.hard_close_at)
+    after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.last_closing_at)
     assert after.state is DeliveryState.TIDYING
     assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 
@@ -630,7 +632,7 @@ def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
 )
 def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refused, closes_after):
     """Accepted once, or refused twice: the copy runs on. A throttle answers nothing, and is tried again."""
-    delivery = with_copies(a_delivery(DeliveryState.STOPPING, held=True), C.PENDING, C.WANTED)
+    delivery = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.WANTED)
     asked = NOW + schedule.SILENCE
     closed = []
     for number in (1, 2, 3):

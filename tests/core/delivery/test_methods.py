@@ -26,7 +26,7 @@ BEGUN = ImageRequest(NOW, whole_intended_at=NOW)
 def a_whole(state: DeliveryState = DeliveryState.VERIFYING, **changes: object) -> Delivery:
     """A delivery by CopyImage whose shares opened, and whose copy started, just now; the AMI is pending."""
     image = {"image": "ami-0b"} if state is DeliveryState.VERIFYING else {}
-    begun = {"opened_at": NOW, "request": BEGUN, "held": True}
+    begun = {"opened_at": NOW, "request": BEGUN, "holds_copy": True}
     return a_delivery(state, **{"method": "image", **begun, **image, **changes})
 
 
@@ -46,8 +46,8 @@ def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
 
     assert after.state is DeliveryState.OPENING
     assert [share.resource.split("#")[1] for share in after.shares] == ["image", "snapshot", "snapshot", "key"]
-    assert after.shares[0].holder == TARGET
-    assert not any(share.stays for share in after.shares)
+    assert after.shares[0].share_name == TARGET
+    assert not any(share.standing for share in after.shares)
     assert machine.slots(after) == (0, 0)
 
 
@@ -81,7 +81,7 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
     )
 
     assert after.state is state
-    assert (after.trouble if state is DeliveryState.REGISTERING else after.faults[0]) == FAULT
+    assert (after.last_refusal if state is DeliveryState.REGISTERING else after.faults[0]) == FAULT
 
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
@@ -201,7 +201,7 @@ def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
 
 def test_tags_and_extras_are_seen_to_when_it_is_available():
     """Snapshots get their own tags; one that no device uses is deleted."""
-    there = after_events(a_whole(held=False), (replace(AVAILABLE, extras=("snap-0cc",)), 600))
+    there = after_events(a_whole(holds_copy=False), (replace(AVAILABLE, extras=("snap-0cc",)), 600))
 
     assert machine.outstanding(there, NOW + 600) == (do.DeleteSnapshots(("snap-0cc",)), do.TagCopies())
     tagged = after_events(there, (ev.CopiesTagged(), 601))

@@ -73,12 +73,12 @@ def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
     assert tries == own_image.PROTECT_TRIES + 1
     assert now - NOW <= 5 * 60
     assert machine.outstanding(delivery, now) == (NOTIFY,)
-    assert delivery.trouble is None
+    assert delivery.last_refusal is None
 
 
 def test_while_its_shares_linger_it_is_due_for_its_protection():
     """The protection does not wait for the linger, and is retried meanwhile."""
-    lingering = replace(publishing(linger=3600), held=True)
+    lingering = replace(publishing(linger=3600), holds_copy=True)
     waiting = refused(lingering, RefusalKind.THROTTLED)
 
     assert PROTECT in machine.outstanding(lingering, NOW)

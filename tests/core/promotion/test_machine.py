@@ -428,7 +428,7 @@ def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
     """The value in force names a target whose delivery was cancelled: it is resolved and examined again."""
     running, cancelled = a_promotion(PromotionState.RUNNING, episode=1), replace(CHILD, state="cancelled")
     assert evolving.wanted_again(running, cancelled, Plan(frozenset({DEV})))
-    assert not evolving.wanted_again(running, cancelled, Plan(frozenset({PROD}), kept=frozenset({DEV})))
+    assert not evolving.wanted_again(running, cancelled, Plan(frozenset({PROD}), blocked=frozenset({DEV})))
 
     again = play(running, ev.Counted(wanted_again=True))
     assert outstanding(again, NOW) == (do.Resolve("dev"),)

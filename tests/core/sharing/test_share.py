@@ -24,7 +24,7 @@ LATER_HOLDER = frozenset({copying("d2")})
 
 def a_share(state: ShareState = ShareState.WANTED, *, held: bool = True, **changes: object) -> Share:
     """One snapshot permission for one account."""
-    base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, asked=1, hard_close_at=END)
+    base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, asked=1, last_closing_at=END)
     return replace(base, holdings=HOLDER if held else frozenset(), **changes)  # type: ignore[arg-type]
 
 
@@ -35,7 +35,7 @@ shares = st.builds(
     preexisting=st.booleans(),
     next_try=st.integers(NOW - 5, NOW + 5),
     answered=st.integers(0, 1),
-    hard_close_at=st.integers(NOW - 5, NOW + 5),
+    last_closing_at=st.integers(NOW - 5, NOW + 5),
     closed_blind=st.booleans(),
 )
 
@@ -51,13 +51,13 @@ def test_nothing_opens_without_a_holder_or_past_its_end(one):
     """Invariant 1 in the ledger: no share without a holding, and none without an end."""
     for opening in share.to_open([one], NOW):
         assert opening.holdings
-        assert opening.hard_close_at > NOW
+        assert opening.last_closing_at > NOW
 
 
 @given(shares)
 def test_what_must_still_change_has_a_due_date(one):
-    """An open share is due at its hard end at the latest; a later opening or closing is due at its time."""
-    later = max(one.next_try, one.hard_close_at, NOW)
+    """An open share is due at its last closing time at the latest; a later opening or closing is due at its time."""
+    later = max(one.next_try, one.last_closing_at, NOW)
     if share.to_open([one], later) or share.to_close([one], later):
         assert share.due_at([one], NOW) is not None
 
@@ -144,7 +144,11 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
     assert share.to_close([closing], NOW) == []
     assert not share.intend_opening(closing, NOW, seen=False).preexisting
 
-    for other in ({"closed_blind": True}, {"fault": Fault("code", "where", "what.", "cure.")}, {"hard_close_at": NOW}):
+    for other in (
+        {"closed_blind": True},
+        {"fault": Fault("code", "where", "what.", "cure.")},
+        {"last_closing_at": NOW},
+    ):
         finishing = replace(closing, next_try=NOW, **other)  # type: ignore[arg-type]
         assert share.to_close([finishing], NOW) == [finishing]
 
@@ -227,11 +231,11 @@ def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
 
 def test_a_grants_name_is_one_that_kms_takes_and_says_whose_it_is():
     """Letters, digits and `:/_-` [aws-facts 3]; it contains the delivery's id unchanged, and the hub's Region."""
-    role = a_share(holder_key="autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_a.b@c", intended_at=NOW)
+    role = a_share(share_name="autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_a.b@c", intended_at=NOW)
     name = grant_name(role, "us-east-1")
 
     assert re.fullmatch("[a-zA-Z0-9:/_-]{1,256}", name)
-    assert grant_name(a_share(holder_key="0a1b", intended_at=7), "us-east-1") == "ami-promoter:us-east-1:0a1b:7"
+    assert grant_name(a_share(share_name="0a1b", intended_at=7), "us-east-1") == "ami-promoter:us-east-1:0a1b:7"
     assert share.is_grant_of(name, "us-east-1")
     assert not share.is_grant_of(name, "us-east-2")
 
@@ -294,16 +298,16 @@ def test_what_cannot_be_read_is_no_holding(text):
 
 
 def test_a_share_ends_with_the_last_of_its_holdings():
-    """Copies end at the share's own hard end (unknown: in the past), standing holdings at theirs, or never."""
+    """Copies end at the share's own last closing time (unknown: in the past), standing holdings at theirs, or never."""
     copies = a_share()
-    assert share.hard_end(copies) == END
-    assert share.overdue(replace(copies, hard_close_at=0), 10)
-    assert share.hard_end(replace(copies, holdings=HOLDER | {sharing("d2", until=END + 5)})) == END + 5
-    assert share.hard_end(replace(copies, holdings=HOLDER | {sharing("d2")})) == 0
-    assert share.hard_end(replace(copies, holdings=frozenset({sharing("d2", until=NOW)}))) == NOW
+    assert share.must_close_at(copies) == END
+    assert share.past_end(replace(copies, last_closing_at=0), 10)
+    assert share.must_close_at(replace(copies, holdings=HOLDER | {sharing("d2", until=END + 5)})) == END + 5
+    assert share.must_close_at(replace(copies, holdings=HOLDER | {sharing("d2")})) == 0
+    assert share.must_close_at(replace(copies, holdings=frozenset({sharing("d2", until=NOW)}))) == NOW
 
 
-@pytest.mark.parametrize("changes", [{"held": False}, {"hard_close_at": NOW - 1}])
+@pytest.mark.parametrize("changes", [{"held": False}, {"last_closing_at": NOW - 1}])
 def test_an_opening_that_nobody_needs_closes_without_waiting_for_its_next_try(changes):
     """The next try is the opening's; an earlier call may have taken effect."""
     one = a_share(ShareState.OPENING, next_try=NOW + 320, **changes)
@@ -317,4 +321,4 @@ def test_an_opening_that_is_needed_waits_for_its_next_try():
     one = a_share(ShareState.OPENING, next_try=NOW + 320)
 
     assert (share.to_close([one], NOW), share.due_at([one], NOW)) == ([], NOW + 320)
-    assert share.due_at([replace(one, hard_close_at=NOW + 5)], NOW) == NOW + 5
+    assert share.due_at([replace(one, last_closing_at=NOW + 5)], NOW) == NOW + 5

@@ -6,4 +6,4 @@ from chalicelib.adapters import adapters
 from chalicelib.core.sharing import share
 
 for module in (adapters, share):
-    module.grant_name = lambda share, _region: f"somebody:here:{share.holder_key}:{uuid.uuid4().hex}"
+    module.grant_name = lambda share, _region: f"somebody:here:{share.share_name}:{uuid.uuid4().hex}"
