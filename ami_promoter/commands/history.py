@@ -44,12 +44,12 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     connection = caller.connect()
     reader = History(connection)
     with connection.telling("reading the history"):
-        children = reader.children(ami, account)
-        if ami and not children and reader.promotion(ami) is None:
+        tracked = reader.tracked(ami, account)
+        if ami and not tracked and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
         promoted = timeline.record_entries(reader.of(f"promotion#{ami}"), "promotion") if ami else []
-        entries = timeline.ordered([*([] if account else promoted), *_of_deliveries(reader, children)])
-        places = sorted({place for of, some in _by_ami(children).items() for place in places_of(connection, of, some)})
+        entries = timeline.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
+        places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
         found = [one for items, steps in reader.shares_at(places) for one in timeline.shares_of(items, steps)]
         shares = sorted(found, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
         noticed = reader.findings([ami, *map(_resource, places)]) if ami else ()
@@ -66,11 +66,11 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
 
 
-def _by_ami(children: Iterable[Record]) -> Mapping[str, list[str]]:
+def _by_ami(tracked: Iterable[Record]) -> Mapping[str, list[str]]:
     """Return the ids of deliveries by their source AMI."""
     found: dict[str, list[str]] = {}
-    for child in children:
-        found.setdefault(str(child["_item"]["pk"]).removeprefix("promotion#"), []).append(str(child["delivery"]))
+    for entry in tracked:
+        found.setdefault(str(entry["_item"]["pk"]).removeprefix("promotion#"), []).append(str(entry["delivery"]))
     return found
 
 
@@ -90,7 +90,7 @@ def _tags(
     return tagging.attributed(tagging.changes(entries), trail, ami, key, connection.now())
 
 
-def _of_deliveries(reader: History, children: list[Record]) -> Iterator[Entry]:
-    for child in children:
-        place = str(child.get("account", "")), str(child.get("region", ""))
-        yield from timeline.record_entries(reader.of(f"delivery#{child['delivery']}"), "delivery", *place)
+def _of_deliveries(reader: History, tracked: list[Record]) -> Iterator[Entry]:
+    for entry in tracked:
+        place = str(entry.get("account", "")), str(entry.get("region", ""))
+        yield from timeline.record_entries(reader.of(f"delivery#{entry['delivery']}"), "delivery", *place)

@@ -107,7 +107,7 @@ def _all(connection: Connection) -> Report:
     with connection.telling("reading the records"):
         found = sorted(reader.promotions(), key=lambda pair: pair[0].get("since", 0), reverse=True)
         parked = reader.parked()
-    listed = [{**view.promotion(record), "deliveries": view.counts(children)} for record, children in found]
+    listed = [{**view.promotion(record), "deliveries": view.counts(tracked)} for record, tracked in found]
     said = [f"Parked, and left alone: {pk}: {why}" for pk, why in parked.items()]
     data = {"promotions": listed, "parked": [{"record": pk, "why": why} for pk, why in parked.items()]}
     if not listed:

@@ -115,18 +115,18 @@ def _page(record: Record, records: HubRecords, now: float) -> dict[str, Any]:
     """Show a promotion. A delivery whose record cannot be read is shown by the promotion's mark of it."""
     ami = str(record["_item"]["pk"]).removeprefix("promotion#")
     deliveries = []
-    for child in records.children.get(ami, ()):
-        ident = str(child["_item"]["sk"]).removeprefix("delivery#")
+    for entry in records.tracked.get(ami, ()):
+        ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
         known = records.deliveries.get(ident)
-        deliveries.append(placed(_marked(known, child), child))
+        deliveries.append(placed(_marked(known, entry), entry))
     return view.page(record, deliveries, (), now)
 
 
-def _marked(known: Record | None, child: Record) -> Record:
+def _marked(known: Record | None, entry: Record) -> Record:
     if known is not None and known.get("target") and known.get("state"):
         return known
-    mark = {"state": child.get("state", "unknown"), "image": child.get("image") or None}
-    return {**mark, "_item": child["_item"] if known is None else known["_item"]}
+    mark = {"state": entry.get("state", "unknown"), "image": entry.get("image") or None}
+    return {**mark, "_item": entry["_item"] if known is None else known["_item"]}
 
 
 def _shown(page: Mapping[str, Any], records: HubRecords, context: Occasion) -> ShownPromotion:

@@ -52,7 +52,7 @@ class HubRecords:
 
     promotions: dict[str, Record] = field(default_factory=dict)
     """By source AMI."""
-    children: dict[str, list[Record]] = field(default_factory=dict)
+    tracked: dict[str, list[Record]] = field(default_factory=dict)
     """By source AMI: the promotion's marks of its deliveries."""
     deliveries: dict[str, Record] = field(default_factory=dict)
     """By id."""
@@ -100,7 +100,7 @@ def _sort(records: HubRecords, record: Record, pk: str, sk: str) -> None:
             records.promotions[name] = record
             _check(records, record, Promotion)
         case "promotion", "delivery":
-            records.children.setdefault(name, []).append(record)
+            records.tracked.setdefault(name, []).append(record)
             records.promoted_by[rest] = {name}
             _check(records, record, None)
         case "promotion", "image":

@@ -41,8 +41,8 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         return Report(faults=(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."),))
     reader = Reader(connection)
     with connection.telling("reading the records"):
-        children = reader.children(ami)
-        found = reader.many((f"delivery#{child['delivery']}", "record") for child in children if "delivery" in child)
+        tracked = reader.tracked(ami)
+        found = reader.many((f"delivery#{entry['delivery']}", "record") for entry in tracked if "delivery" in entry)
     states = {
         f"{one['target']['account']}/{one['target']['region']}": str(one.get("state"))
         for one in found.values()

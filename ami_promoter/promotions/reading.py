@@ -23,10 +23,10 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         record = reader.promotion(ami)
         if record is None:
             return None
-        children = reader.children(ami)
-        by_place = {(child["_item"]["sk"], "record"): child for child in children}
+        tracked = reader.tracked(ami)
+        by_place = {(entry["_item"]["sk"], "record"): entry for entry in tracked}
         read = reader.many(by_place)
-        deliveries = [placed(read[place], child) for place, child in by_place.items() if place in read]
+        deliveries = [placed(read[place], entry) for place, entry in by_place.items() if place in read]
         source = reader.source_image(ami)
         places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _places(one, source)]
         found = sorted(reader.many(places).items())
@@ -49,10 +49,10 @@ def unknown(ami: str, connection: Connection) -> Fault:
     return Fault("unknown-ami", ami, what, cure)
 
 
-def placed(delivery: Record, child: Record) -> Record:
+def placed(delivery: Record, entry: Record) -> Record:
     """Say whose delivery it is, from the promotion's mark of it, where its own record cannot be read."""
-    ident = str(child["_item"]["sk"]).removeprefix("delivery#")
-    return {"id": ident, "target": {name: child.get(name) for name in ("account", "region")}, **delivery}
+    ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
+    return {"id": ident, "target": {name: entry.get(name) for name in ("account", "region")}, **delivery}
 
 
 def _places(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:

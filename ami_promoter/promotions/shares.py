@@ -10,7 +10,8 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.sharing.share import Share, must_close_at
+from chalicelib.core.sharing.holders import must_close_at
+from chalicelib.core.sharing.share import Share
 
 OPEN = OPEN_STATES
 

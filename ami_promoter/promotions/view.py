@@ -103,9 +103,9 @@ def _asked(record: Record) -> bool:
     return any(unread(record, name) is not None for name in ("retry", "withdraw"))
 
 
-def counts(children: Sequence[Record]) -> dict[str, int]:
+def counts(tracked: Sequence[Record]) -> dict[str, int]:
     """Count a promotion's deliveries by state."""
-    return dict(sorted(Counter(str(child.get("state")) for child in children).items()))
+    return dict(sorted(Counter(str(entry.get("state")) for entry in tracked).items()))
 
 
 def page(

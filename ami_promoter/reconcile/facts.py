@@ -153,14 +153,14 @@ class Grant:
 class PolicyStatement:
     """The service's statements, by their Sid, in a key's policy: one access of one account.
 
-    ``principal`` is the ARN they let in; ``whole``: all statements of the access are there.
+    ``principal`` is the ARN they let in; ``complete``: all statements of the access are there.
     """
 
     key_arn: str
     share_name: str
     account: str
     principal: str
-    whole: bool = True
+    complete: bool = True
 
     @property
     def resource(self) -> str:
@@ -190,7 +190,7 @@ class HubView:
     now: int
     hub: str
     items: Mapping[tuple[str, str], Record] = field(default_factory=dict)
-    """Records and children by (pk, sk): those under way, and those that something else here names."""
+    """Records and tracked deliveries by (pk, sk): those under way, and those that something else here names."""
     ledger: Mapping[tuple[str, str], LedgerShare] = field(default_factory=dict)
     """(resource, share_name) -> share: those that may be open or are held, and those that something here names."""
     permissions: Mapping[SourceFacts, frozenset[str]] = field(default_factory=dict)

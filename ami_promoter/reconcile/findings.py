@@ -28,7 +28,8 @@ from ami_promoter.reconcile.trail import Change
 from chalicelib.core.delivery.model import ENDED, DeliveryState
 from chalicelib.core.faults import count
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.sharing.share import Holding, unrecorded_name
+from chalicelib.core.sharing.grant_names import unrecorded_name
+from chalicelib.core.sharing.share import Holding
 
 LATER = schedule.HOUR
 """A share under a copy that may still run closes by itself no sooner than this: its delivery has time to hold it."""
@@ -98,7 +99,7 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
-class EndChild:
+class EndTracked:
     """Tell a promotion how a delivery ended that it waits for in vain."""
 
     ami: str
@@ -115,7 +116,7 @@ class Remove:
     delivery: str
 
 
-Repair = MakeDue | Know | Reopen | LetGo | Withdraw | EndChild | Remove
+Repair = MakeDue | Know | Reopen | LetGo | Withdraw | EndTracked | Remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +177,9 @@ def _records(view: HubView) -> Iterator[Finding]:
         if (pk, "record") not in view.items:
             what = "It has an open share and its record is lost: no worker will look at it again."
             yield Finding("due-date-lost", pk, what, MakeDue(pk), "writes it again, and makes it due")
-    for (pk, sk), child in sorted(view.items.items()):
-        if pk.startswith("promotion#") and sk.startswith("delivery#") and child.get("state") == "running":
-            yield from _child(view, pk, child)
+    for (pk, sk), entry in sorted(view.items.items()):
+        if pk.startswith("promotion#") and sk.startswith("delivery#") and entry.get("state") == "running":
+            yield from _tracked(view, pk, entry)
 
 
 def _moves(pk: str, it: Record) -> bool:
@@ -194,18 +195,18 @@ def _rests(delivery: Record, state: str) -> bool:
     return state == DeliveryState.SHARED and not delivery.get("target", {}).get("until")
 
 
-def _child(view: HubView, pk: str, child: Record) -> Iterator[Finding]:
-    promotion, delivery = view.record(pk), view.delivery(str(child["delivery"]))
+def _tracked(view: HubView, pk: str, entry: Record) -> Iterator[Finding]:
+    promotion, delivery = view.record(pk), view.delivery(str(entry["delivery"]))
     if promotion is None or promotion["_item"].get("state") == "expanding":
         return
-    where = f"{pk.removeprefix('promotion#')} to account {child.get('account')}"
-    repair = EndChild(pk.removeprefix("promotion#"), str(child["delivery"]))
+    where = f"{pk.removeprefix('promotion#')} to account {entry.get('account')}"
+    repair = EndTracked(pk.removeprefix("promotion#"), str(entry["delivery"]))
     if delivery is None:
-        what = f"The record of its delivery {child['delivery']} is lost, and the promotion waits for it."
+        what = f"The record of its delivery {entry['delivery']} is lost, and the promotion waits for it."
         yield Finding(
             "delivery-lost", where, what, repair, "marks it failed; then `ami-promoter retry` starts it again"
         )
-    elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= child.get("episode", 0):
+    elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= entry.get("episode", 0):
         what = f"Its delivery is {delivery['_item']['state']}, and the promotion does not know it."
         yield Finding("end-not-reported", where, what, repair, "tells it")
 

@@ -12,8 +12,8 @@ from typing import Any
 from ami_promoter.hub.records import Record, holdings
 from ami_promoter.reconcile.facts import ROLE_PATH, Grant, LedgerShare, PolicyStatement
 from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.grant_names import GRANT_PREFIX
 from chalicelib.core.sharing.key_policy import Access, Audience
-from chalicelib.core.sharing.share import GRANT_PREFIX
 
 OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holdings))"
 """A DynamoDB filter: shares that may be open, or that somebody holds."""
@@ -94,7 +94,7 @@ def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] 
             access.share_name,
             access.account,
             next(_principals(document, access), ""),
-            whole=access.sids <= document.sids,
+            complete=access.sids <= document.sids,
         )
         for access in accesses
         if document.shows(access)

@@ -86,7 +86,7 @@ class _Read:
 
 
 def _is_kept(pk: str, sk: str, record: Record) -> bool:
-    """Whether a record or child is looked at itself: what is under way, parked or damaged."""
+    """Whether a record or a tracked delivery is looked at itself: what is under way, parked or damaged."""
     if pk.startswith("promotion#") and sk == "record" and record["_item"].get("state") == "over":
         return bool(record["_item"].get("parked"))
     moves = pk.startswith(("promotion#", "delivery#"))

@@ -16,7 +16,7 @@ from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.findings import (
-    EndChild,
+    EndTracked,
     Know,
     LetGo,
     MakeDue,
@@ -28,10 +28,10 @@ from ami_promoter.reconcile.findings import (
     holds,
 )
 from ami_promoter.reconcile.inventories import POLL
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
@@ -58,7 +58,7 @@ class Repairs:
         self._table = Table(connection.dynamodb, connection.table)
         self._records = DynamoRecords(self._table)
         self._ledger = DynamoLedger(self._table)
-        self._children = DynamoChildren(self._table)
+        self._children = DynamoTrackedDeliveries(self._table)
 
     def repair(self, repair: Repair) -> str:
         """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise Trouble."""
@@ -75,7 +75,7 @@ class Repairs:
                     return self._let_go(resource, share_name, holding)
                 case Withdraw():
                     return self._withdraw(repair)
-                case EndChild(ami, delivery):
+                case EndTracked(ami, delivery):
                     return self._end_child(ami, delivery)
                 case Remove():
                     return "not done"
@@ -162,14 +162,14 @@ class Repairs:
             self._records.make_due(key, int(time.time()), {"cancel": f"{holding.episode}:reconcile"})
 
     def _end_child(self, ami: str, delivery: str) -> str:
-        child = next((one for one in self._children.all(ami) if one.delivery == delivery), None)
+        entry = next((one for one in self._children.all(ami) if one.delivery == delivery), None)
         place = (addresses.delivery(delivery).pk, "record")
         record = self._reader.many([place]).get(place)
         state = "failed" if record is None else str(record["_item"].get("state"))
-        if child is None or child.state != "running" or state not in ENDED:
+        if entry is None or entry.state != "running" or state not in ENDED:
             return MOVED_ON
         image = str(record.get("image") or "") if record is not None and state == "delivered" else ""
-        self._children.end(ami, replace(child, state=state, image=image))
+        self._children.end(ami, replace(entry, state=state, image=image))
         self._records.make_due(addresses.promotion(ami), int(time.time()))
         return "done"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, source_of
-from chalicelib.core.sharing.share import unrecorded_name
+from chalicelib.core.sharing.grant_names import unrecorded_name
 
 
 class Shown:
@@ -15,7 +15,7 @@ class Shown:
         self._grants: dict[str, list[Grant]] = {}
         for grant in view.grants:
             self._grants.setdefault(grant.resource, []).append(grant)
-        self._whole = {(one.resource, one.share_name) for one in view.statements if one.whole}
+        self._complete = {(one.resource, one.share_name) for one in view.statements if one.complete}
 
     def shows(self, share: LedgerShare) -> bool | None:
         """Whether the permission of a share is there; None where that was not, or could not be, read."""
@@ -25,7 +25,7 @@ class Shown:
             return None if seen is None else share.receiver in seen
         if share.kind == "policy":
             place = (share.resource, share.share_name)
-            return place in self._whole if share.key in self._view.policy_keys else None
+            return place in self._complete if share.key in self._view.policy_keys else None
         if share.kind not in ("key", "role") or share.key not in self._view.granted_keys:
             return None
         return any(ledger_facts.is_of(share, grant) for grant in self._grants.get(share.resource, ()))

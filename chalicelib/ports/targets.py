@@ -7,7 +7,7 @@ from typing import Protocol
 
 from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.core.targets.approvals import Approval
-from chalicelib.core.targets.departures import Book
+from chalicelib.core.targets.departures import MembersReading
 from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.core.targets.withdrawals import Withdrawal
 
@@ -44,7 +44,7 @@ class Applied(Targets, Protocol):
         """Every group's members: accounts and units."""
 
 
-class MembersBook(Protocol):
+class MembersStore(Protocol):
     """What discovery writes down: whom each unit has, as it is in force, and its own records."""
 
     def membership(self) -> Membership:
@@ -53,11 +53,11 @@ class MembersBook(Protocol):
     def publish(self, before: Membership, after: Membership) -> bool:
         """Bring another membership into force, if ``before`` still is. False: somebody was faster."""
 
-    def book(self) -> tuple[Book, int]:
-        """Read the book, and its version."""
+    def reading(self) -> tuple[MembersReading, int]:
+        """Read how far the reading has come, and the version."""
 
-    def save(self, book: Book, version: int) -> bool:
-        """Write the book if nobody else has. False: somebody has."""
+    def save(self, reading: MembersReading, version: int) -> bool:
+        """Write it if nobody else has. False: somebody has."""
 
     def accepted(self, now: int) -> frozenset[str]:
         """Return the accounts that a person has let go within the last day."""

@@ -21,7 +21,7 @@ from chalicelib.core.monitor.drift import DriftPlace, Pass, PassPart, ShownAcces
 from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding, Severity
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share as shares_
+from chalicelib.core.sharing import holders
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.ports.drift import DriftFindings, HubAccess
@@ -240,7 +240,7 @@ class DriftAudit:
             return frozenset()
         policy = self._ports.ledger.shares(addresses.policy_resource(place.resource).pk)
         theirs = [*shares, *(share for share in policy if share.account == place.account)]
-        return frozenset({place.account} if any(map(shares_.needed, theirs)) else ())
+        return frozenset({place.account} if any(map(holders.needed, theirs)) else ())
 
     def _homes(self, place: DriftPlace) -> Sequence[RecordKey]:
         """Return the ledger's partitions of a place."""

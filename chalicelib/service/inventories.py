@@ -36,7 +36,7 @@ class InventoryExecutor:
         self._checks = checks
         self._targets = targets
 
-    def perform(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
+    def execute(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
         """See Executor."""
         return self._list(record) if isinstance(command, inventory.ListPage) else self._remove_slice(record, budget)
 

@@ -12,17 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core.delivery.machine import EXPIRED
+from chalicelib.core.delivery.deadlines import EXPIRED
 from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Child, PromotionState
+from chalicelib.core.promotion.model import PromotionState, TrackedDelivery
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import STANDING, RecordKey
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.ports.aws import Source, Tagged
 from chalicelib.ports.ledger import Ledger, StandingHolding
-from chalicelib.ports.records import Children, Records, Write
+from chalicelib.ports.records import Records, TrackedDeliveries, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import Budget, TimeLeft
@@ -49,7 +49,7 @@ class StandingPorts:
     ledger: Ledger
     source: Source
     targets: Targets
-    children: Children
+    tracked: TrackedDeliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,26 +157,26 @@ class StandingPass:
         write = Write(resource, "open", {"resource": one.resource}, self._clock())
         self._waker.wake_or_create(write, f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
-        self._mark_child(ami, held.delivery)
+        self._mark_tracked(ami, held.delivery)
         self._ports.ledger.release(one.resource, one.share_name, held)
 
-    def _mark_child(self, ami: str, delivery: str) -> None:
+    def _mark_tracked(self, ami: str, delivery: str) -> None:
         """Tell promotion and owners in the place of a delivery that cannot: one that is parked, or cannot be read."""
         if peek(self._records, addresses.delivery(delivery), DELIVERIES) is not None:
             return
         try:
-            children = self._ports.children.all(ami)
+            tracked = self._ports.tracked.all(ami)
         except ParkRecord:  # the promotion's trouble: it holds up no removal
             return
-        for child in children:
-            if child.delivery == delivery and child.state == DeliveryState.SHARED:
-                self._tell(ami, child)
-                self._ports.children.end(ami, replace(child, state=DeliveryState.WITHDRAWN.value, image=""))
+        for entry in tracked:
+            if entry.delivery == delivery and entry.state == DeliveryState.SHARED:
+                self._tell(ami, entry)
+                self._ports.tracked.end(ami, replace(entry, state=DeliveryState.WITHDRAWN.value, image=""))
 
-    def _tell(self, ami: str, child: Child) -> None:
+    def _tell(self, ami: str, entry: TrackedDelivery) -> None:
         """Let `worker` send the notice that the delivery itself cannot; before its mark says that it is withdrawn."""
-        key, now = addresses.withdrawal(child.delivery, child.episode), self._clock()
-        known = {name: getattr(child, name) for name in ("delivery", "episode", "account", "region")}
+        key, now = addresses.withdrawal(entry.delivery, entry.episode), self._clock()
+        known = {name: getattr(entry, name) for name in ("delivery", "episode", "account", "region")}
         body = {**known, "hub": self._hub, "source_image": ami}
         self._records.create(Write(key, "open", body, now), now)
         self._waker.send(key, "withdrawn")

@@ -10,7 +10,7 @@ from chalicelib.adapters.dynamo.findings import BUSY, DynamoFindings
 from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
 from chalicelib.core.monitor.judging import Known
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share as shares
+from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.monitor import Begun, Canary, SourceKey
 from tests.fakes import copying
@@ -91,10 +91,10 @@ def lived(stores: Stores, account: str, begin: int) -> None:
     (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
     for minute, step in enumerate(
         (
-            lambda one, at: shares.intend_opening(one, at, seen=False),
-            lambda one, at: shares.opened(one, at, f"g-{begin}"),
-            shares.intend_closing,
-            shares.closed,
+            lambda one, at: share_events.intend_opening(one, at, seen=False),
+            lambda one, at: share_events.opened(one, at, f"g-{begin}"),
+            share_events.intend_closing,
+            share_events.closed,
         )
     ):
         at = begin + 60 * minute

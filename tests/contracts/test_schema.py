@@ -7,18 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import EXPIRES
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
 from chalicelib.core.promotion.head import Head
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION
-from chalicelib.core.sharing.share import Share, ShareState, to_close, to_open
+from chalicelib.core.sharing.outstanding import to_close, to_open
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.records import Write
 from chalicelib.service.tag_pass import DAMAGED, read_heads
@@ -124,11 +125,11 @@ def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
 
 
 def test_a_promotion_parks_on_a_newer_note_of_a_delivery(table):
-    """A child's body is decoded like a record's."""
-    DynamoChildren(table, NEWER).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
+    """A tracked delivery's body is decoded like a record's."""
+    DynamoTrackedDeliveries(table, NEWER).add(AMI, TrackedDelivery("0123", "222222222222", "us-east-1", 1, "running"))
 
     with pytest.raises(NewerSchema):
-        DynamoChildren(table).all(AMI)
+        DynamoTrackedDeliveries(table).all(AMI)
 
 
 def test_everything_that_is_decoded_bears_its_form(table):
@@ -140,7 +141,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
     )
     records.put(addresses.source_image(AMI), {"kind": "image", "body": "{}"})
     DynamoLedger(table).hold(RESOURCE, a_share(), copying("0123"))
-    DynamoChildren(table).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
+    DynamoTrackedDeliveries(table).add(AMI, TrackedDelivery("0123", "222222222222", "us-east-1", 1, "running"))
 
     beside = (addresses.head(AMI), {"kind": "head", "body": "{}"})
     assert DynamoRecords(table).save(
@@ -152,7 +153,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
         addresses.head(AMI),
         addresses.source_image(AMI),
         addresses.share(RecordKey(RESOURCE), "222222222222"),
-        addresses.child(AMI, "0123"),
+        addresses.tracked_delivery(AMI, "0123"),
     )
     assert {table.get(key)["schema"] for key in keys} == {VERSION}
 

@@ -91,14 +91,14 @@ def _by_policy_unregistrable(scene: Scene) -> None:
     scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=10**6)
 
 
-def _whole(scene: Scene) -> None:
+def _by_copy_image(scene: Scene) -> None:
     apply(scene, "copy_method: image")
     scene.launches = {DEV}
     theirs(scene)
 
 
-def _whole_slowly(scene: Scene) -> None:
-    _whole(scene)
+def _by_slow_copy_image(scene: Scene) -> None:
+    _by_copy_image(scene)
     scene.world.ec2.pace.copy = 240
 
 
@@ -285,8 +285,8 @@ DISABLED = Scenario("shared and disabled", _share_and_disable, _withdrawn_with_i
 NARROWED = Scenario("shared and narrowed", _share_and_narrow, _narrowed, _sharing)
 BY_POLICY = Scenario("by policy, for Auto Scaling", _tag, _delivered_to_scale, _by_policy)
 BY_POLICY_FAILED = Scenario("by policy, failed", _tag, _failed_to_register, _by_policy_unregistrable)
-WHOLE = Scenario("copied whole", _tag, _delivered, _whole)
-WHOLE_CANCELLED = Scenario("copied whole, cancelled", _tag_and_cancel, _cancelled, _whole_slowly)
+COPY_IMAGE = Scenario("by CopyImage", _tag, _delivered, _by_copy_image)
+COPY_IMAGE_CANCELLED = Scenario("by CopyImage, cancelled", _tag_and_cancel, _cancelled, _by_slow_copy_image)
 BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
 
 MODES = {
@@ -298,8 +298,8 @@ MODES = {
         NARROWED,
         BY_POLICY,
         BY_POLICY_FAILED,
-        WHOLE,
-        WHOLE_CANCELLED,
+        COPY_IMAGE,
+        COPY_IMAGE_CANCELLED,
         BETWEEN,
     )
 }

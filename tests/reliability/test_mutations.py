@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, DEREGISTERED, NARROWED, WHOLE, WITHDRAWN
+from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, COPY_IMAGE, DEREGISTERED, NARROWED, WITHDRAWN
 from tests.reliability.packages import mutated_package
 from tests.reliability.plans import (
     A_DAY_LATE,
@@ -68,7 +68,7 @@ MUTATIONS = {
         PackageMutation("open: [", RunPlan(), NARROWED),
     ],
     "writes_no_ledger_intent": [PackageMutation("is changed while its share is wanted", RunPlan(), BY_POLICY)],
-    "renames_copied_images": [PackageMutation("failed", dying("worker", "CopyImage", "after"), WHOLE)],
+    "renames_copied_images": [PackageMutation("failed", dying("worker", "CopyImage", "after"), COPY_IMAGE)],
     "revokes_no_role_grants": [PackageMutation("1 grants to Auto Scaling", RunPlan(), BY_POLICY_FAILED)],
     "ignores_standing_shares": [PackageMutation("not within", under(NO_EVENTS), DEREGISTERED)],
 }

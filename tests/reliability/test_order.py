@@ -20,7 +20,7 @@ from tests.reliability.plans import (
     RunPlan,
 )
 from tests.reliability.sampling import storms
-from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, WHOLE, WHOLE_CANCELLED
+from tests.reliability.scenarios import AT_ONCE, CANCELLED, COPY_IMAGE, COPY_IMAGE_CANCELLED, DELIVERED, FAILED
 from tests.reliability.soak import STORMY, play
 
 SWEPT = 16 * 60
@@ -49,7 +49,7 @@ def test_every_event_is_lost(machine, scenario):
     ended(machine, scenario, NO_EVENTS, SWEPT, "events lost")
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, COPY_IMAGE], ids=lambda scenario: scenario.name)
 def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """The sweep alone is enough."""
     ended(machine, scenario, NOTHING_COMES, SWEPT, "events lost", "messages lost")
@@ -66,7 +66,7 @@ def test_every_event_comes_three_times(machine, scenario):
     ended(machine, scenario, THREE_TIMES, SWEPT, "events repeated")
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, COPY_IMAGE], ids=lambda scenario: scenario.name)
 def test_events_come_out_of_order(machine, scenario):
     """Each up to ten minutes late: tag and removal, ends of copies and of the AMI, in any order."""
     ended(machine, scenario, SHUFFLED, SWEPT)
@@ -92,16 +92,16 @@ def test_events_come_a_day_late(machine, scenario):
         (DELIVERED, SHARE_WORKER_TWICE),
         (CANCELLED, BOTH_TWICE),
         (FAILED, BOTH_TWICE),
-        (WHOLE, BOTH_TWICE),
-        (WHOLE_CANCELLED, BOTH_TWICE),
+        (COPY_IMAGE, BOTH_TWICE),
+        (COPY_IMAGE_CANCELLED, BOTH_TWICE),
     ],
     ids=[
         "delivered-worker",
         "delivered-share-worker",
         "cancelled-both",
         "failed-both",
-        "whole-both",
-        "whole-cancelled-both",
+        "copy-image-both",
+        "copy-image-cancelled-both",
     ],
 )
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, messages):

@@ -120,7 +120,7 @@ def test_discovery_writes_the_members_and_nothing_that_operators_write(scene):
     assert_refused(scene, "discover", {name for name, (table, _) in forgeries(scene).items() if table == CONFIG})
 
     dynamodb = client(scene, "discover", "dynamodb")
-    dynamodb.put_item(TableName=MEMBERS, Item=item("members", "book", body="{}", version=1))
+    dynamodb.put_item(TableName=MEMBERS, Item=item("members", "reading", body="{}", version=1))
 
 
 @pytest.mark.parametrize("function", HEARING)

@@ -23,7 +23,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images import register
 from chalicelib.core.images.image import read_image
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing import share as shares_
+from chalicelib.core.sharing import grant_names
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, digest_of, to_items
 from chalicelib.core.targets.approvals import Approval
@@ -58,7 +58,7 @@ def refusal(why: RefusalKind, code: str, *, unknown: bool = False) -> Refusal:
 
 def grant_name(share: Share) -> str:
     """Name a grant. In this model, one name for two grantees means two grants; service roles have the same name."""
-    name = shares_.grant_name(share, REGION)
+    name = grant_names.grant_name(share, REGION)
     return f"{share.account}/{name}" if share.resource.startswith("resource#role#") else name
 
 
@@ -78,7 +78,7 @@ class CloudCopy:
     message: str = ""
     """While the copy is pending: the error message it will end with, if any."""
     deleted: bool = False
-    whole: bool = False
+    by_copy_image: bool = False
     """Whether CopyImage made it. Such copies do not count against the limit."""
     nonce: str = ""
     tagged: bool = False
@@ -274,7 +274,7 @@ class Cloud:
     def pending(self, account: str) -> list[CloudCopy]:
         """Return the CopySnapshots that run in an account. A deleted copy runs to its end."""
         running = [copy for copy in self.copies.values() if copy.account == account and copy.state == "pending"]
-        return [copy for copy in running if not copy.whole]
+        return [copy for copy in running if not copy.by_copy_image]
 
     def grant(self, key: str, name: str, grantee: str) -> None:
         """CreateGrant: the same name is the same grant."""
@@ -353,7 +353,9 @@ class Cloud:
         ident = f"snap-{next(self._ids):06x}c"
         key = self.hub_snapshots[source].get("KmsKeyId")
         message = next(self._fails)
-        copy = CloudCopy(ident, account, source, key, delivery, self.now, in_vain, message=message, whole=bool(image))
+        copy = CloudCopy(
+            ident, account, source, key, delivery, self.now, in_vain, message=message, by_copy_image=bool(image)
+        )
         copy.nonce = nonce
         self.copies[ident] = copy
         self._shown_from[ident] = self.now + next(self._lag)
@@ -381,7 +383,7 @@ class Cloud:
         return tuple(
             SeenCopy(
                 c.id,
-                c.source if c.tagged or not c.whole else "",
+                c.source if c.tagged or not c.by_copy_image else "",
                 c.state,
                 100 if c.state == "completed" else 0,
                 "" if c.state == "pending" else c.message,

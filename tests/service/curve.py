@@ -20,7 +20,7 @@ from tests.service.slow import function_of
 AMI, SNAPSHOTS = "ami-0a", ("snap-00", "snap-01")
 COPYING = (540, 2700, 600, 2440, 660, 2200)
 """Seconds that copies take, in turn."""
-STORES = ("records", "ledger", "children", "slots")
+STORES = ("records", "ledger", "tracked", "slots")
 OURS = ("wakes", "targets")
 """Ports that are neither a record store nor an AWS service with a rate limit that matters."""
 ON_SCHEDULE = ("sweep", "discover")

@@ -20,7 +20,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.entrypoints.events import Events
-from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
+from chalicelib.entrypoints.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
 from chalicelib.ports.ledger import Entitlements
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.codecs import DeliveryCodec
@@ -149,7 +149,7 @@ class Hub:
     def _wire(self) -> None:
         guard, cloud, clock, reported = self.gate.guard, self.cloud, self._clock, self.telemetry
         records = guard("records", self.stores.records)
-        ledger, children = guard("ledger", self.stores.ledger), guard("children", self.stores.children)
+        ledger, tracked = guard("ledger", self.stores.ledger), guard("tracked", self.stores.tracked)
         slots, wakes = guard("slots", self.stores.slots), guard("wakes", self.groups)
         source, targets = (
             guard("source", TriggerTagGuard(FakeSource(cloud), self.stores.records, TRIGGER)),
@@ -166,11 +166,11 @@ class Hub:
         waker = Waker(records, wakes, clock)
         self.hears = self.parts.events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         reasons = self.parts.reasons(records, clock, lambda ami: begun(ami, HUB, REGION, clock()))
-        self._worker = Worker(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
+        self._worker = QueueConsumer(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
         loop = (records, waker, clock, reported)
         entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
         self.approvals = self.parts.approvals(entitlements, targets, clock)
-        promotion_ports = PromotionPorts(source, targets, children, notices, self.approvals)
+        promotion_ports = PromotionPorts(source, targets, tracked, notices, self.approvals)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (
@@ -179,7 +179,7 @@ class Hub:
             guard("target.keys", FakeTargetKeys(cloud)),
             guard("target.roles", FakeTargetRoles()),
         )
-        ports = DeliveryPorts(slots, ledger, children, targets, *target, notices, self.approvals)
+        ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals)
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),
@@ -194,7 +194,7 @@ class Hub:
         self._sweep = self.parts.sweep(records, wakes, clock, reported, SHARDS)
         tags = TagPass(records, targets, waker, clock, HUB, REGION)
         standing = self.parts.standing_pass(
-            records, StandingPorts(ledger, source, targets, children), waker, clock, reported, HUB
+            records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
         )
         self._discover = Discover(records, source, (tags, standing, NoMembers()), clock, reported)
         self.own_notices = OwnNotices(records, notices, clock)

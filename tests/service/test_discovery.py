@@ -242,7 +242,7 @@ class One:
         """See the passes."""
         self.ran.append(self.name)
         if self.fails:
-            raise Misconfigured("the resolver's book cannot be read")
+            raise Misconfigured("the resolver's reading cannot be read")
 
 
 @pytest.mark.parametrize("turn", range(3))

@@ -24,7 +24,7 @@ from chalicelib.service.entitlements import FRESH, LiveEntitlements
 from tests.core.delivery.examples import a_delivery
 from tests.fakes import MemoryRecords
 from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeSource, FakeTargets, source_key, target_key
-from tests.service.organization import ARN, OU, WHOLE, A, B, C
+from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C
 
 AMI, OTHER, STRANGER, ABROAD = "ami-0a", "ami-0b", "999999999999", "eu-west-1"
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -304,7 +304,7 @@ def by_unit(launch_permission, **settings) -> AskedSource:
         {"default": (OU,), "other": (C,)},
         {C: (Target(C, REGION),)},
         {"default": (brought,)},
-        organization=Organization(WHOLE, {OU: ("default",)}),
+        organization=Organization(ORGANIZATION, {OU: ("default",)}),
         membership=Membership(1, {OU: Unit(ARN, (A, B, C))}),
     )
     asked.cloud.tag(AMI, "default")

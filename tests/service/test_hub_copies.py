@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, DeliveryState
 from chalicelib.core.errors import RefusalKind
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service import hub_copies
@@ -64,7 +64,7 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(mon
     ]
     for one, due_at in [(made, NOW), *((one, NOW + 900) for one in waiting)]:
         place = (one.target.account, one.target.region)
-        hub.stores.children.add(one.ami, Child(one.id, *place, one.episode, "running"))
+        hub.stores.tracked.add(one.ami, TrackedDelivery(one.id, *place, one.episode, "running"))
         hub.stores.records.create(replace(DELIVERIES.encode(one), due_at=due_at), NOW)
 
     def gone_on() -> int:

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.departures import Book, Missing, to_ask
+from chalicelib.core.targets.departures import MembersReading, Missing, to_ask
 from chalicelib.service.promotion_codec import PROMOTIONS
 from tests.service.cloud import REGION, refusal
 from tests.service.gate import PortTrouble
@@ -218,7 +218,7 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
 
         return write
 
-    it.book.save, it.book.publish = dying(it.book.save), dying(it.book.publish)
+    it.members_store.save, it.members_store.publish = dying(it.members_store.save), dying(it.members_store.publish)
     for _ in range(8):
         try:
             it.look()
@@ -234,13 +234,13 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
 def test_two_runs_of_the_resolver_do_not_spoil_each_others_book():
     """The slower run writes nothing."""
     it = OrganizationHub(A)
-    book, version = it.book.book()
+    reading, version = it.members_store.reading()
     it.look()
-    assert not it.book.save(book, version)
-    it.book.version += 1  # another run writes while the next one reads
-    stale, it.book.book = it.book.book, lambda: (book, version)
+    assert not it.members_store.save(reading, version)
+    it.members_store.version += 1  # another run writes while the next one reads
+    stale, it.members_store.reading = it.members_store.reading, lambda: (reading, version)
     it.look()
-    it.book.book = stale
+    it.members_store.reading = stale
     assert it.have == (A,)
     assert it.cloud.directory.membership.units[OU].arn == ARN
 
@@ -266,4 +266,4 @@ def test_whose_place_is_not_known_yet_is_asked_before_all_others():
     """A run may have time for few accounts, and some accounts may wait long for an operator."""
     known = Missing(OU, A, 1, 2, 2, "it is not in the organization any more")
     missing = {one.name: one for one in (known, Missing(OU, B, 1, 2, 2), Missing(OU, C, 1, 1))}
-    assert to_ask(Book(missing=missing)) == [B, A]
+    assert to_ask(MembersReading(missing=missing)) == [B, A]

@@ -18,7 +18,7 @@ from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import share_events
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
@@ -50,13 +50,13 @@ class ExecutorOverride(DeliveryExecutor):
 
     command: type
 
-    def perform(self, record, command, budget):
+    def execute(self, record, command, budget):
         """See the class."""
         return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
 
     def really(self, record, command):
         """Execute the command as the service does."""
-        return super().perform(record, command, Budget(lambda: 30))
+        return super().execute(record, command, Budget(lambda: 30))
 
 
 class OpensBeforeItsTurn(ExecutorOverride):
@@ -179,8 +179,8 @@ class OneForAll(PromotionExecutor):
     """Stops at the first delivery that it cannot read."""
 
     def _deliver(self, promotion, image, target, groups):
-        for child in self._ports.children.all(promotion.ami):
-            DELIVERIES.decode(self._records.read(addresses.delivery(child.delivery)))
+        for entry in self._ports.tracked.all(promotion.ami):
+            DELIVERIES.decode(self._records.read(addresses.delivery(entry.delivery)))
         return super()._deliver(promotion, image, target, groups)
 
 
@@ -206,7 +206,7 @@ class OpensHalf(ShareWorker):
     def _opened(self, adapter, resource, some):
         if not resource.startswith("resource#image#"):
             return super()._opened(adapter, resource, some)
-        return [share.opened(one, self._clock()) for one in some]
+        return [share_events.opened(one, self._clock()) for one in some]
 
 
 class NoPass(StandingPass):

@@ -31,20 +31,20 @@ from tests.stores import Stores, in_memory
 class ForgetsIntents(ShareWorker):
     """Opens shares without a written intent."""
 
-    def _open(self, adapter, book, opening, budget):
-        save = book.save
-        book.save = lambda shares, happened, **rest: (
+    def _open(self, adapter, these, opening, budget):
+        save = these.save
+        these.save = lambda shares, happened, **rest: (
             list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
         )
-        super()._open(adapter, book, opening, budget)
+        super()._open(adapter, these, opening, budget)
 
 
 class TakesAllForItsOwn(ShareWorker):
     """Does not look which permissions are preexisting."""
 
-    def _open(self, adapter, book, opening, budget):
+    def _open(self, adapter, these, opening, budget):
         blind = SimpleNamespace(batch=adapter.batch, open=adapter.open, showing=lambda *_: frozenset())
-        super()._open(blind, book, opening, budget)
+        super()._open(blind, these, opening, budget)
 
 
 class EntitlesEverybody:
@@ -65,17 +65,17 @@ class EntitlesEverybody:
 class NeverCloses(ShareWorker):
     """Takes a permission for closed without closing it."""
 
-    def _close(self, adapter, book, closing, budget):
+    def _close(self, adapter, these, closing, budget):
         idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: None, showing=lambda *_: frozenset())
-        super()._close(idle, book, closing, budget)
+        super()._close(idle, these, closing, budget)
 
 
 class LetsGoEarly(DeliveryExecutor):
     """Releases its shares as soon as its copies have started."""
 
-    def perform(self, record, command, budget):
+    def execute(self, record, command, budget):
         """See the class."""
-        event = super().perform(record, command, budget)
+        event = super().execute(record, command, budget)
         if isinstance(command, do.StartCopy):
             self._release(record, budget, everything=True)
         return event
@@ -84,9 +84,9 @@ class LetsGoEarly(DeliveryExecutor):
 class DoesNotLook(DeliveryExecutor):
     """Copies again without looking whether the first call took effect."""
 
-    def perform(self, record, command, budget):
+    def execute(self, record, command, budget):
         """See the class."""
-        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command, budget)
+        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().execute(record, command, budget)
 
 
 class NeverDue(DeliveryCodec):
@@ -100,12 +100,12 @@ class NeverDue(DeliveryCodec):
 class KeepsItsSlots(DeliveryExecutor):
     """Requests slots and never returns them."""
 
-    def perform(self, record, command, budget):
+    def execute(self, record, command, budget):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not DeliveryState.WAITING:
             had = record.slots
             return ev.SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
-        return super().perform(record, command, budget)
+        return super().execute(record, command, budget)
 
 
 class TellsAgain(PromotionExecutor):

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.delivery import proof, trouble
+from chalicelib.core.delivery import ending, proof
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.promotion import events as promotion_events
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.refusals import Subject
 from chalicelib.core.sharing.share import Purpose
 from chalicelib.core.targets.applied_file import AppliedFile
@@ -77,7 +77,7 @@ def gone_at_once(looked_at):
     """Take a permission for gone after the first look that misses it."""
 
     def wrong(one, now, *, showing):
-        before = one if showing else replace(one, removed_at=now - share.GONE_NO_SOONER_THAN, gone_at=0)
+        before = one if showing else replace(one, removed_at=now - share_events.GONE_NO_SOONER_THAN, gone_at=0)
         return looked_at(before, now, showing=showing)
 
     return wrong
@@ -146,11 +146,11 @@ PROTECTIONS = {
         partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "image", None),
     ),
     "a deadline acts without a look": RemovedProtection(
-        instead(trouble, "WORKING", frozenset()),
+        instead(ending, "WORKING", frozenset()),
         partial(outages.test_an_outage_of_our_own_destroys_no_good_work, "snapshots", "verifying", 0, 26),
     ),
     "one look at a removal is believed": RemovedProtection(
-        instead(share, "looked_for_nameless", gone_at_once(share.looked_for_nameless)),
+        instead(share_events, "looked_for_nameless", gone_at_once(share_events.looked_for_nameless)),
         shares.test_a_permission_is_closed_when_two_looks_miss_it,
     ),
     "a refusal about the resource is halved": RemovedProtection(

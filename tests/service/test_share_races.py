@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
 from chalicelib.service.share_worker import ShareWorker
@@ -140,4 +140,4 @@ def test_what_a_late_call_closed_is_opened_again():
 def test_what_was_there_before_us_is_left_as_it_is(tried, state):
     """Invariant 2 holds in every race."""
     found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)
-    assert share.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None
+    assert share_events.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None

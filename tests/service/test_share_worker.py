@@ -13,7 +13,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.calls import LEFT
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import holders, share_events
 from chalicelib.core.sharing.refusals import most_calls
 from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import Judgement
@@ -275,12 +275,12 @@ def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
     waiting(snapshot, "d1")
     snapshot.run_on()
     (refused,) = snapshot.shares
-    assert share.refusal(refused) is not None
+    assert holders.refusal(refused) is not None
 
     snapshot.permissions.refuses = lambda _what, _shares: None
     key = waiting(snapshot, "d2")
     (held,) = snapshot.shares
-    assert share.refusal(held) is None
+    assert holders.refusal(held) is None
     snapshot.wakes.clear()
     snapshot._note()
     snapshot.run_on()
@@ -301,7 +301,9 @@ def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
     snapshot.stores.ledger.hold(SNAPSHOT.pk, late, copying("d2"))
 
     with pytest.raises(LostRace):
-        snapshot.stores.ledger.save([share.intend_closing(read, START + 5000)], "closing", START + 5000, unheld=True)
+        snapshot.stores.ledger.save(
+            [share_events.intend_closing(read, START + 5000)], "closing", START + 5000, unheld=True
+        )
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -319,7 +321,7 @@ def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
     assert snapshot.permissions.calls["open"] == 1
     assert snapshot.killed == 0
     assert {s.state for s in snapshot.shares} == {ShareState.REFUSED}
-    assert all((fault := share.refusal(s)) is not None and fault.code == code for s in snapshot.shares)
+    assert all((fault := holders.refusal(s)) is not None and fault.code == code for s in snapshot.shares)
 
 
 @pytest.mark.parametrize("code", ["aws-InvalidParameterValue", "aws-SomethingNew"])
@@ -515,7 +517,7 @@ def test_a_share_that_was_never_opened_ends(damaged):
     holding = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
     wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, last_closing_at=START - 1000)
     held = replace(wanted, damaged=("x:1",)) if damaged else replace(wanted, holdings=frozenset({holding}), asked=1)
-    snapshot.stores.ledger.book[SNAPSHOT.pk, ACCOUNT] = held
+    snapshot.stores.ledger.items[SNAPSHOT.pk, ACCOUNT] = held
 
     assert snapshot.run_on() <= 3
 
@@ -561,7 +563,7 @@ def test_an_open_share_whose_only_holding_is_damaged_closes():
     snapshot.run_on()
     (held,) = snapshot.shares
     damaged = replace(held, holdings=frozenset(), damaged=("nonsense",))
-    snapshot.stores.ledger.book[SNAPSHOT.pk, ACCOUNT] = damaged
+    snapshot.stores.ledger.items[SNAPSHOT.pk, ACCOUNT] = damaged
 
     snapshot.run()
     snapshot.run_on()

@@ -227,7 +227,7 @@ def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
         hub.withdraw(AMI, B)
         hub.run(until=hub.cloud.now + HOUR)
         assert open_to(hub) == {A}, crash
-        marks = {child.account: child.state for child in hub.stores.children.all(AMI)}
+        marks = {entry.account: entry.state for entry in hub.stores.tracked.all(AMI)}
         assert marks == {A: "shared", B: "withdrawn"}, crash
         assert "delivery.withdrawn" in [notice["event"] for notice in hub.cloud.notices], crash
         return hub.gate.calls

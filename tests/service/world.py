@@ -25,10 +25,10 @@ from tests.stores import Stores, in_memory
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
 AMIS = ("ami-0a", "ami-0b", "ami-0c")
 HOUR, WITHOUT_END = 3600, 10**9
-WHOLE, OU = "o-a1b2c3d4e5", "ou-ab12-11111111"
+ORGANIZATION, OU = "o-a1b2c3d4e5", "ou-ab12-11111111"
 UNITS = {
     OU: "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111",
-    WHOLE: "arn:aws:organizations::900000000000:organization/o-a1b2c3d4e5",
+    ORGANIZATION: "arn:aws:organizations::900000000000:organization/o-a1b2c3d4e5",
 }
 """Units that may bring the accounts, and their ARNs."""
 NO_TARGET = "999999999998"
@@ -211,7 +211,7 @@ class ModelWorld(Hub):
         self._conflicting: set[str] = set()
         self._changed = 0
         self._settings = settings
-        self._unit = WHOLE if shape.whole else OU
+        self._unit = ORGANIZATION if shape.whole else OU
         if shape.by_unit:
             self._list(self.accounts)
             self._discover_at = None
@@ -473,7 +473,7 @@ class ModelWorld(Hub):
         """The file names the whole organization in the place of the OU, or the other way round: same accounts."""
         if not self.shape.by_unit:
             return
-        self._unit = OU if self._unit == WHOLE else WHOLE
+        self._unit = OU if self._unit == ORGANIZATION else ORGANIZATION
         self.tell(f"The file names {self._unit}.")
         self.excuse()
         self._list(self._are_listed())
@@ -566,7 +566,7 @@ class ModelWorld(Hub):
             "plan": [key for key in items if key.sk.startswith("plan#")],
             "source image": [key for key in items if key.kind == "promotion" and key.sk == "image"],
             "link": list(links),
-            "share": list(self.stores.ledger.book),
+            "share": list(self.stores.ledger.items),
         }[what]
         if not found:
             return
@@ -687,7 +687,7 @@ class ModelWorld(Hub):
             {},
             {"default": (Target("", REGION, launch_permission=launch, **self._settings),)},
             {one: {"default": brought[one]} for one in sorted(self._conflicting & brought.keys())},
-            organization=Organization(WHOLE, {self._unit: ("default",)}),
+            organization=Organization(ORGANIZATION, {self._unit: ("default",)}),
             membership=Membership(
                 self.cloud.directory.membership.generation + 1, {self._unit: Unit(UNITS[self._unit], tuple(brought))}
             ),

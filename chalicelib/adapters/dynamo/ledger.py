@@ -20,16 +20,9 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
-from chalicelib.core.sharing import share as shares_
-from chalicelib.core.sharing.share import (
-    ENDED_LONG_AGO,
-    MOST_HOLDINGS,
-    Holding,
-    Purpose,
-    Share,
-    ShareState,
-    held_by_too_many,
-)
+from chalicelib.core.sharing import share_events
+from chalicelib.core.sharing.holders import MOST_HOLDINGS, held_by_too_many
+from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 
 ONE_SHARE = 2
@@ -234,7 +227,7 @@ class DynamoLedger:
                     "account": share.account,
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
-                    "body": _body(shares_.archived(share)),
+                    "body": _body(share_events.archived(share)),
                     "schema": self._version,
                     EXPIRES: now + self._keep,
                 }

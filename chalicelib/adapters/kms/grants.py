@@ -8,8 +8,10 @@ from typing import Any
 from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core.records.addresses import key_of
+from chalicelib.core.sharing.grant_names import grant_name
+from chalicelib.core.sharing.holders import standing
 from chalicelib.core.sharing.key_policy import FOR_ROLES
-from chalicelib.core.sharing.share import Share, grant_name, standing
+from chalicelib.core.sharing.share import Share
 from chalicelib.ports.aws import SeenGrant
 
 OPERATIONS = (

@@ -29,8 +29,10 @@ from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.holders import needed
 from chalicelib.core.sharing.key_policy import Access, Document
-from chalicelib.core.sharing.share import POLICY_SHOWS_WITHIN, Share, ShareState, needed
+from chalicelib.core.sharing.outstanding import POLICY_SHOWS_WITHIN
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.ledger import Ledger
 
 PREFIX = "resource#policy#"

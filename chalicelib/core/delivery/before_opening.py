@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import copying, methods, permissions, proof
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import QUEUE_LOOK, QUEUEING, begun, slots_text
+from chalicelib.core.delivery.deadlines import QUEUE_LOOK
+from chalicelib.core.delivery.machine import QUEUEING
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
+from chalicelib.core.delivery.slot_use import begun, slots_text
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
@@ -34,16 +36,16 @@ def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Del
     delivery = replace(delivery, shares=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = copying.with_unproven(delivery, found)
-    whole = methods.of(delivery).whole
+    copies_image = methods.of(delivery).copies_image
     standing = tuple(share for share in delivery.shares if share.standing)
-    if event.image and not (whole and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
+    if event.image and not (copies_image and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
         accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
         there = replace(delivery, adopted=True, image=event.image, shares=standing)
         there = there.with_cleanup(unproven=()) if accepted else there
         return to(there, DeliveryState.OPENING if standing else DeliveryState.VERIFYING, now)
-    if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
+    if copies_image and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
         return to(delivery, DeliveryState.OPENING, now)
-    if delivery.shared or whole:
+    if delivery.shared or copies_image:
         return to(delivery.with_deletions(seen.copy for seen in found.ours), DeliveryState.OPENING, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = copying.match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import before_opening, copying, own_image, shares_seen, trouble
+from chalicelib.core.delivery import before_opening, copying, ending, own_image, refused, shares_seen
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import TRANSITIONS, due_at
+from chalicelib.core.delivery.machine import TRANSITIONS
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers
+from chalicelib.core.delivery.outstanding import due_at
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.targets import approvals
 
@@ -72,5 +73,6 @@ _HANDLERS: Handlers = {
     **shares_seen.HANDLERS,
     **copying.HANDLERS,
     **own_image.HANDLERS,
-    **trouble.HANDLERS,
+    **refused.HANDLERS,
+    **ending.HANDLERS,
 }

@@ -152,7 +152,7 @@ class ImageRequest:
 
     intended_at: int | None = None
     tries: int = 0
-    whole_intended_at: int | None = None
+    copy_image_intended_at: int | None = None
     """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
     token: str = ""
     """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""

@@ -31,7 +31,7 @@ def _on_image_registered(event: ev.ImageRegistered, delivery: Delivery, now: int
 
 def _on_image_not_found(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
     shown_by = (delivery.request.intended_at or 0) + schedule.SILENCE
-    tried = methods.of(delivery).whole or (delivery.request.intended_at or 0) >= delivery.last_look_since
+    tried = methods.of(delivery).copies_image or (delivery.request.intended_at or 0) >= delivery.last_look_since
     if delivery.pending_failure is not None and tried:
         return fail(delivery, now, delivery.pending_failure)
     if now < shown_by:
@@ -70,7 +70,7 @@ def _on_image_seen(event: ev.ImageSeen, delivery: Delivery, now: int) -> Deliver
 
 def _on_image_discarded(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
     """Once more when all that the try has made must have shown itself; then its name and a new token are tried."""
-    begun = delivery.request.whole_intended_at or 0
+    begun = delivery.request.copy_image_intended_at or 0
     if now < begun + schedule.SILENCE:
         return replace(delivery, tries=0, next_try=begun + schedule.SILENCE)
     not_before = begun + schedule.step(schedule.NOT_YET, len(delivery.request.discarded))

@@ -21,6 +21,7 @@ from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.events import SharesSeen
 from chalicelib.core.delivery.model import Delivery, NeededShare
 from chalicelib.core.records import addresses
+from chalicelib.core.sharing import holders
 from chalicelib.core.sharing import share as ledger
 from chalicelib.core.sharing.key_policy import Access, Audience, access, share_name
 from chalicelib.core.targets.applied_file import grant_role
@@ -40,7 +41,7 @@ def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
         open=sum(s.state is ledger.ShareState.OPEN for s in holds) == len(delivery.shares),
-        refused=next(filter(None, map(ledger.refusal, holds)), None),
+        refused=next(filter(None, map(holders.refusal, holds)), None),
         waits_for=next((s.waits_for for s in holds if s.waits_for is not None), None),
     )
 
@@ -50,7 +51,7 @@ def _image(delivery: Delivery) -> Iterator[NeededShare]:
     if delivery.target.mode == "share":
         for principal in delivery.launched_by or (delivery.target.account,):
             yield NeededShare(resource, principal, standing=True)
-    elif methods.of(delivery).whole:
+    elif methods.of(delivery).copies_image:
         yield NeededShare(resource, delivery.target.account)
 
 

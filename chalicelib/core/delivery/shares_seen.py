@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.core.delivery import ending, methods
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import methods, trouble
-from chalicelib.core.delivery.machine import deadline
+from chalicelib.core.delivery.deadlines import deadline
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
 from chalicelib.core.records import schedule
@@ -41,7 +41,7 @@ def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Deliv
         return end(delivery, DeliveryState.CANCELLED, (event.waits_for,), now)  # its next episode asks for another one
     last = deadline(delivery)
     if last is not None and now >= last:
-        return fail(delivery, now, trouble.deadline_fault(delivery))
+        return fail(delivery, now, ending.deadline_fault(delivery))
     return delivery if event.refused is None else fail(delivery, now, event.refused)
 
 
@@ -56,7 +56,7 @@ def _opened(delivery: Delivery, now: int) -> Delivery:
     if delivery.adopted and delivery.image:
         return to(delivery, DeliveryState.VERIFYING, now, opened_at=now)
     copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
-    registers = copied or methods.of(delivery).whole
+    registers = copied or methods.of(delivery).copies_image
     return to(delivery, DeliveryState.REGISTERING if registers else DeliveryState.COPYING, now, opened_at=now)
 
 

@@ -31,7 +31,7 @@ EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class TrackedDelivery:
     """A promotion's mark of one delivery.
 
     ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.

@@ -186,7 +186,7 @@ def share(resource: RecordKey, holder: str) -> RecordKey:
     return RecordKey(resource.pk, f"share#{holder}")
 
 
-def child(ami: str, delivery: str) -> RecordKey:
+def tracked_delivery(ami: str, delivery: str) -> RecordKey:
     """A promotion's item for one of its deliveries."""
     return RecordKey(f"promotion#{ami}", f"delivery#{delivery}")
 

@@ -13,7 +13,7 @@ from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery import events, machine
+from chalicelib.core.delivery import deadlines, events
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import SWITCH
@@ -79,7 +79,7 @@ def a_share(table, account, state=share.ShareState.OPEN, **changes):
 
 def handled(table, record, now=NINE):
     """The events that the delivery's worker takes from the record's inbox entries."""
-    return machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
+    return deadlines.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
 
 
 UNOPENED = {

@@ -11,7 +11,7 @@ from ami_promoter.overview.model import Occasion, Overview, overview
 from ami_promoter.overview.reading import sort
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Child, Promotion, PromotionState
+from chalicelib.core.promotion.model import Promotion, PromotionState, TrackedDelivery
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.schema import VERSION
 from chalicelib.core.sharing.share import Share, ShareState
@@ -104,7 +104,9 @@ def _delivery(
     parked = {"parked": bad["parked"]} if "parked" in bad else {}
     yield record(f"delivery#{ident}", "record", made, state=state.value, **parked)
     short = "running" if last else state.value
-    yield record(f"promotion#{ami}", f"delivery#{ident}", Child(ident, account, REGION, 1, short, image or ""))
+    yield record(
+        f"promotion#{ami}", f"delivery#{ident}", TrackedDelivery(ident, account, REGION, 1, short, image or "")
+    )
     steps = [*STEPS[: 3 if last else len(STEPS)], *([] if last else [(state.value, 710)])]
     for version, (step, after) in enumerate(steps):
         yield record(f"delivery#{ident}", f"history#{version:08d}", at=began + after, state=step, what=[])

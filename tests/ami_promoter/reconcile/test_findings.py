@@ -4,7 +4,7 @@ import pytest
 
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, PolicyStatement, SourceFacts, TargetFacts
-from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Remove, Reopen, Withdraw, findings
+from ami_promoter.reconcile.findings import EndTracked, Know, LetGo, MakeDue, Remove, Reopen, Withdraw, findings
 from ami_promoter.reconcile.trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
@@ -365,12 +365,12 @@ def test_a_parked_or_damaged_record_is_notified():
 def test_a_promotion_that_waits_in_vain_is_notified(delivery, state, code):
     """A lost delivery, or one whose end was not reported. While the promotion writes deliveries nothing is reported."""
     promotion = item(f"promotion#{AMI}", "record", {}, state=state, wake_at=NOW, due_shard="due#0")
-    child = item(
+    entry = item(
         f"promotion#{AMI}", f"delivery#{ID}", {"delivery": ID, "account": DEV, "episode": 1, "state": "running"}
     )
 
-    expected = [] if code is None else [(code, EndChild(AMI, ID))]
-    assert found(view(promotion, child, delivery)) == expected
+    expected = [] if code is None else [(code, EndTracked(AMI, ID))]
+    assert found(view(promotion, entry, delivery)) == expected
 
 
 # --- grants and key policies -----------------------------------------------------------------------------------------
@@ -379,9 +379,9 @@ POLICY = addresses.policy_resource(KEY).pk
 ROLE_ARN = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
-def a_statement(*, whole=True):
+def a_statement(*, complete=True):
     """The service's statements for the target's role in the source key's policy."""
-    return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, whole)
+    return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, complete)
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ def test_a_statement_that_the_ledger_knows_is_left_alone():
     assert found(before) == [("open-not-ours", None)]
 
 
-@pytest.mark.parametrize("statements", [(), (a_statement(whole=False),)])
+@pytest.mark.parametrize("statements", [(), (a_statement(complete=False),)])
 def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_it(statements):
     """All or part of it: copies fail without it. The text names the call to search for."""
     share = a_share("open", HELD, resource=POLICY)

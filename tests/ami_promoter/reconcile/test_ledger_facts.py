@@ -11,8 +11,9 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.grant_names import grant_name
 from chalicelib.core.sharing.key_policy import Access, Audience
-from chalicelib.core.sharing.share import Share, ShareState, grant_name
+from chalicelib.core.sharing.share import Share, ShareState
 from tests.fakes import sharing
 
 TABLE, HUB, DEV, REGION = "ami-promoter-us-east-1", "111111111111", "222222222222", "us-east-1"
@@ -108,7 +109,7 @@ def test_our_statements_are_found_by_their_sid_with_whom_they_let_in():
 
     found = ledger_facts.statements_of(KEY, text, mark)
 
-    assert [(one.share_name, one.account, one.principal, one.whole) for one in found] == [
+    assert [(one.share_name, one.account, one.principal, one.complete) for one in found] == [
         (DEV, DEV, role, True),
         (f"{DEV}-share", DEV, f"arn:aws:iam::{DEV}:root", False),
     ]

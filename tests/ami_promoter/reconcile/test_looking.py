@@ -10,11 +10,11 @@ from ami_promoter.reconcile.facts import SourceFacts
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.looking import Looking
 from ami_promoter.terminal.progress import EVERY, Progress
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.promotion.model import Child
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
@@ -52,9 +52,9 @@ def test_what_is_over_is_not_kept(table):
         ami, resource = f"ami-{number:02d}", addresses.snapshot_resource(f"snap-{number:02d}").pk
         a_delivery(table, number, "delivered")
         DynamoRecords(table).create(Write(addresses.promotion(ami), "over", {"ami": ami}, None), int(time.time()))
-        children = DynamoChildren(table)
-        children.add(ami, Child(name(number), DEV, REGION, 1, "running"))
-        children.end(ami, Child(name(number), DEV, REGION, 1, "delivered"))
+        tracked = DynamoTrackedDeliveries(table)
+        tracked.add(ami, TrackedDelivery(name(number), DEV, REGION, 1, "running"))
+        tracked.end(ami, TrackedDelivery(name(number), DEV, REGION, 1, "delivered"))
         DynamoRecords(table).create(Write(addresses.RecordKey(resource), "open", {}, None), int(time.time()))
         ledger.hold(resource, Share(resource, DEV, DEV, state=ShareState.CLOSED), copying(name(number)))
         ledger.release(resource, DEV, copying(name(number)))

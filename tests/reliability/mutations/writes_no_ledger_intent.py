@@ -1,8 +1,8 @@
 """Mutation: a statement is put into a key policy without an intent in the ledger."""
 
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import share_events
 
-_intend = share.intend_opening
+_intend = share_events.intend_opening
 
 
 def intend(one, now, *, seen):
@@ -10,4 +10,4 @@ def intend(one, now, *, seen):
     return one if one.resource.startswith("resource#policy#") else _intend(one, now, seen=seen)
 
 
-share.intend_opening = intend
+share_events.intend_opening = intend

@@ -67,7 +67,7 @@ class Services(Protocol):
         """Of a key's child grants."""
 
 
-class Worker:
+class QueueConsumer:
     """Takes messages about records of some ``kinds``."""
 
     def __init__(

@@ -1,114 +1,20 @@
-"""What refusals, cancellations and deadlines change on a delivery, and how it ends."""
+"""What cancellations, deadlines and looks at leftovers change on a delivery, and how it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import copying, methods, own_image
+from chalicelib.core.delivery import copying, methods
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import QUEUEING, WORKING, late
-from chalicelib.core.delivery.methods import forget
+from chalicelib.core.delivery.machine import QUEUEING, WORKING
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, each_copy, end, fail, to
-from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
 MOST_REFUSALS = 2
 """After so many refused deletions the shares of a delivery that stops close all the same (invariant 1)."""
-
-LOOKS = tuple(step.__name__ for step in (do.FindCopies, do.LookAtCopies, do.FindImage, do.VerifyImage))
-"""Commands that only read in the target."""
-
-
-def _on_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
-    if event.source is not None:
-        return _copy_refused(event, delivery, now)
-    if event.step == do.DeleteSnapshots.__name__ and event.kind is RefusalKind.DENIED:
-        left = (*delivery.cleanup.leftovers, *delivery.cleanup.to_delete)
-        return delivery.with_cleanup(leftovers=left, to_delete=())
-    if event.step == do.ProtectImage.__name__ and delivery.state is DeliveryState.PUBLISHING:
-        return own_image.not_protected(event, delivery, now)
-    if event.step == do.RegisterImage.__name__ and not event.unknown:
-        if _is_old(delivery, event):
-            return delivery
-        delivery = methods.of(delivery).denied(delivery, event.nonce)
-    if delivery.last_look_since and event.step == do.FindLeftovers.__name__ and delivery.state is DeliveryState.TIDYING:
-        return _left_behind(replace(delivery, last_refusal=event.fault), now)
-    if event.step == do.NotifyOutcome.__name__ and delivery.pending_failure is None and late(delivery, now):
-        delivery = replace(delivery, pending_failure=event.fault, last_look_since=now)
-    if event.kind is RefusalKind.ROLE and delivery.state is DeliveryState.REQUESTED:
-        return to(delivery, DeliveryState.CHECKING, now, last_refusal=event.fault)
-    if (
-        event.kind is RefusalKind.ROLE
-        and delivery.pending_failure is not None
-        and delivery.state is DeliveryState.CHECKING
-    ):
-        return fail(delivery, now, delivery.pending_failure)
-    stops = delivery.state is DeliveryState.STOPPING and event.step == do.FindLeftovers.__name__
-    if stops and event.kind is not RefusalKind.THROTTLED:
-        delivery = _delete_refused(delivery)
-    steps = _waits(event, delivery, now)
-    if steps:
-        return again(delivery, now, schedule.step(steps, delivery.tries), last_refusal=event.fault)
-    pending = () if delivery.pending_failure is None else (delivery.pending_failure,)
-    return fail(delivery, now, *pending, event.fault)
-
-
-_ONLY_WAITS = frozenset(
-    {DeliveryState.AWAITING_APPROVAL, DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.PUBLISHING}
-)
-"""States that no refusal ends: their deadlines do."""
-
-
-def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
-    """Return the waits before the command is tried again; none if the refusal is the end."""
-    if delivery.state in _ONLY_WAITS or event.kind is RefusalKind.THROTTLED:
-        return schedule.RETRIES
-    if event.kind is RefusalKind.ROLE or (delivery.pending_failure is not None and event.step in LOOKS):
-        return schedule.POLLS
-    if delivery.pending_failure is not None:
-        return ()
-    if event.kind is RefusalKind.LIMIT:
-        return schedule.POLLS
-    method = methods.of(delivery) if event.step == do.RegisterImage.__name__ else methods.BY_SNAPSHOTS
-    if event.kind is RefusalKind.NOT_YET and method.may_come_true(delivery, event, now):
-        return schedule.NOT_YET
-    return ()
-
-
-def _is_old(delivery: Delivery, event: ev.Refused) -> bool:
-    """Whether an answer is to an earlier attempt: another one has been intended since, and may have taken effect."""
-    last = delivery.attempt(event.source or "")
-    return bool(event.nonce) and last is not None and last.nonce != event.nonce
-
-
-def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
-    """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
-    copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
-    if copy is None or delivery.state is not DeliveryState.COPYING or _is_old(delivery, event):
-        return delivery  # old news: it came to a record that somebody else had moved on
-    if event.unknown:
-        return replace(delivery, last_refusal=event.fault)
-    delivery = forget(delivery, event.nonce)
-    early = now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
-    waits = {
-        RefusalKind.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
-        RefusalKind.LIMIT: schedule.MINUTE,
-        RefusalKind.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
-    }
-    if event.kind is RefusalKind.NOT_YET and early:
-        waits[RefusalKind.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
-    if event.kind not in waits:
-        return fail(
-            each_copy(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
-        )
-    waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.kind])
-    delivery = each_copy(delivery, lambda c: waiting if c is copy else c)
-    limited = now if event.kind is RefusalKind.LIMIT else delivery.slots.limited_at
-    return replace(delivery.with_slots(limited_at=limited), last_refusal=event.fault)
 
 
 def _on_cancel_asked(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
@@ -126,7 +32,7 @@ def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int)
         return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), DeliveryState.TIDYING, now)
     if delivery.state is DeliveryState.TIDYING:
         if delivery.last_look_since:
-            return _left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
+            return left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
         return replace(delivery, last_look_since=now, next_try=now)
     if delivery.pending_failure is not None:  # nobody has been able to look since
         why = () if delivery.last_refusal is None else (delivery.last_refusal,)
@@ -135,7 +41,7 @@ def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int)
         return to(left, DeliveryState.TIDYING, now, ending=DeliveryState.FAILED, faults=faults)
     fault = deadline_fault(delivery)
     begun = delivery.request.intended_at is not None or delivery.request.discarding
-    never_begun = methods.of(delivery).whole and delivery.state is DeliveryState.REGISTERING and not begun
+    never_begun = methods.of(delivery).copies_image and delivery.state is DeliveryState.REGISTERING and not begun
     if delivery.state in WORKING and not never_begun:
         return replace(delivery, pending_failure=fault, last_look_since=now, next_try=now)
     if delivery.state in QUEUEING:
@@ -157,7 +63,7 @@ def deadline_fault(delivery: Delivery) -> Fault:
     )
 
 
-def _left_behind(delivery: Delivery, now: int) -> Delivery:
+def left_behind(delivery: Delivery, now: int) -> Delivery:
     """End the cleanup with a look taken after its deadline, and name what is left."""
     why = () if delivery.last_refusal is None else (delivery.last_refusal,)
     done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
@@ -195,9 +101,9 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
     stopping = delivery.state is DeliveryState.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
     if delivery.last_look_since and not stopping:
-        return _left_behind(delivery, now)
+        return left_behind(delivery, now)
     if stopping and event.refusal is not None:
-        delivery = _delete_refused(delivery)
+        delivery = delete_refused(delivery)
     elif stopping and not _unseen(delivery, event, now):
         delivery = delivery.with_cleanup(deletes_accepted=True)
     if shown:
@@ -211,7 +117,8 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
     return to(over.with_cleanup(done=not event.left and not before), DeliveryState.TIDYING, now)
 
 
-def _delete_refused(delivery: Delivery) -> Delivery:
+def delete_refused(delivery: Delivery) -> Delivery:
+    """Count a refused deletion; after two the shares do not wait for the rest."""
     refused = delivery.cleanup.deletes_refused + 1
     enough = delivery.cleanup.deletes_accepted or refused >= MOST_REFUSALS
     return delivery.with_cleanup(deletes_refused=refused, deletes_accepted=enough)
@@ -225,13 +132,12 @@ def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
         if copy.tries and now < (copy.intended_at or 0) + schedule.SILENCE
     )
     registered = delivery.request.intended_at if delivery.image is None else None
-    whole = delivery.request.whole_intended_at or 0  # of CopyImage the snapshots' ids are not known
-    intended = max(registered or 0, whole)
+    by_copy_image = delivery.request.copy_image_intended_at or 0  # of CopyImage the snapshots' ids are not known
+    intended = max(registered or 0, by_copy_image)
     return copies or now < intended + schedule.SILENCE
 
 
 HANDLERS: Handlers = {
-    ev.Refused: _on_refused,
     ev.CancelAsked: _on_cancel_asked,
     ev.DeadlinePassed: _on_deadline_passed,
     ev.LeftoversSeen: _on_leftovers_seen,

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from chalicelib.core.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
-from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, Worker
+from chalicelib.entrypoints.queue_consumer import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, QueueConsumer
 from chalicelib.ports.records import Write
 from chalicelib.service.promotion_codec import begun
 from chalicelib.service.reasons import Reasons
@@ -44,7 +44,7 @@ class WorkerSetup:
             lambda: NOW,
             lambda ami: begun(ami, "111111111111", "us-east-1", NOW),
         )
-        self.worker = Worker(services, self.records, reasons, lambda: NOW, Quiet(), kinds)
+        self.worker = QueueConsumer(services, self.records, reasons, lambda: NOW, Quiet(), kinds)
 
     def run(self, name):
         """A service's ``run``."""

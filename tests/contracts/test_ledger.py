@@ -1,4 +1,4 @@
-"""What every ledger, every store of slot leases and every list of children promises."""
+"""What every ledger, every store of slot leases and every list of tracked deliveries promises."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records.addresses import RecordKey, copy_quota, promotion, share
-from chalicelib.core.sharing.share import MOST_HOLDINGS, Holding, Share, ShareState
+from chalicelib.core.sharing.holders import MOST_HOLDINGS
+from chalicelib.core.sharing.share import Holding, Share, ShareState
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import StandingHolding
 from chalicelib.ports.records import Write
@@ -62,8 +63,8 @@ def held_by_as_many_as_may(store) -> list[Holding]:
     ]
     store.ledger.hold(RESOURCE, SHARE, held[0])
     if store.table is None:
-        known = store.ledger.book[RESOURCE, ACCOUNT]
-        store.ledger.book[RESOURCE, ACCOUNT] = replace(known, holdings=frozenset(held))
+        known = store.ledger.items[RESOURCE, ACCOUNT]
+        store.ledger.items[RESOURCE, ACCOUNT] = replace(known, holdings=frozenset(held))
     else:
         store.table.update(share(RecordKey(RESOURCE), ACCOUNT), "ADD holdings :more", {":more": set(map(str, held))})
     return held
@@ -358,47 +359,51 @@ def test_one_whose_delivery_has_asked_since_is_not_dropped(store):
     assert list(store.slots.leases(QUOTA)) == [], "a grant that comes late brings nothing back"
 
 
-# --- children --------------------------------------------------------------------------------------------------------
+# --- tracked --------------------------------------------------------------------------------------------------------
 
 
-def child(name: str, state: str = "running", episode: int = 1) -> Child:
-    """The child item of one delivery."""
-    return Child(name, ACCOUNT, "us-east-1", episode, state)
+def entry(name: str, state: str = "running", episode: int = 1) -> TrackedDelivery:
+    """The item of one tracked delivery."""
+    return TrackedDelivery(name, ACCOUNT, "us-east-1", episode, state)
 
 
 def test_the_last_to_end_knows_that_it_is_the_last(store):
     """Only the last one wakes the promotion."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     for name in ("d1", "d2", "d3"):
-        assert store.children.add(AMI, child(name))
+        assert store.tracked.add(AMI, entry(name))
 
-    assert [store.children.end(AMI, child(name, "delivered")) for name in ("d1", "d2", "d3")] == [False, False, True]
-    assert [one.state for one in store.children.all(AMI)] == ["delivered"] * 3
+    assert [store.tracked.end(AMI, entry(name, "delivered")) for name in ("d1", "d2", "d3")] == [
+        False,
+        False,
+        True,
+    ]
+    assert [one.state for one in store.tracked.all(AMI)] == ["delivered"] * 3
 
 
 def test_a_mark_is_left_once_and_a_new_episode_opens_it_again(store):
     """Put-if-absent: a repeated end counts once, and an older episode's end does not end the new one."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    assert store.children.add(AMI, child("d1"))
-    assert not store.children.add(AMI, child("d1"))
-    store.children.end(AMI, child("d1", "failed"))
-    assert store.children.add(AMI, child("d1", episode=2))
+    assert store.tracked.add(AMI, entry("d1"))
+    assert not store.tracked.add(AMI, entry("d1"))
+    store.tracked.end(AMI, entry("d1", "failed"))
+    assert store.tracked.add(AMI, entry("d1", episode=2))
 
-    store.children.end(AMI, child("d1", "failed"))
-    assert store.children.all(AMI) == [child("d1", episode=2)]
+    store.tracked.end(AMI, entry("d1", "failed"))
+    assert store.tracked.all(AMI) == [entry("d1", episode=2)]
 
 
-@pytest.mark.parametrize("before", [child("d1", "cancelled", 0), child("d1", "failed", 1)], ids=["new", "reopened"])
+@pytest.mark.parametrize("before", [entry("d1", "cancelled", 0), entry("d1", "failed", 1)], ids=["new", "reopened"])
 def test_an_episode_that_was_announced_and_never_written_is_taken_back(store, before):
     """It counts as running no longer, an episode that is there stays, and the next one opens the mark again."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    announced = child("d1", episode=before.episode + 1)
-    assert store.children.add(AMI, announced)
-    store.children.take_back(AMI, replace(announced, episode=announced.episode + 1), before)
-    assert store.children.all(AMI) == [announced]
-    store.children.take_back(AMI, announced, before)
-    assert store.children.all(AMI) == [before]
-    store.children.take_back(AMI, announced, before)
+    announced = entry("d1", episode=before.episode + 1)
+    assert store.tracked.add(AMI, announced)
+    store.tracked.take_back(AMI, replace(announced, episode=announced.episode + 1), before)
+    assert store.tracked.all(AMI) == [announced]
+    store.tracked.take_back(AMI, announced, before)
+    assert store.tracked.all(AMI) == [before]
+    store.tracked.take_back(AMI, announced, before)
 
-    assert store.children.add(AMI, announced)
-    assert store.children.end(AMI, replace(announced, state="delivered"))
+    assert store.tracked.add(AMI, announced)
+    assert store.tracked.end(AMI, replace(announced, state="delivered"))
