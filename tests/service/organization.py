@@ -127,7 +127,9 @@ class OrganizationHub:
         self.organization = FakeOrganization(*accounts)
         self.members_store = MemoryMembers(self.hub)
         applied, clock = FakeApplied(self.cloud), lambda: self.cloud.now
-        self._members = Members(applied, self.members_store, lambda _named: self.organization, clock, self.hub.telemetry)
+        self._members = Members(
+            applied, self.members_store, lambda _named: self.organization, clock, self.hub.telemetry
+        )
 
     def look(self, times: int = 1, time_left: Callable[[], int] = lambda: 30) -> None:
         """Run the resolver, and everything that follows, this many times, five minutes apart."""
