@@ -10,7 +10,7 @@ import click
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory
 from ami_promoter.hub.records import History, Record
-from ami_promoter.promotions import tagging, timeline
+from ami_promoter.promotions import tag_authors, timeline
 from ami_promoter.promotions.reading import places_of, unknown
 from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ, READ_FINDINGS
 from ami_promoter.terminal import schema as js
@@ -18,7 +18,7 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 
 PRINTS = js.thing(
-    tags=js.several("who changed the AMI's tag, the oldest first; of an account alone: none", tagging.TAGGING),
+    tags=js.several("who changed the AMI's tag, the oldest first; of an account alone: none", tag_authors.TAGGING),
     entries=js.several("the steps, the oldest first", timeline.ENTRY),
     shares=js.several("shares opened for it, by the time of opening", timeline.SHARE),
     findings=js.several("what the access monitor found of the AMI, its snapshots and keys", timeline.FINDING),
@@ -59,7 +59,7 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
     lines = (
         head,
-        *tagging.lines(tags, wide=caller.wide),
+        *tag_authors.lines(tags, wide=caller.wide),
         *timeline.show(entries, shares, everything=everything, wide=caller.wide),
         *timeline.show_findings(findings, wide=caller.wide),
     )
@@ -85,9 +85,9 @@ def _nothing(whose: str, connection: Connection) -> str:
 
 def _tags(
     caller: VerbCaller, connection: Connection, ami: str, key: str, entries: list[dict[str, Any]]
-) -> list[tagging.Tagging]:
+) -> list[tag_authors.Tagging]:
     trail = EventHistory(connection, sleep=caller.clock.sleep)
-    return tagging.attributed(tagging.changes(entries), trail, ami, key, connection.now())
+    return tag_authors.attributed(tag_authors.changes(entries), trail, ami, key, connection.now())
 
 
 def _of_deliveries(reader: History, tracked: list[Record]) -> Iterator[Entry]:

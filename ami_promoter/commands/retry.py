@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ami_promoter.hub import asking
+from ami_promoter.hub import record_requests
 from ami_promoter.hub.records import Reader, Record, withdrawn_in
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
@@ -59,15 +59,15 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         what = f"it has no delivery to {place}."
         return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
     deliveries = [addresses.delivery(entry["delivery"]) for entry in wanted]
-    freed = asking.unpark(connection, [addresses.promotion(ami), *deliveries])
+    freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries])
     withdrawn = withdrawn_in(promotion)
     failed = [entry for entry in wanted if entry.get("state") in AGAIN]
     kept_out = [(entry, by) for entry in failed if (by := covering(withdrawn, _places(entry)[1])) is not None]
     again = [entry for entry in failed if covering(withdrawn, _places(entry)[1]) is None]
     if accepted:
-        asking.accept(connection, [entry["delivery"] for entry in wanted], accepted)
+        record_requests.accept(connection, [entry["delivery"] for entry in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
-        asking.look_again(connection, ami, place or "")
+        record_requests.look_again(connection, ami, place or "")
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivery's own."] if accepted else []
     lines += [f"Account {entry['account']}, {entry['region']}: {entry['state']}, is tried again." for entry in again]

@@ -8,8 +8,8 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
+from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown

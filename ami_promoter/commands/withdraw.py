@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import click
 
-from ami_promoter.hub import asking
+from ami_promoter.hub import record_requests
+from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.records import Reader, Record
-from ami_promoter.hub.tag import Tag
-from ami_promoter.hub.withdrawn import Withdrawn, in_force, tagged_at
+from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.hub.withdrawals import Withdrawn, in_force, tagged_at
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
@@ -107,7 +107,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     if fresh:
         entries.write(fresh, seen.tag, seen.tagged_at)
         entries.remove(set(seen.over) - set(fresh))
-    asking.withdraw(connection, seen.ami, seen.tag)
+    record_requests.withdraw(connection, seen.ami, seen.tag)
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
     meant = sorted(_meant(seen.tracked, places), key=_place)
     deliveries = [
@@ -135,8 +135,8 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Repor
     if not lifted:
         return Report((f"Nothing to do: no account is withdrawn from {seen.ami}.",), data)
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
-    asking.withdraw(connection, seen.ami, seen.tag)
-    asking.look_again(connection, seen.ami, ",".join(lifted))
+    record_requests.withdraw(connection, seen.ami, seen.tag)
+    record_requests.look_again(connection, seen.ami, ",".join(lifted))
     return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
-from ami_promoter.promotions import shares, view
+from ami_promoter.promotions import promotion_data, shares
 from chalicelib.core.delivery import permissions
 from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.core.faults import Fault
@@ -31,7 +31,7 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _places(one, source)]
         found = sorted(reader.many(places).items())
     still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in shares.OPEN]
-    return view.page(record, deliveries, still, connection.now())
+    return promotion_data.page(record, deliveries, still, connection.now())
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Record
-from ami_promoter.reconcile.trail import Change
+from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Holding

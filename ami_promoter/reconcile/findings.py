@@ -23,8 +23,8 @@ from ami_promoter.reconcile.facts import (
     TargetFacts,
     source_of,
 )
-from ami_promoter.reconcile.shown import Shown
-from ami_promoter.reconcile.trail import Change
+from ami_promoter.reconcile.shares_at_aws import Shown
+from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.delivery.model import ENDED, DeliveryState
 from chalicelib.core.faults import count
 from chalicelib.core.records import addresses, schedule

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import in_force
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile.facts import Place

@@ -5,7 +5,7 @@ import pytest
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, PolicyStatement, SourceFacts, TargetFacts
 from ami_promoter.reconcile.findings import EndTracked, Know, LetGo, MakeDue, Remove, Reopen, Withdraw, findings
-from ami_promoter.reconcile.trail import Change
+from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from ami_promoter.hub.health import Senders
+from ami_promoter.reconcile.doctor_target_checks import HubNames, findings
 from ami_promoter.reconcile.facts import TargetFacts
-from ami_promoter.reconcile.target_findings import HubNames, findings
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.kms_keys import KeyFacts

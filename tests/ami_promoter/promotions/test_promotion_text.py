@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from ami_promoter.promotions import page
+from ami_promoter.promotions import promotion_text
 from ami_promoter.terminal.output import show
 
 NOW = 1767603600
@@ -51,7 +51,7 @@ def printed(deliveries, room):
         "deliveries": deliveries,
     }
     out = io.StringIO()
-    show(page.show(data, "here", NOW, room=room), Console(file=out, width=80))
+    show(promotion_text.show(data, "here", NOW, room=room), Console(file=out, width=80))
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 

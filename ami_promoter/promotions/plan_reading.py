@@ -1,16 +1,16 @@
-"""Reads what ``planning`` needs; ``plan`` and ``promote --dry-run`` share it."""
+"""Reads what ``plan_preview`` needs; ``plan`` and ``promote --dry-run`` share it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.source import examine
-from ami_promoter.hub.tag import Tag
-from ami_promoter.hub.withdrawn import Withdrawn, in_force
-from ami_promoter.promotions import planning
+from ami_promoter.hub.source_checks import examine
+from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.hub.withdrawals import Withdrawn, in_force
+from ami_promoter.promotions import plan_preview
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VerbCaller
@@ -49,10 +49,12 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         if {"account", "region"} <= set(one.get("target", {}))
     }
     now = connection.now()
-    data = planning.plan(ami, wanted, meant, examined, states, (connection.account, connection.region), tag_key, now)
+    data = plan_preview.plan(
+        ami, wanted, meant, examined, states, (connection.account, connection.region), tag_key, now
+    )
     if value is None:  # one that is written is a tag event, and ends what was withdrawn before
-        data = planning.without(data, _withdrawn(connection, reader, ami, wanted))
-    lines = tuple(planning.show(data, connection.place, wide=caller.wide))
+        data = plan_preview.without(data, _withdrawn(connection, reader, ami, wanted))
+    lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))
     return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)
 
 

@@ -7,12 +7,13 @@ from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from ami_promoter.overview import chart
-from ami_promoter.overview.current import Family, Placed
-from ami_promoter.overview.exposure import UNREADABLE, Exposure
-from ami_promoter.overview.html import Content, el
-from ami_promoter.overview.model import Overview, ShownPromotion, Timeline
-from ami_promoter.overview.parts import (
+from ami_promoter.promotions import promotion_text
+from ami_promoter.report_page import chart
+from ami_promoter.report_page.current import Family, Placed
+from ami_promoter.report_page.exposure import UNREADABLE, Exposure
+from ami_promoter.report_page.html import Content, el
+from ami_promoter.report_page.model import Overview, ShownPromotion, Timeline
+from ami_promoter.report_page.parts import (
     OPEN_ROWS,
     STEPS,
     Scale,
@@ -26,7 +27,6 @@ from ami_promoter.overview.parts import (
     steps,
     when,
 )
-from ami_promoter.promotions import page
 from ami_promoter.terminal.report import span
 from chalicelib.core.faults import count
 
@@ -76,7 +76,7 @@ def _troubled(data: Mapping[str, Any]) -> Element:
 
 
 def _target(delivery: Mapping[str, Any]) -> Element:
-    remarks = [_what(what, cure) for what, cure in page.remarks(delivery)]
+    remarks = [_what(what, cure) for what, cure in promotion_text.remarks(delivery)]
     return el("li", el("p", el("b", _place(delivery)), " ", state(str(delivery["state"]))), remarks)
 
 
@@ -90,7 +90,7 @@ def _what(what: str, cure: str) -> list[Element]:
 
 def _value(data: Mapping[str, Any]) -> str:
     value = data["value"]
-    return "no tag in force" if value is None else f"value in force: {page.quoted(value)}"
+    return "no tag in force" if value is None else f"value in force: {promotion_text.quoted(value)}"
 
 
 def _place(one: Mapping[str, Any]) -> str:
@@ -260,7 +260,7 @@ def _promotion(shown: ShownPromotion, now: int) -> Element:
     data = shown.data
     summary: Content = [
         el("b", data["name"] or data["ami"]),
-        f" — {page.summary(data['deliveries'])} ",
+        f" — {promotion_text.summary(data['deliveries'])} ",
         state(str(data["state"] or "unknown")),
     ]
     ended = [one.last for one in shown.timelines]

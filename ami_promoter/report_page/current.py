@@ -1,4 +1,4 @@
-"""Which image is current in which target. Pure: from promotions as ``view`` shows them to families of images."""
+"""Which image is current in which target. Pure: from what ``promotion_data`` shows to families of images."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import SourceFacts
 from ami_promoter.reconcile.findings import findings
-from ami_promoter.reconcile.looking import Looking
+from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.terminal.progress import EVERY, Progress
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords

@@ -4,7 +4,7 @@ import pytest
 
 from ami_promoter.commands.doctor import source_keys
 from ami_promoter.hub.health import GoldenKey, Health
-from ami_promoter.reconcile import diagnosis
+from ami_promoter.reconcile import doctor_checks
 from chalicelib.core.targets.kms_keys import KeyFacts
 
 HUB, REGION = "111111111111", "us-east-1"
@@ -24,12 +24,12 @@ def hub(**changes):
         "due": {},
         "health": Health(),
     }
-    return diagnosis.HubFacts(**{**facts, **changes})
+    return doctor_checks.HubFacts(**{**facts, **changes})
 
 
 def found(facts, check):
     """Return what a check says."""
-    return [one for one in diagnosis.hub(facts) if one["check"] == check]
+    return [one for one in doctor_checks.hub(facts) if one["check"] == check]
 
 
 @pytest.mark.parametrize(

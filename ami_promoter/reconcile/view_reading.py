@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import in_force
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import HubView, LedgerShare, Place, SourceFacts, TargetFacts, source_of
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.reconcile.shown import Shown
-from ami_promoter.reconcile.trail import Change, Trail
+from ami_promoter.reconcile.shares_at_aws import Shown
+from ami_promoter.reconcile.sharing_trail import Change, Trail
 from ami_promoter.terminal.progress import Progress
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED

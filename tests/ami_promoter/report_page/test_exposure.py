@@ -2,12 +2,12 @@
 
 import pytest
 
-from ami_promoter.overview.chart import most_open
-from ami_promoter.overview.exposure import Exposure, exposures
-from ami_promoter.overview.model import spans
-from ami_promoter.overview.reading import sort
+from ami_promoter.report_page.chart import most_open
+from ami_promoter.report_page.exposure import Exposure, exposures
+from ami_promoter.report_page.model import spans
+from ami_promoter.report_page.reading import sort
 from chalicelib.core.sharing.share import Share, ShareState
-from tests.ami_promoter.overview.many import record
+from tests.ami_promoter.report_page.many import record
 
 PK, ACCOUNT = "resource#snapshot#snap-1", "222222222222"
 

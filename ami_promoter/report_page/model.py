@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.hub.records import Record
-from ami_promoter.overview.current import Family, families
-from ami_promoter.overview.exposure import Exposure, exposures
-from ami_promoter.overview.reading import HubRecords, Step
-from ami_promoter.promotions import view
+from ami_promoter.promotions import promotion_data
 from ami_promoter.promotions.reading import placed
+from ami_promoter.report_page.current import Family, families
+from ami_promoter.report_page.exposure import Exposure, exposures
+from ami_promoter.report_page.reading import HubRecords, Step
 from chalicelib.core.delivery.model import ENDED
 
 RESTING = (*sorted(ENDED), "shared")
@@ -92,7 +92,7 @@ def overview(records: HubRecords, context: Occasion) -> Overview:
     """Compute the page."""
     newest = sorted(records.promotions.values(), key=_created, reverse=True)
     pages = [_page(record, records, context.now) for record in newest]
-    troubled = [view.only_failed(page) for page in pages]
+    troubled = [promotion_data.only_failed(page) for page in pages]
     return Overview(
         context=context,
         families=families(pages),
@@ -119,7 +119,7 @@ def _page(record: Record, records: HubRecords, now: float) -> dict[str, Any]:
         ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
         known = records.deliveries.get(ident)
         deliveries.append(placed(_marked(known, entry), entry))
-    return view.page(record, deliveries, (), now)
+    return promotion_data.page(record, deliveries, (), now)
 
 
 def _marked(known: Record | None, entry: Record) -> Record:

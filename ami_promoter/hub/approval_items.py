@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection, HubTrouble
-from ami_promoter.hub.in_force import applied_file
+from ami_promoter.hub.operators_table import write
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.source import CallersSessions
-from ami_promoter.hub.withdrawn import Withdrawn, tagged_at
-from ami_promoter.hub.writing import write
+from ami_promoter.hub.source_checks import CallersSessions
+from ami_promoter.hub.withdrawals import Withdrawn, tagged_at
 from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault

@@ -1,4 +1,4 @@
-"""One promotion on a terminal of 80 columns or more. Pure: from the data of ``view`` to what rich prints."""
+"""One promotion on a terminal of 80 columns or more. Pure: from ``promotion_data`` to what rich prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.promotions import shares
-from ami_promoter.promotions.view import BAD
+from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.terminal.output import Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
 from chalicelib.core.faults import count

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_promoter.hub.records import Record, _tolerant
-from ami_promoter.overview.model import Occasion, Overview, overview
-from ami_promoter.overview.reading import sort
+from ami_promoter.report_page.model import Occasion, Overview, overview
+from ami_promoter.report_page.reading import sort
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Promotion, PromotionState, TrackedDelivery

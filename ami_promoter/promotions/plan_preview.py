@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.promotions import prices
-from ami_promoter.promotions.page import quoted, said
+from ami_promoter.promotions.promotion_text import quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, short, state, table
 from chalicelib.core.faults import count

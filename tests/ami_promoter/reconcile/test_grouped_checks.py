@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ami_promoter.reconcile import grouped
+from ami_promoter.reconcile import grouped_checks
 from ami_promoter.terminal.output import show
 
 REGION = "us-east-1"
@@ -22,7 +22,8 @@ def printed(checks, *, wide=False):
     """Return the lines on a terminal of 80 columns."""
     out = io.StringIO()
     show(
-        [*grouped.lines(checks, wide=wide), grouped.verdict(checks)], Console(file=out, width=80, force_terminal=False)
+        [*grouped_checks.lines(checks, wide=wide), grouped_checks.verdict(checks)],
+        Console(file=out, width=80, force_terminal=False),
     )
     return [line.rstrip() for line in out.getvalue().splitlines()]
 

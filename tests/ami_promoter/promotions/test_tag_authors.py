@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ami_promoter.promotions import tagging
+from ami_promoter.promotions import tag_authors
 
 AMI, KEY = "ami-0123456789abcdef0", "promote"
 NINE = 1767603600
@@ -52,12 +52,12 @@ def seen(*looks):
 
 def asked_of(history, *looks, now=NINE + 3600):
     """What is reported for these looks."""
-    return tagging.attributed(tagging.changes(seen(*looks)), history, AMI, KEY, now)
+    return tag_authors.attributed(tag_authors.changes(seen(*looks)), history, AMI, KEY, now)
 
 
 def test_a_look_that_shows_nothing_new_is_no_change():
     """The first look is a change; so is another value, and a look that an event caused."""
-    found = tagging.changes(seen(("dev", "e1"), ("dev", ""), ("prod", ""), ("prod", "e2"), ("None", "e3")))
+    found = tag_authors.changes(seen(("dev", "e1"), ("dev", ""), ("prod", ""), ("prod", "e2"), ("None", "e3")))
 
     assert [(one["value"], one["event"]) for _, one in found] == [
         ("dev", "e1"),
@@ -111,18 +111,18 @@ def test_why_nobody_can_say_who_it_was():
 def test_an_ami_that_is_tagged_every_day_does_not_ask_for_an_hour():
     """Only the latest changes are looked up, at two requests a second."""
     history = OneCall(call())
-    looks = [("dev", f"e{number}") for number in range(tagging.MOST + 3)]
+    looks = [("dev", f"e{number}") for number in range(tag_authors.MOST + 3)]
 
     found = asked_of(history, *looks)
 
-    assert [bool(one["by"]) for one in found] == [False] * 3 + [True] * tagging.MOST
-    assert len(history.asked) == tagging.MOST
+    assert [bool(one["by"]) for one in found] == [False] * 3 + [True] * tag_authors.MOST
+    assert len(history.asked) == tag_authors.MOST
 
 
 def test_lines_for_a_person():
     """Who, when and by which events; or why it is unknown."""
-    (known,) = tagging.lines(asked_of(OneCall(call()), ("dev", "0123456789")), wide=False)
-    (not_known,) = tagging.lines(asked_of(OneCall(call(), refused=True), ("None", "e1")), wide=True)
+    (known,) = tag_authors.lines(asked_of(OneCall(call()), ("dev", "0123456789")), wide=False)
+    (not_known,) = tag_authors.lines(asked_of(OneCall(call(), refused=True), ("None", "e1")), wide=True)
 
     assert known == (
         "Tagged 'dev' at 2026-01-05 09:00:00 by arn:aws:sts::111111111111:assumed-role/Builders/jane "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import resources
 from xml.etree.ElementTree import Element
 
-from ami_promoter.overview import sections
-from ami_promoter.overview.html import Content, document, el
-from ami_promoter.overview.model import Overview
-from ami_promoter.overview.parts import when
-from ami_promoter.promotions.view import BAD
+from ami_promoter.promotions.promotion_data import BAD
+from ami_promoter.report_page import sections
+from ami_promoter.report_page.html import Content, document, el
+from ami_promoter.report_page.model import Overview
+from ami_promoter.report_page.parts import when
 from chalicelib.core.faults import count, noun
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from ami_promoter.overview.document import POLICY, render
-from ami_promoter.overview.html import LONGEST
-from tests.ami_promoter.overview.many import hub, shown
-from tests.ami_promoter.overview.pages import WrittenPage
+from ami_promoter.report_page.document import POLICY, render
+from ami_promoter.report_page.html import LONGEST
+from tests.ami_promoter.report_page.many import hub, shown
+from tests.ami_promoter.report_page.pages import WrittenPage
 
 PLACES = ("name", "value", "why", "what", "cure", "parked", "snapshot")
 HOSTILE = {

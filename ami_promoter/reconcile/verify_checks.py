@@ -46,7 +46,7 @@ class SeenInTarget:
 
 
 def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
-    """Check one delivery that is delivered or shared, as ``view`` shows it."""
+    """Check one delivery that is delivered or shared, as ``promotion_data`` shows it."""
     place = str(delivery["account"]), str(delivery["region"])
     found = _arrived(delivery, seen.targets.get(place, TargetFacts(fault=NOT_ASKED)))
     every = [*(found if delivery["state"] == "delivered" else ()), *_open(delivery, place[0], seen)]

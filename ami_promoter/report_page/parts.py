@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from ami_promoter.overview.html import Content, el
-from ami_promoter.overview.model import Span
+from ami_promoter.report_page.html import Content, el
+from ami_promoter.report_page.model import Span
 from ami_promoter.terminal.report import moment, span
 
 OPEN_ROWS = 20

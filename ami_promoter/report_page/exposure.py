@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ami_promoter.hub.records import OPEN_STATES, Record
-from ami_promoter.overview.reading import HubRecords, Step
 from ami_promoter.promotions import shares
+from ami_promoter.report_page.reading import HubRecords, Step
 
 LEFT_OPEN = "left open"
 """Of what was there before the service: the service let it go and it stays."""

@@ -10,8 +10,8 @@ from ami_promoter.hub import policies
 from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
+from ami_promoter.reconcile.doctor_target_checks import HubNames, bad, findings, good
 from ami_promoter.reconcile.facts import Place, TargetFacts
-from ami_promoter.reconcile.target_findings import HubNames, bad, findings, good
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.core.faults import Fault, count

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
-from ami_promoter.overview.exposure import Exposure
-from ami_promoter.overview.html import el
-from ami_promoter.overview.parts import when
+from ami_promoter.report_page.exposure import Exposure
+from ami_promoter.report_page.html import el
+from ami_promoter.report_page.parts import when
 from chalicelib.core.faults import count
 
 COLUMNS = 240

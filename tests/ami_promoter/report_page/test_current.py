@@ -2,7 +2,7 @@
 
 import pytest
 
-from ami_promoter.overview.current import families, family
+from ami_promoter.report_page.current import families, family
 
 
 @pytest.mark.parametrize(
