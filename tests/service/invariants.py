@@ -336,6 +336,9 @@ class Invariants:
         end = deadlines.deadline(record)
         in_time = end is None or wake_at is None or wake_at <= end or self._hub.cloud.now >= end
         assert in_time, f"invariant 6: {key} is {record.state} until {end}, and woken no sooner than {wake_at}"
+        if record.state is DeliveryState.STOPPING and machine.needs_shares(record):
+            late = self._hub.cloud.now - record.entered[DeliveryState.STOPPING]
+            assert late < CLOSES_WITHIN, f"invariant 1: {key} stops, and has held its shares for {late} s"
         episode, state = self._ended.get(key.pk, (0, ""))
         back = state == DeliveryState.DELIVERED or record.episode == episode
         assert not state or not back or record.state == state, f"invariant 6: {key} was {state}, and is {record.state}"
