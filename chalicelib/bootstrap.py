@@ -233,7 +233,7 @@ class Application:
 
     @cached_property
     def deliveries(self) -> Runner[Any, Any, Any]:
-        """See Services."""
+        """Runs deliveries; it enters targets as the copy role."""
         from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
         from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.adapters.ec2.target_images import AwsTargetImages
@@ -275,7 +275,7 @@ class Application:
 
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
-        """See Services."""
+        """Runs promotions; it reads the tag, the source and the applied file."""
         from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.service.promotion_codec import PROMOTIONS
         from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
@@ -289,7 +289,7 @@ class Application:
 
     @cached_property
     def copy_quotas(self) -> CopyQuotas:
-        """See Services."""
+        """Grants copy slots."""
         from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
         from chalicelib.service.copy_quotas import CopyQuotas
 
@@ -297,7 +297,7 @@ class Application:
 
     @cached_property
     def grant_audit(self) -> GrantAudit:
-        """See Services."""
+        """Looks at all grants on a key after a share was closed."""
         from chalicelib.adapters.kms.grants import GrantListing
         from chalicelib.service.grant_audit import GrantAudit
 
@@ -307,7 +307,7 @@ class Application:
 
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
-        """See Services."""
+        """Answers what the service created in a target, and what that target is like."""
         from chalicelib.adapters.ec2.inventory import AwsInventory
         from chalicelib.adapters.sts.target_sessions import TargetSessions
         from chalicelib.adapters.target_checks import AwsTargetChecks
@@ -325,7 +325,7 @@ class Application:
 
     @cached_property
     def own_notices(self) -> OwnNotices:
-        """See Services."""
+        """Sends notices that belong to no promotion or delivery."""
         from chalicelib.service.own_notices import OwnNotices
 
         return OwnNotices(self._records, self._notices, now)
@@ -338,7 +338,7 @@ class Application:
 
     @cached_property
     def share_worker(self) -> ShareWorker:
-        """See Services."""
+        """Opens and closes shares, with one permission adapter for each kind of resource."""
         from chalicelib.adapters.ec2.launch_permissions import LaunchPermissions
         from chalicelib.adapters.ec2.snapshot_permissions import SnapshotPermissions
         from chalicelib.adapters.kms.grants import KeyGrants

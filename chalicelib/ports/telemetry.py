@@ -47,7 +47,7 @@ class Telemetry(Protocol):
     def open_shares(self, oldest_seconds: int) -> None:
         """For so long the oldest share of a resource has been open; one that is preexisting does not count."""
 
-    def blocked(self, what: str, why: str) -> None:
+    def not_done(self, what: str, why: str) -> None:
         """Scheduled work, or a part of it, was not done this time."""
 
     def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:

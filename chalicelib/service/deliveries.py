@@ -100,7 +100,7 @@ class DeliveryExecutor:
         self._trigger_tag = trigger_tag
 
     def execute(self, record: Delivery, command: do.Command, budget: Budget) -> ev.Event:
-        """See Executor."""
+        """Execute one command; a refusal comes back as an event."""
         try:
             return self._perform_one(record, command, budget)
         except Refusal as refusal:

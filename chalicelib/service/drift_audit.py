@@ -92,12 +92,12 @@ class DriftAudit:
         if this.part:
             applied = self._ports.applied.read()
             if applied.fault is not None and applied.fault.code != "no-targets-applied":
-                self._telemetry.blocked("drift-audit", applied.fault.what)  # nobody can tell who is a stranger
+                self._telemetry.not_done("drift-audit", applied.fault.what)  # nobody can tell who is a stranger
                 return
             try:
                 this, looked = self._go_on(this, applied, budget)
             except Refusal as refusal:
-                self._telemetry.blocked("drift-audit", f"{refusal.fault.where}: {refusal.fault.what}")
+                self._telemetry.not_done("drift-audit", f"{refusal.fault.where}: {refusal.fault.what}")
         self._telemetry.audited(looked, this.not_seen, now - (this.ended_at or this.first_at))
 
     def _go_on(self, this: Pass, applied: AppliedFile, budget: Budget) -> tuple[Pass, int]:
@@ -194,7 +194,7 @@ class DriftAudit:
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED:
                 raise _Unfinished from refusal
-            self._telemetry.blocked("drift-audit", f"{place}: {refusal.fault.what}")
+            self._telemetry.not_done("drift-audit", f"{place}: {refusal.fault.what}")
             return replace(this, not_seen=this.not_seen + 1)
         if before is None and found and len(this.doubts) < drift.DOUBTS:
             doubts = {**this.doubts, str(place): tuple(one.verdict for one in found)}

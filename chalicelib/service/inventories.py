@@ -37,7 +37,7 @@ class InventoryExecutor:
         self._targets = targets
 
     def execute(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
-        """See Executor."""
+        """Execute one command; a refusal comes back as an event."""
         return self._list(record) if isinstance(command, inventory.ListPage) else self._remove_slice(record, budget)
 
     def _list(self, record: Inventory) -> inventory.Event:

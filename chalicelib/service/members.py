@@ -129,7 +129,7 @@ class Members:
         try:
             return reader.whereabouts(account)
         except Refusal as refusal:  # no answer is no evidence
-            self._telemetry.blocked("members", str(refusal))
+            self._telemetry.not_done("members", str(refusal))
             return None
 
     def _tell(self, before: Membership, after: Membership, reading: MembersReading, now: int) -> None:

@@ -82,7 +82,7 @@ class PromotionExecutor:
         self._trigger_tag = trigger_tag
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
-        """See Executor."""
+        """Execute one command; a refusal comes back as an event."""
         look = isinstance(command, do.LookAtTag)
         try:
             return self._perform_one(record, command, budget)

@@ -96,7 +96,7 @@ class StandingPass:
             entitled = entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
-                self._telemetry.blocked("standing", f"{ami}: it is not known who is entitled to it")
+                self._telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
                 return
             if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
                 return

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.core.delivery import deadlines, slot_use
+from chalicelib.core.delivery import deadlines, outstanding, slot_use
 from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, DeliveryState
 from chalicelib.core.promotion.model import PromotionState
 from chalicelib.core.records import addresses
@@ -336,7 +336,7 @@ class Invariants:
         end = deadlines.deadline(record)
         in_time = end is None or wake_at is None or wake_at <= end or self._hub.cloud.now >= end
         assert in_time, f"invariant 6: {key} is {record.state} until {end}, and woken no sooner than {wake_at}"
-        if record.state is DeliveryState.STOPPING and machine.needs_shares(record):
+        if record.state is DeliveryState.STOPPING and outstanding.needs_shares(record):
             late = self._hub.cloud.now - record.entered[DeliveryState.STOPPING]
             assert late < CLOSES_WITHIN, f"invariant 1: {key} stops, and has held its shares for {late} s"
         episode, state = self._ended.get(key.pk, (0, ""))

@@ -442,7 +442,7 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     readable = setup.file
     setup.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
     assert setup.day() == []
-    assert ("blocked", ("drift-audit", "It is damaged.")) in setup.telemetry.reported
+    assert ("not_done", ("drift-audit", "It is damaged.")) in setup.telemetry.reported
 
     setup.file = replace(readable, fault=Fault("no-targets-applied", "here", "None.", "Apply one."))
     assert setup.day() == [("page", "foreign-stranger", [DEV])]

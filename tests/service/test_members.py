@@ -231,7 +231,7 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
     assert places(it) == [f"{A}/{REGION}", f"{C}/{REGION}"]
 
 
-def test_two_runs_of_the_resolver_do_not_spoil_each_others_book():
+def test_two_runs_of_the_resolver_do_not_spoil_each_others_reading():
     """The slower run writes nothing."""
     it = OrganizationHub(A)
     reading, version = it.members_store.reading()

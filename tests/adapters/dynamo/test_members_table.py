@@ -102,7 +102,7 @@ def test_items_changed_by_hand_are_not_trusted(members, client):
     ]
 
 
-def test_the_book_is_written_by_one_at_a_time(members):
+def test_what_was_read_is_written_by_one_at_a_time(members):
     """Two runs of the resolver do not overwrite each other."""
     reading, version = members.reading()
     assert (reading, version) == (MembersReading(), 0)

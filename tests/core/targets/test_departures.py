@@ -172,7 +172,7 @@ def test_a_unit_that_the_file_names_no_more_is_forgotten():
     assert (membership.units, reading.read_at) == ({}, {})
 
 
-def test_the_book_survives_the_table():
+def test_what_was_read_survives_the_table():
     """With a reading under way, missing accounts and faults."""
     membership, reading = joined()
     _, reading = after(reading, membership, TEN[1:], NOW + 300)
