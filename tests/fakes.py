@@ -127,6 +127,10 @@ class MemoryRecords:
             raise Unreadable(f"{key} is damaged.")
         return Stored(key, item.body, item.version, dict(item.inbox), item.parked, scheduled=item.wake_at)
 
+    def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
+        there = {key for key in keys if key in self.records and not self.records[key].damaged}
+        return {key: stored for key in there if (stored := self.read(key)) is not None}
+
     def create(self, write: Write, now: int) -> bool:
         if write.key in self.records:
             return False
@@ -419,7 +423,10 @@ class MemoryChildren:
     def __init__(self) -> None:
         self.book: Items[tuple[str, str], Child] = Items(itemgetter(0))
 
-    def add(self, ami: str, child: Child) -> bool:
+    def count(self, ami: str, more: int) -> None:
+        """The marks themselves are counted."""
+
+    def add(self, ami: str, child: Child, *, count: bool = True) -> bool:
         known = self.book.get((ami, child.delivery))
         if known is not None and known.episode >= child.episode:
             return False

@@ -473,7 +473,7 @@ def _open_due_at(share: Share, now: int) -> int | None:
     if standing(share):
         return hard_end(share) or None
     if share.holdings:
-        return min(hard_end(share), now + schedule.POLLS[-1])
+        return min(hard_end(share), now + schedule.HOUR)
     return now if _was_held(share) else share.next_try
 
 
