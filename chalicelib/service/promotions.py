@@ -311,7 +311,7 @@ class PromotionExecutor:
         return False
 
     def _note_standing(self, promotion: Promotion, fresh: Delivery) -> None:
-        """Note that shares will stand, before any opens: the pass over standing shares looks after what is noted."""
+        """Write that shares will stand, before any opens: the pass over standing shares looks after them."""
         if fresh.shared:
             note = {"kind": "standing", "episode": promotion.episode}
             self._records.put(addresses.standing(promotion.ami), note)
