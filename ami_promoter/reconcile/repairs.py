@@ -17,9 +17,9 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.findings import (
     EndTracked,
-    Know,
-    LetGo,
     MakeDue,
+    RecordOpen,
+    ReleaseHolding,
     Remove,
     Reopen,
     Repair,
@@ -67,12 +67,12 @@ class Repairs:
                 case MakeDue(pk):
                     self.wake(pk)
                     return "done"
-                case Know():
-                    return self._know(repair)
+                case RecordOpen():
+                    return self._record_open(repair)
                 case Reopen(resource, share_name, version):
                     return self._reopen(resource, share_name, version)
-                case LetGo(resource, share_name, holding):
-                    return self._let_go(resource, share_name, holding)
+                case ReleaseHolding(resource, share_name, holding):
+                    return self._release_holding(resource, share_name, holding)
                 case Withdraw():
                     return self._withdraw(repair)
                 case EndTracked(ami, delivery):
@@ -90,7 +90,7 @@ class Repairs:
     def _share(self, resource: str, share_name: str) -> Share | None:
         return next((s for s in self._ledger.shares(resource) if s.share_name == share_name), None)
 
-    def _know(self, repair: Know) -> str:
+    def _record_open(self, repair: RecordOpen) -> str:
         now = int(time.time())
         before = self._share(repair.resource, repair.share_name)
         if before is None:
@@ -131,7 +131,7 @@ class Repairs:
         self.wake(resource)
         return "done"
 
-    def _let_go(self, resource: str, share_name: str, holding: Holding) -> str:
+    def _release_holding(self, resource: str, share_name: str, holding: Holding) -> str:
         place = (addresses.delivery(holding.delivery).pk, "record")
         if holds(resource, holding, self._reader.many([place]).get(place)):
             return MOVED_ON
