@@ -42,23 +42,23 @@ help: ## Show this help
 
 setup: $(VENV) ## Make .venv with everything pinned (done once)
 
-package: $(PACKAGE) ## Build what is deployed: build/hub/template.yaml and deployment.zip
+package: $(PACKAGE) ## Build what is deployed, in build/hub/
 
-demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts, without AWS, and watch; TARGETS=200 for more
+demo: $(VENV) $(PACKAGE) ## Promote an AMI without AWS, and watch; or TARGETS=200
 	@$(BIN)/python -m demo $(if $(TARGETS),--targets $(TARGETS))
 
-demo-all: $(VENV) $(PACKAGE) ## Show every mode, each in an account of its own, and check the outcome
+demo-all: $(VENV) $(PACKAGE) ## Show every mode, and check what came of it
 	@$(BIN)/python -m demo --all
 
-sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up for the aws and ami-promoter commands
+sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up, for your commands
 	@$(BIN)/python -m demo.sandbox
 
-bench: $(VENV) $(PACKAGE) ## Measure the service beside its bounds and rivals; writes docs/reference/benchmarks.md, cost.md
+bench: $(VENV) $(PACKAGE) ## Measure the service; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench
 
 test: lint types imports docs-check site pytest ## Run all checks and tests but the browser's
 
-test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Test the page of `ami-promoter report` in Chromium; screenshots in build/browser
+test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Test the page of `ami-promoter report` in Chromium
 	@rm -rf build/browser
 	$(BIN)/python -m tests.browser.write_pages build/browser
 	.venv-browser/bin/python -m pytest -c tests/browser/pytest.ini tests/browser
@@ -69,7 +69,7 @@ browser:
 		echo "Install them (Debian: apt-get install --no-install-recommends chromium chromium-driver)."; \
 		exit 1; }
 
-wheel: $(VENV) ## Build the command line as a wheel for pipx: build/wheel/
+wheel: $(VENV) ## Build the command line for pipx: build/wheel/
 	@rm -rf build/wheel build/lib build/bdist.*
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
 	@rm -rf build/lib build/bdist.*
@@ -88,10 +88,10 @@ imports: $(VENV) ## Check the import rules (import-linter)
 docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/
 	$(BIN)/python -m tools.docs
 
-docs-check: $(VENV) ## Check that the generated parts of docs/ are up to date
+docs-check: $(VENV) ## Check that they are up to date
 	$(BIN)/python -m tools.docs --check
 
-site: $(VENV_DOCS) ## Build docs/ as a static site in build/site; fails on a broken link or anchor
+site: $(VENV_DOCS) ## Build docs/ as a static site in build/site
 	@rm -rf build/site
 	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
 		--conf-dir docs --doctree-dir build/site-doctrees . build/site
@@ -99,7 +99,7 @@ site: $(VENV_DOCS) ## Build docs/ as a static site in build/site; fails on a bro
 pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
-permissions: $(VENV) $(PACKAGE) ## Run the scenarios alone, and check that a call of theirs needed each permission
+permissions: $(VENV) $(PACKAGE) ## Check that a call of some scenario needed each permission
 	@rm -rf build/permissions
 	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal tests/scenarios
 	$(BIN)/python -m tools.needed
@@ -107,10 +107,10 @@ permissions: $(VENV) $(PACKAGE) ## Run the scenarios alone, and check that a cal
 coverage: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests with coverage; a third slower
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
-soak: $(VENV) $(PACKAGE) ## Try new random cases: make soak MINUTES=30; prints the shortest failing case
+soak: $(VENV) $(PACKAGE) ## Try new random cases: make soak MINUTES=30
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(PART),--part $(PART))
 
-audit: $(VENV_AUDIT) $(PACKAGE) ## Look up known faults of what ships, in PyPI's database, and check the bill of materials
+audit: $(VENV_AUDIT) $(PACKAGE) ## Look up known faults of what ships in PyPI's database
 	@.venv-audit/bin/python -c '$(CHECK_BILL)' build/hub/sbom.cdx.json
 	@.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt || { \
 		echo "audit: failed. If no vulnerability is listed above, no database was reached and nothing was looked up:"; \
@@ -123,14 +123,14 @@ format: $(VENV) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV_LOCK) ## Pin the requirements again; LOCK=--upgrade takes newer releases
+lock: $(VENV_LOCK) ## Pin the requirements again; LOCK=--upgrade for newer ones
 	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/browser requirements/audit requirements/lock; do \
 		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url $(LOCK) $$name.in -o $$name.txt || exit 1; done
 
 awscli: $(VENV_AWS) ## Make .venv-aws with the real aws command line (done once)
 
-clean: ## Remove build output and caches; environments (.venv*) stay
+clean: ## Remove build output and caches; environments stay
 	rm -rf build .sandbox .chalice/deployments .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -rf .coverage .coverage.* htmlcov *.egg-info
 

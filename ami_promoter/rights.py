@@ -73,6 +73,7 @@ SEE_OPEN = Rights(
 SEE_HEALTH = Rights(
     anything=frozenset(
         {
+            "cloudwatch:DescribeAlarmsForMetric",
             "events:DescribeEventBus",
             "lambda:ListEventSourceMappings",
             "sns:ListSubscriptionsByTopic",

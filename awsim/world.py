@@ -29,6 +29,7 @@ from awsim.kernel import Kernel
 from awsim.parts import Base
 from awsim.rules import Rules
 from awsim.services.cloudtrail import CloudTrail
+from awsim.services.cloudwatch import CloudWatch, Logs
 from awsim.services.ec2 import Ec2
 from awsim.services.events import EventBridge
 from awsim.services.kms import Kms
@@ -71,6 +72,7 @@ class World:
         self.ec2 = Ec2(base, self.kms, self.events, self.organizations)
         self.calls: list[Call] = []
         self.cloudtrail = CloudTrail(base, self.calls, self.events, self.ec2.owner_of)
+        self.cloudwatch = CloudWatch(base, self.lambda_.invocations, self.sqs.queues)
         played: tuple[Service, ...] = (
             self.iam,
             self.sts,
@@ -81,6 +83,8 @@ class World:
             self.lambda_,
             self.ec2,
             self.cloudtrail,
+            self.cloudwatch,
+            Logs(self.lambda_.invocations),
             self.organizations,
         )
         """What the simulator plays itself; everything else is moto's."""

@@ -87,10 +87,11 @@ def _up(port: int, factor: float, seed: int, *, quiet: bool) -> None:
 
 
 def _subscribe(world: World, scene: stage.Stage) -> str:
-    """Let a queue of the hub receive the notices; return its URL."""
+    """Let a queue of the hub receive the notices, and what alarms would send; return its URL."""
     url: str = world.client("sqs", stage.HUB, stage.REGION).create_queue(QueueName=NOTICES)["QueueUrl"]
-    topic, arn = scene.hub.outputs["TopicArn"], f"arn:aws:sqs:{stage.REGION}:{stage.HUB}:{NOTICES}"
-    world.client("sns", stage.HUB, stage.REGION).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    arn = f"arn:aws:sqs:{stage.REGION}:{stage.HUB}:{NOTICES}"
+    for topic in (scene.hub.outputs["TopicArn"], f"arn:aws:sns:{stage.REGION}:{stage.HUB}:{stage.ALARMS}"):
+        world.client("sns", stage.HUB, stage.REGION).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     return url
 
 
@@ -141,6 +142,13 @@ For a failure: disable a key, promote, ask doctor, enable the key, retry.
   aws --profile prod kms disable-key --key-id alias/ami-promoter
   aws --profile prod kms enable-key --key-id alias/ami-promoter
   ami-promoter retry {scene.image}
+
+As an operator, without a dashboard: alarms, a metric, a function's log.
+
+  aws cloudwatch describe-alarms --output text \\
+    --query 'MetricAlarms[].[StateValue,AlarmName]'
+  aws cloudwatch list-metrics --namespace AmiPromoter
+  aws logs tail /aws/lambda/ami-promoter-{stage.REGION}-worker
 
 Or ask AWS:
 

@@ -20,6 +20,8 @@ MOST_LISTED = 170
 EXTERNAL_ID = "only-the-hub-knows"
 HUB_TEMPLATE = Path("build/hub/template.yaml")
 TARGET_TEMPLATE = Path("deploy/target.yaml")
+ALARMS = "on-call"
+"""The hub's topic that its alarms notify."""
 WAKE_QUEUES = ("worker.fifo", "share-worker.fifo")
 """How the names of the queues end that carry wakes."""
 SIZES = (8, 100)
@@ -74,6 +76,7 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
         "SubscriberAccounts": ",".join(list(targets.values())[:MOST_LISTED]),
         "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*",
         "HubCopies": "true",
+        "AlarmTopicArn": world.client("sns", HUB, REGION).create_topic(Name=ALARMS)["TopicArn"],
     }
     hub = world.deploy(root / HUB_TEMPLATE, HUB, REGION, "ami-promoter", given)
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": EXTERNAL_ID}

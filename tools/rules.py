@@ -18,6 +18,7 @@ SERVICES = {
     "cfn": "CloudFormation",
     "cloudformation": "CloudFormation",
     "cloudtrail": "CloudTrail",
+    "cloudwatch": "CloudWatch",
     "dynamodb": "DynamoDB",
     "ec2": "EC2",
     "events": "EventBridge",

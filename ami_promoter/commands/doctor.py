@@ -15,7 +15,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import receivers
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.reconcile import doctor_checks, grouped_checks
-from ami_promoter.reconcile.doctor_target_checks import HubNames
+from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH
@@ -53,8 +53,8 @@ def doctor(
     """Find what blocks promotions, and how to repair it.
 
     In the hub it checks the targets file, pause, organization, parked and overdue records, workers, dead letters,
-    notices, the keys of running and shared deliveries (`plan` checks the keys of an AMI that has no tag yet), who may
-    approve, and what waits for an approval.
+    who receives notices and alarms, the keys of running and shared deliveries (`plan` checks the keys of an AMI that
+    has no tag yet), who may approve, and what waits for an approval.
     In each target it checks role, key and key policy, service-linked roles, event forwarding, Allowed AMIs, settings
     and copy quota; the service asks there, which takes seconds. Changes nothing. No call can try whether a
     key will work for a copy; where AWS names an organization's policy as the reason of a denial, so does this.
@@ -76,7 +76,7 @@ def doctor(
     inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now, checks=True)
     answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
-    found += doctor_checks.targets(answers, settings, _quotas(connection, wanted), hub)
+    found += doctor_checks.targets(answers, settings, _known(connection, wanted), hub)
     bad, unseen = doctor_checks.of(found, passed=False), doctor_checks.of(found, passed=None)
     status = Exit.FAILED if bad else Exit.UNFINISHED if unseen else Exit.OK
     return Report(
@@ -99,11 +99,20 @@ def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]
     return {(one.account, one.region): one for one in meant.targets} if meant else {}
 
 
-def _quotas(connection: Connection, places: Sequence[Place]) -> dict[Place, Mapping[str, Any]]:
-    keys = {addresses.copy_quota(*place).pk: place for place in places}
+def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, KnownAtHub]:
+    parts = (addresses.copy_quota, addresses.last_event, addresses.no_event)
+    keys = {place: [(key.pk, key.sk) for key in (part(*place) for part in parts)] for place in places}
     with connection.telling("reading the copy quotas"):
-        found = Reader(connection).many([(pk, "record") for pk in keys])
-    return {keys[pk]: record for (pk, _), record in found.items()}
+        found = Reader(connection).many([key for three in keys.values() for key in three])
+    return {
+        place: KnownAtHub(found.get(quota, {}), _at(found.get(last)), _at(found.get(missed)))
+        for place, (quota, last, missed) in keys.items()
+    }
+
+
+def _at(record: Record | None) -> int:
+    at = record["_item"].get("at") if record else 0
+    return at if isinstance(at, int) else 0
 
 
 def _all(connection: Connection, file: AppliedFile) -> tuple[Place, ...]:

@@ -108,7 +108,7 @@ class Drain:
             for (pk, _), delivery in view.running.items():
                 if delete_copies or delivery.get("state") in NOTHING_RUNS:
                     episode = int(delivery.get("episode", 0))
-                    self._records.make_due(RecordKey(pk), int(self._clock.now()), {"cancel": f"{episode}:{WHY}"})
+                    self._records.make_due(RecordKey(pk), int(self._connection.now()), {"cancel": f"{episode}:{WHY}"})
                     self.cancelled.add((pk, episode))
                     asked.append(RecordKey(pk))
         wake(self._connection, asked)

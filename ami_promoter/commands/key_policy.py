@@ -159,7 +159,9 @@ def _lack(key: str, answer: KeyAnswer) -> Fault:
         cure = "Take the denial back, or make an exception for the role."
         return Fault("key-policy-denies", key, f"{answer.action} is denied to {role} {answer.by}.", cure)
     what = f"no statement lets {role} do {answer.action}."
-    return Fault("key-policy-lacks", key, what, f"Add the statement {answer.need.sid} shown above.")
+    return Fault(
+        "key-policy-lacks", key, what, f"Add the statement {answer.need.sid}; without KEY this command prints it."
+    )
 
 
 def _rotates(kms: Any, arn: str, account: Account) -> bool | None:

@@ -5,7 +5,6 @@ Without ``--apply`` nothing is changed but that `worker` is asked for a look at 
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -88,7 +87,7 @@ def reconcile(
     if unpark:
         return _unpark(connection, unpark)
     patience = timeout * 60
-    name = f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
+    name = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
     looking = Looking(
         connection,
         tell,
@@ -101,7 +100,7 @@ def reconcile(
     outcome: dict[Finding, str] = {}
     woken = 0
     if apply:
-        repairs = Repairs(connection, name, patience)
+        repairs = Repairs(connection, name, patience, caller.clock)
         woken = _wake_all(view, repairs)
         outcome = {one: repairs.repair(one.repair) for one in found if one.repair is not None}
         orders = {one.repair: one for one in found if isinstance(one.repair, Remove)}
@@ -195,7 +194,7 @@ def _unpark(connection: Connection, pk: str) -> Report:
     """Let one parked record go on."""
     key = RecordKey(pk)
     with connection.telling("letting the record go on"):
-        freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(time.time()))
+        freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(connection.now()))
     if not freed:
         what = f"no record of that name is parked in {connection.place}."
         cure = "`ami-promoter status` lists the parked records."

@@ -1,4 +1,4 @@
-"""Reads how the hub itself is: its workers, its queues of dead letters, who receives its notices."""
+"""Reads how the hub itself is: its workers, its queues of dead letters, who receives its notices and its alarms."""
 
 from __future__ import annotations
 
@@ -53,6 +53,9 @@ class Health:
     """Endpoint -> ARN of the subscription, or what SNS says instead while it is not confirmed."""
     topic: str = ""
     """ARN of the topic of the notices."""
+    alarms: Mapping[str, Mapping[str, str]] | None = None
+    """ARN of a topic that the alarms notify -> its subscriptions, as above; one that could not be read is in ``unread``
+    by its ARN."""
     senders: Senders | None = None
     """Who may send to the inbound bus."""
     keys: Mapping[str, GoldenKey] = field(default_factory=dict)
@@ -72,11 +75,13 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
             unread[name] = str(error)
             return None
 
+    topics = tried("alarms", lambda: _alarm_topics(connection, f"{prefix}-{DEAD[0]}"))
     return Health(
         tried("sources", lambda: {name: _mappings(connection, f"{prefix}-{name}") for name in WORKERS}),
         tried("dead", lambda: {f"{prefix}-{name}": _waiting(connection, f"{prefix}-{name}") for name in DEAD}),
         tried("subscriptions", lambda: _subscriptions(connection, topic)),
         topic,
+        None if topics is None else {one: tried(one, partial(_subscriptions, connection, one)) or {} for one in topics},
         tried("senders", lambda: _senders(connection, f"{prefix}-inbound")),
         {key: seen for key in keys if (seen := tried(key, partial(_key, connection, key))) is not None},
         unread,
@@ -109,6 +114,17 @@ def _waiting(connection: Connection, queue: str) -> int:
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     name = "ApproximateNumberOfMessages"
     return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+
+
+def _alarm_topics(connection: Connection, queue: str) -> list[str]:
+    """Name the topics that the hub's alarms notify: those of the alarm on one of its queues, as all have the same."""
+    cloudwatch: Any = connection.client("cloudwatch")
+    found = cloudwatch.describe_alarms_for_metric(
+        Namespace="AWS/SQS",
+        MetricName="ApproximateNumberOfMessagesVisible",
+        Dimensions=[{"Name": "QueueName", "Value": queue}],
+    )["MetricAlarms"]
+    return sorted({arn for one in found for arn in one["AlarmActions"] if arn.split(":")[2] == "sns"})
 
 
 def _subscriptions(connection: Connection, topic: str) -> dict[str, str]:

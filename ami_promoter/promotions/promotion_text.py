@@ -93,7 +93,7 @@ def summary(deliveries: Sequence[Data]) -> str:
 
 def counted(states: Mapping[str, int]) -> str:
     """Write counts by state in a line."""
-    return ", ".join(f"{count} {name}" for name, count in sorted(states.items())) or "no deliveries"
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(states.items())) or "no deliveries"
 
 
 def age(moment: str, now: float) -> str:

@@ -10,7 +10,7 @@ from ami_promoter.hub import policies
 from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
-from ami_promoter.reconcile.doctor_target_checks import HubNames, bad, findings, good
+from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, bad, findings, good
 from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
@@ -28,7 +28,7 @@ FINDING = js.thing(
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
         "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices, "
-        "source-key, approvers, approvals; of a target: "
+        "alarms, source-key, approvers, approvals; of a target: "
         "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, copy-quota"
     ),
     passed=js.perhaps(js.flag("null: it could not be looked at")),
@@ -73,7 +73,7 @@ class HubFacts:
 def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
-    every += [*_workers(facts), *_dead(facts), *_notices(facts), *_source_keys(facts)]
+    every += [*_workers(facts), *_dead(facts), *_notices(facts), *_alarms(facts), *_source_keys(facts)]
     every += [*_approvers(facts), *_approvals(facts)]
     return [{"where": "hub", **one} for one in every]
 
@@ -81,14 +81,14 @@ def hub(facts: HubFacts) -> list[dict[str, Any]]:
 def targets(
     found: Mapping[Place, TargetFacts],
     settings: Mapping[Place, Target],
-    quotas: Mapping[Place, Mapping[str, Any]],
+    known: Mapping[Place, KnownAtHub],
     hub: HubNames,
 ) -> list[dict[str, Any]]:
     """Check what each target answered."""
     return [
         {"where": "/".join(place), **one}
         for place, facts in sorted(found.items())
-        for one in findings(settings.get(place), facts, quotas.get(place, {}), hub)
+        for one in findings(settings.get(place), facts, known.get(place, KnownAtHub()), hub)
     ]
 
 
@@ -172,19 +172,37 @@ def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
     if facts.health.subscriptions is None:
         yield _unread("notices", facts.health.unread.get("subscriptions", ""))
         return
-    waiting = [who for who, arn in facts.health.subscriptions.items() if not arn.startswith("arn:")]
-    topic = f"--topic-arn {facts.health.topic} --region {facts.region}"
-    subscribe = f"aws sns subscribe {topic} --protocol email --notification-endpoint YOU@EXAMPLE.ORG"
-    if not facts.health.subscriptions:
-        yield bad("notices", "There is no subscriber: no person learns of a failed delivery.", subscribe)
+    nobody = "There is no subscriber: no person learns of a failed delivery."
+    yield from _subscribed("notices", facts.health.topic, facts.health.subscriptions, nobody)
+
+
+def _alarms(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    health = facts.health
+    if health.alarms is None:
+        yield _unread("alarms", health.unread.get("alarms", ""))
+        return
+    if not health.alarms:
+        cure = "Deploy the hub with AlarmTopicArn, the ARN of a topic to which a person is subscribed."
+        yield bad("alarms", "The alarms notify nobody.", cure)
+    for topic, subscriptions in health.alarms.items():
+        if topic in health.unread:
+            yield _unread("alarms", f"Who is subscribed to {topic}: {health.unread[topic]}")
+        else:
+            nobody = f"The alarms notify {topic}, and nobody is subscribed to it."
+            yield from _subscribed("alarms", topic, subscriptions, nobody)
+
+
+def _subscribed(check: str, topic: str, subscriptions: Mapping[str, str], nobody: str) -> Iterator[dict[str, Any]]:
+    waiting = [who for who, arn in subscriptions.items() if not arn.startswith("arn:")]
+    to = f"--topic-arn {topic} --region {topic.split(':')[3]}"
+    subscribe = f"aws sns subscribe {to} --protocol email --notification-endpoint YOU@EXAMPLE.ORG"
+    if not subscriptions:
+        yield bad(check, nobody, subscribe)
     for who in waiting:
-        yield bad(
-            "notices",
-            f"{who} has not confirmed its subscription.",
-            "Follow the link in SNS's message, or subscribe again.",
-        )
-    if facts.health.subscriptions and not waiting:
-        yield good("notices", f"{len(facts.health.subscriptions)} subscribed.")
+        what = f"{who} has not confirmed its subscription."
+        yield bad(check, what, "Follow the link in SNS's message, or subscribe again.")
+    if subscriptions and not waiting:
+        yield good(check, f"{len(subscriptions)} subscribed.")
 
 
 def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
@@ -208,7 +226,7 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
             )
             yield good("source-key", f"{arn} is customer managed and enabled; {opens}.")
     for arn, why in facts.health.unread.items():
-        if arn.startswith("arn:"):
+        if arn.split(":")[2:3] == ["kms"]:
             yield _unread("source-key", f"{arn}: {why}")
 
 

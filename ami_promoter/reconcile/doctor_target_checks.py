@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.health import Senders
 from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, target_needs
 from ami_promoter.reconcile.facts import TargetFacts
+from ami_promoter.terminal.report import moment
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Target, grant_role
@@ -28,6 +29,18 @@ _AFTERWARDS = re.compile(
 """What a fault of a delivery says besides its cure; here none has begun."""
 _PASSING = ("aws-throttled", "aws-unreachable")
 """Codes of refusals that say nothing of the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAtHub:
+    """What the hub's table says of one target. Times are epoch seconds, 0: never."""
+
+    quota: Mapping[str, Any] = field(default_factory=dict)
+    """Its copy quota's record."""
+    last_event_at: int = 0
+    """When the last event from there reached a delivery."""
+    no_event_at: int = 0
+    """When a delivery last made an AMI there of which no event came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +62,10 @@ class HubNames:
 Finding = dict[str, Any]
 
 
-def findings(target: Target | None, facts: TargetFacts, quota: Mapping[str, Any], hub: HubNames) -> Iterator[Finding]:
+def findings(target: Target | None, facts: TargetFacts, known: KnownAtHub, hub: HubNames) -> Iterator[Finding]:
     """Yield what was found in one target, without its place.
 
-    ``target``: None where the applied file has settings for it that do not agree; ``quota``: its copy quota's record.
+    ``target``: None where the applied file has settings for it that do not agree.
     """
     if facts.fault is not None:
         yield _failed("target", facts.fault)
@@ -64,11 +77,11 @@ def findings(target: Target | None, facts: TargetFacts, quota: Mapping[str, Any]
     yield from _key(target, seen)
     yield from _key_policy(target, seen, hub)
     yield from _roles(target, seen)
-    yield from _forwarding(target, seen, hub)
+    yield from _forwarding(target, seen, known, hub)
     yield from _allowed_images(target, seen, hub)
     yield _settings(seen)
     if target.mode == "copy" and target.copy_method != "image":
-        yield _copy_quota(quota)
+        yield _copy_quota(known.quota)
 
 
 def good(check: str, what: str) -> Finding:
@@ -164,7 +177,7 @@ def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         yield good("service-roles", f"All are there: {', '.join(target.service_linked_roles)}.")
 
 
-def _forwarding(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
+def _forwarding(target: Target, seen: TargetSeen, known: KnownAtHub, hub: HubNames) -> Iterator[Finding]:
     """Events only save time: without them a copy's end is noticed later, and nothing is lost."""
     refused = [fault for call, fault in seen.refused.items() if call in ("DescribeRule", "ListTargetsByRule")]
     if refused:
@@ -185,8 +198,31 @@ def _forwarding(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Fin
             f"The hub's bus {hub.bus} does not admit account {target.account}: its events are lost.",
             "Name the account in the hub's parameter TargetAccounts, or its organization in OrganizationId.",
         )
+    elif known.no_event_at > known.last_event_at:
+        yield _no_event(target, known, hub)
     else:
-        yield good("forwarding", "Both rules are enabled, and forward to the hub's bus.")
+        last = f"the last event came {moment(known.last_event_at)}" if known.last_event_at else "none was awaited yet"
+        yield good("forwarding", f"Both rules are enabled, and forward to the hub's bus; {last}.")
+
+
+def _no_event(target: Target, known: KnownAtHub, hub: HubNames) -> Finding:
+    """What no setting shows: the rules look right, and yet nothing came."""
+    before = (
+        f"the last one came {moment(known.last_event_at)}" if known.last_event_at else "none has ever come from there"
+    )
+    what = (
+        f"Both rules look right, but of the AMI that was made there {moment(known.no_event_at)} no event came; "
+        f"{before}. The service sees the end of a copy by looking, minutes later."
+    )
+    rule = rule_names(hub.account, hub.region)[target.copy_method == "image"]
+    cure = (
+        f"With credentials of {target.account}, see why the rule's invocations fail (its role needs events:PutEvents "
+        f"on {hub.bus}, and no policy of the organization may deny it): aws cloudwatch get-metric-statistics "
+        f"--region {target.region} --namespace AWS/Events --metric-name FailedInvocations --dimensions "
+        f"Name=RuleName,Value={rule} --statistics Sum --period 3600 --start-time {moment(known.no_event_at - 3600)} "
+        f"--end-time {moment(known.no_event_at + 3600)}"
+    )
+    return bad("forwarding", what, cure)
 
 
 def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubNames) -> Iterator[Finding]:

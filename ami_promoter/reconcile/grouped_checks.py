@@ -14,7 +14,9 @@ from chalicelib.core.faults import count
 HUB = "hub"
 NAMED = 3
 """So many targets of a group are named."""
-IDENT = re.compile(r"\b(?:ami|snap)-[0-9a-f]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+IDENT = re.compile(
+    r"\b(?:ami|snap)-[0-9a-f]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9]{4}-[0-9-]{5}T[0-9:]{8}Z\b"
+)
 WORDS = {True: ("passed", "green"), False: ("FAILED", "red"), None: ("not seen", "yellow")}
 
 Check = Mapping[str, Any]
@@ -48,16 +50,20 @@ def verdict(checks: Sequence[Check]) -> str:
     return f"{len(wrong):,} of {count(len(checks), 'check')} did not pass: {' and '.join(where)}."
 
 
+def alike(account: str, region: str, *texts: str) -> tuple[str, ...]:
+    """Return texts about a target without what differs from target to target: account, Region, ids, keys, times."""
+    return tuple(IDENT.sub("I", text.replace(account, "A").replace(region, "R")) for text in texts)
+
+
 def _equal(checks: Sequence[Check]) -> list[list[Check]]:
-    """Put together what differs only in the target's account, Region, keys, AMIs and snapshots."""
+    """Put together what differs only in the target."""
     found: dict[tuple[Any, ...], list[Check]] = {}
     for number, one in enumerate(checks):
         if one["where"] == HUB:
             found[number,] = [one]
             continue
         account, _, region = str(one["where"]).partition("/")
-        texts = (str(one[name]).replace(account, "A") for name in ("what", "cure"))
-        same = tuple(IDENT.sub("I", text.replace(region, "R")) for text in texts)
+        same = alike(account, region, str(one["what"]), str(one["cure"]))
         found.setdefault((one["passed"], one["check"], *same), []).append(one)
     return list(found.values())
 

@@ -27,6 +27,8 @@ from chalicelib.ports.records import Write
 
 POLL = 5
 """Seconds between two looks for the answers of targets."""
+AT_ONCE = 100
+"""So many targets are asked, and then woken: they answer while the next are asked."""
 STEPS, SILENT = 10, 30
 """How far it is, is said in so many steps, and after so many seconds."""
 
@@ -61,10 +63,13 @@ class Inventories:
         """Ask each of these targets to be looked at, and wait for the answers; ``run`` names this look."""
         progress = Progress(self._tell, "Asking for a look at targets", self._clock)
         with self._connection.telling("asking for a look at the targets"):
+            known = self._reader.many([(key.pk, key.sk) for key in map(self._key, places)])
             for number, place in enumerate(places):
                 progress.at(number, len(places))
-                self._ask(place, run)
-        wake(self._connection, [self._key(place) for place in places])
+                self._ask(place, run, known=(self._key(place).pk, "record") in known)
+                if number % AT_ONCE == AT_ONCE - 1 or number == len(places) - 1:
+                    asked = places[number // AT_ONCE * AT_ONCE : number + 1]
+                    wake(self._connection, [self._key(one) for one in asked])
         found: dict[Place, TargetFacts] = {}
         until = self._clock() + self._patience
         reported, reported_at = -1, self._clock()
@@ -85,11 +90,13 @@ class Inventories:
     def _key(self, place: Place) -> addresses.RecordKey:
         return addresses.inventory(*place, checks=self._checks)
 
-    def _ask(self, place: Place, run: str) -> None:
-        record, now = Inventory(*place, checks=self._checks), int(self._clock())
-        body = codec.encode(record)
-        body.pop("inbox")
-        self._records.create(Write(record.key, record.state.value, body, now), now)
+    def _ask(self, place: Place, run: str, *, known: bool) -> None:
+        """Ask one target; ``known``: it has been asked before, so that its record is there."""
+        record, now = Inventory(*place, checks=self._checks), int(self._connection.now())
+        if not known:
+            body = codec.encode(record)
+            body.pop("inbox")
+            self._records.create(Write(record.key, record.state.value, body, now), now)
         self._records.make_due(record.key, now, {LOOK: run})
 
     def _answers(self, places: Iterable[Place]) -> dict[Place, TargetFacts]:

@@ -6,7 +6,6 @@ Each repair reads what it changes once more, and leaves alone what has moved on 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -28,6 +27,7 @@ from ami_promoter.reconcile.findings import (
     holds,
 )
 from ami_promoter.reconcile.inventories import POLL
+from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
@@ -48,17 +48,21 @@ PUT_RIGHT_END = 2 * schedule.HOUR
 
 
 class Repairs:
-    """Repairs in one hub; ``run`` names the run, so that repeating it is harmless."""
+    """Repairs in one hub; ``run`` names the run, so that repeating it is harmless. ``clock``: to wait by."""
 
-    def __init__(self, connection: Connection, run: str, patience: int) -> None:
+    def __init__(self, connection: Connection, run: str, patience: int, clock: TerminalClock | None = None) -> None:
         self._connection = connection
+        self._clock = clock or TerminalClock()
         self._run = run
         self._patience = patience
         self._reader = Reader(connection)
         self._table = Table(connection.dynamodb, connection.table)
         self._records = DynamoRecords(self._table)
         self._ledger = DynamoLedger(self._table)
-        self._children = DynamoTrackedDeliveries(self._table)
+        self._tracked = DynamoTrackedDeliveries(self._table)
+
+    def _now(self) -> int:
+        return int(self._connection.now())
 
     def repair(self, repair: Repair) -> str:
         """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise Trouble."""
@@ -76,13 +80,13 @@ class Repairs:
                 case Withdraw():
                     return self._withdraw(repair)
                 case EndTracked(ami, delivery):
-                    return self._end_child(ami, delivery)
+                    return self._end_tracked(ami, delivery)
                 case Remove():
                     return "not done"
 
     def wake(self, pk: str) -> None:
         """Make a record due within a minute, whatever it waits for; a resource's is made if it is lost."""
-        now = int(time.time())
+        now = self._now()
         if pk.startswith("resource#"):
             self._records.create(Write(RecordKey(pk), "open", {"resource": pk}, now), now)
         self._records.make_due(RecordKey(pk), now)
@@ -91,7 +95,7 @@ class Repairs:
         return next((s for s in self._ledger.shares(resource) if s.share_name == share_name), None)
 
     def _record_open(self, repair: RecordOpen) -> str:
-        now = int(time.time())
+        now = self._now()
         before = self._share(repair.resource, repair.share_name)
         if before is None:
             before = Share(
@@ -121,7 +125,7 @@ class Repairs:
         return "done"
 
     def _reopen(self, resource: str, share_name: str, version: int) -> str:
-        now = int(time.time())
+        now = self._now()
         before = self._share(resource, share_name)
         if before is None or before.version != version or before.state is not ShareState.OPEN:
             return MOVED_ON
@@ -159,18 +163,18 @@ class Repairs:
         if goes_on or not alive(record, holding.episode):
             self._ledger.release(resource, share_name, holding)
         else:
-            self._records.make_due(key, int(time.time()), {"cancel": f"{holding.episode}:reconcile"})
+            self._records.make_due(key, self._now(), {"cancel": f"{holding.episode}:reconcile"})
 
-    def _end_child(self, ami: str, delivery: str) -> str:
-        entry = next((one for one in self._children.all(ami) if one.delivery == delivery), None)
+    def _end_tracked(self, ami: str, delivery: str) -> str:
+        entry = next((one for one in self._tracked.all(ami) if one.delivery == delivery), None)
         place = (addresses.delivery(delivery).pk, "record")
         record = self._reader.many([place]).get(place)
         state = "failed" if record is None else str(record["_item"].get("state"))
         if entry is None or entry.state != "running" or state not in ENDED:
             return MOVED_ON
         image = str(record.get("image") or "") if record is not None and state == "delivered" else ""
-        self._children.end(ami, replace(entry, state=state, image=image))
-        self._records.make_due(addresses.promotion(ami), int(time.time()))
+        self._tracked.end(ami, replace(entry, state=state, image=image))
+        self._records.make_due(addresses.promotion(ami), self._now())
         return "done"
 
     def remove(self, orders: Sequence[Remove]) -> dict[Remove, str]:
@@ -182,17 +186,17 @@ class Repairs:
         with self._connection.telling("asking for copies to be deleted"):
             for place, some in places.items():
                 self._order(place, some)
-        waiting, until, answered = dict(places), time.time() + self._patience, 0
-        while waiting and time.time() < until:
+        waiting, until, answered = dict(places), self._clock.now() + self._patience, 0
+        while waiting and self._clock.now() < until:
             answers = {place: self._answers(place, len(some)) for place, some in waiting.items()}
             for place, found in answers.items():
                 results |= {one: _outcome(found[one.snapshot]) for one in waiting[place] if one.snapshot in found}
             waiting = {place: some for place, some in waiting.items() if len(answers[place]) < len(some)}
             if (now := sum("not answered" not in result for result in results.values())) > answered:
-                answered, until = now, time.time() + self._patience
+                answered, until = now, self._clock.now() + self._patience
             if waiting:
                 self._order_again(waiting)
-                time.sleep(POLL)
+                self._clock.sleep(POLL)
         return results
 
     def _order_again(self, places: Iterable[Place]) -> None:
@@ -204,7 +208,7 @@ class Repairs:
             record = records.get((key.pk, key.sk), {"_item": {}})
             asked = record["_item"].get(INBOX + REMOVE)
             if asked not in (None, self._run) and record.get("removed") == asked:
-                self._records.make_due(key, int(time.time()), {REMOVE: self._run})
+                self._records.make_due(key, self._now(), {REMOVE: self._run})
 
     def _order(self, place: Place, some: Sequence[Remove]) -> None:
         """Write the order beside the target's inventory, in slices that fit into an item, and then ask."""
@@ -214,7 +218,7 @@ class Repairs:
             body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in part])
             item = {"kind": "order", "slices": len(slices), "body": body}
             self._records.put(addresses.inventory_order(key, self._run, number), item)
-        self._records.make_due(key, int(time.time()), {REMOVE: self._run})
+        self._records.make_due(key, self._now(), {REMOVE: self._run})
 
     def _answers(self, place: Place, ordered: int) -> dict[str, str]:
         """Read what became of copies so far."""

@@ -5,7 +5,6 @@ The table is read page by page. What is over is not kept, but for the ids of sna
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -119,7 +118,7 @@ class Looking:
         The ledger is read before AWS; where the two differ its entry is read once more, as it may have moved on. Who
         may receive is read after the ledger, so that nobody's share looks open to an account that was added meanwhile.
         """
-        now = int(time.time())
+        now = int(self._connection.now())
         seen = self._targets(run) if targets else {}
         read = self._scan()
         force = in_force(self._connection)

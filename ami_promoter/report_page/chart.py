@@ -54,7 +54,7 @@ def drawing(found: Sequence[Exposure], start: int, end: int) -> Element:
         aria_describedby="chart-text",
     )
     axis = el("p", el("span", when(start)), el("span", when(end)), class_="axis")
-    caption = el("figcaption", title, ": ", count(top, "permission"), " at most, ", str(peaks[-1]), " now")
+    caption = el("figcaption", title, ": ", count(top, "permission"), " at most, ", f"{peaks[-1]:,}", " now")
     return el("figure", caption, picture, axis)
 
 

@@ -12,6 +12,8 @@ from ami_promoter.terminal.report import moment, span
 
 OPEN_ROWS = 20
 """Tables with more rows are folded away."""
+LONGEST_ID = 24
+"""Characters; a snapshot's id has 22."""
 
 MARKS = {
     "delivered": ("✓", "good"),
@@ -63,8 +65,13 @@ def state(word: str) -> Element:
 
 
 def code(text: str) -> Element:
-    """Show an id."""
-    return el("code", text)
+    """Show an id, a name or a command. An id stays on one line; a longer word may break."""
+    first, *more = text.split(" ")
+    if any(len(word) > LONGEST_ID for word in (first, *more)):
+        return el("code", text)
+    if not more:
+        return el("code", text, class_="id")
+    return el("code", el("span", first), [(" ", el("span", word)) for word in more])
 
 
 def when(epoch: int | None) -> str:

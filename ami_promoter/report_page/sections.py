@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from ami_promoter.promotions import promotion_text
+from ami_promoter.reconcile import grouped_checks
 from ami_promoter.report_page import chart
 from ami_promoter.report_page.current import Family, Placed
 from ami_promoter.report_page.exposure import UNREADABLE, Exposure
@@ -63,21 +64,42 @@ def _troubled(data: Mapping[str, Any]) -> Element:
     said_of = [_said(f"refused: {fault.get('what', '')}", str(fault.get("cure", ""))) for fault in data["faults"]]
     if data["parked"]:
         said_of.append(_said(f"parked: {data['parked']}", ""))
-    targets = [_target(one) for one in data["deliveries"]]
+    targets = [_targets(group) for group in _equal(data["deliveries"])]
     first, rest = targets[:OPEN_ROWS], targets[OPEN_ROWS:]
     return el(
         "article",
         el("h3", data["name"] or "Unnamed", " ", code(data["ami"])),
         el("p", _value(data), class_="dim"),
         el("ul", said_of, first, class_="faults") if said_of or first else None,
-        folded(f"{count(len(rest), 'more target')}", el("ul", rest, class_="faults")) if rest else None,
+        folded(f"{count(len(rest), 'more trouble')}", el("ul", rest, class_="faults")) if rest else None,
         el("p", "Look closer: ", code(f"ami-promoter status {data['ami']}"), class_="dim"),
     )
 
 
-def _target(delivery: Mapping[str, Any]) -> Element:
-    remarks = [_what(what, cure) for what, cure in promotion_text.remarks(delivery)]
-    return el("li", el("p", el("b", _place(delivery)), " ", state(str(delivery["state"]))), remarks)
+def _equal(deliveries: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Put deliveries together whose troubles differ only in the target; the first shows them."""
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for one in deliveries:
+        texts = (text for remark in promotion_text.remarks(one) for text in remark)
+        same = (str(one["state"]), *grouped_checks.alike(one["account"], one["region"], *texts))
+        found.setdefault(same, []).append(one)
+    return list(found.values())
+
+
+def _targets(group: Sequence[Mapping[str, Any]]) -> Element:
+    first, *others = group
+    of = f"{len(group):,} targets" if others else _place(first)
+    remarks = [_what(what, cure) for what, cure in promotion_text.remarks(first)]
+    if not others:
+        return el("li", el("p", el("b", of), " ", state(str(first["state"]))), remarks)
+    places = el("ul", [el("li", _place(one)) for one in group], class_="places")
+    return el(
+        "li",
+        el("p", el("b", of), " ", state(str(first["state"]))),
+        el("p", f"Of {_place(first)}:", class_="dim"),
+        remarks,
+        folded("Which targets", places, rows=len(group)),
+    )
 
 
 def _said(what: str, cure: str) -> Element:
@@ -224,7 +246,7 @@ def _resources(shown: Overview, bars: Scale) -> Iterator[Element]:
                 f"{KINDS.get(kind, kind)} ",
                 code(name),
                 f" {of} — {count(accounts, 'account')}, ",
-                el("span", f"{open_now} open", class_="st open") if open_now else "none open",
+                el("span", f"{open_now:,} open", class_="st open") if open_now else "none open",
             ],
             INTERVALS.show(
                 f"{KINDS.get(kind, kind)} {name}: who could use it, and when", _intervals(group, bars, shown)

@@ -22,4 +22,4 @@ class Progress:
         """So many are done."""
         if self._clock() >= self._notified_at + EVERY:
             self._notified_at = self._clock()
-            self._tell(f"{self._what}: {done}{'' if of is None else f' of {of}'}.")
+            self._tell(f"{self._what}: {done:,}{'' if of is None else f' of {of:,}'}.")

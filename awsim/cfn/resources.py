@@ -18,6 +18,7 @@ from awsim.iam import Iam
 from awsim.rules import Rules, rule
 from awsim.runtime import package
 from awsim.services import buses
+from awsim.services.cloudwatch import CloudWatch
 from awsim.services.events import EventBridge
 from awsim.services.lambda_ import Lambda
 from awsim.services.organizations import Organizations
@@ -41,6 +42,7 @@ class StackServices(Protocol):
     lambda_: Lambda
     events: EventBridge
     organizations: Organizations
+    cloudwatch: CloudWatch
 
     def client(self, service: str, account: str, region: str) -> Any:
         """Make a client of an account's root."""
@@ -426,7 +428,9 @@ def _log_group(place: _StackPlace, given: Properties) -> Made:
 )
 def _alarm(place: _StackPlace, given: Properties) -> Made:
     name = given.get("AlarmName", place.generated)
-    return Made(name, {"Arn": place.arn("cloudwatch", f"alarm:{name}")})
+    arn = place.arn("cloudwatch", f"alarm:{name}")
+    place.world.cloudwatch.put(place.stack.account, place.stack.region, {**given, "AlarmName": name, "AlarmArn": arn})
+    return Made(name, {"Arn": arn})
 
 
 @_type("AWS::CloudWatch::Dashboard", "DashboardName DashboardBody")

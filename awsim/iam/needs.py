@@ -247,7 +247,13 @@ TABLE: dict[str, Needs] = {
     "logs:CreateLogGroup": _log("logs:CreateLogGroup"),
     "logs:CreateLogStream": _log("logs:CreateLogStream"),
     "logs:PutLogEvents": _log("logs:PutLogEvents"),
+    "logs:DescribeLogGroups": _log("logs:DescribeLogGroups"),
+    "logs:FilterLogEvents": _log("logs:FilterLogEvents"),
     "cloudwatch:PutMetricData": _metric,
+    "cloudwatch:GetMetricStatistics": _anywhere("cloudwatch:GetMetricStatistics"),
+    "cloudwatch:ListMetrics": _anywhere("cloudwatch:ListMetrics"),
+    "cloudwatch:DescribeAlarms": _anywhere("cloudwatch:DescribeAlarms"),
+    "cloudwatch:DescribeAlarmsForMetric": _anywhere("cloudwatch:DescribeAlarmsForMetric"),
     **{f"organizations:{name}": _anywhere(f"organizations:{name}") for name in ORGANIZATIONS},
     "organizations:DescribeAccount": _in_organization("organizations:DescribeAccount", "AccountId"),
     "organizations:DescribeOrganizationalUnit": _in_organization(

@@ -12,6 +12,7 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import (
     deadlines,
     evolving,
+    forwarded,
     intents,
     methods,
     outstanding,
@@ -36,9 +37,10 @@ from chalicelib.core.sharing.share import Share as LedgerShare
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports.aws import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
+from chalicelib.ports.beside import SlotLeases, TrackedDeliveries
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
-from chalicelib.ports.records import Records, SlotLeases, TrackedDeliveries, Write
+from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.service import codecs, hub_copies, own_keys
 from chalicelib.service.approvals import LiveApprovals
@@ -383,6 +385,7 @@ class DeliveryExecutor:
         return ev.EndSeen(end_in_force(live, now) if live else 0)
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
+        self._note_events(delivery)
         if publish:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
         if delivery.ending is None:
@@ -401,6 +404,14 @@ class DeliveryExecutor:
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
         return ev.OutcomeNotified()
+
+    def _note_events(self, delivery: Delivery) -> None:
+        """Write down whether events came from the target: one write for each delivery, and none for an event."""
+        place, last = (delivery.target.account, delivery.target.region), forwarded.last_event_at(delivery)
+        if last is not None:
+            self._records.put(addresses.last_event(*place), {"at": last})
+        elif forwarded.expected(delivery):
+            self._records.put(addresses.no_event(*place), {"at": self._clock()})
 
     def _image(self, delivery: Delivery) -> SourceImage:
         return codecs.source_image(self._records, delivery.ami, delivery.key)

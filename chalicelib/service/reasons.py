@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.wakes import Reason
+from chalicelib.core.records.wakes import EVENT_AT, Reason
 from chalicelib.ports.records import Records, Write
 from chalicelib.service.waker import Clock
 
@@ -32,6 +32,8 @@ class Reasons:
         """
         newer = reason.name in ("tag", "untag")
         inbox = {"tag" if newer else reason.name: reason.value}
+        if key.kind == "delivery":  # only a target's events are reasons for one to look
+            inbox[EVENT_AT] = str(self._clock())
         found = self._records.leave(key, inbox, self._clock(), newer=newer)
         named = PROMOTION.match(key.pk)
         if found or reason.name != "tag" or named is None:

@@ -1,17 +1,20 @@
 """How the command is called, its errors for wrong calls, and the form of its output."""
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
 import jsonschema
 import pytest
 
+import ami_promoter
 from ami_promoter.cli import main
 from ami_promoter.hub import aws
 from ami_promoter.hub.aws import Connection
@@ -243,3 +246,15 @@ def test_the_time_is_that_of_awss_last_answer(aws):
     connection._handled(SimpleNamespace(headers={"Date": "soon"}))
 
     assert connection.now() == pytest.approx(1767603600, abs=5)
+
+
+def test_no_item_gets_the_machines_time():
+    """The one clock is AWS's, by ``Connection.now``; elsewhere real time is only to wait by, or to tell runs apart."""
+    package = Path(ami_promoter.__file__).parent
+    calls = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.time", "datetime.now")
+    }
+    assert calls == {"hub/aws.py"}

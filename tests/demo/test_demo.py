@@ -117,11 +117,21 @@ def test_a_killed_function_changes_nothing_of_the_outcome(
     demo: Callable[..., tuple[int, str]], crash: str, died: str, first: str
 ) -> None:
     """Killed after CopySnapshot, after RegisterImage, or before either revoke: status 0, one AMI, nothing left."""
-    status, said = demo("--crash", crash, "--targets", "1")
+    events = ("--no-events",) if "CopySnapshot" in crash else ()
+    status, said = demo("--crash", crash, "--targets", "1", *events)
 
     assert status == 0, said
     assert -1 < said.index(first) < said.index(died)
     assert "✓ every crash that was asked for has struck" in said
+    words = " ".join(said.split())
+    calls, scheduled, least = map(
+        int, re.findall(r"AWS calls (\d+) to .*? (\d+) of them .*? possible is (\d+)", words)[0]
+    )
+    runs, each = re.findall(r"Functions ran (\d+) times: ((?:[a-z-]+ \d+(?:, )?)+)", words)[0]
+    assert least <= calls
+    assert (scheduled == calls) is bool(events)
+    assert int(runs) == sum(map(int, re.findall(r"\d+", each)))
+    assert "Injected 1 crashed" in words
 
 
 def test_what_failed_is_reported() -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 from demo import stage
@@ -17,7 +18,8 @@ SEVERAL = 4 * LONGEST
 """Seconds for several commands on a busy machine."""
 TYPED = """\
 ami-promoter targets apply .sandbox/targets.yaml >&2 &&
-ami-promoter promote {image} dev >&2"""
+ami-promoter promote {image} dev >&2 &&
+ami-promoter targets show --json > shown.json"""
 """Commands that the greeting shows."""
 
 
@@ -70,6 +72,8 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
     assert reported["accounts"] == {"hub": stage.HUB, **stage.TARGETS}
     assert [image["ImageId"] for image in shown["Images"]] == [reported["image"]]
     assert len(json.loads(queues.stdout)["QueueUrls"]) > 3, queues.stderr
+    applied = json.loads((tmp_path / "shown.json").read_text())["applied_at"]
+    assert datetime.fromisoformat(applied) > datetime.now(UTC), "the file was applied by the machine's clock"
     assert "create-tags" in "".join(lines)
     assert "  delivered: ami-" in lines[-1]
     assert "is down" in rest

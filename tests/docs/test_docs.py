@@ -320,3 +320,13 @@ def test_what_each_attacker_can_and_cannot_do_names_its_tests(attacker):
     paragraph = re.split(r"^(?:\*\*|## )", paragraph, maxsplit=1, flags=re.MULTILINE)[0]
 
     assert re.search(r"`[a-z_/]*test_[a-z_]+\.py`", paragraph)
+
+
+def test_the_recipes_are_columns_of_a_terminal():
+    """`make help` lists every documented recipe; each text begins in one column and ends within 80."""
+    said = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = said.stdout.splitlines()
+    recipes = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert [line.split()[1] for line in lines] == recipes
+    assert [line for line in lines if len(line) > 80 or line[19] != " " or line[20] == " "] == []

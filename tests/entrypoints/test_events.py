@@ -207,7 +207,7 @@ def test_a_finished_copy_is_noted_however_its_arn_is_spelt(scene, arn):
     event["detail"]["source"] = arn.format(REGION, "snap-0a")
     scene.events.target_event(event)
 
-    assert scene.inbox(key) == {"look#snap-0a": "event-2"}
+    assert scene.inbox(key) == {"look#snap-0a": "event-2", wakes.EVENT_AT: str(NOW)}
     assert scene.woken_at == ["delivery#0123"]
 
 

@@ -145,7 +145,7 @@ def hear(event: Mapping[str, Any]) -> None:
     made = set(records.records) - {delivery}
     item = records.records[delivery]
     assert (item.state, item.body) == ("copying", body)
-    assert all(name == "image" or name.startswith("look#snap-") for name in item.inbox)
+    assert all(name in ("image", wakes.EVENT_AT) or name.startswith("look#snap-") for name in item.inbox)
     for key in made:
         assert key.kind == "promotion"
         assert AMI.match(key.pk.removeprefix("promotion#"))

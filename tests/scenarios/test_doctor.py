@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
+from demo import stage
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
+NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
+ALARMS = f"arn:aws:sns:{REGION}:{HUB}:{stage.ALARMS}"
+START = datetime(2026, 1, 5, tzinfo=UTC)
 HEALTHY, FAULT, USAGE, NOT_SEEN, SICK = 0, 1, 2, 4, 5
 
 
 @pytest.fixture
 def scene(scene):
-    """The notices have a subscriber: otherwise that check fails."""
+    """The notices and the alarms have a subscriber: otherwise these checks fail."""
     scene.client("sqs").create_queue(QueueName="team")
     arn = f"arn:aws:sqs:{REGION}:{HUB}:team"
-    topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
-    scene.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    for topic in (NOTICES, ALARMS):
+        scene.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     return scene
 
 
@@ -30,12 +35,16 @@ def doctor(scene, *words):
 
 
 def test_a_healthy_hub(scene):
-    """Every check passes; each target of the file has answered."""
+    """Every check passes; each target of the file has answered, and where an AMI went, an event came back."""
+    scene.promote(DEV)
+
     status, bad, reported = doctor(scene)
 
     assert (status, bad, reported["healthy"]) == (HEALTHY, {}, True)
     asked = {one["where"] for one in reported["findings"] if one["check"] == "target"}
     assert asked == {f"{account}/{REGION}" for account in (DEV, TEST, PROD)}
+    last = {one["where"]: one["what"] for one in reported["findings"] if one["check"] == "forwarding"}
+    assert {where for where, what in last.items() if "the last event came 2026" in what} == {f"{DEV}/{REGION}"}
     assert "All checks passed." in scene.cli("doctor", "--hub-only")[1]
     scene.assert_invariants()
 
@@ -105,17 +114,18 @@ def test_a_sweep_that_stands_still(scene):
     assert "get-function-concurrency" in bad["hub", "overdue"]["cure"]
 
 
-def test_nobody_hears_the_notices(scene):
+def test_nobody_hears_notices_or_alarms(scene):
     """The cure is the command that subscribes, with the topic's ARN."""
     sns = scene.client("sns")
-    topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
-    for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
-        sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+    for topic in (NOTICES, ALARMS):
+        for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+            sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
 
     status, bad, _ = doctor(scene, "--hub-only")
 
-    assert (status, bad.keys()) == (SICK, {("hub", "notices")})
-    assert topic in bad["hub", "notices"]["cure"]
+    assert (status, bad.keys()) == (SICK, {("hub", "notices"), ("hub", "alarms")})
+    assert f"aws sns subscribe --topic-arn {NOTICES} " in bad["hub", "notices"]["cure"]
+    assert f"aws sns subscribe --topic-arn {ALARMS} " in bad["hub", "alarms"]["cure"]
 
 
 def test_what_may_not_be_read_is_not_called_well(scene, become):
@@ -127,7 +137,7 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == NOT_SEEN
-    assert bad.keys() == {("hub", "workers"), ("hub", "dead-letters"), ("hub", "notices")}
+    assert bad.keys() == {("hub", name) for name in ("workers", "dead-letters", "notices", "alarms")}
 
 
 def test_calls_that_make_no_sense(scene):
@@ -207,15 +217,19 @@ def test_events_that_are_not_forwarded(scene):
 
 
 def test_the_hubs_bus_no_longer_admits_a_target(scene):
-    """The target's rules exist, and their events are lost."""
+    """Its events are lost: that shows in the policy and, once that is repaired, in the AMI of which no event came."""
     bus = f"ami-promoter-{REGION}-inbound"
-    policy = scene.client("events").describe_event_bus(Name=bus)["Policy"].replace(DEV, PROD)
-    scene.client("events").put_permission(EventBusName=bus, Policy=policy)
+    policy = scene.client("events").describe_event_bus(Name=bus)["Policy"]
+    scene.client("events").put_permission(EventBusName=bus, Policy=policy.replace(DEV, PROD))
+    scene.promote(DEV)
 
     _, bad, _ = doctor(scene)
+    scene.client("events").put_permission(EventBusName=bus, Policy=policy)
+    _, repaired, _ = doctor(scene)
 
-    assert bad.keys() == {(f"{DEV}/{REGION}", "forwarding")}
+    assert bad.keys() == repaired.keys() == {(f"{DEV}/{REGION}", "forwarding")}
     assert "TargetAccounts" in bad[f"{DEV}/{REGION}", "forwarding"]["cure"]
+    assert "no event came; none has ever come" in repaired[f"{DEV}/{REGION}", "forwarding"]["what"]
 
 
 def test_who_does_not_answer_is_named(scene):
@@ -256,3 +270,25 @@ def test_a_person_reads_what_is_wrong_first(scene):
     )
     assert "EBS encryption by default is off" in wide
     assert "EBS encryption by default is off" not in "\n".join(lines)
+
+
+def test_what_an_operator_sees_without_a_dashboard(scene):
+    """A failed delivery is in the log, in the metric, and in the alarm; the sweep's heartbeat keeps its alarm quiet."""
+    scene.wait(1000)
+    scene.client("kms", TEST).disable_key(KeyId=scene.stage.targets[TEST].outputs["KeyArn"])
+    scene.promote(TEST)
+    cloudwatch, logs = scene.client("cloudwatch"), scene.client("logs")
+    one = {"Namespace": "AmiPromoter", "Dimensions": [{"Name": "service", "Value": "ami-promoter"}]}
+
+    alarms = {alarm["AlarmName"].split("-")[2]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
+    failed = cloudwatch.get_metric_statistics(
+        **one, MetricName="DeliveriesFailed", StartTime=START, EndTime=scene.world.now, Period=3600, Statistics=["Sum"]
+    )["Datapoints"]
+    said = logs.filter_log_events(
+        logGroupName=f"/aws/lambda/ami-promoter-{REGION}-worker", filterPattern="target-key-not-enabled"
+    )["events"]
+
+    assert {name for name, alarm in alarms.items() if alarm["StateValue"] == "ALARM"} == {"DeliveriesFailedAlarm"}
+    assert alarms["DeliveriesFailedAlarm"]["AlarmActions"] == [ALARMS]
+    assert [point["Sum"] for point in failed] == [1.0]
+    assert said

@@ -216,7 +216,7 @@ def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
 
 
 def test_promoting_while_paused_says_so(scene):
-    """The AMI is tagged all the same, and starts after `resume`; `drain` names what waits."""
+    """The AMI is tagged all the same, and starts after `resume`; `drain` names what waits, `retry` has nothing yet."""
     assert scene.cli("pause", "--why", "KMS outage")[0] == 0
 
     status, out, _ = scene.cli("promote", scene.image, DEV)
@@ -224,6 +224,9 @@ def test_promoting_while_paused_says_so(scene):
     assert status == 0
     assert "KMS outage. It starts after `ami-promoter resume`." in out
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "resolving")
+    status, out, _ = scene.cli("retry", scene.image, "--json")
+    (fault,) = json.loads(out)["faults"]
+    assert (status, fault["what"]) == (1, "the service still examines its value; nothing has started yet.")
     _, reported = run(scene, "drain")
     assert reported["promotions"] == {"resolving": 1}
     said = scene.cli("drain")[1]

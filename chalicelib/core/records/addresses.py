@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 RECORD = "record"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RecordKey:
+class RecordKey(NamedTuple):
     """A record's place: partition and sort key.
 
     The partition's name is also the record's message group in the queue.
@@ -84,6 +83,16 @@ def delivery(delivery: str) -> RecordKey:
 def copy_quota(account: str, region: str) -> RecordKey:
     """One per (account, Region) that copies land in: how many may run there."""
     return RecordKey(f"quota#{account}#{region}")
+
+
+def last_event(account: str, region: str) -> RecordKey:
+    """When the last event from there reached a delivery: an item beside the copy quota, for `doctor`."""
+    return RecordKey(copy_quota(account, region).pk, "last-event")
+
+
+def no_event(account: str, region: str) -> RecordKey:
+    """When a delivery last ended there that no event had reached, though it made copies."""
+    return RecordKey(copy_quota(account, region).pk, "no-event")
 
 
 def inventory(account: str, region: str, *, checks: bool = False) -> RecordKey:

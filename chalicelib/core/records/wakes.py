@@ -32,6 +32,9 @@ MAX_CAUSE = 200
 FAILED_COPY = "failed:"
 """Begins the reason for a copy of which the event says that it did not succeed: it is looked at at once."""
 
+EVENT_AT = "event-at"
+"""The inbox entry of a delivery that says when the last event from its target came (epoch seconds)."""
+
 _EVENT_ID = r"[ -~]{0,100}"
 _TAG_ENTRY = rf"[0-9]{{12}}(@-?[0-9]{{1,12}})?(#{_EVENT_ID})?"
 _REASONS = {

@@ -133,8 +133,8 @@ def test_what_lacks_is_named_with_the_statement_to_add(kms, capsys):
 
     out, err = capsys.readouterr()
     assert err.splitlines()[0] == (
-        f"{arn}: no statement lets AmiCopyRole do kms:CreateGrant. Add the statement AmiPromoterLetsEbsUseTheKey shown "
-        "above."
+        f"{arn}: no statement lets AmiCopyRole do kms:CreateGrant. Add the statement "
+        "AmiPromoterLetsEbsUseTheKey; without KEY this command prints it."
     )
     assert [one["Sid"] for one in json.loads(out[out.index("[") :])] == ["AmiPromoterLetsEbsUseTheKey"]
 

@@ -78,3 +78,27 @@ def test_a_keys_ways_are_those_of_the_deliveries_that_need_it():
     }
 
     assert source_keys(HUB, under_way) == {KEY: {"none", "grant"}, f"{KEY}2": {"policy"}}
+
+
+TOPIC = f"arn:aws:sns:{REGION}:{HUB}:on-call"
+
+
+@pytest.mark.parametrize(
+    ("alarms", "unread", "passed", "says"),
+    [
+        ({TOPIC: {"email ops@example.org": f"{TOPIC}:id"}}, {}, True, "1 subscribed"),
+        ({TOPIC: {"email ops@example.org": "PendingConfirmation"}}, {}, False, "has not confirmed"),
+        ({TOPIC: {}}, {}, False, "nobody is subscribed"),
+        ({}, {}, False, "notify nobody"),
+        ({TOPIC: {}}, {TOPIC: "AuthorizationError"}, None, "AuthorizationError"),
+        (None, {"alarms": "AccessDenied"}, None, "AccessDenied"),
+    ],
+)
+def test_whether_an_alarm_reaches_a_person(alarms, unread, passed, says):
+    """A topic of another account may not be readable; that is not called well, and concerns no key."""
+    facts = hub(health=Health(alarms=alarms, unread=unread))
+    (one,) = found(facts, "alarms")
+
+    assert (one["passed"], says in one["what"]) == (passed, True)
+    assert (one["cure"] == "") is (passed is True)
+    assert found(facts, "source-key") == []

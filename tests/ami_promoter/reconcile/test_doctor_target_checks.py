@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ami_promoter.hub.health import Senders
-from ami_promoter.reconcile.doctor_target_checks import HubNames, findings
+from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
@@ -37,9 +37,9 @@ SHARING = replace(TARGET, mode="share")
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 
 
-def found(target=TARGET, seen=WELL, quota=None, hub=HERE):
+def found(target=TARGET, seen=WELL, hub=HERE, **known):
     """What was found, by check."""
-    return {one["check"]: one for one in findings(target, TargetFacts(seen=seen), quota or {}, hub)}
+    return {one["check"]: one for one in findings(target, TargetFacts(seen=seen), KnownAtHub(**known), hub)}
 
 
 def policy(*statements) -> str:
@@ -142,6 +142,24 @@ def test_who_may_send_to_the_hubs_bus(senders, passed):
 
 
 @pytest.mark.parametrize(
+    ("known", "passed", "says"),
+    [
+        ({}, True, "none was awaited yet"),
+        ({"last_event_at": 1_800_000_000}, True, "the last event came 2027-01-15T08:00:00Z"),
+        ({"last_event_at": 1_800_000_000, "no_event_at": 1_700_000_000}, True, "the last event came 2027"),
+        ({"no_event_at": 1_800_000_000}, False, "none has ever come from there"),
+        ({"last_event_at": 1_700_000_000, "no_event_at": 1_800_000_000}, False, "the last one came 2023"),
+    ],
+)
+def test_when_the_last_event_came(known, passed, says):
+    """Rules that look right while nothing arrives: the cure asks for the rule's failed invocations at that time."""
+    one = found(**known)["forwarding"]
+
+    assert (one["passed"], says in one["what"]) == (passed, True)
+    assert ("FailedInvocations" in one["cure"] and "2027-01-15T07:00:00Z" in one["cure"]) is not passed
+
+
+@pytest.mark.parametrize(
     ("state", "criteria", "passed"),
     [
         ("audit-mode", (), True),
@@ -176,6 +194,6 @@ def test_a_target_that_did_not_answer():
     """Its fault is the only finding."""
     cure = "Deploy it. The service tries again until the queue deadline."
     fault = Fault("role-not-assumable", "there", "AssumeRole was refused.", cure)
-    (one,) = findings(TARGET, TargetFacts(fault=fault), {}, HERE)
+    (one,) = findings(TARGET, TargetFacts(fault=fault), KnownAtHub(), HERE)
 
     assert one == {"check": "target", "passed": False, "what": fault.what, "cure": "Deploy it."}

@@ -115,3 +115,12 @@ def test_every_table_has_a_caption_and_says_what_its_headings_head():
 
     assert text.count("<table") == text.count("<caption")
     assert re.findall("<th(?! scope=)(?!ead)[^>]*>", text) == []
+
+
+def test_equal_failures_are_shown_once():
+    """Ten targets without a role are one trouble, with its cure once; each of the ten is named."""
+    attention = WrittenPage(render(shown(hub(1000, 2)))).sections["attention"]
+
+    assert attention.count("AssumeRole was refused") == attention.count("Deploy deploy/target.yaml there.") == 1
+    assert "10 targets" in attention
+    assert all(f"{200000000000 + number} us-east-1" in attention for number in range(99, 1000, 100))

@@ -1,0 +1,18 @@
+"""Whether a target's events came to a delivery. They only save time, so nobody misses them until a person asks."""
+
+from __future__ import annotations
+
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.records.wakes import EVENT_AT
+
+
+def last_event_at(delivery: Delivery) -> int | None:
+    """Return when the last event came in this episode (epoch seconds); None: none did."""
+    at = delivery.inbox.get(EVENT_AT, "")
+    began = min(delivery.entered.values(), default=0)
+    return int(at) if at.isdecimal() and int(at) >= began else None
+
+
+def expected(delivery: Delivery) -> bool:
+    """Whether events should have come: it made an AMI there, of which EC2 tells in every target."""
+    return delivery.ending is None and not delivery.shared and not delivery.adopted

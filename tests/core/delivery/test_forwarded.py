@@ -1,0 +1,34 @@
+"""Which of a target's events count, and when some are expected."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.core.delivery import forwarded
+from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.records.wakes import EVENT_AT
+from chalicelib.core.targets.applied_file import Target
+from tests.core.delivery.examples import NOW, REGION, TARGET, a_delivery
+
+
+@pytest.mark.parametrize(("entry", "last"), [(NOW + 9, NOW + 9), (NOW - 9, None), ("soon", None)])
+def test_an_event_of_an_earlier_episode_does_not_count(entry, last):
+    """Inbox entries outlive the episode."""
+    published = a_delivery(DeliveryState.PUBLISHING, inbox={EVENT_AT: str(entry)})
+
+    assert forwarded.last_event_at(published) == last
+    assert forwarded.last_event_at(a_delivery(DeliveryState.PUBLISHING)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"adopted": True}, False),
+        ({"ending": DeliveryState.FAILED}, False),
+        ({"target": Target(TARGET, REGION, mode="share")}, False),
+    ],
+)
+def test_nothing_is_missed_where_nothing_was_made(changes, expected):
+    """An AMI that was there already, a failure, share mode."""
+    assert forwarded.expected(a_delivery(DeliveryState.PUBLISHING, **changes)) is expected

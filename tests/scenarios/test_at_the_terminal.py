@@ -1,0 +1,127 @@
+"""Verbs that ask the service for nothing: the targets file, key policies, completion; and that no verb lacks a test."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from ami_promoter.cli import main, root
+from demo import stage
+from tests.scenarios.scene import DEV, HUB, PROD, TEST, Scene
+
+OK, FAULT, USAGE, AWS = 0, 1, 2, 3
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def as_account(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Go on as the administrator of an account."""
+
+    def become(account: str) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(account).access_key)
+
+    return become
+
+
+def test_a_targets_file_from_its_first_check_to_what_is_in_force(scene, as_account, tmp_path):
+    """Faults are found without AWS; a difference names what goes; what is shown is the file to the last byte."""
+    file = tmp_path / "next.yaml"
+    text = f"# reviewed\n{stage.TARGETS_FILE}".replace(f'  prod: ["{PROD}"]\n', f'  prod: ["{DEV}"]\n')
+    file.write_text(text.replace(DEV, "22"), encoding="utf-8")
+    status, _, err = scene.cli("targets", "validate", str(file))
+    assert (status, "`22`" in err or "'22'" in err) == (FAULT, True)
+    assert scene.cli("targets", "diff", str(file))[0] == FAULT
+    assert scene.cli("targets", "validate", str(tmp_path / "none"))[0] == FAULT
+
+    file.write_text(text, encoding="utf-8")
+    assert scene.cli("targets", "validate", str(file), "--json")[0] == OK
+    status, out, _ = scene.cli("targets", "diff", str(file), "--json")
+    removed = json.loads(out)["targets"]["removed"]
+    assert (status, [one["account"] for one in removed]) == (OK, [PROD])
+    before = scene.cli("targets", "show")
+    assert (before[0], before[1]) == (OK, stage.TARGETS_FILE)
+    assert "Version 1 in account 111111111111" in before[2]
+    scene.apply(text)
+    assert scene.cli("targets", "show")[1] == text
+
+    as_account(DEV)
+    for words in (("show",), ("diff", str(file))):
+        status, _, err = scene.cli("targets", *words)
+        assert (status, DEV in err, "next.yaml" in err) == (AWS, True, False), err
+
+
+def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
+    """Of a target and of the hub: what lacks is a fault, the printed statement repairs it, another's key is refused."""
+    for account, which, role in ((DEV, "target", "AmiCopyRole"), (HUB, "hub", "ami-promoter-us-east-1-share-worker")):
+        as_account(account)
+        kms = scene.client("kms", account)
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+        owner = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Resource": "*"}
+        admin = {**owner, "Action": [f"kms:{verb}*" for verb in ("Describe", "Get", "Put", "Enable")]}
+        put_policy(kms, key, [admin])
+        words = ("key-policy", "target") if which == "target" else ("key-policy", "hub")
+        status, out, _ = scene.cli(*words, key, "--json")
+        assert (status, role in out) == (FAULT, True), out
+
+        put_policy(kms, key, [admin, *json.loads(scene.cli(*words, "--json")[1])["statements"]])
+        scene.wait(10)
+        status, _, err = scene.cli(*words, key)
+        assert (status, "rotation is off" in err) == (OK, True), err
+
+    status, _, err = scene.cli("key-policy", "target", scene.stage.targets[TEST].outputs["KeyArn"])
+    assert (status, "AccessDenied" in err or "not authorized" in err) == (AWS, True), err
+    assert scene.cli("key-policy", "hub", "alias/none")[0] == AWS
+
+
+def put_policy(kms: Any, key: str, statements: Sequence[dict[str, Any]]) -> None:
+    """Write a key's policy as its owner."""
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_for_each_shell(shell, monkeypatch, capsys):
+    """The script asks the command line itself, which proposes verbs and Regions; another shell is refused."""
+    assert main(["completion", shell]) == OK
+    assert "_AMI_PROMOTER_COMPLETE" in capsys.readouterr().out
+    assert main(["completion", "tcsh"]) == USAGE
+    assert "'bash', 'zsh', 'fish'" in capsys.readouterr().err
+
+
+def verbs(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every verb, as the words that name it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from verbs(command, (*before, name))
+        else:
+            yield (*before, name)
+
+
+def test_every_verb_is_run_in_the_simulator():
+    """By a call of ``scene.cli`` or ``main`` in this folder whose words begin with the verb."""
+    called = {
+        tuple(words)
+        for file in HERE.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("cli", "main")
+        for words in [_literals(node.args[0].elts if _is_list(node.args) else node.args)]
+    }
+    assert [verb for verb in verbs(root) if not any(words[: len(verb)] == verb for words in called)] == []
+
+
+def _is_list(given: Sequence[ast.expr]) -> bool:
+    return bool(given) and isinstance(given[0], ast.List)
+
+
+def _literals(given: Sequence[ast.expr]) -> Iterator[str]:
+    """Yield the words that a call begins with, as far as they are written there."""
+    for one in given:
+        if not (isinstance(one, ast.Constant) and isinstance(one.value, str)):
+            return
+        yield one.value
