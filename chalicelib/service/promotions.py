@@ -88,19 +88,19 @@ class PromotionExecutor:
         """Execute one command; a refusal comes back as an event."""
         look = isinstance(command, do.LookAtTag)
         try:
-            return self._perform_one(record, command, budget)
+            return self._execute_one(record, command, budget)
         except Refusal as refusal:
             return ev.Blocked(refusal.fault, look)
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
             return ev.Blocked(Fault("lost-race", record.where, what, "The service tries again."), look)
 
-    def _perform_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+    def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:
             case do.LookAtTag():
                 read = self._ports.source.tag(promotion.ami)
                 return ev.TagSeen(
-                    read.value, read.image_state, read.image_name, read.ours, *evolving.looked_for(promotion)
+                    read.value, read.image_state, read.image_name, read.own, *evolving.looked_for(promotion)
                 )
             case do.ReadWithdrawals():
                 values = {promotion.seen_value, promotion.value, evolving.noted_value(promotion)}
@@ -206,11 +206,11 @@ class PromotionExecutor:
     def _read_plan(self, promotion: Promotion, plan: str) -> Plan:
         found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#places#")
         if not found:
-            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_anew(promotion)}")
+            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_how_to_write_again(promotion)}")
         try:
             lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
         except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_anew(promotion)}") from None
+            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
         wanted = frozenset(place for one in lists for place in one["wanted"])
         return Plan(wanted, frozenset(place for one in lists for place in one["blocked"]))
 
@@ -259,7 +259,7 @@ class PromotionExecutor:
         try:
             planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
         except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_anew(promotion)}") from None
+            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
         return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
 
     def _expand(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Event:
@@ -483,7 +483,7 @@ def _id(promotion: Promotion, target: Target) -> str:
     return addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
 
 
-def _anew(promotion: Promotion) -> str:
+def _how_to_write_again(promotion: Promotion) -> str:
     return f"`ami-promoter retry {promotion.ami}` resolves the tag's value and writes the plan again."
 
 

@@ -312,17 +312,17 @@ class ShareWorker:
         )
         self._remind_audit(these, begun)
         results = [share_events.closed(s, now) for s in begun if s.preexisting]
-        ours = [s for s in begun if not s.preexisting]
+        own = [s for s in begun if not s.preexisting]
         if grant_names.nameless(these.resource):
-            unlooked = [s for s in ours if s.removed_at is not None]
+            unlooked = [s for s in own if s.removed_at is not None]
             results += self._in_batches(
                 adapter, unlooked, lambda some: self._looked_at(adapter, these.resource, some), budget
             )
-            ours = [s for s in ours if s.removed_at is None]
+            own = [s for s in own if s.removed_at is None]
             remove = self._with_calls(these, lambda some: self._removed(adapter, these.resource, some))
         else:
             remove = self._with_calls(these, lambda some: self._revoked(adapter, these.resource, some))
-        results += self._in_batches(adapter, ours, remove, budget)
+        results += self._in_batches(adapter, own, remove, budget)
         for s in these.save_results(results, "closing was tried", budget):
             self._report_closing(these.resource, s)
 
