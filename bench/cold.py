@@ -1,7 +1,8 @@
-"""Cold start: the CPU of a function's imports and first client, beside boto3 with one client.
+"""Cold start: the CPU of a function's imports and first client, beside boto3 with one client, as pip installs it.
 
-Ratios, measured in pairs, since the seconds are this machine's.
-Each process begins without compiled files, as Lambda's does: the package holds none, and its disk is read-only.
+Ratios, measured in pairs, since the seconds are this machine's. Lambda's disk is read-only: of a package without
+compiled files it compiles at each start what a function imports. The service's has them; boto3 is measured with and
+without.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import boto3
+
 PACKAGE = Path(__file__).parents[1] / "build" / "hub" / "deployment.zip"
+SITE = Path(boto3.__file__).parents[1]
+"""Where pip installed boto3, all of its data and its compiled files."""
 MOST = 1.3
 PAIRS = 5
 FIRST_USES = {
@@ -64,33 +72,59 @@ print(json.dumps([time.process_time() - began, most / 1000, sorted(sys.modules)]
 """
 
 
-def start(code: str, package: str, uses: tuple[str, ...]) -> tuple[float, float, list[str]]:
-    """Run a start in a process of its own; returns its CPU seconds, its MB, and the modules that are there then."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a start took: CPU seconds, MB, and its modules."""
+
+    seconds: float
+    megabytes: float
+    modules: list[str]
+
+
+def start(code: str, package: Path, uses: tuple[str, ...] = (), *, compiled: bool = True) -> Start:
+    """Run a start in a process of its own; not ``compiled``: as if the package had no compiled files."""
+    elsewhere = () if compiled else ("-X", f"pycache_prefix={package / 'nothing'}")
     done = subprocess.run(  # noqa: S603 - the project's own package
-        [sys.executable, "-I", "-S", "-B", "-c", f"import json{code}{END}", package, *uses],
+        [sys.executable, "-I", "-S", "-B", *elsewhere, "-c", f"import json{code}{END}", package, *uses],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=True,
     )
-    seconds, megabytes, modules = json.loads(done.stdout.splitlines()[-1])
-    return seconds, megabytes, modules
+    return Start(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def modules(package: Path = PACKAGE) -> dict[str, set[str]]:
+    """Return the modules that each function has imported when its first client is made."""
+    with _unzipped(package) as folder:
+        seen = {uses: start(MINE, folder, uses).modules for uses in dict.fromkeys(FIRST_USES.values())}
+        return {function: set(seen[uses]) for function, uses in FIRST_USES.items()}
 
 
 def measure(package: Path = PACKAGE, pairs: int = PAIRS) -> dict[str, Any]:
-    """Return each function's ratio, and the modules that it has imported then."""
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(package) as archive:
-            archive.extractall(folder)
-        found: dict[str, Any] = {}
-        seen: dict[tuple[str, ...], dict[str, Any]] = {}
-        for function, uses in FIRST_USES.items():
-            if uses not in seen:
-                ratios = []
-                for _ in range(pairs):
-                    base, *_ = start(BASE, folder, ())
-                    mine, megabytes, modules = start(MINE, folder, uses)
-                    ratios.append(mine / base)
-                seen[uses] = {"ratio": median(ratios), "megabytes": megabytes, "modules": modules}
-            found[function] = seen[uses]
-        return found
+    """Return each function's ratios, how many modules it has imported, and its MB."""
+    with _unzipped(package) as folder:
+        seen = {uses: _ratios(folder, uses, pairs) for uses in dict.fromkeys(FIRST_USES.values())}
+        return {function: seen[uses] for function, uses in FIRST_USES.items()}
+
+
+@contextmanager
+def _unzipped(package: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(package) as archive:
+        archive.extractall(folder)
+        yield Path(folder)
+
+
+def _ratios(ours: Path, uses: tuple[str, ...], pairs: int) -> dict[str, float]:
+    """Return medians: ``ratio`` over boto3 without compiled files, ``compiled`` over boto3 with them.
+
+    ``before``: as it would be if nothing in the package were compiled, over boto3 without compiled files.
+    """
+    found: dict[str, list[float]] = {"ratio": [], "compiled": [], "before": []}
+    for _ in range(pairs):
+        plain, mine = start(BASE, SITE, compiled=False), start(MINE, ours, uses)
+        found["ratio"].append(mine.seconds / plain.seconds)
+        found["compiled"].append(mine.seconds / start(BASE, SITE).seconds)
+        found["before"].append(start(MINE, ours, uses, compiled=False).seconds / plain.seconds)
+    ratios = {name: median(values) for name, values in found.items()}
+    return {**ratios, "megabytes": mine.megabytes, "modules": len(mine.modules)}

@@ -20,5 +20,7 @@ def measure(package: Path = PACKAGE) -> dict[str, int]:
             part = "the service" if top in OURS else "licences and descriptions" if ".dist-info" in top else top
             if top == "botocore" and rest.startswith("data/"):
                 part = "botocore: descriptions of services"
+            if rest.endswith(".pyc"):
+                part = "compiled files"
             found[part] += one.compress_size
     return dict(found.most_common())

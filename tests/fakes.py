@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,19 +54,30 @@ class Items(dict[K, V]):
     def __init__(self, partition: Callable[[K], str]) -> None:
         super().__init__()
         self._partition = partition
-        self._partitions: defaultdict[str, set[K]] = defaultdict(set)
+        self._partitions: defaultdict[str, list[K]] = defaultdict(list)
+        """The keys of each partition, in order."""
 
     def __setitem__(self, key: K, item: V) -> None:
-        self._partitions[self._partition(key)].add(key)
+        if key not in self:
+            insort(self._partitions[self._partition(key)], key)
         super().__setitem__(key, item)
 
     def __delitem__(self, key: K) -> None:
         super().__delitem__(key)
-        self._partitions[self._partition(key)].discard(key)
+        self._partitions[self._partition(key)].remove(key)
 
     def of(self, partition: str) -> list[tuple[K, V]]:
         """Return the items of a partition in the order of their keys."""
-        return [(key, self[key]) for key in sorted(self._partitions[partition])]
+        return [(key, self[key]) for key in self._partitions[partition]]
+
+    def beginning(self, first: K, last: K) -> list[tuple[K, V]]:
+        """Return the items of the first key's partition from that key to the last, in the order of their keys."""
+        keys = self._partitions[self._partition(first)]
+        return [(key, self[key]) for key in keys[bisect_left(keys, first) : bisect_right(keys, last)]]
+
+
+LAST = chr(0x10FFFF)
+"""Comes after every text that a key has."""
 
 
 class MemoryRecords:
@@ -221,7 +233,7 @@ class MemoryRecords:
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         assert prefix, "DynamoDB refuses a key condition with an empty text"
-        return [(key, item) for key, item in self.items.of(pk) if key.sk.startswith(prefix)]
+        return self.items.beginning(RecordKey(pk, prefix), RecordKey(pk, prefix + LAST))
 
     def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         return self.list(pk, prefix)

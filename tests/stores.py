@@ -32,6 +32,7 @@ class Seen:
     state: str
     wake_at: int | None
     parked: str
+    version: int
 
     @property
     def scheduled(self) -> bool:
@@ -53,9 +54,13 @@ class Stores:
         """Read a record without changing or decoding it."""
         if self.table is None:
             item = self.records.records.get(key)
-            return None if item is None else Seen(item.state, item.wake_at, item.parked)
+            return None if item is None else Seen(item.state, item.wake_at, item.parked, item.version)
         found = self.table.get(key)
-        return None if found is None else Seen(found["state"], found.get("wake_at"), found.get("parked", ""))
+        return (
+            None
+            if found is None
+            else Seen(found["state"], found.get("wake_at"), found.get("parked", ""), found["version"])
+        )
 
     def history(self, key: RecordKey) -> list[list[str]]:
         """What has happened to a record, entry by entry, wherever the store keeps it."""

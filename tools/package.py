@@ -11,7 +11,9 @@ Exits with status 1 and says why when something that would only show in AWS is w
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import marshal
 import os
 import re
 import shutil
@@ -28,7 +30,7 @@ import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from tools import sbom
+from tools import sbom, sdk_data
 from tools.template_checks import problems
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,18 +41,21 @@ BILL = "sbom.cdx.json"
 PLACEHOLDER = "s3://placeholder/deployment.zip"
 """SAM translates no local path; what it makes of this is turned back into one afterwards."""
 
-
-AWS_SERVICES = ("dynamodb", "ec2", "events", "iam", "kms", "organizations", "sns", "sqs", "sts")
-"""The services that functions call. The SDK's descriptions of some 400 others stay out: they were most of the zip."""
-
 BOUNDARY = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${PermissionsBoundary}"}
 """The permissions boundary of every role, if the stack has one."""
 
 UNUSED = (
     "boto3/data/",
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/",
+    "aws_lambda_powertools/event_handler/",
+    "aws_lambda_powertools/utilities/",
 )
-"""What the libraries bring and no function reads: resource models of boto3, and pages of a web framework."""
+"""What the libraries bring and no function reads: resource models of boto3, a web framework, and helpers for handlers."""
+USED = ("aws_lambda_powertools/utilities/__init__.py", "aws_lambda_powertools/utilities/jmespath_utils/")
+"""Among these, what Powertools' logger imports."""
+HASH_UNCHECKED = 0b01
+"""A compiled file's flags: it names its source by a hash, not by a time, and Python compares neither (PEP 552)."""
+NO_REFERENCES = 2
+"""The newest form of marshalled code that does not depend on what else the process has loaded."""
 
 
 class BrokenPackage(Exception):
@@ -182,25 +187,37 @@ def run_chalice(work: Path) -> None:
 
 
 def ships(name: str) -> bool:
-    """Whether a file belongs into the zip. Of botocore's data that is what all services share, and those called."""
-    service = name.removeprefix("botocore/data/").split("/")
-    described = name.startswith("botocore/data/") and len(service) > 1
-    return not name.startswith(UNUSED) and (not described or service[0] in AWS_SERVICES)
+    """Whether a file of a library is read by some function."""
+    return not name.startswith(UNUSED) or name.startswith(USED)
 
 
 def order_zip(path: Path) -> None:
-    """Write the zip again without what is unused, with all licences, sorted, and with fixed modes.
+    """Write the zip again without what is unused, with all licences, compiled, sorted, and with fixed modes.
 
-    The same files give the same bytes.
+    The same files give the same bytes, on the same Python.
     """
     with zipfile.ZipFile(path) as old:
         content = {name: old.read(name) for name in old.namelist() if ships(name)}
+    content = sdk_data.trimmed(content, ROOT)
     content.update(licences())
+    content.update([compiled(name, data) for name, data in content.items() if name.endswith(".py")])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         for name, data in sorted(content.items()):
             entry = zipfile.ZipInfo(name)  # 1980
             entry.external_attr = 0o644 << 16
             new.writestr(entry, data, zipfile.ZIP_DEFLATED)
+
+
+def compiled(name: str, source: bytes) -> tuple[str, bytes]:
+    """Return the compiled file of a source: where Python looks for it, and its content.
+
+    Lambda keeps none, as its disk is read-only, and would compile all that a function imports at each cold start. A
+    Python of another minor version looks for another name, and compiles as before.
+    """
+    code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+    head = importlib.util.MAGIC_NUMBER + HASH_UNCHECKED.to_bytes(4, "little") + importlib.util.source_hash(source)
+    place = importlib.util.cache_from_source(name, optimization="")
+    return place, head + marshal.dumps(code, NO_REFERENCES)
 
 
 def licences() -> Iterator[tuple[str, bytes]]:
@@ -223,10 +240,14 @@ def check_zip(path: Path) -> None:
         for name, version in pins
         if re.sub(r"[-_.]+", "-", f"{name}-{version}".lower()) not in there
     ]
-    faults += [f"{name} must not ship: compiled on this machine" for name in names if name.endswith(".pyc")]
+    ours = {importlib.util.cache_from_source(name, optimization="") for name in names if name.endswith(".py")}
+    faults += [
+        f"{name} must not ship: it has no source" for name in names if name.endswith(".pyc") and name not in ours
+    ]
+    faults += [f"{name} is missing" for name in sorted(ours - set(names))]
     faults += [f"{top} is missing" for top in ("app.py", "chalicelib", "chalice") if top not in tops]
     described = {name.split("/")[2] for name in names if name.startswith("botocore/data/") and name.count("/") > 2}
-    faults += [f"botocore does not describe {service}" for service in AWS_SERVICES if service not in described]
+    faults += [f"botocore does not describe {service}" for service in sdk_data.SERVICES if service not in described]
     licensed = {name.split(".dist-info/")[0] for name in names if ".dist-info/" in name and "LICENSE" in name}
     without = there - {re.sub(r"[-_.]+", "-", name.lower()) for name in licensed}
     faults += [f"{library} ships without its licence" for library in sorted(without)]

@@ -17,7 +17,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.listing import DEEPEST, Page, Step
 from chalicelib.core.targets.organization import Organization
-from chalicelib.ports.aws import UnitFound
+from chalicelib.ports.organization import UnitFound
 
 READS = (
     "organizations:DescribeOrganization",

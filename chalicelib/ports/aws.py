@@ -12,12 +12,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, SourceSnapshot
 from chalicelib.core.records.calls import MadeCall
 from chalicelib.core.sharing.share import Share
-from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.departures import Whereabouts
-from chalicelib.core.targets.inventory import InventoryPage, Part
 from chalicelib.core.targets.kms_keys import KeyFacts
-from chalicelib.core.targets.listing import Page, Step
-from chalicelib.core.targets.seen import Facet, TargetSeen
 
 TakeCalls = Callable[[], Sequence[MadeCall]]
 """Returns the calls that the adapters have made since it was last asked and that change AWS, each try by itself.
@@ -76,30 +71,6 @@ class Source(Protocol):
 
     def tagged(self) -> Sequence[Tagged]:
         """Return every AMI of the hub that has the trigger tag, disabled ones too."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnitFound:
-    """An OU, a root or an organization: the ARN by which a launch permission names it, and the parents it begins at.
-
-    Of a root it is the organization's ARN: launch permissions know no roots.
-    """
-
-    arn: str
-    parents: tuple[str, ...]
-
-
-class OrganizationReader(Protocol):
-    """The organization that the applied file names. Every method may raise Refusal, worded for a person."""
-
-    def unit(self, unit: str) -> UnitFound:
-        """Find a unit."""
-
-    def page(self, step: Step) -> Page:
-        """Read one page of a parent's direct children; an empty one may not be the last."""
-
-    def whereabouts(self, account: str) -> Whereabouts:
-        """Say in which state an account is and where it stands; state "": not in the organization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,29 +152,6 @@ class TargetRoles(Protocol):
 
         Looked for are its service-linked roles ("SERVICE/NAME") and the role that makes their grants ("NAME").
         """
-
-
-class TargetInventory(Protocol):
-    """A target as a whole, by the tags of all that the service makes. Every method may raise Refusal."""
-
-    def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
-        """List one page, of at most 200, of the AMIs or snapshots there that have this hub's tag.
-
-        ``cursor`` is that of the page before, "" for the first. Raises StaleCursor where it is not known any longer.
-        """
-
-    def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
-        """Delete one snapshot if it still has this hub's tag and the delivery's, and no AMI uses it.
-
-        Returns why it was not deleted; "" if it is gone.
-        """
-
-
-class TargetChecks(Protocol):
-    """What a target is like, read for an operator; nothing there is changed. May raise Refusal."""
-
-    def read(self, target: Target, facet: Facet) -> TargetSeen:
-        """Read one facet. A refused call is in ``refused``; Refusal: the role cannot be entered."""
 
 
 class PermissionAdapter(Protocol):

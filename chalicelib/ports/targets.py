@@ -7,8 +7,7 @@ from typing import Protocol
 
 from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.core.targets.approvals import Approval
-from chalicelib.core.targets.departures import Book
-from chalicelib.core.targets.organization import Membership, Organization
+from chalicelib.core.targets.organization import Organization
 from chalicelib.core.targets.withdrawals import Withdrawal
 
 
@@ -42,22 +41,3 @@ class Applied(Targets, Protocol):
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Every group's members: accounts and units."""
-
-
-class MembersBook(Protocol):
-    """What discovery writes down: whom each unit has, as it is in force, and its own records."""
-
-    def membership(self) -> Membership:
-        """Read what is in force, whole. Raises Refusal where items were changed by hand."""
-
-    def publish(self, before: Membership, after: Membership) -> bool:
-        """Bring another membership into force, if ``before`` still is. False: somebody was faster."""
-
-    def book(self) -> tuple[Book, int]:
-        """Read the book, and its version."""
-
-    def save(self, book: Book, version: int) -> bool:
-        """Write the book if nobody else has. False: somebody has."""
-
-    def accepted(self, now: int) -> frozenset[str]:
-        """Return the accounts that a person has let go within the last day."""

@@ -12,7 +12,8 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets import copy_quota
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
-from chalicelib.ports.records import Records, SlotLeases, Stored
+from chalicelib.ports.beside import SlotLeases
+from chalicelib.ports.records import Records, Stored
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import TimeLeft
 from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek

@@ -27,9 +27,10 @@ from chalicelib.core.sharing.share import Share as LedgerShare
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports.aws import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
+from chalicelib.ports.beside import Children, SlotLeases
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
-from chalicelib.ports.records import Children, Records, SlotLeases, Write
+from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.service import codecs, hub_copies, own_keys
 from chalicelib.service.approvals import LiveApprovals

@@ -8,7 +8,8 @@ from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.ports.aws import TargetSnapshots
-from chalicelib.ports.records import Children, Records
+from chalicelib.ports.beside import Children
+from chalicelib.ports.records import Records
 from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 

@@ -13,7 +13,7 @@ from chalicelib.core.targets import inventory
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.inventory import Inventory, InventoryPage
 from chalicelib.core.targets.seen import FACETS
-from chalicelib.ports.aws import TargetChecks, TargetInventory
+from chalicelib.ports.inventory import TargetChecks, TargetInventory
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.budget import Budget

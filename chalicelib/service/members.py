@@ -15,8 +15,8 @@ from chalicelib.core.targets import departures
 from chalicelib.core.targets.departures import Book
 from chalicelib.core.targets.listing import Crawl
 from chalicelib.core.targets.organization import Membership, Organization
-from chalicelib.ports.aws import OrganizationReader
-from chalicelib.ports.targets import Applied, MembersBook
+from chalicelib.ports.organization import MembersBook, OrganizationReader
+from chalicelib.ports.targets import Applied
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock

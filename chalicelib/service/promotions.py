@@ -30,8 +30,9 @@ from chalicelib.core.targets.applied_file import Resolution, Target
 from chalicelib.core.targets.approvals import needs
 from chalicelib.core.targets.withdrawals import by_place, covering, in_force
 from chalicelib.ports.aws import Source
+from chalicelib.ports.beside import Children
 from chalicelib.ports.messaging import Notices
-from chalicelib.ports.records import Children, Records
+from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget

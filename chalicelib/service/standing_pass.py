@@ -21,8 +21,9 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import STANDING, RecordKey
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.ports.aws import Source, Tagged
+from chalicelib.ports.beside import Children
 from chalicelib.ports.ledger import Ledger, StandingHolding
-from chalicelib.ports.records import Children, Records, Write
+from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import Budget, TimeLeft

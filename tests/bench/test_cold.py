@@ -40,7 +40,7 @@ OF_OTHER_RECORDS = {
 @pytest.fixture(scope="module")
 def started() -> dict[str, set[str]]:
     """Each function's modules after its first use."""
-    return {function: set(one["modules"]) for function, one in cold.measure(pairs=1).items()}
+    return cold.modules()
 
 
 def test_no_function_imports_what_only_a_person_needs(started):

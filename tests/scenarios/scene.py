@@ -27,6 +27,7 @@ from ami_promoter.cli import main
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import TerminalClock, root
 from awsim.api import Call
+from awsim.services.buses import EventRule
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.world import World
 from chalicelib.core.records.addresses import delivery_id
@@ -85,6 +86,7 @@ class Scene:
         self.launches: set[str] = set()
         """Accounts and organizations that a scenario's targets file admits by launch permission."""
         self.watch = Watch(self)
+        world.events.leaves_out = self._sweeps_in_vain
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
@@ -166,6 +168,14 @@ class Scene:
         arns = [f"arn:aws:ec2::{REGION}:snapshot/{snapshot}" for snapshot in (source, copy)]
         detail = {"event": "copySnapshot", "result": result, "cause": "", "source": arns[0], "snapshot_id": arns[1]}
         self.emit("EBS Snapshot Notification", "aws.ec2", arns[1], detail, account=account)
+
+    def _sweeps_in_vain(self, rule: EventRule) -> bool:
+        """Whether it is the sweep's schedule, and nothing is due. Most sweeps are such, and they change nothing."""
+        if not any(target.arn.endswith("-sweep") for target in rule.targets.values()):
+            return False
+        now = self.world.now.timestamp()
+        items = (item.attrs for group in self._table().items.values() for item in group.values())
+        return all(float(item["wake_at"].value) > now for item in items if "due_shard" in item)
 
     # --- time --------------------------------------------------------------------------------------------------------
 

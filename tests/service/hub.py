@@ -6,6 +6,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from chalicelib.adapters.dynamo.records import SHARDS
@@ -135,6 +136,7 @@ class Hub:
         self._order = itertools.cycle(self.order)
         self._discover_at: int | None = None
         self._swept_at = 0
+        self._resources: tuple[tuple[int, int], list[str]] = (0, 0), []
         self.invocations: list[str] = []
         self.out: set[tuple[str, str]] = set()
         """AMI and account that an operator has withdrawn since the AMI was tagged."""
@@ -264,7 +266,7 @@ class Hub:
 
     def delivery_key(self, ami: str, account: str) -> RecordKey:
         """The key of a delivery's record."""
-        return addresses.delivery(addresses.delivery_id(HUB, ami, account, REGION))
+        return _delivery_key(ami, account)
 
     def delivery_keys(self) -> list[RecordKey]:
         """The keys that deliveries may have."""
@@ -276,6 +278,12 @@ class Hub:
 
     def resources(self) -> list[str]:
         """Return every shared resource that may exist."""
+        known = (len(self.cloud.hub_snapshots), len(self.cloud.hub_images))
+        if self._resources[0] != known:
+            self._resources = known, self._all_resources()
+        return self._resources[1]
+
+    def _all_resources(self) -> list[str]:
         keys = {facts.get("KmsKeyId") for facts in self.cloud.hub_snapshots.values()} - {None}
         return [
             *(addresses.snapshot_resource(snapshot).pk for snapshot in self.cloud.hub_snapshots),
@@ -452,6 +460,11 @@ class Hub:
     def _wake_fate(self, cause: str) -> tuple[int, ...]:
         """The sweep's own wakes always arrive: if one were lost, the sweep would repeat it at growing intervals."""
         return (0,) if cause.startswith("sweep:") else next(self._wake_fates)
+
+
+@cache
+def _delivery_key(ami: str, account: str) -> RecordKey:
+    return addresses.delivery(addresses.delivery_id(HUB, ami, account, REGION))
 
 
 def _grid(at: int, step: int) -> int:

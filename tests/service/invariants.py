@@ -19,6 +19,7 @@ from chalicelib.core.sharing.share import Share, ShareState, grant_stem, needed,
 from chalicelib.ports.records import Stored
 from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
+from tests.stores import Seen
 
 if TYPE_CHECKING:
     from tests.service.hub import Hub
@@ -44,6 +45,7 @@ class Invariants:
         self._delivered: dict[str, str] = {}
         self._ended: dict[str, tuple[int, str]] = {}
         self._parsed: dict[str, tuple[Stored, Delivery]] = {}
+        self._goes: dict[RecordKey, Seen] = {}
         self._handled = 0
         self._keys_left: set[str] = set()
         self._claims: dict[tuple[str, str], int] = {}
@@ -319,8 +321,9 @@ class Invariants:
     def _goes_on(self, key: RecordKey) -> None:
         """Invariant 6: a record that has not ended has a due time."""
         record = self._hub.stores.seen(key)
-        if record is None:
-            return
+        if record is None or (record == self._goes.get(key) and record.state != DeliveryState.STOPPING):
+            return  # most records are as they were at the last check
+        self._goes[key] = record
         assert not record.parked or key in self.poisoned, f"parked: {key}: {record.parked}"
         if key in self.poisoned:
             return
@@ -334,6 +337,9 @@ class Invariants:
         end = machine.deadline(record)
         in_time = end is None or wake_at is None or wake_at <= end or self._hub.cloud.now >= end
         assert in_time, f"invariant 6: {key} is {record.state} until {end}, and woken no sooner than {wake_at}"
+        if record.state is DeliveryState.STOPPING and machine.needs_shares(record):
+            late = self._hub.cloud.now - record.entered[DeliveryState.STOPPING]
+            assert late < CLOSES_WITHIN, f"invariant 1: {key} stops, and has held its shares for {late} s"
         episode, state = self._ended.get(key.pk, (0, ""))
         back = state == DeliveryState.DELIVERED or record.episode == episode
         assert not state or not back or record.state == state, f"invariant 6: {key} was {state}, and is {record.state}"

@@ -15,7 +15,7 @@ VALUES = (None, None, "default", "default", "default", NOBODY, *ACCOUNTS[:2], "+
 EVENT_FATES = st.sampled_from([ON_TIME, LOST, LOST, (0, 0), (5, 1), (0, 40), (EARLY,), (EARLY, 200), (600,), (30, DAY)])
 WAKE_FATES = st.sampled_from([ON_TIME, LOST, LOST, (0, 0), (0, 7), (3,), (45,), (200,)])
 NATURE = {
-    "copying": st.sampled_from([0, 1, 600, 1800]),
+    "copying": st.sampled_from([0, 1, 600, 1800, 4 * HOUR]),
     "access": st.sampled_from([0, 20, 200]),
     "registering": st.sampled_from([0, 300]),
     "lag": st.sampled_from([0, 3, 90]),

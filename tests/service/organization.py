@@ -14,7 +14,7 @@ from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import Book, Whereabouts
 from chalicelib.core.targets.listing import Page, Step
 from chalicelib.core.targets.organization import Membership, Organization
-from chalicelib.ports.aws import UnitFound
+from chalicelib.ports.organization import UnitFound
 from chalicelib.service.members import Members
 from tests.service.cloud import HUB, REGION, FakeTargets
 from tests.service.hub import Hub

@@ -162,6 +162,18 @@ def meets_the_unexpected(draw):
     return replace(right, evolve=evolve)
 
 
+def waits_for_the_running(draw):
+    """Hold the shares of a delivery that stops until its last copy has ended."""
+    right = delivery_machine(draw)
+
+    def evolve(record, event, now):
+        after = right.evolve(record, event, now)
+        running = isinstance(event, ev.LeftoversSeen) and event.unfinished
+        return after.with_cleanup(deletes_accepted=False) if running else after
+
+    return replace(right, evolve=evolve)
+
+
 class OpensTheDelivered(PromotionExecutor):
     """Takes a delivered record for a failed one, and starts it again."""
 
@@ -276,6 +288,16 @@ def shared_before(world: ModelWorld) -> None:
     world.share(0)
     world.wait(120)
     plain(world)
+
+
+def stopped(world: ModelWorld) -> None:
+    """The tag is removed while a copy of four hours runs."""
+    world.expect("copying", [4 * HOUR] * 4)
+    world.tag(0, "default")
+    world.wait(600)
+    world.tag(0, None)
+    world.wait(5 * HOUR)
+    world.end()
 
 
 def dropped(world: ModelWorld) -> None:
@@ -434,6 +456,9 @@ MUTATIONS = {
     "never closes": ModelMutation("invariant 1: .* (left open|does not know)", Parts(share_worker=wrong.NeverCloses)),
     "lets go early": ModelMutation(
         "invariant 1: .* under the unfinished", Parts(deliveries=wrong.LetsGoEarly), (slow,)
+    ),
+    "waits for the running": ModelMutation(
+        "invariant 1: .* has held its shares", Parts(delivery_machine=waits_for_the_running), (stopped,)
     ),
     "opens before its turn": ModelMutation(
         "invariant 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)

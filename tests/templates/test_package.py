@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -14,11 +15,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 
 from tests.templates.conftest import ROOT
-from tools.package import AWS_SERVICES, BrokenPackage, check_runtime, check_zip
+from tools import sdk_data
+from tools.package import BrokenPackage, check_runtime, check_zip
 
+SDK = Path(botocore.__file__).parent / "data"
 HANDLERS = {
     "on_tag_change",
     "on_image_state",
@@ -34,9 +38,11 @@ HANDLERS = {
 ALONE = """
 import json, pkgutil, sys
 
-def refuse(event, _):
+def refuse(event, about):
     if event.startswith("socket.") and event != "socket.__new__":
         raise RuntimeError("import speaks to the network: " + event)
+    if event == "compile" and str(about[1]).startswith(sys.argv[1]):
+        raise RuntimeError("not compiled: " + str(about[1]))
 
 sys.path.insert(0, sys.argv[1])
 sys.addaudithook(refuse)
@@ -56,7 +62,7 @@ def source(tmp_path: Path) -> Path:
     copy = tmp_path / "source"
     copy.mkdir()
     ignore = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
-    for name in ("chalicelib", "tools", ".chalice"):
+    for name in ("chalicelib", "tools", ".chalice", "deploy"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignore, copy_function=shutil.copyfile)
     for name in ("app.py", "LICENSE", "pyproject.toml", "requirements.txt"):
         shutil.copyfile(ROOT / name, copy / name)
@@ -76,7 +82,7 @@ def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_zip_runs_alone(package: Path, tmp_path: Path):
-    """Without site-packages, environment or network it imports, and has all eight handlers."""
+    """Without site-packages, environment or network it imports, compiles nothing, and has all nine handlers."""
     with zipfile.ZipFile(package / "deployment.zip") as archive:
         archive.extractall(tmp_path)  # noqa: S202 - the zip built here
     done = subprocess.run(
@@ -122,8 +128,25 @@ def test_of_the_sdk_only_the_services_that_are_called_are_described(package: Pat
     asked = set(re.findall(r"\b([a-z]+):[A-Z][A-Za-z]+\*?\b", " ".join(path.read_text() for path in policies)))
     allowed = {service for service in asked if service not in ("logs", "aws")}
 
-    assert {path[2] for path in data if len(path) > 3} == set(AWS_SERVICES)
-    assert allowed <= set(AWS_SERVICES)
+    assert {path[2] for path in data if len(path) > 3} == set(sdk_data.SERVICES)
+    assert allowed <= set(sdk_data.SERVICES)
+
+
+def test_of_ec2_all_that_a_policy_allows_is_described(package: Path):
+    """With all shapes of these operations, as the SDK has them, so that nothing in an answer gets lost."""
+    name = "ec2/2016-11-15/service-2.json"
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        ours = json.loads(archive.read(f"botocore/data/{name}"))
+    whole = sdk_data.without_texts(json.loads(gzip.decompress((SDK / f"{name}.gz").read_bytes())))
+    policies = [*(ROOT / ".chalice" / "policies").glob("*.json"), ROOT / "deploy" / "target.yaml"]
+    asked = set(re.findall(r"\bec2:(\w+)\b", " ".join(path.read_text() for path in policies)))
+    referred = set(re.findall(r'"shape":"(\w+)"', json.dumps(ours, separators=(",", ":"))))
+
+    assert set(ours["operations"]) == asked & set(whole["operations"])
+    assert len(ours["operations"]) > 15
+    for part in ("operations", "shapes"):
+        assert ours[part] == {name: whole[part][name] for name in ours[part]}
+    assert referred == set(ours["shapes"])
 
 
 def test_each_library_ships_with_its_licence(package: Path):
@@ -210,14 +233,15 @@ def test_nothing_is_taken_without_its_hash(source: Path):
         ("botocore", None, "botocore does not describe ec2"),
         (None, "awsim/world.py", "awsim must not ship"),
         (None, "ami_promoter/cli.py", "ami_promoter must not ship"),
-        (None, "chalicelib/__pycache__/a.cpython-311.pyc", "a.cpython-311.pyc must not ship"),
+        (None, "chalicelib/__pycache__/a.cpython-311.pyc", "a.cpython-311.pyc must not ship: it has no source"),
+        ("chalicelib/__pycache__", None, "chalicelib/__pycache__/bootstrap.*pyc is missing"),
     ],
 )
 def test_a_zip_that_is_not_fit_is_refused(package: Path, tmp_path: Path, without, with_, fault):
     """The build names a missing dependency or module, or one that must not ship."""
     with zipfile.ZipFile(package / "deployment.zip") as whole, zipfile.ZipFile(tmp_path / "it.zip", "w") as it:
         for name in whole.namelist():
-            if name.split("/")[0] != without:
+            if not without or not f"{name}/".startswith(f"{without}/"):
                 it.writestr(name, "")
         if with_:
             it.writestr(with_, "")

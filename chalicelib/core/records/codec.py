@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -23,11 +23,13 @@ def encode(value: Any, *, sparse: bool = False) -> Any:
     """
     if isinstance(value, (str, int, float)) and not isinstance(value, Enum):
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    defaults = _defaults(type(value))
+    if defaults is not None:
+        members = ((name, getattr(value, name), default) for name, default in defaults)
         return {
-            field.name: encode(getattr(value, field.name), sparse=sparse)
-            for field in dataclasses.fields(value)
-            if not sparse or getattr(value, field.name) != _default(field)
+            name: encode(member, sparse=sparse)
+            for name, member, default in members
+            if not sparse or (member is not default and member != default)
         }
     if isinstance(value, Enum):
         return value.value
@@ -40,8 +42,13 @@ def encode(value: Any, *, sparse: bool = False) -> Any:
     return value
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+@cache
+def _defaults(kind: type) -> Sequence[tuple[str, Any]] | None:
+    """The members of a dataclass and their defaults; None for any other type."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    fields = dataclasses.fields(kind)
+    return [(f.name, f.default if f.default_factory is dataclasses.MISSING else f.default_factory()) for f in fields]
 
 
 def decode(kind: type[T], value: Any, path: str = "record") -> T:

@@ -1,0 +1,59 @@
+"""Items beside a record, each with a writer of its own: a quota's slots, and a promotion's deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.targets.copy_quota import SlotLease
+
+
+class SlotLeases(Protocol):
+    """The slots of a copy quota: what deliveries ask, and what they were granted."""
+
+    def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
+        """Write what a delivery wants and has done in its episode, and renew its lease; return how that now stands.
+
+        What was granted stays. Where nothing is known of the delivery in this episode, ``granted`` is as in the wish:
+        its running copies count. A wish of an older episode changes nothing and is returned as it is; so is one that
+        wants no more, and then the lease is forgotten.
+        """
+
+    def leases(self, quota: RecordKey) -> Sequence[SlotLease]:
+        """Read all of them."""
+
+    def lease(self, quota: RecordKey, delivery: str) -> SlotLease | None:
+        """Read a delivery's own; None where nothing is known of it."""
+
+    def grant(self, quota: RecordKey, lease: SlotLease) -> None:
+        """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
+
+    def drop(self, quota: RecordKey, lease: SlotLease) -> None:
+        """Forget one, unless its delivery has asked since it was read."""
+
+
+class Children(Protocol):
+    """A promotion's items for its deliveries."""
+
+    def add(self, ami: str, child: Child) -> bool:
+        """Put it, if absent or of an older episode. False: there was one."""
+
+    def end(self, ami: str, child: Child) -> bool:
+        """Leave the mark of a delivery that has ended or rests; True if it may be the last one running.
+
+        One that rested in ``shared`` leaves another when it is withdrawn.
+        """
+
+    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
+        """Mark one that is failing just now: this episode of the promotion wants it once it has failed."""
+
+    def take_back(self, ami: str, child: Child, before: Child) -> None:
+        """Put the mark as it was before an episode that ``add`` began, and whose delivery was not written.
+
+        ``before`` has an older episode. Does nothing if that delivery's mark has changed since.
+        """
+
+    def all(self, ami: str) -> Sequence[Child]:
+        """Read them all."""

@@ -1,0 +1,32 @@
+"""What an operator's question about a target asks of AWS."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.inventory import InventoryPage, Part
+from chalicelib.core.targets.seen import Facet, TargetSeen
+
+
+class TargetInventory(Protocol):
+    """A target as a whole, by the tags of all that the service makes. Every method may raise Refusal."""
+
+    def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
+        """List one page, of at most 200, of the AMIs or snapshots there that have this hub's tag.
+
+        ``cursor`` is that of the page before, "" for the first. Raises StaleCursor where it is not known any longer.
+        """
+
+    def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
+        """Delete one snapshot if it still has this hub's tag and the delivery's, and no AMI uses it.
+
+        Returns why it was not deleted; "" if it is gone.
+        """
+
+
+class TargetChecks(Protocol):
+    """What a target is like, read for an operator; nothing there is changed. May raise Refusal."""
+
+    def read(self, target: Target, facet: Facet) -> TargetSeen:
+        """Read one facet. A refused call is in ``refused``; Refusal: the role cannot be entered."""
