@@ -23,7 +23,8 @@ def encode(value: Any, *, sparse: bool = False) -> Any:
     """
     if isinstance(value, (str, int, float)) and not isinstance(value, Enum):
         return value
-    defaults = _defaults(type(value))
+    kind: Any = type(value)
+    defaults = _defaults(kind)
     if defaults is not None:
         members = ((name, getattr(value, name), default) for name, default in defaults)
         return {
