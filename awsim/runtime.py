@@ -116,8 +116,12 @@ class _SharedLoader(_PackageLoader):
         self._shared = shared
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Return the module that another environment has loaded."""
-        return self._shared.get(spec.name)
+        """Return the module that another environment has loaded, and with it what that one has imported."""
+        known = self._shared.get(spec.name)
+        if known is not None:
+            for name, module in self._shared.items():
+                sys.modules.setdefault(name, module)
+        return known
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute it if it is new."""

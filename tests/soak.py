@@ -106,7 +106,7 @@ class _Crashes:
 
 PARTS = (
     SoakPart("model", "core, store and ledger in memory, whatever befalls them", _model, 60),
-    SoakPart("crashes", "packaged functions that die at any call, in pairs, in any weather", _Crashes(), 300),
+    SoakPart("crashes", "packaged functions that die at any call, in pairs, in any order of messages", _Crashes(), 300),
     SoakPart("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
     SoakPart(
         "permissions",

@@ -108,7 +108,7 @@ class Inventories:
             answered = {key: record for key, record in there.items() if _is_answered(record)}
             pages = self._pages(answered)
         found = {key: (record, pages.get(key.pk, [])) for key, record in answered.items()}
-        return {keys[key]: self._facts(*one) for key, one in found.items() if _is_whole(*one)}
+        return {keys[key]: self._facts(*one) for key, one in found.items() if _is_complete(*one)}
 
     def _pages(self, answered: Mapping[addresses.RecordKey, Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
         """Read what was found, of all that have answered together, in its order."""
@@ -136,7 +136,7 @@ def _is_answered(record: Mapping[str, Any]) -> bool:
     return sound and bool(record.get("seen")) and record["seen"] == item.get(INBOX + LOOK)
 
 
-def _is_whole(record: Mapping[str, Any], pages: Sequence[Mapping[str, Any]]) -> bool:
+def _is_complete(record: Mapping[str, Any], pages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether all pages are of that look, and none of one that another command has asked for meanwhile."""
     return len(pages) == record.get("pages", 0) and all(page.get("run") == record["seen"] for page in pages)
 

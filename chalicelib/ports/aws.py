@@ -161,10 +161,10 @@ class PermissionAdapter(Protocol):
     """How many permissions one call opens or closes at most."""
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """Return the ``holder_key`` of those of these shares whose permission shows now."""
+        """Return the ``share_name`` of those of these shares whose permission shows now."""
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """Open them in as few calls as AWS allows; returns a grant id for each holder_key, where there is one."""
+        """Open them in as few calls as AWS allows; returns a grant id for each share_name, where there is one."""
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """Remove them; one that is gone is no error."""

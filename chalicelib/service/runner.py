@@ -79,7 +79,7 @@ class Machine(Generic[R, C, E]):
 class Executor(Protocol[R_contra, C_contra, E_co]):
     """Makes the calls of one kind of record."""
 
-    def perform(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
+    def execute(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
         """Carry out one command, or a slice of it; whatever a target's trouble is, it comes back as an event."""
 
 
@@ -193,7 +193,7 @@ class Runner(Generic[R, C, E]):
         state = record.state
         self._take_calls()  # what was called before is not about this record
         for command in commands:
-            event = self._executor.perform(record, command, budget)
+            event = self._executor.execute(record, command, budget)
             results.append(event)
             happened += [_short(event), *map(str, self._take_calls())]
             record = self._machine.evolve(record, event, self._clock())

@@ -11,10 +11,10 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ami_promoter.overview.document import render
+from ami_promoter.report_page.document import render
 from awsim.world import World
 from demo import stage
-from tests.ami_promoter.overview.many import hub, shown
+from tests.ami_promoter.report_page.many import hub, shown
 from tests.scenarios import lively
 from tests.scenarios.scene import REGION, Scene
 

@@ -41,7 +41,7 @@ def test_a_death_at_each_kind_of_call_changes_nothing(machine, undisturbed):
     for name, outcome in play(machine, cases):
         assert not outcome.problems, f"{name}: {outcome}"
         assert outcome.seconds <= undisturbed[name].outcome.seconds + LATER, f"late: {name}: {outcome}"
-        died.update(outcome.struck)
+        died.update(outcome.killed)
     assert died == Counter(
         f"{function} {operation} {when}" for function, operation in kinds for when in kills(operation)
     )
@@ -50,9 +50,9 @@ def test_a_death_at_each_kind_of_call_changes_nothing(machine, undisturbed):
 def test_two_deaths_in_one_run_change_nothing(machine, undisturbed):
     """The second kill comes during the recovery from the first, or later."""
     points = {name: walk.points for name, walk in undisturbed.items()}
-    struck = 0
+    killed = 0
     for name, outcome in play(machine, pairs(points, Random(SEED), PAIRS)):
         assert not outcome.problems, f"{name}: {outcome}"
         assert outcome.seconds <= undisturbed[name].outcome.seconds + 2 * LATER, f"late: {name}: {outcome}"
-        struck += len(outcome.struck)
-    assert struck > PAIRS
+        killed += len(outcome.killed)
+    assert killed > PAIRS

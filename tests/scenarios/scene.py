@@ -350,7 +350,9 @@ class Scene:
                     f"{item['pk']} {item['sk']}: {body.get('state')} due {_clock(item.get('due_at'))} "
                     f"ring {_clock(item.get('wake_at'))} {item.get('parked', '')}"
                 )
-                lines += [f"    {name}: {body[name]}" for name in ("trouble", "faults", "copies") if body.get(name)]
+                lines += [
+                    f"    {name}: {body[name]}" for name in ("last_refusal", "faults", "copies") if body.get(name)
+                ]
         lines += [f"{i.function.rpartition(':')[2]} {i.outcome} {i.error}" for i in self.failed_invocations()]
         lines += [f"told: {body['event']} {body.get('account', '')}" for body in self.notices()]
         return "\n".join(lines)

@@ -6,7 +6,7 @@ import json
 import re
 from contextlib import contextmanager
 
-from tests.ami_promoter.overview.pages import WrittenPage
+from tests.ami_promoter.report_page.pages import WrittenPage
 from tests.scenarios import damage, lively
 from tests.scenarios.scene import DEV, PROD, TABLE, TEST
 from tests.scenarios.test_poison import spoil

@@ -78,7 +78,7 @@ class Known:
     ``steps``: when (epoch seconds) it came into which state.
     """
 
-    holder_key: str
+    share_name: str
     account: str
     grantee: str = ""
     grants: frozenset[str] = frozenset()
@@ -100,7 +100,7 @@ def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
     own = [(share.intended_at, _S.OPENING), (share.opened_at, _S.OPEN)]
     reported = [(time, state) for time, state in own if time]
     return Known(
-        share.holder_key,
+        share.share_name,
         share.account,
         share.grantee,
         frozenset({share.grant_id} - {""}),
@@ -260,7 +260,7 @@ def _comes_from_outside(receiver: str, hub: str) -> bool:
 def _is_for(share: Known, deed: Deed, receiver: str) -> bool:
     """Whether a share is that of a receiver. A key's is named for its delivery, and its receiver is the grantee."""
     if not deed.on_key:
-        return share.holder_key == receiver
+        return share.share_name == receiver
     return bool(deed.grant and deed.grant in share.grants) or share.grantee == receiver
 
 
@@ -280,7 +280,7 @@ def _removed(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
             yield _share_removed(deed, evidence, shares[0].grantee, shares)
         return
     for receiver in deed.receivers:
-        shares = [share for share in evidence.shares if share.holder_key == receiver]
+        shares = [share for share in evidence.shares if share.share_name == receiver]
         yield _share_removed(deed, evidence, receiver, shares)
 
 
@@ -299,7 +299,7 @@ def _needed(share: Known, at: int) -> bool:
 
 
 def _cleared(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    gone = tuple(share.holder_key for share in evidence.shares if _needed(share, deed.at))
+    gone = tuple(share.share_name for share in evidence.shares if _needed(share, deed.at))
     if gone:
         yield MonitorFinding(DeedVerdict.VANISHED, "The ledger says that they are open and needed.", gone)
 

@@ -4,8 +4,8 @@ import pytest
 
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, PolicyStatement, SourceFacts, TargetFacts
-from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Remove, Reopen, Withdraw, findings
-from ami_promoter.reconcile.trail import Change
+from ami_promoter.reconcile.findings import EndTracked, Know, LetGo, MakeDue, Remove, Reopen, Withdraw, findings
+from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM
@@ -86,7 +86,7 @@ def test_nothing_is_found_where_all_agrees():
 
 def known(**changes):
     """The repair that puts a permission into the ledger."""
-    return Know(**{"resource": RESOURCE, "holder_key": DEV, "account": DEV, "wait": 0, "version": 0} | changes)
+    return Know(**{"resource": RESOURCE, "share_name": DEV, "account": DEV, "wait": 0, "version": 0} | changes)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
     [(a_delivery(), True), (a_delivery("failed"), False), (a_delivery(episode=2), False), ({}, False)],
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
-    """Its share would stay open until the hard end."""
+    """Its share would stay open until the last closing time."""
     seen = view(delivery, a_share("open", HELD), permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
 
     assert (("held-by-nobody", LetGo(RESOURCE, DEV, HELD)) in found(seen)) is not alive
@@ -250,7 +250,7 @@ def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
 
     repairs = [one.repair for one in findings(view(*items, grants=(grant,))) if one.code == "open-unknown"]
 
-    assert [(repair.resource, repair.holder_key, repair.grant_id) for repair in repairs] == (
+    assert [(repair.resource, repair.share_name, repair.grant_id) for repair in repairs] == (
         [] if known_to_it else [(resource, ROLE, "g" * 64)]
     )
 
@@ -261,7 +261,7 @@ def a_grant(intended_at=1, ident="g" * 64):
 
 
 @pytest.mark.parametrize(
-    ("items", "holder_key", "wait"),
+    ("items", "share_name", "wait"),
     [
         ([], ID, 0),
         ([a_delivery("failed")], ID, 0),
@@ -274,13 +274,13 @@ def a_grant(intended_at=1, ident="g" * 64):
         ),
     ],
 )
-def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wait):
+def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
     (repair,) = [one.repair for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
 
-    assert (repair.resource, repair.holder_key, repair.grant_id, repair.wait) == (
+    assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == (
         KEY_RESOURCE,
-        holder_key,
+        share_name,
         "g" * 64,
         wait,
     )
@@ -365,12 +365,12 @@ def test_a_parked_or_damaged_record_is_notified():
 def test_a_promotion_that_waits_in_vain_is_notified(delivery, state, code):
     """A lost delivery, or one whose end was not reported. While the promotion writes deliveries nothing is reported."""
     promotion = item(f"promotion#{AMI}", "record", {}, state=state, wake_at=NOW, due_shard="due#0")
-    child = item(
+    entry = item(
         f"promotion#{AMI}", f"delivery#{ID}", {"delivery": ID, "account": DEV, "episode": 1, "state": "running"}
     )
 
-    expected = [] if code is None else [(code, EndChild(AMI, ID))]
-    assert found(view(promotion, child, delivery)) == expected
+    expected = [] if code is None else [(code, EndTracked(AMI, ID))]
+    assert found(view(promotion, entry, delivery)) == expected
 
 
 # --- grants and key policies -----------------------------------------------------------------------------------------
@@ -379,9 +379,9 @@ POLICY = addresses.policy_resource(KEY).pk
 ROLE_ARN = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
-def a_statement(*, whole=True):
+def a_statement(*, complete=True):
     """The service's statements for the target's role in the source key's policy."""
-    return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, whole)
+    return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, complete)
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ def test_a_statement_that_the_ledger_knows_is_left_alone():
     assert found(before) == [("open-not-ours", None)]
 
 
-@pytest.mark.parametrize("statements", [(), (a_statement(whole=False),)])
+@pytest.mark.parametrize("statements", [(), (a_statement(complete=False),)])
 def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_it(statements):
     """All or part of it: copies fail without it. The text names the call to search for."""
     share = a_share("open", HELD, resource=POLICY)

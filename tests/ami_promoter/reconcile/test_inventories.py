@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import in_force
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.targets_file.publishing import Publisher
