@@ -9,7 +9,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from botocore.model import ListShape, StructureShape, WorldSetup
+from botocore.model import ListShape, StructureShape, Shape
 
 from awsim.services.ec2.service import OPERATIONS
 from awsim.world import World
@@ -27,7 +27,7 @@ SPELT_OTHERWISE = {"Platform"}
 """Members with other real values than the model's: Platform is ``windows``, the model says ``Windows``."""
 
 
-def mismatches(value: object, shape: WorldSetup, where: str) -> Iterator[str]:
+def mismatches(value: object, shape: Shape, where: str) -> Iterator[str]:
     """How a value differs from its shape."""
     if isinstance(shape, StructureShape):
         assert isinstance(value, dict), where
@@ -62,7 +62,7 @@ def test_every_answer_has_its_models_shape() -> None:
     assert OPERATIONS.keys() - answered == {"DeleteVolume"}
 
 
-def sample(shape: WorldSetup) -> Any:
+def sample(shape: Shape) -> Any:
     """Build a value of a shape, with all its members."""
     if isinstance(shape, StructureShape):
         return {name: sample(member) for name, member in shape.members.items()}
