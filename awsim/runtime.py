@@ -250,7 +250,8 @@ class Environment:
     def surroundings(self) -> Iterator[None]:
         """Swap this environment in, and out again."""
         self._hold_metrics()
-        outside = self._swap_modules(self._modules)
+        # a shared module that this environment imports does not import again what it needs: all of them must be there
+        outside = self._swap_modules({**(self._package.shared or {}), **self._modules})
         for held in self._held:
             held.swap()
         LOG.lines = self.log

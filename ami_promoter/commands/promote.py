@@ -104,7 +104,7 @@ def _means(meant: Resolution) -> str:
 def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     """Remove an AMI's tag; delivered AMIs stay.
 
-    Running deliveries are cancelled, and standing shares are withdrawn.
+    Running deliveries are cancelled, and standing shares are withdrawn. `withdraw` does it for some accounts alone.
     """
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)

@@ -177,7 +177,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     yield ""
     total = sum(one["gib"] for one in data["targets"])
     calls = _calls(data["targets"])
-    yield f"Copies: {total} GiB at most{f', {calls}' if calls else ''}."
+    yield f"Copies: {total:,} GiB at most (EBS may copy increments){f', {calls}' if calls else ''}."
     yield from prices.lines(data["targets"])
     for fault in (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],))):
         yield f"FAILED {fault['code']}: {fault['where']}: {said(fault)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from ami_promoter.terminal.output import Folded, cell
+from ami_promoter.terminal.output import Folded
 from chalicelib.core.faults import count
 
 HUB = "hub"
@@ -91,7 +91,7 @@ def _passed(checks: Sequence[Check]) -> dict[tuple[str, ...], str]:
 
 def _head(rest: str, *, passed: bool | None) -> RenderableType:
     word, style = WORDS[passed]
-    return cell(word, style) + cell(f"  {rest}")
+    return Folded(rest, lead=f"{word}  ", lead_style=style)
 
 
 def _places(places: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from botocore.model import ListShape, StructureShape, Shape
+from botocore.model import ListShape, Shape, StructureShape
 
 from awsim.services.ec2.service import OPERATIONS
 from awsim.world import World

@@ -33,6 +33,13 @@ def test_the_bound_has_the_rate_of_grants_and_what_is_late():
     assert bound.one_after_another([[600, 60], [600, 60]], 2) == pytest.approx(1200 + REST)
 
 
+def test_what_ends_together_is_closed_with_one_call_and_nothing_waits_for_another():
+    """For 500 accounts at most, and within the five seconds in which closings gather."""
+    assert bound.closings([10, 12, 15, 15.1, 100]) == 3
+    assert bound.closings([10.0] * 501) == 2
+    assert bound.closings([]) == 0
+
+
 def test_a_bucket_lets_so_many_at_once_and_then_so_many_a_second():
     """Fifty at once, then five a second."""
     bucket = TokenBucket()

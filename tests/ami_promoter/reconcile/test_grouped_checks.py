@@ -49,11 +49,11 @@ def test_a_thousand_targets_are_a_screen(thousand):
     """Equal findings are one, with the first place named; what did not pass is first, and the last line counts."""
     assert printed(thousand) == [
         "FAILED  10 targets (200000000000 us-east-1, 200000000100 us-east-1, 200000000200",
-        "us-east-1 and 7 more): target",
+        "        us-east-1 and 7 more): target",
         "    Of 200000000000 us-east-1: 200000000000 has no role.",
         "    Deploy it.",
         "FAILED  100 targets (200000000001 us-east-1, 200000000011 us-east-1,",
-        "200000000021 us-east-1 and 97 more): key",
+        "        200000000021 us-east-1 and 97 more): key",
         "    Of 200000000001 us-east-1: The key",
         "    arn:aws:kms:us-east-1:200000000001:key/00000001-0000-0000-0000-000000000000",
         "    is disabled.",
@@ -65,10 +65,10 @@ def test_a_thousand_targets_are_a_screen(thousand):
         "passed  hub",
         "    notices",
         "passed  100 targets (200000000001 us-east-1, 200000000011 us-east-1,",
-        "200000000021 us-east-1 and 97 more)",
+        "        200000000021 us-east-1 and 97 more)",
         "    target, forwarding, settings",
         "passed  890 targets (200000000002 us-east-1, 200000000003 us-east-1,",
-        "200000000004 us-east-1 and 887 more)",
+        "        200000000004 us-east-1 and 887 more)",
         "    target, key, forwarding, settings",
         "111 of 3,972 checks did not pass: 111 of 1,000 targets.",
     ]
