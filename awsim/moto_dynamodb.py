@@ -44,7 +44,7 @@ def answers(body: bytes) -> bool:
 def answer(
     region: str, account: str, headers: Mapping[str, str], body: bytes
 ) -> tuple[int, dict[str, Any], str | bytes]:
-    """Let moto's handler answer a request of which it is given only what DynamoDB's handler looks at."""
+    """Let moto answer a request, given only what its DynamoDB handler looks at."""
     handler: Any = DynamoHandler()
     handler.headers, handler.region, handler.current_account = headers, region, account
     handler.partition, handler.access_key = "aws", ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.case import CALL_SECONDS, GRANT_RATE, REGISTER_SECONDS, SLOTS
+from bench.case import ACCOUNTS_A_CALL, CALL_SECONDS, GRANT_RATE, REGISTER_SECONDS, SHARE_DELAY, SLOTS
 
 CHAIN = (
     "DescribeImages",
@@ -48,6 +48,19 @@ def one_after_another(deliveries: Sequence[Sequence[float]], snapshots: int) -> 
     """
     chains = (sum(one[place] for one in deliveries) for place in range(snapshots))
     return max(chains) + REGISTER_SECONDS + len(CHAIN) * CALL_SECONDS
+
+
+def closings(ends: Sequence[float], together: float = SHARE_DELAY, most: int = ACCOUNTS_A_CALL) -> int:
+    """Return the fewest calls that close a snapshot for targets whose copies have ended at these seconds.
+
+    One call closes it for those that end within a few seconds of each other; nobody's stays open for another's sake.
+    """
+    calls, first, many = 0, 0.0, 0
+    for at in sorted(ends):
+        if not calls or at > first + together or many == most:
+            calls, first, many = calls + 1, at, 0
+        many += 1
+    return calls
 
 
 def by_way_of_hub(regions: Mapping[str, Sequence[Sequence[float]]], home: str, *, serial: bool) -> float:

@@ -8,8 +8,8 @@ from bench.case import GRANT_RATE, MUTATIONS_PER_SECOND, SLOTS, copy_seconds
 from bench.run import MeasuredRun
 
 DAY = 86_400
-CONCURRENCY = 10
-"""Records worked on at once, by default (parameter MaximumConcurrency)."""
+CONCURRENCY = {"worker": 30, "share-worker": 10}
+"""Records worked on at once, by default (parameters MaximumConcurrency, ShareConcurrency)."""
 DESCRIBES_PER_SECOND = 20
 """EC2's rate for reads of one kind [aws-facts 6, VERIFIED]."""
 REVOKES_PER_SECOND = 30
@@ -23,7 +23,8 @@ def limits(measured: MeasuredRun) -> Iterator[tuple[str, float]]:
     hub = measured.hub_calls
     copies = sum(copy_seconds(gib) for gib in measured.case.sizes)
     yield "copy slots of one account and Region: 20 at once", DAY * SLOTS / copies
-    yield "`worker` and `share-worker`: ten records at once each", DAY * CONCURRENCY / measured.billed
+    for function, most in CONCURRENCY.items():
+        yield f"`{function}`: {most} records at once", DAY * most / measured.seconds_of[function]
     reads = max(hub.get(name, 0) for name in ("DescribeImages", "DescribeSnapshots", "DescribeSnapshotAttribute"))
     yield "the hub's reads of one kind, EC2: 20 a second", DAY * DESCRIBES_PER_SECOND / reads
     yield "the hub's changes of snapshots, EC2: 5 a second", DAY * MUTATIONS_PER_SECOND / measured.sharing

@@ -15,10 +15,10 @@ from awsim.functions import Invocation
 from awsim.services.ec2.records import Ec2Snapshot
 from awsim.world import World
 from bench import bound
+from bench.capacity import CapacityUnits
 from bench.case import Case
 from bench.stage import HUB, Staged, set_up
 from bench.stage import REGION as HUB_REGION
-from bench.units import Units
 from demo import bill
 
 LONGEST = timedelta(hours=30)
@@ -51,12 +51,16 @@ class MeasuredRun:
     """Seconds of functions that are billed, the schedule's too."""
     billed_wakes: float = 0.0
     """Of these, those of invocations that events and wakes brought."""
+    seconds_of: dict[str, float] = field(default_factory=dict)
+    """Billed seconds by function."""
     gb_seconds: float = 0.0
     longest: dict[str, float] = field(default_factory=dict)
     hub_calls: dict[str, int] = field(default_factory=dict)
     target_calls: dict[str, int] = field(default_factory=dict)
     scheduled_calls: dict[str, int] = field(default_factory=dict)
     least: dict[str, int] = field(default_factory=dict)
+    closings: int = 0
+    """The fewest calls that close the snapshots, if none stays open for the sake of another target."""
     sharing: int = 0
     """ModifySnapshotAttribute calls."""
     queue_messages: int = 0
@@ -81,7 +85,7 @@ def measure(case: Case) -> MeasuredRun:
     """Play a case. Raises RuntimeError if it is not over in time."""
     with World() as world:
         staged = set_up(world, case)
-        units = Units()
+        units = CapacityUnits()
         world.gateway.before.append(units.before)
         world.gateway.answered.append(units.answered)
         began, first_call, first = world.now, len(world.calls), len(world.lambda_.invocations)
@@ -125,6 +129,8 @@ def _time(result: MeasuredRun, staged: Staged, calls: Sequence[Call], began: dat
         regions[region].append(some)
     result.hub_copy_bound = bound.by_way_of_hub(regions, HUB_REGION, serial=False)
     result.hub_copy_serial_bound = bound.by_way_of_hub(regions, HUB_REGION, serial=True)
+    ends = [(max(map(end, made[place])) - began).total_seconds() for place in places]
+    result.closings = bound.closings(ends) * case.volumes
     result.steps = _steps(calls, delivered, made, began)
 
 
@@ -183,11 +189,13 @@ def _functions(result: MeasuredRun, world: World, invocations: Sequence[Invocati
     memory = {function.arn: function.memory for function in world.lambda_.functions.values()}
     counted: Counter[str] = Counter()
     longest: dict[str, float] = defaultdict(float)
+    seconds_of: dict[str, float] = defaultdict(float)
     for place, one in enumerate(invocations):
         seconds = ((one.ended or world.now) - one.began).total_seconds() + OVERHEAD
         name = bill.function(one)
         counted[name] += 1
         longest[name] = max(longest[name], seconds)
+        seconds_of[name] += seconds
         if name in bill.ON_SCHEDULE:
             continue  # they run whether something is promoted or not: idle cost
         result.billed += seconds
@@ -195,7 +203,7 @@ def _functions(result: MeasuredRun, world: World, invocations: Sequence[Invocati
         result.gb_seconds += seconds * memory[one.function] / 1024
         result.cold += one.cold and place < until_over
         result.log_bytes += len(one.log)
-    result.invocations, result.longest = dict(counted), dict(longest)
+    result.invocations, result.longest, result.seconds_of = dict(counted), dict(longest), dict(seconds_of)
 
 
 def _calls(result: MeasuredRun, invocations: Iterable[Invocation], calls: Iterable[Call]) -> None:
@@ -220,7 +228,7 @@ def _calls(result: MeasuredRun, invocations: Iterable[Invocation], calls: Iterab
     result.least = dict(bill.least(result.case.deliveries, result.case.volumes))
 
 
-def _store(result: MeasuredRun, units: Units, invocations: Iterable[Invocation]) -> None:
+def _store(result: MeasuredRun, units: CapacityUnits, invocations: Iterable[Invocation]) -> None:
     idle = {one.id for one in invocations if bill.function(one) in bill.ON_SCHEDULE}
     reads: dict[str, float] = defaultdict(float)
     writes: Counter[str] = Counter()

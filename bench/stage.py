@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from awsim.world import World
-from bench.case import COPY_SECONDS, COPY_SECONDS_PER_GIB, REGIONS, SPREAD, Case, accounts
+from bench.case import COLD_SECONDS, COPY_SECONDS, COPY_SECONDS_PER_GIB, REGIONS, SPREAD, Case, accounts
 from bench.rates import Throttle
 from demo import setting
 from demo import stage as scene
@@ -56,6 +56,7 @@ def set_up(world: World, case: Case) -> Staged:
 
 
 def _adjust(world: World, case: Case) -> None:
+    world.lambda_.cold_seconds = COLD_SECONDS
     if case.share_delay is not None:
         for queue in world.sqs.queues.values():
             if queue.name.endswith("share-worker.fifo"):

@@ -129,6 +129,10 @@ class MemoryRecords:
             raise Unreadable(f"{key} is damaged.")
         return Stored(key, item.body, item.version, dict(item.inbox), item.parked, scheduled=item.wake_at)
 
+    def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
+        there = {key for key in keys if key in self.records and not self.records[key].damaged}
+        return {key: stored for key in there if (stored := self.read(key)) is not None}
+
     def create(self, write: Write, now: int) -> bool:
         if write.key in self.records:
             return False
@@ -421,7 +425,10 @@ class MemoryTrackedDeliveries:
     def __init__(self) -> None:
         self.items: Items[tuple[str, str], TrackedDelivery] = Items(itemgetter(0))
 
-    def add(self, ami: str, entry: TrackedDelivery) -> bool:
+    def count(self, ami: str, more: int) -> None:
+        """The marks themselves are counted."""
+
+    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
         known = self.items.get((ami, entry.delivery))
         if known is not None and known.episode >= entry.episode:
             return False

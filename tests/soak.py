@@ -111,7 +111,7 @@ PARTS = (
     SoakPart(
         "permissions",
         "a permission or a condition less, packaged: the test that needs it fails",
-        _elsewhere("tests.scenarios.withheld"),
+        _elsewhere("tests.scenarios.without_permission"),
         60,
     ),
     SoakPart("waiting", "1,000 deliveries that wait for a slot", _elsewhere("tests.service.test_thousand"), 30),

@@ -10,7 +10,7 @@ from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.report_page import reading
 from ami_promoter.report_page.document import render
-from ami_promoter.report_page.model import Occasion, Overview, overview
+from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.report_page.publishing import Address, publish
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
@@ -99,5 +99,5 @@ def _read(connection: Connection, days: int) -> Overview:
     now = int(connection.now())
     said = pause_switch.said(paused) if paused else ""
     return overview(
-        records, Occasion(connection.account, connection.region, connection.table, now, since, days, said, trouble)
+        records, ReportContext(connection.account, connection.region, connection.table, now, since, days, said, trouble)
     )

@@ -15,7 +15,7 @@ from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Holding
-from chalicelib.core.targets.inventory import OurImage, OurSnapshot
+from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import TargetSeen
 
 Place = tuple[str, str]
@@ -172,8 +172,8 @@ class PolicyStatement:
 class TargetFacts:
     """What has the service's tags in one target, or what it is like, as was asked. ``fault``: why it was not seen."""
 
-    images: tuple[OurImage, ...] = ()
-    snapshots: tuple[OurSnapshot, ...] = ()
+    images: tuple[OwnImage, ...] = ()
+    snapshots: tuple[OwnSnapshot, ...] = ()
     seen: TargetSeen | None = None
     fault: Fault | None = None
 

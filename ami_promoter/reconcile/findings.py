@@ -51,7 +51,7 @@ class MakeDue:
 
 
 @dataclass(frozen=True, slots=True)
-class Know:
+class RecordOpen:
     """Put an open permission into the ledger as the service's; its worker closes it when nothing holds it."""
 
     resource: str
@@ -76,7 +76,7 @@ class Reopen:
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
+class ReleaseHolding:
     """Take a holding out of a share: its delivery has ended, or does not exist."""
 
     resource: str
@@ -116,7 +116,7 @@ class Remove:
     delivery: str
 
 
-Repair = MakeDue | Know | Reopen | LetGo | Withdraw | EndTracked | Remove
+Repair = MakeDue | RecordOpen | Reopen | ReleaseHolding | Withdraw | EndTracked | Remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ def _holdings(view: HubView) -> Iterator[Finding]:
             if not holds(resource, holding, view.delivery(holding.delivery)):
                 who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
                 what = f"{who}, and has ended or does not exist."
-                repair = LetGo(resource, share_name, holding)
+                repair = ReleaseHolding(resource, share_name, holding)
                 yield Finding("held-by-nobody", _where(share), what, repair, "lets it go")
 
 
@@ -252,8 +252,8 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
     strangers: dict[str, list[LedgerShare]] = {}
     file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
-        ours = share.may_be_open and not share.is_going and not share.preexisting and not share.on_targets_key
-        if ours and view.receivers is not None and view.receivers.contain(share.receiver) is False:
+        own = share.may_be_open and not share.is_going and not share.preexisting and not share.on_targets_key
+        if own and view.receivers is not None and view.receivers.contain(share.receiver) is False:
             strangers.setdefault(share.receiver, []).append(share)
     for receiver, shares in strangers.items():
         held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
@@ -283,7 +283,7 @@ def _permissions(view: HubView) -> Iterator[Finding]:
                 continue
             where = f"{source} to {_receiver(receiver)}"
             change = view.changes.get((source, receiver))
-            added = change is not None and change.added and change.ours
+            added = change is not None and change.added and change.own
             if receiver != "all" and (added or (source, receiver) in view.once_open):
                 wait = LATER if source.is_image or _may_copy(view, source, receiver) else 0
                 version = 0 if share is None else share.version
@@ -296,11 +296,11 @@ def _permissions(view: HubView) -> Iterator[Finding]:
                     "open-unknown",
                     where,
                     f"It is open and the service's ({witness}), and the ledger says {_said(share)}.",
-                    Know(source.resource, receiver, receiver, wait, version=version),
+                    RecordOpen(source.resource, receiver, receiver, wait, version=version),
                     _closes(wait),
                 )
             else:
-                yield Finding("open-not-ours", where, _whose(share, change), wrong=False)
+                yield Finding("open-not-own", where, _whose(share, change), wrong=False)
 
 
 def _whose(share: LedgerShare | None, change: Change | None) -> str:
@@ -320,7 +320,7 @@ def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
             continue
         source = source_of(share.resource)
         change = view.changes.get((source, share.receiver)) if source else None
-        if share.preexisting or (change is not None and not change.added and not change.ours):
+        if share.preexisting or (change is not None and not change.added and not change.own):
             by = f": {change.by} removed it at {change.at}" if change else ""
             what = f"A delivery needs it, and somebody else took it away{by}. It stays so."
             yield Finding("taken-away", _where(share), what)
@@ -349,7 +349,7 @@ def _grants(view: HubView) -> Iterator[Finding]:
             "open-unknown",
             f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
             f"It has the service's name ({whose}), and the ledger says {_said(share)}.",
-            Know(
+            RecordOpen(
                 grant.resource,
                 share_name,
                 grant.account,
@@ -371,7 +371,7 @@ def _statements(view: HubView) -> Iterator[Finding]:
             continue
         where = f"{statement.key_arn}, policy statement for account {statement.account}"
         if share is not None and share.preexisting:
-            yield Finding("open-not-ours", where, _whose(share, None), wrong=False)
+            yield Finding("open-not-own", where, _whose(share, None), wrong=False)
             continue
         wait = LATER if _may_use_key(view, statement) else 0
         version = 0 if share is None else share.version
@@ -379,7 +379,7 @@ def _statements(view: HubView) -> Iterator[Finding]:
             "open-unknown",
             where,
             f"It has a Sid of the service's ({statement.share_name}), and the ledger says {_said(share)}.",
-            Know(
+            RecordOpen(
                 statement.resource,
                 statement.share_name,
                 statement.account,

@@ -21,7 +21,7 @@ from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.targets.inventory import LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.core.targets.inventory import LOOK, Inventory, OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import together
 from chalicelib.ports.records import Write
 
@@ -123,8 +123,8 @@ class Inventories:
             return TargetFacts(fault=Fault.from_json(record["fault"]))
         rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
         return TargetFacts(
-            tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
-            tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+            tuple(codec.decode(OwnImage, row["image"]) for row in rows if "image" in row),
+            tuple(codec.decode(OwnSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
             together(row["seen"] for row in rows if "seen" in row) if self._checks else None,
         )
 

@@ -16,9 +16,9 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.findings import (
     EndTracked,
-    Know,
-    LetGo,
     MakeDue,
+    RecordOpen,
+    ReleaseHolding,
     Remove,
     Reopen,
     Repair,
@@ -59,7 +59,7 @@ class Repairs:
         self._table = Table(connection.dynamodb, connection.table)
         self._records = DynamoRecords(self._table)
         self._ledger = DynamoLedger(self._table)
-        self._children = DynamoTrackedDeliveries(self._table)
+        self._tracked = DynamoTrackedDeliveries(self._table)
 
     def _now(self) -> int:
         return int(self._connection.now())
@@ -71,16 +71,16 @@ class Repairs:
                 case MakeDue(pk):
                     self.wake(pk)
                     return "done"
-                case Know():
-                    return self._know(repair)
+                case RecordOpen():
+                    return self._record_open(repair)
                 case Reopen(resource, share_name, version):
                     return self._reopen(resource, share_name, version)
-                case LetGo(resource, share_name, holding):
-                    return self._let_go(resource, share_name, holding)
+                case ReleaseHolding(resource, share_name, holding):
+                    return self._release_holding(resource, share_name, holding)
                 case Withdraw():
                     return self._withdraw(repair)
                 case EndTracked(ami, delivery):
-                    return self._end_child(ami, delivery)
+                    return self._end_tracked(ami, delivery)
                 case Remove():
                     return "not done"
 
@@ -94,7 +94,7 @@ class Repairs:
     def _share(self, resource: str, share_name: str) -> Share | None:
         return next((s for s in self._ledger.shares(resource) if s.share_name == share_name), None)
 
-    def _know(self, repair: Know) -> str:
+    def _record_open(self, repair: RecordOpen) -> str:
         now = self._now()
         before = self._share(repair.resource, repair.share_name)
         if before is None:
@@ -135,7 +135,7 @@ class Repairs:
         self.wake(resource)
         return "done"
 
-    def _let_go(self, resource: str, share_name: str, holding: Holding) -> str:
+    def _release_holding(self, resource: str, share_name: str, holding: Holding) -> str:
         place = (addresses.delivery(holding.delivery).pk, "record")
         if holds(resource, holding, self._reader.many([place]).get(place)):
             return MOVED_ON
@@ -165,15 +165,15 @@ class Repairs:
         else:
             self._records.make_due(key, self._now(), {"cancel": f"{holding.episode}:reconcile"})
 
-    def _end_child(self, ami: str, delivery: str) -> str:
-        entry = next((one for one in self._children.all(ami) if one.delivery == delivery), None)
+    def _end_tracked(self, ami: str, delivery: str) -> str:
+        entry = next((one for one in self._tracked.all(ami) if one.delivery == delivery), None)
         place = (addresses.delivery(delivery).pk, "record")
         record = self._reader.many([place]).get(place)
         state = "failed" if record is None else str(record["_item"].get("state"))
         if entry is None or entry.state != "running" or state not in ENDED:
             return MOVED_ON
         image = str(record.get("image") or "") if record is not None and state == "delivered" else ""
-        self._children.end(ami, replace(entry, state=state, image=image))
+        self._tracked.end(ami, replace(entry, state=state, image=image))
         self._records.make_due(addresses.promotion(ami), self._now())
         return "done"
 

@@ -17,10 +17,10 @@ NAMED = ("userId", "organizationArn", "organizationalUnitArn", "group")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The last change of a permission. ``ours``: made by this service's function, or by somebody else (``by``)."""
+    """The last change of a permission. ``own``: made by this service's function, or by somebody else (``by``)."""
 
     added: bool
-    ours: bool
+    own: bool
     by: str
     at: str
 
@@ -52,8 +52,8 @@ class Trail:
             shared = asked(record).get("snapshotId") or asked(record).get("imageId")
             for holder, added in _changed(record):
                 by = who(record)
-                ours = by.endswith(f":role/ami-promoter-{self._connection.region}-share-worker")
-                found[str(shared), holder] = Change(added, ours, by, str(record.get("eventTime")))
+                own = by.endswith(f":role/ami-promoter-{self._connection.region}-share-worker")
+                found[str(shared), holder] = Change(added, own, by, str(record.get("eventTime")))
         return found
 
     def _records(self) -> Iterator[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ RESTING = (*sorted(ENDED), "shared")
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class ReportContext:
     """What was read, where and when. Times are epoch seconds."""
 
     account: str
@@ -73,7 +73,7 @@ class ShownPromotion:
 class Overview:
     """Everything on the page."""
 
-    context: Occasion
+    context: ReportContext
     families: Sequence[Family]
     promotions: Sequence[ShownPromotion]
     """The newest first."""
@@ -88,7 +88,7 @@ class Overview:
     """Source AMI -> its name."""
 
 
-def overview(records: HubRecords, context: Occasion) -> Overview:
+def overview(records: HubRecords, context: ReportContext) -> Overview:
     """Compute the page."""
     newest = sorted(records.promotions.values(), key=_created, reverse=True)
     pages = [_page(record, records, context.now) for record in newest]
@@ -129,13 +129,13 @@ def _marked(known: Record | None, entry: Record) -> Record:
     return {**mark, "_item": entry["_item"] if known is None else known["_item"]}
 
 
-def _shown(page: Mapping[str, Any], records: HubRecords, context: Occasion) -> ShownPromotion:
+def _shown(page: Mapping[str, Any], records: HubRecords, context: ReportContext) -> ShownPromotion:
     every = [_timeline(one, records, context) for one in page["deliveries"]]
     recent = [one for one in every if one.data["state"] not in RESTING or (one.last or 0) >= context.since]
     return ShownPromotion(page, recent, len(every) - len(recent))
 
 
-def _timeline(delivery: Mapping[str, Any], records: HubRecords, context: Occasion) -> Timeline:
+def _timeline(delivery: Mapping[str, Any], records: HubRecords, context: ReportContext) -> Timeline:
     ident = str(delivery["id"])
     record = records.deliveries.get(ident, {})
     steps = records.delivery_steps.get(ident, [])

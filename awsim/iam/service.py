@@ -91,11 +91,9 @@ class Iam(IamApi):
         """
         return self.roles.put(account, name, trust, policies, **options)
 
-    def put_service_linked_role(
-        self, account: str, service: str = "autoscaling.amazonaws.com", suffix: str = ""
-    ) -> Role:
+    def put_service_linked_role(self, account: str, service: str = "autoscaling.amazonaws.com") -> Role:
         """Make a service's role in an account, as the service itself or a person does; see ``service_linked``."""
-        return service_linked.make(self.roles, account, service, suffix)
+        return service_linked.make(self.roles, account, service)
 
     def decide(
         self,

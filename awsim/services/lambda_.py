@@ -73,6 +73,7 @@ FAILED_STAYS = rule(
 )
 
 COLD_SECONDS = (0.3, 0.7)
+"""What a cold start takes, unless ``cold_seconds`` says otherwise."""
 ASYNC_SECONDS = (0.05, 0.3)
 POLL_SECONDS = (0.02, 0.1)
 LONGEST_LIFE = timedelta(hours=2)
@@ -119,6 +120,7 @@ class Lambda:
         self.functions: dict[str, Function] = {}
         self.sources: dict[str, EventSource] = {}
         self.invocations: list[Invocation] = []
+        self.cold_seconds = COLD_SECONDS
         self._base = base
         self._kernel = kernel
         self._queues = queues
@@ -252,7 +254,7 @@ class Lambda:
         kernel = self._kernel
         try:
             if environment.cold:
-                kernel.elapse(kernel.random.uniform(*COLD_SECONDS))
+                kernel.elapse(kernel.random.uniform(*self.cold_seconds))
             handler = environment.handler()
             if self._base.on(TIMEOUT):
                 why = f"Task timed out after {function.timeout}.00 seconds"

@@ -28,7 +28,7 @@ class TagRead:
     value: str | None
     image_state: str | None
     image_name: str = ""
-    ours: bool = False
+    own: bool = False
     """It has the tag of a delivery."""
     owned: bool = True
     """The hub owns it; a stranger's AMI that the hub has tagged is shown as well."""

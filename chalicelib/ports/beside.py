@@ -37,8 +37,14 @@ class SlotLeases(Protocol):
 class TrackedDeliveries(Protocol):
     """A promotion's items for its deliveries."""
 
-    def add(self, ami: str, entry: TrackedDelivery) -> bool:
-        """Put it, if absent or of an older episode. False: there was one."""
+    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
+        """Put it, if absent or of an older episode. False: there was one.
+
+        ``count``: count it as running; or many are counted together, by the method of that name.
+        """
+
+    def count(self, ami: str, more: int) -> None:
+        """Count so many more as running, that were put before."""
 
     def end(self, ami: str, entry: TrackedDelivery) -> bool:
         """Leave the mark of a delivery that has ended or rests; True if it may be the last one running.

@@ -78,6 +78,9 @@ class Records(Protocol):
     def read(self, key: RecordKey) -> Stored | None:
         """Read it and leave it alone."""
 
+    def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
+        """Read these and leave them alone; what is not there, or cannot be read, is left out."""
+
     def create(self, write: Write, now: int) -> bool:
         """Put it if it is absent. False: there was one."""
 

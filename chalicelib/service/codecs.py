@@ -6,7 +6,8 @@ Those of promotions and inventories are apart: who works on deliveries starts wi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -93,6 +94,16 @@ def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None
         return None if stored is None or stored.parked else kind.decode(stored)
     except ParkRecord:
         return None
+
+
+def peek_all(records: Records, keys: Collection[RecordKey], kind: Codec[R, Any, Any]) -> list[R]:
+    """Read records of another worker, in as few calls as may be; as ``peek`` does, each by itself."""
+    found = []
+    for stored in records.read_all(keys).values():
+        if not stored.parked:
+            with suppress(ParkRecord):
+                found.append(kind.decode(stored))
+    return found
 
 
 def source_image(records: Records, ami: str, whose: RecordKey) -> SourceImage:

@@ -104,14 +104,14 @@ class DeliveryExecutor:
     def execute(self, record: Delivery, command: do.Command, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
         try:
-            return self._perform_one(record, command, budget)
+            return self._execute_one(record, command, budget)
         except Refusal as refusal:
             source = command.source if isinstance(command, do.StartCopy) else None
             attempt = record.attempt(source or "") if isinstance(command, intents.MAKING) else None
             nonce = "" if attempt is None else attempt.nonce
             return ev.Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
 
-    def _perform_one(self, delivery: Delivery, command: do.Command, budget: Budget) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
+    def _execute_one(self, delivery: Delivery, command: do.Command, budget: Budget) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
         snapshots, images = self._ports.snapshots, self._ports.images
         match command:
             case do.CheckTarget():
@@ -151,7 +151,7 @@ class DeliveryExecutor:
             case do.RegisterImage():
                 return self._register(delivery)
             case do.DiscardImage():
-                made = [one for one in proof.copies(delivery, snapshots.find(delivery)).ours if not one.source]
+                made = [one for one in proof.copies(delivery, snapshots.find(delivery)).own if not one.source]
                 images.deregister(delivery, delivery.image or "")
                 snapshots.delete(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
@@ -160,7 +160,7 @@ class DeliveryExecutor:
                 return ev.CopiesTagged()
             case do.FindImage():
                 found = proof.named(delivery, images.named(delivery))
-                return ev.ImageRegistered(found.ours) if found.ours else ev.ImageNotFound()
+                return ev.ImageRegistered(found.own) if found.own else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
             case do.CarryDeprecation():
@@ -223,7 +223,7 @@ class DeliveryExecutor:
         if faults or key is None:
             return ev.TargetUnfit(faults)
         note = _keys_seen(self._ports.keys.source_keys(delivery))
-        return ev.TargetReady(key.arn, named.ours, copies, note, unfinished=named.unfinished)
+        return ev.TargetReady(key.arn, named.own, copies, note, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Why the policies of the source's keys could not take the service's statements, if it needs any."""
@@ -317,8 +317,8 @@ class DeliveryExecutor:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
-            if named.ours:
-                return ev.ImageRegistered(named.ours)
+            if named.own:
+                return ev.ImageRegistered(named.own)
             for fault in _unproven(delivery, named):
                 raise Refusal(RefusalKind.DENIED, fault) from refusal
             if named.stranger is None:
@@ -345,7 +345,7 @@ class DeliveryExecutor:
         known = delivery.copies and all(copy.copy for copy in delivery.copies)
         shown = () if known else self._ports.snapshots.find(delivery)
         found = proof.copies(delivery, shown)
-        there = shown if delivery.image == delivery.accepted else found.ours  # accepted with its snapshots
+        there = shown if delivery.image == delivery.accepted else found.own  # accepted with its snapshots
         copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
         keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(
@@ -371,7 +371,7 @@ class DeliveryExecutor:
             return ev.ImageSeen("available", (*differences, *wrong))
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        extras = tuple(sorted({one.copy for one in found.ours} - set(by_device.values())))
+        extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
         return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _look_at_end(self, delivery: Delivery) -> ev.EndSeen:
@@ -440,7 +440,7 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
 
 def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
     """Return the fault of a name that is taken by what may be the delivery's, without proof."""
-    if named.ours or named.unproven is None:
+    if named.own or named.unproven is None:
         return ()
     account = delivery.target.account
     return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, account),)

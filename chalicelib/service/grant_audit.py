@@ -128,7 +128,7 @@ class GrantAudit:
         ghosts = [
             (resource, grant)
             for grant in grants
-            if self._is_ours(grant)
+            if self._is_own(grant)
             if not self._accounts_for(
                 shares[resource := of_roles if grant_names.ROLE_PATH in grant.grantee else of_key], grant
             )
@@ -142,19 +142,19 @@ class GrantAudit:
             closed += 1
         if closed < len(ghosts):
             return True, False
-        strays = [grant.id for grant in grants if not self._is_ours(grant)]
+        strays = [grant.id for grant in grants if not self._is_own(grant)]
         if strays and not ghosts:
             self._report_strays(key_arn, account, strays, [*shares[of_key], *shares[of_roles]])
         return bool(ghosts or begun), True
 
-    def _is_ours(self, grant: SeenGrant) -> bool:
+    def _is_own(self, grant: SeenGrant) -> bool:
         return grant_names.is_grant_of(grant.name, self._region)
 
     def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
         """Return the grants that concern each account: the service's to it, and others that it made."""
         found: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
-            account = account_of(grant.grantee if self._is_ours(grant) else grant.issuer)
+            account = account_of(grant.grantee if self._is_own(grant) else grant.issuer)
             if account:
                 found[account].append(grant)
         return found

@@ -40,7 +40,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     known = {one.source: one.copy for one in copy.copies if one.copy}
     if not known:  # its AMI was there already: the snapshots say by their tags what they are copies of
         there = snapshots.find(copy)
-        there = there if copy.accepted and copy.accepted == copy.image else proof.copies(copy, there).ours
+        there = there if copy.accepted and copy.accepted == copy.image else proof.copies(copy, there).own
         known = {seen.source: seen.copy for seen in there if seen.state == "completed"}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):

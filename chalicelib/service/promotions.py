@@ -50,6 +50,8 @@ LOOKED_FOR = 20
 """Deliveries that one count looks for, if their marks say that they run and nobody wants them."""
 PLANNED = 200
 """Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
+WOKEN_AT_ONCE = 20
+"""New deliveries that are counted and woken together: two messages."""
 LISTED = 5000
 """Places ("account/region") in one item: about 120 KB."""
 
@@ -86,19 +88,19 @@ class PromotionExecutor:
         """Execute one command; a refusal comes back as an event."""
         look = isinstance(command, do.LookAtTag)
         try:
-            return self._perform_one(record, command, budget)
+            return self._execute_one(record, command, budget)
         except Refusal as refusal:
             return ev.Blocked(refusal.fault, look)
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
             return ev.Blocked(Fault("lost-race", record.where, what, "The service tries again."), look)
 
-    def _perform_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+    def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:
             case do.LookAtTag():
                 read = self._ports.source.tag(promotion.ami)
                 return ev.TagSeen(
-                    read.value, read.image_state, read.image_name, read.ours, *evolving.looked_for(promotion)
+                    read.value, read.image_state, read.image_name, read.own, *evolving.looked_for(promotion)
                 )
             case do.ReadWithdrawals():
                 values = {promotion.seen_value, promotion.value, evolving.noted_value(promotion)}
@@ -204,11 +206,11 @@ class PromotionExecutor:
     def _read_plan(self, promotion: Promotion, plan: str) -> Plan:
         found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#places#")
         if not found:
-            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_anew(promotion)}")
+            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_how_to_write_again(promotion)}")
         try:
             lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
         except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_anew(promotion)}") from None
+            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
         wanted = frozenset(place for one in lists for place in one["wanted"])
         return Plan(wanted, frozenset(place for one in lists for place in one["blocked"]))
 
@@ -257,26 +259,64 @@ class PromotionExecutor:
         try:
             planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
         except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_anew(promotion)}") from None
+            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
         return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
 
     def _expand(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Event:
         if not promotion.planned:
             return ev.Expanded(0)
         image = source_image(self._records, promotion.ami, promotion.key)
-        done, standing = 0, False
+        done, standing, new = 0, False, list[tuple[RecordKey, str]]()
         chunk = self._chunk(promotion, plan, cursor // PLANNED)[cursor % PLANNED :]
+        there = self._records.read_all([addresses.delivery(_id(promotion, target)) for target, _ in chunk])
         for target, groups in budget.each(chunk, CALLS_OF_STEP):
             done += 1
             if covering(promotion.withdrawn, target.place) is not None:
                 continue
-            self._deliver(promotion, image, target, groups)
+            key = addresses.delivery(_id(promotion, target))
+            if key not in there and self._begin(promotion, image, target, groups):
+                new.append((key, f"expand:{promotion.ami}:{promotion.episode}"))
+            else:
+                self._deliver(promotion, image, target, groups)
             standing = standing or target.mode == "share"
+            if len(new) == WOKEN_AT_ONCE:
+                self._wake(promotion, new)
+        self._wake(promotion, new)
         return ev.Expanded(done, standing)
+
+    def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
+        """Count and wake new deliveries. Where a run is killed before, they are due, and a poll counts the marks."""
+        if new:
+            self._ports.tracked.count(promotion.ami, len(new))
+            self._waker.wake_all(new)
+            new.clear()
+
+    def _begin(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> bool:
+        """Put a delivery that is not there, in as few calls as may be: a thousand are put one after another.
+
+        False: it is there after all; its mark is as it was before.
+        """
+        fresh = self._fresh(promotion, image, target, groups, _id(promotion, target), None)
+        entry = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
+        self._note_standing(promotion, fresh)
+        marked = self._ports.tracked.add(promotion.ami, entry, count=False)
+        if self._records.create(DELIVERIES.encode(fresh), self._clock()):
+            return True
+        if marked:
+            self._ports.tracked.count(promotion.ami, 1)
+            never = replace(entry, episode=0, state=DeliveryState.CANCELLED.value)
+            self._ports.tracked.take_back(promotion.ami, entry, never)
+        return False
+
+    def _note_standing(self, promotion: Promotion, fresh: Delivery) -> None:
+        """Write that shares will stand, before any opens: the pass over standing shares looks after them."""
+        if fresh.shared:
+            note = {"kind": "standing", "episode": promotion.episode}
+            self._records.put(addresses.standing(promotion.ami), note)
 
     def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> None:
         """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated."""
-        ident = addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
+        ident = _id(promotion, target)
         key = addresses.delivery(ident)
         try:
             stored = self._records.read(key)
@@ -291,9 +331,7 @@ class PromotionExecutor:
         if before is not None and not self._starts(promotion, target, before):
             return
         fresh = self._fresh(promotion, image, target, groups, ident, before)
-        if fresh.shared:  # before it opens anything: the pass over standing shares looks after what is written there
-            note = {"kind": "standing", "episode": promotion.episode}
-            self._records.put(addresses.standing(promotion.ami), note)
+        self._note_standing(promotion, fresh)
         self._ports.tracked.add(
             promotion.ami, TrackedDelivery(ident, target.account, target.region, fresh.episode, RUNNING)
         )
@@ -441,7 +479,11 @@ class PromotionExecutor:
             return False
 
 
-def _anew(promotion: Promotion) -> str:
+def _id(promotion: Promotion, target: Target) -> str:
+    return addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
+
+
+def _how_to_write_again(promotion: Promotion) -> str:
     return f"`ami-promoter retry {promotion.ami}` resolves the tag's value and writes the plan again."
 
 

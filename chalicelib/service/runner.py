@@ -175,14 +175,14 @@ class Runner(Generic[R, C, E]):
                 self._moved(read, intended, cause)
         if not commands:
             return None
-        results, happened = self._perform(intended, commands, budget)
+        results, happened = self._execute(intended, commands, budget)
         left = self._announced(intended, commands[len(results) :])
         return self._write_results(stored, intended, results, [*happened, *map(calls.not_made, left)], cause)
 
     def _announced(self, record: R, commands: Sequence[C]) -> list[str]:
         return [call for command in commands if (call := self._machine.announced(record, command))]
 
-    def _perform(self, record: R, commands: Sequence[C], budget: Budget) -> tuple[list[E], list[str]]:
+    def _execute(self, record: R, commands: Sequence[C], budget: Budget) -> tuple[list[E], list[str]]:
         """Carry out the commands in turn; stop where a result leads to another state, as the rest is then moot.
 
         Or where time runs out: what is left is asked for again, and intents are looked for first. Returns the results,

@@ -23,13 +23,15 @@ from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock
 
+POSITIONS = "sweep"
+"""The partition in which it keeps how far it has come: one look reads it for all shards."""
 PAGE = 200
 """Records between two looks at the time left: twenty messages of ten, three rounds of eight side by side."""
 
 
 def position_of(shard: int) -> RecordKey:
     """Where the sweep keeps how far it has come in a shard."""
-    return RecordKey("sweep", f"shard#{shard}")
+    return RecordKey(POSITIONS, f"shard#{shard}")
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,12 @@ class Sweep:
         woken = seen = 0
         oldest = now
         rounds: dict[int, Round] = {}
+        positions = dict(self._records.list(POSITIONS, "shard#"))
         # No shard is always the last, should time run out, or the first, should it end with the first page.
         waiting = deque((now // schedule.MINUTE + n) % self._shards for n in range(self._shards))
         while waiting and time_left() > self.needs_seconds:
             shard = waiting.popleft()
-            this = rounds.get(shard) or Round.resumed(self._records.get(position_of(shard)), now)
+            this = rounds.get(shard) or Round.resumed(positions.get(position_of(shard)), now)
             page = self._records.due(shard, this.until, PAGE, this.after)
             wakes = _wakes(page, this)
             seen += len(page)

@@ -381,6 +381,16 @@ def test_the_last_to_end_knows_that_it_is_the_last(store):
     assert [one.state for one in store.tracked.all(AMI)] == ["delivered"] * 3
 
 
+def test_those_that_were_counted_together_end_as_if_each_had_been_counted(store):
+    """The last one knows that it is the last."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    for name in ("d1", "d2"):
+        assert store.tracked.add(AMI, entry(name), count=False)
+    store.tracked.count(AMI, 2)
+
+    assert [store.tracked.end(AMI, entry(name, "delivered")) for name in ("d1", "d2")] == [False, True]
+
+
 def test_a_mark_is_left_once_and_a_new_episode_opens_it_again(store):
     """Put-if-absent: a repeated end counts once, and an older episode's end does not end the new one."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)

@@ -56,6 +56,18 @@ def test_many_records_are_put_at_once_each_with_what_stands_beside_it(store):
     assert keys[24] in due(store, NOW)
 
 
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
+def test_many_records_are_read_at_once_without_what_is_missing_or_damaged(store):
+    """What cannot be read hides no other."""
+    keys = [RecordKey(f"delivery#{number:04d}") for number in range(3)]
+    for key in keys[:2]:
+        store.records.create(Write(key, "requested", {"of": key.pk}, NOW), NOW)
+    store.table.update(keys[0], "SET body = :damaged", {":damaged": "{"})
+
+    found = store.records.read_all(keys)
+    assert {key: stored.body for key, stored in found.items()} == {keys[1]: {"of": keys[1].pk}}
+
+
 def test_where_one_of_many_is_there_none_is_put_and_it_is_named(store):
     """The caller can leave it out and try again."""
     store.records.create(write(), NOW)

@@ -1,8 +1,8 @@
 """How one run branches into many: by forks of its process.
 
-The server walks through a run without faults. While no function runs there is only one thread, so the process can be
-forked: the child continues with its own faults, and the parent waits for its outcome and walks on. So a run with a
-crash at call 200 does not repeat the 190 calls before it.
+The server walks through a run without injections. While no function runs there is only one thread, so the process can
+be forked: the child continues with its own injections, and the parent waits for its outcome and walks on. So a run with
+a crash at call 200 does not repeat the 190 calls before it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TASKS = Path("/proc/self/task")
 
 @dataclass(frozen=True)
 class Walk:
-    """A run without faults: its calls, and the number of calls made at each moment at which it can branch."""
+    """A run without injections: its calls, and the number of calls made at each moment at which it can branch."""
 
     points: tuple[Point, ...]
     branches: tuple[int, ...]
@@ -40,7 +40,7 @@ class Walk:
 
 
 def walk(run: ScenarioRun) -> Walk:
-    """Run a scenario without faults, and record where it can branch."""
+    """Run a scenario without injections, and record where it can branch."""
     branches: list[int] = []
 
     def note() -> None:
@@ -81,12 +81,12 @@ def explore(
             os.wait()
             tell(place, said)
         if not waiting:
-            raise Walked
+            raise AllBranchesPlayed
 
     run.at_rest = split
     try:
         outcome = run.play()
-    except Walked:
+    except AllBranchesPlayed:
         return
     finally:
         if result_pipe and sys.exc_info()[0] is not None:
@@ -99,7 +99,7 @@ def explore(
     raise RuntimeError(f"the walk went another way than before: it never rested after {sorted(waiting)} calls")
 
 
-class Walked(BaseException):
+class AllBranchesPlayed(BaseException):
     """All branches have been played."""
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in one run: functions killed at numbered calls, and faults of events, wakes and messages."""
+"""What goes wrong in one run: functions killed at numbered calls, and injections into events, wakes and messages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FunctionCrash:
 
 @dataclass(frozen=True)
 class MessageInjections:
-    """Faults of service events, wakes and messages; times in seconds, shares from 0 to 1."""
+    """Injections into service events, wakes and messages; times in seconds, shares from 0 to 1."""
 
     lost: float = 0.0
     """Share of events that are lost."""
@@ -47,7 +47,7 @@ class MessageInjections:
     """(end of a queue's name, share of its messages that two invocations receive at once)."""
 
     def begin(self, injections: Injections) -> None:
-        """Order these faults from the simulator."""
+        """Order these injections from the simulator."""
         injections.drop_events(self.lost)
         injections.repeat_events(self.times)
         injections.shuffle_events(self.spread)
@@ -123,7 +123,7 @@ class RunOutcome:
     """Virtual seconds until the promotion was over."""
     calls: int
     happened: Mapping[str, int]
-    """How often each other fault happened (``Injections.happened``)."""
+    """How often each other injection happened (``Injections.happened``)."""
     story: str = ""
     """The final state of a failed run."""
 

@@ -92,7 +92,7 @@ def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> 
 
 
 def storms(names: Sequence[str], random: Random, count: int) -> list[Case]:
-    """Random faults of events, wakes and messages, and up to two kills."""
+    """Random injections into events, wakes and messages, and up to two kills."""
     return [(random.choice(names), storm(random)) for _ in range(count)]
 
 

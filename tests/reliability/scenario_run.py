@@ -52,16 +52,16 @@ class ScenarioRun:
         return len(self.scene.world.injections.made) - self._before
 
     def begin_plan(self, plan: RunPlan) -> None:
-        """Let a plan's faults begin: its crashes count from the scenario's start."""
-        faults = self.scene.world.injections
+        """Let a plan's injections begin: its crashes count from the scenario's start."""
+        injections = self.scene.world.injections
         self._plan = plan
         if plan.seed is not None:
             self.scene.world.kernel.random.seed(plan.seed)
         for crash in plan.crashes:
-            planned = faults.crash(crash.function, crash.operation, crash.number - self.number, crash.when)
+            planned = injections.crash(crash.function, crash.operation, crash.number - self.number, crash.when)
             self._crashes.append((planned, crash))
         if plan.messages != ALL_ON_TIME:
-            plan.messages.begin(faults)
+            plan.messages.begin(injections)
 
     def run_until(self, what: Callable[[], object], seconds: float = LIMIT) -> None:
         """Let virtual time run until a condition holds."""
@@ -89,7 +89,7 @@ class ScenarioRun:
             self.run_until(self._over)
             seconds, calls = (self.scene.world.now - self._began).total_seconds(), self.number
             self._aftermath(seconds)
-            problems += self._scenario.faults(self.scene)
+            problems += self._scenario.problems(self.scene)
             self.scene.assert_invariants()
         except AssertionError as failure:
             problems += [str(failure), *self.scene.watch.problems[:5]]

@@ -1,4 +1,4 @@
-"""What happens in a run without faults, and the end that every run must reach, whatever goes wrong."""
+"""What happens in a run without injections, and the end that every run must reach, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ WITHOUT_END = 10**6
 
 @dataclass(frozen=True)
 class Scenario:
-    """``prepare`` sets AWS up, ``worker`` acts as people do, and ``fault`` returns what is wrong in the end."""
+    """``prepare`` sets AWS up, ``act`` acts as people do, and ``problems`` returns what is wrong in the end."""
 
     name: str
     act: Callable[[ScenarioRun], None]
-    faults: Callable[[Scene], list[str]]
+    problems: Callable[[Scene], list[str]]
     prepare: Callable[[Scene], None] = lambda _: None
 
 

@@ -40,32 +40,32 @@ STORMS = 2
 
 
 @pytest.fixture(scope="module")
-def undisturbed(machine):
-    """Each scenario without faults."""
+def plain_runs(machine):
+    """Each scenario without injections."""
     return {name: machine.walk(name) for name in MODES}
 
 
-def test_without_faults_every_mode_comes_to_its_end(undisturbed):
+def test_without_faults_every_mode_comes_to_its_end(plain_runs):
     """Shared AMIs launch and others do not; what people had shared before is unchanged to the last byte.
 
     The calls include each way of opening and closing.
     """
-    assert {name: walk.outcome.problems for name, walk in undisturbed.items()} == dict.fromkeys(MODES, ())
-    made = {point.operation for walk in undisturbed.values() for point in walk.points}
+    assert {name: walk.outcome.problems for name, walk in plain_runs.items()} == dict.fromkeys(MODES, ())
+    made = {point.operation for walk in plain_runs.values() for point in walk.points}
     assert made >= {*OPENING_AND_CLOSING, "CopyImage", "CopySnapshot", "RegisterImage"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, undisturbed, family):
+def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, plain_runs, family):
     """Before its effect and after it: the end is right, nothing is left open, and nothing of others is gone.
 
     A seed chooses one of the many such calls; the soak plays all, and those to the table and the queues.
     """
-    points = {scenario.name: undisturbed[scenario.name].points for scenario in FAMILIES[family]}
+    points = {scenario.name: plain_runs[scenario.name].points for scenario in FAMILIES[family]}
     died: Counter[str] = Counter()
     for name, outcome in play(machine, each_change(points, Random(SEED))):
         assert not outcome.problems, f"{name}: {outcome}"
-        assert outcome.ended <= undisturbed[name].outcome.ended + MUCH_LATER, f"late: {name}: {outcome}"
+        assert outcome.ended <= plain_runs[name].outcome.ended + MUCH_LATER, f"late: {name}: {outcome}"
         died.update(outcome.killed)
     kinds = {(p.function, p.operation) for made in points.values() for p in made if p.operation in CHANGES}
     assert died == Counter(f"{function} {operation} {when}" for function, operation in kinds for when in WHENS)
@@ -96,6 +96,6 @@ def test_each_message_is_given_to_two_invocations_at_once(machine, scenario):
 
 
 def test_storms(machine):
-    """A seeded mixture of all faults with kills; the soak plays others."""
+    """A seeded mixture of all injections with kills; the soak plays others."""
     for name, outcome in play(machine, storms(sorted(MODES), Random(SEED), STORMS)):
         assert not outcome.problems, f"{name}: {outcome}"

@@ -26,7 +26,7 @@ from tests.reliability.test_order import AT_ONCE_SECONDS, SEEDS
 
 @dataclass(frozen=True)
 class PackageMutation:
-    """The faults and the scenario in which a mutation shows, and the machine's message."""
+    """The injections and the scenario in which a mutation shows, and the machine's message."""
 
     says: str
     plan: RunPlan
@@ -40,7 +40,7 @@ def dying(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
 
 
 def under(messages, seed=SEEDS[0]) -> RunPlan:
-    """A message fault of ``test_order``."""
+    """A message injection of ``test_order``."""
     return RunPlan(messages=messages, seed=seed)
 
 
@@ -77,7 +77,7 @@ CASES = [(name, mutation) for name, mutations in MUTATIONS.items() for mutation 
 
 @pytest.mark.parametrize(("name", "mutation"), CASES, ids=[f"{name}-{mutation.plan}" for name, mutation in CASES])
 def test_a_wrong_package_is_found_out(machine, tmp_path, name, mutation):
-    """Its message is the expected one; the built package passes ``test_order`` with the same message faults."""
+    """Its message is the expected one; the built package passes ``test_order`` with the same message injections."""
     (found,) = machine.play(mutation.scenario.name, [mutation.plan], mutated_package(name, tmp_path))
     assert mutation.says in said(found, mutation)
 

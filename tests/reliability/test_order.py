@@ -34,13 +34,13 @@ STORMS = 4
 
 
 def ended(machine, scenario, messages, seconds, *struck):
-    """Assert that a scenario ends in time, and that the message faults happened."""
+    """Assert that a scenario ends in time, and that the message injections happened."""
     seeds = SEEDS if messages.twins else SEEDS[:1]
     for outcome in machine.play(scenario.name, [RunPlan(messages=messages, seed=seed) for seed in seeds]):
         assert not outcome.problems, str(outcome)
         assert outcome.seconds <= seconds, str(outcome)
-        for fault in struck:
-            assert outcome.happened[fault] > 0
+        for injection in struck:
+            assert outcome.happened[injection] > 0
 
 
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
@@ -110,6 +110,6 @@ def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, mes
 
 
 def test_storms(machine):
-    """A seeded mixture of all faults with kills; the soak plays others."""
+    """A seeded mixture of all injections with kills; the soak plays others."""
     for name, outcome in play(machine, storms(STORMY, Random(SEEDS[0]), STORMS)):
         assert not outcome.problems, f"{name}: {outcome}"

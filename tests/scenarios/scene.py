@@ -169,6 +169,10 @@ class Scene:
         detail = {"event": "copySnapshot", "result": result, "cause": "", "source": arns[0], "snapshot_id": arns[1]}
         self.emit("EBS Snapshot Notification", "aws.ec2", arns[1], detail, account=account)
 
+    def play_every_sweep(self) -> None:
+        """Play the sweeps for which nothing is due, too: an alarm watches that the sweep runs."""
+        self.world.events.leaves_out = lambda _rule: False
+
     def _sweeps_in_vain(self, rule: EventRule) -> bool:
         """Whether it is the sweep's schedule, and nothing is due. Most sweeps are such, and they change nothing."""
         if not any(target.arn.endswith("-sweep") for target in rule.targets.values()):

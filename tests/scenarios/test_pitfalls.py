@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 
 from demo import stage
 from tests.awsim.iam_words import attach_control_policy
+from tests.scenarios.failures import assert_untouched, calm_pace
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST
 from tests.scenarios.test_share_mode import SHARING
-from tests.scenarios.trouble import assert_untouched, calm_pace
 
 FAR = "eu-west-1"
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 from demo import stage
 from tests.scenarios import damage
+from tests.scenarios.failures import assert_untouched, calm_pace, metric, write
 from tests.scenarios.scene import DEV, GATHERING, REGION, TEST, Scene, targets_file
-from tests.scenarios.trouble import assert_untouched, calm_pace, metric, write
 
 CLOSED_WITHIN = 3600 + 15 * 60
 """Seconds from a copy deadline until a share is closed in any case: grace, and the sweep's longest step."""

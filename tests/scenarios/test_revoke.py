@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from demo import stage
-from tests.scenarios import trouble
+from tests.scenarios import failures
 from tests.scenarios.platform import pace
 from tests.scenarios.scene import DEV, TEST
 
@@ -57,7 +57,7 @@ def test_a_cancel_closes_the_share_after_two_refused_deletions(scene):
     scene.watch.may_close_blind = True
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
-    trouble.deny(scene, DEV, "ec2:DeleteSnapshot")
+    failures.deny(scene, DEV, "ec2:DeleteSnapshot")
     scene.untag()
     scene.run_until_state("stopping")
     scene.wait(600)

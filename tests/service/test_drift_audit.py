@@ -255,7 +255,7 @@ def test_what_bears_our_name_without_a_record_is_a_page_and_its_worker_is_woken(
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
     setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
 
-    assert sorted(setup.day()) == [("page", "ours-without-intent", [DEV]), ("page", "ours-without-intent", [ROLE])]
+    assert sorted(setup.day()) == [("page", "own-without-intent", [DEV]), ("page", "own-without-intent", [ROLE])]
     assert {POLICY, GRANTS, addresses.grants_on(KEY).pk} <= {*setup.woken}
 
 
@@ -265,7 +265,7 @@ def test_a_stranger_whom_the_ledger_knows_is_a_page_all_the_same(setup):
     setup.share(SNAPSHOT, STRANGER, account=STRANGER)
     setup.share(IMAGE, STRANGER, account=STRANGER, preexisting=True)
 
-    assert sorted(verdict for _, verdict, _ in setup.day()) == ["foreign-stranger", "ours-without-intent"]
+    assert sorted(verdict for _, verdict, _ in setup.day()) == ["foreign-stranger", "own-without-intent"]
 
 
 def test_a_file_that_has_just_been_applied_pages_for_nobody_it_took_out(setup):
@@ -275,7 +275,7 @@ def test_a_file_that_has_just_been_applied_pages_for_nobody_it_took_out(setup):
     setup.since = NOON + schedule.DAY
     assert setup.day() == []
     setup.since = 1
-    assert setup.day() == [("page", "ours-without-intent", [STRANGER])]
+    assert setup.day() == [("page", "own-without-intent", [STRANGER])]
 
 
 @pytest.mark.parametrize("resource", [SNAPSHOT, IMAGE, GRANTS, ROLES, POLICY])

@@ -19,7 +19,6 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import share_events
-from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
@@ -29,6 +28,7 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass
 from tests.service import test_mutations as wrong
 from tests.service.hub import Parts
+from tests.service.test_approvals import TakesAllForApproved
 from tests.service.world import HOUR, ModelWorld, WorldSetup
 
 
@@ -419,14 +419,6 @@ def expired(world: ModelWorld) -> None:
     world.end()
 
 
-class TakesAnyForApproved(LiveApprovals):
-    """Takes every delivery for approved."""
-
-    def look(self, _delivery):
-        """See the class."""
-        return ev.ApprovalSeen("nobody")
-
-
 class OpensByAnyApproval(LiveEntitlements):
     """Opens by any approval that was ever given."""
 
@@ -437,7 +429,7 @@ class OpensByAnyApproval(LiveEntitlements):
 
 BY_POLICY = WorldSetup(accounts=2, key_access="policy")
 SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
-VOID = Parts(approvals=TakesAnyForApproved, entitlements=OpensByAnyApproval)
+VOID = Parts(approvals=TakesAllForApproved, entitlements=OpensByAnyApproval)
 ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),))
 
 

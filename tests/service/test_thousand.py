@@ -16,7 +16,7 @@ from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Due, Stored, Write
 from chalicelib.service.promotion_codec import begun
 from chalicelib.service.sweep import PAGE
-from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
+from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries
 from tests.service.arrivals import Arrivals
 from tests.service.cloud import HUB, REGION, TRIGGER, CloudBehavior
 from tests.service.gate import PortCrash
@@ -79,7 +79,7 @@ class Counting(MemoryRecords):
 
 def stores(records: MemoryRecords) -> Stores:
     """In-memory stores with these records."""
-    return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryChildren())
+    return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
 
 
 @pytest.fixture

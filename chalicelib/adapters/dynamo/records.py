@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -64,6 +65,14 @@ class DynamoRecords:
     def read(self, key: RecordKey) -> Stored | None:
         item = self._table.get(key)
         return None if item is None else self._stored(key, item)
+
+    def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
+        found = {}
+        for item in self._table.get_all(list(keys)):
+            key = RecordKey(str(item["pk"]), str(item["sk"]))
+            with suppress(ParkRecord):
+                found[key] = self._stored(key, item)
+        return found
 
     def create(self, write: Write, now: int) -> bool:
         return self._table.put(write.key, self._item(write, now), absent=True)

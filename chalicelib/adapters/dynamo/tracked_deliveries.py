@@ -24,7 +24,7 @@ class DynamoTrackedDeliveries:
         self._table = table
         self._version = version
 
-    def add(self, ami: str, entry: TrackedDelivery) -> bool:
+    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
         added = self._table.update(
             addresses.tracked_delivery(ami, entry.delivery),
             "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes, delivered_to = :to",
@@ -39,10 +39,12 @@ class DynamoTrackedDeliveries:
             names={"#schema": "schema"},
             condition="attribute_not_exists(pk) OR episode < :episode",
         )
-        if added is None:
-            return False
-        self._count(ami, +1)
-        return True
+        if added is not None and count:
+            self._count(ami, +1)
+        return added is not None
+
+    def count(self, ami: str, more: int) -> None:
+        self._count(ami, more)
 
     def end(self, ami: str, entry: TrackedDelivery) -> bool:
         """The count may be off by one after a crash; the promotion's poll reads the marks themselves."""

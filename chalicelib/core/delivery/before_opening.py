@@ -46,10 +46,10 @@ def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Del
     if copies_image and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
         return to(delivery, DeliveryState.OPENING, now)
     if delivery.shared or copies_image:
-        return to(delivery.with_deletions(seen.copy for seen in found.ours), DeliveryState.OPENING, now)
+        return to(delivery.with_deletions(seen.copy for seen in found.own), DeliveryState.OPENING, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
-    wanted = copying.match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)
-    wrong = tuple(s.copy for s in found.ours if s.key_arn != event.key_arn)
+    wanted = copying.match(wanted, tuple(s for s in found.own if s.key_arn == event.key_arn), now)
+    wrong = tuple(s.copy for s in found.own if s.key_arn != event.key_arn)
     wanted = wanted.with_deletions(wrong)  # of an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return to(wanted, DeliveryState.OPENING if standing else DeliveryState.REGISTERING, now, shares=standing)

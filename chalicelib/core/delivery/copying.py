@@ -41,9 +41,9 @@ def _on_copies_found(event: ev.CopiesFound, delivery: Delivery, now: int) -> Del
     if doubled:
         return fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
     if delivery.state is DeliveryState.REGISTERING:
-        return replace(match(delivery, sorted_out.ours, now), copies_listed_again=True)
-    found = each_copy(match(delivery, sorted_out.ours, now), lambda copy: replace(copy, found_at=now))
-    judged = _judge(_silent(found, now), sorted_out.ours, now)
+        return replace(match(delivery, sorted_out.own, now), copies_listed_again=True)
+    found = each_copy(match(delivery, sorted_out.own, now), lambda copy: replace(copy, found_at=now))
+    judged = _judge(_silent(found, now), sorted_out.own, now)
     if judged.state is DeliveryState.COPYING and judged.pending_failure is not None:
         return fail(judged, now, judged.pending_failure)
     return judged

@@ -40,7 +40,7 @@ class ShownAccess:
     """Of a grant its name, of a statement of the service the share's ``share_name``."""
     grant: str = ""
     """Id of the grant."""
-    ours: bool = False
+    own: bool = False
     """It has the service's name."""
     sibling: bool = False
     """It has the name of the account's hub in another Region, which audits its own."""
@@ -82,7 +82,7 @@ def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[
         if accounts_for:
             if one.receiver in this.strangers and this.settled:
                 yield _open_to_a_stranger(one, accounts_for)
-        elif one.ours:
+        elif one.own:
             why = "It has the service's name, and the ledger does not know it as open."
             yield MonitorFinding(DeedVerdict.NO_INTENT, why, (one.receiver,))
         elif one.receiver == PUBLIC:
@@ -148,7 +148,7 @@ def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, 
     for one in stated if isinstance(stated, list) else [stated]:
         sid = str(one.get("Sid", "")) if isinstance(one, dict) else ""
         if name := key_policy.share_named(sid, mark):
-            found[ShownAccess(name.partition("-")[0], resource, name, ours=True)] = None
+            found[ShownAccess(name.partition("-")[0], resource, name, own=True)] = None
         else:
             others[key_policy.is_siblings(sid, hub)].append(one)
     for sibling, statements in others.items():
@@ -160,11 +160,11 @@ def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, 
 def of_grant(key: str, grant: str, name: str, grantee: str, issuer: str, region: str) -> ShownAccess:
     """Return whom a grant lets in: its grantee; where that is an AWS service or is gone, who issued it."""
     receiver = grantee if account_of(grantee) else issuer
-    account, ours = account_of(receiver), grant_names.is_grant_of(name, region)
-    of_roles = ours and grant_names.ROLE_PATH in grantee
+    account, own = account_of(receiver), grant_names.is_grant_of(name, region)
+    of_roles = own and grant_names.ROLE_PATH in grantee
     resource = addresses.role_resource(key, account) if of_roles else addresses.key_resource(key, account)
-    sibling = name.startswith(grant_names.GRANT_PREFIX) and not ours
-    return ShownAccess(receiver, resource.pk, name, grant, ours=ours, sibling=sibling)
+    sibling = name.startswith(grant_names.GRANT_PREFIX) and not own
+    return ShownAccess(receiver, resource.pk, name, grant, own=own, sibling=sibling)
 
 
 # --- a pass ----------------------------------------------------------------------------------------------------------

@@ -88,8 +88,8 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     if event.value is None:
         return _untagged(promotion, now)
     promotion = replace(promotion, absent_since=0, refused_for="" if again else promotion.refused_for)
-    if event.ours:
-        return _refused(promotion, event.value, (_made_by_us(promotion),), now)
+    if event.own:
+        return _refused(promotion, event.value, (_made_by_service(promotion),), now)
     if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
         return _pending(promotion, event.value, now)
     unread = promotion.state is S.REQUESTED or (promotion.state is S.RESOLVING and promotion.candidate is None)
@@ -324,7 +324,7 @@ def _never_available(promotion: Promotion) -> Fault:
     )
 
 
-def _made_by_us(promotion: Promotion) -> Fault:
+def _made_by_service(promotion: Promotion) -> Fault:
     return Fault(
         "source-made-by-service",
         promotion.where,

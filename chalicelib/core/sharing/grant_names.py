@@ -37,8 +37,8 @@ def is_grant_of(name: str, region: str) -> bool:
 
 def is_grant_for(share: Share, grant_id: str, name: str, region: str) -> bool:
     """Whether a grant is the one that a share was opened by."""
-    ours = grant_name(share, region)
-    return grant_id == share.grant_id or name == ours or name.startswith(f"{ours}:")
+    own = grant_name(share, region)
+    return grant_id == share.grant_id or name == own or name.startswith(f"{own}:")
 
 
 def unrecorded_name(grant_id: str) -> str:

@@ -181,9 +181,9 @@ class Document:
     @property
     def sids(self) -> frozenset[str]:
         """The Sids of the service's statements in it."""
-        return frozenset(part.sid for part in self.policy.parts if self._is_ours(part))
+        return frozenset(part.sid for part in self.policy.parts if self._is_own(part))
 
-    def _is_ours(self, part: Part) -> bool:
+    def _is_own(self, part: Part) -> bool:
         return bool(share_named(part.sid, self.hub))
 
     @property
@@ -205,7 +205,7 @@ class Document:
         return self._said(others=True) == other._said(others=True)
 
     def _said(self, *, others: bool) -> tuple[str, list[str]]:
-        parts = (part for part in self.policy.parts if not (others and self._is_ours(part)))
+        parts = (part for part in self.policy.parts if not (others and self._is_own(part)))
         return meaning(self.policy.rest), sorted(meaning(part.value) for part in parts)
 
 

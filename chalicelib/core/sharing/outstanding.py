@@ -117,5 +117,5 @@ def _open_due_at(share: Share, now: int) -> int | None:
     if standing(share):
         return must_close_at(share) or None
     if share.holdings:
-        return min(must_close_at(share), now + schedule.POLLS[-1])
+        return min(must_close_at(share), now + schedule.HOUR)
     return now if _was_held(share) else share.next_try

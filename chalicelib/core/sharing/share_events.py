@@ -42,13 +42,13 @@ def doubtful(share: Share, now: int) -> Share | None:
     A first look of long ago, for a holder that left again, is none.
     """
     if share.seen_at is None or now >= share.seen_at + FIRST_LOOK_COUNTS_FOR:
-        return replace(_asked_anew(share), seen_at=now, next_try=now + schedule.SECOND_LOOK_AFTER)
+        return replace(_asked_again(share), seen_at=now, next_try=now + schedule.SECOND_LOOK_AFTER)
     if now < share.seen_at + schedule.SECOND_LOOK_AFTER:
-        return replace(_asked_anew(share), next_try=share.seen_at + schedule.SECOND_LOOK_AFTER)
+        return replace(_asked_again(share), next_try=share.seen_at + schedule.SECOND_LOOK_AFTER)
     return None
 
 
-def _asked_anew(share: Share) -> Share:
+def _asked_again(share: Share) -> Share:
     """What became of it for earlier holders is no news to one who asks now and must wait a while."""
     if share.state not in (ShareState.REFUSED, ShareState.CLOSED) or not share.holdings:
         return share
@@ -124,7 +124,7 @@ def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
 def put_off(share: Share, now: int) -> Share:
     """A throttle or an outage: the same again soon."""
     return replace(
-        _asked_anew(share), tries=share.tries + 1, next_try=now + schedule.step(schedule.RETRIES, share.tries)
+        _asked_again(share), tries=share.tries + 1, next_try=now + schedule.step(schedule.RETRIES, share.tries)
     )
 
 

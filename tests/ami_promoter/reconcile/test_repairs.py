@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.reconcile.findings import EndTracked, Know, LetGo, MakeDue, Remove, Reopen, Withdraw
+from ami_promoter.reconcile.findings import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -68,7 +68,7 @@ def due(table, pk):
 
 def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, repairs, ledger):
     """It is the service's, open and without a holding, so the worker closes it. A repeat changes nothing."""
-    repair = Know(RESOURCE, DEV, DEV, 0)
+    repair = RecordOpen(RESOURCE, DEV, DEV, 0)
 
     assert repairs.repair(repair) == "done"
     (known,) = ledger.shares(RESOURCE)
@@ -82,7 +82,7 @@ def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(
 
 def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(repairs, ledger):
     """It has no holding yet; when its delivery has held and released it, it closes at once."""
-    repairs.repair(Know(RESOURCE, DEV, DEV, 3600))
+    repairs.repair(RecordOpen(RESOURCE, DEV, DEV, 3600))
     (known,) = ledger.shares(RESOURCE)
     assert outstanding.to_close([known], now()) == []
     assert outstanding.to_close([known], now() + 3600) == [known]
@@ -101,7 +101,7 @@ def test_a_permission_wrongly_called_older_than_us_is_ours_again(repairs, ledger
     """The entry says preexisting; there is evidence that the service opened it."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
 
-    assert repairs.repair(Know(RESOURCE, DEV, DEV, 0)) == "done"
+    assert repairs.repair(RecordOpen(RESOURCE, DEV, DEV, 0)) == "done"
 
     (known,) = ledger.shares(RESOURCE)
     assert (known.preexisting, known.holdings) == (False, {HELD})
@@ -109,7 +109,7 @@ def test_a_permission_wrongly_called_older_than_us_is_ours_again(repairs, ledger
 
 def test_a_grant_is_taken_up_with_its_id_and_grantee(repairs, ledger):
     """The worker revokes it by its id."""
-    repairs.repair(Know(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
+    repairs.repair(RecordOpen(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
 
     (known,) = ledger.shares(KEY_RESOURCE)
     assert (known.grant_id, known.intended_at, known.grantee) == ("grant-id", 3, f"arn:aws:iam::{DEV}:role/r")
@@ -121,7 +121,7 @@ def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), HELD)
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
 
-    assert repairs.repair(Know(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
+    assert repairs.repair(RecordOpen(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
     assert ledger.shares(RESOURCE)[0].state is ShareState.WANTED
 
 
@@ -144,7 +144,7 @@ def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger,
     a_delivery(table, state, episode)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
-    assert repairs.repair(LetGo(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
+    assert repairs.repair(ReleaseHolding(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
 
     assert bool(ledger.shares(RESOURCE)[0].holdings) is not goes
     assert due(table, RESOURCE) is goes
@@ -176,7 +176,9 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
 
 
 @pytest.mark.parametrize(("state", "account"), [("shared", DEV), ("failed", "999999999999"), (None, "")])
-def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, repairs, ledger, state, account):
+def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_release_holding(
+    table, repairs, ledger, state, account
+):
     """A delivery to a listed account holds an OU's launch permission: only the holding ends, the delivery continues."""
     unit = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
     image = addresses.image_resource(AMI).pk

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_promoter.hub.records import Record, _tolerant
-from ami_promoter.report_page.model import Occasion, Overview, overview
+from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.report_page.reading import sort
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.faults import Fault
@@ -32,9 +32,9 @@ STEPS = (
 """States of a delivery, and the seconds after its start at which it enters them."""
 
 
-def context(days: int = 30) -> Occasion:
+def context(days: int = 30) -> ReportContext:
     """Where and when the page is written."""
-    return Occasion(HUB, REGION, f"ami-promoter-{REGION}", NOW, NOW - days * DAY, days)
+    return ReportContext(HUB, REGION, f"ami-promoter-{REGION}", NOW, NOW - days * DAY, days)
 
 
 def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> Record:

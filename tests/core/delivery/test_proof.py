@@ -52,7 +52,7 @@ def test_a_snapshot_that_seems_a_little_older_than_its_attempt_is_ours():
     """Clocks differ by less than five minutes."""
     early = seen("snap-0a", "completed", started_at=NOW - proof.CLOCKS_DIFFER)
 
-    assert proof.copies(a_delivery(), (early,)).ours == (early,)
+    assert proof.copies(a_delivery(), (early,)).own == (early,)
 
 
 def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
@@ -119,13 +119,13 @@ def test_an_ami_with_our_name_and_tags_that_no_attempt_made_is_unproven_until_a_
     assert proof.named(delivery, (planted,)) == proof.Named(unproven="ami-0x")
     assert proof.removal(delivery, (planted,), ()).images == ()
     assert proof.removal(delivery, (planted,), ()).unproven == ("ami-0x",)
-    assert proof.named(accepted, (planted,)).ours == "ami-0x"
+    assert proof.named(accepted, (planted,)).own == "ami-0x"
     assert proof.removal(replace(accepted, image="ami-0x"), (planted,), ()).images == ()
 
 
 def test_an_ami_of_an_attempt_is_ours_whichever_episode_made_it():
     """Nonces are kept for the life of the record; another AMI with the name is reported as a stranger's."""
-    assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(ours="ami-0b")
+    assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
 
 
@@ -133,7 +133,7 @@ def test_of_two_amis_of_one_nonce_neither_is_ours():
     """Neither is adopted nor removed."""
     twins = (shown("ami-0b"), shown("ami-0c"))
 
-    assert proof.named(a_delivery(), twins).ours is None
+    assert proof.named(a_delivery(), twins).own is None
     assert proof.removal(a_delivery(), twins, ()).images == ()
 
 

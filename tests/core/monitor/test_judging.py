@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed
-from chalicelib.core.monitor.judging import AFTER, BEFORE, DeedVerdict, Evidence, Known, Severity, is_ours, judge, known
+from chalicelib.core.monitor.judging import AFTER, BEFORE, DeedVerdict, Evidence, Known, Severity, is_own, judge, known
 from chalicelib.core.sharing.share import Share, ShareState
 
 HUB, DEV, TEST, STRANGER = "111111111111", "222222222222", "333333333333", "999999999999"
@@ -246,7 +246,7 @@ def judge_severity(verdict: DeedVerdict) -> Severity:
 )
 def test_ours_is_a_function_of_this_hub(principal, ours):
     """The role's account, Region and name decide."""
-    assert is_ours(principal, HUB, HERE) is ours
+    assert is_own(principal, HUB, HERE) is ours
 
 
 def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_done():

@@ -48,7 +48,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.TagSeen("dev", "disabled", "golden"),
     ev.TagSeen(None, "available", "golden"),
     ev.TagSeen(None, None),
-    ev.TagSeen("dev", "available", "golden", ours=True),
+    ev.TagSeen("dev", "available", "golden", own=True),
     ev.WithdrawalsRead(),
     ev.WithdrawalsRead({"222222222222": "operator"}),
     resolved(additions=True),
@@ -224,7 +224,7 @@ def test_a_fault_of_one_account_blocks_no_other():
 
 def test_an_image_that_the_service_made_never_triggers_and_says_so():
     """It has a delivery's tag: one notice, and no examination."""
-    seen = ev.TagSeen("dev", "available", "golden", ours=True)
+    seen = ev.TagSeen("dev", "available", "golden", own=True)
     promotion = play(with_tag_event(a_promotion()), seen)
     (command,) = outstanding(promotion, NOW)
     assert [fault.code for fault in command.faults] == ["source-made-by-service"]

@@ -184,11 +184,11 @@ def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minut
     assert share_events.believable_from(replace(unheard, grant_id="g")) == NOW + 30
 
 
-def test_an_open_share_is_looked_at_every_quarter_of_an_hour():
+def test_an_open_share_is_looked_at_every_hour():
     """So that its age is measured without any wake."""
     open_one = a_share(ShareState.OPEN, opened_at=NOW - 100)
 
-    assert outstanding.due_at([open_one], NOW) == NOW + 900
+    assert outstanding.due_at([open_one], NOW) == NOW + 3600
     assert outstanding.due_at([open_one], END - 10) == END
     assert holders.oldest_open([open_one], NOW) == 100
     assert holders.oldest_open([replace(open_one, preexisting=True)], NOW) is None

@@ -4,7 +4,7 @@ The environment says which (``role|Sid|action`` or ``role|Sid|only if OPERATOR K
 and the targets with that much less in their roles' policies. ``.chalice/policies/needed.yaml`` names, for each action
 and condition, a test that fails so. `make test` plays one of them, the soak all (``run``).
 
-    python -m tests.scenarios.withheld
+    python -m tests.scenarios.without_permission
 
 writes that file after `make permissions`: it runs the tests that the log names without the permission, until one
 fails. What is proved stays, unless its test no longer needs the permission, so a second run is short.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from tests.scenarios.permission_log import ONLY_IF
-from tests.scenarios.withheld import fails, without
+from tests.scenarios.without_permission import fails, without
 from tools.needed import proofs
 
 POLICY = {

@@ -46,7 +46,7 @@ PURPOSES = {
 
 
 @dataclass
-class Units:
+class CapacityUnits:
     """Read and write units by function and purpose. Hooks of the gateway: ``before`` a call, and ``answered``."""
 
     reads: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))

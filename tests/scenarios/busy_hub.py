@@ -23,7 +23,7 @@ accounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Lively:
+class BusyHub:
     """Ids of the AMIs, by their outcome."""
 
     withdrawn: str
@@ -36,7 +36,7 @@ class Lively:
     """Its tag names a group that does not exist."""
 
 
-def play(scene: Scene) -> Lively:
+def play(scene: Scene) -> BusyHub:
     """Play the day: an hour and a half of virtual time."""
     scene.apply(FILE)
     scene.launches |= {TEST}
@@ -56,4 +56,4 @@ def play(scene: Scene) -> Lively:
     scene.tag("default", running)
     scene.run_until_state("copying", image=running)
     scene.wait(700)
-    return Lively(scene.image, failed, running, refused)
+    return BusyHub(scene.image, failed, running, refused)
