@@ -153,7 +153,7 @@ As an operator, without a dashboard: alarms, a metric, a function's log.
   aws cloudwatch describe-alarms --output text \\
     --query 'MetricAlarms[].[StateValue,AlarmName]'
   aws cloudwatch list-metrics --namespace AmiPromoter
-  aws logs filter-log-events --filter-pattern WARNING --output text \\
+  aws logs filter-log-events --filter-pattern failed --output text \\
     --log-group-name /aws/lambda/ami-promoter-{stage.REGION}-worker
 
 Or ask AWS:

@@ -69,7 +69,7 @@ class CloudWatch:
 
     def put(self, account: str, region: str, alarm: _Alarm) -> None:
         """Make an alarm, or replace the one of its name; ``alarm`` has the members of PutMetricAlarm."""
-        known = {"AlarmActions": [], "ActionsEnabled": True}
+        known = {"AlarmActions": [], "ActionsEnabled": True, "AlarmConfigurationUpdatedTimestamp": self._base.now}
         self._alarms.setdefault((account, region), {})[alarm["AlarmName"]] = {**known, **alarm}
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
@@ -109,7 +109,9 @@ class CloudWatch:
         breaches, missing = 0, 0
         for n in range(periods):
             inside = [one.value for one in values if start + n * period < one.at <= start + (n + 1) * period]
-            if inside:
+            if start + n * period < alarm["AlarmConfigurationUpdatedTimestamp"] and not inside:
+                missing += 1  # nothing can have been counted then
+            elif inside:
                 value = STATISTICS[alarm["Statistic"]](inside)
                 breaches += COMPARE[alarm["ComparisonOperator"]](value, float(alarm["Threshold"]))
             elif self._base.on(MISSING):

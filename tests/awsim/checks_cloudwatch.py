@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from awsim.services import cloudwatch
 from awsim.world import World
-from tests.awsim.platform_words import HERE, HUB
+from tests.awsim.platform_words import HERE, HUB, wait
 
 
 def missing(world: World) -> None:
@@ -23,6 +23,8 @@ def missing(world: World) -> None:
         }
         world.cloudwatch.put(HUB, HERE, {**alarm, **({"TreatMissingData": treated} if treated else {})})
 
+    early = world.client("cloudwatch", HUB).describe_alarms(StateValue="INSUFFICIENT_DATA")["MetricAlarms"]
+    wait(world, 700)
     shown = world.client("cloudwatch", HUB).describe_alarms()["MetricAlarms"]
     of_metric = world.client("cloudwatch", HUB).describe_alarms_for_metric(
         Namespace="Mine", MetricName="Runs", Dimensions=[{"Name": "service", "Value": "s"}]
@@ -30,7 +32,7 @@ def missing(world: World) -> None:
 
     states = {"breaching": "ALARM", "notBreaching": "OK", "silent": "INSUFFICIENT_DATA"}
     assert {one["AlarmName"]: one["StateValue"] for one in shown} == states
-    assert [one["AlarmName"] for one in of_metric] == list(states)
+    assert [one["AlarmName"] for one in of_metric] == [one["AlarmName"] for one in early] == list(states)
 
 
 CHECKS = {cloudwatch.MISSING.name: missing}
