@@ -136,7 +136,7 @@ class Hub:
         self._order = itertools.cycle(self.order)
         self._discover_at: int | None = None
         self._swept_at = 0
-        self._resources: tuple[tuple[int, int], list[str]] = (0, 0), []
+        self._resources: tuple[tuple[Any, ...], list[str]] = (), []
         self.invocations: list[str] = []
         self.out: set[tuple[str, str]] = set()
         """AMI and account that an operator has withdrawn since the AMI was tagged."""
@@ -278,7 +278,7 @@ class Hub:
 
     def resources(self) -> list[str]:
         """Return every shared resource that may exist."""
-        known = (len(self.cloud.hub_snapshots), len(self.cloud.hub_images))
+        known = (len(self.cloud.hub_snapshots), len(self.cloud.hub_images), *self.accounts)
         if self._resources[0] != known:
             self._resources = known, self._all_resources()
         return self._resources[1]
