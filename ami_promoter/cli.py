@@ -15,7 +15,7 @@ from ami_promoter.commands import (
     history,
     key_policy,
     members,
-    pausing,
+    pause,
     plan,
     promote,
     reconcile,
@@ -38,7 +38,7 @@ __all__ = ["main", "root"]
 
 PROGRAM = "ami-promoter"
 SHELLS = ("bash", "zsh", "fish")
-VERBS = (
+COMMAND_MODULES = (
     targets,
     plan,
     status,
@@ -52,7 +52,7 @@ VERBS = (
     doctor,
     retry,
     withdraw,
-    pausing,
+    pause,
     drain,
     reconcile,
     members,

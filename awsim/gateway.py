@@ -76,9 +76,9 @@ class Gateway:
         call = Call(
             caller, request.service, request.operation, request.params, request.region, self._clock.now, request_id
         )
-        return self._perform(call, request)
+        return self._execute(call, request)
 
-    def _perform(self, call: Call, request: AwsRequest) -> Response:
+    def _execute(self, call: Call, request: AwsRequest) -> Response:
         self._calls.append(call)
         try:
             for hook in self.before:

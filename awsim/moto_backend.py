@@ -52,6 +52,12 @@ class Tables:
 def handle(request: AwsRequest, account: str) -> Response:
     """Let moto answer a request as that account. Raises AwsError for what moto does not have."""
     service = request.service
+    if service == "dynamodb" and moto_dynamodb.answers(request.body):
+        _handlers(service)  # which puts its replacements into moto
+        try:
+            return _plain(moto_dynamodb.answer(request.region, account, request.headers, request.body))
+        except NotImplementedError as missing:
+            raise _not_played(missing) from missing
     host = f"{protocol.service_model(service).endpoint_prefix}.{request.region}.amazonaws.com"
     url = f"https://{host}{_path(request)}"
     bare = url.split("?", 1)[0]
@@ -63,12 +69,20 @@ def handle(request: AwsRequest, account: str) -> Response:
     sent = {**request.headers, "host": host, "x-moto-account-id": account}
     made = MotoRequest.from_primitives(request.method, url, sent, request.body)
     try:
-        status, answered, content = handler(made, made.raw_url, made.headers)
+        return _plain(handler(made, made.raw_url, made.headers))
     except HTTPException as refused:
-        status, answered, content = refused.code or 500, dict(refused.get_headers()), refused.get_body()
+        return _plain((refused.code or 500, dict(refused.get_headers()), refused.get_body()))
     except NotImplementedError as missing:
-        raise AwsError("NotImplemented", f"neither the simulator nor moto plays this call: {missing}", 501) from missing
-    plain = {str(name): str(value) for name, value in answered.items()}
+        raise _not_played(missing) from missing
+
+
+def _not_played(missing: NotImplementedError) -> AwsError:
+    return AwsError("NotImplemented", f"neither the simulator nor moto plays this call: {missing}", 501)
+
+
+def _plain(answer: tuple[int, Mapping[str, Any], str | bytes]) -> Response:
+    status, headers, content = answer
+    plain = {str(name): str(value) for name, value in headers.items()}
     return int(status), plain, content if isinstance(content, bytes) else (content or "").encode()
 
 

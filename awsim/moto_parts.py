@@ -9,6 +9,7 @@ changes, then run ``tests/awsim``: a name that is gone fails on import, an answe
 - Models and parsers of requests (``OperationModel``, ``PROTOCOL_PARSERS``, ``get_service_router``, ...): botocore can
   write requests and read answers; a server needs the reverse, and moto makes it from botocore's own API models.
 - Serialisers of answers (``EC2Serializer``, ...): the same.
+- ``DynamoHandler``: answers a request without moto's reading of forms, files and paths (``moto_dynamodb.answer``).
 - ``backends`` and ``BackendDict``: the services that the simulator does not play (DynamoDB above all), called without
   moto's mocks, URL matching and server; and how to forget all their state.
 
@@ -56,6 +57,7 @@ from moto.core.serialize import (
 from moto.core.utils import get_service_model
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 
 # Modules of which functions are replaced; Any, since no type allows that.
 dynamodb: Any = importlib.import_module("moto.dynamodb.models")
@@ -69,6 +71,7 @@ __all__ = [
     "AttributePickerContext",
     "BackendDict",
     "DefaultAttributePicker",
+    "DynamoHandler",
     "DynamoType",
     "EC2Serializer",
     "JSONSerializer",

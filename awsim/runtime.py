@@ -116,8 +116,12 @@ class _SharedLoader(_PackageLoader):
         self._shared = shared
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Return the module that another environment has loaded."""
-        return self._shared.get(spec.name)
+        """Return the module that another environment has loaded, and with it what that one has imported."""
+        known = self._shared.get(spec.name)
+        if known is not None:
+            for name, module in self._shared.items():
+                sys.modules.setdefault(name, module)
+        return known
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute it if it is new."""
@@ -246,7 +250,8 @@ class Environment:
     def surroundings(self) -> Iterator[None]:
         """Swap this environment in, and out again."""
         self._hold_metrics()
-        outside = self._swap_modules(self._modules)
+        # a shared module that this environment imports does not import again what it needs: all of them must be there
+        outside = self._swap_modules({**(self._package.shared or {}), **self._modules})
         for held in self._held:
             held.swap()
         LOG.lines = self.log

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from awsim.world import World
+from bench.capacity import CapacityUnits
 from bench.case import Case
 from bench.run import OVERHEAD
 from bench.stage import set_up
-from bench.units import Units
 from demo import bill
 
 HOURS = 1
@@ -34,7 +34,7 @@ def measure() -> Idle:
     with World() as world:
         set_up(world, Case())
         world.kernel.run(limit=timedelta(minutes=15))
-        units = Units()
+        units = CapacityUnits()
         world.gateway.before.append(units.before)
         world.gateway.answered.append(units.answered)
         first = len(world.lambda_.invocations)

@@ -15,10 +15,10 @@ from awsim.functions import Invocation
 from awsim.services.ec2.records import Ec2Snapshot
 from awsim.world import World
 from bench import bound
+from bench.capacity import CapacityUnits
 from bench.case import Case
 from bench.stage import HUB, Staged, set_up
 from bench.stage import REGION as HUB_REGION
-from bench.units import Units
 from demo import bill
 
 LONGEST = timedelta(hours=30)
@@ -85,7 +85,7 @@ def measure(case: Case) -> MeasuredRun:
     """Play a case. Raises RuntimeError if it is not over in time."""
     with World() as world:
         staged = set_up(world, case)
-        units = Units()
+        units = CapacityUnits()
         world.gateway.before.append(units.before)
         world.gateway.answered.append(units.answered)
         began, first_call, first = world.now, len(world.calls), len(world.lambda_.invocations)
@@ -228,7 +228,7 @@ def _calls(result: MeasuredRun, invocations: Iterable[Invocation], calls: Iterab
     result.least = dict(bill.least(result.case.deliveries, result.case.volumes))
 
 
-def _store(result: MeasuredRun, units: Units, invocations: Iterable[Invocation]) -> None:
+def _store(result: MeasuredRun, units: CapacityUnits, invocations: Iterable[Invocation]) -> None:
     idle = {one.id for one in invocations if bill.function(one) in bill.ON_SCHEDULE}
     reads: dict[str, float] = defaultdict(float)
     writes: Counter[str] = Counter()

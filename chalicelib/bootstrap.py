@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.targets_table import TargetsTable
     from chalicelib.adapters.sns import SnsNotices
     from chalicelib.entrypoints.events import Events
-    from chalicelib.entrypoints.worker import Worker
+    from chalicelib.entrypoints.queue_consumer import QueueConsumer
     from chalicelib.ports.records import Write
     from chalicelib.service.access_monitor import AccessMonitor
     from chalicelib.service.approvals import LiveApprovals
@@ -68,25 +68,25 @@ class Application:
         return Events(self._records, self._wakes, **hub, trigger_tag=settings.trigger_tag)
 
     @cached_property
-    def worker_entry(self) -> Worker:
+    def worker_entry(self) -> QueueConsumer:
         """Works on promotions, deliveries, copy quotas and inventories."""
-        from chalicelib.entrypoints.worker import WORKER_KINDS
+        from chalicelib.entrypoints.queue_consumer import WORKER_KINDS
 
         return self._worker(WORKER_KINDS)
 
     @cached_property
-    def share_worker_entry(self) -> Worker:
+    def share_worker_entry(self) -> QueueConsumer:
         """Works on resources with shares."""
-        from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS
+        from chalicelib.entrypoints.queue_consumer import SHARE_WORKER_KINDS
 
         return self._worker(SHARE_WORKER_KINDS)
 
-    def _worker(self, kinds: Collection[str]) -> Worker:
-        from chalicelib.entrypoints.worker import Worker
+    def _worker(self, kinds: Collection[str]) -> QueueConsumer:
+        from chalicelib.entrypoints.queue_consumer import QueueConsumer
         from chalicelib.service.reasons import Reasons
 
         reasons = Reasons(self._records, now, self._begun)
-        return Worker(self, self._records, reasons, now, self._telemetry, kinds)
+        return QueueConsumer(self, self._records, reasons, now, self._telemetry, kinds)
 
     def _begun(self, ami: str) -> Write:
         """Return the record of an AMI's promotion as it begins."""
@@ -102,14 +102,14 @@ class Application:
 
     def discover(self) -> Discover:
         """Return the passes: lost tag events, standing shares that nobody is entitled to, the OUs' members."""
-        from chalicelib.adapters.dynamo.children import DynamoChildren
+        from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.service.discover import Discover
         from chalicelib.service.standing_pass import StandingPass, StandingPorts
         from chalicelib.service.tag_pass import TagPass
 
         hub = (self._settings.hub_account, self._settings.region)
         tags = TagPass(self._records, self._targets, self._waker, now, *hub)
-        ports = StandingPorts(self._ledger, self._source, self._targets, DynamoChildren(self._table))
+        ports = StandingPorts(self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table))
         standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
         return Discover(self._records, self._source, passes, now, self._telemetry)
@@ -209,12 +209,12 @@ class Application:
         from chalicelib.service.members import Members
 
         tables = (self._settings.members_table, self._settings.config_table)
-        book = MembersTable(self._sessions.own("dynamodb"), *tables)
+        members = MembersTable(self._sessions.own("dynamodb"), *tables)
 
         def reader(named: Organization) -> AwsOrganization:
             return AwsOrganization(self._sessions, named, self._settings.hub_account, self._settings.region)
 
-        return Members(self._targets, book, reader, now, self._telemetry)
+        return Members(self._targets, members, reader, now, self._telemetry)
 
     @cached_property
     def _source(self) -> TriggerTagGuard:
@@ -233,9 +233,9 @@ class Application:
 
     @cached_property
     def deliveries(self) -> Runner[Any, Any, Any]:
-        """See Services."""
-        from chalicelib.adapters.dynamo.children import DynamoChildren
+        """Runs deliveries; it enters targets as the copy role."""
         from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
+        from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.adapters.ec2.target_images import AwsTargetImages
         from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
         from chalicelib.adapters.iam import AwsTargetRoles
@@ -251,7 +251,7 @@ class Application:
         ports = DeliveryPorts(
             slots=DynamoSlotLeases(self._table),
             ledger=self._ledger,
-            children=DynamoChildren(self._table),
+            tracked=DynamoTrackedDeliveries(self._table),
             targets=self._targets,
             snapshots=AwsTargetSnapshots(sessions, tag, region),
             images=AwsTargetImages(sessions, tag, region),
@@ -275,21 +275,21 @@ class Application:
 
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
-        """See Services."""
-        from chalicelib.adapters.dynamo.children import DynamoChildren
+        """Runs promotions; it reads the tag, the source and the applied file."""
+        from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.service.promotion_codec import PROMOTIONS
         from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
         from chalicelib.service.runner import Runner
 
-        children = DynamoChildren(self._table)
-        ports = PromotionPorts(self._source, self._targets, children, self._notices, self._approvals)
+        tracked = DynamoTrackedDeliveries(self._table)
+        ports = PromotionPorts(self._source, self._targets, tracked, self._notices, self._approvals)
         tag = self._settings.trigger_tag
         executor = PromotionExecutor(self._records, self._waker, now, ports, trigger_tag=tag)
         return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
 
     @cached_property
     def copy_quotas(self) -> CopyQuotas:
-        """See Services."""
+        """Grants copy slots."""
         from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
         from chalicelib.service.copy_quotas import CopyQuotas
 
@@ -297,7 +297,7 @@ class Application:
 
     @cached_property
     def grant_audit(self) -> GrantAudit:
-        """See Services."""
+        """Looks at all grants on a key after a share was closed."""
         from chalicelib.adapters.kms.grants import GrantListing
         from chalicelib.service.grant_audit import GrantAudit
 
@@ -307,7 +307,7 @@ class Application:
 
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
-        """See Services."""
+        """Answers what the service created in a target, and what that target is like."""
         from chalicelib.adapters.ec2.inventory import AwsInventory
         from chalicelib.adapters.sts.target_sessions import TargetSessions
         from chalicelib.adapters.target_checks import AwsTargetChecks
@@ -325,7 +325,7 @@ class Application:
 
     @cached_property
     def own_notices(self) -> OwnNotices:
-        """See Services."""
+        """Sends notices that belong to no promotion or delivery."""
         from chalicelib.service.own_notices import OwnNotices
 
         return OwnNotices(self._records, self._notices, now)
@@ -338,7 +338,7 @@ class Application:
 
     @cached_property
     def share_worker(self) -> ShareWorker:
-        """See Services."""
+        """Opens and closes shares, with one permission adapter for each kind of resource."""
         from chalicelib.adapters.ec2.launch_permissions import LaunchPermissions
         from chalicelib.adapters.ec2.snapshot_permissions import SnapshotPermissions
         from chalicelib.adapters.kms.grants import KeyGrants

@@ -96,8 +96,8 @@ class PowertoolsTelemetry:
         self._logger.error("share does not close", resource=resource, target_account=account, tries=tries)
         self._count("SharesStillOpen")
 
-    def blocked(self, what: str, why: str) -> None:
-        self._logger.warning("blocked", work=what, why=why)
+    def not_done(self, what: str, why: str) -> None:
+        self._logger.warning("not done", work=what, why=why)
 
     def closed_blind(self, resource: str, account: str) -> None:
         self._logger.error("share closed blind", resource=resource, target_account=account)

@@ -90,6 +90,11 @@ def _subscribe(world: World, scene: stage.Stage) -> str:
     """Let a queue of the hub receive the notices, and what alarms would send; return its URL."""
     url: str = world.client("sqs", stage.HUB, stage.REGION).create_queue(QueueName=NOTICES)["QueueUrl"]
     arn = f"arn:aws:sqs:{stage.REGION}:{stage.HUB}:{NOTICES}"
+    allow = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Resource": arn}
+    policy = {"Version": "2012-10-17", "Statement": [{**allow, "Action": "sqs:SendMessage"}]}
+    world.client("sqs", stage.HUB, stage.REGION).set_queue_attributes(
+        QueueUrl=url, Attributes={"Policy": json.dumps(policy)}
+    )
     for topic in (scene.hub.outputs["TopicArn"], f"arn:aws:sns:{stage.REGION}:{stage.HUB}:{stage.ALARMS}"):
         world.client("sns", stage.HUB, stage.REGION).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     return url
@@ -148,7 +153,8 @@ As an operator, without a dashboard: alarms, a metric, a function's log.
   aws cloudwatch describe-alarms --output text \\
     --query 'MetricAlarms[].[StateValue,AlarmName]'
   aws cloudwatch list-metrics --namespace AmiPromoter
-  aws logs tail /aws/lambda/ami-promoter-{stage.REGION}-worker
+  aws logs filter-log-events --filter-pattern WARNING --output text \\
+    --log-group-name /aws/lambda/ami-promoter-{stage.REGION}-worker
 
 Or ask AWS:
 

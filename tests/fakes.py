@@ -14,10 +14,12 @@ from chalicelib.adapters.dynamo import ledger
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind, Unreadable
-from chalicelib.core.promotion.model import EXPIRED, Child
+from chalicelib.core.promotion.model import EXPIRED, TrackedDelivery
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import MOST_HOLDINGS, Holding, Purpose, Share, archived, held_by_too_many
+from chalicelib.core.sharing.holders import MOST_HOLDINGS, held_by_too_many
+from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.core.sharing.share_events import archived
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 from chalicelib.ports.records import NOTHING, Due, MadeDue, Stored, Write
@@ -275,35 +277,35 @@ class MemorySlotLeases:
     """The port ``SlotLeases``."""
 
     def __init__(self) -> None:
-        self.book: Items[tuple[str, str], SlotLease] = Items(itemgetter(0))
+        self.items: Items[tuple[str, str], SlotLease] = Items(itemgetter(0))
 
     def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
-        known = self.book.get((quota.pk, wish.delivery))
+        known = self.items.get((quota.pk, wish.delivery))
         if known is not None and known.episode > wish.episode:
             return wish
         if wish.over:
             if known is not None:
-                del self.book[quota.pk, wish.delivery]
+                del self.items[quota.pk, wish.delivery]
             return wish
         same = known is not None and known.episode == wish.episode
-        self.book[quota.pk, wish.delivery] = replace(wish, granted=known.granted) if known and same else wish
-        return self.book[quota.pk, wish.delivery]
+        self.items[quota.pk, wish.delivery] = replace(wish, granted=known.granted) if known and same else wish
+        return self.items[quota.pk, wish.delivery]
 
     def leases(self, quota: RecordKey) -> Sequence[SlotLease]:
-        return [lease for _, lease in self.book.of(quota.pk)]
+        return [lease for _, lease in self.items.of(quota.pk)]
 
     def lease(self, quota: RecordKey, delivery: str) -> SlotLease | None:
-        return self.book.get((quota.pk, delivery))
+        return self.items.get((quota.pk, delivery))
 
     def grant(self, quota: RecordKey, lease: SlotLease) -> None:
-        known = self.book.get((quota.pk, lease.delivery))
+        known = self.items.get((quota.pk, lease.delivery))
         if known is not None and known.episode == lease.episode and known.granted <= lease.granted:
-            self.book[quota.pk, lease.delivery] = replace(known, granted=lease.granted, until=lease.until)
+            self.items[quota.pk, lease.delivery] = replace(known, granted=lease.granted, until=lease.until)
 
     def drop(self, quota: RecordKey, lease: SlotLease) -> None:
-        known = self.book.get((quota.pk, lease.delivery))
+        known = self.items.get((quota.pk, lease.delivery))
         if known is not None and (known.episode, known.until) == (lease.episode, lease.until):
-            del self.book[quota.pk, lease.delivery]
+            del self.items[quota.pk, lease.delivery]
 
 
 def copying(delivery: str, account: str = "222222222222", episode: int = 1) -> Holding:
@@ -320,7 +322,7 @@ class MemoryLedger:
     """The port ``Ledger``."""
 
     def __init__(self) -> None:
-        self.book: Items[tuple[str, str], Share] = Items(itemgetter(0))
+        self.items: Items[tuple[str, str], Share] = Items(itemgetter(0))
         self.links: Items[tuple[str, str, str, str], Holding] = Items(itemgetter(0))
         self.archived: Items[tuple[str, str, int], Share] = Items(itemgetter(0))
         self.reads = 0
@@ -328,24 +330,24 @@ class MemoryLedger:
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
         if holding.stands:
-            self.links[holding.ami, resource, share.holder_key, holding.delivery] = holding
-        known = self.book.get((resource, share.holder_key), share)
+            self.links[holding.ami, resource, share.share_name, holding.delivery] = holding
+        known = self.items.get((resource, share.share_name), share)
         if holding not in known.holdings and len(known.holdings) >= MOST_HOLDINGS:
             raise Refusal(RefusalKind.DENIED, held_by_too_many(known))
-        self.book[resource, share.holder_key] = replace(
+        self.items[resource, share.share_name] = replace(
             known,
             asked=known.asked + (holding not in known.holdings),
             holdings=known.holdings | {holding},
             grantee=share.grantee,
-            hard_close_at=max(known.hard_close_at, share.hard_close_at),
+            last_closing_at=max(known.last_closing_at, share.last_closing_at),
         )
 
-    def release(self, resource: str, holder_key: str, holding: Holding, *, unlink: bool = True) -> None:
-        known = self.book.get((resource, holder_key))
+    def release(self, resource: str, share_name: str, holding: Holding, *, unlink: bool = True) -> None:
+        known = self.items.get((resource, share_name))
         if known is not None:
             left = frozenset(one for one in known.holdings if not self._same(one, holding))
-            self.book[resource, holder_key] = replace(known, holdings=left)
-        place = (holding.ami, resource, holder_key, holding.delivery)
+            self.items[resource, share_name] = replace(known, holdings=left)
+        place = (holding.ami, resource, share_name, holding.delivery)
         link = self.links.get(place)
         if unlink and holding.stands and link is not None and (not holding.episode or link.episode <= holding.episode):
             del self.links[place]
@@ -359,18 +361,18 @@ class MemoryLedger:
         return [StandingHolding(place[1], place[2], holding) for place, holding in self.links.of(ami)]
 
     def shares(self, resource: str) -> Sequence[Share]:
-        found = [share for _, share in self.book.of(resource)]
+        found = [share for _, share in self.items.of(resource)]
         self.reads += len(found)
         return found
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
-        return [self.book[place] for place in dict.fromkeys(places) if place in self.book]
+        return [self.items[place] for place in dict.fromkeys(places) if place in self.items]
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
     ) -> None:
         for share in shares:
-            known = self.book.get((share.resource, share.holder_key))
+            known = self.items.get((share.resource, share.share_name))
             came = known is not None and (known.asked != share.asked if share.holdings else bool(known.holdings))
             if known is None or known.version != share.version or (unheld and came):
                 raise LostRace(share.resource)
@@ -378,79 +380,79 @@ class MemoryLedger:
             self._put(share)
 
     def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
-        known = self.book.get((share.resource, share.holder_key))
+        known = self.items.get((share.resource, share.share_name))
         if (0 if known is None else known.version) != share.version:
             return False
         self._put(share)
         return True
 
     def _put(self, share: Share) -> None:
-        known = self.book.get((share.resource, share.holder_key), share)
-        self.book[share.resource, share.holder_key] = replace(
+        known = self.items.get((share.resource, share.share_name), share)
+        self.items[share.resource, share.share_name] = replace(
             share,
             holdings=known.holdings,
             asked=known.asked,
             damaged=(),
-            hard_close_at=known.hard_close_at,
+            last_closing_at=known.last_closing_at,
             grantee=known.grantee,
             version=share.version + 1,
         )
 
     def damage(self, place: tuple[str, str]) -> None:
         """Let a share's body be such as cannot be read: what it is read as then is the adapter's affair."""
-        share = self.book[place]
-        item = {"pk": share.resource, "sk": f"share#{share.holder_key}"}
+        share = self.items[place]
+        item = {"pk": share.resource, "sk": f"share#{share.share_name}"}
         item |= {n: getattr(share, n) for n in ("state", "account", "grant_id", "intended_at", "preexisting", "asked")}
-        of_holders = {n: getattr(share, n) for n in ("holdings", "asked", "hard_close_at", "grantee", "version")}
-        self.book[place] = replace(ledger.least(item, share.resource, ValueError("damaged")), **of_holders)
+        of_holders = {n: getattr(share, n) for n in ("holdings", "asked", "last_closing_at", "grantee", "version")}
+        self.items[place] = replace(ledger.least(item, share.resource, ValueError("damaged")), **of_holders)
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
         for share in shares:
-            known = self.book.get((share.resource, share.holder_key))
+            known = self.items.get((share.resource, share.share_name))
             if known is None or known.version != share.version or known.holdings:
                 raise LostRace(share.resource)
         for share in shares:
-            del self.book[share.resource, share.holder_key]
-            self.archived[share.resource, share.holder_key, now] = archived(share)
+            del self.items[share.resource, share.share_name]
+            self.archived[share.resource, share.share_name, now] = archived(share)
 
     def was_open(self, resource: str, names: str = "") -> bool:
         return any(name.startswith(names) for (_, name, _), _ in self.archived.of(resource))
 
 
-class MemoryChildren:
-    """The port ``Children``."""
+class MemoryTrackedDeliveries:
+    """The port ``TrackedDeliveries``."""
 
     def __init__(self) -> None:
-        self.book: Items[tuple[str, str], Child] = Items(itemgetter(0))
+        self.items: Items[tuple[str, str], TrackedDelivery] = Items(itemgetter(0))
 
     def count(self, ami: str, more: int) -> None:
         """The marks themselves are counted."""
 
-    def add(self, ami: str, child: Child, *, count: bool = True) -> bool:
-        known = self.book.get((ami, child.delivery))
-        if known is not None and known.episode >= child.episode:
+    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
+        known = self.items.get((ami, entry.delivery))
+        if known is not None and known.episode >= entry.episode:
             return False
-        self.book[ami, child.delivery] = child
+        self.items[ami, entry.delivery] = entry
         return True
 
-    def end(self, ami: str, child: Child) -> bool:
-        known = self.book.get((ami, child.delivery))
-        if known is not None and known.episode == child.episode and child.state in ("withdrawn", EXPIRED):
-            self.book[ami, child.delivery] = replace(child, asked_again=known.asked_again)
-        if known is None or known.episode != child.episode or known.state != "running":
+    def end(self, ami: str, entry: TrackedDelivery) -> bool:
+        known = self.items.get((ami, entry.delivery))
+        if known is not None and known.episode == entry.episode and entry.state in ("withdrawn", EXPIRED):
+            self.items[ami, entry.delivery] = replace(entry, asked_again=known.asked_again)
+        if known is None or known.episode != entry.episode or known.state != "running":
             return True
-        self.book[ami, child.delivery] = replace(child, asked_again=known.asked_again)
-        return not any(one.state == "running" for _, one in self.book.of(ami))
+        self.items[ami, entry.delivery] = replace(entry, asked_again=known.asked_again)
+        return not any(one.state == "running" for _, one in self.items.of(ami))
 
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
-        known = self.book.get((ami, delivery))
+        known = self.items.get((ami, delivery))
         if known is not None:
-            self.book[ami, delivery] = replace(known, asked_again=episode)
+            self.items[ami, delivery] = replace(known, asked_again=episode)
 
-    def take_back(self, ami: str, child: Child, before: Child) -> None:
-        known = self.book.get((ami, child.delivery))
-        if known is not None and known.episode == child.episode and known.state == "running":
-            self.book[ami, child.delivery] = replace(before, asked_again=known.asked_again)
+    def take_back(self, ami: str, entry: TrackedDelivery, before: TrackedDelivery) -> None:
+        known = self.items.get((ami, entry.delivery))
+        if known is not None and known.episode == entry.episode and known.state == "running":
+            self.items[ami, entry.delivery] = replace(before, asked_again=known.asked_again)
 
-    def all(self, ami: str) -> Sequence[Child]:
-        return [child for _, child in self.book.of(ami)]
+    def all(self, ami: str) -> Sequence[TrackedDelivery]:
+        return [entry for _, entry in self.items.of(ami)]

@@ -106,12 +106,12 @@ class _Crashes:
 
 PARTS = (
     SoakPart("model", "core, store and ledger in memory, whatever befalls them", _model, 60),
-    SoakPart("crashes", "packaged functions that die at any call, in pairs, in any weather", _Crashes(), 300),
+    SoakPart("crashes", "packaged functions that die at any call, in pairs, in any order of messages", _Crashes(), 300),
     SoakPart("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
     SoakPart(
         "permissions",
         "a permission or a condition less, packaged: the test that needs it fails",
-        _elsewhere("tests.scenarios.withheld"),
+        _elsewhere("tests.scenarios.without_permission"),
         60,
     ),
     SoakPart("waiting", "1,000 deliveries that wait for a slot", _elsewhere("tests.service.test_thousand"), 30),

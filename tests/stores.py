@@ -14,15 +14,15 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
 from awsim import moto_answers, moto_dynamodb
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.sweep import Round, position_of
-from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases, next_wake
+from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries, next_wake
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Stores:
     records: Any
     slots: Any
     ledger: Any
-    children: Any
+    tracked: Any
     table: Table | None = None
 
     def seen(self, key: RecordKey) -> Seen | None:
@@ -95,7 +95,7 @@ class Stores:
 
 def in_memory() -> Stores:
     """New and empty."""
-    return Stores(MemoryRecords(), MemorySlotLeases(), MemoryLedger(), MemoryChildren())
+    return Stores(MemoryRecords(), MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
 
 
 @contextmanager
@@ -140,4 +140,6 @@ def on_dynamodb() -> Iterator[Stores]:
             ],
         )
         table = Table(client, "state")
-        yield Stores(DynamoRecords(table), DynamoSlotLeases(table), DynamoLedger(table), DynamoChildren(table), table)
+        yield Stores(
+            DynamoRecords(table), DynamoSlotLeases(table), DynamoLedger(table), DynamoTrackedDeliveries(table), table
+        )

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ami_promoter.cli import root
-from ami_promoter.promotions.view import PAGE
+from ami_promoter.promotions.promotion_data import PAGE
 from ami_promoter.rights import APPROVER, READ, READ_ONLY, Rights, policy
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE

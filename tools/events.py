@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 from chalicelib.core import notices
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, Snapshot
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Child, Promotion
+from chalicelib.core.promotion.model import Promotion, TrackedDelivery
 from chalicelib.core.targets.applied_file import Target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -225,9 +225,9 @@ def examples() -> dict[str, dict[str, Any]]:
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=f"dev {OTHER}", image_name="golden-2026-01")
-    children = (
-        Child(delivery.id, TARGET, REGION, 1, "delivered", COPIED),
-        Child("57acc6ddc6fcc2e15da0", OTHER, REGION, 1, "failed"),
+    tracked = (
+        TrackedDelivery(delivery.id, TARGET, REGION, 1, "delivered", COPIED),
+        TrackedDelivery("57acc6ddc6fcc2e15da0", OTHER, REGION, 1, "failed"),
     )
     return {
         notices.DELIVERED: notices.outcome(delivery, NOW),
@@ -235,10 +235,10 @@ def examples() -> dict[str, dict[str, Any]]:
         notices.CANCELLED: notices.outcome(_ended(delivery, DeliveryState.CANCELLED), NOW),
         notices.SHARED: notices.outcome(shared, NOW),
         notices.WITHDRAWN: notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
-        notices.WAITING: notices.waiting_for_role(replace(delivery, trouble=role), NOW),
+        notices.WAITING: notices.waiting_for_role(replace(delivery, last_refusal=role), NOW),
         notices.AWAITING: notices.awaiting_approval(promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW),
         notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
-        notices.SUMMARY: notices.summary(promotion, children, NOW),
+        notices.SUMMARY: notices.summary(promotion, tracked, NOW),
         notices.BASELINE: notices.baseline(HUB, REGION, [AMI], 1, NOW),
     }
 
@@ -324,8 +324,8 @@ def _fill(value: Any, known: Mapping[str, str]) -> Any:
     if isinstance(value, Mapping):
         if set(value) == {"Ref"}:
             return known[value["Ref"]]
-        return {key: _fill(child, known) for key, child in value.items()}
-    return [_fill(child, known) for child in value] if isinstance(value, list) else value
+        return {key: _fill(entry, known) for key, entry in value.items()}
+    return [_fill(entry, known) for entry in value] if isinstance(value, list) else value
 
 
 def _delivery() -> Delivery:

@@ -26,7 +26,7 @@ UNEXERCISED = POLICIES / "unexercised.yaml"
 NEEDED = POLICIES / "needed.yaml"
 HEAD = """\
 # A test that fails without it, for each action and each condition: role -> statement -> action or condition -> test.
-# `python -m tests.scenarios.withheld` writes this file after `make permissions`; the soak plays it.
+# `python -m tests.scenarios.without_permission` writes this file after `make permissions`; the soak plays it.
 
 """
 ONLY_IF = "only if "
@@ -118,7 +118,7 @@ def stale(proved: Mapping[Permission, str], seen: Mapping[Permission, AbstractSe
     """Say which tests of needed.yaml ran and no longer need what they stand for."""
     for permission, test in sorted(proved.items()):
         if test not in seen.get(permission, {test}):
-            yield f"{', '.join(permission)}: {test} does not need it any longer. Run `python -m tests.scenarios.withheld`."
+            yield f"{', '.join(permission)}: {test} does not need it any longer. Run `python -m tests.scenarios.without_permission`."
 
 
 def write(proved: Mapping[Permission, str]) -> None:

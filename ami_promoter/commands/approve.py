@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ami_promoter.hub import approved
-from ami_promoter.promotions.page import quoted
+from ami_promoter.hub import approval_items
+from ami_promoter.promotions.promotion_text import quoted
 from ami_promoter.rights import APPROVE, FIND_AMI, READ
 from ami_promoter.targets_file.compiler import DAY, HOUR, seconds
 from ami_promoter.terminal import schema as js
@@ -45,7 +45,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry
     if not SHORTEST <= seconds(lasts) <= LONGEST:
         raise click.UsageError(f"--for is 1h to 90d, and {lasts} is not.")
     connection = caller.connect()
-    seen = approved.asked(connection, ami, tag_key)
+    seen = approval_items.asked(connection, ami, tag_key)
     if isinstance(seen, Fault):
         return Report(faults=(seen,))
     asked = seen.question
@@ -53,7 +53,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry
     if digest is not None and not asked.digest.startswith(digest):
         return Report(faults=(_differs(ami, digest, short, asked.value, len(places)),))
     writes = bool(places) and not dry_run
-    until = approved.approve(connection, asked, seconds(lasts)) if writes else 0
+    until = approval_items.approve(connection, asked, seconds(lasts)) if writes else 0
     data = {
         "ami": ami,
         "name": seen.name,

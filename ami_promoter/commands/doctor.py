@@ -9,15 +9,15 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import approvers, health, organization, switch
+from ami_promoter.hub import approvers, health, organization, pause_switch
+from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.receivers import receivers
 from ami_promoter.hub.records import Reader, Record
-from ami_promoter.reconcile import diagnosis, grouped
+from ami_promoter.reconcile import doctor_checks, grouped_checks
+from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.reconcile.target_findings import HubNames, KnownAtHub
 from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
@@ -32,7 +32,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.core.targets.approvals import needs
 
 PRINTS = js.thing(
-    findings=js.several("what was checked, the hub first", diagnosis.FINDING),
+    findings=js.several("what was checked, the hub first", doctor_checks.FINDING),
     healthy=js.flag("whether every check passed"),
 )
 EXITS = {
@@ -72,12 +72,12 @@ def doctor(
         wanted = _meant(file, meant) if meant else _all(connection, file)
         settings = _settings(file, wanted)
     facts = _facts(connection, file)
-    found = diagnosis.hub(facts)
+    found = doctor_checks.hub(facts)
     inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now, checks=True)
     answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
-    found += diagnosis.targets(answers, settings, _known(connection, wanted), hub)
-    bad, unseen = diagnosis.of(found, passed=False), diagnosis.of(found, passed=None)
+    found += doctor_checks.targets(answers, settings, _known(connection, wanted), hub)
+    bad, unseen = doctor_checks.of(found, passed=False), doctor_checks.of(found, passed=None)
     status = Exit.FAILED if bad else Exit.UNFINISHED if unseen else Exit.OK
     return Report(
         tuple(_lines(found, connection.place, wide=caller.wide)),
@@ -119,21 +119,21 @@ def _all(connection: Connection, file: AppliedFile) -> tuple[Place, ...]:
     return receivers(file.directory).places((connection.account, connection.region))
 
 
-def _facts(connection: Connection, file: AppliedFile) -> diagnosis.HubFacts:
+def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     reader = Reader(connection)
     with connection.telling("reading the records"):
         parked = reader.parked()
         under_way = reader.under_way(Progress(tell, "Reading the table, items so far").at)
         troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
-    paused = switch.Switch(connection).read()
+    paused = pause_switch.Switch(connection).read()
     due = {
         pk: record["_item"]["due_at"]
         for (pk, sk), record in under_way.items()
         if sk == "record" and isinstance(record["_item"].get("due_at"), int) and pk not in parked
     }
-    said = switch.said(paused) if paused else ""
+    said = pause_switch.said(paused) if paused else ""
     access = source_keys(connection.account, under_way)
-    return diagnosis.HubFacts(
+    return doctor_checks.HubFacts(
         connection.account,
         connection.region,
         connection.now(),
@@ -156,7 +156,7 @@ def _needs_approval(file: AppliedFile) -> bool:
     return file.fault is None and any(needs(target) for targets in (*blocks, *own) for target in targets)
 
 
-def _unapproved(reader: Reader, under_way: Mapping[tuple[str, str], Record]) -> list[diagnosis.Unapproved]:
+def _unapproved(reader: Reader, under_way: Mapping[tuple[str, str], Record]) -> list[doctor_checks.Unapproved]:
     waiting: dict[str, list[int]] = {}
     for record in under_way.values():
         if record.get("state") == DeliveryState.AWAITING_APPROVAL:
@@ -165,7 +165,7 @@ def _unapproved(reader: Reader, under_way: Mapping[tuple[str, str], Record]) -> 
     found = []
     for ami, since in waiting.items():
         digest = str((reader.promotion(ami) or {}).get("approval_digest", ""))
-        found.append(diagnosis.Unapproved(ami, digest, len(since), min(since)))
+        found.append(doctor_checks.Unapproved(ami, digest, len(since), min(since)))
     return found
 
 
@@ -186,5 +186,5 @@ def source_keys(account: str, under_way: Mapping[tuple[str, str], Record]) -> di
 def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Iterator[RenderableType]:
     targets = count(sum(one["check"] == "target" for one in found), "target")
     yield f"Looked at {place}, and {targets}."
-    yield from grouped.lines(found, wide=wide)
-    yield grouped.verdict(found)
+    yield from grouped_checks.lines(found, wide=wide)
+    yield grouped_checks.verdict(found)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import click
 
-from ami_promoter.hub import switch
+from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.hub.wakes import wake
@@ -86,7 +86,7 @@ class Drain:
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
         self._clock = clock
         self._tell = tell
-        self.switch = switch.Switch(connection)
+        self.switch = pause_switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()
         """Deliveries with their episodes."""
 
@@ -135,7 +135,7 @@ class Drain:
 
 
 PRINTS = js.thing(
-    paused=switch.SCHEMA,
+    paused=pause_switch.SCHEMA,
     cancelled=js.number("deliveries that were asked to end"),
     promotions=js.mapping("promotions that have not ended, by state", js.number("how many")),
     under_way=js.mapping("deliveries that have not ended, by state", js.number("how many")),
@@ -178,7 +178,7 @@ def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, ti
     left = [shares.open_share(pk, share) for (pk, _), share in sorted(view.shares.items())]
     kept = [shares.open_share(pk, share) for (pk, _), share in sorted(view.kept.items())]
     data = {
-        "paused": switch.to_json(drain.switch.read()),
+        "paused": pause_switch.to_json(drain.switch.read()),
         "cancelled": len(drain.cancelled),
         "promotions": _by_state(view.promotions.values()),
         "under_way": _by_state(view.running.values()),

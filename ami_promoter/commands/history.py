@@ -10,7 +10,7 @@ import click
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory
 from ami_promoter.hub.records import History, Record
-from ami_promoter.promotions import tagging, timeline
+from ami_promoter.promotions import tag_authors, timeline
 from ami_promoter.promotions.reading import places_of, unknown
 from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ, READ_FINDINGS
 from ami_promoter.terminal import schema as js
@@ -18,7 +18,7 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 
 PRINTS = js.thing(
-    tags=js.several("who changed the AMI's tag, the oldest first; of an account alone: none", tagging.TAGGING),
+    tags=js.several("who changed the AMI's tag, the oldest first; of an account alone: none", tag_authors.TAGGING),
     entries=js.several("the steps, the oldest first", timeline.ENTRY),
     shares=js.several("shares opened for it, by the time of opening", timeline.SHARE),
     findings=js.several("what the access monitor found of the AMI, its snapshots and keys", timeline.FINDING),
@@ -44,12 +44,12 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     connection = caller.connect()
     reader = History(connection)
     with connection.telling("reading the history"):
-        children = reader.children(ami, account)
-        if ami and not children and reader.promotion(ami) is None:
+        tracked = reader.tracked(ami, account)
+        if ami and not tracked and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
         promoted = timeline.record_entries(reader.of(f"promotion#{ami}"), "promotion") if ami else []
-        entries = timeline.ordered([*([] if account else promoted), *_of_deliveries(reader, children)])
-        places = sorted({place for of, some in _by_ami(children).items() for place in places_of(connection, of, some)})
+        entries = timeline.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
+        places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
         found = [one for items, steps in reader.shares_at(places) for one in timeline.shares_of(items, steps)]
         shares = sorted(found, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
         noticed = reader.findings([ami, *map(_resource, places)]) if ami else ()
@@ -59,18 +59,18 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
     lines = (
         head,
-        *tagging.lines(tags, wide=caller.wide),
+        *tag_authors.lines(tags, wide=caller.wide),
         *timeline.show(entries, shares, everything=everything, wide=caller.wide),
         *timeline.show_findings(findings, wide=caller.wide),
     )
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
 
 
-def _by_ami(children: Iterable[Record]) -> Mapping[str, list[str]]:
+def _by_ami(tracked: Iterable[Record]) -> Mapping[str, list[str]]:
     """Return the ids of deliveries by their source AMI."""
     found: dict[str, list[str]] = {}
-    for child in children:
-        found.setdefault(str(child["_item"]["pk"]).removeprefix("promotion#"), []).append(str(child["delivery"]))
+    for entry in tracked:
+        found.setdefault(str(entry["_item"]["pk"]).removeprefix("promotion#"), []).append(str(entry["delivery"]))
     return found
 
 
@@ -85,12 +85,12 @@ def _nothing(whose: str, connection: Connection) -> str:
 
 def _tags(
     caller: VerbCaller, connection: Connection, ami: str, key: str, entries: list[dict[str, Any]]
-) -> list[tagging.Tagging]:
+) -> list[tag_authors.Tagging]:
     trail = EventHistory(connection, sleep=caller.clock.sleep)
-    return tagging.attributed(tagging.changes(entries), trail, ami, key, connection.now())
+    return tag_authors.attributed(tag_authors.changes(entries), trail, ami, key, connection.now())
 
 
-def _of_deliveries(reader: History, children: list[Record]) -> Iterator[Entry]:
-    for child in children:
-        place = str(child.get("account", "")), str(child.get("region", ""))
-        yield from timeline.record_entries(reader.of(f"delivery#{child['delivery']}"), "delivery", *place)
+def _of_deliveries(reader: History, tracked: list[Record]) -> Iterator[Entry]:
+    for entry in tracked:
+        place = str(entry.get("account", "")), str(entry.get("region", ""))
+        yield from timeline.record_entries(reader.of(f"delivery#{entry['delivery']}"), "delivery", *place)

@@ -14,7 +14,7 @@ from ami_promoter.rights import ACCEPT, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, verb
-from chalicelib.core.targets.departures import Book
+from chalicelib.core.targets.departures import MembersReading
 
 WHY = js.text("the evidence")
 PRINTS = js.some_of(
@@ -61,18 +61,18 @@ def members(caller: VerbCaller, action: str | None, account: str | None) -> Repo
         raise click.UsageError("--account goes with `members accept`.")
     connection = caller.connect()
     with connection.telling("reading whom the organization's units have"):
-        named, membership, book = organization.read(connection)
+        named, membership, reading = organization.read(connection)
     if action:
-        return _accept(connection, book, account, connection.now())
+        return _accept(connection, reading, account, connection.now())
     if named is None:
         return Report(("The targets file in force names no OU.",), {"organization": None, "units": [], "held": {}})
-    data = organization.to_json(named, membership, book)
+    data = organization.to_json(named, membership, reading)
     return Report(tuple(_lines(data)), data)
 
 
-def _accept(connection: Connection, book: Book, account: str | None, now: float) -> Report:
+def _accept(connection: Connection, reading: MembersReading, account: str | None, now: float) -> Report:
     """Let go exactly those that are held now: who leaves later is another matter."""
-    held = sorted({one for accounts in book.held.values() for one in accounts})
+    held = sorted({one for accounts in reading.held.values() for one in accounts})
     going = [one for one in held if account in (None, one)]
     if not going:
         who = f"{account} is not among those" if account and held else "No account is"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from ami_promoter.promotions import planned, planning
+from ami_promoter.promotions import plan_preview, plan_reading
 from ami_promoter.rights import EXAMINE, READ
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
 
 
-@verb("plan", needs=READ | EXAMINE, prints=planning.PLAN, exits=planned.EXITS)
+@verb("plan", needs=READ | EXAMINE, prints=plan_preview.PLAN, exits=plan_reading.EXITS)
 @ami_argument
 @click.argument("value", type=VALUE, required=False)
 @tag_key_option
@@ -20,4 +20,4 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
     VALUE defaults to the tag's present value. Changes nothing. The service checks each target's role, key and quotas
     when a delivery begins; `doctor` checks them now.
     """
-    return planned.report(caller, ami, value, tag_key)
+    return plan_reading.report(caller, ami, value, tag_key)

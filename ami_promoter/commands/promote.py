@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ami_promoter.hub import asking, switch
-from ami_promoter.hub.in_force import applied_file
-from ami_promoter.hub.tag import Tag
-from ami_promoter.promotions import planned, planning, waiting
+from ami_promoter.hub import pause_switch, record_requests
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.promotions import plan_preview, plan_reading, waiting
 from ami_promoter.rights import EXAMINE, FIND_AMI, LOOK_AGAIN, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
@@ -17,10 +17,10 @@ from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Resolution
 
 MEMBERS = {
-    **planning.PLAN["properties"],
+    **plan_preview.PLAN["properties"],
     **waiting.PRINTS["properties"],
     "named": js.number("how many targets the value names by the applied file; 0: it is not known yet"),
-    "paused": switch.SCHEMA,
+    "paused": pause_switch.SCHEMA,
 }
 PRINTS = js.some_of(
     js.thing("with --dry-run what `plan` prints, with --wait also what `wait` prints", **MEMBERS),
@@ -59,7 +59,7 @@ def promote(
     if watch and caller.as_json:
         raise click.UsageError("--watch is for a terminal; with --json use --wait.")
     if dry_run:
-        return planned.report(caller, ami, value, tag_key)
+        return plan_reading.report(caller, ami, value, tag_key)
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
     before = tag.read()
@@ -69,15 +69,15 @@ def promote(
     if meant.faults:
         return Report(faults=meant.faults)
     tag.write(value)
-    asking.look_again(connection, ami, written=True)
-    paused = switch.Switch(connection).read()
+    record_requests.look_again(connection, ami, written=True)
+    paused = pause_switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
     lines += ["It had that value already; failed deliveries are tried again."] if before == value else []
     lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
-    lines += [f"Paused {switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
-    data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": switch.to_json(paused)}
+    lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
+    data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
     data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]
     if not (wait or watch):
         return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data)
@@ -104,7 +104,7 @@ def _means(meant: Resolution) -> str:
 def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     """Remove an AMI's tag; delivered AMIs stay.
 
-    Running deliveries are cancelled, and standing shares are withdrawn.
+    Running deliveries are cancelled, and standing shares are withdrawn. `withdraw` does it for some accounts alone.
     """
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
@@ -114,6 +114,6 @@ def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     if before is None:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
     tag.remove()
-    asking.look_again(connection, ami)
+    record_requests.look_again(connection, ami)
     ends = "running deliveries are cancelled and standing shares withdrawn within minutes; delivered AMIs stay."
     return Report((f"{ami} has no tag {tag_key} any longer: {ends}",), {"ami": ami, "changed": True})

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from ami_promoter.hub import organization, switch
+from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection
-from ami_promoter.overview import reading
-from ami_promoter.overview.document import render
-from ami_promoter.overview.model import Occasion, Overview, overview
-from ami_promoter.overview.publishing import Address, publish
+from ami_promoter.report_page import reading
+from ami_promoter.report_page.document import render
+from ami_promoter.report_page.model import Overview, ReportContext, overview
+from ami_promoter.report_page.publishing import Address, publish
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import tell
@@ -93,11 +93,11 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
 def _read(connection: Connection, days: int) -> Overview:
     with connection.telling("reading the records"):
         trouble = tuple(organization.trouble_lines(connection))
-    paused = switch.Switch(connection).read()
+    paused = pause_switch.Switch(connection).read()
     since = int(connection.now()) - days * DAY
     records = reading.read(connection, since, tell)
     now = int(connection.now())
-    said = switch.said(paused) if paused else ""
+    said = pause_switch.said(paused) if paused else ""
     return overview(
-        records, Occasion(connection.account, connection.region, connection.table, now, since, days, said, trouble)
+        records, ReportContext(connection.account, connection.region, connection.table, now, since, days, said, trouble)
     )

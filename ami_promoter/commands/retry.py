@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ami_promoter.hub import asking
+from ami_promoter.hub import record_requests
 from ami_promoter.hub.records import Reader, Record, withdrawn_in
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
@@ -48,42 +48,46 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     reader = Reader(connection)
     with connection.telling("reading the records"):
         promotion = reader.promotion(ami)
-        children = reader.children(ami)
+        tracked = reader.tracked(ami)
     promote = f"Write `ami-promoter promote {ami} VALUE`."
     if promotion is None:
         return _refused("unknown-ami", ami, f"no promotion of it is known in {connection.place}.", promote)
     if promotion.get("value") is None and not promotion["_item"].get("parked"):
         return _refused("no-value", ami, *_no_value(promotion, promote))
-    wanted = [child for child in children if place is None or place in _places(child)]
+    wanted = [entry for entry in tracked if place is None or place in _places(entry)]
     if place and not wanted:
         what = f"it has no delivery to {place}."
         return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
-    deliveries = [addresses.delivery(child["delivery"]) for child in wanted]
-    freed = asking.unpark(connection, [addresses.promotion(ami), *deliveries])
+    deliveries = [addresses.delivery(entry["delivery"]) for entry in wanted]
+    freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries])
     withdrawn = withdrawn_in(promotion)
-    failed = [child for child in wanted if child.get("state") in AGAIN]
-    kept_out = [(child, by) for child in failed if (by := covering(withdrawn, _places(child)[1])) is not None]
-    again = [child for child in failed if covering(withdrawn, _places(child)[1]) is None]
+    failed = [entry for entry in wanted if entry.get("state") in AGAIN]
+    kept_out = [(entry, by) for entry in failed if (by := covering(withdrawn, _places(entry)[1])) is not None]
+    again = [entry for entry in failed if covering(withdrawn, _places(entry)[1]) is None]
     if accepted:
-        asking.accept(connection, [child["delivery"] for child in wanted], accepted)
+        record_requests.accept(connection, [entry["delivery"] for entry in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
-        asking.look_again(connection, ami, place or "")
+        record_requests.look_again(connection, ami, place or "")
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivery's own."] if accepted else []
-    lines += [f"Account {child['account']}, {child['region']}: {child['state']}, is tried again." for child in again]
+    lines += [f"Account {entry['account']}, {entry['region']}: {entry['state']}, is tried again." for entry in again]
     lines += [
-        f"Account {child['account']}, {child['region']}: was withdrawn by {by}, and is not tried again. "
-        f"`ami-promoter withdraw {ami} --account {child['account']} --lift` ends that; so does writing the tag again."
-        for child, by in kept_out
+        f"Account {entry['account']}, {entry['region']}: was withdrawn by {by}, and is not tried again. "
+        f"`ami-promoter withdraw {ami} --account {entry['account']} --lift` ends that; so does writing the tag again."
+        for entry, by in kept_out
     ]
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
-    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [child["delivery"] for child in again]}
+    data |= {
+        "ami": ami,
+        "unparked": [str(key) for key in freed],
+        "again": [entry["delivery"] for entry in again],
+    }
     return Report(tuple(lines) or (f"Nothing to do: no delivery of {ami} has failed, and nothing is parked.",), data)
 
 
-def _places(child: Record) -> tuple[str, str]:
-    account = str(child.get("account"))
-    return account, f"{account}/{child.get('region')}"
+def _places(entry: Record) -> tuple[str, str]:
+    account = str(entry.get("account"))
+    return account, f"{account}/{entry.get('region')}"
 
 
 def _no_value(promotion: Any, promote: str) -> tuple[str, str]:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import organization, switch
+from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
-from ami_promoter.promotions import page, view
+from ami_promoter.promotions import promotion_data, promotion_text
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
@@ -25,15 +25,15 @@ from chalicelib.core.faults import count
 
 MANY = 200
 """So many promotions with trouble are looked into by `status --failed`."""
-LISTED = js.thing("", **view.PROMOTION, deliveries=js.mapping("deliveries by state", js.number("how many")))
-PAUSED = {"paused": switch.SCHEMA, "organization": js.several("what is wrong with it", js.text("a sentence"))}
+LISTED = js.thing("", **promotion_data.PROMOTION, deliveries=js.mapping("deliveries by state", js.number("how many")))
+PAUSED = {"paused": pause_switch.SCHEMA, "organization": js.several("what is wrong with it", js.text("a sentence"))}
 PRINTS = js.some_of(
     js.thing(
         **PAUSED,
         promotions=js.several("without AMI: all of them, the newest first", LISTED),
         parked=js.several("without AMI: records left alone", js.thing(record=js.text("its key"), why=js.text("why"))),
-        failed=js.several("with --failed, without AMI: the pages of promotions in trouble", view.PAGE),
-        promotion=view.PAGE,
+        failed=js.several("with --failed, without AMI: the pages of promotions in trouble", promotion_data.PAGE),
+        promotion=promotion_data.PAGE,
     ),
     *("promotions", "parked", "failed", "promotion"),
 )
@@ -63,9 +63,9 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
         return around.of(Report(faults=(unknown(ami, connection),)))
 
     def show(seen: Mapping[str, Any]) -> list[RenderableType]:
-        shown = view.only_failed(seen) if failed else seen
+        shown = promotion_data.only_failed(seen) if failed else seen
         room = console().height if watch and caller.terminal else None
-        return list(page.show(shown, connection.place, connection.now(), wide=caller.wide, room=room))
+        return list(promotion_text.show(shown, connection.place, connection.now(), wide=caller.wide, room=room))
 
     if watch:
         first = data
@@ -89,17 +89,17 @@ class _Around:
     organization: Sequence[str]
 
     def of(self, report: Report) -> Report:
-        first = [f"Paused {switch.said(self.paused)}. Nothing new starts."] if self.paused else []
+        first = [f"Paused {pause_switch.said(self.paused)}. Nothing new starts."] if self.paused else []
         said = [*first, *self.organization]
         lines = (*said, "", *report.lines) if said else report.lines
-        data = {**report.data, "paused": switch.to_json(self.paused), "organization": list(self.organization)}
+        data = {**report.data, "paused": pause_switch.to_json(self.paused), "organization": list(self.organization)}
         return Report(lines, data, report.faults)
 
 
 def _around(connection: Connection) -> _Around:
     with connection.telling("reading the records"):
         said = tuple(organization.trouble_lines(connection))
-    return _Around(switch.Switch(connection).read(), said)
+    return _Around(pause_switch.Switch(connection).read(), said)
 
 
 def _all(connection: Connection) -> Report:
@@ -107,7 +107,9 @@ def _all(connection: Connection) -> Report:
     with connection.telling("reading the records"):
         found = sorted(reader.promotions(), key=lambda pair: pair[0].get("since", 0), reverse=True)
         parked = reader.parked()
-    listed = [{**view.promotion(record), "deliveries": view.counts(children)} for record, children in found]
+    listed = [
+        {**promotion_data.promotion(record), "deliveries": promotion_data.counts(tracked)} for record, tracked in found
+    ]
     said = [f"Parked, and left alone: {pk}: {why}" for pk, why in parked.items()]
     data = {"promotions": listed, "parked": [{"record": pk, "why": why} for pk, why in parked.items()]}
     if not listed:
@@ -121,9 +123,9 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
             cell(one["ami"]),
             cell(one["name"] or "-"),
             state(one["state"] or "unknown"),
-            page.age(one["since"], now),
-            cell("-" if one["value"] is None else page.quoted(one["value"])),
-            cell(page.counted(one["deliveries"])),
+            promotion_text.age(one["since"], now),
+            cell("-" if one["value"] is None else promotion_text.quoted(one["value"])),
+            cell(promotion_text.counted(one["deliveries"])),
         )
         for one in listed
     ]
@@ -138,10 +140,17 @@ def _failed(connection: Connection) -> Report:
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
     bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
-    pages = [one for one in map(view.only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]]
+    pages = [
+        one for one in map(promotion_data.only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]
+    ]
     lines: list[RenderableType] = []
     for one in pages:
-        lines += [*page.head(one, connection.place, connection.now()), *_notes(one), *page.next_step(one), ""]
+        lines += [
+            *promotion_text.head(one, connection.place, connection.now()),
+            *_notes(one),
+            *promotion_text.next_step(one),
+            "",
+        ]
     parked = everything.data["parked"]
     lines += [f"Parked, and left alone: {one['record']}: {one['why']}" for one in parked]
     if len(bad) > MANY:
@@ -164,4 +173,4 @@ def _only_ended(listed: Mapping[str, Any]) -> bool:
 
 def _notes(data: Mapping[str, Any]) -> Iterator[RenderableType]:
     for one in data["deliveries"]:
-        yield from page.notes(one)
+        yield from promotion_text.notes(one)

@@ -13,7 +13,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, holdings
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
-from ami_promoter.reconcile import grouped, verifying
+from ami_promoter.reconcile import grouped_checks, verify_checks
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, SEE_OPEN
@@ -27,7 +27,7 @@ from chalicelib.core.faults import Fault
 
 PRINTS = js.thing(
     ami=js.text("the source AMI"),
-    checks=js.several("what was checked, by account and Region", verifying.CHECK),
+    checks=js.several("what was checked, by account and Region", verify_checks.CHECK),
     skipped=js.mapping("deliveries that are neither delivered nor shared, by state", js.number("how many")),
     passed=js.flag("whether every check passed"),
 )
@@ -61,7 +61,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now)
     asked = [(one["account"], one["region"]) for one in good if one["state"] == "delivered"]
     seen = _seen(connection, ami, inventories.ask(asked, f"verify-{uuid.uuid4().hex[:12]}"))
-    checks = [check for one in good for check in verifying.checks(one, seen)]
+    checks = [check for one in good for check in verify_checks.checks(one, seen)]
     verdicts = {check["passed"] for check in checks}
     status = Exit.FAILED if False in verdicts else Exit.UNFINISHED if None in verdicts else Exit.OK
     skipped: dict[str, int] = {}
@@ -76,7 +76,7 @@ def _place(delivery: Mapping[str, Any]) -> str:
     return f"{delivery['account']}/{delivery['region']}"
 
 
-def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], Any]) -> verifying.SeenInTarget:
+def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], Any]) -> verify_checks.SeenInTarget:
     """Read what is open in the hub, and what of that is held."""
     reading = HubReading(connection, tell)
     sources, keys = reading.there(Candidates(images={ami}))
@@ -90,12 +90,12 @@ def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], An
             if sk.startswith("share#") and (holdings(share) or share.get("preexisting"))
         }
     unread = tuple(f"{fault.where}: {fault.what}" for fault in reading.faults)
-    return verifying.SeenInTarget(targets, permissions, grants, read, unread, frozenset(held))
+    return verify_checks.SeenInTarget(targets, permissions, grants, read, unread, frozenset(held))
 
 
 def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], *, wide: bool) -> Iterator[RenderableType]:
     placed = [{**one, "where": _place(one)} for one in checks]
-    yield from grouped.lines(placed, wide=wide)
+    yield from grouped_checks.lines(placed, wide=wide)
     for state, number in sorted(skipped.items()):
         yield f"Not checked, because nothing was delivered: {number:,} {state}."
-    yield grouped.verdict(placed) if checks else "Nothing was checked."
+    yield grouped_checks.verdict(placed) if checks else "Nothing was checked."

@@ -8,8 +8,8 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
+from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
@@ -101,28 +101,28 @@ def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:
             made = reader.made_from(ami)
             if not made:
                 return unknown(ami, connection)
-            source, child = made[0]
+            source, entry = made[0]
             promotion = reader.promotion(source)
-            asked |= {"account": str(child.get("account")), "region": str(child.get("region"))}
-        children = reader.children(source)
+            asked |= {"account": str(entry.get("account")), "region": str(entry.get("region"))}
+        tracked = reader.tracked(source)
     return {
         "source": source,
         "name": str((promotion or {}).get("image_name", "")),
         "account": connection.account,
         "region": connection.region,
         "asked": asked,
-        "copies": sorted((_copy(one, source) for one in children), key=lambda one: (one["account"], one["region"])),
+        "copies": sorted((_copy(one, source) for one in tracked), key=lambda one: (one["account"], one["region"])),
     }
 
 
-def _copy(child: Record, source: str) -> dict[str, Any]:
-    is_there = child.get("state") in GOOD
-    own = child.get("state") != "shared"
-    image = (child.get("image") or None) if own else source
+def _copy(entry: Record, source: str) -> dict[str, Any]:
+    is_there = entry.get("state") in GOOD
+    own = entry.get("state") != "shared"
+    image = (entry.get("image") or None) if own else source
     return {
-        "account": str(child.get("account")),
-        "region": str(child.get("region")),
-        "state": str(child.get("state")),
+        "account": str(entry.get("account")),
+        "region": str(entry.get("region")),
+        "state": str(entry.get("state")),
         "image": image if is_there else None,
         "own": own,
     }

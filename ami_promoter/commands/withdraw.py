@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import click
 
-from ami_promoter.hub import asking
+from ami_promoter.hub import record_requests
+from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.records import Reader, Record
-from ami_promoter.hub.tag import Tag
-from ami_promoter.hub.withdrawn import Withdrawn, in_force, tagged_at
+from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.hub.withdrawals import Withdrawn, in_force, tagged_at
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
@@ -66,7 +66,7 @@ class AmiSeen:
     ami: str
     tag: str
     tagged_at: int
-    children: Sequence[Record]
+    tracked: Sequence[Record]
     launched: Mapping[str, Sequence[str]]
     """"account/region" -> whom its delivery was to let launch the AMI, where that is not the account."""
     withdrawn: Mapping[str, str]
@@ -88,28 +88,28 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
         promotion = reader.promotion(ami)
         if promotion is None:
             return unknown(ami, connection)
-        children = [one for one in reader.children(ami) if "delivery" in one]
-        found = reader.many((f"delivery#{child['delivery']}", "record") for child in children)
+        tracked = [one for one in reader.tracked(ami) if "delivery" in one]
+        found = reader.many((f"delivery#{entry['delivery']}", "record") for entry in tracked)
     launched = {_place(one["target"]): list(one.get("launched_by", ())) for one in found.values() if one.get("target")}
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion, tag))
     over = [one.place for one in every if one.place not in withdrawn]
     parked = str(promotion["_item"].get("parked") or "")
-    return AmiSeen(ami, tag, tagged_at(promotion), children, launched, withdrawn, over, parked)
+    return AmiSeen(ami, tag, tagged_at(promotion), tracked, launched, withdrawn, over, parked)
 
 
 def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
     faults = tuple(refusals(seen, places, applied_file(connection)))
     if faults:
         return Report(faults=faults)
-    book = Withdrawn(connection, seen.ami)
+    entries = Withdrawn(connection, seen.ami)
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
     if fresh:
-        book.write(fresh, seen.tag, seen.tagged_at)
-        book.remove(set(seen.over) - set(fresh))
-    asking.withdraw(connection, seen.ami, seen.tag)
+        entries.write(fresh, seen.tag, seen.tagged_at)
+        entries.remove(set(seen.over) - set(fresh))
+    record_requests.withdraw(connection, seen.ami, seen.tag)
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
-    meant = sorted(_meant(seen.children, places), key=_place)
+    meant = sorted(_meant(seen.tracked, places), key=_place)
     deliveries = [
         {"account": str(one.get("account")), "region": str(one.get("region")), "does": _does(seen, one)}
         for one in meant
@@ -135,13 +135,13 @@ def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Repor
     if not lifted:
         return Report((f"Nothing to do: no account is withdrawn from {seen.ami}.",), data)
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
-    asking.withdraw(connection, seen.ami, seen.tag)
-    asking.look_again(connection, seen.ami, ",".join(lifted))
+    record_requests.withdraw(connection, seen.ami, seen.tag)
+    record_requests.look_again(connection, seen.ami, ",".join(lifted))
     return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
 
 
-def _does(seen: AmiSeen, child: Record) -> str:
-    state = str(child.get("state"))
+def _does(seen: AmiSeen, entry: Record) -> str:
+    state = str(entry.get("state"))
     when = " once its promotion's record continues" if seen.parked else ""
     return ENDS.get(state, f"{state}, and stays so" if state in OVER else f"its delivery is cancelled{when}")
 
@@ -152,9 +152,9 @@ def _waits(seen: AmiSeen) -> Sequence[str]:
     return (f"The promotion's record is parked ({seen.parked}); {again}.",) if seen.parked else ()
 
 
-def _meant(children: Sequence[Record], places: Sequence[str]) -> Iterator[Record]:
+def _meant(tracked: Sequence[Record], places: Sequence[str]) -> Iterator[Record]:
     named = set(places)
-    return (one for one in children if {str(one.get("account")), _place(one)} & named)
+    return (one for one in tracked if {str(one.get("account")), _place(one)} & named)
 
 
 def _place(one: Record) -> str:
@@ -166,11 +166,11 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
     named = [] if applied.fault else list(applied.resolve(seen.tag, in_force=True).targets)
     for place in places:
         targets = [target for target in named if place in (target.account, target.place)]
-        children = list(_meant(seen.children, [place]))
-        if not targets and not children:
+        tracked = list(_meant(seen.tracked, [place]))
+        if not targets and not tracked:
             what = "the tag's value names no such target, and it has no delivery there."
             yield Fault("no-delivery", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` lists them.")
-        elif unit := _unit(seen, targets, children):
+        elif unit := _unit(seen, targets, tracked):
             yield Fault(
                 "withdrawn-by-unit",
                 f"{seen.ami}, {place}",
@@ -180,10 +180,10 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
             )
 
 
-def _unit(seen: AmiSeen, targets: Sequence[Target], children: Sequence[Record]) -> str:
+def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[Record]) -> str:
     """Name the OU or organization by whose ARN one of these may launch the AMI; "": none does."""
     by_file = [launched_by(one) for one in targets if one.mode == "share" and launched_by(one) != one.account]
-    shared = [_place(child) for child in children if child.get("state") in ("running", "shared")]
+    shared = [_place(entry) for entry in tracked if entry.get("state") in ("running", "shared")]
     return next(
         (unit for unit in (*by_file, *(one for place in shared for one in seen.launched.get(place, ()))) if unit), ""
     )

@@ -11,7 +11,7 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.errors import Misconfigured, Refusal
 from chalicelib.core.faults import count
-from chalicelib.core.targets.departures import Book
+from chalicelib.core.targets.departures import MembersReading
 from chalicelib.core.targets.organization import Membership, Organization
 
 
@@ -22,25 +22,29 @@ def table(connection: Connection) -> MembersTable:
 
 def trouble_lines(connection: Connection) -> Iterator[str]:
     """Say for ``status`` what is wrong with the organization, if anything is."""
-    named, membership, book = read(connection)
+    named, membership, reading = read(connection)
     if named is not None:
-        yield from troubles(to_json(named, membership, book))
+        yield from troubles(to_json(named, membership, reading))
 
 
-def read(connection: Connection) -> tuple[Organization | None, Membership, Book]:
+def read(connection: Connection) -> tuple[Organization | None, Membership, MembersReading]:
     """Read what the applied file names, who is in it, and what discovery has recorded; may raise Trouble."""
     try:
         tables = (connection.config_table, connection.members_table)
         members = table(connection)
         named = TargetsTable(connection.dynamodb, *tables).organization()
-        return (None, Membership(), Book()) if named is None else (named, members.membership(), members.book()[0])
+        return (
+            (None, Membership(), MembersReading())
+            if named is None
+            else (named, members.membership(), members.reading()[0])
+        )
     except Refusal as refusal:
         raise HubTrouble(refusal.fault.what, refusal.fault.where, refusal.fault.cure, refusal.fault.code) from refusal
     except Misconfigured as trouble:
         raise HubTrouble(str(trouble), connection.place, code="misconfigured") from trouble
 
 
-def to_json(named: Organization, membership: Membership, book: Book) -> dict[str, Any]:
+def to_json(named: Organization, membership: Membership, reading: MembersReading) -> dict[str, Any]:
     """Give it for a program."""
     return {
         "organization": named.id,
@@ -51,19 +55,19 @@ def to_json(named: Organization, membership: Membership, book: Book) -> dict[str
                 "id": unit,
                 "groups": list(groups),
                 "accounts": list(membership.units[unit].accounts) if unit in membership.units else None,
-                "read_at": moment(book.read_at.get(unit)),
-                "trouble": book.troubles[unit].fault.to_json() if unit in book.troubles else None,
-                "troubled_since": moment(book.troubles[unit].since) if unit in book.troubles else None,
+                "read_at": moment(reading.read_at.get(unit)),
+                "trouble": reading.troubles[unit].fault.to_json() if unit in reading.troubles else None,
+                "troubled_since": moment(reading.troubles[unit].since) if unit in reading.troubles else None,
             }
             for unit, groups in named.units.items()
         ],
         "missing": [
             {"unit": one.unit, "account": one.account, "since": moment(one.since), "evidence": one.evidence}
-            for one in book.missing.values()
+            for one in reading.missing.values()
         ],
-        "held": {group: list(accounts) for group, accounts in book.held.items()},
+        "held": {group: list(accounts) for group, accounts in reading.held.items()},
         "left": [
-            {"at": moment(one.at), "account": one.account, "group": one.group, "why": one.why} for one in book.left
+            {"at": moment(one.at), "account": one.account, "group": one.group, "why": one.why} for one in reading.left
         ],
     }
 

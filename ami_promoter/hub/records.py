@@ -12,14 +12,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection, HubTrouble
-from chalicelib.adapters.dynamo.children import BY_ACCOUNT, BY_IMAGE
 from chalicelib.adapters.dynamo.records import INBOX
 from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.adapters.dynamo.table import Table, values, wire
+from chalicelib.adapters.dynamo.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Holding, nameless
+from chalicelib.core.sharing.grant_names import nameless
+from chalicelib.core.sharing.share import Holding
 
 TRIES = 8
 """For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
@@ -31,7 +32,7 @@ SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "episode": int,
     "since": int,
     "target": dict,
-    "trouble": (dict, type(None)),
+    "last_refusal": (dict, type(None)),
     "withdrawn": dict,
 }
 """Of the members that the command line takes apart; it shows all others as they are."""
@@ -60,7 +61,7 @@ class Reader:
         self._sleep = sleep
 
     def promotions(self) -> Iterator[tuple[Record, list[Record]]]:
-        """Every promotion with its children. There is no index of them: this reads the whole table."""
+        """Every promotion with its tracked deliveries. There is no index of them: this reads the whole table."""
         found: dict[str, tuple[list[Record], list[Record]]] = {}
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
@@ -69,9 +70,9 @@ class Reader:
         )
         for page in pages:
             for item in map(values, page["Items"]):
-                records, children = found.setdefault(item["pk"], ([], []))
-                (records if item["sk"] == "record" else children).append(_record(item))
-        return ((record, children) for records, children in found.values() for record in records)
+                records, tracked = found.setdefault(item["pk"], ([], []))
+                (records if item["sk"] == "record" else tracked).append(_record(item))
+        return ((record, tracked) for records, tracked in found.values() for record in records)
 
     def parked(self) -> dict[str, str]:
         """Every record that is parked, of whatever kind, and why. This reads the whole table."""
@@ -144,7 +145,7 @@ class Reader:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def children(self, ami: str) -> list[Record]:
+    def tracked(self, ami: str) -> list[Record]:
         """Read a promotion's items for its deliveries."""
         return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
@@ -260,10 +261,10 @@ class History:
         """Read one AMI's promotion; None if there is none."""
         return self._reader.promotion(ami)
 
-    def children(self, ami: str | None, account: str | None) -> list[Record]:
+    def tracked(self, ami: str | None, account: str | None) -> list[Record]:
         """Read the marks of an AMI's deliveries, or of all deliveries to an account."""
         reader = self._reader
-        found = reader.children(ami) if ami else reader.marked(BY_ACCOUNT, "delivered_to", str(account))
+        found = reader.tracked(ami) if ami else reader.marked(BY_ACCOUNT, "delivered_to", str(account))
         return [one for one in found if "delivery" in one and account in (None, one.get("account"))]
 
     def of(self, pk: str) -> Iterator[Mapping[str, Any]]:
@@ -274,7 +275,7 @@ class History:
         yield from {one["version"] or (one["at"], number): one for number, one in enumerate(found)}.values()
 
     def shares_at(self, places: Iterable[tuple[str, str]]) -> Iterator[SharesOfOneName]:
-        """Yield what is kept of the shares at each (resource, holder_key), open or closed, and of their histories."""
+        """Yield what is kept of the shares at each (resource, share_name), open or closed, and of their histories."""
         wanted: dict[str, set[str]] = {}
         for resource, holder in places:
             wanted.setdefault(resource, set()).add(holder)
@@ -306,7 +307,7 @@ def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:
 
 
 def _name(item: Mapping[str, Any]) -> str:
-    """Return the holder_key in the sort key of a share, of one that is closed, or of a step of one."""
+    """Return the share_name in the sort key of a share, of one that is closed, or of a step of one."""
     sk = str(item["sk"])
     if sk.startswith(PAST[0]):
         return sk.removeprefix(PAST[0]).rpartition("#")[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
-from ami_promoter.promotions import shares, view
+from ami_promoter.promotions import promotion_data, shares
 from chalicelib.core.delivery import permissions
 from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.core.faults import Fault
@@ -23,19 +23,19 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         record = reader.promotion(ami)
         if record is None:
             return None
-        children = reader.children(ami)
-        by_place = {(child["_item"]["sk"], "record"): child for child in children}
+        tracked = reader.tracked(ami)
+        by_place = {(entry["_item"]["sk"], "record"): entry for entry in tracked}
         read = reader.many(by_place)
-        deliveries = [placed(read[place], child) for place, child in by_place.items() if place in read]
+        deliveries = [placed(read[place], entry) for place, entry in by_place.items() if place in read]
         source = reader.source_image(ami)
         places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _places(one, source)]
         found = sorted(reader.many(places).items())
     still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in shares.OPEN]
-    return view.page(record, deliveries, still, connection.now())
+    return promotion_data.page(record, deliveries, still, connection.now())
 
 
 def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:
-    """Return (resource, holder_key) of every share that these deliveries of an AMI hold or have held, sorted."""
+    """Return (resource, share_name) of every share that these deliveries of an AMI hold or have held, sorted."""
     reader = Reader(connection)
     found = reader.many((addresses.delivery(one).pk, "record") for one in deliveries)
     source = reader.source_image(ami)
@@ -49,10 +49,10 @@ def unknown(ami: str, connection: Connection) -> Fault:
     return Fault("unknown-ami", ami, what, cure)
 
 
-def placed(delivery: Record, child: Record) -> Record:
+def placed(delivery: Record, entry: Record) -> Record:
     """Say whose delivery it is, from the promotion's mark of it, where its own record cannot be read."""
-    ident = str(child["_item"]["sk"]).removeprefix("delivery#")
-    return {"id": ident, "target": {name: child.get(name) for name in ("account", "region")}, **delivery}
+    ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
+    return {"id": ident, "target": {name: entry.get(name) for name in ("account", "region")}, **delivery}
 
 
 def _places(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
@@ -60,18 +60,18 @@ def _places(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str,
 
 
 def _held(delivery: Record) -> Iterator[tuple[str, str]]:
-    """(resource, holder_key) of the shares that it holds or has held; damaged ones are left out."""
+    """(resource, share_name) of the shares that it holds or has held; damaged ones are left out."""
     for share in delivery.get("shares", ()):
         if str(share.get("resource")).count("#") >= shares.RESOURCE:
-            yield str(share["resource"]), str(share.get("holder"))
+            yield str(share["resource"]), str(share.get("share_name"))
 
 
 def _over(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
-    """(resource, holder_key) of the shares that an ended delivery can have held: it has no list of its own."""
+    """(resource, share_name) of the shares that an ended delivery can have held: it has no list of its own."""
     try:
         over = codec.decode(Delivery, {name: value for name, value in delivery.items() if name != "_item"})
     except ValueError:  # damaged
         return
     snapshots = () if source is None else snapshots_of(source)
     for share in permissions.needed(replace(over, snapshots=snapshots)):
-        yield share.resource, share.holder
+        yield share.resource, share.share_name

@@ -10,7 +10,8 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.sharing.share import Share, hard_end
+from chalicelib.core.sharing.holders import must_close_at
+from chalicelib.core.sharing.share import Share
 
 OPEN = OPEN_STATES
 
@@ -56,11 +57,11 @@ def of_target(pk: str) -> bool:
 
 def _end(share: Record) -> int | None:
     """When it closes even if it is held, in epoch seconds; None: not before its holder lets it go."""
-    end = share["_item"].get("hard_close_at")
+    end = share["_item"].get("last_closing_at")
     if not stays(share):
         return end if isinstance(end, int) else None
-    read = Share("", "", "", holdings=frozenset(holdings(share)), hard_close_at=end if isinstance(end, int) else 0)
-    return hard_end(read) or None
+    read = Share("", "", "", holdings=frozenset(holdings(share)), last_closing_at=end if isinstance(end, int) else 0)
+    return must_close_at(read) or None
 
 
 def share_line(share: Mapping[str, Any]) -> str:

@@ -30,7 +30,9 @@ CODE = re.compile(r"Fault\(code='([^']*)'")
 QUOTE = "'"
 HIDDEN = ("changed_at",)
 """Members that a person reads elsewhere."""
-INTERNAL = ("additions", "count", "digest", "image_state available", "places", "plan", "planned")
+NAMES = {"key_arn": "key", "image_name": "name", "image_state": "AMI"}
+"""Members whose names are a program's."""
+INTERNAL = ("additions", "count", "digest", "AMI available", "places", "plan", "planned")
 """Members by which the service finds its own way; left out without --wide."""
 PLAIN = {
     "Resolved": "value understood",
@@ -39,7 +41,7 @@ PLAIN = {
     "OutcomeNotified": "notice sent",
 }
 """Events whose names say little to a person."""
-QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound", "Examined")
+QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "CopiesFound", "Examined")
 """Bookkeeping between workers; left out without --all."""
 SAME_TAG = re.compile(r'^TagSeen (?!.*"event": "\w)')
 """A look at the tag that nobody's writing has caused: it says nothing where the state stays the same."""
@@ -341,6 +343,7 @@ def _member(key: str, value: str) -> str:
     """Write a member of an event; the values are as Python writes them."""
     if key in HIDDEN:
         return ""
+    key = NAMES.get(key, key)
     if codes := CODE.findall(value):
         return f"{key} {', '.join(codes)}"
     if value == "True":

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from ami_promoter.hub import switch
+from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.tag import Tag
-from ami_promoter.promotions import page, view
+from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.promotions import promotion_data, promotion_text
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import Outcome, outcome
 from ami_promoter.promotions.reading import read_page
@@ -41,7 +41,7 @@ PRINTS = js.some_of(
     js.thing(
         outcome=js.text(f"one of {', '.join(NAMES.values())}"),
         why=js.text("what decided it"),
-        promotion=view.PAGE,
+        promotion=promotion_data.PAGE,
     ),
     "promotion",
 )
@@ -70,8 +70,8 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
     if data is None and first is None and not wanted.written:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
         return Report(faults=(Fault("no-tag", ami, f"it has no tag `{tag_key}`, and never has been promoted.", cure),))
-    if paused := switch.Switch(connection).read():
-        tell(f"Paused {switch.said(paused)}. Nothing new starts until `ami-promoter resume`.")
+    if paused := pause_switch.Switch(connection).read():
+        tell(f"Paused {pause_switch.said(paused)}. Nothing new starts until `ami-promoter resume`.")
     unseen_since: float | None = None
 
     def look() -> tuple[Mapping[str, Any] | None, Outcome]:
@@ -90,7 +90,7 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
         if seen[0] is None:
             return [seen[1].why]
         room = console().height
-        return list(page.show(seen[0], connection.place, connection.now(), wide=caller.wide, room=room))
+        return list(promotion_text.show(seen[0], connection.place, connection.now(), wide=caller.wide, room=room))
 
     last, found = follow(
         look,
@@ -109,8 +109,8 @@ def _report(ami: str, data: Mapping[str, Any] | None, found: Outcome) -> Report:
     for one in (data or {}).get("deliveries", ()):
         if one["image"] and one["state"] == "delivered":
             lines.append(f"{one['account']} {one['region']}: {one['image']}")
-        lines += page.notes(one) if one["state"] in view.BAD else []
-    lines += page.next_step(data) if data else []
+        lines += promotion_text.notes(one) if one["state"] in promotion_data.BAD else []
+    lines += promotion_text.next_step(data) if data else []
     if exit_ is not Exit.OK:
         lines.append(f"`ami-promoter status {ami}` shows more.")
     more = {} if data is None else {"promotion": data}

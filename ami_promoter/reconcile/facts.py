@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Record
-from ami_promoter.reconcile.trail import Change
+from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Holding
-from chalicelib.core.targets.inventory import OurImage, OurSnapshot
+from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import TargetSeen
 
 Place = tuple[str, str]
@@ -67,7 +67,7 @@ class LedgerShare:
     """
 
     resource: str
-    holder_key: str
+    share_name: str
     account: str
     state: str
     preexisting: bool = False
@@ -108,7 +108,7 @@ class LedgerShare:
     @property
     def receiver(self) -> str:
         """Whom it lets in: an account id or, of an AMI, possibly the ARN of an OU or organization."""
-        return self.holder_key if self.kind == "image" else self.account
+        return self.share_name if self.kind == "image" else self.account
 
     @property
     def on_targets_key(self) -> bool:
@@ -144,7 +144,7 @@ class Grant:
         return place(self.key_arn, self.account).pk
 
     @property
-    def holder_key(self) -> str:
+    def share_name(self) -> str:
         """Its entry in the ledger."""
         return self.delivery or self.grantee.partition(ROLE_PATH)[2] or self.account
 
@@ -153,14 +153,14 @@ class Grant:
 class PolicyStatement:
     """The service's statements, by their Sid, in a key's policy: one access of one account.
 
-    ``principal`` is the ARN they let in; ``whole``: all statements of the access are there.
+    ``principal`` is the ARN they let in; ``complete``: all statements of the access are there.
     """
 
     key_arn: str
-    holder_key: str
+    share_name: str
     account: str
     principal: str
-    whole: bool = True
+    complete: bool = True
 
     @property
     def resource(self) -> str:
@@ -172,8 +172,8 @@ class PolicyStatement:
 class TargetFacts:
     """What has the service's tags in one target, or what it is like, as was asked. ``fault``: why it was not seen."""
 
-    images: tuple[OurImage, ...] = ()
-    snapshots: tuple[OurSnapshot, ...] = ()
+    images: tuple[OwnImage, ...] = ()
+    snapshots: tuple[OwnSnapshot, ...] = ()
     seen: TargetSeen | None = None
     fault: Fault | None = None
 
@@ -190,9 +190,9 @@ class HubView:
     now: int
     hub: str
     items: Mapping[tuple[str, str], Record] = field(default_factory=dict)
-    """Records and children by (pk, sk): those under way, and those that something else here names."""
+    """Records and tracked deliveries by (pk, sk): those under way, and those that something else here names."""
     ledger: Mapping[tuple[str, str], LedgerShare] = field(default_factory=dict)
-    """(resource, holder_key) -> share: those that may be open or are held, and those that something here names."""
+    """(resource, share_name) -> share: those that may be open or are held, and those that something here names."""
     permissions: Mapping[SourceFacts, frozenset[str]] = field(default_factory=dict)
     """Accounts and, of an AMI, OUs and organizations; "all" where it is public. Absent: not read."""
     grants: tuple[Grant, ...] = ()
@@ -223,6 +223,6 @@ class HubView:
         """All records of a kind."""
         return (it for (pk, sk), it in self.items.items() if sk == "record" and pk.startswith(f"{kind}#"))
 
-    def share(self, resource: str, holder_key: str) -> LedgerShare | None:
+    def share(self, resource: str, share_name: str) -> LedgerShare | None:
         """Read a share."""
-        return self.ledger.get((resource, holder_key))
+        return self.ledger.get((resource, share_name))

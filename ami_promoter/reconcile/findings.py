@@ -23,12 +23,13 @@ from ami_promoter.reconcile.facts import (
     TargetFacts,
     source_of,
 )
-from ami_promoter.reconcile.shown import Shown
-from ami_promoter.reconcile.trail import Change
+from ami_promoter.reconcile.shares_at_aws import Shown
+from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.delivery.model import ENDED, DeliveryState
 from chalicelib.core.faults import count
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.sharing.share import Holding, unrecorded_name
+from chalicelib.core.sharing.grant_names import unrecorded_name
+from chalicelib.core.sharing.share import Holding
 
 LATER = schedule.HOUR
 """A share under a copy that may still run closes by itself no sooner than this: its delivery has time to hold it."""
@@ -50,11 +51,11 @@ class MakeDue:
 
 
 @dataclass(frozen=True, slots=True)
-class Know:
+class RecordOpen:
     """Put an open permission into the ledger as the service's; its worker closes it when nothing holds it."""
 
     resource: str
-    holder_key: str
+    share_name: str
     account: str
     wait: int
     """Seconds before it may close although nobody holds it."""
@@ -70,16 +71,16 @@ class Reopen:
     """Write a share that shows no longer as closed: its worker opens it again for those who hold it."""
 
     resource: str
-    holder_key: str
+    share_name: str
     version: int
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
+class ReleaseHolding:
     """Take a holding out of a share: its delivery has ended, or does not exist."""
 
     resource: str
-    holder_key: str
+    share_name: str
     holding: Holding
 
 
@@ -88,7 +89,7 @@ class Withdraw:
     """End what lets somebody in whom the applied file does not contain: cancel the deliveries that hold the shares.
 
     A delivery to an account that the file does contain goes on, and only lets these shares go. ``holdings``:
-    (resource, holder_key, holding).
+    (resource, share_name, holding).
     """
 
     receiver: str
@@ -98,7 +99,7 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
-class EndChild:
+class EndTracked:
     """Tell a promotion how a delivery ended that it waits for in vain."""
 
     ami: str
@@ -115,7 +116,7 @@ class Remove:
     delivery: str
 
 
-Repair = MakeDue | Know | Reopen | LetGo | Withdraw | EndChild | Remove
+Repair = MakeDue | RecordOpen | Reopen | ReleaseHolding | Withdraw | EndTracked | Remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +177,9 @@ def _records(view: HubView) -> Iterator[Finding]:
         if (pk, "record") not in view.items:
             what = "It has an open share and its record is lost: no worker will look at it again."
             yield Finding("due-date-lost", pk, what, MakeDue(pk), "writes it again, and makes it due")
-    for (pk, sk), child in sorted(view.items.items()):
-        if pk.startswith("promotion#") and sk.startswith("delivery#") and child.get("state") == "running":
-            yield from _child(view, pk, child)
+    for (pk, sk), entry in sorted(view.items.items()):
+        if pk.startswith("promotion#") and sk.startswith("delivery#") and entry.get("state") == "running":
+            yield from _tracked(view, pk, entry)
 
 
 def _moves(pk: str, it: Record) -> bool:
@@ -194,18 +195,18 @@ def _rests(delivery: Record, state: str) -> bool:
     return state == DeliveryState.SHARED and not delivery.get("target", {}).get("until")
 
 
-def _child(view: HubView, pk: str, child: Record) -> Iterator[Finding]:
-    promotion, delivery = view.record(pk), view.delivery(str(child["delivery"]))
+def _tracked(view: HubView, pk: str, entry: Record) -> Iterator[Finding]:
+    promotion, delivery = view.record(pk), view.delivery(str(entry["delivery"]))
     if promotion is None or promotion["_item"].get("state") == "expanding":
         return
-    where = f"{pk.removeprefix('promotion#')} to account {child.get('account')}"
-    repair = EndChild(pk.removeprefix("promotion#"), str(child["delivery"]))
+    where = f"{pk.removeprefix('promotion#')} to account {entry.get('account')}"
+    repair = EndTracked(pk.removeprefix("promotion#"), str(entry["delivery"]))
     if delivery is None:
-        what = f"The record of its delivery {child['delivery']} is lost, and the promotion waits for it."
+        what = f"The record of its delivery {entry['delivery']} is lost, and the promotion waits for it."
         yield Finding(
             "delivery-lost", where, what, repair, "marks it failed; then `ami-promoter retry` starts it again"
         )
-    elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= child.get("episode", 0):
+    elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= entry.get("episode", 0):
         what = f"Its delivery is {delivery['_item']['state']}, and the promotion does not know it."
         yield Finding("end-not-reported", where, what, repair, "tells it")
 
@@ -237,12 +238,12 @@ def holds(resource: str, holding: Holding, record: Record | None) -> bool:
 
 
 def _holdings(view: HubView) -> Iterator[Finding]:
-    for (resource, holder_key), share in sorted(view.ledger.items()):
+    for (resource, share_name), share in sorted(view.ledger.items()):
         for holding in share.holdings:
             if not holds(resource, holding, view.delivery(holding.delivery)):
                 who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
                 what = f"{who}, and has ended or does not exist."
-                repair = LetGo(resource, holder_key, holding)
+                repair = ReleaseHolding(resource, share_name, holding)
                 yield Finding("held-by-nobody", _where(share), what, repair, "lets it go")
 
 
@@ -251,11 +252,11 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
     strangers: dict[str, list[LedgerShare]] = {}
     file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
-        ours = share.may_be_open and not share.is_going and not share.preexisting and not share.on_targets_key
-        if ours and view.receivers is not None and view.receivers.contain(share.receiver) is False:
+        own = share.may_be_open and not share.is_going and not share.preexisting and not share.on_targets_key
+        if own and view.receivers is not None and view.receivers.contain(share.receiver) is False:
             strangers.setdefault(share.receiver, []).append(share)
     for receiver, shares in strangers.items():
-        held = [(s.resource, s.holder_key, holding) for s in shares for holding in s.holdings]
+        held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
         deliveries = sorted({holding.delivery for _, _, holding in held})
         by = f"Held by {_some([_delivery(view, one) for one in deliveries])}." if deliveries else "Nobody holds them."
         failed = next((f" The last try to close one failed: {s.fault}" for s in shares if s.fault), "")
@@ -282,7 +283,7 @@ def _permissions(view: HubView) -> Iterator[Finding]:
                 continue
             where = f"{source} to {_receiver(receiver)}"
             change = view.changes.get((source, receiver))
-            added = change is not None and change.added and change.ours
+            added = change is not None and change.added and change.own
             if receiver != "all" and (added or (source, receiver) in view.once_open):
                 wait = LATER if source.is_image or _may_copy(view, source, receiver) else 0
                 version = 0 if share is None else share.version
@@ -295,11 +296,11 @@ def _permissions(view: HubView) -> Iterator[Finding]:
                     "open-unknown",
                     where,
                     f"It is open and the service's ({witness}), and the ledger says {_said(share)}.",
-                    Know(source.resource, receiver, receiver, wait, version=version),
+                    RecordOpen(source.resource, receiver, receiver, wait, version=version),
                     _closes(wait),
                 )
             else:
-                yield Finding("open-not-ours", where, _whose(share, change), wrong=False)
+                yield Finding("open-not-own", where, _whose(share, change), wrong=False)
 
 
 def _whose(share: LedgerShare | None, change: Change | None) -> str:
@@ -313,18 +314,18 @@ def _whose(share: LedgerShare | None, change: Change | None) -> str:
 
 def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
     """Shares that the ledger says are open, for a delivery that needs them, and that AWS does not show."""
-    for share in sorted(shown.missing(), key=lambda one: (one.resource, one.holder_key)):
+    for share in sorted(shown.missing(), key=lambda one: (one.resource, one.share_name)):
         needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
         if not needed or view.now < share.opened_at + SHOWN_WITHIN:
             continue
         source = source_of(share.resource)
         change = view.changes.get((source, share.receiver)) if source else None
-        if share.preexisting or (change is not None and not change.added and not change.ours):
+        if share.preexisting or (change is not None and not change.added and not change.own):
             by = f": {change.by} removed it at {change.at}" if change else ""
             what = f"A delivery needs it, and somebody else took it away{by}. It stays so."
             yield Finding("taken-away", _where(share), what)
             continue
-        repair = Reopen(share.resource, share.holder_key, share.version)
+        repair = Reopen(share.resource, share.share_name, share.version)
         what = "The ledger says it is open, and a delivery needs it; it does not show."
         if not source:
             what += f" See in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
@@ -335,22 +336,22 @@ def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
 def _grants(view: HubView) -> Iterator[Finding]:
     """Grants with the service's name that the ledger does not know as open."""
     for grant in view.grants:
-        share = view.share(grant.resource, grant.holder_key)
+        share = view.share(grant.resource, grant.share_name)
         other = view.share(grant.resource, unrecorded_name(grant.id))
         if _knows(share, grant) or _knows(other, grant):
             continue
         at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
         own = share is None or not share.may_be_open
         wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
-        holder_key, known = (grant.holder_key, share) if own else (unrecorded_name(grant.id), other)
-        whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.holder_key}"
+        share_name, known = (grant.share_name, share) if own else (unrecorded_name(grant.id), other)
+        whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.share_name}"
         yield Finding(
             "open-unknown",
             f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
             f"It has the service's name ({whose}), and the ledger says {_said(share)}.",
-            Know(
+            RecordOpen(
                 grant.resource,
-                holder_key,
+                share_name,
                 grant.account,
                 wait,
                 grant.grantee,
@@ -365,22 +366,22 @@ def _grants(view: HubView) -> Iterator[Finding]:
 def _statements(view: HubView) -> Iterator[Finding]:
     """The service's statements in key policies that the ledger does not know as open."""
     for statement in view.statements:
-        share = view.share(statement.resource, statement.holder_key)
+        share = view.share(statement.resource, statement.share_name)
         if share is not None and share.may_be_open and not share.preexisting:
             continue
         where = f"{statement.key_arn}, policy statement for account {statement.account}"
         if share is not None and share.preexisting:
-            yield Finding("open-not-ours", where, _whose(share, None), wrong=False)
+            yield Finding("open-not-own", where, _whose(share, None), wrong=False)
             continue
         wait = LATER if _may_use_key(view, statement) else 0
         version = 0 if share is None else share.version
         yield Finding(
             "open-unknown",
             where,
-            f"It has a Sid of the service's ({statement.holder_key}), and the ledger says {_said(share)}.",
-            Know(
+            f"It has a Sid of the service's ({statement.share_name}), and the ledger says {_said(share)}.",
+            RecordOpen(
                 statement.resource,
-                statement.holder_key,
+                statement.share_name,
                 statement.account,
                 wait,
                 statement.principal,

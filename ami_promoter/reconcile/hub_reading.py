@@ -104,8 +104,8 @@ class HubReading:
         for key in self._each(keys, "Reading the grants on keys"):
             try:
                 for page in self._kms(key).get_paginator("list_grants").paginate(KeyId=key):
-                    ours = (ledger_facts.grant_of(key, raw, hub, region) for raw in page["Grants"])
-                    found += [grant for grant in ours if grant is not None]
+                    own = (ledger_facts.grant_of(key, raw, hub, region) for raw in page["Grants"])
+                    found += [grant for grant in own if grant is not None]
                 read.add(key)
             except (ClientError, BotoCoreError) as error:
                 self._unread(key, error, "grants", "kms:ListGrants")
@@ -122,11 +122,11 @@ class HubReading:
             except (ClientError, BotoCoreError) as error:
                 self._unread(key, error, "policy", "kms:GetKeyPolicy")
                 continue
-            ours = ledger_facts.statements_of(key, text, hub)
-            if isinstance(ours, str):
-                self.faults.append(Fault("not-seen", key, f"The service's statements cannot be found: {ours}", AGAIN))
+            own = ledger_facts.statements_of(key, text, hub)
+            if isinstance(own, str):
+                self.faults.append(Fault("not-seen", key, f"The service's statements cannot be found: {own}", AGAIN))
                 continue
-            found += ours
+            found += own
             read.add(key)
         return tuple(found), frozenset(read)
 

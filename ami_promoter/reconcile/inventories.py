@@ -21,7 +21,7 @@ from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.targets.inventory import LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.core.targets.inventory import LOOK, Inventory, OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import together
 from chalicelib.ports.records import Write
 
@@ -108,7 +108,7 @@ class Inventories:
             answered = {key: record for key, record in there.items() if _is_answered(record)}
             pages = self._pages(answered)
         found = {key: (record, pages.get(key.pk, [])) for key, record in answered.items()}
-        return {keys[key]: self._facts(*one) for key, one in found.items() if _is_whole(*one)}
+        return {keys[key]: self._facts(*one) for key, one in found.items() if _is_complete(*one)}
 
     def _pages(self, answered: Mapping[addresses.RecordKey, Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
         """Read what was found, of all that have answered together, in its order."""
@@ -123,8 +123,8 @@ class Inventories:
             return TargetFacts(fault=Fault.from_json(record["fault"]))
         rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
         return TargetFacts(
-            tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
-            tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+            tuple(codec.decode(OwnImage, row["image"]) for row in rows if "image" in row),
+            tuple(codec.decode(OwnSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
             together(row["seen"] for row in rows if "seen" in row) if self._checks else None,
         )
 
@@ -136,7 +136,7 @@ def _is_answered(record: Mapping[str, Any]) -> bool:
     return sound and bool(record.get("seen")) and record["seen"] == item.get(INBOX + LOOK)
 
 
-def _is_whole(record: Mapping[str, Any], pages: Sequence[Mapping[str, Any]]) -> bool:
+def _is_complete(record: Mapping[str, Any], pages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether all pages are of that look, and none of one that another command has asked for meanwhile."""
     return len(pages) == record.get("pages", 0) and all(page.get("run") == record["seen"] for page in pages)
 

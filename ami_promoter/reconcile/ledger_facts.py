@@ -12,8 +12,8 @@ from typing import Any
 from ami_promoter.hub.records import Record, holdings
 from ami_promoter.reconcile.facts import ROLE_PATH, Grant, LedgerShare, PolicyStatement
 from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.grant_names import GRANT_PREFIX
 from chalicelib.core.sharing.key_policy import Access, Audience
-from chalicelib.core.sharing.share import GRANT_PREFIX
 
 OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holdings))"
 """A DynamoDB filter: shares that may be open, or that somebody holds."""
@@ -33,7 +33,7 @@ def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
     fault = record.get("fault")
     return LedgerShare(
         resource=pk,
-        holder_key=sk.removeprefix("share#"),
+        share_name=sk.removeprefix("share#"),
         account=str(record.get("account") or item.get("account") or _account(pk, sk.removeprefix("share#"))),
         state=str(record.get("state") or item.get("state")),
         preexisting=record.get("preexisting") is True,
@@ -91,10 +91,10 @@ def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] 
     return tuple(
         PolicyStatement(
             key,
-            access.holder_key,
+            access.share_name,
             access.account,
             next(_principals(document, access), ""),
-            whole=access.sids <= document.sids,
+            complete=access.sids <= document.sids,
         )
         for access in accesses
         if document.shows(access)
@@ -111,9 +111,9 @@ def _principals(document: key_policy.Document, access: Access) -> Iterator[str]:
             yield from [role] if isinstance(role, str) else sorted(part.principals)
 
 
-def _account(pk: str, holder_key: str) -> str:
+def _account(pk: str, share_name: str) -> str:
     """Find the account in a share's name, where its item was damaged."""
-    return pk.rpartition("#")[2] if pk.startswith(("resource#key#", "resource#role#")) else holder_key.partition("-")[0]
+    return pk.rpartition("#")[2] if pk.startswith(("resource#key#", "resource#role#")) else share_name.partition("-")[0]
 
 
 def _number(value: object) -> int:

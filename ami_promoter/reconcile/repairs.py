@@ -9,16 +9,16 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import in_force
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.findings import (
-    EndChild,
-    Know,
-    LetGo,
+    EndTracked,
     MakeDue,
+    RecordOpen,
+    ReleaseHolding,
     Remove,
     Reopen,
     Repair,
@@ -28,10 +28,10 @@ from ami_promoter.reconcile.findings import (
 )
 from ami_promoter.reconcile.inventories import POLL
 from ami_promoter.verbs import TerminalClock
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
@@ -59,7 +59,7 @@ class Repairs:
         self._table = Table(connection.dynamodb, connection.table)
         self._records = DynamoRecords(self._table)
         self._ledger = DynamoLedger(self._table)
-        self._children = DynamoChildren(self._table)
+        self._tracked = DynamoTrackedDeliveries(self._table)
 
     def _now(self) -> int:
         return int(self._connection.now())
@@ -71,16 +71,16 @@ class Repairs:
                 case MakeDue(pk):
                     self.wake(pk)
                     return "done"
-                case Know():
-                    return self._know(repair)
-                case Reopen(resource, holder_key, version):
-                    return self._reopen(resource, holder_key, version)
-                case LetGo(resource, holder_key, holding):
-                    return self._let_go(resource, holder_key, holding)
+                case RecordOpen():
+                    return self._record_open(repair)
+                case Reopen(resource, share_name, version):
+                    return self._reopen(resource, share_name, version)
+                case ReleaseHolding(resource, share_name, holding):
+                    return self._release_holding(resource, share_name, holding)
                 case Withdraw():
                     return self._withdraw(repair)
-                case EndChild(ami, delivery):
-                    return self._end_child(ami, delivery)
+                case EndTracked(ami, delivery):
+                    return self._end_tracked(ami, delivery)
                 case Remove():
                     return "not done"
 
@@ -91,15 +91,15 @@ class Repairs:
             self._records.create(Write(RecordKey(pk), "open", {"resource": pk}, now), now)
         self._records.make_due(RecordKey(pk), now)
 
-    def _share(self, resource: str, holder_key: str) -> Share | None:
-        return next((s for s in self._ledger.shares(resource) if s.holder_key == holder_key), None)
+    def _share(self, resource: str, share_name: str) -> Share | None:
+        return next((s for s in self._ledger.shares(resource) if s.share_name == share_name), None)
 
-    def _know(self, repair: Know) -> str:
+    def _record_open(self, repair: RecordOpen) -> str:
         now = self._now()
-        before = self._share(repair.resource, repair.holder_key)
+        before = self._share(repair.resource, repair.share_name)
         if before is None:
             before = Share(
-                repair.resource, repair.holder_key, repair.account, repair.grantee, hard_close_at=now + PUT_RIGHT_END
+                repair.resource, repair.share_name, repair.account, repair.grantee, last_closing_at=now + PUT_RIGHT_END
             )
         if before.version != repair.version:
             return MOVED_ON
@@ -124,9 +124,9 @@ class Repairs:
         self.wake(repair.resource)
         return "done"
 
-    def _reopen(self, resource: str, holder_key: str, version: int) -> str:
+    def _reopen(self, resource: str, share_name: str, version: int) -> str:
         now = self._now()
-        before = self._share(resource, holder_key)
+        before = self._share(resource, share_name)
         if before is None or before.version != version or before.state is not ShareState.OPEN:
             return MOVED_ON
         gone = replace(before, state=ShareState.CLOSED, closed_at=now, tries=0, next_try=now)
@@ -135,11 +135,11 @@ class Repairs:
         self.wake(resource)
         return "done"
 
-    def _let_go(self, resource: str, holder_key: str, holding: Holding) -> str:
+    def _release_holding(self, resource: str, share_name: str, holding: Holding) -> str:
         place = (addresses.delivery(holding.delivery).pk, "record")
         if holds(resource, holding, self._reader.many([place]).get(place)):
             return MOVED_ON
-        self._ledger.release(resource, holder_key, holding)
+        self._ledger.release(resource, share_name, holding)
         self.wake(resource)
         return "done"
 
@@ -148,32 +148,32 @@ class Repairs:
         force = in_force(self._connection)
         if not force.known or force.receivers.contain(repair.receiver) is not False:
             return MOVED_ON
-        for resource, holder_key, holding in repair.holdings:
-            self._end(resource, holder_key, holding, force.receivers)
+        for resource, share_name, holding in repair.holdings:
+            self._end(resource, share_name, holding, force.receivers)
         for resource in repair.resources:
             self.wake(resource)
         return "done"
 
-    def _end(self, resource: str, holder_key: str, holding: Holding, receivers: Receivers) -> None:
+    def _end(self, resource: str, share_name: str, holding: Holding, receivers: Receivers) -> None:
         """Cancel a delivery that holds a share; one to an account that the file contains only lets the share go."""
         key = addresses.delivery(holding.delivery)
         record = self._reader.many([(key.pk, key.sk)]).get((key.pk, key.sk))
         target = {} if record is None else record.get("target", {})
         goes_on = record is not None and receivers.contain(str(target.get("account")))
         if goes_on or not alive(record, holding.episode):
-            self._ledger.release(resource, holder_key, holding)
+            self._ledger.release(resource, share_name, holding)
         else:
             self._records.make_due(key, self._now(), {"cancel": f"{holding.episode}:reconcile"})
 
-    def _end_child(self, ami: str, delivery: str) -> str:
-        child = next((one for one in self._children.all(ami) if one.delivery == delivery), None)
+    def _end_tracked(self, ami: str, delivery: str) -> str:
+        entry = next((one for one in self._tracked.all(ami) if one.delivery == delivery), None)
         place = (addresses.delivery(delivery).pk, "record")
         record = self._reader.many([place]).get(place)
         state = "failed" if record is None else str(record["_item"].get("state"))
-        if child is None or child.state != "running" or state not in ENDED:
+        if entry is None or entry.state != "running" or state not in ENDED:
             return MOVED_ON
         image = str(record.get("image") or "") if record is not None and state == "delivered" else ""
-        self._children.end(ami, replace(child, state=state, image=image))
+        self._tracked.end(ami, replace(entry, state=state, image=image))
         self._records.make_due(addresses.promotion(ami), self._now())
         return "done"
 

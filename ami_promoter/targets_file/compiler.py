@@ -70,19 +70,19 @@ def compile_targets(text: str, name: str, hub: HubPlace) -> Directory | tuple[Fa
 
 
 def duration(length: int) -> str:
-    """Seconds in their largest whole unit: 5400 is ``90m``, 86400 is ``24h``."""
-    for unit, size in (("h", HOUR), ("m", MINUTE)):
+    """Write seconds in hours or minutes where they are whole: 5400 is ``90m``, 86400 is ``24h``."""
+    for letter, size in (("h", HOUR), ("m", MINUTE)):
         if length and length % size == 0:
-            return f"{length // size}{unit}"
+            return f"{length // size}{letter}"
     return f"{length}s" if length else "0"
 
 
 def seconds(text: str | int) -> int:
     """``1d12h`` and the like in seconds; what is not a duration raises ValueError."""
-    units = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
+    sizes = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
     if not re.fullmatch("0|([0-9]+[dhms])+", str(text)):
         raise ValueError(f"{text!r} is not a duration")
-    return sum(int(number) * units[unit] for number, unit in re.findall("([0-9]+)([dhms])", str(text)))
+    return sum(int(number) * sizes[letter] for number, letter in re.findall("([0-9]+)([dhms])", str(text)))
 
 
 class _Compiler:

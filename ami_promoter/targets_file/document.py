@@ -87,15 +87,15 @@ class _Reading:
     def value(self, node: yaml.Node, path: Path) -> Any:
         self.values[path] = node.start_mark
         if isinstance(node, yaml.MappingNode):
-            return {key: self.value(child, (*path, key)) for key, child in self._pairs(node, path)}
+            return {key: self.value(entry, (*path, key)) for key, entry in self._pairs(node, path)}
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
+            return [self.value(entry, (*path, index)) for index, entry in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - YAML has no fourth kind
         self.raw[path] = node.value
         return _scalar(node)
 
     def _pairs(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, yaml.Node]]:
-        for key, child in node.value:
+        for key, entry in node.value:
             mark = key.start_mark
             if not isinstance(key, yaml.ScalarNode):
                 self._fault("targets-key-form", mark, "a list or mapping stands here as a key.", "Write a name.")
@@ -109,7 +109,7 @@ class _Reading:
             if key.style is None and _digits(key.value):
                 self.faults.append(unquoted(key.value, _place(self.name, mark)))
             self.keys[here] = mark
-            yield key.value, child
+            yield key.value, entry
 
     def _fault(self, code: str, mark: yaml.Mark, what: str, cure: str) -> None:
         self.faults.append(Fault(code, _place(self.name, mark), what, cure))

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection, HubTrouble
-from ami_promoter.hub.writing import write
+from ami_promoter.hub.operators_table import write
 from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
 from chalicelib.core.targets.applied_file import Directory, digest_of, to_items

@@ -80,18 +80,24 @@ class Folded:
     A word that is too long, an ARN, stays whole, to be copied; and so does a command, which a terminal folds itself.
     """
 
-    def __init__(self, text: str, by: int = 0, style: str = "") -> None:
+    def __init__(self, text: str, by: int = 0, style: str = "", *, lead: str = "", lead_style: str = "") -> None:
+        """``lead``: a word before it, in its own style, under which no further line begins."""
         self._text = " " * by + printable(text)
         self._style = style
+        self._lead = lead
+        self._lead_style = lead_style
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """See rich."""
         indent = self._text[: len(self._text) - len(self._text.lstrip())]
-        width = max(options.max_width, len(indent) + 1)
+        width = max(options.max_width - len(self._lead), len(indent) + 1)
         text = COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), self._text)
         folded = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        lead = self._lead
         for line in folded or [""]:
-            yield Text(line.replace(_GLUE, " "), self._style, no_wrap=True, overflow="ignore")
+            parts = (lead, self._lead_style), (line.replace(_GLUE, " "), self._style)
+            yield Text.assemble(*parts, no_wrap=True, overflow="ignore")
+            lead = " " * len(self._lead)
 
 
 class Whole:

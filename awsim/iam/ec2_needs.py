@@ -86,14 +86,12 @@ def _asked(tags: Mapping[str, str]) -> dict[str, Values]:
     return {**context, "aws:tagkeys": list(tags)} if tags else context
 
 
-def _created(
-    facts: Facts, call: Call, kind: str, extra: Mapping[str, Values] | None = None
-) -> Iterator[NeededPermission]:
+def _created(facts: Facts, call: Call, kind: str) -> Iterator[NeededPermission]:
     """Make a new resource of a kind; its id is not known yet, so its ARN ends in ``*``."""
     tags = _tags(call, kind)
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     new = f"arn:aws:ec2:{call.region}:{account}:{kind}/*"
-    yield NeededPermission(f"ec2:{call.operation}", new, {**_asked(tags), **(extra or {})})
+    yield NeededPermission(f"ec2:{call.operation}", new, _asked(tags))
     if tags and facts.rules.on(TAG_ON_CREATE):
         yield NeededPermission("ec2:CreateTags", new, {**_asked(tags), "ec2:createaction": call.operation})
 

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from awsim.api import AwsError
 from awsim.iam import conditions
 from awsim.iam.match import Context, arn_like, like
 
 Document = Mapping[str, Any]
+ControlKind = Literal["service", "resource"]
+"""A service control policy binds principals of accounts, a resource control policy their keys and roles."""
 
 
 class PolicyVerdict(StrEnum):

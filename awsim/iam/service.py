@@ -10,7 +10,7 @@ from awsim.iam import policy, service_linked
 from awsim.iam.api import IamApi
 from awsim.iam.decisions import Decision
 from awsim.iam.match import Values
-from awsim.iam.policy import Ask, Document, Kind, PolicyVerdict, Who
+from awsim.iam.policy import Ask, ControlKind, Document, Kind, PolicyVerdict, Who
 from awsim.iam.roles import Role, Roles
 from awsim.rules import Rules, rule
 
@@ -66,12 +66,9 @@ class Iam(IamApi):
         self._clock = clock
         self._rules = rules
         self.roles = Roles(rules)
-        self.service_control: dict[str, Document] = {}
-        """Account -> the Deny statements of a service control policy; what it allows is not modelled: all."""
-        self.resource_control: dict[str, Document] = {}
-        """Account -> the same of resource control policies."""
-        self.controls: Callable[[str], Sequence[Document]] = lambda _account: ()
-        """Finds the service control policies that an organization attaches to an account or above it."""
+        self.controls: Callable[[str, ControlKind], Sequence[Document]] = lambda _account, _kind: ()
+        """Finds the service or resource control policies that an organization attaches to an account or above it. Their
+        Deny statements count; what they allow is not modelled: all."""
         self.on_allow: list[Callable[[Caller, str, str], None]] = []
         """Receives each action that a role's policies and its session allow: caller, action, and the statement's Sid.
         More than one statement may allow the same; it receives each. The same action of a role on the same resource is
@@ -94,11 +91,9 @@ class Iam(IamApi):
         """
         return self.roles.put(account, name, trust, policies, **options)
 
-    def put_service_linked_role(
-        self, account: str, service: str = "autoscaling.amazonaws.com", suffix: str = ""
-    ) -> Role:
+    def put_service_linked_role(self, account: str, service: str = "autoscaling.amazonaws.com") -> Role:
         """Make a service's role in an account, as the service itself or a person does; see ``service_linked``."""
-        return service_linked.make(self.roles, account, service, suffix)
+        return service_linked.make(self.roles, account, service)
 
     def decide(
         self,
@@ -144,15 +139,14 @@ class Iam(IamApi):
     def guarded(self, caller: Caller, ask: Ask, owner: str = "") -> str:
         """Say which policy of an organization denies it, in AWS's words; "" if none. ``owner``: of the key or role."""
         linked = f":role{service_linked.PATH}" in (caller.role_arn or "")
-        theirs = (*self.controls(caller.account), self.service_control.get(caller.account))
-        if not linked and self._rules.on(SCP) and self._deny(theirs, ask):
+        if not linked and self._rules.on(SCP) and self._deny(self.controls(caller.account, "service"), ask):
             return "with an explicit deny in a service control policy"
-        if not linked and self._rules.on(RCP) and self._deny((self.resource_control.get(owner),), ask):
+        if not linked and self._rules.on(RCP) and self._deny(self.controls(owner, "resource"), ask):
             return "with an explicit deny in a resource control policy"
         return ""
 
-    def _deny(self, documents: Iterable[Document | None], ask: Ask) -> bool:
-        known = (self._conditional(document) for document in documents if document is not None)
+    def _deny(self, documents: Iterable[Document], ask: Ask) -> bool:
+        known = map(self._conditional, documents)
         return any(policy.identity(document, ask) is PolicyVerdict.DENY for document in known)
 
     def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:

@@ -87,8 +87,8 @@ class EventBridge:
 
     ``receivers`` are the services that take events besides queues and buses, as ARNs name them: ``lambda``, ``sns``.
     ``emit`` is how other services of the world tell what happened. ``leaves_out`` says of a scheduled rule whether this
-    once it need not fire; a test that knows the run to be without effect saves its time. ``seen`` holds each (bus ARN, event) that arrived,
-    ``deliveries`` each hand-over to a target.
+    once it need not fire: a test that knows the run to be without effect saves its time. ``seen`` holds each (bus ARN,
+    event) that arrived, ``deliveries`` each hand-over to a target.
     """
 
     name = "events"

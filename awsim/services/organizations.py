@@ -15,7 +15,7 @@ from typing import Any
 
 from awsim.api import AwsError, Call
 from awsim.iam import policy
-from awsim.iam.policy import Document
+from awsim.iam.policy import ControlKind, Document
 from awsim.parts import Base
 from awsim.rules import rule
 
@@ -47,8 +47,9 @@ LATE = rule(
 CONTROL = rule(
     "org-control-policies-deny",
     "A Deny in a service control policy of an account, of an OU above it or of the root binds all principals of the "
-    "account, its root user too; not those of the management account, nor service-linked roles. Every level has "
-    "FullAWSAccess besides, which allows all. [Organizations user guide: service control policies]",
+    "account, its root user too; not those of the management account, nor service-linked roles. One in a resource "
+    "control policy binds keys and roles there. Every level has FullAWSAccess besides, which allows all. "
+    "[Organizations user guide: service control policies, resource control policies]",
 )
 STRANGERS = rule(
     "org-strangers-are-not-found",
@@ -58,7 +59,7 @@ STRANGERS = rule(
 
 PAGE = 20
 LONGEST = 5120
-"""Characters of a service control policy, white space not counted [AWS Organizations quotas]."""
+"""Characters of a control policy, white space not counted [AWS Organizations quotas]."""
 OLD_STATUS = {"PENDING_ACTIVATION": "ACTIVE", "CLOSED": "SUSPENDED"}
 """Where ``Status`` has no word for a state."""
 
@@ -82,8 +83,8 @@ class SimulatedOrganization:
     units: dict[str, tuple[str, str]] = field(default_factory=dict)
     accounts: dict[str, list[Placement]] = field(default_factory=dict)
     delegated: set[str] = field(default_factory=set)
-    controls: dict[str, dict[str, Document]] = field(default_factory=dict)
-    """Account, OU or root -> the service control policies that are attached there, by name."""
+    controls: dict[tuple[ControlKind, str], dict[str, Document]] = field(default_factory=dict)
+    """Kind, and account, OU or root -> the control policies that are attached there, by name."""
 
     @property
     def arn(self) -> str:
@@ -158,19 +159,25 @@ class Organizations:
         organization.delegated.add(account)
 
     def attach(
-        self, organization: SimulatedOrganization, name: str, document: Document, targets: Iterable[str]
+        self,
+        organization: SimulatedOrganization,
+        name: str,
+        document: Document,
+        targets: Iterable[str],
+        kind: ControlKind = "service",
     ) -> None:
-        """Make a service control policy, or replace it, and attach it to accounts, OUs or the root, and nowhere else.
+        """Make a control policy, or replace it, and attach it to accounts, OUs or the root, and nowhere else.
 
         Raises AwsError (MalformedPolicyDocumentException).
         """
         if len("".join(json.dumps(document).split())) > LONGEST:
             raise AwsError("ConstraintViolationException", f"You have exceeded the maximum policy size ({LONGEST}).")
         checked = policy.parse(document)
-        for attached in organization.controls.values():
-            attached.pop(name, None)
+        for (of, _), attached in organization.controls.items():
+            if of == kind:
+                attached.pop(name, None)
         for target in targets:
-            organization.controls.setdefault(target, {})[name] = checked
+            organization.controls.setdefault((kind, target), {})[name] = checked
 
     def _place(self, organization: SimulatedOrganization, account: str, parent: str, state: str) -> None:
         organization.accounts.setdefault(account, []).append(Placement(self._base.now, parent, state))
@@ -195,13 +202,13 @@ class Organizations:
         found = self.of(account)
         return found.id if found else None
 
-    def controls_of(self, account: str) -> Sequence[Document]:
-        """Return the service control policies that bind an account."""
+    def controls_of(self, account: str, kind: ControlKind) -> Sequence[Document]:
+        """Return the control policies of one kind that bind an account: its principals, or its keys and roles."""
         found = self.of(account)
         if found is None or account == found.management or not self._base.on(CONTROL):
             return ()
         places = (account, *found.above(found.accounts[account][-1].parent))
-        return [document for place in places for document in found.controls.get(place, {}).values()]
+        return [document for place in places for document in found.controls.get((kind, place), {}).values()]
 
     # --- the API -----------------------------------------------------------------------------------------------------
 

@@ -141,7 +141,6 @@ class Sqs:
         principal: str,
         source_arn: str,
         group: str | None = None,
-        deduplication_id: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         """Send for a service (``events.amazonaws.com``). Raises AwsError if no queue is there or its policy forbids."""
@@ -156,9 +155,7 @@ class Sqs:
                 raise AwsError(
                     "AccessDenied", f"the policy of {arn} does not let {principal} send for {source_arn}", 403
                 )
-        self.send(
-            queue, body, principal, group=group, deduplication_id=deduplication_id, attributes=dict(attributes or {})
-        )
+        self.send(queue, body, principal, group=group, attributes=dict(attributes or {}))
 
     def receipts(self) -> Iterator[str]:
         """Receipt handles, for what takes messages off a queue without the API (Lambda's event source mapping)."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault, count
-from chalicelib.core.promotion.model import Child, Promotion
+from chalicelib.core.promotion.model import Promotion, TrackedDelivery
 from chalicelib.core.records.addresses import digest
 from chalicelib.core.targets.approvals import short
 
@@ -75,7 +75,7 @@ def _key(delivery: Delivery) -> str | None:
 
 def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the one notice that the target's role cannot be assumed yet."""
-    faults = (delivery.trouble,) if delivery.trouble else ()
+    faults = (delivery.last_refusal,) if delivery.last_refusal else ()
     return {**_of_delivery(delivery, WAITING, now), "outcome": "waiting", "faults": _faults(faults)}
 
 
@@ -108,19 +108,24 @@ def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequ
     }
 
 
-def summary(promotion: Promotion, children: Iterable[Child], now: int) -> dict[str, Any]:
+def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
-    all_of_them = sorted(children, key=lambda child: (child.state in GOOD, child.account, child.region))
+    all_of_them = sorted(tracked, key=lambda entry: (entry.state in GOOD, entry.account, entry.region))
     counted = ("delivered", "shared", "failed", "cancelled", "withdrawn")
-    counts = {state: sum(child.state == state for child in all_of_them) for state in counted}
+    counts = {state: sum(entry.state == state for entry in all_of_them) for state in counted}
     return {
         **_of_promotion(promotion, SUMMARY, now),
         "outcome": "delivered" if sum(counts[state] for state in GOOD) == len(all_of_them) else "incomplete",
         "value": promotion.value,
         "counts": counts,
         "deliveries": [
-            {"account": child.account, "region": child.region, "outcome": child.state, "image": child.image or None}
-            for child in all_of_them[:MAX_LISTED]
+            {
+                "account": entry.account,
+                "region": entry.region,
+                "outcome": entry.state,
+                "image": entry.image or None,
+            }
+            for entry in all_of_them[:MAX_LISTED]
         ],
         "unlisted": max(len(all_of_them) - MAX_LISTED, 0),
     }

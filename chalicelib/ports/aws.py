@@ -28,7 +28,7 @@ class TagRead:
     value: str | None
     image_state: str | None
     image_name: str = ""
-    ours: bool = False
+    own: bool = False
     """It has the tag of a delivery."""
     owned: bool = True
     """The hub owns it; a stranger's AMI that the hub has tagged is shown as well."""
@@ -161,10 +161,10 @@ class PermissionAdapter(Protocol):
     """How many permissions one call opens or closes at most."""
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """Return the ``holder_key`` of those of these shares whose permission shows now."""
+        """Return the ``share_name`` of those of these shares whose permission shows now."""
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """Open them in as few calls as AWS allows; returns a grant id for each holder_key, where there is one."""
+        """Open them in as few calls as AWS allows; returns a grant id for each share_name, where there is one."""
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """Remove them; one that is gone is no error."""

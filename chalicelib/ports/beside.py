@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.copy_quota import SlotLease
 
@@ -34,10 +34,10 @@ class SlotLeases(Protocol):
         """Forget one, unless its delivery has asked since it was read."""
 
 
-class Children(Protocol):
+class TrackedDeliveries(Protocol):
     """A promotion's items for its deliveries."""
 
-    def add(self, ami: str, child: Child, *, count: bool = True) -> bool:
+    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
         """Put it, if absent or of an older episode. False: there was one.
 
         ``count``: count it as running; or many are counted together, by the method of that name.
@@ -46,7 +46,7 @@ class Children(Protocol):
     def count(self, ami: str, more: int) -> None:
         """Count so many more as running, that were put before."""
 
-    def end(self, ami: str, child: Child) -> bool:
+    def end(self, ami: str, entry: TrackedDelivery) -> bool:
         """Leave the mark of a delivery that has ended or rests; True if it may be the last one running.
 
         One that rested in ``shared`` leaves another when it is withdrawn.
@@ -55,11 +55,11 @@ class Children(Protocol):
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
         """Mark one that is failing just now: this episode of the promotion wants it once it has failed."""
 
-    def take_back(self, ami: str, child: Child, before: Child) -> None:
+    def take_back(self, ami: str, entry: TrackedDelivery, before: TrackedDelivery) -> None:
         """Put the mark as it was before an episode that ``add`` began, and whose delivery was not written.
 
         ``before`` has an older episode. Does nothing if that delivery's mark has changed since.
         """
 
-    def all(self, ami: str) -> Sequence[Child]:
+    def all(self, ami: str) -> Sequence[TrackedDelivery]:
         """Read them all."""

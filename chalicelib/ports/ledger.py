@@ -23,7 +23,7 @@ class StandingHolding:
     """
 
     resource: str
-    holder_key: str
+    share_name: str
     holding: Holding
 
 
@@ -34,13 +34,13 @@ class Ledger(Protocol):
     """
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
-        """Add a holding, and never let the share end before its ``hard_close_at``. May be repeated.
+        """Add a holding, and never let the share end before its ``last_closing_at``. May be repeated.
 
         One that was not there counts ``asked`` up. The link of a standing one is written before.
         Raises Refusal where ``MOST_HOLDINGS`` others hold it.
         """
 
-    def release(self, resource: str, holder_key: str, holding: Holding, *, unlink: bool = True) -> None:
+    def release(self, resource: str, share_name: str, holding: Holding, *, unlink: bool = True) -> None:
         """Remove a holding, then its link. May be repeated; one of episode 0 stands for any of that delivery.
 
         ``unlink`` False: the link stays, so that the next pass over standing shares finds it.
@@ -53,14 +53,14 @@ class Ledger(Protocol):
         """Read the shares of a resource that are open, or that somebody wants open."""
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
-        """Read single shares of several resources, in as few calls as may be: each by resource and ``holder_key``."""
+        """Read single shares of several resources, in as few calls as may be: each by resource and ``share_name``."""
 
     def save(
         self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
     ) -> None:
         """Write the worker's side of these shares and their history. Raises LostRace.
 
-        ``calls``: further lines of history of single shares, by ``holder_key``: the calls that were made for them.
+        ``calls``: further lines of history of single shares, by ``share_name``: the calls that were made for them.
 
         ``unheld``: only if nobody has come to hold them since they were read. What was ``damaged`` among their holdings
         is taken out.
@@ -73,12 +73,12 @@ class Ledger(Protocol):
         """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
 
     def was_open(self, resource: str, names: str = "") -> bool:
-        """Whether the archive has a share of this resource whose ``holder_key`` begins with ``names``."""
+        """Whether the archive has a share of this resource whose ``share_name`` begins with ``names``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What keeps shares from being opened, by ``holder_key``; one that stands in neither may be opened."""
+    """What keeps shares from being opened, by ``share_name``; one that stands in neither may be opened."""
 
     refused: Mapping[str, Fault] = field(default_factory=dict)
     """For good: no file contains its receiver, or the resource is no part of the AMI."""
@@ -97,7 +97,7 @@ class Entitlements(Protocol):
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return until when (epoch seconds) at least each one's standing holders may keep it; 0: no longer.
 
-        By ``holder_key``. When that comes it is asked again. One that cannot be read now is left out.
+        By ``share_name``. When that comes it is asked again. One that cannot be read now is left out.
 
         Raises Refusal where the applied file cannot be read.
         """

@@ -16,7 +16,7 @@ class LedgerPast(Protocol):
     """The ledger, read only: what is open, what was, and since when."""
 
     def known(self, resource: str, names: str = "") -> Sequence[Known]:
-        """Read the shares of a resource, archived ones too, whose ``holder_key`` begins with ``names``."""
+        """Read the shares of a resource, archived ones too, whose ``share_name`` begins with ``names``."""
 
 
 class AppliedNow(Protocol):

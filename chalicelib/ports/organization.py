@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from chalicelib.core.targets.departures import Book, Whereabouts
+from chalicelib.core.targets.departures import MembersReading, Whereabouts
 from chalicelib.core.targets.listing import Page, Step
 from chalicelib.core.targets.organization import Membership
 
@@ -34,7 +34,7 @@ class OrganizationReader(Protocol):
         """Say in which state an account is and where it stands; state "": not in the organization."""
 
 
-class MembersBook(Protocol):
+class MembersStore(Protocol):
     """What discovery writes down: whom each unit has, as it is in force, and its own records."""
 
     def membership(self) -> Membership:
@@ -43,11 +43,11 @@ class MembersBook(Protocol):
     def publish(self, before: Membership, after: Membership) -> bool:
         """Bring another membership into force, if ``before`` still is. False: somebody was faster."""
 
-    def book(self) -> tuple[Book, int]:
-        """Read the book, and its version."""
+    def reading(self) -> tuple[MembersReading, int]:
+        """Read how far the reading has come, and the version."""
 
-    def save(self, book: Book, version: int) -> bool:
-        """Write the book if nobody else has. False: somebody has."""
+    def save(self, reading: MembersReading, version: int) -> bool:
+        """Write it if nobody else has. False: somebody has."""
 
     def accepted(self, now: int) -> frozenset[str]:
         """Return the accounts that a person has let go within the last day."""

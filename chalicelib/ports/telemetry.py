@@ -42,12 +42,12 @@ class Telemetry(Protocol):
         """A share that is to be closed still shows after many tries: an alarm."""
 
     def closed_blind(self, resource: str, account: str) -> None:
-        """A share was closed at its hard end although somebody held it: an alarm."""
+        """A share was closed at its last closing time although somebody held it: an alarm."""
 
     def open_shares(self, oldest_seconds: int) -> None:
         """For so long the oldest share of a resource has been open; one that is preexisting does not count."""
 
-    def blocked(self, what: str, why: str) -> None:
+    def not_done(self, what: str, why: str) -> None:
         """Scheduled work, or a part of it, was not done this time."""
 
     def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:

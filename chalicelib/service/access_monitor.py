@@ -156,8 +156,8 @@ class AccessMonitor:
 
     def _remember(self, deed: Deed, finding: MonitorFinding, *, source_key: bool) -> None:
         """Remember what later events are judged by: the service's keys, whom a policy admits, whose a grant is."""
-        ours = judging.is_ours(deed.principal, self._settings.hub, self._settings.region)
-        expected = ours and finding.verdict is DeedVerdict.EXPECTED
+        own = judging.is_own(deed.principal, self._settings.hub, self._settings.region)
+        expected = own and finding.verdict is DeedVerdict.EXPECTED
         if not deed.on_key or not (source_key or expected):
             return
         findings = self._ports.findings

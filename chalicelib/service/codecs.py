@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from chalicelib.core.delivery import commands as delivery_commands
+from chalicelib.core.delivery import deadlines
 from chalicelib.core.delivery import events as delivery_events
-from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.images.image import SourceImage
@@ -36,7 +36,7 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
 
     def encode(self, record: Delivery) -> Write:
         """Return it as it is to be stored."""
-        return Write(record.key, record.state.value, body(record), record.due_at, machine.deadline(record))
+        return Write(record.key, record.state.value, body(record), record.due_at, deadlines.deadline(record))
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
         """Its AMI, its target and, unless it rests or a person keeps it waiting, its seconds in its state."""

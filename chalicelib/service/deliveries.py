@@ -9,15 +9,25 @@ from typing import assert_never
 
 from chalicelib.core import notices
 from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import (
+    deadlines,
+    evolving,
+    forwarded,
+    intents,
+    methods,
+    outstanding,
+    permissions,
+    proof,
+    slot_use,
+)
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, forwarded, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.core.delivery.tags import image_tags
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import comparison, deprecation
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.promotion.model import EXPIRED, Child
+from chalicelib.core.promotion.model import EXPIRED, TrackedDelivery
 from chalicelib.core.records import addresses, codec, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import key_policy
@@ -27,7 +37,7 @@ from chalicelib.core.sharing.share import Share as LedgerShare
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports.aws import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
-from chalicelib.ports.beside import Children, SlotLeases
+from chalicelib.ports.beside import SlotLeases, TrackedDeliveries
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records, Write
@@ -48,7 +58,7 @@ class DeliveryPorts:
 
     slots: SlotLeases
     ledger: Ledger
-    children: Children
+    tracked: TrackedDeliveries
     targets: Targets
     snapshots: TargetSnapshots
     images: TargetImages
@@ -62,11 +72,11 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, e
     """Decide for deliveries. ``draw`` returns a random text that nobody can guess, another one each time: a nonce."""
 
     def record_intent(record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
-        nonces = [draw() for command in commands if isinstance(command, machine.MAKING)]
-        return machine.record_intent(record, tuple(commands), now, nonces)
+        nonces = [draw() for command in commands if isinstance(command, intents.MAKING)]
+        return intents.record_intent(record, tuple(commands), now, nonces)
 
-    decide = (machine.outstanding, evolving.evolve, machine.due_events, machine.looks)
-    return Machine(*decide, record_intent, machine.tells, machine.announced)
+    decide = (outstanding.outstanding, evolving.evolve, deadlines.due_events, outstanding.looks)
+    return Machine(*decide, record_intent, intents.tells, intents.announced)
 
 
 class DeliveryExecutor:
@@ -91,17 +101,17 @@ class DeliveryExecutor:
         self._region = region
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Delivery, command: do.Command, budget: Budget) -> ev.Event:
-        """See Executor."""
+    def execute(self, record: Delivery, command: do.Command, budget: Budget) -> ev.Event:
+        """Execute one command; a refusal comes back as an event."""
         try:
-            return self._perform_one(record, command, budget)
+            return self._execute_one(record, command, budget)
         except Refusal as refusal:
             source = command.source if isinstance(command, do.StartCopy) else None
-            attempt = record.attempt(source or "") if isinstance(command, machine.MAKING) else None
+            attempt = record.attempt(source or "") if isinstance(command, intents.MAKING) else None
             nonce = "" if attempt is None else attempt.nonce
             return ev.Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
 
-    def _perform_one(self, delivery: Delivery, command: do.Command, budget: Budget) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
+    def _execute_one(self, delivery: Delivery, command: do.Command, budget: Budget) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
         snapshots, images = self._ports.snapshots, self._ports.images
         match command:
             case do.CheckTarget():
@@ -124,7 +134,7 @@ class DeliveryExecutor:
             case do.HoldShares():
                 return self._hold(delivery, command, budget)
             case do.LookAtShares():
-                places = [(share.resource, share.holder) for share in delivery.shares]
+                places = [(share.resource, share.share_name) for share in delivery.shares]
                 return permissions.seen(delivery, self._ports.ledger.find(places))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
@@ -141,7 +151,7 @@ class DeliveryExecutor:
             case do.RegisterImage():
                 return self._register(delivery)
             case do.DiscardImage():
-                made = [one for one in proof.copies(delivery, snapshots.find(delivery)).ours if not one.source]
+                made = [one for one in proof.copies(delivery, snapshots.find(delivery)).own if not one.source]
                 images.deregister(delivery, delivery.image or "")
                 snapshots.delete(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
@@ -150,7 +160,7 @@ class DeliveryExecutor:
                 return ev.CopiesTagged()
             case do.FindImage():
                 found = proof.named(delivery, images.named(delivery))
-                return ev.ImageRegistered(found.ours) if found.ours else ev.ImageNotFound()
+                return ev.ImageRegistered(found.own) if found.own else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
             case do.CarryDeprecation():
@@ -163,8 +173,8 @@ class DeliveryExecutor:
                 return ev.ImageProtected()
             case do.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
-                trouble = self._remove(delivery, plan)
-                return ev.LeftoversSeen(plan.showing, plan.unfinished, trouble, plan.unproven)
+                refusal = self._remove(delivery, plan)
+                return ev.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven)
             case do.LookAtEnd():
                 return self._look_at_end(delivery)
             case do.NotifyOutcome(publish):
@@ -177,12 +187,12 @@ class DeliveryExecutor:
 
         Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED].
         """
-        ports, trouble = self._ports, None
+        ports, refusal = self._ports, None
         for image in plan.images:
-            trouble = _refused(partial(ports.images.deregister, delivery, image)) or trouble
+            refusal = _refused(partial(ports.images.deregister, delivery, image)) or refusal
         for copy in plan.copies:
-            trouble = _refused(partial(ports.snapshots.delete, delivery, [copy])) or trouble
-        return trouble
+            refusal = _refused(partial(ports.snapshots.delete, delivery, [copy])) or refusal
+        return refusal
 
     def _check(self, delivery: Delivery) -> ev.Event:
         if self._ports.targets.live(delivery.target.account) is None:
@@ -213,7 +223,7 @@ class DeliveryExecutor:
         if faults or key is None:
             return ev.TargetUnfit(faults)
         note = _keys_seen(self._ports.keys.source_keys(delivery))
-        return ev.TargetReady(key.arn, named.ours, copies, note, unfinished=named.unfinished)
+        return ev.TargetReady(key.arn, named.own, copies, note, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Why the policies of the source's keys could not take the service's statements, if it needs any."""
@@ -252,7 +262,7 @@ class DeliveryExecutor:
 
         A slot given back is news only where somebody lacks one.
         """
-        again = delivery.slots.asked == machine.slots_asked_text(delivery)
+        again = delivery.slots.asked == slot_use.slots_asked_text(delivery)
         if again:
             return lease.lacking > 0 and not self._waits(delivery.copy_quota)
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
@@ -271,10 +281,10 @@ class DeliveryExecutor:
         for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
             wanted = LedgerShare(
                 resource=share.resource,
-                holder_key=share.holder,
+                share_name=share.share_name,
                 account=permissions.receiver(delivery, share),
                 grantee=permissions.grantee(delivery, share, role, self._partition),
-                hard_close_at=0 if share.stays else hold.hard_close_at,
+                last_closing_at=0 if share.standing else hold.last_closing_at,
             )
             self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
             self._wake_resource(delivery, share, "hold")
@@ -282,11 +292,11 @@ class DeliveryExecutor:
         return ev.SharesHeld(_upto(delivery, done))
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
-        until = delivery.target.until and delivery.target.until + schedule.GRACE
+        until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
         done = delivery.shares_at
         for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
-            if everything or not share.stays:
-                self._ports.ledger.release(share.resource, share.holder, _holding(delivery, share, until))
+            if everything or not share.standing:
+                self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
                 self._wake_resource(delivery, share, "release")
             done += 1
         return ev.SharesReleased(everything, _upto(delivery, done))
@@ -298,17 +308,17 @@ class DeliveryExecutor:
         self._waker.wake_or_create(write, cause)
 
     def _register(self, delivery: Delivery) -> ev.Event:
-        """Register, or copy whole; a name that is taken may be taken by ourselves, unheard."""
+        """Register or copy the image. A taken name may be the own earlier call's, whose answer was lost."""
         images = self._ports.images
-        make = images.copy if methods.of(delivery).whole else images.register
+        make = images.copy if methods.of(delivery).copies_image else images.register
         try:
             return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
-            if named.ours:
-                return ev.ImageRegistered(named.ours)
+            if named.own:
+                return ev.ImageRegistered(named.own)
             for fault in _unproven(delivery, named):
                 raise Refusal(RefusalKind.DENIED, fault) from refusal
             if named.stranger is None:
@@ -329,13 +339,13 @@ class DeliveryExecutor:
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return ev.ImageSeen(seen.raw["State"], reason=reason)
-        whole = methods.of(delivery).whole
+        copies_image = methods.of(delivery).copies_image
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
-        by_device = comparison.copies_by_device(image, seen.raw) if whole else {}
+        by_device = comparison.copies_by_device(image, seen.raw) if copies_image else {}
         known = delivery.copies and all(copy.copy for copy in delivery.copies)
         shown = () if known else self._ports.snapshots.find(delivery)
         found = proof.copies(delivery, shown)
-        there = shown if delivery.image == delivery.accepted else found.ours  # accepted with its snapshots
+        there = shown if delivery.image == delivery.accepted else found.own  # accepted with its snapshots
         copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
         keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(
@@ -357,11 +367,11 @@ class DeliveryExecutor:
             for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended
             if keys.get(copy) != delivery.key_arn
         )
-        if not whole:
+        if not copies_image:
             return ev.ImageSeen("available", (*differences, *wrong))
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        extras = tuple(sorted({one.copy for one in found.ours} - set(by_device.values())))
+        extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
         return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _look_at_end(self, delivery: Delivery) -> ev.EndSeen:
@@ -380,7 +390,7 @@ class DeliveryExecutor:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
         if delivery.ending is None:
             own_keys.leave_to_another(self._records, self._ports.ledger, delivery)
-        child = Child(
+        entry = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,
             region=delivery.target.region,
@@ -388,11 +398,11 @@ class DeliveryExecutor:
             state=notified_as(delivery),
             image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
-        if self._ports.children.end(delivery.ami, child):
-            cause = f"{delivery.id}:{delivery.episode}:{child.state}"
+        if self._ports.tracked.end(delivery.ami, entry):
+            cause = f"{delivery.id}:{delivery.episode}:{entry.state}"
             self._waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
-            hub_copies.tell(self._waker, self._ports.children, delivery, self._clock)
+            hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
         return ev.OutcomeNotified()
 
     def _note_events(self, delivery: Delivery) -> None:
@@ -430,7 +440,7 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
 
 def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
     """Return the fault of a name that is taken by what may be the delivery's, without proof."""
-    if named.ours or named.unproven is None:
+    if named.own or named.unproven is None:
         return ()
     account = delivery.target.account
     return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, account),)
@@ -444,6 +454,6 @@ def notified_as(delivery: Delivery) -> str:
 
 
 def _holding(delivery: Delivery, share: NeededShare, until: int) -> Holding:
-    purpose, end = (Purpose.STANDING, until) if share.stays else (Purpose.COPY, 0)
+    purpose, end = (Purpose.STANDING, until) if share.standing else (Purpose.COPY, 0)
     target = delivery.target
     return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)

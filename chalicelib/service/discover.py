@@ -54,10 +54,10 @@ class Discover:
             try:
                 one(_all_but(keep, time_left))
             except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
-                self._telemetry.blocked("discover", str(refusal))
+                self._telemetry.not_done("discover", str(refusal))
                 refused = True
             except Exception as trouble:  # noqa: BLE001 - what one cannot read holds up no other; it is raised below
-                self._telemetry.blocked("discover", repr(trouble))
+                self._telemetry.not_done("discover", repr(trouble))
                 failed = failed or trouble
         if failed is not None:
             raise failed

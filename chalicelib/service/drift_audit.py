@@ -21,7 +21,7 @@ from chalicelib.core.monitor.drift import DriftPlace, Pass, PassPart, ShownAcces
 from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding, Severity
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share as shares_
+from chalicelib.core.sharing import holders
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.ports.drift import DriftFindings, HubAccess
@@ -92,12 +92,12 @@ class DriftAudit:
         if this.part:
             applied = self._ports.applied.read()
             if applied.fault is not None and applied.fault.code != "no-targets-applied":
-                self._telemetry.blocked("drift-audit", applied.fault.what)  # nobody can tell who is a stranger
+                self._telemetry.not_done("drift-audit", applied.fault.what)  # nobody can tell who is a stranger
                 return
             try:
                 this, looked = self._go_on(this, applied, budget)
             except Refusal as refusal:
-                self._telemetry.blocked("drift-audit", f"{refusal.fault.where}: {refusal.fault.what}")
+                self._telemetry.not_done("drift-audit", f"{refusal.fault.where}: {refusal.fault.what}")
         self._telemetry.audited(looked, this.not_seen, now - (this.ended_at or this.first_at))
 
     def _go_on(self, this: Pass, applied: AppliedFile, budget: Budget) -> tuple[Pass, int]:
@@ -194,7 +194,7 @@ class DriftAudit:
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED:
                 raise _Unfinished from refusal
-            self._telemetry.blocked("drift-audit", f"{place}: {refusal.fault.what}")
+            self._telemetry.not_done("drift-audit", f"{place}: {refusal.fault.what}")
             return replace(this, not_seen=this.not_seen + 1)
         if before is None and found and len(this.doubts) < drift.DOUBTS:
             doubts = {**this.doubts, str(place): tuple(one.verdict for one in found)}
@@ -240,7 +240,7 @@ class DriftAudit:
             return frozenset()
         policy = self._ports.ledger.shares(addresses.policy_resource(place.resource).pk)
         theirs = [*shares, *(share for share in policy if share.account == place.account)]
-        return frozenset({place.account} if any(map(shares_.needed, theirs)) else ())
+        return frozenset({place.account} if any(map(holders.needed, theirs)) else ())
 
     def _homes(self, place: DriftPlace) -> Sequence[RecordKey]:
         """Return the ledger's partitions of a place."""

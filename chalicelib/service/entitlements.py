@@ -89,10 +89,10 @@ class LiveEntitlements:
                 faults = [*(one.fault for one in refusals), *(why for why in whys if isinstance(why, Fault))]
                 lasting = len(some) == len(share.holdings) and all(map(_lasts, whys))
                 if patient or (refusals and lasting):
-                    owed[share.holder_key] = (patient or refusals)[0]
+                    owed[share.share_name] = (patient or refusals)[0]
                 else:
                     into = refused if lasting else waits
-                    into[share.holder_key] = faults[0] if faults else _stranger(share, "No delivery holds it.")
+                    into[share.share_name] = faults[0] if faults else _stranger(share, "No delivery holds it.")
         return Judgement(*judged)
 
     def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
@@ -143,12 +143,12 @@ class LiveEntitlements:
                     known = False
                     continue
                 target = entitled.targets.get(holding.place)
-                if target is not None and entitled.may_keep(holding.place, resource, share.holder_key, now):
-                    ends[share.holder_key] = end_in_force(target, now)
+                if target is not None and entitled.may_keep(holding.place, resource, share.share_name, now):
+                    ends[share.share_name] = end_in_force(target, now)
                     break
             else:
                 if known:
-                    ends[share.holder_key] = 0
+                    ends[share.share_name] = 0
         return ends
 
     def _keeps(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:
@@ -204,7 +204,7 @@ class LiveEntitlements:
             return entitled
         place = holding.place
         standing = holding.purpose is Purpose.STANDING
-        if not entitled.may_open(place, resource, share.holder_key, self._clock(), standing=standing):
+        if not entitled.may_open(place, resource, share.share_name, self._clock(), standing=standing):
             by = covering(entitled.withdrawn, place)
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):

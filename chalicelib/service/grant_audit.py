@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from chalicelib.core.errors import Refusal
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import grant_names, holders, share, share_events
 from chalicelib.core.sharing.share import Share
 from chalicelib.ports.aws import Grants, SeenGrant
 from chalicelib.ports.ledger import Ledger
@@ -128,9 +128,9 @@ class GrantAudit:
         ghosts = [
             (resource, grant)
             for grant in grants
-            if self._is_ours(grant)
+            if self._is_own(grant)
             if not self._accounts_for(
-                shares[resource := of_roles if share.ROLE_PATH in grant.grantee else of_key], grant
+                shares[resource := of_roles if grant_names.ROLE_PATH in grant.grantee else of_key], grant
             )
         ]
         begun = [resource for resource, theirs in shares.items() if any(map(_is_ghost, theirs))]
@@ -142,30 +142,32 @@ class GrantAudit:
             closed += 1
         if closed < len(ghosts):
             return True, False
-        strays = [grant.id for grant in grants if not self._is_ours(grant)]
+        strays = [grant.id for grant in grants if not self._is_own(grant)]
         if strays and not ghosts:
             self._report_strays(key_arn, account, strays, [*shares[of_key], *shares[of_roles]])
         return bool(ghosts or begun), True
 
-    def _is_ours(self, grant: SeenGrant) -> bool:
-        return share.is_grant_of(grant.name, self._region)
+    def _is_own(self, grant: SeenGrant) -> bool:
+        return grant_names.is_grant_of(grant.name, self._region)
 
     def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
         """Return the grants that concern each account: the service's to it, and others that it made."""
         found: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
-            account = account_of(grant.grantee if self._is_ours(grant) else grant.issuer)
+            account = account_of(grant.grantee if self._is_own(grant) else grant.issuer)
             if account:
                 found[account].append(grant)
         return found
 
     def _accounts_for(self, shares: Sequence[Share], grant: SeenGrant) -> bool:
         """Whether the ledger knows a grant for open, about to be, or about to be closed."""
-        return any(share.needed(s) and share.is_grant_for(s, grant.id, grant.name, self._region) for s in shares)
+        return any(
+            holders.needed(s) and grant_names.is_grant_for(s, grant.id, grant.name, self._region) for s in shares
+        )
 
     def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
         """Put a grant of the service's without a share into the ledger, as one that is being closed."""
-        found = share.unrecorded(resource, account, grant.grantee, grant.id, self._clock())
+        found = share_events.unrecorded(resource, account, grant.grantee, grant.id, self._clock())
         if not self._ledger.put_right(found, "its grant shows, though it is not open", self._clock()):
             return  # it is in the ledger by now
         self._telemetry.share(resource, account, "open though closed", grant=grant.id)
@@ -182,7 +184,7 @@ class GrantAudit:
         own = addresses.key_resource(key_arn, account).pk
         roles = addresses.role_resource(key_arn, account).pk
         shares = [*shares, *(s for s in self._ledger.shares(policy) if s.account == account)]
-        if any(share.needed(s) for s in shares):
+        if any(holders.needed(s) for s in shares):
             return
         held = bool(shares) or any(self._ledger.was_open(resource) for resource in (own, roles))
         if held or self._ledger.was_open(policy, account):
@@ -191,7 +193,7 @@ class GrantAudit:
 
 def _is_ghost(s: Share) -> bool:
     """Whether it is a grant without a share that an audit has found, and that is not closed yet."""
-    return s.state is share.ShareState.CLOSING and s.holder_key == share.unrecorded_name(s.grant_id)
+    return s.state is share.ShareState.CLOSING and s.share_name == grant_names.unrecorded_name(s.grant_id)
 
 
 def account_of(arn: str) -> str:

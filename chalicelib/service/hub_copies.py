@@ -8,7 +8,7 @@ from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.ports.aws import TargetSnapshots
-from chalicelib.ports.beside import Children
+from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.records import Records
 from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
@@ -40,7 +40,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     known = {one.source: one.copy for one in copy.copies if one.copy}
     if not known:  # its AMI was there already: the snapshots say by their tags what they are copies of
         there = snapshots.find(copy)
-        there = there if copy.accepted and copy.accepted == copy.image else proof.copies(copy, there).ours
+        there = there if copy.accepted and copy.accepted == copy.image else proof.copies(copy, there).own
         known = {seen.source: seen.copy for seen in there if seen.state == "completed"}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
@@ -49,7 +49,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     return ev.HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
 
-def tell(waker: Waker, children: Children, delivery: Delivery, clock: Clock) -> None:
+def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Clock) -> None:
     """Wake those that wait for this copy of the hub's own, for as long as ``TELLING`` lasts.
 
     This only saves time: a delivery that is not woken finds the copy at its next poll, a quarter of an hour later at
@@ -59,9 +59,9 @@ def tell(waker: Waker, children: Children, delivery: Delivery, clock: Clock) -> 
     until = clock() + TELLING
     cause = f"hub-copy:{delivery.id}:{delivery.episode}"
     waiting = [
-        (addresses.delivery(child.delivery), cause)
-        for child in children.all(delivery.ami)
-        if child.state == "running" and child.region == delivery.target.region and child.delivery != delivery.id
+        (addresses.delivery(entry.delivery), cause)
+        for entry in tracked.all(delivery.ami)
+        if entry.state == "running" and entry.region == delivery.target.region and entry.delivery != delivery.id
     ]
     for start in range(0, len(waiting), WOKEN_AT_ONCE):
         if clock() >= until:

@@ -36,8 +36,8 @@ class InventoryExecutor:
         self._checks = checks
         self._targets = targets
 
-    def perform(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
-        """See Executor."""
+    def execute(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
+        """Execute one command; a refusal comes back as an event."""
         return self._list(record) if isinstance(command, inventory.ListPage) else self._remove_slice(record, budget)
 
     def _list(self, record: Inventory) -> inventory.Event:

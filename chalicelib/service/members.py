@@ -12,10 +12,10 @@ from dataclasses import replace
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.records import schedule
 from chalicelib.core.targets import departures
-from chalicelib.core.targets.departures import Book
+from chalicelib.core.targets.departures import MembersReading
 from chalicelib.core.targets.listing import Crawl
 from chalicelib.core.targets.organization import Membership, Organization
-from chalicelib.ports.organization import MembersBook, OrganizationReader
+from chalicelib.ports.organization import MembersStore, OrganizationReader
 from chalicelib.ports.targets import Applied
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import TimeLeft
@@ -35,13 +35,13 @@ class Members:
     def __init__(
         self,
         applied: Applied,
-        book: MembersBook,
+        store: MembersStore,
         reader: Callable[[Organization], OrganizationReader],
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._applied = applied
-        self._book = book
+        self._store = store
         self._reader = reader
         self._clock = clock
         self._telemetry = telemetry
@@ -58,18 +58,18 @@ class Members:
 
     def _read(self, named: Organization, time_left: TimeLeft) -> None:
         reader = self._reader(named)
-        book, version = self._book.book()
-        crawl = book.crawl
+        reading, version = self._store.reading()
+        crawl = reading.crawl
         if crawl is None or _of_others(crawl, named) or self._clock() - crawl.begun_at > STALE:
             crawl = Crawl(self._clock())
         crawl = self._begun(crawl, named, reader, time_left)
         whole = not _to_begin(crawl, named)
         crawl = self._crawled(crawl, reader, time_left)
-        book = replace(book, crawl=crawl)
-        if not self._book.save(book, version):
-            raise LostRace("members/book")
+        reading = replace(reading, crawl=crawl)
+        if not self._store.save(reading, version):
+            raise LostRace("members/reading")
         if whole and crawl.next() is None:
-            self._judge(named, reader, replace(book, crawl=None), version + 1, time_left, crawl)
+            self._judge(named, reader, replace(reading, crawl=None), version + 1, time_left, crawl)
 
     def _begun(self, crawl: Crawl, named: Organization, reader: OrganizationReader, time_left: TimeLeft) -> Crawl:
         """Find the units; where time is up or AWS is busy the next run goes on."""
@@ -104,40 +104,40 @@ class Members:
         self,
         named: Organization,
         reader: OrganizationReader,
-        book: Book,
+        reading: MembersReading,
         version: int,
         time_left: TimeLeft,
         crawl: Crawl,
     ) -> None:
-        """Say what follows from a finished reading, bring it into force, and then close the book on it."""
+        """Say what follows from a finished reading, bring it into force, and then write that it is over."""
         now = self._clock()
-        before = self._book.membership()
-        after, book = departures.compare(book, before, crawl, named.units, now)
-        for account in departures.to_ask(book):
+        before = self._store.membership()
+        after, reading = departures.compare(reading, before, crawl, named.units, now)
+        for account in departures.to_ask(reading):
             if time_left() > ASK_SECONDS:
-                book = departures.answered(book, account, self._where(reader, account))
-        accepted = self._book.accepted(now)
+                reading = departures.answered(reading, account, self._where(reader, account))
+        accepted = self._store.accepted(now)
         groups = self._applied.groups()
-        after, book = departures.remove(book, after, groups, named.most_leaving, accepted, now)
-        if after.units != before.units and not self._book.publish(before, after):
+        after, reading = departures.remove(reading, after, groups, named.most_leaving, accepted, now)
+        if after.units != before.units and not self._store.publish(before, after):
             raise LostRace("members/current")
-        if not self._book.save(book, version):
-            raise LostRace("members/book")
-        self._tell(before, after, book, now)
+        if not self._store.save(reading, version):
+            raise LostRace("members/reading")
+        self._tell(before, after, reading, now)
 
     def _where(self, reader: OrganizationReader, account: str) -> departures.Whereabouts | None:
         try:
             return reader.whereabouts(account)
         except Refusal as refusal:  # no answer is no evidence
-            self._telemetry.blocked("members", str(refusal))
+            self._telemetry.not_done("members", str(refusal))
             return None
 
-    def _tell(self, before: Membership, after: Membership, book: Book, now: int) -> None:
-        left = [one for one in book.left if one.at == now]
+    def _tell(self, before: Membership, after: Membership, reading: MembersReading, now: int) -> None:
+        left = [one for one in reading.left if one.at == now]
         for one in left:
             self._telemetry.left(one.account, one.group, one.why)
-        held = {account for accounts in book.held.values() for account in accounts}
-        troubles = {unit: str(trouble.fault) for unit, trouble in book.troubles.items()}
+        held = {account for accounts in reading.held.values() for account in accounts}
+        troubles = {unit: str(trouble.fault) for unit, trouble in reading.troubles.items()}
         joined = _accounts(after) - _accounts(before)
         self._telemetry.organization(len(joined), len({one.account for one in left}), len(held), troubles)
 

@@ -23,13 +23,13 @@ def leave_to_another(records: Records, ledger: Ledger, delivery: Delivery) -> No
     The other must be on record as delivered, and so has gone past this step: no two leave it to each other.
     """
     for share in (one for one in delivery.shares if addresses.at_home(one.resource)):
-        found = (one for one in ledger.shares(share.resource) if one.holder_key == share.holder)
+        found = (one for one in ledger.shares(share.resource) if one.share_name == share.share_name)
         for entry in (one for one in found if one.state is ShareState.OPEN):
             mine = [holding for holding in entry.holdings if holding.delivery == delivery.id]
             others = sorted(entry.holdings.difference(mine), key=str)
             if any(_is_delivered(records, other) for other in others[:LOOKS]):
                 for holding in mine:
-                    ledger.release(share.resource, share.holder, holding)
+                    ledger.release(share.resource, share.share_name, holding)
 
 
 def _is_delivered(records: Records, holding: Holding) -> bool:

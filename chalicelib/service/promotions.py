@@ -21,7 +21,7 @@ from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.head import places_digest
-from chalicelib.core.promotion.model import EXPIRED, NO_PLAN, Child, Plan, Promotion
+from chalicelib.core.promotion.model import EXPIRED, NO_PLAN, Plan, Promotion, TrackedDelivery
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.entitlement import launched_by
@@ -30,7 +30,7 @@ from chalicelib.core.targets.applied_file import Resolution, Target
 from chalicelib.core.targets.approvals import needs
 from chalicelib.core.targets.withdrawals import by_place, covering, in_force
 from chalicelib.ports.aws import Source
-from chalicelib.ports.beside import Children
+from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
@@ -62,7 +62,7 @@ class PromotionPorts:
 
     source: Source
     targets: Targets
-    children: Children
+    tracked: TrackedDeliveries
     notices: Notices
     approvals: LiveApprovals
 
@@ -84,23 +84,23 @@ class PromotionExecutor:
         self._ports = ports
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
-        """See Executor."""
+    def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+        """Execute one command; a refusal comes back as an event."""
         look = isinstance(command, do.LookAtTag)
         try:
-            return self._perform_one(record, command, budget)
+            return self._execute_one(record, command, budget)
         except Refusal as refusal:
             return ev.Blocked(refusal.fault, look)
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
             return ev.Blocked(Fault("lost-race", record.where, what, "The service tries again."), look)
 
-    def _perform_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+    def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:
             case do.LookAtTag():
                 read = self._ports.source.tag(promotion.ami)
                 return ev.TagSeen(
-                    read.value, read.image_state, read.image_name, read.ours, *evolving.looked_for(promotion)
+                    read.value, read.image_state, read.image_name, read.own, *evolving.looked_for(promotion)
                 )
             case do.ReadWithdrawals():
                 values = {promotion.seen_value, promotion.value, evolving.noted_value(promotion)}
@@ -143,38 +143,38 @@ class PromotionExecutor:
             return ev.Resolved(value, (*resolution.faults, *self._source_faults(promotion, ())), by_organization)
         before = self._plan(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
-            resolution = resolution.only(before.wanted | before.kept)
+            resolution = resolution.only(before.wanted | before.blocked)
         withdrawn = self._withdrawn(promotion, {value}, promotion.tagged_with(value))
         resolution, before = resolution.without(withdrawn), self._named(promotion, promotion.plan)
         still = before.without(withdrawn)
-        kept = [place for place in (*still.wanted, *still.kept) if place.partition("/")[0] in resolution.blocked]
+        blocked = [place for place in (*still.wanted, *still.blocked) if place.partition("/")[0] in resolution.blocked]
         return ev.Resolved(
             value,
             blocked=tuple(resolution.blocked.values()),
-            plan=self._write_plan(promotion, resolution, kept),
+            plan=self._write_plan(promotion, resolution, blocked),
             planned=len(resolution.targets),
             places=places_digest(resolution.targets),
             digest=resolution.digest,
             members=resolution.members,
-            removals=not before.wanted | before.kept <= {*resolution.places, *kept},
+            removals=not before.wanted | before.blocked <= {*resolution.places, *blocked},
             additions=self._anything_to_do(promotion, resolution),
             withdrawn=withdrawn,
             approval=any(map(needs, resolution.targets)),
         )
 
-    def _write_plan(self, promotion: Promotion, resolution: Resolution, kept: Collection[str]) -> str:
+    def _write_plan(self, promotion: Promotion, resolution: Resolution, blocked: Collection[str]) -> str:
         """Write the targets and their settings beside the record. What an earlier try wrote is skipped."""
         planned = [
             {"target": codec.encode(target), "groups": list(resolution.groups.get(target.place, ()))}
             for target in resolution.targets
         ]
-        kept = sorted(kept)
-        plan = addresses.digest(json.dumps([planned, kept], sort_keys=True), length=16)
+        blocked = sorted(blocked)
+        plan = addresses.digest(json.dumps([planned, blocked], sort_keys=True), length=16)
         items = {
             addresses.plan(promotion.ami, plan, number): compact(planned[start : start + PLANNED])
             for number, start in enumerate(range(0, len(planned), PLANNED))
         }
-        listed = [*((place, True) for place in resolution.places), *((place, False) for place in kept)]
+        listed = [*((place, True) for place in resolution.places), *((place, False) for place in blocked)]
         items |= {
             addresses.places(promotion.ami, plan, number): compact(_sorted_out(listed[start : start + LISTED]))
             for number, start in enumerate(range(0, max(len(listed), 1), LISTED))
@@ -200,24 +200,22 @@ class PromotionExecutor:
             named = self._ports.targets.read().resolve(promotion.value or "", in_force=True)
             if not named.understood:
                 raise
-            places = (
-                child.place for child in self._ports.children.all(promotion.ami) if child.account in named.blocked
-            )
+            places = (entry.place for entry in self._ports.tracked.all(promotion.ami) if entry.account in named.blocked)
             return Plan(frozenset(named.places), frozenset(places))
 
     def _read_plan(self, promotion: Promotion, plan: str) -> Plan:
         found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#places#")
         if not found:
-            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_anew(promotion)}")
+            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_how_to_write_again(promotion)}")
         try:
             lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
         except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_anew(promotion)}") from None
+            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
         wanted = frozenset(place for one in lists for place in one["wanted"])
-        return Plan(wanted, frozenset(place for one in lists for place in one["kept"]))
+        return Plan(wanted, frozenset(place for one in lists for place in one["blocked"]))
 
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
-        states = {child.place: child.state for child in self._ports.children.all(promotion.ami)}
+        states = {entry.place: entry.state for entry in self._ports.tracked.all(promotion.ami)}
         again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
         return any((state := states.get(place, "new")) == "new" or state in again for place in resolution.places)
 
@@ -261,7 +259,7 @@ class PromotionExecutor:
         try:
             planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
         except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_anew(promotion)}") from None
+            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
         return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
 
     def _expand(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Event:
@@ -289,7 +287,7 @@ class PromotionExecutor:
     def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
         """Count and wake new deliveries. Where a run is killed before, they are due, and a poll counts the marks."""
         if new:
-            self._ports.children.count(promotion.ami, len(new))
+            self._ports.tracked.count(promotion.ami, len(new))
             self._waker.wake_all(new)
             new.clear()
 
@@ -299,15 +297,15 @@ class PromotionExecutor:
         False: it is there after all; its mark is as it was before.
         """
         fresh = self._fresh(promotion, image, target, groups, _id(promotion, target), None)
-        child = Child(fresh.id, target.account, target.region, fresh.episode, RUNNING)
+        entry = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
         self._note_standing(promotion, fresh)
-        marked = self._ports.children.add(promotion.ami, child, count=False)
+        marked = self._ports.tracked.add(promotion.ami, entry, count=False)
         if self._records.create(DELIVERIES.encode(fresh), self._clock()):
             return True
         if marked:
-            self._ports.children.count(promotion.ami, 1)
-            never = replace(child, episode=0, state=DeliveryState.CANCELLED.value)
-            self._ports.children.take_back(promotion.ami, child, never)
+            self._ports.tracked.count(promotion.ami, 1)
+            never = replace(entry, episode=0, state=DeliveryState.CANCELLED.value)
+            self._ports.tracked.take_back(promotion.ami, entry, never)
         return False
 
     def _note_standing(self, promotion: Promotion, fresh: Delivery) -> None:
@@ -334,7 +332,9 @@ class PromotionExecutor:
             return
         fresh = self._fresh(promotion, image, target, groups, ident, before)
         self._note_standing(promotion, fresh)
-        self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
+        self._ports.tracked.add(
+            promotion.ami, TrackedDelivery(ident, target.account, target.region, fresh.episode, RUNNING)
+        )
         write = DELIVERIES.encode(fresh)
         if stored is None:
             self._records.create(write, self._clock())
@@ -353,7 +353,7 @@ class PromotionExecutor:
         ):
             return True
         if before.ending is not None and before.state not in ENDED and before.promotion_episode < promotion.episode:
-            self._ports.children.ask_again(promotion.ami, before.id, promotion.episode)
+            self._ports.tracked.ask_again(promotion.ami, before.id, promotion.episode)
         self._waker.send(before.key, f"expand:{promotion.ami}:{promotion.episode}")
         return False
 
@@ -366,15 +366,15 @@ class PromotionExecutor:
         ]
         if promotion.only:
             return any(not _passed_over(promotion, one) for one in after)
-        states = {child.place: child.state for child in self._ports.children.all(promotion.ami)}
+        states = {entry.place: entry.state for entry in self._ports.tracked.all(promotion.ami)}
         return any(states.get(one.place, RUNNING) in (RUNNING, *BACK_AGAIN) for one in after)
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
         """A delivery that was cancelled and cannot be read cannot start again: it counts as failed."""
-        for child in self._ports.children.all(promotion.ami):
-            if child.delivery == ident and child.state == DeliveryState.CANCELLED:
-                failed = replace(child, episode=child.episode + 1, state=DeliveryState.FAILED.value)
-                self._ports.children.add(promotion.ami, failed)
+        for entry in self._ports.tracked.all(promotion.ami):
+            if entry.delivery == ident and entry.state == DeliveryState.CANCELLED:
+                failed = replace(entry, episode=entry.episode + 1, state=DeliveryState.FAILED.value)
+                self._ports.tracked.add(promotion.ami, failed)
 
     def _fresh(
         self,
@@ -411,11 +411,11 @@ class PromotionExecutor:
     ) -> ev.OthersCancelled:
         """Ask deliveries to end, in the order of their ids, from ``after`` on."""
 
-        def ends(child: Child) -> bool:
-            gone = child.state in (RUNNING, DeliveryState.SHARED) and child.place not in plan
-            return gone or (withdraw and child.state == DeliveryState.SHARED)
+        def ends(entry: TrackedDelivery) -> bool:
+            gone = entry.state in (RUNNING, DeliveryState.SHARED) and entry.place not in plan
+            return gone or (withdraw and entry.state == DeliveryState.SHARED)
 
-        left = {child.delivery: child for child in self._ports.children.all(promotion.ami) if ends(child)}
+        left = {entry.delivery: entry for entry in self._ports.tracked.all(promotion.ami) if ends(entry)}
         names, upto = sorted(name for name in left if name > after), ""
         for upto in budget.each(names, CALLS_OF_STEP):
             cause = f"cancel:{promotion.ami}:{promotion.episode}"
@@ -425,7 +425,7 @@ class PromotionExecutor:
     def _ask_approval(self, promotion: Promotion) -> ev.ApprovalAsked:
         """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""
         asked = self._ports.approvals.ask(promotion.ami)
-        running = {child.place for child in self._ports.children.all(promotion.ami) if child.state == RUNNING}
+        running = {entry.place for entry in self._ports.tracked.all(promotion.ami) if entry.state == RUNNING}
         waits = [place for place in asked.waits if place in running]
         if not waits:
             return ev.ApprovalAsked()
@@ -435,39 +435,42 @@ class PromotionExecutor:
         return ev.ApprovalAsked(asked.question.digest, asked.once)
 
     def _count(self, promotion: Promotion, budget: Budget) -> ev.Event:
-        children = tuple(self._ports.children.all(promotion.ami))
+        tracked = tuple(self._ports.tracked.all(promotion.ami))
         plan = self._plan(promotion, promotion.plan)
-        if any(evolving.to_end(promotion, child, plan) for child in children):
+        if any(evolving.to_end(promotion, entry, plan) for entry in tracked):
             if promotion.tries >= machine.WORTH_A_LOOK:
                 self._take_back(
-                    promotion, [child for child in children if evolving.unwanted(promotion, child, plan)], budget
+                    promotion,
+                    [entry for entry in tracked if evolving.unwanted(promotion, entry, plan)],
+                    budget,
                 )
             return ev.Counted(to_end=True)
-        again = [child for child in children if evolving.wanted_again(promotion, child, plan)]
+        again = [entry for entry in tracked if evolving.wanted_again(promotion, entry, plan)]
         if again:
             return ev.Counted(
-                wanted_again=True, asked_again=any(evolving.asked_again(promotion, child) for child in again)
+                wanted_again=True,
+                asked_again=any(evolving.asked_again(promotion, entry) for entry in again),
             )
-        if children and promotion.summarised != promotion.episode:
-            self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
-        return ev.SummaryNotified(any(child.state == DeliveryState.SHARED for child in children))
+        if tracked and promotion.summarised != promotion.episode:
+            self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
+        return ev.SummaryNotified(any(entry.state == DeliveryState.SHARED for entry in tracked))
 
-    def _take_back(self, promotion: Promotion, children: Sequence[Child], budget: Budget) -> None:
+    def _take_back(self, promotion: Promotion, tracked: Sequence[TrackedDelivery], budget: Budget) -> None:
         """Put right the marks of deliveries that nobody wants, and that were never written: none will end.
 
         The run that announced one was killed, and then the tag, or an operator, named it no longer.
         """
-        running = [child for child in children if child.state == RUNNING]
+        running = [entry for entry in tracked if entry.state == RUNNING]
         start = promotion.tries * LOOKED_FOR % max(len(running), 1)
-        for child in budget.each([*running[start:], *running[:start]][:LOOKED_FOR], CALLS_OF_STEP):
-            key = addresses.delivery(child.delivery)
+        for entry in budget.each([*running[start:], *running[:start]][:LOOKED_FOR], CALLS_OF_STEP):
+            key = addresses.delivery(entry.delivery)
             before = peek(self._records, key, DELIVERIES)
-            if before is not None and before.ended and before.episode < child.episode:
-                mark = replace(child, episode=before.episode, state=notified_as(before))
-                self._ports.children.take_back(promotion.ami, child, mark)
+            if before is not None and before.ended and before.episode < entry.episode:
+                mark = replace(entry, episode=before.episode, state=notified_as(before))
+                self._ports.tracked.take_back(promotion.ami, entry, mark)
             elif before is None and self._is_missing(key):
-                never = replace(child, episode=0, state=DeliveryState.CANCELLED.value)
-                self._ports.children.take_back(promotion.ami, child, never)
+                never = replace(entry, episode=0, state=DeliveryState.CANCELLED.value)
+                self._ports.tracked.take_back(promotion.ami, entry, never)
 
     def _is_missing(self, key: RecordKey) -> bool:
         try:
@@ -480,14 +483,14 @@ def _id(promotion: Promotion, target: Target) -> str:
     return addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
 
 
-def _anew(promotion: Promotion) -> str:
+def _how_to_write_again(promotion: Promotion) -> str:
     return f"`ami-promoter retry {promotion.ami}` resolves the tag's value and writes the plan again."
 
 
 def _sorted_out(listed: Sequence[tuple[str, bool]]) -> dict[str, list[str]]:
     return {
         "wanted": [place for place, wanted in listed if wanted],
-        "kept": [place for place, wanted in listed if not wanted],
+        "blocked": [place for place, wanted in listed if not wanted],
     }
 
 

@@ -79,7 +79,7 @@ class Machine(Generic[R, C, E]):
 class Executor(Protocol[R_contra, C_contra, E_co]):
     """Makes the calls of one kind of record."""
 
-    def perform(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
+    def execute(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
         """Carry out one command, or a slice of it; whatever a target's trouble is, it comes back as an event."""
 
 
@@ -175,14 +175,14 @@ class Runner(Generic[R, C, E]):
                 self._moved(read, intended, cause)
         if not commands:
             return None
-        results, happened = self._perform(intended, commands, budget)
+        results, happened = self._execute(intended, commands, budget)
         left = self._announced(intended, commands[len(results) :])
         return self._write_results(stored, intended, results, [*happened, *map(calls.not_made, left)], cause)
 
     def _announced(self, record: R, commands: Sequence[C]) -> list[str]:
         return [call for command in commands if (call := self._machine.announced(record, command))]
 
-    def _perform(self, record: R, commands: Sequence[C], budget: Budget) -> tuple[list[E], list[str]]:
+    def _execute(self, record: R, commands: Sequence[C], budget: Budget) -> tuple[list[E], list[str]]:
         """Carry out the commands in turn; stop where a result leads to another state, as the rest is then moot.
 
         Or where time runs out: what is left is asked for again, and intents are looked for first. Returns the results,
@@ -193,7 +193,7 @@ class Runner(Generic[R, C, E]):
         state = record.state
         self._take_calls()  # what was called before is not about this record
         for command in commands:
-            event = self._executor.perform(record, command, budget)
+            event = self._executor.execute(record, command, budget)
             results.append(event)
             happened += [_short(event), *map(str, self._take_calls())]
             record = self._machine.evolve(record, event, self._clock())

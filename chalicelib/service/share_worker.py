@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.core.delivery import machine, permissions
+from chalicelib.core.delivery import deadlines, permissions
 from chalicelib.core.delivery.model import Delivery, NeededShare
 from chalicelib.core.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.records.calls import LEFT
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import grant_names, holders, outstanding, share, share_events
 from chalicelib.core.sharing.refusals import Subject, most_calls, subject
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.aws import PermissionAdapter, TakeCalls
@@ -31,16 +30,13 @@ from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import grant_audit
-from chalicelib.service.budget import Budget, TimeLeft, slices
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.codecs import DELIVERIES, peek_all
+from chalicelib.service.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.service.waker import Clock, Waker
 
 PASSES = 6
 """Passes of one run, where others write meanwhile; after the last it sends itself a wake."""
-RACES = 3
-"""Tries to correct the ledger after another run's write came first; the next look at the share corrects the rest."""
-WRITTEN_AT_ONCE = 50
-"""Shares that one transaction writes."""
 ONE_BY_ONE = 10
 """Shares in a slice where each takes calls of its own, a grant."""
 WOKEN_AT_ONCE = 25
@@ -56,86 +52,6 @@ FOR_INTENTS = 0.4
 """The part of the time left in which intents are written: their results must be written, too."""
 
 Act = Callable[[Sequence[Share]], list[Share]]
-
-
-class _Book:
-    """The shares of one resource as the ledger has them: read once, then kept up with what is written."""
-
-    def __init__(self, ledger: Ledger, resource: str, clock: Clock) -> None:
-        self._ledger = ledger
-        self._clock = clock
-        self.resource = resource
-        self._calls: dict[str, list[str]] = {}
-        """Lines for the history of each share that is written next, by ``holder_key``: the calls made for it."""
-        self._written: set[str] = set()
-        self.news: dict[str, int] = {}
-        """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
-        self._shares = {s.holder_key: s for s in ledger.shares(resource)}
-
-    @property
-    def shares(self) -> Sequence[Share]:
-        """All of them."""
-        return tuple(self._shares.values())
-
-    def save(self, shares: Iterable[Share], happened: str, *, unheld: bool = False) -> list[Share]:
-        """Write them, and return them with their new versions. Raises LostRace."""
-        shares = list(shares)
-        if shares:
-            self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._calls)
-        self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.holder_key for s in shares}}
-        saved = [replace(s, version=s.version + 1, damaged=()) for s in shares]
-        self._shares.update({s.holder_key: s for s in saved})
-        self._written |= {s.holder_key for s in saved}
-        return saved
-
-    def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
-        """Write as many as there is time for, and return those; the others are for the next run. Raises LostRace."""
-        saved: list[Share] = []
-        for some in budget.each(slices(shares, WRITTEN_AT_ONCE)):
-            saved += self.save(some, happened, unheld=unheld)
-        return saved
-
-    def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
-        """Write what calls have done, as far as there is time. If others wrote meanwhile, it is put right."""
-        try:
-            return self.save_some(results, happened, budget)
-        except LostRace:
-            self._put_right({s.holder_key: s for s in results})
-            raise
-
-    def note(self, shares: Iterable[Share], *lines: str) -> None:
-        """Let what is next written of these shares say so in their history, too."""
-        for s in shares:
-            self._calls.setdefault(s.holder_key, []).extend(lines)
-
-    def note_left(self, shares: Iterable[Share]) -> None:
-        """Record of those that an earlier run had begun: this one writes the result of each of its own calls."""
-        self.note((s for s in shares if share.unanswered(s) and s.holder_key not in self._written), LEFT)
-
-    def tell_of(self, shares: Iterable[Share]) -> None:
-        """Let the holders of what has opened, or was refused, be woken."""
-        news = (s for s in shares if s.state is ShareState.OPEN or share.refusal(s) is not None)
-        self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
-
-    def archive(self, shares: Sequence[Share]) -> None:
-        """Move them to the archive. Raises LostRace if somebody has come to hold one."""
-        self._ledger.archive(shares, self._clock())
-        for s in shares:
-            del self._shares[s.holder_key]
-
-    def _put_right(self, tried: Mapping[str, Share]) -> None:
-        for _ in range(RACES):
-            found = {s.holder_key: s for s in self._ledger.shares(self.resource)}
-            wrong = [w for key, s in tried.items() if (w := share.raced(s, found.get(key), self._clock()))]
-            happened = "another run's call came between"
-            try:
-                self.save([s for s in wrong if s.holder_key in found], happened)
-            except LostRace:
-                continue
-            for s in wrong:
-                if s.holder_key not in found:
-                    self._ledger.put_right(s, happened, self._clock(), self._calls.get(s.holder_key, ()))
-            return
 
 
 class ShareWorker:
@@ -171,15 +87,15 @@ class ShareWorker:
                 stored = self._begin(key, budget)
                 if stored is None:
                     return
-                book = _Book(self._ledger, key.pk, self._clock)
-                book.news = news
-                done = self._work(book, budget)
+                these = ResourceShares(self._ledger, key.pk, self._clock)
+                these.news = news
+                done = self._work(these, budget)
                 now = self._clock()
-                oldest = share.oldest_open(book.shares, now)
+                oldest = holders.oldest_open(these.shares, now)
                 if oldest is not None:
                     self._telemetry.open_shares(oldest)
-                due = share.due_at(book.shares, now) if done else now
-                write = Write(key, "open", {"resource": key.pk}, due, _latest(book.shares))
+                due = outstanding.due_at(these.shares, now) if done else now
+                write = Write(key, "open", {"resource": key.pk}, due, _latest(these.shares))
                 saved = self._records.save(stored, write, (), now)
                 if not done or not budget.allows():
                     break
@@ -200,88 +116,94 @@ class ShareWorker:
                 return stored
         except ParkRecord as trouble:
             self._telemetry.parked(key, str(trouble))
-        self._work(_Book(self._ledger, key.pk, self._clock), budget)
+        self._work(ResourceShares(self._ledger, key.pk, self._clock), budget)
         return None
 
-    def _work(self, book: _Book, budget: Budget) -> bool:
+    def _work(self, these: ResourceShares, budget: Budget) -> bool:
         """Take slice after slice; True: nothing is left to be done now.
 
         The first is taken whatever time is left: a run that begins makes progress.
         """
         first = True
-        while (step := self._next(book, budget)) is not None:
+        while (step := self._next(these, budget)) is not None:
             if not first and not budget.allows(CALLS_FOR_MANY):
                 return False
             step()
             first = False
         return True
 
-    def _next(self, book: _Book, budget: Budget) -> Callable[[], None] | None:
+    def _next(self, these: ResourceShares, budget: Budget) -> Callable[[], None] | None:
         """Return the next slice: what closes comes before the wakes, and those before what opens."""
         now = self._clock()
-        adapter = self._adapters[addresses.resource_kind(book.resource)]
+        adapter = self._adapters[addresses.resource_kind(these.resource)]
         size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
-        if damaged := [s for s in book.shares if s.damaged]:
-            return lambda: self._drop_damaged(book, damaged[:WRITTEN_AT_ONCE])
-        if closing := share.to_close(book.shares, now):
-            return lambda: self._close(adapter, book, closing[:size], budget)
-        if ended := share.to_end(book.shares, now):
+        if damaged := [s for s in these.shares if s.damaged]:
+            return lambda: self._drop_damaged(these, damaged[:WRITTEN_AT_ONCE])
+        if closing := outstanding.to_close(these.shares, now):
+            return lambda: self._close(adapter, these, closing[:size], budget)
+        if ended := outstanding.to_end(these.shares, now):
             happened = "its end came before it was opened"
-            over = [share.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]]
-            return lambda: book.tell_of(book.save(over, happened))
-        if book.news:
-            return lambda: self._wake(book)
-        if opening := share.to_open(book.shares, now):
-            return lambda: self._open(adapter, book, opening[:size], budget)
-        if left := share.to_archive(book.shares, now):
-            return lambda: book.archive(left[:WRITTEN_AT_ONCE])
+            over = [share_events.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]]
+            return lambda: these.tell_of(these.save(over, happened))
+        if these.news:
+            return lambda: self._wake(these)
+        if opening := outstanding.to_open(these.shares, now):
+            return lambda: self._open(adapter, these, opening[:size], budget)
+        if left := outstanding.to_archive(these.shares, now):
+            return lambda: these.archive(left[:WRITTEN_AT_ONCE])
         return None
 
-    def _drop_damaged(self, book: _Book, damaged: Sequence[Share]) -> None:
+    def _drop_damaged(self, these: ResourceShares, damaged: Sequence[Share]) -> None:
         """Report what stands among the holdings and cannot be read, once, and take it out: it holds nothing."""
         for s in damaged:
-            self._telemetry.share(book.resource, s.account, "a holding cannot be read", found=list(s.damaged))
-        book.save(damaged, f"holdings that cannot be read were taken out: {[s.damaged for s in damaged]!r:.500}")
+            self._telemetry.share(these.resource, s.account, "a holding cannot be read", found=list(s.damaged))
+        these.save(damaged, f"holdings that cannot be read were taken out: {[s.damaged for s in damaged]!r:.500}")
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
-    def _open(self, adapter: PermissionAdapter, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
+    def _open(
+        self, adapter: PermissionAdapter, these: ResourceShares, opening: Sequence[Share], budget: Budget
+    ) -> None:
         """Ask who is entitled and what is preexisting; write the intent; open; write the result."""
         try:
-            opening = self._entitled(book, opening, budget)
+            opening = self._entitled(these, opening, budget)
             fresh = [s for s in opening if s.state not in (ShareState.OPENING, ShareState.CLOSING)]
-            seen = adapter.showing(book.resource, fresh) if fresh and share.nameless(book.resource) else frozenset()
+            seen = (
+                adapter.showing(these.resource, fresh)
+                if fresh and grant_names.nameless(these.resource)
+                else frozenset()
+            )
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
-            book.tell_of(book.save_some((self._blocked(s, refusal) for s in opening), what, budget))
+            these.tell_of(these.save_some((self._blocked(s, refusal) for s in opening), what, budget))
             return
         now = self._clock()
-        doubts = {s.holder_key: d for s in fresh if s.holder_key in seen and (d := share.doubtful(s, now))}
+        doubts = {s.share_name: d for s in fresh if s.share_name in seen and (d := share_events.doubtful(s, now))}
         happened = "the permission shows before it was asked for: to be looked at again"
-        book.save_some(doubts.values(), happened, budget)
-        sure = [s for s in opening if s.holder_key not in doubts]
+        these.save_some(doubts.values(), happened, budget)
+        sure = [s for s in opening if s.share_name not in doubts]
         begun = [s for s in sure if s.state is ShareState.OPENING]
-        book.note_left(begun)
-        begun += book.save_some(
+        these.add_unanswered(begun)
+        begun += these.save_some(
             (
-                share.intend_opening(s, now, seen=s.holder_key in seen)
+                share_events.intend_opening(s, now, seen=s.share_name in seen)
                 for s in sure
                 if s.state is not ShareState.OPENING
             ),
             "opening is intended",
             budget.part(FOR_INTENTS),
         )
-        results = [share.opened(s, now) for s in begun if s.preexisting]
+        results = [share_events.opened(s, now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
-        opened = self._noted(book, lambda some: self._opened(adapter, book.resource, some))
+        opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
         results += self._in_batches(adapter, to_ask, opened, budget)
-        saved = book.save_results(results, "opening was tried", budget)
-        book.tell_of(saved)
+        saved = these.save_results(results, "opening was tried", budget)
+        these.tell_of(saved)
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
-            self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
+            self._telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
-    def _entitled(self, book: _Book, opening: Sequence[Share], budget: Budget) -> list[Share]:
+    def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
         """Leave out who may not hold it; what promotion and delivery say does not count.
 
         Each AMI takes questions of its own; AMIs without time to ask are left for the next slice.
@@ -290,41 +212,41 @@ class ShareWorker:
         part, asked = budget.part(FOR_ASKING), list[Share]()
         for some in part.each(_by_amis(opening), CALLS_TO_ASK):
             try:
-                more = self._entitlements.judge(book.resource, some)
+                more = self._entitlements.judge(these.resource, some)
             except Refusal as refusal:
-                more = Judgement(owed={s.holder_key: refusal for s in some})
+                more = Judgement(owed={s.share_name: refusal for s in some})
             if more.owed:
                 happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
-                owed = [self._blocked(s, more.owed[s.holder_key]) for s in some if s.holder_key in more.owed]
-                book.tell_of(book.save_some(owed, happened, budget))
+                owed = [self._blocked(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
+                these.tell_of(these.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
-            asked += [s for s in some if s.holder_key not in more.owed]
+            asked += [s for s in some if s.share_name not in more.owed]
         opening = asked
-        elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
+        elsewhere = {s.share_name: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
         reasons, now = {**judged.refused, **elsewhere}, self._clock()
-        refused = [share.refused(s, reasons[s.holder_key], now) for s in opening if s.holder_key in reasons]
+        refused = [share_events.refused(s, reasons[s.share_name], now) for s in opening if s.share_name in reasons]
         what = f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}"
-        book.tell_of(book.save_some(refused, what, budget))
+        these.tell_of(these.save_some(refused, what, budget))
         waits = {key: fault for key, fault in judged.waits.items() if key not in reasons}
-        waiting = [share.blocked(s, waits[s.holder_key], now) for s in opening if s.holder_key in waits]
-        book.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
-        return [s for s in opening if s.holder_key not in reasons.keys() | waits.keys()]
+        waiting = [share_events.wait_for(s, waits[s.share_name], now) for s in opening if s.share_name in waits]
+        these.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
+        return [s for s in opening if s.share_name not in reasons.keys() | waits.keys()]
 
     def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = adapter.open(resource, some)
-        return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
+        return [share_events.opened(s, self._clock(), grants.get(s.share_name, "")) for s in some]
 
-    def _noted(self, book: _Book, act: Act) -> Act:
+    def _with_calls(self, these: ResourceShares, act: Act) -> Act:
         """Let the history of those that are acted on say which calls that took: one call for all has one id."""
 
-        def noted(some: Sequence[Share]) -> list[Share]:
+        def acted(some: Sequence[Share]) -> list[Share]:
             self._take_calls()  # what was called before is not about these
             try:
                 return act(some)
             finally:
-                book.note(some, *map(str, self._take_calls()))
+                these.add_history(some, *map(str, self._take_calls()))
 
-        return noted
+        return acted
 
     def _in_batches(self, adapter: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
         """Act in as large batches as may be; return what was decided, or learned, while there was time."""
@@ -360,81 +282,87 @@ class ShareWorker:
 
     def _blocked(self, s: Share, refusal: Refusal) -> Share:
         now = self._clock()
-        if s.state is ShareState.CLOSING and not share.to_open([s], now):
+        if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
             self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
             waits = refusal.kind is RefusalKind.THROTTLED
-            return (None if waits else share.given_up(s, refusal.fault, now)) or share.put_off(s, now)
-        if not share.worth_waiting(s, refusal.kind, now):
-            return share.refused(s, refusal.fault, now)
-        return share.put_off(s, now) if refusal.kind is RefusalKind.THROTTLED else share.blocked(s, refusal.fault, now)
+            return (None if waits else share_events.given_up(s, refusal.fault, now)) or share_events.put_off(s, now)
+        if not share_events.worth_waiting(s, refusal.kind, now):
+            return share_events.refused(s, refusal.fault, now)
+        return (
+            share_events.put_off(s, now)
+            if refusal.kind is RefusalKind.THROTTLED
+            else share_events.wait_for(s, refusal.fault, now)
+        )
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
-    def _close(self, adapter: PermissionAdapter, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
+    def _close(
+        self, adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget
+    ) -> None:
         """Write the intent; remove; look whether it is gone; write the result."""
-        closing = self._not_prolonged(book, closing, budget)
+        closing = self._not_prolonged(these, closing, budget)
         now = self._clock()
         begun = [s for s in closing if s.state is ShareState.CLOSING]
-        book.note_left(begun)
-        begun += book.save_some(
-            (share.intend_closing(s, now) for s in closing if s.state is not ShareState.CLOSING),
+        these.add_unanswered(begun)
+        begun += these.save_some(
+            (share_events.intend_closing(s, now) for s in closing if s.state is not ShareState.CLOSING),
             "closing is intended",
             budget.part(FOR_INTENTS),
             unheld=True,
         )
-        self._remind_audit(book, begun)
-        results = [share.closed(s, now) for s in begun if s.preexisting]
-        ours = [s for s in begun if not s.preexisting]
-        if share.nameless(book.resource):
-            unlooked = [s for s in ours if s.removed_at is not None]
+        self._remind_audit(these, begun)
+        results = [share_events.closed(s, now) for s in begun if s.preexisting]
+        own = [s for s in begun if not s.preexisting]
+        if grant_names.nameless(these.resource):
+            unlooked = [s for s in own if s.removed_at is not None]
             results += self._in_batches(
-                adapter, unlooked, lambda some: self._looked_at(adapter, book.resource, some), budget
+                adapter, unlooked, lambda some: self._looked_at(adapter, these.resource, some), budget
             )
-            ours = [s for s in ours if s.removed_at is None]
-            remove = self._noted(book, lambda some: self._removed(adapter, book.resource, some))
+            own = [s for s in own if s.removed_at is None]
+            remove = self._with_calls(these, lambda some: self._removed(adapter, these.resource, some))
         else:
-            remove = self._noted(book, lambda some: self._revoked(adapter, book.resource, some))
-        results += self._in_batches(adapter, ours, remove, budget)
-        for s in book.save_results(results, "closing was tried", budget):
-            self._report_closing(book.resource, s)
+            remove = self._with_calls(these, lambda some: self._revoked(adapter, these.resource, some))
+        results += self._in_batches(adapter, own, remove, budget)
+        for s in these.save_results(results, "closing was tried", budget):
+            self._report_closing(these.resource, s)
 
-    def _not_prolonged(self, book: _Book, closing: Sequence[Share], budget: Budget) -> list[Share]:
+    def _not_prolonged(self, these: ResourceShares, closing: Sequence[Share], budget: Budget) -> list[Share]:
         """Keep open what stands where the file as applied now gives a later date than the one that has come.
 
         Where nobody can say so, it is asked again each minute for a day: an outage withdraws nothing. Each AMI takes
         questions of its own; those for whom there is no time are left for the next slice.
         """
-        dated = [s for s in closing if s.state is ShareState.OPEN and share.standing(s)]
-        undated = {s.holder_key for s in closing} - {s.holder_key for s in dated}
+        dated = [s for s in closing if s.state is ShareState.OPEN and holders.standing(s)]
+        undated = {s.share_name for s in closing} - {s.share_name for s in dated}
         part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self._clock()
         for some in part.each(_by_amis(dated), CALLS_TO_ASK):
             try:
-                ends = self._entitlements.ends(book.resource, some)
+                ends = self._entitlements.ends(these.resource, some)
             except Refusal:
                 ends = {}
             for s in some:
-                end = ends.get(s.holder_key)
+                end = ends.get(s.share_name)
                 if end is None:
-                    end = min(now + schedule.MINUTE, share.first_end(s) + schedule.LAST_LOOK_WITHIN)
+                    end = min(now + schedule.MINUTE, holders.first_end(s) + schedule.LAST_LOOK_WITHIN)
                 if end > now:
                     prolonged.append(replace(s, later_end=end, tries=s.tries + 1))
                 else:
-                    over.add(s.holder_key)
+                    over.add(s.share_name)
         happened = "the applied file gives it a later date, or cannot be read now"
-        book.save_some(prolonged, happened, budget)
-        return [s for s in closing if s.holder_key in undated | over]
+        these.save_some(prolonged, happened, budget)
+        return [s for s in closing if s.share_name in undated | over]
 
-    def _remind_audit(self, book: _Book, closing: Sequence[Share]) -> None:
+    def _remind_audit(self, these: ResourceShares, closing: Sequence[Share]) -> None:
         """Let all grants of the key be looked through, once the last share of an account there has closed.
 
         Asked for before it closes: a death afterwards must not leave it unasked.
         """
-        if share.nameless(book.resource) or addresses.at_home(book.resource):
+        if grant_names.nameless(these.resource) or addresses.at_home(these.resource):
             return
-        names = {s.holder_key for s in closing}
-        others = {s.account for s in book.shares if share.needed(s) and s.holder_key not in names}
+        names = {s.share_name for s in closing}
+        others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}
         if {s.account for s in closing} - others:
-            self._waker.remind(*grant_audit.reminder(book.resource, self._clock()))
+            self._waker.remind(*grant_audit.reminder(these.resource, self._clock()))
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what has no name; later looks say whether it is gone.
@@ -446,17 +374,17 @@ class ShareWorker:
         except Refusal as refusal:
             if refusal.kind is RefusalKind.THROTTLED or adapter.showing(resource, some):
                 raise
-        return [share.removed(s, self._clock()) for s in some]
+        return [share_events.removed(s, self._clock()) for s in some]
 
     def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         showing = adapter.showing(resource, some)
-        return [share.looked_for_nameless(s, self._clock(), showing=s.holder_key in showing) for s in some]
+        return [share_events.looked_for_nameless(s, self._clock(), showing=s.share_name in showing) for s in some]
 
     def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what has the service's name, and look at once: what shows is the service's."""
         adapter.close(resource, some)
         showing = adapter.showing(resource, some)
-        return [share.looked_for_named(s, self._clock(), showing=s.holder_key in showing) for s in some]
+        return [share_events.looked_for_named(s, self._clock(), showing=s.share_name in showing) for s in some]
 
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:
@@ -476,26 +404,26 @@ class ShareWorker:
 
     # --- waking ------------------------------------------------------------------------------------------------------
 
-    def _wake(self, book: _Book) -> None:
+    def _wake(self, these: ResourceShares) -> None:
         """Wake those that need not wait any longer: the last of its shares wakes a delivery, and no other."""
         episodes = {
-            addresses.delivery(delivery): book.news.pop(delivery) for delivery in list(book.news)[:WOKEN_AT_ONCE]
+            addresses.delivery(delivery): these.news.pop(delivery) for delivery in list(these.news)[:WOKEN_AT_ONCE]
         }
         found = peek_all(self._records, episodes, DELIVERIES)
-        waiting = [one for one in found if one.episode == episodes[one.key] and machine.waits_for_shares(one)]
-        wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in self._need_not_wait(book, waiting)]
+        waiting = [one for one in found if one.episode == episodes[one.key] and deadlines.waits_for_shares(one)]
+        wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in self._need_not_wait(these, waiting)]
         if wakes:
             self._waker.wake_all(wakes)
 
-    def _need_not_wait(self, book: _Book, waiting: Sequence[Delivery]) -> Iterator[Delivery]:
+    def _need_not_wait(self, these: ResourceShares, waiting: Sequence[Delivery]) -> Iterator[Delivery]:
         """Yield those of which all shares are open, or one is refused.
 
         Of most the last one is neither, and then the others need not be read: with each snapshot there are more.
         """
-        refused = {holding.delivery for s in book.shares if share.refusal(s) is not None for holding in s.holdings}
+        refused = {holding.delivery for s in these.shares if holders.refusal(s) is not None for holding in s.holdings}
         ends = self._find(one.shares[-1:] for one in waiting)
         open_ = {
-            h.delivery for s in ends if s.state is ShareState.OPEN or share.refusal(s) is not None for h in s.holdings
+            h.delivery for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None for h in s.holdings
         }
         left = [one for one in waiting if one.id in refused | open_]
         found = self._find(one.shares for one in left)
@@ -505,7 +433,7 @@ class ShareWorker:
                 yield one
 
     def _find(self, needed: Iterable[Iterable[NeededShare]]) -> Sequence[Share]:
-        places = [(one.resource, one.holder) for some in needed for one in some]
+        places = [(one.resource, one.share_name) for some in needed for one in some]
         return self._ledger.find(places) if places else ()
 
 
@@ -544,5 +472,7 @@ def _to_a_stranger(s: Share) -> Fault:
 
 
 def _latest(shares: Sequence[Share]) -> int | None:
-    ends = [share.hard_end(s) for s in shares if s.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)]
+    ends = [
+        holders.must_close_at(s) for s in shares if s.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    ]
     return min(filter(None, ends), default=None)

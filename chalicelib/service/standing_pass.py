@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core.delivery.machine import EXPIRED
+from chalicelib.core.delivery.deadlines import EXPIRED
 from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Child, PromotionState
+from chalicelib.core.promotion.model import PromotionState, TrackedDelivery
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import STANDING, RecordKey
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.ports.aws import Source, Tagged
-from chalicelib.ports.beside import Children
+from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.ledger import Ledger, StandingHolding
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
@@ -50,7 +50,7 @@ class StandingPorts:
     ledger: Ledger
     source: Source
     targets: Targets
-    children: Children
+    tracked: TrackedDeliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class StandingPass:
             entitled = entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
-                self._telemetry.blocked("standing", f"{ami}: it is not known who is entitled to it")
+                self._telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
                 return
             if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
                 return
@@ -119,7 +119,7 @@ class StandingPass:
         """
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
-        ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.holder_key, now)]
+        ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
         ended = 0
         for one in budget.each(ends, CALLS):
             if ended % AT_ONCE == 0 and self._has_moved(ami, seen, entitled):
@@ -153,31 +153,31 @@ class StandingPass:
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
-        self._ports.ledger.release(one.resource, one.holder_key, held, unlink=False)
+        self._ports.ledger.release(one.resource, one.share_name, held, unlink=False)
         resource = RecordKey(one.resource)
         write = Write(resource, "open", {"resource": one.resource}, self._clock())
         self._waker.wake_or_create(write, f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
-        self._mark_child(ami, held.delivery)
-        self._ports.ledger.release(one.resource, one.holder_key, held)
+        self._mark_tracked(ami, held.delivery)
+        self._ports.ledger.release(one.resource, one.share_name, held)
 
-    def _mark_child(self, ami: str, delivery: str) -> None:
+    def _mark_tracked(self, ami: str, delivery: str) -> None:
         """Tell promotion and owners in the place of a delivery that cannot: one that is parked, or cannot be read."""
         if peek(self._records, addresses.delivery(delivery), DELIVERIES) is not None:
             return
         try:
-            children = self._ports.children.all(ami)
+            tracked = self._ports.tracked.all(ami)
         except ParkRecord:  # the promotion's trouble: it holds up no removal
             return
-        for child in children:
-            if child.delivery == delivery and child.state == DeliveryState.SHARED:
-                self._tell(ami, child)
-                self._ports.children.end(ami, replace(child, state=DeliveryState.WITHDRAWN.value, image=""))
+        for entry in tracked:
+            if entry.delivery == delivery and entry.state == DeliveryState.SHARED:
+                self._tell(ami, entry)
+                self._ports.tracked.end(ami, replace(entry, state=DeliveryState.WITHDRAWN.value, image=""))
 
-    def _tell(self, ami: str, child: Child) -> None:
+    def _tell(self, ami: str, entry: TrackedDelivery) -> None:
         """Let `worker` send the notice that the delivery itself cannot; before its mark says that it is withdrawn."""
-        key, now = addresses.withdrawal(child.delivery, child.episode), self._clock()
-        known = {name: getattr(child, name) for name in ("delivery", "episode", "account", "region")}
+        key, now = addresses.withdrawal(entry.delivery, entry.episode), self._clock()
+        known = {name: getattr(entry, name) for name in ("delivery", "episode", "account", "region")}
         body = {**known, "hub": self._hub, "source_image": ami}
         self._records.create(Write(key, "open", body, now), now)
         self._waker.send(key, "withdrawn")

@@ -92,10 +92,10 @@ class Sweep:
             try:
                 unfit = self._wakes.wake_all(wakes) if wakes else ()
             except Refusal as refusal:  # the next run sends them again, from the same place; the other shards go on
-                self._telemetry.blocked("sweep", str(refusal))
+                self._telemetry.not_done("sweep", str(refusal))
                 continue
             if unfit:
-                self._telemetry.blocked("sweep", f"These records cannot be woken: {', '.join(map(str, unfit))}.")
+                self._telemetry.not_done("sweep", f"These records cannot be woken: {', '.join(map(str, unfit))}.")
             woken += len(wakes) - len(unfit)
             last = len(page) < PAGE
             after = replace(this, after=None if last else page[-1])

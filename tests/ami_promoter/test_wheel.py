@@ -27,6 +27,6 @@ def test_the_wheel_has_the_command_and_what_it_reads(tmp_path):
 
     assert "ami-promoter = ami_promoter.cli:main" in scripts
     assert "ami_promoter/targets_file/targets.schema.json" in names
-    assert "ami_promoter/overview/style.css" in names
+    assert "ami_promoter/report_page/style.css" in names
     tops = {name.partition("/")[0] for name in names}
     assert {name for name in tops if not name.endswith(".dist-info")} == {"ami_promoter", "chalicelib"}

@@ -16,6 +16,7 @@ from tests.awsim.iam_words import (
     allow,
     allowed,
     as_role,
+    attach_control_policy,
     document,
     new_key,
     put_role,
@@ -112,7 +113,7 @@ def service_control(world: World) -> None:
     key = new_key(world)
     kms, ec2 = as_role(world, "kms", allow("kms:*")), as_role(world, "ec2", allow("ec2:*"))
     linked = session(world, "ec2", world.iam.put_service_linked_role(HUB).arn)
-    world.iam.service_control[HUB] = document(allow(["kms:*", "ec2:DescribeImages"], Effect="Deny"))
+    attach_control_policy(world, HUB, document(allow(["kms:*", "ec2:DescribeImages"], Effect="Deny")))
     says = "with an explicit deny in a service control policy"
 
     refused("AccessDeniedException", lambda: kms.describe_key(KeyId=key), says)
@@ -127,7 +128,7 @@ def resource_control(world: World) -> None:
     """It denies any caller on the account's keys, with its own message; on other keys the same caller is allowed."""
     key, theirs = new_key(world), new_key(world, DEV)
     kms = as_role(world, "kms", allow("kms:*"))
-    world.iam.resource_control[HUB] = document(allow("kms:*", Effect="Deny"))
+    attach_control_policy(world, HUB, document(allow("kms:*", Effect="Deny")), "resource")
 
     refused(
         "AccessDeniedException",

@@ -12,6 +12,7 @@ from awsim import wire
 from awsim.world import World
 
 HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
+MANAGEMENT = "999999999999"
 HERE = "us-east-1"
 TRUST_HUB = {
     "Version": "2012-10-17",
@@ -38,6 +39,16 @@ def allow(actions: str | list[str], resource: str | list[str] = "*", **more: Any
 def document(*statements: Mapping[str, Any]) -> dict[str, Any]:
     """Make a policy document."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def attach_control_policy(world: World, account: str, policy: Any, kind: Any = "service") -> None:
+    """Attach a control policy to an account, in an organization whose management account is none of these."""
+    found = world.organizations.of(account)
+    if found is None:
+        found = world.organizations.create(MANAGEMENT)
+        for member in (HUB, DEV, PROD):
+            world.organizations.add_account(found, member)
+    world.organizations.attach(found, "deny", policy, [account], kind)
 
 
 def put_role(world: World, name: str, *statements: Mapping[str, Any], account: str = HUB, trust: Any = None) -> str:

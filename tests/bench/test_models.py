@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import bound, cost, plot, units
+from bench import bound, capacity, cost, plot
 from bench.case import CALL_SECONDS, REGISTER_SECONDS, Case
 from bench.rates import TokenBucket
 from bench.rivals import RIVALS, build_tool, orchestrator, script, state_machines
@@ -52,12 +52,12 @@ def test_a_bucket_lets_so_many_at_once_and_then_so_many_a_second():
 def test_units_are_counted_as_dynamodb_counts_them():
     """Names and values; a write unit is 1 KB, a read unit 4 KB."""
     item = {"pk": {"S": "a"}, "body": {"S": "x" * 2040}, "n": {"N": "12"}, "all": {"SS": ["ab", "c"]}}
-    assert units.size(item) == 3 + 2044 + 4 + 6
-    assert units.units(units.size(item), units.WRITE) == 3
-    assert units.units(units.size(item), units.READ) == 1
-    assert units.units(0, units.READ) == 1
-    assert units.purpose_of(("t", "delivery#1", "history#0")) == "history"
-    assert units.purpose_of(("t", "delivery#1", "record")) == "the delivery"
+    assert capacity.size(item) == 3 + 2044 + 4 + 6
+    assert capacity.units(capacity.size(item), capacity.WRITE) == 3
+    assert capacity.units(capacity.size(item), capacity.READ) == 1
+    assert capacity.units(0, capacity.READ) == 1
+    assert capacity.purpose_of(("t", "delivery#1", "history#0")) == "history"
+    assert capacity.purpose_of(("t", "delivery#1", "record")) == "the delivery"
 
 
 def test_one_function_is_killed_after_fifteen_minutes_and_leaves_shares_open():

@@ -9,7 +9,7 @@ import pytest
 from conftest import OPEN_ALL
 from selenium.webdriver import ActionChains, Keys
 
-PAGES = ("lively", "large", "hostile", "empty")
+PAGES = ("busy", "large", "hostile", "empty")
 SCREENS = [(width, dark) for width in (1280, 360) for dark in (False, True)]
 FOCUSED = "return document.activeElement.outerHTML.slice(0, 200)"
 WIDER = """
@@ -39,7 +39,7 @@ def test_nothing_is_asked_for_and_nothing_runs(browser, page):
     assert browser.driver.title.startswith("AMI promotions of 111111111111")
 
 
-@pytest.mark.parametrize("page", ["lively", "hostile", "empty"])
+@pytest.mark.parametrize("page", ["busy", "hostile", "empty"])
 @pytest.mark.parametrize(("width", "dark"), SCREENS)
 def test_everybody_can_read_it(browser, page, width, dark):
     """Axe finds no problem with contrast, landmarks, headings, tables or names, with everything unfolded."""
@@ -52,13 +52,13 @@ def test_everybody_can_read_it(browser, page, width, dark):
 
 def test_axe_would_find_a_barrier(browser):
     """The check works: it reports pale text."""
-    browser.look("lively")
+    browser.look("busy")
     browser.run("document.querySelector('h1').style.color = '#ccc'")
 
     assert any(one.startswith("color-contrast: <h1") for one in browser.barriers())
 
 
-@pytest.mark.parametrize("page", ["lively", "hostile"])
+@pytest.mark.parametrize("page", ["busy", "hostile"])
 @pytest.mark.parametrize("width", [1280, 768, 360])
 def test_nothing_is_wider_than_the_screen(browser, page, width):
     """Also with a long text without spaces."""
@@ -71,7 +71,7 @@ def test_nothing_is_wider_than_the_screen(browser, page, width):
 
 def test_on_a_phone_each_cell_says_its_heading(browser):
     """There a row is a card."""
-    browser.look("lively", width=360)
+    browser.look("busy", width=360)
     before = "return getComputedStyle(document.querySelector(arguments[0]), '::before').content"
 
     said = [browser.run(before, f".now td:nth-child({number})") for number in range(2, 7)]
@@ -84,7 +84,7 @@ def test_the_two_themes_differ(browser):
     """The page follows the screen's theme."""
     backgrounds = []
     for dark in (False, True):
-        browser.look("lively", dark=dark)
+        browser.look("busy", dark=dark)
         backgrounds.append(browser.run("return getComputedStyle(document.body).backgroundColor"))
 
     assert backgrounds == ["rgb(255, 255, 255)", "rgb(15, 20, 26)"]
@@ -92,7 +92,7 @@ def test_the_two_themes_differ(browser):
 
 def test_a_keyboard_reaches_everything(browser):
     """The first stop skips to the content; each link and each fold is a stop, and opens."""
-    browser.look("lively")
+    browser.look("busy")
     stops = browser.run("return document.querySelectorAll('a, summary').length")
     seen = []
     for _ in range(stops):
@@ -111,7 +111,7 @@ def test_a_keyboard_reaches_everything(browser):
 
 def test_the_first_stop_skips_to_the_content(browser):
     """For people who use a screen reader."""
-    browser.look("lively")
+    browser.look("busy")
 
     press(browser, Keys.TAB, Keys.ENTER)
 
@@ -120,7 +120,7 @@ def test_the_first_stop_skips_to_the_content(browser):
 
 def test_without_colors_everything_is_said(browser):
     """Each state is a word with a mark, and each bar has its times as text beside it."""
-    browser.look("lively")
+    browser.look("busy")
     browser.run(OPEN_ALL)
 
     words = browser.run("return [...document.querySelectorAll('.st')].map(one => one.innerText.trim())")
@@ -132,7 +132,7 @@ def test_without_colors_everything_is_said(browser):
 
 def test_what_could_not_be_read_is_said_first(browser):
     """Above the numbers, with a link to the list and its reasons."""
-    browser.look("lively")
+    browser.look("busy")
 
     warning = browser.driver.find_element("css selector", ".warnings")
     assert "1 record could not be read whole" in warning.text
@@ -143,7 +143,7 @@ def test_what_could_not_be_read_is_said_first(browser):
 
 def test_paper_shows_what_is_folded(browser):
     """The printed page shows all folds, on more than one sheet."""
-    browser.look("lively", media="print")
+    browser.look("busy", media="print")
     heights = "return [...document.querySelectorAll('details:not([open]) table')].map(one => one.offsetHeight)"
 
     assert min(browser.run(heights)) > 20

@@ -11,11 +11,11 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ami_promoter.overview.document import render
+from ami_promoter.report_page.document import render
 from awsim.world import World
 from demo import stage
-from tests.ami_promoter.overview.many import hub, shown
-from tests.scenarios import lively
+from tests.ami_promoter.report_page.many import hub, shown
+from tests.scenarios import busy_hub
 from tests.scenarios.scene import REGION, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,10 +33,10 @@ def main(directory: Path) -> None:
     }
     for name, page in pages.items():
         (directory / f"{name}.html").write_text(render(page), encoding="utf-8")
-    _lively(directory / "lively.html")
+    _busy(directory / "busy.html")
 
 
-def _lively(file: Path) -> None:
+def _busy(file: Path) -> None:
     """Play a day with many deliveries in the simulator, damage one record, and let the verb write its page."""
     none = str(file.parent / "none")
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
@@ -45,7 +45,7 @@ def _lively(file: Path) -> None:
     with World(start=datetime(2026, 1, 5, 9, 0, tzinfo=UTC)) as world, tempfile.TemporaryDirectory() as directory:
         os.environ.update(AWS_ACCESS_KEY_ID=world.accounts.root(stage.HUB).access_key, AWS_SECRET_ACCESS_KEY="sandbox")
         scene = Scene(world, Path(directory), ROOT)
-        played = lively.play(scene)
+        played = busy_hub.play(scene)
         scene.client("dynamodb").update_item(
             TableName=f"ami-promoter-{REGION}",
             Key={"pk": {"S": f"promotion#{played.refused}"}, "sk": {"S": "record"}},

@@ -10,7 +10,7 @@ from chalicelib.adapters.dynamo.findings import BUSY, DynamoFindings
 from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
 from chalicelib.core.monitor.judging import Known
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share as shares
+from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.monitor import Begun, Canary, SourceKey
 from tests.fakes import copying
@@ -86,25 +86,25 @@ def test_a_grant_leads_to_its_accounts_and_the_canary_is_kept(found):
 
 def lived(stores: Stores, account: str, begin: int) -> None:
     """Hold, open, release, close and archive a share, one step a minute."""
-    share, holding = Share(RESOURCE, account, account, hard_close_at=NOW + 10**6), copying("d1", account)
+    share, holding = Share(RESOURCE, account, account, last_closing_at=NOW + 10**6), copying("d1", account)
     stores.ledger.hold(RESOURCE, share, holding)
-    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
     for minute, step in enumerate(
         (
-            lambda one, at: shares.intend_opening(one, at, seen=False),
-            lambda one, at: shares.opened(one, at, f"g-{begin}"),
-            shares.intend_closing,
-            shares.closed,
+            lambda one, at: share_events.intend_opening(one, at, seen=False),
+            lambda one, at: share_events.opened(one, at, f"g-{begin}"),
+            share_events.intend_closing,
+            share_events.closed,
         )
     ):
         at = begin + 60 * minute
         if minute == 2:
             stores.ledger.release(RESOURCE, account, holding)
-            (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+            (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
         read = step(read, at)
         stores.ledger.save([read], "a step", at)
         read = replace(read, version=read.version + 1)
-    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.holder_key == account]
+    (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
     stores.ledger.archive([read], begin + 240)
 
 
@@ -114,7 +114,7 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
     lived(stores, ACCOUNT, NOW)
     lived(stores, ACCOUNT, NOW + 1000)
     lived(stores, OTHER, NOW + 500)
-    stores.ledger.hold(RESOURCE, Share(RESOURCE, ACCOUNT, ACCOUNT, hard_close_at=NOW + 10**6), copying("d2", ACCOUNT))
+    stores.ledger.hold(RESOURCE, Share(RESOURCE, ACCOUNT, ACCOUNT, last_closing_at=NOW + 10**6), copying("d2", ACCOUNT))
 
     (known,) = past.known(RESOURCE, ACCOUNT)
     states = [ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING, ShareState.CLOSED]

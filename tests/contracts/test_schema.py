@@ -7,18 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import EXPIRES
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
 from chalicelib.core.promotion.head import Head
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION
-from chalicelib.core.sharing.share import Share, ShareState, to_close, to_open
+from chalicelib.core.sharing.outstanding import to_close, to_open
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.records import Write
 from chalicelib.service.tag_pass import DAMAGED, read_heads
@@ -51,7 +52,7 @@ def body_of(table, key):
 
 def a_share(**changes):
     """Build a share of the snapshot for one account."""
-    return Share(RESOURCE, "222222222222", "222222222222", hard_close_at=NOW + 9000, **changes)
+    return Share(RESOURCE, "222222222222", "222222222222", last_closing_at=NOW + 9000, **changes)
 
 
 @pytest.mark.parametrize(("written", "why"), [(NEWER, NewerSchema), (OLDER, Unreadable)])
@@ -124,11 +125,11 @@ def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
 
 
 def test_a_promotion_parks_on_a_newer_note_of_a_delivery(table):
-    """A child's body is decoded like a record's."""
-    DynamoChildren(table, NEWER).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
+    """A tracked delivery's body is decoded like a record's."""
+    DynamoTrackedDeliveries(table, NEWER).add(AMI, TrackedDelivery("0123", "222222222222", "us-east-1", 1, "running"))
 
     with pytest.raises(NewerSchema):
-        DynamoChildren(table).all(AMI)
+        DynamoTrackedDeliveries(table).all(AMI)
 
 
 def test_everything_that_is_decoded_bears_its_form(table):
@@ -140,7 +141,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
     )
     records.put(addresses.source_image(AMI), {"kind": "image", "body": "{}"})
     DynamoLedger(table).hold(RESOURCE, a_share(), copying("0123"))
-    DynamoChildren(table).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
+    DynamoTrackedDeliveries(table).add(AMI, TrackedDelivery("0123", "222222222222", "us-east-1", 1, "running"))
 
     beside = (addresses.head(AMI), {"kind": "head", "body": "{}"})
     assert DynamoRecords(table).save(
@@ -152,7 +153,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
         addresses.head(AMI),
         addresses.source_image(AMI),
         addresses.share(RecordKey(RESOURCE), "222222222222"),
-        addresses.child(AMI, "0123"),
+        addresses.tracked_delivery(AMI, "0123"),
     )
     assert {table.get(key)["schema"] for key in keys} == {VERSION}
 
@@ -206,9 +207,9 @@ def test_a_damaged_link_still_leads_to_its_share_and_can_be_released(table, dama
         table.update(LINK, "SET #name = :value", {":value": value}, names={"#name": name})
 
     link = next(one for one in ledger.standing(AMI) if one.holding.delivery == "0123")
-    assert (link.resource, link.holder_key, link.holding.ami) == (RESOURCE, "222222222222", AMI)
+    assert (link.resource, link.share_name, link.holding.ami) == (RESOURCE, "222222222222", AMI)
     assert link.holding.episode == 0
-    ledger.release(link.resource, link.holder_key, link.holding)
+    ledger.release(link.resource, link.share_name, link.holding)
 
     assert [one.holding.delivery for one in ledger.standing(AMI)] == ["4567"]
     assert [share.holdings for share in ledger.shares(RESOURCE)] == [{sharing("4567")}]

@@ -9,7 +9,7 @@ from chalicelib.core import notices
 from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.evolving import started
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import TrackedDelivery
 from tests.core.delivery.examples import NOW, a_delivery
 
 LIMIT = 256 * 1024
@@ -43,10 +43,10 @@ def test_the_terminal_message_names_source_account_region_outcome_and_image():
 def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
     """A thousand deliveries with a thousand long faults fit; the notice counts what it leaves out."""
     promotion = started("ami-0a", "111111111111", "us-east-1", NOW)
-    children = [Child(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
+    tracked = [TrackedDelivery(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
     faults = [Fault("code", "w" * 5000, "x" * 5000, "y" * 5000) for _ in range(1000)]
 
-    reported = notices.summary(promotion, children, NOW)
+    reported = notices.summary(promotion, tracked, NOW)
     assert len(json.dumps(reported)) < LIMIT
     assert len(reported["deliveries"]) + reported["unlisted"] == 1000
     assert reported["counts"]["failed"] == 1000

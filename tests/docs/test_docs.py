@@ -14,8 +14,8 @@ import pytest
 
 from awsim.patterns import matches
 from chalicelib.core import notices
+from chalicelib.core.delivery.ending import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
-from chalicelib.core.delivery.trouble import _DEADLINE_CURE
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
 from chalicelib.core.records import addresses

@@ -1,8 +1,8 @@
 """How one run branches into many: by forks of its process.
 
-The server walks through a run without faults. While no function runs there is only one thread, so the process can be
-forked: the child continues with its own faults, and the parent waits for its outcome and walks on. So a run with a
-crash at call 200 does not repeat the 190 calls before it.
+The server walks through a run without injections. While no function runs there is only one thread, so the process can
+be forked: the child continues with its own injections, and the parent waits for its outcome and walks on. So a run with
+a crash at call 200 does not repeat the 190 calls before it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.reliability.plans import Point, RunOutcome, RunPlan
-from tests.reliability.universe import Universe
+from tests.reliability.scenario_run import ScenarioRun
 
 TASKS = Path("/proc/self/task")
 """The process's threads on Linux; elsewhere Python's own count is used."""
@@ -28,7 +28,7 @@ TASKS = Path("/proc/self/task")
 
 @dataclass(frozen=True)
 class Walk:
-    """A run without faults: its calls, and the number of calls made at each moment at which it can branch."""
+    """A run without injections: its calls, and the number of calls made at each moment at which it can branch."""
 
     points: tuple[Point, ...]
     branches: tuple[int, ...]
@@ -39,22 +39,22 @@ class Walk:
         return asdict(self)
 
 
-def walk(universe: Universe) -> Walk:
-    """Run a scenario without faults, and record where it can branch."""
+def walk(run: ScenarioRun) -> Walk:
+    """Run a scenario without injections, and record where it can branch."""
     branches: list[int] = []
 
     def note() -> None:
-        if not branches or branches[-1] != universe.number:
-            branches.append(universe.number)
+        if not branches or branches[-1] != run.number:
+            branches.append(run.number)
 
-    universe.at_rest = note
-    outcome = universe.play()
-    points = tuple(Point(number, *call) for number, call in enumerate(universe.calls[: outcome.calls], start=1))
+    run.at_rest = note
+    outcome = run.play()
+    points = tuple(Point(number, *call) for number, call in enumerate(run.calls[: outcome.calls], start=1))
     return Walk(points, tuple(branches), outcome)
 
 
 def explore(
-    universe: Universe, branches: Sequence[int], plans: Sequence[RunPlan], tell: Callable[[int, str], None]
+    run: ScenarioRun, branches: Sequence[int], plans: Sequence[RunPlan], tell: Callable[[int, str], None]
 ) -> None:
     """Play each plan in a branch of its own: the last one before the first call that the plan may change.
 
@@ -63,17 +63,17 @@ def explore(
     waiting: dict[int, list[int]] = defaultdict(list)
     for place, plan in enumerate(plans):
         waiting[max(number for number in branches if number < plan.first)].append(place)
-    mouth: list[int] = []
+    result_pipe: list[int] = []
 
     def split() -> None:
-        for place in waiting.pop(universe.number, ()):
-            alone()
+        for place in waiting.pop(run.number, ()):
+            wait_for_threads()
             reading, writing = os.pipe()
             if os.fork() == 0:
                 gc.disable()  # it takes a second
-                mouth.append(writing)
-                universe.at_rest = lambda: None
-                universe.suffer(plans[place])
+                result_pipe.append(writing)
+                run.at_rest = lambda: None
+                run.begin_plan(plans[place])
                 return
             os.close(writing)
             with os.fdopen(reading) as pipe:
@@ -81,31 +81,31 @@ def explore(
             os.wait()
             tell(place, said)
         if not waiting:
-            raise Walked
+            raise AllBranchesPlayed
 
-    universe.at_rest = split
+    run.at_rest = split
     try:
-        outcome = universe.play()
-    except Walked:
+        outcome = run.play()
+    except AllBranchesPlayed:
         return
     finally:
-        if mouth and sys.exc_info()[0] is not None:
+        if result_pipe and sys.exc_info()[0] is not None:
             traceback.print_exc()
             os._exit(1)
-    if mouth:
-        with os.fdopen(mouth[0], "w") as pipe:
+    if result_pipe:
+        with os.fdopen(result_pipe[0], "w") as pipe:
             json.dump(outcome.plain(), pipe)
         os._exit(0)
     raise RuntimeError(f"the walk went another way than before: it never rested after {sorted(waiting)} calls")
 
 
-class Walked(BaseException):
+class AllBranchesPlayed(BaseException):
     """All branches have been played."""
 
 
 def in_child(what: Callable[[], Any]) -> Any:
     """Run a function in a fork of this process and return its result, through JSON."""
-    alone()
+    wait_for_threads()
     reading, writing = os.pipe()
     if os.fork() == 0:
         status = 1
@@ -125,7 +125,7 @@ def in_child(what: Callable[[], Any]) -> Any:
     return json.loads(said)
 
 
-def alone() -> None:
+def wait_for_threads() -> None:
     """Wait for threads that are about to end.
 
     Python joins a thread before the operating system has ended it. A lock that it still holds then, such as one of

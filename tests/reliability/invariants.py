@@ -19,7 +19,7 @@ AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """The suffix of a share's name, by the audience of its statement."""
 
 
-class Vigil:
+class CallChecks:
     """Checks each call that opens, closes, copies or registers, right before it takes effect."""
 
     def __init__(self, scene: Scene) -> None:

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Undisturbed:
-    """A run without faults."""
+class PlainRun:
+    """A run without injections."""
 
     points: tuple[Point, ...]
     outcome: RunOutcome
@@ -43,11 +43,11 @@ class CrashMachine:
             cwd=root,
         )
 
-    def walk(self, scenario: str, package: str = "") -> Undisturbed:
-        """Run a scenario without faults."""
+    def walk(self, scenario: str, package: str = "") -> PlainRun:
+        """Run a scenario without injections."""
         said = self._answer(self._ask({"walk": scenario, "package": package}))
         points = tuple(Point(**point) for point in said["points"])
-        return Undisturbed(points, RunOutcome.read(said["outcome"]))
+        return PlainRun(points, RunOutcome.read(said["outcome"]))
 
     def play(self, scenario: str, plans: Sequence[RunPlan], package: str = "") -> Iterator[RunOutcome]:
         """Run a scenario under each plan; outcomes are yielded as they arrive, not in the order of the plans."""

@@ -17,7 +17,7 @@ from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
 
 if TYPE_CHECKING:
-    from tests.reliability.universe import Universe
+    from tests.reliability.scenario_run import ScenarioRun
 
 ROOT = Path(__file__).resolve().parents[2]
 FAR = "eu-west-1"
@@ -91,14 +91,14 @@ def _by_policy_unregistrable(scene: Scene) -> None:
     scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=10**6)
 
 
-def _whole(scene: Scene) -> None:
+def _by_copy_image(scene: Scene) -> None:
     apply(scene, "copy_method: image")
     scene.launches = {DEV}
     theirs(scene)
 
 
-def _whole_slowly(scene: Scene) -> None:
-    _whole(scene)
+def _by_slow_copy_image(scene: Scene) -> None:
+    _by_copy_image(scene)
     scene.world.ec2.pace.copy = 240
 
 
@@ -111,15 +111,15 @@ def _between(scene: Scene) -> None:
     theirs(scene)
 
 
-def _tag(universe: Universe) -> None:
-    universe.scene.tag("")
+def _tag(run: ScenarioRun) -> None:
+    run.scene.tag("")
 
 
-def _share(universe: Universe, value: str, *accounts: str) -> None:
+def _share(run: ScenarioRun, value: str, *accounts: str) -> None:
     """Tag it and run until all deliveries are shared; then root and Auto Scaling of each account launch it."""
-    scene = universe.scene
+    scene = run.scene
     scene.tag(value)
-    universe.run_until(lambda: all(scene.delivery_state(account) == "shared" for account in accounts))
+    run.run_until(lambda: all(scene.delivery_state(account) == "shared" for account in accounts))
     broken = [f"{account}, by {by or 'root'}: {why}" for account in accounts for by, why in launches(scene, account)]
     assert not broken, f"shared, and cannot be launched: {broken}"
 
@@ -130,39 +130,39 @@ def launches(scene: Scene, account: str) -> list[tuple[str, str]]:
     return [(by, why) for by, why in tried.items() if why]
 
 
-def _share_and_untag(universe: Universe) -> None:
-    _share(universe, "", DEV)
-    universe.scene.untag()
-    _until_withdrawn(universe, DEV)
+def _share_and_untag(run: ScenarioRun) -> None:
+    _share(run, "", DEV)
+    run.scene.untag()
+    _until_withdrawn(run, DEV)
 
 
-def _share_and_deregister(universe: Universe) -> None:
-    _share(universe, "", DEV)
-    universe.scene.client("ec2").deregister_image(ImageId=universe.scene.image)
-    _until_withdrawn(universe, DEV)
+def _share_and_deregister(run: ScenarioRun) -> None:
+    _share(run, "", DEV)
+    run.scene.client("ec2").deregister_image(ImageId=run.scene.image)
+    _until_withdrawn(run, DEV)
 
 
-def _share_and_disable(universe: Universe) -> None:
-    _share(universe, "", DEV)
-    universe.scene.client("ec2").disable_image(ImageId=universe.scene.image)
-    _until_withdrawn(universe, DEV)
+def _share_and_disable(run: ScenarioRun) -> None:
+    _share(run, "", DEV)
+    run.scene.client("ec2").disable_image(ImageId=run.scene.image)
+    _until_withdrawn(run, DEV)
 
 
-def _share_and_narrow(universe: Universe) -> None:
-    _share(universe, "dev", DEV, TEST)
-    universe.scene.tag(DEV)
-    _until_withdrawn(universe, TEST)
+def _share_and_narrow(run: ScenarioRun) -> None:
+    _share(run, "dev", DEV, TEST)
+    run.scene.tag(DEV)
+    _until_withdrawn(run, TEST)
 
 
-def _until_withdrawn(universe: Universe, account: str) -> None:
-    universe.run_until(lambda: universe.scene.delivery_state(account) == "withdrawn")
+def _until_withdrawn(run: ScenarioRun, account: str) -> None:
+    run.run_until(lambda: run.scene.delivery_state(account) == "withdrawn")
 
 
-def _tag_and_cancel(universe: Universe) -> None:
+def _tag_and_cancel(run: ScenarioRun) -> None:
     """Remove the tag while CopyImage runs."""
-    scene = universe.scene
+    scene = run.scene
     scene.tag("")
-    universe.run_until(lambda: scene.calls("CopyImage"))
+    run.run_until(lambda: scene.calls("CopyImage"))
     scene.untag()
 
 
@@ -285,8 +285,8 @@ DISABLED = Scenario("shared and disabled", _share_and_disable, _withdrawn_with_i
 NARROWED = Scenario("shared and narrowed", _share_and_narrow, _narrowed, _sharing)
 BY_POLICY = Scenario("by policy, for Auto Scaling", _tag, _delivered_to_scale, _by_policy)
 BY_POLICY_FAILED = Scenario("by policy, failed", _tag, _failed_to_register, _by_policy_unregistrable)
-WHOLE = Scenario("copied whole", _tag, _delivered, _whole)
-WHOLE_CANCELLED = Scenario("copied whole, cancelled", _tag_and_cancel, _cancelled, _whole_slowly)
+COPY_IMAGE = Scenario("by CopyImage", _tag, _delivered, _by_copy_image)
+COPY_IMAGE_CANCELLED = Scenario("by CopyImage, cancelled", _tag_and_cancel, _cancelled, _by_slow_copy_image)
 BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
 
 MODES = {
@@ -298,8 +298,8 @@ MODES = {
         NARROWED,
         BY_POLICY,
         BY_POLICY_FAILED,
-        WHOLE,
-        WHOLE_CANCELLED,
+        COPY_IMAGE,
+        COPY_IMAGE_CANCELLED,
         BETWEEN,
     )
 }

@@ -1,4 +1,4 @@
-"""What goes wrong in one run: functions killed at numbered calls, and faults of events, wakes and messages."""
+"""What goes wrong in one run: functions killed at numbered calls, and injections into events, wakes and messages."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class FunctionCrash:
 
 
 @dataclass(frozen=True)
-class MessageFates:
-    """Faults of service events, wakes and messages; times in seconds, shares from 0 to 1."""
+class MessageInjections:
+    """Injections into service events, wakes and messages; times in seconds, shares from 0 to 1."""
 
     lost: float = 0.0
     """Share of events that are lost."""
@@ -47,7 +47,7 @@ class MessageFates:
     """(end of a queue's name, share of its messages that two invocations receive at once)."""
 
     def begin(self, injections: Injections) -> None:
-        """Order these faults from the simulator."""
+        """Order these injections from the simulator."""
         injections.drop_events(self.lost)
         injections.repeat_events(self.times)
         injections.shuffle_events(self.spread)
@@ -59,16 +59,16 @@ class MessageFates:
             injections.twin_messages(queue, share)
 
 
-FAIR = MessageFates()
-NO_EVENTS, NO_WAKES = MessageFates(lost=1.0), MessageFates(wakes_lost=True)
-NOTHING_COMES = MessageFates(lost=1.0, wakes_lost=True)
-THREE_TIMES, SHUFFLED = MessageFates(times=3, spread=600), MessageFates(spread=600)
-EARLY, A_DAY_LATE = MessageFates(early=2), MessageFates(late=DAY)
+ALL_ON_TIME = MessageInjections()
+NO_EVENTS, NO_WAKES = MessageInjections(lost=1.0), MessageInjections(wakes_lost=True)
+NOTHING_COMES = MessageInjections(lost=1.0, wakes_lost=True)
+THREE_TIMES, SHUFFLED = MessageInjections(times=3, spread=600), MessageInjections(spread=600)
+EARLY, A_DAY_LATE = MessageInjections(early=2), MessageInjections(late=DAY)
 _WORKER, _SHARE_WORKER = ("worker.fifo", 1.0), ("share-worker.fifo", 1.0)
 WORKER_TWICE, SHARE_WORKER_TWICE, BOTH_TWICE = (
-    MessageFates(twins=(_WORKER,)),
-    MessageFates(twins=(_SHARE_WORKER,)),
-    MessageFates(twins=(_WORKER, _SHARE_WORKER)),
+    MessageInjections(twins=(_WORKER,)),
+    MessageInjections(twins=(_SHARE_WORKER,)),
+    MessageInjections(twins=(_WORKER, _SHARE_WORKER)),
 )
 
 
@@ -77,14 +77,14 @@ class RunPlan:
     """Everything that goes wrong in one run. ``seed`` decides random choices; None: as without the plan."""
 
     crashes: tuple[FunctionCrash, ...] = ()
-    weather: MessageFates = field(default=FAIR)
+    messages: MessageInjections = field(default=ALL_ON_TIME)
     seed: int | None = None
 
     @property
     def first(self) -> int:
         """The number of the first call that the plan may change."""
         named = any(crash.function or crash.operation for crash in self.crashes)
-        if self.weather != FAIR or self.seed is not None or named or not self.crashes:
+        if self.messages != ALL_ON_TIME or self.seed is not None or named or not self.crashes:
             return 1
         return min(crash.number for crash in self.crashes)
 
@@ -95,15 +95,17 @@ class RunPlan:
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Self:
         """Decode a plan."""
-        weather = dict(plain["weather"])
-        weather["twins"] = tuple((queue, share) for queue, share in weather["twins"])
-        return cls(tuple(FunctionCrash(**crash) for crash in plain["crashes"]), MessageFates(**weather), plain["seed"])
+        messages = dict(plain["messages"])
+        messages["twins"] = tuple((queue, share) for queue, share in messages["twins"])
+        return cls(
+            tuple(FunctionCrash(**crash) for crash in plain["crashes"]), MessageInjections(**messages), plain["seed"]
+        )
 
     def __str__(self) -> str:
         named = [f"{c.when} {c.function} {c.operation or 'call'} {c.number}" for c in self.crashes]
         crashes = ", ".join(named)
-        weather = {k: v for k, v in asdict(self.weather).items() if v != getattr(FAIR, k)}
-        return f"crashes: {crashes or 'none'}; weather: {weather or 'fair'}; seed: {self.seed}"
+        messages = {k: v for k, v in asdict(self.messages).items() if v != getattr(ALL_ON_TIME, k)}
+        return f"crashes: {crashes or 'none'}; messages: {messages or 'on time'}; seed: {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class RunOutcome:
     plan: RunPlan
     problems: tuple[str, ...]
     """The violations of invariants or of the scenario's end; empty without any."""
-    struck: tuple[str, ...]
+    killed: tuple[str, ...]
     """Each kill that happened, as "function operation when"."""
     seconds: float
     """Virtual seconds until nothing was left to do."""
@@ -121,7 +123,7 @@ class RunOutcome:
     """Virtual seconds until the promotion was over."""
     calls: int
     happened: Mapping[str, int]
-    """How often each other fault happened (``Injections.happened``)."""
+    """How often each other injection happened (``Injections.happened``)."""
     story: str = ""
     """The final state of a failed run."""
 
@@ -133,10 +135,10 @@ class RunOutcome:
     def read(cls, plain: Mapping[str, Any]) -> Self:
         """Decode an outcome."""
         plan = RunPlan.read(plain["plan"])
-        return cls(**{**plain, "plan": plan, "problems": tuple(plain["problems"]), "struck": tuple(plain["struck"])})
+        return cls(**{**plain, "plan": plan, "problems": tuple(plain["problems"]), "killed": tuple(plain["killed"])})
 
     def __str__(self) -> str:
-        return "\n".join([str(self.plan), f"died: {self.struck}", *self.problems, self.story])
+        return "\n".join([str(self.plan), f"killed: {self.killed}", *self.problems, self.story])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from demo import stage
-from tests.reliability.plans import FunctionCrash, MessageFates, Point, RunPlan, When
+from tests.reliability.plans import FunctionCrash, MessageInjections, Point, RunPlan, When
 
 WHENS: tuple[When, When] = ("before", "after")
 READING = ("BatchGet", "Describe", "Get", "List", "Query")
@@ -92,13 +92,13 @@ def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> 
 
 
 def storms(names: Sequence[str], random: Random, count: int) -> list[Case]:
-    """Random faults of events, wakes and messages, and up to two kills."""
+    """Random injections into events, wakes and messages, and up to two kills."""
     return [(random.choice(names), storm(random)) for _ in range(count)]
 
 
 def storm(random: Random) -> RunPlan:
     """One random plan."""
-    weather = MessageFates(
+    messages = MessageInjections(
         lost=random.choice([0, 0, 0.3, 1]),
         times=random.choice([1, 1, 3]),
         spread=random.choice([0, 20, 600]),
@@ -109,5 +109,5 @@ def storm(random: Random) -> RunPlan:
     )
     deaths = sorted(random.sample(range(1, RUN), random.choice([0, 1, 2])))
     return RunPlan(
-        tuple(FunctionCrash(number, random.choice(WHENS)) for number in deaths), weather, random.getrandbits(32)
+        tuple(FunctionCrash(number, random.choice(WHENS)) for number in deaths), messages, random.getrandbits(32)
     )

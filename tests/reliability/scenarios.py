@@ -1,4 +1,4 @@
-"""What happens in a run without faults, and the end that every run must reach, whatever goes wrong."""
+"""What happens in a run without injections, and the end that every run must reach, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING
 from tests.scenarios.scene import DEV, Scene, targets_file
 
 if TYPE_CHECKING:
-    from tests.reliability.universe import Universe
+    from tests.reliability.scenario_run import ScenarioRun
 
 WITHOUT_END = 10**6
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """``prepare`` sets AWS up, ``worker`` acts as people do, and ``fault`` returns what is wrong in the end."""
+    """``prepare`` sets AWS up, ``act`` acts as people do, and ``problems`` returns what is wrong in the end."""
 
     name: str
-    act: Callable[[Universe], None]
-    faults: Callable[[Scene], list[str]]
+    act: Callable[[ScenarioRun], None]
+    problems: Callable[[Scene], list[str]]
     prepare: Callable[[Scene], None] = lambda _: None
 
 
-def _tag(universe: Universe) -> None:
-    universe.scene.tag("")
+def _tag(run: ScenarioRun) -> None:
+    run.scene.tag("")
 
 
-def _tag_and_cancel(universe: Universe) -> None:
+def _tag_and_cancel(run: ScenarioRun) -> None:
     """Remove the tag when both copies have started: the delivery stops, deletes its copies and closes its shares."""
-    scene = universe.scene
+    scene = run.scene
     scene.tag("")
-    universe.run_until(lambda: len(_copies(scene)) >= len(scene.snapshots))
+    run.run_until(lambda: len(_copies(scene)) >= len(scene.snapshots))
     scene.untag()
 
 
@@ -45,14 +45,14 @@ def _slowly(scene: Scene) -> None:
     scene.world.ec2.pace.copy = 240
 
 
-def _whole(scene: Scene) -> None:
+def _by_copy_image(scene: Scene) -> None:
     """The target copies the whole AMI, and the first CopyImage comes before its grant takes effect."""
     scene.apply(targets_file(method="image"))
     scene.launches = {DEV}
     scene.world.kms.grants.delay = (8.0, 8.0)
 
 
-def _whole_slowly(scene: Scene) -> None:
+def _by_slow_copy_image(scene: Scene) -> None:
     scene.apply(targets_file(method="image"))
     scene.launches = {DEV}
     _slowly(scene)
@@ -103,8 +103,10 @@ def _ended(scene: Scene, state: str) -> list[str]:
 DELIVERED = Scenario("delivered", _tag, _delivered)
 AT_ONCE = Scenario("at once", _tag, _delivered, _at_once)
 CANCELLED = Scenario("cancelled", _tag_and_cancel, _cancelled_or_late, _slowly)
-WHOLE = Scenario("whole", _tag, _delivered, _whole)
-WHOLE_CANCELLED = Scenario("whole cancelled", _tag_and_cancel, _cancelled_or_late, _whole_slowly)
+COPY_IMAGE = Scenario("CopyImage", _tag, _delivered, _by_copy_image)
+COPY_IMAGE_CANCELLED = Scenario("CopyImage cancelled", _tag_and_cancel, _cancelled_or_late, _by_slow_copy_image)
 FAILED = Scenario("failed", _tag, lambda scene: _nothing_left(scene, "failed"), _unregistrable)
 
-SCENARIOS = {scenario.name: scenario for scenario in (DELIVERED, AT_ONCE, CANCELLED, FAILED, WHOLE, WHOLE_CANCELLED)}
+SCENARIOS = {
+    scenario.name: scenario for scenario in (DELIVERED, AT_ONCE, CANCELLED, FAILED, COPY_IMAGE, COPY_IMAGE_CANCELLED)
+}

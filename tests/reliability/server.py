@@ -18,11 +18,11 @@ from typing import Any, TextIO
 
 from awsim.world import World
 from demo import stage
-from tests.reliability.branches import alone, explore, in_child, walk
+from tests.reliability.branches import explore, in_child, wait_for_threads, walk
 from tests.reliability.modes import MODES
 from tests.reliability.plans import RunPlan
+from tests.reliability.scenario_run import ScenarioRun, mutated_package
 from tests.reliability.scenarios import SCENARIOS
-from tests.reliability.universe import Universe, wrong_package
 from tests.scenarios.platform import rule_of
 from tests.scenarios.scene import REGION, TEST, Scene
 
@@ -51,20 +51,20 @@ class Server:
         plans = [RunPlan.read(plan) for plan in job["plans"]]
         early = all(plan.first == 1 for plan in plans)
         branches = [0] if early else self._walked(scenario, package)["branches"]
-        in_child(lambda: explore(self._universe(scenario, package), branches, plans, self._tell))
+        in_child(lambda: explore(self._scenario_run(scenario, package), branches, plans, self._tell))
 
     def _walked(self, scenario: str, package: str) -> dict[str, Any]:
         if (scenario, package) not in self._walks:
-            self._walks[scenario, package] = in_child(lambda: walk(self._universe(scenario, package)).plain())
+            self._walks[scenario, package] = in_child(lambda: walk(self._scenario_run(scenario, package)).plain())
         return self._walks[scenario, package]
 
     def _tell(self, place: int, outcome: str) -> None:
         self._say({"place": place, "outcome": json.loads(outcome)})
 
-    def _universe(self, scenario: str, package: str) -> Universe:
+    def _scenario_run(self, scenario: str, package: str) -> ScenarioRun:
         if package:
-            wrong_package(self._scene, Path(package))
-        return Universe(self._scene, {**SCENARIOS, **MODES}[scenario])
+            mutated_package(self._scene, Path(package))
+        return ScenarioRun(self._scene, {**SCENARIOS, **MODES}[scenario])
 
     def _say(self, answer: Mapping[str, Any]) -> None:
         print(json.dumps({**answer, "number": self._number}), file=self._answers, flush=True)
@@ -88,7 +88,7 @@ def main() -> None:
             rate = f"rate({minutes} minute{'s' if minutes > 1 else ''})"
             scene.client("events").put_rule(Name=rule, ScheduleExpression=rate, State="ENABLED")
         scene.wait(BEGINNING - (world.now - world.start).total_seconds())
-        alone()
+        wait_for_threads()
         server = Server(scene, answers)
         for line in sys.stdin:
             server.answer(json.loads(line))

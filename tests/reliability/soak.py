@@ -1,4 +1,4 @@
-"""The soak's part with crashes and message faults: every single kill, with pairs and storms between them."""
+"""The soak's part with crashes and message injections: every single kill, with pairs and storms between them."""
 
 from __future__ import annotations
 

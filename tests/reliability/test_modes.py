@@ -11,12 +11,12 @@ from tests.reliability.modes import (
     BETWEEN,
     BY_POLICY,
     BY_POLICY_FAILED,
+    COPY_IMAGE,
+    COPY_IMAGE_CANCELLED,
     DEREGISTERED,
     DISABLED,
     MODES,
     NARROWED,
-    WHOLE,
-    WHOLE_CANCELLED,
     WITHDRAWN,
 )
 from tests.reliability.plans import BOTH_TWICE, NOTHING_COMES, SHUFFLED, THREE_TIMES
@@ -28,7 +28,7 @@ from tests.reliability.test_order import ended
 FAMILIES = {
     "share": (WITHDRAWN, DEREGISTERED, DISABLED, NARROWED),
     "policy": (BY_POLICY, BY_POLICY_FAILED),
-    "image": (WHOLE, WHOLE_CANCELLED),
+    "image": (COPY_IMAGE, COPY_IMAGE_CANCELLED),
     "hub": (BETWEEN,),
 }
 OPENING_AND_CLOSING = {"ModifyImageAttribute", "ModifySnapshotAttribute", "PutKeyPolicy", "CreateGrant", "RevokeGrant"}
@@ -40,50 +40,50 @@ STORMS = 2
 
 
 @pytest.fixture(scope="module")
-def undisturbed(machine):
-    """Each scenario without faults."""
+def plain_runs(machine):
+    """Each scenario without injections."""
     return {name: machine.walk(name) for name in MODES}
 
 
-def test_without_faults_every_mode_comes_to_its_end(undisturbed):
+def test_without_faults_every_mode_comes_to_its_end(plain_runs):
     """Shared AMIs launch and others do not; what people had shared before is unchanged to the last byte.
 
     The calls include each way of opening and closing.
     """
-    assert {name: walk.outcome.problems for name, walk in undisturbed.items()} == dict.fromkeys(MODES, ())
-    made = {point.operation for walk in undisturbed.values() for point in walk.points}
+    assert {name: walk.outcome.problems for name, walk in plain_runs.items()} == dict.fromkeys(MODES, ())
+    made = {point.operation for walk in plain_runs.values() for point in walk.points}
     assert made >= {*OPENING_AND_CLOSING, "CopyImage", "CopySnapshot", "RegisterImage"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, undisturbed, family):
+def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, plain_runs, family):
     """Before its effect and after it: the end is right, nothing is left open, and nothing of others is gone.
 
     A seed chooses one of the many such calls; the soak plays all, and those to the table and the queues.
     """
-    points = {scenario.name: undisturbed[scenario.name].points for scenario in FAMILIES[family]}
+    points = {scenario.name: plain_runs[scenario.name].points for scenario in FAMILIES[family]}
     died: Counter[str] = Counter()
     for name, outcome in play(machine, each_change(points, Random(SEED))):
         assert not outcome.problems, f"{name}: {outcome}"
-        assert outcome.ended <= undisturbed[name].outcome.ended + MUCH_LATER, f"late: {name}: {outcome}"
-        died.update(outcome.struck)
+        assert outcome.ended <= plain_runs[name].outcome.ended + MUCH_LATER, f"late: {name}: {outcome}"
+        died.update(outcome.killed)
     kinds = {(p.function, p.operation) for made in points.values() for p in made if p.operation in CHANGES}
     assert died == Counter(f"{function} {operation} {when}" for function, operation in kinds for when in WHENS)
 
 
-@pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, WHOLE, BETWEEN], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, COPY_IMAGE, BETWEEN], ids=lambda scenario: scenario.name)
 def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """Also events of an AMI that was deregistered, and of one that CopyImage made: the sweep alone is enough."""
     ended(machine, scenario, NOTHING_COMES, SEVERAL_TIMES, "events lost", "messages lost")
 
 
-@pytest.mark.parametrize("scenario", [DISABLED, WHOLE], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DISABLED, COPY_IMAGE], ids=lambda scenario: scenario.name)
 def test_every_event_comes_three_times(machine, scenario):
     """Also an AMI's states in hub and target, some of them after the end: one withdrawal, one notice."""
     ended(machine, scenario, THREE_TIMES, SEVERAL_TIMES, "events repeated")
 
 
-@pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, WHOLE_CANCELLED], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, COPY_IMAGE_CANCELLED], ids=lambda scenario: scenario.name)
 def test_events_come_out_of_order(machine, scenario):
     """Available and deregistered, the wider and the narrower value, in any order."""
     ended(machine, scenario, SHUFFLED, SEVERAL_TIMES)
@@ -96,6 +96,6 @@ def test_each_message_is_given_to_two_invocations_at_once(machine, scenario):
 
 
 def test_storms(machine):
-    """A seeded mixture of all faults with kills; the soak plays others."""
+    """A seeded mixture of all injections with kills; the soak plays others."""
     for name, outcome in play(machine, storms(sorted(MODES), Random(SEED), STORMS)):
         assert not outcome.problems, f"{name}: {outcome}"

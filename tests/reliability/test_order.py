@@ -20,7 +20,7 @@ from tests.reliability.plans import (
     RunPlan,
 )
 from tests.reliability.sampling import storms
-from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, WHOLE, WHOLE_CANCELLED
+from tests.reliability.scenarios import AT_ONCE, CANCELLED, COPY_IMAGE, COPY_IMAGE_CANCELLED, DELIVERED, FAILED
 from tests.reliability.soak import STORMY, play
 
 SWEPT = 16 * 60
@@ -33,14 +33,14 @@ SEEDS = (20260105, 1)
 STORMS = 4
 
 
-def ended(machine, scenario, weather, seconds, *struck):
-    """Assert that a scenario ends in time, and that the message faults happened."""
-    seeds = SEEDS if weather.twins else SEEDS[:1]
-    for outcome in machine.play(scenario.name, [RunPlan(weather=weather, seed=seed) for seed in seeds]):
+def ended(machine, scenario, messages, seconds, *struck):
+    """Assert that a scenario ends in time, and that the message injections happened."""
+    seeds = SEEDS if messages.twins else SEEDS[:1]
+    for outcome in machine.play(scenario.name, [RunPlan(messages=messages, seed=seed) for seed in seeds]):
         assert not outcome.problems, str(outcome)
         assert outcome.seconds <= seconds, str(outcome)
-        for fault in struck:
-            assert outcome.happened[fault] > 0
+        for injection in struck:
+            assert outcome.happened[injection] > 0
 
 
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
@@ -49,7 +49,7 @@ def test_every_event_is_lost(machine, scenario):
     ended(machine, scenario, NO_EVENTS, SWEPT, "events lost")
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, COPY_IMAGE], ids=lambda scenario: scenario.name)
 def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """The sweep alone is enough."""
     ended(machine, scenario, NOTHING_COMES, SWEPT, "events lost", "messages lost")
@@ -66,7 +66,7 @@ def test_every_event_comes_three_times(machine, scenario):
     ended(machine, scenario, THREE_TIMES, SWEPT, "events repeated")
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, COPY_IMAGE], ids=lambda scenario: scenario.name)
 def test_events_come_out_of_order(machine, scenario):
     """Each up to ten minutes late: tag and removal, ends of copies and of the AMI, in any order."""
     ended(machine, scenario, SHUFFLED, SWEPT)
@@ -74,7 +74,7 @@ def test_events_come_out_of_order(machine, scenario):
 
 def test_events_come_before_the_call_that_caused_them_has_returned(machine):
     """A copy is completed before its id is on record: its event still wakes the delivery, without a wait for a look."""
-    (outcome,) = machine.play(AT_ONCE.name, [RunPlan(weather=EARLY, seed=SEEDS[0])])
+    (outcome,) = machine.play(AT_ONCE.name, [RunPlan(messages=EARLY, seed=SEEDS[0])])
     assert not outcome.problems, str(outcome)
     assert outcome.ended <= AT_ONCE_SECONDS
 
@@ -86,30 +86,30 @@ def test_events_come_a_day_late(machine, scenario):
 
 
 @pytest.mark.parametrize(
-    ("scenario", "weather"),
+    ("scenario", "messages"),
     [
         (DELIVERED, WORKER_TWICE),
         (DELIVERED, SHARE_WORKER_TWICE),
         (CANCELLED, BOTH_TWICE),
         (FAILED, BOTH_TWICE),
-        (WHOLE, BOTH_TWICE),
-        (WHOLE_CANCELLED, BOTH_TWICE),
+        (COPY_IMAGE, BOTH_TWICE),
+        (COPY_IMAGE_CANCELLED, BOTH_TWICE),
     ],
     ids=[
         "delivered-worker",
         "delivered-share-worker",
         "cancelled-both",
         "failed-both",
-        "whole-both",
-        "whole-cancelled-both",
+        "copy-image-both",
+        "copy-image-cancelled-both",
     ],
 )
-def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, weather):
+def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, messages):
     """The same step twice at the same moment, alternating at calls: one copy of each snapshot, one AMI."""
-    ended(machine, scenario, weather, SWEPT, "messages given out twice")
+    ended(machine, scenario, messages, SWEPT, "messages given out twice")
 
 
 def test_storms(machine):
-    """A seeded mixture of all faults with kills; the soak plays others."""
+    """A seeded mixture of all injections with kills; the soak plays others."""
     for name, outcome in play(machine, storms(STORMY, Random(SEEDS[0]), STORMS)):
         assert not outcome.problems, f"{name}: {outcome}"

@@ -14,7 +14,7 @@ from awsim.world import World
 from demo import stage
 from tests.scenarios.permission_log import LOG, WHERE
 from tests.scenarios.scene import REGION, Scene
-from tests.scenarios.withheld import withhold
+from tests.scenarios.without_permission import withhold
 
 ROOT = Path(__file__).resolve().parents[2]
 NINE = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)

@@ -161,7 +161,7 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     monitored(scene)
     share(scene, STRANGER, by="share-worker")
     scene.wait(LATE)
-    assert verdicts(scene) == [("page", "ours-without-intent")]
+    assert verdicts(scene) == [("page", "own-without-intent")]
     [finding] = findings(scene)
     assert (finding["receivers"], finding["resource"]) == ([STRANGER], scene.snapshots[0])
     assert finding["principal"] == OURS
@@ -169,7 +169,7 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     scene.wait(HOUR)
     share(scene, PROD, by="share-worker")
     scene.wait(LATE)
-    assert verdicts(scene) == [("page", "ours-without-intent")] * 2
+    assert verdicts(scene) == [("page", "own-without-intent")] * 2
 
     scene.wait(HOUR)
     now = int(scene.world.now.timestamp())
@@ -180,7 +180,7 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
         SnapshotId=scene.snapshots[1], Attribute="createVolumePermission", OperationType="add", UserIds=[STRANGER]
     )
     scene.wait(LATE)
-    assert verdicts(scene) == [("page", "ours-without-intent")] * 3
+    assert verdicts(scene) == [("page", "own-without-intent")] * 3
     assert "does not list" in findings(scene)[-1]["why"]
 
 
@@ -192,7 +192,7 @@ def test_a_stolen_share_worker_that_grants_a_key_pages(scene):
     )
     scene.wait(LATE)
 
-    assert verdicts(scene) == [("page", "ours-without-intent")]
+    assert verdicts(scene) == [("page", "own-without-intent")]
 
 
 def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybody_a_page(scene):
@@ -297,7 +297,7 @@ def test_one_alarm_for_each_principal_and_hour_and_history_has_every_finding(sce
             )
     scene.wait(LATE)
 
-    assert verdicts(scene) == [("page", "ours-without-intent")]
+    assert verdicts(scene) == [("page", "own-without-intent")]
     status, out, _ = scene.cli("history", scene.image, "--json")
     found = json.loads(out)["findings"]
     assert status == 0
@@ -334,7 +334,7 @@ def test_a_death_of_the_monitor_hides_nothing(scene, operation, when):
     scene.wait(LATE + 600)
 
     assert crash.happened
-    assert set(verdicts(scene)) == {("page", "ours-without-intent")}
+    assert set(verdicts(scene)) == {("page", "own-without-intent")}
     assert len(verdicts(scene)) <= 2
 
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from demo import stage
+from tests.scenarios.failures import refuse
 from tests.scenarios.scene import DEV, HUB, TEST
-from tests.scenarios.trouble import refuse
 
 READS = ("Describe", "Get", "List")
 HOW = {

@@ -227,9 +227,9 @@ def test_a_forged_record_opens_nothing_without_an_approval(waiting, what):
     share = forger.look(FORGED[what])
 
     assert share.state is ShareState.WANTED
-    assert share.blocked is not None
-    assert share.blocked.code == "not-approved"
-    assert FORGED[what].says in share.blocked.what
+    assert share.waits_for is not None
+    assert share.waits_for.code == "not-approved"
+    assert FORGED[what].says in share.waits_for.what
     assert nothing_for(waiting)
 
 

@@ -9,7 +9,7 @@ import pytest
 from demo import stage
 from tests.scenarios.scene import DEV, HOUR, REGION, SNAPSHOT_TAG, TEST
 
-WHOLE = f"""\
+BY_COPY_IMAGE = f"""\
 defaults:
   external_id: {stage.EXTERNAL_ID}
   copy_method: METHOD
@@ -20,9 +20,9 @@ groups:
 
 
 @pytest.fixture
-def whole(scene):
+def image_scene(scene):
     """A scene with targets that copy whole AMIs."""
-    scene.apply(WHOLE.replace("METHOD", "image"))
+    scene.apply(BY_COPY_IMAGE.replace("METHOD", "image"))
     scene.launches = {DEV, TEST}
     return scene
 
@@ -39,49 +39,55 @@ def tags_of(raw) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in raw["Tags"]}
 
 
-def test_an_ami_is_copied_whole_and_nothing_stays_shared(whole):
+def test_an_ami_is_copied_by_copy_image_and_nothing_stays_shared(image_scene):
     """Two accounts, two volumes each: all shares are open until EC2's event reports available, and closed seconds
     later.
 
     AMI and snapshots have their sources' tags and the service's, each snapshot is under the target's key, and the AMI
     launches.
     """
-    sources = whole.client("ec2").describe_snapshots(SnapshotIds=list(whole.snapshots))["Snapshots"]
-    whole.client("ec2").create_tags(Resources=[whole.snapshots[1]], Tags=[{"Key": "volume", "Value": "second"}])
-    whole.tag("dev")
-    whole.run_until(lambda: len(whole.calls("CopyImage")) == 2)
-    whole.run_until_state("verifying")
-    whole.wait(5)
-    assert launchable_by(whole) == {DEV, TEST}
-    assert all(whole.shared_with(snapshot) == {DEV, TEST} for snapshot in whole.snapshots)
-    assert len(whole.grants()) == 2
-    began = whole.world.now
-    whole.run_until_over()
+    sources = image_scene.client("ec2").describe_snapshots(SnapshotIds=list(image_scene.snapshots))["Snapshots"]
+    image_scene.client("ec2").create_tags(
+        Resources=[image_scene.snapshots[1]], Tags=[{"Key": "volume", "Value": "second"}]
+    )
+    image_scene.tag("dev")
+    image_scene.run_until(lambda: len(image_scene.calls("CopyImage")) == 2)
+    image_scene.run_until_state("verifying")
+    image_scene.wait(5)
+    assert launchable_by(image_scene) == {DEV, TEST}
+    assert all(image_scene.shared_with(snapshot) == {DEV, TEST} for snapshot in image_scene.snapshots)
+    assert len(image_scene.grants()) == 2
+    began = image_scene.world.now
+    image_scene.run_until_over()
 
-    assert whole.states() == {DEV: "delivered", TEST: "delivered"}
-    assert launchable_by(whole) == set()
-    assert (whole.world.now - began).total_seconds() < 60  # by the event: a poll comes after a minute
+    assert image_scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert launchable_by(image_scene) == set()
+    assert (image_scene.world.now - began).total_seconds() < 60  # by the event: a poll comes after a minute
     for account in (DEV, TEST):
-        image, snapshots = whole.image_in(account), whole.snapshots_in(account)
-        key = whole.world.client("kms", account, REGION).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
-        assert image["Name"] == f"golden-2026-01-{whole.image}"
-        assert image["SourceImageId"] == whole.image
+        image, snapshots = image_scene.image_in(account), image_scene.snapshots_in(account)
+        key = image_scene.world.client("kms", account, REGION).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"][
+            "Arn"
+        ]
+        assert image["Name"] == f"golden-2026-01-{image_scene.image}"
+        assert image["SourceImageId"] == image_scene.image
         used = {mapping["DeviceName"]: mapping["Ebs"]["SnapshotId"] for mapping in image["BlockDeviceMappings"]}
         assert set(used.values()) == {one["SnapshotId"] for one in snapshots}
         assert {one["KmsKeyId"] for one in snapshots} == {key}
         assert {tags_of(one)[SNAPSHOT_TAG] for one in snapshots} == {one["SnapshotId"] for one in sources}
-        (second,) = [one for one in snapshots if tags_of(one)[SNAPSHOT_TAG] == whole.snapshots[1]]
+        (second,) = [one for one in snapshots if tags_of(one)[SNAPSHOT_TAG] == image_scene.snapshots[1]]
         assert tags_of(second)["volume"] == "second"
-        assert tags_of(image)["ami-promoter:source-image"] == whole.image
+        assert tags_of(image)["ami-promoter:source-image"] == image_scene.image
         assert not {"promote"} & tags_of(image).keys()
-        assert whole.world.launch(account, REGION, image["ImageId"]) == ""
-    (notice,) = [one for one in whole.notices("delivery.delivered") if one["account"] == DEV]
-    assert sorted(copy["copy"] for copy in notice["copies"]) == sorted(s["SnapshotId"] for s in whole.snapshots_in(DEV))
-    assert whole.calls("CopySnapshot") == whole.calls("RegisterImage") == []
-    whole.assert_invariants()
+        assert image_scene.world.launch(account, REGION, image["ImageId"]) == ""
+    (notice,) = [one for one in image_scene.notices("delivery.delivered") if one["account"] == DEV]
+    assert sorted(copy["copy"] for copy in notice["copies"]) == sorted(
+        s["SnapshotId"] for s in image_scene.snapshots_in(DEV)
+    )
+    assert image_scene.calls("CopySnapshot") == image_scene.calls("RegisterImage") == []
+    image_scene.assert_invariants()
 
 
-def test_auto_copies_whole_what_registering_cannot_make(scene):
+def test_auto_copies_by_copy_image_what_registering_cannot_make(scene):
     """TPM with uefi-preferred, and Windows, use CopyImage, which keeps them; a plain AMI uses its snapshots.
 
     ``ami-promoter status`` says why. If the file says `snapshots`, the same AMIs are refused with a cure.
@@ -95,7 +101,7 @@ def test_auto_copies_whole_what_registering_cannot_make(scene):
     (fault,) = scene.notices("promotion.refused", tpm)[0]["faults"]
     assert "copy_method: auto" in fault["cure"]
 
-    scene.apply(WHOLE.replace("METHOD", "auto"))
+    scene.apply(BY_COPY_IMAGE.replace("METHOD", "auto"))
     scene.launches = {DEV}
     scene.untag(tpm)
     for image in (scene.image, tpm, windows):
@@ -117,49 +123,49 @@ def test_auto_copies_whole_what_registering_cannot_make(scene):
     scene.assert_invariants()
 
 
-def test_a_key_that_is_true_late_fails_a_copy_and_not_the_delivery(whole):
+def test_a_key_that_is_true_late_fails_a_copy_and_not_the_delivery(image_scene):
     """The grant takes effect after the first CopyImage: its AMI failed and is removed; the next try has a new token."""
-    whole.world.kms.grants.delay = (90.0, 90.0)
-    whole.promote("")
+    image_scene.world.kms.grants.delay = (90.0, 90.0)
+    image_scene.promote("")
 
-    tokens = [call.params["ClientToken"] for call in whole.calls("CopyImage")]
+    tokens = [call.params["ClientToken"] for call in image_scene.calls("CopyImage")]
     assert len(tokens) == len(set(tokens)) > 1
-    assert whole.states() == {DEV: "delivered"}
-    assert len(whole.snapshots_in(DEV)) == len(whole.snapshots)
-    whole.assert_invariants()
+    assert image_scene.states() == {DEV: "delivered"}
+    assert len(image_scene.snapshots_in(DEV)) == len(image_scene.snapshots)
+    image_scene.assert_invariants()
 
 
-def test_the_tag_goes_in_mid_copy(whole):
+def test_the_tag_goes_in_mid_copy(image_scene):
     """No AMI and no snapshot stays, and every share closes, but not before the last snapshot's copy has ended."""
-    whole.world.ec2.pace.copy = 240
-    whole.tag("")
-    whole.run_until(lambda: whole.calls("CopyImage"))
-    whole.wait(5)
-    whole.untag()
-    whole.run_until_over()
+    image_scene.world.ec2.pace.copy = 240
+    image_scene.tag("")
+    image_scene.run_until(lambda: image_scene.calls("CopyImage"))
+    image_scene.wait(5)
+    image_scene.untag()
+    image_scene.run_until_over()
 
-    assert whole.states() == {DEV: "cancelled"}
-    assert whole.images_in(DEV) == whole.snapshots_in(DEV) == []
-    whole.assert_invariants()
-    assert launchable_by(whole) == set()
+    assert image_scene.states() == {DEV: "cancelled"}
+    assert image_scene.images_in(DEV) == image_scene.snapshots_in(DEV) == []
+    image_scene.assert_invariants()
+    assert launchable_by(image_scene) == set()
 
 
-def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(whole):
+def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(image_scene):
     """CopyImage accepts any key, and fails late: retried for ten minutes, then EC2's error; nothing is left."""
-    kms = whole.world.client("kms", DEV, REGION)
+    kms = image_scene.world.client("kms", DEV, REGION)
     key = kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["KeyId"]
     looks = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"]
     allow = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": looks, "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
-    whole.promote("", seconds=2 * HOUR)
+    image_scene.promote("", seconds=2 * HOUR)
 
-    assert whole.states() == {DEV: "failed"}
-    (fault,) = whole.delivery(DEV)["faults"]
+    assert image_scene.states() == {DEV: "failed"}
+    (fault,) = image_scene.delivery(DEV)["faults"]
     assert fault["code"] == "image-copy-failed"
     assert f"account {DEV}, {REGION}" in fault["where"]
     assert "Given key ID is not accessible" in fault["what"]
     assert f"`ami-promoter doctor --account {DEV}` looks at the target's key" in fault["cure"]
-    assert 3 <= len(whole.calls("CopyImage")) <= 6
-    assert whole.images_in(DEV) == whole.snapshots_in(DEV) == []
-    whole.assert_invariants()
+    assert 3 <= len(image_scene.calls("CopyImage")) <= 6
+    assert image_scene.images_in(DEV) == image_scene.snapshots_in(DEV) == []
+    image_scene.assert_invariants()

@@ -274,6 +274,7 @@ def test_a_person_reads_what_is_wrong_first(scene):
 
 def test_what_an_operator_sees_without_a_dashboard(scene):
     """A failed delivery is in the log, in the metric, and in the alarm; the sweep's heartbeat keeps its alarm quiet."""
+    scene.play_every_sweep()
     scene.wait(1000)
     scene.client("kms", TEST).disable_key(KeyId=scene.stage.targets[TEST].outputs["KeyArn"])
     scene.promote(TEST)

@@ -88,7 +88,7 @@ def test_a_grant_of_the_service_that_the_ledger_does_not_know_is_a_page_and_is_c
     scene.world.cloudtrail.stop_logging(HUB)
     scene.wait(TWO_LOOKS)
 
-    assert audited(scene) == [("page", "ours-without-intent", scene.key)]
+    assert audited(scene) == [("page", "own-without-intent", scene.key)]
     assert scene.grants() == []
 
 

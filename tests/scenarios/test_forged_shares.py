@@ -116,7 +116,7 @@ class Forger:
         resource = self.resource(forgery)
         delivery = addresses.delivery_id(HUB, ami, account, REGION)
         holding = Holding(ami, account, REGION, delivery, 1, purpose)
-        wanted = Share(resource.pk, forgery.to, forgery.to, forgery.grantee, hard_close_at=WITHOUT_END)
+        wanted = Share(resource.pk, forgery.to, forgery.to, forgery.grantee, last_closing_at=WITHOUT_END)
         self.ledger.hold(resource.pk, wanted, holding)
         now = int(self._scene.world.now.timestamp())
         self.records.replace(Write(resource, "open", {"resource": resource.pk}, now), now)
@@ -129,7 +129,7 @@ class Forger:
     def look(self, forgery: Forgery) -> Share:
         """Return the share as the ledger then has it, and delete it."""
         place = self.resource(forgery)
-        (share,) = [one for one in self.ledger.shares(place.pk) if one.holder_key == forgery.to]
+        (share,) = [one for one in self.ledger.shares(place.pk) if one.share_name == forgery.to]
         gone = addresses.share(place, forgery.to)
         self._scene.client("dynamodb").delete_item(TableName=TABLE, Key={"pk": {"S": gone.pk}, "sk": {"S": gone.sk}})
         return share
@@ -183,7 +183,7 @@ def assert_not_opened(forgery: Forgery, share: Share, purpose: Purpose) -> None:
 
     A standing share also waits if the target's settings do not have it now.
     """
-    reason = share.fault or share.blocked
+    reason = share.fault or share.waits_for
     assert reason is not None, f"{forgery}: {share}"
     assert reason.code in ("not-entitled", "not-entitled-now", "grantee-elsewhere"), f"{forgery}: {reason}"
     assert share.state in (ShareState.REFUSED, ShareState.WANTED), f"{forgery}: {share}"

@@ -9,8 +9,8 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 
+from tests.scenarios.failures import assert_untouched
 from tests.scenarios.scene import DEV, TEST
-from tests.scenarios.trouble import assert_untouched
 
 AT_ONCE = 20
 NEAR = 1.15

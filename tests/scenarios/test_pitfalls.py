@@ -12,9 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from demo import stage
+from tests.awsim.iam_words import attach_control_policy
+from tests.scenarios.failures import assert_untouched, calm_pace
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST
 from tests.scenarios.test_share_mode import SHARING
-from tests.scenarios.trouble import assert_untouched, calm_pace
 
 FAR = "eu-west-1"
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,7 @@ def test_the_target_cannot_see_the_snapshot(scene):
     by_hand = {"SourceRegion": REGION, "SourceSnapshotId": scene.snapshots[0]}
     with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
         scene.client("ec2", DEV).copy_snapshot(**by_hand)
-    scene.world.iam.service_control[HUB] = denied("ec2:ModifySnapshotAttribute")
+    attach_control_policy(scene.world, HUB, denied("ec2:ModifySnapshotAttribute"))
 
     scene.tag(DEV)
     scene.run_until_over()
@@ -194,17 +195,17 @@ def test_the_snapshot_is_in_another_region(scene):
 
 
 SCP_CASES = {
-    "assume": ("service_control", HUB, "sts:AssumeRole", "target", f"SERVICE_CONTROL_POLICY --target-id {HUB}"),
-    "enter": ("resource_control", DEV, "sts:AssumeRole", "target", f"RESOURCE_CONTROL_POLICY --target-id {DEV}"),
-    "key": ("service_control", DEV, "kms:DescribeKey", "key", f"SERVICE_CONTROL_POLICY --target-id {DEV}"),
-    "key of": ("resource_control", DEV, "kms:DescribeKey", "key", f"RESOURCE_CONTROL_POLICY --target-id {DEV}"),
+    "assume": ("service", HUB, "sts:AssumeRole", "target", f"SERVICE_CONTROL_POLICY --target-id {HUB}"),
+    "enter": ("resource", DEV, "sts:AssumeRole", "target", f"RESOURCE_CONTROL_POLICY --target-id {DEV}"),
+    "key": ("service", DEV, "kms:DescribeKey", "key", f"SERVICE_CONTROL_POLICY --target-id {DEV}"),
+    "key of": ("resource", DEV, "kms:DescribeKey", "key", f"RESOURCE_CONTROL_POLICY --target-id {DEV}"),
 }
 
 
 @pytest.mark.parametrize(("kind", "account", "action", "check", "cure"), SCP_CASES.values(), ids=SCP_CASES)
 def test_a_policy_of_the_organization_denies(scene, kind, account, action, check, cure):
     """An SCP or RCP is distinguished from a missing permission, with the command that shows it."""
-    getattr(scene.world.iam, kind)[account] = denied(action)
+    attach_control_policy(scene.world, account, denied(action), kind)
 
     bad = doctor(scene, "--account", DEV)
 
@@ -214,7 +215,7 @@ def test_a_policy_of_the_organization_denies(scene, kind, account, action, check
 
 def test_an_scp_denies_the_copy(scene):
     """Doctor cannot foresee it; the delivery's fault names the SCP."""
-    scene.world.iam.service_control[DEV] = denied("ec2:CopySnapshot")
+    attach_control_policy(scene.world, DEV, denied("ec2:CopySnapshot"))
     assert doctor(scene) == {}
 
     fault = fails(scene)

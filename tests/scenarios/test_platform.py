@@ -22,7 +22,7 @@ def assert_delivered(scene, *accounts):
 
 
 def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
-    """No worker reads the copies, and the hard end comes: the share worker revokes the permissions, and reports it.
+    """No worker reads the copies until the last closing time: the share worker revokes the permissions, and reports it.
 
     When the consumer is on again, a look shows completed copies, and the passed deadline destroys nothing. (Between the
     first hours and the last minutes the schedules are slower, which saves the test's time.)

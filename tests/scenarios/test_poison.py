@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 
 from demo import stage
 from tests.scenarios import damage
+from tests.scenarios.failures import assert_untouched, calm_pace, metric, write
 from tests.scenarios.scene import DEV, GATHERING, REGION, TEST, Scene, targets_file
-from tests.scenarios.trouble import assert_untouched, calm_pace, metric, write
 
-GRACE = 3600 + 15 * 60
+CLOSED_WITHIN = 3600 + 15 * 60
 """Seconds from a copy deadline until a share is closed in any case: grace, and the sweep's longest step."""
 FIVE_TRIES = 5 * 180 + 60
 SEED = 1
@@ -57,7 +57,7 @@ def damage_deliveries(
 ) -> None:
     """One AMI for each kind: its delivery is damaged while it copies, beside a healthy AMI and target.
 
-    Each is parked, found by ``status`` and counted for the alarm; its share closes at its hard end, as blind.
+    Each is parked, found by ``status`` and counted for the alarm; its share closes at its last closing time, as blind.
     ``minutes``: the copy deadline.
     """
     calm_pace(scene)
@@ -83,7 +83,7 @@ def damage_deliveries(
         assert found[f"delivery#{shown['id']}"] == shown["parked"], name
     assert len(found) == len(images)
     assert metric(scene, "RecordsParked") == len(images)
-    scene.run_until(lambda: not scene.world.shares_open(), minutes * 60 + GRACE)
+    scene.run_until(lambda: not scene.world.shares_open(), minutes * 60 + CLOSED_WITHIN)
     scene.wait(300)  # two looks, two minutes after the removal
     assert metric(scene, "SharesClosedBlind") == len(images)
     assert scene.watch.problems == []
@@ -173,7 +173,7 @@ def damage_shares(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], dama
         assert_untouched(scene, TEST, image)
         ended = scene.delivery_state(DEV, image)
         assert ended in ("delivered", "failed"), f"{name}: {ended}"
-    scene.run_until(lambda: not scene.world.shares_open(), GRACE)
+    scene.run_until(lambda: not scene.world.shares_open(), CLOSED_WITHIN)
     assert scene.watch.problems == []
     assert scene.dead_letters() == []
 

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from demo import stage
+from tests.scenarios.failures import deny, refuse
 from tests.scenarios.scene import DEV, TEST, targets_file
 from tests.scenarios.test_attacks import COPIES, entered, refused
 from tests.scenarios.test_verifying import FAILED, PASSED, verify
-from tests.scenarios.trouble import deny, refuse
 
 
 def protection(scene, account):

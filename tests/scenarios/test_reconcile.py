@@ -158,7 +158,7 @@ def test_what_others_have_shared_stays(scene):
     status, report = reconcile(scene, "--apply")
 
     assert status == 0
-    assert {one["code"] for one in report["found"]} == {"open-not-ours"}
+    assert {one["code"] for one in report["found"]} == {"open-not-own"}
     scene.wait(180)
     assert scene.shared_with(root) == {DEV}
     assert scene.shared_with(data) == {TEST}

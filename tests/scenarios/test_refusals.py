@@ -17,8 +17,8 @@ import pytest
 from awsim.api import AwsError
 from awsim.injections import THROTTLED
 from demo import stage
+from tests.scenarios.failures import assert_untouched, calm_pace, deny, refuse
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene
-from tests.scenarios.trouble import assert_untouched, calm_pace, deny, refuse
 
 HEALTHY = "300000000000"
 OUTAGE = 600

@@ -6,8 +6,8 @@ import json
 import re
 from contextlib import contextmanager
 
-from tests.ami_promoter.overview.pages import WrittenPage
-from tests.scenarios import damage, lively
+from tests.ami_promoter.report_page.pages import WrittenPage
+from tests.scenarios import busy_hub, damage
 from tests.scenarios.scene import DEV, PROD, TABLE, TEST
 from tests.scenarios.test_poison import spoil
 
@@ -37,9 +37,9 @@ def open_on_page(page):
     return {(re.match("Snapshot|AMI|Key", row[1])[0], row[1].split()[-1], row[0][:12]) for row in rows}
 
 
-def test_a_lively_day(scene):
+def test_a_busy_day(scene):
     """Open and closed shares, which image is where, what failed with its cure, and what runs."""
-    found = lively.play(scene)
+    found = busy_hub.play(scene)
 
     said, page = report(scene)
 
@@ -90,7 +90,7 @@ def test_closed_shares_have_their_time(scene):
 
 def test_a_share_that_was_opened_again_keeps_its_earlier_time(scene):
     """A target is removed and restored before its closing is over: the ledger's item has the second opening only."""
-    scene.apply(lively.FILE)
+    scene.apply(busy_hub.FILE)
     scene.launches |= {TEST}
     scene.promote(TEST)
     _, before = report(scene)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from demo import stage
-from tests.scenarios import trouble
+from tests.scenarios import failures
 from tests.scenarios.platform import pace
 from tests.scenarios.scene import DEV, TEST
 
@@ -57,7 +57,7 @@ def test_a_cancel_closes_the_share_after_two_refused_deletions(scene):
     scene.watch.may_close_blind = True
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
-    trouble.deny(scene, DEV, "ec2:DeleteSnapshot")
+    failures.deny(scene, DEV, "ec2:DeleteSnapshot")
     scene.untag()
     scene.run_until_state("stopping")
     scene.wait(600)
@@ -99,7 +99,7 @@ def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end
 
 
 def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scene):
-    """The copies cannot be read: the share worker closes at the hard end, and reports that it closed blind.
+    """The copies cannot be read: the share worker closes at the last closing time, and reports that it closed blind.
 
     The delivery waits a day longer for a look; then it fails, and names what it made, which stays: it may be good.
     """
@@ -126,7 +126,7 @@ def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scen
 
 
 def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene):
-    """An unreadable record of a delivery is parked; its shares close at their hard end, as blind."""
+    """An unreadable record of a delivery is parked; its shares close at their last closing time, as blind."""
     scene.apply(SHORT)
     scene.watch.may_close_blind = True
     scene.world.ec2.pace.copy = 1200

@@ -43,7 +43,7 @@ def item(pk: str, sk: str, **attributes: Any) -> dict[str, Any]:
 def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
     """Items that would admit a stranger, or stop the service: by purpose, with table and item."""
     resource = addresses.snapshot_resource(scene.snapshots[0])
-    share = Share(resource.pk, STRANGER, STRANGER, state=ShareState.WANTED, hard_close_at=2**31)
+    share = Share(resource.pk, STRANGER, STRANGER, state=ShareState.WANTED, last_closing_at=2**31)
     due = {"wake_at": 1, "due_shard": "due#0", "kind": "resource"}
     return {
         "an account of the applied file": (
@@ -120,7 +120,7 @@ def test_discovery_writes_the_members_and_nothing_that_operators_write(scene):
     assert_refused(scene, "discover", {name for name, (table, _) in forgeries(scene).items() if table == CONFIG})
 
     dynamodb = client(scene, "discover", "dynamodb")
-    dynamodb.put_item(TableName=MEMBERS, Item=item("members", "book", body="{}", version=1))
+    dynamodb.put_item(TableName=MEMBERS, Item=item("members", "reading", body="{}", version=1))
 
 
 @pytest.mark.parametrize("function", HEARING)

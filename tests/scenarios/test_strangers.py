@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.records.addresses import delivery_id
+from tests.scenarios.failures import assert_untouched, calm_pace
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST, TRIGGER
-from tests.scenarios.trouble import assert_untouched, calm_pace
 
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "events.json").read_text(encoding="utf-8"))
 SEED, HOSTILE = 3, 36

@@ -23,7 +23,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images import register
 from chalicelib.core.images.image import read_image
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing import share as shares_
+from chalicelib.core.sharing import grant_names
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, digest_of, to_items
 from chalicelib.core.targets.approvals import Approval
@@ -58,7 +58,7 @@ def refusal(why: RefusalKind, code: str, *, unknown: bool = False) -> Refusal:
 
 def grant_name(share: Share) -> str:
     """Name a grant. In this model, one name for two grantees means two grants; service roles have the same name."""
-    name = shares_.grant_name(share, REGION)
+    name = grant_names.grant_name(share, REGION)
     return f"{share.account}/{name}" if share.resource.startswith("resource#role#") else name
 
 
@@ -78,7 +78,7 @@ class CloudCopy:
     message: str = ""
     """While the copy is pending: the error message it will end with, if any."""
     deleted: bool = False
-    whole: bool = False
+    by_copy_image: bool = False
     """Whether CopyImage made it. Such copies do not count against the limit."""
     nonce: str = ""
     tagged: bool = False
@@ -103,7 +103,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Nature:
+class CloudBehavior:
     """How AWS behaves. Each list is used in turn and starts over at its end. Seconds; ``limit`` counts copies."""
 
     copying: Sequence[int] = (60,)
@@ -120,7 +120,7 @@ class Nature:
 
 
 @dataclass(frozen=True)
-class Look:
+class LateReads:
     """What reads may show late: (snapshot, account), (key, grant's name), (AMI, account), tags by AMI."""
 
     at: int
@@ -135,7 +135,7 @@ class Cloud:
     """All accounts. The model calls ``emit`` with each event, in EventBridge's form."""
 
     directory: Directory
-    nature: Nature = field(default_factory=Nature)
+    behavior: CloudBehavior = field(default_factory=CloudBehavior)
     emit: Callable[[dict[str, Any]], None] = lambda event: None
     now: int = START
     applied: AppliedFile | None = None
@@ -178,13 +178,13 @@ class Cloud:
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
         self._versions = itertools.count(1)
-        self._copying = itertools.cycle(self.nature.copying)
-        self._access = itertools.cycle(self.nature.access)
-        self._registering = itertools.cycle(self.nature.registering)
-        self._lag = itertools.cycle(self.nature.lag)
-        self._fails = itertools.cycle(self.nature.fails)
-        self._stale = itertools.cycle(self.nature.stale)
-        self._looks = [Look(0, frozenset(), frozenset(), frozenset(), {})]
+        self._copying = itertools.cycle(self.behavior.copying)
+        self._access = itertools.cycle(self.behavior.access)
+        self._registering = itertools.cycle(self.behavior.registering)
+        self._lag = itertools.cycle(self.behavior.lag)
+        self._fails = itertools.cycle(self.behavior.fails)
+        self._stale = itertools.cycle(self.behavior.stale)
+        self._looks = [LateReads(0, frozenset(), frozenset(), frozenset(), {})]
         self._tokens: dict[str, str] = {}
         self._names_kept: dict[tuple[str, str], int] = {}
         self._shown_from: dict[str, int] = {}
@@ -220,9 +220,9 @@ class Cloud:
         """Record the present state, for reads that show it late."""
         tags = {ami: tags_of(raw) for ami, raw in self.hub_images.items()}
         seen = (frozenset(self.permissions), frozenset(self.grants), frozenset(self.launches))
-        self._looks.append(Look(self.now, *seen, tags))
+        self._looks.append(LateReads(self.now, *seen, tags))
 
-    def look(self) -> Look:
+    def look(self) -> LateReads:
         """Return what a read shows, which may be stale."""
         age = next(self._stale)
         return next(look for look in reversed(self._looks) if look.at <= self.now - age or look.at == 0)
@@ -274,7 +274,7 @@ class Cloud:
     def pending(self, account: str) -> list[CloudCopy]:
         """Return the CopySnapshots that run in an account. A deleted copy runs to its end."""
         running = [copy for copy in self.copies.values() if copy.account == account and copy.state == "pending"]
-        return [copy for copy in running if not copy.whole]
+        return [copy for copy in running if not copy.by_copy_image]
 
     def grant(self, key: str, name: str, grantee: str) -> None:
         """CreateGrant: the same name is the same grant."""
@@ -343,7 +343,7 @@ class Cloud:
         """CopySnapshot."""
         if (source, account) not in self.permissions:
             raise refusal(RefusalKind.NOT_YET, "InvalidSnapshot.NotFound")
-        if len(self.pending(account)) >= self.nature.limit:
+        if len(self.pending(account)) >= self.behavior.limit:
             raise refusal(RefusalKind.LIMIT, "ResourceLimitExceeded")
         return self._begin_copy(account, source, delivery, nonce).id
 
@@ -353,7 +353,9 @@ class Cloud:
         ident = f"snap-{next(self._ids):06x}c"
         key = self.hub_snapshots[source].get("KmsKeyId")
         message = next(self._fails)
-        copy = CloudCopy(ident, account, source, key, delivery, self.now, in_vain, message=message, whole=bool(image))
+        copy = CloudCopy(
+            ident, account, source, key, delivery, self.now, in_vain, message=message, by_copy_image=bool(image)
+        )
         copy.nonce = nonce
         self.copies[ident] = copy
         self._shown_from[ident] = self.now + next(self._lag)
@@ -381,7 +383,7 @@ class Cloud:
         return tuple(
             SeenCopy(
                 c.id,
-                c.source if c.tagged or not c.whole else "",
+                c.source if c.tagged or not c.by_copy_image else "",
                 c.state,
                 100 if c.state == "completed" else 0,
                 "" if c.state == "pending" else c.message,
@@ -756,7 +758,7 @@ class FakeSnapshotPermissions:
         """See the port."""
         snapshot = resource.split("#")[2]
         shown = self._cloud.look().permissions
-        return frozenset(s.holder_key for s in shares if (snapshot, s.account) in shown)
+        return frozenset(s.share_name for s in shares if (snapshot, s.account) in shown)
 
     def open(self, resource, shares):
         """See the port."""
@@ -779,7 +781,7 @@ class FakeLaunchPermissions:
     def showing(self, resource, shares):
         """See the port."""
         shown = self._cloud.look().launches
-        return frozenset(s.holder_key for s in shares if (resource.split("#")[2], s.account) in shown)
+        return frozenset(s.share_name for s in shares if (resource.split("#")[2], s.account) in shown)
 
     def open(self, resource, shares):
         """See the port."""
@@ -805,13 +807,13 @@ class FakeKeyGrants:
         """See the port."""
         key = resource.split("#")[2]
         shown = self._cloud.look().grants
-        return frozenset(s.holder_key for s in shares if (key, grant_name(s)) in shown)
+        return frozenset(s.share_name for s in shares if (key, grant_name(s)) in shown)
 
     def open(self, resource, shares):
         """See the port."""
         for share in shares:
             self._cloud.grant(resource.split("#")[2], grant_name(share), share.grantee)
-        return {share.holder_key: f"id-{grant_name(share)}" for share in shares}
+        return {share.share_name: f"id-{grant_name(share)}" for share in shares}
 
     def close(self, resource, shares):
         """See the port."""

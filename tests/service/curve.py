@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 
 from tests.service import hub as hubs
-from tests.service.cloud import Nature
+from tests.service.cloud import CloudBehavior
 from tests.service.growth import CountingGate, GrowingHub
 from tests.service.scenes import all_delivered
 from tests.service.slow import function_of
@@ -20,7 +20,7 @@ from tests.service.slow import function_of
 AMI, SNAPSHOTS = "ami-0a", ("snap-00", "snap-01")
 COPYING = (540, 2700, 600, 2440, 660, 2200)
 """Seconds that copies take, in turn."""
-STORES = ("records", "ledger", "children", "slots")
+STORES = ("records", "ledger", "tracked", "slots")
 OURS = ("wakes", "targets")
 """Ports that are neither a record store nor an AWS service with a rate limit that matters."""
 ON_SCHEDULE = ("sweep", "discover")
@@ -43,7 +43,7 @@ class CurvePoint:
 def point(targets: int) -> CurvePoint:
     """Promote an AMI of two snapshots to this many accounts, until every delivery has ended."""
     accounts = [f"{200_000_000_000 + number}" for number in range(targets)]
-    hub = GrowingHub(accounts=accounts, nature=Nature(copying=COPYING), gate=CountingGate(), watchful=False)
+    hub = GrowingHub(accounts=accounts, behavior=CloudBehavior(copying=COPYING), gate=CountingGate(), watchful=False)
     hub.cloud.make_image(AMI, dict.fromkeys(SNAPSHOTS, True))
     began = Counter(hub.invocations)
     hub.cloud.tag(AMI, "default")

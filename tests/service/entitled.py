@@ -24,13 +24,13 @@ class ListedOnly:
 
     def ends(self, _resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """See the port. No share's end is prolonged."""
-        return {s.holder_key: 0 for s in shares}
+        return {s.share_name: 0 for s in shares}
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """See the port."""
         listed = self._listed({s.account for s in shares})
         refused = {
-            s.holder_key: Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE)
+            s.share_name: Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE)
             for s in shares
             if s.account not in listed
         }

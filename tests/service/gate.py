@@ -39,7 +39,7 @@ class Gate:
     crashes: list[PortCrash] = field(default_factory=list)
     troubles: list[PortTrouble] = field(default_factory=list)
     watch: Callable[[str, str, tuple[Any, ...]], None] = lambda *_: None
-    duet: Duet | None = None
+    pair: TwoInvocations | None = None
     calls: int = 0
 
     def guard(self, name: str, port: Any) -> Any:
@@ -48,8 +48,8 @@ class Gate:
 
     def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         """Make one call, unless the gate raises before it."""
-        if self.duet is not None:
-            self.duet.hand_over()
+        if self.pair is not None:
+            self.pair.hand_over()
         number = self.calls
         self.calls += 1
         deaths = {crash.after for crash in self.crashes if crash.call == number}
@@ -84,7 +84,7 @@ class _Guarded:
         return lambda *args, **kwargs: self._gate.call(self._name, method, real, args, kwargs)
 
 
-class Duet:
+class TwoInvocations:
     """Two invocations that alternate at calls, in the given ``order``. Only one runs at a time."""
 
     def __init__(self, order: Iterator[bool]) -> None:

@@ -33,7 +33,7 @@ OVERHEAD = 200
 """Bytes of an item besides its body: keys, names of attributes, dates."""
 UNIT = 4096
 CONSISTENT = {"records begin", "records read", "records get", "records list", "records list_readable"}
-LISTS = {"ledger shares", "ledger find", "children all", "slots asked"}
+LISTS = {"ledger shares", "ledger find", "tracked all", "slots asked"}
 EVENTUAL = {"records due"}
 
 
@@ -168,11 +168,11 @@ def _finished(hub: GrowingHub, much: Size) -> None:
     hub.cloud.tag("ami-00f", None)
     hub.cloud.gone.add("ami-00f")
     hub.run(until=hub.cloud.now + 3600)
-    records, ledger, children = hub.stores.records, hub.stores.ledger, hub.stores.children
+    records, ledger, tracked = hub.stores.records, hub.stores.ledger, hub.stores.tracked
     ident = addresses.delivery_id(HUB, "ami-00f", ACCOUNT, REGION)
     items = [(k, v) for k, v in records.records.items() if "00f" in k.pk or ident in k.pk]
-    shares = [(k, v) for k, v in ledger.book.items() if "00f" in k[0] or ident in k[1]]
-    notes = [(k, v) for k, v in children.book.items() if k[0] == "ami-00f"]
+    shares = [(k, v) for k, v in ledger.items.items() if "00f" in k[0] or ident in k[1]]
+    notes = [(k, v) for k, v in tracked.items.items() if k[0] == "ami-00f"]
     for n in range(much.finished):
         ami = f"ami-f{n:016x}"
         new = addresses.delivery_id(HUB, ami, ACCOUNT, REGION)
@@ -183,9 +183,9 @@ def _finished(hub: GrowingHub, much: Size) -> None:
             records.records[RecordKey(_renamed(key.pk, names), key.sk)] = item
         for (resource, holder), share in shares:
             place = (_renamed(resource, names), _renamed(holder, names))
-            ledger.book[place] = replace(share, resource=place[0], holder_key=place[1])
-        for (_, _delivery), child in notes:
-            children.book[ami, new] = replace(child, delivery=new)
+            ledger.items[place] = replace(share, resource=place[0], share_name=place[1])
+        for (_, _delivery), entry in notes:
+            tracked.items[ami, new] = replace(entry, delivery=new)
 
 
 def _tagged(hub: GrowingHub, many: int) -> None:

@@ -21,7 +21,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.entrypoints.events import Events
-from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
+from chalicelib.entrypoints.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
 from chalicelib.ports.ledger import Entitlements
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.codecs import DeliveryCodec
@@ -41,11 +41,13 @@ from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
 from chalicelib.service.trigger_tag_guard import TriggerTagGuard
 from chalicelib.service.waker import Waker
+from tests.service.arrivals import ALL_ON_TIME, EARLY, Arrivals
 from tests.service.cloud import (
     HUB,
     REGION,
     TRIGGER,
     Cloud,
+    CloudBehavior,
     FakeGrantListing,
     FakeKeyGrants,
     FakeKms,
@@ -59,15 +61,13 @@ from tests.service.cloud import (
     FakeTargetRoles,
     FakeTargets,
     FakeTargetSnapshots,
-    Nature,
     Quiet,
     tags_of,
     target_key,
 )
-from tests.service.gate import Duet, Gate, PortCrash, PortTrouble, ProcessKilled
+from tests.service.gate import Gate, PortCrash, PortTrouble, ProcessKilled, TwoInvocations
 from tests.service.groups import MessageGroups, WakeMessage
 from tests.service.invariants import STALEST, Invariants
-from tests.service.weather import EARLY, FAIR, Weather
 from tests.stores import Stores, in_memory
 
 MINUTE, DISCOVERY = 60, 300
@@ -98,7 +98,7 @@ class Parts:
     approvals: Callable[..., LiveApprovals] = LiveApprovals
 
 
-class Nobody:
+class NoMembers:
     """Stands in for ``Members``: this hub's file names no OU. ``tests/service/organization.py`` has the real one."""
 
     def run(self, *, time_left):
@@ -110,12 +110,12 @@ class Hub:
     """A hub with its fault injections. Tag an AMI, then ``run`` until nothing more happens."""
 
     accounts: Sequence[str] = ("200000000001",)
-    weather: Weather = FAIR
-    nature: Nature = field(default_factory=Nature)
+    arrivals: Arrivals = ALL_ON_TIME
+    behavior: CloudBehavior = field(default_factory=CloudBehavior)
     stores: Stores = field(default_factory=in_memory)
     crashes: list[PortCrash] = field(default_factory=list)
     troubles: list[PortTrouble] = field(default_factory=list)
-    duets: Sequence[str] = ("alone",)
+    pairings: Sequence[str] = ("alone",)
     """What an invocation runs beside, in turn: "twin" is the same message again, "other" another message group."""
     order: Sequence[bool] = (True,)
     """At which of their calls two invocations hand over to each other; the list is used in turn and starts over."""
@@ -128,11 +128,11 @@ class Hub:
 
     def __post_init__(self) -> None:
         targets = {account: (Target(account, REGION, **self.target),) for account in self.accounts}
-        self.cloud = Cloud(Directory({"default": tuple(self.accounts)}, targets), self.nature, self._post)
-        self._event_fates = itertools.cycle(self.weather.events)
-        self._wake_fates = itertools.cycle(self.weather.wakes)
+        self.cloud = Cloud(Directory({"default": tuple(self.accounts)}, targets), self.behavior, self._post)
+        self._event_fates = itertools.cycle(self.arrivals.events)
+        self._wake_fates = itertools.cycle(self.arrivals.wakes)
         self._nonces = itertools.count(1)
-        self._duets = itertools.cycle(self.duets)
+        self._pairings = itertools.cycle(self.pairings)
         self._order = itertools.cycle(self.order)
         self._discover_at: int | None = None
         self._swept_at = 0
@@ -151,7 +151,7 @@ class Hub:
     def _wire(self) -> None:
         guard, cloud, clock, reported = self.gate.guard, self.cloud, self._clock, self.telemetry
         records = guard("records", self.stores.records)
-        ledger, children = guard("ledger", self.stores.ledger), guard("children", self.stores.children)
+        ledger, tracked = guard("ledger", self.stores.ledger), guard("tracked", self.stores.tracked)
         slots, wakes = guard("slots", self.stores.slots), guard("wakes", self.groups)
         source, targets = (
             guard("source", TriggerTagGuard(FakeSource(cloud), self.stores.records, TRIGGER)),
@@ -168,11 +168,11 @@ class Hub:
         waker = Waker(records, wakes, clock)
         self.hears = self.parts.events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         reasons = self.parts.reasons(records, clock, lambda ami: begun(ami, HUB, REGION, clock()))
-        self._worker = Worker(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
+        self._worker = QueueConsumer(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
         loop = (records, waker, clock, reported)
         entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
         self.approvals = self.parts.approvals(entitlements, targets, clock)
-        promotion_ports = PromotionPorts(source, targets, children, notices, self.approvals)
+        promotion_ports = PromotionPorts(source, targets, tracked, notices, self.approvals)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (
@@ -181,7 +181,7 @@ class Hub:
             guard("target.keys", FakeTargetKeys(cloud)),
             guard("target.roles", FakeTargetRoles()),
         )
-        ports = DeliveryPorts(slots, ledger, children, targets, *target, notices, self.approvals)
+        ports = DeliveryPorts(slots, ledger, tracked, targets, *target, notices, self.approvals)
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),
@@ -196,9 +196,9 @@ class Hub:
         self._sweep = self.parts.sweep(records, wakes, clock, reported, SHARDS)
         tags = TagPass(records, targets, waker, clock, HUB, REGION)
         standing = self.parts.standing_pass(
-            records, StandingPorts(ledger, source, targets, children), waker, clock, reported, HUB
+            records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
         )
-        self._discover = Discover(records, source, (tags, standing, Nobody()), clock, reported)
+        self._discover = Discover(records, source, (tags, standing, NoMembers()), clock, reported)
         self.own_notices = OwnNotices(records, notices, clock)
 
     # --- what an operator does ---------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ class Hub:
             died = True
         else:
             died = False
-        if self.watchful and self.gate.duet is None:
+        if self.watchful and self.gate.pair is None:
             self.invariants.step()
         return not died
 
@@ -400,11 +400,11 @@ class Hub:
             if beside is None:
                 self._act(message)
                 return
-            self.gate.duet = Duet(self._order)
+            self.gate.pair = TwoInvocations(self._order)
             try:
-                self.gate.duet.play(lambda: self._act(message), lambda: self._act(beside))
+                self.gate.pair.play(lambda: self._act(message), lambda: self._act(beside))
             finally:
-                self.gate.duet = None
+                self.gate.pair = None
 
         lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
         for one in messages:
@@ -418,7 +418,7 @@ class Hub:
 
         It waits for another message group's message, if that arrives within a moment.
         """
-        match next(self._duets):
+        match next(self._pairings):
             case "twin":
                 return message
             case "other":
@@ -454,7 +454,7 @@ class Hub:
         return f"nonce-{next(self._nonces)}"
 
     def _time_left(self) -> Callable[[], int]:
-        left = itertools.count(30, -self.weather.hurry)
+        left = itertools.count(30, -self.arrivals.hurry)
         return lambda: next(left)
 
     def _wake_fate(self, cause: str) -> tuple[int, ...]:

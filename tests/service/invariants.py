@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.core.delivery import machine
+from chalicelib.core.delivery import deadlines, outstanding, slot_use
 from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, DeliveryState
 from chalicelib.core.promotion.model import PromotionState
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.share import Share, ShareState, grant_stem, needed, overdue, standing
+from chalicelib.core.sharing.grant_names import grant_stem
+from chalicelib.core.sharing.holders import needed, past_end, standing
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Stored
 from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
@@ -32,7 +34,7 @@ UNCHECKED = (DeliveryState.AWAITING_APPROVAL, DeliveryState.REQUESTED, DeliveryS
 REMOVES = (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED, DeliveryState.CANCELLED)
 IN_USE = (CopyState.PENDING, CopyState.COMPLETED)
 CLOSES_WITHIN = 3600
-"""Seconds after its hard end in which a share must close: crashes and refusals of these tests last no longer."""
+"""Seconds after its last closing time in which a share must close: crashes and refusals here last no longer."""
 STALEST = 60
 """The longest time in seconds by which a read in these tests is stale."""
 
@@ -85,7 +87,7 @@ class Invariants:
         intended = [c for c in record.copies if c.source == source and c.state is CopyState.INTENDED]
         assert intended, f"invariant 3: {source} is copied for {asked.id} without an intent on record"
         lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
-        held = lease is not None and lease.granted >= machine.begun(record) and self._hub.cloud.now < lease.until
+        held = lease is not None and lease.granted >= slot_use.begun(record) and self._hub.cloud.now < lease.until
         assert held, f"invariant 7: {source} is copied for {asked.id} without a slot: {lease}"
         live = [copy for copy in self._hub.cloud.live_copies(asked.id, source) if copy.id not in self.planted]
         assert not live, f"invariant 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
@@ -139,7 +141,7 @@ class Invariants:
         assert not places or any(map(self._hub.is_approved, places)), (
             f"invariant 11: {asked.resource} opens to {account} without a valid approval"
         )
-        ends = share.hard_close_at > 0 or standing(share) or not share.holdings
+        ends = share.last_closing_at > 0 or standing(share) or not share.holdings
         assert ends, f"invariant 1: {asked.resource} opens to {account} without an end"
         for holding in share.holdings:
             if addresses.delivery(holding.delivery) in self.poisoned:
@@ -154,7 +156,7 @@ class Invariants:
         return {*directory.accounts, *(unit.arn for unit in units), *(one for unit in units for one in unit.accounts)}
 
     def _closing(self, asked: Share) -> None:
-        over = self._hub.stores.ledger.was_open(asked.resource, asked.holder_key)  # another run opened it just now
+        over = self._hub.stores.ledger.was_open(asked.resource, asked.share_name)  # another run opened it just now
         share, cloud = asked if over else self._share(asked), self._hub.cloud
         intended = share.state in (ShareState.CLOSING, ShareState.CLOSED) and share.intended_at == asked.intended_at
         assert intended, f"invariant 3: {asked.resource} closes while {share.state} on record"
@@ -166,19 +168,19 @@ class Invariants:
                 continue
             uses = {
                 "snapshot": copy.source == name,
-                "key": (copy.key, copy.delivery) == (name, asked.holder_key),
+                "key": (copy.key, copy.delivery) == (name, asked.share_name),
                 "policy": copy.key == name,
                 "role": False,
                 "image": False,
             }[kind]
-            assert not uses or overdue(share, cloud.now), (
+            assert not uses or past_end(share, cloud.now), (
                 f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {copy.id}"
             )
 
         for image in cloud.images.values():
             running = kind == "image" and image.raw["State"] == "pending" and bool(image.mappings)
             uses = running and (image.source, image.account) == (name, asked.account)
-            assert not uses or overdue(share, cloud.now), (
+            assert not uses or past_end(share, cloud.now), (
                 f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {image.id}"
             )
 
@@ -227,7 +229,7 @@ class Invariants:
             if share.resource.split("#")[1] in ("key", "role") and share.state in LIVE
         }
         live_policies = {
-            (share.resource.split("#")[2], share.holder_key): share
+            (share.resource.split("#")[2], share.share_name): share
             for share in ledger
             if share.resource.startswith("resource#policy#") and share.state in LIVE
         }
@@ -269,9 +271,9 @@ class Invariants:
             f"invariant 6: {share.resource} has a share that is {share.state}, and nothing is due"
         )
         soon = due is not None and due <= self._hub.cloud.now + LONGEST_STEP
-        if not share.preexisting and share.hard_close_at and not share.resource.startswith("resource#role#"):
-            late = self._hub.cloud.now - share.hard_close_at
-            assert late < CLOSES_WITHIN, f"invariant 1: {share.resource} is open {late} s past its hard end"
+        if not share.preexisting and share.last_closing_at and not share.resource.startswith("resource#role#"):
+            late = self._hub.cloud.now - share.last_closing_at
+            assert late < CLOSES_WITHIN, f"invariant 1: {share.resource} is open {late} s past its last closing time"
         assert share.holdings or soon or self._held(share.account), (
             f"invariant 1: {share.resource} stays open for nobody"
         )
@@ -284,7 +286,7 @@ class Invariants:
             return True
         found = [self._hub.stores.records.read(key) for key in keys]
         parsed = [DELIVERIES.decode(stored) for stored in found if stored is not None]
-        return any(delivery.held or delivery.kept for delivery in parsed)
+        return any(delivery.holds_copy or delivery.holds_standing for delivery in parsed)
 
     # --- whose a permission is ---------------------------------------------------------------------------------------
 
@@ -334,10 +336,10 @@ class Invariants:
             self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.wake_at)
 
     def _moves_on(self, key: RecordKey, record: Delivery, wake_at: int | None) -> None:
-        end = machine.deadline(record)
+        end = deadlines.deadline(record)
         in_time = end is None or wake_at is None or wake_at <= end or self._hub.cloud.now >= end
         assert in_time, f"invariant 6: {key} is {record.state} until {end}, and woken no sooner than {wake_at}"
-        if record.state is DeliveryState.STOPPING and machine.needs_shares(record):
+        if record.state is DeliveryState.STOPPING and outstanding.needs_shares(record):
             late = self._hub.cloud.now - record.entered[DeliveryState.STOPPING]
             assert late < CLOSES_WITHIN, f"invariant 1: {key} stops, and has held its shares for {late} s"
         episode, state = self._ended.get(key.pk, (0, ""))
@@ -420,7 +422,7 @@ class Invariants:
         """The standing shares of one kind: (snapshot, AMI or key; the share's name)."""
         shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
         of_kind = (one for one in shares if one.resource.startswith(f"resource#{kind}#"))
-        return {(one.resource.split("#")[2], one.holder_key) for one in of_kind if self._kept(one)}
+        return {(one.resource.split("#")[2], one.share_name) for one in of_kind if self._kept(one)}
 
     def _kept_with_images(self) -> set[tuple[str, str]]:
         shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
@@ -434,14 +436,16 @@ class Invariants:
         for share in delivery.shares:
             kind, name = share.resource.split("#")[1:3]
             place, shown = {
-                "snapshot": ((name, share.holder), cloud.permissions),
-                "image": ((name, share.holder), cloud.launches),
-                "policy": ((name, share.holder), cloud.statements()),
-                "key": ((name, grant_stem(share.holder, REGION)), granted),
-                "role": ((name, f"{delivery.target.account}/{grant_stem(share.holder, REGION)}"), granted),
+                "snapshot": ((name, share.share_name), cloud.permissions),
+                "image": ((name, share.share_name), cloud.launches),
+                "policy": ((name, share.share_name), cloud.statements()),
+                "key": ((name, grant_stem(share.share_name, REGION)), granted),
+                "role": ((name, f"{delivery.target.account}/{grant_stem(share.share_name, REGION)}"), granted),
             }[kind]
             there = place in shown or place in self.taken
-            assert there, f"invariant 1: {delivery.id} is shared, and {share.resource} is not open to {share.holder}"
+            assert there, (
+                f"invariant 1: {delivery.id} is shared, and {share.resource} is not open to {share.share_name}"
+            )
 
     def _notified(self, record: Delivery) -> None:
         """Owners were notified how it ended; a channel that stays closed for an hour is given up."""
@@ -471,8 +475,8 @@ class Invariants:
 
     def _share(self, asked: Share) -> Share:
         shares = self._hub.stores.ledger.shares(asked.resource)
-        found = [share for share in shares if share.holder_key == asked.holder_key]
-        assert found, f"invariant 3: {asked.resource} has no share {asked.holder_key} on record"
+        found = [share for share in shares if share.share_name == asked.share_name]
+        assert found, f"invariant 3: {asked.resource} has no share {asked.share_name} on record"
         return found[0]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from tests.service.story import Storied
-from tests.service.weather import DAY, EARLY, LOST, ON_TIME
-from tests.service.world import ACCOUNTS, HOUR, NOBODY, REFUSALS, ModelWorld, Shape
+from tests.service.arrivals import DAY, EARLY, LOST, ON_TIME
+from tests.service.story import RecordsStory
+from tests.service.world import ACCOUNTS, HOUR, NOBODY, REFUSALS, ModelWorld, WorldSetup
 
 NUMBERS = st.integers(0, 11)
 SNAPSHOTS = st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True).map(tuple)
@@ -33,10 +33,10 @@ def some(values, most=4):
     return st.lists(values, min_size=1, max_size=most)
 
 
-def shapes() -> st.SearchStrategy[Shape]:
+def shapes() -> st.SearchStrategy[WorldSetup]:
     """Up to three AMIs, which may share snapshots and keys."""
     return st.builds(
-        Shape,
+        WorldSetup,
         accounts=st.integers(1, 3),
         amis=st.lists(SNAPSHOTS, min_size=1, max_size=3).map(tuple),
         encrypted=st.tuples(*(st.sampled_from([True, True, False]) for _ in range(3))),
@@ -55,7 +55,7 @@ def shapes() -> st.SearchStrategy[Shape]:
     )
 
 
-class Model(Storied):
+class Model(RecordsStory):
     """The whole service in memory, with an act for everything that can happen to it."""
 
     make = ModelWorld
@@ -111,7 +111,7 @@ class Model(Storied):
         self.world.wait(then)
 
     @rule(data=st.data(), what=st.sampled_from(sorted(NATURE)), then=THEN)
-    def nature(self, data, what, then):
+    def behavior(self, data, what, then):
         """Make AWS quick or slow, or its reads stale."""
         self.world.expect(what, data.draw(some(NATURE[what])))
         self.world.wait(then)
@@ -123,13 +123,13 @@ class Model(Storied):
         self.world.wait(then)
 
     @rule(
-        duets=some(st.sampled_from(["twin", "twin", "other", "alone"])),
+        pairings=some(st.sampled_from(["twin", "twin", "other", "alone"])),
         order=st.lists(st.booleans(), min_size=1, max_size=20),
         then=THEN,
     )
-    def side_by_side(self, duets, order, then):
+    def side_by_side(self, pairings, order, then):
         """Process a message group twice at once, or two message groups alternating at calls."""
-        self.world.side_by_side(duets, order)
+        self.world.side_by_side(pairings, order)
         self.world.wait(then)
 
     @rule(what=st.sampled_from(sorted(REFUSALS)), number=st.none() | NUMBERS, times=st.integers(1, 4), then=THEN)

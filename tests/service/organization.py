@@ -11,7 +11,7 @@ from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.departures import Book, Whereabouts
+from chalicelib.core.targets.departures import MembersReading, Whereabouts
 from chalicelib.core.targets.listing import Page, Step
 from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.ports.organization import UnitFound
@@ -19,7 +19,7 @@ from chalicelib.service.members import Members
 from tests.service.cloud import HUB, REGION, FakeTargets
 from tests.service.hub import Hub
 
-WHOLE, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
+ORGANIZATION, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
 A, B, C = "200000000001", "200000000002", "200000000003"
 FIVE = 300
 
@@ -59,11 +59,11 @@ class FakeOrganization:
 
 
 @dataclass
-class MemoryBook:
-    """The port ``MembersBook``; what it publishes becomes the hub's directory."""
+class MemoryMembers:
+    """The port ``MembersStore``; what it publishes becomes the hub's directory."""
 
     hub: Hub
-    kept: Any = field(default_factory=lambda: codec.encode(Book()))
+    kept: Any = field(default_factory=lambda: codec.encode(MembersReading()))
     version: int = 0
     lets_go: frozenset[str] = frozenset()
 
@@ -79,16 +79,16 @@ class MemoryBook:
         self.hub.cloud.directory = replace(self.hub.cloud.directory, membership=after)
         return True
 
-    def book(self) -> tuple[Book, int]:
+    def reading(self) -> tuple[MembersReading, int]:
         """See the port."""
-        return codec.decode(Book, self.kept), self.version
+        return codec.decode(MembersReading, self.kept), self.version
 
-    def save(self, book: Book, version: int) -> bool:
+    def save(self, reading: MembersReading, version: int) -> bool:
         """See the port."""
         if version != self.version:
             return False
-        self.kept, self.version = codec.encode(book), version + 1
-        troubles = {unit: trouble.fault for unit, trouble in book.troubles.items()}
+        self.kept, self.version = codec.encode(reading), version + 1
+        troubles = {unit: trouble.fault for unit, trouble in reading.troubles.items()}
         self.hub.cloud.directory = replace(
             self.hub.cloud.directory, membership=replace(self.membership(), troubles=troubles)
         )
@@ -111,7 +111,7 @@ class FakeApplied(FakeTargets):
         return self._cloud.directory.groups
 
 
-class Organised:
+class OrganizationHub:
     """A hub whose group ``default`` is the OU, and whose group ``other`` contains C; one AMI with one snapshot."""
 
     def __init__(self, *accounts: str, settings: dict[str, Any] | None = None, **named: Any) -> None:
@@ -122,12 +122,14 @@ class Organised:
             {"default": (OU,), "other": (C,)},
             {C: (Target(C, REGION, **(settings or {})),)},
             {"default": (Target("", REGION),)},
-            organization=Organization(WHOLE, {OU: ("default",)}, **named),
+            organization=Organization(ORGANIZATION, {OU: ("default",)}, **named),
         )
         self.organization = FakeOrganization(*accounts)
-        self.book = MemoryBook(self.hub)
+        self.members_store = MemoryMembers(self.hub)
         applied, clock = FakeApplied(self.cloud), lambda: self.cloud.now
-        self._members = Members(applied, self.book, lambda _named: self.organization, clock, self.hub.telemetry)
+        self._members = Members(
+            applied, self.members_store, lambda _named: self.organization, clock, self.hub.telemetry
+        )
 
     def look(self, times: int = 1, time_left: Callable[[], int] = lambda: 30) -> None:
         """Run the resolver, and everything that follows, this many times, five minutes apart."""
@@ -163,4 +165,4 @@ def hurried(pages: int) -> Callable[[], int]:
     return lambda: next(left)
 
 
-__all__ = ["ARN", "FIVE", "HUB", "OU", "A", "B", "C", "Organised", "hurried"]
+__all__ = ["ARN", "FIVE", "HUB", "OU", "A", "B", "C", "OrganizationHub", "hurried"]

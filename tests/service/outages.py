@@ -9,7 +9,7 @@ from functools import cache
 from random import Random
 
 from chalicelib.core.sharing.share import ShareState
-from tests.service.cloud import Nature
+from tests.service.cloud import CloudBehavior
 from tests.service.scenes import ACCOUNTS
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
 from tests.service.slow_cases import AMI, MODES, all_ended, soaked
@@ -115,9 +115,9 @@ class OutageWatch:
         for resource in hub.resources():
             for share in hub.stores.ledger.shares(resource):
                 is_open = share.state in (ShareState.OPEN, ShareState.CLOSING)
-                if is_open and share.hard_close_at and not share.preexisting:
-                    assert now <= share.hard_close_at + late, (
-                        f"{resource} is open {now - share.hard_close_at} s too long"
+                if is_open and share.last_closing_at and not share.preexisting:
+                    assert now <= share.last_closing_at + late, (
+                        f"{resource} is open {now - share.last_closing_at} s too long"
                     )
         if self._kept():
             for account in hub.accounts:
@@ -135,7 +135,7 @@ class OutageWatch:
 def _hub(mode: str, seed: int) -> SlowHub:
     hub = SlowHub(
         accounts=ACCOUNTS[:2],
-        nature=Nature(copying=(1800, 2400)),
+        behavior=CloudBehavior(copying=(1800, 2400)),
         gate=SlowGate(seed=seed, most=0.3),
         watchful=False,
         target=dict(MODES[mode]),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.core.delivery import machine, permissions
+from chalicelib.core.delivery import deadlines, permissions
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.codecs import DELIVERIES, peek
-from tests.service.cloud import START, Nature
+from tests.service.cloud import START, CloudBehavior
 from tests.service.groups import WakeMessage
 from tests.service.hub import Hub, Parts
 
@@ -27,8 +27,8 @@ RIGHT = Parts()
 
 def a_hub(parts: Parts = RIGHT, hours: float = 0.01, **how) -> Hub:
     """A hub with AMIs of twenty, twenty and one unencrypted snapshots, and one account whose copies take this long."""
-    nature = Nature(copying=(int(hours * HOUR),))
-    hub = Hub((ACCOUNT,), parts=parts, nature=nature, watchful=False, **how)
+    behavior = CloudBehavior(copying=(int(hours * HOUR),))
+    hub = Hub((ACCOUNT,), parts=parts, behavior=behavior, watchful=False, **how)
     for ami, count in ((FULL, AT_ONCE), (NEXT, AT_ONCE), (LAST, 1)):
         hub.cloud.make_image(ami, {f"snap-{ami[-1]}{number:02d}": False for number in range(count)})
     return hub
@@ -157,9 +157,9 @@ def _begun(hub: Hub, _key: RecordKey) -> bool:
 def _may_begin(hub: Hub, key: RecordKey) -> bool:
     """All shares are open, and its next step is to copy."""
     record = peek(hub.stores.records, key, DELIVERIES)
-    if record is None or not machine.waits_for_shares(record):
+    if record is None or not deadlines.waits_for_shares(record):
         return False
-    found = hub.stores.ledger.find([(s.resource, s.holder) for s in record.shares])
+    found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.shares])
     return permissions.seen(record, found).open
 
 

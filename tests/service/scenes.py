@@ -9,14 +9,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.service.cloud import Nature
+from tests.service.arrivals import ALL_ON_TIME, Arrivals, any_arrivals, any_cloud_behavior
+from tests.service.cloud import CloudBehavior
 from tests.service.hub import Hub
 from tests.service.invariants import ids
-from tests.service.weather import FAIR, Weather, natures, weathers
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003", "200000000004")
 AMIS = ("ami-0a", "ami-0b")
-PLAIN = Nature()
+PLAIN = CloudBehavior()
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class HubSetup:
     """The first AMI is tagged while it is pending."""
     shared_before: bool = False
     """The first snapshot is shared with the first account before the service runs."""
-    weather: Weather = FAIR
-    nature: Nature = PLAIN
+    arrivals: Arrivals = ALL_ON_TIME
+    behavior: CloudBehavior = PLAIN
     key_access: str = "grant"
 
     def hub(self, **troubles: Any) -> Hub:
         """Return a hub whose AMIs exist and are not tagged yet."""
         settings = {"key_access": self.key_access, **troubles.pop("target", {})}
         accounts = ACCOUNTS[: self.accounts]
-        hub = Hub(accounts=accounts, weather=self.weather, nature=self.nature, target=settings, **troubles)
+        hub = Hub(accounts=accounts, arrivals=self.arrivals, behavior=self.behavior, target=settings, **troubles)
         for ami, numbers in zip(AMIS, self.amis, strict=False):
             state = "pending" if self.pending and ami == AMIS[0] else "available"
             hub.cloud.make_image(ami, {f"snap-0{n}": self.encrypted[n] for n in numbers}, state)
@@ -67,8 +67,8 @@ def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy
         encrypted=st.tuples(*(st.sampled_from([True, True, False]) for _ in range(4))),
         pending=st.booleans(),
         shared_before=st.booleans(),
-        weather=weathers(),
-        nature=natures(),
+        arrivals=any_arrivals(),
+        behavior=any_cloud_behavior(),
         key_access=st.sampled_from(["grant", "policy"]),
     )
 

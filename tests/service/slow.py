@@ -27,7 +27,7 @@ FUNCTIONS = ("worker", "share-worker", "sweep", "discover", "events")
 KEPT_FOR = 6 * 3600
 """Seconds for which Lambda keeps an event for a function that cannot run [Lambda developer guide, MaximumEventAge]."""
 
-STORES = frozenset({"records", "ledger", "children", "slots", "wakes"})
+STORES = frozenset({"records", "ledger", "tracked", "slots", "wakes"})
 SLICES = {
     "worker": frozenset({"records save"}),
     "share-worker": frozenset({"ledger save", "records save"}),

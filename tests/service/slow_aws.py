@@ -41,18 +41,18 @@ class Slow:
     def showing(self, _resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
         self._call("showing", shares)
-        return frozenset(s.holder_key for s in shares if s.holder_key in self.there)
+        return frozenset(s.share_name for s in shares if s.share_name in self.there)
 
     def open(self, _resource: str, shares: Sequence[Share]) -> dict[str, str]:
         """See the port."""
         self._call("open", shares)
-        self.there |= {s.holder_key for s in shares}
-        return {s.holder_key: f"grant-of-{s.holder_key}" for s in shares} if self.batch == 1 else {}
+        self.there |= {s.share_name for s in shares}
+        return {s.share_name: f"grant-of-{s.share_name}" for s in shares} if self.batch == 1 else {}
 
     def close(self, _resource: str, shares: Sequence[Share]) -> None:
         """See the port."""
         self._call("close", shares)
-        self.there -= {s.holder_key for s in shares}
+        self.there -= {s.share_name for s in shares}
 
     def _call(self, what: str, shares: Sequence[Share]) -> None:
         self.calls[what] += 1
@@ -138,7 +138,7 @@ class SlowResource:
         """Let one delivery hold each share; both have the same name."""
         for name in names:
             grantee = ROLE if "#key#" in self.key.pk else ""
-            wanted = Share(self.key.pk, name, account or name, grantee, hard_close_at=START + 10**7)
+            wanted = Share(self.key.pk, name, account or name, grantee, last_closing_at=START + 10**7)
             self.stores.ledger.hold(self.key.pk, wanted, copying(f"d-{name}", account or name))
         self._note()
 

@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 from chalicelib.core.records import addresses
+from tests.service.arrivals import NOTHING_COMES
 from tests.service.scenes import ACCOUNTS, all_delivered
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
-from tests.service.weather import NOTHING_COMES
 
 AMI = "ami-0a"
 LONGEST = 20 * 3600
@@ -50,7 +50,7 @@ class SlowCase:
             seed=self.seed, one_slice=self.one_slice, die_after=dict(self.die_after), deaths_left=self.deaths
         )
         if self.one_slice == {"discover"}:  # an event would hide what discovery itself writes
-            more.setdefault("weather", NOTHING_COMES)
+            more.setdefault("arrivals", NOTHING_COMES)
         hub = SlowHub(
             accounts=ACCOUNTS[: self.targets], gate=gate, watchful=False, target=dict(MODES[self.mode]), **more
         )

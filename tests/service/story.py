@@ -7,7 +7,7 @@ from typing import ClassVar
 from hypothesis.stateful import RuleBasedStateMachine
 
 
-class Storied(RuleBasedStateMachine):
+class RecordsStory(RuleBasedStateMachine):
     """Keeps the story of the last case. Hypothesis plays the shrunk failure last: ``reported`` has its story."""
 
     cases: ClassVar[int] = 0

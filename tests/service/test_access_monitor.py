@@ -138,12 +138,12 @@ def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
 
     verdicts = {(args[0], str(args[2])) for kind, args in setup.telemetry.reported if kind == "judged"}
     assert verdicts == {
-        ("ModifySnapshotAttribute", "ours-without-intent"),
+        ("ModifySnapshotAttribute", "own-without-intent"),
         ("ModifyImageAttribute", "foreign-stranger"),
         ("ModifyImageAttribute", "expected"),
         ("ResetSnapshotAttribute", "expected"),
         ("DisableSnapshotBlockPublicAccess", "foreign-stranger"),
-        ("CreateGrant", "ours-without-intent"),
+        ("CreateGrant", "own-without-intent"),
         ("CreateGrant", "expected"),
         ("RevokeGrant", "expected"),
         ("PutKeyPolicy", "expected"),

@@ -10,12 +10,12 @@ from chalicelib.core.delivery.events import ApprovalSeen
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.entitlements import LiveEntitlements
+from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START
 from tests.service.gate import PortCrash
 from tests.service.hub import APPROVER, Hub, Parts
-from tests.service.organization import OU, A, B, Organised
+from tests.service.organization import OU, A, B, OrganizationHub
 from tests.service.test_removals import AMI, HOUR, open_to, pass_time
-from tests.service.weather import NOTHING_COMES
 
 DAY = 24 * HOUR
 WAITS = "awaiting-approval"
@@ -83,7 +83,7 @@ def test_a_target_that_needs_none_does_not_wait_for_one_that_does(mode):
 
 def test_the_sweep_alone_finds_the_approval():
     """With every event and wake lost, the approver's entry is enough, also if it is written twice."""
-    hub = waiting(weather=NOTHING_COMES)
+    hub = waiting(arrivals=NOTHING_COMES)
     pass_time(hub, HOUR)
     hub.approve(AMI)
     hub.approve(AMI)
@@ -253,7 +253,7 @@ def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_anew(v
 def test_a_copy_of_the_hubs_waits_though_an_ou_gives_the_hubs_account_other_settings(monkeypatch):
     """The targets of the value copy from the hub's account, whose settings as a member of an OU are not meant."""
     monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 300)
-    it = Organised(HUB, B)
+    it = OrganizationHub(HUB, B)
     it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants do not know the hub as a target
     between = Target(HUB, REGION, approval="required")
     listed = {A: (Target(A, REGION, by_way_of=HUB),), HUB: (between,)}
@@ -271,7 +271,7 @@ def test_a_copy_of_the_hubs_waits_though_an_ou_gives_the_hubs_account_other_sett
 
 def crashed(*crashes: PortCrash) -> Hub:
     """A hub whose AMI is approved after ten minutes; its processes are killed at these calls, and no event arrives."""
-    hub = Hub((A,), target={"approval": "required"}, weather=NOTHING_COMES, crashes=list(crashes), watchful=False)
+    hub = Hub((A,), target={"approval": "required"}, arrivals=NOTHING_COMES, crashes=list(crashes), watchful=False)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, A)
     hub.run(until=START + 1200)

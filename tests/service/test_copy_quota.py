@@ -14,7 +14,7 @@ from chalicelib.ports.records import Write
 from chalicelib.service.copy_quotas import NEEDS_SECONDS, CopyQuotas
 from chalicelib.service.waker import Waker
 from tests.service import quota_scenes as scenes
-from tests.service.cloud import REGION, START, Nature, Quiet
+from tests.service.cloud import REGION, START, CloudBehavior, Quiet
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
 from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT, WorkerOutage
@@ -89,8 +89,8 @@ def test_a_rollback_holds_up_no_later_ami(seconds, monkeypatch):
 def test_a_copy_that_has_ended_makes_room_as_soon_as_somebody_comes_to_wait():
     """Nobody else looks at it before all have ended; a delivery that comes to wait need not await the next poll."""
     hub = scenes.a_hub()
-    hub.cloud.nature = Nature(copying=(18 * schedule.MINUTE, 5 * HOUR))
-    hub.cloud._copying = itertools.cycle(hub.cloud.nature.copying)
+    hub.cloud.behavior = CloudBehavior(copying=(18 * schedule.MINUTE, 5 * HOUR))
+    hub.cloud._copying = itertools.cycle(hub.cloud.behavior.copying)
     hub.cloud.tag(FULL, "default")
     hub.run(until=START + 20 * schedule.MINUTE)
     assert len(hub.cloud.copies) == AT_ONCE

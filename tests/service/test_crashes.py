@@ -50,7 +50,7 @@ def test_dying_at_any_call_for_a_key_policy_changes_nothing():
 
 @given(scenes(most_accounts=2, most_snapshots=3), CRASHES)
 @settings(max_examples=60)
-def test_dying_again_and_again_in_any_weather_changes_nothing(scene, crashes):
+def test_dying_again_and_again_however_messages_arrive_changes_nothing(scene, crashes):
     """Several kills, with any delays and losses of events and wakes."""
     all_delivered(scene.play(crashes=crashes), notified_once=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.service import curve, worst
+from tests.service import curve, largest_promotion
 
 
 def test_a_delivery_costs_no_more_among_many():
@@ -16,6 +16,6 @@ def test_a_delivery_costs_no_more_among_many():
 
 def test_no_invocation_outlives_a_function_or_takes_much():
     """Forty accounts in four Regions, twenty snapshots; `make bench` plays a thousand."""
-    found = worst.expansion(40) | worst.delivery() | worst.opening(10)
+    found = largest_promotion.expansion(40) | largest_promotion.delivery() | largest_promotion.opening(10)
     assert {"worker: promotion", "worker: delivery", "share-worker: snapshot", "sweep: sweep"} <= found.keys()
     assert all(megabytes < 10 and 0 < seconds < 30 for megabytes, seconds in found.values()), found

@@ -21,7 +21,7 @@ from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads
 from chalicelib.service.waker import Waker
 from tests.fakes import MemoryRecords
-from tests.service.cloud import Cloud, FakeSource, Nature, Quiet
+from tests.service.cloud import Cloud, CloudBehavior, FakeSource, Quiet
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
 A, B = "222222222222", "333333333333"
@@ -242,7 +242,7 @@ class One:
         """See the passes."""
         self.ran.append(self.name)
         if self.fails:
-            raise Misconfigured("the resolver's book cannot be read")
+            raise Misconfigured("the resolver's reading cannot be read")
 
 
 @pytest.mark.parametrize("turn", range(3))
@@ -251,7 +251,7 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
     """A damaged membership record, say: the other passes run and close what they must, in whichever order."""
     ran, telemetry = [], Quiet()
     passes = tuple(One(ran, name, fails=name == fails) for name in ("tags", "standing", "members"))
-    source = FakeSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
+    source = FakeSource(Cloud(Directory({}, {}), CloudBehavior(), lambda _event: None))
     discover = Discover(MemoryRecords(), source, passes, lambda: NOW + turn * PERIOD, telemetry)
 
     with pytest.raises(Misconfigured):
@@ -328,7 +328,7 @@ def test_a_pass_leaves_time_to_those_behind_it_where_there_is_any(seconds, left)
             while len(seen) < 2 and time_left() > 2:
                 now[0] += 1
 
-    source = FakeSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
+    source = FakeSource(Cloud(Directory({}, {}), CloudBehavior(), lambda _event: None))
     passes = tuple(Busy([], name) for name in ("tags", "standing", "members"))
     Discover(MemoryRecords(), source, passes, lambda: NOW, Quiet()).run(time_left=lambda: seconds - now[0])
     assert seen == left

@@ -16,7 +16,8 @@ from chalicelib.core.monitor.deeds import PUBLIC
 from chalicelib.core.monitor.drift import Pass
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing import key_policy
-from chalicelib.core.sharing.share import Share, ShareState, grant_name
+from chalicelib.core.sharing.grant_names import grant_name
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.ports.aws import SeenGrant
 from chalicelib.service.drift_audit import PER_RUN, SLICE, DriftAudit, DriftPorts, DriftSettings
@@ -159,7 +160,7 @@ class Setup:
         """Put a share into the ledger that DEV holds."""
         given = {"account": DEV, "intended_at": NOON, "holdings": frozenset({copying("d1")}), **more}
         share = Share(resource, name, state=state, **given)
-        self.ledger.book[resource, name] = share
+        self.ledger.items[resource, name] = share
         return share
 
     def grant(self, ident: str, name: str = "", grantee: str = ROLE, issuer: str = f"arn:aws:iam::{HUB}:root") -> None:
@@ -195,7 +196,7 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
     root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "kms:*", "Resource": "*"}
     setup.hub.policies[KEY] = json.dumps({"Statement": [root, *key_policy.statements(access)]})
-    setup.share(POLICY, access.holder_key, grantee=ROLE)
+    setup.share(POLICY, access.share_name, grantee=ROLE)
 
     assert setup.day() == []
     assert setup.kept.at.looks == 6  # snapshot, AMI, policy, and the grants of the hub, DEV and TEST
@@ -254,7 +255,7 @@ def test_what_bears_our_name_without_a_record_is_a_page_and_its_worker_is_woken(
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
     setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
 
-    assert sorted(setup.day()) == [("page", "ours-without-intent", [DEV]), ("page", "ours-without-intent", [ROLE])]
+    assert sorted(setup.day()) == [("page", "own-without-intent", [DEV]), ("page", "own-without-intent", [ROLE])]
     assert {POLICY, GRANTS, addresses.grants_on(KEY).pk} <= {*setup.woken}
 
 
@@ -264,7 +265,7 @@ def test_a_stranger_whom_the_ledger_knows_is_a_page_all_the_same(setup):
     setup.share(SNAPSHOT, STRANGER, account=STRANGER)
     setup.share(IMAGE, STRANGER, account=STRANGER, preexisting=True)
 
-    assert sorted(verdict for _, verdict, _ in setup.day()) == ["foreign-stranger", "ours-without-intent"]
+    assert sorted(verdict for _, verdict, _ in setup.day()) == ["foreign-stranger", "own-without-intent"]
 
 
 def test_a_file_that_has_just_been_applied_pages_for_nobody_it_took_out(setup):
@@ -274,7 +275,7 @@ def test_a_file_that_has_just_been_applied_pages_for_nobody_it_took_out(setup):
     setup.since = NOON + schedule.DAY
     assert setup.day() == []
     setup.since = 1
-    assert setup.day() == [("page", "ours-without-intent", [STRANGER])]
+    assert setup.day() == [("page", "own-without-intent", [STRANGER])]
 
 
 @pytest.mark.parametrize("resource", [SNAPSHOT, IMAGE, GRANTS, ROLES, POLICY])
@@ -286,7 +287,7 @@ def test_what_is_open_and_held_and_does_not_show_has_vanished(setup, resource):
 
     for harmless in ({"preexisting": True}, {"state": ShareState.CLOSING}, {"holdings": frozenset()}):
         setup.kept.known.clear()
-        setup.ledger.book[resource, name] = replace(share, **harmless)
+        setup.ledger.items[resource, name] = replace(share, **harmless)
         assert setup.day() == []
 
 
@@ -441,7 +442,7 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     readable = setup.file
     setup.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
     assert setup.day() == []
-    assert ("blocked", ("drift-audit", "It is damaged.")) in setup.telemetry.reported
+    assert ("not_done", ("drift-audit", "It is damaged.")) in setup.telemetry.reported
 
     setup.file = replace(readable, fault=Fault("no-targets-applied", "here", "None.", "Apply one."))
     assert setup.day() == [("page", "foreign-stranger", [DEV])]

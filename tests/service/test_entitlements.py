@@ -23,8 +23,8 @@ from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import FRESH, LiveEntitlements
 from tests.core.delivery.examples import a_delivery
 from tests.fakes import MemoryRecords
-from tests.service.cloud import HUB, REGION, Cloud, FakeSource, FakeTargets, Nature, source_key, target_key
-from tests.service.organization import ARN, OU, WHOLE, A, B, C
+from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeSource, FakeTargets, source_key, target_key
+from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C
 
 AMI, OTHER, STRANGER, ABROAD = "ami-0a", "ami-0b", "999999999999", "eu-west-1"
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -71,7 +71,7 @@ class AskedSource:
 
     def __init__(self, **settings):
         listed = {account: (Target(account, REGION, **settings),) for account in (A, B)}
-        self.cloud = Cloud(Directory({"default": (A, B)}, listed), Nature(), lambda _event: None)
+        self.cloud = Cloud(Directory({"default": (A, B)}, listed), CloudBehavior(), lambda _event: None)
         self.cloud.make_image(AMI, {"snap-00": True})
         self.cloud.make_image(OTHER, {"snap-01": True})
         self.records, self.source, self.targets = MemoryRecords(), TaggedSource(self.cloud), ListedTargets(self.cloud)
@@ -96,12 +96,12 @@ class AskedSource:
         ports = (self.records, self.source, self.targets)
         judged = LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION).judge(shares[0].resource, shares)
         found = [
-            ("refused", judged.refused[one.holder_key].what)
-            if one.holder_key in judged.refused
-            else ("owed", judged.owed[one.holder_key].fault.what)
-            if one.holder_key in judged.owed
-            else ("waits", judged.waits[one.holder_key].what)
-            if one.holder_key in judged.waits
+            ("refused", judged.refused[one.share_name].what)
+            if one.share_name in judged.refused
+            else ("owed", judged.owed[one.share_name].fault.what)
+            if one.share_name in judged.owed
+            else ("waits", judged.waits[one.share_name].what)
+            if one.share_name in judged.waits
             else ("may", "")
             for one in shares
         ]
@@ -304,7 +304,7 @@ def by_unit(launch_permission, **settings) -> AskedSource:
         {"default": (OU,), "other": (C,)},
         {C: (Target(C, REGION),)},
         {"default": (brought,)},
-        organization=Organization(WHOLE, {OU: ("default",)}),
+        organization=Organization(ORGANIZATION, {OU: ("default",)}),
         membership=Membership(1, {OU: Unit(ARN, (A, B, C))}),
     )
     asked.cloud.tag(AMI, "default")
@@ -454,7 +454,7 @@ def test_until_when_many_may_keep_an_ami_is_asked_once():
         IMAGE, shares
     )
 
-    assert set(ends) == {one.holder_key for one in shares}
+    assert set(ends) == {one.share_name for one in shares}
     assert (len(looks), len(reads)) == (1, 1)
 
 

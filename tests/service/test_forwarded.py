@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.core.records import addresses
-from tests.service.cloud import REGION, Nature
+from tests.service.arrivals import ALL_ON_TIME, LOST, ON_TIME, Arrivals
+from tests.service.cloud import REGION, CloudBehavior
 from tests.service.hub import Hub
-from tests.service.weather import FAIR, LOST, ON_TIME, Weather
 
 ACCOUNT = "200000000001"
-TAG_ALONE = Weather(events=(ON_TIME, LOST, LOST, LOST, LOST))
+TAG_ALONE = Arrivals(events=(ON_TIME, LOST, LOST, LOST, LOST))
 """The first event is the tag's; those of the target are lost."""
 
 
@@ -21,18 +21,18 @@ def said(hub: Hub) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("weather", "target", "known"),
+    ("arrivals", "target", "known"),
     [
-        (FAIR, {}, {"last-event"}),
-        (FAIR, {"copy_method": "image"}, {"last-event"}),
+        (ALL_ON_TIME, {}, {"last-event"}),
+        (ALL_ON_TIME, {"copy_method": "image"}, {"last-event"}),
         (TAG_ALONE, {}, {"no-event"}),
         (TAG_ALONE, {"copy_method": "image"}, {"no-event"}),
-        (FAIR, {"mode": "share"}, set()),
+        (ALL_ON_TIME, {"mode": "share"}, set()),
     ],
 )
-def test_events_that_came_and_events_that_did_not(weather, target, known):
+def test_events_that_came_and_events_that_did_not(arrivals, target, known):
     """In share mode nothing is made in the target, so no event is missed."""
-    hub = Hub((ACCOUNT,), weather=weather, nature=Nature(copying=(120,)), target=target)
+    hub = Hub((ACCOUNT,), arrivals=arrivals, behavior=CloudBehavior(copying=(120,)), target=target)
     hub.cloud.make_image("ami-0a", {"snap-0a": True, "snap-0b": True})
     hub.cloud.tag("ami-0a", "default")
     hub.run()

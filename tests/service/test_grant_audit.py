@@ -80,7 +80,7 @@ class Audited:
     def dealt_with(self, delivery: str, state: ShareState, account: str = ACCOUNT, resource: str = "") -> None:
         """Put a delivery's share in this state into the ledger; a closed share leaves it."""
         resource = resource or addresses.key_resource(KEY_ARN, account).pk
-        share = Share(resource, delivery, account, hard_close_at=CLOSED_AT + 90_000)
+        share = Share(resource, delivery, account, last_closing_at=CLOSED_AT + 90_000)
         ledger, holding = self.stores.ledger, copying(delivery, account)
         ledger.hold(resource, share, holding)
         if state is not ShareState.OPEN:
@@ -116,7 +116,7 @@ class Audited:
     def state(self, delivery: str, account: str = ACCOUNT) -> ShareState:
         """The state of a share in the ledger."""
         shares = self.stores.ledger.shares(addresses.key_resource(KEY_ARN, account).pk)
-        return next(s.state for s in shares if s.holder_key == delivery)
+        return next(s.state for s in shares if s.share_name == delivery)
 
     @property
     def strays(self) -> list[tuple[str, list[str]]]:

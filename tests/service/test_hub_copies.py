@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, DeliveryState
 from chalicelib.core.errors import RefusalKind
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service import hub_copies
@@ -18,7 +18,7 @@ from tests.core.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_deliver
 from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
-from tests.service.organization import A, B, Organised
+from tests.service.organization import A, B, OrganizationHub
 from tests.service.slow import SlowGate, SlowHub
 from tests.service.test_removals import AMI, HOUR
 from tests.stores import in_memory
@@ -64,7 +64,7 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(mon
     ]
     for one, due_at in [(made, NOW), *((one, NOW + 900) for one in waiting)]:
         place = (one.target.account, one.target.region)
-        hub.stores.children.add(one.ami, Child(one.id, *place, one.episode, "running"))
+        hub.stores.tracked.add(one.ami, TrackedDelivery(one.id, *place, one.episode, "running"))
         hub.stores.records.create(replace(DELIVERIES.encode(one), due_at=due_at), NOW)
 
     def gone_on() -> int:
@@ -109,7 +109,7 @@ def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
 
 def test_who_joins_later_does_not_wait_for_a_copy_of_the_hubs_that_failed():
     """It is tried again for the account that an OU brings; for those that failed before it is not."""
-    it = Organised(B)
+    it = OrganizationHub(B)
     it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
     it.hub.gate.troubles.append(failing(2))
     by_unit = {"default": (Target("", REGION, by_way_of=HUB),)}

@@ -5,20 +5,20 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.service.cloud import Nature
+from tests.service.cloud import CloudBehavior
 from tests.service.scenes import HubSetup, all_delivered, scenes
 
 DUETS = st.lists(st.sampled_from(["alone", "twin", "other"]), min_size=1, max_size=8)
 ORDER = st.lists(st.booleans(), min_size=1, max_size=12).filter(any)
 
 
-ERRORS_AT_ONCE = HubSetup(nature=Nature(copying=(0,), access=(20,)))
+ERRORS_AT_ONCE = HubSetup(behavior=CloudBehavior(copying=(0,), access=(20,)))
 """The grant has not taken effect yet, so the copy has ended in error before CopySnapshot answers."""
 
 
 @given(scenes(most_accounts=2, most_snapshots=2), DUETS, ORDER)
 @example(ERRORS_AT_ONCE, ["twin"], [False, True])
 @settings(max_examples=40)
-def test_two_invocations_at_once_come_to_the_same_end(scene, duets, order):
+def test_two_invocations_at_once_come_to_the_same_end(scene, pairings, order):
     """One message group twice, or two message groups; their calls alternate in any order."""
-    all_delivered(scene.play(duets=duets, order=order), notified_once=False)
+    all_delivered(scene.play(pairings=pairings, order=order), notified_once=False)

@@ -18,8 +18,8 @@ from chalicelib.core.targets.inventory import (
     TRIES,
     Inventory,
     InventoryPage,
-    OurImage,
-    OurSnapshot,
+    OwnImage,
+    OwnSnapshot,
 )
 from chalicelib.core.targets.seen import FACETS, TargetSeen, together
 from chalicelib.ports.records import Write
@@ -54,11 +54,11 @@ class Place:
             self.stale -= 1
             raise StaleCursor(RefusalKind.DENIED, FAULT)
         if part == "images":
-            return InventoryPage(images=(OurImage("ami-1", "golden", "available", "d1", "ami-0"),))
+            return InventoryPage(images=(OwnImage("ami-1", "golden", "available", "d1", "ami-0"),))
         start = int(cursor or 0)
         some = self.snapshots[start : start + 2]
         more = str(start + 2) if start + 2 < len(self.snapshots) else ""
-        found = tuple(OurSnapshot(one, "completed", "d1", "snap-0", 0, used=False) for one in some)
+        found = tuple(OwnSnapshot(one, "completed", "d1", "snap-0", 0, used=False) for one in some)
         return InventoryPage(snapshots=found, cursor=more)
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:

@@ -17,11 +17,11 @@ from chalicelib.service.waker import Waker
 from tests import fakes
 from tests.fakes import copying
 from tests.service import hub as hubs
-from tests.service.cloud import REGION, Cloud, FakeSnapshotPermissions, Nature, Quiet, refusal
+from tests.service.cloud import REGION, Cloud, CloudBehavior, FakeSnapshotPermissions, Quiet, refusal
 from tests.service.entitled import ListedOnly
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
-from tests.service.world import ModelWorld, Shape
+from tests.service.world import ModelWorld, WorldSetup
 from tests.stores import in_memory
 
 ACCOUNT = "200000000001"
@@ -32,7 +32,7 @@ HOUR = 3600
 def queued(amis: int, snapshots: int, hours: int, monkeypatch, **target: int) -> Hub:
     """Tag AMIs, a second apart, for one account whose copies take this long."""
     monkeypatch.setattr(hubs, "MAX_INVOCATIONS", 10**6)
-    hub = Hub((ACCOUNT,), nature=Nature(copying=(hours * HOUR,)), watchful=False, target=target)
+    hub = Hub((ACCOUNT,), behavior=CloudBehavior(copying=(hours * HOUR,)), watchful=False, target=target)
     for a in range(amis):
         ami = f"ami-{a:03x}"
         hub.cloud.make_image(ami, {f"snap-{a:03x}{s:02x}": True for s in range(snapshots)})
@@ -117,7 +117,7 @@ def shared_with(accounts: int, most: int):
     )
     stores.records.create(Write(resource, "open", {"resource": resource.pk}, cloud.now), cloud.now)
     for name in names:
-        held = Share(resource.pk, name, name, hard_close_at=cloud.now + 9 * HOUR)
+        held = Share(resource.pk, name, name, last_closing_at=cloud.now + 9 * HOUR)
         stores.ledger.hold(resource.pk, held, copying(f"d{name}", name))
     return cloud, stores, adapter, share_worker, resource
 
@@ -137,7 +137,7 @@ def test_a_thousand_accounts_on_one_snapshot():
     assert len(cloud.permissions) == 1000
     assert adapter.calls == 2
     for held in stores.ledger.shares(resource.pk):
-        stores.ledger.release(resource.pk, held.holder_key, copying(f"d{held.holder_key}", held.account))
+        stores.ledger.release(resource.pk, held.share_name, copying(f"d{held.share_name}", held.account))
     settled(cloud, share_worker, resource)
     assert cloud.permissions == set()
     assert not stores.ledger.shares(resource.pk)
@@ -160,7 +160,7 @@ def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
 def test_an_ami_more_than_a_grants_record_takes_fails_plainly_and_all_can_be_revoked(monkeypatch):
     """Two hold it, as many as may: the third fails with the cure and keeps nothing open; room made, it is shared."""
     monkeypatch.setattr(fakes, "MOST_HOLDINGS", 2)
-    world = ModelWorld(Shape(amis=((0,), (0,), (0,)), mode="share"))
+    world = ModelWorld(WorldSetup(amis=((0,), (0,), (0,)), mode="share"))
     for number in range(3):
         world.tag(number, "default")
         world.wait(HOUR)

@@ -10,11 +10,11 @@ import pytest
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.departures import Book, Missing, to_ask
+from chalicelib.core.targets.departures import MembersReading, Missing, to_ask
 from chalicelib.service.promotion_codec import PROMOTIONS
 from tests.service.cloud import REGION, refusal
 from tests.service.gate import PortTrouble
-from tests.service.organization import ARN, FIVE, OU, A, B, C, Organised, hurried
+from tests.service.organization import ARN, FIVE, OU, A, B, C, OrganizationHub, hurried
 
 
 def record(it):
@@ -31,7 +31,7 @@ def places(it):
 
 def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     """Delivered AMIs stay; a failed delivery is retried by a new tag only."""
-    it = Organised(A, B)
+    it = OrganizationHub(A, B)
     it.look()
     it.hub.troubles.append(
         PortTrouble(
@@ -63,7 +63,7 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
 
 def test_without_back_fill_only_a_new_tag_brings_who_joined():
     """Not even if another account leaves meanwhile, for which the promotion resolves the value again."""
-    it = Organised(A, B, back_fill=False)
+    it = OrganizationHub(A, B, back_fill=False)
     it.look()
     it.tag()
     it.organization.accounts[C] = "ACTIVE"
@@ -80,7 +80,7 @@ def test_without_back_fill_only_a_new_tag_brings_who_joined():
 
 def test_what_runs_towards_an_account_that_left_is_cancelled_and_begins_anew_when_it_comes_back():
     """Nothing of the cancelled delivery is left in the account."""
-    it = Organised(A, B)
+    it = OrganizationHub(A, B)
     it.cloud._copying = iter((60, 3 * 3600, 60, 60))
     it.look()
     it.cloud.tag("ami-0a", "default")
@@ -100,7 +100,7 @@ def test_what_runs_towards_an_account_that_left_is_cancelled_and_begins_anew_whe
 
 def test_a_value_tagged_before_anybody_has_read_the_organization_waits():
     """The value is neither refused nor taken for an empty one."""
-    it = Organised(A)
+    it = OrganizationHub(A)
     it.cloud.tag("ami-0a", "default")
     it.hub.run(until=it.cloud.now + 200)
     assert (it.outcomes, it.cloud.notices) == ({}, [])
@@ -110,7 +110,7 @@ def test_a_value_tagged_before_anybody_has_read_the_organization_waits():
 
 def test_a_value_refused_for_the_organizations_sake_goes_on_when_it_can_be_read():
     """It needs no new tag; a value refused for another reason still does."""
-    it = Organised(A)
+    it = OrganizationHub(A)
     it.organization.refuse = [RefusalKind.DENIED]
     it.look()
     it.tag("default")
@@ -125,7 +125,7 @@ def test_a_value_refused_for_the_organizations_sake_goes_on_when_it_can_be_read(
 
 def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
     """Page by page over several runs; until all is read, the previous membership is in force."""
-    it = Organised(A, B, C)
+    it = OrganizationHub(A, B, C)
     it.look(time_left=hurried(1))
     it.organization.refuse = [None, RefusalKind.THROTTLED]
     it.look()
@@ -138,7 +138,7 @@ def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
 
 def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():
     """Neither AccessDenied nor an outage empties it."""
-    it = Organised(A, B)
+    it = OrganizationHub(A, B)
     it.look()
     it.organization.refuse = [RefusalKind.DENIED] * 50
     it.look(6)
@@ -154,7 +154,7 @@ def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():
 
 def test_no_answer_about_an_account_is_no_evidence_that_it_left():
     """The account stays until AWS says where it is."""
-    it = Organised(A, B)
+    it = OrganizationHub(A, B)
     it.look()
     del it.organization.accounts[B]
     it.look(2)
@@ -170,7 +170,7 @@ def test_no_answer_about_an_account_is_no_evidence_that_it_left():
 
 def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
     """One notice names the conflict; the delivered AMIs stay."""
-    it = Organised(A, settings={"linger": 60})
+    it = OrganizationHub(A, settings={"linger": 60})
     it.look()
     it.tag("default other")
     assert it.outcomes == {A: "delivered", C: "delivered"}
@@ -186,7 +186,7 @@ def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
 @pytest.mark.parametrize("value", ["default", "other"])
 def test_a_targets_file_without_units_asks_nobody_and_a_change_concerns_only_who_names_the_unit(value):
     """A promotion of another group is not woken."""
-    it = Organised(A)
+    it = OrganizationHub(A)
     it.look()
     it.tag(value)
     version = it.hub.stores.records.read(addresses.promotion("ami-0a")).version
@@ -203,7 +203,7 @@ def test_a_targets_file_without_units_asks_nobody_and_a_change_concerns_only_who
 @pytest.mark.parametrize("dies_at", range(8))
 def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
     """Killed between any two writes: accounts join and leave all the same, and each AMI is delivered once."""
-    it = Organised(A, B, most_leaving="1")
+    it = OrganizationHub(A, B, most_leaving="1")
     it.look()
     it.tag()
     del it.organization.accounts[B]
@@ -218,7 +218,7 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
 
         return write
 
-    it.book.save, it.book.publish = dying(it.book.save), dying(it.book.publish)
+    it.members_store.save, it.members_store.publish = dying(it.members_store.save), dying(it.members_store.publish)
     for _ in range(8):
         try:
             it.look()
@@ -231,23 +231,23 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
     assert places(it) == [f"{A}/{REGION}", f"{C}/{REGION}"]
 
 
-def test_two_runs_of_the_resolver_do_not_spoil_each_others_book():
+def test_two_runs_of_the_resolver_do_not_spoil_each_others_reading():
     """The slower run writes nothing."""
-    it = Organised(A)
-    book, version = it.book.book()
+    it = OrganizationHub(A)
+    reading, version = it.members_store.reading()
     it.look()
-    assert not it.book.save(book, version)
-    it.book.version += 1  # another run writes while the next one reads
-    stale, it.book.book = it.book.book, lambda: (book, version)
+    assert not it.members_store.save(reading, version)
+    it.members_store.version += 1  # another run writes while the next one reads
+    stale, it.members_store.reading = it.members_store.reading, lambda: (reading, version)
     it.look()
-    it.book.book = stale
+    it.members_store.reading = stale
     assert it.have == (A,)
     assert it.cloud.directory.membership.units[OU].arn == ARN
 
 
 def test_many_units_are_found_however_short_the_runs_are():
     """A file that names forty OUs: each run reads some, and the next one continues there."""
-    it = Organised(A)
+    it = OrganizationHub(A)
     units = {f"ou-ab12-{number:08d}": ("default",) for number in range(40)}
     groups = {**it.cloud.directory.groups, "default": tuple(units)}
     named = replace(it.cloud.directory.organization, units=units)
@@ -266,4 +266,4 @@ def test_whose_place_is_not_known_yet_is_asked_before_all_others():
     """A run may have time for few accounts, and some accounts may wait long for an operator."""
     known = Missing(OU, A, 1, 2, 2, "it is not in the organization any more")
     missing = {one.name: one for one in (known, Missing(OU, B, 1, 2, 2), Missing(OU, C, 1, 1))}
-    assert to_ask(Book(missing=missing)) == [B, A]
+    assert to_ask(MembersReading(missing=missing)) == [B, A]

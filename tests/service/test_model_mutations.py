@@ -18,8 +18,7 @@ from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing import share
-from chalicelib.service.approvals import LiveApprovals
+from chalicelib.core.sharing import share_events
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
@@ -29,10 +28,11 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass
 from tests.service import test_mutations as wrong
 from tests.service.hub import Parts
-from tests.service.world import HOUR, ModelWorld, Shape
+from tests.service.test_approvals import TakesAllForApproved
+from tests.service.world import HOUR, ModelWorld, WorldSetup
 
 
-class Instead:
+class PortOverride:
     """A port with another function for one method; ``change`` gets the real port, then the arguments."""
 
     def __init__(self, port, method, change):
@@ -45,21 +45,21 @@ class Instead:
         return getattr(self._port, name)
 
 
-class Doing(DeliveryExecutor):
+class ExecutorOverride(DeliveryExecutor):
     """Replaces what the executor does for a command, or adds to it."""
 
     command: type
 
-    def perform(self, record, command, budget):
+    def execute(self, record, command, budget):
         """See the class."""
         return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
 
     def really(self, record, command):
         """Execute the command as the service does."""
-        return super().perform(record, command, Budget(lambda: 30))
+        return super().execute(record, command, Budget(lambda: 30))
 
 
-class OpensBeforeItsTurn(Doing):
+class OpensBeforeItsTurn(ExecutorOverride):
     """Holds its shares while it waits for a slot."""
 
     command = do.AskSlots
@@ -72,16 +72,16 @@ class OpensBeforeItsTurn(Doing):
 
 
 class NeverEnds(ShareWorker):
-    """Ignores hard ends."""
+    """Ignores last closing times."""
 
     def __init__(self, records, ledger, *rest):
         def shares(port, resource):
-            return [replace(share, hard_close_at=10**12) for share in port.shares(resource)]
+            return [replace(share, last_closing_at=10**12) for share in port.shares(resource)]
 
-        super().__init__(records, Instead(ledger, "shares", shares), *rest)
+        super().__init__(records, PortOverride(ledger, "shares", shares), *rest)
 
 
-class RemovesNothing(Doing):
+class RemovesNothing(ExecutorOverride):
     """Reports that nothing is left, without a look."""
 
     command = do.FindLeftovers
@@ -91,7 +91,7 @@ class RemovesNothing(Doing):
         return ev.LeftoversSeen((), ())
 
 
-class ThrowsAway(Doing):
+class ThrowsAway(ExecutorOverride):
     """Deletes a copy after looking at it."""
 
     command = do.LookAtCopies
@@ -102,7 +102,7 @@ class ThrowsAway(Doing):
         return self.really(record, command)
 
 
-class TidiesTooSoon(Doing):
+class TidiesTooSoon(ExecutorOverride):
     """Removes what it made while it still works."""
 
     command = do.VerifyImage
@@ -113,7 +113,7 @@ class TidiesTooSoon(Doing):
         return self.really(record, command)
 
 
-class TellsOfNothing(Doing):
+class TellsOfNothing(ExecutorOverride):
     """Names an AMI that does not exist."""
 
     command = do.NotifyOutcome
@@ -123,7 +123,7 @@ class TellsOfNothing(Doing):
         return self.really(replace(record, image="ami-none"), command)
 
 
-class TellsNobody(Doing):
+class TellsNobody(ExecutorOverride):
     """Ends without a notice."""
 
     command = do.NotifyOutcome
@@ -184,15 +184,15 @@ class OpensTheDelivered(PromotionExecutor):
                 return stored
             return replace(stored, body={**stored.body, "state": "failed"})
 
-        super().__init__(Instead(records, "read", read), *rest, **named)
+        super().__init__(PortOverride(records, "read", read), *rest, **named)
 
 
 class OneForAll(PromotionExecutor):
     """Stops at the first delivery that it cannot read."""
 
     def _deliver(self, promotion, image, target, groups):
-        for child in self._ports.children.all(promotion.ami):
-            DELIVERIES.decode(self._records.read(addresses.delivery(child.delivery)))
+        for entry in self._ports.tracked.all(promotion.ami):
+            DELIVERIES.decode(self._records.read(addresses.delivery(entry.delivery)))
         return super()._deliver(promotion, image, target, groups)
 
 
@@ -218,7 +218,7 @@ class OpensHalf(ShareWorker):
     def _opened(self, adapter, resource, some):
         if not resource.startswith("resource#image#"):
             return super()._opened(adapter, resource, some)
-        return [share.opened(one, self._clock()) for one in some]
+        return [share_events.opened(one, self._clock()) for one in some]
 
 
 class NoPass(StandingPass):
@@ -244,14 +244,14 @@ class EntitlesTheWithdrawn(LiveEntitlements):
     """Entitles withdrawn accounts."""
 
     def __init__(self, records, source, targets, *rest):
-        super().__init__(records, source, Instead(targets, "withdrawals", nobody), *rest)
+        super().__init__(records, source, PortOverride(targets, "withdrawals", nobody), *rest)
 
 
 class KeepsTheWithdrawn(StandingPass):
     """Keeps withdrawn accounts."""
 
     def __init__(self, records, ports, *rest):
-        super().__init__(records, replace(ports, targets=Instead(ports.targets, "withdrawals", nobody)), *rest)
+        super().__init__(records, replace(ports, targets=PortOverride(ports.targets, "withdrawals", nobody)), *rest)
 
 
 IGNORED = Parts(promotions=PromotesTheWithdrawn, entitlements=EntitlesTheWithdrawn, standing_pass=KeepsTheWithdrawn)
@@ -419,14 +419,6 @@ def expired(world: ModelWorld) -> None:
     world.end()
 
 
-class TakesAnyForApproved(LiveApprovals):
-    """Takes every delivery for approved."""
-
-    def look(self, _delivery):
-        """See the class."""
-        return ev.ApprovalSeen("nobody")
-
-
 class OpensByAnyApproval(LiveEntitlements):
     """Opens by any approval that was ever given."""
 
@@ -435,10 +427,10 @@ class OpensByAnyApproval(LiveEntitlements):
         return None if place in given else super()._not_approved(share, holding, read, entitled, given)
 
 
-BY_POLICY = Shape(accounts=2, key_access="policy")
-SHARED = Shape(mode="share", key_access="policy", service_roles=1)
-VOID = Parts(approvals=TakesAnyForApproved, entitlements=OpensByAnyApproval)
-ONE, TWO, PAIR = Shape(), Shape(accounts=2), Shape(amis=((0, 1),))
+BY_POLICY = WorldSetup(accounts=2, key_access="policy")
+SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
+VOID = Parts(approvals=TakesAllForApproved, entitlements=OpensByAnyApproval)
+ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),))
 
 
 @dataclass(frozen=True)
@@ -448,7 +440,7 @@ class ModelMutation:
     says: str
     parts: Parts
     stories: tuple[Callable[[ModelWorld], None], ...] = (plain,)
-    shape: Shape = ONE
+    shape: WorldSetup = ONE
     stores: Callable = wrong.in_memory
 
 
@@ -463,7 +455,9 @@ MUTATIONS = {
     "opens before its turn": ModelMutation(
         "invariant 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)
     ),
-    "knows no hard end": ModelMutation("invariant 1: .* past its hard end", Parts(share_worker=NeverEnds), (damaged,)),
+    "knows no last closing time": ModelMutation(
+        "invariant 1: .* past its last closing time", Parts(share_worker=NeverEnds), (damaged,)
+    ),
     "takes all for its own": ModelMutation(
         "invariant 2: .* open before us", Parts(share_worker=wrong.TakesAllForItsOwn), (shared_before,)
     ),
@@ -503,10 +497,10 @@ MUTATIONS = {
     ),
     "tells of nothing": ModelMutation("invariant 10: .* never was", Parts(deliveries=TellsOfNothing)),
     "opens by a void approval": ModelMutation(
-        "invariant 11: .* without a valid approval", VOID, (voided,), Shape(approval="required")
+        "invariant 11: .* without a valid approval", VOID, (voided,), WorldSetup(approval="required")
     ),
     "opens by an expired approval": ModelMutation(
-        "invariant 11: .* without a valid approval", VOID, (expired,), Shape(approval="required")
+        "invariant 11: .* without a valid approval", VOID, (expired,), WorldSetup(approval="required")
     ),
     "tells nobody": ModelMutation("nobody was told", Parts(deliveries=TellsNobody)),
 }

@@ -21,30 +21,30 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
 from tests.service import quota_scenes
+from tests.service.arrivals import DAY, NOTHING_COMES, ON_TIME, Arrivals
 from tests.service.gate import PortCrash
 from tests.service.hub import Parts
 from tests.service.scenes import HubSetup, all_delivered
-from tests.service.weather import DAY, NOTHING_COMES, ON_TIME, Weather
 from tests.stores import Stores, in_memory
 
 
 class ForgetsIntents(ShareWorker):
     """Opens shares without a written intent."""
 
-    def _open(self, adapter, book, opening, budget):
-        save = book.save
-        book.save = lambda shares, happened, **rest: (
+    def _open(self, adapter, these, opening, budget):
+        save = these.save
+        these.save = lambda shares, happened, **rest: (
             list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
         )
-        super()._open(adapter, book, opening, budget)
+        super()._open(adapter, these, opening, budget)
 
 
 class TakesAllForItsOwn(ShareWorker):
     """Does not look which permissions are preexisting."""
 
-    def _open(self, adapter, book, opening, budget):
+    def _open(self, adapter, these, opening, budget):
         blind = SimpleNamespace(batch=adapter.batch, open=adapter.open, showing=lambda *_: frozenset())
-        super()._open(blind, book, opening, budget)
+        super()._open(blind, these, opening, budget)
 
 
 class EntitlesEverybody:
@@ -59,23 +59,23 @@ class EntitlesEverybody:
 
     def ends(self, _resource, shares):
         """No share's end is prolonged."""
-        return {one.holder_key: 0 for one in shares}
+        return {one.share_name: 0 for one in shares}
 
 
 class NeverCloses(ShareWorker):
     """Takes a permission for closed without closing it."""
 
-    def _close(self, adapter, book, closing, budget):
+    def _close(self, adapter, these, closing, budget):
         idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: None, showing=lambda *_: frozenset())
-        super()._close(idle, book, closing, budget)
+        super()._close(idle, these, closing, budget)
 
 
 class LetsGoEarly(DeliveryExecutor):
     """Releases its shares as soon as its copies have started."""
 
-    def perform(self, record, command, budget):
+    def execute(self, record, command, budget):
         """See the class."""
-        event = super().perform(record, command, budget)
+        event = super().execute(record, command, budget)
         if isinstance(command, do.StartCopy):
             self._release(record, budget, everything=True)
         return event
@@ -84,9 +84,9 @@ class LetsGoEarly(DeliveryExecutor):
 class DoesNotLook(DeliveryExecutor):
     """Copies again without looking whether the first call took effect."""
 
-    def perform(self, record, command, budget):
+    def execute(self, record, command, budget):
         """See the class."""
-        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command, budget)
+        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().execute(record, command, budget)
 
 
 class NeverDue(DeliveryCodec):
@@ -100,12 +100,12 @@ class NeverDue(DeliveryCodec):
 class KeepsItsSlots(DeliveryExecutor):
     """Requests slots and never returns them."""
 
-    def perform(self, record, command, budget):
+    def execute(self, record, command, budget):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not DeliveryState.WAITING:
             had = record.slots
             return ev.SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
-        return super().perform(record, command, budget)
+        return super().execute(record, command, budget)
 
 
 class TellsAgain(PromotionExecutor):
@@ -191,7 +191,7 @@ class Mutation:
     """A scene of its own, which asserts its own end."""
 
 
-LATE_TAG = HubSetup(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
+LATE_TAG = HubSetup(arrivals=Arrivals(events=((DAY,), ON_TIME, ON_TIME)))
 
 MUTATIONS = {
     "the share worker forgets intents": Mutation("invariant 3", Parts(share_worker=ForgetsIntents)),
@@ -220,7 +220,7 @@ MUTATIONS = {
         play=partial(quota_scenes.parked_and_freed, "opening"),
         parts=Parts(delivery_machine=relies_on_its_lease),
     ),
-    "the sweep sleeps": Mutation("invariant 6", Parts(sweep=Sleeps), HubSetup(weather=NOTHING_COMES)),
+    "the sweep sleeps": Mutation("invariant 6", Parts(sweep=Sleeps), HubSetup(arrivals=NOTHING_COMES)),
     "the last writer wins": Mutation("invariant 4", stores=careless, side_by_side=True),
     "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
 }
@@ -259,7 +259,7 @@ def _try(mutation: Mutation) -> None:
     if mutation.crash_anywhere:
         ways = [{"crashes": [PortCrash(call, after=True)]} for call in range(120)]
     elif mutation.side_by_side:
-        ways = [{"duets": ["twin"], "order": [False] * number + [True]} for number in range(8)]
+        ways = [{"pairings": ["twin"], "order": [False] * number + [True]} for number in range(8)]
     else:
         ways = [{}]
     for way in ways:

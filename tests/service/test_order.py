@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from tests.service.cloud import Nature
+from tests.service.arrivals import NOTHING_COMES, Arrivals
+from tests.service.cloud import CloudBehavior
 from tests.service.scenes import HubSetup, all_delivered, scenes
-from tests.service.weather import NOTHING_COMES, Weather
 from tests.stores import on_dynamodb
 
 SLOW_HANDS = HubSetup(
     amis=((3, 0, 2, 1),),
     encrypted=(False, False, True, True),
-    weather=Weather(events=((600,),), wakes=((0, 7),), hurry=7),
-    nature=Nature(copying=(0, 7200, 0, 1), registering=(300,), limit=1),
+    arrivals=Arrivals(events=((600,),), wakes=((0, 7),), hurry=7),
+    behavior=CloudBehavior(copying=(0, 7200, 0, 1), registering=(300,), limit=1),
 )
 """A scene in which every invocation runs out of time between its commands, with more copies than may run."""
 
@@ -38,4 +38,4 @@ def test_any_order_comes_to_the_same_end_on_dynamodb(credentials, scene):
 @pytest.mark.parametrize("amis", [((0,),), ((0, 1, 2, 3), (2, 3))])
 def test_the_sweep_alone_is_enough(amis):
     """With every event lost, and every wake but the sweep's own, all is delivered (invariant 6)."""
-    all_delivered(HubSetup(accounts=2, amis=amis, weather=NOTHING_COMES).play())
+    all_delivered(HubSetup(accounts=2, amis=amis, arrivals=NOTHING_COMES).play())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from chalicelib.core.delivery.machine import QUEUE_LOOK
+from chalicelib.core.delivery.deadlines import QUEUE_LOOK
 from chalicelib.core.errors import RefusalKind
-from tests.service.cloud import Nature, refusal, target_key
+from tests.service.cloud import CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
@@ -43,10 +43,10 @@ def off(hub: Hub, seconds: int) -> None:
     hub._act = real  # type: ignore[method-assign]
 
 
-def a_hub(method: str = "snapshots", **nature: object) -> Hub:
+def a_hub(method: str = "snapshots", **behavior: object) -> Hub:
     """A hub whose AMI has been tagged."""
-    slow = {"copying": (300,), "registering": (120,), **nature}
-    hub = Hub((A,), nature=Nature(**slow), target={"copy_method": method})  # type: ignore[arg-type]
+    slow = {"copying": (300,), "registering": (120,), **behavior}
+    hub = Hub((A,), behavior=CloudBehavior(**slow), target={"copy_method": method})  # type: ignore[arg-type]
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": False})
     hub.cloud.tag(AMI, A)
     return hub
@@ -120,7 +120,7 @@ def assert_delivered_after(hub: Hub, hours: int) -> None:
 
 def waits_for_a_slot(copying: int) -> Hub:
     """Two AMIs for one account: the first one's twenty copies take all slots for this long, and the second waits."""
-    hub = Hub((A,), nature=Nature(copying=(*(copying,) * 20, 60)), target={"copy_deadline": 48 * HOUR})
+    hub = Hub((A,), behavior=CloudBehavior(copying=(*(copying,) * 20, 60)), target={"copy_deadline": 48 * HOUR})
     for ami, snapshots in ((AMI, range(20)), ("ami-01", (20,))):
         hub.cloud.make_image(ami, {f"snap-{number:02x}": True for number in snapshots})
         hub.cloud.tag(ami, A)
@@ -256,7 +256,7 @@ def test_our_own_tables_throttling_ends_no_delivery(port, method, code):
 def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_and_gets_its_grants():
     """The AMI was left because the role was gone; it is not registered again, and Auto Scaling can launch it."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
-    hub = Hub((A,), nature=Nature(copying=(60,), registering=(60,)), target={"service_linked_roles": (role,)})
+    hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)), target={"service_linked_roles": (role,)})
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, A)
     until_state(hub, "verifying", 0)

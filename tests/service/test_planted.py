@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.core.records import addresses
-from tests.service.cloud import HUB, REGION, Nature
+from tests.service.cloud import HUB, REGION, CloudBehavior
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 
@@ -16,8 +16,8 @@ CALLS = range(0, 120, 3)
 
 def a_hub(method: str, **changes: object) -> Hub:
     """A hub whose AMI waits to be tagged."""
-    nature = Nature(copying=(300,), registering=(60,), lag=(0, 40))
-    hub = Hub((A,), nature=nature, target={"copy_method": method}, **changes)  # type: ignore[arg-type]
+    behavior = CloudBehavior(copying=(300,), registering=(60,), lag=(0, 40))
+    hub = Hub((A,), behavior=behavior, target={"copy_method": method}, **changes)  # type: ignore[arg-type]
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": False})
     return hub
 

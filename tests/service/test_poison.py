@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from chalicelib.core.records import addresses
-from tests.service.cloud import REGION, START, Nature
+from tests.service.arrivals import LOST, Arrivals
+from tests.service.cloud import REGION, START, CloudBehavior
 from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS
-from tests.service.weather import LOST, Weather
 
 BAD, GOOD = ACCOUNTS[:2]
 NONSENSE = {"colour": "red"}
@@ -28,7 +28,7 @@ def spoil(hub: Hub, key: addresses.RecordKey) -> None:
 
 def test_discovery_passes_by_a_promotion_that_cannot_be_read():
     """It comes first in EC2's list; discovery finds the AMI behind it, whose event was lost."""
-    hub = a_hub(2, weather=Weather(events=(LOST,)))
+    hub = a_hub(2, arrivals=Arrivals(events=(LOST,)))
     hub.cloud.tag("ami-00", GOOD)
     hub.run(until=START + 2 * HOUR)
     spoil(hub, addresses.promotion("ami-00"))
@@ -99,7 +99,7 @@ def test_a_damaged_plan_is_written_anew_by_the_retry_that_its_message_names():
 
 def test_a_promotion_goes_on_though_its_plan_is_damaged():
     """The file also says whom its value names; an account that the tag no longer names is cancelled."""
-    hub = a_hub(1, nature=Nature(copying=(4 * HOUR,)))
+    hub = a_hub(1, behavior=CloudBehavior(copying=(4 * HOUR,)))
     hub.cloud.tag("ami-00", "default")
     hub.run(until=START + HOUR)
     spoil_plan(hub)

@@ -19,7 +19,7 @@ from chalicelib.service.trigger_tag_guard import TRIGGER
 from tests.service.cloud import REGION, START, source_key
 from tests.service.gate import ProcessKilled
 from tests.service.hub import Hub
-from tests.service.organization import ARN, OU, WHOLE, A, B, C, Organised
+from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, OrganizationHub
 
 HOUR, DAY = 3600, 86400
 AMI = "ami-00"
@@ -218,7 +218,7 @@ def test_a_value_that_is_not_understood_withdraws_nobody():
 
 def test_a_fault_of_one_account_keeps_nobody_else_shared():
     """C joins an OU whose settings conflict with its own, and B leaves that OU: B is withdrawn, C gets nothing new."""
-    it = Organised(A, B)
+    it = OrganizationHub(A, B)
     it.cloud.directory = replace(
         it.cloud.directory,
         by_unit={"default": (Target("", REGION, mode="share"),)},
@@ -238,9 +238,9 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
 # --- organizational units --------------------------------------------------------------------------------------------
 
 
-def by_unit(accounts) -> Organised:
+def by_unit(accounts) -> OrganizationHub:
     """An AMI shared with an OU by its ARN."""
-    it = Organised(*accounts)
+    it = OrganizationHub(*accounts)
     it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants check accounts alone
     it.cloud.directory = replace(
         it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share", launch_permission="group"),)}
@@ -271,7 +271,7 @@ def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_
     it.cloud.directory = replace(
         directory,
         groups={**directory.groups, "default": (OU, OTHER_OU)},
-        organization=Organization(WHOLE, units),
+        organization=Organization(ORGANIZATION, units),
     )
     membership = directory.membership
     moved = {OU: replace(membership.units[OU], accounts=()), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
@@ -376,7 +376,7 @@ def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
     pass_time(hub, DAY)
     assert open_to(hub) == before
     assert hub.outcomes().get(("ami-01", A)) == (None if standing else "delivered")
-    assert standing == any("TriggerTagKey" in str(args) for name, args in hub.telemetry.reported if name == "blocked")
+    assert standing == any("TriggerTagKey" in str(args) for name, args in hub.telemetry.reported if name == "not_done")
     if not standing:
         return
 
@@ -477,16 +477,16 @@ def test_one_look_that_shows_an_empty_value_withdraws_nobody():
 
 
 def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
-    """After a rollback deliveries, their promotion and its children cannot be read: one pass withdraws them all."""
+    """After a rollback deliveries and their promotion's items cannot be read: one pass withdraws them all."""
     hub = shared((A, B, C))
     hub.watchful, hub.gate.watch = False, lambda *_: None
     for key in (addresses.promotion(AMI), *(hub.delivery_key(AMI, one) for one in (A, B, C))):
         hub.stores.records.records[key].damaged = True
 
     def newer(_ami):
-        raise NewerSchema("a child has schema 9")
+        raise NewerSchema("a entry has schema 9")
 
-    hub.stores.children.all = newer
+    hub.stores.tracked.all = newer
     hub.cloud.tag(AMI, None)
     pass_time(hub, 900)
 

@@ -8,7 +8,7 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from tests.service.cloud import refusal, target_key
 from tests.service.gate import PortTrouble
-from tests.service.world import HOUR, WITHOUT_END, ModelWorld, Shape
+from tests.service.world import HOUR, WITHOUT_END, ModelWorld, WorldSetup
 
 
 def own_grants(world: ModelWorld, account: str = "") -> list[str]:
@@ -30,7 +30,7 @@ def refuse(world: ModelWorld, method: str, why: RefusalKind, times: int = WITHOU
 
 def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
     """Two AMIs, two roles: two grants, which outlive the tags; the second AMI's failure leaves the first one's."""
-    world = ModelWorld(Shape(amis=((0,), (1,)), service_roles=2))
+    world = ModelWorld(WorldSetup(amis=((0,), (1,)), service_roles=2))
     world.tag(0, "default")
     world.wait(HOUR)
     granted = own_grants(world)
@@ -49,7 +49,7 @@ def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
 
 def test_it_goes_where_the_only_delivery_fails():
     """No other AMI needs the grant."""
-    world = ModelWorld(Shape(service_roles=1))
+    world = ModelWorld(WorldSetup(service_roles=1))
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
     world.wait(HOUR)
@@ -62,7 +62,7 @@ def test_it_goes_where_the_only_delivery_fails():
 @pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (WITHOUT_END, "failed")])
 def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
     """The delivery waits for ten minutes; then all its shares close, and the refusal is the fault."""
-    world = ModelWorld(Shape(service_roles=1))
+    world = ModelWorld(WorldSetup(service_roles=1))
     refuse(world, "open", RefusalKind.NOT_YET, times)
     world.tag(0, "default")
     world.wait(2 * HOUR)
@@ -78,7 +78,7 @@ def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
 
 def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_names_it():
     """The delivery's state has the refusal meanwhile, and the fault has the refusal's cure."""
-    world = ModelWorld(Shape(service_roles=1, copy_deadline=8 * HOUR))
+    world = ModelWorld(WorldSetup(service_roles=1, copy_deadline=8 * HOUR))
     refuse(world, "open", RefusalKind.ROLE)
     world.tag(0, "default")
     world.wait(7 * HOUR)
@@ -94,7 +94,7 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
 
 def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_notified():
     """It is the account's own role on its own key: the alarm ends, and the source's shares close."""
-    world = ModelWorld(Shape(service_roles=1))
+    world = ModelWorld(WorldSetup(service_roles=1))
     refuse(world, "close", RefusalKind.DENIED)
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
@@ -115,7 +115,7 @@ def holdings(world: ModelWorld) -> list[int]:
 def test_the_grant_of_many_amis_is_held_by_one_of_them():
     """A share's item may have 400 KB: holdings of all AMIs ever delivered there would not fit."""
     amis = 3
-    world = ModelWorld(Shape(amis=tuple((number,) for number in range(amis)), service_roles=2))
+    world = ModelWorld(WorldSetup(amis=tuple((number,) for number in range(amis)), service_roles=2))
     for number in range(amis - 1):
         world.tag(number, "default")
         world.wait(HOUR)

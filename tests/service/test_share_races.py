@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
 from chalicelib.service.share_worker import ShareWorker
@@ -34,7 +34,7 @@ class SlowPermissions:
 
     def showing(self, _resource, shares):
         """See the port."""
-        return frozenset(s.holder_key for s in shares if s.account in self.permissions)
+        return frozenset(s.share_name for s in shares if s.account in self.permissions)
 
     def open(self, _resource, shares):
         """See the port."""
@@ -79,7 +79,7 @@ class RacedSnapshot:
 
     def hold(self) -> None:
         """Add a delivery's holding."""
-        wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, hard_close_at=NOW + 90_000)
+        wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, last_closing_at=NOW + 90_000)
         self.stores.ledger.hold(RESOURCE.pk, wanted, copying("d1"))
         self.stores.records.make_due(RESOURCE, self.now)
 
@@ -140,4 +140,4 @@ def test_what_a_late_call_closed_is_opened_again():
 def test_what_was_there_before_us_is_left_as_it_is(tried, state):
     """Invariant 2 holds in every race."""
     found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)
-    assert share.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None
+    assert share_events.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None

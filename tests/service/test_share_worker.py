@@ -13,7 +13,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.calls import LEFT
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import holders, share_events
 from chalicelib.core.sharing.refusals import most_calls
 from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import Judgement
@@ -76,13 +76,13 @@ class AsksOfEachAmi:
         for _ in range(5 * len(amis)):
             self.resource.spend()
         refused = refusal("aws-InvalidAMIID.Malformed")
-        names = (one.holder_key for one in shares if all(holding.ami == self.unknown for holding in one.holdings))
+        names = (one.share_name for one in shares if all(holding.ami == self.unknown for holding in one.holdings))
         return Judgement(owed=dict.fromkeys(names, refused))
 
     def ends(self, _resource, shares):
         """See the port. The applied file prolongs each share by a day."""
         self.judge(_resource, shares)
-        return {one.holder_key: self.resource.clock() + 24 * 3600 for one in shares}
+        return {one.share_name: self.resource.clock() + 24 * 3600 for one in shares}
 
 
 def held_for_amis(count: int, seconds: float, unknown: str = "") -> SlowResource:
@@ -91,7 +91,7 @@ def held_for_amis(count: int, seconds: float, unknown: str = "") -> SlowResource
     key.worker._entitlements = AsksOfEachAmi(key, unknown)
     for number, name in enumerate(deliveries(count)):
         holding = replace(copying(name, ACCOUNT), ami=f"ami-{number:02d}")
-        wanted = Share(KEY.pk, name, ACCOUNT, ROLE, hard_close_at=START + 10**7)
+        wanted = Share(KEY.pk, name, ACCOUNT, ROLE, last_closing_at=START + 10**7)
         key.stores.ledger.hold(KEY.pk, wanted, holding)
     key._note()
     return key
@@ -128,7 +128,7 @@ def test_an_ami_of_which_nothing_is_notified_keeps_no_other_from_opening():
     """AWS refuses only this AMI's share."""
     key = held_for_amis(3, 0.1, "ami-01")
     key.run_on()
-    assert {one.holder_key: one.state for one in key.shares} == dict(
+    assert {one.share_name: one.state for one in key.shares} == dict(
         zip(deliveries(3), (ShareState.OPEN, ShareState.REFUSED, ShareState.OPEN), strict=True)
     )
 
@@ -205,9 +205,9 @@ def test_what_closes_does_not_wait_for_what_opens():
 def waiting(resource: SlowResource, name: str, *others: RecordKey) -> RecordKey:
     """A delivery that holds shares of this and other resources, and waits for them."""
     shares = tuple(Needed(key.pk, ACCOUNT) for key in (resource.key, *others))
-    record = replace(a_delivery(Stage.OPENING, held=True), id=name, shares=shares)
+    record = replace(a_delivery(Stage.OPENING, holds_copy=True), id=name, shares=shares)
     resource.stores.records.create(DELIVERIES.encode(record), START)
-    wanted = Share(resource.key.pk, ACCOUNT, ACCOUNT, hard_close_at=START + 10**7)
+    wanted = Share(resource.key.pk, ACCOUNT, ACCOUNT, last_closing_at=START + 10**7)
     resource.stores.ledger.hold(resource.key.pk, wanted, copying(name))
     for key in others:
         resource.stores.ledger.hold(key.pk, replace(wanted, resource=key.pk), copying(name))
@@ -275,12 +275,12 @@ def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
     waiting(snapshot, "d1")
     snapshot.run_on()
     (refused,) = snapshot.shares
-    assert share.refusal(refused) is not None
+    assert holders.refusal(refused) is not None
 
     snapshot.permissions.refuses = lambda _what, _shares: None
     key = waiting(snapshot, "d2")
     (held,) = snapshot.shares
-    assert share.refusal(held) is None
+    assert holders.refusal(held) is None
     snapshot.wakes.clear()
     snapshot._note()
     snapshot.run_on()
@@ -293,15 +293,17 @@ def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
 def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
     """The share worker read the share earlier: its write is refused, and it reads again."""
     snapshot = SlowResource(SNAPSHOT)
-    early = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + 5000)
+    early = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, last_closing_at=START + 5000)
     snapshot.stores.ledger.hold(SNAPSHOT.pk, early, copying("d1"))
     snapshot.run_on()
     (read,) = snapshot.shares
-    late = replace(early, hard_close_at=START + 20_000)
+    late = replace(early, last_closing_at=START + 20_000)
     snapshot.stores.ledger.hold(SNAPSHOT.pk, late, copying("d2"))
 
     with pytest.raises(LostRace):
-        snapshot.stores.ledger.save([share.intend_closing(read, START + 5000)], "closing", START + 5000, unheld=True)
+        snapshot.stores.ledger.save(
+            [share_events.intend_closing(read, START + 5000)], "closing", START + 5000, unheld=True
+        )
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -319,7 +321,7 @@ def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
     assert snapshot.permissions.calls["open"] == 1
     assert snapshot.killed == 0
     assert {s.state for s in snapshot.shares} == {ShareState.REFUSED}
-    assert all((fault := share.refusal(s)) is not None and fault.code == code for s in snapshot.shares)
+    assert all((fault := holders.refusal(s)) is not None and fault.code == code for s in snapshot.shares)
 
 
 @pytest.mark.parametrize("code", ["aws-InvalidParameterValue", "aws-SomethingNew"])
@@ -489,7 +491,7 @@ def test_what_is_over_is_read_no_more():
     key, fresh = SlowResource(KEY, batch=1), SlowResource(KEY, batch=1)
     ledger = key.stores.ledger
     for name in deliveries(20_000):
-        ledger.hold(KEY.pk, Share(KEY.pk, name, ACCOUNT, hard_close_at=START + 10**7), copying(name))
+        ledger.hold(KEY.pk, Share(KEY.pk, name, ACCOUNT, last_closing_at=START + 10**7), copying(name))
         (held,) = ledger.shares(KEY.pk)
         ledger.release(KEY.pk, name, copying(name))
         closed = replace(held, state=ShareState.CLOSED, holdings=frozenset(), closed_at=START)
@@ -513,9 +515,9 @@ def test_a_share_that_was_never_opened_ends(damaged):
     """Its holder cannot be read, or its end has come: it does not wake without end, and opens nothing."""
     snapshot = SlowResource(SNAPSHOT)
     holding = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
-    wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START - 1000)
+    wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, last_closing_at=START - 1000)
     held = replace(wanted, damaged=("x:1",)) if damaged else replace(wanted, holdings=frozenset({holding}), asked=1)
-    snapshot.stores.ledger.book[SNAPSHOT.pk, ACCOUNT] = held
+    snapshot.stores.ledger.items[SNAPSHOT.pk, ACCOUNT] = held
 
     assert snapshot.run_on() <= 3
 
@@ -536,7 +538,7 @@ def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(o
     """A damaged delivery holds a share that closed at its end; a later delivery gets its own opening."""
     snapshot = SlowResource(SNAPSHOT)
     damaged = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
-    wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + (5000 if opened else -1))
+    wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, last_closing_at=START + (5000 if opened else -1))
     snapshot.stores.ledger.hold(SNAPSHOT.pk, wanted, damaged)
     snapshot.run_on()
     snapshot.now = START + 5001
@@ -545,7 +547,7 @@ def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(o
     assert snapshot.permissions.there == set()
 
     later = Holding("ami-0b", ACCOUNT, "us-east-1", "d2", 1, purpose)
-    snapshot.stores.ledger.hold(SNAPSHOT.pk, replace(wanted, hard_close_at=START + 20_000), later)
+    snapshot.stores.ledger.hold(SNAPSHOT.pk, replace(wanted, last_closing_at=START + 20_000), later)
     snapshot._note()
     snapshot.run()
 
@@ -561,7 +563,7 @@ def test_an_open_share_whose_only_holding_is_damaged_closes():
     snapshot.run_on()
     (held,) = snapshot.shares
     damaged = replace(held, holdings=frozenset(), damaged=("nonsense",))
-    snapshot.stores.ledger.book[SNAPSHOT.pk, ACCOUNT] = damaged
+    snapshot.stores.ledger.items[SNAPSHOT.pk, ACCOUNT] = damaged
 
     snapshot.run()
     snapshot.run_on()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.service.arrivals import NOTHING_COMES
 from tests.service.slow import FUNCTIONS, LIMIT, SlowGate, SlowHub
 from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, SlowCase, all_ended, deaths
-from tests.service.weather import NOTHING_COMES
 
 CASES = list(deaths(["snapshots"]))
 
@@ -51,7 +51,7 @@ def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
 
 @pytest.mark.parametrize(("function", "calls"), [("worker", 12)])
 def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, calls):
-    """Every invocation is killed before it writes a result: what was opened closes at its hard end."""
+    """Every invocation is killed before it writes a result: what was opened closes at its last closing time."""
     hub = SlowCase(die_after=((function, calls),)).hub()
     hub.run(until=hub.cloud.now + 3 * 24 * 3600)
 
@@ -71,7 +71,7 @@ def test_some_deaths_are_more_than_a_message_has_tries():
 @pytest.mark.parametrize("mode", MODES)
 def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_one_slice(mode):
     """Every event is lost, and every wake but the sweep's own; AWS is slow, and no function lives longer."""
-    hub = SlowCase(mode, one_slice=frozenset(FUNCTIONS)).hub(weather=NOTHING_COMES)
+    hub = SlowCase(mode, one_slice=frozenset(FUNCTIONS)).hub(arrivals=NOTHING_COMES)
     hub.run(until=hub.cloud.now + LONGEST)
 
     all_ended(hub, mode)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.world import HOUR, NOBODY, ModelWorld, Shape
+from tests.service.world import HOUR, NOBODY, ModelWorld, WorldSetup
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
     """Its own message group parks it; the promotion continues with the next target (invariant 7)."""
-    world = ModelWorld(Shape(accounts=2))
+    world = ModelWorld(WorldSetup(accounts=2))
     world.tag(0, world.account(0))
     world.wait(30)
     world.expect("copying", [HOUR])
@@ -46,7 +46,7 @@ def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
     """Discovery finds the next AMI, whose event is lost."""
-    world = ModelWorld(Shape(amis=((0,), (1,), (2,))))
+    world = ModelWorld(WorldSetup(amis=((0,), (1,), (2,))))
     world.tag(1, "default")
     world.wait(600)
     world.expect("events", [()])
@@ -61,7 +61,7 @@ def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(unreadable):
     """Another AMI's tag is removed and the event lost: it is withdrawn, and the damaged promotion is parked."""
-    world = ModelWorld(Shape(amis=((0,), (1,)), mode="share"))
+    world = ModelWorld(WorldSetup(amis=((0,), (1,)), mode="share"))
     for number in range(2):
         world.tag(number, "default")
     world.wait(600)
@@ -78,7 +78,7 @@ def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(u
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_copy_quota_is_written_anew(unreadable):
     """Running copies continue, later deliveries get their slots, and no record is parked."""
-    world = ModelWorld(Shape(amis=((0, 1), (2,))))
+    world = ModelWorld(WorldSetup(amis=((0, 1), (2,))))
     world.expect("copying", [600, 900])
     world.tag(0, "default")
     world.wait(60)
@@ -92,7 +92,7 @@ def test_a_damaged_copy_quota_is_written_anew(unreadable):
 
 def test_an_ami_that_stays_pending_for_days_rests_until_it_is_available():
     """The service refuses it once after a day, not daily; when it is available, discovery finds it."""
-    world = ModelWorld(Shape(pending=True))
+    world = ModelWorld(WorldSetup(pending=True))
     world.tag(0, "default")
     world.wait(75 * HOUR)
 
@@ -107,7 +107,7 @@ def test_an_ami_that_stays_pending_for_days_rests_until_it_is_available():
 
 def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_next():
     """The copy was removed while the shares opened; that state had no edge for it, and the record was parked."""
-    world = ModelWorld(Shape(copy_deadline=8 * HOUR))
+    world = ModelWorld(WorldSetup(copy_deadline=8 * HOUR))
     world.expect("fails", ["An internal error occurred"])
     world.refuse("copies cannot be deleted", None, 1000)
     world.tag(0, "default")
@@ -118,7 +118,7 @@ def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_
 
 def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_for_it():
     """Refused at first, as the account was not listed; requested again just after another delivery had opened it."""
-    world = ModelWorld(Shape(encrypted=(False, False, False)))
+    world = ModelWorld(WorldSetup(encrypted=(False, False, False)))
     world.tag(0, "default")
     world.wait(4)
     world.switch_file(0)
@@ -131,7 +131,7 @@ def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_
 
 def test_what_became_of_a_share_for_others_is_not_notified_to_one_for_whom_nobody_could_look():
     """Refused at first; requested again while the permissions cannot be read."""
-    world = ModelWorld(Shape(encrypted=(False, False, False)))
+    world = ModelWorld(WorldSetup(encrypted=(False, False, False)))
     world.refuse("permissions may not be added", None, 1)
     world.tag(0, "default")
     world.wait(600)
@@ -149,7 +149,7 @@ def test_what_became_of_a_share_for_others_is_not_notified_to_one_for_whom_nobod
 @pytest.mark.parametrize("mode", ["share", "copy"])
 def test_whose_settings_conflicted_for_a_while_loses_nothing_when_the_file_is_mended(mode):
     """It kept its share while its settings conflicted; afterwards it was taken for a target of a new file."""
-    world = ModelWorld(Shape(accounts=2, mode=mode))
+    world = ModelWorld(WorldSetup(accounts=2, mode=mode))
     world.expect("copying", [4 * HOUR] * 2)
     world.tag(0, "default")
     world.wait(600)

@@ -16,12 +16,12 @@ from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Due, Stored, Write
 from chalicelib.service.promotion_codec import begun
 from chalicelib.service.sweep import PAGE
-from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
-from tests.service.cloud import HUB, REGION, TRIGGER, Nature
+from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries
+from tests.service.arrivals import Arrivals
+from tests.service.cloud import HUB, REGION, TRIGGER, CloudBehavior
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.scenes import all_delivered
-from tests.service.weather import Weather
 from tests.stores import Stores
 
 A_THOUSAND = 1000
@@ -79,7 +79,7 @@ class Counting(MemoryRecords):
 
 def stores(records: MemoryRecords) -> Stores:
     """In-memory stores with these records."""
-    return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryChildren())
+    return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
     hub = Hub(
         accounts=accounts,
         stores=stores(Measured()),
-        weather=Weather(hurry=1),
+        arrivals=Arrivals(hurry=1),
         crashes=crashes,
         watchful=False,
     )
@@ -153,7 +153,7 @@ def wait_for_slots(waiting: int) -> None:
     hub = Hub(
         accounts=["200000000001"],
         stores=stores(records),
-        nature=Nature(copying=(6 * HOUR,)),
+        behavior=CloudBehavior(copying=(6 * HOUR,)),
         target={"queue_deadline": 30 * 24 * HOUR},
         watchful=False,
     )

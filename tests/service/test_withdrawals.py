@@ -9,12 +9,12 @@ from chalicelib.core.records.addresses import STANDING
 from chalicelib.service.standing_pass import WITHDRAWN
 from chalicelib.service.tag_pass import read_heads
 from tests.service import test_removals as removals
+from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import START, FakeSource
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.test_removals import AMI, HOUR, TROUBLES, open_to, pass_time, shared
-from tests.service.weather import NOTHING_COMES
 
 DEEP = {**TROUBLES, "parked delivery": removals.park_delivery, "no trouble": lambda _hub: None}
 
@@ -148,7 +148,7 @@ def test_a_process_may_die_at_any_call_while_it_withdraws():
 
 def test_the_sweep_alone_is_enough():
     """Every event and every wake is lost."""
-    hub = copying(weather=NOTHING_COMES)
+    hub = copying(arrivals=NOTHING_COMES)
     hub.run(until=START + 600)
     hub.withdraw(AMI, B)
     hub.run()
@@ -227,7 +227,7 @@ def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
         hub.withdraw(AMI, B)
         hub.run(until=hub.cloud.now + HOUR)
         assert open_to(hub) == {A}, crash
-        marks = {child.account: child.state for child in hub.stores.children.all(AMI)}
+        marks = {entry.account: entry.state for entry in hub.stores.tracked.all(AMI)}
         assert marks == {A: "shared", B: "withdrawn"}, crash
         assert "delivery.withdrawn" in [notice["event"] for notice in hub.cloud.notices], crash
         return hub.gate.calls

@@ -25,10 +25,10 @@ from tests.stores import Stores, in_memory
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
 AMIS = ("ami-0a", "ami-0b", "ami-0c")
 HOUR, WITHOUT_END = 3600, 10**9
-WHOLE, OU = "o-a1b2c3d4e5", "ou-ab12-11111111"
+ORGANIZATION, OU = "o-a1b2c3d4e5", "ou-ab12-11111111"
 UNITS = {
     OU: "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111",
-    WHOLE: "arn:aws:organizations::900000000000:organization/o-a1b2c3d4e5",
+    ORGANIZATION: "arn:aws:organizations::900000000000:organization/o-a1b2c3d4e5",
 }
 """Units that may bring the accounts, and their ARNs."""
 NO_TARGET = "999999999998"
@@ -112,7 +112,7 @@ SERVICE_ROLES = (
 
 
 @dataclass(frozen=True)
-class Shape:
+class WorldSetup:
     """The AMIs and settings. AMIs by the numbers of their snapshots; ``encrypted`` says which are encrypted."""
 
     accounts: int = 1
@@ -167,7 +167,7 @@ class ModelWorld(Hub):
     silent = False
     """Whether every event is lost, and every wake but the sweep's own."""
 
-    def __init__(self, shape: Shape = Shape(), parts: Parts = Parts(), stores: Stores | None = None) -> None:  # noqa: B008 - frozen
+    def __init__(self, shape: WorldSetup = WorldSetup(), parts: Parts = Parts(), stores: Stores | None = None) -> None:  # noqa: B008 - frozen
         self.shape = shape
         self.story: list[str] = []
         self.excused: set[tuple[str, str]] = set()
@@ -194,9 +194,9 @@ class ModelWorld(Hub):
         )
         self._event_fates = self.events = Supply((0,))
         self._wake_fates = self.wakes = Supply((0,))
-        self._duets, self._order = Supply("alone"), Supply(usual=False)
+        self._pairings, self._order = Supply("alone"), Supply(usual=False)
         cloud = self.cloud
-        cloud.nature = replace(cloud.nature, limit=shape.limit)
+        cloud.behavior = replace(cloud.behavior, limit=shape.limit)
         self.supplies = {
             "copying": Supply(60),
             "access": Supply(0),
@@ -211,7 +211,7 @@ class ModelWorld(Hub):
         self._conflicting: set[str] = set()
         self._changed = 0
         self._settings = settings
-        self._unit = WHOLE if shape.whole else OU
+        self._unit = ORGANIZATION if shape.whole else OU
         if shape.by_unit:
             self._list(self.accounts)
             self._discover_at = None
@@ -303,7 +303,7 @@ class ModelWorld(Hub):
             self.tell(f"{AMIS[0]} becomes available.")
             self.cloud.make_available(AMIS[0])
 
-    # --- weather -----------------------------------------------------------------------------------------------------
+    # --- arrivals -----------------------------------------------------------------------------------------------------
 
     def expect(self, what: str, values: Sequence[Any]) -> None:
         """Set the next fates of events or wakes, or AWS's next behavior."""
@@ -318,10 +318,10 @@ class ModelWorld(Hub):
         self.tell(f"The {calls}th call from now is the last of its process, {'done' if after else 'undone'}.")
         self.gate.crashes.append(PortCrash(self.gate.calls + calls, after))
 
-    def side_by_side(self, duets: Sequence[str], order: Sequence[bool]) -> None:
+    def side_by_side(self, pairings: Sequence[str], order: Sequence[bool]) -> None:
         """Run the next invocations beside another one."""
-        self.tell(f"The next invocations run: {', '.join(duets)}; they hand over: {list(order)}.")
-        self._duets.order(duets)
+        self.tell(f"The next invocations run: {', '.join(pairings)}; they hand over: {list(order)}.")
+        self._pairings.order(pairings)
         self._order.order(order)
 
     def refuse(self, what: str, number: int | None, times: int) -> None:
@@ -473,7 +473,7 @@ class ModelWorld(Hub):
         """The file names the whole organization in the place of the OU, or the other way round: same accounts."""
         if not self.shape.by_unit:
             return
-        self._unit = OU if self._unit == WHOLE else WHOLE
+        self._unit = OU if self._unit == ORGANIZATION else ORGANIZATION
         self.tell(f"The file names {self._unit}.")
         self.excuse()
         self._list(self._are_listed())
@@ -566,7 +566,7 @@ class ModelWorld(Hub):
             "plan": [key for key in items if key.sk.startswith("plan#")],
             "source image": [key for key in items if key.kind == "promotion" and key.sk == "image"],
             "link": list(links),
-            "share": list(self.stores.ledger.book),
+            "share": list(self.stores.ledger.items),
         }[what]
         if not found:
             return
@@ -617,7 +617,7 @@ class ModelWorld(Hub):
             self._withdrawn()
 
     def _calm(self) -> None:
-        for supply in (self.events, self.wakes, self._hurry, self._duets, self._order, *self.supplies.values()):
+        for supply in (self.events, self.wakes, self._hurry, self._pairings, self._order, *self.supplies.values()):
             supply.stop()
         self.gate.crashes.clear()
         del self.gate.troubles[len(ROLE_METHODS) + len(ROLE_ADAPTER) :]
@@ -687,7 +687,7 @@ class ModelWorld(Hub):
             {},
             {"default": (Target("", REGION, launch_permission=launch, **self._settings),)},
             {one: {"default": brought[one]} for one in sorted(self._conflicting & brought.keys())},
-            organization=Organization(WHOLE, {self._unit: ("default",)}),
+            organization=Organization(ORGANIZATION, {self._unit: ("default",)}),
             membership=Membership(
                 self.cloud.directory.membership.generation + 1, {self._unit: Unit(UNITS[self._unit], tuple(brought))}
             ),

@@ -41,11 +41,11 @@ def let_in(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         if isinstance(node.get("Principal"), dict) and "Service" in node["Principal"]:
             yield node
-        for child in node.values():
-            yield from let_in(child)
+        for entry in node.values():
+            yield from let_in(entry)
     elif isinstance(node, list):
-        for child in node:
-            yield from let_in(child)
+        for entry in node:
+            yield from let_in(entry)
 
 
 def test_a_service_may_act_for_this_account_alone(templates):

@@ -20,16 +20,9 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
-from chalicelib.core.sharing import share as shares_
-from chalicelib.core.sharing.share import (
-    ENDED_LONG_AGO,
-    MOST_HOLDINGS,
-    Holding,
-    Purpose,
-    Share,
-    ShareState,
-    held_by_too_many,
-)
+from chalicelib.core.sharing import share_events
+from chalicelib.core.sharing.holders import MOST_HOLDINGS, held_by_too_many
+from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 
 ONE_SHARE = 2
@@ -53,7 +46,7 @@ NO_SET = "not a set"
 NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
 """Since a share was read that somebody holds. A count that is damaged keeps no share open."""
 
-_OF_HOLDERS = ("holdings", "asked", "damaged", "hard_close_at", "grantee", "version")
+_OF_HOLDERS = ("holdings", "asked", "damaged", "last_closing_at", "grantee", "version")
 """Members that stand beside the body: deliveries write them."""
 
 _CLEAN_UP = {"no set": " REMOVE holdings", "some": " DELETE holdings :damaged", "none": ""}
@@ -75,12 +68,12 @@ class DynamoLedger:
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
         """Where the end is to be moved on, that comes first: a death must not leave a holding past its end."""
         if holding.stands:
-            self._table.put(_link_key(resource, share.holder_key, holding), _link(holding))
-        key = addresses.share(RecordKey(resource), share.holder_key)
-        if self._add(key, share, holding, "(attribute_not_exists(pk) OR hard_close_at >= :until)"):
+            self._table.put(_link_key(resource, share.share_name, holding), _link(holding))
+        key = addresses.share(RecordKey(resource), share.share_name)
+        if self._add(key, share, holding, "(attribute_not_exists(pk) OR last_closing_at >= :until)"):
             return
         self._table.update(
-            key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
+            key, "SET last_closing_at = :until", {":until": share.last_closing_at}, condition="last_closing_at < :until"
         )
         if self._add(key, share, holding):
             return
@@ -97,7 +90,7 @@ class DynamoLedger:
             key,
             "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
             "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
-            "version = if_not_exists(version, :zero), hard_close_at = if_not_exists(hard_close_at, :until) "
+            "version = if_not_exists(version, :zero), last_closing_at = if_not_exists(last_closing_at, :until) "
             "ADD holdings :holding, asked :one",
             {
                 ":body": _body(share),
@@ -105,7 +98,7 @@ class DynamoLedger:
                 ":account": share.account,
                 ":grantee": share.grantee,
                 ":zero": 0,
-                ":until": share.hard_close_at,
+                ":until": share.last_closing_at,
                 ":holding": {str(holding)},
                 ":text": str(holding),
                 ":one": 1,
@@ -121,8 +114,8 @@ class DynamoLedger:
         )
         return added is not None
 
-    def release(self, resource: str, holder_key: str, holding: Holding, *, unlink: bool = True) -> None:
-        key = addresses.share(RecordKey(resource), holder_key)
+    def release(self, resource: str, share_name: str, holding: Holding, *, unlink: bool = True) -> None:
+        key = addresses.share(RecordKey(resource), share_name)
         try:
             self._release(key, holding)
         except ClientError as error:
@@ -132,7 +125,7 @@ class DynamoLedger:
         if holding.stands and unlink:
             # An older episode's release must not take away the link of a newer one's holding.
             self._table.delete(
-                _link_key(resource, holder_key, holding),
+                _link_key(resource, share_name, holding),
                 "attribute_not_exists(episode) OR NOT attribute_type(episode, :number) OR episode <= :episode"
                 if holding.episode
                 else "attribute_exists(pk)",
@@ -161,7 +154,7 @@ class DynamoLedger:
         return [self._share(item) for item in self._table.query(resource, "share#")]
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
-        keys = [addresses.share(RecordKey(resource), holder_key) for resource, holder_key in dict.fromkeys(places)]
+        keys = [addresses.share(RecordKey(resource), share_name) for resource, share_name in dict.fromkeys(places)]
         return [self._share(item) for item in self._table.get_all(keys)]
 
     def save(
@@ -171,7 +164,7 @@ class DynamoLedger:
         for some in _fitting_transactions(shares):
             writes = []
             for share in some:
-                key = addresses.share(RecordKey(share.resource), share.holder_key)
+                key = addresses.share(RecordKey(share.resource), share.share_name)
                 more: dict[str, Any] = {":damaged": set(share.damaged)} if _clean_up(share) == "some" else {}
                 if unheld and share.holdings:
                     more |= {":number": "N", ":asked": share.asked}
@@ -183,7 +176,7 @@ class DynamoLedger:
                     names={"#schema": "schema", "#state": "state"},
                     condition=_unchanged(share) + (f" AND {_unheld(share)}" if unheld else ""),
                 )
-                what = [happened, *calls.get(share.holder_key, ())]
+                what = [happened, *calls.get(share.share_name, ())]
                 writes += [{"Update": update}, self._history(share, what, now)]
             if not self._written(writes):
                 raise LostRace(some[0].resource)
@@ -203,15 +196,15 @@ class DynamoLedger:
     def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
         """Holdings stay as they are, and so does an end that is there."""
         update = self._table.update_request(
-            addresses.share(RecordKey(share.resource), share.holder_key),
+            addresses.share(RecordKey(share.resource), share.share_name),
             "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
             "body = :body, #state = :state, intended_at = :intended, grant_id = :grant, preexisting = :preexisting, "
-            "version = :next, hard_close_at = if_not_exists(hard_close_at, :until)",
+            "version = :next, last_closing_at = if_not_exists(last_closing_at, :until)",
             {
                 ":kind": "share",
                 ":account": share.account,
                 ":grantee": share.grantee,
-                ":until": share.hard_close_at,
+                ":until": share.last_closing_at,
                 ":seen": share.version,
                 **self._given(share),
             },
@@ -224,7 +217,7 @@ class DynamoLedger:
         for start in range(0, len(shares), PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
             for share in shares[start : start + PER_TRANSACTION]:
-                key = addresses.share(RecordKey(share.resource), share.holder_key)
+                key = addresses.share(RecordKey(share.resource), share.share_name)
                 condition = f"{_unchanged(share)} AND {UNHELD}"
                 gone = self._table.delete_request(key, condition, {":seen": share.version})
                 entry = {
@@ -234,11 +227,11 @@ class DynamoLedger:
                     "account": share.account,
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
-                    "body": _body(shares_.archived(share)),
+                    "body": _body(share_events.archived(share)),
                     "schema": self._version,
                     EXPIRES: now + self._keep,
                 }
-                place = addresses.archived_share(share.resource, share.holder_key, now)
+                place = addresses.archived_share(share.resource, share.share_name, now)
                 writes += [{"Delete": gone}, {"Put": self._table.put_request(place, entry)}]
             if not self._table.transact(writes):
                 raise LostRace(shares[start].resource)
@@ -266,13 +259,13 @@ class DynamoLedger:
             "preexisting": share.preexisting,
             EXPIRES: now + self._keep,
         }
-        key = addresses.share(RecordKey(share.resource), share.holder_key)
+        key = addresses.share(RecordKey(share.resource), share.share_name)
         return {"Put": self._table.put_request(addresses.share_history(key, now, share.version + 1), entry)}
 
     def _share(self, item: dict[str, Any]) -> Share:
         """Read one. One that is damaged must not stay open for that, nor keep others of the same resource open."""
         where = f"{item['pk']} {item['sk']}"
-        place = {"resource": item["pk"], "holder_key": _holder_key(item)}
+        place = {"resource": item["pk"], "share_name": _share_name(item)}
         try:
             check(where, item.get("schema"), self._version)
             body = json.loads(item["body"])
@@ -285,7 +278,7 @@ class DynamoLedger:
             holdings=holdings,
             asked=_fitting(item, "asked", 0),
             damaged=damaged,
-            hard_close_at=_fitting(item, "hard_close_at", ENDED_LONG_AGO),
+            last_closing_at=_fitting(item, "last_closing_at", ENDED_LONG_AGO),
             grantee=_fitting(item, "grantee", ""),
             version=_fitting(item, "version", UNKNOWN),
         )
@@ -310,7 +303,7 @@ def _body(share: Share) -> str:
     return json.dumps(own, separators=(",", ":"))
 
 
-def _holder_key(item: Mapping[str, Any]) -> str:
+def _share_name(item: Mapping[str, Any]) -> str:
     return str(item["sk"]).removeprefix("share#")
 
 
@@ -345,7 +338,7 @@ def least(item: dict[str, Any], where: str, error: Exception) -> Share:
     opened = item.get("state") in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
     return Share(
         resource=item["pk"],
-        holder_key=_holder_key(item),
+        share_name=_share_name(item),
         account=_fitting(item, "account", _account(item)),
         state=ShareState.OPEN if opened else ShareState.REFUSED,
         intended_at=_fitting(item, "intended_at", 0),
@@ -359,7 +352,7 @@ def least(item: dict[str, Any], where: str, error: Exception) -> Share:
 def _account(item: dict[str, Any]) -> str:
     """A snapshot's share is named for its account, and so is the partition of a key; a policy's begins with it."""
     pk = str(item["pk"])
-    return pk.rpartition("#")[2] if pk.startswith("resource#key#") else _holder_key(item).partition("-")[0]
+    return pk.rpartition("#")[2] if pk.startswith("resource#key#") else _share_name(item).partition("-")[0]
 
 
 def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
@@ -371,8 +364,8 @@ def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None
 # --- links -----------------------------------------------------------------------------------------------------------
 
 
-def _link_key(resource: str, holder_key: str, holding: Holding) -> RecordKey:
-    return addresses.standing_link(holding.ami, resource, holder_key, holding.delivery)
+def _link_key(resource: str, share_name: str, holding: Holding) -> RecordKey:
+    return addresses.standing_link(holding.ami, resource, share_name, holding.delivery)
 
 
 def _link(holding: Holding) -> Mapping[str, Any]:
@@ -382,11 +375,11 @@ def _link(holding: Holding) -> Mapping[str, Any]:
 
 def _standing(ami: str, item: Mapping[str, Any]) -> StandingHolding:
     """Read a link. Its key says resource, share and delivery; episode 0 says that the rest cannot be read."""
-    resource, holder_key, delivery = (*str(item["sk"]).split("|"), "", "")[:3]
+    resource, share_name, delivery = (*str(item["sk"]).split("|"), "", "")[:3]
     account, region = _fitting(item, "account", ""), _fitting(item, "region", "")
     episode, until = _fitting(item, "episode", 0), _fitting(item, "until", UNKNOWN)
     whole = bool(account and region and delivery and until != UNKNOWN)
     holding = Holding(
         ami, account, region, delivery, episode if whole else 0, Purpose.STANDING, until if whole else ENDED_LONG_AGO
     )
-    return StandingHolding(resource, holder_key, holding)
+    return StandingHolding(resource, share_name, holding)

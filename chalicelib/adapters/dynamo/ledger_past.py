@@ -29,28 +29,28 @@ class DynamoLedgerPast:
         steps: dict[str, list[tuple[int, ShareState]]] = defaultdict(list)
         for item in self._table.query(resource, f"history#share#{names}"):
             if step := _step(item):
-                holder_key = str(item["sk"]).removeprefix("history#share#").rsplit("#", OF_HISTORY)[0]
-                steps[holder_key].append(step)
+                share_name = str(item["sk"]).removeprefix("history#share#").rsplit("#", OF_HISTORY)[0]
+                steps[share_name].append(step)
         found: dict[str, Known] = {}
         for share in self._shares(resource, names):
-            one = known(share, steps.pop(share.holder_key, ()))
-            before = found.get(share.holder_key)
-            found[share.holder_key] = one if before is None else _both(before, one)
-        for holder_key, past in steps.items():  # its archived item has expired, or is damaged
-            before = found.get(holder_key)
-            one = Known(holder_key, account_of(holder_key), steps=tuple(sorted(past)))
-            found[holder_key] = one if before is None else _both(before, one)
+            one = known(share, steps.pop(share.share_name, ()))
+            before = found.get(share.share_name)
+            found[share.share_name] = one if before is None else _both(before, one)
+        for share_name, past in steps.items():  # its archived item has expired, or is damaged
+            before = found.get(share_name)
+            one = Known(share_name, account_of(share_name), steps=tuple(sorted(past)))
+            found[share_name] = one if before is None else _both(before, one)
         return list(found.values())
 
     def _shares(self, resource: str, names: str) -> Iterator[Share]:
         """Yield archived shares, then those that are in the ledger now."""
         for item in self._table.query(resource, f"closed#{names}"):
-            holder_key = str(item["sk"]).removeprefix("closed#").rpartition("#")[0]
-            share = _archived(item, resource, holder_key)
+            share_name = str(item["sk"]).removeprefix("closed#").rpartition("#")[0]
+            share = _archived(item, resource, share_name)
             if share is not None:
                 yield share
         held = [str(item["sk"]).removeprefix("share#") for item in self._table.query(resource, f"share#{names}")]
-        yield from self._ledger.find([(resource, holder_key) for holder_key in held])
+        yield from self._ledger.find([(resource, share_name) for share_name in held])
 
 
 def _step(item: Mapping[str, Any]) -> tuple[int, ShareState] | None:
@@ -58,7 +58,7 @@ def _step(item: Mapping[str, Any]) -> tuple[int, ShareState] | None:
     return (at, ShareState(state)) if isinstance(at, int) and state in tuple(ShareState) else None
 
 
-def _archived(item: Mapping[str, Any], resource: str, holder_key: str) -> Share | None:
+def _archived(item: Mapping[str, Any], resource: str, share_name: str) -> Share | None:
     """Read what closing and judging need of an archived share; its body may be of another version."""
     try:
         body = dict(json.loads(item["body"]))
@@ -67,7 +67,7 @@ def _archived(item: Mapping[str, Any], resource: str, holder_key: str) -> Share 
     opened = body.get("opened_at")
     return Share(
         resource,
-        holder_key,
+        share_name,
         str(item.get("account", "")),
         str(item.get("grantee", "")),
         preexisting=bool(item.get("preexisting", False)),

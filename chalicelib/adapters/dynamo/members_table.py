@@ -6,7 +6,7 @@ pk           sk                  what
 ``members``  ``current``         generation, and the digest of the items below
 ``members``  ``units``           body: JSON, unit -> ARN
 ``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
-``members``  ``book``            what the resolver remembers, with its version
+``members``  ``reading``         what the resolver remembers, with its version
 ===========  ==================  ==================================================================================
 
 Which departures a person accepts is a word of the operators, so it stands in their table (``targets_table``):
@@ -27,11 +27,11 @@ from chalicelib.core.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.targets.departures import DAY, Book
+from chalicelib.core.targets.departures import DAY, MembersReading
 from chalicelib.core.targets.organization import Membership, Unit, text_digest
 
 MEMBERS = "members"
-CURRENT, BOOK = RecordKey(MEMBERS, "current"), RecordKey(MEMBERS, "book")
+CURRENT, READING = RecordKey(MEMBERS, "current"), RecordKey(MEMBERS, "reading")
 ACCEPTED = RecordKey("departures", "accepted")
 UNITS = "units"
 SHARDS = 64
@@ -41,7 +41,7 @@ TRIES = 3
 
 
 class MembersTable:
-    """The port ``MembersBook``; every read is consistent. An error from AWS is raised as boto3 raises it.
+    """The port ``MembersStore``; every read is consistent. An error from AWS is raised as boto3 raises it.
 
     ``table`` is this one's name, ``config`` that of the table with the applied targets file.
     """
@@ -86,7 +86,7 @@ class MembersTable:
 
     def troubles(self) -> Mapping[str, Fault]:
         """Return why units could not be read the last time."""
-        return {unit: trouble.fault for unit, trouble in self.book()[0].troubles.items()}
+        return {unit: trouble.fault for unit, trouble in self.reading()[0].troubles.items()}
 
     def publish(self, before: Membership, after: Membership) -> bool:
         old, new = dict(_bodies(before)) if before.generation else {}, dict(_bodies(after))
@@ -104,24 +104,24 @@ class MembersTable:
         )
         return self._table.transact([{"Update": pointer}, *changed])
 
-    def book(self) -> tuple[Book, int]:
-        item = self._table.get(BOOK)
+    def reading(self) -> tuple[MembersReading, int]:
+        item = self._table.get(READING)
         if item is None:
-            return Book(), 0
+            return MembersReading(), 0
         try:
-            return codec.decode(Book, json.loads(item["body"]), "members/book"), int(item["version"])
+            return codec.decode(MembersReading, json.loads(item["body"]), "members/reading"), int(item["version"])
         except (KeyError, ValueError) as error:
             raise Misconfigured(
-                f"table {self._name}: the resolver's book cannot be read: {error!r}; delete the item members / book."
+                f"table {self._name}: the item members / reading is unreadable ({error!r}): delete it."
             ) from error
 
-    def save(self, book: Book, version: int) -> bool:
-        body = json.dumps(codec.encode(book), separators=(",", ":"))
+    def save(self, reading: MembersReading, version: int) -> bool:
+        body = json.dumps(codec.encode(reading), separators=(",", ":"))
         if version == 0:
-            return self._table.put(BOOK, {"version": 1, "body": body}, absent=True)
+            return self._table.put(READING, {"version": 1, "body": body}, absent=True)
         given = {":body": body, ":version": version + 1, ":before": version}
         expression = "SET body = :body, version = :version"
-        return self._table.update(BOOK, expression, given, condition="version = :before") is not None
+        return self._table.update(READING, expression, given, condition="version = :before") is not None
 
     def accepted(self, now: int) -> frozenset[str]:
         item = self._config.get(ACCEPTED)

@@ -40,7 +40,7 @@ class HubSource:
             value=tags.get(self._trigger_tag),
             image_state=found["State"],
             image_name=found.get("Name", ""),
-            ours=register.DELIVERY_TAG in tags,
+            own=register.DELIVERY_TAG in tags,
             owned=found["OwnerId"] == self._account,
             snapshots=frozenset(
                 device["Ebs"]["SnapshotId"]

@@ -15,7 +15,7 @@ from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import register
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.inventory import InventoryPage, OurImage, OurSnapshot, Part
+from chalicelib.core.targets.inventory import InventoryPage, OwnImage, OwnSnapshot, Part
 from chalicelib.ports.targets import Targets
 
 HUB_TAG = f"{register.OUR_PREFIX}hub"
@@ -66,13 +66,13 @@ class AwsInventory:
         """EC2 itself refuses a snapshot that an AMI uses."""
         where = f"{_where(account, region)}, {snapshot}"
         ec2 = self._client("tidy", account, region, delivery)
-        ours = [
+        own = [
             {"Name": "snapshot-id", "Values": [snapshot]},
             {"Name": f"tag:{HUB_TAG}", "Values": [self._hub]},
             {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]},
         ]
         with as_refusal("DescribeSnapshots", where):
-            if not ec2.describe_snapshots(OwnerIds=["self"], Filters=ours)["Snapshots"]:
+            if not ec2.describe_snapshots(OwnerIds=["self"], Filters=own)["Snapshots"]:
                 return "it does not have this hub's tag and that delivery's, or is gone"
         if self._used(ec2, where, [snapshot]):
             return "an AMI uses it"
@@ -132,9 +132,9 @@ def _snapshots_of(images: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                 yield snapshot
 
 
-def _image(raw: Mapping[str, Any]) -> OurImage:
+def _image(raw: Mapping[str, Any]) -> OwnImage:
     tags = _tags(raw)
-    return OurImage(
+    return OwnImage(
         id=raw["ImageId"],
         name=raw.get("Name", ""),
         state=raw["State"],
@@ -144,9 +144,9 @@ def _image(raw: Mapping[str, Any]) -> OurImage:
     )
 
 
-def _snapshot(raw: Mapping[str, Any], used: frozenset[str]) -> OurSnapshot:
+def _snapshot(raw: Mapping[str, Any], used: frozenset[str]) -> OwnSnapshot:
     tags = _tags(raw)
-    return OurSnapshot(
+    return OwnSnapshot(
         id=raw["SnapshotId"],
         state=raw["State"],
         delivery=tags.get(register.DELIVERY_TAG, ""),

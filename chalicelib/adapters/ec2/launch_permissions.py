@@ -30,7 +30,7 @@ class LaunchPermissions:
                 ImageId=_image_of(resource), Attribute="launchPermission"
             )
             open_to = {value for entry in answer.get("LaunchPermissions", ()) for value in entry.values()}
-            return frozenset(share.holder_key for share in shares if share.account in open_to)
+            return frozenset(share.share_name for share in shares if share.account in open_to)
         return frozenset()
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:

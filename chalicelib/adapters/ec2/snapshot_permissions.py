@@ -29,7 +29,7 @@ class SnapshotPermissions:
                 SnapshotId=_snapshot_of(resource), Attribute="createVolumePermission"
             )
             open_to = {entry.get("UserId") for entry in answer["CreateVolumePermissions"]}
-            return frozenset(share.holder_key for share in shares if share.account in open_to)
+            return frozenset(share.share_name for share in shares if share.account in open_to)
         return frozenset()
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:

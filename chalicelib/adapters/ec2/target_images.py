@@ -11,7 +11,7 @@ from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import ShownImage
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.delivery.tags import image_tags, our_tags
+from chalicelib.core.delivery.tags import image_tags, service_tags
 from chalicelib.core.images import comparison, register
 from chalicelib.core.images.image import SourceImage
 from chalicelib.ports.aws import SeenImage
@@ -53,7 +53,7 @@ class AwsTargetImages:
                 KmsKeyId=delivery.key_arn,
                 TagSpecifications=[
                     {"ResourceType": "image", "Tags": tag_list(tags)},
-                    {"ResourceType": "snapshot", "Tags": tag_list(our_tags(delivery, delivery.request.token))},
+                    {"ResourceType": "snapshot", "Tags": tag_list(service_tags(delivery, delivery.request.token))},
                 ],
             )
             answer = within_time(copy, "SnapshotCopyCompletionDurationMinutes", delivery.target.complete_within)

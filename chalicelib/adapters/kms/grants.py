@@ -8,8 +8,10 @@ from typing import Any
 from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core.records.addresses import key_of
+from chalicelib.core.sharing.grant_names import grant_name
+from chalicelib.core.sharing.holders import standing
 from chalicelib.core.sharing.key_policy import FOR_ROLES
-from chalicelib.core.sharing.share import Share, grant_name, standing
+from chalicelib.core.sharing.share import Share
 from chalicelib.ports.aws import SeenGrant
 
 OPERATIONS = (
@@ -49,7 +51,7 @@ class KeyGrants:
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         with as_refusal("ListGrants", self._where):
-            return frozenset(share.holder_key for share in shares if any(self._grants(resource, share)))
+            return frozenset(share.share_name for share in shares if any(self._grants(resource, share)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
@@ -62,7 +64,7 @@ class KeyGrants:
                 Name=self._name(resource, share),
                 **self._retiring(resource, share),
             )
-        return {share.holder_key: answer["GrantId"]}
+        return {share.share_name: answer["GrantId"]}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """A grant whose id the service never received is found by its name."""

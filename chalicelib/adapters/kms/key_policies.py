@@ -29,8 +29,10 @@ from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.holders import needed
 from chalicelib.core.sharing.key_policy import Access, Document
-from chalicelib.core.sharing.share import POLICY_SHOWS_WITHIN, Share, ShareState, needed
+from chalicelib.core.sharing.outstanding import POLICY_SHOWS_WITHIN
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.ledger import Ledger
 
 PREFIX = "resource#policy#"
@@ -61,7 +63,7 @@ class PolicyStatements:
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         document = self._unless_gone(key_of(resource))
-        return frozenset(s.holder_key for s in shares if document is not None and document.shows(self._access(s)))
+        return frozenset(s.share_name for s in shares if document is not None and document.shows(self._access(s)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """What stands there already is not put again: safe to repeat."""
@@ -102,8 +104,8 @@ class PolicyStatements:
 
     def _others(self, resource: str, mine: Sequence[Share]) -> list[Share]:
         """Read the ledger: the shares of this key that are not in hand just now."""
-        names = {s.holder_key for s in mine}
-        return [s for s in self._ledger.shares(resource) if s.holder_key not in names]
+        names = {s.share_name for s in mine}
+        return [s for s in self._ledger.shares(resource) if s.share_name not in names]
 
     def _is_late(
         self, document: Document, opening: Sequence[Share], closing: Sequence[Share], others: Sequence[Share]
@@ -151,7 +153,7 @@ class PolicyStatements:
             self._last[before.key] = (self._sessions.now(), after.sids)
 
     def _access(self, share: Share) -> Access:
-        return key_policy.access(share.holder_key, share.grantee, self._mark)
+        return key_policy.access(share.share_name, share.grantee, self._mark)
 
 
 def key_of(resource: str) -> str:

@@ -114,7 +114,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
             self._sessions.forget()
         if self._opening and code == NO_SUCH_ROLE:
             raise Refusal(
-                RefusalKind.NOT_YET, preflight.role_missing(self._where, self._share.holder_key)
+                RefusalKind.NOT_YET, preflight.role_missing(self._where, self._share.share_name)
             ) from error.__cause__
         if self._opening and code in DENIED and error.kind is not RefusalKind.ROLE:
             # New access becomes effective late; on the target's own key no access is new.
@@ -127,7 +127,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
         return f"account {self._share.account}, {region}"
 
     def _not_granted(self, refused: Fault) -> Fault:
-        name = self._share.holder_key.rpartition("/")[2]
+        name = self._share.share_name.rpartition("/")[2]
         own = addresses.at_home(self._resource)
         let_in = "the key's policy there" if own else "the key, which the hub opens (key_access in the targets file),"
         return Fault(
@@ -142,7 +142,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
 
 
 def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault:
-    name = share.holder_key.rpartition("/")[2]
+    name = share.share_name.rpartition("/")[2]
     return Fault(
         "grant-not-retired",
         f"account {share.account}",

@@ -36,18 +36,18 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     """
     statements: list[dict[str, Any]] = [_allow(_LOOK, "*")]
     ec2 = f"arn:{partition}:ec2:{delivery.target.region}::"
-    ours = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
+    tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
     if work == "copy":
         new = f"{ec2}snapshot/*"
         statements += [
             _allow("ec2:CopySnapshot", _sources(snapshots, partition)),
-            _allow(["ec2:CopySnapshot", "ec2:CreateTags"], new, ours),
+            _allow(["ec2:CopySnapshot", "ec2:CreateTags"], new, tagged),
             _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
         ]
     elif work == "register":
         statements += [
             _allow("ec2:RegisterImage", [f"{ec2}image/*", f"{ec2}snapshot/*"]),
-            _allow("ec2:CreateTags", f"{ec2}image/*", ours),
+            _allow("ec2:CreateTags", f"{ec2}image/*", tagged),
             _allow("ec2:EnableImageDe*", f"{ec2}image/*", _tagged(delivery)),  # deprecation, deregistration protection
         ]
     elif work == "image":
@@ -56,7 +56,7 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
         both = [f"{ec2}image/*", f"{ec2}snapshot/*"]
         statements += [
             _allow("ec2:CopyImage", sources),
-            _allow(["ec2:CopyImage", "ec2:CreateTags"], both, ours),
+            _allow(["ec2:CopyImage", "ec2:CreateTags"], both, tagged),
             _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
         ]
     elif work == "retag":

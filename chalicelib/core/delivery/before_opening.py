@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import copying, methods, permissions, proof
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import QUEUE_LOOK, QUEUEING, begun, slots_text
+from chalicelib.core.delivery.deadlines import QUEUE_LOOK
+from chalicelib.core.delivery.machine import QUEUEING
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
+from chalicelib.core.delivery.slot_use import begun, slots_text
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
@@ -22,41 +24,41 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
         return end(delivery, DeliveryState.CANCELLED, (fault,), now)
     if event.by:
         return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)
-    if delivery.overdue is not None:
-        return fail(delivery, now, delivery.overdue)
+    if delivery.pending_failure is not None:
+        return fail(delivery, now, delivery.pending_failure)
     if now < delivery.next_try:  # an early look is no try
         return delivery
     return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries))
 
 
 def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
-    delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
+    delivery = replace(delivery, key_arn=event.key_arn, last_refusal=None)
     delivery = replace(delivery, shares=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = copying.with_unproven(delivery, found)
-    whole = methods.of(delivery).whole
-    kept = tuple(share for share in delivery.shares if share.stays)
-    if event.image and not (whole and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
+    copies_image = methods.of(delivery).copies_image
+    standing = tuple(share for share in delivery.shares if share.standing)
+    if event.image and not (copies_image and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
         accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
-        there = replace(delivery, adopted=True, image=event.image, shares=kept)
+        there = replace(delivery, adopted=True, image=event.image, shares=standing)
         there = there.with_cleanup(unproven=()) if accepted else there
-        return to(there, DeliveryState.OPENING if kept else DeliveryState.VERIFYING, now)
-    if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
+        return to(there, DeliveryState.OPENING if standing else DeliveryState.VERIFYING, now)
+    if copies_image and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
         return to(delivery, DeliveryState.OPENING, now)
-    if delivery.shared or whole:
-        return to(delivery.with_deletions(seen.copy for seen in found.ours), DeliveryState.OPENING, now)
+    if delivery.shared or copies_image:
+        return to(delivery.with_deletions(seen.copy for seen in found.own), DeliveryState.OPENING, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
-    wanted = copying.match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)
-    wrong = tuple(s.copy for s in found.ours if s.key_arn != event.key_arn)
+    wanted = copying.match(wanted, tuple(s for s in found.own if s.key_arn == event.key_arn), now)
+    wrong = tuple(s.copy for s in found.own if s.key_arn != event.key_arn)
     wanted = wanted.with_deletions(wrong)  # of an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        return to(wanted, DeliveryState.OPENING if kept else DeliveryState.REGISTERING, now, shares=kept)
+        return to(wanted, DeliveryState.OPENING if standing else DeliveryState.REGISTERING, now, shares=standing)
     return to(wanted, DeliveryState.WAITING, now)
 
 
 def _on_hub_copy_seen(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
-    if not event.copies and (overdue := _queued_out(delivery, now)):
-        return fail(delivery, now, overdue)
+    if not event.copies and (timed_out := _queued_out(delivery, now)):
+        return fail(delivery, now, timed_out)
     if not event.copies:
         if now < delivery.next_try:  # an early look is no try
             return delivery
@@ -93,8 +95,8 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
     leased = delivery.with_slots(granted=granted, until=until)
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     lacks = wanting and granted <= begun(delivery)
-    if delivery.state is DeliveryState.WAITING and lacks and (overdue := _queued_out(delivery, now)):
-        return fail(leased, now, overdue)
+    if delivery.state is DeliveryState.WAITING and lacks and (timed_out := _queued_out(delivery, now)):
+        return fail(leased, now, timed_out)
     if delivery.state is not DeliveryState.WAITING or lacks:
         return leased
     return to(leased.with_slots(asks=0, next_ask=now), DeliveryState.OPENING, now)
@@ -102,13 +104,13 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
 
 def _queued_out(delivery: Delivery, now: int) -> Fault | None:
     """Return the fault of a queue deadline after which it has been looked for long enough."""
-    return delivery.overdue if now >= delivery.overdue_at + QUEUE_LOOK else None
+    return delivery.pending_failure if now >= delivery.last_look_since + QUEUE_LOOK else None
 
 
 def _until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
     """Return a wait (seconds) that ends no later than the looks that follow a queue deadline."""
-    queued_out = delivery.overdue is not None and delivery.state in QUEUEING
-    return min(wait, max(delivery.overdue_at + QUEUE_LOOK - now, 0)) if queued_out else wait
+    queued_out = delivery.pending_failure is not None and delivery.state in QUEUEING
+    return min(wait, max(delivery.last_look_since + QUEUE_LOOK - now, 0)) if queued_out else wait
 
 
 HANDLERS: Handlers = {

@@ -47,10 +47,10 @@ class AskWhoWaits:
 class HoldShares:
     """Become a holder of every share, and wake the resources.
 
-    ``hard_close_at`` is the end of those for the copies; ``until`` of those that stay, 0 for none (epoch seconds).
+    ``last_closing_at`` is the end of those for the copies; ``until`` of those that stay, 0 for none (epoch seconds).
     """
 
-    hard_close_at: int
+    last_closing_at: int
     until: int = 0
 
 

@@ -25,7 +25,7 @@ def _on_copy_started(event: ev.CopyStarted, delivery: Delivery, now: int) -> Del
             return each_copy(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
         return delivery.with_deletions([event.copy])
     return each_copy(
-        replace(delivery, trouble=None, tries=0),
+        replace(delivery, last_refusal=None, tries=0),
         lambda copy: (
             replace(copy, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + schedule.POLLS[0])
             if copy.source == event.source
@@ -41,11 +41,11 @@ def _on_copies_found(event: ev.CopiesFound, delivery: Delivery, now: int) -> Del
     if doubled:
         return fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
     if delivery.state is DeliveryState.REGISTERING:
-        return replace(match(delivery, sorted_out.ours, now), copies_listed_again=True)
-    found = each_copy(match(delivery, sorted_out.ours, now), lambda copy: replace(copy, found_at=now))
-    judged = _judge(_silent(found, now), sorted_out.ours, now)
-    if judged.state is DeliveryState.COPYING and judged.overdue is not None:
-        return fail(judged, now, judged.overdue)
+        return replace(match(delivery, sorted_out.own, now), copies_listed_again=True)
+    found = each_copy(match(delivery, sorted_out.own, now), lambda copy: replace(copy, found_at=now))
+    judged = _judge(_silent(found, now), sorted_out.own, now)
+    if judged.state is DeliveryState.COPYING and judged.pending_failure is not None:
+        return fail(judged, now, judged.pending_failure)
     return judged
 
 
@@ -136,7 +136,7 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
     if faults:
         return fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
-        return to(judged, DeliveryState.REGISTERING, now, trouble=None)
+        return to(judged, DeliveryState.REGISTERING, now, last_refusal=None)
     return judged
 
 

@@ -133,7 +133,7 @@ class SharesSeen:
     """Every one is."""
     refused: Fault | None = None
     """Why one of them is not, or no longer, open, and will not be."""
-    blocked: Fault | None = None
+    waits_for: Fault | None = None
     """What the share worker is trying to get past to open one of them."""
 
 
@@ -226,14 +226,14 @@ class ImageProtected:
 class LeftoversSeen:
     """What of this delivery still exists; ``unfinished`` are copies still running.
 
-    ``trouble``: a removal that was refused.
+    ``refusal``: of a removal.
 
     ``unproven``: what has the tags and is not proven to be this delivery's; it was left alone.
     """
 
     left: tuple[str, ...]
     unfinished: tuple[str, ...] = ()
-    trouble: Fault | None = None
+    refusal: Fault | None = None
     unproven: tuple[str, ...] = ()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import before_opening, copying, own_image, shares_seen, trouble
+from chalicelib.core.delivery import before_opening, copying, ending, own_image, refused, shares_seen
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import TRANSITIONS, due_at
+from chalicelib.core.delivery.machine import TRANSITIONS
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers
+from chalicelib.core.delivery.outstanding import due_at
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.targets import approvals
 
@@ -22,8 +23,8 @@ def evolve(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
     after = _HANDLERS[type(event)](event, _taken(delivery, event), now)
     if after.state not in allowed:
         raise IllegalEvent(str(delivery.key), delivery.state, f"{type(event).__name__} leading to {after.state}")
-    if after.trouble is delivery.trouble and not isinstance(event, _SAYS_NOTHING):
-        after = replace(after, trouble=None)
+    if after.last_refusal is delivery.last_refusal and not isinstance(event, _SAYS_NOTHING):
+        after = replace(after, last_refusal=None)
     return replace(after, due_at=due_at(after))
 
 
@@ -57,7 +58,7 @@ _SAYS_NOTHING = (
     ev.DeadlinePassed,
     ev.CancelAsked,
 )
-"""Events after which the last refusal may still be the trouble; all others show that it is over."""
+"""Events after which the last refusal may still hold; all others show that it is over."""
 
 
 def started(delivery: Delivery, now: int) -> Delivery:
@@ -72,5 +73,6 @@ _HANDLERS: Handlers = {
     **shares_seen.HANDLERS,
     **copying.HANDLERS,
     **own_image.HANDLERS,
-    **trouble.HANDLERS,
+    **refused.HANDLERS,
+    **ending.HANDLERS,
 }

@@ -51,7 +51,7 @@ def copy_cure(message: str, account: str) -> str:
 class CopyMethod:
     """One way to make the AMI, as functions of a delivery. Times are epoch seconds."""
 
-    whole: bool
+    copies_image: bool
     """Whether one call copies the AMI and all its snapshots."""
     reads_source: Callable[[Delivery], bool]
     """Whether making the AMI needs the shares, and so can be stopped."""
@@ -104,12 +104,12 @@ def _registering_since(delivery: Delivery) -> int | None:
 def _an_hour_each(delivery: Delivery) -> int:
     return (
         max(delivery.entered.get(DeliveryState.REGISTERING, 0), delivery.entered.get(DeliveryState.VERIFYING, 0))
-        + schedule.GRACE
+        + schedule.IMAGE_DEADLINE
     )
 
 
 BY_SNAPSHOTS = CopyMethod(
-    whole=False,
+    copies_image=False,
     reads_source=lambda _delivery: False,
     copied_at=_registering_since,
     image_deadline=_an_hour_each,
@@ -132,23 +132,23 @@ def _reads_source(delivery: Delivery) -> bool:
 def _copies_and_tagging(delivery: Delivery) -> int:
     if DeliveryState.OPENING not in delivery.entered:  # nothing is copied: the AMI was there
         return _an_hour_each(delivery)
-    tagging = 0 if delivery.available_at is None else delivery.available_at + schedule.GRACE
+    tagging = 0 if delivery.available_at is None else delivery.available_at + schedule.IMAGE_DEADLINE
     return max(delivery.copies_end, tagging)
 
 
-def _whole_intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
+def _image_copy_intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
     token = delivery.request.token  # the same AMI once more: its nonce stands
     fresh = _intended(delivery, "" if token else nonce, now)
-    return fresh.with_request(whole_intended_at=now, token=token or nonce)
+    return fresh.with_request(copy_image_intended_at=now, token=token or nonce)
 
 
-def _whole_may_come_true(delivery: Delivery, refused: ev.Refused, now: int) -> bool:
+def _image_copy_may_come_true(delivery: Delivery, refused: ev.Refused, now: int) -> bool:
     if refused.fault.code == NAME_NOT_FREE:
         return delivery.tries < MAX_TRIES
     return now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
 
 
-def _whole_missing(delivery: Delivery, now: int) -> Delivery:
+def _image_copy_missing(delivery: Delivery, now: int) -> Delivery:
     """A copy that one look does not show may be late to appear; that it is gone is believed after two minutes."""
     since = delivery.clear_since
     if since is None or now < since + schedule.SILENCE:
@@ -163,14 +163,14 @@ def _whole_missing(delivery: Delivery, now: int) -> Delivery:
     return fail(delivery, now, fault)
 
 
-def _whole_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
+def _image_copy_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
     """Within ten minutes it may have failed only because key or permission were not true yet: then once more."""
     fault = _image_failed(delivery, seen)
     if seen.state != "failed":
         return fail(delivery, now, fault)
-    early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = (delivery.request.copy_image_intended_at or 0) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
-    if early and late_access and not delivery.adopted and delivery.overdue is None:
+    if early and late_access and not delivery.adopted and delivery.pending_failure is None:
         return to(delivery.with_request(discarding=True), DeliveryState.REGISTERING, now)
     return fail(
         delivery,
@@ -185,15 +185,15 @@ def _whole_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
 
 
 BY_IMAGE = CopyMethod(
-    whole=True,
+    copies_image=True,
     reads_source=_reads_source,
     copied_at=lambda delivery: _registering_since(delivery) if delivery.adopted else delivery.available_at,
     image_deadline=_copies_and_tagging,
-    intended=_whole_intended,
+    intended=_image_copy_intended,
     denied=lambda delivery, _nonce: delivery.with_request(intended_at=None),  # the SDK may repeat it, with its token
-    may_come_true=_whole_may_come_true,
-    missing=_whole_missing,
-    failed=_whole_failed,
+    may_come_true=_image_copy_may_come_true,
+    missing=_image_copy_missing,
+    failed=_image_copy_failed,
 )
 
 _METHODS: Mapping[str, CopyMethod] = {"snapshots": BY_SNAPSHOTS, "image": BY_IMAGE}

@@ -121,9 +121,9 @@ class NeededShare:
 
     resource: str
     """partition key of the resource"""
-    holder: str
+    share_name: str
     """which permission on it: an account, a delivery's id, a role; see ``addresses``"""
-    stays: bool = False
+    standing: bool = False
     """Whether it is held beyond the copies: as long as the delivery is shared, or its AMI delivered."""
 
 
@@ -152,7 +152,7 @@ class ImageRequest:
 
     intended_at: int | None = None
     tries: int = 0
-    whole_intended_at: int | None = None
+    copy_image_intended_at: int | None = None
     """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
     token: str = ""
     """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""
@@ -208,9 +208,9 @@ class Delivery:
     shares: tuple[NeededShare, ...] = ()
     shares_at: int = 0
     """Where holding or releasing them goes on, if there was no time for all."""
-    held: bool = False
+    holds_copy: bool = False
     """Whether it is registered as holder of those of its shares that do not stay (or may be: written before)."""
-    kept: bool = False
+    holds_standing: bool = False
     """The same of those that stay."""
     method: Literal["snapshots", "image"] = "snapshots"
     """How it is copied: CopySnapshot and RegisterImage, or CopyImage."""
@@ -248,13 +248,13 @@ class Delivery:
     clear_since: int | None = None
     """Since when looks have shown what must be gone as gone: it is believed on two looks (invariant 5)."""
     faults: tuple[Fault, ...] = ()
-    trouble: Fault | None = None
+    last_refusal: Fault | None = None
     """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
-    blocked: Fault | None = None
+    shares_wait_for: Fault | None = None
     """What keeps one of its shares from opening, as the ledger last said it: the cause to name, too."""
-    overdue: Fault | None = None
+    pending_failure: Fault | None = None
     """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
-    overdue_at: int = 0
+    last_look_since: int = 0
     """Since when; while it tidies, since when one more look is due, with or without a fault."""
     ending: DeliveryState | None = None
     """FAILED, CANCELLED or WITHDRAWN: how it is going to end; None: it is not ending."""
@@ -262,7 +262,7 @@ class Delivery:
     tries: int = 0
     """Tries at the present step since the last progress."""
     next_try: int = 0
-    hard_close_at: int | None = None
+    last_closing_at: int | None = None
     handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)

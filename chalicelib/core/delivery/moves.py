@@ -25,7 +25,7 @@ def to(delivery: Delivery, state: DeliveryState, now: int, **changes: Any) -> De
         "shares_at": 0,
     }
     if state is not delivery.state:
-        fresh |= {"overdue": None, "overdue_at": 0, "blocked": None}
+        fresh |= {"pending_failure": None, "last_look_since": 0, "shares_wait_for": None}
     return replace(delivery, **{**fresh, **changes})
 
 

@@ -25,19 +25,19 @@ def _on_image_registered(event: ev.ImageRegistered, delivery: Delivery, now: int
         return replace(delivery.with_cleanup(done=False), image=event.image, next_try=now)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
-    registered = _adopt_image(replace(delivery, trouble=None), event.image, now)
+    registered = _adopt_image(replace(delivery, last_refusal=None), event.image, now)
     return replace(registered, next_try=now + schedule.POLLS[0])  # EC2 says when it is available; a poll if it does not
 
 
 def _on_image_not_found(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
     shown_by = (delivery.request.intended_at or 0) + schedule.SILENCE
-    tried = methods.of(delivery).whole or (delivery.request.intended_at or 0) >= delivery.overdue_at
-    if delivery.overdue is not None and tried:
-        return fail(delivery, now, delivery.overdue)
+    tried = methods.of(delivery).copies_image or (delivery.request.intended_at or 0) >= delivery.last_look_since
+    if delivery.pending_failure is not None and tried:
+        return fail(delivery, now, delivery.pending_failure)
     if now < shown_by:
         return replace(delivery, next_try=shown_by)
     if delivery.request.tries >= methods.MAX_TRIES:
-        return fail(delivery, now, delivery.trouble or _never_registered(delivery))
+        return fail(delivery, now, delivery.last_refusal or _never_registered(delivery))
     return replace(delivery.with_request(intended_at=None), next_try=now)
 
 
@@ -51,8 +51,8 @@ def _never_registered(delivery: Delivery) -> Fault:
 
 
 def _on_image_seen(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
-    if event.state in ("pending", "missing") and delivery.overdue is not None:
-        return fail(delivery, now, delivery.overdue)
+    if event.state in ("pending", "missing") and delivery.pending_failure is not None:
+        return fail(delivery, now, delivery.pending_failure)
     if event.state == "missing":
         return methods.of(delivery).missing(delivery, now)
     if event.state == "pending":
@@ -70,14 +70,14 @@ def _on_image_seen(event: ev.ImageSeen, delivery: Delivery, now: int) -> Deliver
 
 def _on_image_discarded(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
     """Once more when all that the try has made must have shown itself; then its name and a new token are tried."""
-    begun = delivery.request.whole_intended_at or 0
+    begun = delivery.request.copy_image_intended_at or 0
     if now < begun + schedule.SILENCE:
         return replace(delivery, tries=0, next_try=begun + schedule.SILENCE)
     not_before = begun + schedule.step(schedule.NOT_YET, len(delivery.request.discarded))
     gone = (*delivery.request.discarded, *([delivery.image] if delivery.image else []))
     fresh = replace(delivery, image=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
-    if fresh.overdue is not None:
-        return fail(fresh, now, fresh.overdue)
+    if fresh.pending_failure is not None:
+        return fail(fresh, now, fresh.pending_failure)
     return replace(fresh, tries=0, next_try=max(now, not_before))
 
 
@@ -96,9 +96,9 @@ def _on_image_protected(_event: ev.ImageProtected, delivery: Delivery, now: int)
 def not_protected(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     """Go on without: a good delivery does not fail for its protection, and says why it has none."""
     if event.kind is RefusalKind.THROTTLED and delivery.tries < PROTECT_TRIES:
-        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries), trouble=event.fault)
+        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries), last_refusal=event.fault)
     why = unprotected_fault(delivery, event.fault)
-    return replace(delivery, unprotected=why, trouble=None, tries=0, next_try=now)
+    return replace(delivery, unprotected=why, last_refusal=None, tries=0, next_try=now)
 
 
 def unprotected_fault(delivery: Delivery, refusal: Fault) -> Fault:
@@ -132,11 +132,11 @@ def _small(over: Delivery) -> Delivery:
         snapshots=(),
         entered={over.state: over.entered[over.state]},
         copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
-        shares=tuple(share for share in over.shares if share.stays),
+        shares=tuple(share for share in over.shares if share.standing),
         slots=SlotRequest(),
         request=ImageRequest(),
-        trouble=None,
-        hard_close_at=None,
+        last_refusal=None,
+        last_closing_at=None,
         handled={},
     )
 

@@ -21,8 +21,9 @@ from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.events import SharesSeen
 from chalicelib.core.delivery.model import Delivery, NeededShare
 from chalicelib.core.records import addresses
+from chalicelib.core.sharing import holders
 from chalicelib.core.sharing import share as ledger
-from chalicelib.core.sharing.key_policy import Access, Audience, access, holder_key
+from chalicelib.core.sharing.key_policy import Access, Audience, access, share_name
 from chalicelib.core.targets.applied_file import grant_role
 
 POLICIES = "resource#policy#"
@@ -40,8 +41,8 @@ def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
         open=sum(s.state is ledger.ShareState.OPEN for s in holds) == len(delivery.shares),
-        refused=next(filter(None, map(ledger.refusal, holds)), None),
-        blocked=next((s.blocked for s in holds if s.blocked is not None), None),
+        refused=next(filter(None, map(holders.refusal, holds)), None),
+        waits_for=next((s.waits_for for s in holds if s.waits_for is not None), None),
     )
 
 
@@ -49,8 +50,8 @@ def _image(delivery: Delivery) -> Iterator[NeededShare]:
     resource = addresses.image_resource(delivery.ami).pk
     if delivery.target.mode == "share":
         for principal in delivery.launched_by or (delivery.target.account,):
-            yield NeededShare(resource, principal, stays=True)
-    elif methods.of(delivery).whole:
+            yield NeededShare(resource, principal, standing=True)
+    elif methods.of(delivery).copies_image:
         yield NeededShare(resource, delivery.target.account)
 
 
@@ -61,7 +62,7 @@ def _snapshots(delivery: Delivery) -> Iterator[NeededShare]:
     for snapshot in delivery.snapshots:
         region = delivery.target.region if delivery.via else ""
         resource = addresses.snapshot_resource(delivery.read_from(snapshot.id), region)
-        yield NeededShare(resource.pk, delivery.target.account, stays=shared)
+        yield NeededShare(resource.pk, delivery.target.account, standing=shared)
 
 
 def _keys(delivery: Delivery) -> Iterator[NeededShare]:
@@ -72,30 +73,32 @@ def _keys(delivery: Delivery) -> Iterator[NeededShare]:
                 # What stands is the same for every AMI under the key: one grant, which its AMIs hold together, as a key
                 # takes 50,000 [aws-facts 3]. One to copy by ends with its delivery, and is its own.
                 holder = account if shared else delivery.id
-                yield NeededShare(addresses.key_resource(key, account).pk, holder, stays=shared)
+                yield NeededShare(addresses.key_resource(key, account).pk, holder, standing=shared)
             case "policy":
                 # A statement to launch by and one to copy by allow different things: they are two shares.
                 audience = Audience.ACCOUNT if shared else Audience.COPIES
-                yield NeededShare(addresses.policy_resource(key).pk, holder_key(account, audience), stays=shared)
+                yield NeededShare(addresses.policy_resource(key).pk, share_name(account, audience), standing=shared)
                 if shared and delivery.target.service_linked_roles:
-                    roles = holder_key(account, Audience.ROLES)
-                    yield NeededShare(addresses.policy_resource(key).pk, roles, stays=True)
+                    roles = share_name(account, Audience.ROLES)
+                    yield NeededShare(addresses.policy_resource(key).pk, roles, standing=True)
             case "none":
                 pass
         if shared:
             for role in delivery.target.service_linked_roles:
-                yield NeededShare(addresses.role_resource(key, account).pk, role, stays=True)
+                yield NeededShare(addresses.role_resource(key, account).pk, role, standing=True)
 
 
 def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
     if delivery.target.mode == "copy" and delivery.key_arn:
         for role in delivery.target.service_linked_roles:
-            yield NeededShare(addresses.role_resource(delivery.key_arn, delivery.target.account).pk, role, stays=True)
+            yield NeededShare(
+                addresses.role_resource(delivery.key_arn, delivery.target.account).pk, role, standing=True
+            )
 
 
 def receiver(delivery: Delivery, share: NeededShare) -> str:
     """Whom a share is for: the account, or the organization or organizational unit that it names instead."""
-    return share.holder if share.holder in delivery.launched_by else delivery.target.account
+    return share.share_name if share.share_name in delivery.launched_by else delivery.target.account
 
 
 def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -> str:
@@ -107,12 +110,12 @@ def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -
     account = delivery.target.account
     match addresses.resource_kind(share.resource):
         case "role":
-            return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.holder}"
+            return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.share_name}"
         case "image":
             return ""
         case _:
-            for_roles = share.resource.startswith(POLICIES) and share.holder == holder_key(account, Audience.ROLES)
-            whole = (share.stays and not for_roles) or delivery.target.grantee == "account"
+            for_roles = share.resource.startswith(POLICIES) and share.share_name == share_name(account, Audience.ROLES)
+            whole = (share.standing and not for_roles) or delivery.target.grantee == "account"
             name = grant_role(role) if for_roles else role
             return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{name}'}"
 
@@ -122,6 +125,6 @@ def in_policies(delivery: Delivery, role: str, partition: str, hub: str) -> dict
     wanted: dict[str, list[Access]] = {}
     for share in needed(delivery):
         if share.resource.startswith(POLICIES):
-            one = access(share.holder, grantee(delivery, share, role, partition), hub)
+            one = access(share.share_name, grantee(delivery, share, role, partition), hub)
             wanted.setdefault(share.resource.removeprefix(POLICIES), []).append(one)
     return wanted

@@ -34,7 +34,7 @@ CLOCKS_DIFFER = 5 * schedule.MINUTE
 class Copies:
     """The snapshots that have the delivery's tag, sorted by what is known of them."""
 
-    ours: tuple[SeenCopy, ...] = ()
+    own: tuple[SeenCopy, ...] = ()
     doubled: tuple[SeenCopy, ...] = ()
     """Several that have one nonce, where it is not known which of them is the delivery's."""
     unproven: tuple[SeenCopy, ...] = ()
@@ -44,7 +44,7 @@ class Copies:
 class Named:
     """Which AMIs have the name that the new AMI must get."""
 
-    ours: str | None = None
+    own: str | None = None
     """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
     stranger: str | None = None
     """Another AMI, without the delivery's tag."""
@@ -57,30 +57,30 @@ class Named:
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     """Sort snapshots that have the delivery's tag."""
     known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
-    ours, unproven = [], []
+    own, unproven = [], []
     bearers: dict[str, list[SeenCopy]] = defaultdict(list)
     for one in seen:
         attempt = _attempt(delivery, one.nonce, one.started_at)
         if one.copy in known:
-            ours.append(one)
+            own.append(one)
         elif attempt is None or attempt.source not in ("", one.source):
             unproven.append(one)
         elif attempt.source == "":  # CopyImage gives its nonce to every snapshot that it makes
-            ours.append(one)
+            own.append(one)
         else:
             bearers[one.nonce].append(one)
-    handled = {one.nonce for one in ours if one.nonce and not _adopted(delivery, one.copy)}
+    handled = {one.nonce for one in own if one.nonce and not _adopted(delivery, one.copy)}
     doubled = []
     for nonce, found in bearers.items():
-        rivals = [*found, *(one for one in ours if one.nonce == nonce)]
+        rivals = [*found, *(one for one in own if one.nonce == nonce)]
         if nonce in handled:  # AWS's answer said which is its own
             unproven.extend(found)
         elif len(rivals) == 1:
-            ours.extend(found)
+            own.extend(found)
         else:
             doubled.extend(rivals)
     left = set(doubled)
-    return Copies(tuple(one for one in ours if one not in left), tuple(doubled), tuple(unproven))
+    return Copies(tuple(one for one in own if one not in left), tuple(doubled), tuple(unproven))
 
 
 def _adopted(delivery: Delivery, copy: str) -> bool:
@@ -95,7 +95,7 @@ def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
     proven, unproven = images(delivery, mine)
     best = min((one for one in proven if one.id not in delivery.request.discarded), key=_best, default=None)
     if best is not None:
-        return Named(ours=best.id, unfinished=best.state != "available")
+        return Named(own=best.id, unfinished=best.state != "available")
     return Named(stranger=others[0] if others else None, unproven=unproven[0].id if unproven else None)
 
 
@@ -107,13 +107,13 @@ def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[Shown
         bearers[one.nonce].append(one.id)
     known = {delivery.image, delivery.accepted, *delivery.request.discarded}
 
-    def ours(one: ShownImage) -> bool:
+    def own(one: ShownImage) -> bool:
         if one.id in known:
             return True
         attempt = _attempt(delivery, one.nonce, one.created_at)
         return attempt is not None and attempt.source == "" and len(bearers[one.nonce]) == 1
 
-    return tuple(one for one in there if ours(one)), tuple(one for one in there if not ours(one))
+    return tuple(one for one in there if own(one)), tuple(one for one in there if not own(one))
 
 
 def _attempt(delivery: Delivery, nonce: str, made_at: int) -> Attempt | None:
@@ -150,9 +150,9 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
     kept = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
     return Removal(
         images=tuple(sorted({*made, *(str(one) for one in ids)})),
-        copies=tuple(sorted({*(one.copy for one in found.ours), *(str(one) for one in known)} - set(kept))),
-        showing=(*made, *(one.copy for one in found.ours)),
-        unfinished=tuple(one.copy for one in found.ours if one.state == "pending"),
+        copies=tuple(sorted({*(one.copy for one in found.own), *(str(one) for one in known)} - set(kept))),
+        showing=(*made, *(one.copy for one in found.own)),
+        unfinished=tuple(one.copy for one in found.own if one.state == "pending"),
         unproven=tuple(kept),
     )
 

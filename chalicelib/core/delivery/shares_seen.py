@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.core.delivery import ending, methods
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import methods, trouble
-from chalicelib.core.delivery.machine import deadline
+from chalicelib.core.delivery.deadlines import deadline
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
 from chalicelib.core.records import schedule
@@ -25,17 +25,23 @@ def _on_shares_held(event: ev.SharesHeld, delivery: Delivery, now: int) -> Deliv
 def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on where all are open; the deadline is judged by this look: it may have opened while nobody could take one."""
     if delivery.state is DeliveryState.COPYING:
-        if event.refused is None or delivery.overdue is not None:
+        if event.refused is None or delivery.pending_failure is not None:
             return delivery
-        return replace(delivery, overdue=event.refused, overdue_at=now, next_try=now)  # what was copied is good
+        return replace(
+            delivery, pending_failure=event.refused, last_look_since=now, next_try=now
+        )  # what was copied is good
     if event.open:
-        return _opened(replace(delivery, trouble=None), now)
-    delivery = replace(delivery, blocked=event.blocked)
-    if event.blocked is not None and event.blocked.code == approvals.NOT_APPROVED and now >= _share_worker_by(delivery):
-        return end(delivery, DeliveryState.CANCELLED, (event.blocked,), now)  # its next episode asks for another one
+        return _opened(replace(delivery, last_refusal=None), now)
+    delivery = replace(delivery, shares_wait_for=event.waits_for)
+    if (
+        event.waits_for is not None
+        and event.waits_for.code == approvals.NOT_APPROVED
+        and now >= _share_worker_by(delivery)
+    ):
+        return end(delivery, DeliveryState.CANCELLED, (event.waits_for,), now)  # its next episode asks for another one
     last = deadline(delivery)
     if last is not None and now >= last:
-        return fail(delivery, now, trouble.deadline_fault(delivery))
+        return fail(delivery, now, ending.deadline_fault(delivery))
     return delivery if event.refused is None else fail(delivery, now, event.refused)
 
 
@@ -50,7 +56,7 @@ def _opened(delivery: Delivery, now: int) -> Delivery:
     if delivery.adopted and delivery.image:
         return to(delivery, DeliveryState.VERIFYING, now, opened_at=now)
     copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
-    registers = copied or methods.of(delivery).whole
+    registers = copied or methods.of(delivery).copies_image
     return to(delivery, DeliveryState.REGISTERING if registers else DeliveryState.COPYING, now, opened_at=now)
 
 
@@ -58,7 +64,7 @@ def _on_shares_released(event: ev.SharesReleased, delivery: Delivery, _now: int)
     if event.upto:
         return replace(delivery, shares_at=event.upto)
     delivery = replace(delivery, shares_at=0)
-    return replace(delivery, held=False, kept=delivery.kept and not event.all)
+    return replace(delivery, holds_copy=False, holds_standing=delivery.holds_standing and not event.all)
 
 
 HANDLERS: Handlers = {

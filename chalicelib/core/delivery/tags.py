@@ -7,7 +7,7 @@ from chalicelib.core.images import register
 from chalicelib.core.images.image import SourceImage, SourceSnapshot
 
 
-def our_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
+def service_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
     """Tags that name hub, promotion and delivery; by them the service finds what it made.
 
     ``nonce`` is the attempt's: it alone proves that the service made a thing.
@@ -22,11 +22,11 @@ def our_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
 
 def image_tags(delivery: Delivery, image: SourceImage, trigger_tag: str, nonce: str = "") -> dict[str, str]:
     """All tags of the new AMI."""
-    ours = {**our_tags(delivery, nonce), "ami-promoter:source-image": image.id}
-    return register.result_tags(image, ours, delivery.target.tags, trigger_tag)
+    own = {**service_tags(delivery, nonce), "ami-promoter:source-image": image.id}
+    return register.result_tags(image, own, delivery.target.tags, trigger_tag)
 
 
 def snapshot_tags(delivery: Delivery, snapshot: SourceSnapshot, trigger_tag: str, nonce: str = "") -> dict[str, str]:
     """All tags of a copy."""
-    ours = {**our_tags(delivery, nonce), "ami-promoter:source-snapshot": snapshot.id}
-    return register.result_tags(snapshot, ours, delivery.target.tags, trigger_tag)
+    own = {**service_tags(delivery, nonce), "ami-promoter:source-snapshot": snapshot.id}
+    return register.result_tags(snapshot, own, delivery.target.tags, trigger_tag)

@@ -108,7 +108,7 @@ class _TrailRecord:
     """A record with what all readers need."""
 
     def __init__(self, record: Mapping[str, Any], at: int, trigger_tag: str) -> None:
-        self.whole = record
+        self.raw = record
         self.asked = _mapping(record.get("requestParameters"))
         self.answered = _mapping(record.get("responseElements"))
         self.trigger_tag = trigger_tag
@@ -117,14 +117,14 @@ class _TrailRecord:
     @property
     def key(self) -> str:
         """The key's ARN: among the resources, as a request may name it by its id or an alias."""
-        resources = self.whole.get("resources")
+        resources = self.raw.get("resources")
         found = [_text(_mapping(one).get("ARN")) for one in resources] if isinstance(resources, list) else []
         found += [_text(self.asked.get("keyId")), _text(self.answered.get("keyId"))]
         return next((arn for arn in found if ":kms:" in arn and ":key/" in arn), "")
 
     def deed(self, act: Act, resource: str, receivers: Iterable[str] = (), **more: Any) -> Deed:
         """Make a deed of this record."""
-        identity = _mapping(self.whole.get("userIdentity"))
+        identity = _mapping(self.raw.get("userIdentity"))
         issuer = _mapping(_mapping(identity.get("sessionContext")).get("sessionIssuer"))
         account = _text(identity.get("accountId"))
         who = _text(issuer.get("arn")) or _text(identity.get("arn"))
@@ -133,11 +133,11 @@ class _TrailRecord:
         )
         context = _mapping(self.asked.get("encryptionContext"))
         return Deed(
-            event=_text(self.whole.get("eventID")),
-            request=_text(self.whole.get("requestID")),
-            name=_text(self.whole.get("eventName")),
+            event=_text(self.raw.get("eventID")),
+            request=_text(self.raw.get("requestID")),
+            name=_text(self.raw.get("eventName")),
             at=self._at,
-            region=_text(self.whole.get("awsRegion")),
+            region=_text(self.raw.get("awsRegion")),
             principal=who or "nobody that CloudTrail names",
             account=account,
             act=act,
@@ -150,7 +150,7 @@ class _TrailRecord:
 
     def _by_service(self, identity: Mapping[str, Any]) -> bool:
         """AWS's samples show it in four places; the last is EC2's own session for a volume that is attached."""
-        address, agent = _text(self.whole.get("sourceIPAddress")), _text(self.whole.get("userAgent"))
+        address, agent = _text(self.raw.get("sourceIPAddress")), _text(self.raw.get("userAgent"))
         through = bool(identity.get("invokedBy")) or agent == "AWS Internal" or address == "AWS Internal"
         return through or address.endswith(".amazonaws.com") or "aws:ec2-infrastructure" in _text(identity.get("arn"))
 
@@ -198,9 +198,7 @@ def _granted(record: _TrailRecord) -> Iterator[Deed]:
 
 def _grant_ended(record: _TrailRecord) -> Iterator[Deed]:
     """RevokeGrant and RetireGrant; one that is retired by its token shows the id in no public sample."""
-    grant = _text(record.asked.get("grantId")) or _text(
-        _mapping(record.whole.get("additionalEventData")).get("grantId")
-    )
+    grant = _text(record.asked.get("grantId")) or _text(_mapping(record.raw.get("additionalEventData")).get("grantId"))
     if record.key:
         yield record.deed(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
 
@@ -222,10 +220,8 @@ def _key_used(record: _TrailRecord) -> Iterator[Deed]:
 
 def _share_used(record: _TrailRecord) -> Iterator[Deed]:
     """An AWS service's event; where snapshot and account stand in it is in no public sample, so both are sought."""
-    own = _text(record.whole.get("recipientAccountId"))
-    found = [
-        value for part in ("serviceEventDetails", "requestParameters") for value in _leaves(record.whole.get(part))
-    ]
+    own = _text(record.raw.get("recipientAccountId"))
+    found = [value for part in ("serviceEventDetails", "requestParameters") for value in _leaves(record.raw.get(part))]
     snapshots = [ident for value in found if _ID.match(ident := value.rpartition("/")[2])]
     accounts = [value for value in found if _ACCOUNT.match(value) and value != own]
     for snapshot in dict.fromkeys(snapshots[:1]):
@@ -235,7 +231,7 @@ def _share_used(record: _TrailRecord) -> Iterator[Deed]:
 def _tagged(record: _TrailRecord) -> Iterator[Deed]:
     """The trigger's key, or, in a DeleteTags that names no key, every key."""
     keys = {_text(item.get("key")) for item in _items(record.asked.get("tagSet"))}
-    every = record.whole.get("eventName") == "DeleteTags" and not keys
+    every = record.raw.get("eventName") == "DeleteTags" and not keys
     if not every and record.trigger_tag not in keys:
         return
     for item in _items(record.asked.get("resourcesSet")):

@@ -16,8 +16,7 @@ from typing import Any
 from chalicelib.core.monitor.deeds import PUBLIC, account_of, admitted
 from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.sharing import key_policy
-from chalicelib.core.sharing import share as shares_
+from chalicelib.core.sharing import grant_names, holders, key_policy
 from chalicelib.core.sharing.share import Share, ShareState
 
 EVERY = schedule.DAY
@@ -38,10 +37,10 @@ class ShownAccess:
     resource: str
     """The ledger's partition that would account for it."""
     name: str = ""
-    """Of a grant its name, of a statement of the service the share's ``holder_key``."""
+    """Of a grant its name, of a statement of the service the share's ``share_name``."""
     grant: str = ""
     """Id of the grant."""
-    ours: bool = False
+    own: bool = False
     """It has the service's name."""
     sibling: bool = False
     """It has the name of the account's hub in another Region, which audits its own."""
@@ -79,11 +78,11 @@ def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[
     for one in shown:
         if one.receiver != PUBLIC and _at_home(one.receiver, this.hub):
             continue
-        accounts_for = [share for share in this.shares if shares_.needed(share) and is_of(one, share, this.region)]
+        accounts_for = [share for share in this.shares if holders.needed(share) and is_of(one, share, this.region)]
         if accounts_for:
             if one.receiver in this.strangers and this.settled:
                 yield _open_to_a_stranger(one, accounts_for)
-        elif one.ours:
+        elif one.own:
             why = "It has the service's name, and the ledger does not know it as open."
             yield MonitorFinding(DeedVerdict.NO_INTENT, why, (one.receiver,))
         elif one.receiver == PUBLIC:
@@ -117,11 +116,11 @@ def is_of(one: ShownAccess, share: Share, region: str) -> bool:
     """Whether what shows is the permission of a share."""
     if one.resource != share.resource:
         return False
-    if shares_.nameless(share.resource):
+    if grant_names.nameless(share.resource):
         return one.receiver == share.account
     if not one.grant:
-        return one.name == share.holder_key
-    return shares_.is_grant_for(share, one.grant, one.name, region)
+        return one.name == share.share_name
+    return grant_names.is_grant_for(share, one.grant, one.name, region)
 
 
 def _at_home(receiver: str, hub: str) -> bool:
@@ -149,7 +148,7 @@ def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, 
     for one in stated if isinstance(stated, list) else [stated]:
         sid = str(one.get("Sid", "")) if isinstance(one, dict) else ""
         if name := key_policy.share_named(sid, mark):
-            found[ShownAccess(name.partition("-")[0], resource, name, ours=True)] = None
+            found[ShownAccess(name.partition("-")[0], resource, name, own=True)] = None
         else:
             others[key_policy.is_siblings(sid, hub)].append(one)
     for sibling, statements in others.items():
@@ -161,11 +160,11 @@ def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, 
 def of_grant(key: str, grant: str, name: str, grantee: str, issuer: str, region: str) -> ShownAccess:
     """Return whom a grant lets in: its grantee; where that is an AWS service or is gone, who issued it."""
     receiver = grantee if account_of(grantee) else issuer
-    account, ours = account_of(receiver), shares_.is_grant_of(name, region)
-    of_roles = ours and shares_.ROLE_PATH in grantee
+    account, own = account_of(receiver), grant_names.is_grant_of(name, region)
+    of_roles = own and grant_names.ROLE_PATH in grantee
     resource = addresses.role_resource(key, account) if of_roles else addresses.key_resource(key, account)
-    sibling = name.startswith(shares_.GRANT_PREFIX) and not ours
-    return ShownAccess(receiver, resource.pk, name, grant, ours=ours, sibling=sibling)
+    sibling = name.startswith(grant_names.GRANT_PREFIX) and not own
+    return ShownAccess(receiver, resource.pk, name, grant, own=own, sibling=sibling)
 
 
 # --- a pass ----------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class DeedVerdict(StrEnum):
     """Somebody else took away what the service still needs: a warning."""
     STRANGER = "foreign-stranger"
     """Somebody else let a stranger in, or everybody: a page."""
-    NO_INTENT = "ours-without-intent"
+    NO_INTENT = "own-without-intent"
     """A role of the service did what the ledger did not intend, so the role is stolen: a page."""
 
 
@@ -78,7 +78,7 @@ class Known:
     ``steps``: when (epoch seconds) it came into which state.
     """
 
-    holder_key: str
+    share_name: str
     account: str
     grantee: str = ""
     grants: frozenset[str] = frozenset()
@@ -100,7 +100,7 @@ def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
     own = [(share.intended_at, _S.OPENING), (share.opened_at, _S.OPEN)]
     reported = [(time, state) for time, state in own if time]
     return Known(
-        share.holder_key,
+        share.share_name,
         share.account,
         share.grantee,
         frozenset({share.grant_id} - {""}),
@@ -145,7 +145,7 @@ class MonitorFinding:
         return SEVERITIES[self.verdict]
 
 
-def is_ours(principal: str, hub: str, region: str) -> bool:
+def is_own(principal: str, hub: str, region: str) -> bool:
     """Whether it is a role of a function of the hub in this Region."""
     return _role(principal, hub).startswith(f"ami-promoter-{region}-")
 
@@ -153,7 +153,7 @@ def is_ours(principal: str, hub: str, region: str) -> bool:
 def _is_sibling(deed: Deed, evidence: Evidence) -> bool:
     """Whether it is a share worker of the account's hub in another Region, which has a ledger of its own."""
     name = _role(deed.principal, evidence.hub)
-    return name.startswith("ami-promoter-") and name.endswith("-share-worker") and not _ours(deed, evidence)
+    return name.startswith("ami-promoter-") and name.endswith("-share-worker") and not _is_own(deed, evidence)
 
 
 def _role(principal: str, hub: str) -> str:
@@ -161,8 +161,8 @@ def _role(principal: str, hub: str) -> str:
     return parts[5].removeprefix("role/") if len(parts) == 6 and parts[2] == "iam" and parts[4] == hub else ""
 
 
-def _ours(deed: Deed, evidence: Evidence) -> bool:
-    return is_ours(deed.principal, evidence.hub, evidence.region)
+def _is_own(deed: Deed, evidence: Evidence) -> bool:
+    return is_own(deed.principal, evidence.hub, evidence.region)
 
 
 def severity(finding: MonitorFinding, *, learning: bool) -> Severity:
@@ -192,9 +192,9 @@ def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str
 
 def judge(deed: Deed, evidence: Evidence) -> MonitorFinding:
     """Say what is to be thought of a deed: the worst of what can be said of those whom it is about."""
-    if deed.on_key and not evidence.source_key and not _ours(deed, evidence):
+    if deed.on_key and not evidence.source_key and not _is_own(deed, evidence):
         return _expected("The service has never opened anything on this key.")
-    if _ours(deed, evidence) and deed.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):
+    if _is_own(deed, evidence) and deed.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):
         return MonitorFinding(DeedVerdict.NO_INTENT, "The service never makes this call.")
     return _worst(_JUDGES[deed.act](deed, evidence))
 
@@ -229,9 +229,9 @@ def _receiver_added(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFin
         share.was((_S.OPENING,), deed.at, BEFORE, AFTER) for share in evidence.shares if _is_for(share, deed, receiver)
     )
     listed = receiver not in evidence.strangers or evidence.changed_at > deed.at - BEFORE
-    if intended and (listed or not _ours(deed, evidence)):
+    if intended and (listed or not _is_own(deed, evidence)):
         return _expected("The ledger intended it.")
-    if _ours(deed, evidence):
+    if _is_own(deed, evidence):
         why = "The applied targets file does not list it." if intended else "The ledger did not intend it."
         return MonitorFinding(DeedVerdict.NO_INTENT, why, (receiver,))
     if _is_sibling(deed, evidence):
@@ -243,7 +243,7 @@ def _receiver_added(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFin
 
 def _let_in(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFinding:
     """Judge somebody else's letting in of one receiver, or anybody's of everybody."""
-    if _ours(deed, evidence):
+    if _is_own(deed, evidence):
         return MonitorFinding(DeedVerdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
     if receiver == PUBLIC:
         return MonitorFinding(DeedVerdict.STRANGER, "It is open to everybody.", (receiver,))
@@ -260,7 +260,7 @@ def _comes_from_outside(receiver: str, hub: str) -> bool:
 def _is_for(share: Known, deed: Deed, receiver: str) -> bool:
     """Whether a share is that of a receiver. A key's is named for its delivery, and its receiver is the grantee."""
     if not deed.on_key:
-        return share.holder_key == receiver
+        return share.share_name == receiver
     return bool(deed.grant and deed.grant in share.grants) or share.grantee == receiver
 
 
@@ -280,12 +280,12 @@ def _removed(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
             yield _share_removed(deed, evidence, shares[0].grantee, shares)
         return
     for receiver in deed.receivers:
-        shares = [share for share in evidence.shares if share.holder_key == receiver]
+        shares = [share for share in evidence.shares if share.share_name == receiver]
         yield _share_removed(deed, evidence, receiver, shares)
 
 
 def _share_removed(deed: Deed, evidence: Evidence, receiver: str, shares: Sequence[Known]) -> MonitorFinding:
-    if _ours(deed, evidence):
+    if _is_own(deed, evidence):
         if any(share.was((_S.CLOSING,), deed.at, BEFORE, AFTER) for share in shares):
             return _expected("The ledger intended it.")
         return MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to close it.", (receiver,))
@@ -299,7 +299,7 @@ def _needed(share: Known, at: int) -> bool:
 
 
 def _cleared(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    gone = tuple(share.holder_key for share in evidence.shares if _needed(share, deed.at))
+    gone = tuple(share.share_name for share in evidence.shares if _needed(share, deed.at))
     if gone:
         yield MonitorFinding(DeedVerdict.VANISHED, "The ledger says that they are open and needed.", gone)
 
@@ -324,7 +324,7 @@ def _policy(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
     if PUBLIC in outside and (evidence.admitted is None or PUBLIC in new):
         yield _let_in(deed, evidence, PUBLIC)
     new = [one for one in new if one != PUBLIC]
-    if _ours(deed, evidence):
+    if _is_own(deed, evidence):
         turning = (_S.OPENING, _S.CLOSING)
         if not any(share.was(turning, deed.at, BEFORE, AFTER) for share in evidence.shares):
             yield MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to change it.", tuple(outside))
@@ -345,7 +345,7 @@ def _policy(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
 
 
 def _used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    if _ours(deed, evidence):
+    if _is_own(deed, evidence):
         yield MonitorFinding(DeedVerdict.NO_INTENT, "The service never uses a key.")
     elif not deed.on_key:
         yield from _share_used(deed, evidence)

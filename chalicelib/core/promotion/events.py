@@ -15,7 +15,7 @@ class TagSeen:
     value: str | None
     image_state: str | None
     image_name: str = ""
-    ours: bool = False
+    own: bool = False
     """It has the tag of a delivery: this service made it, so it never triggers."""
     event: str = ""
     """The id of the tag's event that asked for this look; "" where none did, as when discovery found the tag."""

@@ -12,7 +12,7 @@ from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import Child, Plan, Promotion, PromotionState
+from chalicelib.core.promotion.model import Plan, Promotion, PromotionState, TrackedDelivery
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import digest
 
@@ -88,8 +88,8 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     if event.value is None:
         return _untagged(promotion, now)
     promotion = replace(promotion, absent_since=0, refused_for="" if again else promotion.refused_for)
-    if event.ours:
-        return _refused(promotion, event.value, (_made_by_us(promotion),), now)
+    if event.own:
+        return _refused(promotion, event.value, (_made_by_service(promotion),), now)
     if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
         return _pending(promotion, event.value, now)
     unread = promotion.state is S.REQUESTED or (promotion.state is S.RESOLVING and promotion.candidate is None)
@@ -324,7 +324,7 @@ def _never_available(promotion: Promotion) -> Fault:
     )
 
 
-def _made_by_us(promotion: Promotion) -> Fault:
+def _made_by_service(promotion: Promotion) -> Fault:
     return Fault(
         "source-made-by-service",
         promotion.where,
@@ -388,26 +388,26 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
     return replace(after, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER))
 
 
-def to_end(promotion: Promotion, child: Child, plan: Plan) -> bool:
+def to_end(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
     """Whether a delivery is still to come to its end, or to its rest."""
-    return child.state == "running" or (child.state == "shared" and unwanted(promotion, child, plan))
+    return entry.state == "running" or (entry.state == "shared" and unwanted(promotion, entry, plan))
 
 
-def unwanted(promotion: Promotion, child: Child, plan: Plan) -> bool:
+def unwanted(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
     """Whether the value in force does not name a delivery, or its AMI is gone."""
-    return promotion.withdrawing or child.place not in plan
+    return promotion.withdrawing or entry.place not in plan
 
 
-def wanted_again(promotion: Promotion, child: Child, plan: Plan) -> bool:
+def wanted_again(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
     """Whether a delivery that the value in force names was ended by its tag, or failed while it was asked again."""
-    if promotion.withdrawing or promotion.source_refused or child.place not in plan.wanted:
+    if promotion.withdrawing or promotion.source_refused or entry.place not in plan.wanted:
         return False
-    return child.state in ("cancelled", "withdrawn") or asked_again(promotion, child)
+    return entry.state in ("cancelled", "withdrawn") or asked_again(promotion, entry)
 
 
-def asked_again(promotion: Promotion, child: Child) -> bool:
+def asked_again(promotion: Promotion, entry: TrackedDelivery) -> bool:
     """Whether a delivery has failed that was asked for again when it was already failing."""
-    return child.state == "failed" and child.asked_again == promotion.episode > 0
+    return entry.state == "failed" and entry.asked_again == promotion.episode > 0
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------

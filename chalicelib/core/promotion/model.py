@@ -31,7 +31,7 @@ EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class TrackedDelivery:
     """A promotion's mark of one delivery.
 
     ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
@@ -56,21 +56,21 @@ class Child:
 class Plan:
     """Whom a value names, by "account/region". It lies beside the record, as 17,000 targets do not fit into an item.
 
-    ``wanted``: deliveries are to be there. ``kept``: what is there stays as it is (a target that cannot be judged now).
+    ``wanted``: deliveries are to be there. ``blocked``: what is there stays, as the account's settings conflict.
     """
 
     wanted: frozenset[str] = frozenset()
-    kept: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
 
     def without(self, withdrawn: Mapping[str, str]) -> Plan:
         """Leave out whom an operator has withdrawn."""
         if not withdrawn:
             return self
-        gone = {place for place in self.wanted | self.kept if covering(withdrawn, place) is not None}
-        return Plan(self.wanted - gone, self.kept - gone)
+        gone = {place for place in self.wanted | self.blocked if covering(withdrawn, place) is not None}
+        return Plan(self.wanted - gone, self.blocked - gone)
 
     def __contains__(self, place: str) -> bool:
-        return place in self.wanted or place in self.kept
+        return place in self.wanted or place in self.blocked
 
 
 NO_PLAN = Plan()

@@ -167,9 +167,9 @@ def standing_links(ami: str) -> str:
     return f"standing#{ami}"
 
 
-def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> RecordKey:
+def standing_link(ami: str, resource: str, share_name: str, delivery: str) -> RecordKey:
     """The link to one standing holding."""
-    return RecordKey(standing_links(ami), f"{resource}|{holder_key}|{delivery}")
+    return RecordKey(standing_links(ami), f"{resource}|{share_name}|{delivery}")
 
 
 AUDIT = "resource#grants#"
@@ -195,7 +195,7 @@ def share(resource: RecordKey, holder: str) -> RecordKey:
     return RecordKey(resource.pk, f"share#{holder}")
 
 
-def child(ami: str, delivery: str) -> RecordKey:
+def tracked_delivery(ami: str, delivery: str) -> RecordKey:
     """A promotion's item for one of its deliveries."""
     return RecordKey(f"promotion#{ami}", f"delivery#{delivery}")
 
@@ -235,9 +235,9 @@ def lookup(partition: str, delivery: str) -> RecordKey:
     return RecordKey(partition, f"delivery#{delivery}")
 
 
-def archived_share(resource: str, holder_key: str, at: int) -> RecordKey:
+def archived_share(resource: str, share_name: str, at: int) -> RecordKey:
     """A share that was closed, or never opened, and left the ledger then."""
-    return RecordKey(resource, f"closed#{holder_key}#{at:010d}")
+    return RecordKey(resource, f"closed#{share_name}#{at:010d}")
 
 
 def share_history(share_key: RecordKey, at: int, version: int) -> RecordKey:

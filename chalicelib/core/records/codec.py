@@ -23,7 +23,8 @@ def encode(value: Any, *, sparse: bool = False) -> Any:
     """
     if isinstance(value, (str, int, float)) and not isinstance(value, Enum):
         return value
-    defaults = _defaults(type(value))
+    kind: Any = type(value)  # to mypy, types are not hashable
+    defaults = _defaults(kind)
     if defaults is not None:
         members = ((name, getattr(value, name), default) for name, default in defaults)
         return {
@@ -43,7 +44,7 @@ def encode(value: Any, *, sparse: bool = False) -> Any:
 
 
 @cache
-def _defaults(kind: type) -> Sequence[tuple[str, Any]] | None:
+def _defaults(kind: Any) -> Sequence[tuple[str, Any]] | None:
     """The members of a dataclass and their defaults; None for any other type."""
     if not dataclasses.is_dataclass(kind):
         return None

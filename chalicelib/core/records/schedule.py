@@ -26,10 +26,17 @@ SILENCE = 2 * MINUTE
 SECOND_LOOK_AFTER = 30
 """Seconds between two looks of which both must agree before absence is believed."""
 
-GRACE = 1 * HOUR
-"""After a delivery's deadline: then the ledger closes its shares by itself."""
+LEDGER_CLOSES_AFTER = 1 * HOUR
+"""After a delivery's copy deadline and linger, or its date: then the share worker closes its shares by itself."""
+
+IMAGE_DEADLINE = 1 * HOUR
+"""For registering, for verifying, and for tagging what CopyImage made."""
+
+NOTICE_DEADLINE = 1 * HOUR
+"""After a deadline: for so long a notice that is refused is tried."""
 
 TIDYING_DEADLINE = 1 * HOUR
+"""For removing what a delivery made, and for its last notice."""
 
 APPROVAL_DEADLINE = 30 * DAY
 """For so long a delivery waits for its approval."""

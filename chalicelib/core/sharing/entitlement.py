@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.key_policy import Audience
-from chalicelib.core.sharing.key_policy import holder_key as named
+from chalicelib.core.sharing.key_policy import share_name as named
 from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.core.targets.withdrawals import Withdrawal, by_place, covering, in_force
 
@@ -36,22 +36,22 @@ class Entitlement:
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """Whom an operator has withdrawn ("account" or "account/region"), and who did: they are not among the others."""
 
-    def may_open(self, place: str, resource: str, holder_key: str, now: int, *, standing: bool) -> bool:
+    def may_open(self, place: str, resource: str, share_name: str, now: int, *, standing: bool) -> bool:
         """Whether a share may be opened for a target ("account/region") at ``now`` (epoch seconds).
 
-        ``holder_key`` says which permission on the resource it is; ``standing``: for as long as the AMI is shared.
+        ``share_name`` says which permission on the resource it is; ``standing``: for as long as the AMI is shared.
         """
         target = self.targets.get(place)
         if target is None:
             return False
-        return not standing or _stands(target, resource, holder_key, now)
+        return not standing or _stands(target, resource, share_name, now)
 
-    def may_keep(self, place: str, resource: str, holder_key: str, now: int) -> bool:
+    def may_keep(self, place: str, resource: str, share_name: str, now: int) -> bool:
         """Whether a standing share of a target may stay open at ``now`` (epoch seconds)."""
         target = self.targets.get(place)
         if target is None:
             return place.partition("/")[0] in self.blocked and covering(self.withdrawn, place) is None
-        return _stands(target, resource, holder_key, now)
+        return _stands(target, resource, share_name, now)
 
     def ends(self, now: int) -> list[int]:
         """Return the dates (epoch seconds) after ``now`` at which targets may keep nothing any longer."""
@@ -140,17 +140,17 @@ def end_in_force(target: Target, now: int) -> int:
     return min(target.until or now + schedule.DAY, now + schedule.DAY)
 
 
-def _stands(target: Target, resource: str, holder_key: str, now: int) -> bool:
+def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
     """Whether the target's settings, as they are now, include this standing share."""
     kind = addresses.resource_kind(resource)
-    if kind == "role" and holder_key not in target.service_linked_roles:
+    if kind == "role" and share_name not in target.service_linked_roles:
         return False
     if addresses.at_home(resource):  # it serves the target's own AMI on the target's own key, in either mode
         return True
     if target.mode != "share" or 0 < target.until <= now:
         return False
-    if kind == "policy" and not target.service_linked_roles and holder_key == named(target.account, Audience.ROLES):
+    if kind == "policy" and not target.service_linked_roles and share_name == named(target.account, Audience.ROLES):
         return False
     if kind == "image":
-        return holder_key == launched_by(target)
+        return share_name == launched_by(target)
     return kind != "snapshot" or target.share_snapshots

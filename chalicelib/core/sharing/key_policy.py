@@ -3,7 +3,7 @@
 PutKeyPolicy replaces the whole document and has no condition [aws-facts 3, VERIFIED], so the
 service edits the document as text. Other statements keep their bytes; a document that cannot be taken apart is refused.
 
-An audience is who one statement lets in, and is the last part of a share's ``holder_key`` on ``resource#policy#KEY``:
+An audience is who one statement lets in, and is the last part of a share's ``share_name`` on ``resource#policy#KEY``:
 
 - ``ACCOUNT``: the target's role, while it copies (with ``grantee: account`` any that the account lets);
 - ``ACCOUNT-share``: the whole account, so that its administrators pass it on (share mode);
@@ -81,9 +81,9 @@ class Access:
     hub: str
 
     @property
-    def holder_key(self) -> str:
+    def share_name(self) -> str:
         """Name of its share on the key's resource."""
-        return holder_key(self.account, self.audience)
+        return share_name(self.account, self.audience)
 
     @property
     def sids(self) -> frozenset[str]:
@@ -96,7 +96,7 @@ class Access:
         return f"AmiPromoter{self.hub}To{self.account}{self.audience}"
 
 
-def holder_key(account: str, audience: Audience) -> str:
+def share_name(account: str, audience: Audience) -> str:
     """Name the share of an access on the key's resource."""
     return f"{account}{_SUFFIX[audience]}"
 
@@ -109,9 +109,9 @@ def access(name: str, principal: str, hub: str) -> Access:
 
 
 def share_named(sid: str, hub: str) -> str:
-    """Return the ``holder_key`` of the share that a statement is of, by its Sid; "" where it is none of this hub's."""
+    """Return the ``share_name`` of the share that a statement is of, by its Sid; "" where it is none of this hub's."""
     found = re.fullmatch(f"AmiPromoter{hub}To([0-9]{{12}})({'|'.join(Audience)})(Look)?", sid)
-    return holder_key(found[1], Audience(found[2])) if found else ""
+    return share_name(found[1], Audience(found[2])) if found else ""
 
 
 def is_siblings(sid: str, account: str) -> bool:
@@ -181,9 +181,9 @@ class Document:
     @property
     def sids(self) -> frozenset[str]:
         """The Sids of the service's statements in it."""
-        return frozenset(part.sid for part in self.policy.parts if self._is_ours(part))
+        return frozenset(part.sid for part in self.policy.parts if self._is_own(part))
 
-    def _is_ours(self, part: Part) -> bool:
+    def _is_own(self, part: Part) -> bool:
         return bool(share_named(part.sid, self.hub))
 
     @property
@@ -205,7 +205,7 @@ class Document:
         return self._said(others=True) == other._said(others=True)
 
     def _said(self, *, others: bool) -> tuple[str, list[str]]:
-        parts = (part for part in self.policy.parts if not (others and self._is_ours(part)))
+        parts = (part for part in self.policy.parts if not (others and self._is_own(part)))
         return meaning(self.policy.rest), sorted(meaning(part.value) for part in parts)
 
 
@@ -230,7 +230,7 @@ def edited(
     What stands there already as it should is left alone. A fault where the document would be too large, where nothing
     would be left in it, or where another's dead principal would make the put fail.
     """
-    lacking = [one for one in {one.holder_key: one for one in wanted}.values() if not document.gives(one)]
+    lacking = [one for one in {one.share_name: one for one in wanted}.values() if not document.gives(one)]
     new = [_compact(statement) for one in lacking for statement in statements(one)]
     without = _sids([*lacking, *unwanted]) | frozenset(ghosts)
     text = rebuilt(document.policy, without, new)

@@ -70,7 +70,7 @@ class Whereabouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class MembersReading:
     """What discovery remembers from run to run."""
 
     crawl: Crawl | None = None
@@ -85,30 +85,30 @@ class Book:
 
 
 def compare(
-    book: Book, membership: Membership, crawl: Crawl, units_named: Iterable[str], now: int
-) -> tuple[Membership, Book]:
+    reading: MembersReading, membership: Membership, crawl: Crawl, units_named: Iterable[str], now: int
+) -> tuple[Membership, MembersReading]:
     """Take a finished crawl in: who is new joins at once; who does not show is missing, and stays.
 
-    What could not be read changes nothing but the book's troubles. Units that the file does not name any more go.
+    What could not be read changes nothing but its troubles. Units that the file does not name any more go.
     """
     listings = {unit: crawl.listing(unit) for unit in units_named}
     units, missing = dict(membership.units), {}
-    troubles, read_at = {}, {unit: at for unit, at in book.read_at.items() if unit in listings}
+    troubles, read_at = {}, {unit: at for unit, at in reading.read_at.items() if unit in listings}
     for unit, listing in listings.items():
         known = frozenset(units[unit].accounts) if unit in units else frozenset[str]()
         if isinstance(listing, Fault):
-            before = book.troubles.get(unit)
+            before = reading.troubles.get(unit)
             troubles[unit] = UnreadUnit(before.since if before else now, listing)
-            missing.update({name: one for name, one in book.missing.items() if one.unit == unit})
+            missing.update({name: one for name, one in reading.missing.items() if one.unit == unit})
             continue
         read_at[unit] = now
         units[unit] = Unit(crawl.arns[unit], tuple(sorted(known | listing)))
         for account in known - listing:
             fresh = Missing(unit, account, now, now)
-            before_that = book.missing.get(fresh.name)
+            before_that = reading.missing.get(fresh.name)
             missing[fresh.name] = fresh if before_that is None else _again(before_that, now)
     units = {unit: found for unit, found in units.items() if unit in listings}
-    return replace(membership, units=units), replace(book, missing=missing, troubles=troubles, read_at=read_at)
+    return replace(membership, units=units), replace(reading, missing=missing, troubles=troubles, read_at=read_at)
 
 
 def _again(missing: Missing, now: int) -> Missing:
@@ -117,26 +117,26 @@ def _again(missing: Missing, now: int) -> Missing:
     return replace(missing, times=missing.times + 1, last=now)
 
 
-def to_ask(book: Book) -> list[str]:
+def to_ask(reading: MembersReading) -> list[str]:
     """Return the accounts that AWS is to be asked about: missing twice, some time apart.
 
     Those of which nothing is known come first: there may not be time for all.
     """
     known: dict[str, bool] = {}
-    for one in book.missing.values():
+    for one in reading.missing.values():
         if one.times > 1:
             known[one.account] = known.get(one.account, True) and bool(one.evidence)
     return sorted(known, key=lambda account: (known[account], account))
 
 
-def answered(book: Book, account: str, where: Whereabouts | None) -> Book:
+def answered(reading: MembersReading, account: str, where: Whereabouts | None) -> MembersReading:
     """Take in what AWS says of an account; None: it did not say."""
     mine = {
         name: replace(one, evidence=_evidence(one.unit, where))
-        for name, one in book.missing.items()
+        for name, one in reading.missing.items()
         if one.account == account
     }
-    return replace(book, missing={**book.missing, **mine})
+    return replace(reading, missing={**reading.missing, **mine})
 
 
 def _evidence(unit: str, where: Whereabouts | None) -> str:
@@ -157,21 +157,21 @@ STATES = ("PENDING_ACTIVATION", "SUSPENDED", "PENDING_CLOSURE", "CLOSED")
 
 
 def remove(
-    book: Book,
+    reading: MembersReading,
     membership: Membership,
     groups: Mapping[str, tuple[str, ...]],
     most_leaving: str,
     accepted: Collection[str],
     now: int,
-) -> tuple[Membership, Book]:
+) -> tuple[Membership, MembersReading]:
     """Take out what is gone, group by group within what may leave; hold back what is more.
 
     ``accepted``: accounts that a person lets go. Of accounts that another unit or the file still brings into a group,
     that group loses nothing.
     """
-    gone = [one for one in book.missing.values() if one.evidence]
+    gone = [one for one in reading.missing.values() if one.evidence]
     after = _without(membership, gone)
-    recent = [one for one in book.left if one.at > now - DAY and not one.accepted]
+    recent = [one for one in reading.left if one.at > now - DAY and not one.accepted]
     held: dict[str, tuple[str, ...]] = {}
     losses: dict[str, set[str]] = {}
     for group, members in sorted(groups.items()):
@@ -191,9 +191,9 @@ def remove(
         for group, lost in sorted(losses.items())
         for account in sorted(lost - stay)
     )
-    missing = {name: one for name, one in book.missing.items() if one not in goes}
-    kept = (*(one for one in book.left if one.at > now - 7 * DAY), *left)[-500:]
-    return _without(membership, goes), replace(book, missing=missing, held=held, left=kept)
+    missing = {name: one for name, one in reading.missing.items() if one not in goes}
+    kept = (*(one for one in reading.left if one.at > now - 7 * DAY), *left)[-500:]
+    return _without(membership, goes), replace(reading, missing=missing, held=held, left=kept)
 
 
 def _without(membership: Membership, gone: Iterable[Missing]) -> Membership:

@@ -45,7 +45,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OurImage:
+class OwnImage:
     """An AMI there that has this hub's tag."""
 
     id: str
@@ -58,7 +58,7 @@ class OurImage:
 
 
 @dataclass(frozen=True, slots=True)
-class OurSnapshot:
+class OwnSnapshot:
     """A snapshot there that has this hub's tag. ``used``: by an AMI there, of any maker."""
 
     id: str
@@ -73,8 +73,8 @@ class OurSnapshot:
 class InventoryPage:
     """One page of a listing. ``cursor``: the next one's, as EC2 gave it; "" after the last. A page may be empty."""
 
-    images: tuple[OurImage, ...] = ()
-    snapshots: tuple[OurSnapshot, ...] = ()
+    images: tuple[OwnImage, ...] = ()
+    snapshots: tuple[OwnSnapshot, ...] = ()
     seen: TargetSeen | None = None
     """A part of what the target is like."""
     cursor: str = ""

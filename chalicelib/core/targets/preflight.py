@@ -18,7 +18,9 @@ __all__ = ["KeyFacts", "source_faults", "target_faults"]
 
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
-WHOLE = "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage copies all of it"
+BY_COPY_IMAGE = (
+    "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage copies all of it"
+)
 OUR_TAGS = 5
 """Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
 
@@ -105,7 +107,7 @@ def name_not_free(where: str, name: str) -> Fault:
 def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:
     """Why RegisterImage cannot make the same image, where a target's copy method asks for just that."""
     if any(target.mode == "copy" and target.copy_method == "snapshots" for target in targets):
-        return tuple(_only_whole(image))
+        return tuple(_needs_copy_image(image))
     return ()
 
 
@@ -113,7 +115,7 @@ def method(target: Target, image: SourceImage) -> tuple[Literal["snapshots", "im
     """Return how the target is to copy the image, and why, if the service chose."""
     if target.copy_method != "auto":
         return target.copy_method, ""
-    why = next(_only_whole(image), None)
+    why = next(_needs_copy_image(image), None)
     if why is None:
         return "snapshots", "copy_method auto: RegisterImage makes the same AMI."
     return "image", f"copy_method auto: {why.what}"
@@ -199,7 +201,7 @@ def _kind(image: SourceImage) -> Iterator[Fault]:
         )
 
 
-def _only_whole(image: SourceImage) -> Iterator[Fault]:
+def _needs_copy_image(image: SourceImage) -> Iterator[Fault]:
     """What CopyImage keeps, and RegisterImage does not [aws-facts 5]."""
     yield from _billing(image)
     yield from _not_expressible(image)
@@ -226,7 +228,7 @@ def _billing(image: SourceImage) -> Iterator[Fault]:
             image.id,
             f"The image is billed as {billed_as}. RegisterImage takes the license from metadata on the snapshots. "
             "A copy can lose it, and the image would then be unusable.",
-            f"{WHOLE}, which keeps billing codes; or build it on a Linux/UNIX base.",
+            f"{BY_COPY_IMAGE}, which keeps billing codes; or build it on a Linux/UNIX base.",
         )
 
 
@@ -237,14 +239,14 @@ def _not_expressible(image: SourceImage) -> Iterator[Fault]:
             image.id,
             f"The image has TPM {image.tpm_support} and boot mode uefi-preferred; an image "
             "with both cannot be registered.",
-            f"{WHOLE}; or build it with boot mode uefi.",
+            f"{BY_COPY_IMAGE}; or build it with boot mode uefi.",
         )
     if image.watermarks:
         yield Fault(
             "source-watermark",
             image.id,
             f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would drop.",
-            f"{WHOLE}; or detach them if the targets do not need them: aws ec2 detach-image-watermark.",
+            f"{BY_COPY_IMAGE}; or detach them if the targets do not need them: aws ec2 detach-image-watermark.",
         )
 
 
@@ -285,7 +287,7 @@ def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
             where,
             f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
             "documented that RegisterImage takes one.",
-            f"{WHOLE}; or register the image again without the rate, and set it in launch templates instead.",
+            f"{BY_COPY_IMAGE}; or register the image again without the rate, and set it in launch templates instead.",
         )
 
 

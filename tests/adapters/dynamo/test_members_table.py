@@ -12,7 +12,7 @@ from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import applied_file
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.departures import DAY, Book, UnreadUnit
+from chalicelib.core.targets.departures import DAY, MembersReading, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.adapters.dynamo.test_targets_table import MEMBERS, TABLE, apply
 
@@ -102,15 +102,15 @@ def test_items_changed_by_hand_are_not_trusted(members, client):
     ]
 
 
-def test_the_book_is_written_by_one_at_a_time(members):
+def test_what_was_read_is_written_by_one_at_a_time(members):
     """Two runs of the resolver do not overwrite each other."""
-    book, version = members.book()
-    assert (book, version) == (Book(), 0)
-    second = Book(read_at={OU: 7})
+    reading, version = members.reading()
+    assert (reading, version) == (MembersReading(), 0)
+    second = MembersReading(read_at={OU: 7})
     assert members.save(second, 0)
-    assert not members.save(Book(), 0)
-    assert members.book() == (second, 1)
-    assert members.save(Book(), 1)
+    assert not members.save(MembersReading(), 0)
+    assert members.reading() == (second, 1)
+    assert members.save(MembersReading(), 1)
     assert not members.save(second, 1)
 
 
@@ -143,7 +143,7 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
     table = TargetsTable(client, TABLE, MEMBERS, ("111111111111", REGION))
     assert table.read().resolve("dev").waits is not None
     fault = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
-    members.save(Book(troubles={OU: UnreadUnit(5, fault)}), 0)
+    members.save(MembersReading(troubles={OU: UnreadUnit(5, fault)}), 0)
     assert table.read().resolve("dev").faults == (fault,)
 
     members.publish(Membership(), ONE)

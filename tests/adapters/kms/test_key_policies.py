@@ -78,7 +78,7 @@ class Key:
         """A share as the worker has it; the ledger has it, too."""
         grantee = f"arn:aws:iam::{account}:role/AmiCopyRole"
         made = Share(self.resource, account, account, grantee, state=state, **rest)
-        self.ledger.book[self.resource, account] = made
+        self.ledger.items[self.resource, account] = made
         return made
 
     def opened(self, share: Share) -> Share:
@@ -257,7 +257,7 @@ def test_a_statement_of_ours_that_the_ledger_does_not_know_goes_with_the_next_pu
     """The share has left the ledger; the Sid says that the statement is this hub's."""
     share = key.share()
     key.adapter.open(key.resource, [share])
-    del key.ledger.book[key.resource, share.holder_key]
+    del key.ledger.items[key.resource, share.share_name]
     key.wait(100)
 
     key.another().open(key.resource, [key.share(TEST)])
@@ -277,7 +277,7 @@ def test_two_hubs_of_one_account_let_the_same_target_in_each_by_itself(key: Key)
     other.close(key.resource, [share])
 
     assert key.sids == [OWNER["Sid"], *both(DEV)]
-    assert key.adapter.showing(key.resource, [share]) == {share.holder_key}
+    assert key.adapter.showing(key.resource, [share]) == {share.share_name}
     key.wait(600)
     key.adapter.close(key.resource, [share])
     assert key.sids == [OWNER["Sid"]]

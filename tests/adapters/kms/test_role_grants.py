@@ -125,7 +125,7 @@ def test_the_target_grants_on_the_hubs_key_and_the_hub_revokes(scene):
     (grant,) = scene.grants(scene.hubs)
     assert grant["IssuingAccount"] == f"arn:aws:iam::{DEV}:root"
     assert sorted(grant["Operations"]) == sorted(key_policy.FOR_ROLES)
-    assert scene.adapter.showing(share.resource, [share]) == {share.holder_key}
+    assert scene.adapter.showing(share.resource, [share]) == {share.share_name}
     scene.world.iam.roles.named(DEV, "AmiCopyRole").trust["Statement"].clear()  # the target refuses; it closes
     scene.another().close(share.resource, [share])
     assert scene.adapter.showing(share.resource, [share]) == frozenset()
@@ -142,14 +142,14 @@ def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own
     assert mine != theirs
     scene.adapter.close(share.resource, [share])
     assert scene.adapter.showing(share.resource, [share]) == frozenset()
-    assert other.showing(share.resource, [share]) == {share.holder_key}
+    assert other.showing(share.resource, [share]) == {share.share_name}
     assert [grant["GrantId"] for grant in scene.grants(scene.own)] == list(theirs.values())
 
 
 def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(scene):
     """For KMS today's role of that name is another one, which cannot retire the grant. The fault says what to do."""
     share = a_share(scene.own)
-    ident = scene.adapter.open(share.resource, [share])[share.holder_key]
+    ident = scene.adapter.open(share.resource, [share])[share.share_name]
     old = scene.world.iam.roles.named(DEV, "AmiCopyRole-grants")
     scene.world.iam.roles.drop(old.arn)
     scene.world.iam.roles.put(DEV, "AmiCopyRole-grants", old.trust, old.policies)
@@ -180,7 +180,7 @@ def test_what_is_not_true_yet_is_waited_for_and_what_never_will_be_is_not(scene)
 
 def test_a_role_that_kms_cannot_find_is_named_with_the_way_to_make_it(scene):
     """KMS gives the same answer for a role that is moments old, so the refusal is retried for a while."""
-    missing = a_share(scene.own, grantee=ROLE.replace("Scaling", "Sailing"), holder_key="sailing.amazonaws.com/AWSx")
+    missing = a_share(scene.own, grantee=ROLE.replace("Scaling", "Sailing"), share_name="sailing.amazonaws.com/AWSx")
 
     refusal = refused(scene, missing)
 

@@ -11,12 +11,12 @@ from ami_promoter.commands.history import history
 from ami_promoter.commands.where import where
 from ami_promoter.hub.aws import Connection
 from ami_promoter.verbs import VerbCaller
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table, wire
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.promotion.evolving import started
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.service.codecs import DELIVERIES
@@ -50,7 +50,7 @@ class CountingCaller(VerbCaller):
 def table(client):
     """One AMI that was delivered to DEV and PROD, as the service writes it."""
     table = Table(client, TABLE)
-    records, children = DynamoRecords(table), DynamoChildren(table)
+    records, tracked = DynamoRecords(table), DynamoTrackedDeliveries(table)
     records.create(PROMOTIONS.encode(started(AMI, HUB, REGION, 1)), 1)
     for account, image in ((DEV, COPY), (PROD, "ami-00000000000000c0a")):
         ident = addresses.delivery_id(HUB, AMI, account, REGION)
@@ -60,8 +60,8 @@ def table(client):
         write = DELIVERIES.encode(record)
         records.create(write, 1)
         records.save(records.read(write.key), write, ["Delivered"], 2)
-        children.add(AMI, Child(ident, account, REGION, 1, "running"))
-        children.end(AMI, Child(ident, account, REGION, 1, "delivered", image))
+        tracked.add(AMI, TrackedDelivery(ident, account, REGION, 1, "running"))
+        tracked.end(AMI, TrackedDelivery(ident, account, REGION, 1, "delivered", image))
     return table
 
 
@@ -72,7 +72,7 @@ def others(client):
             {
                 "pk": f"promotion#ami-{number:017x}",
                 "sk": f"delivery#{number:020x}",
-                "kind": "child",
+                "kind": "tracked",
                 "body": "{}",
                 "delivered_to": "333333333333",
                 "delivered_as": f"ami-{number:016x}f",

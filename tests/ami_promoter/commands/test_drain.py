@@ -13,7 +13,7 @@ from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery import events, machine
+from chalicelib.core.delivery import deadlines, events
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import SWITCH
@@ -71,13 +71,15 @@ def end(table, record):
 
 def a_share(table, account, state=share.ShareState.OPEN, **changes):
     """Put a share of the snapshot into the ledger."""
-    opened = share.Share(SNAPSHOT, account, account, state=state, opened_at=NINE, hard_close_at=NINE + 90000, **changes)
+    opened = share.Share(
+        SNAPSHOT, account, account, state=state, opened_at=NINE, last_closing_at=NINE + 90000, **changes
+    )
     DynamoLedger(table).hold(SNAPSHOT, opened, copying(account, account))
 
 
 def handled(table, record, now=NINE):
     """The events that the delivery's worker takes from the record's inbox entries."""
-    return machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
+    return deadlines.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
 
 
 UNOPENED = {
@@ -145,7 +147,7 @@ def test_the_sweep_comes_for_it_within_a_minute(table):
 
 
 def test_what_is_left_is_notified(table, capsys):
-    """Deliveries by state, each open share with its hard end, and that the hub is not drained yet."""
+    """Deliveries by state, each open share with its last closing time, and that the hub is not drained yet."""
     put(table, a_delivery("222222222222", DeliveryState.COPYING))
     put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
     a_share(table, "222222222222")

@@ -11,16 +11,16 @@ from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Directory
-from chalicelib.core.targets.departures import Book, Left, Missing, UnreadUnit
+from chalicelib.core.targets.departures import Left, MembersReading, Missing, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.ami_promoter.conftest import CONFIG, MEMBERS
 
 HUB, A, B, C = (str(n) * 12 for n in (9, 1, 2, 3))
-WHOLE, OU, OTHER = "o-a1b2c3d4e5", "ou-ab12-11111111", "ou-ab12-22222222"
-ARN = f"arn:aws:organizations::900000000000:ou/{WHOLE}/"
+ORGANIZATION, OU, OTHER = "o-a1b2c3d4e5", "ou-ab12-11111111", "ou-ab12-22222222"
+ARN = f"arn:aws:organizations::900000000000:ou/{ORGANIZATION}/"
 FILE = f"""\
 defaults: {{linger: 10m}}
-organization: {{id: {WHOLE}, most_leaving: 3, back_fill: false}}
+organization: {{id: {ORGANIZATION}, most_leaving: 3, back_fill: false}}
 groups:
   dev: [{OU}, "{A}", organization]
   prod: {{members: ["{ARN}{OTHER}"], role_name: Golden}}
@@ -40,9 +40,9 @@ def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_wil
     found = compiled(FILE)
 
     assert isinstance(found, Directory)
-    assert found.groups == {"dev": (A, WHOLE, OU), "prod": (OTHER,)}
+    assert found.groups == {"dev": (A, ORGANIZATION, OU), "prod": (OTHER,)}
     assert found.organization == Organization(
-        WHOLE, {WHOLE: ("dev",), OU: ("dev",), OTHER: ("prod",)}, most_leaving="3", back_fill=False
+        ORGANIZATION, {ORGANIZATION: ("dev",), OU: ("dev",), OTHER: ("prod",)}, most_leaving="3", back_fill=False
     )
     assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.by_unit.items()} == {
         "dev": [("", "AmiCopyRole", 600)],
@@ -61,13 +61,13 @@ WRONG = {
             "Write `organization: {id: o-...}` beside `groups`, with the organization's id."
         )
     ],
-    f"organization: {{id: {WHOLE}}}\ngroups: {{dev: [o-zzzzzzzzzz]}}": [
+    f"organization: {{id: {ORGANIZATION}}}\ngroups: {{dev: [o-zzzzzzzzzz]}}": [
         (
-            f"t.yaml:2:16: `o-zzzzzzzzzz` is of organization o-zzzzzzzzzz, and the file names {WHOLE}. "
+            f"t.yaml:2:16: `o-zzzzzzzzzz` is of organization o-zzzzzzzzzz, and the file names {ORGANIZATION}. "
             "Correct the one or the other; a file has one organization."
         )
     ],
-    f"organization: {{id: {WHOLE}}}\ngroups: {{dev: [{OU}, '{ARN}{OU}']}}": [
+    f"organization: {{id: {ORGANIZATION}}}\ngroups: {{dev: [{OU}, '{ARN}{OU}']}}": [
         f"t.yaml:2:34: {OU} stands in group `dev` a second time. Delete one, or correct the id."
     ],
     f"organization: {{back_fill: 1}}\ngroups: {{dev: [ou-1, '{A}']}}": [
@@ -78,7 +78,7 @@ WRONG = {
             "like `r-ab12`, `organization` for all accounts of it, or the ARN of one of these."
         ),
     ],
-    f"organization: {{id: {WHOLE}}}\n"
+    f"organization: {{id: {ORGANIZATION}}}\n"
     f"groups: {{dev: {{members: [{OU}], key: 'arn:aws:kms:us-east-1:{A}:key/mrk-{'0' * 32}'}}}}": [
         (
             "t.yaml:2:50: this key would serve all accounts of `dev`, but is not of that account and us-east-1. "
@@ -114,14 +114,14 @@ def applied(client, tmp_path, capsys):
     members = MembersTable(client, MEMBERS, CONFIG)
     members.publish(Membership(), Membership(0, {OU: Unit(ARN + OU, (B, C))}))
     trouble = UnreadUnit(1_767_600_000, Fault("organization-unreadable", "organization", "It was refused.", "Ask."))
-    book = Book(
+    reading = MembersReading(
         read_at={OU: 1_767_603_600},
         missing={f"{OU}/{C}": Missing(OU, C, 1_767_603_000, 1_767_603_600, 2, "its state is CLOSED")},
         held={"dev": (B, C)},
         left=(Left(1_767_600_000, A, "prod", "it stands in r-ab12"),),
         troubles={OTHER: trouble},
     )
-    members.save(book, 0)
+    members.save(reading, 0)
     return members
 
 
@@ -131,8 +131,8 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
 
     assert status == 0
     assert said.splitlines() == [
-        f"Organization {WHOLE}:",
-        f"  {WHOLE} (dev): not read yet",
+        f"Organization {ORGANIZATION}:",
+        f"  {ORGANIZATION} (dev): not read yet",
         f"  {OU} (dev): 2 accounts: {B} {C}; read 2026-01-05T09:00:00Z",
         f"  {OTHER} (prod): not read yet",
         f"Not found in {OU} since 2026-01-05T08:50:00Z: {C} (its state is CLOSED)",

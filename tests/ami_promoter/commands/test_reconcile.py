@@ -7,10 +7,10 @@ import boto3
 import pytest
 
 from ami_promoter.cli import main
+from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import in_force
 from ami_promoter.reconcile.facts import SourceFacts
-from ami_promoter.reconcile.looking import Looking
+from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.members_table import MembersTable

@@ -9,10 +9,10 @@ from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection, HubTrouble
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.delivery import model as delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import model as promotion
@@ -63,9 +63,9 @@ def a_delivery(account, state, **changes):
     )
 
 
-def a_child(record, state):
-    """Build the promotion's child item for a delivery."""
-    return promotion.Child(record.id, record.target.account, REGION, 1, state)
+def a_tracked(record, state):
+    """Build the promotion's item for a delivery."""
+    return promotion.TrackedDelivery(record.id, record.target.account, REGION, 1, state)
 
 
 @pytest.fixture
@@ -93,14 +93,14 @@ def scene(table):
             delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-7"),
             delivery.Copy("snap-2", delivery.CopyState.PENDING, "snap-6", tries=1, intended_at=NINE + 240, progress=40),
         ),
-        trouble=TROUBLE,
+        last_refusal=TROUBLE,
     )
     write(table, a_promotion())
-    children = DynamoChildren(table)
+    tracked = DynamoTrackedDeliveries(table)
     for record, state in ((done, "delivered"), (failed, "failed"), (under_way, "running")):
         write(table, record)
-        children.add(AMI, a_child(record, state))
-    opened = {"opened_at": NINE + 30, "hard_close_at": NINE + 90000}
+        tracked.add(AMI, a_tracked(record, state))
+    opened = {"opened_at": NINE + 30, "last_closing_at": NINE + 90000}
     ledger = DynamoLedger(table)
     for resource, holder, account, state in (
         (SNAPSHOT, "333333333333", "333333333333", share.ShareState.CLOSED),
@@ -185,7 +185,7 @@ def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers
     gone = a_delivery(DEV, state, cleanup=delivery.Cleanup(leftovers=leftovers))
     write(table, a_promotion(value=None, why="Its tag was removed."))
     write(table, gone)
-    DynamoChildren(table).add(AMI, a_child(gone, str(state)))
+    DynamoTrackedDeliveries(table).add(AMI, a_tracked(gone, str(state)))
 
     for words in ([], [AMI]):
         main(["status", *words, "--failed"])
@@ -207,7 +207,7 @@ def test_two_operators_retry_at_once(table, first, second, asked):
     for account in (DEV, PROD):
         failed = a_delivery(account, delivery.DeliveryState.FAILED, faults=(FAULT,))
         write(table, failed)
-        DynamoChildren(table).add(AMI, a_child(failed, "failed"))
+        DynamoTrackedDeliveries(table).add(AMI, a_tracked(failed, "failed"))
 
     for places in (first, second):
         assert main(["retry", AMI, *(word for place in places for word in ("--account", place))]) == 0
@@ -221,7 +221,7 @@ def test_what_is_being_removed_is_not_left_behind(table, capsys):
     tidying = a_delivery(DEV, delivery.DeliveryState.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))
     write(table, a_promotion())
     write(table, tidying)
-    DynamoChildren(table).add(AMI, a_child(tidying, "running"))
+    DynamoTrackedDeliveries(table).add(AMI, a_tracked(tidying, "running"))
 
     main(["status", AMI])
 
@@ -241,7 +241,7 @@ def test_why_a_delivery_was_cancelled(table, capsys, unread, value, why, said):
     gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED)
     write(table, a_promotion(value=value, why=why))
     write(table, gone)
-    DynamoChildren(table).add(AMI, a_child(gone, "cancelled"))
+    DynamoTrackedDeliveries(table).add(AMI, a_tracked(gone, "cancelled"))
     DynamoRecords(table).leave(gone.key, {"cancel": unread}, NINE)
 
     main(["status", AMI])
@@ -304,11 +304,11 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
-    shares = (delivery.NeededShare(image, PROD, stays=True), delivery.NeededShare(key, role, stays=True))
-    record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=shares, blocked=TROUBLE)
+    shares = (delivery.NeededShare(image, PROD, standing=True), delivery.NeededShare(key, role, standing=True))
+    record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=shares, shares_wait_for=TROUBLE)
     write(table, a_promotion())
     write(table, record)
-    DynamoChildren(table).add(AMI, a_child(record, "running"))
+    DynamoTrackedDeliveries(table).add(AMI, a_tracked(record, "running"))
     opened = share.Share(image, PROD, PROD, state=share.ShareState.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
 
@@ -355,9 +355,9 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     resource = addresses.snapshot_resource(snapshot).pk
     write(table, a_promotion())
     write(table, over)
-    DynamoChildren(table).add(AMI, a_child(over, "failed"))
+    DynamoTrackedDeliveries(table).add(AMI, a_tracked(over, "failed"))
     DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": json.dumps(image.to_json())})
-    closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, hard_close_at=NINE)
+    closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, last_closing_at=NINE)
     DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
 
     main(["status", AMI])
@@ -370,9 +370,9 @@ def test_a_share_that_was_there_before_us_is_marked(table, capsys):
     done = a_delivery(PROD, delivery.DeliveryState.COPYING, shares=(delivery.NeededShare(SNAPSHOT, PROD),))
     write(table, a_promotion())
     write(table, done)
-    DynamoChildren(table).add(AMI, a_child(done, "running"))
+    DynamoTrackedDeliveries(table).add(AMI, a_tracked(done, "running"))
     before = share.Share(
-        SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, hard_close_at=NINE
+        SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, last_closing_at=NINE
     )
     DynamoLedger(table).hold(SNAPSHOT, before, copying(done.id, PROD))
 
@@ -455,11 +455,11 @@ def test_a_missing_table(aws, capsys):
 def test_hundreds_of_deliveries(table, capsys):
     """More than one batch of records is read."""
     write(table, a_promotion())
-    children = DynamoChildren(table)
+    tracked = DynamoTrackedDeliveries(table)
     for number in range(150):
         record = a_delivery(f"{number:012d}", delivery.DeliveryState.WAITING)
         write(table, record)
-        children.add(AMI, a_child(record, "running"))
+        tracked.add(AMI, a_tracked(record, "running"))
 
     assert main(["status", AMI, "--json"]) == 0
 

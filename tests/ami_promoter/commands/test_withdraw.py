@@ -24,9 +24,9 @@ def applied(launch):
     )
 
 
-def seen(children=(), launched=None):
+def seen(tracked=(), launched=None):
     """What the command knows of an AMI that is tagged for the group."""
-    return AmiSeen(AMI, "default", 0, list(children), launched or {}, {}, (), "")
+    return AmiSeen(AMI, "default", 0, list(tracked), launched or {}, {}, (), "")
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def seen(children=(), launched=None):
 )
 def test_who_may_launch_by_an_ous_arn_cannot_be_withdrawn_alone(launch, launched, codes):
     """By the present file, or by what is still open from an earlier one; the cure names both ways out."""
-    children = [{"account": DEV, "region": REGION, "state": "shared", "delivery": "d"}]
+    tracked = [{"account": DEV, "region": REGION, "state": "shared", "delivery": "d"}]
 
-    found = list(refusals(seen(children, launched), [DEV], applied(launch)))
+    found = list(refusals(seen(tracked, launched), [DEV], applied(launch)))
 
     assert [fault.code for fault in found] == codes
     assert all(ARN in fault.what and "ami-promoter cancel" in fault.cure for fault in found)

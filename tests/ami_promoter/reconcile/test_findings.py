@@ -4,12 +4,21 @@ import pytest
 
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, PolicyStatement, SourceFacts, TargetFacts
-from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Remove, Reopen, Withdraw, findings
-from ami_promoter.reconcile.trail import Change
+from ami_promoter.reconcile.findings import (
+    EndTracked,
+    MakeDue,
+    RecordOpen,
+    ReleaseHolding,
+    Remove,
+    Reopen,
+    Withdraw,
+    findings,
+)
+from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM
-from chalicelib.core.targets.inventory import OurImage, OurSnapshot
+from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 from tests.fakes import copying, sharing
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -19,10 +28,10 @@ ID = "0123456789abcdef0123"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"
 RESOURCE = addresses.snapshot_resource(SNAPSHOT).pk
 KEY_RESOURCE = addresses.key_resource(KEY, DEV).pk
-SHARE_WORKER = Change(added=True, ours=True, by="role/share-worker", at="09:00")
-PERSON = Change(added=True, ours=False, by="a person", at="09:00")
-REMOVED = Change(added=False, ours=True, by="role/share-worker", at="09:00")
-TAKEN = Change(added=False, ours=False, by="a person", at="09:00")
+SHARE_WORKER = Change(added=True, own=True, by="role/share-worker", at="09:00")
+PERSON = Change(added=True, own=False, by="a person", at="09:00")
+REMOVED = Change(added=False, own=True, by="role/share-worker", at="09:00")
+TAKEN = Change(added=False, own=False, by="a person", at="09:00")
 
 
 def item(pk, sk, body, **beside):
@@ -69,15 +78,15 @@ def test_nothing_is_found_where_all_agrees():
         a_delivery(snapshots=[{"id": SNAPSHOT}]),
         a_share("open", HELD),
         permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
-        targets={(DEV, REGION): TargetFacts(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
+        targets={(DEV, REGION): TargetFacts(snapshots=(OwnSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
     )
-    image = OurImage("ami-9a", "golden", "available", ID, AMI)
+    image = OwnImage("ami-9a", "golden", "available", ID, AMI)
     delivered = view(
         a_delivery("delivered", image="ami-9a", copies=[{"copy": COPY}]),
         a_share("closed"),
         permissions={SourceFacts(SNAPSHOT): frozenset()},
         targets={
-            (DEV, REGION): TargetFacts((image,), (OurSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),)),
+            (DEV, REGION): TargetFacts((image,), (OwnSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),)),
         },
     )
 
@@ -86,7 +95,7 @@ def test_nothing_is_found_where_all_agrees():
 
 def known(**changes):
     """The repair that puts a permission into the ledger."""
-    return Know(**{"resource": RESOURCE, "holder_key": DEV, "account": DEV, "wait": 0, "version": 0} | changes)
+    return RecordOpen(**{"resource": RESOURCE, "share_name": DEV, "account": DEV, "wait": 0, "version": 0} | changes)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +124,7 @@ def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change,
     (one,) = findings(seen)
 
     assert one.repair == expected
-    assert (one.code, one.wrong) == (("open-unknown", True) if expected else ("open-not-ours", False))
+    assert (one.code, one.wrong) == (("open-unknown", True) if expected else ("open-not-own", False))
 
 
 def test_the_history_of_a_lost_entry_is_a_witness():
@@ -145,13 +154,13 @@ def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
         permissions={SourceFacts(SNAPSHOT): frozenset({"all"})}, changes={(SourceFacts(SNAPSHOT), "all"): SHARE_WORKER}
     )
 
-    assert found(seen) == [("open-not-ours", None)]
+    assert found(seen) == [("open-not-own", None)]
 
 
 @pytest.mark.parametrize(
     "target",
     [
-        TargetFacts(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, NOW, used=False),)),
+        TargetFacts(snapshots=(OwnSnapshot(COPY, "pending", ID, SNAPSHOT, NOW, used=False),)),
         TargetFacts(fault=Fault("role-not-assumable", "there", "the role cannot be assumed.", "")),
         None,
     ],
@@ -192,11 +201,11 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
     ("delivery", "alive"),
     [(a_delivery(), True), (a_delivery("failed"), False), (a_delivery(episode=2), False), ({}, False)],
 )
-def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
-    """Its share would stay open until the hard end."""
+def test_a_holder_that_has_ended_or_does_not_exist_is_release_holding(delivery, alive):
+    """Its share would stay open until the last closing time."""
     seen = view(delivery, a_share("open", HELD), permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
 
-    assert (("held-by-nobody", LetGo(RESOURCE, DEV, HELD)) in found(seen)) is not alive
+    assert (("held-by-nobody", ReleaseHolding(RESOURCE, DEV, HELD)) in found(seen)) is not alive
 
 
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -220,7 +229,7 @@ def test_what_stays_is_held_by_what_is_shared_and_on_the_targets_own_key_by_what
     resting = a_share("open", STANDING, resource=resource, name=ROLE) | item(resource, "record", {}, state="open")
     seen = view(record, resting)
 
-    assert found(seen) == ([] if fine else [("held-by-nobody", LetGo(resource, ROLE, STANDING))])
+    assert found(seen) == ([] if fine else [("held-by-nobody", ReleaseHolding(resource, ROLE, STANDING))])
 
 
 def test_on_the_targets_own_key_nobody_is_let_go_whose_record_is_lost():
@@ -250,7 +259,7 @@ def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
 
     repairs = [one.repair for one in findings(view(*items, grants=(grant,))) if one.code == "open-unknown"]
 
-    assert [(repair.resource, repair.holder_key, repair.grant_id) for repair in repairs] == (
+    assert [(repair.resource, repair.share_name, repair.grant_id) for repair in repairs] == (
         [] if known_to_it else [(resource, ROLE, "g" * 64)]
     )
 
@@ -261,7 +270,7 @@ def a_grant(intended_at=1, ident="g" * 64):
 
 
 @pytest.mark.parametrize(
-    ("items", "holder_key", "wait"),
+    ("items", "share_name", "wait"),
     [
         ([], ID, 0),
         ([a_delivery("failed")], ID, 0),
@@ -274,13 +283,13 @@ def a_grant(intended_at=1, ident="g" * 64):
         ),
     ],
 )
-def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wait):
+def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
     (repair,) = [one.repair for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
 
-    assert (repair.resource, repair.holder_key, repair.grant_id, repair.wait) == (
+    assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == (
         KEY_RESOURCE,
-        holder_key,
+        share_name,
         "g" * 64,
         wait,
     )
@@ -308,7 +317,7 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
 )
 def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, repair):
     """One in use, a new one, a running delivery's, and one on a record (now its owner's) are no orphans."""
-    copy = OurSnapshot(COPY, "completed", ID, SNAPSHOT, NOW - age, used=used)
+    copy = OwnSnapshot(COPY, "completed", ID, SNAPSHOT, NOW - age, used=used)
     seen = view(*items, targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})
 
     assert [one.repair for one in findings(seen) if one.code == "copy-orphaned"] == ([repair] if repair else [])
@@ -316,7 +325,7 @@ def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, r
 
 def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
     """The hub's tag alone is not enough: a person may have removed the other tag for a reason."""
-    copy = OurSnapshot(COPY, "completed", "", SNAPSHOT, 0, used=False)
+    copy = OwnSnapshot(COPY, "completed", "", SNAPSHOT, 0, used=False)
 
     assert found(view(targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})) == [("copy-orphaned", None)]
 
@@ -326,7 +335,7 @@ def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
 )
 def test_an_image_that_no_record_knows_is_notified_and_stays(items, wrong):
     """The AMI is its owner's. One of a running delivery is not reported."""
-    image = OurImage("ami-9a", "golden", "available", ID, AMI)
+    image = OwnImage("ami-9a", "golden", "available", ID, AMI)
     reported = findings(view(*items, targets={(DEV, REGION): TargetFacts(images=(image,))}))
 
     assert [(one.repair, one.wrong) for one in reported] == ([] if wrong is None else [(None, wrong)])
@@ -365,12 +374,12 @@ def test_a_parked_or_damaged_record_is_notified():
 def test_a_promotion_that_waits_in_vain_is_notified(delivery, state, code):
     """A lost delivery, or one whose end was not reported. While the promotion writes deliveries nothing is reported."""
     promotion = item(f"promotion#{AMI}", "record", {}, state=state, wake_at=NOW, due_shard="due#0")
-    child = item(
+    entry = item(
         f"promotion#{AMI}", f"delivery#{ID}", {"delivery": ID, "account": DEV, "episode": 1, "state": "running"}
     )
 
-    expected = [] if code is None else [(code, EndChild(AMI, ID))]
-    assert found(view(promotion, child, delivery)) == expected
+    expected = [] if code is None else [(code, EndTracked(AMI, ID))]
+    assert found(view(promotion, entry, delivery)) == expected
 
 
 # --- grants and key policies -----------------------------------------------------------------------------------------
@@ -379,17 +388,17 @@ POLICY = addresses.policy_resource(KEY).pk
 ROLE_ARN = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
-def a_statement(*, whole=True):
+def a_statement(*, complete=True):
     """The service's statements for the target's role in the source key's policy."""
-    return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, whole)
+    return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, complete)
 
 
 @pytest.mark.parametrize(
     ("items", "repair"),
     [
-        ([], Know(POLICY, DEV, DEV, 0, ROLE_ARN)),
-        ([a_share("closed", resource=POLICY)], Know(POLICY, DEV, DEV, 0, ROLE_ARN, version=4)),
-        ([a_delivery()], Know(POLICY, DEV, DEV, 3600, ROLE_ARN)),
+        ([], RecordOpen(POLICY, DEV, DEV, 0, ROLE_ARN)),
+        ([a_share("closed", resource=POLICY)], RecordOpen(POLICY, DEV, DEV, 0, ROLE_ARN, version=4)),
+        ([a_delivery()], RecordOpen(POLICY, DEV, DEV, 3600, ROLE_ARN)),
     ],
 )
 def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, repair):
@@ -407,10 +416,10 @@ def test_a_statement_that_the_ledger_knows_is_left_alone():
     before = view(a_share("open", resource=POLICY, preexisting=True), statements=(a_statement(),))
 
     assert found(known_open) == []
-    assert found(before) == [("open-not-ours", None)]
+    assert found(before) == [("open-not-own", None)]
 
 
-@pytest.mark.parametrize("statements", [(), (a_statement(whole=False),)])
+@pytest.mark.parametrize("statements", [(), (a_statement(complete=False),)])
 def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_it(statements):
     """All or part of it: copies fail without it. The text names the call to search for."""
     share = a_share("open", HELD, resource=POLICY)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.in_force import in_force
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.targets_file.publishing import Publisher
@@ -14,13 +14,13 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.targets import applied_file as files
-from chalicelib.core.targets.inventory import LOOK, OurSnapshot
+from chalicelib.core.targets.inventory import LOOK, OwnSnapshot
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 
 TABLE, HUB, REGION, FAR = "ami-promoter-us-east-1", "123456789012", "us-east-1", "eu-west-1"
 OU, ONE, TWO, THREE = "ou-ab12-11111111", "200000000001", "200000000002", "200000000003"
 RUN = "run-1"
-SEEN = OurSnapshot("snap-9a", "pending", "0123456789abcdef0123", "snap-0a", 0, used=False)
+SEEN = OwnSnapshot("snap-9a", "pending", "0123456789abcdef0123", "snap-0a", 0, used=False)
 
 
 @pytest.fixture

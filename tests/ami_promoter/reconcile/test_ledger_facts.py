@@ -11,8 +11,9 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.grant_names import grant_name
 from chalicelib.core.sharing.key_policy import Access, Audience
-from chalicelib.core.sharing.share import Share, ShareState, grant_name
+from chalicelib.core.sharing.share import Share, ShareState
 from tests.fakes import sharing
 
 TABLE, HUB, DEV, REGION = "ami-promoter-us-east-1", "111111111111", "222222222222", "us-east-1"
@@ -39,7 +40,7 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
 
     share = ledger_facts.share_of(*place, HubReader(client).many([place])[place])
 
-    assert (share.resource, share.holder_key, share.account, share.state) == (RESOURCE, DEV, DEV, "open")
+    assert (share.resource, share.share_name, share.account, share.state) == (RESOURCE, DEV, DEV, "open")
     assert (share.preexisting, share.intended_at, share.grant_id, share.opened_at) == (True, 2, "g", 5)
     assert share.holdings == (holding,)
     ledger.release(RESOURCE, DEV, share.holdings[0])
@@ -47,7 +48,7 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
 
 
 @pytest.mark.parametrize(
-    ("resource", "holder_key"),
+    ("resource", "share_name"),
     [
         (RESOURCE, DEV),
         (addresses.key_resource(KEY, DEV).pk, ID),
@@ -55,11 +56,11 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
         (addresses.policy_resource(KEY).pk, f"{DEV}-share"),
     ],
 )
-def test_of_a_damaged_share_the_account_is_found_in_its_name(resource, holder_key):
+def test_of_a_damaged_share_the_account_is_found_in_its_name(resource, share_name):
     """The receiver must be known even if the body is damaged."""
     damaged = {"unreadable": True, "_item": {"state": "open", "holdings": "nonsense", "version": "nonsense"}}
 
-    share = ledger_facts.share_of(resource, f"share#{holder_key}", damaged)
+    share = ledger_facts.share_of(resource, f"share#{share_name}", damaged)
 
     assert (share.account, share.state, share.holdings, share.version) == (DEV, "open", (), 0)
 
@@ -108,7 +109,7 @@ def test_our_statements_are_found_by_their_sid_with_whom_they_let_in():
 
     found = ledger_facts.statements_of(KEY, text, mark)
 
-    assert [(one.holder_key, one.account, one.principal, one.whole) for one in found] == [
+    assert [(one.share_name, one.account, one.principal, one.complete) for one in found] == [
         (DEV, DEV, role, True),
         (f"{DEV}-share", DEV, f"arn:aws:iam::{DEV}:root", False),
     ]

@@ -6,17 +6,17 @@ import time
 import pytest
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Remove, Reopen, Withdraw
+from ami_promoter.reconcile.findings import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
 from ami_promoter.targets_file.publishing import Publisher
-from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.promotion.model import Child
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import share
+from chalicelib.core.sharing import outstanding
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.inventory import REMOVE
@@ -68,12 +68,12 @@ def due(table, pk):
 
 def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, repairs, ledger):
     """It is the service's, open and without a holding, so the worker closes it. A repeat changes nothing."""
-    repair = Know(RESOURCE, DEV, DEV, 0)
+    repair = RecordOpen(RESOURCE, DEV, DEV, 0)
 
     assert repairs.repair(repair) == "done"
     (known,) = ledger.shares(RESOURCE)
     assert (known.state, known.preexisting, known.holdings) == (ShareState.OPEN, False, frozenset())
-    assert share.to_close([known], now()) == [known]
+    assert outstanding.to_close([known], now()) == [known]
     assert due(table, RESOURCE)
     (entry,) = table.query(RESOURCE, "history#share#")
     assert entry["what"] == ["found open, and the service's (ami-promoter reconcile)"]
@@ -82,26 +82,26 @@ def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(
 
 def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(repairs, ledger):
     """It has no holding yet; when its delivery has held and released it, it closes at once."""
-    repairs.repair(Know(RESOURCE, DEV, DEV, 3600))
+    repairs.repair(RecordOpen(RESOURCE, DEV, DEV, 3600))
     (known,) = ledger.shares(RESOURCE)
-    assert share.to_close([known], now()) == []
-    assert share.to_close([known], now() + 3600) == [known]
-    assert share.due_at([known], now()) >= now() + 3590
+    assert outstanding.to_close([known], now()) == []
+    assert outstanding.to_close([known], now() + 3600) == [known]
+    assert outstanding.due_at([known], now()) >= now() + 3590
 
     end = now() + 9000
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, hard_close_at=end), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, last_closing_at=end), HELD)
     (held,) = ledger.shares(RESOURCE)
-    assert (held.state, held.holdings, held.hard_close_at) == (ShareState.OPEN, {HELD}, end)
+    assert (held.state, held.holdings, held.last_closing_at) == (ShareState.OPEN, {HELD}, end)
     ledger.release(RESOURCE, DEV, HELD)
     (left,) = ledger.shares(RESOURCE)
-    assert share.to_close([left], now()) == [left]
+    assert outstanding.to_close([left], now()) == [left]
 
 
 def test_a_permission_wrongly_called_older_than_us_is_ours_again(repairs, ledger):
     """The entry says preexisting; there is evidence that the service opened it."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
 
-    assert repairs.repair(Know(RESOURCE, DEV, DEV, 0)) == "done"
+    assert repairs.repair(RecordOpen(RESOURCE, DEV, DEV, 0)) == "done"
 
     (known,) = ledger.shares(RESOURCE)
     assert (known.preexisting, known.holdings) == (False, {HELD})
@@ -109,11 +109,11 @@ def test_a_permission_wrongly_called_older_than_us_is_ours_again(repairs, ledger
 
 def test_a_grant_is_taken_up_with_its_id_and_grantee(repairs, ledger):
     """The worker revokes it by its id."""
-    repairs.repair(Know(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
+    repairs.repair(RecordOpen(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
 
     (known,) = ledger.shares(KEY_RESOURCE)
     assert (known.grant_id, known.intended_at, known.grantee) == ("grant-id", 3, f"arn:aws:iam::{DEV}:role/r")
-    assert share.to_close([known], now()) == [known]
+    assert outstanding.to_close([known], now()) == [known]
 
 
 def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
@@ -121,17 +121,17 @@ def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), HELD)
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
 
-    assert repairs.repair(Know(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
+    assert repairs.repair(RecordOpen(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
     assert ledger.shares(RESOURCE)[0].state is ShareState.WANTED
 
 
 def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, repairs, ledger):
     """Written as closed, with its holding: the worker opens it again. A repeat changes nothing."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, hard_close_at=now() + 9000), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, last_closing_at=now() + 9000), HELD)
 
     assert repairs.repair(Reopen(RESOURCE, DEV, 0)) == "done"
 
-    assert [s.holder_key for s in share.to_open(ledger.shares(RESOURCE), now())] == [DEV]
+    assert [s.share_name for s in outstanding.to_open(ledger.shares(RESOURCE), now())] == [DEV]
     assert due(table, RESOURCE)
     assert repairs.repair(Reopen(RESOURCE, DEV, 1)) == MOVED_ON
 
@@ -144,7 +144,7 @@ def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger,
     a_delivery(table, state, episode)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
-    assert repairs.repair(LetGo(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
+    assert repairs.repair(ReleaseHolding(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
 
     assert bool(ledger.shares(RESOURCE)[0].holdings) is not goes
     assert due(table, RESOURCE) is goes
@@ -176,7 +176,9 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
 
 
 @pytest.mark.parametrize(("state", "account"), [("shared", DEV), ("failed", "999999999999"), (None, "")])
-def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, repairs, ledger, state, account):
+def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_release_holding(
+    table, repairs, ledger, state, account
+):
     """A delivery to a listed account holds an OU's launch permission: only the holding ends, the delivery continues."""
     unit = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
     image = addresses.image_resource(AMI).pk
@@ -212,15 +214,15 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
 )
 def test_a_promotion_is_notified_how_a_delivery_ended(table, repairs, state, ends):
     """A lost delivery counts as failed, so that `retry` starts it again; a running one stays."""
-    children = DynamoChildren(table)
+    tracked = DynamoTrackedDeliveries(table)
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "running", {}, now() + 9000), now())
-    children.add(AMI, Child(ID, DEV, REGION, 1, "running"))
+    tracked.add(AMI, TrackedDelivery(ID, DEV, REGION, 1, "running"))
     if state is not None:
         a_delivery(table, state)
 
-    result = repairs.repair(EndChild(AMI, ID))
+    result = repairs.repair(EndTracked(AMI, ID))
 
-    assert [child.state for child in children.all(AMI)] == [ends or "running"]
+    assert [entry.state for entry in tracked.all(AMI)] == [ends or "running"]
     assert (result, due(table, addresses.promotion(AMI).pk)) == (("done", True) if ends else (MOVED_ON, False))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ami_promoter.promotions import timeline
-from ami_promoter.promotions.view import seconds_left
+from ami_promoter.promotions.promotion_data import seconds_left
 from ami_promoter.terminal.output import Folded, printable, short, show
 from ami_promoter.terminal.report import moment, span
 

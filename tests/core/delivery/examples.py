@@ -43,7 +43,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         ready if late or state is DeliveryState.WAITING else fresh,
         state=state,
         entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
-        hard_close_at=NOW + 25 * 3600 if late else None,
+        last_closing_at=NOW + 25 * 3600 if late else None,
         ending=DeliveryState.FAILED
         if state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED)
         else None,
@@ -94,7 +94,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.SharesHeld(),
     ev.SharesSeen(open=True),
     ev.SharesSeen(open=False),
-    ev.SharesSeen(open=False, blocked=FAULT),
+    ev.SharesSeen(open=False, waits_for=FAULT),
     ev.SharesSeen(open=False, refused=FAULT),
     ev.SharesReleased(),
     ev.SharesReleased(all=False),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import copying as copy_events
+from chalicelib.core.delivery import deadlines, evolving, intents, machine, outstanding, permissions, slot_use
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine, permissions
 from chalicelib.core.delivery.model import (
     ENDED,
     Attempt,
@@ -79,8 +79,8 @@ def drive(delivery: Delivery, picks: list[int], inbox: list[str]) -> list[Delive
     """Run a delivery: at each step record the intents of its commands, then let one legal example event happen."""
     seen_states, now = [delivery], NOW
     for pick in picks:
-        wanted = machine.outstanding(delivery, now)
-        delivery = machine.record_intent(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
+        wanted = outstanding.outstanding(delivery, now)
+        delivery = intents.record_intent(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
         legal = [e for e in EVENTS if type(e) in machine.TRANSITIONS[delivery.state]]
         if not legal:
             break
@@ -98,17 +98,17 @@ HINTS = st.lists(st.sampled_from(["image", "look#snap-0a"]), max_size=2)
 def test_whatever_is_outstanding_has_a_due_date(picks, inbox, method):
     """In any history: until a delivery has ended, a worker looks again, even if no event arrives."""
     for delivery in drive(a_delivery(method=method), picks, inbox):
-        assert (machine.due_at(delivery) is None) == delivery.ended
+        assert (outstanding.due_at(delivery) is None) == delivery.ended
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
 def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
     """At that time a command is outstanding, or a deadline passes."""
     for delivery in drive(a_delivery(method=method), picks, []):
-        due = machine.due_at(delivery)
+        due = outstanding.due_at(delivery)
         if due is not None:
             when = max(due, NOW)
-            assert machine.outstanding(delivery, when) or machine.due_events(delivery, when)
+            assert outstanding.outstanding(delivery, when) or deadlines.due_events(delivery, when)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
@@ -118,17 +118,17 @@ def test_commands_derive_from_the_record_alone(picks, method):
         plain = codec.encode(delivery)
         stored = codec.decode(Delivery, plain)
 
-        assert machine.outstanding(stored, NOW) == machine.outstanding(delivery, NOW)
+        assert outstanding.outstanding(stored, NOW) == outstanding.outstanding(delivery, NOW)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=60))
 def test_no_copy_is_started_without_a_slot(picks):
     """A delivery starts no more copies than it holds slots."""
     for delivery in drive(a_delivery(), picks, []):
-        starts = [c for c in machine.outstanding(delivery, NOW) if isinstance(c, do.StartCopy)]
-        late = [c for c in machine.outstanding(delivery, NOW + 10**6) if isinstance(c, do.StartCopy)]
+        starts = [c for c in outstanding.outstanding(delivery, NOW) if isinstance(c, do.StartCopy)]
+        late = [c for c in outstanding.outstanding(delivery, NOW + 10**6) if isinstance(c, do.StartCopy)]
         assert not late, "its lease has run out long since"
-        assert len(starts) <= machine.free_slots(delivery, NOW)
+        assert len(starts) <= slot_use.free_slots(delivery, NOW)
 
 
 # --- invariant 1: a share is open as long as a holder needs it --------------------------------------------------------
@@ -137,7 +137,7 @@ def test_no_copy_is_started_without_a_slot(picks):
 def test_nothing_is_held_before_the_checks_and_a_slot():
     """Before `opening` no share is asked for."""
     for state in (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING):
-        wanted = machine.outstanding(a_delivery(state), NOW)
+        wanted = outstanding.outstanding(a_delivery(state), NOW)
         assert not any(isinstance(command, do.HoldShares) for command in wanted)
 
 
@@ -148,12 +148,12 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
-    done = evolving.evolve(replace(opening, kept=True), ev.SharesSeen(open=True), NOW)
+    done = evolving.evolve(replace(opening, holds_standing=True), ev.SharesSeen(open=True), NOW)
 
     assert opening.state is DeliveryState.OPENING
-    assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
+    assert [(share.resource.split("#")[1], share.standing) for share in opening.shares] == [("role", True)]
     assert done.state is DeliveryState.REGISTERING
-    assert done.kept
+    assert done.holds_standing
 
 
 def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
@@ -162,36 +162,36 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert opening.state is DeliveryState.OPENING
-    assert [(share.resource, share.holder, share.stays) for share in opening.shares] == [
+    assert [(share.resource, share.share_name, share.standing) for share in opening.shares] == [
         (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
     ]
 
-    held = machine.record_intent(opening, machine.outstanding(opening, NOW), NOW, ())
+    held = intents.record_intent(opening, outstanding.outstanding(opening, NOW), NOW, ())
     verifying = evolving.evolve(held, ev.SharesSeen(open=True), NOW)
-    assert (verifying.state, verifying.image, verifying.kept) == (DeliveryState.VERIFYING, "ami-0b", True)
+    assert (verifying.state, verifying.image, verifying.holds_standing) == (DeliveryState.VERIFYING, "ami-0b", True)
     there = evolving.evolve(verifying, ev.ImageSeen("available"), NOW)
-    assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
+    assert not any(isinstance(command, do.ReleaseShares) for command in outstanding.outstanding(there, NOW))
 
     for _ in range(copy_events.VERIFY_TRIES):
         verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
-    assert machine.outstanding(verifying, NOW)[0] == do.ReleaseShares()
+    assert outstanding.outstanding(verifying, NOW)[0] == do.ReleaseShares()
 
 
 def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():
     """One role's grant does not count for the other; past the deadline the fault names what the other waits for."""
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
-    blocked = Fault("code", "there", "It is refused.", "Deploy it.")
-    shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "blocked": blocked}})
-    held = replace(opening, kept=True)
+    waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
+    shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
+    held = replace(opening, holds_standing=True)
 
     assert permissions.seen(held, in_ledger(opening)) == ev.SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == ev.SharesSeen(open=False)
     waiting = evolving.evolve(held, permissions.seen(held, shares), NOW)
-    assert (waiting.state, waiting.blocked) == (DeliveryState.OPENING, blocked)
-    last = machine.deadline(held)
-    assert machine.due_events(held, last) == ()
-    assert machine.outstanding(held, last) == (do.LookAtShares(),)
+    assert (waiting.state, waiting.shares_wait_for) == (DeliveryState.OPENING, waits_for)
+    last = deadlines.deadline(held)
+    assert deadlines.due_events(held, last) == ()
+    assert outstanding.outstanding(held, last) == (do.LookAtShares(),)
     late = evolving.evolve(held, permissions.seen(held, shares), last)
     assert late.faults[0].what.endswith("The last refusal was: It is refused.")
     assert late.faults[0].cure == "Deploy it."
@@ -202,10 +202,12 @@ def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({
     """A delivery's shares as the ledger has them: open, but changed by ``others`` by their holder keys."""
     holding = copying(delivery.id, episode=delivery.episode)
     shares = [
-        ledger.Share(s.resource, s.holder, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding}))
+        ledger.Share(
+            s.resource, s.share_name, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding})
+        )
         for s in delivery.shares
     ]
-    return [replace(share, **others.get(share.holder_key, {})) for share in shares]
+    return [replace(share, **others.get(share.share_name, {})) for share in shares]
 
 
 def test_what_another_episode_holds_is_not_open_to_this_one():
@@ -217,8 +219,8 @@ def test_what_another_episode_holds_is_not_open_to_this_one():
 
 def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
     """It is an answer once it was given for every present holding."""
-    opening = a_delivery(DeliveryState.OPENING, held=True)
-    name = opening.shares[0].holder
+    opening = a_delivery(DeliveryState.OPENING, holds_copy=True)
+    name = opening.shares[0].share_name
     refused = {"state": ledger.ShareState.REFUSED, "fault": FAULT}
     tried_anew = permissions.seen(opening, in_ledger(opening, {name: refused}))
     answered = permissions.seen(opening, in_ledger(opening, {name: {**refused, "answered": 1}}))
@@ -230,61 +232,61 @@ def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     """Each poll of a copy also asks the ledger; completed copies remain usable."""
-    copying_now = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.COMPLETED)
-    assert do.LookAtShares() in machine.outstanding(copying_now, NOW)
+    copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
+    assert do.LookAtShares() in outstanding.outstanding(copying_now, NOW)
     refused = evolving.evolve(copying_now, ev.SharesSeen(open=False, refused=FAULT), NOW)
-    assert (refused.state, refused.overdue) == (DeliveryState.COPYING, FAULT)
-    assert machine.outstanding(refused, NOW) == (do.FindCopies(),)
+    assert (refused.state, refused.pending_failure) == (DeliveryState.COPYING, FAULT)
+    assert outstanding.outstanding(refused, NOW) == (do.FindCopies(),)
 
 
 def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
     """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
     target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
-    account, *others = sorted(opening.shares, key=lambda share: not share.holder.endswith("-share"))
+    account, *others = sorted(opening.shares, key=lambda share: not share.share_name.endswith("-share"))
     assert len(opening.shares) == len(others) + 1
-    refused = {account.holder: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
+    refused = {account.share_name: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
     seen_now = permissions.seen(opening, in_ledger(opening, refused))
     assert seen_now == ev.SharesSeen(open=False, refused=FAULT)
 
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
     """`registering` releases them first."""
-    copying = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.COMPLETED)
+    copying = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
     after = evolving.evolve(copying, event, NOW)
 
     assert after.state is DeliveryState.REGISTERING
-    kinds = [type(command) for command in machine.outstanding(after, NOW)]
+    kinds = [type(command) for command in outstanding.outstanding(after, NOW)]
     assert kinds.index(do.ReleaseShares) < kinds.index(do.RegisterImage)
 
 
 def test_release_when_registered_keeps_the_shares_until_then():
     """The setting is for users who doubt that EBS is done with the source at `completed`."""
-    delivery = a_delivery(DeliveryState.REGISTERING, held=True)
+    delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
     kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
 
-    assert do.ReleaseShares(all=False) in machine.outstanding(delivery, NOW)
-    assert do.ReleaseShares(all=False) not in machine.outstanding(kept, NOW)
-    assert do.ReleaseShares(all=False) in machine.outstanding(replace(kept, state=DeliveryState.PUBLISHING), NOW)
+    assert do.ReleaseShares(all=False) in outstanding.outstanding(delivery, NOW)
+    assert do.ReleaseShares(all=False) not in outstanding.outstanding(kept, NOW)
+    assert do.ReleaseShares(all=False) in outstanding.outstanding(replace(kept, state=DeliveryState.PUBLISHING), NOW)
 
 
 def test_linger_keeps_the_shares_for_a_while():
     """The setting `linger`: seconds after the last copy."""
-    delivery = a_delivery(DeliveryState.REGISTERING, held=True)
+    delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
     lingering = replace(delivery, target=replace(delivery.target, linger=600))
 
-    assert do.ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
-    assert do.ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 600)
+    assert do.ReleaseShares(all=False) not in outstanding.outstanding(lingering, NOW + 599)
+    assert do.ReleaseShares(all=False) in outstanding.outstanding(lingering, NOW + 600)
 
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
     """A cancelled delivery deletes its copies first; it releases when two looks show them ended or gone."""
     stopping = evolving.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
     assert stopping.state is DeliveryState.STOPPING
-    assert machine.outstanding(stopping, NOW) == (do.FindLeftovers(),)
+    assert outstanding.outstanding(stopping, NOW) == (do.FindLeftovers(),)
 
     waiting = evolving.evolve(stopping, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
     assert waiting.state is DeliveryState.STOPPING
@@ -294,34 +296,34 @@ def test_shares_stay_open_under_a_copy_that_is_still_seen():
     assert once.state is DeliveryState.STOPPING
     over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + schedule.SECOND_LOOK_AFTER)
     assert (over.state, over.cleanup.done) == (DeliveryState.TIDYING, True)
-    assert do.ReleaseShares() in machine.outstanding(over, later)
+    assert do.ReleaseShares() in outstanding.outstanding(over, later)
 
 
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     """One look does not show a known copy: that does not mean that it is gone."""
     stopping = evolving.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
     stale = evolving.evolve(stopping, ev.LeftoversSeen((), ()), NOW + 1000)
     shown = evolving.evolve(stale, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
     once_more = evolving.evolve(shown, ev.LeftoversSeen((), ()), NOW + 1060)
 
     assert [d.state for d in (stale, shown, once_more)] == [DeliveryState.STOPPING] * 3
-    assert not any(do.ReleaseShares() in machine.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
+    assert not any(do.ReleaseShares() in outstanding.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
 
 
 def test_a_refused_delete_keeps_no_share_open():
     """The copies have ended; one that cannot be deleted is a leftover."""
-    stopping = a_delivery(DeliveryState.STOPPING, held=True)
+    stopping = a_delivery(DeliveryState.STOPPING, holds_copy=True)
     refused = ev.LeftoversSeen(("snap-0ac",), (), FAULT)
     once = evolving.evolve(stopping, refused, NOW + 200)
     twice = evolving.evolve(once, refused, NOW + 240)
     assert twice.state is DeliveryState.TIDYING
-    assert do.ReleaseShares() in machine.outstanding(twice, NOW + 240)
+    assert do.ReleaseShares() in outstanding.outstanding(twice, NOW + 240)
 
-    late = machine.deadline(twice)
+    late = deadlines.deadline(twice)
     passed = evolving.evolve(twice, ev.DeadlinePassed(), late)
-    assert machine.outstanding(replace(passed, held=False), late) == (do.FindLeftovers(),)
+    assert outstanding.outstanding(replace(passed, holds_copy=False), late) == (do.FindLeftovers(),)
     over = evolving.evolve(passed, refused, late)
     assert (over.cleanup.done, over.cleanup.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
@@ -329,8 +331,8 @@ def test_a_refused_delete_keeps_no_share_open():
 def test_it_never_ends_while_it_holds_a_share():
     """The outcome is published only after the last release."""
     for state in (DeliveryState.PUBLISHING, DeliveryState.TIDYING):
-        holding = a_delivery(state, held=True, cleanup=Cleanup(done=True))
-        assert not any(isinstance(c, do.NotifyOutcome) for c in machine.outstanding(holding, NOW))
+        holding = a_delivery(state, holds_copy=True, cleanup=Cleanup(done=True))
+        assert not any(isinstance(c, do.NotifyOutcome) for c in outstanding.outstanding(holding, NOW))
 
 
 # --- invariant 4: at most one -----------------------------------------------------------------------------------------
@@ -345,7 +347,7 @@ def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
     """After a crash it is unknown whether CopySnapshot took effect: the delivery looks first, and starts nothing."""
     delivery = slots(with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.WANTED), 5)
 
-    assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
+    assert outstanding.outstanding(delivery, NOW) == (do.FindCopies(),)
 
 
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
@@ -382,7 +384,7 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
 
     assert after.copies[0].copy == "snap-0old"
-    assert do.DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
+    assert do.DeleteSnapshots(("snap-0young",)) in outstanding.outstanding(after, NOW)
 
 
 def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
@@ -397,12 +399,12 @@ def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     """RegisterImage has no client token either."""
     delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW, tries=1))
-    assert machine.outstanding(delivery, NOW) == (do.FindImage(),)
+    assert outstanding.outstanding(delivery, NOW) == (do.FindImage(),)
 
     waiting = evolving.evolve(delivery, ev.ImageNotFound(), NOW)
-    assert machine.outstanding(waiting, NOW + schedule.SILENCE - 1) == ()
+    assert outstanding.outstanding(waiting, NOW + schedule.SILENCE - 1) == ()
     looked = evolving.evolve(waiting, ev.ImageNotFound(), NOW + schedule.SILENCE)
-    assert machine.outstanding(looked, NOW + schedule.SILENCE) == (do.RegisterImage(),)
+    assert outstanding.outstanding(looked, NOW + schedule.SILENCE) == (do.RegisterImage(),)
 
 
 def test_an_answer_that_nobody_received_leaves_the_intent_standing():
@@ -420,14 +422,14 @@ def test_a_entry_makes_it_look_and_is_received_once():
     """An inbox entry makes the worker read EC2, once for each entry."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
-    assert machine.outstanding(delivery, NOW) == ()
+    assert outstanding.outstanding(delivery, NOW) == ()
 
     hinted = replace(delivery, inbox={"look#snap-0a": "event-1"})
-    assert machine.outstanding(hinted, NOW) == (do.LookAtCopies(("snap-0ac",)),)
+    assert outstanding.outstanding(hinted, NOW) == (do.LookAtCopies(("snap-0ac",)),)
 
     still = evolving.evolve(hinted, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
     assert still.state is DeliveryState.COPYING
-    assert machine.outstanding(still, NOW) == ()
+    assert outstanding.outstanding(still, NOW) == ()
 
 
 @pytest.mark.parametrize(
@@ -447,10 +449,12 @@ def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, look
     woken = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
 
     if not looks:
-        assert machine.looks(woken, NOW) == (do.AskWhoWaits(),), "whoever is woken asks whether its slots are wanted"
+        assert outstanding.looks(woken, NOW) == (do.AskWhoWaits(),), (
+            "whoever is woken asks whether its slots are wanted"
+        )
     woken = evolving.evolve(woken, ev.OthersWait(others_wait), NOW)
-    assert machine.outstanding(woken, NOW) == ((do.LookAtCopies(looks),) if looks else ())
-    polled = machine.outstanding(woken, NOW + 60)
+    assert outstanding.outstanding(woken, NOW) == ((do.LookAtCopies(looks),) if looks else ())
+    polled = outstanding.outstanding(woken, NOW + 60)
     assert polled[0] == do.LookAtCopies(("snap-0ac", "snap-0bc")), "the clock waits for no event"
 
 
@@ -497,12 +501,12 @@ def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_m
     after = evolving.evolve(delivery, late, NOW)
 
     assert after.copies[0].not_before == NOW + 60
-    wanted = machine.outstanding(after, NOW + 60)
+    wanted = outstanding.outstanding(after, NOW + 60)
     assert wanted == (do.DeleteSnapshots(("snap-0ac",)), do.FindCopies())
 
     deleted = evolving.evolve(after, ev.SnapshotsDeleted(("snap-0ac",)), NOW + 60)
     listed = evolving.evolve(deleted, ev.CopiesFound(()), NOW + 60)
-    assert machine.outstanding(listed, NOW + 60) == (do.StartCopy("snap-0a"),)
+    assert outstanding.outstanding(listed, NOW + 60) == (do.StartCopy("snap-0a"),)
 
 
 def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
@@ -520,16 +524,16 @@ def test_a_missing_role_is_waited_for_with_one_notice():
     """One notice at the first refusal; then looks, the last after the queue deadline, with the refusal as fault."""
     refused = ev.Refused("CheckTarget", RefusalKind.ROLE, FAULT)
     checking = evolving.evolve(a_delivery(), refused, NOW)
-    assert machine.outstanding(checking, NOW) == (do.NotifyWaiting(),)
+    assert outstanding.outstanding(checking, NOW) == (do.NotifyWaiting(),)
 
     reported = evolving.evolve(checking, ev.WaitingNotified(), NOW)
-    assert machine.outstanding(reported, NOW) == ()
-    assert machine.outstanding(reported, NOW + 60) == (do.CheckTarget(),)
+    assert outstanding.outstanding(reported, NOW) == ()
+    assert outstanding.outstanding(reported, NOW + 60) == (do.CheckTarget(),)
 
     again = evolving.evolve(reported, refused, NOW + 60)
-    assert do.NotifyWaiting() not in machine.outstanding(again, NOW + 7200)
+    assert do.NotifyWaiting() not in outstanding.outstanding(again, NOW + 7200)
     late = evolving.evolve(again, ev.DeadlinePassed(), NOW + 24 * 3600)
-    assert machine.outstanding(late, NOW + 24 * 3600) == (do.CheckTarget(),)
+    assert outstanding.outstanding(late, NOW + 24 * 3600) == (do.CheckTarget(),)
     over = evolving.evolve(late, refused, NOW + 24 * 3600)
     assert FAULT.what in over.faults[0].what
     assert "deploy/target.yaml" in over.faults[0].cure
@@ -552,11 +556,11 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
     delivery = with_copies(a_delivery(DeliveryState.REGISTERING), C.COMPLETED, C.COMPLETED)
     delivery = replace(delivery, copies=(replace(delivery.copies[0], tries=2), delivery.copies[1]))
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
-    assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
+    assert outstanding.outstanding(delivery, NOW) == (do.FindCopies(),)
 
     twin = seen("snap-0a", "completed", copy="snap-0late", nonce="earlier")
     counted = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
-    assert machine.outstanding(counted, NOW) == (do.DeleteSnapshots(("snap-0late",)), do.RegisterImage())
+    assert outstanding.outstanding(counted, NOW) == (do.DeleteSnapshots(("snap-0late",)), do.RegisterImage())
 
 
 def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
@@ -580,7 +584,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     after = evolving.evolve(delivery, ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
-    assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+    assert do.AskSlots(3, 2, 1, NOW) in outstanding.outstanding(after, NOW)
 
 
 def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
@@ -591,17 +595,17 @@ def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
     refused = evolving.evolve(delivery, ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     after = evolving.evolve(refused, ev.SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
 
-    assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+    assert do.AskSlots(3, 2, 1, NOW) in outstanding.outstanding(after, NOW)
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
     """The fault names the state that lasted too long, and a cure."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING)
     late = NOW + delivery.target.copy_deadline
-    assert machine.due_events(delivery, late) == (ev.DeadlinePassed(),)
+    assert deadlines.due_events(delivery, late) == (ev.DeadlinePassed(),)
 
     passed = evolving.evolve(delivery, ev.DeadlinePassed(), late)
-    assert machine.outstanding(passed, late) == (do.FindCopies(),)
+    assert outstanding.outstanding(passed, late) == (do.FindCopies(),)
     after = evolving.evolve(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), late)
     assert after.state is DeliveryState.STOPPING
     assert after.faults[0].code == "deadline-copying"
@@ -610,10 +614,10 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
 
 def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     """The role was deleted during the copy: the record must end all the same."""
-    stopping = with_copies(a_delivery(DeliveryState.STOPPING, held=True), C.PENDING, C.COMPLETED)
-    assert machine.due_events(stopping, stopping.hard_close_at) == (ev.DeadlinePassed(),)
+    stopping = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.COMPLETED)
+    assert deadlines.due_events(stopping, stopping.last_closing_at) == (ev.DeadlinePassed(),)
 
-    after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.hard_close_at)
+    after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.last_closing_at)
     assert after.state is DeliveryState.TIDYING
     assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 
@@ -630,13 +634,13 @@ def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
 )
 def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refused, closes_after):
     """Accepted once, or refused twice: the copy runs on. A throttle answers nothing, and is tried again."""
-    delivery = with_copies(a_delivery(DeliveryState.STOPPING, held=True), C.PENDING, C.WANTED)
+    delivery = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.WANTED)
     asked = NOW + schedule.SILENCE
     closed = []
     for number in (1, 2, 3):
         delivery = evolving.evolve(delivery, seen_or_refused, asked + number)
         assert delivery.state is DeliveryState.STOPPING
-        if do.ReleaseShares(all=False) in machine.outstanding(delivery, asked + number):
+        if do.ReleaseShares(all=False) in outstanding.outstanding(delivery, asked + number):
             closed.append(number)
 
     assert closed == list(range(closes_after, 4) if closes_after else ())
@@ -647,7 +651,7 @@ def test_cancelling_before_anything_was_made_ends_at_once():
     after = evolving.evolve(a_delivery(DeliveryState.WAITING), ev.CancelAsked(), NOW)
 
     assert after.state is DeliveryState.TIDYING
-    assert machine.outstanding(after, NOW) == (do.NotifyOutcome(),)
+    assert outstanding.outstanding(after, NOW) == (do.NotifyOutcome(),)
     assert evolving.evolve(after, ev.OutcomeNotified(), NOW).state is DeliveryState.CANCELLED
 
 
@@ -657,13 +661,13 @@ def test_what_register_image_was_intended_for_finishes_and_stays():
     intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), inbox=inbox)
     not_yet = a_delivery(DeliveryState.REGISTERING, inbox=inbox)
 
-    assert machine.due_events(intended, NOW) == ()
-    assert machine.due_events(not_yet, NOW) == (ev.CancelAsked(),)
+    assert deadlines.due_events(intended, NOW) == ()
+    assert deadlines.due_events(not_yet, NOW) == (ev.CancelAsked(),)
 
 
 def test_a_cancel_of_an_earlier_episode_is_not_received():
     """Such inbox entries count for one episode only."""
-    assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
+    assert deadlines.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
 
 
 def test_what_is_there_already_is_taken_up():
@@ -714,8 +718,8 @@ def test_what_is_refused_waits_although_an_event_came(delivery, why):
     """An event leads to one look; it does not make a run repeat a refused call until its time is up."""
     woken = replace(delivery, inbox={"image": "event-7", "look#snap-0a": "event-8", "look#snap-0b": "event-9"})
     for _ in range(3):
-        for command in machine.outstanding(woken, NOW):
+        for command in outstanding.outstanding(woken, NOW):
             woken = evolving.evolve(woken, ev.Refused(type(command).__name__, why, FAULT), NOW)
 
-    assert machine.outstanding(woken, NOW) == ()
-    assert machine.outstanding(woken, NOW + 900)
+    assert outstanding.outstanding(woken, NOW) == ()
+    assert outstanding.outstanding(woken, NOW + 900)

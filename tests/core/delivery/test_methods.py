@@ -8,8 +8,8 @@ import pytest
 
 from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
 from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import deadlines, evolving, methods, outstanding, slot_use
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine, methods
 from chalicelib.core.delivery.model import Delivery, DeliveryState, ImageRequest, Snapshot
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
@@ -20,13 +20,13 @@ from tests.core.images.examples import an_image, describe_image, describe_snapsh
 LATE = ev.ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
 AVAILABLE = ev.ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")))
 MINUTE = 60
-BEGUN = ImageRequest(NOW, whole_intended_at=NOW)
+BEGUN = ImageRequest(NOW, copy_image_intended_at=NOW)
 
 
-def a_whole(state: DeliveryState = DeliveryState.VERIFYING, **changes: object) -> Delivery:
+def an_image_copy(state: DeliveryState = DeliveryState.VERIFYING, **changes: object) -> Delivery:
     """A delivery by CopyImage whose shares opened, and whose copy started, just now; the AMI is pending."""
     image = {"image": "ami-0b"} if state is DeliveryState.VERIFYING else {}
-    begun = {"opened_at": NOW, "request": BEGUN, "held": True}
+    begun = {"opened_at": NOW, "request": BEGUN, "holds_copy": True}
     return a_delivery(state, **{"method": "image", **begun, **image, **changes})
 
 
@@ -46,27 +46,27 @@ def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
 
     assert after.state is DeliveryState.OPENING
     assert [share.resource.split("#")[1] for share in after.shares] == ["image", "snapshot", "snapshot", "key"]
-    assert after.shares[0].holder == TARGET
-    assert not any(share.stays for share in after.shares)
-    assert machine.slots(after) == (0, 0)
+    assert after.shares[0].share_name == TARGET
+    assert not any(share.standing for share in after.shares)
+    assert slot_use.slots(after) == (0, 0)
 
 
 def test_the_shares_are_held_until_the_ami_is_available():
     """The next command releases them, or the linger delays that."""
-    running = a_whole()
+    running = an_image_copy()
     for delivery in (
         running,
-        a_whole(DeliveryState.REGISTERING),
+        an_image_copy(DeliveryState.REGISTERING),
         after_events(running, (ev.ImageSeen("pending"), 600)),
     ):
-        assert machine.needs_shares(delivery)
-        assert not any(isinstance(c, do.ReleaseShares) for c in machine.outstanding(delivery, NOW + 10**5))
+        assert outstanding.needs_shares(delivery)
+        assert not any(isinstance(c, do.ReleaseShares) for c in outstanding.outstanding(delivery, NOW + 10**5))
     there = after_events(running, (AVAILABLE, 600))
     lingering = replace(there, target=replace(there.target, linger=300))
 
-    assert machine.outstanding(there, NOW + 600)[0] == do.ReleaseShares(all=False)
-    assert do.ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 899)
-    assert do.ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 900)
+    assert outstanding.outstanding(there, NOW + 600)[0] == do.ReleaseShares(all=False)
+    assert do.ReleaseShares(all=False) not in outstanding.outstanding(lingering, NOW + 899)
+    assert do.ReleaseShares(all=False) in outstanding.outstanding(lingering, NOW + 900)
 
 
 # --- what is waited out ----------------------------------------------------------------------------------------------
@@ -76,33 +76,33 @@ def test_the_shares_are_held_until_the_ami_is_available():
 def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
     """CopyImage cannot see the AMI or its storage yet: after ten minutes EC2's refusal is the fault."""
     after = after_events(
-        a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
+        an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
         (ev.Refused("RegisterImage", RefusalKind.NOT_YET, FAULT), at),
     )
 
     assert after.state is state
-    assert (after.trouble if state is DeliveryState.REGISTERING else after.faults[0]) == FAULT
+    assert (after.last_refusal if state is DeliveryState.REGISTERING else after.faults[0]) == FAULT
 
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
     """It becomes free later, possibly after the ten minutes."""
     taken = ev.Refused("RegisterImage", RefusalKind.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
     after = after_events(
-        a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900)
+        an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900)
     )
 
     assert after.state is DeliveryState.REGISTERING
-    assert machine.outstanding(after, NOW + 960) == (do.RegisterImage(),)
+    assert outstanding.outstanding(after, NOW + 960) == (do.RegisterImage(),)
 
 
 def test_too_many_copies_are_waited_for():
     """300 run at once: the delivery waits until the copy deadline."""
     after = after_events(
-        a_whole(DeliveryState.REGISTERING), (ev.Refused("RegisterImage", RefusalKind.LIMIT, FAULT), 5000)
+        an_image_copy(DeliveryState.REGISTERING), (ev.Refused("RegisterImage", RefusalKind.LIMIT, FAULT), 5000)
     )
 
     assert after.state is DeliveryState.REGISTERING
-    assert machine.deadline(after) == NOW + after.target.copy_deadline
+    assert deadlines.deadline(after) == NOW + after.target.copy_deadline
 
 
 # --- a copy that failed ----------------------------------------------------------------------------------------------
@@ -110,22 +110,22 @@ def test_too_many_copies_are_waited_for():
 
 def test_a_copy_that_failed_early_is_discarded_until_all_it_made_has_shown_itself_then_tried_anew():
     """DiscardImage runs at once, to free the name, and again after two minutes; the next try knows the AMI's id."""
-    failed = after_events(a_whole(), (LATE, 12))
-    assert machine.outstanding(failed, NOW + 12) == (do.DiscardImage(),)
+    failed = after_events(an_image_copy(), (LATE, 12))
+    assert outstanding.outstanding(failed, NOW + 12) == (do.DiscardImage(),)
 
     once = after_events(failed, (ev.ImageDiscarded(), 13))
-    assert machine.outstanding(once, NOW + 119) == ()
-    assert machine.outstanding(once, NOW + 120) == (do.DiscardImage(),)
+    assert outstanding.outstanding(once, NOW + 119) == ()
+    assert outstanding.outstanding(once, NOW + 120) == (do.DiscardImage(),)
 
     twice = after_events(once, (ev.ImageDiscarded(), 120))
     assert (twice.request.discarded, twice.image) == (("ami-0b",), None)
-    assert machine.outstanding(twice, NOW + 120) == (do.RegisterImage(),)
-    assert machine.needs_shares(twice)
+    assert outstanding.outstanding(twice, NOW + 120) == (do.RegisterImage(),)
+    assert outstanding.needs_shares(twice)
 
 
 def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     """Of two concurrent calls the first one's answer may come after the discard."""
-    trying = a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
+    trying = an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
 
     assert after_events(trying, (ev.ImageRegistered("ami-0b"), 200)).image is None
     assert after_events(trying, (ev.ImageRegistered("ami-0c"), 200)).image == "ami-0c"
@@ -134,7 +134,7 @@ def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
 @pytest.mark.parametrize(
     ("changes", "event"),
     [
-        ({"request": replace(BEGUN, whole_intended_at=NOW + 601)}, LATE),
+        ({"request": replace(BEGUN, copy_image_intended_at=NOW + 601)}, LATE),
         ({}, ev.ImageSeen("failed", reason="The disk is full")),
         ({"adopted": True}, LATE),
     ],
@@ -142,7 +142,7 @@ def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
 )
 def test_other_failures_are_notified(changes, event):
     """With EC2's reason, and what to check."""
-    (fault,) = after_events(a_whole(**changes), (event, 700)).faults
+    (fault,) = after_events(an_image_copy(**changes), (event, 700)).faults
 
     assert fault.code == "image-copy-failed"
     assert event.reason in fault.what
@@ -151,7 +151,7 @@ def test_other_failures_are_notified(changes, event):
 
 def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes_apart():
     """One look proves nothing; the shares stay until the AMI's snapshots are gone."""
-    once = after_events(a_whole(), (ev.ImageSeen("missing"), 60))
+    once = after_events(an_image_copy(), (ev.ImageSeen("missing"), 60))
     assert once.state is DeliveryState.VERIFYING
     assert (
         after_events(once, (ev.ImageSeen("pending"), 120), (ev.ImageSeen("missing"), 240)).state
@@ -160,7 +160,7 @@ def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes
     gone = after_events(once, (ev.ImageSeen("missing"), 120), (ev.ImageSeen("missing"), 180))
 
     assert (gone.state, gone.faults[0].code) == (DeliveryState.STOPPING, "copy-vanished")
-    assert machine.needs_shares(gone)
+    assert outstanding.needs_shares(gone)
 
 
 # --- ends that leave nothing -----------------------------------------------------------------------------------------
@@ -169,9 +169,9 @@ def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes
 @pytest.mark.parametrize("state", [DeliveryState.REGISTERING, DeliveryState.VERIFYING])
 def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
     """CopyImage takes hours and can be cancelled; its results count as gone only when they had time to appear."""
-    running = replace(a_whole(state), inbox={"cancel": "1:x"})
-    assert machine.due_events(running, NOW + 60) == (ev.CancelAsked(),)
-    assert machine.due_events(replace(running, available_at=NOW), NOW + 60) == ()
+    running = replace(an_image_copy(state), inbox={"cancel": "1:x"})
+    assert deadlines.due_events(running, NOW + 60) == (ev.CancelAsked(),)
+    assert deadlines.due_events(replace(running, available_at=NOW), NOW + 60) == ()
 
     stopping = after_events(running, (ev.CancelAsked(), 60))
     gone = ev.LeftoversSeen((), ())
@@ -181,7 +181,7 @@ def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
 
 def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
     """Also without an intent on record."""
-    between = a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
+    between = an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
 
     assert after_events(between, (ev.CancelAsked(), 130)).state is DeliveryState.STOPPING
 
@@ -201,18 +201,18 @@ def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
 
 def test_tags_and_extras_are_seen_to_when_it_is_available():
     """Snapshots get their own tags; one that no device uses is deleted."""
-    there = after_events(a_whole(held=False), (replace(AVAILABLE, extras=("snap-0cc",)), 600))
+    there = after_events(an_image_copy(holds_copy=False), (replace(AVAILABLE, extras=("snap-0cc",)), 600))
 
-    assert machine.outstanding(there, NOW + 600) == (do.DeleteSnapshots(("snap-0cc",)), do.TagCopies())
+    assert outstanding.outstanding(there, NOW + 600) == (do.DeleteSnapshots(("snap-0cc",)), do.TagCopies())
     tagged = after_events(there, (ev.CopiesTagged(), 601))
-    assert do.CarryDeprecation() in machine.outstanding(tagged, NOW + 601)
+    assert do.CarryDeprecation() in outstanding.outstanding(tagged, NOW + 601)
     assert [(copy.source, copy.copy) for copy in tagged.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
 
 
 # --- the comparison, and the session ---------------------------------------------------------------------------------
 
 
-def test_a_whole_copy_is_compared_by_device():
+def test_an_image_copy_is_compared_by_device():
     """Two devices of one snapshot have two copies; a device without one, or of another size, is a difference."""
     devices = ("/dev/xvda", "/dev/xvdb")
     image = an_image(
@@ -240,7 +240,7 @@ def test_a_whole_copy_is_compared_by_device():
 def test_a_session_for_copy_image_fits(count):
     """It names up to four snapshots. CopyImage needs all at once: beyond four it may read any snapshot."""
     snapshots = tuple(Snapshot(f"snap-{n:017x}", SOURCE_KEY) for n in range(count))
-    delivery = a_whole(ami="ami-0123456789abcdef0", snapshots=snapshots, key_arn=TARGET_KEY)
+    delivery = an_image_copy(ami="ami-0123456789abcdef0", snapshots=snapshots, key_arn=TARGET_KEY)
     text = policy("image", delivery, [snapshot.id for snapshot in snapshots])
 
     assert len(text) <= LIMIT

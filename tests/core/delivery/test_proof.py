@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine, proof
+from chalicelib.core.delivery import evolving, intents, outstanding, proof
 from chalicelib.core.delivery.model import Attempt, CopyState, DeliveryState, ImageRequest, SlotRequest
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import schedule
@@ -52,7 +52,7 @@ def test_a_snapshot_that_seems_a_little_older_than_its_attempt_is_ours():
     """Clocks differ by less than five minutes."""
     early = seen("snap-0a", "completed", started_at=NOW - proof.CLOCKS_DIFFER)
 
-    assert proof.copies(a_delivery(), (early,)).ours == (early,)
+    assert proof.copies(a_delivery(), (early,)).own == (early,)
 
 
 def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
@@ -85,7 +85,7 @@ def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_befor
     """A copy that was found by its nonce, without CopySnapshot's answer, is listed again when all have completed."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     ready = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
-    assert machine.outstanding(ready, NOW) == (do.FindCopies(),)
+    assert outstanding.outstanding(ready, NOW) == (do.FindCopies(),)
 
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
     after = evolving.evolve(ready, ev.CopiesFound(twins), NOW)
@@ -119,13 +119,13 @@ def test_an_ami_with_our_name_and_tags_that_no_attempt_made_is_unproven_until_a_
     assert proof.named(delivery, (planted,)) == proof.Named(unproven="ami-0x")
     assert proof.removal(delivery, (planted,), ()).images == ()
     assert proof.removal(delivery, (planted,), ()).unproven == ("ami-0x",)
-    assert proof.named(accepted, (planted,)).ours == "ami-0x"
+    assert proof.named(accepted, (planted,)).own == "ami-0x"
     assert proof.removal(replace(accepted, image="ami-0x"), (planted,), ()).images == ()
 
 
 def test_an_ami_of_an_attempt_is_ours_whichever_episode_made_it():
     """Nonces are kept for the life of the record; another AMI with the name is reported as a stranger's."""
-    assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(ours="ami-0b")
+    assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
 
 
@@ -133,7 +133,7 @@ def test_of_two_amis_of_one_nonce_neither_is_ours():
     """Neither is adopted nor removed."""
     twins = (shown("ami-0b"), shown("ami-0c"))
 
-    assert proof.named(a_delivery(), twins).ours is None
+    assert proof.named(a_delivery(), twins).own is None
     assert proof.removal(a_delivery(), twins, ()).images == ()
 
 
@@ -143,14 +143,14 @@ def test_of_two_amis_of_one_nonce_neither_is_ours():
 def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_the_call():
     """CopyImage's nonce is also its client token, and stays the same until its AMI was discarded."""
     delivery = a_delivery(DeliveryState.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + schedule.LEASE))
-    wanted = machine.outstanding(delivery, NOW)
-    intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
-    whole = a_delivery(DeliveryState.REGISTERING, method="image", attempts=())
-    first = machine.record_intent(whole, (do.RegisterImage(),), NOW, ["n3"])
-    again = machine.record_intent(first.with_request(intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
+    wanted = outstanding.outstanding(delivery, NOW)
+    intended = intents.record_intent(delivery, wanted, NOW, ["n1", "n2"])
+    an_image = a_delivery(DeliveryState.REGISTERING, method="image", attempts=())
+    first = intents.record_intent(an_image, (do.RegisterImage(),), NOW, ["n3"])
+    again = intents.record_intent(first.with_request(intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
     discarding = replace(again, image="ami-0b").with_request(discarding=True)
     gone = evolving.evolve(discarding, ev.ImageDiscarded(), NOW + 200 + schedule.SILENCE)
-    anew = machine.record_intent(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
+    anew = intents.record_intent(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
 
     assert intended.attempts == (Attempt("n1", "snap-0a", NOW), Attempt("n2", "snap-0b", NOW))
     assert (first.request.token, again.request.token, gone.request.token, anew.request.token) == ("n3", "n3", "", "n5")
@@ -171,8 +171,8 @@ def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
     """Two concurrent calls: when one is refused the other may have made a copy, whose nonce must stay on record."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     late = ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
-    whole = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
+    an_image = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
 
-    assert evolving.evolve(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))
-    after = evolving.evolve(whole, replace(late, step="RegisterImage", source=None), NOW)
-    assert (after.request.intended_at, after.attempts) == (NOW, whole.attempts)
+    assert evolving.evolve(delivery, late, NOW) == replace(delivery, due_at=outstanding.due_at(delivery))
+    after = evolving.evolve(an_image, replace(late, step="RegisterImage", source=None), NOW)
+    assert (after.request.intended_at, after.attempts) == (NOW, an_image.attempts)

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed
-from chalicelib.core.monitor.judging import AFTER, BEFORE, DeedVerdict, Evidence, Known, Severity, is_ours, judge, known
+from chalicelib.core.monitor.judging import AFTER, BEFORE, DeedVerdict, Evidence, Known, Severity, is_own, judge, known
 from chalicelib.core.sharing.share import Share, ShareState
 
 HUB, DEV, TEST, STRANGER = "111111111111", "222222222222", "333333333333", "999999999999"
@@ -33,7 +33,7 @@ def deed(act: Act, *receivers: str, by: str = OURS, account: str = HUB, **more: 
 def share(account: str = DEV, *steps: tuple[int, ShareState], **more: object) -> Known:
     """A share in the ledger, with its steps in seconds from now."""
     reported = tuple((NOW + seconds, state) for seconds, state in steps)
-    return Known(**{"holder_key": account, "account": account, "steps": reported, **more})  # type: ignore[arg-type]
+    return Known(**{"share_name": account, "account": account, "steps": reported, **more})  # type: ignore[arg-type]
 
 
 def verdict(what: Deed, *shares: Known, **more: object) -> DeedVerdict:
@@ -46,8 +46,8 @@ OPENING = share(DEV, (-5, S.OPENING))
 OPENED = share(DEV, (-600, S.OPENING), (-590, S.OPEN))
 CLOSED = share(DEV, (-6000, S.OPENING), (-5990, S.OPEN), (-3000, S.CLOSING), (-2900, S.CLOSED))
 CLOSING = share(DEV, (-600, S.OPENING), (-590, S.OPEN), (-3, S.CLOSING))
-GRANT = share(DEV, (-5, S.OPENING), holder_key="d" * 20, grantee=ROLE, grants=frozenset({"g-1"}))
-AGAIN = replace(GRANT, holder_key="grant-g-1", steps=((NOW - 3, S.CLOSING),))
+GRANT = share(DEV, (-5, S.OPENING), share_name="d" * 20, grantee=ROLE, grants=frozenset({"g-1"}))
+AGAIN = replace(GRANT, share_name="grant-g-1", steps=((NOW - 3, S.CLOSING),))
 """The same grant, which the grant audit has found after it was closed."""
 ON_KEY = {"resource": KEY, "grant": "g-1"}
 
@@ -60,8 +60,8 @@ ON_KEY = {"resource": KEY, "grant": "g-1"}
         (deed(Act.ADDED, DEV), [], DeedVerdict.NO_INTENT),
         (deed(Act.ADDED, DEV), [CLOSED], DeedVerdict.NO_INTENT),
         (deed(Act.ADDED, DEV, TEST), [OPENING], DeedVerdict.NO_INTENT),
-        (deed(Act.ADDED, STRANGER), [replace(OPENING, holder_key=STRANGER)], DeedVerdict.NO_INTENT),
-        (deed(Act.ADDED, PUBLIC), [replace(OPENING, holder_key=PUBLIC)], DeedVerdict.NO_INTENT),
+        (deed(Act.ADDED, STRANGER), [replace(OPENING, share_name=STRANGER)], DeedVerdict.NO_INTENT),
+        (deed(Act.ADDED, PUBLIC), [replace(OPENING, share_name=PUBLIC)], DeedVerdict.NO_INTENT),
         (deed(Act.REMOVED, DEV), [CLOSING], DeedVerdict.EXPECTED),
         (deed(Act.REMOVED, DEV), [share(DEV, (-5000, S.CLOSING))], DeedVerdict.EXPECTED),
         (deed(Act.REMOVED, DEV), [OPENED], DeedVerdict.NO_INTENT),
@@ -159,7 +159,7 @@ def test_a_key_that_the_service_never_used_is_not_its_business_unless_it_touches
 
 def test_an_account_that_the_file_lost_since_was_listed_then_for_all_that_is_known():
     """The file lost the account between call and verdict; only the ledger's intent can show that it was listed."""
-    shares = [replace(OPENING, holder_key=STRANGER)]
+    shares = [replace(OPENING, share_name=STRANGER)]
 
     assert verdict(deed(Act.ADDED, STRANGER), *shares, changed_at=NOW + 60) == DeedVerdict.EXPECTED
     assert verdict(deed(Act.ADDED, STRANGER), *shares, changed_at=NOW - 2 * BEFORE) == DeedVerdict.NO_INTENT
@@ -246,7 +246,7 @@ def judge_severity(verdict: DeedVerdict) -> Severity:
 )
 def test_ours_is_a_function_of_this_hub(principal, ours):
     """The role's account, Region and name decide."""
-    assert is_ours(principal, HUB, HERE) is ours
+    assert is_own(principal, HUB, HERE) is ours
 
 
 def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_done():

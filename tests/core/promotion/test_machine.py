@@ -17,13 +17,13 @@ from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.evolving import evolve
 from chalicelib.core.promotion.machine import TRANSITIONS, outstanding
-from chalicelib.core.promotion.model import Child, Plan, Promotion, PromotionState
+from chalicelib.core.promotion.model import Plan, Promotion, PromotionState, TrackedDelivery
 from chalicelib.core.records import schedule
 
 NOW = 1_800_000_000
 FAULT, OTHER = Fault("code", "where", "what.", "cure."), Fault("other", "where", "what.", "cure.")
 DEV, PROD = "222222222222/us-east-1", "444444444444/us-east-1"
-CHILD = Child("d1", "222222222222", "us-east-1", 1, "running")
+CHILD = TrackedDelivery("d1", "222222222222", "us-east-1", 1, "running")
 TAG = ev.TagSeen("dev", "available", "golden")
 
 
@@ -48,7 +48,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.TagSeen("dev", "disabled", "golden"),
     ev.TagSeen(None, "available", "golden"),
     ev.TagSeen(None, None),
-    ev.TagSeen("dev", "available", "golden", ours=True),
+    ev.TagSeen("dev", "available", "golden", own=True),
     ev.WithdrawalsRead(),
     ev.WithdrawalsRead({"222222222222": "operator"}),
     resolved(additions=True),
@@ -224,7 +224,7 @@ def test_a_fault_of_one_account_blocks_no_other():
 
 def test_an_image_that_the_service_made_never_triggers_and_says_so():
     """It has a delivery's tag: one notice, and no examination."""
-    seen = ev.TagSeen("dev", "available", "golden", ours=True)
+    seen = ev.TagSeen("dev", "available", "golden", own=True)
     promotion = play(with_tag_event(a_promotion()), seen)
     (command,) = outstanding(promotion, NOW)
     assert [fault.code for fault in command.faults] == ["source-made-by-service"]
@@ -428,7 +428,7 @@ def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
     """The value in force names a target whose delivery was cancelled: it is resolved and examined again."""
     running, cancelled = a_promotion(PromotionState.RUNNING, episode=1), replace(CHILD, state="cancelled")
     assert evolving.wanted_again(running, cancelled, Plan(frozenset({DEV})))
-    assert not evolving.wanted_again(running, cancelled, Plan(frozenset({PROD}), kept=frozenset({DEV})))
+    assert not evolving.wanted_again(running, cancelled, Plan(frozenset({PROD}), blocked=frozenset({DEV})))
 
     again = play(running, ev.Counted(wanted_again=True))
     assert outstanding(again, NOW) == (do.Resolve("dev"),)

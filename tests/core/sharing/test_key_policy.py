@@ -96,9 +96,9 @@ def test_whatever_we_add_and_remove_others_keep_their_text(theirs, edits, indent
     for adds, accesses in edits:
         policy = added(policy, *accesses) if adds else removed(policy, *accesses)
         for one in accesses:
-            there.pop(one.holder_key, None)
+            there.pop(one.share_name, None)
             if adds:
-                there[one.holder_key] = one
+                there[one.share_name] = one
         parts = document(policy).policy.parts
         mine = [part for part in parts if part.sid in document(policy).sids]
         assert [policy[p.start : p.end] for p in parts if p not in mine] == [
@@ -218,7 +218,7 @@ def test_grants_for_service_linked_roles_are_for_nobody_else():
 @pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), MARK)])
 def test_a_shares_name_tells_what_it_opens(one):
     """The permission adapter gets only a share's holder key and grantee."""
-    assert key_policy.access(one.holder_key, one.principal, MARK) == one
+    assert key_policy.access(one.share_name, one.principal, MARK) == one
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.targets import departures
-from chalicelib.core.targets.departures import APART, DAY, Book, Whereabouts
+from chalicelib.core.targets.departures import APART, DAY, MembersReading, Whereabouts
 from chalicelib.core.targets.listing import Crawl, Page
 from chalicelib.core.targets.organization import Membership, Unit
 
@@ -28,16 +28,16 @@ def crawl(accounts=TEN, *, state="ACTIVE"):
 
 def joined(accounts=TEN):
     """The membership in force and the resolver's record after a first reading."""
-    return departures.compare(Book(), Membership(), crawl(accounts), [OU], NOW)
+    return departures.compare(MembersReading(), Membership(), crawl(accounts), [OU], NOW)
 
 
-def after(book, membership, shown, at, where=None, **settings):
+def after(reading, membership, shown, at, where=None, **settings):
     """One run of the resolver: a complete reading, questions about missing accounts, and removals."""
-    membership, book = departures.compare(book, membership, crawl(shown), [OU], at)
-    for account in departures.to_ask(book):
-        book = departures.answered(book, account, where)
+    membership, reading = departures.compare(reading, membership, crawl(shown), [OU], at)
+    for account in departures.to_ask(reading):
+        reading = departures.answered(reading, account, where)
     given = {"groups": {"dev": (OU,)}, "most_leaving": "10%", "accepted": (), **settings}
-    return departures.remove(book, membership, **given, now=at)
+    return departures.remove(reading, membership, **given, now=at)
 
 
 def test_a_reading_goes_through_empty_pages_and_nested_units_and_takes_active_accounts_only():
@@ -72,21 +72,21 @@ def test_what_is_missing_in_one_branch_makes_the_unit_unknown_and_no_other():
 
 def test_who_is_new_joins_at_once():
     """The state ACTIVE is evidence enough."""
-    membership, book = joined(TEN[:2])
+    membership, reading = joined(TEN[:2])
     assert membership.units == {OU: Unit("arn:ou", TEN[:2])}
-    membership, _ = after(book, membership, TEN[:3], NOW + 300)
+    membership, _ = after(reading, membership, TEN[:3], NOW + 300)
     assert membership.units[OU].accounts == TEN[:3]
 
 
 def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_the_trouble_its_beginning():
     """An unreadable OU is not an empty one. After the next reading the fault is gone."""
-    membership, book = joined()
+    membership, reading = joined()
     for at in (NOW + 300, NOW + 600, NOW + DAY):
-        membership, book = departures.compare(book, membership, Crawl(at).cannot(OU, REFUSED), [OU], at)
+        membership, reading = departures.compare(reading, membership, Crawl(at).cannot(OU, REFUSED), [OU], at)
     assert membership.units[OU].accounts == TEN
-    assert book.troubles[OU] == departures.UnreadUnit(NOW + 300, REFUSED)
-    membership, book = departures.compare(book, membership, crawl(), [OU], NOW + 2 * DAY)
-    assert (book.troubles, book.read_at) == ({}, {OU: NOW + 2 * DAY})
+    assert reading.troubles[OU] == departures.UnreadUnit(NOW + 300, REFUSED)
+    membership, reading = departures.compare(reading, membership, crawl(), [OU], NOW + 2 * DAY)
+    assert (reading.troubles, reading.read_at) == ({}, {OU: NOW + 2 * DAY})
 
 
 EVIDENCE = [
@@ -104,75 +104,79 @@ EVIDENCE = [
 @pytest.mark.parametrize(("where", "evidence"), EVIDENCE)
 def test_gone_is_who_is_missing_twice_and_known_to_be_elsewhere(where, evidence):
     """Not before a second reading, some time after the first; and never without an answer, or on an unknown one."""
-    membership, book = joined()
+    membership, reading = joined()
     for at in (NOW + 300, NOW + 600):
-        membership, book = after(book, membership, TEN[1:], at, where)
+        membership, reading = after(reading, membership, TEN[1:], at, where)
         assert membership.units[OU].accounts == TEN
-    membership, book = after(book, membership, TEN[1:], NOW + 300 + APART, where)
+    membership, reading = after(reading, membership, TEN[1:], NOW + 300 + APART, where)
 
     assert membership.units[OU].accounts == (TEN[1:] if evidence else TEN)
-    assert [(one.account, one.group, one.why) for one in book.left] == ([(TEN[0], "dev", evidence)] if evidence else [])
-    assert bool(book.missing) == (not evidence)
+    assert [(one.account, one.group, one.why) for one in reading.left] == (
+        [(TEN[0], "dev", evidence)] if evidence else []
+    )
+    assert bool(reading.missing) == (not evidence)
 
 
 def test_who_shows_again_was_never_away():
     """The count starts over."""
-    membership, book = joined()
+    membership, reading = joined()
     for at, shown in ((300, TEN[1:]), (600, TEN), (900, TEN[1:]), (1200, TEN[1:])):
-        membership, book = after(book, membership, shown, NOW + at, Whereabouts(""))
+        membership, reading = after(reading, membership, shown, NOW + at, Whereabouts(""))
     assert membership.units[OU].accounts == TEN
-    assert [one.times for one in book.missing.values()] == [1]
+    assert [one.times for one in reading.missing.values()] == [1]
 
 
 def leave(count, **settings):
     """This many of ten accounts have left, with full evidence."""
-    membership, book = joined()
+    membership, reading = joined()
     for at in (300, 300 + APART):
-        membership, book = after(book, membership, TEN[count:], NOW + at, Whereabouts(""), **settings)
-    return membership, book
+        membership, reading = after(reading, membership, TEN[count:], NOW + at, Whereabouts(""), **settings)
+    return membership, reading
 
 
 def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
     """One of ten leaves. Two stay until a person accepts both, or one, so that the other is within the limit."""
     assert leave(1)[0].units[OU].accounts == TEN[1:]
-    membership, book = leave(2)
-    assert (membership.units[OU].accounts, book.held, book.left) == (TEN, {"dev": TEN[:2]}, ())
+    membership, reading = leave(2)
+    assert (membership.units[OU].accounts, reading.held, reading.left) == (TEN, {"dev": TEN[:2]}, ())
     assert leave(2, most_leaving="2")[0].units[OU].accounts == TEN[2:]
 
     later = NOW + 300 + 2 * APART
-    one, book_one = after(book, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:1])
-    assert (one.units[OU].accounts, book_one.held) == (TEN[2:], {})
-    both, book = after(book, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:2])
-    assert (both.units[OU].accounts, book.held) == (TEN[2:], {})
-    assert all(left.accepted for left in book.left)
+    one, reading_one = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:1])
+    assert (one.units[OU].accounts, reading_one.held) == (TEN[2:], {})
+    both, reading = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:2])
+    assert (both.units[OU].accounts, reading.held) == (TEN[2:], {})
+    assert all(left.accepted for left in reading.left)
 
 
 def test_slowly_is_not_another_way_to_lose_many():
     """Accounts that left within a day count; a day later the next may leave."""
-    membership, book = leave(1)
+    membership, reading = leave(1)
     for hours in (1, 2, 3):
-        membership, book = after(book, membership, TEN[2:], NOW + hours * 3600, Whereabouts(""))
-    assert book.held == {"dev": (TEN[1],)}
-    membership, book = after(book, membership, TEN[2:], NOW + DAY + 3600, Whereabouts(""))
-    assert (membership.units[OU].accounts, book.held) == (TEN[2:], {})
+        membership, reading = after(reading, membership, TEN[2:], NOW + hours * 3600, Whereabouts(""))
+    assert reading.held == {"dev": (TEN[1],)}
+    membership, reading = after(reading, membership, TEN[2:], NOW + DAY + 3600, Whereabouts(""))
+    assert (membership.units[OU].accounts, reading.held) == (TEN[2:], {})
 
 
 def test_a_group_that_has_the_account_by_another_way_loses_nothing():
     """The file lists it, or a second OU contains it: no acceptance is needed for any number."""
-    membership, book = leave(3, groups={"dev": (OU, *TEN[:3])}, most_leaving="0")
-    assert (membership.units[OU].accounts, book.held, book.left) == (TEN[3:], {}, ())
+    membership, reading = leave(3, groups={"dev": (OU, *TEN[:3])}, most_leaving="0")
+    assert (membership.units[OU].accounts, reading.held, reading.left) == (TEN[3:], {}, ())
 
 
 def test_a_unit_that_the_file_names_no_more_is_forgotten():
     """The file's author decided that."""
-    membership, book = joined()
-    membership, book = departures.compare(book, membership, Crawl(NOW), [], NOW + 300)
-    assert (membership.units, book.read_at) == ({}, {})
+    membership, reading = joined()
+    membership, reading = departures.compare(reading, membership, Crawl(NOW), [], NOW + 300)
+    assert (membership.units, reading.read_at) == ({}, {})
 
 
-def test_the_book_survives_the_table():
+def test_what_was_read_survives_the_table():
     """With a reading under way, missing accounts and faults."""
-    membership, book = joined()
-    _, book = after(book, membership, TEN[1:], NOW + 300)
-    book = replace(book, crawl=Crawl(NOW).begin(OU, "arn", [OU]), troubles={OU: departures.UnreadUnit(1, REFUSED)})
-    assert codec.decode(Book, codec.encode(book)) == book
+    membership, reading = joined()
+    _, reading = after(reading, membership, TEN[1:], NOW + 300)
+    reading = replace(
+        reading, crawl=Crawl(NOW).begin(OU, "arn", [OU]), troubles={OU: departures.UnreadUnit(1, REFUSED)}
+    )
+    assert codec.decode(MembersReading, codec.encode(reading)) == reading

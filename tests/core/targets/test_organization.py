@@ -13,10 +13,12 @@ from chalicelib.core.targets.organization import Membership, Organization, Unit,
 
 REGION = "us-east-1"
 HUB, A, B, C, LISTED = (str(n) * 12 for n in (1, 2, 3, 4, 5))
-WHOLE, ROOT, OUTER, INNER = "o-a1b2c3d4e5", "r-ab12", "ou-ab12-11111111", "ou-ab12-22222222"
-ARN = {unit: f"arn:aws:organizations::900000000000:{kind}" for unit, kind in ((WHOLE, "whole"), (OUTER, "outer"))}
-ARN |= {INNER: "arn:aws:organizations::900000000000:inner", ROOT: ARN[WHOLE]}
-HAVE = {WHOLE: (HUB, A, B, C), ROOT: (HUB, A, B, C), OUTER: (A, B), INNER: (B,)}
+ORGANIZATION, ROOT, OUTER, INNER = "o-a1b2c3d4e5", "r-ab12", "ou-ab12-11111111", "ou-ab12-22222222"
+ARN = {
+    unit: f"arn:aws:organizations::900000000000:{kind}" for unit, kind in ((ORGANIZATION, "whole"), (OUTER, "outer"))
+}
+ARN |= {INNER: "arn:aws:organizations::900000000000:inner", ROOT: ARN[ORGANIZATION]}
+HAVE = {ORGANIZATION: (HUB, A, B, C), ROOT: (HUB, A, B, C), OUTER: (A, B), INNER: (B,)}
 
 
 def membership(*units: str, generation: int = 1) -> Membership:
@@ -24,7 +26,7 @@ def membership(*units: str, generation: int = 1) -> Membership:
     return Membership(generation, {unit: Unit(ARN[unit], HAVE[unit]) for unit in units})
 
 
-def directory(groups, *, read=(WHOLE, ROOT, OUTER, INNER), own=None, settings=None) -> Directory:
+def directory(groups, *, read=(ORGANIZATION, ROOT, OUTER, INNER), own=None, settings=None) -> Directory:
     """Build what the command line compiles from such groups; ``settings`` by group."""
     settings = settings or {}
     by_unit = {
@@ -42,7 +44,7 @@ def directory(groups, *, read=(WHOLE, ROOT, OUTER, INNER), own=None, settings=No
         for account in members
         if not is_unit(account)
     }
-    named = Organization(WHOLE, {unit: tuple(names) for unit, names in units.items()})
+    named = Organization(ORGANIZATION, {unit: tuple(names) for unit, names in units.items()})
     return Directory(groups, listed, by_unit, own or {}, named, membership(*read), (HUB, REGION))
 
 
@@ -65,12 +67,16 @@ def test_an_ou_means_its_accounts_and_a_launch_permission_may_name_it():
 
 def test_the_hub_in_its_own_organization_is_no_target():
     """The hub owns the AMI already; the file need not exclude it."""
-    assert found("all", directory({"all": (WHOLE,)})) == {A: ARN[WHOLE], B: ARN[WHOLE], C: ARN[WHOLE]}
+    assert found("all", directory({"all": (ORGANIZATION,)})) == {
+        A: ARN[ORGANIZATION],
+        B: ARN[ORGANIZATION],
+        C: ARN[ORGANIZATION],
+    }
 
 
 def test_of_several_units_the_smallest_is_the_way():
     """An OU before the root before the organization, in any order; a listed account id before all."""
-    assert ways([WHOLE, ROOT, OUTER, C], membership(WHOLE, ROOT, OUTER)) == {
+    assert ways([ORGANIZATION, ROOT, OUTER, C], membership(ORGANIZATION, ROOT, OUTER)) == {
         HUB: ARN[ROOT],
         A: ARN[OUTER],
         B: ARN[OUTER],

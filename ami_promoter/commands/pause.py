@@ -1,0 +1,39 @@
+"""The verbs ``pause`` and ``resume``."""
+
+from __future__ import annotations
+
+import click
+
+from ami_promoter.hub import pause_switch
+from ami_promoter.rights import READ, SWITCH
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import Matching, VerbCaller, verb
+
+WHAT_IT_MEANS = "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause."
+PRINTS = js.thing(**js.HUB, changed=js.flag("whether it was otherwise before"), paused=pause_switch.SCHEMA)
+WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
+
+
+@verb("pause", needs=READ | SWITCH, prints=PRINTS)
+@click.option("--why", type=WHY, help="The reason, shown wherever the pause is.")
+def pause(caller: VerbCaller, why: str | None) -> Report:
+    """Start nothing new; running deliveries continue."""
+    connection = caller.connect()
+    turned = pause_switch.Switch(connection)
+    changed = turned.turn(paused=True, why=why or "")
+    found = turned.read() or {}
+    first = "Paused" if changed else "Nothing to do: already paused"
+    data = {**connection.named, "changed": changed, "paused": pause_switch.to_json(found)}
+    return Report((f"{first} in {connection.place}: {pause_switch.said(found)}.", WHAT_IT_MEANS), data)
+
+
+@verb("resume", needs=READ | SWITCH, prints=PRINTS)
+def resume(caller: VerbCaller) -> Report:
+    """End the pause."""
+    connection = caller.connect()
+    changed = pause_switch.Switch(connection).turn(paused=False, why="")
+    line = "Resumed: what waited starts" if changed else "Nothing to do: promotions are not paused"
+    more = " within a quarter of an hour." if changed else "."
+    data = {**connection.named, "changed": changed, "paused": None}
+    return Report((f"{line} in {connection.place}{more}",), data)

@@ -1,0 +1,83 @@
+"""What an approver is asked about an AMI, and the approvals: an item for each target in the operators' table.
+
+The items: pk ``approvals#AMI``, sk "account/region", with the digest, when, until when, and by whom. Only an approver
+may write these partitions; nobody writes to void one (``core/targets/approvals.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.operators_table import write
+from ami_promoter.hub.records import Reader
+from ami_promoter.hub.source_checks import CallersSessions
+from ami_promoter.hub.withdrawals import Withdrawn, tagged_at
+from chalicelib.adapters.ec2.hub_images import HubSource
+from chalicelib.core.errors import Refusal
+from chalicelib.core.faults import Fault
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.entitlement import USELESS, entitlement
+from chalicelib.core.targets import approvals
+from chalicelib.core.targets.approvals import Approval, Question
+from chalicelib.ports.aws import TagRead
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSeen:
+    """What an approver is asked, with what a person wants to know of it."""
+
+    question: Question
+    name: str
+    snapshots: tuple[str, ...]
+
+
+def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Fault:
+    """Read what waits for an approver, as the service will judge it; may raise Trouble."""
+    source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
+    try:
+        read = source.tag(ami)
+    except Refusal as refusal:
+        fault = refusal.fault
+        raise HubTrouble(fault.what, fault.where, fault.cure, fault.code) from refusal
+    if trouble := _useless(connection, ami, read, tag_key):
+        return trouble
+    with connection.telling("reading the records"):
+        record = Reader(connection).promotion(ami) or {}
+    last = record.get("value") if record.get("digest") else None
+    withdrawals = Withdrawn(connection, ami).read()
+    entitled = entitlement(read.value, last, applied_file(connection), withdrawals, tagged_at(record))
+    if isinstance(entitled, Fault):
+        return entitled
+    found = approvals.question(ami, read.snapshots, entitled.value, entitled.targets.values())
+    return QuestionSeen(found, read.image_name, tuple(sorted(read.snapshots)))
+
+
+def approve(connection: Connection, question: Question, seconds: int) -> int:
+    """Approve for so long; return until when (epoch seconds). May raise Trouble."""
+    at = int(connection.now())
+    until = at + seconds
+    requests = []
+    for place, digest in sorted(question.targets.items()):
+        key = addresses.approval(question.ami, place)
+        body = approvals.written(Approval(place, digest, at, until, connection.caller))
+        item = {"pk": {"S": key.pk}, "sk": {"S": key.sk}, "body": {"S": body}}
+        requests.append({"PutRequest": {"Item": item}})
+    with connection.telling("approving (what was written stays; run it again)"):
+        write(connection, requests, "What was written is approved.")
+    return until
+
+
+def _useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> Fault | None:
+    if read.image_state is None or not read.owned:
+        what = f"account {connection.account} owns no such AMI in {connection.region}."
+        return Fault("unknown-ami", ami, what, "See that the id, the profile and the Region are the hub's.")
+    if read.value is None:
+        what = f"it has no tag `{tag_key}`, so it is promoted to no account."
+        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs.")
+    if read.image_state in USELESS:
+        return Fault(
+            "ami-useless", ami, f"it is {read.image_state}, so no account can get it.", "Enable it, or tag another."
+        )
+    return None

@@ -1,0 +1,201 @@
+"""What a value of the tag would do, target by target. Pure; nothing is asked of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from ami_promoter.promotions import prices
+from ami_promoter.promotions.promotion_text import quoted, said
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.output import cell, short, state, table
+from chalicelib.core.faults import count
+from chalicelib.core.images import names
+from chalicelib.core.images.image import SourceImage, snapshots_to_copy
+from chalicelib.core.targets import preflight
+from chalicelib.core.targets.applied_file import Resolution, Target
+from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.targets.withdrawals import covering
+
+THERE = {"delivered": "there already", "shared": "there already"}
+AGAIN = ("failed", "cancelled", "withdrawn")
+MOVING = ("delivered", *AGAIN)
+"""What is not among these, nor shared, is under way."""
+
+TARGET = js.thing(
+    "one target",
+    account=js.text("its account"),
+    region=js.text("its Region"),
+    does=js.text("new, tried again, there already, under way, withdrawn; named no longer: cancelled, withdrawn, stays"),
+    withdrawn_by=js.text("the ARN of the operator who has withdrawn it; empty: nobody has"),
+    approval=js.text("required where it waits for an approver first, none where not; empty: named no longer"),
+    mode=js.text("copy or share; empty where it is named no longer"),
+    method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage); empty where nothing is copied"),
+    method_why=js.text("why, where the service chooses"),
+    key=js.text("the target's key, as the targets file names it; empty where nothing is copied"),
+    key_access=js.text("how the source's key is opened: grant, policy or none"),
+    ami_name=js.text("the name that the AMI gets"),
+    gib=js.number("GiB of snapshots that are copied; how much of it moves, EBS decides (incremental copies)"),
+    dollars=js.mapping(
+        "at most, by list price: storage (a month); transfer to another Region, timed (time-based copies), once",
+        js.amount("dollars"),
+    ),
+    calls=js.mapping("calls that make something in the target", js.number("how many")),
+    groups=js.several("groups of the value that have it", js.text("a name")),
+    faults=js.FAULTS,
+)
+PLAN = js.thing(
+    "what would be done",
+    ami=js.text("the source AMI"),
+    name=js.text("its name"),
+    value=js.text("the value"),
+    targets=js.several("by account and Region", TARGET),
+    faults=js.several("why the source is refused: then nothing new is opened", js.FAULT),
+    blocked=js.several("accounts that the value names and that cannot be served", js.FAULT),
+    waits_for=js.perhaps(js.FAULT),
+    checks=js.number("checks of the source that were made"),
+    ready=js.flag("whether nothing stands against it, as far as it can be seen from the hub"),
+)
+
+
+def plan(
+    ami: str,
+    value: str,
+    meant: Resolution,
+    examined: tuple[SourceImage, Mapping[str, KeyFacts]],
+    deliveries: Mapping[str, str],
+    hub: tuple[str, str],
+    tag_key: str,
+    now: float,
+) -> dict[str, Any]:
+    """Say what a value that is understood would do; ``deliveries`` maps "account/region" to a delivery's state.
+
+    ``hub`` is its account and Region.
+    """
+    image, keys = examined
+    account, region = hub
+    opens = any(target.key_access != "none" for target in meant.targets) or not meant.targets
+    faults = (
+        *preflight.source_faults(image, account, keys, trigger_tag=tag_key, opens_keys=opens),
+        *preflight.method_faults(image, meant.targets),
+    )
+    targets = [_target(one, image, deliveries.get(one.place), meant, now, region) for one in meant.targets]
+    gone = [_gone(place, was) for place, was in deliveries.items() if place not in meant.places]
+    every = sorted((*targets, *gone), key=lambda one: (one["account"], one["region"]))
+    bad = bool(faults or meant.blocked or meant.waits or any(one["faults"] for one in every))
+    return {
+        "ami": ami,
+        "name": image.name or "",
+        "value": value,
+        "targets": every,
+        "faults": [fault.to_json() for fault in faults],
+        "blocked": [fault.to_json() for fault in meant.blocked.values()],
+        "waits_for": meant.waits.to_json() if meant.waits else None,
+        "checks": len(image.snapshots) + len(keys) + 1,
+        "ready": not bad,
+    }
+
+
+def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, Any]:
+    """Say the same where operators have withdrawn some of them: they get nothing, and keep what was delivered."""
+
+    def held_out(one: Mapping[str, Any]) -> dict[str, Any]:
+        by = covering(withdrawn, f"{one['account']}/{one['region']}")
+        stays = one["does"] in (THERE["delivered"], "stays") and one["mode"] != "share"
+        nothing = {} if by is None or stays else {"does": "withdrawn", "gib": 0, "dollars": {}, "calls": {}}
+        return {**one, **nothing, "withdrawn_by": by or ""}
+
+    return {**data, "targets": [held_out(one) for one in data["targets"]]}
+
+
+def _target(
+    target: Target, image: SourceImage, was: str | None, meant: Resolution, now: float, hub_region: str
+) -> dict[str, Any]:
+    copied = target.mode == "copy"
+    method, why = preflight.method(target, image) if copied else ("", "")
+    wanted = snapshots_to_copy(image)
+    sizes = {one.id: one.volume_size for one in image.snapshots}
+    made = {"CopyImage": 1} if method == "image" else {"CopySnapshot": len(wanted), "RegisterImage": 1}
+    does = _does(was)
+    begins = does in ("new", "tried again")
+    gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
+    return {
+        "account": target.account,
+        "region": target.region,
+        "does": does,
+        "withdrawn_by": "",
+        "approval": target.approval,
+        "mode": target.mode,
+        "method": method,
+        "method_why": why,
+        "key": target.key if copied else "",
+        "key_access": target.key_access,
+        "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
+        "gib": gib,
+        "dollars": prices.of_target(target, gib, hub_region) if gib else {},
+        "calls": made if copied and begins else {},
+        "groups": list(meant.groups.get(target.place, ())),
+        "faults": [fault.to_json() for fault in preflight.sharing_faults(target, int(now))],
+    }
+
+
+def _does(was: str | None) -> str:
+    if was is None:
+        return "new"
+    return THERE.get(was, "tried again" if was in AGAIN else "under way")
+
+
+def _gone(place: str, was: str) -> dict[str, Any]:
+    """Show a target that has a delivery and is named no longer."""
+    account, _, region = place.partition("/")
+    does = "withdrawn" if was == "shared" else "stays" if was in MOVING else "cancelled"
+    empty = dict.fromkeys(
+        ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name"), ""
+    )
+    nothing: dict[str, Any] = {"gib": 0, "dollars": {}, "calls": {}, "groups": [], "faults": []}
+    return {"account": account, "region": region, "does": does, **empty, **nothing}
+
+
+def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[RenderableType]:
+    """Yield a plan's lines."""
+    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}: nothing is changed by this."
+    yield ""
+    if data["targets"]:
+        rows = [_row(one, wide=wide) for one in data["targets"]]
+        yield table(("TARGET", "DOES", "HOW", "KEY", "GIB"), rows, folds=("TARGET", "HOW", "KEY"))
+    for one in data["targets"]:
+        where = f"{one['account']} {one['region']}: "
+        if one["withdrawn_by"]:
+            yield f"{where}withdrawn by {one['withdrawn_by']}, until the tag is written again."
+        if one["approval"] == "required" and one["does"] in ("new", "tried again"):
+            yield f"{where}waits for an approval first: `ami-promoter approve {data['ami']}`."
+        if one["method_why"]:
+            yield f"{where}{one['method_why']}"
+        yield from (f"{where}{said(fault)}" for fault in one["faults"])
+    yield ""
+    total = sum(one["gib"] for one in data["targets"])
+    calls = _calls(data["targets"])
+    yield f"Copies: {total:,} GiB at most (EBS may copy increments){f', {calls}' if calls else ''}."
+    yield from prices.lines(data["targets"])
+    for fault in (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],))):
+        yield f"FAILED {fault['code']}: {fault['where']}: {said(fault)}"
+    if data["ready"]:
+        passed = count(data["checks"], "check")
+        yield f"Passed: {passed} of the source. Each target is checked when its delivery begins."
+
+
+def _row(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
+    how = {"image": "CopyImage", "snapshots": "snapshots"}.get(one["method"], one["mode"])
+    place = f"{one['account']} {one['region']}"
+    key = one["key"] if one["key"].startswith("alias/") else short(one["key"], wide=wide)
+    return cell(place), state(one["does"]), cell(how), cell(key), str(one["gib"] or "")
+
+
+def _calls(targets: Sequence[Mapping[str, Any]]) -> str:
+    totals: dict[str, int] = {}
+    for one in targets:
+        for call, number in one["calls"].items():
+            totals[call] = totals.get(call, 0) + number
+    return ", ".join(f"{number} {call}" for call, number in sorted(totals.items()))

@@ -1,0 +1,64 @@
+"""Reads what ``plan_preview`` needs; ``plan`` and ``promote --dry-run`` share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader
+from ami_promoter.hub.source_checks import examine
+from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.hub.withdrawals import Withdrawn, in_force
+from ami_promoter.promotions import plan_preview
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import VerbCaller
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets.withdrawals import by_place
+
+EXITS = {
+    Exit.OK: "no check failed",
+    Exit.FAILED: "a check failed: the source or an account is refused, or is not known yet",
+}
+
+
+def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Report:
+    """Plan; may raise Trouble."""
+    connection = caller.connect()
+    tag = Tag(connection, tag_key, ami).read()
+    if isinstance(tag, Fault):
+        return Report(faults=(tag,))
+    wanted = tag if value is None else value
+    if wanted is None:
+        what, cure = f"it has no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
+        return Report(faults=(Fault("no-tag", ami, what, cure),))
+    meant = applied_file(connection).resolve(wanted, in_force=value is None)
+    if meant.faults:
+        return Report(faults=meant.faults)
+    examined = examine(connection, ami, tag_key)
+    if examined is None:
+        return Report(faults=(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."),))
+    reader = Reader(connection)
+    with connection.telling("reading the records"):
+        tracked = reader.tracked(ami)
+        found = reader.many((f"delivery#{entry['delivery']}", "record") for entry in tracked if "delivery" in entry)
+    states = {
+        f"{one['target']['account']}/{one['target']['region']}": str(one.get("state"))
+        for one in found.values()
+        if {"account", "region"} <= set(one.get("target", {}))
+    }
+    now = connection.now()
+    data = plan_preview.plan(
+        ami, wanted, meant, examined, states, (connection.account, connection.region), tag_key, now
+    )
+    if value is None:  # one that is written is a tag event, and ends what was withdrawn before
+        data = plan_preview.without(data, _withdrawn(connection, reader, ami, wanted))
+    lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))
+    return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)
+
+
+def _withdrawn(connection: Connection, reader: Reader, ami: str, tag: str) -> Mapping[str, str]:
+    with connection.telling("reading the records"):
+        record = reader.promotion(ami)
+    return by_place(in_force(Withdrawn(connection, ami).read(), record, tag))

@@ -1,0 +1,212 @@
+"""Promotions and deliveries as a person, or a program, looks at them. Pure: from records to data.
+
+What stands in a record is read here and in ``hub/records.py``, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ami_promoter.hub.records import Record, cancelled_by, unread, withdrawn_in
+from ami_promoter.promotions import shares
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import moment
+from chalicelib.core.delivery.model import ENDED, DeliveryState
+from chalicelib.core.targets.withdrawals import covering
+
+BAD = ("failed", "cancelled", "withdrawn")
+"""States of deliveries from which nothing arrived, or no longer is there."""
+
+_COPY = js.thing(
+    "one snapshot's copy",
+    source=js.perhaps(js.text("the source snapshot")),
+    state=js.perhaps(js.text("wanted, intended, pending, completed or error")),
+    copy=js.perhaps(js.text("the copy in the target; null: not known yet")),
+    progress=js.perhaps(js.number("percent, as EC2 last said")),
+    tries=js.number("how often it was begun"),
+    began_at=js.time("when it was last begun"),
+    seconds_left=js.perhaps(js.number("an estimate by its pace so far; null: none can be made")),
+)
+_DELIVERY = js.thing(
+    "one target's part",
+    id=js.perhaps(js.text("names the delivery in records, tags and notices")),
+    account=js.perhaps(js.text("the target's account")),
+    region=js.perhaps(js.text("the target's Region")),
+    state=js.text(
+        "awaiting-approval, requested, checking, waiting, opening, copying, ... delivered, shared, failed, "
+        "cancelled, withdrawn"
+    ),
+    since=js.time("since when it is in this state"),
+    tries=js.number("tries of the present step that did not get on"),
+    next_look=js.time("when the service looks at it again at the latest"),
+    method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage)"),
+    method_why=js.text("why, where the service chose"),
+    image=js.perhaps(js.text("the AMI in the target; null: none yet")),
+    key=js.perhaps(js.text("ARN of the target's key; null: not known yet")),
+    copies=js.several("its copies", _COPY),
+    cancelled_because=js.text("why it was cancelled or withdrawn; empty where it was not"),
+    faults=js.FAULTS,
+    waits_for=js.perhaps(js.some_of(js.FAULT, "where", "what", "cure")),
+    protect=js.flag("whether the AMI is to have deregistration protection, as its settings say"),
+    protected=js.flag("whether the service has given it that"),
+    unprotected=js.perhaps(js.some_of(js.FAULT, "where", "what", "cure")),
+    leftovers=js.several("what it made and could not remove; only once it has ended", js.text("an id")),
+    parked=js.text("why its record is left alone; empty: it is not"),
+)
+PROMOTION = {
+    "ami": js.text("the source AMI"),
+    "name": js.text("its name"),
+    "state": js.perhaps(js.text("requested, resolving, expanding, running or over")),
+    "since": js.time("since when it is in this state"),
+    "value": js.perhaps(js.text("the tag's value in force; null: none")),
+    "candidate": js.perhaps(js.text("a value that is being examined")),
+    "why": js.text("why it stands as it does; empty: nothing to say"),
+    "parked": js.text("why its record is left alone; empty: it is not"),
+}
+PAGE = js.thing(
+    "one promotion with its deliveries",
+    **PROMOTION,
+    seen_value=js.perhaps(js.text("the tag's value when the service last looked; null: no tag")),
+    looks_again=js.flag(
+        "whether a look is still to come that was asked for, or without which it believes in no removal"
+    ),
+    withdrawn=js.mapping(
+        "whom operators have withdrawn until the next tag event, by account or ACCOUNT/REGION",
+        js.text("the ARN of who did"),
+    ),
+    approval=js.perhaps(js.text("digest of what waits for an approver; null: no delivery does")),
+    refused=js.flag("whether the value that the tag has now is refused"),
+    faults=js.several("why a value, the source or an account is refused; only while that is so", js.FAULT),
+    deliveries=js.several("by account and Region", _DELIVERY),
+    open_shares=js.several("what is open for it now", shares.SCHEMA),
+)
+
+
+def promotion(record: Record) -> dict[str, Any]:
+    """Show a promotion."""
+    said = bool(record.get("faults")) or record.get("value") is None
+    return {
+        "ami": record["_item"]["pk"].removeprefix("promotion#"),
+        "name": record.get("image_name", ""),
+        "state": record.get("state"),
+        "since": moment(record.get("since")),
+        "value": record.get("value"),
+        "candidate": record.get("candidate"),
+        "why": record.get("why", "") if said else "",
+        "parked": record["_item"].get("parked", ""),
+    }
+
+
+def _asked(record: Record) -> bool:
+    return any(unread(record, name) is not None for name in ("retry", "withdraw"))
+
+
+def counts(tracked: Sequence[Record]) -> dict[str, int]:
+    """Count a promotion's deliveries by state."""
+    return dict(sorted(Counter(str(entry.get("state")) for entry in tracked).items()))
+
+
+def page(
+    record: Record, deliveries: Sequence[Record], open_shares: Sequence[Mapping[str, Any]], now: float
+) -> dict[str, Any]:
+    """Show a promotion with its deliveries."""
+    shown = sorted((delivery(one, record, now) for one in deliveries), key=_place)
+    awaits = any(one["state"] == DeliveryState.AWAITING_APPROVAL for one in shown)
+    return {
+        **promotion(record),
+        "approval": str(record.get("approval_digest", "")) if awaits else None,
+        "seen_value": record.get("seen_value"),
+        "looks_again": _asked(record) or bool(record.get("absent_since")),
+        "withdrawn": withdrawn_in(record),
+        "refused": record.get("refused_value") is not None or record.get("source_refused") is True,
+        "faults": record.get("faults", []),
+        "deliveries": shown,
+        "open_shares": list(open_shares),
+    }
+
+
+def only_failed(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave a page only the deliveries that a person must look at.
+
+    What was cancelled or withdrawn was so on purpose: only what it has left behind is trouble.
+    """
+    signs = ("faults", "parked", "leftovers")
+    bad = [one for one in shown["deliveries"] if one["state"] == "failed" or any(one[sign] for sign in signs)]
+    return {**shown, "deliveries": bad}
+
+
+def _place(shown: Mapping[str, Any]) -> tuple[str, str]:
+    return str(shown.get("account")), str(shown.get("region"))
+
+
+def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
+    """Show a delivery of the promotion ``of``; ``now`` is in epoch seconds."""
+    target, state, cleanup = record.get("target", {}), record.get("state", ""), record.get("cleanup", {})
+    item = record["_item"]
+    ended = state in ENDED
+    return {
+        "id": record.get("id"),
+        "account": target.get("account"),
+        "region": target.get("region"),
+        "state": state,
+        "since": moment(record.get("entered", {}).get(state)),
+        "tries": _whole(record.get("tries")),
+        "next_look": moment(item.get("due_at")),
+        "method": record.get("method", "snapshots"),
+        "method_why": record.get("method_why", ""),
+        "image": record.get("image"),
+        "key": record.get("key_arn") or None,
+        "copies": [_copy(one, now) for one in record.get("copies", ())],
+        "cancelled_because": _because(record, of) if state in ("cancelled", "withdrawn") else "",
+        "faults": record.get("faults", []),
+        "waits_for": None if ended else record.get("last_refusal") or record.get("shares_wait_for"),
+        "protect": target.get("protect", True) is not False and target.get("mode") != "share",
+        "protected": record.get("protected") is True,
+        "unprotected": record.get("unprotected"),
+        "leftovers": [*cleanup.get("leftovers", []), *cleanup.get("unproven", [])] if ended else [],
+        "parked": item.get("parked", ""),
+    }
+
+
+def _copy(copy: Mapping[str, Any], now: float) -> dict[str, Any]:
+    began = copy.get("intended_at")
+    return {
+        "source": copy.get("source"),
+        "state": copy.get("state", "wanted"),  # records leave out what has its default
+        "copy": copy.get("copy"),
+        "progress": copy.get("progress", 0),
+        "tries": _whole(copy.get("tries")),
+        "began_at": moment(began),
+        "seconds_left": seconds_left(copy.get("state"), copy.get("progress", 0), began, now),
+    }
+
+
+def seconds_left(state: Any, progress: Any, began: Any, now: float) -> int | None:
+    """Estimate how long a copy takes still, by its pace so far; None where it has not got on yet, or is over.
+
+    EC2 says percent only, and the pace changes: an estimate, no promise.
+    """
+    if state != "pending" or not isinstance(progress, int) or not isinstance(began, int):
+        return None
+    if not 0 < progress < 100 or now <= began:
+        return None
+    return round((now - began) * (100 - progress) / progress)
+
+
+def _because(record: Record, of: Record) -> str:
+    if cancelled_by(record) == "drain":
+        return "An operator drained the hub."
+    if record.get("expired") is True:
+        return "The date `until` of the targets file has come."
+    by = covering(withdrawn_in(of), "/".join(map(str, _place(record.get("target", {})))))
+    if by is not None:
+        return f"Withdrawn by {by}."
+    if of.get("value") is None:
+        return str(of.get("why") or "Its tag was removed.")
+    return "The tag's value and the applied targets file name it no longer."
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,230 @@
+"""One promotion on a terminal of 80 columns or more. Pure: from ``promotion_data`` to what rich prints."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ami_promoter.promotions import shares
+from ami_promoter.promotions.promotion_data import BAD
+from ami_promoter.terminal.output import Folded, cell, short, state, table
+from ami_promoter.terminal.report import span
+from chalicelib.core.faults import count
+from chalicelib.core.targets import approvals
+
+BARS = 24
+"""So many copies are shown one by one; beyond that (and without --wide) each delivery has one bar."""
+AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
+"""What a cure says at its end to readers of a notice; here `next_step` names the command."""
+FRAME, ROWS = 10, 2
+"""Lines of a screen that are not about single deliveries, and those of a delivery with what is said of it."""
+LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "delivered": 4, "shared": 4}
+"""In which order deliveries are shown where not all fit; what is under way comes second."""
+BAR = 10
+"""Columns of a bar."""
+
+Data = Mapping[str, Any]
+
+
+def show(
+    data: Data, place: str, now: float, *, wide: bool = False, room: int | None = None
+) -> Iterator[RenderableType]:
+    """Yield a page's lines; ``now`` is in epoch seconds.
+
+    ``room``: so many lines fit on the screen; where there are more deliveries, those that move or failed come first.
+    """
+    yield from head(data, place, now)
+    yield ""
+    deliveries, rest = _fitting(data["deliveries"], room)
+    if deliveries:
+        yield _table(deliveries, now, wide=wide)
+    if rest:
+        yield f"and {count(len(rest), 'more target')}: {summary(rest)}"
+        return
+    said = [line for delivery in deliveries for line in notes(delivery)]
+    yield from ["", *said] if said else []
+    yield from next_step(data)
+    yield from _shares(data["open_shares"], now, wide=wide)
+
+
+def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
+    """Say how the promotion as a whole stands."""
+    yield Text.assemble((data["ami"], "bold"), " ", cell(data["name"]), f" in {place}")
+    value = "no tag in force" if data["value"] is None else f"value {quoted(data['value'])}"
+    yield Text.assemble(
+        state(data["state"] or "unknown"),
+        f" for {age(data['since'], now)}, ",
+        cell(value),
+        ": ",
+        cell(summary(data["deliveries"])),
+    )
+    if data["candidate"] is not None:
+        yield f"being examined: {quoted(data['candidate'])}"
+    if data["why"] and not data["faults"]:
+        yield data["why"]
+    if data["parked"]:
+        yield f"parked: {data['parked']}"
+    if data["approval"] is not None:
+        digest = f" --digest {approvals.short(data['approval'])}" if data["approval"] else ""
+        yield Folded(f"awaiting approval: ami-promoter approve {data['ami']}{digest}", 2)
+    for target, by in sorted(data["withdrawn"].items()):
+        yield Folded(f"{target.replace('/', ' ')}: withdrawn by {by}, until the tag is written again", 2)
+    for fault in data["faults"]:
+        yield Folded(f"refused: {said(fault)}", 2)
+
+
+def quoted(value: str) -> str:
+    """Write a tag's value; an empty one in words."""
+    return f"`{value}`" if value else "empty (group `default`)"
+
+
+def summary(deliveries: Sequence[Data]) -> str:
+    """Count deliveries by state, in a line."""
+    return counted(Counter(str(one["state"]) for one in deliveries))
+
+
+def counted(states: Mapping[str, int]) -> str:
+    """Write counts by state in a line."""
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(states.items())) or "no deliveries"
+
+
+def age(moment: str, now: float) -> str:
+    """Write how long ago an ISO 8601 moment was; a dash stays a dash."""
+    return "-" if moment == "-" else span(now - datetime.fromisoformat(moment).timestamp())
+
+
+def until(moment: str, now: float) -> str:
+    """Write in how long a moment is."""
+    if moment == "-":
+        return "-"
+    left = datetime.fromisoformat(moment).timestamp() - now
+    return f"in {span(left)}" if left >= 1 else "now"
+
+
+def _fitting(deliveries: Sequence[Data], room: int | None) -> tuple[Sequence[Data], Sequence[Data]]:
+    """Part those that are shown from those that are counted."""
+    most = len(deliveries) if room is None else max((room - FRAME) // ROWS, 1)
+    if len(deliveries) <= most:
+        return deliveries, ()
+    ordered = sorted(deliveries, key=lambda one: LAST.get(str(one["state"]), 1))
+    return ordered[:most], ordered[most:]
+
+
+def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
+    each = wide or sum(len(one["copies"]) for one in deliveries if not one["image"]) <= BARS
+    rows: list[Sequence[RenderableType]] = []
+    for one in deliveries:
+        looks = "" if one["image"] or one["state"] in BAD else until(one["next_look"], now)
+        name: list[RenderableType] = [
+            cell(f"{one['account']} {one['region']}"),
+            state(one["state"]),
+            age(one["since"], now),
+            looks,
+        ]
+        running = [] if one["image"] or one["state"] in BAD else one["copies"]
+        rows.append((*name, _result(one, wide=wide) if one["image"] or not running or each else _bar(running)))
+        for copy in running if each else ():
+            label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
+            tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
+            rows.append((label, cell(copy["state"] or "-", "dim"), _left(copy), tries, _bar([copy])))
+    return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "AMI OR PROGRESS"), rows, folds=("TARGET",))
+
+
+def _result(delivery: Data, *, wide: bool) -> RenderableType:
+    if not delivery["image"]:
+        tries = delivery["tries"]
+        return cell(f"try {tries + 1}" if tries and delivery["state"] not in BAD else "")
+    key = f" {short(delivery['key'], wide=wide)}" if wide and delivery["key"] else ""
+    return cell(f"{delivery['image']}{key}")
+
+
+def _bar(copies: Sequence[Data]) -> RenderableType:
+    """Draw how far copies are; the number says it without the bar."""
+    percent = sum(_percent(copy) for copy in copies) // len(copies)
+    row = Table.grid(padding=(0, 1, 0, 0))
+    bar = ProgressBar(100, percent, width=BAR, style="dim", complete_style="cyan", finished_style="green")
+    row.add_row(bar, f"{percent:3}%")
+    return row
+
+
+def _percent(copy: Data) -> int:
+    if copy["state"] == "completed":
+        return 100
+    return copy["progress"] if isinstance(copy["progress"], int) else 0
+
+
+def _left(copy: Data) -> str:
+    return "" if copy["seconds_left"] is None else f"~{span(copy['seconds_left'])} left"
+
+
+def notes(delivery: Data) -> Iterator[RenderableType]:
+    """Say what is to be said of a delivery beside its row: faults, what it waits for, what it left."""
+    for what, cure in remarks(delivery):
+        yield Folded(f"{delivery['account']} {delivery['region']}: {what}")
+        if cure := AGAIN.sub(".", cure) if delivery["state"] == "failed" else cure:
+            yield Folded(cure, 4)
+
+
+def next_step(data: Data) -> Iterator[RenderableType]:
+    """Say how what failed is tried again."""
+    if any(one["state"] == "failed" for one in data["deliveries"]):
+        yield f"Once that is repaired: `ami-promoter retry {data['ami']}`"
+
+
+def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
+    """Yield the same as (what, cure); "" where there is nothing to do."""
+    by = "CopyImage" if delivery["method"] == "image" else "CopySnapshot and RegisterImage"
+    if delivery["method_why"] or delivery["method"] == "image":
+        yield f"by {by}: {delivery['method_why'] or 'the targets file says so.'}", ""
+    if delivery["parked"]:
+        yield f"parked: {delivery['parked']}", ""
+    if delivery["cancelled_because"]:
+        yield f"{delivery['state']}: {delivery['cancelled_because']}", ""
+    for fault in delivery["faults"]:
+        yield str(fault.get("what", "")), str(fault.get("cure", ""))
+    if (waits := delivery["waits_for"]) and not delivery["faults"] and not delivery["image"]:
+        yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
+    if unprotected := delivery["unprotected"]:
+        yield str(unprotected.get("what", "")), str(unprotected.get("cure", ""))
+    for leftover in delivery["leftovers"]:
+        yield f"left behind: {leftover}", ""
+
+
+def said(fault: Data) -> str:
+    """Write a fault without its place."""
+    return f"{fault.get('what', '')} {fault.get('cure', '')}".strip()
+
+
+def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[RenderableType]:
+    yield ""
+    yield f"Open shares: {len(open_shares) or 'none'}"
+    rows = [
+        (
+            cell(f"  {shares.named(one['resource'], wide=wide)}"),
+            cell(one["account"]),
+            state(one["state"]),
+            age(one["opened_at"], now),
+            cell(shares.end(one) if wide else _end(one, now)),
+        )
+        for one in open_shares
+    ]
+    if rows:
+        yield table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
+
+
+def _end(share: Data, now: float) -> str:
+    if share["preexisting"]:
+        return "stays: was there before"
+    latest = share["closes_at_the_latest"]
+    if latest == "-":
+        return "when withdrawn" if share["stays"] else "when no longer needed"
+    left = datetime.fromisoformat(latest).timestamp() - now
+    return f"when copied, within {span(left)}" if left >= 1 else "now"

@@ -1,0 +1,276 @@
+"""What is wrong with a hub and its targets, each with its likely cause and the command that repairs it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ami_promoter.hub import policies
+from ami_promoter.hub.approvers import Approvers
+from ami_promoter.hub.health import Health
+from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
+from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, bad, findings, good
+from ami_promoter.reconcile.facts import Place, TargetFacts
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import moment
+from chalicelib.core.faults import Fault, count
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.approvals import short
+
+LATE = 30 * 60
+"""Seconds after which a record that is due and was not looked at says that the sweep, or its worker, stands still."""
+SHOWN = 5
+"""So many overdue records are named."""
+
+FINDING = js.thing(
+    "one check",
+    where=js.text("`hub`, or ACCOUNT/REGION"),
+    check=js.text(
+        "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices, "
+        "alarms, source-key, approvers, approvals; of a target: "
+        "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, copy-quota"
+    ),
+    passed=js.perhaps(js.flag("null: it could not be looked at")),
+    what=js.text("what was seen"),
+    cure=js.text("what to do, with the command; empty where it passed"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unapproved:
+    """An AMI of which deliveries wait for an approval, the first of them since then (epoch seconds)."""
+
+    ami: str
+    digest: str
+    targets: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class HubFacts:
+    """What was read of a hub; times are epoch seconds."""
+
+    account: str
+    region: str
+    now: float
+    file: Fault | None
+    """What is wrong with the applied targets file; None: nothing."""
+    paused: str
+    """Since when, by whom and why it is paused; "" if it is not."""
+    organization: Sequence[str]
+    parked: Mapping[str, str]
+    due: Mapping[str, int]
+    """Record that has not ended -> when it is due."""
+    health: Health
+    access: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """ARN of a source's key -> the ``key_access`` of the targets that need it."""
+    approvers: Approvers | None = None
+    """None: no target needs an approval."""
+    unapproved: Sequence[Unapproved] = ()
+
+
+def hub(facts: HubFacts) -> list[dict[str, Any]]:
+    """Check the hub itself."""
+    every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
+    every += [*_workers(facts), *_dead(facts), *_notices(facts), *_alarms(facts), *_source_keys(facts)]
+    every += [*_approvers(facts), *_approvals(facts)]
+    return [{"where": "hub", **one} for one in every]
+
+
+def targets(
+    found: Mapping[Place, TargetFacts],
+    settings: Mapping[Place, Target],
+    known: Mapping[Place, KnownAtHub],
+    hub: HubNames,
+) -> list[dict[str, Any]]:
+    """Check what each target answered."""
+    return [
+        {"where": "/".join(place), **one}
+        for place, facts in sorted(found.items())
+        for one in findings(settings.get(place), facts, known.get(place, KnownAtHub()), hub)
+    ]
+
+
+def _unread(check: str, why: str) -> dict[str, Any]:
+    cure = "Use a role that can read it (docs/reference/cli.md), and check that the hub's stack is deployed here."
+    return {"check": check, "passed": None, "what": why, "cure": cure}
+
+
+def _file(facts: HubFacts) -> dict[str, Any]:
+    if facts.file is not None:
+        return bad("targets-file", facts.file.what, facts.file.cure)
+    return good("targets-file", "A targets file is in force, and complete.")
+
+
+def _paused(facts: HubFacts) -> dict[str, Any]:
+    if facts.paused:
+        return bad("pause", f"Paused {facts.paused}. Nothing new starts.", "`ami-promoter resume` ends the pause.")
+    return good("pause", "Not paused.")
+
+
+def _organization(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    for one in facts.organization:
+        yield bad("organization", one, "See `ami-promoter members`, and docs/operations/runbook.md.")
+    if not facts.organization:
+        yield good("organization", "The organization can be read, or the file names no OU.")
+
+
+def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    for record, why in facts.parked.items():
+        cure = f"Repair the cause, then: ami-promoter reconcile --unpark '{record}'"
+        yield bad("parked", f"{record} is left alone: {why}", cure)
+    if not facts.parked:
+        yield good("parked", "No record is parked.")
+
+
+def _overdue(facts: HubFacts) -> dict[str, Any]:
+    late = {record: due for record, due in facts.due.items() if due < facts.now - LATE}
+    if not late:
+        return good("overdue", f"{count(len(facts.due), 'record')} under way, none overdue: the sweep runs.")
+    first = sorted(late.items(), key=lambda pair: pair[1])[:SHOWN]
+    named = ", ".join(f"{record} since {moment(due)}" for record, due in first)
+    more = f" and {len(late) - SHOWN} more" if len(late) > SHOWN else ""
+    function = f"ami-promoter-{facts.region}-sweep"
+    cure = (
+        "Is the sweep's rule ENABLED, its concurrency above 0, is it failing? "
+        f"aws lambda get-function-concurrency --function-name {function}; aws logs tail /aws/lambda/{function}"
+    )
+    return bad("overdue", f"No worker has looked at {named}{more}.", cure)
+
+
+def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    if facts.health.sources is None:
+        yield _unread("workers", facts.health.unread.get("sources", ""))
+        return
+    for worker, mappings in facts.health.sources.items():
+        off = {uuid: state for uuid, state in mappings.items() if state not in ("Enabled", "Enabling", "Creating")}
+        if not mappings:
+            yield bad(
+                "workers", f"`{worker}` has no event source mapping: it receives no wakes.", "Deploy the hub again."
+            )
+        for uuid, state in off.items():
+            cure = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
+            yield bad("workers", f"The queue of `{worker}` is {state.lower()}: it receives no wakes.", cure)
+        if mappings and not off:
+            yield good("workers", f"`{worker}` reads its queue.")
+
+
+def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    if facts.health.dead is None:
+        yield _unread("dead-letters", facts.health.unread.get("dead", ""))
+        return
+    full = {queue: number for queue, number in facts.health.dead.items() if number}
+    for queue, number in full.items():
+        cure = "Read one, repair its cause, and move them back: docs/operations/runbook.md#dead-letters"
+        yield bad("dead-letters", f"{count(number, 'message')} in {queue}.", cure)
+    if not full:
+        yield good("dead-letters", "None.")
+
+
+def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    if facts.health.subscriptions is None:
+        yield _unread("notices", facts.health.unread.get("subscriptions", ""))
+        return
+    nobody = "There is no subscriber: no person learns of a failed delivery."
+    yield from _subscribed("notices", facts.health.topic, facts.health.subscriptions, nobody)
+
+
+def _alarms(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    health = facts.health
+    if health.alarms is None:
+        yield _unread("alarms", health.unread.get("alarms", ""))
+        return
+    if not health.alarms:
+        cure = "Deploy the hub with AlarmTopicArn, the ARN of a topic to which a person is subscribed."
+        yield bad("alarms", "The alarms notify nobody.", cure)
+    for topic, subscriptions in health.alarms.items():
+        if topic in health.unread:
+            yield _unread("alarms", f"Who is subscribed to {topic}: {health.unread[topic]}")
+        else:
+            nobody = f"The alarms notify {topic}, and nobody is subscribed to it."
+            yield from _subscribed("alarms", topic, subscriptions, nobody)
+
+
+def _subscribed(check: str, topic: str, subscriptions: Mapping[str, str], nobody: str) -> Iterator[dict[str, Any]]:
+    waiting = [who for who, arn in subscriptions.items() if not arn.startswith("arn:")]
+    to = f"--topic-arn {topic} --region {topic.split(':')[3]}"
+    subscribe = f"aws sns subscribe {to} --protocol email --notification-endpoint YOU@EXAMPLE.ORG"
+    if not subscriptions:
+        yield bad(check, nobody, subscribe)
+    for who in waiting:
+        what = f"{who} has not confirmed its subscription."
+        yield bad(check, what, "Follow the link in SNS's message, or subscribe again.")
+    if subscriptions and not waiting:
+        yield good(check, f"{len(subscriptions)} subscribed.")
+
+
+def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    """Say whether the service may open the keys of what is under way or shared, as far as their policies tell."""
+    for arn, seen in facts.health.keys.items():
+        region = arn.split(":")[3]
+        access = sorted(facts.access.get(arn, ()))
+        ways = "".join(f" --access {one}" for one in access if one != "none") if access != ["grant"] else ""
+        print_it = f"Add to its key policy what this prints: ami-promoter key-policy hub {arn} --region {region}{ways}"
+        found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
+        owner = KeyOwner(arn.split(":")[1], facts.account, region)
+        answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, owner)]
+        lacking = [one.action for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
+        if not found and lacking:
+            what = f"The policy of {arn} does not let the service do {', '.join(lacking)}: it cannot open the key."
+            found.append(bad("source-key", what, print_it))
+        yield from found
+        if not found:
+            opens = (
+                "its owner opens it, not the service" if access == ["none"] else "its policy lets the service open it"
+            )
+            yield good("source-key", f"{arn} is customer managed and enabled; {opens}.")
+    for arn, why in facts.health.unread.items():
+        if arn.split(":")[2:3] == ["kms"]:
+            yield _unread("source-key", f"{arn}: {why}")
+
+
+def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    """Say whether somebody may approve, and whether that can be another person than the one who tags."""
+    seen = facts.approvers
+    if seen is None:
+        return
+    give = (
+        "aws iam put-role-policy --role-name ROLE --policy-name ami-promoter-approver "
+        "--policy-document file://deploy/cli-approver.json"
+    )
+    apart = [name for name in seen.able if name not in seen.taggers]
+    if seen.unread:
+        cure = f"Use a role with iam:GetAccountAuthorizationDetails. To give a role the approver's policy: {give}"
+        yield {"check": "approvers", "passed": None, "what": f"Who may approve: {seen.unread}", "cure": cure}
+    elif not seen.able:
+        what = "Targets need an approval, and no role or user of the hub may approve."
+        yield bad("approvers", what, f"Give the approvers' role the policy: {give}")
+    elif not apart:
+        what = (
+            f"Those who may approve may write the trigger tag as well ({_some(seen.taggers)}): one person can do both."
+        )
+        yield bad("approvers", what, f"Give the policy to a role that may not tag: {give}")
+    else:
+        also = f"; {_some(seen.taggers)} may, too, but may also write the tag" if seen.taggers else ""
+        yield good("approvers", f"{_some(apart)} may approve{also}.")
+
+
+def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    for one in sorted(facts.unapproved, key=lambda one: one.since):
+        waits = count(one.targets, "target waits", "targets wait")
+        digest = f" --digest {short(one.digest)}" if one.digest else ""
+        what = f"{one.ami}: {waits} for an approval since {moment(one.since)}."
+        yield bad("approvals", what, f"An approver looks and approves: ami-promoter approve {one.ami}{digest}")
+    if facts.approvers is not None and not facts.unapproved:
+        yield good("approvals", "No delivery waits for one.")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
+
+
+def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:
+    """Return the findings with this verdict."""
+    return [one for one in found if one["passed"] is passed]

@@ -1,0 +1,47 @@
+"""Whether AWS shows what the ledger calls open. Pure."""
+
+from __future__ import annotations
+
+from ami_promoter.reconcile import ledger_facts
+from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, source_of
+from chalicelib.core.sharing.grant_names import unrecorded_name
+
+
+class Shown:
+    """What a view says of permissions, grants and statements, found by the ledger's names."""
+
+    def __init__(self, view: HubView) -> None:
+        self._view = view
+        self._grants: dict[str, list[Grant]] = {}
+        for grant in view.grants:
+            self._grants.setdefault(grant.resource, []).append(grant)
+        self._complete = {(one.resource, one.share_name) for one in view.statements if one.complete}
+
+    def shows(self, share: LedgerShare) -> bool | None:
+        """Whether the permission of a share is there; None where that was not, or could not be, read."""
+        source = source_of(share.resource)
+        if source is not None:
+            seen = self._view.permissions.get(source)
+            return None if seen is None else share.receiver in seen
+        if share.kind == "policy":
+            place = (share.resource, share.share_name)
+            return place in self._complete if share.key in self._view.policy_keys else None
+        if share.kind not in ("key", "role") or share.key not in self._view.granted_keys:
+            return None
+        return any(ledger_facts.is_of(share, grant) for grant in self._grants.get(share.resource, ()))
+
+    def missing(self) -> list[LedgerShare]:
+        """Return the shares that the ledger calls open and that AWS does not show."""
+        return [one for one in self._view.ledger.values() if one.state == "open" and self.shows(one) is False]
+
+    def unexplained(self) -> list[tuple[str, str]]:
+        """Return (resource, share_name) of all that AWS shows and the ledger does not know as the service's."""
+        places = [(source.resource, receiver) for source, seen in self._view.permissions.items() for receiver in seen]
+        places += [(grant.resource, grant.share_name) for grant in self._view.grants]
+        places += [(grant.resource, unrecorded_name(grant.id)) for grant in self._view.grants]
+        places += [(statement.resource, statement.share_name) for statement in self._view.statements]
+        return [place for place in places if not _explains(self._view.ledger.get(place))]
+
+
+def _explains(share: LedgerShare | None) -> bool:
+    return share is not None and share.may_be_open and not share.preexisting

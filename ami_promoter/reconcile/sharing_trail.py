@@ -1,0 +1,69 @@
+"""Who shared a snapshot or AMI, by CloudTrail's event history: the only witness outside the service's own table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.cloudtrail import EventHistory, asked, who
+
+NAMED = ("userId", "organizationArn", "organizationalUnitArn", "group")
+"""How a request names whom it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The last change of a permission. ``own``: made by this service's function, or by somebody else (``by``)."""
+
+    added: bool
+    own: bool
+    by: str
+    at: str
+
+
+class Trail:
+    """Reads the history of a hub from ``since`` (epoch seconds) on, in one Region ("": the hub's own).
+
+    A call stands in the history of the Region in which it was made.
+    """
+
+    def __init__(self, connection: Connection, since: int, region: str = "") -> None:
+        self._connection = connection
+        self._since = since
+        self._history = EventHistory(connection, region)
+        self.troubles: list[str] = []
+
+    def changes(self) -> Mapping[tuple[str, str], Change]:
+        """Return the last change of each (snapshot or AMI, account or ARN), and nothing of what could not be read."""
+        found: dict[tuple[str, str], Change] = {}
+        try:
+            records = sorted(self._records(), key=lambda record: str(record.get("eventTime")))
+        except (ClientError, BotoCoreError) as error:
+            self.troubles.append(
+                f"CloudTrail's history of {self._history.region} cannot be read, so that nobody says who shared what: "
+                f"{error} (cloudtrail:LookupEvents is needed)"
+            )
+            return {}
+        for record in records:
+            shared = asked(record).get("snapshotId") or asked(record).get("imageId")
+            for holder, added in _changed(record):
+                by = who(record)
+                own = by.endswith(f":role/ami-promoter-{self._connection.region}-share-worker")
+                found[str(shared), holder] = Change(added, own, by, str(record.get("eventTime")))
+        return found
+
+    def _records(self) -> Iterator[Mapping[str, Any]]:
+        for name in ("ModifySnapshotAttribute", "ModifyImageAttribute"):
+            yield from self._history.calls(name, self._since)
+
+
+def _changed(record: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield (account or ARN, whether it was added) of each that the request names."""
+    permission = asked(record).get("createVolumePermission") or asked(record).get("launchPermission") or {}
+    for verb, added in (("add", True), ("remove", False)):
+        for item in (permission.get(verb) or {}).get("items", ()):
+            yield str(next((it for name in NAMED if (it := item.get(name))), None)), added

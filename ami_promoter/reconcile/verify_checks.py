@@ -1,0 +1,140 @@
+"""What a careful person checks of a promotion by hand: what arrived is there, and nothing is open any longer. Pure.
+
+Whether the copy is the same image, and under which key it is, the service has compared when it was delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ami_promoter.reconcile.facts import Grant, Place, SourceFacts, TargetFacts
+from ami_promoter.terminal import schema as js
+from chalicelib.core.faults import Fault, count
+
+CHECK = js.thing(
+    "one check",
+    account=js.text("the target's account"),
+    region=js.text("the target's Region"),
+    check=js.text("answers, image, protection, snapshots, snapshot-permissions, launch-permission or key-grants"),
+    passed=js.perhaps(js.flag("null: it could not be looked at")),
+    what=js.text("what was seen"),
+    cure=js.text("what to do; empty where it passed"),
+)
+ASK = (
+    "Ask that account's CloudTrail who did that. To make it again, remove the tag, wait until "
+    "`status` says `over`, and tag again."
+)
+CLOSES = "The service closes it within minutes: run this again. If it stays, run `ami-promoter reconcile`."
+NOT_ASKED = Fault("not-seen", "", "It was not asked.", "")
+LOOK = "Run `ami-promoter reconcile`: it names what no record explains, and removes it with --apply."
+
+
+@dataclass(frozen=True, slots=True)
+class SeenInTarget:
+    """What AWS shows, in targets (``targets``) and at the sources. ``unread``: what could not be read, and why."""
+
+    targets: Mapping[Place, TargetFacts]
+    permissions: Mapping[SourceFacts, frozenset[str]]
+    grants: tuple[Grant, ...] = ()
+    keys: frozenset[str] = frozenset()
+    """Keys whose grants were read."""
+    unread: tuple[str, ...] = ()
+    held: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    """(resource, account) of the shares that the ledger calls open on purpose: standing, preexisting, or for copies."""
+
+
+def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
+    """Check one delivery that is delivered or shared, as ``promotion_data`` shows it."""
+    place = str(delivery["account"]), str(delivery["region"])
+    found = _arrived(delivery, seen.targets.get(place, TargetFacts(fault=NOT_ASKED)))
+    every = [*(found if delivery["state"] == "delivered" else ()), *_open(delivery, place[0], seen)]
+    return [{"account": place[0], "region": place[1], **_check(*one)} for one in every]
+
+
+_Found = tuple[str, bool | None, str, str]
+
+
+def _check(name: str, passed: bool | None, what: str, cure: str) -> dict[str, Any]:  # noqa: FBT001 - a row's members
+    return {"check": name, "passed": passed, "what": what, "cure": cure}
+
+
+def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Found]:
+    if target.trouble:
+        yield "answers", None, target.trouble, "Repair that, and run this again."
+        return
+    yield "answers", True, "The service can read there.", ""
+    image = next((one for one in target.images if one.id == delivery["image"]), None)
+    if image is None:
+        yield "image", False, f"{delivery['image']} is gone, or no longer has the service's tag.", ASK
+    elif image.state != "available":
+        yield "image", False, f"{image.id} is {image.state}.", ASK
+    else:
+        yield "image", True, f"{image.id} is available.", ""
+        if delivery["protect"]:
+            yield _protection(delivery, protected=image.protected)
+    there = {one.id: one for one in target.snapshots}
+    wanted = [str(copy["copy"]) for copy in delivery["copies"] if copy["copy"]]
+    gone = [one for one in wanted if one not in there]
+    broken = [f"{one} is {there[one].state}" for one in wanted if one in there and there[one].state != "completed"]
+    if gone or broken:
+        missing = [f"{one} is gone, or no longer has the service's tag" for one in gone]
+        yield "snapshots", False, f"{'; '.join((*missing, *broken))}.", ASK
+    else:
+        yield "snapshots", True, f"{len(wanted)} of {len(wanted)} are completed.", ""
+
+
+def _protection(delivery: Mapping[str, Any], *, protected: bool) -> _Found:
+    """Check deregistration protection, which the targets file asks for. Who administers the target may lift it."""
+    image, why = delivery["image"], delivery["unprotected"]
+    if protected:
+        return "protection", True, f"{image} cannot be deregistered.", ""
+    if why:
+        return "protection", False, str(why.get("what", "")), str(why.get("cure", ""))
+    cure = (
+        "Ask that account's CloudTrail who lifted it. If nobody there means to deregister the AMI: `aws ec2 "
+        f"enable-image-deregistration-protection --image-id {image} --region {delivery['region']}`."
+    )
+    return "protection", False, f"{image} has no deregistration protection any longer.", cure
+
+
+def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[_Found]:
+    """Check that nothing is open to the account beyond what is held on purpose."""
+    for images, name in ((False, "snapshot-permissions"), (True, "launch-permission")):
+        read = {source: who for source, who in seen.permissions.items() if source.is_image is images}
+        to_all = [str(source) for source, who in read.items() if "all" in who]
+        open_to = [source for source, who in read.items() if account in who]
+        over = [str(source) for source in open_to if (source.resource, account) not in seen.held]
+        shared = images and delivery["state"] == "shared"
+        if to_all:
+            yield (
+                name,
+                False,
+                f"{', '.join(to_all)} is public.",
+                "Remove that permission at once, and ask CloudTrail who gave it.",
+            )
+        elif over and not shared:
+            yield name, False, f"{', '.join(over)} is open to it, and nothing needs it.", f"{CLOSES} {LOOK}"
+        elif shared and not open_to:
+            yield (
+                name,
+                False,
+                "It is not shared with the account itself.",
+                "See `ami-promoter status`: an OU may have it.",
+            )
+        else:
+            yield name, True, "Open on purpose." if open_to else "Nothing is open to it.", ""
+    grants = [one for one in seen.grants if one.account == account and (one.resource, account) not in seen.held]
+    if grants:
+        named = ", ".join(sorted({one.key_arn for one in grants}))
+        yield (
+            "key-grants",
+            False,
+            f"{count(len(grants), 'unneeded grant')} to it on {named}.",
+            f"{CLOSES} {LOOK}",
+        )
+    elif seen.unread:
+        yield "key-grants", None, " ".join(seen.unread), "Use a role that can read that, and run this again."
+    else:
+        yield "key-grants", True, "No unneeded grant to it is left.", ""

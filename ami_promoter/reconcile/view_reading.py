@@ -1,0 +1,230 @@
+"""Reads one hub for `reconcile`: records and ledger, what AWS has open, and what the service has in targets.
+
+The table is read page by page. What is over is not kept, but for the ids of snapshots and AMIs that may be open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ami_promoter.hub.applied_targets import in_force
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader, Record
+from ami_promoter.reconcile import ledger_facts
+from ami_promoter.reconcile.facts import HubView, LedgerShare, Place, SourceFacts, TargetFacts, source_of
+from ami_promoter.reconcile.hub_reading import Candidates, HubReading
+from ami_promoter.reconcile.inventories import Inventories
+from ami_promoter.reconcile.shares_at_aws import Shown
+from ami_promoter.reconcile.sharing_trail import Change, Trail
+from ami_promoter.terminal.progress import Progress
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.faults import Fault
+from chalicelib.core.images.image import SourceImage
+from chalicelib.core.records import addresses
+
+ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
+SCAN = (
+    f"(sk = :record AND NOT (begins_with(pk, :delivery) AND #state IN ({', '.join(ENDED_STATES)}) "
+    "AND attribute_not_exists(parked))) "
+    "OR sk = :image "
+    "OR (begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND NOT (running = :no)) "
+    f"OR (begins_with(pk, :resource) AND begins_with(sk, :share) AND {ledger_facts.OPEN_OR_HELD})"
+)
+GIVEN = {
+    ":record": "record",
+    ":image": "image",
+    ":delivery": "delivery#",
+    ":promotion": "promotion#",
+    ":resource": "resource#",
+    ":share": "share#",
+    ":no": False,
+    **ENDED_STATES,
+    **ledger_facts.OVER,
+}
+
+
+@dataclass(slots=True)
+class _Read:
+    """What a scan of the table leaves."""
+
+    items: dict[tuple[str, str], Record] = field(default_factory=dict)
+    ledger: dict[tuple[str, str], LedgerShare] = field(default_factory=dict)
+    candidates: Candidates = field(default_factory=Candidates)
+
+    def take(self, record: Record) -> None:
+        """Keep an item, or only the ids in it."""
+        pk, sk = record["_item"]["pk"], record["_item"]["sk"]
+        if sk.startswith("share#"):
+            share = ledger_facts.share_of(pk, sk, record)
+            self.ledger[pk, share.share_name] = share
+            self._resource(pk)
+        elif sk == "image":
+            self.candidates.add_snapshots("", _snapshots_of(record))
+        elif pk.startswith("resource#"):
+            self._resource(pk)
+            if record["_item"].get("parked"):
+                self.items[pk, sk] = record
+        elif _is_kept(pk, sk, record):
+            self.items[pk, sk] = record
+        if pk.startswith("promotion#"):
+            self.candidates.images.add(pk.removeprefix("promotion#"))
+        snapshots = record.get("snapshots")
+        for one in snapshots if isinstance(snapshots, list) else ():
+            self.candidates.add_snapshots("", [one["id"]] if isinstance(one, dict) and "id" in one else [])
+
+    def _resource(self, pk: str) -> None:
+        source = source_of(pk)
+        if source is None:
+            self.candidates.keys.add(addresses.key_of(pk))
+        elif source.is_image:
+            self.candidates.images.add(source.id)
+        else:
+            self.candidates.add_snapshots(source.region, [source.id])
+
+
+def _is_kept(pk: str, sk: str, record: Record) -> bool:
+    """Whether a record or a tracked delivery is looked at itself: what is under way, parked or damaged."""
+    if pk.startswith("promotion#") and sk == "record" and record["_item"].get("state") == "over":
+        return bool(record["_item"].get("parked"))
+    moves = pk.startswith(("promotion#", "delivery#"))
+    return moves or bool(record["_item"].get("parked") or record.get("unreadable"))
+
+
+class Looking:
+    """Looks at one hub. ``keys``: ARNs of further source keys; ``tell`` gets lines that say how far it is."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        tell: Callable[[str], None],
+        *,
+        keys: Sequence[str] = (),
+        since: int = 48 * 3600,
+        patience: int = 300,
+    ) -> None:
+        self._connection = connection
+        self._tell = tell
+        self._keys = keys
+        self._since = since
+        self._patience = patience
+        self._reader = Reader(connection)
+        self._table = Table(connection.dynamodb, connection.table)
+
+    def look(self, run: str, *, targets: bool) -> HubView:
+        """Look at everything; ``run`` names this look. May raise Trouble.
+
+        The ledger is read before AWS; where the two differ its entry is read once more, as it may have moved on. Who
+        may receive is read after the ledger, so that nobody's share looks open to an account that was added meanwhile.
+        """
+        now = int(self._connection.now())
+        seen = self._targets(run) if targets else {}
+        read = self._scan()
+        force = in_force(self._connection)
+        self._candidates_in(seen, read.candidates)
+        hub = HubReading(self._connection, self._tell)
+        sources, keys = hub.there(read.candidates)
+        keys |= set(self._keys)
+        grants, granted_keys = hub.grants(keys)
+        statements, policy_keys = hub.statements(keys)
+        view = HubView(
+            now,
+            self._connection.account,
+            read.items,
+            read.ledger,
+            hub.permissions(sources),
+            grants,
+            statements,
+            granted_keys,
+            policy_keys,
+            targets=seen,
+            receivers=force.receivers if force.known else None,
+            troubles=(*(force.faults if targets or not force.known else ()), *hub.faults),
+        )
+        view = self._read_again(view)
+        return self._witnessed(self._with_named(view))
+
+    def _targets(self, run: str) -> dict[Place, TargetFacts]:
+        """Ask every target of the applied file, listed, or brought by a unit of the organization."""
+        found = in_force(self._connection).receivers
+        places = found.places((self._connection.account, self._connection.region))
+        return Inventories(self._connection, self._tell, self._patience).ask(places, run)
+
+    def _scan(self) -> _Read:
+        read = _Read()
+        progress = Progress(self._tell, "Reading the table, items so far")
+        with self._connection.telling("reading the records"):
+            for record in self._reader.scan(SCAN, GIVEN, progress.at):
+                read.take(record)
+        return read
+
+    def _candidates_in(self, seen: Mapping[Place, TargetFacts], candidates: Candidates) -> None:
+        """Add what copies in targets say they were made from, and the hub's own copies in other Regions.
+
+        A target in another Region copies from the hub's Region or, by way of the hub, from the hub's copy there; its
+        tags do not say which, so both places are looked at.
+        """
+        for (account, region), target in seen.items():
+            abroad = "" if region == self._connection.region else region
+            sources = [one.source for one in target.snapshots if one.source]
+            candidates.images |= {image.source for image in target.images if image.source}
+            for place in {"", abroad}:
+                candidates.add_snapshots(place, sources)
+            if account == self._connection.account:
+                candidates.add_snapshots(abroad, [one.id for one in target.snapshots])
+
+    def _read_again(self, view: HubView) -> HubView:
+        """Read the ledger's entries once more of which AWS and the first reading say different things."""
+        shown = Shown(view)
+        places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
+        with self._connection.telling("reading the ledger"):
+            found = self._reader.many([(pk, f"share#{share_name}") for pk, share_name in sorted(places)])
+        ledger = {place: share for place, share in view.ledger.items() if place not in places}
+        for (pk, sk), record in found.items():
+            share = ledger_facts.share_of(pk, sk, record)
+            ledger[pk, share.share_name] = share
+        return replace(view, ledger=ledger)
+
+    def _with_named(self, view: HubView) -> HubView:
+        """Add the records that are over, or that the scan leaves out, and that something in the view names."""
+        deliveries = {holding.delivery for share in view.ledger.values() for holding in share.holdings}
+        deliveries |= {grant.delivery for grant in view.grants}
+        deliveries |= {image.delivery for target in view.targets.values() for image in target.images}
+        deliveries |= {snapshot.delivery for target in view.targets.values() for snapshot in target.snapshots}
+        deliveries |= {str(it.get("delivery")) for (_, sk), it in view.items.items() if sk.startswith("delivery#")}
+        pks = {addresses.delivery(one).pk for one in deliveries if one}
+        pks |= {pk for pk, sk in view.items if sk.startswith("delivery#")}
+        pks |= {share.resource for share in view.ledger.values() if share.may_be_open}
+        with self._connection.telling("reading the records"):
+            found = self._reader.many([(pk, "record") for pk in sorted(pks) if (pk, "record") not in view.items])
+        return replace(view, items={**view.items, **found})
+
+    def _witnessed(self, view: HubView) -> HubView:
+        """Ask CloudTrail, and the ledger's history, about snapshots and AMIs where AWS and the ledger differ."""
+        shown = Shown(view)
+        asked = [(source, key) for pk, key in shown.unexplained() if (source := source_of(pk)) is not None]
+        regions = {source.region for source, _ in asked}
+        regions |= {source.region for one in shown.missing() if (source := source_of(one.resource)) is not None}
+        changes: dict[tuple[SourceFacts, str], Change] = {}
+        faults: list[Fault] = []
+        for region in sorted(regions):
+            trail = Trail(self._connection, view.now - self._since, region)
+            changes |= {(SourceFacts(one, region), who): change for (one, who), change in trail.changes().items()}
+            faults += [Fault("not-seen", "CloudTrail", trouble, "") for trouble in trail.troubles]
+        lost = [(source, key) for source, key in asked if view.share(source.resource, key) is None]
+        once_open = frozenset(one for one in lost if self._was_open(*one))
+        return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))
+
+    def _was_open(self, source: SourceFacts, receiver: str) -> bool:
+        """Whether the history of a share that is in the ledger no longer says that it was open, and the service's."""
+        found = list(self._table.query(source.resource, f"history#share#{receiver}#"))
+        return ledger_facts.had_open(found[-1] if found else {})
+
+
+def _snapshots_of(item: Record) -> Iterable[str]:
+    try:
+        plain = {name: value for name, value in item.items() if name != "_item"}
+        return [snapshot.id for snapshot in SourceImage.from_json(plain).snapshots]
+    except (KeyError, TypeError, ValueError):
+        return ()

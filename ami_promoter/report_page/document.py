@@ -1,0 +1,135 @@
+"""Renders the page: one HTML document with its style and without a script, that asks nobody for anything."""
+
+from __future__ import annotations
+
+from importlib import resources
+from xml.etree.ElementTree import Element
+
+from ami_promoter.promotions.promotion_data import BAD
+from ami_promoter.report_page import sections
+from ami_promoter.report_page.html import Content, document, el
+from ami_promoter.report_page.model import Overview
+from ami_promoter.report_page.parts import when
+from chalicelib.core.faults import count, noun
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""Nothing is loaded and nothing runs, whatever a name may contain."""
+PARTS = (
+    ("attention", "Needs attention"),
+    ("images", "Current images"),
+    ("exposure", "Exposure"),
+    ("deliveries", "Deliveries"),
+    ("read", "What was read"),
+)
+
+
+def render(shown: Overview) -> str:
+    """Write the page."""
+    context = shown.context
+    title = f"AMI promotions of {context.account}, {context.region}"
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="color-scheme", content="light dark"),
+        el("meta", name="referrer", content="no-referrer"),
+        el("meta", name="robots", content="noindex"),
+        el("title", title),
+        el("style"),
+    )
+    parts = [make(shown) for make in (sections.attention, sections.images, sections.exposure, sections.deliveries)]
+    main = el("main", _warnings(shown), _glance(shown), parts, _read(shown), id="main", tabindex="-1")
+    body = el("body", el("a", "Skip to the content", href="#main", class_="skip"), _header(shown), main, _footer())
+    return document(el("html", head, body, lang="en"), _style())
+
+
+def _style() -> str:
+    text = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    cards = "".join(table.cards() for table in sections.TABLES)
+    return f"{text}@media (max-width:640px){{{cards}}}"
+
+
+def _header(shown: Overview) -> Element:
+    context = shown.context
+    links = [el("li", el("a", name, href=f"#{ident}")) for ident, name in PARTS]
+    return el(
+        "header",
+        el("h1", "AMI promotions"),
+        el("p", f"Hub account {context.account}, {context.region}. Written {when(context.now)} UTC."),
+        el("nav", el("ul", links), aria_label="Sections"),
+    )
+
+
+def _footer() -> Element:
+    return el("footer", el("p", "All times are UTC. Written by ", el("code", "ami-promoter report"), "."))
+
+
+def _warnings(shown: Overview) -> Element | None:
+    """Say first what makes the rest incomplete, or stops the hub."""
+    said: list[Content] = []
+    if shown.damaged:
+        number = count(len(shown.damaged), "record")
+        of = noun(len(shown.damaged), "it", "them")
+        words = f"{number} could not be read whole: what is shown of {of} may be wrong or missing. "
+        said.append(el("li", words, el("a", "Which, and why", href="#read"), "."))
+    if shown.context.paused:
+        said.append(el("li", f"Paused {shown.context.paused}. Nothing new starts."))
+    said += [el("li", line) for line in shown.context.organization]
+    return el("ul", said, class_="warnings", role="list", aria_label="Warnings") if said else None
+
+
+def _glance(shown: Overview) -> Element:
+    open_now = [one for one in shown.exposures if one.open]
+    accounts = {one.account for one in open_now}
+    states = [str(one["state"]) for shown_ in shown.promotions for one in shown_.data["deliveries"]]
+    running = sum(1 for one in states if one not in ("delivered", "shared", *BAD))
+    refused = sum(bool(one["faults"]) for one in shown.troubled)
+    behind = sum(one.behind for one in shown.families)
+    tiles = (
+        ("attention", f"{states.count('failed'):,}", f"failed, {refused} refused, {len(shown.parked)} parked"),
+        (
+            "images",
+            f"{len(shown.families):,}",
+            f"{noun(len(shown.families), 'family', 'families')} of images, {count(behind, 'target')} behind",
+        ),
+        (
+            "exposure",
+            f"{len(open_now):,}",
+            f"{noun(len(open_now), 'permission')} open, for {count(len(accounts), 'account')}",
+        ),
+        ("deliveries", f"{running:,}", f"{noun(running, 'delivery', 'deliveries')} under way, of {len(states):,}"),
+    )
+    items = [el("li", el("a", el("b", number), " ", words, href=f"#{ident}")) for ident, number, words in tiles]
+    return el("ul", items, class_="glance", role="list", aria_label="At a glance")
+
+
+def _read(shown: Overview) -> Element:
+    context = shown.context
+    facts: tuple[tuple[str, Content], ...] = (
+        ("Table", [el("code", context.table), f" in account {context.account}, {context.region}"]),
+        ("Records", f"{count(shown.items, 'item')}, consistently, ended by {when(context.now)} UTC"),
+        (
+            "Time",
+            f"history since {when(context.since)} UTC ({count(context.days, 'day')}); what is open, and images: all",
+        ),
+        ("Not looked at", "EC2, KMS and the targets: the page shows the service's records"),
+    )
+    could_not: Content = el("p", "Everything could be read.", class_="none")
+    if shown.damaged:
+        rows = [el("li", el("code", record), f": {why}") for record, why in shown.damaged.items()]
+        cure = el("p", el("code", "ami-promoter reconcile"), " says what to do about each.", class_="cure")
+        could_not = [
+            el("p", "What could be read of these is shown; they are damaged or of another version:"),
+            el("ul", rows),
+            cure,
+        ]
+    return el(
+        "section",
+        el("h2", "What was read", id="read-title"),
+        el("dl", ([el("dt", name), el("dd", words)] for name, words in facts)),
+        el("h3", "What could not be read"),
+        could_not,
+        id="read",
+        aria_labelledby="read-title",
+    )

@@ -1,0 +1,161 @@
+"""What the page shows. Pure: from the records, by the same views as ``status`` and ``history``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ami_promoter.hub.records import Record
+from ami_promoter.promotions import promotion_data
+from ami_promoter.promotions.reading import placed
+from ami_promoter.report_page.current import Family, families
+from ami_promoter.report_page.exposure import Exposure, exposures
+from ami_promoter.report_page.reading import HubRecords, Step
+from chalicelib.core.delivery.model import ENDED
+
+RESTING = (*sorted(ENDED), "shared")
+"""States in which a delivery's timeline ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContext:
+    """What was read, where and when. Times are epoch seconds."""
+
+    account: str
+    region: str
+    table: str
+    now: int
+    since: int
+    days: int
+    paused: str = ""
+    organization: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in one state; ``end`` is None while it lasts."""
+
+    state: str
+    start: int
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """One delivery: its page's data, and the states of its last episode that history still has."""
+
+    data: Mapping[str, Any]
+    spans: Sequence[Span]
+
+    @property
+    def start(self) -> int | None:
+        """When the first span began."""
+        return self.spans[0].start if self.spans else None
+
+    @property
+    def last(self) -> int | None:
+        """When it changed last."""
+        return self.spans[-1].start if self.spans else None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPromotion:
+    """One promotion: its page's data, and timelines of those deliveries that run or have changed since ``since``."""
+
+    data: Mapping[str, Any]
+    timelines: Sequence[Timeline]
+    older: int
+    """So many deliveries ended before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything on the page."""
+
+    context: ReportContext
+    families: Sequence[Family]
+    promotions: Sequence[ShownPromotion]
+    """The newest first."""
+    troubled: Sequence[Mapping[str, Any]]
+    """Pages of promotions in trouble, with those deliveries alone, as ``status --failed`` shows them."""
+    exposures: Sequence[Exposure]
+    parked: Mapping[str, str]
+    damaged: Mapping[str, str]
+    """Record -> why it cannot be read."""
+    items: int
+    names: Mapping[str, str]
+    """Source AMI -> its name."""
+
+
+def overview(records: HubRecords, context: ReportContext) -> Overview:
+    """Compute the page."""
+    newest = sorted(records.promotions.values(), key=_created, reverse=True)
+    pages = [_page(record, records, context.now) for record in newest]
+    troubled = [promotion_data.only_failed(page) for page in pages]
+    return Overview(
+        context=context,
+        families=families(pages),
+        promotions=[_shown(page, records, context) for page in pages],
+        troubled=[one for one in troubled if one["deliveries"] or one["faults"] or one["parked"]],
+        exposures=exposures(records),
+        parked=dict(sorted(records.parked.items())),
+        damaged={f"{pk} {sk}": why for (pk, sk), why in sorted(records.damaged.items())},
+        items=records.items,
+        names={page["ami"]: str(page["name"]) for page in pages},
+    )
+
+
+def _created(record: Record) -> int:
+    created = record.get("created_at")
+    return created if isinstance(created, int) else 0
+
+
+def _page(record: Record, records: HubRecords, now: float) -> dict[str, Any]:
+    """Show a promotion. A delivery whose record cannot be read is shown by the promotion's mark of it."""
+    ami = str(record["_item"]["pk"]).removeprefix("promotion#")
+    deliveries = []
+    for entry in records.tracked.get(ami, ()):
+        ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
+        known = records.deliveries.get(ident)
+        deliveries.append(placed(_marked(known, entry), entry))
+    return promotion_data.page(record, deliveries, (), now)
+
+
+def _marked(known: Record | None, entry: Record) -> Record:
+    if known is not None and known.get("target") and known.get("state"):
+        return known
+    mark = {"state": entry.get("state", "unknown"), "image": entry.get("image") or None}
+    return {**mark, "_item": entry["_item"] if known is None else known["_item"]}
+
+
+def _shown(page: Mapping[str, Any], records: HubRecords, context: ReportContext) -> ShownPromotion:
+    every = [_timeline(one, records, context) for one in page["deliveries"]]
+    recent = [one for one in every if one.data["state"] not in RESTING or (one.last or 0) >= context.since]
+    return ShownPromotion(page, recent, len(every) - len(recent))
+
+
+def _timeline(delivery: Mapping[str, Any], records: HubRecords, context: ReportContext) -> Timeline:
+    ident = str(delivery["id"])
+    record = records.deliveries.get(ident, {})
+    steps = records.delivery_steps.get(ident, [])
+    created = record.get("created_at")
+    if isinstance(created, int) and created >= context.since and (not steps or created <= steps[0][0]):
+        steps = [(created, "requested"), *steps]
+    if not steps:
+        entered = record.get("entered", {})
+        steps = sorted((at, state) for state, at in entered.items() if isinstance(at, int))
+    return Timeline(delivery, spans(steps))
+
+
+def spans(steps: Sequence[Step]) -> list[Span]:
+    """Turn a delivery's steps into spans of its last episode; an ended state is a span without length."""
+    changes: list[Step] = []
+    for at, state in steps:
+        begins = changes and changes[-1][1] in RESTING and state not in ("stopping", "tidying", "publishing", *RESTING)
+        if begins:
+            changes = []
+        if not changes or changes[-1][1] != state:
+            changes.append((at, state))
+    ends = [*(at for at, _ in changes[1:]), None]
+    return [Span(state, at, at if state in ENDED else end) for (at, state), end in zip(changes, ends, strict=False)]

@@ -1,0 +1,167 @@
+"""Pieces that the page's sections are made of: states, tables, bars, times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from ami_promoter.report_page.html import Content, el
+from ami_promoter.report_page.model import Span
+from ami_promoter.terminal.report import moment, span
+
+OPEN_ROWS = 20
+"""Tables with more rows are folded away."""
+LONGEST_ID = 24
+"""Characters; a snapshot's id has 22."""
+
+MARKS = {
+    "delivered": ("✓", "good"),
+    "shared": ("✓", "good"),
+    "failed": ("✕", "bad"),
+    "refused": ("✕", "bad"),
+    "unreadable": ("?", "bad"),
+    "unknown": ("?", "bad"),
+    "cancelled": ("■", "warn"),
+    "withdrawn": ("■", "warn"),
+    "left open": ("●", "warn"),
+    "open": ("●", "open"),
+    "opening": ("●", "open"),
+    "closing": ("●", "open"),
+    "closed": ("○", "calm"),
+    "over": ("○", "calm"),
+}
+"""State -> (its mark, its class); all others are under way."""
+
+STEPS = {
+    "requested": "wait",
+    "checking": "wait",
+    "waiting": "wait",
+    "opening": "open",
+    "copying": "copy",
+    "registering": "make",
+    "verifying": "make",
+    "publishing": "make",
+    "stopping": "stop",
+    "tidying": "stop",
+    "shared": "held",
+}
+"""State of a delivery -> the pattern of its bar."""
+
+PATTERNS = (
+    ("wait", "requested, checking, waiting for a slot"),
+    ("open", "opening shares"),
+    ("copy", "copying"),
+    ("make", "registering, verifying, publishing"),
+    ("stop", "stopping, removing what is left"),
+    ("held", "shared"),
+)
+
+
+def state(word: str) -> Element:
+    """Show a state: a mark and the word, so that no color is needed."""
+    mark, kind = MARKS.get(word, ("▸", "busy"))
+    return el("span", el("span", mark, aria_hidden="true"), f" {word or 'unknown'}", class_=f"st {kind}")
+
+
+def code(text: str) -> Element:
+    """Show an id, a name or a command. An id stays on one line; a longer word may break."""
+    first, *more = text.split(" ")
+    if any(len(word) > LONGEST_ID for word in (first, *more)):
+        return el("code", text)
+    if not more:
+        return el("code", text, class_="id")
+    return el("code", el("span", first), [(" ", el("span", word)) for word in more])
+
+
+def when(epoch: int | None) -> str:
+    """Write a time for a person."""
+    return said(moment(epoch))
+
+
+def said(iso: str) -> str:
+    """Write an ISO 8601 time for a person; UTC is said once, on top of the page."""
+    return iso.removesuffix("Z").replace("T", " ") if iso != "-" else "not known"
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TableKind:
+    """A kind of table. On a narrow screen each row is a card, in which the style sheet writes the headings."""
+
+    name: str
+    """Its class."""
+    head: Sequence[str]
+    """The first is the heading of its row."""
+
+    def show(self, caption: str, rows: Iterable[Sequence[Content]]) -> Element:
+        """Make one."""
+        body = [el("tr", el("th", row[0], scope="row"), (el("td", cell) for cell in row[1:])) for row in rows]
+        head = el("tr", (el("th", name, scope="col") for name in self.head))
+        return el("table", el("caption", caption), el("thead", head), el("tbody", body), class_=self.name)
+
+    def cards(self) -> str:
+        """Write the rules by which a card's lines have headings."""
+        return "".join(
+            f'.{self.name} td:nth-child({number})::before{{content:"{name}"}}'
+            for number, name in enumerate(self.head, 1)
+            if number > 1
+        )
+
+
+def folded(summary: Content, *content: Content, rows: int = 0, open_: bool = False) -> Element:
+    """Fold something away; it opens without a script, and a search of the page finds what is in it.
+
+    ``rows``: of its table; a long one is laid out only when it comes into view, and is folded at first.
+    """
+    long = rows > OPEN_ROWS
+    inside = el("div", *content, class_="in long" if long else "in")
+    return el("details", el("summary", summary), inside, open=open_ and not long)
+
+
+# --- bars ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The time that a bar's whole width stands for."""
+
+    start: int
+    end: int
+
+    def bar(self, pieces: Iterable[tuple[str, int, int]]) -> Element:
+        """Draw (class, from, to). What a bar shows stands in words beside it, so it is no content by itself."""
+        length = max(self.end - self.start, 1)
+        made = []
+        for kind, start, end in pieces:
+            left, right = (min(max(at - self.start, 0), length) * 100 / length for at in (start, end))
+            made.append(el("i", class_=kind, style=f"left:{left:.4g}%;width:{max(right - left, 0.6):.3g}%"))
+        return el("span", made, class_="bar", aria_hidden="true")
+
+    def named(self) -> Element:
+        """Say what the bars' ends are."""
+        return el("p", f"Bars: from {when(self.start)} to {when(self.end)}.", class_="dim")
+
+
+def scale(times: Iterable[int | None]) -> Scale:
+    """Make a scale on which all these times are."""
+    known = [at for at in times if at is not None] or [0]
+    return Scale(min(known), max(known))
+
+
+def steps(spans: Sequence[Span], now: int) -> str:
+    """Write a timeline in words."""
+    lasted = [(one.state, (now if one.end is None else one.end) - one.start, one.end) for one in spans]
+    words = [f"{name} {span(seconds)}{' so far' if end is None else ''}" for name, seconds, end in lasted if seconds]
+    return " · ".join(words) or "-"
+
+
+def legend() -> Element:
+    """Explain the bars."""
+    items = [
+        el("li", el("span", el("i", class_=kind, style="left:0;width:100%"), class_="bar", aria_hidden="true"), words)
+        for kind, words in PATTERNS
+    ]
+    return el("ul", items, class_="legend", aria_label="What the bars show")

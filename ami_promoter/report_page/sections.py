@@ -1,0 +1,334 @@
+"""The page's sections, each from the model to a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from ami_promoter.promotions import promotion_text
+from ami_promoter.reconcile import grouped_checks
+from ami_promoter.report_page import chart
+from ami_promoter.report_page.current import Family, Placed
+from ami_promoter.report_page.exposure import UNREADABLE, Exposure
+from ami_promoter.report_page.html import Content, el
+from ami_promoter.report_page.model import Overview, ShownPromotion, Timeline
+from ami_promoter.report_page.parts import (
+    OPEN_ROWS,
+    STEPS,
+    Scale,
+    TableKind,
+    code,
+    folded,
+    legend,
+    said,
+    scale,
+    state,
+    steps,
+    when,
+)
+from ami_promoter.terminal.report import span
+from chalicelib.core.faults import count
+
+CURRENT = TableKind("cur", ("Target", "Image", "Source", "Delivered"))
+OPEN = TableKind("now", ("Account", "May use", "For", "Since", "State", "Ends"))
+INTERVALS = TableKind("was", ("Account", "From", "Until", "For", "Time"))
+DELIVERIES = TableKind("del", ("Target", "State", "Since", "Image", "Time in each state"))
+TABLES = (CURRENT, OPEN, INTERVALS, DELIVERIES)
+
+KINDS = {
+    "image": "AMI",
+    "snapshot": "Snapshot",
+    "key": "Key, by grant",
+    "policy": "Key, by its policy",
+    "role": "Key, by grant to a service-linked role",
+}
+"""Kind of a permission -> what it is on."""
+ON_KEYS = ("key", "policy", "role")
+"""These name a principal; the others are for a whole account."""
+
+
+def attention(shown: Overview) -> Element:
+    """Say what failed, was refused or parked, with its cure."""
+    parts: list[Content] = [_troubled(one) for one in shown.troubled]
+    if shown.parked:
+        rows = [el("li", code(pk), f": {why}") for pk, why in shown.parked.items()]
+        parts += [el("h3", "Parked records"), el("p", "The service leaves these alone until a person looks at them.")]
+        parts += [el("ul", rows), el("p", code("ami-promoter doctor"), " says what to do.", class_="cure")]
+    nothing = "Nothing failed, is refused or parked."
+    return _section("attention", "Needs attention", *(parts or [el("p", nothing, class_="none")]))
+
+
+def _troubled(data: Mapping[str, Any]) -> Element:
+    said_of = [_said(f"refused: {fault.get('what', '')}", str(fault.get("cure", ""))) for fault in data["faults"]]
+    if data["parked"]:
+        said_of.append(_said(f"parked: {data['parked']}", ""))
+    targets = [_targets(group) for group in _equal(data["deliveries"])]
+    first, rest = targets[:OPEN_ROWS], targets[OPEN_ROWS:]
+    return el(
+        "article",
+        el("h3", data["name"] or "Unnamed", " ", code(data["ami"])),
+        el("p", _value(data), class_="dim"),
+        el("ul", said_of, first, class_="faults") if said_of or first else None,
+        folded(f"{count(len(rest), 'more trouble')}", el("ul", rest, class_="faults")) if rest else None,
+        el("p", "Look closer: ", code(f"ami-promoter status {data['ami']}"), class_="dim"),
+    )
+
+
+def _equal(deliveries: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Put deliveries together whose troubles differ only in the target; the first shows them."""
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for one in deliveries:
+        texts = (text for remark in promotion_text.remarks(one) for text in remark)
+        same = (str(one["state"]), *grouped_checks.alike(one["account"], one["region"], *texts))
+        found.setdefault(same, []).append(one)
+    return list(found.values())
+
+
+def _targets(group: Sequence[Mapping[str, Any]]) -> Element:
+    first, *others = group
+    of = f"{len(group):,} targets" if others else _place(first)
+    remarks = [_what(what, cure) for what, cure in promotion_text.remarks(first)]
+    if not others:
+        return el("li", el("p", el("b", of), " ", state(str(first["state"]))), remarks)
+    places = el("ul", [el("li", _place(one)) for one in group], class_="places")
+    return el(
+        "li",
+        el("p", el("b", of), " ", state(str(first["state"]))),
+        el("p", f"Of {_place(first)}:", class_="dim"),
+        remarks,
+        folded("Which targets", places, rows=len(group)),
+    )
+
+
+def _said(what: str, cure: str) -> Element:
+    return el("li", _what(what, cure))
+
+
+def _what(what: str, cure: str) -> list[Element]:
+    return [el("p", what), *([el("p", cure, class_="cure")] if cure else [])]
+
+
+def _value(data: Mapping[str, Any]) -> str:
+    value = data["value"]
+    return "no tag in force" if value is None else f"value in force: {promotion_text.quoted(value)}"
+
+
+def _place(one: Mapping[str, Any]) -> str:
+    return f"{one['account']} {one['region']}"
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+def images(shown: Overview) -> Element:
+    """Say which image is current where."""
+    if not shown.families:
+        return _section("images", "Current images", el("p", "No target has an image yet.", class_="none"))
+    words = (
+        "For each target, the image that was delivered last. Images are one family where their names differ only in a "
+        "date, a long number or a version at the end. An image that its account has removed since is still listed; "
+    )
+    rule: Content = (
+        words,
+        code("ami-promoter verify"),
+        " looks.",
+    )
+    return _section("images", "Current images", el("p", rule, class_="dim"), map(_family, shown.families))
+
+
+def _family(one: Family) -> Element:
+    up_to_date = len(one.current) - one.behind
+    all_have = f"{up_to_date} of {count(len(one.current), 'target')} have"
+    summary = (el("b", one.name), f" — {all_have} {one.latest.name or 'the latest'}")
+    behind = el("span", count(one.behind, "target"), " behind", class_="st warn") if one.behind else None
+    earlier = f" Delivered to these targets before: {count(one.earlier, 'image')}." if one.earlier else ""
+    ordered = sorted(one.current, key=lambda here: here.source == one.latest.source)
+    return folded(
+        [summary, " ", behind],
+        el("p", "Latest: ", code(one.latest.source), f", delivered {said(one.latest.since)}.", earlier, class_="dim"),
+        CURRENT.show(f"{one.name}: current image by target", (_current(here, one) for here in ordered)),
+        rows=len(one.current),
+        open_=True,
+    )
+
+
+def _current(one: Placed, of: Family) -> Sequence[Content]:
+    older = el("span", "behind", class_="st warn") if one.source != of.latest.source else None
+    image = [code(one.image), "" if one.own else " the hub's, shared"]
+    source = [one.name, " ", code(one.source) if one.own else None, " ", older]
+    return f"{one.account} {one.region}", image, source, said(one.since)
+
+
+# --- exposure --------------------------------------------------------------------------------------------------------
+
+
+def exposure(shown: Overview) -> Element:
+    """Say who could read what, from when to when, and what is open now."""
+    now, since = shown.context.now, shown.context.since
+    found = shown.exposures
+    open_now = [one for one in found if one.open]
+    drawn = max(since, min((one.start or since for one in found), default=since))
+    lead = (
+        "Each permission on a snapshot, an AMI or a key that the service opened for another account: what is open now, "
+        f"and what was closed in the last {count(shown.context.days, 'day')}."
+    )
+    head = [el("p", lead, class_="dim"), _limits()]
+    if not found:
+        return _section("exposure", "Exposure", head, el("p", "Nothing is open, nor was.", class_="none"))
+    rows = [_open(one, shown) for one in open_now]
+    opened: Content = el("p", "Nothing is open.", class_="none")
+    if rows:
+        table = OPEN.show("Open now", rows)
+        opened = (
+            table if len(rows) <= OPEN_ROWS else folded(f"{count(len(rows), 'permission')} open", table, rows=len(rows))
+        )
+    return _section(
+        "exposure",
+        "Exposure",
+        head,
+        chart.drawing(found, drawn, now),
+        el("h3", "Open now"),
+        opened,
+        el("h3", "By resource"),
+        _resources(shown, Scale(drawn, now)),
+    )
+
+
+def _limits() -> Element:
+    return el(
+        "ul",
+        el(
+            "li",
+            "What was closed is kept for as long as the hub's parameter ",
+            code("KeepHistoryDays"),
+            " says: 400 days, unless the stack says otherwise. Nothing is known of what was closed before.",
+        ),
+        el(
+            "li",
+            "Permissions that others gave by hand are not listed: ",
+            code("ami-promoter reconcile"),
+            " finds them.",
+        ),
+        el("li", "Grants on a target's own key are not listed: they open nothing of the hub's."),
+        class_="dim",
+    )
+
+
+def _open(one: Exposure, shown: Overview) -> Sequence[Content]:
+    what: Content = [KINDS.get(one.kind, one.kind), " ", code(one.name.rpartition(":")[2])]
+    principal = one.principal.rpartition(":")[2] if one.kind in ON_KEYS else ""
+    account: Content = [one.account, el("small", principal) if principal not in ("", "root") else None]
+    return account, what, _amis(one, shown), _start(one), state(one.state), one.closes
+
+
+def _amis(one: Exposure, shown: Overview) -> str:
+    return ", ".join(shown.names.get(ami) or ami for ami in one.amis) or "-"
+
+
+def _start(one: Exposure) -> str:
+    return when(one.start) if one.sure or one.start is None else f"{when(one.start)} at the earliest"
+
+
+def _resources(shown: Overview, bars: Scale) -> Iterator[Element]:
+    yield bars.named()
+    by_resource = sorted(shown.exposures, key=lambda one: (one.kind, one.name))
+    for (kind, name), several in groupby(by_resource, key=lambda one: (one.kind, one.name)):
+        group = list(several)
+        open_now = sum(one.open for one in group)
+        accounts = len({one.account for one in group})
+        amis = {ami: None for one in group for ami in one.amis}
+        of = ", ".join(shown.names.get(ami) or ami for ami in list(amis)[:3]) if kind == "snapshot" else ""
+        of = shown.names.get(name, "") if kind == "image" else of
+        yield folded(
+            [
+                f"{KINDS.get(kind, kind)} ",
+                code(name),
+                f" {of} — {count(accounts, 'account')}, ",
+                el("span", f"{open_now:,} open", class_="st open") if open_now else "none open",
+            ],
+            INTERVALS.show(
+                f"{KINDS.get(kind, kind)} {name}: who could use it, and when", _intervals(group, bars, shown)
+            ),
+            rows=len(group),
+        )
+
+
+def _intervals(group: Sequence[Exposure], bars: Scale, shown: Overview) -> Iterator[Sequence[Content]]:
+    now = shown.context.now
+    for one in sorted(group, key=lambda one: (one.account, one.start or 0)):
+        end = now if one.end is None else one.end
+        until: Content = state(one.state) if one.end is None else when(one.end)
+        lasted = "not known" if one.start is None else span(end - one.start) + (" so far" if one.open else "")
+        kind = "open" if one.open and one.state != UNREADABLE else "stop" if one.open else "was"
+        yield one.account, _start(one), until, lasted, bars.bar([(kind, one.start or bars.start, end)])
+
+
+# --- deliveries ------------------------------------------------------------------------------------------------------
+
+
+def deliveries(shown: Overview) -> Element:
+    """Show deliveries as timelines."""
+    if not shown.promotions:
+        return _section("deliveries", "Deliveries", el("p", "No AMI was promoted yet.", class_="none"))
+    days = count(shown.context.days, "day")
+    note = f"What runs, and what has changed in the last {days}. Each row is a delivery in its last episode."
+    parts = [_promotion(one, shown.context.now) for one in shown.promotions]
+    return _section("deliveries", "Deliveries", el("p", note, class_="dim"), legend(), parts)
+
+
+def _promotion(shown: ShownPromotion, now: int) -> Element:
+    data = shown.data
+    summary: Content = [
+        el("b", data["name"] or data["ami"]),
+        f" — {promotion_text.summary(data['deliveries'])} ",
+        state(str(data["state"] or "unknown")),
+    ]
+    ended = [one.last for one in shown.timelines]
+    running = any(one.spans and one.spans[-1].end is None and one.data["state"] != "shared" for one in shown.timelines)
+    bars = scale([*(one.start for one in shown.timelines), *ended, now if running else None])
+    head = el("p", code(data["ami"]), f", {_value(data)}, {data['state'] or 'unknown'} since {said(data['since'])}.")
+    older = f"{count(shown.older, 'delivery', 'deliveries')} ended before that." if shown.older else ""
+    rows = (_row(one, bars, now) for one in shown.timelines)
+    caption = f"Deliveries of {data['name'] or data['ami']}"
+    return folded(
+        summary,
+        head,
+        el("p", data["why"]) if data["why"] else None,
+        [bars.named(), DELIVERIES.show(caption, rows)] if shown.timelines else None,
+        el("p", older, class_="dim") if older else None,
+        rows=len(shown.timelines),
+        open_=running,
+    )
+
+
+def _row(one: Timeline, bars: Scale, now: int) -> Sequence[Content]:
+    pieces = [
+        (STEPS.get(part.state, "end"), part.start, bars.end if part.end is None else part.end)
+        for part in one.spans
+        if part.end is None or part.end > part.start
+    ]
+    copies = [_copy(copy) for copy in one.data["copies"]] if not one.data["image"] else []
+    words: Content = [el("span", steps(one.spans, now)), [el("small", copy) for copy in copies if copy]]
+    image: Content = code(one.data["image"]) if one.data["image"] else "-"
+    if one.data["state"] == "shared":
+        image = "the hub's"
+    return (
+        _place(one.data),
+        state(str(one.data["state"])),
+        said(one.data["since"]),
+        image,
+        [bars.bar(pieces) if pieces else None, words],
+    )
+
+
+def _copy(copy: Mapping[str, Any]) -> str:
+    if copy["state"] != "pending":
+        return ""
+    left = "" if copy["seconds_left"] is None else f", about {span(copy['seconds_left'])} left"
+    return f"{copy['source']}: {copy['progress'] or 0} %{left}"
+
+
+def _section(ident: str, title: str, *content: Content) -> Element:
+    return el("section", el("h2", title, id=f"{ident}-title"), *content, id=ident, aria_labelledby=f"{ident}-title")

@@ -1,0 +1,128 @@
+"""A promotion's items for its deliveries, and the count by which the last one to end knows that it is the last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.errors import Unreadable
+from chalicelib.core.promotion.model import EXPIRED, TrackedDelivery
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.schema import VERSION, check
+
+WITHDRAWN = ("withdrawn", EXPIRED)
+BY_ACCOUNT, BY_IMAGE = "account", "image"
+"""Indexes of the marks: of an account's deliveries, and of those that made an AMI. People read them."""
+
+
+class DynamoTrackedDeliveries:
+    """The port ``TrackedDeliveries`` on one table. ``version``: the form in which bodies are written and read."""
+
+    def __init__(self, table: Table, version: int = VERSION) -> None:
+        self._table = table
+        self._version = version
+
+    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
+        added = self._table.update(
+            addresses.tracked_delivery(ami, entry.delivery),
+            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes, delivered_to = :to",
+            {
+                ":kind": "tracked",
+                ":schema": self._version,
+                ":body": _body(entry),
+                ":episode": entry.episode,
+                ":yes": True,
+                ":to": entry.account,
+            },
+            names={"#schema": "schema"},
+            condition="attribute_not_exists(pk) OR episode < :episode",
+        )
+        if added is not None and count:
+            self._count(ami, +1)
+        return added is not None
+
+    def count(self, ami: str, more: int) -> None:
+        self._count(ami, more)
+
+    def end(self, ami: str, entry: TrackedDelivery) -> bool:
+        """The count may be off by one after a crash; the promotion's poll reads the marks themselves."""
+        ended = self._table.update(
+            addresses.tracked_delivery(ami, entry.delivery),
+            "SET #schema = :schema, body = :body, running = :no" + (", delivered_as = :image" if entry.image else ""),
+            {
+                **({":image": entry.image} if entry.image else {}),
+                ":schema": self._version,
+                ":body": _body(entry),
+                ":episode": entry.episode,
+                ":no": False,
+                ":yes": True,
+            },
+            names={"#schema": "schema"},
+            condition="episode = :episode AND running = :yes",
+        )
+        if ended is not None:
+            return self._count(ami, -1) <= 0
+        if entry.state in WITHDRAWN:  # it rested in shared, and was counted then
+            self._table.update(
+                addresses.tracked_delivery(ami, entry.delivery),
+                "SET #schema = :schema, body = :body",
+                {":schema": self._version, ":body": _body(entry), ":episode": entry.episode},
+                names={"#schema": "schema"},
+                condition="episode = :episode",
+            )
+        return True
+
+    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
+        self._table.update(
+            addresses.tracked_delivery(ami, delivery),
+            "SET asked_again = :episode",
+            {":episode": episode},
+            condition="attribute_exists(pk)",
+        )
+
+    def take_back(self, ami: str, entry: TrackedDelivery, before: TrackedDelivery) -> None:
+        taken_back = self._table.update(
+            addresses.tracked_delivery(ami, entry.delivery),
+            "SET #schema = :schema, body = :body, episode = :before, running = :no",
+            {
+                ":schema": self._version,
+                ":body": _body(before),
+                ":before": before.episode,
+                ":episode": entry.episode,
+                ":no": False,
+                ":yes": True,
+            },
+            names={"#schema": "schema"},
+            condition="episode = :episode AND running = :yes",
+        )
+        if taken_back is not None:
+            self._count(ami, -1)
+
+    def all(self, ami: str) -> Sequence[TrackedDelivery]:
+        return [self._tracked(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
+
+    def _tracked(self, item: dict[str, Any]) -> TrackedDelivery:
+        """Read one; raises what parks the promotion where that cannot be done."""
+        where = f"{item['pk']} {item['sk']}"
+        try:
+            check(where, item.get("schema"), self._version)
+            asked_again = item.get("asked_again", 0)
+            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), "asked_again": asked_again}, where)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreadable(f"{where} cannot be read: {error!r}.") from error
+
+    def _count(self, ami: str, change: int) -> int:
+        counted: dict[str, Any] | None = self._table.update(
+            addresses.promotion(ami),
+            "ADD children_running :change",
+            {":change": change},
+            condition="attribute_exists(pk)",
+            returning="UPDATED_NEW",
+        )
+        return 0 if counted is None else int(counted["children_running"])
+
+
+def _body(entry: TrackedDelivery) -> str:
+    return json.dumps(codec.encode(entry), separators=(",", ":"))

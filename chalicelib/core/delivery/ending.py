@@ -1,0 +1,144 @@
+"""What cancellations, deadlines and looks at leftovers change on a delivery, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from chalicelib.core.delivery import copying, methods
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.machine import QUEUEING, WORKING
+from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.moves import Handlers, again, each_copy, end, fail, to
+from chalicelib.core.faults import Fault
+from chalicelib.core.records import schedule
+
+MOST_REFUSALS = 2
+"""After so many refused deletions the shares of a delivery that stops close all the same (invariant 1)."""
+
+
+def _on_cancel_asked(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    delivery = replace(delivery, expired=event.expired)
+    return end(
+        delivery,
+        DeliveryState.WITHDRAWN if delivery.state is DeliveryState.SHARED else DeliveryState.CANCELLED,
+        (),
+        now,
+    )
+
+
+def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    if delivery.state is DeliveryState.STOPPING:
+        return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), DeliveryState.TIDYING, now)
+    if delivery.state is DeliveryState.TIDYING:
+        if delivery.last_look_since:
+            return left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
+        return replace(delivery, last_look_since=now, next_try=now)
+    if delivery.pending_failure is not None:  # nobody has been able to look since
+        why = () if delivery.last_refusal is None else (delivery.last_refusal,)
+        left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
+        faults = (*delivery.faults, delivery.pending_failure, *why)
+        return to(left, DeliveryState.TIDYING, now, ending=DeliveryState.FAILED, faults=faults)
+    fault = deadline_fault(delivery)
+    begun = delivery.request.intended_at is not None or delivery.request.discarding
+    never_begun = methods.of(delivery).copies_image and delivery.state is DeliveryState.REGISTERING and not begun
+    if delivery.state in WORKING and not never_begun:
+        return replace(delivery, pending_failure=fault, last_look_since=now, next_try=now)
+    if delivery.state in QUEUEING:
+        return replace(
+            delivery.with_slots(next_ask=now), pending_failure=fault, last_look_since=now, next_try=now, tries=0
+        )
+    return fail(delivery, now, fault)
+
+
+def deadline_fault(delivery: Delivery) -> Fault:
+    """Return the fault of a state that has lasted until its deadline, with the last refusal."""
+    cause = delivery.shares_wait_for or delivery.last_refusal
+    last = "" if cause is None else f" The last refusal was: {cause.what}"
+    return Fault(
+        f"deadline-{delivery.state}",
+        delivery.where,
+        f"The state {delivery.state} has lasted until its deadline.{last}",
+        _DEADLINE_CURE[delivery.state] if delivery.shares_wait_for is None else delivery.shares_wait_for.cure,
+    )
+
+
+def left_behind(delivery: Delivery, now: int) -> Delivery:
+    """End the cleanup with a look taken after its deadline, and name what is left."""
+    why = () if delivery.last_refusal is None else (delivery.last_refusal,)
+    done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
+    return replace(done, pending_failure=None, last_look_since=0)
+
+
+def _may_be_left(delivery: Delivery) -> Iterator[str]:
+    """Name what was made there, or may have been: a person must remove it, as the service cannot look."""
+    yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
+    if delivery.image or delivery.request.intended_at is not None:
+        yield delivery.image or f"AMI {delivery.image_name}"
+
+
+_DEADLINE_CURE = {
+    DeliveryState.AWAITING_APPROVAL: "Nobody approved it. `ami-promoter approve`, then `ami-promoter retry`.",
+    DeliveryState.REQUESTED: "Look at the function `worker`: its dead letters and errors; then tag the AMI again.",
+    DeliveryState.CHECKING: "Deploy deploy/target.yaml there, with the targets file's external id; then tag again.",
+    DeliveryState.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer.",
+    DeliveryState.OPENING: "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again.",
+    DeliveryState.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if slow.",
+    DeliveryState.REGISTERING: "Look for RegisterImage or CopyImage in that account's CloudTrail; then tag again.",
+    DeliveryState.VERIFYING: "Look at the AMI in that account: it never became available. If CopyImage is slow, raise "
+    "copy_deadline in the targets file; then tag the AMI again.",
+}
+
+
+def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
+    """What the service has left there. Two looks prove absence; a refused delete keeps no share open.
+
+    If nothing is unfinished, the shares may close. If nothing is left, the cleanup is done.
+    """
+    before = delivery.cleanup.leftovers
+    delivery = replace(delivery, last_refusal=event.refusal)
+    delivery = delivery.with_cleanup(leftovers=event.left, unproven=event.unproven[: copying.MOST_UNPROVEN])
+    stopping = delivery.state is DeliveryState.STOPPING
+    shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
+    if delivery.last_look_since and not stopping:
+        return left_behind(delivery, now)
+    if stopping and event.refusal is not None:
+        delivery = delete_refused(delivery)
+    elif stopping and not _unseen(delivery, event, now):
+        delivery = delivery.with_cleanup(deletes_accepted=True)
+    if shown:
+        steps = schedule.POLLS if stopping else schedule.RETRIES[2:]
+        return again(delivery, now, schedule.step(steps, delivery.tries), clear_since=None)
+    since = delivery.clear_since
+    if since is None or now < since + schedule.SECOND_LOOK_AFTER:
+        wait = schedule.SECOND_LOOK_AFTER if since is None else since + schedule.SECOND_LOOK_AFTER - now
+        return again(delivery, now, wait, clear_since=now if since is None else since)
+    over = each_copy(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
+    return to(over.with_cleanup(done=not event.left and not before), DeliveryState.TIDYING, now)
+
+
+def delete_refused(delivery: Delivery) -> Delivery:
+    """Count a refused deletion; after two the shares do not wait for the rest."""
+    refused = delivery.cleanup.deletes_refused + 1
+    enough = delivery.cleanup.deletes_accepted or refused >= MOST_REFUSALS
+    return delivery.with_cleanup(deletes_refused=refused, deletes_accepted=enough)
+
+
+def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
+    """Whether something that the service began may exist and not show yet."""
+    copies = any(
+        copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
+        for copy in delivery.copies
+        if copy.tries and now < (copy.intended_at or 0) + schedule.SILENCE
+    )
+    registered = delivery.request.intended_at if delivery.image is None else None
+    by_copy_image = delivery.request.copy_image_intended_at or 0  # of CopyImage the snapshots' ids are not known
+    intended = max(registered or 0, by_copy_image)
+    return copies or now < intended + schedule.SILENCE
+
+
+HANDLERS: Handlers = {
+    ev.CancelAsked: _on_cancel_asked,
+    ev.DeadlinePassed: _on_deadline_passed,
+    ev.LeftoversSeen: _on_leftovers_seen,
+}

@@ -1,0 +1,51 @@
+"""How the service's grants and permissions are recognized by their names."""
+
+from __future__ import annotations
+
+import re
+
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Share
+
+GRANT_PREFIX = "ami-promoter:"
+ROLE_PATH = ":role/aws-service-role/"
+"""In the ARN of a service-linked role."""
+
+
+def grant_stem(share_name: str, region: str) -> str:
+    """Return what the names of all grants of a share begin with.
+
+    ``region`` is the hub's: two hubs of one account may have grants on one key, and neither closes the other's. KMS
+    takes no dots in names.
+    """
+    return f"{GRANT_PREFIX}{region}:{re.sub('[^a-zA-Z0-9/_-]', '_', share_name)}:"
+
+
+def grant_name(share: Share, region: str) -> str:
+    """Name a share's grant, with the time of its intent.
+
+    Repeating the call returns the same grant, and a name is never used again: soon after revoking, the dying grant
+    would be returned [aws-facts 3].
+    """
+    return f"{grant_stem(share.share_name, region)}{share.intended_at}"
+
+
+def is_grant_of(name: str, region: str) -> bool:
+    """Whether a grant's name says that the hub in this Region made it."""
+    return name.startswith(f"{GRANT_PREFIX}{region}:")
+
+
+def is_grant_for(share: Share, grant_id: str, name: str, region: str) -> bool:
+    """Whether a grant is the one that a share was opened by."""
+    own = grant_name(share, region)
+    return grant_id == share.grant_id or name == own or name.startswith(f"{own}:")
+
+
+def unrecorded_name(grant_id: str) -> str:
+    """Name the share of a grant that no delivery's share accounts for."""
+    return f"grant-{grant_id}"
+
+
+def nameless(resource: str) -> bool:
+    """Whether a permission has no name of the service's, so that it looks like anybody else's."""
+    return addresses.resource_kind(resource) in ("snapshot", "image")

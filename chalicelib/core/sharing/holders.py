@@ -1,0 +1,91 @@
+"""Who holds a share, until when, and what its holders are to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.sharing.share import ENDED_LONG_AGO, Share, ShareState
+
+MOST_HOLDINGS = 3_500
+"""A share has so many at most: of 95 bytes each they are 332 KB, and DynamoDB takes items of 400 [aws-facts 6]."""
+
+
+def standing(share: Share) -> bool:
+    """Whether somebody holds it beyond copies: it is open on purpose, and its age says nothing."""
+    return any(holding.stands for holding in share.holdings)
+
+
+def must_close_at(share: Share) -> int:
+    """When the share must close although somebody holds it; 0: never, as it stands until its holder releases it."""
+    stand = _standing_ends(share)
+    if 0 in stand:
+        return 0
+    ends = [*stand, share.later_end] if stand else []
+    if len(stand) < len(share.holdings):
+        ends.append(share.last_closing_at or ENDED_LONG_AGO)
+    elif not stand:
+        ends.append(share.last_closing_at)
+    return max(ends)
+
+
+def first_end(share: Share) -> int:
+    """Return the latest end that those who hold it as standing knew when they came (0: none)."""
+    return max(_standing_ends(share), default=0)
+
+
+def _standing_ends(share: Share) -> list[int]:
+    return [holding.until for holding in share.holdings if holding.stands]
+
+
+def past_end(share: Share, now: int) -> bool:
+    """Whether the share must close although somebody holds it."""
+    end = must_close_at(share)
+    return end != 0 and now >= end
+
+
+def needed(share: Share) -> bool:
+    """Whether the share is open, or somebody wants it open."""
+    return bool(share.holdings) or share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+
+
+def refusal(share: Share) -> Fault | None:
+    """Return why those who hold the share must not wait for it: it was refused, or closed at its end.
+
+    None where somebody has come to hold it since: it is tried again, and the answer to that counts for all. Who held it
+    before may never let go, as a damaged delivery does.
+    """
+    if asked_since(share):
+        return None
+    if share.closed_blind and share.state is ShareState.CLOSED:
+        return Fault(
+            "share-closed-at-its-end",
+            f"{share.resource}, account {share.account}",
+            "The share was closed at its last closing time while the delivery still held it.",
+            "Find out why the delivery did not end by its own deadline: its history, dead letters, "
+            "the role in the target.",
+        )
+    return share.fault
+
+
+def asked_since(share: Share) -> bool:
+    """Whether somebody has come to hold it since it was last refused, or closed at its end."""
+    return share.asked > share.answered
+
+
+def held_by_too_many(share: Share) -> Fault:
+    """Say why one more may not hold it, and what helps."""
+    return Fault(
+        "share-held-by-too-many",
+        f"{share.resource}, {share.share_name}",
+        f"{MOST_HOLDINGS:,} AMIs or deliveries hold this permission already, which is as many as its record takes.",
+        "Build further AMIs under another KMS key, or remove the trigger tag from AMIs that the account needs no more; "
+        "then tag this AMI again.",
+    )
+
+
+def oldest_open(shares: Iterable[Share], now: int) -> int | None:
+    """For how many seconds the service's oldest share has been open; None if none is."""
+    counted = [s for s in shares if s.state is ShareState.OPEN and not s.preexisting and not standing(s)]
+    opened_at = [s.opened_at for s in counted if s.opened_at is not None]
+    return now - min(opened_at) if opened_at else None

@@ -1,0 +1,121 @@
+"""What is left to do with the shares of a resource: which to close, open, end or archive, and when to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing.grant_names import nameless
+from chalicelib.core.sharing.holders import asked_since, must_close_at, past_end, standing
+from chalicelib.core.sharing.share import Share, ShareState
+
+POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
+"""So long a read may still show a key policy's statement that was removed [aws-facts 3: the time is UNVERIFIED]."""
+
+
+def to_close(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return those to be closed now, longest waiting first: its own that no holder needs, or past their end."""
+    found = [s for s in shares if (now >= s.next_try or _waits_for_no_try(s)) and _must_close(s, now)]
+    return sorted(found, key=lambda s: s.next_try)
+
+
+def _waits_for_no_try(share: Share) -> bool:
+    """Whether ``next_try`` is nothing that its closing waits for: it is that of an opening nobody needs any longer."""
+    return share.state is ShareState.OPENING or _was_held(share)
+
+
+def _was_held(share: Share) -> bool:
+    """Whether somebody has held it since it opened. One that was put into the ledger for a copy waits until then."""
+    return share.state is ShareState.OPEN and asked_since(share)
+
+
+def _must_close(share: Share, now: int) -> bool:
+    if share.state is ShareState.CLOSING:
+        return not _reopens(share, now)
+    return share.state in (ShareState.OPENING, ShareState.OPEN) and (not share.holdings or past_end(share, now))
+
+
+def _reopens(share: Share, now: int) -> bool:
+    """Whether a closing that was begun is left for an opening, as somebody came meanwhile.
+
+    A nameless permission is simply added again. A grant or a statement is closed to the end and opened again: what is
+    added under its own name must not be what is just going away.
+    """
+    held = bool(share.holdings) and not past_end(share, now) and share.fault is None and not share.closed_blind
+    return held and nameless(share.resource) and share.state is ShareState.CLOSING and not share.preexisting
+
+
+def unanswered(share: Share) -> bool:
+    """Whether an intent stands to which no result was written: that run was killed, or had no time left."""
+    begun = share.state is ShareState.OPENING or (share.state is ShareState.CLOSING and share.removed_at is None)
+    return begun and not (share.preexisting or share.tries or share.together or share.waits_for)
+
+
+def to_open(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return those to be opened now, longest waiting first: held, not open, and not past their end."""
+    found = [s for s in shares if s.holdings and _is_time(s, now) and not past_end(s, now) and _may_open(s, now)]
+    return sorted(found, key=lambda s: s.next_try)
+
+
+def _is_time(share: Share, now: int) -> bool:
+    """Whether it may be tried now. The next look of a closing is nothing that an opening waits for."""
+    return now >= share.next_try or (share.state is ShareState.CLOSING and not share.tries)
+
+
+def _may_open(share: Share, now: int) -> bool:
+    if share.state is ShareState.CLOSING:
+        return _reopens(share, now)
+    waiting = (ShareState.WANTED, ShareState.OPENING, ShareState.CLOSED, ShareState.REFUSED)
+    return share.state in waiting and _asks_again(share)
+
+
+def _asks_again(share: Share) -> bool:
+    """A refused or blind-closed share is tried again only for one who has come to hold it since."""
+    if share.state is ShareState.REFUSED or (share.state is ShareState.CLOSED and share.closed_blind):
+        return asked_since(share)
+    return True
+
+
+def to_end(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return those whose end has come before they were opened: nobody is to wait for them any longer."""
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
+    return [s for s in shares if s.state in idle and s.holdings and past_end(s, now) and _asks_again(s)]
+
+
+def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return those that leave the ledger: nobody holds them, and nothing of them is open."""
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
+    return [s for s in shares if s.state in idle and not s.holdings and now >= _kept_until(s)]
+
+
+def _kept_until(share: Share) -> int:
+    """A closed statement stays on record while a read of its key's policy may still show it."""
+    of_policy = addresses.resource_kind(share.resource) == "policy"
+    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is ShareState.CLOSED else 0
+
+
+def due_at(shares: Iterable[Share], now: int) -> int | None:
+    """When the resource must be looked at again although nobody woke it: an open share now and then, for its age."""
+    return min((time for share in shares for time in _due(share, now) if time is not None), default=None)
+
+
+def _due(share: Share, now: int) -> Iterable[int | None]:
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
+    if share.state is ShareState.CLOSING:
+        yield share.next_try
+    if share.state is ShareState.OPENING:
+        yield min(share.next_try, must_close_at(share) or share.next_try) if share.holdings else now
+    if share.state is ShareState.OPEN:
+        yield _open_due_at(share, now)
+    elif share.state in idle and not share.holdings:
+        yield max(_kept_until(share), share.next_try)
+    elif share.state in idle and _asks_again(share):
+        yield share.next_try
+
+
+def _open_due_at(share: Share, now: int) -> int | None:
+    if standing(share):
+        return must_close_at(share) or None
+    if share.holdings:
+        return min(must_close_at(share), now + schedule.HOUR)
+    return now if _was_held(share) else share.next_try

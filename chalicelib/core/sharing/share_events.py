@@ -1,0 +1,261 @@
+"""The events of a share: each function returns the share as it is after it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.core.errors import IllegalEvent, RefusalKind
+from chalicelib.core.faults import Fault
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing.grant_names import unrecorded_name
+from chalicelib.core.sharing.holders import past_end
+from chalicelib.core.sharing.share import TRANSITIONS, Event, Share, ShareState
+
+FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
+"""So long a permission's first look before an opening counts as the first of two: it may have been given since."""
+
+GIVEN_UP_AFTER = 16
+"""Tries (about an hour) to close a grant on a target's own key: what cannot be reached there is the target's to end."""
+
+GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
+"""How long a grant may take to show (seconds). One whose id was never received is found by its name [aws-facts 3]."""
+
+LOOKS_APART = 1 * schedule.MINUTE
+"""Between the two looks that must miss a nameless permission before it is believed to be gone."""
+
+GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
+"""No sooner after the removal than this is the second of them."""
+
+
+def _to(share: Share, event: Event, state: ShareState, **changes: Any) -> Share:
+    """Move a share. Raises IllegalEvent for an edge that the table does not have."""
+    if state not in TRANSITIONS[share.state].get(event, ()):
+        raise IllegalEvent(f"{share.resource}, {share.share_name}", share.state, f"{event} to {state}")
+    return replace(share, state=state, **changes)
+
+
+def doubtful(share: Share, now: int) -> Share | None:
+    """Return the share to be looked at again, if its permission shows and that is not to be believed yet.
+
+    A permission is called preexisting on two looks only (invariant 5): a stale one would keep open what nobody holds.
+    A first look of long ago, for a holder that left again, is none.
+    """
+    if share.seen_at is None or now >= share.seen_at + FIRST_LOOK_COUNTS_FOR:
+        return replace(_asked_again(share), seen_at=now, next_try=now + schedule.SECOND_LOOK_AFTER)
+    if now < share.seen_at + schedule.SECOND_LOOK_AFTER:
+        return replace(_asked_again(share), next_try=share.seen_at + schedule.SECOND_LOOK_AFTER)
+    return None
+
+
+def _asked_again(share: Share) -> Share:
+    """What became of it for earlier holders is no news to one who asks now and must wait a while."""
+    if share.state not in (ShareState.REFUSED, ShareState.CLOSED) or not share.holdings:
+        return share
+    return _to(share, Event.SEEN, ShareState.WANTED, fault=None, closed_blind=False)
+
+
+def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
+    """Write down that it is going to be opened; ``seen``: the permission showed before the service asked for it."""
+    if share.state is ShareState.OPENING:
+        return share
+    return _to(
+        share,
+        Event.OPENING_INTENDED,
+        ShareState.OPENING,
+        preexisting=seen,
+        seen_at=None,
+        intended_at=now,
+        grant_id="",
+        opened_at=None,
+        removed_at=None,
+        gone_at=None,
+        closed_blind=False,
+        fault=None,
+        waits_for=None,
+        together=0,
+        tries=0,
+        next_try=now,
+    )
+
+
+def opened(share: Share, now: int, grant_id: str = "") -> Share:
+    """The permission is there."""
+    changes = {"opened_at": now, "grant_id": grant_id, "together": 0, "tries": 0, "next_try": now}
+    return _to(share, Event.OPENED, ShareState.OPEN, waits_for=None, **changes)
+
+
+def refused(share: Share, fault: Fault, now: int) -> Share:
+    """It cannot be opened, and asking again will not change that.
+
+    Where an intent was written, an earlier call may have taken effect all the same: then it is closed like an open one.
+    """
+    state = ShareState.CLOSING if share.state in (ShareState.OPENING, ShareState.CLOSING) else ShareState.REFUSED
+    changes = {"together": 0, "tries": 0, "next_try": now, "seen_at": None}
+    return _to(share, Event.REFUSED, state, fault=fault, waits_for=None, answered=share.asked, **changes)
+
+
+def ended(share: Share, now: int) -> Share:
+    """Its end has come before it was opened: its holders read so, and nothing is left to do."""
+    fault = Fault(
+        "share-ended-unopened",
+        f"{share.resource}, account {share.account}",
+        "Its holdings ended before the share could be opened.",
+        "Find out why it was not opened in time: the history of the delivery and of the resource; "
+        "then tag the AMI again.",
+    )
+    changes = {"closed_at": now, "closed_blind": True, "answered": share.asked, "tries": 0, "next_try": now}
+    return _to(share, Event.ENDED, ShareState.REFUSED, fault=fault, **changes)
+
+
+def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
+    """Whether a refused opening is tried again.
+
+    A grant for a service-linked role is made by the target, which must be let in, and from whose account the key must
+    be accessible: that becomes true late [aws-facts 3].
+    """
+    if why is RefusalKind.THROTTLED:
+        return True
+    if share.state is not ShareState.OPENING or addresses.resource_kind(share.resource) != "role":
+        return False
+    return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - share.intended_at <= schedule.NOT_YET_FOR)
+
+
+def put_off(share: Share, now: int) -> Share:
+    """A throttle or an outage: the same again soon."""
+    return replace(
+        _asked_again(share), tries=share.tries + 1, next_try=now + schedule.step(schedule.RETRIES, share.tries)
+    )
+
+
+def wait_for(share: Share, fault: Fault, now: int) -> Share:
+    """It is tried again until something has passed that its holders should know of."""
+    return replace(put_off(share, now), waits_for=fault)
+
+
+def intend_closing(share: Share, now: int) -> Share:
+    """Write down that it is going to be closed."""
+    if share.state is ShareState.CLOSING:
+        return share
+    blind = bool(share.holdings) and past_end(share, now)
+    return _to(
+        share,
+        Event.CLOSING_INTENDED,
+        ShareState.CLOSING,
+        together=0,
+        tries=0,
+        next_try=now,
+        removed_at=None,
+        gone_at=None,
+        waits_for=None,
+        closed_blind=blind,
+        answered=share.asked if blind else share.answered,
+    )
+
+
+def removed(share: Share, now: int) -> Share:
+    """A nameless permission was removed; the first look comes a minute later, or a little more."""
+    return _to(
+        share,
+        Event.LOOKED_AT,
+        ShareState.CLOSING,
+        removed_at=now,
+        gone_at=None,
+        together=0,
+        next_try=_together_at(now + LOOKS_APART),
+    )
+
+
+def _together_at(moment: int) -> int:
+    """Return the next whole minute: one look then serves all that were removed from a resource within a minute."""
+    return -(-moment // schedule.MINUTE) * schedule.MINUTE
+
+
+def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
+    """A look came after the removal of a nameless permission.
+
+    What shows is the service's: it is removed again, and the time starts again. What two looks miss, a minute apart and
+    the last two minutes after the removal, is gone; what shows from then on is somebody else's (invariant 2).
+    """
+    if showing or share.removed_at is None:
+        again = {"removed_at": None, "gone_at": None, "tries": share.tries + 1, "next_try": now}
+        return _to(share, Event.LOOKED_AT, ShareState.CLOSING, **again)
+    gone_at = now if share.gone_at is None else share.gone_at
+    last = max(gone_at + LOOKS_APART, share.removed_at + GONE_NO_SOONER_THAN)
+    if now >= last:
+        return closed(share, now)
+    return _to(share, Event.LOOKED_AT, ShareState.CLOSING, gone_at=gone_at, next_try=_together_at(last))
+
+
+def believable_from(share: Share) -> int:
+    """From when an absent grant or statement is believed to be gone, and not only late to show."""
+    unheard = addresses.resource_kind(share.resource) in ("key", "role") and not share.grant_id
+    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.SECOND_LOOK_AFTER)
+
+
+def looked_for_named(share: Share, now: int, *, showing: bool) -> Share:
+    """A look came right after the removal of what is named: one look is enough, if it is not too early."""
+    if not showing and now >= believable_from(share):
+        return closed(share, now)
+    again = put_off(share, now)
+    return replace(again, next_try=max(again.next_try, believable_from(share)))
+
+
+def closed(share: Share, now: int) -> Share:
+    """The permission was seen to be gone, or is preexisting and stays."""
+    state = ShareState.CLOSED if share.fault is None else ShareState.REFUSED
+    return _to(share, Event.CLOSED, state, closed_at=now, tries=0, next_try=now)
+
+
+def given_up(share: Share, fault: Fault, now: int) -> Share | None:
+    """Return the share as it is when trying to close it is given up; None: it is to be tried again.
+
+    Only on a target's own key: such a grant serves that account's own role on that account's own key.
+    """
+    if not addresses.at_home(share.resource) or share.tries < GIVEN_UP_AFTER:
+        return None
+    return _to(share, Event.GIVEN_UP, ShareState.REFUSED, fault=fault, closed_at=None, tries=0, next_try=now)
+
+
+def archived(share: Share) -> Share:
+    """It leaves the ledger."""
+    return _to(share, Event.LEFT, ShareState.ARCHIVED)
+
+
+def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
+    """Return the share of a grant of the service's that the ledger does not know: it must be closed."""
+    return Share(
+        resource,
+        unrecorded_name(grant_id),
+        account,
+        grantee,
+        ShareState.CLOSING,
+        grant_id=grant_id,
+        intended_at=now,
+        next_try=now,
+    )
+
+
+def raced(tried: Share, found: Share | None, now: int) -> Share | None:
+    """Return what to write after a call for ``tried`` whose result came too late, as another run was at it too.
+
+    ``found`` is how the ledger has it now (None: it has left). What the call did is true all the same: opened where the
+    ledger says closed, it is closed again; closed where it says open, it is opened again. Where the other is at it just
+    now, writing it down unchanged lets the other's result come too late in its turn. None: it agrees, or is not
+    the service's.
+    """
+    if tried.preexisting or (found is not None and found.preexisting):
+        return None
+    over = found is None or found.state in (ShareState.CLOSED, ShareState.REFUSED)
+    if tried.state is ShareState.OPEN and over:
+        left = replace(tried, state=ShareState.CLOSED, version=0, holdings=frozenset(), asked=0, answered=0)
+        there = left if found is None else replace(found, grant_id=tried.grant_id or found.grant_id)
+        fresh = {"removed_at": None, "gone_at": None, "tries": 0, "next_try": now}
+        return _to(there, Event.FOUND_OPEN, ShareState.CLOSING, **fresh)
+    if found is None:
+        return None
+    if tried.state is ShareState.OPEN:
+        return found if found.state is ShareState.CLOSING else None
+    if found.state is ShareState.OPEN:
+        return _to(found, Event.FOUND_CLOSED, ShareState.OPENING, next_try=now)
+    return found if found.state is ShareState.OPENING else None

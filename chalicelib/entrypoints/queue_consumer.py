@@ -1,0 +1,136 @@
+"""Takes messages from the queues: reads the wake, leaves its reason, and lets the record's worker run.
+
+A record over which every try raises is parked with the last: its message would come back without end. Not so where AWS
+did not answer, asks for patience, or the deployment is wrong: no record is to blame for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.errors import Misconfigured, Refusal, RefusalKind
+from chalicelib.core.records import addresses, wakes
+from chalicelib.core.records.wakes import Wake
+from chalicelib.ports.records import Records
+from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import TimeLeft
+from chalicelib.service.reasons import Reasons
+from chalicelib.service.waker import Clock
+
+if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
+    from chalicelib.service.copy_quotas import CopyQuotas
+    from chalicelib.service.grant_audit import GrantAudit
+    from chalicelib.service.own_notices import OwnNotices
+    from chalicelib.service.runner import Runner
+    from chalicelib.service.share_worker import ShareWorker
+
+WORKER_KINDS = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
+"""Kinds of records that ``worker`` works on. One of these is parked when its tries are over."""
+SHARE_WORKER_KINDS = ("resource",)
+
+TRIES = 5
+"""After so many a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
+
+
+class Services(Protocol):
+    """What runs a kind of record; each is made when it is first needed."""
+
+    @property
+    def deliveries(self) -> Runner[Any, Any, Any]:
+        """Of deliveries."""
+
+    @property
+    def promotions(self) -> Runner[Any, Any, Any]:
+        """Of promotions."""
+
+    @property
+    def copy_quotas(self) -> CopyQuotas:
+        """Of copy quotas."""
+
+    @property
+    def inventories(self) -> Runner[Any, Any, Any]:
+        """Of inventories."""
+
+    @property
+    def own_notices(self) -> OwnNotices:
+        """Of notices that no promotion or delivery sends."""
+
+    @property
+    def share_worker(self) -> ShareWorker:
+        """Of resources with shares."""
+
+    @property
+    def grant_audit(self) -> GrantAudit:
+        """Of a key's child grants."""
+
+
+class QueueConsumer:
+    """Takes messages about records of some ``kinds``."""
+
+    def __init__(
+        self,
+        services: Services,
+        records: Records,
+        reasons: Reasons,
+        clock: Clock,
+        telemetry: Telemetry,
+        kinds: Collection[str],
+    ) -> None:
+        self._services = services
+        self._records = records
+        self._reasons = reasons
+        self._clock = clock
+        self._telemetry = telemetry
+        self._kinds = kinds
+
+    def run(self, event: Mapping[str, Any], context: Any) -> None:
+        """Take what Lambda hands over from SQS (one message, by the queue mapping's batch size)."""
+        for message in event["Records"]:
+            receives = int(message["attributes"]["ApproximateReceiveCount"])
+            self.take(message["body"], receives, lambda: int(context.get_remaining_time_in_millis() // 1000))
+
+    def take(self, body: str, receives: int, time_left: TimeLeft) -> None:
+        """Do what one message asks. ``receives``: how often SQS has given it out, this time included."""
+        wake = wakes.decode(body)
+        if wake.key.kind not in self._kinds:
+            raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self._kinds)} only.")
+        try:
+            if wake.reason is not None:
+                self._reasons.leave(wake.key, wake.reason)
+            self._work(wake, time_left)
+        except Exception as trouble:
+            if wake.key.kind in WORKER_KINDS and receives >= TRIES and _is_the_records_own(trouble):
+                why = f"{wake.key}: each of {TRIES} tries raised: {trouble!r:.500}"
+                self._records.park(wake.key, why, self._clock())
+                self._telemetry.parked(wake.key, why)
+            raise
+
+    def _work(self, wake: Wake, time_left: TimeLeft) -> None:
+        key, services = wake.key, self._services
+        match key.kind:
+            case "delivery":
+                services.deliveries.run(key, wake.cause, time_left=time_left)
+            case "promotion":
+                services.promotions.run(key, wake.cause, time_left=time_left)
+            case "quota":
+                services.copy_quotas.run(key, time_left=time_left)
+            case "baseline" | "withdrawal":
+                services.own_notices.run(key)
+            case "inventory":
+                services.inventories.run(key, wake.cause, time_left=time_left)
+            case _ if addresses.is_audit(key):
+                services.grant_audit.run(key, time_left=time_left)
+            case _:
+                services.share_worker.run(key, time_left=time_left)
+
+
+def _is_the_records_own(trouble: Exception) -> bool:
+    """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
+    if isinstance(trouble, ClientError):
+        return bool(trouble.response["Error"]["Code"] == "ValidationException")
+    if isinstance(trouble, Refusal):
+        return trouble.kind is RefusalKind.DENIED and not trouble.unknown
+    return not isinstance(trouble, (BotoCoreError, Misconfigured))

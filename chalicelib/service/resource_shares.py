@@ -1,0 +1,99 @@
+"""The shares of one resource while a share worker works on them: what the ledger has, and what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from chalicelib.core.errors import LostRace
+from chalicelib.core.records.calls import LEFT
+from chalicelib.core.sharing import holders, outstanding, share_events
+from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.ports.ledger import Ledger
+from chalicelib.service.budget import Budget, slices
+from chalicelib.service.waker import Clock
+
+RACES = 3
+"""Tries to correct the ledger after another run's write came first; the next look at the share corrects the rest."""
+WRITTEN_AT_ONCE = 50
+"""Shares that one transaction writes."""
+
+
+class ResourceShares:
+    """The shares of one resource as the ledger has them: read once, then kept up with what is written."""
+
+    def __init__(self, ledger: Ledger, resource: str, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self.resource = resource
+        self._calls: dict[str, list[str]] = {}
+        """Lines for the history of each share that is written next, by ``share_name``: the calls made for it."""
+        self._written: set[str] = set()
+        self.news: dict[str, int] = {}
+        """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
+        self._shares = {s.share_name: s for s in ledger.shares(resource)}
+
+    @property
+    def shares(self) -> Sequence[Share]:
+        """All of them."""
+        return tuple(self._shares.values())
+
+    def save(self, shares: Iterable[Share], happened: str, *, unheld: bool = False) -> list[Share]:
+        """Write them, and return them with their new versions. Raises LostRace."""
+        shares = list(shares)
+        if shares:
+            self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._calls)
+        self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.share_name for s in shares}}
+        saved = [replace(s, version=s.version + 1, damaged=()) for s in shares]
+        self._shares.update({s.share_name: s for s in saved})
+        self._written |= {s.share_name for s in saved}
+        return saved
+
+    def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
+        """Write as many as there is time for, and return those; the others are for the next run. Raises LostRace."""
+        saved: list[Share] = []
+        for some in budget.each(slices(shares, WRITTEN_AT_ONCE)):
+            saved += self.save(some, happened, unheld=unheld)
+        return saved
+
+    def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
+        """Write what calls have done, as far as there is time. If others wrote meanwhile, it is put right."""
+        try:
+            return self.save_some(results, happened, budget)
+        except LostRace:
+            self._put_right({s.share_name: s for s in results})
+            raise
+
+    def add_history(self, shares: Iterable[Share], *lines: str) -> None:
+        """Let what is next written of these shares say so in their history, too."""
+        for s in shares:
+            self._calls.setdefault(s.share_name, []).extend(lines)
+
+    def add_unanswered(self, shares: Iterable[Share]) -> None:
+        """Record of those that an earlier run had begun: this one writes the result of each of its own calls."""
+        self.add_history((s for s in shares if outstanding.unanswered(s) and s.share_name not in self._written), LEFT)
+
+    def tell_of(self, shares: Iterable[Share]) -> None:
+        """Let the holders of what has opened, or was refused, be woken."""
+        news = (s for s in shares if s.state is ShareState.OPEN or holders.refusal(s) is not None)
+        self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
+
+    def archive(self, shares: Sequence[Share]) -> None:
+        """Move them to the archive. Raises LostRace if somebody has come to hold one."""
+        self._ledger.archive(shares, self._clock())
+        for s in shares:
+            del self._shares[s.share_name]
+
+    def _put_right(self, tried: Mapping[str, Share]) -> None:
+        for _ in range(RACES):
+            found = {s.share_name: s for s in self._ledger.shares(self.resource)}
+            wrong = [w for key, s in tried.items() if (w := share_events.raced(s, found.get(key), self._clock()))]
+            happened = "another run's call came between"
+            try:
+                self.save([s for s in wrong if s.share_name in found], happened)
+            except LostRace:
+                continue
+            for s in wrong:
+                if s.share_name not in found:
+                    self._ledger.put_right(s, happened, self._clock(), self._calls.get(s.share_name, ()))
+            return

@@ -1,0 +1,108 @@
+"""``pause`` and ``resume``: one switch, with who turned it and why."""
+
+import json
+from itertools import count
+
+import pytest
+
+from ami_promoter.cli import main
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.pause_switch import SWITCH, Switch
+from chalicelib.adapters.dynamo.table import Table
+
+TABLE, REGION = "ami-promoter-us-east-1", "us-east-1"
+CALLER = "arn:aws:sts::123456789012:user/moto"
+NINE = 1767603600
+"""2026-01-05T09:00:00Z"""
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table."""
+    return Table(client, f"{TABLE}-config")
+
+
+def test_pausing_writes_one_item_that_the_functions_read(table):
+    """That all is paused, by whom, when (epoch seconds) and why."""
+    assert main(["pause", "--why", "KMS outage"]) == 0
+
+    item = table.get(SWITCH)
+    assert (item["pk"], item["sk"]) == ("switches", "promotions")
+    assert (item["paused"], item["by"], item["why"], item["kind"]) == (True, CALLER, "KMS outage", "switch")
+    assert isinstance(item["at"], int)
+
+
+def test_resuming_leaves_a_note_of_who_did(table):
+    """The switch is turned back, not deleted."""
+    main(["pause"])
+
+    assert main(["resume"]) == 0
+
+    assert table.get(SWITCH)["paused"] is False
+    assert table.get(SWITCH)["by"] == CALLER
+
+
+def test_who_paused_first_stays_named(client, capsys):
+    """Pausing again changes nothing, and prints since when it has been paused."""
+    clock = count(NINE).__next__
+    switch = Switch(Connection(REGION), clock)
+
+    assert switch.turn(paused=True, why="first") is True
+    assert switch.turn(paused=True, why="second") is False
+    assert switch.read()["why"] == "first"
+
+    assert main(["pause", "--why", "third"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        (
+            f"Nothing to do: already paused in account 123456789012, us-east-1: "
+            f"since 2026-01-05T09:00:00Z, by {CALLER}: first."
+        ),
+        "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause.",
+    ]
+
+
+def test_resuming_what_is_not_paused_writes_nothing(table, capsys):
+    """The command says so, with exit status 0."""
+    assert main(["resume"]) == 0
+
+    assert table.get(SWITCH) is None
+    assert capsys.readouterr().out.startswith("Nothing to do: promotions are not paused in account 123456789012")
+
+
+def test_for_a_program(client, capsys):
+    """`--json` prints the same as data."""
+    main(["pause", "--why", "because", "--json"])
+    paused = json.loads(capsys.readouterr().out)
+    main(["resume", "--json"])
+    resumed = json.loads(capsys.readouterr().out)
+
+    assert (paused["changed"], paused["paused"]["by"], paused["paused"]["why"]) == (True, CALLER, "because")
+    assert (resumed["changed"], resumed["paused"]) == (True, None)
+
+
+def test_status_says_first_that_all_is_paused(client, capsys):
+    """The first line says since when, by whom and why; nothing is printed when it is not paused."""
+    main(["status", "--json"])
+    assert json.loads(capsys.readouterr().out)["paused"] is None
+    Switch(Connection(REGION), lambda: NINE).turn(paused=True, why="KMS outage")
+
+    main(["status"])
+
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"Paused since 2026-01-05T09:00:00Z, by {CALLER}: KMS outage. Nothing new starts."
+    )
+
+
+def test_credentials_of_another_account_turn_nothing(table, capsys):
+    """With --hub-account the command finds a wrong profile before it writes."""
+    assert main(["pause", "--hub-account", "999999999999"]) == 3
+
+    assert table.get(SWITCH) is None
+    assert "and --hub-account says 999999999999. Use credentials of the hub." in capsys.readouterr().err
+
+
+def test_a_missing_table(aws, capsys):
+    """Exit status 3, and nothing is changed."""
+    assert main(["pause"]) == 3
+
+    assert "turning the switch (promotions go on as before) failed" in capsys.readouterr().err

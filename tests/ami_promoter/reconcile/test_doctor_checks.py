@@ -1,0 +1,104 @@
+"""What `doctor` says of the hub, from what was read of it."""
+
+import pytest
+
+from ami_promoter.commands.doctor import source_keys
+from ami_promoter.hub.health import GoldenKey, Health
+from ami_promoter.reconcile import doctor_checks
+from chalicelib.core.targets.kms_keys import KeyFacts
+
+HUB, REGION = "111111111111", "us-east-1"
+KEY = f"arn:aws:kms:{REGION}:{HUB}:key/k"
+
+
+def hub(**changes):
+    """Build what was read of a hub that has nothing wrong."""
+    facts = {
+        "account": HUB,
+        "region": REGION,
+        "now": 1_800_000_000,
+        "file": None,
+        "paused": "",
+        "organization": (),
+        "parked": {},
+        "due": {},
+        "health": Health(),
+    }
+    return doctor_checks.HubFacts(**{**facts, **changes})
+
+
+def found(facts, check):
+    """Return what a check says."""
+    return [one for one in doctor_checks.hub(facts) if one["check"] == check]
+
+
+@pytest.mark.parametrize(
+    ("access", "allowed", "lacks", "ways"),
+    [
+        ({"none"}, ["kms:Describe*"], "", ""),
+        ({"policy"}, ["kms:Describe*", "kms:GetKeyPolicy", "kms:PutKeyPolicy"], "", ""),
+        ({"policy"}, ["kms:Describe*", "kms:CreateGrant"], "kms:GetKeyPolicy, kms:PutKeyPolicy", " --access policy"),
+        ({"grant"}, ["kms:Describe*", "kms:*KeyPolicy"], "kms:CreateGrant, kms:ListGrants, kms:RevokeGrant", ""),
+        ({"grant", "none"}, ["kms:Describe*"], "kms:CreateGrant, kms:ListGrants, kms:RevokeGrant", " --access grant"),
+        ({"grant", "policy"}, ["kms:*Grant*"], "kms:DescribeKey, kms:Ge", " --access grant --access policy"),
+    ],
+)
+def test_the_hubs_key_is_judged_by_how_targets_get_to_it(access, allowed, lacks, ways):
+    """With `key_access: policy` no grant is needed, and with `none` nothing but a look."""
+    key = KeyFacts.from_describe(
+        {
+            "Arn": KEY,
+            "KeyId": "k",
+            "AWSAccountId": HUB,
+            "KeyManager": "CUSTOMER",
+            "Enabled": True,
+            "KeyState": "Enabled",
+            "KeySpec": "SYMMETRIC_DEFAULT",
+            "KeyUsage": "ENCRYPT_DECRYPT",
+        }
+    )
+    root = {"AWS": f"arn:aws:iam::{HUB}:root"}
+    policy = {"Statement": [{"Effect": "Allow", "Principal": root, "Action": allowed, "Resource": "*"}]}
+    health = Health(keys={KEY: GoldenKey(key, policy)})
+
+    (one,) = found(hub(health=health, access={KEY: access}), "source-key")
+
+    assert (one["passed"], lacks in one["what"]) == (not lacks, True)
+    assert one["cure"].endswith(f"key-policy hub {KEY} --region {REGION}{ways}") is bool(lacks)
+
+
+def test_a_keys_ways_are_those_of_the_deliveries_that_need_it():
+    """By the settings on their records, which leave the default out; another account's key is its owner's."""
+    there, foreign = {"key_arn": KEY}, {"key_arn": KEY.replace(HUB, "222222222222")}
+    under_way = {
+        ("delivery#1", "record"): {"target": {"key_access": "none"}, "snapshots": [there, foreign]},
+        ("delivery#2", "record"): {"target": {}, "snapshots": [there]},
+        ("delivery#3", "record"): {"target": {"key_access": "policy"}, "via_key": f"{KEY}2"},
+        ("promotion#1", "record"): {"snapshots": [{"key_arn": f"{KEY}3"}]},
+    }
+
+    assert source_keys(HUB, under_way) == {KEY: {"none", "grant"}, f"{KEY}2": {"policy"}}
+
+
+TOPIC = f"arn:aws:sns:{REGION}:{HUB}:on-call"
+
+
+@pytest.mark.parametrize(
+    ("alarms", "unread", "passed", "says"),
+    [
+        ({TOPIC: {"email ops@example.org": f"{TOPIC}:id"}}, {}, True, "1 subscribed"),
+        ({TOPIC: {"email ops@example.org": "PendingConfirmation"}}, {}, False, "has not confirmed"),
+        ({TOPIC: {}}, {}, False, "nobody is subscribed"),
+        ({}, {}, False, "notify nobody"),
+        ({TOPIC: {}}, {TOPIC: "AuthorizationError"}, None, "AuthorizationError"),
+        (None, {"alarms": "AccessDenied"}, None, "AccessDenied"),
+    ],
+)
+def test_whether_an_alarm_reaches_a_person(alarms, unread, passed, says):
+    """A topic of another account may not be readable; that is not called well, and concerns no key."""
+    facts = hub(health=Health(alarms=alarms, unread=unread))
+    (one,) = found(facts, "alarms")
+
+    assert (one["passed"], says in one["what"]) == (passed, True)
+    assert (one["cure"] == "") is (passed is True)
+    assert found(facts, "source-key") == []

@@ -1,0 +1,199 @@
+"""The findings for one target; no check passes that could not be made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ami_promoter.hub.health import Senders
+from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
+from ami_promoter.reconcile.facts import TargetFacts
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+
+HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
+HERE = HubNames("aws", HUB, REGION, Senders(frozenset({DEV})))
+KEY = KeyFacts(
+    arn=f"arn:aws:kms:{REGION}:{DEV}:key/1",
+    account=DEV,
+    enabled=True,
+    state="Enabled",
+    manager="CUSTOMER",
+    spec="SYMMETRIC_DEFAULT",
+    usage="ENCRYPT_DECRYPT",
+)
+ROOT = {"Sid": "Root", "Effect": "Allow", "Principal": {"AWS": DEV}, "Action": "kms:*", "Resource": "*"}
+RULES = tuple(ForwardingRule(name, "ENABLED", (HERE.bus,), ("arn:role",)) for name in rule_names(HUB, REGION))
+THROTTLED = Fault("aws-throttled", "there", "It was refused: Throttling.", "The service tries again.")
+DENIED = Fault("aws-AccessDeniedException", "there", "It was refused: no policy.", "Deploy it; then tag the AMI again.")
+SETTINGS = {"encrypts_by_default": True, "default_key": "alias/mine", "snapshots_public": "unblocked"}
+WELL = TargetSeen(key=KEY, key_policy=json.dumps({"Statement": ROOT}), rules=RULES, images_public="x", **SETTINGS)
+TARGET = Target(DEV, REGION)
+SHARING = replace(TARGET, mode="share")
+ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+
+
+def found(target=TARGET, seen=WELL, hub=HERE, **known):
+    """What was found, by check."""
+    return {one["check"]: one for one in findings(target, TargetFacts(seen=seen), KnownAtHub(**known), hub)}
+
+
+def policy(*statements) -> str:
+    """A key's policy."""
+    return json.dumps({"Statement": list(statements)})
+
+
+def test_a_target_that_is_well():
+    """Every check passes, without a cure; share mode has no key of its own, but Allowed AMIs."""
+    copying, sharing = found(), found(SHARING, replace(WELL, key=None, key_policy="", allowed_images="disabled"))
+
+    assert list(copying) == ["target", "key", "key-policy", "forwarding", "settings", "copy-quota"]
+    assert list(sharing) == ["target", "forwarding", "allowed-amis", "settings"]
+    assert {(one["passed"], one["cure"]) for one in (*copying.values(), *sharing.values())} == {(True, "")}
+    assert "on, under alias/mine" in copying["settings"]["what"]
+
+
+@pytest.mark.parametrize(
+    ("call", "check", "target"),
+    [
+        ("DescribeKey", "key", TARGET),
+        ("GetKeyPolicy", "key-policy", TARGET),
+        ("GetRole", "service-roles", replace(TARGET, service_linked_roles=(ROLE,))),
+        (f"GetRole {ROLE}", "service-roles", replace(TARGET, service_linked_roles=(ROLE,))),
+        ("DescribeRule", "forwarding", TARGET),
+        ("ListTargetsByRule", "forwarding", TARGET),
+        ("GetEbsDefaultKmsKeyId", "settings", TARGET),
+        ("GetImageBlockPublicAccessState", "settings", TARGET),
+        ("GetAllowedImagesSettings", "allowed-amis", SHARING),
+    ],
+)
+def test_what_could_not_be_read_is_not_called_well(call, check, target):
+    """The check says why, and which permission is missing; it says nothing about deliveries."""
+    one = found(target, replace(WELL, refused={call: THROTTLED}))[check]
+
+    assert (one["passed"], one["what"], one["cure"]) == (None, THROTTLED.what, THROTTLED.cure)
+
+
+def test_a_key_that_may_not_be_described_is_a_fault_of_the_target():
+    """As in the checks before a delivery: its copies would fail."""
+    one = found(seen=replace(WELL, key=None, key_policy="", refused={"DescribeKey": DENIED}))
+
+    assert (one["key"]["passed"], DENIED.what in one["key"]["what"]) == (False, True)
+    assert "key-policy" not in one
+    assert "tag the AMI" not in one["key"]["cure"]
+
+
+@pytest.mark.parametrize(
+    ("text", "passed", "says"),
+    [
+        (policy({**ROOT, "Effect": "Deny"}), False, "kms:Decrypt is denied (Root)"),
+        (policy({**ROOT, "Action": "kms:Describe*"}), False, "kms:CreateGrant is missing"),
+        (policy({**ROOT, "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}), None, "kms:Decrypt (Root)"),
+        (
+            policy({**ROOT, "Condition": {"StringEquals": {"kms:CallerAccount": HUB}}}),
+            False,
+            "Root allows it only where",
+        ),
+        ("{", None, "cannot be read"),
+        ("[1]", None, "cannot be read"),
+        (policy({"Effect": "Allow"}), None, "cannot be read"),
+    ],
+)
+def test_a_keys_policy(text, passed, says):
+    """A missing or denied action fails; a condition on an unknown value stays open."""
+    one = found(seen=replace(WELL, key_policy=text))["key-policy"]
+
+    assert (one["passed"], says in one["what"]) == (passed, True), one["what"]
+    assert f"ami-promoter key-policy target {KEY.arn} --region {REGION}" in one["cure"]
+
+
+def test_the_grant_role_is_asked_for_only_where_service_linked_roles_need_it():
+    """Without them the key must admit only the role that copies, under its configured name."""
+    own = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:role/Mine"}, "Action": "kms:*", "Resource": "*"}
+    target, seen = replace(TARGET, role_name="Mine"), replace(WELL, key_policy=policy(own))
+    linked = found(replace(target, service_linked_roles=(ROLE,)), seen)
+
+    assert found(target, seen)["key-policy"]["passed"] is True
+    assert "does not let Mine-grants use it: kms:CreateGrant" in linked["key-policy"]["what"]
+    assert linked["key-policy"]["cure"].endswith("--role-name Mine")
+    assert linked["service-roles"]["passed"] is True
+
+
+def test_a_role_that_is_missing():
+    """The fault of the checks before a delivery, without the advice for after one."""
+    target = replace(TARGET, service_linked_roles=(ROLE,))
+    one = found(target, replace(WELL, missing_roles=(ROLE,)))["service-roles"]
+
+    assert (one["passed"], one["cure"].startswith("Make it there (aws iam create-service-linked-role")) == (False, True)
+    assert "tag the AMI" not in one["cure"]
+
+
+@pytest.mark.parametrize(
+    ("senders", "passed"),
+    [(None, True), (Senders(frozenset(), organizations=True), True), (Senders(frozenset({HUB})), False)],
+)
+def test_who_may_send_to_the_hubs_bus(senders, passed):
+    """The members of an organization are unknown here; a policy that was not read says nothing."""
+    assert found(hub=replace(HERE, senders=senders))["forwarding"]["passed"] is passed
+
+
+@pytest.mark.parametrize(
+    ("known", "passed", "says"),
+    [
+        ({}, True, "none was awaited yet"),
+        ({"last_event_at": 1_800_000_000}, True, "the last event came 2027-01-15T08:00:00Z"),
+        ({"last_event_at": 1_800_000_000, "no_event_at": 1_700_000_000}, True, "the last event came 2027"),
+        ({"no_event_at": 1_800_000_000}, False, "none has ever come from there"),
+        ({"last_event_at": 1_700_000_000, "no_event_at": 1_800_000_000}, False, "the last one came 2023"),
+    ],
+)
+def test_when_the_last_event_came(known, passed, says):
+    """Rules that look right while nothing arrives: the cure asks for the rule's failed invocations at that time."""
+    one = found(**known)["forwarding"]
+
+    assert (one["passed"], says in one["what"]) == (passed, True)
+    assert ("FailedInvocations" in one["cure"] and "2027-01-15T07:00:00Z" in one["cure"]) is not passed
+
+
+@pytest.mark.parametrize(
+    ("state", "criteria", "passed"),
+    [
+        ("audit-mode", (), True),
+        ("enabled", (), False),
+        ("enabled", (AllowedImages(("amazon",)),), False),
+        ("enabled", (AllowedImages(("amazon", HUB)),), True),
+        ("enabled", (AllowedImages((HUB,), narrower=True),), None),
+        ("enabled", (AllowedImages(narrower=True),), None),
+        ("enabled", (AllowedImages(("amazon",), narrower=True),), False),
+    ],
+)
+def test_allowed_amis(state, criteria, passed):
+    """A criterion beyond the owner may or may not be met: it stays open."""
+    seen = replace(WELL, key=None, key_policy="", allowed_images=state, allowed_by=criteria)
+    one = found(SHARING, seen)["allowed-amis"]
+
+    assert one["passed"] is passed
+    if passed is False and criteria and criteria[0].narrower:
+        assert "replaces all criteria" in one["cure"]
+
+
+@pytest.mark.parametrize(
+    ("quota", "passed"),
+    [({}, True), ({"limit": 20, "full": True}, True), ({"limit": 12}, True), ({"limit": 12, "full": True}, False)],
+)
+def test_the_copy_quota_is_a_trouble_where_others_copy_there(quota, passed):
+    """The service's own queue is no trouble."""
+    assert found(quota=quota)["copy-quota"]["passed"] is passed
+
+
+def test_a_target_that_did_not_answer():
+    """Its fault is the only finding."""
+    cure = "Deploy it. The service tries again until the queue deadline."
+    fault = Fault("role-not-assumable", "there", "AssumeRole was refused.", cure)
+    (one,) = findings(TARGET, TargetFacts(fault=fault), KnownAtHub(), HERE)
+
+    assert one == {"check": "target", "passed": False, "what": fault.what, "cure": "Deploy it."}

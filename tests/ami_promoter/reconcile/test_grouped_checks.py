@@ -1,0 +1,98 @@
+"""What `doctor` and `verify` print of a thousand targets: a screen that a person reads."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ami_promoter.reconcile import grouped_checks
+from ami_promoter.terminal.output import show
+
+REGION = "us-east-1"
+ACCOUNTS = [str(200000000000 + n) for n in range(1000)]
+CHECKS = ("target", "key", "forwarding", "settings")
+
+
+def a_check(where, check, *, passed=True, what="It is well.", cure=""):
+    """Build a check's result."""
+    return {"where": where, "check": check, "passed": passed, "what": what, "cure": cure}
+
+
+def printed(checks, *, wide=False):
+    """Return the lines on a terminal of 80 columns."""
+    out = io.StringIO()
+    show(
+        [*grouped_checks.lines(checks, wide=wide), grouped_checks.verdict(checks)],
+        Console(file=out, width=80, force_terminal=False),
+    )
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+@pytest.fixture
+def thousand():
+    """A thousand targets: of some the key is disabled, of some others no role; and one has a trouble of its own."""
+    found = [a_check("hub", "notices")]
+    for n, account in enumerate(ACCOUNTS):
+        where = f"{account}/{REGION}"
+        key = f"arn:aws:kms:{REGION}:{account}:key/{n:08x}-0000-0000-0000-000000000000"
+        if n % 100 == 0:
+            found.append(a_check(where, "target", passed=False, what=f"{account} has no role.", cure="Deploy it."))
+            continue
+        found += [a_check(where, check) for check in CHECKS]
+        if n % 10 == 1:
+            found[-3] = a_check(where, "key", passed=False, what=f"The key {key} is disabled.", cure=f"Enable {key}.")
+    found.append(a_check(f"{ACCOUNTS[5]}/{REGION}", "copy-quota", passed=None, what="Nobody knows.", cure="Look."))
+    return found
+
+
+def test_a_thousand_targets_are_a_screen(thousand):
+    """Equal findings are one, with the first place named; what did not pass is first, and the last line counts."""
+    assert printed(thousand) == [
+        "FAILED  10 targets (200000000000 us-east-1, 200000000100 us-east-1, 200000000200",
+        "        us-east-1 and 7 more): target",
+        "    Of 200000000000 us-east-1: 200000000000 has no role.",
+        "    Deploy it.",
+        "FAILED  100 targets (200000000001 us-east-1, 200000000011 us-east-1,",
+        "        200000000021 us-east-1 and 97 more): key",
+        "    Of 200000000001 us-east-1: The key",
+        "    arn:aws:kms:us-east-1:200000000001:key/00000001-0000-0000-0000-000000000000",
+        "    is disabled.",
+        "    Enable",
+        "    arn:aws:kms:us-east-1:200000000001:key/00000001-0000-0000-0000-000000000000.",
+        "not seen  200000000005 us-east-1: copy-quota",
+        "    Nobody knows.",
+        "    Look.",
+        "passed  hub",
+        "    notices",
+        "passed  100 targets (200000000001 us-east-1, 200000000011 us-east-1,",
+        "        200000000021 us-east-1 and 97 more)",
+        "    target, forwarding, settings",
+        "passed  890 targets (200000000002 us-east-1, 200000000003 us-east-1,",
+        "        200000000004 us-east-1 and 887 more)",
+        "    target, key, forwarding, settings",
+        "111 of 3,972 checks did not pass: 111 of 1,000 targets.",
+    ]
+
+
+def test_wide_shows_each_by_itself(thousand):
+    """Nothing is left out."""
+    lines = printed(thousand, wide=True)
+
+    assert sum(line.startswith(("passed  ", "FAILED  ", "not seen  ")) for line in lines) == len(thousand)
+
+
+def test_one_target_is_shown_by_its_name():
+    """Without counting; of the hub, equal findings stay apart."""
+    where = f"{ACCOUNTS[0]}/{REGION}"
+    checks = [a_check("hub", "parked", passed=False, what=what) for what in ("One.", "One.")]
+
+    assert printed([*checks, a_check(where, "target")]) == [
+        "FAILED  hub: parked",
+        "    One.",
+        "FAILED  hub: parked",
+        "    One.",
+        "passed  200000000000 us-east-1",
+        "    target",
+        "2 of 3 checks did not pass: the hub.",
+    ]
+    assert printed([a_check(where, "target")])[-1] == "All checks passed."

@@ -1,0 +1,90 @@
+"""What one look keeps of a hub's records, and what it does not conclude from failed reads."""
+
+import time
+
+import boto3
+import pytest
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.reconcile.facts import SourceFacts
+from ami_promoter.reconcile.findings import findings
+from ami_promoter.reconcile.view_reading import Looking
+from ami_promoter.terminal.progress import EVERY, Progress
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.core.promotion.model import TrackedDelivery
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.ports.records import Write
+from tests.fakes import copying
+
+TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table as the service's adapters see it."""
+    return Table(client, TABLE)
+
+
+def name(number):
+    """A delivery's id."""
+    return f"{number:020x}"
+
+
+def a_delivery(table, number, state):
+    """Store a delivery's record."""
+    body = {"id": name(number), "episode": 1, "state": state, "target": {"account": DEV}}
+    DynamoRecords(table).create(Write(addresses.delivery(name(number)), state, body, None), int(time.time()))
+
+
+def look():
+    """Read the hub alone."""
+    return Looking(Connection(REGION), lambda _: None).look("run-1", targets=False)
+
+
+def test_what_is_over_is_not_kept(table):
+    """Ended deliveries and promotions and closed shares are not in the view, only ids that others name."""
+    ledger = DynamoLedger(table)
+    for number in range(30):
+        ami, resource = f"ami-{number:02d}", addresses.snapshot_resource(f"snap-{number:02d}").pk
+        a_delivery(table, number, "delivered")
+        DynamoRecords(table).create(Write(addresses.promotion(ami), "over", {"ami": ami}, None), int(time.time()))
+        tracked = DynamoTrackedDeliveries(table)
+        tracked.add(ami, TrackedDelivery(name(number), DEV, REGION, 1, "running"))
+        tracked.end(ami, TrackedDelivery(name(number), DEV, REGION, 1, "delivered"))
+        DynamoRecords(table).create(Write(addresses.RecordKey(resource), "open", {}, None), int(time.time()))
+        ledger.hold(resource, Share(resource, DEV, DEV, state=ShareState.CLOSED), copying(name(number)))
+        ledger.release(resource, DEV, copying(name(number)))
+    a_delivery(table, 77, "copying")
+    held = addresses.snapshot_resource("snap-held").pk
+    ledger.hold(held, Share(held, DEV, DEV, state=ShareState.OPEN), copying(name(3)))
+
+    view = look()
+
+    assert {pk for pk, _ in view.items} == {addresses.delivery(name(number)).pk for number in (3, 77)}
+    assert set(view.ledger) == {(held, DEV)}
+    assert ("held-by-nobody", f"snapshot snap-held to account {DEV}") in [(it.code, it.where) for it in findings(view)]
+
+
+def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
+    """The ledger may have lost its share, so the snapshot's permissions are read all the same."""
+    ec2 = boto3.client("ec2", region_name=REGION)
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    DynamoRecords(table).create(Write(addresses.snapshot_resource(snapshot), "open", {}, None), int(time.time()))
+
+    assert look().permissions == {SourceFacts(snapshot): frozenset()}
+
+
+def test_a_long_reading_says_how_far_it_is_now_and_then():
+    """A line now and then, not at every step."""
+    said, now = [], [0.0]
+    progress = Progress(said.append, "Reading the grants on keys", lambda: now[0])
+    for number in range(100):
+        now[0] += EVERY / 20
+        progress.at(number, 100)
+
+    assert said == [f"Reading the grants on keys: {n} of 100." for n in (19, 39, 59, 79, 99)]

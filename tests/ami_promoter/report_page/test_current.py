@@ -1,0 +1,76 @@
+"""Which image is current where: the last one delivered of each family of names."""
+
+import pytest
+
+from ami_promoter.report_page.current import families, family
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("golden-2026-01", "golden…"),
+        ("golden-2026-01-31", "golden…"),
+        ("golden-20260131", "golden…"),
+        ("golden-20260131T0900Z", "golden…"),
+        ("golden-20260131-090000", "golden…"),
+        ("golden_1767606054", "golden…"),
+        ("golden/v12", "golden…"),
+        ("golden-v1.2.3-20260131", "golden…"),
+        ("golden-1.4.0", "golden…"),
+        ("ubuntu-22.04-20260131", "ubuntu-22.04…"),
+    ],
+)
+def test_a_date_a_long_number_or_a_version_at_the_end_makes_no_other_family(name, of):
+    """The next build of the same image replaces it."""
+    assert family(name) == of
+
+
+@pytest.mark.parametrize(
+    "name", ["ubuntu-22.04", "debian-13", "windows-2022", "rhel-9.4", "al2023", "20260131", "v2", ""]
+)
+def test_what_may_be_another_product_is_another_family(name):
+    """An image of another family never hides a current one."""
+    assert family(name) == name
+
+
+def page(ami, name, *deliveries):
+    """Build the part of `view.page`'s data that is read here."""
+    made = [
+        {"account": account, "region": "us-east-1", "state": state, "image": image, "since": since}
+        for account, state, image, since in deliveries
+    ]
+    return {"ami": ami, "name": name, "deliveries": made}
+
+
+def test_the_last_one_delivered_to_a_target_is_its_current_one():
+    """A failed delivery leaves the one before; a shared image is the hub's; after a withdrawal there is none."""
+    old = page(
+        "ami-1",
+        "base-v1",
+        ("1", "delivered", "ami-a", "2026-01-01T00:00:00Z"),
+        ("2", "delivered", "ami-b", "2026-01-01T00:00:00Z"),
+    )
+    new = page(
+        "ami-2",
+        "base-v2",
+        ("1", "failed", None, "2026-01-02T00:00:00Z"),
+        ("2", "delivered", "ami-c", "2026-01-02T00:00:00Z"),
+        ("3", "shared", None, "2026-01-02T00:00:01Z"),
+        ("4", "withdrawn", None, "2026-01-02T00:00:00Z"),
+    )
+
+    (found,) = families([new, old])
+
+    assert [(one.account, one.image, one.source) for one in found.current] == [
+        ("1", "ami-a", "ami-1"),
+        ("2", "ami-c", "ami-2"),
+        ("3", "ami-2", "ami-2"),
+    ]
+    assert (found.latest.source, found.behind, found.earlier) == ("ami-2", 1, 1)
+
+
+def test_images_without_a_name_are_each_their_own():
+    """By the source's id."""
+    some = [page(ami, "", ("1", "delivered", "ami-x", "-")) for ami in ("ami-1", "ami-2")]
+
+    assert [one.name for one in families(some)] == ["ami-1", "ami-2"]

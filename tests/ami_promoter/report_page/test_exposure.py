@@ -1,0 +1,149 @@
+"""Exposure from the ledger's records: an interval is never shorter than the time in which a permission existed."""
+
+import pytest
+
+from ami_promoter.report_page.chart import most_open
+from ami_promoter.report_page.exposure import Exposure, exposures
+from ami_promoter.report_page.model import spans
+from ami_promoter.report_page.reading import sort
+from chalicelib.core.sharing.share import Share, ShareState
+from tests.ami_promoter.report_page.many import record
+
+PK, ACCOUNT = "resource#snapshot#snap-1", "222222222222"
+
+
+def found(*records):
+    """The (state, start, end, sure) of the intervals computed from these records."""
+    return [(one.state, one.start, one.end, one.sure) for one in exposures(sort(records))]
+
+
+def share(state, **members):
+    """Build a share in the ledger."""
+    made = Share(PK, ACCOUNT, ACCOUNT, state=state, **members)
+    own = {"state": state.value, "account": ACCOUNT, "preexisting": made.preexisting}
+    return record(PK, f"share#{ACCOUNT}", made, **own)
+
+
+def archive(at, **members):
+    """Build a share in the archive."""
+    made = Share(PK, ACCOUNT, ACCOUNT, state=ShareState.ARCHIVED, **members)
+    return record(PK, f"closed#{ACCOUNT}#{at:010d}", made, account=ACCOUNT, at=at, preexisting=made.preexisting)
+
+
+def steps(*of):
+    """Build the history entries of a share."""
+    for version, (at, state) in enumerate(of):
+        yield record(PK, f"history#share#{ACCOUNT}#{at:010d}#{version:08d}", at=at, state=state)
+
+
+OPENED = {"intended_at": 10, "opened_at": 11}
+GONE = {"removed_at": 50, "closed_at": 200}
+
+
+@pytest.mark.parametrize(
+    ("records", "intervals"),
+    [
+        ([share(ShareState.WANTED)], []),
+        ([share(ShareState.REFUSED)], []),
+        ([share(ShareState.OPENING, intended_at=10)], [("opening", 10, None, False)]),
+        ([share(ShareState.OPEN, **OPENED)], [("open", 11, None, True)]),
+        ([share(ShareState.CLOSING, **OPENED)], [("closing", 11, None, True)]),
+        ([share(ShareState.CLOSING, **OPENED, removed_at=50)], [("closing", 11, None, True)]),
+        ([share(ShareState.CLOSED, **OPENED, **GONE)], [("closed", 11, 50, True)]),
+        ([share(ShareState.REFUSED, intended_at=10, closed_at=60)], [("closed", 10, 60, False)]),
+        ([archive(210, **OPENED, **GONE)], [("closed", 11, 50, True)]),
+        ([archive(210, **OPENED, closed_at=60)], [("closed", 11, 60, True)]),
+        ([archive(210)], []),
+        ([archive(210, **OPENED, closed_at=60, preexisting=True)], [("left open", 11, None, True)]),
+        ([record(PK, f"share#{ACCOUNT}", state="open", body="{")], [("unreadable", None, None, False)]),
+        ([record(PK, f"share#{ACCOUNT}", state="ajar", body="[]")], [("unreadable", None, None, False)]),
+    ],
+)
+def test_what_each_state_says(records, intervals):
+    """An intent may have taken effect; a closing or damaged share may be open."""
+    assert found(*records) == intervals
+
+
+def test_two_times_of_one_account():
+    """Each has a row; the open one comes first."""
+    now = share(ShareState.OPEN, intended_at=300, opened_at=301)
+
+    assert found(archive(210, **OPENED, **GONE), now) == [("open", 301, None, True), ("closed", 11, 50, True)]
+
+
+def test_a_permission_that_was_added_again_has_been_open_since_the_first_time():
+    """The item has the second opening only; it is unknown whether the permission was gone in between."""
+    again = share(ShareState.OPEN, intended_at=90, opened_at=91)
+    happened = steps((10, "opening"), (11, "open"), (50, "closing"), (90, "opening"), (91, "open"))
+
+    assert found(again, *happened) == [("open", 11, None, True)]
+
+
+def test_a_time_that_only_the_history_knows():
+    """The same item was closed and opened again before it was archived."""
+    again = share(ShareState.OPEN, intended_at=300, opened_at=301)
+    first = ((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))
+
+    assert found(again, *steps(*first, (300, "opening"), (301, "open"))) == [
+        ("open", 301, None, True),
+        ("closed", 11, 200, False),
+    ]
+
+
+def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
+    """A run was killed around its call, and another repeated it an hour later: open since the intent, perhaps."""
+    late = {"intended_at": 10, "opened_at": 3600}
+    assert found(share(ShareState.OPEN, **late)) == [("open", 10, None, False)]
+    assert found(archive(9000, **late, removed_at=8000)) == [("closed", 10, 8000, False)]
+    assert found(*steps((10, "opening"), (3600, "open"), (8000, "closing"), (8200, "closed"))) == [
+        ("closed", 10, 8200, False)
+    ]
+
+
+def test_a_key_policys_statement_is_of_its_account():
+    """Also if only the history has it: the statement's name is longer there."""
+    policy = "resource#policy#arn:aws:kms:us-east-1:111111111111:key/k"
+    happened = [
+        record(policy, f"history#share#{ACCOUNT}-copies#{at:010d}#{at:08d}", at=at, state=state)
+        for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
+    ]
+    assert [one.account for one in exposures(sort(happened))] == [ACCOUNT]
+
+
+def test_an_archive_that_has_been_written_over_is_in_the_history_still():
+    """The history's steps alone give an interval until the share was seen closed."""
+    assert found(*steps((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))) == [
+        ("closed", 11, 200, False)
+    ]
+
+
+def test_a_grant_on_a_targets_own_key_exposes_nothing():
+    """The page does not list it."""
+    key = f"resource#role#arn:aws:kms:us-east-1:{ACCOUNT}:key/k#{ACCOUNT}"
+    made = Share(key, "role", ACCOUNT, state=ShareState.OPEN, opened_at=11)
+
+    assert found(record(key, "share#role", made, state="open", account=ACCOUNT)) == []
+
+
+def test_how_many_were_open_at_once():
+    """The most in each column, also for shorter times."""
+
+    def one(start, end):
+        return Exposure("snapshot", "snap-1", ACCOUNT, "", "closed", start, end)
+
+    assert most_open([one(0, 50), one(10, 12), one(40, None), one(None, 5)], 0, 100, 4) == [2, 2, 2, 1]
+    assert most_open([], 0, 100, 4) == [0, 0, 0, 0]
+
+
+def test_a_timeline_is_of_the_last_episode():
+    """A retry starts a new timeline; steps in the same state are one span; an ended state has no length."""
+    first = [(0, "requested"), (1, "checking"), (600, "tidying"), (601, "failed")]
+    second = [(700, "requested"), (701, "copying"), (730, "copying"), (800, "delivered")]
+
+    assert [(one.state, one.start, one.end) for one in spans([*first, *second])] == [
+        ("requested", 700, 701),
+        ("copying", 701, 800),
+        ("delivered", 800, 800),
+    ]
+    assert [one.end for one in spans(first[:2])] == [1, None]
+    assert spans([]) == []

@@ -1,0 +1,419 @@
+"""What every ledger, every store of slot leases and every list of tracked deliveries promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.model import TrackedDelivery
+from chalicelib.core.records.addresses import RecordKey, copy_quota, promotion, share
+from chalicelib.core.sharing.holders import MOST_HOLDINGS
+from chalicelib.core.sharing.share import Holding, Share, ShareState
+from chalicelib.core.targets.copy_quota import SlotLease
+from chalicelib.ports.ledger import StandingHolding
+from chalicelib.ports.records import Write
+from tests.fakes import copying, sharing
+
+NOW = 1_800_000_000
+RESOURCE = "resource#snapshot#snap-0a"
+ACCOUNT = "222222222222"
+SHARE = Share(RESOURCE, ACCOUNT, ACCOUNT, last_closing_at=NOW + 100)
+QUOTA = copy_quota(ACCOUNT, "us-east-1")
+AMI = "ami-0a"
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------
+
+
+def test_holding_twice_is_holding_once(store):
+    """A crash may repeat the call."""
+    for _ in range(2):
+        store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+
+    assert [(s.holdings, s.state) for s in store.ledger.shares(RESOURCE)] == [
+        (frozenset({copying("d1")}), ShareState.WANTED)
+    ]
+
+
+def test_two_holders_and_the_last_one_leaves(store):
+    """Two AMIs on one snapshot: the share keeps a holding until the last is released."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    store.ledger.hold(RESOURCE, replace(SHARE, last_closing_at=NOW + 50), copying("d2"))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
+    (one,) = store.ledger.shares(RESOURCE)
+    assert (one.holdings, one.last_closing_at) == (frozenset({copying("d2")}), NOW + 100)
+
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
+    store.ledger.release(RESOURCE, "999999999999", copying("d2"))
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
+
+
+def held_by_as_many_as_may(store) -> list[Holding]:
+    """A grant that all AMIs of an account under one key hold, each with the longest names that there are."""
+    first = sharing("d" * 20, until=NOW)
+    held = [
+        replace(first, ami=f"ami-{number:017x}", region="ap-northeast-1", delivery=f"{number:020x}", episode=999)
+        for number in range(MOST_HOLDINGS)
+    ]
+    store.ledger.hold(RESOURCE, SHARE, held[0])
+    if store.table is None:
+        known = store.ledger.items[RESOURCE, ACCOUNT]
+        store.ledger.items[RESOURCE, ACCOUNT] = replace(known, holdings=frozenset(held))
+    else:
+        store.table.update(share(RecordKey(RESOURCE), ACCOUNT), "ADD holdings :more", {":more": set(map(str, held))})
+    return held
+
+
+def test_as_many_as_may_hold_a_share_and_one_more_meets_the_limit(store):
+    """It breaks nothing: its holders can hold it again, leave, and make room."""
+    held = held_by_as_many_as_may(store)
+    one_more = replace(held[0], ami="ami-fffffffffffffffff", delivery="f" * 20)
+    store.ledger.hold(RESOURCE, SHARE, held[7])
+    with pytest.raises(Refusal) as refused:
+        store.ledger.hold(RESOURCE, SHARE, one_more)
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.DENIED, "share-held-by-too-many")
+    assert "3,500" in refused.value.fault.what
+
+    store.ledger.release(RESOURCE, ACCOUNT, one_more)
+    store.ledger.release(RESOURCE, ACCOUNT, held[0])
+    store.ledger.hold(RESOURCE, SHARE, one_more)
+    (found,) = store.ledger.shares(RESOURCE)
+    assert found.holdings == {*held[1:], one_more}
+
+
+def test_a_share_that_as_many_as_may_hold_is_written_and_closed_like_any_other(store):
+    """Its item has room for the longest faults beside them."""
+    held_by_as_many_as_may(store)
+    fault = Fault("code", "w" * 4000, "w" * 4000, "w" * 4000)
+    (full,) = store.ledger.shares(RESOURCE)
+    store.ledger.save([replace(full, state=ShareState.OPEN, waits_for=fault, fault=fault)], "opened", NOW)
+    (full,) = store.ledger.shares(RESOURCE)
+    store.ledger.save([replace(full, state=ShareState.CLOSING)], "its end", NOW, unheld=True)
+
+    (found,) = store.ledger.shares(RESOURCE)
+    assert (found.state, len(found.holdings)) == (ShareState.CLOSING, MOST_HOLDINGS)
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
+@pytest.mark.parametrize("nonsense", [7, "d1", True])
+def test_what_somebody_wrote_in_the_place_of_holdings_keeps_nobody_from_holding(store, nonsense):
+    """It goes, and the holding stands."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    store.table.update(share(RecordKey(RESOURCE), ACCOUNT), "SET holdings = :damaged", {":damaged": nonsense})
+
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    assert [one.holdings for one in store.ledger.shares(RESOURCE)] == [frozenset({copying("d2")})]
+
+
+class LimitedTable(Table):
+    """Takes as much in a transaction as DynamoDB does, and remembers how many shares were in each."""
+
+    def __init__(self, most):
+        super().__init__(None, "state")
+        self.taken, self.most = [], most
+
+    def transact(self, writes):
+        """See the table."""
+        self.taken.append(len(writes) // 2)
+        assert self.taken[-1] <= self.most, "DynamoDB refuses a larger transaction"
+        return True
+
+
+@pytest.mark.parametrize(("holders", "most"), [(MOST_HOLDINGS, 4_000_000 // (MOST_HOLDINGS * 95)), (1, 50)])
+def test_shares_are_written_in_transactions_that_dynamodb_takes(holders, most):
+    """A hundred in one key's policy, each held by as many as may: else none of them could be closed."""
+    held = frozenset(sharing(f"{number}") for number in range(holders))
+    table = LimitedTable(most)
+    DynamoLedger(table).save([replace(SHARE, share_name=f"s{n}", holdings=held) for n in range(100)], "closed", NOW)
+    assert sum(table.taken) == 100
+
+
+def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
+    """The last closing time never moves to an earlier time."""
+    for until in (100, 300, 200):
+        store.ledger.hold(RESOURCE, replace(SHARE, last_closing_at=NOW + until), copying(f"d{until}"))
+
+    assert store.ledger.shares(RESOURCE)[0].last_closing_at == NOW + 300
+
+
+def test_the_worker_writes_its_side_and_the_holders_theirs(store):
+    """A holding that is added during the worker's write is not lost."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    (read,) = store.ledger.shares(RESOURCE)
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    store.ledger.save([replace(read, state=ShareState.OPEN, opened_at=NOW)], "opened", NOW)
+
+    (after,) = store.ledger.shares(RESOURCE)
+    assert (after.state, after.holdings) == (ShareState.OPEN, frozenset({copying("d1"), copying("d2")}))
+
+
+def test_a_worker_that_was_not_alone_is_notified(store):
+    """Its write is refused, so that it does not overwrite another's."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    (read,) = store.ledger.shares(RESOURCE)
+    store.ledger.save([replace(read, state=ShareState.OPEN)], "opened", NOW)
+
+    with pytest.raises(LostRace):
+        store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW)
+    assert store.ledger.shares(RESOURCE)[0].state is ShareState.OPEN
+
+
+def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
+    """The worker read it without a holding; one was added before the write: the worker reads again."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
+    (read,) = store.ledger.shares(RESOURCE)
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+
+    with pytest.raises(LostRace):
+        store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW, unheld=True)
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
+    store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW, unheld=True)
+    assert store.ledger.shares(RESOURCE)[0].state is ShareState.CLOSING
+
+
+def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
+    """The count tells the share worker which holdings a refusal did not answer, and that a new one needs the share."""
+    for name in ("d1", "d1", "d2"):
+        store.ledger.hold(RESOURCE, SHARE, copying(name))
+    (read,) = store.ledger.shares(RESOURCE)
+    assert read.asked == 2
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
+    store.ledger.save([replace(read, state=ShareState.CLOSING)], "its end", NOW, unheld=True)
+    (read,) = store.ledger.shares(RESOURCE)
+    assert (read.state, read.asked) == (ShareState.CLOSING, 2)
+
+    store.ledger.hold(RESOURCE, SHARE, copying("d3"))
+    with pytest.raises(LostRace):
+        store.ledger.save([replace(read, answered=2)], "its end", NOW, unheld=True)
+    store.ledger.save([replace(read, answered=2)], "refused", NOW)
+    (after,) = store.ledger.shares(RESOURCE)
+    assert (after.asked, after.answered) == (3, 2)
+
+
+def test_shares_of_many_resources_are_found_at_once(store):
+    """By resource and name; a missing one is left out, and 120 work like 20."""
+    places = [(f"resource#snapshot#snap-{number}", ACCOUNT) for number in range(120)]
+    for resource, _ in places[1:]:
+        store.ledger.hold(resource, replace(SHARE, resource=resource), copying("d1"))
+
+    found = store.ledger.find([*places, places[-1]])
+
+    assert {(s.resource, s.share_name) for s in found} == set(places[1:])
+    assert len(found) == 119
+    assert all(s.holdings == {copying("d1")} for s in found)
+
+
+def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
+    """That is more than one transaction takes."""
+    for n in range(120):
+        store.ledger.hold(RESOURCE, replace(SHARE, share_name=f"{n:012d}", account=f"{n:012d}"), copying(f"d{n}"))
+    store.ledger.save([replace(s, state=ShareState.OPEN) for s in store.ledger.shares(RESOURCE)], "opened", NOW)
+
+    assert {s.state for s in store.ledger.shares(RESOURCE)} == {ShareState.OPEN}
+    assert len(store.ledger.shares(RESOURCE)) == 120
+
+
+def closed(store, name: str = ACCOUNT) -> Share:
+    """A closed share without holdings."""
+    store.ledger.hold(RESOURCE, replace(SHARE, share_name=name), copying("d1"))
+    store.ledger.release(RESOURCE, name, copying("d1"))
+    read = next(s for s in store.ledger.shares(RESOURCE) if s.share_name == name)
+    store.ledger.save([replace(read, state=ShareState.CLOSED, closed_at=NOW)], "closed", NOW)
+    return next(s for s in store.ledger.shares(RESOURCE) if s.share_name == name)
+
+
+def test_what_is_archived_is_read_no_more_and_is_remembered(store):
+    """The ledger's partition has only open and wanted shares; the archive has the earlier ones."""
+    one = closed(store)
+    assert not store.ledger.was_open(RESOURCE)
+    store.ledger.archive([one], NOW)
+
+    assert store.ledger.shares(RESOURCE) == []
+    assert store.ledger.was_open(RESOURCE)
+    assert store.ledger.was_open(RESOURCE, ACCOUNT[:5])
+    assert not store.ledger.was_open(RESOURCE, "9")
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
+    assert store.ledger.shares(RESOURCE) == []
+
+
+def test_who_comes_before_it_is_archived_keeps_it(store):
+    """A holding that comes after the archiving starts a new share."""
+    one, other = closed(store), closed(store, "333333333333")
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    with pytest.raises(LostRace):
+        store.ledger.archive([one], NOW)
+    store.ledger.archive([other], NOW)
+    store.ledger.hold(RESOURCE, replace(SHARE, share_name="333333333333"), copying("d2"))
+
+    assert {s.share_name: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == {
+        ACCOUNT: (ShareState.CLOSED, 1),
+        "333333333333": (ShareState.WANTED, 0),
+    }
+
+
+def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
+    """For a permission of the service's that no share accounts for."""
+    found = replace(SHARE, state=ShareState.CLOSING, share_name="grant-1")
+    assert store.ledger.put_right(found, "found", NOW)
+    assert not store.ledger.put_right(found, "found", NOW)
+    assert [(s.state, s.version) for s in store.ledger.shares(RESOURCE)] == [(ShareState.CLOSING, 1)]
+
+
+def test_a_standing_holding_has_a_link_as_long_as_it_lasts(store):
+    """The AMI's links name resource, share, delivery and end of all that is held for it."""
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1", until=NOW))
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+
+    assert store.ledger.standing(AMI) == [StandingHolding(RESOURCE, ACCOUNT, sharing("d1", until=NOW))]
+    assert store.ledger.standing("ami-0b") == []
+    for _ in range(2):
+        store.ledger.release(RESOURCE, ACCOUNT, sharing("d1", until=NOW))
+    assert store.ledger.standing(AMI) == []
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset({copying("d2")})]
+
+
+def test_a_link_leads_to_its_holding_also_when_the_share_is_gone(store):
+    """A release needs nothing of the share's item."""
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
+    (read,) = store.ledger.shares(RESOURCE)
+    store.ledger.release(RESOURCE, ACCOUNT, replace(sharing("d1"), episode=0))
+
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
+    assert read.holdings == frozenset({sharing("d1")})
+    assert store.ledger.standing(AMI) == []
+
+
+def test_an_older_episodes_release_leaves_the_newer_ones_link(store):
+    """A delivery was killed before its release, and started again."""
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=1))
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=2))
+    store.ledger.release(RESOURCE, ACCOUNT, sharing("d1", episode=1))
+
+    assert [link.holding.episode for link in store.ledger.standing(AMI)] == [2]
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset({sharing("d1", episode=2)})]
+
+
+# --- the slots of a copy quota ---------------------------------------------------------------------------------------
+
+WISH = SlotLease("d1", 1, NOW, 2, 0, until=NOW + 3600)
+
+
+def test_asking_again_keeps_what_was_granted_and_renews_the_lease(store):
+    """The delivery writes its wish, the quota's worker the grant; the answer contains the lease."""
+    assert store.slots.ask(QUOTA, WISH) == WISH
+    store.slots.grant(QUOTA, replace(WISH, granted=1, until=NOW + 3700))
+    asked = store.slots.ask(QUOTA, replace(WISH, wanted=3, done=1, until=NOW + 3800))
+
+    assert asked == replace(WISH, wanted=3, done=1, granted=1, until=NOW + 3800)
+    assert list(store.slots.leases(QUOTA)) == [asked]
+    assert store.slots.lease(QUOTA, "d1") == asked
+    assert store.slots.lease(QUOTA, "d2") is None
+
+
+def test_a_new_episode_starts_without_slots_and_an_old_one_says_no_more(store):
+    """The new episode has no slots, and a late write of the old one changes nothing."""
+    store.slots.ask(QUOTA, WISH)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    again = replace(WISH, episode=2)
+    assert store.slots.ask(QUOTA, again) == again
+    assert store.slots.ask(QUOTA, replace(WISH, done=2)) == replace(WISH, done=2)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+
+    assert list(store.slots.leases(QUOTA)) == [again]
+
+
+def test_a_worker_that_read_too_early_takes_nothing_back(store):
+    """Two workers at once: one did not see the grant and renews the lease; the grant stays."""
+    store.slots.ask(QUOTA, WISH)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    store.slots.grant(QUOTA, replace(WISH, granted=0, until=NOW + 9000))
+
+    assert [lease.granted for lease in store.slots.leases(QUOTA)] == [2]
+
+
+def test_copies_that_run_count_where_nothing_is_known_of_their_delivery(store):
+    """Its slots went to others while it was parked: its running copies count all the same."""
+    assert store.slots.ask(QUOTA, replace(WISH, granted=1)).granted == 1
+    assert store.slots.ask(QUOTA, replace(WISH, granted=2)).granted == 1, (
+        "the quota's own word counts where there is one"
+    )
+
+
+def test_one_whose_delivery_has_asked_since_is_not_dropped(store):
+    """The worker read its lease as expired, or its delivery as ended; the renewed lease stays."""
+    read = store.slots.ask(QUOTA, WISH)
+    renewed = store.slots.ask(QUOTA, replace(WISH, until=NOW + 7200))
+    store.slots.drop(QUOTA, read)
+    assert list(store.slots.leases(QUOTA)) == [renewed]
+
+    store.slots.drop(QUOTA, renewed)
+    assert list(store.slots.leases(QUOTA)) == []
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    assert list(store.slots.leases(QUOTA)) == [], "a grant that comes late brings nothing back"
+
+
+# --- tracked --------------------------------------------------------------------------------------------------------
+
+
+def entry(name: str, state: str = "running", episode: int = 1) -> TrackedDelivery:
+    """The item of one tracked delivery."""
+    return TrackedDelivery(name, ACCOUNT, "us-east-1", episode, state)
+
+
+def test_the_last_to_end_knows_that_it_is_the_last(store):
+    """Only the last one wakes the promotion."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    for name in ("d1", "d2", "d3"):
+        assert store.tracked.add(AMI, entry(name))
+
+    assert [store.tracked.end(AMI, entry(name, "delivered")) for name in ("d1", "d2", "d3")] == [
+        False,
+        False,
+        True,
+    ]
+    assert [one.state for one in store.tracked.all(AMI)] == ["delivered"] * 3
+
+
+def test_those_that_were_counted_together_end_as_if_each_had_been_counted(store):
+    """The last one knows that it is the last."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    for name in ("d1", "d2"):
+        assert store.tracked.add(AMI, entry(name), count=False)
+    store.tracked.count(AMI, 2)
+
+    assert [store.tracked.end(AMI, entry(name, "delivered")) for name in ("d1", "d2")] == [False, True]
+
+
+def test_a_mark_is_left_once_and_a_new_episode_opens_it_again(store):
+    """Put-if-absent: a repeated end counts once, and an older episode's end does not end the new one."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    assert store.tracked.add(AMI, entry("d1"))
+    assert not store.tracked.add(AMI, entry("d1"))
+    store.tracked.end(AMI, entry("d1", "failed"))
+    assert store.tracked.add(AMI, entry("d1", episode=2))
+
+    store.tracked.end(AMI, entry("d1", "failed"))
+    assert store.tracked.all(AMI) == [entry("d1", episode=2)]
+
+
+@pytest.mark.parametrize("before", [entry("d1", "cancelled", 0), entry("d1", "failed", 1)], ids=["new", "reopened"])
+def test_an_episode_that_was_announced_and_never_written_is_taken_back(store, before):
+    """It counts as running no longer, an episode that is there stays, and the next one opens the mark again."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    announced = entry("d1", episode=before.episode + 1)
+    assert store.tracked.add(AMI, announced)
+    store.tracked.take_back(AMI, replace(announced, episode=announced.episode + 1), before)
+    assert store.tracked.all(AMI) == [announced]
+    store.tracked.take_back(AMI, announced, before)
+    assert store.tracked.all(AMI) == [before]
+    store.tracked.take_back(AMI, announced, before)
+
+    assert store.tracked.add(AMI, announced)
+    assert store.tracked.end(AMI, replace(announced, state="delivered"))

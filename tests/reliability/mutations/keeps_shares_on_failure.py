@@ -1,0 +1,16 @@
+"""Mutation: a failing delivery does not release its shares."""
+
+from chalicelib.core.delivery import events as ev
+from chalicelib.service.deliveries import DeliveryExecutor
+
+_release = DeliveryExecutor._release
+
+
+def release(self, delivery, time_left, *, everything):
+    """Release nothing while the delivery is ending."""
+    if delivery.ending:
+        return ev.SharesReleased(everything)
+    return _release(self, delivery, time_left, everything=everything)
+
+
+DeliveryExecutor._release = release

@@ -1,0 +1,19 @@
+"""Mutation: a write of a record overwrites what others have written meanwhile."""
+
+from dataclasses import replace
+
+from chalicelib.adapters.dynamo.records import DynamoRecords
+
+_save = DynamoRecords.save
+
+
+def save(self, before, *rest):
+    """Write as if the record had just been read."""
+    while True:
+        now = self.read(before.key)
+        saved = _save(self, replace(before, version=now.version), *rest)
+        if saved is not None:
+            return saved
+
+
+DynamoRecords.save = save

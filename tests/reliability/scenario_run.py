@@ -1,0 +1,147 @@
+"""One run of a scenario under a plan: its counted calls, when it is over, and its outcome."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from awsim.runtime import package
+from tests.reliability.invariants import CallChecks
+from tests.reliability.plans import ALL_ON_TIME, FunctionCrash, RunOutcome, RunPlan
+from tests.reliability.scenarios import Scenario
+from tests.scenarios.scene import HOUR, Scene
+
+FUNCTION = "ami-promoter-us-east-1-"
+"""The prefix of the functions' names."""
+LIMIT = 2 * HOUR
+"""The most virtual seconds of a run."""
+MOST_CALLS = 2500
+"""A run has some hundred calls; one with this many repeats itself without end."""
+AFTERMATH = 240
+"""Seconds for which a run is watched after its end: Lambda's second retry comes two minutes later."""
+
+
+class ScenarioRun:
+    """A scene with a scenario; its functions' calls are counted from here on."""
+
+    def __init__(self, scene: Scene, scenario: Scenario) -> None:
+        self.scene = scene
+        self._before = len(scene.world.injections.made)
+        self.at_rest: Callable[[], None] = lambda: None
+        """Called whenever no function is running."""
+        self._scenario = scenario
+        self._plan = RunPlan()
+        self._began = scene.world.now
+        self._ended = 0.0
+        self._crashes: list[tuple[Any, FunctionCrash]] = []
+        CallChecks(scene)
+        scenario.prepare(scene)
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """(function, operation) of every call since the scenario began."""
+        made = self.scene.world.injections.made[self._before :]
+        return [(function.removeprefix(FUNCTION), operation) for function, operation in made]
+
+    @property
+    def number(self) -> int:
+        """How many calls there were."""
+        return len(self.scene.world.injections.made) - self._before
+
+    def begin_plan(self, plan: RunPlan) -> None:
+        """Let a plan's injections begin: its crashes count from the scenario's start."""
+        injections = self.scene.world.injections
+        self._plan = plan
+        if plan.seed is not None:
+            self.scene.world.kernel.random.seed(plan.seed)
+        for crash in plan.crashes:
+            planned = injections.crash(crash.function, crash.operation, crash.number - self.number, crash.when)
+            self._crashes.append((planned, crash))
+        if plan.messages != ALL_ON_TIME:
+            plan.messages.begin(injections)
+
+    def run_until(self, what: Callable[[], object], seconds: float = LIMIT) -> None:
+        """Let virtual time run until a condition holds."""
+
+        def asked() -> bool:
+            if not self._busy():
+                self.at_rest()
+            if self.scene.watch.problems:
+                raise AssertionError("an invariant is broken")
+            if self.number > MOST_CALLS:
+                raise AssertionError(f"does not end: {self.number} calls")
+            return bool(what())
+
+        if not self.scene.world.kernel.run(until=asked, limit=timedelta(seconds=seconds)):
+            left = self.scene.world.shares_open()
+            raise AssertionError(f"not within {seconds} virtual seconds; left open: {left}")
+
+    def play(self) -> RunOutcome:
+        """Run the scenario to its end, and return the outcome."""
+        problems: list[str] = []
+        seconds, calls = 0.0, 0
+        try:
+            self.at_rest()
+            self._scenario.act(self)
+            self.run_until(self._over)
+            seconds, calls = (self.scene.world.now - self._began).total_seconds(), self.number
+            self._aftermath(seconds)
+            problems += self._scenario.problems(self.scene)
+            self.scene.assert_invariants()
+        except AssertionError as failure:
+            problems += [str(failure), *self.scene.watch.problems[:5]]
+        except Exception:  # noqa: BLE001 - an error of the simulator is reported with its run
+            problems.append(traceback.format_exc())
+        happened = dict(self.scene.world.injections.happened)
+        story = self.scene.describe() if problems else ""
+        return RunOutcome(self._plan, tuple(problems), self._killed(), seconds, self._ended, calls, happened, story)
+
+    def _aftermath(self, seconds: float) -> None:
+        """Later events must change nothing: retries, late events, more sweeps."""
+        messages = self._plan.messages
+        if messages.late:
+            self._wait_without_schedules(self._began + timedelta(seconds=messages.late))
+            self.scene.wait(seconds)
+        self.scene.wait(AFTERMATH + messages.spread)
+        self.run_until(self._over)
+
+    def _wait_without_schedules(self, until: datetime) -> None:
+        """Let a long time pass without schedules: nothing is due, so a thousand sweeps would do nothing."""
+        events = self.scene.client("events")
+        names = [rule["Name"] for rule in events.list_rules()["Rules"] if "ScheduleExpression" in rule]
+        for name in names:
+            events.disable_rule(Name=name)
+        self.scene.wait((until - self.scene.world.now).total_seconds())
+        for name in names:
+            events.enable_rule(Name=name)
+
+    def _busy(self) -> bool:
+        return any(function.running for function in self.scene.world.lambda_.functions.values())
+
+    def _over(self) -> bool:
+        """Whether nothing is left to do: no function runs, no wake is under way, no record is due."""
+        scene = self.scene
+        if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
+            return False
+        self._ended = self._ended or (scene.world.now - self._began).total_seconds()
+        wakes = [queue for queue in scene.world.sqs.queues.values() if queue.fifo and "-dead" not in queue.name]
+        return not any(queue.groups for queue in wakes) and not any("due_at" in item for item in scene.items())
+
+    def _killed(self) -> tuple[str, ...]:
+        died = []
+        for planned, crash in self._crashes:
+            for ident in planned.invocations:
+                (one,) = [i for i in self.scene.world.lambda_.invocations if i.id == ident]
+                function = one.function.rpartition(FUNCTION)[2]
+                died.append(f"{function} {one.error.rpartition(' ')[2]} {crash.when}")
+        return tuple(died)
+
+
+def mutated_package(scene: Scene, directory: Path) -> None:
+    """Let every function run another package from now on, in cold environments."""
+    for function in scene.world.lambda_.functions.values():
+        function.package = package(directory)
+        function.idle.clear()

@@ -1,9 +1,0 @@
-"""Wrong: an intended closing is recorded as done."""
-
-from dataclasses import replace
-
-from chalicelib.core.sharing import share
-from chalicelib.core.sharing.share import ShareState
-
-_intend_closing = share.intend_closing
-share.intend_closing = lambda one, now: replace(_intend_closing(one, now), state=ShareState.CLOSED)

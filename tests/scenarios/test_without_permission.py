@@ -1,0 +1,45 @@
+"""A permission that is withheld is missed: one of needed.yaml is played here, all of them by `make soak`."""
+
+from __future__ import annotations
+
+import random
+
+from tests.scenarios.permission_log import ONLY_IF
+from tests.scenarios.without_permission import fails, without
+from tools.needed import proofs
+
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "Two",
+            "Effect": "Allow",
+            "Action": ["sqs:SendMessage", "sqs:ReceiveMessage"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"a": "1", "b": "2"}},
+        },
+        {"Sid": "One", "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"},
+    ],
+}
+
+
+def test_a_policy_without_an_action_keeps_all_else():
+    """Of one statement; it goes with its last action."""
+    two, one = without(POLICY, "Two", "sqs:SendMessage")["Statement"]
+    assert (two["Action"], one) == (["sqs:ReceiveMessage"], POLICY["Statement"][1])
+    assert without(POLICY, "One", "sqs:SendMessage")["Statement"] == POLICY["Statement"][:1]
+
+
+def test_a_policy_without_a_condition_keeps_the_others():
+    """By operator and key."""
+    two, _ = without(POLICY, "Two", f"{ONLY_IF}StringEquals b")["Statement"]
+
+    assert two["Condition"] == {"StringEquals": {"a": "1"}}
+    assert two["Action"] == POLICY["Statement"][0]["Action"]
+
+
+def test_a_test_that_is_named_for_a_permission_fails_without_it():
+    """The seed chooses one of the file."""
+    permission, test = random.Random(13).choice(sorted(proofs().items()))
+
+    assert fails(permission, test) == ""

@@ -1,0 +1,117 @@
+"""Runs a test without one permission, or without one condition of a statement: the test that needs it must fail.
+
+The environment says which (``role|Sid|action`` or ``role|Sid|only if OPERATOR KEY``); the scene then deploys the hub
+and the targets with that much less in their roles' policies. ``.chalice/policies/needed.yaml`` names, for each action
+and condition, a test that fails so. `make test` plays one of them, the soak all (``run``).
+
+    python -m tests.scenarios.without_permission
+
+writes that file after `make permissions`: it runs the tests that the log names without the permission, until one
+fails. What is proved stays, unless its test no longer needs the permission, so a second run is short.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from awsim.iam.roles import Roles
+from tests.scenarios.permission_log import ONLY_IF, WHERE, role_of
+from tools.needed import LOG, Permission, actions, conditions, excuses, logged, proofs, write
+from tools.permissions import DATA_KEY, statements
+
+ROOT = Path(__file__).resolve().parents[2]
+WITHHELD = "AMI_PROMOTER_WITHHELD"
+"""Environment variable: what the roles of a scene lack."""
+TRIES = 6
+"""So many tests are run without a permission before it counts as not proved."""
+FAILED = 1
+"""pytest's exit status if a test failed."""
+
+
+def withhold(roles: Roles) -> None:
+    """Let the roles of a scene lack what the environment names, if it does."""
+    if WITHHELD in os.environ:
+        role, sid, what = os.environ[WITHHELD].split("|")
+        roles.edited = lambda name, document: (
+            without(document, sid, what) if role_of(name) in _named(role) else document
+        )
+
+
+def _named(role: str) -> Sequence[str]:
+    """Return the roles that a policy is attached to, by the heading that it has in the docs."""
+    if role != DATA_KEY:
+        return role.split(" and ")
+    return [it.role for it in statements() if it.sid == "WriteLogs"]
+
+
+def without(document: Mapping[str, Any], sid: str, what: str) -> Mapping[str, Any]:
+    """Return a policy without an action or a condition of one statement; the statement goes with its last action."""
+    listed = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+    changed = [_without(one, what) if one.get("Sid") == sid else one for one in listed]
+    return {**document, "Statement": [one for one in changed if one]}
+
+
+def _without(statement: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    if not what.startswith(ONLY_IF):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        left = [one for one in actions if one != what]
+        return {**statement, "Action": left} if left else {}
+    operator, key = what.removeprefix(ONLY_IF).split(" ")
+    kept = {
+        one: {name: values for name, values in tests.items() if (one, name) != (operator, key)}
+        for one, tests in statement["Condition"].items()
+    }
+    return {**statement, "Condition": {one: tests for one, tests in kept.items() if tests}}
+
+
+def fails(permission: Permission, test: str) -> str:
+    """Run a test without a permission. Return "" if it failed, as it should; else what pytest said."""
+    environment = {name: value for name, value in os.environ.items() if name != WHERE}
+    environment[WITHHELD] = "|".join(permission)
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*command, f"tests/scenarios/{test}"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    return "" if done.returncode == FAILED else done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def run(seconds: float, seed: int) -> tuple[int, list[str]]:
+    """Withhold one permission after another, in an order that the seed draws; return how many, and the failures."""
+    end, cases, failures = time.monotonic() + seconds, 0, []
+    every = sorted(proofs().items())
+    for permission, test in random.Random(seed).sample(every, len(every)):
+        if time.monotonic() >= end:
+            break
+        cases += 1
+        if fails(permission, test):
+            failures.append(f"{' | '.join(permission)}: {test} succeeds without it.")
+    return cases, failures
+
+
+def prove() -> int:
+    """Find a failing test for each action and condition, and write them. Return 1 if one has none."""
+    seen, proved, every = logged(LOG), proofs(), {*actions(), *conditions()}
+    proved = {one: test for one, test in proved.items() if one in every and test in seen.get(one, {test})}
+    busy = Counter(test for tests in seen.values() for test in tests)
+    wanted = sorted(every - proved.keys() - excuses().keys())
+    for permission in wanted:
+        tests = sorted(seen.get(permission, ()), key=lambda test: (busy[test], test))
+        for test in tests[:TRIES]:
+            if not fails(permission, test):
+                proved[permission] = test
+                break
+        print(*permission, proved.get(permission, "not proved"), sep=" | ", flush=True)  # noqa: T201
+        write(proved)
+    return int(not proved.keys() >= {*wanted})
+
+
+if __name__ == "__main__":
+    sys.exit(prove())
