@@ -50,7 +50,7 @@ def _times(results: Results) -> Iterator[tuple[str, bool, str]]:
         (
             f"Not played whole. The last copy begins {most:.0f} s after the tag, if that grows from 100 to 200 targets as it goes on: "
             "the promotion writes one delivery after another, two calls each, and `worker` works on "
-            f"{CONCURRENCY['worker']} of them at once (`MaximumConcurrency`; with 10 it took twice as long)."
+            f"{CONCURRENCY['worker']} of them at once (`MaximumConcurrency`)."
         ),
     )
     swept = {case: results.of(case).seconds - results.of(case).bound for case in matrix.SWEPT}
