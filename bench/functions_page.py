@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench import matrix
-from bench.case import Case
+from bench.case import COLD_SECONDS, Case
 from bench.cold import MOST
 from bench.limits import limits
 from bench.results import Results, rivals
@@ -18,7 +18,7 @@ def section(results: Results) -> str:
     return "\n".join(
         [
             "## Function time\n",
-            f"Billed seconds for each delivery: all AWS calls, cold starts of 0.3 to 0.7 seconds, and {1000 * OVERHEAD:.0f} milliseconds for each invocation, an assumption.",
+            f"Billed seconds for each delivery: all AWS calls, cold starts of {COLD_SECONDS[0]} to {COLD_SECONDS[1]} seconds, and {1000 * OVERHEAD:.0f} milliseconds for each invocation, an assumption.",
             "Sweep and discovery run anyway; they are not counted here but in [the cost of idling](cost.md#idle).\n",
             table(
                 (
