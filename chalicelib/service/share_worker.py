@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.errors import LostRace, ParkRecord, Refusal, RefusalKind
@@ -42,6 +43,8 @@ WRITTEN_AT_ONCE = 50
 """Shares that one transaction writes."""
 ONE_BY_ONE = 10
 """Shares in a slice where each takes calls of its own, a grant; and deliveries that one message wakes."""
+LEFT_LATELY = 30 * schedule.MINUTE
+"""An event of CloudTrail is judged ten minutes after it came, by what was open a quarter of an hour before the call."""
 CALLS_FOR_ONE = 2
 CALLS_FOR_MANY = 6
 """A key's policy is read, read again and put, and read back."""
@@ -53,6 +56,9 @@ FOR_INTENTS = 0.4
 """The part of the time left in which intents are written: their results must be written, too."""
 
 Act = Callable[[Sequence[Share]], list[Share]]
+
+LEFT_LATELY = 30 * schedule.MINUTE
+"""The access monitor judges what CloudTrail reports ten minutes later by what was open a quarter of an hour before."""
 
 
 class _Book:
@@ -67,6 +73,8 @@ class _Book:
         self._written: set[str] = set()
         self.news: dict[str, int] = {}
         """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
+        self.left: dict[str, int] = {}
+        """When which shares left for the archive, by ``holder_key``."""
         self._shares = {s.holder_key: s for s in ledger.shares(resource)}
 
     @property
@@ -116,9 +124,11 @@ class _Book:
 
     def archive(self, shares: Sequence[Share]) -> None:
         """Move them to the archive. Raises LostRace if somebody has come to hold one."""
-        self._ledger.archive(shares, self._clock())
+        now = self._clock()
+        self._ledger.archive(shares, now)
         for s in shares:
             del self._shares[s.holder_key]
+            self.left[s.holder_key] = now
 
     def _put_right(self, tried: Mapping[str, Share]) -> None:
         for _ in range(RACES):
@@ -164,19 +174,21 @@ class ShareWorker:
         budget = Budget(time_left)
         try:
             news: dict[str, int] = {}
+            left: dict[str, int] = {}
             for _ in range(PASSES):
                 stored = self._begin(key, budget)
                 if stored is None:
                     return
                 book = _Book(self._ledger, key.pk, self._clock)
-                book.news = news
+                book.news, book.left = news, left
                 done = self._work(book, budget)
                 now = self._clock()
                 oldest = share.oldest_open(book.shares, now)
                 if oldest is not None:
                     self._telemetry.open_shares(oldest)
                 due = share.due_at(book.shares, now) if done else now
-                write = Write(key, "open", {"resource": key.pk}, due, _latest(book.shares))
+                body = {"resource": key.pk, **_left_lately(key, stored.body, left, now)}
+                write = Write(key, "open", body, due, _latest(book.shares))
                 saved = self._records.save(stored, write, (), now)
                 if not done or not budget.allows():
                     break
@@ -520,6 +532,19 @@ def _to_a_stranger(s: Share) -> Fault:
     what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
     cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)
+
+
+def _left_lately(
+    key: RecordKey, before: Mapping[str, Any], left: Mapping[str, int], now: int
+) -> Mapping[str, Mapping[str, int]]:
+    """Return which shares of a key have left for the archive lately: the access monitor finds their history by that.
+
+    What another run archived, and was killed before it wrote this, the monitor looks for among all.
+    """
+    known = before.get(addresses.LEFT)
+    both = {**(known if isinstance(known, dict) else {}), **left}
+    lately = {name: at for name, at in both.items() if isinstance(at, int) and now < at + LEFT_LATELY}
+    return {addresses.LEFT: lately} if lately and not share.nameless(key.pk) else {}
 
 
 def _latest(shares: Sequence[Share]) -> int | None:

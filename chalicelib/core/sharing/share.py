@@ -172,6 +172,7 @@ TRANSITIONS: Mapping[ShareState, Mapping[Event, frozenset[ShareState]]] = {
         _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
     },
     _S.OPEN: {
+        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
         _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
         _E.FOUND_CLOSED: frozenset({_S.OPENING}),
     },
@@ -209,6 +210,8 @@ class Share:
     """When the permission first showed before the service asked for it; one look is not enough."""
     intended_at: int = 0
     """When it was last intended to open it; a grant's name says so."""
+    opened_to: str = ""
+    """For a statement: the grantee when it was last intended to open it."""
     opened_at: int | None = None
     removed_at: int | None = None
     """When a nameless permission was last removed; None: it is to be removed."""
@@ -311,6 +314,16 @@ def first_end(share: Share) -> int:
 
 def _standing_ends(share: Share) -> list[int]:
     return [holding.until for holding in share.holdings if holding.stands]
+
+
+def moved(share: Share) -> bool:
+    """Whether a statement that is open names another role than its holders now have: the file has renamed it since."""
+    open_ = share.state is ShareState.OPEN and _is_statement(share)
+    return open_ and share.opened_to not in ("", share.grantee)
+
+
+def _is_statement(share: Share) -> bool:
+    return addresses.resource_kind(share.resource) == "policy"
 
 
 def overdue(share: Share, now: int) -> bool:
@@ -419,6 +432,8 @@ def _is_time(share: Share, now: int) -> bool:
 
 
 def _may_open(share: Share, now: int) -> bool:
+    if share.state is ShareState.OPEN:
+        return moved(share)
     if share.state is ShareState.CLOSING:
         return _reopens(share, now)
     waiting = (ShareState.WANTED, ShareState.OPENING, ShareState.CLOSED, ShareState.REFUSED)
@@ -446,8 +461,8 @@ def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
 
 def _kept_until(share: Share) -> int:
     """A closed statement stays on record while a read of its key's policy may still show it."""
-    of_policy = addresses.resource_kind(share.resource) == "policy"
-    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is ShareState.CLOSED else 0
+    recent = _is_statement(share) and share.state is ShareState.CLOSED
+    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if recent else 0
 
 
 def due_at(shares: Iterable[Share], now: int) -> int | None:
@@ -518,6 +533,7 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
         preexisting=seen,
         seen_at=None,
         intended_at=now,
+        opened_to=share.grantee if _is_statement(share) else "",
         grant_id="",
         opened_at=None,
         removed_at=None,
