@@ -96,10 +96,12 @@ site: $(VENV_DOCS) ## Build docs/ as a static site in build/site
 	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
 		--conf-dir docs --doctree-dir build/site-doctrees . build/site
 
-pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests
-	$(BIN)/pytest -n 2 --dist worksteal
+pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests, and check that a call of theirs needed each permission
+	@rm -rf build/permissions
+	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/python -m tools.needed
 
-permissions: $(VENV) $(PACKAGE) ## Check that a call of some scenario needed each permission
+permissions: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the scenarios alone, and check the permissions
 	@rm -rf build/permissions
 	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal tests/scenarios
 	$(BIN)/python -m tools.needed

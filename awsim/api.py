@@ -46,6 +46,8 @@ class Call:
     result: Mapping[str, Any] = field(default_factory=dict)
     invocation: str | None = None
     """Id of the Lambda invocation that made it."""
+    invoked_by: str = ""
+    """The AWS service that made it for the caller; "" if the caller did."""
 
 
 class AwsError(Exception):

@@ -99,6 +99,7 @@ class World:
         self.gateway = Gateway(kernel, self.rules, self.accounts, self.authorisation, played, self.calls)
         self.gateway.before.append(self.injections.before)
         self.gateway.after.append(self.cloudtrail.called)
+        self.ec2.state.on_key_use.append(self.cloudtrail.used)
         self.gateway.after.append(self.injections.after)
         self._travel = time_machine.travel(start, tick=False)
         self._stack = ExitStack()

@@ -1,12 +1,12 @@
-"""Whether each permission was needed: every action of every statement against what the scenarios' calls were allowed by.
+"""Whether each permission was needed: every action and condition of every statement against the scenarios' calls.
 
-    python -m tools.needed [--tests]
+    python -m tools.needed
 
 Reads what the scenarios wrote down while they ran (build/permissions, tests/scenarios/permission_log.py), so all of them
-must have run: `make permissions`. Exits with status 1 if an action was needed by no call and is not in
-.chalice/policies/unexercised.yaml with a source, or if a test that .chalice/policies/needed.yaml names for it did not
-need it. A line of unexercised.yaml that a call needed after all is named, and is no failure: it grants nothing.
-With --tests it prints a test for each.
+must have run: `make pytest`, or `make permissions`. Exits with status 1 if an action allowed no call, or a condition
+decided none, and .chalice/policies/unexercised.yaml has no source for it; or if the test that
+.chalice/policies/needed.yaml names did not need it. A line of unexercised.yaml that a call needed after all is named,
+and is no failure: it grants nothing.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from pathlib import Path
 
 import yaml
 
-from tools.permissions import ATTACHED, DATA_KEY, POLICIES, ROOT, Statement, statements
+from tools import policies
+from tools.policies import ATTACHED, DATA_KEY, POLICIES, ROOT, statements
 
 LOG = ROOT / "build" / "permissions"
 UNEXERCISED = POLICIES / "unexercised.yaml"
 NEEDED = POLICIES / "needed.yaml"
 HEAD = """\
-# A test that fails without it, for each action and each condition: role -> statement -> action or condition -> test.
-# `python -m tests.scenarios.without_permission` writes this file after `make permissions`; the soak plays it.
+# A test that fails without it, for each action, condition and denial: role -> statement -> action or condition -> test.
+# `python -m tests.scenarios.without_permission` writes this file after `make permissions`; the soak plays it. docs/reference/
+# permissions.md shows it.
 
 """
-ONLY_IF = "only if "
+DENIAL = "the denial"
+"""Stands where an action is named else, for the whole of a statement that denies."""
 Permission = tuple[str, str, str]
-"""Role, statement, and action or condition (``only if OPERATOR KEY``)."""
+"""Role, statement, and action, condition (``only if OPERATOR KEY``) or ``DENIAL``."""
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Compare and print; return the exit status."""
     seen = logged(LOG)
     if not seen:
         print(f"{LOG.relative_to(ROOT)} is empty: run `make permissions`.", file=sys.stderr)
         return 1
-    every, excused, proved = set(actions()), excuses(), proofs()
+    every, excused, proved = {*actions(), *conditions()}, excuses(), proofs()
     found = [*faults(every, seen.keys(), excused.keys()), *stale(proved, seen)]
     for fault in found:
         print(fault, file=sys.stderr)
-    for role, sid, action in sorted(excused.keys() & seen.keys()):
-        print(f"{role}, {sid}: {action} was needed; take its line out of unexercised.yaml.")
-    if "--tests" in arguments:
-        for one in sorted(every):
-            print(*one, min(seen.get(one, ()), default=excused.get(one, "none")), sep=" | ")
+    for role, sid, what in sorted(excused.keys() & seen.keys() & {*actions()}):
+        print(f"{role}, {sid}: {what} was needed; take its line out of unexercised.yaml.")
     needed = len(every & seen.keys())
     sourced = len((every & excused.keys()) - seen.keys())
-    print(f"Permissions: {len(every)} actions; {needed} were needed by a scenario, {sourced} have a source instead.")
+    print(f"Permissions: {len(every)} actions and conditions; {needed} were needed, {sourced} have a source instead.")
     return int(bool(found))
 
 
@@ -62,13 +62,12 @@ def actions() -> Iterator[Permission]:
 
 def conditions() -> Iterator[Permission]:
     """Every condition of a statement, those of denials, too."""
-    for it in statements():
-        yield from ((it.role, it.sid, one) for one in _conditions(it))
+    return ((it.role, it.sid, one) for it in statements() for one in policies.conditions(it))
 
 
-def _conditions(statement: Statement) -> Iterator[str]:
-    for operator, tests in statement.condition.items():
-        yield from (f"{ONLY_IF}{operator} {key}" for key in tests)
+def denials() -> Iterator[Permission]:
+    """Every statement that denies."""
+    return ((it.role, it.sid, DENIAL) for it in statements() if it.denied)
 
 
 def logged(directory: Path) -> dict[Permission, set[str]]:
@@ -108,10 +107,11 @@ def faults(
     every: AbstractSet[Permission], seen: AbstractSet[Permission], excused: AbstractSet[Permission]
 ) -> Iterator[str]:
     """Say which permissions are too many, and which lines of the list."""
-    for role, sid, action in sorted(every - seen - excused):
-        yield f"{role}, {sid}: no call needed {action}. Take it out of the policy, or say in unexercised.yaml who asks for it."
-    for role, sid, action in sorted(excused - every):
-        yield f"{role}, {sid}: {action} is in unexercised.yaml, and in no policy."
+    for role, sid, what in sorted(every - seen - excused):
+        cure = "Take it out of the policy, or say in unexercised.yaml who asks for it."
+        yield f"{role}, {sid}: no call needed {what}. {cure}"
+    for role, sid, what in sorted(excused - every):
+        yield f"{role}, {sid}: {what} is in unexercised.yaml, and in no policy."
 
 
 def stale(proved: Mapping[Permission, str], seen: Mapping[Permission, AbstractSet[str]]) -> Iterator[str]:
@@ -130,4 +130,4 @@ def write(proved: Mapping[Permission, str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

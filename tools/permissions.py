@@ -1,43 +1,31 @@
-"""The page ``docs/reference/permissions.md``: each permission with its reason, from the policies and reasons.yaml."""
+"""The page ``docs/reference/permissions.md``: each permission with its reason and its test, from .chalice/policies."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
-from samtranslator.yaml_helper import yaml_parse
 
-from tools import reach
+from tools import needed, reach
+from tools.policies import (
+    DATA_KEY,
+    NOT_FUNCTIONS,
+    ONLY_IF,
+    ORGANIZATION_ROLES,
+    POLICIES,
+    TARGET_ROLES,
+    Statement,
+    conditions,
+    statements,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-POLICIES = ROOT / ".chalice" / "policies"
 REASONS = POLICIES / "reasons.yaml"
-TARGET_ROLES = {"Role": "target role", "GrantRole": "target grant role", "ForwardRole": "target forwarding role"}
-ORGANIZATION_ROLES = {"Role": "organization read role"}
-HUB_REGION_ROLES = {"ForwardRole": "hub forwarding role"}
-ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES, "hub-region.yaml": HUB_REGION_ROLES}
-"""Templates for other accounts and Regions -> their roles, by logical id."""
-DATA_KEY = "functions under a data key"
-NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values(), *HUB_REGION_ROLES.values(), DATA_KEY)
 EVERY = "every function"
-ATTACHED = {
-    "EnterAdmittedAccounts": "worker and share-worker",
-    "GrantOnSourceKeys": "share-worker",
-    "ShareGoldenSnapshots": "share-worker",
-    "QueuesUnderDataKey": DATA_KEY,
-    "TablesUnderDataKey": DATA_KEY,
-    "TopicUnderDataKey": DATA_KEY,
-}
-"""Policies of .chalice/extras.yaml that are attached to functions' roles -> those functions."""
-
 INTRO = """\
 # Permissions
 
-<!-- Generated: tools/permissions.py writes this page from the policies and .chalice/policies/reasons.yaml (`make docs`). -->
+<!-- Generated: tools/permissions.py writes this page from the policies, and from reasons.yaml, needed.yaml and unexercised.yaml in .chalice/policies (`make docs`). -->
 
 *This page is generated from the policies.*
 
@@ -59,6 +47,10 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.
 
+**Needed by** names, for each action and condition, a test in `tests/scenarios/` that fails without it: `python -m tests.scenarios.without_permission` takes it out and runs that test, and so does `make soak`.
+For what the simulator cannot need, it says who asks for it, or why its want cannot be shown.
+`make test` fails on an action or a condition that no call of a scenario needed and that has no such reason.
+
 What a person needs for each verb of the command line is in [its reference](cli.md).
 """
 
@@ -70,37 +62,6 @@ A "no" is tried with that function's credentials in a test (`tests/scenarios/tes
 How far a "yes" goes is in the function's table below.
 
 {table}"""
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement of one role's policy, as written."""
-
-    role: str
-    sid: str
-    actions: tuple[str, ...]
-    resources: tuple[Any, ...]
-    condition: Mapping[str, Any]
-    denied: bool = False
-    """The actions are denied."""
-    all_but: bool = False
-    """On all resources but these."""
-
-
-def statements() -> Iterator[Statement]:
-    """Every statement of the hub's functions and of the target's roles, in the order of the files."""
-    config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    for function, settings in config["stages"]["hub"]["lambda_functions"].items():
-        document = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
-        yield from _parse(function, document)
-    extras = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))["Resources"]
-    for name, functions in ATTACHED.items():
-        yield from _parse(functions, extras[name]["Properties"]["PolicyDocument"])
-    for file, roles in ELSEWHERE.items():
-        template = yaml_parse((ROOT / "deploy" / file).read_text(encoding="utf-8"))
-        for name, role in roles.items():
-            for policy in template["Resources"][name]["Properties"]["Policies"]:
-                yield from _parse(role, policy["PolicyDocument"])
 
 
 def reasons() -> dict[str, dict[str, str]]:
@@ -118,14 +79,14 @@ def reason(statement: Statement, known: Mapping[str, Mapping[str, str]]) -> str 
 
 def page() -> str:
     """Return the text of docs/reference/permissions.md."""
-    known, every = reasons(), list(statements())
+    known, every, tests = reasons(), list(statements()), {**needed.excuses(), **needed.proofs()}
     functions = list(dict.fromkeys(it.role for it in every if it.role not in NOT_FUNCTIONS and not it.denied))
     text, role = INTRO + REACH.format(table=reach.table(functions, every)), ""
     for statement in every:
         if statement.role != role:
             role = statement.role
             text += f"\n## {_heading(role, denied=statement.denied)}\n\n"
-            text += "| statement | actions | on | only if | why |\n| --- | --- | --- | --- | --- |\n"
+            text += "| statement | actions | on | only if | why | needed by |\n| --- | --- | --- | --- | --- | --- |\n"
         own = {
             **dict.fromkeys(TARGET_ROLES.values(), "TARGET"),
             **dict.fromkeys(ORGANIZATION_ROLES.values(), "MANAGEMENT"),
@@ -137,9 +98,25 @@ def page() -> str:
             + "<br>".join(f"`{_readable(resource, own)}`" for resource in statement.resources),
             "<br>".join(_conditions(statement.condition, own)),
             reason(statement, known) or "**nobody said**",
+            "<br>".join(_needed_by(statement, tests)),
         )
         text += f"| {' | '.join(cells)} |\n"
     return text
+
+
+def _needed_by(statement: Statement, tests: Mapping[needed.Permission, str]) -> Iterator[str]:
+    """Say which test needs each action and condition; what has one test in common stands together."""
+    by_test: dict[str, list[str]] = {}
+    for what in (*(() if statement.denied else statement.actions), *conditions(statement)):
+        text = tests.get((statement.role, statement.sid, what), "**nobody knows**")
+        by_test.setdefault(f"`{text.partition('[')[0]}`" if "::test_" in text else text, []).append(what)
+    for text, several in by_test.items():
+        yield text if len(by_test) == 1 else f"{', '.join(map(_short, several))}: {text}"
+
+
+def _short(what: str) -> str:
+    """Name an action by itself, and a condition by its key."""
+    return f"`{what.rpartition(' ')[2]}`" if what.startswith(ONLY_IF) else f"`{what}`"
 
 
 def _heading(role: str, *, denied: bool) -> str:
@@ -149,44 +126,6 @@ def _heading(role: str, *, denied: bool) -> str:
         return role
     named = " and ".join(f"`{one}`" for one in role.split(" and "))
     return f"What {named} may not do at all" if denied else f"Function {named}"
-
-
-def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
-    for written in document["Statement"]:
-        choices = written.get("Fn::If", [written])
-        item = next(one for one in choices if isinstance(one, Mapping) and "Sid" in one)
-        actions, denied = item["Action"], item["Effect"] == "Deny"
-        all_but = "NotResource" in item
-        resources = _leaves(item["NotResource"]) if all_but else item["Resource"]
-        yield Statement(
-            role,
-            item["Sid"],
-            tuple(actions if isinstance(actions, list) else [actions]),
-            tuple(resources if isinstance(resources, list) else [resources]),
-            _condition(item.get("Condition", {})),
-            denied,
-            all_but,
-        )
-
-
-def _condition(condition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a condition; of one that only a parameter brings, what it is then."""
-    given: Mapping[str, Any] = condition.get("Fn::If", (None, condition))[1]
-    return given
-
-
-def _leaves(value: Any) -> list[Any]:
-    """Take apart a list that Fn::Split and Fn::Join put together: its ARNs and parameters."""
-    match value:
-        case {"Fn::Split": [_, whole]} | {"Fn::Join": [_, whole]}:
-            return _leaves(whole)
-        case {"Fn::Sub": [text, {"Admitted": _}]}:
-            return [text.replace("Admitted", name) for name in ("AWS::AccountId", "TargetAccounts")]
-        case {"Fn::If": [_, leaf, {"Ref": "AWS::NoValue"}]}:
-            return [leaf]
-        case list():
-            return [leaf for one in value for leaf in _leaves(one)]
-    return [value]
 
 
 def _conditions(condition: Mapping[str, Any], own: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tools.permissions import Statement
+    from tools.policies import Statement
 
 YES, NO = "yes", "no"
 """What a cell says."""

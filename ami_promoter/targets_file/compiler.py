@@ -170,6 +170,8 @@ class _Compiler:
                 value = self._regions(value, here)  # noqa: PLW2901 - the same list, checked
             elif name == "service_linked_roles":
                 value = self._roles(value, here)  # noqa: PLW2901 - the same list, with their services
+            elif name == "source_tags":
+                value = tuple(key for key in value if key is not None)  # noqa: PLW2901 - the same list
             elif name == "until":
                 value = self._day(value, here)  # noqa: PLW2901 - the same day in seconds
             elif name == "ami_name":

@@ -25,7 +25,7 @@ ONLY_SHARED = ("share_snapshots", "launch_permission", "until")
 """Settings that say something in share mode alone."""
 
 DAY = 24 * 3600
-ONLY_COPIED = ("protect", "complete_within")
+ONLY_COPIED = ("protect", "complete_within", "source_tags")
 """Settings that say something in copy mode alone."""
 
 

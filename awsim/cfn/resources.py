@@ -402,13 +402,27 @@ def _rule(place: _StackPlace, given: Properties) -> Made:
     if arn not in events.buses and not arn.endswith("/default"):
         raise TemplateError(f"{place.logical}: there is no event bus {bus} in {account}, {region}")
     events.default(account, region)
-    enabled = given.get("State", "ENABLED") != "DISABLED"
-    new = buses.EventRule(name, arn, given.get("EventPattern"), given.get("ScheduleExpression"), enabled)
+    state = given.get("State", "ENABLED")
+    new = buses.EventRule(
+        name,
+        arn,
+        given.get("EventPattern"),
+        given.get("ScheduleExpression"),
+        state != "DISABLED",
+        reads=state == buses.WITH_READS,
+    )
     events.put_rule(new)
     new.targets.clear()
     for target in given.get("Targets", []):
         events.put_target(new, buses.target(target), Caller(account, f"arn:aws:iam::{account}:root", ""))
     return Made(name if arn.endswith("/default") else f"{bus}|{name}", {"Arn": new.arn})
+
+
+@_type("AWS::EC2::SnapshotBlockPublicAccess", "State")
+def _block_snapshots(place: _StackPlace, given: Properties) -> Made:
+    account, region = place.stack.account, place.stack.region
+    place.world.client("ec2", account, region).enable_snapshot_block_public_access(State=given["State"])
+    return Made(account, {"AccountId": account})
 
 
 # --- What only watches: kept, not played ---

@@ -189,6 +189,8 @@ TABLE: dict[str, Needs] = {
     ),
     **_each("GetEbsEncryptionByDefault GetEbsDefaultKmsKeyId GetAllowedImagesSettings", _any),
     **_each("GetSnapshotBlockPublicAccessState GetImageBlockPublicAccessState", _any),
+    **_each("EnableSnapshotBlockPublicAccess DisableSnapshotBlockPublicAccess", _any),
+    **_each("EnableImageBlockPublicAccess DisableImageBlockPublicAccess", _any),
     **_each("DescribeImageAttribute DeregisterImage EnableImageDeprecation DisableImageDeprecation", _one("ImageId")),
     **_each("DisableImage EnableImage ResetImageAttribute", _one("ImageId")),
     **_each("EnableImageDeregistrationProtection DisableImageDeregistrationProtection", _one("ImageId")),

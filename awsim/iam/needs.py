@@ -6,6 +6,7 @@ shows as a refusal and not as a hole. [Service authorization reference, per serv
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,10 +60,21 @@ def _leading(facts: Facts, call: Call, name: str, items: Iterable[Mapping[str, A
     return {"dynamodb:leadingkeys": found} if found else {}
 
 
+def _queried(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what a Query's condition says of keys, as one item."""
+    names, given = params.get("ExpressionAttributeNames", {}), params.get("ExpressionAttributeValues", {})
+    equal = _EQUAL.findall(params.get("KeyConditionExpression", ""))
+    return [{names.get(name, name): given[value] for name, value in equal if value in given}]
+
+
+_EQUAL = re.compile(r"(#?\w+)\s*=\s*(:\w+)")
+
+
 def _table(action: str) -> Needs:
     def rule(facts: Facts, call: Call) -> list[NeededPermission]:
         name, index = call.params["TableName"], call.params.get("IndexName")
         items = [call.params[part] for part in ("Item", "Key") if part in call.params]
+        items += [] if index else _queried(call.params)
         return [NeededPermission(action, _table_arn(call, name, index), _leading(facts, call, name, items))]
 
     return rule
@@ -201,9 +213,9 @@ def _service_linked(_facts: Facts, call: Call) -> list[NeededPermission]:
 
 
 KMS = (
-    "CancelKeyDeletion CreateAlias CreateGrant CreateKey DeleteAlias DescribeKey DisableKey DisableKeyRotation "
-    "EnableKey EnableKeyRotation GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants ListKeys PutKeyPolicy "
-    "RetireGrant RevokeGrant ScheduleKeyDeletion UpdateAlias"
+    "CancelKeyDeletion CreateAlias CreateGrant CreateKey Decrypt DeleteAlias DescribeKey DisableKey DisableKeyRotation "
+    "EnableKey EnableKeyRotation GenerateDataKey GenerateDataKeyWithoutPlaintext GetKeyPolicy GetKeyRotationStatus "
+    "ListAliases ListGrants ListKeys PutKeyPolicy RetireGrant RevokeGrant ScheduleKeyDeletion UpdateAlias"
 )
 DYNAMODB = "GetItem PutItem UpdateItem DeleteItem Query Scan DescribeTable"
 SQS = (

@@ -87,6 +87,13 @@ def allowing(document: Document, ask: Ask) -> Iterator[str]:
             yield str(statement.get("Sid", ""))
 
 
+def denying(document: Document, ask: Ask) -> Iterator[str]:
+    """Name the statements of an identity policy that deny this, by their Sid."""
+    for statement in _statements(document):
+        if statement["Effect"] == "Deny" and _applies(statement, ask):
+            yield str(statement.get("Sid", ""))
+
+
 def denies(document: Document) -> bool:
     """Whether a statement of it denies."""
     return any(statement["Effect"] == "Deny" for statement in _statements(document))

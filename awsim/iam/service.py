@@ -75,6 +75,8 @@ class Iam(IamApi):
         looked up once."""
         self.on_condition: list[Callable[[Caller, str, str], None]] = []
         """Receives each condition without which a statement would apply to a call: caller, Sid, operator and key."""
+        self.on_denial: list[Callable[[Caller, str], None]] = []
+        """Receives each statement of a role's policies that denies a call: caller and Sid."""
         self._listened: set[tuple[int, str, str]] = set()
 
     def put_role(
@@ -160,6 +162,9 @@ class Iam(IamApi):
                 for sid, operator, key in policy.decided_by_condition(document, ask):
                     for tell in self.on_condition:
                         tell(caller, sid, f"{operator} {key}")
+                for sid in policy.denying(document, ask):
+                    for tell_denial in self.on_denial:
+                        tell_denial(caller, sid)
         return own, session
 
     @staticmethod

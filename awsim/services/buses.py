@@ -43,6 +43,10 @@ class RuleTarget:
         return shown
 
 
+WITH_READS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+"""The state of a rule that gets read-only events, too."""
+
+
 @dataclass(slots=True)
 class EventRule:
     """A rule of a bus: a pattern, or a schedule in seconds."""
@@ -54,6 +58,8 @@ class EventRule:
     schedule: str | None = None
     enabled: bool = True
     description: str = ""
+    reads: bool = False
+    """Its state is ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS."""
     targets: dict[str, RuleTarget] = field(default_factory=dict)
 
     @property

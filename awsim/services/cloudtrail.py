@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from awsim.api import AwsError, Call
+from awsim.api import AwsError, Call, Caller
 from awsim.parts import Base, EventBus
 from awsim.rules import rule
 
@@ -59,6 +59,12 @@ SHARED_USE = rule(
     "[aws-facts 1b, VERIFIED; the record's members are not]",
 )
 
+USED_FOR = rule(
+    "cloudtrail-shows-key-use-through-ec2",
+    "What EBS calls of KMS for a caller shows like the caller's own call, with the AWS service that made it and the "
+    "encryption context of the volume or snapshot. [KMS developer guide: EC2 examples of CloudTrail entries, VERIFIED]",
+)
+
 NOTIFIED_WITHIN = (20.0, 180.0)
 """Seconds after a call until EventBridge gets the event: from ... to."""
 USES = {"CopySnapshot": "SharedSnapshotCopyInitiated", "CreateVolume": "SharedSnapshotVolumeCreated"}
@@ -68,8 +74,14 @@ DELAY = timedelta(minutes=5)
 KEPT = timedelta(days=90)
 SERVICES = ("ec2", "kms", "sts", "lambda", "sqs", "sns", "events")
 READS = ("Describe", "Get", "List", "Receive")
+READ_ONLY = ("Decrypt", "Generate", "ReEncrypt")
+"""Calls of KMS that a record shows as read-only, though their names do not begin like those."""
+FOR_EC2 = "ec2.amazonaws.com"
 PAGE = 50
-SHOWN_OF_KMS = ("KeyId", "GranteePrincipal", "RetiringPrincipal", "Operations", "GrantId", "PolicyName", "Policy")
+SHOWN_OF_KMS = (
+    *("KeyId", "GranteePrincipal", "RetiringPrincipal", "Operations", "GrantId", "PolicyName", "Policy"),
+    *("EncryptionContext", "EncryptionAlgorithm"),
+)
 
 
 class CloudTrail:
@@ -88,6 +100,7 @@ class CloudTrail:
         self._bus = bus
         self._owner = owner
         self._trails: set[str] = set()
+        self._uses = 0
 
     def start_logging(self, account: str) -> None:
         """Let an account have a trail with management events of every Region."""
@@ -117,6 +130,15 @@ class CloudTrail:
         if owner not in ("", call.caller.account) and self._base.on(SHARED_USE):
             used = _shared_use(call, snapshot, owner, region)
             self._tell(owner, region, source, "AWS Service Event via CloudTrail", used)
+
+    def used(self, caller: Caller, operation: str, key: str, of: str) -> None:
+        """EBS has used a key for a caller, to encrypt or decrypt a volume or snapshot."""
+        if self._base.on(USED_FOR) and self._trails:
+            self._uses += 1
+            given = {"KeyId": key, "EncryptionContext": {"aws:ebs:id": of}}
+            ident = f"e{self._uses:07d}-0000-4000-8000-{self._uses:012d}"
+            region = key.split(":")[3]
+            self.called(Call(caller, "kms", operation, given, region, self._base.now, ident, invoked_by=FOR_EC2))
 
     def _tell(self, account: str, region: str, source: str, kind: str, record: Mapping[str, Any]) -> None:
         if account not in self._trails and self._base.on(NEEDS_TRAIL):
@@ -179,9 +201,11 @@ def _record(call: Call, account: str, *, tags: bool) -> dict[str, Any]:
         "responseElements": _answer(call),
         "requestID": call.request_id,
         "eventID": f"{call.request_id}-{account}",
-        "readOnly": False,
+        "readOnly": call.service == "kms" and call.operation.startswith(READ_ONLY),
         "recipientAccountId": account,
     }
+    if call.invoked_by:
+        record["userIdentity"]["invokedBy"] = record["sourceIPAddress"] = call.invoked_by
     if key:
         record["resources"] = [{"accountId": key.split(":")[4], "type": "AWS::KMS::Key", "ARN": key}]
     if call.error:

@@ -11,11 +11,17 @@ from awsim import patterns
 from awsim.api import AwsError, Call, Caller
 from awsim.parts import Base, OrganizationMembers, Queues, Receiver
 from awsim.rules import rule
-from awsim.services.buses import Bus, Event, EventRule, RuleTarget, target
+from awsim.services.buses import WITH_READS, Bus, Event, EventRule, RuleTarget, target
 
 PATTERN = rule(
     "events-rule-matches-pattern",
     "A rule's targets get only events that match its pattern. [EventBridge user guide, event patterns]",
+)
+READ_ONLY = rule(
+    "events-read-only-calls-need-a-state",
+    "A rule gets CloudTrail's records of read-only calls only in the state "
+    "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS. [aws-facts 1d, VERIFIED for Describe, Get and List; for Decrypt "
+    "and the like, whose records say readOnly, UNVERIFIED]",
 )
 BAD_PATTERN = rule(
     "events-bad-pattern-refused",
@@ -204,6 +210,9 @@ class EventBridge:
         return bus.policy if bus else None
 
     def _matches(self, one: EventRule, event: Event) -> bool:
+        read_only = event.get("detail-type") == THROUGH_TRAIL and (event.get("detail") or {}).get("readOnly")
+        if read_only and not one.reads and self._base.on(READ_ONLY):
+            return False
         if not self._base.on(PATTERN):
             return True
         return patterns.matches(one.pattern or {}, event)
@@ -391,9 +400,15 @@ class EventBridge:
         given = call.params
         bus = self._bus(call, given.get("EventBusName"))
         pattern = json.loads(given["EventPattern"]) if given.get("EventPattern") else None
-        enabled = given.get("State", "ENABLED") != "DISABLED"
+        state = given.get("State", "ENABLED")
         new = EventRule(
-            given["Name"], bus.arn, pattern, given.get("ScheduleExpression"), enabled, given.get("Description", "")
+            given["Name"],
+            bus.arn,
+            pattern,
+            given.get("ScheduleExpression"),
+            state != "DISABLED",
+            given.get("Description", ""),
+            state == WITH_READS,
         )
         return {"RuleArn": self.put_rule(new).arn}
 
@@ -460,6 +475,7 @@ class EventBridge:
         return bus.rules[name]
 
 
+THROUGH_TRAIL = "AWS API Call via CloudTrail"
 ANYBODY = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "events:*", "Resource": "*"}}
 
 
@@ -484,7 +500,7 @@ def _shown(one: EventRule) -> dict[str, Any]:
     shown = {
         "Name": one.name,
         "Arn": one.arn,
-        "State": "ENABLED" if one.enabled else "DISABLED",
+        "State": (WITH_READS if one.reads else "ENABLED") if one.enabled else "DISABLED",
         "EventBusName": one.bus.rsplit("/", 1)[1],
     }
     if one.pattern is not None:

@@ -49,19 +49,13 @@ class AwsHubAccess:
             return str(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
         return None
 
-    def grants(self, key: str) -> Sequence[SeenGrant]:
-        found: list[SeenGrant] = []
-        marker = ""
-        while True:
-            try:
-                page, marker = self._listing.page(key, marker)
-            except Refusal as refusal:
-                if code_of(refusal) in GRANT_GONE:
-                    return ()
-                raise
-            found += page
-            if not marker:
-                return found
+    def grants(self, key: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        try:
+            return self._listing.page(key, marker)
+        except Refusal as refusal:
+            if code_of(refusal) in GRANT_GONE:
+                return (), ""
+            raise
 
     def _all(self, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
         operation = f"Describe{what.capitalize()}"

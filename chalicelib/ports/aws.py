@@ -69,6 +69,9 @@ class Source(Protocol):
     def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
         """Return the snapshots that the hub's own delivery of an AMI to another Region made there, by their ids."""
 
+    def snapshots_of(self, image: str, region: str) -> frozenset[str]:
+        """Return the snapshots of an AMI that the hub owns in another Region; none if it is not there."""
+
     def tagged(self) -> Sequence[Tagged]:
         """Return every AMI of the hub that has the trigger tag, disabled ones too."""
 

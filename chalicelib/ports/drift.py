@@ -25,8 +25,8 @@ class HubAccess(Protocol):
     def policy(self, key: str) -> str | None:
         """Return a key's policy; None: the key is gone."""
 
-    def grants(self, key: str) -> Sequence[SeenGrant]:
-        """List all grants on a key, page by page; none if it is gone."""
+    def grants(self, key: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        """List a page of the grants on a key; returns what leads to the next page, "" if there is none, or no key."""
 
 
 class DriftFindings(Protocol):

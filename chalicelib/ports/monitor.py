@@ -13,10 +13,19 @@ from chalicelib.core.targets.applied_file import AppliedFile
 
 
 class LedgerPast(Protocol):
-    """The ledger, read only: what is open, what was, and since when."""
+    """The ledger, read only: what is open, what was, and since when.
 
-    def known(self, resource: str, names: str = "") -> Sequence[Known]:
-        """Read the shares of a resource, archived ones too, whose ``share_name`` begins with ``names``."""
+    What it reads grows with what is open, and not with the years, unless it is asked for all that ever was.
+    """
+
+    def lately(self, resource: str) -> Sequence[Known]:
+        """Read the shares of a resource that are in the ledger, or have left for the archive within half an hour."""
+
+    def of(self, resource: str, names: Collection[str]) -> Sequence[Known]:
+        """Read the shares of these names, archived ones too."""
+
+    def ever(self, resource: str) -> Sequence[Known]:
+        """Read all shares of a resource, archived ones too; of very many only some."""
 
 
 class AppliedNow(Protocol):

@@ -10,7 +10,7 @@ all.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,11 +97,15 @@ class AccessMonitor:
         for deed in found:
             evidence = self._evidence(deed)
             finding = judging.judge(deed, evidence)
+            if finding.severity is not Severity.NONE and deed.on_key:  # before anybody is alarmed, all that ever was
+                evidence = self._evidence(deed, ever=True)
+                finding = judging.judge(deed, evidence)
             self._remember(deed, finding, source_key=evidence.source_key)
             self._conclude(deed, finding, learning=now < first + self._settings.learning)
         self._ports.findings.finish(ident, self._clock())
 
-    def _evidence(self, deed: Deed) -> Evidence:
+    def _evidence(self, deed: Deed, *, ever: bool = False) -> Evidence:
+        """Read what is known besides a deed. ``ever``: of a key, all that was ever open on it."""
         settings = self._settings
         applied = self._ports.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
@@ -110,7 +114,7 @@ class AccessMonitor:
         return Evidence(
             hub=settings.hub,
             region=settings.region,
-            shares=tuple(self._shares(deed)),
+            shares=tuple(self._shares(deed, self._ports.past.ever if ever else self._ports.past.lately)),
             strangers=judging.strangers({*deed.receivers, deed.account} - {""}, applied),
             changed_at=self._ports.applied.applied_at(),
             builders=settings.builders,
@@ -123,11 +127,10 @@ class AccessMonitor:
         places = (addresses.grants_on(key), addresses.policy_resource(key))
         return any(self._ports.records.get(place) is not None for place in places)
 
-    def _shares(self, deed: Deed) -> Iterator[Known]:
-        """Read the shares that a deed may be about."""
-        past = self._ports.past
+    def _shares(self, deed: Deed, on_key: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
+        """Read the shares that a deed may be about; those on a key by ``on_key``."""
         if deed.on_key:
-            yield from self._shares_on_key(deed)
+            yield from self._shares_on_key(deed, on_key)
         elif deed.resource.startswith(("snap-", "ami-")):
             region = "" if deed.region == self._settings.region else deed.region
             snapshot, image = (
@@ -135,22 +138,26 @@ class AccessMonitor:
                 addresses.image_resource(deed.resource),
             )
             resource = snapshot if deed.resource.startswith("snap-") else image
-            for receiver in deed.receivers or ("",):
-                yield from past.known(resource.pk, receiver)
+            if deed.receivers:
+                yield from self._ports.past.of(resource.pk, deed.receivers)
+            else:
+                yield from self._ports.past.ever(resource.pk)
 
-    def _shares_on_key(self, deed: Deed) -> Iterator[Known]:
-        past, key = self._ports.past, deed.resource
+    def _shares_on_key(self, deed: Deed, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
+        key = deed.resource
         accounts = {deed.account, *map(account_of, deed.receivers)}
         if deed.act is Act.REMOVED and deed.grant:
             accounts |= set(self._ports.findings.accounts_of(deed.grant))
         policy = addresses.policy_resource(key).pk
         if deed.act is Act.POLICY:
-            yield from past.known(policy)
+            yield from read(policy)
             return
-        for account in sorted(accounts - {"", self._settings.hub}):
-            yield from past.known(addresses.key_resource(key, account).pk)
-            yield from past.known(addresses.role_resource(key, account).pk)
-            yield from past.known(policy, account)
+        accounts -= {"", self._settings.hub}
+        for account in sorted(accounts):
+            yield from read(addresses.key_resource(key, account).pk)
+            yield from read(addresses.role_resource(key, account).pk)
+        if accounts:
+            yield from (one for one in read(policy) if one.account in accounts)
 
     # --- what follows ------------------------------------------------------------------------------------------------
 

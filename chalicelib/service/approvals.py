@@ -1,7 +1,6 @@
 """Whether an approver has approved what is to be opened, as the share worker will judge it.
 
-The applied file, the tag and the AMI's snapshots are read at their homes; EC2 is asked only where there is an approval
-to compare.
+The applied file, the tag and the AMI's snapshots are read at their homes.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class LiveApprovals:
             return ApprovalSeen(changed=True)
         given = self._targets.approvals(delivery.ami, [place]).get(place)
         if given is None or self._clock() >= given.until:
-            return ApprovalSeen()
+            return ApprovalSeen(gone=not self._entitlements.shows(delivery.ami))
         read, entitled = self._entitlements.now(delivery.ami)
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
@@ -68,7 +67,7 @@ class LiveApprovals:
 
     def ask(self, ami: str) -> Asked:
         """Say what an approver must be asked about an AMI. Raises Refusal where that cannot be read now."""
-        read, entitled = self._entitlements.now(ami)
+        read, entitled = self._entitlements.now(ami, fresh=True)  # it is asked because the tag has another value
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
         asked = approvals.question(ami, read.snapshots, entitled.value, entitled.targets.values())

@@ -34,6 +34,8 @@ from chalicelib.service.waker import Clock
 
 PER_RUN = 300
 """Looks of one run. EC2 takes 20 such calls a second for long [aws-facts 6, VERIFIED]; a run is every five minutes."""
+GRANTS_PER_RUN = 10 * PER_RUN
+"""Looks of one run at an account's grants: they ask EC2 nothing, and one list of a key's grants serves all."""
 SLICE = 20
 """Looks after which it is written how far the pass has come."""
 CALLS = 8
@@ -81,6 +83,7 @@ class DriftAudit:
         self._clock = clock
         self._telemetry = telemetry
         self._grants: tuple[str, Mapping[str, Sequence[ShownAccess]]] = ("", {})
+        self._budget = Budget(lambda: 0)
 
     def run(self, *, time_left: TimeLeft) -> None:
         """Begin a pass if one is due, or go on with it."""
@@ -102,9 +105,9 @@ class DriftAudit:
 
     def _go_on(self, this: Pass, applied: AppliedFile, budget: Budget) -> tuple[Pass, int]:
         """Look at place after place. Returns how far it came, and how many it looked at."""
-        self._grants = ("", {})
+        self._grants, self._budget = ("", {}), budget
         looked, steps = 0, self._steps(this, applied)
-        while this.part and not self._waits(this) and looked < PER_RUN and (not looked or budget.allows(CALLS)):
+        while this.part and not self._waits(this) and looked < _most(this) and (not looked or budget.allows(CALLS)):
             try:
                 step = next(steps, None)
                 if step is None:
@@ -173,12 +176,22 @@ class DriftAudit:
             return [NOT_LISTED]
 
     def _granted(self, key: str) -> Mapping[str, Sequence[ShownAccess]]:
-        """List the grants on a key by the account that each lets in; once for all its accounts. May raise Refusal."""
+        """List the grants on a key by the account that each lets in; once for all its accounts. May raise Refusal.
+
+        A key has at most 50,000 grants [KMS quotas]: 500 pages, which take half a minute of a run's four.
+        """
         if self._grants[0] != key:
             found: dict[str, list[ShownAccess]] = defaultdict(list)
-            for one in self._ports.access.grants(key):
-                shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, self._settings.region)
-                found[account_of(shown.receiver)].append(shown)
+            page, marker = self._ports.access.grants(key, "")
+            while True:
+                for one in page:
+                    shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, self._settings.region)
+                    found[account_of(shown.receiver)].append(shown)
+                if not marker:
+                    break
+                if not self._budget.allows(CALLS):
+                    raise _Unfinished  # a part of the list proves nothing: the next run begins it again
+                page, marker = self._ports.access.grants(key, marker)
             self._grants = (key, found)
         return self._grants[1]
 
@@ -300,6 +313,10 @@ CURES = {
     "docs/operations/runbook.md#accesswarningalarm.",
     DeedVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
 }
+
+
+def _most(this: Pass) -> int:
+    return GRANTS_PER_RUN if this.part == PassPart.GRANTS else PER_RUN
 
 
 def _accounts(applied: AppliedFile) -> set[str]:

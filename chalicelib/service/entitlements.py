@@ -113,9 +113,16 @@ class LiveEntitlements:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
         return fault
 
-    def now(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
-        """Say who is entitled to an AMI now, as it is judged where a share is opened."""
+    def now(self, ami: str, *, fresh: bool = False) -> tuple[TagRead, Entitlement | Fault]:
+        """Say who is entitled to an AMI now, as it is judged where a share is opened. ``fresh``: read the tag."""
+        if fresh:
+            self._reads = {}
         return self._ask(ami, self._targets.read(), opens=True)
+
+    def shows(self, ami: str) -> bool:
+        """Whether EC2 shows an AMI of the hub at all. May raise Refusal."""
+        read = self._read(ami)
+        return read.owned and read.image_state is not None
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """The first of its holders that may keep it counts: it is asked again when that one's date comes.
@@ -259,13 +266,16 @@ class LiveEntitlements:
     def _copies(self, ami: str, region: str) -> Mapping[str, str]:
         """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
 
-        Its delivery there made them with nonces that it has on record: tags alone prove nothing.
+        Its delivery there made them with nonces that it has on record, or they are those of the AMI that an operator
+        has compared and accepted: tags alone prove nothing.
         """
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
         made = peek(self._records, addresses.delivery(ident), DELIVERIES)
         nonces = {attempt.nonce for attempt in made.attempts} if made else set()
+        accepted = made.accepted if made and made.image == made.accepted else ""
+        theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
         copies = self._source.copies(ami, region)
-        return {snapshot: copy.key for snapshot, copy in copies.items() if copy.attempt in nonces}
+        return {one: copy.key for one, copy in copies.items() if copy.attempt in nonces or one in theirs}
 
 
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:

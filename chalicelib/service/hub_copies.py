@@ -29,8 +29,11 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     as delivered, and must not look too early.
     """
     copy = peek(records, addresses.delivery(delivery.via), DELIVERIES)
-    if copy is None or not (copy.ended or copy.state is DeliveryState.PUBLISHING):
+    if copy is None:
         return ev.HubCopySeen()
+    if not (copy.ended or copy.state is DeliveryState.PUBLISHING):
+        began = copy.entered.get(DeliveryState.REQUESTED, 0)
+        return ev.HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
     if copy.state not in (DeliveryState.DELIVERED, DeliveryState.PUBLISHING):
         if copy.promotion_episode < delivery.promotion_episode:
             return ev.HubCopySeen()

@@ -31,6 +31,8 @@ class ResourceShares:
         self._written: set[str] = set()
         self.news: dict[str, int] = {}
         """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
+        self.left: dict[str, int] = {}
+        """When which shares left for the archive, by ``share_name``."""
         self._shares = {s.share_name: s for s in ledger.shares(resource)}
 
     @property
@@ -80,9 +82,11 @@ class ResourceShares:
 
     def archive(self, shares: Sequence[Share]) -> None:
         """Move them to the archive. Raises LostRace if somebody has come to hold one."""
-        self._ledger.archive(shares, self._clock())
+        now = self._clock()
+        self._ledger.archive(shares, now)
         for s in shares:
             del self._shares[s.share_name]
+            self.left[s.share_name] = now
 
     def _put_right(self, tried: Mapping[str, Share]) -> None:
         for _ in range(RACES):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from chalicelib.core.delivery import deadlines, permissions
 from chalicelib.core.delivery.model import Delivery, NeededShare
@@ -53,6 +54,9 @@ FOR_INTENTS = 0.4
 
 Act = Callable[[Sequence[Share]], list[Share]]
 
+LEFT_LATELY = 30 * schedule.MINUTE
+"""The access monitor judges what CloudTrail reports ten minutes later by what was open a quarter of an hour before."""
+
 
 class ShareWorker:
     """Works on one resource at a time. ``adapters``: by kind, the word after ``resource#``, such as ``snapshot``."""
@@ -83,19 +87,21 @@ class ShareWorker:
         budget = Budget(time_left)
         try:
             news: dict[str, int] = {}
+            left: dict[str, int] = {}
             for _ in range(PASSES):
                 stored = self._begin(key, budget)
                 if stored is None:
                     return
                 these = ResourceShares(self._ledger, key.pk, self._clock)
-                these.news = news
+                these.news, these.left = news, left
                 done = self._work(these, budget)
                 now = self._clock()
                 oldest = holders.oldest_open(these.shares, now)
                 if oldest is not None:
                     self._telemetry.open_shares(oldest)
                 due = outstanding.due_at(these.shares, now) if done else now
-                write = Write(key, "open", {"resource": key.pk}, due, _latest(these.shares))
+                body = {"resource": key.pk, **_left_lately(key, stored.body, left, now)}
+                write = Write(key, "open", body, due, _latest(these.shares))
                 saved = self._records.save(stored, write, (), now)
                 if not done or not budget.allows():
                     break
@@ -469,6 +475,19 @@ def _to_a_stranger(s: Share) -> Fault:
     what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
     cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)
+
+
+def _left_lately(
+    key: RecordKey, before: Mapping[str, Any], left: Mapping[str, int], now: int
+) -> Mapping[str, Mapping[str, int]]:
+    """Return which shares of a key have left for the archive lately: the access monitor finds their history by that.
+
+    What another run archived, and was killed before it wrote this, the monitor looks for among all.
+    """
+    known = before.get(addresses.LEFT)
+    both = {**(known if isinstance(known, dict) else {}), **left}
+    lately = {name: at for name, at in both.items() if isinstance(at, int) and now < at + LEFT_LATELY}
+    return {addresses.LEFT: lately} if lately and not grant_names.nameless(key.pk) else {}
 
 
 def _latest(shares: Sequence[Share]) -> int | None:

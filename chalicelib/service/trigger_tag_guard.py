@@ -43,6 +43,10 @@ class TriggerTagGuard:
         """See the port."""
         return self._source.keys(snapshots)
 
+    def snapshots_of(self, image: str, region: str) -> frozenset[str]:
+        """See the port."""
+        return self._source.snapshots_of(image, region)
+
     def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
         """See the port."""
         return self._source.copies(ami, region)

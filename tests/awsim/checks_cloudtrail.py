@@ -100,6 +100,22 @@ def needs_trail(world: World) -> None:
     assert [record["eventName"] for record in reported(world)] == ["ModifySnapshotAttribute"]
 
 
+def used_for(world: World) -> None:
+    """A copy under a key shows that EBS has used it for the caller, with the snapshot in the encryption context."""
+    key: str = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
+    image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1], key=key)
+    (shown,) = world.client("ec2", HUB).describe_images(ImageIds=[image])["Images"]
+    source: str = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    world.cloudtrail.start_logging(HUB)
+    world.client("ec2", HUB).copy_snapshot(SourceSnapshotId=source, SourceRegion=HERE, Encrypted=True, KmsKeyId=key)
+    wait(world, 600)
+
+    uses = [record for record in reported(world) if record["eventName"] == "Decrypt"]
+    assert {record["requestParameters"]["encryptionContext"]["aws:ebs:id"] for record in uses} > {source}
+    assert {record["userIdentity"]["invokedBy"] for record in uses} == {"ec2.amazonaws.com"}
+    assert all(record["readOnly"] and record["resources"][0]["ARN"] == key for record in uses)
+
+
 def notified_later(world: World) -> None:
     """The event does not arrive at once."""
     world.cloudtrail.start_logging(HUB)
@@ -174,4 +190,5 @@ CHECKS = {
     cloudtrail.OWNER_SEES.name: owner_sees,
     cloudtrail.DENIED_ELSEWHERE.name: denied_elsewhere,
     cloudtrail.SHARED_USE.name: shared_use,
+    cloudtrail.USED_FOR.name: used_for,
 }

@@ -137,8 +137,24 @@ def launch(world: World, image: str, *entries: dict[str, Any]) -> None:
 
 
 def images_not_public(world: World) -> None:
-    """No image can be made public."""
+    """No image can be made public, until the account lifts that."""
+    image, ec2 = an_image(world), world.client("ec2", HUB)
+    refused("OperationNotPermitted", lambda: launch(world, image, {"Group": "all"}))
+    ec2.disable_image_block_public_access()
+    launch(world, image, {"Group": "all"})
+    ec2.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing")
     refused("OperationNotPermitted", lambda: launch(world, an_image(world), {"Group": "all"}))
+
+
+def snapshots_not_public(world: World) -> None:
+    """Where the account blocks it no snapshot can be made public."""
+    ec2, everybody = world.client("ec2", HUB), [{"Group": "all"}]
+    ec2.enable_snapshot_block_public_access(State="block-new-sharing")
+    assert ec2.get_snapshot_block_public_access_state()["State"] == "block-new-sharing"
+
+    refused("OperationNotPermitted", lambda: change(world, a_snapshot(world), Add=everybody))
+    ec2.disable_snapshot_block_public_access()
+    change(world, a_snapshot(world), Add=everybody)
 
 
 def full_arns(world: World) -> None:
@@ -203,6 +219,7 @@ CHECKS: dict[str, Callable[[World], None]] = {
     snapshot_sharing.DEAF.name: deaf_removal,
     notices.SHARE_EVENT.name: share_event,
     image_sharing.BLOCKED.name: images_not_public,
+    snapshot_sharing.BLOCKED.name: snapshots_not_public,
     image_sharing.FULL_ARNS.name: full_arns,
     access.BY_ORGANISATION.name: by_organization,
     image_sharing.NOT_DISABLED.name: disabled_not_shared,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from awsim.services import events
+from awsim.services import buses, events
 from awsim.services.buses import Bus, RuleTarget
 from awsim.world import World
 from tests.awsim.platform_words import DEV, HERE, HUB, PROD, a_queue, a_rule, admit, put, received, refused, wait
@@ -58,6 +58,24 @@ def pattern(world: World) -> None:
     wait(world, 5)
 
     assert [json.loads(body)["detail"] for body in received(world, queue)] == [{"state": "done"}]
+
+
+def read_only(world: World) -> None:
+    """A record of a read-only call reaches the rule of that state, and no other."""
+    plain, reads = a_queue(world, "plain"), a_queue(world, "reads")
+    used = {"source": ["aws.kms"]}
+    for queue, state in ((plain, "ENABLED"), (reads, buses.WITH_READS)):
+        admit(queue, SERVICE)
+        world.client("events", HUB).put_rule(Name=queue.name, EventPattern=json.dumps(used), State=state)
+        target = {"Id": "q", "Arn": queue.arn}
+        world.client("events", HUB).put_targets(Rule=queue.name, Targets=[target])
+    through = "AWS API Call via CloudTrail"
+    world.events.emit(HUB, HERE, "aws.kms", through, [], {"eventName": "Decrypt", "readOnly": True})
+    world.events.emit(HUB, HERE, "aws.kms", through, [], {"eventName": "CreateGrant", "readOnly": False})
+    wait(world, 5)
+
+    names = [[json.loads(body)["detail"]["eventName"] for body in received(world, one)] for one in (plain, reads)]
+    assert names == [["CreateGrant"], ["Decrypt", "CreateGrant"]]
 
 
 def bad_pattern(world: World) -> None:
@@ -186,6 +204,7 @@ def five(world: World) -> None:
 CHECKS = {
     events.PATTERN.name: pattern,
     events.BAD_PATTERN.name: bad_pattern,
+    events.READ_ONLY.name: read_only,
     events.RESERVED.name: reserved,
     events.TEN.name: ten,
     events.SIZE.name: size,

@@ -333,7 +333,10 @@ def leading_keys(world: World) -> None:
 
     allowed(lambda: client.put_item(TableName="records", Item=mine))
     allowed(lambda: client.get_item(TableName="records", Key=mine))
+    by_key = {"KeyConditionExpression": "#k = :k", "ExpressionAttributeNames": {"#k": "pk"}}
+    allowed(lambda: client.query(TableName="records", **by_key, ExpressionAttributeValues={":k": mine["pk"]}))
     code = "AccessDeniedException"
+    refused(code, lambda: client.query(TableName="records", **by_key, ExpressionAttributeValues={":k": theirs["pk"]}))
     refused(code, lambda: client.put_item(TableName="records", Item=theirs))
     refused(code, lambda: client.delete_item(TableName="records", Key=theirs))
     refused(code, lambda: client.batch_get_item(RequestItems={"records": {"Keys": [mine, theirs]}}))

@@ -16,7 +16,7 @@ from awsim.api import Call
 from awsim.iam import ec2_needs, needs
 from awsim.world import World
 from tests.awsim.iam_words import DEV, HERE, HUB
-from tools.permissions import statements
+from tools.policies import statements
 
 REFERENCE: dict[str, dict[str, dict[str, Any]]] = {
     service: {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from chalicelib.adapters.dynamo.findings import BUSY, DynamoFindings
 from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
 from chalicelib.core.monitor.judging import Known
+from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.share import Share, ShareState
@@ -116,7 +120,7 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
     lived(stores, OTHER, NOW + 500)
     stores.ledger.hold(RESOURCE, Share(RESOURCE, ACCOUNT, ACCOUNT, last_closing_at=NOW + 10**6), copying("d2", ACCOUNT))
 
-    (known,) = past.known(RESOURCE, ACCOUNT)
+    (known,) = past.of(RESOURCE, [ACCOUNT])
     states = [ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING, ShareState.CLOSED]
     assert [state for _, state in known.steps] == states * 2
     assert [time for time, _ in known.steps][::4] == [NOW, NOW + 1000]
@@ -125,8 +129,8 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
         *(None, ShareState.OPENING, ShareState.OPEN),
         ShareState.CLOSED,
     ]
-    assert {one.account for one in past.known(RESOURCE)} == {ACCOUNT, OTHER}
-    assert past.known("resource#snapshot#snap-0b") == []
+    assert {one.account for one in past.ever(RESOURCE)} == {ACCOUNT, OTHER}
+    assert past.ever("resource#snapshot#snap-0b") == []
 
 
 def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
@@ -138,5 +142,29 @@ def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
     stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#1"), {"at": NOW, "state": "nowhere"})
     stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#2"), {"at": NOW, "state": "opening"})
 
-    assert len(past.known(RESOURCE, ACCOUNT)[0].steps) == 4
-    assert past.known(RESOURCE, OTHER) == [Known(OTHER, OTHER, steps=((NOW, ShareState.OPENING),))]
+    assert len(past.of(RESOURCE, [ACCOUNT])[0].steps) == 4
+    assert past.of(RESOURCE, [OTHER]) == [Known(OTHER, OTHER, steps=((NOW, ShareState.OPENING),))]
+
+
+def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monkeypatch):
+    """Of 300 shares on a key that closed long ago nothing is read; one that left just now is found by the record."""
+    past, key = DynamoLedgerPast(stores.table, stores.ledger), addresses.key_resource(KEY, ACCOUNT)
+    for number in range(300):
+        name = f"d{number:03}"
+        stores.table.put(RecordKey(key.pk, f"closed#{name}#{NOW - 10**6:010d}"), {"account": ACCOUNT, "body": "{}"})
+        step = {"at": NOW - 10**6, "state": "closed"}
+        stores.table.put(RecordKey(key.pk, f"history#share#{name}#{NOW - 10**6:010d}#00000001"), step)
+    stores.ledger.hold(key.pk, Share(key.pk, "d-now", ACCOUNT, last_closing_at=NOW + 10**6), copying("d-now", ACCOUNT))
+    stores.table.put(key, {"body": json.dumps({addresses.LEFT: {"d299": NOW - 60}})})
+    read: list[object] = []
+    ask = stores.table.query
+
+    def query(pk: str, prefix: str) -> Iterator[dict[str, Any]]:
+        for item in ask(pk, prefix):
+            read.append(item)
+            yield item
+
+    monkeypatch.setattr(stores.table, "query", query)
+    assert {one.holder_key for one in past.lately(key.pk)} == {"d-now", "d299"}
+    assert len(read) <= 4
+    assert len(past.ever(key.pk)) == 301

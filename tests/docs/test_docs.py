@@ -313,13 +313,16 @@ def test_every_test_that_the_security_page_names_exists():
     assert missing == []
 
 
+NAMES_A_TEST = r"`[a-z_/]*test_[a-z_]+\.py`"
+
+
 @pytest.mark.parametrize("attacker", re.findall(r"^\*\*((?:With|In) [^*]+)\*\*", SECURITY, re.MULTILINE))
 def test_what_each_attacker_can_and_cannot_do_names_its_tests(attacker):
     """A reviewer finds each claim's test where the claim is."""
     paragraph = SECURITY.partition(f"**{attacker}**")[2]
     paragraph = re.split(r"^(?:\*\*|## )", paragraph, maxsplit=1, flags=re.MULTILINE)[0]
 
-    assert re.search(r"`[a-z_/]*test_[a-z_]+\.py`", paragraph)
+    assert re.search(NAMES_A_TEST, paragraph)
 
 
 def test_the_recipes_are_columns_of_a_terminal():
@@ -330,3 +333,15 @@ def test_the_recipes_are_columns_of_a_terminal():
 
     assert [line.split()[1] for line in lines] == recipes
     assert [line for line in lines if len(line) > 80 or line[19] != " " or line[20] == " "] == []
+
+
+def test_each_section_and_each_row_of_who_can_do_what_names_its_tests():
+    """What is at stake is no claim; under a heading with bold beginnings each of them has its own."""
+    sections = re.split(r"^## ", SECURITY, flags=re.MULTILINE)[1:]
+    claims = [part for one in sections for part in (re.split(r"^(?=\*\*)", one, flags=re.MULTILINE)[1:] or [one])]
+    rows = [
+        row for row in SECURITY.splitlines() if row.startswith("| ") and "| can |" not in row and row.count("|") == 5
+    ]
+
+    unproved = [claim.partition("\n")[0] for claim in (*claims, *rows) if not re.search(NAMES_A_TEST, claim)]
+    assert [one for one in unproved if not one.startswith(("What is at stake", "| ---"))] == []

@@ -29,6 +29,14 @@ def monitored(scene: Scene, learning: int = 0, mode: str = "on", **parameters: s
     return scene
 
 
+def switch_off(scene: Scene) -> None:
+    """Stop what a stack update with ``AccessMonitoring=off`` deletes: rules and schedules. The findings stay."""
+    for bus in scene.world.events.buses.values():
+        for rule in bus.rules.values():
+            if any("access-monitor" in one.arn or "drift-audit" in one.arn for one in rule.targets.values()):
+                rule.enabled = False
+
+
 AUDIT = "drift audit"
 
 

@@ -1,8 +1,9 @@
 """Which statement of which role's policy allowed the packaged service's calls, which condition decided, in which test.
 
-On if the environment names a directory: ``make permissions`` does, and reads it at the end (tools/needed.py). Only
-calls by functions count as allowed, with their own roles and those that they assume; a test's calls with stolen
-credentials of the same roles do not. A condition counts in any call: most are needed by the test of an attack.
+On if the environment names a directory: ``make pytest`` does, and reads it at the end (tools/needed.py), so that all
+processes of the run count together and a run of a few tests is not compared. Only calls by functions count as allowed,
+with their own roles and those that they assume; a test's calls with stolen credentials of the same roles do not. A
+condition and a denial count in any call: most are needed by the test of an attack.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from awsim.api import Caller
 from awsim.iam.service import Iam
 from tests.scenarios.scene import REGION
+from tools.needed import DENIAL
+from tools.policies import ONLY_IF
 
 WHERE = "AMI_PROMOTER_PERMISSION_LOG"
 """Environment variable: a directory."""
@@ -26,12 +29,10 @@ ROLES = {
 FUNCTIONS = f"ami-promoter-{REGION}-"
 FORWARDING = "-ForwardRole-"
 """In the name that CloudFormation makes up; EventBridge uses that role, no function."""
-ONLY_IF = "only if "
-"""Begins a condition, where an action is named else."""
 
 
 def role_of(name: str) -> str:
-    """Return what tools/permissions.py calls the role of a name."""
+    """Return what tools/policies.py calls the role of a name."""
     return "target forwarding role" if FORWARDING in name else ROLES.get(name, name.removeprefix(FUNCTIONS))
 
 
@@ -51,8 +52,12 @@ class PermissionLog:
         def decided(caller: Caller, sid: str, condition: str) -> None:
             self._tests[_role(caller), sid, f"{ONLY_IF}{condition}"].add(test)
 
+        def denied(caller: Caller, sid: str) -> None:
+            self._tests[_role(caller), sid, DENIAL].add(test)
+
         iam.on_allow.append(allowed)
         iam.on_condition.append(decided)
+        iam.on_denial.append(denied)
 
     def write(self) -> None:
         """Write what was seen into the directory, into a file of this process."""

@@ -41,14 +41,15 @@ def run(seconds: float, seed: int) -> tuple[int, list[str]]:
         parts = parts[1:] + parts[:1]
         where = test_refusals.targets(kinds) if play.__module__ == test_refusals.__name__ else stage.TARGETS
         try:
-            _in_a_world(lambda scene, play=play, kinds=kinds: play(scene, kinds), rng.randrange(2**31), where)
+            in_a_world(lambda scene, play=play, kinds=kinds: play(scene, kinds), rng.randrange(2**31), where)
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is the finding
             failures.append(f"seed {seed}, {play.__name__}: {failure!r:.2000}")
         cases += len(kinds)
     return cases, failures
 
 
-def _in_a_world(play: Callable[[Scene], None], seed: int, targets: Mapping[str, str]) -> None:
+def in_a_world(play: Callable[[Scene], None], seed: int, targets: Mapping[str, str]) -> None:
+    """Play in a simulator of its own, with the hub and these targets deployed."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory, World(seed) as world:
         for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
             patch.delenv(name, raising=False)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from awsim import wire
-from awsim.services.ec2.image_sharing import BLOCKED
 from demo import stage
-from tests.scenarios.monitoring import LATE, audited, findings, judged, judged_events, monitored, verdicts
+from tests.scenarios.monitoring import LATE, audited, findings, judged, judged_events, monitored, switch_off, verdicts
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, STRANGER, TEST, Scene
 from tests.scenarios.test_rights import client
 from tests.scenarios.test_service_roles import AUTO_SCALING, SERVICE
@@ -202,12 +201,25 @@ def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybod
     scene.wait(LATE)
     assert verdicts(scene) == [("notice", "foreign-listed")]
 
-    image = scene.seed("unencrypted", key=None)
-    with scene.world.rules.off(BLOCKED):
-        scene.client("ec2").modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
+    image, ec2 = scene.seed("unencrypted", key=None), scene.client("ec2")
+    ec2.disable_image_block_public_access()
+    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
     scene.wait(LATE)
-    assert verdicts(scene)[1:] == [("page", "foreign-stranger")]
-    assert findings(scene)[1]["receivers"] == ["all"]
+    assert verdicts(scene)[1:] == [("page", "foreign-stranger")] * 2
+    assert [(one["call"], one["receivers"]) for one in findings(scene)[1:]] == [
+        ("DisableImageBlockPublicAccess", ["all"]),
+        ("ModifyImageAttribute", ["all"]),
+    ]
+
+
+def test_whoever_lifts_the_block_of_public_snapshots_is_a_page(scene):
+    """A person or a stolen function's role; nothing need have become public yet."""
+    monitored(scene)
+    scene.client("ec2").disable_snapshot_block_public_access()
+    scene.wait(LATE)
+
+    assert verdicts(scene) == [("page", "foreign-stranger")]
+    assert findings(scene)[0]["call"] == "DisableSnapshotBlockPublicAccess"
 
 
 def test_somebody_revokes_our_grant_under_a_running_copy(scene):
@@ -264,23 +276,43 @@ def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene
     assert verdicts(scene) == [("notice", "foreign-listed")]
 
 
+def admit(scene: Scene, *accounts: str) -> None:
+    """Let the hub's account and others use the key by its policy."""
+    principals = [f"arn:aws:iam::{account}:root" for account in (HUB, *accounts)]
+    allowed = {"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "kms:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=policy)
+
+
 def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
-    """A stranger decrypts: the simulator has no such event, so the test puts a sample on the bus."""
-    sample = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
-    event = sample["another account decrypts for a volume"]["event"]
-    detail = event["detail"] | {"eventTime": f"{scene.world.now:%Y-%m-%dT%H:%M:%SZ}"}
-    detail["userIdentity"] = detail["userIdentity"] | {"accountId": STRANGER}
-    detail["resources"] = [{"ARN": scene.key}]
-    monitored(scene)
+    """A promotion's own use raises nothing; a stranger's is a page, a listed account's and a person's are a notice."""
+    admit(scene, STRANGER, TEST)
+    use = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+    person = scene.world.iam.put_role(HUB, "person", {"Statement": []}, {"use": {"Statement": [use]}})
+    monitored(scene, mode="with-key-use")
     scene.promote("dev")
-    scene.emit(event["detail-type"], "aws.kms", "", detail)
     scene.wait(LATE)
+    assert [one["call"] for one in judged_events(scene)].count("Decrypt") >= 3
     assert verdicts(scene) == []
 
-    monitored(scene, mode="with-key-use")
-    scene.emit(event["detail-type"], "aws.kms", "", detail)
+    for account in (STRANGER, TEST):
+        scene.client("kms", account).generate_data_key(KeyId=scene.key, KeySpec="AES_256")
+    _, key, _, token = scene.world.accounts.issue(person.arn, "person")
+    wire.client("kms", REGION, key, token).decrypt(KeyId=scene.key, CiphertextBlob=b"x")
     scene.wait(LATE)
-    assert verdicts(scene) == [("page", "foreign-stranger")]
+    assert sorted(verdicts(scene)) == [*[("notice", "foreign-listed")] * 2, ("page", "foreign-stranger")]
+
+
+def test_the_use_of_a_key_is_not_judged_unless_a_parameter_asks_for_it(scene):
+    """A rule gets events of read-only calls in one state only; this one is deployed with ``with-key-use`` alone."""
+    admit(scene, STRANGER)
+    monitored(scene)
+    scene.promote("dev")
+    scene.client("kms", STRANGER).decrypt(KeyId=scene.key, CiphertextBlob=b"x")
+    scene.wait(LATE)
+
+    assert judged(scene) >= 3
+    assert verdicts(scene) == []
 
 
 # --- messages ---
@@ -388,6 +420,39 @@ def test_a_trail_that_shows_our_grants_is_not_silent(scene):
     scene.wait(HOUR)
 
     assert judged(scene) > 3
+    assert silent(scene) == 0
+
+
+# --- off and on again ---
+
+
+def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
+    """Switched on again it knows what it learned: no event of that time is judged, no second learning period begins."""
+    monitored(scene, learning=1)
+    scene.promote("dev")
+    scene.wait(2 * HOUR)
+    seen = judged(scene)
+    switch_off(scene)
+    share(scene, STRANGER, by="share-worker")
+    scene.wait(HOUR)
+    scene.client("dynamodb").update_item(
+        TableName=f"ami-promoter-{REGION}-findings",
+        Key={"pk": {"S": "drift"}, "sk": {"S": "pass"}},
+        UpdateExpression="ADD began_at :day",  # as if the last audit had begun yesterday
+        ExpressionAttributeValues={":day": {"N": str(-24 * HOUR)}},
+    )
+    monitored(scene, learning=1)
+    scene.wait(2 * HOUR)
+
+    assert (verdicts(scene), judged(scene)) == ([], seen)
+    assert audited(scene) == [("page", "foreign-stranger", scene.snapshots[0])]
+    assert silent(scene) == 0
+    share(scene, PROD, by="share-worker")
+    scene.wait(LATE)
+    assert verdicts(scene) == [("page", "ours-without-intent")]
+    scene.world.ec2.pace.copy = 1500
+    scene.promote("dev", scene.seed("another"))
+    scene.wait(HOUR)
     assert silent(scene) == 0
 
 

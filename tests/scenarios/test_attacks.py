@@ -7,6 +7,7 @@ and external id.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -177,6 +178,8 @@ def test_the_worker_removes_and_tags_nothing_of_a_targets_own(scene):
         refused(lambda it=resource: ec2.create_tags(Resources=[it], Tags=[{"Key": HUB_TAG, "Value": HUB}]))
     refused(lambda: ec2.deregister_image(ImageId=own))
     refused(lambda: ec2.delete_snapshot(SnapshotId=snapshot))
+    refused(lambda: ec2.enable_image_deprecation(ImageId=own, DeprecateAt=scene.world.now + timedelta(days=1)))
+    refused(lambda: ec2.enable_image_deregistration_protection(ImageId=own))
 
 
 def test_the_worker_opens_nothing(scene):
@@ -200,11 +203,27 @@ def test_the_worker_opens_nothing(scene):
     assert scene.world.shares_open() == []
 
 
+def test_the_worker_uses_keys_through_ec2_alone(scene):
+    """While a copy runs it can neither read with the hub's key nor write with the target's; EC2 can for it."""
+    scene.world.ec2.pace.copy = 600
+    scene.tag("dev")
+    scene.run_until_state("copying")
+    thief, *_ = scene.world.accounts.issue(f"arn:aws:iam::{DEV}:role/{COPIES}", "thief")
+    own = scene.stage.targets[DEV].outputs["KeyArn"]
+
+    for action, key in (("Decrypt", scene.key), ("ReEncryptFrom", scene.key), ("GenerateDataKey", own)):
+        allowed = {
+            via: scene.world.kms.may_use(thief, f"kms:{action}", key, via)[0]
+            for via in (f"ec2.{REGION}.amazonaws.com", f"s3.{REGION}.amazonaws.com")
+        }
+        assert list(allowed.values()) == [True, False], (action, key)
+
+
 # --- how far ``share-worker`` reaches in the hub ---
 
 
 def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(scene):
-    """Not to any other role or to a user, in a listed account or another."""
+    """Not to any other role or to a user, in a listed account or another; and no more than copying takes."""
     kms = client(scene, "share-worker", "kms")
     thief = scene.world.iam.put_role(STRANGER, "thief", {"Version": "2012-10-17", "Statement": []}).arn
     evil = scene.world.iam.put_role(DEV, "evil", {"Version": "2012-10-17", "Statement": []}).arn
@@ -216,8 +235,20 @@ def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(
         f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker",
     ):
         refused(lambda to=to: kms.create_grant(KeyId=scene.key, GranteePrincipal=to, Operations=GRANT))
-    made = kms.create_grant(KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:role/{COPIES}", Operations=GRANT)
+    copies = f"arn:aws:iam::{DEV}:role/{COPIES}"
+    refused(lambda: kms.create_grant(KeyId=scene.key, GranteePrincipal=copies, Operations=["Decrypt", "RetireGrant"]))
+    made = kms.create_grant(KeyId=scene.key, GranteePrincipal=copies, Operations=GRANT)
     kms.revoke_grant(KeyId=scene.key, GrantId=made["GrantId"])
+
+
+def test_the_share_worker_locks_nobody_out_of_a_key(scene):
+    """It may write the policies of the keys in ``PolicyKeyArns``, but not skip KMS's own check of them."""
+    kms = client(scene, "share-worker", "kms")
+    policy = kms.get_key_policy(KeyId=scene.key, PolicyName="default")["Policy"]
+    written = {"KeyId": scene.key, "PolicyName": "default", "Policy": policy}
+
+    refused(lambda: kms.put_key_policy(**written, BypassPolicyLockoutSafetyCheck=True))
+    kms.put_key_policy(**written)
 
 
 def test_the_share_worker_reaches_no_key_that_source_key_arns_does_not_name(scene):
@@ -320,6 +351,31 @@ def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role
         refused(lambda account=account: entered(scene, function, role, "ec2", account))
 
 
+# --- what a person with the right to tag brings into a target ---
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_a_tag_that_the_target_does_not_let_in_does_not_arrive(scene, method):
+    """Neither on the AMI nor on its snapshots; what the file names does."""
+    tags = [{"Key": key, "Value": "yes"} for key in ("Approved", "access-project", "build:id", "os")]
+    scene.client("ec2").create_tags(Resources=[scene.image, *scene.snapshots], Tags=tags)
+    scene.apply(f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  copy_method: {method}
+  source_tags: [os, "build:*"]
+groups: {{default: ["{DEV}"]}}
+""")
+    scene.promote("")
+
+    assert scene.states() == {DEV: "delivered"}, scene.describe()
+    ec2 = scene.client("ec2", DEV)
+    made = [*ec2.describe_images(Owners=["self"])["Images"], *ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]]
+    theirs = [{tag["Key"] for tag in one["Tags"] if not tag["Key"].startswith("ami-promoter:")} for one in made]
+    assert len(theirs) == 3
+    assert all({"build:id", "os"} <= keys and not keys & {"Approved", "access-project"} for keys in theirs)
+
+
 # --- who publishes notices ---
 
 
@@ -337,6 +393,16 @@ def test_nobody_but_the_worker_tells_of_a_delivery(scene, who):
 
     refused(lambda: events.put_events(Entries=[forged]))
     refused(lambda: sns.publish(TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}"))
+
+
+def test_the_worker_tells_in_no_other_services_name(scene):
+    """On its own bus it may say who it is, and nothing else."""
+    bus = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
+    said = {"DetailType": "EC2 AMI State Change", "Detail": "{}", "EventBusName": bus}
+    events = client(scene, "worker", "events")
+
+    refused(lambda: events.put_events(Entries=[{**said, "Source": "aws.ec2"}]))
+    events.put_events(Entries=[{**said, "Source": "ami-promoter"}])
 
 
 def test_what_is_forged_on_the_default_bus_is_not_where_notices_are(scene):

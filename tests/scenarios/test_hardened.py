@@ -11,7 +11,7 @@ from awsim import wire
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, Scene, targets_file
-from tools.permissions import statements
+from tools.policies import statements
 
 LIMITS = "ami-promoter/limits"
 
@@ -29,8 +29,11 @@ def boundary(scene: Scene, *without: str) -> None:
         scene.world.deploy({"Resources": {"Limits": policy}}, account, REGION, "limits", {})
 
 
-def harden(scene: Scene) -> str:
-    """Deploy hub and target again with all such parameters; return the ARN of the key that the hub's stack makes."""
+def harden(scene: Scene) -> tuple[str, str]:
+    """Deploy hub and target again with all such parameters.
+
+    Return the ARNs of the key that the hub's stack makes, and of the one for its tables, queues and topics.
+    """
     data = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
     hub = scene.world.deploy(
         ROOT / stage.HUB_TEMPLATE,
@@ -51,13 +54,13 @@ def harden(scene: Scene) -> str:
     scene.world.deploy(
         ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, "PermissionsBoundary": LIMITS}
     )
-    return hub.outputs["SourceKeyArn"]
+    return hub.outputs["SourceKeyArn"], data
 
 
 def test_an_ami_under_the_hubs_own_key_arrives_within_all_boundaries(scene):
     """The stack's key needs no further statement, and a boundary of the listed actions denies nothing."""
     boundary(scene)
-    key = harden(scene)
+    key, _ = harden(scene)
     scene.apply(targets_file())
     image = scene.world.ec2.seed_image(HUB, REGION, name="golden-2026-02", volumes=(8, 20), key=key)
     scene.tag("", image)
@@ -70,7 +73,7 @@ def test_an_ami_under_the_hubs_own_key_arrives_within_all_boundaries(scene):
 def test_what_a_boundary_leaves_out_the_service_cannot_do(scene):
     """Without CreateGrant nothing is copied, and the fault names the refusing policy."""
     boundary(scene, "kms:CreateGrant")
-    key = harden(scene)
+    key, _ = harden(scene)
     scene.apply(targets_file())
     image = scene.world.ec2.seed_image(HUB, REGION, name="golden-2026-02", volumes=(8,), key=key)
     scene.tag("", image)
@@ -97,7 +100,7 @@ def as_builder(scene: Scene) -> Any:
 def test_nobody_uses_that_key_but_through_ec2_and_nobody_but_share_worker_grants_it(scene):
     """Also an administrator cannot, before they change its policy; they see grants, and can revoke them."""
     boundary(scene)
-    key = harden(scene)
+    key, _ = harden(scene)
     kms = as_builder(scene)
 
     for call in (
@@ -108,3 +111,16 @@ def test_nobody_uses_that_key_but_through_ec2_and_nobody_but_share_worker_grants
             call()
     assert kms.list_grants(KeyId=key)["Grants"] == []
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["Enabled"]
+
+
+def test_a_function_uses_the_data_key_through_the_services_that_keep_its_data_alone(scene):
+    """Its credentials decrypt nothing by themselves, nor through another service."""
+    boundary(scene)
+    _, data = harden(scene)
+    thief, *_ = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-worker", "thief")
+
+    allowed = {
+        service: scene.world.kms.may_use(thief, "kms:Decrypt", data, f"{service}.{REGION}.amazonaws.com")[0]
+        for service in ("sqs", "dynamodb", "sns", "ec2", "s3")
+    }
+    assert allowed == {"sqs": True, "dynamodb": True, "sns": True, "ec2": False, "s3": False}

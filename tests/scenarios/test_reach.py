@@ -24,6 +24,8 @@ FUNCTIONS = (
     *("access-monitor", "drift-audit"),
 )
 
+OF_A_DELIVERY = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "delivery#0"}}}
+
 Calls = list[Callable[[], Any]]
 
 
@@ -71,7 +73,10 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         put[MEMBERS],
         *found,
         *written,
-        [partial(dynamodb.get_item, TableName=RECORDS, Key=item("delivery#0", "record"))],
+        [
+            partial(dynamodb.get_item, TableName=RECORDS, Key=item("delivery#0", "record")),
+            partial(dynamodb.query, TableName=RECORDS, **OF_A_DELIVERY),
+        ],
         [wakes["worker"]],
         [wakes["share-worker"]],
         [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from tests.scenarios.permission_log import ONLY_IF
 from tests.scenarios.without_permission import fails, without
-from tools.needed import proofs
+from tools.needed import DENIAL, proofs
+from tools.policies import ONLY_IF
 
 POLICY = {
     "Version": "2012-10-17",
@@ -28,6 +28,11 @@ def test_a_policy_without_an_action_keeps_all_else():
     two, one = without(POLICY, "Two", "sqs:SendMessage")["Statement"]
     assert (two["Action"], one) == (["sqs:ReceiveMessage"], POLICY["Statement"][1])
     assert without(POLICY, "One", "sqs:SendMessage")["Statement"] == POLICY["Statement"][:1]
+
+
+def test_a_policy_without_a_denial_keeps_all_else():
+    """The whole statement goes."""
+    assert without(POLICY, "Two", DENIAL)["Statement"] == POLICY["Statement"][1:]
 
 
 def test_a_policy_without_a_condition_keeps_the_others():

@@ -555,6 +555,10 @@ class FakeSource:
         """See the port. This hub has no copies in other Regions."""
         return {}
 
+    def snapshots_of(self, image, region):
+        """See the port. Nor an AMI."""
+        return frozenset()
+
     def examine(self, ami):
         """See the port."""
         raw = self._cloud.hub_images.get(ami)

@@ -50,6 +50,7 @@ def shapes() -> st.SearchStrategy[WorldSetup]:
         service_roles=st.sampled_from([0, 0, 1, 2]),
         copy_method=st.sampled_from(["snapshots", "snapshots", "image"]),
         mode=st.sampled_from(["copy", "copy", "share"]),
+        approval=st.sampled_from(["none", "none", "required"]),
         by_unit=st.sampled_from([False, False, True]),
         whole=st.booleans(),
     )
@@ -173,6 +174,20 @@ class Model(RecordsStory):
     def withdraw(self, act, number, then):
         """Let an operator withdraw an account from an AMI, or lift a withdrawal."""
         getattr(self.world, act)(number)
+        self.world.wait(then)
+
+    @precondition(lambda self: self.world.shape.approval == "required")
+    @rule(number=NUMBERS, lasts=st.sampled_from([300, HOUR, 30 * DAY, 30 * DAY]), then=THEN)
+    def approve(self, number, lasts, then):
+        """Let an approver approve an AMI for its targets, for a while."""
+        self.world.approve_some(number, lasts)
+        self.world.wait(then)
+
+    @precondition(lambda self: self.world.shape.approval == "required")
+    @rule(then=THEN)
+    def change_settings(self, then):
+        """Change settings of the applied file, which makes approvals void."""
+        self.world.change_settings()
         self.world.wait(then)
 
     @rule(then=THEN)

@@ -105,6 +105,17 @@ def test_it_ends_after_thirty_days_and_the_queue_deadline_does_not_count():
     assert hub.cloud.now < START + 31 * DAY
 
 
+def test_it_ends_within_minutes_where_its_ami_is_deregistered():
+    """Nobody can approve it any more. One look that does not show the AMI proves nothing; two do."""
+    hub = waiting()
+    hub.cloud.gone.add(AMI)
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "failed"}
+    assert [one for one in hub.faults() if one.startswith("source-gone")]
+    assert not opened(hub)
+
+
 def test_the_queue_deadline_begins_with_the_approval():
     """After the approval the delivery still waits hours for a slot."""
     hub = waiting(target={"queue_deadline": 2 * HOUR})
@@ -313,3 +324,26 @@ def test_a_service_that_asks_nobody_is_found_out():
     """With both checks removed, the invariant fails."""
     with pytest.raises(AssertionError, match=r"invariant 11: .* without a valid approval"):
         waiting(parts=Parts(approvals=TakesAllForApproved, entitlements=OpensUnapproved))
+
+
+class AlwaysOtherSettings(LiveApprovals):
+    """Says at every look that the targets file has changed the settings of a delivery that waits."""
+
+    def look(self, _delivery):
+        """See the class."""
+        return ApprovalSeen(changed=True)
+
+
+def test_one_that_is_cancelled_as_often_as_it_is_wanted_again_costs_little():
+    """Whatever the reason: each new beginning waits longer than the one before, until a tag event."""
+    hub = Hub((A,), target={"approval": "required"}, parts=Parts(approvals=AlwaysOtherSettings))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + 2 * HOUR)
+    before = len(hub.invocations)
+    assert before < 200
+    hub.cloud.tag(AMI, None)
+    hub.run()
+
+    assert not opened(hub)
+    assert set(hub.outcomes().values()) == {"cancelled"}

@@ -55,6 +55,10 @@ class TaggedSource(FakeSource):
         """See the port."""
         return self.abroad.get(ami, {}) if region == ABROAD else {}
 
+    def snapshots_of(self, image, region):
+        """See the port: one AMI of the hub in the other Region."""
+        return frozenset({"snap-0c"}) if (image, region) == ("ami-0c", ABROAD) else frozenset()
+
 
 class ListedTargets(FakeTargets):
     """The applied file, or the fault for which it cannot be used."""
@@ -392,6 +396,22 @@ def test_what_bears_our_tags_abroad_without_a_known_nonce_is_no_copy_of_the_hubs
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
     assert asked.answer(share(copy, A, held(region=ABROAD))) == "refused"
+
+
+@pytest.mark.parametrize(("image", "answer"), [("ami-0c", "may"), ("ami-0d", "refused")])
+def test_of_an_ami_that_an_operator_has_accepted_its_own_snapshots_may_be_opened(image, answer):
+    """The hub's own copy has no known nonce, as after a restore; another snapshot with the tags is not meant."""
+    asked = AskedSource()
+    own = {HUB: (Target(HUB, ABROAD),)}
+    listed = {A: (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB)), **own}
+    asked.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
+    asked.delivers_to_itself()
+    place = addresses.delivery(addresses.delivery_id(HUB, AMI, HUB, ABROAD))
+    asked.records.records[place].body["image"] = image
+    asked.records.make_due(place, 1, {"accepted": image})
+
+    copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
+    assert asked.answer(share(copy, A, held(region=ABROAD))) == answer
 
 
 def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():

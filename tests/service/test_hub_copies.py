@@ -42,7 +42,9 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     if state in failed:
         assert isinstance(seen, ev.TargetUnfit)
     else:
-        assert seen == (copied if state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED) else ev.HubCopySeen())
+        there = state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
+        waits = ev.HubCopySeen(waits=state is DeliveryState.AWAITING_APPROVAL, began=NOW)
+        assert seen == (copied if there else waits)
 
 
 def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(monkeypatch):
@@ -123,3 +125,25 @@ def test_who_joins_later_does_not_wait_for_a_copy_of_the_hubs_that_failed():
     assert it.outcomes == {A: "failed", B: "failed"}
     assert because_of_the_hub(it.hub) == 2
     assert not it.hub.gate.troubles[0].times
+
+
+def test_a_target_waits_as_long_as_the_hubs_copy_waits_for_its_approval():
+    """Its own deadline, here two hours, begins with the approval, which comes after five."""
+    hub = Hub((HUB, A), watchful=False)
+    hub.gate.watch = lambda *_: None  # as above
+    short = {"queue_deadline": HOUR, "copy_deadline": HOUR}
+    listed = {A: (Target(A, REGION, by_way_of=HUB, **short),), HUB: (Target(HUB, REGION, approval="required"),)}
+    hub.cloud.directory = Directory({}, listed)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + 5 * HOUR)
+    assert hub.outcomes() == {(AMI, HUB): "awaiting-approval", (AMI, A): "requested"}
+    denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
+    hub.gate.troubles.append(PortTrouble("target.keys", "describe", denied, 10**9))  # so that it does not end by itself
+    hub.approve(AMI)
+    hub.run(until=hub.cloud.now + HOUR + 1800)
+    assert hub.outcomes()[AMI, A] == "requested"
+    hub.run(until=hub.cloud.now + 1.5 * HOUR)
+
+    assert hub.outcomes()[AMI, A] == "failed"
+    assert [one for one in hub.faults() if one.startswith("deadline-requested")]

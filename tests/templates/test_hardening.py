@@ -11,7 +11,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.templates.conftest import ROOT
 from tests.templates.test_names import FUNCTIONS
-from tools.permissions import ATTACHED, DATA_KEY, statements
+from tools.policies import ATTACHED, DATA_KEY, statements
 
 OTHERS = ("target.yaml", "organization.yaml", "chat.yaml", "hub-region.yaml")
 SOURCE = {"aws:SourceArn", "aws:SourceAccount"}

@@ -129,10 +129,12 @@ def test_an_event_that_finds_no_function_is_kept(hub):
 
 
 def test_deleting_the_stack_keeps_the_tables_the_logs_and_the_key(hub):
-    """The ledger and the history outlive the stack, and golden AMIs need their key."""
+    """The ledger and the history outlive the stack, golden AMIs need their key, and nothing becomes public by it."""
     kept = {it["Type"] for it in hub["Resources"].values() if it.get("DeletionPolicy") == "Retain"}
 
-    assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::KMS::Key"}
+    block = "AWS::EC2::SnapshotBlockPublicAccess"
+    assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::KMS::Key", block}
+    assert resources(hub, block)["PublicSnapshots"] == {"State": "block-new-sharing"}
 
 
 def inbound(hub):

@@ -1,11 +1,11 @@
-"""The check finds an unneeded permission, and an exception without a permission."""
+"""The check finds an unneeded permission, and an exception without a permission; and the two lists are whole."""
 
 from __future__ import annotations
 
 import json
 
-from tools.needed import actions, conditions, excuses, faults, logged, proofs, stale
-from tools.permissions import ROOT, statements
+from tools.needed import actions, conditions, denials, excuses, faults, logged, proofs, stale
+from tools.policies import ROOT
 
 SCENARIOS = ROOT / "tests" / "scenarios"
 READ, WRITE = ("worker", "KeepRecords", "dynamodb:Query"), ("worker", "KeepRecords", "dynamodb:PutItem")
@@ -26,11 +26,13 @@ def test_a_line_of_the_list_that_outlived_its_permission_is_named():
     assert fault.endswith("in no policy.")
 
 
-def test_every_line_of_the_list_is_a_permission_and_has_a_source():
-    """The present list."""
-    every = {(it.role, it.sid, action) for it in statements() for action in it.actions}
+EVERY = {*actions(), *conditions(), *denials()}
 
-    assert excuses().keys() <= every
+
+def test_each_permission_names_the_test_that_needs_it_or_a_source():
+    """Each action, condition and denial of every role; no line outlived its permission."""
+    assert {*proofs(), *excuses()} == EVERY
+    assert proofs().keys().isdisjoint(excuses())
     assert all(excuses().values())
 
 
@@ -50,7 +52,8 @@ def test_a_test_that_no_longer_needs_its_permission_is_named():
     assert fault.startswith("worker, KeepRecords, dynamodb:Query: test_a.py::one does not need it any longer.")
 
 
-def test_every_line_of_needed_yaml_is_an_action_or_a_condition_of_a_policy():
-    """And names a test file that exists."""
-    assert proofs().keys() <= {*actions(), *conditions()}
-    assert {test.partition("::")[0] for test in proofs().values()} <= {it.name for it in SCENARIOS.glob("test_*.py")}
+def test_the_tests_that_are_named_exist():
+    """Each file has a function of that name."""
+    for test in set(proofs().values()):
+        file, _, name = test.partition("[")[0].partition("::")
+        assert f"\ndef {name}(" in (SCENARIOS / file).read_text(encoding="utf-8"), test

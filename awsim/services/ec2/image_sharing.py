@@ -21,7 +21,8 @@ from awsim.services.ec2.state import Ec2State
 
 BLOCKED = rule(
     "ec2-images-not-public",
-    "Block public access for AMIs is on in new accounts: Group=all is refused [aws-facts 4, VERIFIED; code UNVERIFIED]",
+    "Block public access for AMIs is on in new accounts, until it is disabled: Group=all is refused "
+    "[aws-facts 4, VERIFIED; code UNVERIFIED]",
 )
 FULL_ARNS = rule(
     "ec2-launch-permission-full-arns",
@@ -89,7 +90,7 @@ def change_launch(ec2: Ec2State, image: Ec2Image, add: Iterable[Permission], rem
 def _check_shareable(ec2: Ec2State, image: Ec2Image, add: set[Permission]) -> None:
     if image.state == "disabled" and ec2.on(NOT_DISABLED):
         raise AwsError("OperationNotPermitted", f"The image {image.id} is disabled and cannot be shared.")
-    if ("Group", "all") in add and ec2.on(BLOCKED):
+    if ("Group", "all") in add and (image.owner, image.region) not in ec2.public_images and ec2.on(BLOCKED):
         why = "You can't publicly share images: block public access for AMIs is enabled for this Region."
         raise AwsError("OperationNotPermitted", why)
     snapshots = (ec2.snapshots.get(snapshot) for snapshot in image.snapshots)

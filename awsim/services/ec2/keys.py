@@ -19,6 +19,8 @@ TARGET_KEY = rule(
 DEFAULT_KEY = "alias/aws/ebs"
 DATA_KEYS = ("kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext")
 SOURCE_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom", *DATA_KEYS)
+USED_TO_READ, USED_TO_WRITE = ("Decrypt",), ("GenerateDataKeyWithoutPlaintext", "Decrypt")
+"""What EBS calls with a source's key, and with a new snapshot's or volume's [EBS user guide: how encryption works]."""
 TARGET_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptTo", *DATA_KEYS)
 
 
@@ -63,4 +65,9 @@ def may(ec2: Ec2State, caller: Caller, actions: tuple[str, ...], arn: str, regio
     via = f"ec2.{region}.amazonaws.com"
     bound = {"kms:EncryptionContext:aws:ebs:id": snapshot}
     asked = ((action, {} if action == "kms:DescribeKey" else bound) for action in actions)
-    return all(ec2.kms.may_use(caller, action, arn, via, context)[0] for action, context in asked)
+    if not all(ec2.kms.may_use(caller, action, arn, via, context)[0] for action, context in asked):
+        return False
+    for tell in ec2.on_key_use:
+        for name in USED_TO_READ if actions is SOURCE_ACTIONS else USED_TO_WRITE:
+            tell(caller, name, arn, snapshot)
+    return True

@@ -37,12 +37,32 @@ def _default_key(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return {"KmsKeyId": keys.default(ec2, *_place(call))}
 
 
-def _snapshots_public(_ec2: Ec2State, _call: Call) -> Mapping[str, Any]:
-    return {"State": "unblocked"}
+def _snapshots_public(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
+    return {"State": ec2.blocked_snapshots.get(_place(call), "unblocked")}
 
 
-def _images_public(_ec2: Ec2State, _call: Call) -> Mapping[str, Any]:
-    return {"ImageBlockPublicAccessState": "block-new-sharing"}
+def _block_snapshots(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
+    ec2.blocked_snapshots[_place(call)] = call.params["State"]
+    return _snapshots_public(ec2, call)
+
+
+def _unblock_snapshots(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
+    ec2.blocked_snapshots.pop(_place(call), None)
+    return _snapshots_public(ec2, call)
+
+
+def _images_public(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
+    return {"ImageBlockPublicAccessState": "unblocked" if _place(call) in ec2.public_images else "block-new-sharing"}
+
+
+def _block_images(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
+    ec2.public_images.discard(_place(call))
+    return _images_public(ec2, call)
+
+
+def _unblock_images(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
+    ec2.public_images.add(_place(call))
+    return _images_public(ec2, call)
 
 
 def _allowed(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
@@ -79,6 +99,10 @@ OPERATIONS = {
     "GetEbsDefaultKmsKeyId": Operation(_default_key, ""),
     "GetSnapshotBlockPublicAccessState": Operation(_snapshots_public, ""),
     "GetImageBlockPublicAccessState": Operation(_images_public, ""),
+    "EnableSnapshotBlockPublicAccess": Operation(_block_snapshots, "State"),
+    "DisableSnapshotBlockPublicAccess": Operation(_unblock_snapshots, ""),
+    "EnableImageBlockPublicAccess": Operation(_block_images, "ImageBlockPublicAccessState"),
+    "DisableImageBlockPublicAccess": Operation(_unblock_images, ""),
     "GetAllowedImagesSettings": Operation(_allowed, ""),
     "EnableAllowedImagesSettings": Operation(_enable_allowed, "AllowedImagesSettingsState"),
     "DisableAllowedImagesSettings": Operation(_disable_allowed, ""),

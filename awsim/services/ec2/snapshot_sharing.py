@@ -27,6 +27,11 @@ NOT_UNDER_DEFAULT_KEY = rule(
     "ec2-aws-ebs-snapshot-not-shared",
     "A snapshot under aws/ebs cannot be shared [aws-facts 3 and 4, VERIFIED]",
 )
+BLOCKED = rule(
+    "ec2-snapshots-not-public-where-blocked",
+    "Where block public access for snapshots is on, no snapshot can be made public "
+    "[EBS user guide: block public access for snapshots; code UNVERIFIED]",
+)
 NOT_PUBLIC = rule(
     "ec2-encrypted-snapshot-not-public",
     "An encrypted snapshot, or one with Marketplace product codes, cannot be public [aws-facts 4, VERIFIED]",
@@ -121,6 +126,9 @@ def _check_accounts(ec2: Ec2State, who: Sequence[str]) -> None:
 def _check_shareable(ec2: Ec2State, snapshot: Ec2Snapshot, add: Sequence[str]) -> None:
     if ec2.on(NOT_UNDER_DEFAULT_KEY) and keys.is_aws_managed(ec2, snapshot.key):
         raise AwsError("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
+    if "all" in add and (snapshot.owner, snapshot.region) in ec2.blocked_snapshots and ec2.on(BLOCKED):
+        why = "Block public access for snapshots is enabled for this Region."
+        raise AwsError("OperationNotPermitted", why)
     if "all" in add and (snapshot.key or snapshot.product_codes) and ec2.on(NOT_PUBLIC):
         raise AwsError("OperationNotPermitted", "Encrypted snapshots and ones with product codes cannot be public")
 

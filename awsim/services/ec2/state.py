@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from awsim.api import Call
+from awsim.api import Call, Caller
 from awsim.parts import Base, EventBus, KeyService, OrganizationMembers
 from awsim.rules import Rule, rule
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot, Instance, Remembered, Resource, TagSet, Volume
@@ -122,6 +122,12 @@ class Ec2State:
         """(account, Region) -> the default EBS key, where EBS encryption is on by default."""
         self.allowed_images: dict[tuple[str, str], frozenset[str]] = {}
         """(account, Region) -> whose AMIs it may use besides its own, where Allowed AMIs is enabled."""
+        self.on_key_use: list[Callable[[Caller, str, str, str], None]] = []
+        """Receives each use of a key by EBS for a caller: caller, KMS's operation, key, and what it encrypts."""
+        self.public_images: set[tuple[str, str]] = set()
+        """(account, Region) where block public access for AMIs was lifted."""
+        self.blocked_snapshots: dict[tuple[str, str], str] = {}
+        """(account, Region) -> the state of block public access for snapshots, where it is on."""
         self._base = base
         self._made = 0
         self._ago = timedelta()

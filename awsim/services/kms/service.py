@@ -25,7 +25,8 @@ DISABLED = rule(
 )
 AT_HOME = rule(
     "kms-key-policy-only-at-home",
-    "Of the calls here only DescribeKey and those on grants work on another account's key. [aws-facts 3, VERIFIED]",
+    "Of the calls here only DescribeKey, those on grants and those that use a key work on another account's key. "
+    "[aws-facts 3, VERIFIED]",
 )
 FOR_SERVICES = rule(
     "kms-grant-is-for-aws-resource",
@@ -38,7 +39,12 @@ RETIRING = rule(
     "without any policy; by others of the account that issued it only where their policies allow kms:RetireGrant. "
     "[KMS developer guide: retiring and revoking grants, VERIFIED; that a session policy limits it, too: UNVERIFIED]",
 )
-ABROAD = {"kms:DescribeKey", "kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant", "kms:RetireGrant"}
+USES = ("Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")
+"""Cryptographic operations that a caller may make directly here. EC2 makes them, and ReEncrypt, for its callers."""
+ABROAD = {
+    *("kms:DescribeKey", "kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant", "kms:RetireGrant"),
+    *(f"kms:{name}" for name in USES),
+}
 UNUSED = {"kms:DescribeKey", "kms:ListGrants", "kms:RevokeGrant", "kms:RetireGrant"}
 """What a service may do for its caller with a key that is switched off."""
 SHORTEST_WAIT, LONGEST_WAIT = 7, 30
@@ -64,12 +70,15 @@ class Kms:
             "CreateAlias": self._create_alias,
             "CreateGrant": self._create_grant,
             "CreateKey": self._create_key,
+            "Decrypt": self._use,
             "DeleteAlias": self._delete_alias,
             "DescribeKey": self._describe_key,
             "DisableKey": self._switch(on=False),
             "DisableKeyRotation": self._rotate(on=False),
             "EnableKey": self._switch(on=True),
             "EnableKeyRotation": self._rotate(on=True),
+            "GenerateDataKey": self._use,
+            "GenerateDataKeyWithoutPlaintext": self._use,
             "GetKeyPolicy": self._get_policy,
             "GetKeyRotationStatus": self._rotation,
             "ListAliases": self._list_aliases,
@@ -194,6 +203,15 @@ class Kms:
         key = self._key(call)
         key.deletion, key.switched_on = None, False
         return {"KeyId": key.arn}
+
+    def _use(self, call: Call) -> Result:
+        """Use a key directly, which must be named; what comes of it stands for bytes."""
+        given = call.params.get("EncryptionContext", {})
+        key = self._key(call, {f"kms:encryptioncontext:{name}": value for name, value in given.items()})
+        self._check_usable(key)
+        used = {"KeyId": key.arn, "Plaintext": b"plain", "CiphertextBlob": b"cipher"}
+        unknown = {"Decrypt": "CiphertextBlob", "GenerateDataKeyWithoutPlaintext": "Plaintext"}
+        return {name: value for name, value in used.items() if name != unknown.get(call.operation)}
 
     # --- policies ---
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.monitor.deeds import account_of
 from chalicelib.core.monitor.judging import Known, known
+from chalicelib.core.records.addresses import LEFT, RecordKey
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.ledger import Ledger
 
 OF_HISTORY = 2
 """Parts at the end of a history's sort key: time and version."""
+MOST = 20_000
+"""Items of each kind that one look at all that ever was reads: 20 pages, some seconds of a function's 30."""
 
 
 class DynamoLedgerPast:
@@ -25,32 +29,62 @@ class DynamoLedgerPast:
         self._table = table
         self._ledger = ledger
 
-    def known(self, resource: str, names: str = "") -> Sequence[Known]:
+    def lately(self, resource: str) -> Sequence[Known]:
+        shares = self._ledger.shares(resource)
+        left = _left(self._table.get(RecordKey(resource)) or {})
+        shares_left = [share for name in left for share in self._archived(resource, f"{name}#", name)]
+        names = dict.fromkeys([*(share.share_name for share in shares), *left])
+        steps = {name: self._steps(resource, f"{name}#").get(name, []) for name in names}
+        return _put_together([*shares_left, *shares], steps)
+
+    def of(self, resource: str, names: Collection[str]) -> Sequence[Known]:
+        shares = [share for name in names for share in self._archived(resource, f"{name}#", name)]
+        shares += self._ledger.find([(resource, name) for name in names])
+        return _put_together(shares, {name: self._steps(resource, f"{name}#").get(name, []) for name in names})
+
+    def ever(self, resource: str) -> Sequence[Known]:
+        shares = [*self._archived(resource), *self._ledger.shares(resource)]
+        return _put_together(shares, self._steps(resource))
+
+    def _steps(self, resource: str, names: str = "") -> dict[str, list[tuple[int, ShareState]]]:
+        """Read when each came into which state, of those whose name begins so."""
         steps: dict[str, list[tuple[int, ShareState]]] = defaultdict(list)
-        for item in self._table.query(resource, f"history#share#{names}"):
+        for item in islice(self._table.query(resource, f"history#share#{names}"), MOST):
             if step := _step(item):
                 share_name = str(item["sk"]).removeprefix("history#share#").rsplit("#", OF_HISTORY)[0]
                 steps[share_name].append(step)
-        found: dict[str, Known] = {}
-        for share in self._shares(resource, names):
-            one = known(share, steps.pop(share.share_name, ()))
-            before = found.get(share.share_name)
-            found[share.share_name] = one if before is None else _both(before, one)
-        for share_name, past in steps.items():  # its archived item has expired, or is damaged
-            before = found.get(share_name)
-            one = Known(share_name, account_of(share_name), steps=tuple(sorted(past)))
-            found[share_name] = one if before is None else _both(before, one)
-        return list(found.values())
+        return steps
 
-    def _shares(self, resource: str, names: str) -> Iterator[Share]:
-        """Yield archived shares, then those that are in the ledger now."""
-        for item in self._table.query(resource, f"closed#{names}"):
+    def _archived(self, resource: str, names: str = "", of: str = "") -> Iterator[Share]:
+        """Yield archived shares whose name begins so, or of one name."""
+        for item in islice(self._table.query(resource, f"closed#{names}"), MOST):
             share_name = str(item["sk"]).removeprefix("closed#").rpartition("#")[0]
             share = _archived(item, resource, share_name)
-            if share is not None:
+            if share is not None and of in ("", share_name):
                 yield share
-        held = [str(item["sk"]).removeprefix("share#") for item in self._table.query(resource, f"share#{names}")]
-        yield from self._ledger.find([(resource, share_name) for share_name in held])
+
+
+def _put_together(shares: Iterable[Share], steps: Mapping[str, list[tuple[int, ShareState]]]) -> Sequence[Known]:
+    """Make one of each name: several lives of a permission are one after the other."""
+    found: dict[str, Known] = {}
+    left = {name: list(known_steps) for name, known_steps in steps.items() if known_steps}
+    for share in shares:
+        one = known(share, left.pop(share.share_name, ()))
+        before = found.get(share.share_name)
+        found[share.share_name] = one if before is None else _both(before, one)
+    for share_name, past in left.items():  # its archived item has expired, or is damaged
+        before = found.get(share_name)
+        one = Known(share_name, account_of(share_name), steps=tuple(sorted(past)))
+        found[share_name] = one if before is None else _both(before, one)
+    return list(found.values())
+
+
+def _left(record: Mapping[str, Any]) -> list[str]:
+    """Return the shares that have left for the archive lately, as the record of their resource says."""
+    try:
+        return list(dict(json.loads(record["body"])).get(LEFT, {}))
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def _step(item: Mapping[str, Any]) -> tuple[int, ShareState] | None:

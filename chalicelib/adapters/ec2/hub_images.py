@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from chalicelib.adapters.refusals import as_refusal, code_of
+from chalicelib.adapters.refusals import as_refusal, code_of, gone
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.images import image, register
@@ -80,6 +80,14 @@ class HubSource:
                 for page in pages.paginate(OwnerIds=["self"], Filters=filters)
                 for raw in page["Snapshots"]
             }
+
+    def snapshots_of(self, image: str, region: str) -> frozenset[str]:
+        where, ec2 = f"account {self._account} (hub), {region}", self._sessions.own("ec2", region=region)
+        with as_refusal("DescribeImages", where), gone(*NOT_FOUND):
+            found = ec2.describe_images(ImageIds=[image], Owners=["self"])["Images"]
+            devices = [device for raw in found for device in raw["BlockDeviceMappings"]]
+            return frozenset(str(one["Ebs"]["SnapshotId"]) for one in devices if "Ebs" in one)
+        return frozenset()
 
     def tagged(self) -> Sequence[Tagged]:
         pages = self._sessions.own("ec2").get_paginator("describe_images")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import copying, methods, permissions, proof
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.deadlines import QUEUE_LOOK
+from chalicelib.core.delivery.deadlines import QUEUE_LOOK, deadline
 from chalicelib.core.delivery.machine import QUEUEING
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
@@ -28,7 +28,15 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
         return fail(delivery, now, delivery.pending_failure)
     if now < delivery.next_try:  # an early look is no try
         return delivery
-    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries))
+    gone = _gone(delivery) if event.gone else None
+    if gone is not None and delivery.last_refusal is not None:  # a look before this one has not shown it either
+        return fail(delivery, now, gone)
+    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), last_refusal=gone)
+
+
+def _gone(delivery: Delivery) -> Fault:
+    what = f"{delivery.ami} was deregistered, or is the hub's no longer, before anybody approved it."
+    return Fault("source-gone", delivery.where, what, "Nothing was opened. Tag another AMI.")
 
 
 def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
@@ -57,6 +65,7 @@ def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Del
 
 
 def _on_hub_copy_seen(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    delivery = _not_overdue(event, delivery, now)
     if not event.copies and (timed_out := _queued_out(delivery, now)):
         return fail(delivery, now, timed_out)
     if not event.copies:
@@ -64,6 +73,17 @@ def _on_hub_copy_seen(event: ev.HubCopySeen, delivery: Delivery, now: int) -> De
             return delivery
         return again(delivery, now, _until_queued_out(delivery, now, schedule.step(schedule.POLLS, delivery.tries)))
     return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
+
+
+def _not_overdue(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    """Let the deadline begin when the hub's own copy does: it may have waited a month for its approval."""
+    requested = DeliveryState.REQUESTED
+    began = now if event.waits else event.began
+    if delivery.pending_failure is None or began <= delivery.entered.get(requested, delivery.created_at):
+        return delivery
+    entered = {**delivery.entered, requested: began}
+    fresh = replace(delivery, entered=entered, pending_failure=None, last_look_since=0)
+    return fresh if (deadline(fresh) or 0) > now else delivery
 
 
 def _on_target_unfit(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:

@@ -77,18 +77,25 @@ class ApprovalSeen:
     """How the approval stands: ``by`` is who gave it, "" where there is none.
 
     ``changed``: it was given for settings that this delivery does not have, as it began before they were applied.
+    ``gone``: EC2 does not show the AMI, so nobody can approve it.
     """
 
     by: str = ""
     changed: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HubCopySeen:
-    """How the hub's own copy stands. ``copies``: (source snapshot, copy), none as long as it is not there."""
+    """How the hub's own copy stands. ``copies``: (source snapshot, copy), none as long as it is not there.
+
+    ``waits``: it waits for an approval. ``began``: when (epoch seconds) it no longer did; 0: nobody knows.
+    """
 
     copies: tuple[tuple[str, str], ...] = ()
     key_arn: str = ""
+    waits: bool = False
+    began: int = 0
 
 
 @dataclass(frozen=True, slots=True)

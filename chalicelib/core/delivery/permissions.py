@@ -37,10 +37,10 @@ def needed(delivery: Delivery) -> tuple[NeededShare, ...]:
 
 
 def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
-    """Say how a delivery's shares stand in the ledger. One that it does not hold is not open to it."""
+    """Say how a delivery's shares stand in the ledger. What it does not hold, or another role has, is not open."""
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
-        open=sum(s.state is ledger.ShareState.OPEN for s in holds) == len(delivery.shares),
+        open=sum(s.state is ledger.ShareState.OPEN and not holders.moved(s) for s in holds) == len(delivery.shares),
         refused=next(filter(None, map(holders.refusal, holds)), None),
         waits_for=next((s.waits_for for s in holds if s.waits_for is not None), None),
     )

@@ -23,10 +23,12 @@ def service_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
 def image_tags(delivery: Delivery, image: SourceImage, trigger_tag: str, nonce: str = "") -> dict[str, str]:
     """All tags of the new AMI."""
     own = {**service_tags(delivery, nonce), "ami-promoter:source-image": image.id}
-    return register.result_tags(image, own, delivery.target.tags, trigger_tag)
+    target = delivery.target
+    return register.result_tags(image, own, target.tags, trigger_tag, target.source_tags)
 
 
 def snapshot_tags(delivery: Delivery, snapshot: SourceSnapshot, trigger_tag: str, nonce: str = "") -> dict[str, str]:
     """All tags of a copy."""
     own = {**service_tags(delivery, nonce), "ami-promoter:source-snapshot": snapshot.id}
-    return register.result_tags(snapshot, own, delivery.target.tags, trigger_tag)
+    target = delivery.target
+    return register.result_tags(snapshot, own, target.tags, trigger_tag, target.source_tags)

@@ -5,7 +5,7 @@ Its name, its deprecation date and the comparison with its source have modules o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.core.images.comparison import attributes_to_compare, differences
@@ -41,10 +41,23 @@ def copied_tags(tags: Mapping[str, str], trigger_tag: str) -> dict[str, str]:
 
 
 def result_tags(
-    image: SourceImage | SourceSnapshot, delivery_tags: Mapping[str, str], extra: Mapping[str, str], trigger_tag: str
+    image: SourceImage | SourceSnapshot,
+    delivery_tags: Mapping[str, str],
+    extra: Mapping[str, str],
+    trigger_tag: str,
+    carried: Sequence[str] = ("*",),
 ) -> dict[str, str]:
-    """All tags of the copy of an image or of a snapshot: the source's, the target's ``extra``, and the service's."""
-    return {**copied_tags(image.tags, trigger_tag), **extra, **delivery_tags}
+    """All tags of the copy of an image or of a snapshot: the source's, the target's ``extra``, and the service's.
+
+    ``carried``: the keys of the source's that the target lets in; one that ends in ``*`` means all that begin so.
+    """
+    theirs = copied_tags(image.tags, trigger_tag)
+    let_in = {key: value for key, value in theirs.items() if any(_means(one, key) for one in carried)}
+    return {**let_in, **extra, **delivery_tags}
+
+
+def _means(written: str, key: str) -> bool:
+    return key.startswith(written[:-1]) if written.endswith("*") else key == written
 
 
 def request(image: SourceImage, copies: Mapping[str, str], name: str, tags: Mapping[str, str]) -> dict[str, Any]:

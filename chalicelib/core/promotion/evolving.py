@@ -80,6 +80,7 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
     promotion = replace(promotion, tagged_at=max(promotion.tagged_at, *_tag_events(promotion, now)))
     promotion = replace(_handle(promotion, *machine.NEWS), only=only if again else promotion.only)
+    promotion = replace(promotion, restarts=0 if again else promotion.restarts)
     since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name, look_blocked_until=0)
     promotion = replace(promotion, seen_value=event.value, seen_since=since)
@@ -368,7 +369,10 @@ def _on_counted(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
     """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) is resolved again."""
     if event.wanted_again and not event.to_end:
         refresh = (promotion.refresh or promotion.state is S.OVER) and not event.asked_again
-        return _to(promotion, S.RESOLVING, now, candidate=promotion.value, resolved=False, refresh=refresh)
+        begins: dict[str, Any] = {"candidate": promotion.value, "resolved": False, "refresh": refresh}
+        begins["restarts"] = promotion.restarts + 1
+        wait = schedule.step(schedule.POLLS, promotion.restarts - 1) if promotion.restarts else 0
+        return _to(promotion, S.RESOLVING, now, next_try=now + wait, **begins)
     if promotion.state is S.OVER:
         return replace(promotion, tries=0)
     if now < promotion.next_try:  # it was woken, and goes on waiting
@@ -384,7 +388,7 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
         return replace(said, tries=0)
     if promotion.cancelling:  # the look before it showed that the tag is gone: what was delivered is unmarked first
         return replace(said, next_try=now)
-    after = _to(promotion, S.OVER, now, summarised=promotion.episode, standing=event.standing)
+    after = _to(promotion, S.OVER, now, summarised=promotion.episode, standing=event.standing, restarts=0)
     return replace(after, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER))
 
 

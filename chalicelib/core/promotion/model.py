@@ -119,6 +119,8 @@ class Promotion:
     """Digest of the targets in force: a pass over all promotions sees by it whether a new file moves them."""
     refresh: bool = False
     """The value in force is resolved again as file or membership changed: nothing that failed is tried again."""
+    restarts: int = 0
+    """How often in turn it began again by itself what was cancelled, and is wanted; a tag event sets it back."""
     cursor: int = 0
     """So many targets of the plan have been expanded."""
     blocked: tuple[Fault, ...] = ()

@@ -31,6 +31,9 @@ def resource_kind(resource: str) -> str:
     return resource.split("#")[1]
 
 
+LEFT = "left"
+"""Member of a resource's record: which of its shares left for the archive in the last half hour, and when."""
+
 SWITCH = RecordKey("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import ENDED_LONG_AGO, Share, ShareState
 
 MOST_HOLDINGS = 3_500
@@ -27,6 +28,17 @@ def must_close_at(share: Share) -> int:
     elif not stand:
         ends.append(share.last_closing_at)
     return max(ends)
+
+
+def moved(share: Share) -> bool:
+    """Whether a statement that is open names another role than its holders now have: the file has renamed it since."""
+    open_ = share.state is ShareState.OPEN and is_statement(share)
+    return open_ and share.opened_to not in ("", share.grantee)
+
+
+def is_statement(share: Share) -> bool:
+    """Whether it is a statement of a key's policy."""
+    return addresses.resource_kind(share.resource) == "policy"
 
 
 def first_end(share: Share) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records import schedule
 from chalicelib.core.sharing.grant_names import nameless
-from chalicelib.core.sharing.holders import asked_since, must_close_at, past_end, standing
+from chalicelib.core.sharing.holders import asked_since, is_statement, moved, must_close_at, past_end, standing
 from chalicelib.core.sharing.share import Share, ShareState
 
 POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
@@ -63,6 +63,8 @@ def _is_time(share: Share, now: int) -> bool:
 
 
 def _may_open(share: Share, now: int) -> bool:
+    if share.state is ShareState.OPEN:
+        return moved(share)
     if share.state is ShareState.CLOSING:
         return _reopens(share, now)
     waiting = (ShareState.WANTED, ShareState.OPENING, ShareState.CLOSED, ShareState.REFUSED)
@@ -90,8 +92,8 @@ def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
 
 def _kept_until(share: Share) -> int:
     """A closed statement stays on record while a read of its key's policy may still show it."""
-    of_policy = addresses.resource_kind(share.resource) == "policy"
-    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is ShareState.CLOSED else 0
+    recent = is_statement(share) and share.state is ShareState.CLOSED
+    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if recent else 0
 
 
 def due_at(shares: Iterable[Share], now: int) -> int | None:

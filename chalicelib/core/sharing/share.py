@@ -145,6 +145,7 @@ TRANSITIONS: Mapping[ShareState, Mapping[Event, frozenset[ShareState]]] = {
         _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
     },
     _S.OPEN: {
+        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
         _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
         _E.FOUND_CLOSED: frozenset({_S.OPENING}),
     },
@@ -182,6 +183,8 @@ class Share:
     """When the permission first showed before the service asked for it; one look is not enough."""
     intended_at: int = 0
     """When it was last intended to open it; a grant's name says so."""
+    opened_to: str = ""
+    """For a statement: the grantee when it was last intended to open it."""
     opened_at: int | None = None
     removed_at: int | None = None
     """When a nameless permission was last removed; None: it is to be removed."""

@@ -9,7 +9,7 @@ from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.grant_names import unrecorded_name
-from chalicelib.core.sharing.holders import past_end
+from chalicelib.core.sharing.holders import is_statement, past_end
 from chalicelib.core.sharing.share import TRANSITIONS, Event, Share, ShareState
 
 FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
@@ -66,6 +66,7 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
         preexisting=seen,
         seen_at=None,
         intended_at=now,
+        opened_to=share.grantee if is_statement(share) else "",
         grant_id="",
         opened_at=None,
         removed_at=None,

@@ -62,6 +62,8 @@ class Target:
     grantee: Literal["role", "account"] = "role"
     ami_name: str = "{source_name}-{source_id}"
     tags: Mapping[str, str] = field(default_factory=dict)
+    source_tags: tuple[str, ...] = ("*",)
+    """Keys of the source's tags that go with the AMI; one that ends in ``*`` means all that begin so."""
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600
