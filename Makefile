@@ -96,7 +96,7 @@ site: $(VENV_DOCS) ## Build docs/ as a static site in build/site
 	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
 		--conf-dir docs --doctree-dir build/site-doctrees . build/site
 
-pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests, and check that a call of theirs needed each permission
+pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests, and check that each permission is needed
 	@rm -rf build/permissions
 	$(LOGGED) $(BIN)/pytest -n 2 --dist worksteal
 	$(BIN)/python -m tools.needed

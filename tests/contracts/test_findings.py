@@ -165,6 +165,6 @@ def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monk
             yield item
 
     monkeypatch.setattr(stores.table, "query", query)
-    assert {one.holder_key for one in past.lately(key.pk)} == {"d-now", "d299"}
+    assert {one.share_name for one in past.lately(key.pk)} == {"d-now", "d299"}
     assert len(read) <= 4
     assert len(past.ever(key.pk)) == 301

@@ -414,7 +414,7 @@ def test_a_list_of_grants_that_takes_too_long_ends_the_run_in_time_and_concludes
     setup.share(GRANTS, "d1", grantee=ROLE)
     for number in range(500):
         setup.grant(f"g-{number}", "theirs", "ec2.amazonaws.com")
-    share = setup.ledger.book[GRANTS, "d1"]
+    share = setup.ledger.items[GRANTS, "d1"]
     setup.grant("g-ours", grant_name(share, REGION))
     setup.hub.page_takes = 60
     for _ in range(5):

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from chalicelib.core.targets.applied_file import Directory
-from tests.service.cloud import Nature
+from tests.service.cloud import CloudBehavior
 from tests.service.hub import Hub
 from tests.service.organization import A
 from tests.service.test_removals import HOUR
@@ -19,7 +19,7 @@ def named(hub: Hub) -> set[str]:
 
 def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that_the_file_has_now():
     """Another AMI's copies are under way; the statement goes with the last of them."""
-    hub = Hub((A,), target={"key_access": "policy"}, nature=Nature(copying=(2 * HOUR,)))
+    hub = Hub((A,), target={"key_access": "policy"}, behavior=CloudBehavior(copying=(2 * HOUR,)))
     for ami, snapshot in (("ami-0a", "snap-00"), ("ami-0b", "snap-01")):
         hub.cloud.make_image(ami, {snapshot: True})
     hub.cloud.tag("ami-0a", A)
