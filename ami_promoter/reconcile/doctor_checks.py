@@ -29,11 +29,12 @@ FINDING = js.thing(
     check=js.text(
         "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices, "
         "alarms, source-key, approvers, approvals; of a target: "
-        "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, copy-quota"
+        "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, source-tags, "
+        "copy-quota"
     ),
     passed=js.perhaps(js.flag("null: it could not be looked at")),
     what=js.text("what was seen"),
-    cure=js.text("what to do, with the command; empty where it passed"),
+    cure=js.text("what to do, with the command; empty where it passed, but for a warning"),
 )
 
 

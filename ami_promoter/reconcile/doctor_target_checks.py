@@ -80,6 +80,8 @@ def findings(target: Target | None, facts: TargetFacts, known: KnownAtHub, hub: 
     yield from _forwarding(target, seen, known, hub)
     yield from _allowed_images(target, seen, hub)
     yield _settings(seen)
+    if target.mode == "copy":
+        yield _source_tags(target)
     if target.mode == "copy" and target.copy_method != "image":
         yield _copy_quota(known.quota)
 
@@ -285,6 +287,15 @@ def _settings(seen: TargetSeen) -> Finding:
         f"EBS encryption by default is {default}; block public access: snapshots {seen.snapshots_public}, AMIs "
         f"{seen.images_public}. None of it blocks a delivery.",
     )
+
+
+def _source_tags(target: Target) -> Finding:
+    """Warn where a person who tags in the hub chooses tags in the target; nothing of it blocks a delivery."""
+    if "*" not in target.source_tags:
+        return good("source-tags", f"Of the source's tags these come: {', '.join(target.source_tags) or 'none'}.")
+    what = "Every tag of the source comes with the AMI: who tags in the hub can satisfy the target's policies on tags."
+    cure = "Where policies there read tags, name those that may come in `source_tags` of the targets file."
+    return {**good("source-tags", what), "cure": cure}
 
 
 def _copy_quota(quota: Mapping[str, Any]) -> Finding:

@@ -18,6 +18,8 @@ IDENT = re.compile(
     r"\b(?:ami|snap)-[0-9a-f]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9]{4}-[0-9-]{5}T[0-9:]{8}Z\b"
 )
 WORDS = {True: ("passed", "green"), False: ("FAILED", "red"), None: ("not seen", "yellow")}
+WARNING = ("warning", "yellow")
+"""Of a check that passed, and says all the same what could be better."""
 
 Check = Mapping[str, Any]
 """``where`` ("hub", or "ACCOUNT/REGION"), ``check``, ``passed``, ``what`` and ``cure``."""
@@ -26,15 +28,16 @@ Check = Mapping[str, Any]
 def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:
     """Yield what a person reads; with ``wide`` every check of every target by itself."""
     wrong = [one for one in checks if one["passed"] is not True]
-    for group in [[one] for one in wrong] if wide else _equal(wrong):
+    shown = [*wrong, *(one for one in checks if one["passed"] is True and one["cure"])]
+    for group in [[one] for one in shown] if wide else _equal(shown):
         yield from _shown(group)
     if wide:
         for one in checks:
-            if one["passed"] is True:
+            if one not in shown:
                 yield from _shown([one])
         return
     for places, names in _passed(checks).items():
-        yield _head(_places(places), passed=True)
+        yield _head(_places(places), WORDS[True])
         yield Folded(names, 4)
 
 
@@ -70,7 +73,8 @@ def _equal(checks: Sequence[Check]) -> list[list[Check]]:
 
 def _shown(group: Sequence[Check]) -> Iterator[RenderableType]:
     first = group[0]
-    yield _head(f"{_places([one['where'] for one in group])}: {first['check']}", passed=first["passed"])
+    word = WARNING if first["passed"] and first["cure"] else WORDS[first["passed"]]
+    yield _head(f"{_places([one['where'] for one in group])}: {first['check']}", word)
     of = "" if len(group) == 1 else f"Of {_place(first['where'])}: "
     yield Folded(f"{of}{first['what']}", 4)
     if first["cure"]:
@@ -81,7 +85,7 @@ def _passed(checks: Sequence[Check]) -> dict[tuple[str, ...], str]:
     """Return places -> the checks that passed there, for places with the same ones."""
     by_place: dict[str, dict[str, None]] = {}
     for one in checks:
-        if one["passed"] is True:
+        if one["passed"] is True and not one["cure"]:
             by_place.setdefault(one["where"], {})[one["check"]] = None
     by_names: dict[tuple[bool, str], list[str]] = {}
     for where, names in by_place.items():
@@ -89,9 +93,8 @@ def _passed(checks: Sequence[Check]) -> dict[tuple[str, ...], str]:
     return {tuple(places): names for (_, names), places in by_names.items()}
 
 
-def _head(rest: str, *, passed: bool | None) -> RenderableType:
-    word, style = WORDS[passed]
-    return Folded(rest, lead=f"{word}  ", lead_style=style)
+def _head(rest: str, word: tuple[str, str]) -> RenderableType:
+    return Folded(rest, lead=f"{word[0]}  ", lead_style=word[1])
 
 
 def _places(places: Sequence[str]) -> str:

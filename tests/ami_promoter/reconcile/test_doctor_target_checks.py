@@ -48,11 +48,13 @@ def policy(*statements) -> str:
 
 
 def test_a_target_that_is_well():
-    """Every check passes, without a cure; share mode has no key of its own, but Allowed AMIs."""
+    """Every check passes; share mode has no key of its own, but Allowed AMIs. Tags that come unasked are a warning."""
     copying, sharing = found(), found(SHARING, replace(WELL, key=None, key_policy="", allowed_images="disabled"))
 
-    assert list(copying) == ["target", "key", "key-policy", "forwarding", "settings", "copy-quota"]
+    assert list(copying) == ["target", "key", "key-policy", "forwarding", "settings", "source-tags", "copy-quota"]
     assert list(sharing) == ["target", "forwarding", "allowed-amis", "settings"]
+    assert "`source_tags`" in copying.pop("source-tags")["cure"]
+    assert found(replace(TARGET, source_tags=("os",)))["source-tags"]["cure"] == ""
     assert {(one["passed"], one["cure"]) for one in (*copying.values(), *sharing.values())} == {(True, "")}
     assert "on, under alias/mine" in copying["settings"]["what"]
 
