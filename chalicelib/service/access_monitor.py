@@ -236,7 +236,7 @@ class AccessMonitor:
                 findings.put_canary(found)
 
     def _fresh_grant(self, now: int) -> Canary | None:
-        """Find a grant that was made lately. What is open to copy is looked at often, so it is due soon."""
+        """Find a grant that was made lately. What is open to copy is due within the hour."""
         for resource in self._due_keys(now):
             for share in self._ports.ledger.shares(resource):
                 made = share.opened_at or 0
@@ -245,7 +245,7 @@ class AccessMonitor:
         return None
 
     def _due_keys(self, now: int) -> Sequence[str]:
-        records, until = self._ports.records, now + schedule.POLLS[-1]
+        records, until = self._ports.records, now + schedule.HOUR
         due = [one for shard in range(self._settings.shards) for one in records.due(shard, until, PAGE)]
         keys = {one.key.pk for one in due if one.key.pk.startswith("resource#key#")}
         return sorted(keys)[:LOOKED_THROUGH]

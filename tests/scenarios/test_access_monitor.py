@@ -449,7 +449,7 @@ def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
     assert silent(scene) == 0
     share(scene, PROD, by="share-worker")
     scene.wait(LATE)
-    assert verdicts(scene) == [("page", "ours-without-intent")]
+    assert verdicts(scene) == [("page", "own-without-intent")]
     scene.world.ec2.pace.copy = 1500
     scene.promote("dev", scene.seed("another"))
     scene.wait(HOUR)

@@ -63,7 +63,7 @@ def test_a_team_can_filter_for_its_own(scene):
 
 def test_each_documented_filter_policy_brings_what_it_is_for(scene):
     """Each policy of docs/reference/events.md on a subscriber, with SNS's selection of real notices."""
-    (topic,) = scene.world.sns.topics
+    topic = scene.stage.hub.outputs["TopicArn"]
     subscribers = {
         wanted: scene.world.sns.subscribe(topic, "email", "team@example.com", {"FilterPolicy": json.dumps(policy)})
         for wanted, policy in events.FILTER_POLICIES.items()
