@@ -5,7 +5,7 @@
 Reads what the scenarios wrote down while they ran (build/permissions, tests/scenarios/permission_log.py), so all of them
 must have run: `make pytest`, or `make permissions`. Exits with status 1 if an action allowed no call, or a condition
 decided none, and .chalice/policies/unexercised.yaml has no source for it; or if the test that
-.chalice/policies/needed.yaml names did not need it. A line of unexercised.yaml that a call needed after all is named,
+.chalice/policies/needed.yaml names did not need it. A line of unexercised.yaml that needed.yaml has, too, is named,
 and is no failure: it grants nothing.
 """
 
@@ -47,8 +47,8 @@ def main() -> int:
     found = [*faults(every, seen.keys(), excused.keys()), *stale(proved, seen)]
     for fault in found:
         print(fault, file=sys.stderr)
-    for role, sid, what in sorted(excused.keys() & seen.keys() & {*actions()}):
-        print(f"{role}, {sid}: {what} was needed; take its line out of unexercised.yaml.")
+    for role, sid, what in sorted(excused.keys() & proved.keys()):
+        print(f"{role}, {sid}: {what} has a test in needed.yaml; take its line out of unexercised.yaml.")
     needed = len(every & seen.keys())
     sourced = len((every & excused.keys()) - seen.keys())
     print(f"Permissions: {len(every)} actions and conditions; {needed} were needed, {sourced} have a source instead.")
