@@ -110,7 +110,7 @@ FINDING = js.thing(
 
 
 def finding(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what the access monitor keeps of one deed, or the drift audit of one state."""
+    """Read what the access monitor keeps of one action, or the drift audit of one state."""
     receivers = item.get("receivers")
     texts = ("resource", "call", "region", "principal", "severity", "verdict", "why", "request_id")
     return {

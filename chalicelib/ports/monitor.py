@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from chalicelib.core.monitor.deeds import Deed
 from chalicelib.core.monitor.judging import Known, MonitorFinding
+from chalicelib.core.monitor.trail_actions import TrailAction
 from chalicelib.core.targets.applied_file import AppliedFile
 
 
@@ -80,7 +80,7 @@ class Findings(Protocol):
     def finish(self, event: str, now: int) -> None:
         """Write down that an event was judged and notified."""
 
-    def keep(self, deed: Deed, finding: MonitorFinding, now: int) -> None:
+    def keep(self, action: TrailAction, finding: MonitorFinding, now: int) -> None:
         """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
 
     def was_notified(self, about: str) -> bool:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
-from chalicelib.core.monitor import deeds, judging
-from chalicelib.core.monitor.deeds import Act, Deed, account_of
-from chalicelib.core.monitor.judging import DeedVerdict, Evidence, Known, MonitorFinding, Severity
+from chalicelib.core.monitor import judging, trail_actions
+from chalicelib.core.monitor.judging import ActionVerdict, Evidence, Known, MonitorFinding, Severity
+from chalicelib.core.monitor.trail_actions import Act, TrailAction, account_of
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.share import ShareState
 from chalicelib.ports.ledger import Ledger
@@ -84,7 +84,7 @@ class AccessMonitor:
         if not isinstance(event, dict) or event.get("detail-type") not in TYPES:
             return
         record, now = event.get("detail"), self._clock()
-        found = deeds.read(record, self._settings.trigger_tag) if isinstance(record, dict) else ()
+        found = trail_actions.read(record, self._settings.trigger_tag) if isinstance(record, dict) else ()
         if event.get("account") != self._settings.hub or not found:
             return
         first = self._ports.findings.first_event(now)
@@ -94,31 +94,31 @@ class AccessMonitor:
                 return
             case Begun.BUSY:
                 raise LostRace(ident)
-        for deed in found:
-            evidence = self._evidence(deed)
-            finding = judging.judge(deed, evidence)
-            if finding.severity is not Severity.NONE and deed.on_key:  # before anybody is alarmed, all that ever was
-                evidence = self._evidence(deed, ever=True)
-                finding = judging.judge(deed, evidence)
-            self._remember(deed, finding, source_key=evidence.source_key)
-            self._conclude(deed, finding, learning=now < first + self._settings.learning)
+        for action in found:
+            evidence = self._evidence(action)
+            finding = judging.judge(action, evidence)
+            if finding.severity is not Severity.NONE and action.on_key:  # before anybody is alarmed, all that ever was
+                evidence = self._evidence(action, ever=True)
+                finding = judging.judge(action, evidence)
+            self._remember(action, finding, source_key=evidence.source_key)
+            self._conclude(action, finding, learning=now < first + self._settings.learning)
         self._ports.findings.finish(ident, self._clock())
 
-    def _evidence(self, deed: Deed, *, ever: bool = False) -> Evidence:
-        """Read what is known besides a deed. ``ever``: of a key, all that was ever open on it."""
+    def _evidence(self, action: TrailAction, *, ever: bool = False) -> Evidence:
+        """Read what is known besides a action. ``ever``: of a key, all that was ever open on it."""
         settings = self._settings
         applied = self._ports.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
             raise Refusal(RefusalKind.THROTTLED, applied.fault)  # nobody can tell who is a stranger
-        key = self._ports.findings.key(deed.resource) if deed.on_key else None
+        key = self._ports.findings.key(action.resource) if action.on_key else None
         return Evidence(
             hub=settings.hub,
             region=settings.region,
-            shares=tuple(self._shares(deed, self._ports.past.ever if ever else self._ports.past.lately)),
-            strangers=judging.strangers({*deed.receivers, deed.account} - {""}, applied),
+            shares=tuple(self._shares(action, self._ports.past.ever if ever else self._ports.past.lately)),
+            strangers=judging.strangers({*action.receivers, action.account} - {""}, applied),
             changed_at=self._ports.applied.applied_at(),
             builders=settings.builders,
-            source_key=key is not None or (deed.on_key and self._in_ledger(deed.resource)),
+            source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
             admitted=None if key is None else key.admitted,
         )
 
@@ -127,29 +127,29 @@ class AccessMonitor:
         places = (addresses.grants_on(key), addresses.policy_resource(key))
         return any(self._ports.records.get(place) is not None for place in places)
 
-    def _shares(self, deed: Deed, on_key: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
-        """Read the shares that a deed may be about; those on a key by ``on_key``."""
-        if deed.on_key:
-            yield from self._shares_on_key(deed, on_key)
-        elif deed.resource.startswith(("snap-", "ami-")):
-            region = "" if deed.region == self._settings.region else deed.region
+    def _shares(self, action: TrailAction, on_key: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
+        """Read the shares that a action may be about; those on a key by ``on_key``."""
+        if action.on_key:
+            yield from self._shares_on_key(action, on_key)
+        elif action.resource.startswith(("snap-", "ami-")):
+            region = "" if action.region == self._settings.region else action.region
             snapshot, image = (
-                addresses.snapshot_resource(deed.resource, region),
-                addresses.image_resource(deed.resource),
+                addresses.snapshot_resource(action.resource, region),
+                addresses.image_resource(action.resource),
             )
-            resource = snapshot if deed.resource.startswith("snap-") else image
-            if deed.receivers:
-                yield from self._ports.past.of(resource.pk, deed.receivers)
+            resource = snapshot if action.resource.startswith("snap-") else image
+            if action.receivers:
+                yield from self._ports.past.of(resource.pk, action.receivers)
             else:
                 yield from self._ports.past.ever(resource.pk)
 
-    def _shares_on_key(self, deed: Deed, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
-        key = deed.resource
-        accounts = {deed.account, *map(account_of, deed.receivers)}
-        if deed.act is Act.REMOVED and deed.grant:
-            accounts |= set(self._ports.findings.accounts_of(deed.grant))
+    def _shares_on_key(self, action: TrailAction, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
+        key = action.resource
+        accounts = {action.account, *map(account_of, action.receivers)}
+        if action.act is Act.REMOVED and action.grant:
+            accounts |= set(self._ports.findings.accounts_of(action.grant))
         policy = addresses.policy_resource(key).pk
-        if deed.act is Act.POLICY:
+        if action.act is Act.POLICY:
             yield from read(policy)
             return
         accounts -= {"", self._settings.hub}
@@ -161,44 +161,44 @@ class AccessMonitor:
 
     # --- what follows ------------------------------------------------------------------------------------------------
 
-    def _remember(self, deed: Deed, finding: MonitorFinding, *, source_key: bool) -> None:
+    def _remember(self, action: TrailAction, finding: MonitorFinding, *, source_key: bool) -> None:
         """Remember what later events are judged by: the service's keys, whom a policy admits, whose a grant is."""
-        own = judging.is_own(deed.principal, self._settings.hub, self._settings.region)
-        expected = own and finding.verdict is DeedVerdict.EXPECTED
-        if not deed.on_key or not (source_key or expected):
+        own = judging.is_own(action.principal, self._settings.hub, self._settings.region)
+        expected = own and finding.verdict is ActionVerdict.EXPECTED
+        if not action.on_key or not (source_key or expected):
             return
         findings = self._ports.findings
-        if deed.act is Act.POLICY:
-            findings.remember_key(deed.resource, SourceKey(frozenset(deed.receivers), deed.at))
-        accounts = {account_of(receiver) for receiver in deed.receivers if receiver.startswith("arn:")}
+        if action.act is Act.POLICY:
+            findings.remember_key(action.resource, SourceKey(frozenset(action.receivers), action.at))
+        accounts = {account_of(receiver) for receiver in action.receivers if receiver.startswith("arn:")}
         accounts -= {"", self._settings.hub}
-        if deed.act is Act.ADDED and deed.grant and accounts:
-            findings.remember_grant(deed.grant, accounts, self._clock())
+        if action.act is Act.ADDED and action.grant and accounts:
+            findings.remember_grant(action.grant, accounts, self._clock())
             if expected:
-                findings.remember_key(deed.resource, SourceKey())
-                findings.grant_shown(deed.at)
+                findings.remember_key(action.resource, SourceKey())
+                findings.grant_shown(action.at)
 
-    def _conclude(self, deed: Deed, finding: MonitorFinding, *, learning: bool) -> None:
-        """Keep a finding, and tell it: once for each verdict, key or kind of deed, principal and hour."""
+    def _conclude(self, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
+        """Keep a finding, and tell it: once for each verdict, key or kind of action, principal and hour."""
         findings, now = self._ports.findings, self._clock()
-        self._telemetry.judged(deed.name, deed.resource, finding.verdict, deed.principal, finding.why)
+        self._telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
         if finding.severity is Severity.NONE:
-            if deed.act is Act.TAGGED:  # who tagged stands in the history
-                findings.keep(deed, finding, now)
+            if action.act is Act.TAGGED:  # who tagged stands in the history
+                findings.keep(action, finding, now)
             return
-        findings.keep(deed, finding, now)
+        findings.keep(action, finding, now)
         severity = judging.severity(finding, learning=learning)
-        subject = deed.resource if deed.on_key else deed.act.value
+        subject = action.resource if action.on_key else action.act.value
         hour = now // schedule.HOUR
-        about = addresses.digest(severity, finding.verdict, subject, deed.principal, str(hour))
+        about = addresses.digest(severity, finding.verdict, subject, action.principal, str(hour))
         if findings.was_notified(about):
             return
-        self._ports.notices.publish(self._notice(deed, finding, severity, about, learning=learning))
-        self._telemetry.finding(severity, finding.verdict, deed.resource)
+        self._ports.notices.publish(self._notice(action, finding, severity, about, learning=learning))
+        self._telemetry.finding(severity, finding.verdict, action.resource)
         findings.notified(about, now)
 
     def _notice(
-        self, deed: Deed, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
+        self, action: TrailAction, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
             **judging.notice(finding, severity),
@@ -206,13 +206,13 @@ class AccessMonitor:
             "hub": self._settings.hub,
             "hub_region": self._settings.region,
             "learning": learning,
-            "call": deed.name,
-            "at": deed.at,
-            "region": deed.region,
-            "resource": deed.resource,
-            "principal": deed.principal,
-            "request_id": deed.request,
-            "trail_event_id": deed.event,
+            "call": action.name,
+            "at": action.at,
+            "region": action.region,
+            "resource": action.resource,
+            "principal": action.principal,
+            "request_id": action.request,
+            "trail_event_id": action.event,
             "cure": CURES[finding.verdict],
         }
 
@@ -252,11 +252,11 @@ class AccessMonitor:
 
 
 CURES = {
-    DeedVerdict.NO_INTENT: "Take the role's sessions away and close what it opened: "
+    ActionVerdict.NO_INTENT: "Take the role's sessions away and close what it opened: "
     "docs/operations/runbook.md#accesspagealarm.",
-    DeedVerdict.STRANGER: "Ask who did it; if nobody may, take the permission away: "
+    ActionVerdict.STRANGER: "Ask who did it; if nobody may, take the permission away: "
     "docs/operations/runbook.md#accesspagealarm.",
-    DeedVerdict.VANISHED: "See which deliveries fail, and tag again once it is allowed again: "
+    ActionVerdict.VANISHED: "See which deliveries fail, and tag again once it is allowed again: "
     "docs/operations/runbook.md#accesswarningalarm.",
-    DeedVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+    ActionVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
 }

@@ -16,9 +16,9 @@ from typing import Any
 
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.monitor import drift, judging
-from chalicelib.core.monitor.deeds import account_of
 from chalicelib.core.monitor.drift import DriftPlace, Pass, PassPart, ShownAccess, Situation
-from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding, Severity
+from chalicelib.core.monitor.judging import ActionVerdict, MonitorFinding, Severity
+from chalicelib.core.monitor.trail_actions import account_of
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import holders
@@ -45,7 +45,7 @@ SETTLED = schedule.HOUR
 NOT_LISTED = "~"
 """Stands behind every account."""
 
-Step = tuple[DriftPlace, tuple[DeedVerdict, ...] | None]
+Step = tuple[DriftPlace, tuple[ActionVerdict, ...] | None]
 """A place, and which verdicts its first look had; None: this is the first look."""
 
 
@@ -270,7 +270,7 @@ class DriftAudit:
         """Tell a person once for as long as it stays, and wake who closes what is the service's own."""
         findings, now = self._ports.findings, self._clock()
         about = addresses.digest(str(place), finding.verdict, *sorted(finding.receivers))
-        if finding.verdict is DeedVerdict.NO_INTENT:
+        if finding.verdict is ActionVerdict.NO_INTENT:
             self._wake(place, now)
         if not findings.was_notified(about, now):
             severity = judging.severity(finding, learning=learning)
@@ -305,13 +305,13 @@ class DriftAudit:
 
 
 CURES = {
-    DeedVerdict.NO_INTENT: "Find who opened it in CloudTrail; `ami-promoter reconcile --apply` closes what is the "
+    ActionVerdict.NO_INTENT: "Find who opened it in CloudTrail; `ami-promoter reconcile --apply` closes what is the "
     "service's own: docs/operations/runbook.md#accesspagealarm.",
-    DeedVerdict.STRANGER: "Find who opened it in CloudTrail; if nobody may, take the permission away: "
+    ActionVerdict.STRANGER: "Find who opened it in CloudTrail; if nobody may, take the permission away: "
     "docs/operations/runbook.md#accesspagealarm.",
-    DeedVerdict.VANISHED: "Find who took it away in CloudTrail. `ami-promoter retry AMI` opens it again: "
+    ActionVerdict.VANISHED: "Find who took it away in CloudTrail. `ami-promoter retry AMI` opens it again: "
     "docs/operations/runbook.md#accesswarningalarm.",
-    DeedVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+    ActionVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
 }
 
 

@@ -101,6 +101,7 @@ IN_NAMES: Mapping[str, str] = {
 
 IDENTIFIERS: Mapping[str, str] = {
     "Child": "TrackedDelivery",
+    "Deed": "TrailAction",
     "GRACE": "the deadline's own name",
     "hard_close_at": "last_closing_at",
     "hard_end": "must_close_at",

@@ -12,8 +12,8 @@ import pytest
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.monitor import drift
-from chalicelib.core.monitor.deeds import PUBLIC
 from chalicelib.core.monitor.drift import Pass
+from chalicelib.core.monitor.trail_actions import PUBLIC
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.grant_names import grant_name

@@ -12,7 +12,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from awsim.patterns import matches
-from chalicelib.core.monitor.deeds import NAMES
+from chalicelib.core.monitor.trail_actions import NAMES
 from chalicelib.service.budget import RESERVED, SLOW_CALL
 from chalicelib.service.discover import PERIOD
 from tests.templates.conftest import ROOT, STACKSET, TARGET

@@ -18,7 +18,7 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, Table
 from chalicelib.core.monitor.drift import CALL, DriftPlace, Pass
-from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding
+from chalicelib.core.monitor.judging import ActionVerdict, MonitorFinding
 from chalicelib.core.records.addresses import RecordKey, digest, finding
 
 PASS = RecordKey("drift", "pass")
@@ -38,7 +38,7 @@ class DynamoDrift:
         item = self._table.get(PASS)
         if item is None:
             return None
-        doubts = {place: tuple(map(DeedVerdict, verdicts)) for place, verdicts in item["doubts"].items()}
+        doubts = {place: tuple(map(ActionVerdict, verdicts)) for place, verdicts in item["doubts"].items()}
         numbers = {name: int(item[name]) for name in NUMBERS}
         return Pass(**numbers, part=str(item["part"]), after=str(item["after"]), doubts=doubts)
 

@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, Table
-from chalicelib.core.monitor.deeds import Deed
 from chalicelib.core.monitor.judging import MonitorFinding
+from chalicelib.core.monitor.trail_actions import TrailAction
 from chalicelib.core.records.addresses import RecordKey, finding
 from chalicelib.ports.monitor import Begun, Canary, SourceKey
 
@@ -62,19 +62,19 @@ class DynamoFindings:
     def finish(self, event: str, now: int) -> None:
         self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
 
-    def keep(self, deed: Deed, finding_: MonitorFinding, now: int) -> None:
+    def keep(self, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
         attributes = {
-            "at": deed.at,
-            "call": deed.name,
-            "region": deed.region,
-            "principal": deed.principal,
-            "request_id": deed.request,
+            "at": action.at,
+            "call": action.name,
+            "region": action.region,
+            "principal": action.principal,
+            "request_id": action.request,
             "verdict": finding_.verdict.value,
             "severity": finding_.severity.value,
             "why": finding_.why,
             "receivers": list(finding_.receivers)[:100],
         }
-        key = finding(deed.resource, deed.at, deed.event, deed.act.value)
+        key = finding(action.resource, action.at, action.event, action.act.value)
         self._table.put(key, {**attributes, EXPIRES: now + self._keep})
 
     def was_notified(self, about: str) -> bool:

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.monitor.deeds import account_of
 from chalicelib.core.monitor.judging import Known, known
+from chalicelib.core.monitor.trail_actions import account_of
 from chalicelib.core.records.addresses import LEFT, RecordKey
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.ledger import Ledger

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.core.monitor.deeds import PUBLIC, account_of, admitted
-from chalicelib.core.monitor.judging import DeedVerdict, MonitorFinding
+from chalicelib.core.monitor.judging import ActionVerdict, MonitorFinding
+from chalicelib.core.monitor.trail_actions import PUBLIC, account_of, admitted
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing import grant_names, holders, key_policy
 from chalicelib.core.sharing.share import Share, ShareState
@@ -66,12 +66,12 @@ class Situation:
 
 def findings(shown: Collection[ShownAccess], this: Situation) -> tuple[MonitorFinding, ...]:
     """Say what does not agree: at most one finding for each verdict, with all whom it is about."""
-    found: dict[DeedVerdict, MonitorFinding] = {}
+    found: dict[ActionVerdict, MonitorFinding] = {}
     for one in [*_of_what_shows(shown, this), *_vanished(shown, this)]:
         before = found.get(one.verdict)
         receivers = (*(before.receivers if before else ()), *one.receivers)
         found[one.verdict] = MonitorFinding(one.verdict, one.why, tuple(dict.fromkeys(receivers)))
-    return tuple(found[verdict] for verdict in DeedVerdict if verdict in found)
+    return tuple(found[verdict] for verdict in ActionVerdict if verdict in found)
 
 
 def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[MonitorFinding]:
@@ -84,24 +84,24 @@ def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[
                 yield _open_to_a_stranger(one, accounts_for)
         elif one.own:
             why = "It has the service's name, and the ledger does not know it as open."
-            yield MonitorFinding(DeedVerdict.NO_INTENT, why, (one.receiver,))
+            yield MonitorFinding(ActionVerdict.NO_INTENT, why, (one.receiver,))
         elif one.receiver == PUBLIC:
-            yield MonitorFinding(DeedVerdict.STRANGER, "It is open to everybody.", (PUBLIC,))
+            yield MonitorFinding(ActionVerdict.STRANGER, "It is open to everybody.", (PUBLIC,))
         elif one.receiver in this.strangers:
             why = "It is open, and the applied targets file does not list the receiver."
-            yield MonitorFinding(DeedVerdict.STRANGER, why, (one.receiver,))
+            yield MonitorFinding(ActionVerdict.STRANGER, why, (one.receiver,))
         elif not one.sibling and account_of(one.receiver) not in this.may_derive:
             why = "It is open to a listed account, and the service did not open it."
-            yield MonitorFinding(DeedVerdict.LISTED, why, (one.receiver,))
+            yield MonitorFinding(ActionVerdict.LISTED, why, (one.receiver,))
 
 
 def _open_to_a_stranger(one: ShownAccess, known: Sequence[Share]) -> MonitorFinding:
     """Who can write the ledger could put a stranger into it. So the applied file decides, which no function writes."""
     if all(share.preexisting for share in known):
         why = "It was open before the service came, and the applied targets file does not list the receiver."
-        return MonitorFinding(DeedVerdict.STRANGER, why, (one.receiver,))
+        return MonitorFinding(ActionVerdict.STRANGER, why, (one.receiver,))
     why = "The ledger says that the service opened it, but the applied targets file does not list the receiver."
-    return MonitorFinding(DeedVerdict.NO_INTENT, why, (one.receiver,))
+    return MonitorFinding(ActionVerdict.NO_INTENT, why, (one.receiver,))
 
 
 def _vanished(shown: Collection[ShownAccess], this: Situation) -> Iterator[MonitorFinding]:
@@ -109,7 +109,7 @@ def _vanished(shown: Collection[ShownAccess], this: Situation) -> Iterator[Monit
         needed = share.state is ShareState.OPEN and share.holdings and not share.preexisting
         if needed and not any(is_of(one, share, this.region) for one in shown):
             why = "The ledger says that it is open and needed, and AWS does not show it."
-            yield MonitorFinding(DeedVerdict.VANISHED, why, (share.account,))
+            yield MonitorFinding(ActionVerdict.VANISHED, why, (share.account,))
 
 
 def is_of(one: ShownAccess, share: Share, region: str) -> bool:
@@ -228,7 +228,7 @@ class Pass:
     looks: int = 0
     not_seen: int = 0
     doubted_at: int = 0
-    doubts: Mapping[str, tuple[DeedVerdict, ...]] = field(default_factory=dict)
+    doubts: Mapping[str, tuple[ActionVerdict, ...]] = field(default_factory=dict)
     """Each doubtful place, as text, with the verdicts of its first look."""
     version: int = 0
     """Of the item, for its conditional write."""

@@ -1,10 +1,10 @@
-"""Whether the ledger accounts for a deed, and if not, how bad that is.
+"""Whether the ledger accounts for a action, and if not, how bad that is.
 
-A deed of the service's own is accounted for by an intent: the ledger says that the share was about to be opened, or
+A action of the service's own is accounted for by an intent: the ledger says that the share was about to be opened, or
 closed, when CloudTrail says that it was done (invariant 3). But the share worker's role can write the ledger,
 too. So an account that is let in must be listed in the applied file besides, which no function may write.
 
-A deed of anybody else is judged by whom it lets in, and by what it takes away that the service still needs.
+A action of anybody else is judged by whom it lets in, and by what it takes away that the service still needs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed, account_of
+from chalicelib.core.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of
 from chalicelib.core.records import schedule
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import AppliedFile
@@ -31,8 +31,8 @@ _S = ShareState
 OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)
 
 
-class DeedVerdict(StrEnum):
-    """What the monitor says of a deed."""
+class ActionVerdict(StrEnum):
+    """What the monitor says of a action."""
 
     EXPECTED = "expected"
     """The ledger accounts for it, or it lets nobody in and takes nothing away."""
@@ -56,18 +56,18 @@ class Severity(StrEnum):
 
 
 SEVERITIES = {
-    DeedVerdict.EXPECTED: Severity.NONE,
-    DeedVerdict.LISTED: Severity.NOTICE,
-    DeedVerdict.VANISHED: Severity.WARNING,
-    DeedVerdict.STRANGER: Severity.PAGE,
-    DeedVerdict.NO_INTENT: Severity.PAGE,
+    ActionVerdict.EXPECTED: Severity.NONE,
+    ActionVerdict.LISTED: Severity.NOTICE,
+    ActionVerdict.VANISHED: Severity.WARNING,
+    ActionVerdict.STRANGER: Severity.PAGE,
+    ActionVerdict.NO_INTENT: Severity.PAGE,
 }
 _WORST_FIRST = (
-    DeedVerdict.NO_INTENT,
-    DeedVerdict.STRANGER,
-    DeedVerdict.VANISHED,
-    DeedVerdict.LISTED,
-    DeedVerdict.EXPECTED,
+    ActionVerdict.NO_INTENT,
+    ActionVerdict.STRANGER,
+    ActionVerdict.VANISHED,
+    ActionVerdict.LISTED,
+    ActionVerdict.EXPECTED,
 )
 
 
@@ -111,13 +111,13 @@ def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known besides the deed, read when it is judged."""
+    """What is known besides the action, read when it is judged."""
 
     hub: str
     region: str
     """The hub's account and Region."""
     shares: Sequence[Known] = ()
-    """The ledger's shares of the resource, for those whom the deed concerns."""
+    """The ledger's shares of the resource, for those whom the action concerns."""
     strangers: frozenset[str] = frozenset()
     """The receivers, and the caller's account, that the applied file does not list."""
     changed_at: int = 0
@@ -132,9 +132,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class MonitorFinding:
-    """The verdict on one deed."""
+    """The verdict on one action."""
 
-    verdict: DeedVerdict
+    verdict: ActionVerdict
     why: str
     receivers: tuple[str, ...] = field(default=())
     """Those whom it is about."""
@@ -150,10 +150,10 @@ def is_own(principal: str, hub: str, region: str) -> bool:
     return _role(principal, hub).startswith(f"ami-promoter-{region}-")
 
 
-def _is_sibling(deed: Deed, evidence: Evidence) -> bool:
+def _is_sibling(action: TrailAction, evidence: Evidence) -> bool:
     """Whether it is a share worker of the account's hub in another Region, which has a ledger of its own."""
-    name = _role(deed.principal, evidence.hub)
-    return name.startswith("ami-promoter-") and name.endswith("-share-worker") and not _is_own(deed, evidence)
+    name = _role(action.principal, evidence.hub)
+    return name.startswith("ami-promoter-") and name.endswith("-share-worker") and not _is_own(action, evidence)
 
 
 def _role(principal: str, hub: str) -> str:
@@ -161,8 +161,8 @@ def _role(principal: str, hub: str) -> str:
     return parts[5].removeprefix("role/") if len(parts) == 6 and parts[2] == "iam" and parts[4] == hub else ""
 
 
-def _is_own(deed: Deed, evidence: Evidence) -> bool:
-    return is_own(deed.principal, evidence.hub, evidence.region)
+def _is_own(action: TrailAction, evidence: Evidence) -> bool:
+    return is_own(action.principal, evidence.hub, evidence.region)
 
 
 def severity(finding: MonitorFinding, *, learning: bool) -> Severity:
@@ -190,13 +190,13 @@ def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str
     return frozenset(found | ({one for one in receivers if ":organizations:" in one} - units) | {PUBLIC})
 
 
-def judge(deed: Deed, evidence: Evidence) -> MonitorFinding:
-    """Say what is to be thought of a deed: the worst of what can be said of those whom it is about."""
-    if deed.on_key and not evidence.source_key and not _is_own(deed, evidence):
+def judge(action: TrailAction, evidence: Evidence) -> MonitorFinding:
+    """Say what is to be thought of a action: the worst of what can be said of those whom it is about."""
+    if action.on_key and not evidence.source_key and not _is_own(action, evidence):
         return _expected("The service has never opened anything on this key.")
-    if _is_own(deed, evidence) and deed.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):
-        return MonitorFinding(DeedVerdict.NO_INTENT, "The service never makes this call.")
-    return _worst(_JUDGES[deed.act](deed, evidence))
+    if _is_own(action, evidence) and action.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):
+        return MonitorFinding(ActionVerdict.NO_INTENT, "The service never makes this call.")
+    return _worst(_JUDGES[action.act](action, evidence))
 
 
 def _worst(findings: Iterable[MonitorFinding]) -> MonitorFinding:
@@ -210,46 +210,50 @@ def _worst(findings: Iterable[MonitorFinding]) -> MonitorFinding:
 
 
 def _expected(why: str) -> MonitorFinding:
-    return MonitorFinding(DeedVerdict.EXPECTED, why)
+    return MonitorFinding(ActionVerdict.EXPECTED, why)
 
 
 # --- who is let in ---------------------------------------------------------------------------------------------------
 
 
-def _added(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    for receiver in deed.receivers:
+def _added(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    for receiver in action.receivers:
         if receiver == PUBLIC:
-            yield _let_in(deed, evidence, receiver)
+            yield _let_in(action, evidence, receiver)
         elif _comes_from_outside(receiver, evidence.hub):
-            yield _receiver_added(deed, evidence, receiver)
+            yield _receiver_added(action, evidence, receiver)
 
 
-def _receiver_added(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFinding:
+def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFinding:
     intended = any(
-        share.was((_S.OPENING,), deed.at, BEFORE, AFTER) for share in evidence.shares if _is_for(share, deed, receiver)
+        share.was((_S.OPENING,), action.at, BEFORE, AFTER)
+        for share in evidence.shares
+        if _is_for(share, action, receiver)
     )
-    listed = receiver not in evidence.strangers or evidence.changed_at > deed.at - BEFORE
-    if intended and (listed or not _is_own(deed, evidence)):
+    listed = receiver not in evidence.strangers or evidence.changed_at > action.at - BEFORE
+    if intended and (listed or not _is_own(action, evidence)):
         return _expected("The ledger intended it.")
-    if _is_own(deed, evidence):
+    if _is_own(action, evidence):
         why = "The applied targets file does not list it." if intended else "The ledger did not intend it."
-        return MonitorFinding(DeedVerdict.NO_INTENT, why, (receiver,))
-    if _is_sibling(deed, evidence):
+        return MonitorFinding(ActionVerdict.NO_INTENT, why, (receiver,))
+    if _is_sibling(action, evidence):
         return _expected("A hub of this account in another Region did it; its own monitor judges that.")
-    if account_of(receiver) == deed.account and _had_access(deed, evidence, deed.account):
+    if account_of(receiver) == action.account and _had_access(action, evidence, action.account):
         return _expected("The account passes on within itself what the hub has opened to it.")
-    return _let_in(deed, evidence, receiver)
+    return _let_in(action, evidence, receiver)
 
 
-def _let_in(deed: Deed, evidence: Evidence, receiver: str) -> MonitorFinding:
+def _let_in(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFinding:
     """Judge somebody else's letting in of one receiver, or anybody's of everybody."""
-    if _is_own(deed, evidence):
-        return MonitorFinding(DeedVerdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
+    if _is_own(action, evidence):
+        return MonitorFinding(ActionVerdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
     if receiver == PUBLIC:
-        return MonitorFinding(DeedVerdict.STRANGER, "It is open to everybody.", (receiver,))
+        return MonitorFinding(ActionVerdict.STRANGER, "It is open to everybody.", (receiver,))
     if receiver in evidence.strangers:
-        return MonitorFinding(DeedVerdict.STRANGER, "The applied targets file does not list the receiver.", (receiver,))
-    return MonitorFinding(DeedVerdict.LISTED, "Somebody else than the service let a listed account in.", (receiver,))
+        return MonitorFinding(
+            ActionVerdict.STRANGER, "The applied targets file does not list the receiver.", (receiver,)
+        )
+    return MonitorFinding(ActionVerdict.LISTED, "Somebody else than the service let a listed account in.", (receiver,))
 
 
 def _comes_from_outside(receiver: str, hub: str) -> bool:
@@ -257,40 +261,40 @@ def _comes_from_outside(receiver: str, hub: str) -> bool:
     return ":organizations:" in receiver or account_of(receiver) not in ("", hub)
 
 
-def _is_for(share: Known, deed: Deed, receiver: str) -> bool:
+def _is_for(share: Known, action: TrailAction, receiver: str) -> bool:
     """Whether a share is that of a receiver. A key's is named for its delivery, and its receiver is the grantee."""
-    if not deed.on_key:
+    if not action.on_key:
         return share.share_name == receiver
-    return bool(deed.grant and deed.grant in share.grants) or share.grantee == receiver
+    return bool(action.grant and action.grant in share.grants) or share.grantee == receiver
 
 
-def _had_access(deed: Deed, evidence: Evidence, account: str) -> bool:
-    return any(share.account == account and share.was(OPEN, deed.at, STILL_USED, AFTER) for share in evidence.shares)
+def _had_access(action: TrailAction, evidence: Evidence, account: str) -> bool:
+    return any(share.account == account and share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
 
 
 # --- what is taken away ----------------------------------------------------------------------------------------------
 
 
-def _removed(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    if deed.on_key:
-        shares = [share for share in evidence.shares if deed.grant in share.grants]
+def _removed(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if action.on_key:
+        shares = [share for share in evidence.shares if action.grant in share.grants]
         if not shares:
             yield _expected("No grant that the monitor knows.")
         else:  # more than one where the grant showed again after it was closed, and is closed again as unrecorded
-            yield _share_removed(deed, evidence, shares[0].grantee, shares)
+            yield _share_removed(action, evidence, shares[0].grantee, shares)
         return
-    for receiver in deed.receivers:
+    for receiver in action.receivers:
         shares = [share for share in evidence.shares if share.share_name == receiver]
-        yield _share_removed(deed, evidence, receiver, shares)
+        yield _share_removed(action, evidence, receiver, shares)
 
 
-def _share_removed(deed: Deed, evidence: Evidence, receiver: str, shares: Sequence[Known]) -> MonitorFinding:
-    if _is_own(deed, evidence):
-        if any(share.was((_S.CLOSING,), deed.at, BEFORE, AFTER) for share in shares):
+def _share_removed(action: TrailAction, evidence: Evidence, receiver: str, shares: Sequence[Known]) -> MonitorFinding:
+    if _is_own(action, evidence):
+        if any(share.was((_S.CLOSING,), action.at, BEFORE, AFTER) for share in shares):
             return _expected("The ledger intended it.")
-        return MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to close it.", (receiver,))
-    if any(_needed(share, deed.at) for share in shares):
-        return MonitorFinding(DeedVerdict.VANISHED, "The ledger says that it is open and needed.", (receiver,))
+        return MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to close it.", (receiver,))
+    if any(_needed(share, action.at) for share in shares):
+        return MonitorFinding(ActionVerdict.VANISHED, "The ledger says that it is open and needed.", (receiver,))
     return _expected("The service does not need it, or it is preexisting.")
 
 
@@ -298,91 +302,93 @@ def _needed(share: Known, at: int) -> bool:
     return share.state(at) in (_S.OPENING, _S.OPEN) and not share.preexisting
 
 
-def _cleared(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    gone = tuple(share.share_name for share in evidence.shares if _needed(share, deed.at))
+def _cleared(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    gone = tuple(share.share_name for share in evidence.shares if _needed(share, action.at))
     if gone:
-        yield MonitorFinding(DeedVerdict.VANISHED, "The ledger says that they are open and needed.", gone)
+        yield MonitorFinding(ActionVerdict.VANISHED, "The ledger says that they are open and needed.", gone)
 
 
-def _unblocked(deed: Deed, _evidence: Evidence) -> Iterator[MonitorFinding]:
+def _unblocked(action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFinding]:
     yield MonitorFinding(
-        DeedVerdict.STRANGER, "Snapshots or AMIs of the account can be made public from now on.", deed.receivers
+        ActionVerdict.STRANGER, "Snapshots or AMIs of the account can be made public from now on.", action.receivers
     )
 
 
-def _disabled(_deed: Deed, _evidence: Evidence) -> Iterator[MonitorFinding]:
-    yield MonitorFinding(DeedVerdict.VANISHED, "Nothing under this key can be copied or launched any longer.")
+def _disabled(_action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFinding]:
+    yield MonitorFinding(ActionVerdict.VANISHED, "Nothing under this key can be copied or launched any longer.")
 
 
 # --- a key's policy --------------------------------------------------------------------------------------------------
 
 
-def _policy(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     """A policy is written whole: what is new in it shows by whom it let in before."""
-    outside = [one for one in deed.receivers if one != evidence.hub]
+    outside = [one for one in action.receivers if one != evidence.hub]
     new = [one for one in outside if evidence.admitted is not None and one not in evidence.admitted]
     if PUBLIC in outside and (evidence.admitted is None or PUBLIC in new):
-        yield _let_in(deed, evidence, PUBLIC)
+        yield _let_in(action, evidence, PUBLIC)
     new = [one for one in new if one != PUBLIC]
-    if _is_own(deed, evidence):
+    if _is_own(action, evidence):
         turning = (_S.OPENING, _S.CLOSING)
-        if not any(share.was(turning, deed.at, BEFORE, AFTER) for share in evidence.shares):
-            yield MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to change it.", tuple(outside))
-        unknown = [one for one in new if not _had_access(deed, evidence, one)]
+        if not any(share.was(turning, action.at, BEFORE, AFTER) for share in evidence.shares):
+            yield MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to change it.", tuple(outside))
+        unknown = [one for one in new if not _had_access(action, evidence, one)]
         if unknown:
-            yield MonitorFinding(DeedVerdict.NO_INTENT, "The ledger did not intend to let them in.", tuple(unknown))
-    elif _is_sibling(deed, evidence):
+            yield MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to let them in.", tuple(unknown))
+    elif _is_sibling(action, evidence):
         yield _expected("A hub of this account in another Region did it; its own monitor judges that.")
     else:
-        yield from (_let_in(deed, evidence, receiver) for receiver in new)
-        gone = [s for s in evidence.shares if _needed(s, deed.at) and s.account not in deed.receivers]
+        yield from (_let_in(action, evidence, receiver) for receiver in new)
+        gone = [s for s in evidence.shares if _needed(s, action.at) and s.account not in action.receivers]
         if gone:
             why = "The service's statements for them are gone."
-            yield MonitorFinding(DeedVerdict.VANISHED, why, tuple(dict.fromkeys(s.account for s in gone)))
+            yield MonitorFinding(ActionVerdict.VANISHED, why, tuple(dict.fromkeys(s.account for s in gone)))
 
 
 # --- use -------------------------------------------------------------------------------------------------------------
 
 
-def _used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    if _is_own(deed, evidence):
-        yield MonitorFinding(DeedVerdict.NO_INTENT, "The service never uses a key.")
-    elif not deed.on_key:
-        yield from _share_used(deed, evidence)
-    elif deed.account in ("", evidence.hub):
-        if not deed.by_service and deed.principal not in evidence.builders:
+def _used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if _is_own(action, evidence):
+        yield MonitorFinding(ActionVerdict.NO_INTENT, "The service never uses a key.")
+    elif not action.on_key:
+        yield from _share_used(action, evidence)
+    elif action.account in ("", evidence.hub):
+        if not action.by_service and action.principal not in evidence.builders:
             yield MonitorFinding(
-                DeedVerdict.LISTED, "Not through an AWS service, and BuilderArns does not name the caller."
+                ActionVerdict.LISTED, "Not through an AWS service, and BuilderArns does not name the caller."
             )
-    elif deed.account in evidence.strangers:
+    elif action.account in evidence.strangers:
         yield MonitorFinding(
-            DeedVerdict.STRANGER, "The applied targets file does not list the caller's account.", (deed.account,)
+            ActionVerdict.STRANGER, "The applied targets file does not list the caller's account.", (action.account,)
         )
-    elif not _had_access(deed, evidence, deed.account) and deed.account not in (evidence.admitted or ()):
-        yield MonitorFinding(DeedVerdict.LISTED, "Nothing on this key was open to the account then.", (deed.account,))
-    elif not (deed.by_service and deed.ebs):
-        yield MonitorFinding(DeedVerdict.LISTED, "Not through EC2 for a volume or a snapshot.", (deed.account,))
+    elif not _had_access(action, evidence, action.account) and action.account not in (evidence.admitted or ()):
+        yield MonitorFinding(
+            ActionVerdict.LISTED, "Nothing on this key was open to the account then.", (action.account,)
+        )
+    elif not (action.by_service and action.ebs):
+        yield MonitorFinding(ActionVerdict.LISTED, "Not through EC2 for a volume or a snapshot.", (action.account,))
 
 
-def _share_used(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
+def _share_used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     """A snapshot that was never shared with a listed account may be used by way of its AMI's launch permission."""
-    was_open = any(share.was(OPEN, deed.at, STILL_USED, AFTER) for share in evidence.shares)
-    if not deed.receivers and evidence.shares and not was_open:
+    was_open = any(share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
+    if not action.receivers and evidence.shares and not was_open:
         why = "A snapshot was used of which nothing was open then; CloudTrail does not say by whom."
-        yield MonitorFinding(DeedVerdict.LISTED, why)
-    for account in deed.receivers:
-        if account == evidence.hub or _had_access(deed, evidence, account):
+        yield MonitorFinding(ActionVerdict.LISTED, why)
+    for account in action.receivers:
+        if account == evidence.hub or _had_access(action, evidence, account):
             continue
         why = "It was not open to the account then."
         if account in evidence.strangers:
-            yield MonitorFinding(DeedVerdict.STRANGER, why, (account,))
+            yield MonitorFinding(ActionVerdict.STRANGER, why, (account,))
         elif any(share.account == account for share in evidence.shares):
-            yield MonitorFinding(DeedVerdict.LISTED, why, (account,))
+            yield MonitorFinding(ActionVerdict.LISTED, why, (account,))
 
 
-def _tagged(deed: Deed, evidence: Evidence) -> Iterator[MonitorFinding]:
-    if evidence.builders and deed.principal not in evidence.builders:
-        yield MonitorFinding(DeedVerdict.LISTED, "BuilderArns does not name who wrote or removed the trigger tag.")
+def _tagged(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
+    if evidence.builders and action.principal not in evidence.builders:
+        yield MonitorFinding(ActionVerdict.LISTED, "BuilderArns does not name who wrote or removed the trigger tag.")
 
 
 _JUDGES = {

@@ -7,8 +7,18 @@ from random import Random
 
 import pytest
 
-from chalicelib.core.monitor.deeds import PUBLIC, Act, Deed
-from chalicelib.core.monitor.judging import AFTER, BEFORE, DeedVerdict, Evidence, Known, Severity, is_own, judge, known
+from chalicelib.core.monitor.judging import (
+    AFTER,
+    BEFORE,
+    ActionVerdict,
+    Evidence,
+    Known,
+    Severity,
+    is_own,
+    judge,
+    known,
+)
+from chalicelib.core.monitor.trail_actions import PUBLIC, Act, TrailAction
 from chalicelib.core.sharing.share import Share, ShareState
 
 HUB, DEV, TEST, STRANGER = "111111111111", "222222222222", "333333333333", "999999999999"
@@ -24,10 +34,10 @@ NOW = 1_800_000_000
 S = ShareState
 
 
-def deed(act: Act, *receivers: str, by: str = OURS, account: str = HUB, **more: object) -> Deed:
+def action(act: Act, *receivers: str, by: str = OURS, account: str = HUB, **more: object) -> TrailAction:
     """An act on the snapshot, now."""
     given = {"event": "e", "request": "r", "name": "Call", "at": NOW, "region": HERE, "resource": SNAPSHOT} | more
-    return Deed(principal=by, account=account, act=act, receivers=receivers, **given)  # type: ignore[arg-type]
+    return TrailAction(principal=by, account=account, act=act, receivers=receivers, **given)  # type: ignore[arg-type]
 
 
 def share(account: str = DEV, *steps: tuple[int, ShareState], **more: object) -> Known:
@@ -36,7 +46,7 @@ def share(account: str = DEV, *steps: tuple[int, ShareState], **more: object) ->
     return Known(**{"share_name": account, "account": account, "steps": reported, **more})  # type: ignore[arg-type]
 
 
-def verdict(what: Deed, *shares: Known, **more: object) -> DeedVerdict:
+def verdict(what: TrailAction, *shares: Known, **more: object) -> ActionVerdict:
     """The verdict on an act; the applied file lists DEV and TEST, and the key is a source key."""
     given = {"strangers": frozenset({STRANGER, PUBLIC}), "source_key": True} | more
     return judge(what, Evidence(HUB, HERE, shares, **given)).verdict  # type: ignore[arg-type]
@@ -50,94 +60,107 @@ GRANT = share(DEV, (-5, S.OPENING), share_name="d" * 20, grantee=ROLE, grants=fr
 AGAIN = replace(GRANT, share_name="grant-g-1", steps=((NOW - 3, S.CLOSING),))
 """The same grant, which the grant audit has found after it was closed."""
 ON_KEY = {"resource": KEY, "grant": "g-1"}
+BY_EC2 = {"by_service": True, "ebs": True}
 
 
 @pytest.mark.parametrize(
     ("what", "shares", "expected"),
     [
         # sharing, by the service
-        (deed(Act.ADDED, DEV), [OPENING], DeedVerdict.EXPECTED),
-        (deed(Act.ADDED, DEV), [], DeedVerdict.NO_INTENT),
-        (deed(Act.ADDED, DEV), [CLOSED], DeedVerdict.NO_INTENT),
-        (deed(Act.ADDED, DEV, TEST), [OPENING], DeedVerdict.NO_INTENT),
-        (deed(Act.ADDED, STRANGER), [replace(OPENING, share_name=STRANGER)], DeedVerdict.NO_INTENT),
-        (deed(Act.ADDED, PUBLIC), [replace(OPENING, share_name=PUBLIC)], DeedVerdict.NO_INTENT),
-        (deed(Act.REMOVED, DEV), [CLOSING], DeedVerdict.EXPECTED),
-        (deed(Act.REMOVED, DEV), [share(DEV, (-5000, S.CLOSING))], DeedVerdict.EXPECTED),
-        (deed(Act.REMOVED, DEV), [OPENED], DeedVerdict.NO_INTENT),
-        (deed(Act.REMOVED, DEV), [], DeedVerdict.NO_INTENT),
-        (deed(Act.CLEARED), [OPENED], DeedVerdict.NO_INTENT),
-        (deed(Act.UNBLOCKED, PUBLIC), [], DeedVerdict.NO_INTENT),
+        (action(Act.ADDED, DEV), [OPENING], ActionVerdict.EXPECTED),
+        (action(Act.ADDED, DEV), [], ActionVerdict.NO_INTENT),
+        (action(Act.ADDED, DEV), [CLOSED], ActionVerdict.NO_INTENT),
+        (action(Act.ADDED, DEV, TEST), [OPENING], ActionVerdict.NO_INTENT),
+        (action(Act.ADDED, STRANGER), [replace(OPENING, share_name=STRANGER)], ActionVerdict.NO_INTENT),
+        (action(Act.ADDED, PUBLIC), [replace(OPENING, share_name=PUBLIC)], ActionVerdict.NO_INTENT),
+        (action(Act.REMOVED, DEV), [CLOSING], ActionVerdict.EXPECTED),
+        (action(Act.REMOVED, DEV), [share(DEV, (-5000, S.CLOSING))], ActionVerdict.EXPECTED),
+        (action(Act.REMOVED, DEV), [OPENED], ActionVerdict.NO_INTENT),
+        (action(Act.REMOVED, DEV), [], ActionVerdict.NO_INTENT),
+        (action(Act.CLEARED), [OPENED], ActionVerdict.NO_INTENT),
+        (action(Act.UNBLOCKED, PUBLIC), [], ActionVerdict.NO_INTENT),
         # sharing, by others
-        (deed(Act.ADDED, DEV, by=JO), [], DeedVerdict.LISTED),
-        (deed(Act.ADDED, UNIT, by=JO), [], DeedVerdict.LISTED),
-        (deed(Act.ADDED, DEV, STRANGER, by=JO), [], DeedVerdict.STRANGER),
-        (deed(Act.ADDED, PUBLIC, by=JO), [], DeedVerdict.STRANGER),
-        (deed(Act.ADDED, HUB, by=JO), [], DeedVerdict.EXPECTED),
-        (deed(Act.UNBLOCKED, PUBLIC, by=JO), [], DeedVerdict.STRANGER),
-        (deed(Act.REMOVED, DEV, by=JO), [OPENED], DeedVerdict.VANISHED),
-        (deed(Act.REMOVED, DEV, by=JO), [replace(OPENED, preexisting=True)], DeedVerdict.EXPECTED),
-        (deed(Act.REMOVED, DEV, by=JO), [CLOSED], DeedVerdict.EXPECTED),
-        (deed(Act.REMOVED, STRANGER, by=JO), [OPENED], DeedVerdict.EXPECTED),
-        (deed(Act.CLEARED, by=JO), [OPENED], DeedVerdict.VANISHED),
-        (deed(Act.CLEARED, by=JO), [CLOSED], DeedVerdict.EXPECTED),
+        (action(Act.ADDED, DEV, by=JO), [], ActionVerdict.LISTED),
+        (action(Act.ADDED, UNIT, by=JO), [], ActionVerdict.LISTED),
+        (action(Act.ADDED, DEV, STRANGER, by=JO), [], ActionVerdict.STRANGER),
+        (action(Act.ADDED, PUBLIC, by=JO), [], ActionVerdict.STRANGER),
+        (action(Act.ADDED, HUB, by=JO), [], ActionVerdict.EXPECTED),
+        (action(Act.UNBLOCKED, PUBLIC, by=JO), [], ActionVerdict.STRANGER),
+        (action(Act.REMOVED, DEV, by=JO), [OPENED], ActionVerdict.VANISHED),
+        (action(Act.REMOVED, DEV, by=JO), [replace(OPENED, preexisting=True)], ActionVerdict.EXPECTED),
+        (action(Act.REMOVED, DEV, by=JO), [CLOSED], ActionVerdict.EXPECTED),
+        (action(Act.REMOVED, STRANGER, by=JO), [OPENED], ActionVerdict.EXPECTED),
+        (action(Act.CLEARED, by=JO), [OPENED], ActionVerdict.VANISHED),
+        (action(Act.CLEARED, by=JO), [CLOSED], ActionVerdict.EXPECTED),
         # by the account's hub in another Region
-        (deed(Act.ADDED, STRANGER, by=SIBLING), [], DeedVerdict.EXPECTED),
-        (deed(Act.ADDED, PUBLIC, by=SIBLING), [], DeedVerdict.STRANGER),
+        (action(Act.ADDED, STRANGER, by=SIBLING), [], ActionVerdict.EXPECTED),
+        (action(Act.ADDED, PUBLIC, by=SIBLING), [], ActionVerdict.STRANGER),
         # grants
-        (deed(Act.ADDED, ROLE, **ON_KEY), [GRANT], DeedVerdict.EXPECTED),
-        (deed(Act.ADDED, ROLE, **ON_KEY), [replace(GRANT, grants=frozenset())], DeedVerdict.EXPECTED),
-        (deed(Act.ADDED, f"{ROLE}2", **(ON_KEY | {"grant": "g-2"})), [GRANT], DeedVerdict.NO_INTENT),
-        (deed(Act.ADDED, f"arn:aws:iam::{STRANGER}:root", by=JO, **ON_KEY), [], DeedVerdict.LISTED),
+        (action(Act.ADDED, ROLE, **ON_KEY), [GRANT], ActionVerdict.EXPECTED),
+        (action(Act.ADDED, ROLE, **ON_KEY), [replace(GRANT, grants=frozenset())], ActionVerdict.EXPECTED),
+        (action(Act.ADDED, f"{ROLE}2", **(ON_KEY | {"grant": "g-2"})), [GRANT], ActionVerdict.NO_INTENT),
+        (action(Act.ADDED, f"arn:aws:iam::{STRANGER}:root", by=JO, **ON_KEY), [], ActionVerdict.LISTED),
         (
-            deed(Act.ADDED, SLR, by="222222222222:AROA:s", account=DEV, **ON_KEY),
+            action(Act.ADDED, SLR, by="222222222222:AROA:s", account=DEV, **ON_KEY),
             [replace(GRANT, grantee=SLR)],
-            DeedVerdict.EXPECTED,
+            ActionVerdict.EXPECTED,
         ),
         (
-            deed(Act.ADDED, f"{DEV}:aws:ec2-infrastructure:i-1", by="x", account=DEV, **(ON_KEY | {"grant": "c"})),
+            action(Act.ADDED, f"{DEV}:aws:ec2-infrastructure:i-1", by="x", account=DEV, **(ON_KEY | {"grant": "c"})),
             [GRANT],
-            DeedVerdict.EXPECTED,
+            ActionVerdict.EXPECTED,
         ),
         (
-            deed(Act.ADDED, f"{DEV}:aws:ec2-infrastructure:i-1", by="x", account=DEV, **(ON_KEY | {"grant": "c"})),
+            action(Act.ADDED, f"{DEV}:aws:ec2-infrastructure:i-1", by="x", account=DEV, **(ON_KEY | {"grant": "c"})),
             [],
-            DeedVerdict.LISTED,
+            ActionVerdict.LISTED,
         ),
-        (deed(Act.ADDED, f"arn:aws:iam::{HUB}:role/builder", by=JO, **ON_KEY), [], DeedVerdict.EXPECTED),
-        (deed(Act.ADDED, "ec2.amazonaws.com", by=JO, **ON_KEY), [], DeedVerdict.EXPECTED),
-        (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSING.steps)], DeedVerdict.EXPECTED),
-        (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSED.steps), AGAIN], DeedVerdict.EXPECTED),
-        (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSED.steps)], DeedVerdict.NO_INTENT),
-        (deed(Act.REMOVED, by=JO, **ON_KEY), [replace(GRANT, steps=CLOSED.steps), AGAIN], DeedVerdict.EXPECTED),
-        (deed(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=OPENED.steps)], DeedVerdict.NO_INTENT),
-        (deed(Act.REMOVED, by=JO, **ON_KEY), [replace(GRANT, steps=OPENED.steps)], DeedVerdict.VANISHED),
-        (deed(Act.REMOVED, by=JO, **(ON_KEY | {"grant": "other"})), [GRANT], DeedVerdict.EXPECTED),
+        (action(Act.ADDED, f"arn:aws:iam::{HUB}:role/builder", by=JO, **ON_KEY), [], ActionVerdict.EXPECTED),
+        (action(Act.ADDED, "ec2.amazonaws.com", by=JO, **ON_KEY), [], ActionVerdict.EXPECTED),
+        (action(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSING.steps)], ActionVerdict.EXPECTED),
+        (action(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSED.steps), AGAIN], ActionVerdict.EXPECTED),
+        (action(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=CLOSED.steps)], ActionVerdict.NO_INTENT),
+        (action(Act.REMOVED, by=JO, **ON_KEY), [replace(GRANT, steps=CLOSED.steps), AGAIN], ActionVerdict.EXPECTED),
+        (action(Act.REMOVED, **ON_KEY), [replace(GRANT, steps=OPENED.steps)], ActionVerdict.NO_INTENT),
+        (action(Act.REMOVED, by=JO, **ON_KEY), [replace(GRANT, steps=OPENED.steps)], ActionVerdict.VANISHED),
+        (action(Act.REMOVED, by=JO, **(ON_KEY | {"grant": "other"})), [GRANT], ActionVerdict.EXPECTED),
         # the key itself
-        (deed(Act.DISABLED, by=JO, resource=KEY), [], DeedVerdict.VANISHED),
-        (deed(Act.DISABLED, resource=KEY), [], DeedVerdict.NO_INTENT),
+        (action(Act.DISABLED, by=JO, resource=KEY), [], ActionVerdict.VANISHED),
+        (action(Act.DISABLED, resource=KEY), [], ActionVerdict.NO_INTENT),
         # use
-        (deed(Act.USED, by="x", account=DEV, resource=KEY, by_service=True, ebs=True), [OPENED], DeedVerdict.EXPECTED),
-        (deed(Act.USED, by="x", account=DEV, resource=KEY, by_service=True, ebs=True), [CLOSED], DeedVerdict.LISTED),
-        (deed(Act.USED, by="x", account=DEV, resource=KEY, ebs=True), [OPENED], DeedVerdict.LISTED),
-        (deed(Act.USED, by="x", account=STRANGER, resource=KEY, by_service=True, ebs=True), [], DeedVerdict.STRANGER),
-        (deed(Act.USED, by=JO, resource=KEY, by_service=True), [], DeedVerdict.EXPECTED),
-        (deed(Act.USED, by=JO, resource=KEY), [], DeedVerdict.LISTED),
-        (deed(Act.USED, resource=KEY), [], DeedVerdict.NO_INTENT),
-        (deed(Act.USED, DEV, by="ec2", account=""), [OPENED], DeedVerdict.EXPECTED),
-        (deed(Act.USED, DEV, by="ec2", account=""), [CLOSED], DeedVerdict.LISTED),
-        (deed(Act.USED, DEV, by="ec2", account=""), [], DeedVerdict.EXPECTED),
-        (deed(Act.USED, STRANGER, by="ec2", account=""), [OPENED], DeedVerdict.STRANGER),
-        (deed(Act.USED, HUB, by="ec2", account=""), [], DeedVerdict.EXPECTED),
-        (deed(Act.USED, by="ec2", account=""), [OPENED], DeedVerdict.EXPECTED),
-        (deed(Act.USED, by="ec2", account=""), [CLOSED], DeedVerdict.LISTED),
-        (deed(Act.USED, by="ec2", account=""), [], DeedVerdict.EXPECTED),
+        (
+            action(Act.USED, by="x", account=DEV, resource=KEY, by_service=True, ebs=True),
+            [OPENED],
+            ActionVerdict.EXPECTED,
+        ),
+        (
+            action(Act.USED, by="x", account=DEV, resource=KEY, by_service=True, ebs=True),
+            [CLOSED],
+            ActionVerdict.LISTED,
+        ),
+        (action(Act.USED, by="x", account=DEV, resource=KEY, ebs=True), [OPENED], ActionVerdict.LISTED),
+        (
+            action(Act.USED, by="x", account=STRANGER, resource=KEY, by_service=True, ebs=True),
+            [],
+            ActionVerdict.STRANGER,
+        ),
+        (action(Act.USED, by=JO, resource=KEY, by_service=True), [], ActionVerdict.EXPECTED),
+        (action(Act.USED, by=JO, resource=KEY), [], ActionVerdict.LISTED),
+        (action(Act.USED, resource=KEY), [], ActionVerdict.NO_INTENT),
+        (action(Act.USED, DEV, by="ec2", account=""), [OPENED], ActionVerdict.EXPECTED),
+        (action(Act.USED, DEV, by="ec2", account=""), [CLOSED], ActionVerdict.LISTED),
+        (action(Act.USED, DEV, by="ec2", account=""), [], ActionVerdict.EXPECTED),
+        (action(Act.USED, STRANGER, by="ec2", account=""), [OPENED], ActionVerdict.STRANGER),
+        (action(Act.USED, HUB, by="ec2", account=""), [], ActionVerdict.EXPECTED),
+        (action(Act.USED, by="ec2", account=""), [OPENED], ActionVerdict.EXPECTED),
+        (action(Act.USED, by="ec2", account=""), [CLOSED], ActionVerdict.LISTED),
+        (action(Act.USED, by="ec2", account=""), [], ActionVerdict.EXPECTED),
         # the trigger
-        (deed(Act.TAGGED, by=JO, resource="ami-0a1"), [], DeedVerdict.EXPECTED),
-        (deed(Act.TAGGED, resource="ami-0a1"), [], DeedVerdict.NO_INTENT),
+        (action(Act.TAGGED, by=JO, resource="ami-0a1"), [], ActionVerdict.EXPECTED),
+        (action(Act.TAGGED, resource="ami-0a1"), [], ActionVerdict.NO_INTENT),
     ],
 )
-def test_each_deed_has_its_verdict(what, shares, expected):
+def test_each_action_has_its_verdict(what, shares, expected):
     """Each case of the security page's table."""
     assert verdict(what, *shares) == expected
 
@@ -146,65 +169,65 @@ def test_a_grant_to_a_stranger_pages():
     """The receiver's account decides; the grantee is a role or an account's root."""
     root = f"arn:aws:iam::{STRANGER}:root"
 
-    assert verdict(deed(Act.ADDED, root, by=JO, **ON_KEY), strangers=frozenset({root})) == DeedVerdict.STRANGER
+    assert verdict(action(Act.ADDED, root, by=JO, **ON_KEY), strangers=frozenset({root})) == ActionVerdict.STRANGER
 
 
 def test_a_key_that_the_service_never_used_is_not_its_business_unless_it_touches_it_itself():
     """AWS services create thousands of grants; a stolen role of the service may use any key."""
-    foreign = deed(Act.ADDED, ROLE, by=JO, **ON_KEY)
+    foreign = action(Act.ADDED, ROLE, by=JO, **ON_KEY)
 
-    assert verdict(foreign, source_key=False) == DeedVerdict.EXPECTED
-    assert verdict(replace(foreign, principal=OURS), source_key=False) == DeedVerdict.NO_INTENT
+    assert verdict(foreign, source_key=False) == ActionVerdict.EXPECTED
+    assert verdict(replace(foreign, principal=OURS), source_key=False) == ActionVerdict.NO_INTENT
 
 
 def test_an_account_that_the_file_lost_since_was_listed_then_for_all_that_is_known():
     """The file lost the account between call and verdict; only the ledger's intent can show that it was listed."""
     shares = [replace(OPENING, share_name=STRANGER)]
 
-    assert verdict(deed(Act.ADDED, STRANGER), *shares, changed_at=NOW + 60) == DeedVerdict.EXPECTED
-    assert verdict(deed(Act.ADDED, STRANGER), *shares, changed_at=NOW - 2 * BEFORE) == DeedVerdict.NO_INTENT
-    assert verdict(deed(Act.ADDED, STRANGER), changed_at=NOW + 60) == DeedVerdict.NO_INTENT
+    assert verdict(action(Act.ADDED, STRANGER), *shares, changed_at=NOW + 60) == ActionVerdict.EXPECTED
+    assert verdict(action(Act.ADDED, STRANGER), *shares, changed_at=NOW - 2 * BEFORE) == ActionVerdict.NO_INTENT
+    assert verdict(action(Act.ADDED, STRANGER), changed_at=NOW + 60) == ActionVerdict.NO_INTENT
 
 
 def test_builders_are_those_that_the_parameter_names():
     """They use the key and write the tag; any other caller is a notice."""
-    using, tagging = deed(Act.USED, by=JO, resource=KEY), deed(Act.TAGGED, by=JO, resource="ami-0a1")
+    using, tagging = action(Act.USED, by=JO, resource=KEY), action(Act.TAGGED, by=JO, resource="ami-0a1")
 
-    assert [verdict(one, builders=frozenset({JO})) for one in (using, tagging)] == [DeedVerdict.EXPECTED] * 2
-    assert [verdict(one, builders=frozenset({OURS})) for one in (using, tagging)] == [DeedVerdict.LISTED] * 2
+    assert [verdict(one, builders=frozenset({JO})) for one in (using, tagging)] == [ActionVerdict.EXPECTED] * 2
+    assert [verdict(one, builders=frozenset({OURS})) for one in (using, tagging)] == [ActionVerdict.LISTED] * 2
 
 
 def test_whom_the_keys_own_policy_lets_in_may_use_it_through_ec2():
     """With `key_access: none` the owner's policy decides."""
-    use = deed(Act.USED, by="x", account=TEST, resource=KEY, by_service=True, ebs=True)
+    use = action(Act.USED, by="x", account=TEST, resource=KEY, by_service=True, ebs=True)
 
-    assert verdict(use, admitted=frozenset({HUB, TEST})) == DeedVerdict.EXPECTED
-    assert verdict(replace(use, ebs=False), admitted=frozenset({HUB, TEST})) == DeedVerdict.LISTED
-    assert verdict(use, admitted=frozenset({HUB})) == DeedVerdict.LISTED
+    assert verdict(use, admitted=frozenset({HUB, TEST})) == ActionVerdict.EXPECTED
+    assert verdict(replace(use, ebs=False), admitted=frozenset({HUB, TEST})) == ActionVerdict.LISTED
+    assert verdict(use, admitted=frozenset({HUB})) == ActionVerdict.LISTED
 
 
-def policy(*admitted: str, by: str = OURS) -> Deed:
+def policy(*admitted: str, by: str = OURS) -> TrailAction:
     """A PutKeyPolicy that admits these."""
-    return deed(Act.POLICY, *admitted, by=by, resource=KEY)
+    return action(Act.POLICY, *admitted, by=by, resource=KEY)
 
 
 @pytest.mark.parametrize(
     ("what", "shares", "before", "expected"),
     [
-        (policy(HUB, DEV), [OPENING], frozenset({HUB}), DeedVerdict.EXPECTED),
-        (policy(HUB, DEV, STRANGER), [OPENING], frozenset({HUB, STRANGER}), DeedVerdict.EXPECTED),
-        (policy(HUB, DEV, STRANGER), [OPENING], None, DeedVerdict.EXPECTED),
-        (policy(HUB, DEV, STRANGER), [OPENING], frozenset({HUB}), DeedVerdict.NO_INTENT),
-        (policy(HUB, DEV), [], frozenset({HUB}), DeedVerdict.NO_INTENT),
-        (policy(HUB), [CLOSING], frozenset({HUB, DEV}), DeedVerdict.EXPECTED),
-        (policy(HUB, PUBLIC), [OPENING], None, DeedVerdict.NO_INTENT),
-        (policy(HUB, TEST, by=JO), [], frozenset({HUB}), DeedVerdict.LISTED),
-        (policy(HUB, STRANGER, by=JO), [], frozenset({HUB}), DeedVerdict.STRANGER),
-        (policy(HUB, PUBLIC, by=JO), [], None, DeedVerdict.STRANGER),
-        (policy(HUB, PUBLIC, by=JO), [], frozenset({PUBLIC}), DeedVerdict.EXPECTED),
-        (policy(HUB, by=JO), [OPENED], frozenset({HUB, DEV}), DeedVerdict.VANISHED),
-        (policy(HUB, DEV, by=JO), [OPENED], frozenset({HUB, DEV}), DeedVerdict.EXPECTED),
-        (policy(HUB, STRANGER, by=SIBLING), [], frozenset({HUB}), DeedVerdict.EXPECTED),
+        (policy(HUB, DEV), [OPENING], frozenset({HUB}), ActionVerdict.EXPECTED),
+        (policy(HUB, DEV, STRANGER), [OPENING], frozenset({HUB, STRANGER}), ActionVerdict.EXPECTED),
+        (policy(HUB, DEV, STRANGER), [OPENING], None, ActionVerdict.EXPECTED),
+        (policy(HUB, DEV, STRANGER), [OPENING], frozenset({HUB}), ActionVerdict.NO_INTENT),
+        (policy(HUB, DEV), [], frozenset({HUB}), ActionVerdict.NO_INTENT),
+        (policy(HUB), [CLOSING], frozenset({HUB, DEV}), ActionVerdict.EXPECTED),
+        (policy(HUB, PUBLIC), [OPENING], None, ActionVerdict.NO_INTENT),
+        (policy(HUB, TEST, by=JO), [], frozenset({HUB}), ActionVerdict.LISTED),
+        (policy(HUB, STRANGER, by=JO), [], frozenset({HUB}), ActionVerdict.STRANGER),
+        (policy(HUB, PUBLIC, by=JO), [], None, ActionVerdict.STRANGER),
+        (policy(HUB, PUBLIC, by=JO), [], frozenset({PUBLIC}), ActionVerdict.EXPECTED),
+        (policy(HUB, by=JO), [OPENED], frozenset({HUB, DEV}), ActionVerdict.VANISHED),
+        (policy(HUB, DEV, by=JO), [OPENED], frozenset({HUB, DEV}), ActionVerdict.EXPECTED),
+        (policy(HUB, STRANGER, by=SIBLING), [], frozenset({HUB}), ActionVerdict.EXPECTED),
     ],
 )
 def test_a_policy_is_judged_by_what_is_new_in_it(what, shares, before, expected):
@@ -214,18 +237,18 @@ def test_a_policy_is_judged_by_what_is_new_in_it(what, shares, before, expected)
 
 def test_only_what_wakes_people_is_severe():
     """A page for a stolen role and for strangers, a warning for a lost permission, a notice for a listed account."""
-    severities = {one: judge_severity(one) for one in DeedVerdict}
+    severities = {one: judge_severity(one) for one in ActionVerdict}
 
     assert severities == {
-        DeedVerdict.EXPECTED: Severity.NONE,
-        DeedVerdict.LISTED: Severity.NOTICE,
-        DeedVerdict.VANISHED: Severity.WARNING,
-        DeedVerdict.STRANGER: Severity.PAGE,
-        DeedVerdict.NO_INTENT: Severity.PAGE,
+        ActionVerdict.EXPECTED: Severity.NONE,
+        ActionVerdict.LISTED: Severity.NOTICE,
+        ActionVerdict.VANISHED: Severity.WARNING,
+        ActionVerdict.STRANGER: Severity.PAGE,
+        ActionVerdict.NO_INTENT: Severity.PAGE,
     }
 
 
-def judge_severity(verdict: DeedVerdict) -> Severity:
+def judge_severity(verdict: ActionVerdict) -> Severity:
     """The severity of a verdict."""
     from chalicelib.core.monitor.judging import MonitorFinding  # noqa: PLC0415
 
@@ -267,7 +290,7 @@ def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_don
                     steps.append((time, result))
         life = Known(DEV, DEV, steps=tuple(steps))
         for act, at in calls:
-            assert verdict(deed(act, DEV, at=at), life) == DeedVerdict.EXPECTED, (act, at - NOW, steps)
+            assert verdict(action(act, DEV, at=at), life) == ActionVerdict.EXPECTED, (act, at - NOW, steps)
 
 
 def test_no_intent_of_long_ago_covers_a_theft():
@@ -276,12 +299,12 @@ def test_no_intent_of_long_ago_covers_a_theft():
     for _ in range(300):
         life = share(DEV, (0, S.OPENING), (5, S.OPEN), (900, S.CLOSING), (960, S.CLOSED))
         late = NOW + 960 + BEFORE + random.randint(1, 10**6)
-        assert verdict(deed(Act.ADDED, DEV, at=late), life) == DeedVerdict.NO_INTENT
+        assert verdict(action(Act.ADDED, DEV, at=late), life) == ActionVerdict.NO_INTENT
 
 
 def test_a_share_without_its_history_is_known_by_its_own_times():
     """History expires; a share may be open for years."""
     item = Share("resource#snapshot#snap-0a1", DEV, DEV, state=S.OPEN, intended_at=NOW - 9, opened_at=NOW - 2)
 
-    assert verdict(deed(Act.ADDED, DEV, at=NOW - 5), known(item, ())) == DeedVerdict.EXPECTED
-    assert verdict(deed(Act.REMOVED, DEV, by=JO, at=NOW + 10**7), known(item, ())) == DeedVerdict.VANISHED
+    assert verdict(action(Act.ADDED, DEV, at=NOW - 5), known(item, ())) == ActionVerdict.EXPECTED
+    assert verdict(action(Act.REMOVED, DEV, by=JO, at=NOW + 10**7), known(item, ())) == ActionVerdict.VANISHED

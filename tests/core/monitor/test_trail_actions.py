@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.monitor import deeds
-from chalicelib.core.monitor.deeds import PUBLIC, Act, account_of, admitted
+from chalicelib.core.monitor import trail_actions
+from chalicelib.core.monitor.trail_actions import PUBLIC, Act, account_of, admitted
 
 SAMPLES = json.loads((Path(__file__).parents[2] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
 
@@ -25,30 +25,30 @@ def record(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_sample_is_read(name):
     """Act, resource, receivers, caller and time."""
-    found = deeds.read(record(name), "promote")
+    found = trail_actions.read(record(name), "promote")
 
-    assert [[deed.act.value, deed.resource, list(deed.receivers)] for deed in found] == SAMPLES[name]["deeds"]
-    assert {deed.event for deed in found} == {record(name)["eventID"]}
-    assert {deed.at for deed in found} == {1767603600}
+    assert [[action.act.value, action.resource, list(action.receivers)] for action in found] == SAMPLES[name]["actions"]
+    assert {action.event for action in found} == {record(name)["eventID"]}
+    assert {action.at for action in found} == {1767603600}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_refused_call_is_no_deed(name):
+def test_a_refused_call_is_no_action(name):
     """It changed nothing."""
-    assert deeds.read(record(name) | {"errorCode": "Client.UnauthorizedOperation"}, "promote") == ()
+    assert trail_actions.read(record(name) | {"errorCode": "Client.UnauthorizedOperation"}, "promote") == ()
 
 
 def test_each_call_that_is_read_has_a_sample_or_is_read_like_one():
     """A reader without a sample would be untested."""
-    sampled = {deeds._READERS[record(name)["eventName"]] for name in SAMPLES}
+    sampled = {trail_actions._READERS[record(name)["eventName"]] for name in SAMPLES}
 
-    assert set(deeds._READERS.values()) == sampled
+    assert set(trail_actions._READERS.values()) == sampled
 
 
 def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_and_id():
     """CloudTrail shows no ARN for another account's caller."""
-    (ours, *_) = deeds.read(record("a snapshot is shared"), "promote")
-    (theirs,) = deeds.read(record("another account decrypts for a volume"), "promote")
+    (ours, *_) = trail_actions.read(record("a snapshot is shared"), "promote")
+    (theirs,) = trail_actions.read(record("another account decrypts for a volume"), "promote")
 
     assert ours.principal == "arn:aws:iam::111111111111:role/ami-promoter-us-east-1-share-worker"
     assert (theirs.principal, theirs.account) == ("222222222222:AROA2:ami-promoter", "222222222222")
@@ -57,15 +57,15 @@ def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_a
 
 def test_a_grants_id_is_read_where_it_is_made_and_where_it_is_ended():
     """One id connects both events."""
-    (made,) = deeds.read(record("a grant is made, the key named by its id"), "promote")
-    (ended,) = deeds.read(record("a grant is revoked"), "promote")
+    (made,) = trail_actions.read(record("a grant is made, the key named by its id"), "promote")
+    (ended,) = trail_actions.read(record("a grant is revoked"), "promote")
 
     assert made.grant == ended.grant == "g-1"
 
 
-def test_other_tags_are_no_deed():
+def test_other_tags_are_no_action():
     """Only the trigger's key counts."""
-    assert deeds.read(record("two AMIs are tagged"), "release") == ()
+    assert trail_actions.read(record("two AMIs are tagged"), "release") == ()
 
 
 def test_the_older_form_of_the_request_is_read():
@@ -78,8 +78,8 @@ def test_the_older_form_of_the_request_is_read():
         "groupSet": {"items": [{"group": "all"}]},
     }
 
-    (deed,) = deeds.read(old, "promote")
-    assert (deed.act, deed.receivers) == (Act.ADDED, ("222222222222", PUBLIC))
+    (action,) = trail_actions.read(old, "promote")
+    assert (action.act, action.receivers) == (Act.ADDED, ("222222222222", PUBLIC))
 
 
 def test_nothing_that_may_come_raises():
@@ -96,8 +96,8 @@ def test_nothing_that_may_come_raises():
                     place[key] = random.choice(nonsense)
                     break
                 place = place[key]
-            for deed in deeds.read(broken, "promote"):
-                assert all(isinstance(one, str) for one in (deed.principal, deed.resource, *deed.receivers))
+            for action in trail_actions.read(broken, "promote"):
+                assert all(isinstance(one, str) for one in (action.principal, action.resource, *action.receivers))
 
 
 @pytest.mark.parametrize(

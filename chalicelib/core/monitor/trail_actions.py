@@ -2,7 +2,7 @@
 
 The shapes are those of AWS's documentation and of public samples (tests/samples/trail.json says which). They differ by
 service and by the age of an API, so what cannot be read is left out and never raised. A call that was refused
-(``errorCode``) has changed nothing, and is no deed.
+(``errorCode``) has changed nothing, and is no action.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _IN_ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):")
 
 
 class Act(StrEnum):
-    """What kind of deed it was."""
+    """What kind of action it was."""
 
     ADDED = "added"
     """Receivers were let in: a permission or a grant."""
@@ -54,7 +54,7 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class TrailAction:
     """One thing that somebody did to one resource. Times are epoch seconds."""
 
     event: str
@@ -95,8 +95,8 @@ def account_of(receiver: str) -> str:
     return receiver[:12] if _ACCOUNT.match(receiver[:12]) and receiver[12:13] in ("", ":") else ""
 
 
-def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[Deed, ...]:
-    """Read the deeds of one CloudTrail record (the ``detail`` of the event): none, one, or one for each resource."""
+def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[TrailAction, ...]:
+    """Read the actions of one CloudTrail record (the ``detail`` of the event): none, one, or one for each resource."""
     reader = _READERS.get(_text(record.get("eventName")))
     at = _epoch(record.get("eventTime"))
     if reader is None or at is None or record.get("errorCode") or not _text(record.get("eventID")):
@@ -122,8 +122,8 @@ class _TrailRecord:
         found += [_text(self.asked.get("keyId")), _text(self.answered.get("keyId"))]
         return next((arn for arn in found if ":kms:" in arn and ":key/" in arn), "")
 
-    def deed(self, act: Act, resource: str, receivers: Iterable[str] = (), **more: Any) -> Deed:
-        """Make a deed of this record."""
+    def action(self, act: Act, resource: str, receivers: Iterable[str] = (), **more: Any) -> TrailAction:
+        """Make a action of this record."""
         identity = _mapping(self.raw.get("userIdentity"))
         issuer = _mapping(_mapping(identity.get("sessionContext")).get("sessionIssuer"))
         account = _text(identity.get("accountId"))
@@ -132,7 +132,7 @@ class _TrailRecord:
             filter(None, (account, _text(identity.get("principalId")) or _text(identity.get("type"))))
         )
         context = _mapping(self.asked.get("encryptionContext"))
-        return Deed(
+        return TrailAction(
             event=_text(self.raw.get("eventID")),
             request=_text(self.raw.get("requestID")),
             name=_text(self.raw.get("eventName")),
@@ -158,7 +158,7 @@ class _TrailRecord:
 # --- one reader for each call ----------------------------------------------------------------------------------------
 
 
-def _sharing(record: _TrailRecord) -> Iterator[Deed]:
+def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
     """ModifySnapshotAttribute and ModifyImageAttribute: receivers come and go, in one call perhaps both."""
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if not _ID.match(resource):
@@ -170,7 +170,7 @@ def _sharing(record: _TrailRecord) -> Iterator[Deed]:
         if older == verb:  # the form of older versions of the API
             receivers += [*_receivers(record.asked.get("userIdSet")), *_receivers(record.asked.get("groupSet"))]
         if receivers:
-            yield record.deed(act, resource, receivers)
+            yield record.action(act, resource, receivers)
 
 
 def _receivers(given: Any) -> Iterator[str]:
@@ -180,55 +180,55 @@ def _receivers(given: Any) -> Iterator[str]:
                 yield value
 
 
-def _reset(record: _TrailRecord) -> Iterator[Deed]:
+def _reset(record: _TrailRecord) -> Iterator[TrailAction]:
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if _ID.match(resource):
-        yield record.deed(Act.CLEARED, resource)
+        yield record.action(Act.CLEARED, resource)
 
 
-def _unblocked(record: _TrailRecord) -> Iterator[Deed]:
-    yield record.deed(Act.UNBLOCKED, ACCOUNT_WIDE, (PUBLIC,))
+def _unblocked(record: _TrailRecord) -> Iterator[TrailAction]:
+    yield record.action(Act.UNBLOCKED, ACCOUNT_WIDE, (PUBLIC,))
 
 
-def _granted(record: _TrailRecord) -> Iterator[Deed]:
+def _granted(record: _TrailRecord) -> Iterator[TrailAction]:
     grantee, grant = _text(record.asked.get("granteePrincipal")), _text(record.answered.get("grantId"))
     if record.key:
-        yield record.deed(Act.ADDED, record.key, (grantee,) if grantee else (), grant=grant)
+        yield record.action(Act.ADDED, record.key, (grantee,) if grantee else (), grant=grant)
 
 
-def _grant_ended(record: _TrailRecord) -> Iterator[Deed]:
+def _grant_ended(record: _TrailRecord) -> Iterator[TrailAction]:
     """RevokeGrant and RetireGrant; one that is retired by its token shows the id in no public sample."""
     grant = _text(record.asked.get("grantId")) or _text(_mapping(record.raw.get("additionalEventData")).get("grantId"))
     if record.key:
-        yield record.deed(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
+        yield record.action(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
 
 
-def _policy(record: _TrailRecord) -> Iterator[Deed]:
+def _policy(record: _TrailRecord) -> Iterator[TrailAction]:
     if record.key:
-        yield record.deed(Act.POLICY, record.key, admitted(_text(record.asked.get("policy"))))
+        yield record.action(Act.POLICY, record.key, admitted(_text(record.asked.get("policy"))))
 
 
-def _disabled(record: _TrailRecord) -> Iterator[Deed]:
+def _disabled(record: _TrailRecord) -> Iterator[TrailAction]:
     if record.key:
-        yield record.deed(Act.DISABLED, record.key)
+        yield record.action(Act.DISABLED, record.key)
 
 
-def _key_used(record: _TrailRecord) -> Iterator[Deed]:
+def _key_used(record: _TrailRecord) -> Iterator[TrailAction]:
     if record.key:
-        yield record.deed(Act.USED, record.key)
+        yield record.action(Act.USED, record.key)
 
 
-def _share_used(record: _TrailRecord) -> Iterator[Deed]:
+def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
     """An AWS service's event; where snapshot and account stand in it is in no public sample, so both are sought."""
     own = _text(record.raw.get("recipientAccountId"))
     found = [value for part in ("serviceEventDetails", "requestParameters") for value in _leaves(record.raw.get(part))]
     snapshots = [ident for value in found if _ID.match(ident := value.rpartition("/")[2])]
     accounts = [value for value in found if _ACCOUNT.match(value) and value != own]
     for snapshot in dict.fromkeys(snapshots[:1]):
-        yield record.deed(Act.USED, snapshot, accounts)
+        yield record.action(Act.USED, snapshot, accounts)
 
 
-def _tagged(record: _TrailRecord) -> Iterator[Deed]:
+def _tagged(record: _TrailRecord) -> Iterator[TrailAction]:
     """The trigger's key, or, in a DeleteTags that names no key, every key."""
     keys = {_text(item.get("key")) for item in _items(record.asked.get("tagSet"))}
     every = record.raw.get("eventName") == "DeleteTags" and not keys
@@ -237,7 +237,7 @@ def _tagged(record: _TrailRecord) -> Iterator[Deed]:
     for item in _items(record.asked.get("resourcesSet")):
         ident = _text(item.get("resourceId"))
         if ident.startswith("ami-") and _ID.match(ident):
-            yield record.deed(Act.TAGGED, ident)
+            yield record.action(Act.TAGGED, ident)
 
 
 _READERS = {
