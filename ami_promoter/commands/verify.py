@@ -45,9 +45,10 @@ EXITS = {
 def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
     """Check delivered AMIs, and that nothing is still shared.
 
-    In each target the service checks that the AMI is available and protected, and its snapshots completed. In the hub
-    this checks that no share of the source is open that nothing needs. The service compared the AMI with its source
-    when it delivered it.
+    In each target the service checks that the AMI is available and protected,
+    and its snapshots completed and encrypted under the target's key. In the
+    hub this checks that no share of the source is open that nothing needs. The
+    service compared the AMI with its source when it delivered it.
     """
     connection = caller.connect()
     page = read_page(connection, ami)
@@ -63,7 +64,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     seen = _seen(connection, ami, inventories.ask(asked, f"verify-{uuid.uuid4().hex[:12]}"))
     checks = [check for one in good for check in verify_checks.checks(one, seen)]
     verdicts = {check["passed"] for check in checks}
-    status = Exit.FAILED if False in verdicts else Exit.UNFINISHED if None in verdicts else Exit.OK
+    status = Exit.FAILED if False in verdicts else Exit.UNFINISHED if None in verdicts or not checks else Exit.OK
     skipped: dict[str, int] = {}
     for one in named:
         if one not in good:

@@ -1,23 +1,26 @@
 """What a careful person checks of a promotion by hand: what arrived is there, and nothing is open any longer. Pure.
 
-Whether the copy is the same image, and under which key it is, the service has compared when it was delivered.
+Whether the copy is the same image, the service has compared when it was delivered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.reconcile.facts import Grant, Place, SourceFacts, TargetFacts
 from ami_promoter.terminal import schema as js
 from chalicelib.core.faults import Fault, count
+from chalicelib.core.targets.inventory import OwnSnapshot
 
 CHECK = js.thing(
     "one check",
     account=js.text("the target's account"),
     region=js.text("the target's Region"),
-    check=js.text("answers, image, protection, snapshots, snapshot-permissions, launch-permission or key-grants"),
+    check=js.text(
+        "answers, image, protection, snapshots, encryption, snapshot-permissions, launch-permission or key-grants"
+    ),
     passed=js.perhaps(js.flag("null: it could not be looked at")),
     what=js.text("what was seen"),
     cure=js.text("what to do; empty where it passed"),
@@ -83,6 +86,16 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Foun
         yield "snapshots", False, f"{'; '.join((*missing, *broken))}.", ASK
     else:
         yield "snapshots", True, f"{len(wanted)} of {len(wanted)} are completed.", ""
+    yield _encryption(delivery, [there[one] for one in wanted if one in there])
+
+
+def _encryption(delivery: Mapping[str, Any], snapshots: Sequence[OwnSnapshot]) -> _Found:
+    """Check the key of each snapshot against the one that the target's own account named before the copy."""
+    key = str(delivery["key"] or "")
+    other = [f"{one.id} under {one.key_arn or 'no key'}" for one in snapshots if one.key_arn != key]
+    if not other:
+        return "encryption", True, f"Each is encrypted under {key}.", ""
+    return "encryption", False, f"Not encrypted under {key}: {', '.join(other)}.", ASK
 
 
 def _protection(delivery: Mapping[str, Any], *, protected: bool) -> _Found:

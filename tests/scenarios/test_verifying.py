@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -31,13 +32,13 @@ def verify(scene, *words):
 
 
 def test_all_is_there_and_nothing_is_open(delivered):
-    """Seven checks for each target, which change nothing."""
+    """Eight checks for each target, which change nothing."""
     before = len(delivered.world.shares_open())
 
     status, bad, reported = verify(delivered)
 
     assert (status, bad, reported["passed"]) == (PASSED, {}, True)
-    assert len(reported["checks"]) == 14
+    assert len(reported["checks"]) == 16
     assert len(delivered.world.shares_open()) == before
     assert "All checks passed." in delivered.cli("verify", delivered.image)[1]
     delivered.assert_invariants()
@@ -55,6 +56,18 @@ def test_an_ami_that_somebody_deregistered(delivered):
     assert "CloudTrail" in bad[DEV]["image"]["cure"]
     assert verify(delivered, "--target", TEST)[0] == PASSED
     assert "FAILED" in delivered.cli("verify", delivered.image)[1]
+
+
+def test_a_snapshot_that_is_not_under_the_targets_key(delivered):
+    """The finding names the snapshot, its key, and the key that it should be under."""
+    state = delivered.world.ec2.state
+    copy = next(one for one in state.snapshots.all() if one.owner == DEV)
+    state.snapshots.put(replace(copy, key=delivered.key))
+
+    status, bad, _ = verify(delivered)
+
+    assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, {"encryption"})
+    assert all(one in bad[DEV]["encryption"]["what"] for one in (copy.id, delivered.key, copy.key))
 
 
 def test_a_target_that_cannot_be_looked_at(delivered):
@@ -96,6 +109,7 @@ def test_what_is_not_delivered_is_not_checked(scene):
     scene.tag(DEV)
     scene.run_until_state("copying")
 
-    assert verify(scene)[2]["skipped"] == {"copying": 1}
+    status, _, reported = verify(scene)
+    assert (status, reported["skipped"]) == (NOT_SEEN, {"copying": 1})
     assert verify(scene, "--target", PROD)[2]["faults"][0]["code"] == "no-delivery"
     assert scene.cli("verify", "ami-00000000000000000")[0] == FAULT

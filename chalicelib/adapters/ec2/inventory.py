@@ -153,6 +153,7 @@ def _snapshot(raw: Mapping[str, Any], used: frozenset[str]) -> OwnSnapshot:
         source=tags.get(SOURCE_SNAPSHOT_TAG, ""),
         started_at=int(raw["StartTime"].timestamp()) if "StartTime" in raw else 0,
         used=raw["SnapshotId"] in used,
+        key_arn=raw.get("KmsKeyId", ""),
     )
 
 

@@ -67,6 +67,8 @@ class OwnSnapshot:
     source: str
     started_at: int
     used: bool
+    key_arn: str = ""
+    """The KMS key that it is encrypted under; "" if it is not encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
