@@ -370,10 +370,15 @@ class Invariants:
             assert rests, f"invariant 1, 2: the policy of {key} is left as {cloud.policy(key)}"
         assert not hub.groups.dead, f"dead letters: {hub.groups.dead}"
         waits = {addresses.promotion(ami) for ami in cloud.hub_images if self._poisoned_of(ami)}
+        damaged = [ami for ami in cloud.hub_images if addresses.promotion(ami) in self.poisoned]
+        unapprovable = {hub.delivery_key(ami, account) for ami in damaged for account in hub.accounts}
         for key in hub.known():
             record = hub.stores.seen(key)
             ended = record is None or record.state in (PromotionState.OVER, *ENDED, DeliveryState.SHARED, "open")
-            assert ended or key in self.poisoned | waits, f"invariant 6: {key} rests in {record and record.state}"
+            asks = key in unapprovable and record is not None and record.state == DeliveryState.AWAITING_APPROVAL
+            assert ended or asks or key in self.poisoned | waits, (
+                f"invariant 6: {key} rests in {record and record.state}"
+            )
             if record is not None and ended and key.kind == "delivery" and key not in self.poisoned:
                 self._notified(self._delivery(key.pk.removeprefix("delivery#")))
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
