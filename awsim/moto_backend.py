@@ -51,13 +51,18 @@ class Tables:
 
 def handle(request: AwsRequest, account: str) -> Response:
     """Let moto answer a request as that account. Raises AwsError for what moto does not have."""
+    if request.service != "dynamodb" or not moto_dynamodb.answers(request.body):
+        return handle_any(request, account)
+    _handlers(request.service)  # which puts its replacements into moto
+    try:
+        return _plain(moto_dynamodb.answer(request.region, account, request.headers, request.body))
+    except NotImplementedError as missing:
+        raise _not_played(missing) from missing
+
+
+def handle_any(request: AwsRequest, account: str) -> Response:
+    """Let moto answer a request of any service. Raises AwsError for what moto does not have."""
     service = request.service
-    if service == "dynamodb" and moto_dynamodb.answers(request.body):
-        _handlers(service)  # which puts its replacements into moto
-        try:
-            return _plain(moto_dynamodb.answer(request.region, account, request.headers, request.body))
-        except NotImplementedError as missing:
-            raise _not_played(missing) from missing
     host = f"{protocol.service_model(service).endpoint_prefix}.{request.region}.amazonaws.com"
     url = f"https://{host}{_path(request)}"
     bare = url.split("?", 1)[0]

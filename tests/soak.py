@@ -158,11 +158,11 @@ def main(arguments: list[str]) -> int:
         cases[part.name] += played
         for story in stories:
             failed = True
-            said = f"{part.name}: a law was broken.\n  {story}\nAgain: make soak SEED={number} PART={part.name}"
+            said = f"{part.name}: an invariant was broken.\n  {story}\nAgain: make soak SEED={number} PART={part.name}"
             print(said, flush=True)  # noqa: T201
     for part in parts:
         print(f"{part.name}: {cases[part.name]:,} cases ({part.says}).")  # noqa: T201
-    print("A law was broken: see above." if failed else "No law was broken.")  # noqa: T201
+    print("An invariant was broken: see above." if failed else "No invariant was broken.")  # noqa: T201
     return int(failed)
 
 

@@ -105,7 +105,7 @@ class AccessMonitor:
         self._ports.findings.finish(ident, self._clock())
 
     def _evidence(self, action: TrailAction, *, ever: bool = False) -> Evidence:
-        """Read what is known besides a action. ``ever``: of a key, all that was ever open on it."""
+        """Read what is known besides an action. ``ever``: of a key, all that was ever open on it."""
         settings = self._settings
         applied = self._ports.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
@@ -128,7 +128,7 @@ class AccessMonitor:
         return any(self._ports.records.get(place) is not None for place in places)
 
     def _shares(self, action: TrailAction, on_key: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
-        """Read the shares that a action may be about; those on a key by ``on_key``."""
+        """Read the shares that an action may be about; those on a key by ``on_key``."""
         if action.on_key:
             yield from self._shares_on_key(action, on_key)
         elif action.resource.startswith(("snap-", "ami-")):

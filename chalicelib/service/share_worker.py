@@ -54,7 +54,7 @@ FOR_INTENTS = 0.4
 
 Act = Callable[[Sequence[Share]], list[Share]]
 
-LEFT_LATELY = 30 * schedule.MINUTE
+LATELY = 30 * schedule.MINUTE
 """The access monitor judges what CloudTrail reports ten minutes later by what was open a quarter of an hour before."""
 
 
@@ -100,7 +100,7 @@ class ShareWorker:
                 if oldest is not None:
                     self._telemetry.open_shares(oldest)
                 due = outstanding.due_at(these.shares, now) if done else now
-                body = {"resource": key.pk, **_left_lately(key, stored.body, left, now)}
+                body = {"resource": key.pk, **_archived_lately(key, stored.body, left, now)}
                 write = Write(key, "open", body, due, _latest(these.shares))
                 saved = self._records.save(stored, write, (), now)
                 if not done or not budget.allows():
@@ -477,17 +477,17 @@ def _to_a_stranger(s: Share) -> Fault:
     return Fault("grantee-elsewhere", s.resource, what, cure)
 
 
-def _left_lately(
+def _archived_lately(
     key: RecordKey, before: Mapping[str, Any], left: Mapping[str, int], now: int
 ) -> Mapping[str, Mapping[str, int]]:
     """Return which shares of a key have left for the archive lately: the access monitor finds their history by that.
 
     What another run archived, and was killed before it wrote this, the monitor looks for among all.
     """
-    known = before.get(addresses.LEFT)
+    known = before.get(addresses.ARCHIVED_LATELY)
     both = {**(known if isinstance(known, dict) else {}), **left}
-    lately = {name: at for name, at in both.items() if isinstance(at, int) and now < at + LEFT_LATELY}
-    return {addresses.LEFT: lately} if lately and not grant_names.nameless(key.pk) else {}
+    lately = {name: at for name, at in both.items() if isinstance(at, int) and now < at + LATELY}
+    return {addresses.ARCHIVED_LATELY: lately} if lately and not grant_names.nameless(key.pk) else {}
 
 
 def _latest(shares: Sequence[Share]) -> int | None:

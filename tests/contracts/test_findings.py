@@ -155,7 +155,7 @@ def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monk
         step = {"at": NOW - 10**6, "state": "closed"}
         stores.table.put(RecordKey(key.pk, f"history#share#{name}#{NOW - 10**6:010d}#00000001"), step)
     stores.ledger.hold(key.pk, Share(key.pk, "d-now", ACCOUNT, last_closing_at=NOW + 10**6), copying("d-now", ACCOUNT))
-    stores.table.put(key, {"body": json.dumps({addresses.LEFT: {"d299": NOW - 60}})})
+    stores.table.put(key, {"body": json.dumps({addresses.ARCHIVED_LATELY: {"d299": NOW - 60}})})
     read: list[object] = []
     ask = stores.table.query
 

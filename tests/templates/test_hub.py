@@ -134,7 +134,12 @@ def test_deleting_the_stack_keeps_the_tables_the_logs_and_the_key(hub):
 
     block = "AWS::EC2::SnapshotBlockPublicAccess"
     assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::KMS::Key", block}
-    assert resources(hub, block)["PublicSnapshots"] == {"State": "block-new-sharing"}
+    assert resources(hub, block)["PublicSnapshots"] == {"State": {"Ref": "BlockPublicSnapshots"}}
+
+
+def test_the_stack_makes_no_snapshot_public_again(hub):
+    """A weaker state than an account has shows what is public by its attributes: the default is the strictest."""
+    assert hub["Parameters"]["BlockPublicSnapshots"]["Default"] == "block-all-sharing"
 
 
 def inbound(hub):

@@ -90,12 +90,13 @@ def _forgotten(ec2: Ec2State, image: Ec2Image, at: datetime) -> bool:
 
 def _hidden(ec2: Ec2State, call: Call, image: Ec2Image, at: datetime) -> bool:
     """Whether an image is too old, or switched off, to be listed unless it is asked for."""
-    if call.params.get("ImageIds") or not ec2.on(OLD_HIDDEN):
+    if not ec2.on(OLD_HIDDEN):
         return False
-    deprecated = image.deprecated_at is not None and at >= image.deprecated_at
-    if deprecated and image.owner != call.caller.account and not call.params.get("IncludeDeprecated"):
+    if image.state == "disabled" and not call.params.get("IncludeDisabled"):
         return True
-    return image.state == "disabled" and not call.params.get("IncludeDisabled")
+    asked_for = call.params.get("ImageIds") or call.params.get("IncludeDeprecated")
+    deprecated = image.deprecated_at is not None and at >= image.deprecated_at
+    return deprecated and image.owner != call.caller.account and not asked_for
 
 
 def _in_scope(image: Ec2Image, owners: set[str], users: set[str]) -> bool:

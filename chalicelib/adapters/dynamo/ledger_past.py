@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.monitor.judging import Known, known
 from chalicelib.core.monitor.trail_actions import account_of
-from chalicelib.core.records.addresses import LEFT, RecordKey
+from chalicelib.core.records.addresses import ARCHIVED_LATELY, RecordKey
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.ledger import Ledger
 
@@ -82,7 +82,7 @@ def _put_together(shares: Iterable[Share], steps: Mapping[str, list[tuple[int, S
 def _left(record: Mapping[str, Any]) -> list[str]:
     """Return the shares that have left for the archive lately, as the record of their resource says."""
     try:
-        return list(dict(json.loads(record["body"])).get(LEFT, {}))
+        return list(dict(json.loads(record["body"])).get(ARCHIVED_LATELY, {}))
     except (KeyError, TypeError, ValueError):
         return []
 

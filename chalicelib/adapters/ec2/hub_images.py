@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from chalicelib.adapters.refusals import as_refusal, code_of, gone
+from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.images import image, register
@@ -42,11 +42,7 @@ class HubSource:
             image_name=found.get("Name", ""),
             own=register.DELIVERY_TAG in tags,
             owned=found["OwnerId"] == self._account,
-            snapshots=frozenset(
-                device["Ebs"]["SnapshotId"]
-                for device in found.get("BlockDeviceMappings", ())
-                if "SnapshotId" in device.get("Ebs", {})
-            ),
+            snapshots=_snapshots_of(found),
         )
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
@@ -82,12 +78,8 @@ class HubSource:
             }
 
     def snapshots_of(self, image: str, region: str) -> frozenset[str]:
-        where, ec2 = f"account {self._account} (hub), {region}", self._sessions.own("ec2", region=region)
-        with as_refusal("DescribeImages", where), gone(*NOT_FOUND):
-            found = ec2.describe_images(ImageIds=[image], Owners=["self"])["Images"]
-            devices = [device for raw in found for device in raw["BlockDeviceMappings"]]
-            return frozenset(str(one["Ebs"]["SnapshotId"]) for one in devices if "Ebs" in one)
-        return frozenset()
+        found = self._image(image, region)
+        return _snapshots_of(found) if found is not None and found["OwnerId"] == self._account else frozenset()
 
     def tagged(self) -> Sequence[Tagged]:
         pages = self._sessions.own("ec2").get_paginator("describe_images")
@@ -106,10 +98,13 @@ class HubSource:
             return None
         return Tagged(raw["ImageId"], tags[self._trigger_tag], raw.get("State", ""))
 
-    def _image(self, ami: str) -> Mapping[str, Any] | None:
+    def _image(self, ami: str, region: str = "") -> Mapping[str, Any] | None:
+        """Describe an AMI in the hub's Region, or in another one."""
+        where = f"account {self._account} (hub), {region}" if region else self._where
         try:
-            with as_refusal("DescribeImages", self._where):
-                answer = self._sessions.own("ec2").describe_images(ImageIds=[ami], IncludeDisabled=True)
+            with as_refusal("DescribeImages", where):
+                ec2 = self._sessions.own("ec2", region=region)
+                answer = ec2.describe_images(ImageIds=[ami], IncludeDisabled=True)
         except Refusal as refusal:
             if code_of(refusal) in NOT_FOUND:
                 return None
@@ -139,3 +134,8 @@ class HubSource:
 
 def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
+
+
+def _snapshots_of(raw: Mapping[str, Any]) -> frozenset[str]:
+    devices = (device.get("Ebs", {}) for device in raw.get("BlockDeviceMappings", ()))
+    return frozenset(str(one["SnapshotId"]) for one in devices if "SnapshotId" in one)

@@ -29,7 +29,7 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
     if now < delivery.next_try:  # an early look is no try
         return delivery
     gone = _gone(delivery) if event.gone else None
-    if gone is not None and delivery.last_refusal is not None:  # a look before this one has not shown it either
+    if gone is not None and delivery.last_refusal == gone:  # the look before this one has not shown it either
         return fail(delivery, now, gone)
     return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), last_refusal=gone)
 

@@ -1,4 +1,4 @@
-"""Whether the ledger accounts for a action, and if not, how bad that is.
+"""Whether the ledger accounts for an action, and if not, how bad that is.
 
 A action of the service's own is accounted for by an intent: the ledger says that the share was about to be opened, or
 closed, when CloudTrail says that it was done (invariant 3). But the share worker's role can write the ledger,
@@ -32,7 +32,7 @@ OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)
 
 
 class ActionVerdict(StrEnum):
-    """What the monitor says of a action."""
+    """What the monitor says of an action."""
 
     EXPECTED = "expected"
     """The ledger accounts for it, or it lets nobody in and takes nothing away."""
@@ -191,7 +191,7 @@ def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str
 
 
 def judge(action: TrailAction, evidence: Evidence) -> MonitorFinding:
-    """Say what is to be thought of a action: the worst of what can be said of those whom it is about."""
+    """Say what is to be thought of an action: the worst of what can be said of those whom it is about."""
     if action.on_key and not evidence.source_key and not _is_own(action, evidence):
         return _expected("The service has never opened anything on this key.")
     if _is_own(action, evidence) and action.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):

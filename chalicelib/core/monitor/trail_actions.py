@@ -123,7 +123,7 @@ class _TrailRecord:
         return next((arn for arn in found if ":kms:" in arn and ":key/" in arn), "")
 
     def action(self, act: Act, resource: str, receivers: Iterable[str] = (), **more: Any) -> TrailAction:
-        """Make a action of this record."""
+        """Make an action of this record."""
         identity = _mapping(self.raw.get("userIdentity"))
         issuer = _mapping(_mapping(identity.get("sessionContext")).get("sessionIssuer"))
         account = _text(identity.get("accountId"))

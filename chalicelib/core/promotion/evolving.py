@@ -369,10 +369,10 @@ def _on_counted(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
     """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) is resolved again."""
     if event.wanted_again and not event.to_end:
         refresh = (promotion.refresh or promotion.state is S.OVER) and not event.asked_again
-        begins: dict[str, Any] = {"candidate": promotion.value, "resolved": False, "refresh": refresh}
-        begins["restarts"] = promotion.restarts + 1
-        wait = schedule.step(schedule.POLLS, promotion.restarts - 1) if promotion.restarts else 0
-        return _to(promotion, S.RESOLVING, now, next_try=now + wait, **begins)
+        restarts = promotion.restarts
+        wait = schedule.step(schedule.POLLS, restarts - 1) if restarts else 0
+        begun = replace(promotion, candidate=promotion.value, resolved=False, refresh=refresh, restarts=restarts + 1)
+        return _to(begun, S.RESOLVING, now, next_try=now + wait)
     if promotion.state is S.OVER:
         return replace(promotion, tries=0)
     if now < promotion.next_try:  # it was woken, and goes on waiting

@@ -31,7 +31,7 @@ def resource_kind(resource: str) -> str:
     return resource.split("#")[1]
 
 
-LEFT = "left"
+ARCHIVED_LATELY = "archived"
 """Member of a resource's record: which of its shares left for the archive in the last half hour, and when."""
 
 SWITCH = RecordKey("switches", "promotions")
