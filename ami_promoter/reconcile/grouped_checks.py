@@ -28,15 +28,16 @@ Check = Mapping[str, Any]
 def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:
     """Yield what a person reads; with ``wide`` every check of every target by itself."""
     wrong = [one for one in checks if one["passed"] is not True]
-    shown = [*wrong, *(one for one in checks if one["passed"] is True and one["cure"])]
+    warned = [one for one in checks if one["passed"] is True and one["cure"]]
+    passed = [one for one in checks if one["passed"] is True and not one["cure"]]
+    shown = [*wrong, *warned]
     for group in [[one] for one in shown] if wide else _equal(shown):
         yield from _shown(group)
     if wide:
-        for one in checks:
-            if one not in shown:
-                yield from _shown([one])
+        for one in passed:
+            yield from _shown([one])
         return
-    for places, names in _passed(checks).items():
+    for places, names in _passed(passed).items():
         yield _head(_places(places), WORDS[True])
         yield Folded(names, 4)
 
@@ -82,11 +83,10 @@ def _shown(group: Sequence[Check]) -> Iterator[RenderableType]:
 
 
 def _passed(checks: Sequence[Check]) -> dict[tuple[str, ...], str]:
-    """Return places -> the checks that passed there, for places with the same ones."""
+    """Return places -> the names of these checks, for places with the same ones."""
     by_place: dict[str, dict[str, None]] = {}
     for one in checks:
-        if one["passed"] is True and not one["cure"]:
-            by_place.setdefault(one["where"], {})[one["check"]] = None
+        by_place.setdefault(one["where"], {})[one["check"]] = None
     by_names: dict[tuple[bool, str], list[str]] = {}
     for where, names in by_place.items():
         by_names.setdefault((where == HUB, ", ".join(names)), []).append(where)
