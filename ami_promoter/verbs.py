@@ -116,7 +116,7 @@ region_option = click.option(
 )
 profile_option = click.option("--profile", metavar="NAME", help="The AWS profile. Default: AWS_PROFILE.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs.")
+wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs, and each target by itself.")
 table_option = click.option(
     "--table",
     type=TABLE,
