@@ -164,7 +164,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}: nothing is changed by this."
     yield ""
     each = wide or len(data["targets"]) <= SINGLY
-    rows = [[one] for one in data["targets"]] if each else groups(data["targets"], _like_it)
+    rows = groups(data["targets"], _like_it, each=each)
     if rows:
         yield table(
             ("TARGET", "DOES", "HOW", "KEY", "GIB"),
@@ -174,7 +174,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     if any(len(group) > 1 for group in rows):
         yield "With `--wide` each target has a row of its own."
     remarks = [(one, what) for one in data["targets"] for what in _remarks(one, data["ami"])]
-    for said_of in [[one] for one in remarks] if wide else groups(remarks, _remark):
+    for said_of in groups(remarks, _remark, each=wide):
         places = named([f"{one['account']}/{one['region']}" for one, _ in said_of])
         yield f"{places}: {said_of[0][1]}"
     yield ""
@@ -183,7 +183,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     yield f"Copies: {total:,} GiB at most (EBS may copy increments){f', {calls}' if calls else ''}."
     yield from prices.lines(data["targets"])
     faults = (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],)))
-    for equal in [[one] for one in faults] if wide else groups(faults, _fault):
+    for equal in groups(faults, _fault, each=wide):
         yield f"FAILED {equal[0]['code']}: {first_of([one['where'] for one in equal])}: {said(equal[0])}"
     if data["ready"]:
         passed = count(data["checks"], "check")

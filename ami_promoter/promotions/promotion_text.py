@@ -141,7 +141,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
         for copy in running if each else ():
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
             tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
-            rows.append((label, cell(copy["state"] or "-", "dim"), _left(copy), tries, _bar([copy])))
+            rows.append((label, cell(copy["state"] or "-", "dim"), time_left(copy), tries, _bar([copy])))
     return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "AMI OR PROGRESS"), rows, folds=("TARGET",))
 
 
@@ -195,13 +195,10 @@ def _percent(copy: Data) -> int:
     return copy["progress"] if isinstance(copy["progress"], int) else 0
 
 
-def _left(copy: Data) -> str:
-    return "" if copy["seconds_left"] is None else f"~{span(copy['seconds_left'])} left"
-
-
-def equal(deliveries: Sequence[Data]) -> list[list[Data]]:
-    """Put deliveries together whose state and remarks differ only in the target; the first shows them."""
-    return groups(deliveries, trouble)
+def time_left(copy: Data) -> str:
+    """Write the estimate of how long a copy takes still; "" where there is none."""
+    left = copy["seconds_left"]
+    return "" if left is None else f"~{span(left)} left" if left else "ends soon"
 
 
 def trouble(delivery: Data) -> tuple[str, ...]:
@@ -216,7 +213,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
     Equal remarks are written once, failures first; with ``wide`` those of each delivery.
     """
     said = [one for one in deliveries if any(remarks(one))]
-    found = [[one] for one in said] if wide else equal(said)
+    found = groups(said, trouble, each=wide)
     for group in sorted(found, key=lambda group: group[0]["state"] != "failed"):
         first, *others = group
         of = f"{_place(first)}: "
@@ -234,7 +231,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
 
 def troubles(pages: Sequence[Data], place: str, now: float, *, wide: bool = False) -> Iterator[RenderableType]:
     """Show promotions in trouble; those whose troubles differ only in AMI and target are shown by the first."""
-    found = [[one] for one in pages] if wide else groups(pages, _troubles)
+    found = groups(pages, _troubles, each=wide)
     for first, *others in found:
         yield from head(first, place, now)
         yield from notes(first["deliveries"], wide=wide)
@@ -299,7 +296,7 @@ def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[
     yield f"Open shares: {f'{len(open_shares):,}' if open_shares else 'none'}"
     each = wide or len(open_shares) <= SINGLY
     rows = []
-    for group in [[one] for one in open_shares] if each else groups(open_shares, _share):
+    for group in groups(open_shares, _share, each=each):
         last = max(group, key=lambda one: str(one["closes_at_the_latest"]))
         rows.append(
             (

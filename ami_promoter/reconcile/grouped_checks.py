@@ -26,7 +26,7 @@ def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:
     warned = [one for one in checks if one["passed"] is True and one["cure"]]
     passed = [one for one in checks if one["passed"] is True and not one["cure"]]
     shown = [*wrong, *warned]
-    for group in [[one] for one in shown] if wide else _equal(shown):
+    for group in _equal(shown, each=wide):
         yield from _shown(group)
     if wide:
         for one in passed:
@@ -49,7 +49,7 @@ def verdict(checks: Sequence[Check]) -> str:
     return f"{len(wrong):,} of {count(len(checks), 'check')} did not pass: {' and '.join(where)}."
 
 
-def _equal(checks: Sequence[Check]) -> list[list[Check]]:
+def _equal(checks: Sequence[Check], *, each: bool) -> list[list[Check]]:
     """Put together what differs only in the target; each finding of the hub stays by itself."""
 
     def same(pair: tuple[int, Check]) -> tuple[object, ...]:
@@ -59,7 +59,7 @@ def _equal(checks: Sequence[Check]) -> list[list[Check]]:
         account, _, region = str(one["where"]).partition("/")
         return one["passed"], one["check"], *alike(account, region, str(one["what"]), str(one["cure"]))
 
-    return [[one for _, one in group] for group in groups(enumerate(checks), same)]
+    return [[one for _, one in group] for group in groups(enumerate(checks), same, each=each)]
 
 
 def _shown(group: Sequence[Check]) -> Iterator[RenderableType]:

@@ -27,6 +27,7 @@ from ami_promoter.report_page.parts import (
     steps,
     when,
 )
+from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.report import span
 from chalicelib.core.faults import count
 
@@ -63,7 +64,7 @@ def _troubled(data: Mapping[str, Any]) -> Element:
     said_of = [_said(f"refused: {fault.get('what', '')}", str(fault.get("cure", ""))) for fault in data["faults"]]
     if data["parked"]:
         said_of.append(_said(f"parked: {data['parked']}", ""))
-    targets = [_targets(group) for group in promotion_text.equal(data["deliveries"])]
+    targets = [_targets(group) for group in groups(data["deliveries"], promotion_text.trouble)]
     first, rest = targets[:OPEN_ROWS], targets[OPEN_ROWS:]
     return el(
         "article",
@@ -315,8 +316,7 @@ def _row(one: Timeline, bars: Scale, now: int) -> Sequence[Content]:
 def _copy(copy: Mapping[str, Any]) -> str:
     if copy["state"] != "pending":
         return ""
-    left = "" if copy["seconds_left"] is None else f", about {span(copy['seconds_left'])} left"
-    return f"{copy['source']}: {copy['progress'] or 0} %{left}"
+    return ", ".join(filter(None, (f"{copy['source']}: {copy['progress'] or 0} %", promotion_text.time_left(copy))))
 
 
 def _section(ident: str, title: str, *content: Content) -> Element:

@@ -28,8 +28,13 @@ def alike_anywhere(*texts: str) -> tuple[str, ...]:
     return tuple(IDENT.sub("I", ACCOUNT.sub("A", text)) for text in texts)
 
 
-def groups(members: Iterable[T], same: Callable[[T], Hashable]) -> list[list[T]]:
-    """Put members together of which ``same`` returns the same, in the order of the first of each."""
+def groups(members: Iterable[T], same: Callable[[T], Hashable], *, each: bool = False) -> list[list[T]]:
+    """Put members together of which ``same`` returns the same, in the order of the first of each.
+
+    ``each``: leave each by itself.
+    """
+    if each:
+        return [[one] for one in members]
     found: dict[Hashable, list[T]] = {}
     for one in members:
         found.setdefault(same(one), []).append(one)
