@@ -142,7 +142,8 @@ class Play:
         for (what, why), some in outcomes.items():
             so = all((not why) == must_run(way, moment) for way in some)
             names = ", ".join(way.name for way in some)
-            outcome = f"refused, {why.partition(':')[0]}" if why else "runs"
+            should = ", as expected" if so else ""
+            outcome = f"refused{should}: {why.partition(':')[0]}" if why else "runs"
             self.observer.tell("launch", f"{what}{names}: {outcome}", "good" if so else "bad")
         self._play(timedelta())
 
