@@ -18,6 +18,7 @@ from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.difference import difference, to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, Whole, console, show, tell
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
@@ -138,6 +139,7 @@ def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
 
 @verb(
     "show",
+    never=(Exit.FAULT,),
     group=targets,
     needs=READ,
     prints=js.thing(

@@ -54,6 +54,8 @@ class OwnImage:
     source: str
     protected: bool = False
     """Whether EC2 refuses to deregister it."""
+    changeable: Mapping[str, str] = field(default_factory=dict)
+    """What its account can change, as EC2 shows it: ``comparison.CHANGEABLE``."""
 
 
 @dataclass(frozen=True, slots=True)
