@@ -9,7 +9,7 @@ import functools
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -116,14 +116,14 @@ region_option = click.option(
 )
 profile_option = click.option("--profile", metavar="NAME", help="The AWS profile. Default: AWS_PROFILE.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs.")
+wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs, and each target by itself.")
 table_option = click.option(
     "--table",
     type=TABLE,
     help="The table of records; the other tables' names begin with it. Default: ami-promoter-REGION.",
 )
 hub_account_option = click.option(
-    "--hub-account", type=ACCOUNT, help="The hub's account; credentials of another account are refused."
+    "--hub-account", type=ACCOUNT, help="The hub's account; refuse credentials of another account."
 )
 tag_key_option = click.option(
     "--tag-key", type=TAG_KEY, default="promote", show_default=True, help="The tag key that triggers promotions."
@@ -215,10 +215,14 @@ def verb(
     needs: Rights,
     group: click.Group = root,
     exits: Mapping[Exit, str] | None = None,
+    never: Collection[Exit] = (),
     options: Sequence[Callable[[Any], Any]] = AT_THE_HUB,
     anywhere: bool = False,
 ) -> Callable[[Callable[..., Report]], Callable[..., Report]]:
     """Make a function a verb: ``prints`` is the schema of its JSON, ``needs`` what its caller must be allowed.
+
+    ``exits``: statuses that only this verb has, or that mean something of their own here; ``never``: those of ``MEANS``
+    that it cannot have.
 
     ``anywhere``: it works without a Region, too; then the caller's is "".
     """
@@ -238,7 +242,7 @@ def verb(
             option(run)
         command = click.command(name, cls=Verb)(run)
         command.params.sort(key=lambda one: one.name in COMMON)  # a verb's own options come first in its help
-        command.exits = {**MEANS, **(exits or {})}
+        command.exits = {status: says for status, says in {**MEANS, **(exits or {})}.items() if status not in never}
         command.schema = prints
         command.rights = needs
         group.add_command(command)

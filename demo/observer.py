@@ -29,8 +29,10 @@ BLINK = timedelta(seconds=1)
 """Copies are looked at no more often: with hundreds of them each look takes a while."""
 TOGETHER = timedelta(seconds=20)
 """Within this the snapshots of one AMI are shared, and are shown once, unless in detail."""
-LATE_ACCESS = "expected: a new right to a key works within 5 min; tried again"
+LATE_ACCESS = "expected: new key access takes up to 5 min to work"
 """Shown once, after the first copy or call that came too early."""
+GONE = {"DeleteSnapshot": "SnapshotId", "DeregisterImage": "ImageId"}
+"""Calls that remove something, and the parameter that names it; where it is not found, nothing is wrong."""
 BUSY = 20
 """So many of the latest invocations are asked whether they run still."""
 OURS = re.compile(r"AmiPromoter\d{12}[a-z0-9]+To(\d{12})")
@@ -98,6 +100,7 @@ class Observer:
         self._grants: dict[str, str] = {}
         self._grantees: dict[str, str] = {}
         self._let_in: set[str] = set()
+        self._copied_whole: set[str] = set()
         self._once: set[tuple[str, str]] = set()
         self._said: dict[str, datetime] = {}
         self._explained = False
@@ -168,9 +171,7 @@ class Observer:
             return
         if (listener := self._listeners.get(call.operation)) is not None:
             if call.error:
-                self._tell(call, f"{call.operation} is refused: {call.error}", "bad")
-                if call.operation == "CreateGrant":
-                    self._explain(self.setting.name(call.caller.account))
+                self._refused(call)
             else:
                 listener(call)
         elif call.error is None and call.service == "dynamodb":
@@ -181,6 +182,15 @@ class Observer:
             if "account" not in body:
                 tone = "bad" if body.get("outcome") not in {None, *GOOD} else "good"
                 self.tell("hub", f"notice to all: {body['event']}", tone)
+
+    def _refused(self, call: Call) -> None:
+        if call.operation in GONE and call.error and call.error.endswith("NotFound"):
+            self._tell(call, f"{call.params[GONE[call.operation]]} is gone, as another look shows", "faint")
+            return
+        again = "; tried again" if call.operation == "CreateGrant" else ""
+        self._tell(call, f"{call.operation} is refused: {call.error}{again}", "bad")
+        if again:
+            self._explain(self.setting.name(call.caller.account))
 
     # --- records ---
 
@@ -209,7 +219,7 @@ class Observer:
             made = f": {delivery.image}" if state == "delivered" and delivery.image else ""
             text, tone = f"{GOOD.get(state, state)}{where}{made}", "good" if state in GOOD else "bad"
         else:
-            text, tone = f"a delivery, {state}" if first else state, "faint"
+            text, tone = f"delivery {state}" if first else state, "faint"
         if rests or self._detailed:
             self.tell(self.setting.name(account), text, tone)
 
@@ -288,6 +298,7 @@ class Observer:
 
     def _copy_image(self, call: Call) -> None:
         self._note([call.caller.account], "CopyImage")
+        self._copied_whole.add(call.result["ImageId"])
         self._made(call, call.result["ImageId"])
         self._tell_once(call, "copies the AMI whole: CopyImage")
 
@@ -302,7 +313,12 @@ class Observer:
             self._tell(call, f"registers {image}")
 
     def _deregister(self, call: Call) -> None:
-        self._tell(call, f"deregisters {call.params['ImageId']}", "bad")
+        image = call.params["ImageId"]
+        if image not in self._copied_whole:
+            self._tell(call, f"deregisters {image}", "bad")
+            return
+        self._tell(call, f"deregisters {image}, which CopyImage could not finish", "bad")
+        self._explain(self.setting.name(call.caller.account))
 
     # --- what happens by itself ---
 

@@ -120,11 +120,14 @@ def reported(happening: Happening, width: int) -> Text:
 
 def tell(console: Console, happening: Happening, width: int, indent: int = 0) -> None:
     """Print a happening; a terminal that is too narrow gets it in lines that are folded between words."""
-    line = Text(" " * indent) + reported(happening, width)
+    fold(console, Text(" " * indent) + reported(happening, width), indent + len("00:00:00  ") + width + 2)
+
+
+def fold(console: Console, line: Text, begins: int) -> None:
+    """Print a line; on a terminal it is folded between words, and further lines begin where its text begins."""
     if not console.is_terminal:
         console.print(line, soft_wrap=True)
         return
-    begins = indent + len("00:00:00  ") + width + 2
     head, rest = line[:begins], line[begins:]
     for number, part in enumerate(rest.wrap(console, max(console.width - begins, 20))):
         console.print((head if number == 0 else Text(" " * begins)) + part, soft_wrap=True)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from demo import stage
 from demo.observer import Observer
-from demo.screen import glyphs
+from demo.screen import fold, glyphs
 from demo.setting import Setting
 from demo.verdict import Row, Verdict
 from demo.ways import UNITS
@@ -27,15 +27,16 @@ def introduce(console: Console, setting: Setting) -> None:
         "deployed: build/hub in the hub, deploy/target.yaml in each account and each of its Regions",
         *(["deployed: deploy/organization.yaml in the organization's management account"] if setting.units else []),
         f"built: {', '.join(setting.images)}, encrypted under a key of the hub",
-        "ami-promoter targets apply targets.yaml; in it stands:",
+        "ami-promoter targets apply targets.yaml, which says:",
     ]
     for line in lines:
-        console.print(Text.assemble(mark, line), soft_wrap=True)
+        fold(console, Text.assemble(mark, line), len(mark[0]))
     width = max(len(way.name) for way in setting.ways)
     for way in setting.ways:
         group = f"by its OU; {UNITS[way.group]}".rstrip("; ") if way.group in UNITS else ""
         said = way.settings or group
-        console.print(Text.assemble(f"  {way.account}  ", (f"{way.name:<{width}}  ", "bold"), said), soft_wrap=True)
+        row = Text.assemble(f"  {way.account}  ", (f"{way.name:<{width}}  ", "bold"), said)
+        fold(console, row, len(row) - len(said))
 
 
 def print_table(console: Console, observer: Observer, verdict: Verdict) -> None:

@@ -113,6 +113,8 @@ def _verb(words: str, verb: Verb) -> Iterator[str]:
         yield "| exit status | beside those of every verb |\n| --- | --- |"
         yield from (f"| {int(status)} | {says} |" for status, says in special.items())
         yield ""
+    for status in sorted(MEANS.keys() - verb.exits.keys()):
+        yield f"It never exits with status {int(status)}.\n"
     yield "`--json` prints:\n"
     yield from _fields(verb.schema)
     yield ""

@@ -151,6 +151,7 @@ PRINTS = js.thing(
     needs=READ_ALL | SWITCH | LOOK_AGAIN,
     prints=PRINTS,
     exits={Exit.UNFINISHED: "something is still under way, or a share is open"},
+    never=(Exit.FAULT,),
 )
 @click.option("--delete-copies", is_flag=True, help="Delete running copies instead of letting them finish.")
 @click.option("--wait", is_flag=True, help="Return when no delivery runs and no share is open.")

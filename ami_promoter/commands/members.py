@@ -12,6 +12,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.organization import some
 from ami_promoter.rights import ACCEPT, READ
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, verb
 from chalicelib.core.targets.departures import MembersReading
@@ -48,7 +49,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("members", needs=READ | ACCEPT, prints=PRINTS)
+@verb("members", needs=READ | ACCEPT, prints=PRINTS, never=(Exit.FAULT,))
 @click.argument("action", type=click.Choice(["accept"]), required=False)
 @click.option("--account", type=ACCOUNT, help="With accept: only this account.")
 def members(caller: VerbCaller, action: str | None, account: str | None) -> Report:

@@ -7,6 +7,7 @@ import click
 from ami_promoter.hub import pause_switch
 from ami_promoter.rights import READ, SWITCH
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Matching, VerbCaller, verb
 
@@ -15,8 +16,8 @@ PRINTS = js.thing(**js.HUB, changed=js.flag("whether it was otherwise before"), 
 WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 
 
-@verb("pause", needs=READ | SWITCH, prints=PRINTS)
-@click.option("--why", type=WHY, help="The reason, shown wherever the pause is.")
+@verb("pause", needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))
+@click.option("--why", type=WHY, help="The reason; commands that show the pause show it, too.")
 def pause(caller: VerbCaller, why: str | None) -> Report:
     """Start nothing new; running deliveries continue."""
     connection = caller.connect()
@@ -28,7 +29,7 @@ def pause(caller: VerbCaller, why: str | None) -> Report:
     return Report((f"{first} in {connection.place}: {pause_switch.said(found)}.", WHAT_IT_MEANS), data)
 
 
-@verb("resume", needs=READ | SWITCH, prints=PRINTS)
+@verb("resume", needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))
 def resume(caller: VerbCaller) -> Report:
     """End the pause."""
     connection = caller.connect()

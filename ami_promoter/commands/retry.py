@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from ami_promoter.hub import record_requests
 from ami_promoter.hub.records import Reader, Record, withdrawn_in
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, PLACE, VerbCaller, ami_argument, verb
 from chalicelib.core.faults import Fault
@@ -35,12 +37,13 @@ PRINTS = js.some_of(
     "--accept",
     "accepted",
     type=AMI,
-    help="With --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven).",
+    help="With --account: use this AMI, which you have compared, as the delivered one (fault image-unproven).",
 )
 def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None) -> Report:
-    """Try failed deliveries again; free what is parked.
+    """Try failed deliveries again; let parked records continue.
 
-    Whom an operator has withdrawn is passed over: `withdraw --lift` serves them again.
+    Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
+    starts them.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
@@ -70,12 +73,13 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         record_requests.look_again(connection, ami, place or "")
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivery's own."] if accepted else []
-    lines += [f"Account {entry['account']}, {entry['region']}: {entry['state']}, is tried again." for entry in again]
-    lines += [
-        f"Account {entry['account']}, {entry['region']}: was withdrawn by {by}, and is not tried again. "
-        f"`ami-promoter withdraw {ami} --account {entry['account']} --lift` ends that; so does writing the tag again."
-        for entry, by in kept_out
-    ]
+    for group in groups(again, lambda entry: entry.get("state"), each=caller.wide):
+        lines.append(f"{_named(group)}: {group[0]['state']}, is tried again.")
+    for pairs in groups(kept_out, lambda pair: pair[1], each=caller.wide):
+        entries, by = [entry for entry, _ in pairs], pairs[0][1]
+        lift = f"`ami-promoter withdraw {ami} --account {entries[0]['account']} --lift`"
+        lines.append(f"{_named(entries)}: was withdrawn by {by}, and is not tried again.")
+        lines.append(f"{lift} ends that; so does writing the tag again.")
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data |= {
         "ami": ami,
@@ -88,6 +92,10 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
 def _places(entry: Record) -> tuple[str, str]:
     account = str(entry.get("account"))
     return account, f"{account}/{entry.get('region')}"
+
+
+def _named(entries: Sequence[Record]) -> str:
+    return named([_places(entry)[1] for entry in entries])
 
 
 def _no_value(promotion: Any, promote: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,8 @@ PRINTS = js.some_of(
 def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
-    A bar shows a copy's progress. NEXT LOOK is the latest time of the service's next look at the delivery.
+    A bar shows a copy's progress. NEXT LOOK is when the service looks at the delivery again, at the latest. With more
+    than 24 targets there is one row for each state, with the longest time in it.
     """
     if watch and caller.as_json:
         raise click.UsageError("--watch is for a terminal; in a program use `ami-promoter wait AMI --json`.")
@@ -57,7 +58,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
     connection = caller.connect()
     around = _around(connection)
     if not ami:
-        return around.of(_failed(connection) if failed else _all(connection))
+        return around.of(_failed(connection, wide=caller.wide) if failed else _all(connection, wide=caller.wide))
     data = read_page(connection, ami)
     if data is None:
         return around.of(Report(faults=(unknown(ami, connection),)))
@@ -102,7 +103,7 @@ def _around(connection: Connection) -> _Around:
     return _Around(pause_switch.Switch(connection).read(), said)
 
 
-def _all(connection: Connection) -> Report:
+def _all(connection: Connection, *, wide: bool) -> Report:
     reader, now = Reader(connection), connection.now()
     with connection.telling("reading the records"):
         found = sorted(reader.promotions(), key=lambda pair: pair[0].get("since", 0), reverse=True)
@@ -110,8 +111,9 @@ def _all(connection: Connection) -> Report:
     listed = [
         {**promotion_data.promotion(record), "deliveries": promotion_data.counts(tracked)} for record, tracked in found
     ]
-    said = [f"Parked, and left alone: {pk}: {why}" for pk, why in parked.items()]
-    data = {"promotions": listed, "parked": [{"record": pk, "why": why} for pk, why in parked.items()]}
+    left_alone = [{"record": pk, "why": why} for pk, why in parked.items()]
+    said = promotion_text.parked(left_alone, wide=wide)
+    data = {"promotions": listed, "parked": left_alone}
     if not listed:
         return Report((f"No promotion is known in {connection.place}.", *said), data)
     return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
@@ -134,25 +136,18 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
     )
 
 
-def _failed(connection: Connection) -> Report:
+def _failed(connection: Connection, *, wide: bool) -> Report:
     """Show every promotion in trouble with its faults: enough to begin with at night."""
-    everything = _all(connection)
+    everything = _all(connection, wide=wide)
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
     bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
     pages = [
         one for one in map(promotion_data.only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]
     ]
-    lines: list[RenderableType] = []
-    for one in pages:
-        lines += [
-            *promotion_text.head(one, connection.place, connection.now()),
-            *_notes(one),
-            *promotion_text.next_step(one),
-            "",
-        ]
+    lines = list(promotion_text.troubles(pages, connection.place, connection.now(), wide=wide))
     parked = everything.data["parked"]
-    lines += [f"Parked, and left alone: {one['record']}: {one['why']}" for one in parked]
+    lines += promotion_text.parked(parked, wide=wide)
     if len(bad) > MANY:
         lines.append(
             f"{count(len(bad) - MANY, 'older promotion')} in trouble not shown: `ami-promoter status` lists them."
@@ -169,8 +164,3 @@ def _suspect(listed: Mapping[str, Any]) -> bool:
 def _only_ended(listed: Mapping[str, Any]) -> bool:
     """Whether nothing of it failed: then it has trouble only if it left something behind, and is read last."""
     return not (listed["why"] or listed["parked"] or "failed" in listed["deliveries"])
-
-
-def _notes(data: Mapping[str, Any]) -> Iterator[RenderableType]:
-    for one in data["deliveries"]:
-        yield from promotion_text.notes(one)

@@ -18,6 +18,7 @@ from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.difference import difference, to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, Whole, console, show, tell
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
@@ -100,8 +101,8 @@ def targets() -> None:
 def validate(caller: VerbCaller, file: str) -> Report:
     """Check a targets file without asking AWS.
 
-    Without a Region, from an option, the environment or a profile, the file is valid if it is so for a hub in some
-    Region.
+    Give the Region of the hub by an option, the environment or a profile. Without a Region the command accepts a file
+    that is valid for a hub in at least one Region.
     """
     source = _read(file)
     if isinstance(source, Fault):
@@ -127,7 +128,7 @@ def diff(caller: VerbCaller, file: str) -> Report:
 )
 @file_argument
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before a target is removed.")
+@click.option("--yes", is_flag=True, help="Do not ask before removing a target.")
 def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
     """Check the file, show what changes, and apply it.
 
@@ -138,6 +139,7 @@ def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
 
 @verb(
     "show",
+    never=(Exit.FAULT,),
     group=targets,
     needs=READ,
     prints=js.thing(

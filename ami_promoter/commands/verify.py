@@ -45,10 +45,9 @@ EXITS = {
 def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
     """Check delivered AMIs, and that nothing is still shared.
 
-    In each target the service checks that the AMI is available and protected,
-    and its snapshots completed and encrypted under the target's key. In the
-    hub this checks that no share of the source is open that nothing needs. The
-    service compared the AMI with its source when it delivered it.
+    In each target the service checks that the AMI is available, protected and still equal to its source, and its
+    snapshots completed and encrypted under the target's key. In the hub it checks that no unneeded share of the source
+    is open.
     """
     connection = caller.connect()
     page = read_page(connection, ami)
@@ -90,8 +89,9 @@ def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], An
             for (pk, sk), share in Reader(connection).under_way(table.at).items()
             if sk.startswith("share#") and (holdings(share) or share.get("preexisting"))
         }
+        source = Reader(connection).source_image(ami)
     unread = tuple(f"{fault.where}: {fault.what}" for fault in reading.faults)
-    return verify_checks.SeenInTarget(targets, permissions, grants, read, unread, frozenset(held))
+    return verify_checks.SeenInTarget(targets, permissions, grants, read, unread, source, frozenset(held))
 
 
 def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], *, wide: bool) -> Iterator[RenderableType]:

@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.promotions import prices
-from ami_promoter.promotions.promotion_text import quoted, said
+from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import cell, short, state, table
 from chalicelib.core.faults import count
 from chalicelib.core.images import names
@@ -162,35 +163,67 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     """Yield a plan's lines."""
     yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}: nothing is changed by this."
     yield ""
-    if data["targets"]:
-        rows = [_row(one, wide=wide) for one in data["targets"]]
-        yield table(("TARGET", "DOES", "HOW", "KEY", "GIB"), rows, folds=("TARGET", "HOW", "KEY"))
-    for one in data["targets"]:
-        where = f"{one['account']} {one['region']}: "
-        if one["withdrawn_by"]:
-            yield f"{where}withdrawn by {one['withdrawn_by']}, until the tag is written again."
-        if one["approval"] == "required" and one["does"] in ("new", "tried again"):
-            yield f"{where}waits for an approval first: `ami-promoter approve {data['ami']}`."
-        if one["method_why"]:
-            yield f"{where}{one['method_why']}"
-        yield from (f"{where}{said(fault)}" for fault in one["faults"])
+    each = wide or len(data["targets"]) <= SINGLY
+    rows = groups(data["targets"], _like_it, each=each)
+    if rows:
+        yield table(
+            ("TARGET", "DOES", "HOW", "KEY", "GIB"),
+            [_row(group, wide=wide) for group in rows],
+            folds=("TARGET", "HOW", "KEY"),
+        )
+    if any(len(group) > 1 for group in rows):
+        yield "With `--wide` each target has a row of its own."
+    remarks = [(one, what) for one in data["targets"] for what in _remarks(one, data["ami"])]
+    for said_of in groups(remarks, _remark, each=wide):
+        places = named([f"{one['account']}/{one['region']}" for one, _ in said_of])
+        yield f"{places}: {said_of[0][1]}"
     yield ""
     total = sum(one["gib"] for one in data["targets"])
     calls = _calls(data["targets"])
     yield f"Copies: {total:,} GiB at most (EBS may copy increments){f', {calls}' if calls else ''}."
     yield from prices.lines(data["targets"])
-    for fault in (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],))):
-        yield f"FAILED {fault['code']}: {fault['where']}: {said(fault)}"
+    faults = (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],)))
+    for equal in groups(faults, _fault, each=wide):
+        yield f"FAILED {equal[0]['code']}: {first_of([one['where'] for one in equal])}: {said(equal[0])}"
     if data["ready"]:
         passed = count(data["checks"], "check")
         yield f"Passed: {passed} of the source. Each target is checked when its delivery begins."
 
 
-def _row(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
-    how = {"image": "CopyImage", "snapshots": "snapshots"}.get(one["method"], one["mode"])
-    place = f"{one['account']} {one['region']}"
+def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
+    if one["withdrawn_by"]:
+        yield f"withdrawn by {one['withdrawn_by']}, until the tag is written again."
+    if one["approval"] == "required" and one["does"] in ("new", "tried again"):
+        yield f"waits for an approval first: `ami-promoter approve {ami}`."
+    if one["method_why"]:
+        yield one["method_why"]
+    yield from map(said, one["faults"])
+
+
+def _remark(pair: tuple[Mapping[str, Any], str]) -> tuple[str, ...]:
+    one, what = pair
+    return alike(one["account"], one["region"], what)
+
+
+def _fault(fault: Mapping[str, Any]) -> tuple[str, ...]:
+    return alike_anywhere(fault["code"], fault["where"], said(fault))
+
+
+def _like_it(one: Mapping[str, Any]) -> tuple[object, ...]:
+    return one["does"], _how(one), alike(one["account"], one["region"], one["key"]), one["gib"]
+
+
+def _how(one: Mapping[str, Any]) -> str:
+    return str({"image": "CopyImage", "snapshots": "snapshots"}.get(one["method"], one["mode"]))
+
+
+def _row(group: Sequence[Mapping[str, Any]], *, wide: bool) -> Sequence[RenderableType]:
+    """Write what a target gets, or equal ones: GiB are theirs together."""
+    one = group[0]
+    places = first_of([f"{member['account']} {member['region']}" for member in group], 1)
     key = one["key"] if one["key"].startswith("alias/") else short(one["key"], wide=wide)
-    return cell(place), state(one["does"]), cell(how), cell(key), str(one["gib"] or "")
+    gib = sum(member["gib"] for member in group)
+    return cell(places), state(one["does"]), cell(_how(one)), cell(key), f"{gib:,}" if gib else ""
 
 
 def _calls(targets: Sequence[Mapping[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.core.delivery.model import ENDED, DeliveryState
+from chalicelib.core.records import schedule
 from chalicelib.core.targets.withdrawals import covering
 
 BAD = ("failed", "cancelled", "withdrawn")
@@ -25,9 +26,10 @@ _COPY = js.thing(
     state=js.perhaps(js.text("wanted, intended, pending, completed or error")),
     copy=js.perhaps(js.text("the copy in the target; null: not known yet")),
     progress=js.perhaps(js.number("percent, as EC2 last said")),
+    progress_at=js.time("when EC2 said so"),
     tries=js.number("how often it was begun"),
     began_at=js.time("when it was last begun"),
-    seconds_left=js.perhaps(js.number("an estimate by its pace so far; null: none can be made")),
+    seconds_left=js.perhaps(js.number("an estimate by its pace until then; null: none can be made")),
 )
 _DELIVERY = js.thing(
     "one target's part",
@@ -171,28 +173,39 @@ def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
 
 
 def _copy(copy: Mapping[str, Any], now: float) -> dict[str, Any]:
-    began = copy.get("intended_at")
+    began, seen = copy.get("intended_at"), progress_at(copy)
     return {
         "source": copy.get("source"),
         "state": copy.get("state", "wanted"),  # records leave out what has its default
         "copy": copy.get("copy"),
         "progress": copy.get("progress", 0),
+        "progress_at": moment(seen),
         "tries": _whole(copy.get("tries")),
         "began_at": moment(began),
-        "seconds_left": seconds_left(copy.get("state"), copy.get("progress", 0), began, now),
+        "seconds_left": seconds_left(copy.get("progress", 0), began, seen, now),
     }
 
 
-def seconds_left(state: Any, progress: Any, began: Any, now: float) -> int | None:
-    """Estimate how long a copy takes still, by its pace so far; None where it has not got on yet, or is over.
+def progress_at(copy: Mapping[str, Any]) -> int | None:
+    """Return when EC2 said how far a copy is: each look sets the next one a step of ``POLLS`` later.
 
-    EC2 says percent only, and the pace changes: an estimate, no promise.
+    None where it has not said so yet, or the copy is over.
     """
-    if state != "pending" or not isinstance(progress, int) or not isinstance(began, int):
+    looks, following = _whole(copy.get("looks")), _whole(copy.get("next_look"))
+    if copy.get("state") != "pending" or not _whole(copy.get("progress")) or not (looks and following):
         return None
-    if not 0 < progress < 100 or now <= began:
+    return following - schedule.step(schedule.POLLS, looks - 1)
+
+
+def seconds_left(progress: Any, began: Any, seen: int | None, now: float) -> int | None:
+    """Estimate how long a copy takes still, by its pace until ``seen``, when EC2 said how far it is.
+
+    None where no estimate can be made; 0: it should have ended by now. The pace changes: an estimate, no promise.
+    """
+    if seen is None or not isinstance(began, int) or not 0 < progress < 100 or seen <= began:
         return None
-    return round((now - began) * (100 - progress) / progress)
+    ends: float = began + (seen - began) * 100 / progress
+    return max(0, round(ends - now))
 
 
 def _because(record: Record, of: Record) -> str:

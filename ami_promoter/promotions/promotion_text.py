@@ -15,13 +15,16 @@ from rich.text import Text
 
 from ami_promoter.promotions import shares
 from ami_promoter.promotions.promotion_data import BAD
-from ami_promoter.terminal.output import Folded, cell, short, state, table
+from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
+from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
 from chalicelib.core.faults import count
 from chalicelib.core.targets import approvals
 
 BARS = 24
 """So many copies are shown one by one; beyond that (and without --wide) each delivery has one bar."""
+SINGLY = 24
+"""So many deliveries, or open shares, have a row each; beyond that (and without --wide) equal ones share one."""
 AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
 """What a cure says at its end to readers of a notice; here `next_step` names the command."""
 FRAME, ROWS = 10, 2
@@ -44,12 +47,16 @@ def show(
     yield from head(data, place, now)
     yield ""
     deliveries, rest = _fitting(data["deliveries"], room)
-    if deliveries:
+    together = room is None and not wide and len(deliveries) > SINGLY
+    if together:
+        yield _table_by_state(deliveries, now)
+        yield "With `--wide` each target has a row of its own."
+    elif deliveries:
         yield _table(deliveries, now, wide=wide)
     if rest:
         yield f"and {count(len(rest), 'more target')}: {summary(rest)}"
         return
-    said = [line for delivery in deliveries for line in notes(delivery)]
+    said = list(notes(deliveries, wide=wide))
     yield from ["", *said] if said else []
     yield from next_step(data)
     yield from _shares(data["open_shares"], now, wide=wide)
@@ -114,7 +121,7 @@ def _fitting(deliveries: Sequence[Data], room: int | None) -> tuple[Sequence[Dat
     most = len(deliveries) if room is None else max((room - FRAME) // ROWS, 1)
     if len(deliveries) <= most:
         return deliveries, ()
-    ordered = sorted(deliveries, key=lambda one: LAST.get(str(one["state"]), 1))
+    ordered = sorted(deliveries, key=_by_state)
     return ordered[:most], ordered[most:]
 
 
@@ -124,7 +131,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
     for one in deliveries:
         looks = "" if one["image"] or one["state"] in BAD else until(one["next_look"], now)
         name: list[RenderableType] = [
-            cell(f"{one['account']} {one['region']}"),
+            cell(_place(one)),
             state(one["state"]),
             age(one["since"], now),
             looks,
@@ -134,8 +141,35 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
         for copy in running if each else ():
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
             tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
-            rows.append((label, cell(copy["state"] or "-", "dim"), _left(copy), tries, _bar([copy])))
+            rows.append((label, cell(copy["state"] or "-", "dim"), time_left(copy), tries, _bar([copy])))
     return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "AMI OR PROGRESS"), rows, folds=("TARGET",))
+
+
+def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
+    """Write a row for each state: its first target, the longest time in it, the next look, and how far copies are."""
+    rows: list[Sequence[RenderableType]] = []
+    for group in groups(sorted(deliveries, key=_by_state), lambda one: str(one["state"])):
+        ended = group[0]["state"] in BAD
+        running = [copy for one in group if not ended and not one["image"] for copy in one["copies"]]
+        looks = [one["next_look"] for one in group if not ended and not one["image"] and one["next_look"] != "-"]
+        rows.append(
+            (
+                cell(first_of([_place(one) for one in group], 1)),
+                state(str(group[0]["state"])),
+                age(min((one["since"] for one in group if one["since"] != "-"), default="-"), now),
+                until(min(looks), now) if looks else "",
+                _bar(running) if running else "",
+            )
+        )
+    return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "PROGRESS"), rows, folds=("TARGET",))
+
+
+def _by_state(delivery: Data) -> int:
+    return LAST.get(str(delivery["state"]), 1)
+
+
+def _place(delivery: Data) -> str:
+    return f"{delivery['account']} {delivery['region']}"
 
 
 def _result(delivery: Data, *, wide: bool) -> RenderableType:
@@ -161,16 +195,70 @@ def _percent(copy: Data) -> int:
     return copy["progress"] if isinstance(copy["progress"], int) else 0
 
 
-def _left(copy: Data) -> str:
-    return "" if copy["seconds_left"] is None else f"~{span(copy['seconds_left'])} left"
+def time_left(copy: Data) -> str:
+    """Write the estimate of how long a copy takes still; "" where there is none."""
+    left = copy["seconds_left"]
+    return "" if left is None else f"~{span(left)} left" if left else "ends soon"
 
 
-def notes(delivery: Data) -> Iterator[RenderableType]:
-    """Say what is to be said of a delivery beside its row: faults, what it waits for, what it left."""
-    for what, cure in remarks(delivery):
-        yield Folded(f"{delivery['account']} {delivery['region']}: {what}")
-        if cure := AGAIN.sub(".", cure) if delivery["state"] == "failed" else cure:
-            yield Folded(cure, 4)
+def trouble(delivery: Data) -> tuple[str, ...]:
+    """Return a delivery's state and remarks without what differs from target to target."""
+    texts = (text for remark in remarks(delivery) for text in remark)
+    return (str(delivery["state"]), *alike(delivery["account"], delivery["region"], *texts))
+
+
+def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[RenderableType]:
+    """Say what is to be said of deliveries beside their rows: faults, what they wait for, what they left.
+
+    Equal remarks are written once, failures first; with ``wide`` those of each delivery.
+    """
+    said = [one for one in deliveries if any(remarks(one))]
+    found = groups(said, trouble, each=wide)
+    for group in sorted(found, key=lambda group: group[0]["state"] != "failed"):
+        first, *others = group
+        of = f"{_place(first)}: "
+        if others:
+            word = str(first["state"])
+            places = named([f"{one['account']}/{one['region']}" for one in group])
+            yield Folded(f"{places}:", lead=f"{word}  ", lead_style=COLORS.get(word, ""))
+            differ = any(list(remarks(one)) != list(remarks(first)) for one in others)
+            of = f"Of {of}" if differ else ""
+        for what, cure in remarks(first):
+            yield Folded(f"{of}{what}", 4 if others else 0)
+            if cure := AGAIN.sub(".", cure) if first["state"] == "failed" else cure:
+                yield Folded(cure, 4)
+
+
+def troubles(pages: Sequence[Data], place: str, now: float, *, wide: bool = False) -> Iterator[RenderableType]:
+    """Show promotions in trouble; those whose troubles differ only in AMI and target are shown by the first."""
+    found = groups(pages, _troubles, each=wide)
+    for first, *others in found:
+        yield from head(first, place, now)
+        yield from notes(first["deliveries"], wide=wide)
+        yield from next_step(first)
+        if others:
+            targets = sum(len(one["deliveries"]) for one in others)
+            of = f", {count(targets, 'target')}" if targets else ""
+            names = first_of([str(one["ami"]) for one in others])
+            yield Folded(f"The same holds for {count(len(others), 'more AMI')}{of}: {names}.")
+        yield ""
+    if any(len(group) > 1 for group in found) or any(len(one["deliveries"]) > 1 for one in pages):
+        yield "With `--wide` each AMI and target is shown by itself."
+
+
+def _troubles(data: Data) -> tuple[object, ...]:
+    refused = alike_anywhere(data["why"], data["parked"], *(said(fault) for fault in data["faults"]))
+    return data["approval"] is None, refused, frozenset(trouble(one) for one in data["deliveries"])
+
+
+def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
+    """Say which records are left alone; of one kind and for one reason, once."""
+
+    def same(one: Data) -> tuple[object, ...]:
+        return one["record"] if wide else one["record"].partition("#")[0], *alike_anywhere(one["why"])
+
+    for group in groups(records, same):
+        yield f"Parked, and left alone: {first_of([one['record'] for one in group])}: {group[0]['why']}"
 
 
 def next_step(data: Data) -> Iterator[RenderableType]:
@@ -194,8 +282,8 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
         yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
     if unprotected := delivery["unprotected"]:
         yield str(unprotected.get("what", "")), str(unprotected.get("cure", ""))
-    for leftover in delivery["leftovers"]:
-        yield f"left behind: {leftover}", ""
+    if leftovers := delivery["leftovers"]:
+        yield f"left behind: {', '.join(leftovers)}", ""
 
 
 def said(fault: Data) -> str:
@@ -205,19 +293,26 @@ def said(fault: Data) -> str:
 
 def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[RenderableType]:
     yield ""
-    yield f"Open shares: {len(open_shares) or 'none'}"
-    rows = [
-        (
-            cell(f"  {shares.named(one['resource'], wide=wide)}"),
-            cell(one["account"]),
-            state(one["state"]),
-            age(one["opened_at"], now),
-            cell(shares.end(one) if wide else _end(one, now)),
+    yield f"Open shares: {f'{len(open_shares):,}' if open_shares else 'none'}"
+    each = wide or len(open_shares) <= SINGLY
+    rows = []
+    for group in groups(open_shares, _share, each=each):
+        last = max(group, key=lambda one: str(one["closes_at_the_latest"]))
+        rows.append(
+            (
+                cell(f"  {shares.named(last['resource'], wide=wide)}"),
+                cell(first_of([str(one["account"]) for one in group], 1)),
+                state(last["state"]),
+                age(min(str(one["opened_at"]) for one in group), now),
+                cell(shares.end(last) if wide else _end(last, now)),
+            )
         )
-        for one in open_shares
-    ]
     if rows:
         yield table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
+
+
+def _share(share: Data) -> tuple[object, ...]:
+    return shares.named(share["resource"]), share["state"], share["preexisting"], share["stays"]
 
 
 def _end(share: Data, now: float) -> str:

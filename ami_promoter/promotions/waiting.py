@@ -100,16 +100,19 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
         changes=lambda seen: states(seen[0], wanted.targets),
         limit=wanted.limit,
     )
-    return _report(ami, last, found)
+    return _report(ami, last, found, wide=caller.wide)
 
 
-def _report(ami: str, data: Mapping[str, Any] | None, found: Outcome) -> Report:
+def _report(ami: str, data: Mapping[str, Any] | None, found: Outcome, *, wide: bool) -> Report:
     exit_ = Exit.UNFINISHED if found.exit is None else found.exit
     lines: list[RenderableType] = [f"{ami}: {NAMES[exit_]}. {found.why}"]
-    for one in (data or {}).get("deliveries", ()):
-        if one["image"] and one["state"] == "delivered":
-            lines.append(f"{one['account']} {one['region']}: {one['image']}")
-        lines += promotion_text.notes(one) if one["state"] in promotion_data.BAD else []
+    deliveries = (data or {}).get("deliveries", ())
+    lines += [
+        f"{one['account']} {one['region']}: {one['image']}"
+        for one in deliveries
+        if one["image"] and one["state"] == "delivered"
+    ]
+    lines += promotion_text.notes([one for one in deliveries if one["state"] in promotion_data.BAD], wide=wide)
     lines += promotion_text.next_step(data) if data else []
     if exit_ is not Exit.OK:
         lines.append(f"`ami-promoter status {ami}` shows more.")

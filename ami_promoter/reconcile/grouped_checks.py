@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 
+from ami_promoter.terminal.alike import alike, groups, named, place
 from ami_promoter.terminal.output import Folded
 from chalicelib.core.faults import count
 
 HUB = "hub"
-NAMED = 3
-"""So many targets of a group are named."""
-IDENT = re.compile(
-    r"\b(?:ami|snap)-[0-9a-f]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9]{4}-[0-9-]{5}T[0-9:]{8}Z\b"
-)
 WORDS = {True: ("passed", "green"), False: ("FAILED", "red"), None: ("not seen", "yellow")}
 WARNING = ("warning", "yellow")
 """Of a check that passed, and says all the same what could be better."""
@@ -31,14 +26,14 @@ def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:
     warned = [one for one in checks if one["passed"] is True and one["cure"]]
     passed = [one for one in checks if one["passed"] is True and not one["cure"]]
     shown = [*wrong, *warned]
-    for group in [[one] for one in shown] if wide else _equal(shown):
+    for group in _equal(shown, each=wide):
         yield from _shown(group)
     if wide:
         for one in passed:
             yield from _shown([one])
         return
     for places, names in _passed(passed).items():
-        yield _head(_places(places), WORDS[True])
+        yield _head(named(places), WORDS[True])
         yield Folded(names, 4)
 
 
@@ -54,29 +49,24 @@ def verdict(checks: Sequence[Check]) -> str:
     return f"{len(wrong):,} of {count(len(checks), 'check')} did not pass: {' and '.join(where)}."
 
 
-def alike(account: str, region: str, *texts: str) -> tuple[str, ...]:
-    """Return texts about a target without what differs from target to target: account, Region, ids, keys, times."""
-    return tuple(IDENT.sub("I", text.replace(account, "A").replace(region, "R")) for text in texts)
+def _equal(checks: Sequence[Check], *, each: bool) -> list[list[Check]]:
+    """Put together what differs only in the target; each finding of the hub stays by itself."""
 
-
-def _equal(checks: Sequence[Check]) -> list[list[Check]]:
-    """Put together what differs only in the target."""
-    found: dict[tuple[Any, ...], list[Check]] = {}
-    for number, one in enumerate(checks):
+    def same(pair: tuple[int, Check]) -> tuple[object, ...]:
+        number, one = pair
         if one["where"] == HUB:
-            found[number,] = [one]
-            continue
+            return (number,)
         account, _, region = str(one["where"]).partition("/")
-        same = alike(account, region, str(one["what"]), str(one["cure"]))
-        found.setdefault((one["passed"], one["check"], *same), []).append(one)
-    return list(found.values())
+        return one["passed"], one["check"], *alike(account, region, str(one["what"]), str(one["cure"]))
+
+    return [[one for _, one in group] for group in groups(enumerate(checks), same, each=each)]
 
 
 def _shown(group: Sequence[Check]) -> Iterator[RenderableType]:
     first = group[0]
     word = WARNING if first["passed"] and first["cure"] else WORDS[first["passed"]]
-    yield _head(f"{_places([one['where'] for one in group])}: {first['check']}", word)
-    of = "" if len(group) == 1 else f"Of {_place(first['where'])}: "
+    yield _head(f"{named([one['where'] for one in group])}: {first['check']}", word)
+    of = "" if len(group) == 1 else f"Of {place(first['where'])}: "
     yield Folded(f"{of}{first['what']}", 4)
     if first["cure"]:
         yield Folded(first["cure"], 4)
@@ -95,15 +85,3 @@ def _passed(checks: Sequence[Check]) -> dict[tuple[str, ...], str]:
 
 def _head(rest: str, word: tuple[str, str]) -> RenderableType:
     return Folded(rest, lead=f"{word[0]}  ", lead_style=word[1])
-
-
-def _places(places: Sequence[str]) -> str:
-    if len(places) == 1:
-        return _place(places[0])
-    named = ", ".join(map(_place, places[:NAMED]))
-    more = f" and {len(places) - NAMED:,} more" if len(places) > NAMED else ""
-    return f"{count(len(places), 'target')} ({named}{more})"
-
-
-def _place(where: str) -> str:
-    return where.replace("/", " ")

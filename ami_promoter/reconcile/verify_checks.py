@@ -1,6 +1,6 @@
 """What a careful person checks of a promotion by hand: what arrived is there, and nothing is open any longer. Pure.
 
-Whether the copy is the same image, the service has compared when it was delivered.
+The service compared the whole copy with its source when it delivered it; here follows what can change since.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from typing import Any
 from ami_promoter.reconcile.facts import Grant, Place, SourceFacts, TargetFacts
 from ami_promoter.terminal import schema as js
 from chalicelib.core.faults import Fault, count
-from chalicelib.core.targets.inventory import OwnSnapshot
+from chalicelib.core.images import comparison
+from chalicelib.core.images.image import SourceImage
+from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 
 CHECK = js.thing(
     "one check",
     account=js.text("the target's account"),
     region=js.text("the target's Region"),
     check=js.text(
-        "answers, image, protection, snapshots, encryption, snapshot-permissions, launch-permission or key-grants"
+        "answers, image, attributes, protection, snapshots, encryption, snapshot-permissions, launch-permission or "
+        "key-grants"
     ),
     passed=js.perhaps(js.flag("null: it could not be looked at")),
     what=js.text("what was seen"),
@@ -28,6 +31,10 @@ CHECK = js.thing(
 ASK = (
     "Ask that account's CloudTrail who did that. To make it again, remove the tag, wait until "
     "`status` says `over`, and tag again."
+)
+CHANGED = (
+    "Ask that account's CloudTrail who did that (ModifyImageAttribute, EnableImageDeprecation, "
+    "DisableImageDeprecation), and have it changed back."
 )
 CLOSES = "The service closes it within minutes: run this again. If it stays, run `ami-promoter reconcile`."
 NOT_ASKED = Fault("not-seen", "", "It was not asked.", "")
@@ -44,6 +51,8 @@ class SeenInTarget:
     keys: frozenset[str] = frozenset()
     """Keys whose grants were read."""
     unread: tuple[str, ...] = ()
+    source: SourceImage | None = None
+    """The source AMI as it was when it was promoted; None where that cannot be read."""
     held: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     """(resource, account) of the shares that the ledger calls open on purpose: standing, preexisting, or for copies."""
 
@@ -51,7 +60,7 @@ class SeenInTarget:
 def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
     """Check one delivery that is delivered or shared, as ``promotion_data`` shows it."""
     place = str(delivery["account"]), str(delivery["region"])
-    found = _arrived(delivery, seen.targets.get(place, TargetFacts(fault=NOT_ASKED)))
+    found = _arrived(delivery, seen.targets.get(place, TargetFacts(fault=NOT_ASKED)), seen.source)
     every = [*(found if delivery["state"] == "delivered" else ()), *_open(delivery, place[0], seen)]
     return [{"account": place[0], "region": place[1], **_check(*one)} for one in every]
 
@@ -63,7 +72,7 @@ def _check(name: str, passed: bool | None, what: str, cure: str) -> dict[str, An
     return {"check": name, "passed": passed, "what": what, "cure": cure}
 
 
-def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Found]:
+def _arrived(delivery: Mapping[str, Any], target: TargetFacts, source: SourceImage | None) -> Iterator[_Found]:
     if target.trouble:
         yield "answers", None, target.trouble, "Repair that, and run this again."
         return
@@ -75,6 +84,7 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Foun
         yield "image", False, f"{image.id} is {image.state}.", ASK
     else:
         yield "image", True, f"{image.id} is available.", ""
+        yield _attributes(image, source)
         if delivery["protect"]:
             yield _protection(delivery, protected=image.protected)
     there = {one.id: one for one in target.snapshots}
@@ -87,6 +97,17 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Foun
     else:
         yield "snapshots", True, f"{len(wanted)} of {len(wanted)} are completed.", ""
     yield _encryption(delivery, [there[one] for one in wanted if one in there])
+
+
+def _attributes(image: OwnImage, source: SourceImage | None) -> _Found:
+    """Compare what the target's own account can change of its AMI with the source as it was promoted."""
+    if source is None:
+        why = "The record of the source AMI as it was promoted is gone or damaged."
+        return "attributes", None, why, "Compare the two by hand: `aws ec2 describe-images`."
+    changed = comparison.changed(source, image.changeable)
+    if changed:
+        return "attributes", False, f"{image.id} was changed: {'; '.join(changed)}.", CHANGED
+    return "attributes", True, "What can be changed of an AMI is as in its source.", ""
 
 
 def _encryption(delivery: Mapping[str, Any], snapshots: Sequence[OwnSnapshot]) -> _Found:

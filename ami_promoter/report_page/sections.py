@@ -8,7 +8,6 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from ami_promoter.promotions import promotion_text
-from ami_promoter.reconcile import grouped_checks
 from ami_promoter.report_page import chart
 from ami_promoter.report_page.current import Family, Placed
 from ami_promoter.report_page.exposure import UNREADABLE, Exposure
@@ -28,6 +27,7 @@ from ami_promoter.report_page.parts import (
     steps,
     when,
 )
+from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.report import span
 from chalicelib.core.faults import count
 
@@ -64,7 +64,7 @@ def _troubled(data: Mapping[str, Any]) -> Element:
     said_of = [_said(f"refused: {fault.get('what', '')}", str(fault.get("cure", ""))) for fault in data["faults"]]
     if data["parked"]:
         said_of.append(_said(f"parked: {data['parked']}", ""))
-    targets = [_targets(group) for group in _equal(data["deliveries"])]
+    targets = [_targets(group) for group in groups(data["deliveries"], promotion_text.trouble)]
     first, rest = targets[:OPEN_ROWS], targets[OPEN_ROWS:]
     return el(
         "article",
@@ -74,16 +74,6 @@ def _troubled(data: Mapping[str, Any]) -> Element:
         folded(f"{count(len(rest), 'more trouble')}", el("ul", rest, class_="faults")) if rest else None,
         el("p", "Look closer: ", code(f"ami-promoter status {data['ami']}"), class_="dim"),
     )
-
-
-def _equal(deliveries: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Put deliveries together whose troubles differ only in the target; the first shows them."""
-    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for one in deliveries:
-        texts = (text for remark in promotion_text.remarks(one) for text in remark)
-        same = (str(one["state"]), *grouped_checks.alike(one["account"], one["region"], *texts))
-        found.setdefault(same, []).append(one)
-    return list(found.values())
 
 
 def _targets(group: Sequence[Mapping[str, Any]]) -> Element:
@@ -326,8 +316,7 @@ def _row(one: Timeline, bars: Scale, now: int) -> Sequence[Content]:
 def _copy(copy: Mapping[str, Any]) -> str:
     if copy["state"] != "pending":
         return ""
-    left = "" if copy["seconds_left"] is None else f", about {span(copy['seconds_left'])} left"
-    return f"{copy['source']}: {copy['progress'] or 0} %{left}"
+    return ", ".join(filter(None, (f"{copy['source']}: {copy['progress'] or 0} %", promotion_text.time_left(copy))))
 
 
 def _section(ident: str, title: str, *content: Content) -> Element:

@@ -24,4 +24,4 @@ MEANS = {
     Exit.USAGE: "wrong usage; nothing was changed",
     Exit.AWS: "AWS refused or could not be reached; you can safely run the command again",
 }
-"""What every verb's statuses mean, unless it says otherwise."""
+"""What every verb's statuses mean, unless it says otherwise, or never has one."""

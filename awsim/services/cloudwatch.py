@@ -1,7 +1,7 @@
 """CloudWatch: metrics of what ran here, and the alarms on them, evaluated when somebody looks.
 
 Metrics are counted from the functions' own logs (the embedded metric format), from their invocations, and from the
-queues as they are now; nobody has to switch them on. No alarm notifies anybody, and metric math is not computed.
+queues as they are now; nobody has to switch them on. No alarm notifies anybody.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from awsim.api import AwsError, Call
 from awsim.functions import Invocation
 from awsim.parts import Base
 from awsim.rules import rule
+from awsim.services import metric_math
 from awsim.services.queues import Queue
 
 MISSING = rule(
     "cloudwatch-missing-data-as-the-alarm-says",
     "A period without data counts as the alarm's TreatMissingData says: as breaching, as not breaching, or not at all. "
     "[CloudWatch user guide, how alarms treat missing data]",
+)
+MISSING_IN_MATH = rule(
+    "cloudwatch-math-counts-missing-data-as-zero",
+    "Where one of two metrics has no data in a period, metric math counts it as 0; where none has any, or where it "
+    "would divide by 0, the period has no data. [CloudWatch user guide, using metric math, basic arithmetic functions]",
 )
 STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "Sum": sum,
@@ -38,6 +44,7 @@ COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 
 _Alarm = Mapping[str, Any]
 _Place = tuple[str, str]
+_Metric = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,42 @@ class Datum:
     value: float
 
     @property
-    def metric(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    def metric(self) -> _Metric:
         """What it is a value of."""
         return self.namespace, self.name, self.dimensions
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an alarm looks at in each period: metrics and their statistics by id, and an expression of them."""
+
+    metrics: Mapping[str, tuple[_Metric, str]]
+    expression: str
+    period: timedelta
+
+    def value(self, data: Sequence[Datum], *, zero: bool) -> float | None:
+        """Return the value of a period with this data; None: it has none."""
+        values: dict[str, float | None] = {}
+        for ident, (metric, statistic) in self.metrics.items():
+            found = [one.value for one in data if one.metric == metric]
+            values[ident] = STATISTICS[statistic](found) if found else None
+        return metric_math.compute(self.expression, values, zero=zero)
+
+
+def _asked(alarm: _Alarm) -> _Asked:
+    """Read an alarm on a metric, or on an expression of metrics of one period."""
+    if "Metrics" not in alarm:
+        metric = alarm["Namespace"], alarm["MetricName"], _dimensions(alarm)
+        period = timedelta(seconds=int(alarm["Period"]))
+        return _Asked({"metric": (metric, alarm["Statistic"])}, "metric", period)
+    stats = {one["Id"]: one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one}
+    (expression,) = (one["Expression"] for one in alarm["Metrics"] if "Expression" in one)
+    (seconds,) = {int(one["Period"]) for one in stats.values()}
+    metrics = {
+        ident: ((one["Metric"]["Namespace"], one["Metric"]["MetricName"], _dimensions(one["Metric"])), one["Stat"])
+        for ident, one in stats.items()
+    }
+    return _Asked(metrics, expression, timedelta(seconds=seconds))
 
 
 class CloudWatch:
@@ -69,6 +109,9 @@ class CloudWatch:
 
     def put(self, account: str, region: str, alarm: _Alarm) -> None:
         """Make an alarm, or replace the one of its name; ``alarm`` has the members of PutMetricAlarm."""
+        asked = _asked(alarm)
+        if unknown := metric_math.ids(asked.expression) - asked.metrics.keys():
+            raise AwsError("ValidationError", f"The expression names no metric of the alarm: {', '.join(unknown)}")
         known = {"AlarmActions": [], "ActionsEnabled": True, "AlarmConfigurationUpdatedTimestamp": self._base.now}
         self._alarms.setdefault((account, region), {})[alarm["AlarmName"]] = {**known, **alarm}
 
@@ -100,19 +143,18 @@ class CloudWatch:
 
     def _evaluated(self, alarm: _Alarm, call: Call) -> _Alarm:
         """Return an alarm with its state, by its last periods up to now."""
-        if "MetricName" not in alarm:
-            return {**alarm, "StateValue": "INSUFFICIENT_DATA", "StateReason": "The simulator computes no metric math."}
-        periods, period = int(alarm["EvaluationPeriods"]), timedelta(seconds=int(alarm["Period"]))
-        metric = alarm["Namespace"], alarm["MetricName"], _dimensions(alarm)
+        asked = _asked(alarm)
+        periods, period = int(alarm["EvaluationPeriods"]), asked.period
         start = self._base.now - periods * period
-        values = [one for one in self._data((call.caller.account, call.region), start) if one.metric == metric]
+        wanted = {metric for metric, _ in asked.metrics.values()}
+        values = [one for one in self._data((call.caller.account, call.region), start) if one.metric in wanted]
         breaches, missing = 0, 0
         for n in range(periods):
-            inside = [one.value for one in values if start + n * period < one.at <= start + (n + 1) * period]
+            inside = [one for one in values if start + n * period < one.at <= start + (n + 1) * period]
+            value = asked.value(inside, zero=self._base.on(MISSING_IN_MATH))
             if start + n * period < alarm["AlarmConfigurationUpdatedTimestamp"] and not inside:
                 missing += 1  # nothing can have been counted then
-            elif inside:
-                value = STATISTICS[alarm["Statistic"]](inside)
+            elif value is not None:
                 breaches += COMPARE[alarm["ComparisonOperator"]](value, float(alarm["Threshold"]))
             elif self._base.on(MISSING):
                 breaches += alarm.get("TreatMissingData") == "breaching"

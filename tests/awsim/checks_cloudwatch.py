@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from awsim.api import AwsError
 from awsim.services import cloudwatch
 from awsim.world import World
-from tests.awsim.platform_words import HERE, HUB, wait
+from tests.awsim.platform_words import HERE, HUB, a_queue, wait
 
 
 def missing(world: World) -> None:
@@ -35,4 +36,57 @@ def missing(world: World) -> None:
     assert [one["AlarmName"] for one in of_metric] == [one["AlarmName"] for one in early] == list(states)
 
 
-CHECKS = {cloudwatch.MISSING.name: missing}
+MINE = {"Namespace": "Mine", "MetricName": "Runs"}
+
+
+def alarm_on(world: World, expression: str) -> str:
+    """State of an alarm that is on at 0 and above, of a queue with no message and a metric without data."""
+    stats = {
+        "queue": {
+            "Namespace": "AWS/SQS",
+            "MetricName": "ApproximateNumberOfMessagesVisible",
+            "Dimensions": [{"Name": "QueueName", "Value": "work"}],
+        },
+        "none": MINE,
+        "nothing": MINE,
+    }
+    metrics = [
+        {"Id": name, "ReturnData": False, "MetricStat": {"Metric": metric, "Stat": "Sum", "Period": 300}}
+        for name, metric in stats.items()
+    ]
+    alarm = {
+        "AlarmName": "math",
+        "Metrics": [*metrics, {"Id": "all", "Expression": expression, "ReturnData": True}],
+        "EvaluationPeriods": 1,
+        "Threshold": 0,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+    }
+    world.cloudwatch.put(HUB, HERE, alarm)
+    (shown,) = world.client("cloudwatch", HUB).describe_alarms(AlarmNames=["math"])["MetricAlarms"]
+    return str(shown["StateValue"])
+
+
+def missing_in_math(world: World) -> None:
+    """A metric without data is 0 beside one that has some; two without data, and a division by 0, are no data."""
+    a_queue(world)
+    states = {
+        "queue + none": "ALARM",
+        "none - queue": "ALARM",
+        "none + nothing": "INSUFFICIENT_DATA",
+        "5 * none": "INSUFFICIENT_DATA",
+        "100 / queue": "INSUFFICIENT_DATA",
+        "FILL(none, 0)": "ALARM",
+        "IF(FILL(none, 0) > 20, 100 * FILL(nothing, 0) / none, 0)": "ALARM",
+        "IF(queue == 0, 0 - 1, 1)": "OK",
+    }
+    assert {expression: alarm_on(world, expression) for expression in states} == states
+    for expression in ("RATE(queue)", "IF(queue > 1, 0, RATE(none))", "queue +", "stranger + 1"):
+        try:
+            alarm_on(world, expression)
+        except AwsError as error:
+            assert error.code == "ValidationError"  # noqa: PT017 - a rule switched off must end in an AssertionError
+        else:
+            raise AssertionError(expression)
+
+
+CHECKS = {cloudwatch.MISSING.name: missing, cloudwatch.MISSING_IN_MATH.name: missing_in_math}

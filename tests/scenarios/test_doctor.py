@@ -290,6 +290,7 @@ def test_what_an_operator_sees_without_a_dashboard(scene):
     )["events"]
 
     assert {name for name, alarm in alarms.items() if alarm["StateValue"] == "ALARM"} == {"DeliveriesFailedAlarm"}
+    assert {alarms[name]["StateValue"] for name in ("ErrorsAlarm", "FoundBySweepAlarm")} == {"OK"}
     assert alarms["DeliveriesFailedAlarm"]["AlarmActions"] == [ALARMS]
     assert [point["Sum"] for point in failed] == [1.0]
     assert said

@@ -171,11 +171,9 @@ def test_it_times_out_and_the_promotion_goes_on(scene):
 def test_a_promotion_that_somebody_cancels(scene):
     """Exit status 6; `status` says why."""
     scene.world.ec2.pace.copy = 600
-    scene.tag(DEV)
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
-    scene.untag()
+    scene.world.kernel.after(120, scene.untag, "somebody removes the tag")
 
-    status, reported = run(scene, "wait", scene.image)
+    status, reported = run(scene, "promote", scene.image, DEV, "--wait")
 
     assert (status, reported["outcome"]) == (CANCELLED, "cancelled")
     assert "cancelled: Its tag was removed." in scene.cli("status", scene.image)[1]

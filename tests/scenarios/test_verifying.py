@@ -32,13 +32,13 @@ def verify(scene, *words):
 
 
 def test_all_is_there_and_nothing_is_open(delivered):
-    """Eight checks for each target, which change nothing."""
+    """Nine checks for each target, which change nothing."""
     before = len(delivered.world.shares_open())
 
     status, bad, reported = verify(delivered)
 
     assert (status, bad, reported["passed"]) == (PASSED, {}, True)
-    assert len(reported["checks"]) == 16
+    assert len(reported["checks"]) == 18
     assert len(delivered.world.shares_open()) == before
     assert "All checks passed." in delivered.cli("verify", delivered.image)[1]
     delivered.assert_invariants()
@@ -56,6 +56,20 @@ def test_an_ami_that_somebody_deregistered(delivered):
     assert "CloudTrail" in bad[DEV]["image"]["cure"]
     assert verify(delivered, "--target", TEST)[0] == PASSED
     assert "FAILED" in delivered.cli("verify", delivered.image)[1]
+
+
+def test_an_ami_that_its_account_has_changed(delivered):
+    """The finding names each attribute that differs from the source; the source's own later change is no finding."""
+    image, ec2 = delivered.image_in(DEV)["ImageId"], delivered.client("ec2", DEV)
+    ec2.modify_image_attribute(ImageId=image, Description={"Value": "patched by hand"})
+    ec2.enable_image_deprecation(ImageId=image, DeprecateAt="2027-01-01T00:00:00Z")
+    delivered.client("ec2").modify_image_attribute(ImageId=delivered.image, Description={"Value": "old"})
+
+    status, bad, _ = verify(delivered)
+
+    assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, {"attributes"})
+    assert "Description is patched by hand and should be" in bad[DEV]["attributes"]["what"]
+    assert "DeprecationTime is 2027-01-01 00:00:00+00:00 and should be" in bad[DEV]["attributes"]["what"]
 
 
 def test_a_snapshot_that_is_not_under_the_targets_key(delivered):

@@ -71,7 +71,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     assert (launch(sharing, DEV), launch(sharing, TEST) != "", len(sharing.images_in(PROD))) == ("", True, 1)
     assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in asked(sharing, "status")[1]
     assert f"{TEST}: withdrawn by {OPERATOR}" in asked(sharing, "status")[1]
-    assert f"{TEST} {REGION}: withdrawn by {OPERATOR}" in asked(sharing, "plan")[1]
+    assert f"{TEST} {REGION}, {PROD} {REGION}): withdrawn by {OPERATOR}" in asked(sharing, "plan")[1]
     assert "withdrawn by" not in asked(sharing, "plan", "dev")[1]  # a new write would be a tag event
     assert "withdrawals read: withdrawn" in asked(sharing, "history")[1]
     assert asked(sharing, "verify")[0] == 0

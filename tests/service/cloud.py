@@ -14,6 +14,7 @@ import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.core.delivery.events import SeenCopy, ShownImage
@@ -208,6 +209,7 @@ class Cloud:
         self.emit(
             {
                 "id": f"event-{next(self._ids)}",
+                "time": datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "detail-type": kind,
                 "account": account,
                 "region": REGION,

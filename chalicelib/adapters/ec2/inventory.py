@@ -13,7 +13,7 @@ from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.core.faults import Fault
-from chalicelib.core.images import register
+from chalicelib.core.images import comparison, register
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.inventory import InventoryPage, OwnImage, OwnSnapshot, Part
 from chalicelib.ports.targets import Targets
@@ -141,6 +141,7 @@ def _image(raw: Mapping[str, Any]) -> OwnImage:
         delivery=tags.get(register.DELIVERY_TAG, ""),
         source=tags.get(register.SOURCE_IMAGE_TAG, ""),
         protected=raw.get("DeregistrationProtection", UNPROTECTED) != UNPROTECTED,
+        changeable={member: str(raw[member]) for member in comparison.CHANGEABLE if raw.get(member)},
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,11 @@ from chalicelib.core.images.image import (
 )
 
 GP3_DEFAULTS = {"Iops": 3000, "Throughput": 125}
+CHANGEABLE = ("Description", "ImdsSupport", "DeprecationTime", "CreationDate", "Public")
+"""What DescribeImages shows of a copy that its account can change after it was made, and its age.
+
+EC2 changes no other attribute of an AMI but tags, launch permissions and protection [EC2 API: ModifyImageAttribute].
+"""
 
 
 def attributes_to_compare(image: SourceImage) -> tuple[str, ...]:
@@ -79,6 +85,28 @@ def differences(
             *(_deprecation(image, result) if deprecated else ()),
         )
         if wanted != found
+    )
+
+
+def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what an account has changed of its copy since it was made; ``found``: ``CHANGEABLE`` of DescribeImages."""
+    result = replace(
+        image,
+        description=found.get("Description"),
+        imds_support=found.get("ImdsSupport"),
+        deprecation_time=found.get("DeprecationTime"),
+        creation_date=found.get("CreationDate"),
+    )
+    compared = (
+        ("Description", image.description or None, result.description or None),
+        ("ImdsSupport", image.imds_support, result.imds_support),
+        *_deprecation(image, result),
+        ("Public", False, bool(found.get("Public"))),
+    )
+    return tuple(
+        f"{member} is {_shown(is_now)} and should be {_shown(wanted)}"
+        for member, wanted, is_now in compared
+        if wanted != is_now
     )
 
 

@@ -91,7 +91,16 @@ def scene(table):
         ),
         copies=(
             delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-7"),
-            delivery.Copy("snap-2", delivery.CopyState.PENDING, "snap-6", tries=1, intended_at=NINE + 240, progress=40),
+            delivery.Copy(
+                "snap-2",
+                delivery.CopyState.PENDING,
+                "snap-6",
+                tries=1,
+                intended_at=NINE + 240,
+                looks=1,
+                next_look=NINE + 540,
+                progress=40,
+            ),
         ),
         last_refusal=TROUBLE,
     )
@@ -130,7 +139,7 @@ def test_one_amis_deliveries(scene, capsys):
         "111111111111 us-east-1  failed     9m",
         "222222222222 us-east-1  copying    9m        -",
         f"  snap-1                completed                       {'━' * 10} 100%",
-        f"  snap-2                pending    ~9m left             {'━' * 4}{' ' * 8}40%",
+        f"  snap-2                pending    ~4m left             {'━' * 4}{' ' * 8}40%",
         "333333333333 us-east-1  delivered  9m                   ami-0aaaaaaaaaaaaaaaa",
         "",
         "111111111111 us-east-1: The key alias/x is disabled.",
@@ -339,7 +348,8 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
         "progress": 40,
         "tries": 1,
         "began_at": "2026-01-05T09:04:00Z",
-        "seconds_left": 540,
+        "progress_at": "2026-01-05T09:08:00Z",
+        "seconds_left": 240,
     }
     assert by_account["333333333333"]["image"] == "ami-0aaaaaaaaaaaaaaaa"
     shown = data["open_shares"]

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from ami_promoter.promotions import promotion_text
@@ -33,8 +34,8 @@ def a_delivery(number, state):
     }
 
 
-def printed(deliveries, room):
-    """Return the lines of a page."""
+def a_page(deliveries, **changes):
+    """Build a promotion as `view` shows it."""
     data = {
         "ami": "ami-1",
         "name": "golden",
@@ -50,9 +51,25 @@ def printed(deliveries, room):
         "open_shares": [],
         "deliveries": deliveries,
     }
+    return data | changes
+
+
+def as_printed(lines, width=80):
+    """Return the lines on a terminal."""
     out = io.StringIO()
-    show(promotion_text.show(data, "here", NOW, room=room), Console(file=out, width=80))
+    show(lines, Console(file=out, width=width))
     return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def printed(deliveries, room, **options):
+    """Return the lines of a page."""
+    return as_printed(promotion_text.show(a_page(deliveries), "here", NOW, room=room, **options))
+
+
+def a_failure(number, what, cure="Enable it."):
+    """Build a delivery that failed; `A` in its cause stands for its account."""
+    failed = a_delivery(number, "failed")
+    return failed | {"faults": [{"what": what.replace("A", failed["account"]), "cure": cure}]}
 
 
 def test_a_screen_shows_what_moves_of_a_thousand_targets():
@@ -72,4 +89,63 @@ def test_all_are_shown_where_they_fit():
     deliveries = [a_delivery(n, "delivered") for n in range(30)]
 
     assert sum("delivered" in line for line in printed(deliveries[:3], 24)) == 1 + 3
-    assert sum("ami-0aaaaaaaaaaaaaaaa" in line for line in printed(deliveries, None)) == 30
+    assert sum("ami-0aaaaaaaaaaaaaaaa" in line for line in printed(deliveries, None, wide=True)) == 30
+
+
+def test_a_thousand_targets_have_a_row_for_each_state():
+    """With the longest time in it; equal causes are one; so are equal shares."""
+    deliveries = [a_delivery(n, "delivered") | {"since": f"2026-01-05T08:{n % 60:02}:00Z"} for n in range(990)]
+    deliveries += [a_failure(n, "The key arn:aws:kms:us-east-1:A:key/k is disabled.") for n in range(990, 1000)]
+    opened = {"state": "open", "opened_at": "2026-01-05T08:50:00Z", "preexisting": False, "stays": True}
+    shares = [
+        {"resource": "image#ami-1", "account": one["account"], "closes_at_the_latest": "-", **opened}
+        for one in deliveries
+    ]
+
+    assert as_printed(promotion_text.show(a_page(deliveries, open_shares=shares), "here", NOW)) == [
+        "ami-1 golden in here",
+        "running for -, value `dev`: 990 delivered, 10 failed",
+        "",
+        "TARGET                               STATE      FOR  NEXT LOOK  PROGRESS",
+        "200000000990 us-east-1 and 9 more    failed     -",
+        "200000000000 us-east-1 and 989 more  delivered  1h",
+        "With `--wide` each target has a row of its own.",
+        "",
+        "failed  10 targets (200000000990 us-east-1, 200000000991 us-east-1, 200000000992",
+        "        us-east-1 and 7 more):",
+        "    Of 200000000990 us-east-1: The key arn:aws:kms:us-east-1:200000000990:key/k",
+        "    is disabled.",
+        "    Enable it.",
+        "Once that is repaired: `ami-promoter retry ami-1`",
+        "",
+        "Open shares: 1,000",
+        "  RESOURCE     TO                         STATE  FOR  CLOSES",
+        "  image ami-1  200000000000 and 999 more  open   10m  when withdrawn",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_thousand_failures_of_one_cause_are_half_a_screen(width):
+    """Whether of one AMI or of many; what differs from the others is shown by itself."""
+    cause = "The key arn:aws:kms:us-east-1:A:key/k is disabled."
+    one = [a_page([a_failure(n, cause) for n in range(1000)])]
+    many = [a_page([a_failure(n, cause) for n in range(k, k + 5)], ami=f"ami-{k:x}") for k in range(200)]
+    other = a_page([a_failure(7, "It has no role.")], ami="ami-ff")
+
+    for pages in (one, many):
+        assert len(as_printed(promotion_text.troubles(pages, "here", NOW), width)) <= 12
+    said = as_printed(promotion_text.troubles([*many, other], "here", NOW), width)
+    assert "The same holds for 199 more AMIs, 995 targets: ami-1, ami-2, ami-3 and 196 more." in " ".join(said)
+    assert "200000000007 us-east-1: It has no role." in said
+    wide = as_printed(promotion_text.troubles(many, "here", NOW, wide=True), width)
+    assert sum("disabled." in line for line in wide) == 1000
+
+
+def test_parked_records_of_one_reason_are_one_line():
+    """Three are named."""
+    records = [{"record": f"delivery#{n}", "why": "damaged"} for n in range(5)]
+
+    assert list(promotion_text.parked([*records, {"record": "promotion#ami-1", "why": "damaged"}])) == [
+        "Parked, and left alone: delivery#0, delivery#1, delivery#2 and 2 more: damaged",
+        "Parked, and left alone: promotion#ami-1: damaged",
+    ]

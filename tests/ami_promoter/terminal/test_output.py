@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ami_promoter.promotions import timeline
-from ami_promoter.promotions.promotion_data import seconds_left
 from ami_promoter.terminal.output import Folded, printable, short, show
 from ami_promoter.terminal.report import moment, span
 
@@ -97,23 +96,6 @@ def test_durations(seconds, shown):
 def test_a_time_that_cannot_be(epoch):
     """It prints a dash."""
     assert moment(epoch) == "-"
-
-
-@pytest.mark.parametrize(
-    ("state", "progress", "began", "expected"),
-    [
-        ("pending", 25, 100, 300),
-        ("pending", 0, 100, None),
-        ("pending", 100, 100, None),
-        ("completed", 25, 100, None),
-        ("pending", None, 100, None),
-        ("pending", 25, None, None),
-        ("pending", 25, 500, None),
-    ],
-)
-def test_the_time_left(state, progress, began, expected):
-    """By the progress so far, at second 200; None without progress."""
-    assert seconds_left(state, progress, began, 200) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.images import register
+from chalicelib.core.images import comparison, register
 from chalicelib.core.images.image import snapshots_to_copy
 from chalicelib.core.images.members import MEMBERS, Treatment
 from tests.core.images.examples import (
@@ -443,6 +443,22 @@ def test_another_deprecation_date_is_a_difference(shown):
     made.shown["DeprecationTime"] = shown
 
     assert made.differences() == ["DeprecationTime"]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("Description", "another"), ("ImdsSupport", "v2.0"), ("DeprecationTime", "2027-01-01T00:00:00.000Z")],
+)
+def test_what_an_account_changes_of_its_copy_later_is_found(member, value):
+    """Each that EC2 lets it change; as it was delivered there is no finding."""
+    made = CopiedImage(an_image())
+    as_made = {name: str(made.shown[name]) for name in comparison.CHANGEABLE if made.shown.get(name)}
+
+    assert comparison.changed(made.image, as_made) == ()
+    (found,) = comparison.changed(made.image, {**as_made, member: value})
+    assert found.startswith(f"{member} is {value[:10]}")
+    (found,) = comparison.changed(made.image, {**as_made, "Public": "True"})
+    assert found == "Public is True and should be False"
 
 
 def test_a_deprecation_that_is_yet_to_be_set_can_be_left_out():

@@ -1,0 +1,59 @@
+"""What differs only in the target is shown once, with its first targets named. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+from chalicelib.core.faults import count
+
+T = TypeVar("T")
+
+NAMED = 3
+"""So many targets of a group are named."""
+IDENT = re.compile(
+    r"\b(?:ami|snap)-[0-9a-f]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9]{4}-[0-9-]{5}T[0-9:]{8}Z\b"
+)
+ACCOUNT = re.compile(r"\b[0-9]{12}\b")
+
+
+def alike(account: str, region: str, *texts: str) -> tuple[str, ...]:
+    """Return texts about a target without what differs from target to target: account, Region, ids, keys, times."""
+    return tuple(IDENT.sub("I", text.replace(account, "A").replace(region, "R")) for text in texts)
+
+
+def alike_anywhere(*texts: str) -> tuple[str, ...]:
+    """Return texts about no known target without accounts, ids, keys and times."""
+    return tuple(IDENT.sub("I", ACCOUNT.sub("A", text)) for text in texts)
+
+
+def groups(members: Iterable[T], same: Callable[[T], Hashable], *, each: bool = False) -> list[list[T]]:
+    """Put members together of which ``same`` returns the same, in the order of the first of each.
+
+    ``each``: leave each by itself.
+    """
+    if each:
+        return [[one] for one in members]
+    found: dict[Hashable, list[T]] = {}
+    for one in members:
+        found.setdefault(same(one), []).append(one)
+    return list(found.values())
+
+
+def named(places: Sequence[str]) -> str:
+    """Name a target ("ACCOUNT/REGION"), or count several and name the first of them."""
+    if len(places) == 1:
+        return place(places[0])
+    return f"{count(len(places), 'target')} ({first_of([place(one) for one in places])})"
+
+
+def first_of(names: Sequence[str], most: int = NAMED) -> str:
+    """Write the first names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def place(where: str) -> str:
+    """Write "ACCOUNT/REGION" for a person."""
+    return where.replace("/", " ")

@@ -1,0 +1,201 @@
+"""Each exit status that the command line documents for a verb is shown by the packaged hub in the simulator.
+
+Wrong usage, wrong input and a refusal by AWS are shown here, for all verbs on one hub. The rest is shown where the verb
+is tested: ``SHOWN`` names the test.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ami_promoter.cli import main, root
+from tests.scenarios.scene import DEV
+
+OK, FAULT, USAGE, AWS, UNFINISHED, FAILED, CANCELLED = range(7)
+HERE = Path(__file__).parent
+NOWHERE = "ami-00000000000000000"
+"""An AMI that does not exist."""
+NOTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+
+WRONG_USAGE = (
+    "plan ami-1",
+    "promote AMI dev --timeout 5",
+    "approve AMI --for 91d",
+    "wait AMI --target 12",
+    "retry AMI --accept AMI",
+    "withdraw AMI",
+    "cancel",
+    "status --watch",
+    "history",
+    "where",
+    "resolve AMI",
+    "report --days 0",
+    f"doctor --hub-only --account {DEV}",
+    "verify AMI --target 12",
+    "reconcile --unpark none",
+    "key-policy target KEY KEY",
+    "key-policy hub KEY KEY",
+    "targets validate",
+    "targets diff",
+    "targets apply",
+    "targets show FILE",
+    f"members --account {DEV}",
+    "pause --why",
+    "resume now",
+    "drain --timeout 5",
+)
+WRONG_INPUT = (
+    "plan AMI dve",
+    "promote AMI dve",
+    "approve NOWHERE",
+    "wait NOWHERE",
+    "retry NOWHERE",
+    f"withdraw NOWHERE --account {DEV}",
+    "cancel NOWHERE",
+    "status NOWHERE",
+    "history NOWHERE",
+    "where NOWHERE",
+    "resolve NOWHERE dev",
+    "report -o NONE",
+    "doctor --group dve",
+    "verify NOWHERE",
+    "reconcile --unpark delivery#0",
+    "targets validate NONE",
+    "targets diff NONE",
+    "targets apply NONE",
+)
+REFUSED = (
+    "plan AMI dev",
+    "promote AMI dev",
+    "approve AMI",
+    "wait AMI",
+    "retry AMI",
+    f"withdraw AMI --account {DEV}",
+    "cancel AMI",
+    "status",
+    "history AMI",
+    "where AMI",
+    "resolve AMI dev",
+    "report",
+    "doctor",
+    "verify AMI",
+    "reconcile",
+    "key-policy target KEY",
+    "key-policy hub KEY",
+    "targets diff FILE",
+    "targets apply FILE",
+    "targets show",
+    "members",
+    "pause",
+    "resume",
+    "drain",
+)
+KEY_POLICY = "test_at_the_terminal.py::test_a_key_of_ones_own_is_made_fit_by_what_is_printed"
+FILE = "test_at_the_terminal.py::test_a_targets_file_from_its_first_check_to_what_is_in_force"
+READS = "test_cli_rights.py::test_who_only_reads_changes_nothing"
+SHOWN: dict[str, dict[int, str]] = {
+    "plan": {OK: READS, FAILED: "test_foreseeing.py::test_a_source_that_would_be_refused"},
+    "promote": {
+        OK: "test_following.py::test_promote_and_wait_until_all_is_delivered",
+        UNFINISHED: "test_following.py::test_it_times_out_and_the_promotion_goes_on",
+        FAILED: "test_following.py::test_a_failed_delivery",
+        CANCELLED: "test_following.py::test_a_promotion_that_somebody_cancels",
+    },
+    "approve": {OK: "test_approval.py::test_one_approval_serves_each_region_that_it_names"},
+    "wait": {
+        OK: "test_following.py::test_a_good_value_after_a_refused_one",
+        UNFINISHED: "test_following.py::test_a_tag_that_the_service_does_not_look_at",
+        FAILED: "test_following.py::test_a_refusal_is_shown_while_it_is_in_force_and_no_longer",
+        CANCELLED: "test_following.py::test_waiting_right_after_a_shared_ami_was_cancelled",
+    },
+    "retry": {OK: "test_asking.py::test_retry_tries_again_what_failed_at_one_account_or_at_all"},
+    "withdraw": {OK: "test_withdraw.py::test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it"},
+    "cancel": {OK: "test_asking.py::test_promote_and_cancel_write_and_remove_the_tag"},
+    "status": {OK: READS},
+    "history": {OK: READS},
+    "where": {OK: READS},
+    "resolve": {OK: READS},
+    "report": {OK: READS},
+    "doctor": {
+        OK: "test_doctor.py::test_a_healthy_hub",
+        UNFINISHED: "test_doctor.py::test_what_may_not_be_read_is_not_called_well",
+        FAILED: "test_doctor.py::test_a_target_without_the_role",
+    },
+    "verify": {
+        OK: "test_verifying.py::test_all_is_there_and_nothing_is_open",
+        UNFINISHED: "test_verifying.py::test_a_target_that_cannot_be_looked_at",
+        FAILED: "test_verifying.py::test_an_ami_that_somebody_deregistered",
+    },
+    "reconcile": {
+        OK: "test_reconcile.py::test_all_is_in_order",
+        UNFINISHED: "test_reconcile.py::test_a_target_that_cannot_be_seen_is_notified",
+    },
+    "key-policy target": {OK: KEY_POLICY, FAULT: KEY_POLICY},
+    "key-policy hub": {OK: KEY_POLICY, FAULT: KEY_POLICY},
+    "targets validate": {OK: FILE},
+    "targets diff": {OK: FILE},
+    "targets apply": {OK: "test_following.py::test_a_target_that_goes_is_asked_for"},
+    "targets show": {OK: FILE},
+    "members": {OK: READS},
+    "pause": {OK: "test_following.py::test_promoting_while_paused_says_so"},
+    "resume": {OK: "test_following.py::test_promoting_while_paused_says_so"},
+    "drain": {
+        OK: "test_draining.py::test_copies_are_let_end_and_then_nothing_is_open",
+        UNFINISHED: "test_draining.py::test_copies_are_let_end_and_then_nothing_is_open",
+    },
+}
+"""Verb -> exit status -> the test that shows it."""
+
+
+def test_wrong_usage_wrong_input_and_a_refusal_by_aws(scene, become, monkeypatch, tmp_path):
+    """Each says what is wrong in a line, and changes nothing."""
+    file = str(scene._directory / "targets.yaml")
+    named = {"AMI": scene.image, "NOWHERE": NOWHERE, "FILE": file, "NONE": str(tmp_path / "none" / "file")}
+    named["KEY"] = scene.key
+
+    def shows(lines: tuple[str, ...], expected: int) -> None:
+        for line in lines:
+            status, out, err = scene.cli(*(named.get(word, word) for word in line.split()))
+            assert (status, bool(err), "Traceback" in err) == (expected, True, False), f"{line}\n{out}{err}"
+
+    shows(WRONG_USAGE, USAGE)
+    shows(WRONG_INPUT, FAULT)
+    become(NOTHING)
+    shows(REFUSED, AWS)
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert main(["targets", "validate", file, "--profile", "none"]) == AWS  # nothing else of it asks the SDK
+    assert scene.nothing_happened()
+
+
+def test_each_documented_exit_status_is_shown():
+    """Here, or by the test that the table names; and none is shown that is not documented."""
+    here = {USAGE: WRONG_USAGE, FAULT: WRONG_INPUT, AWS: (*REFUSED, "targets validate")}
+    shown = {verb: set(statuses) for verb, statuses in SHOWN.items()}
+    for status, lines in here.items():
+        for line in lines:
+            shown[next(verb for verb in SHOWN if f"{line} ".startswith(f"{verb} "))].add(status)
+
+    assert shown == {verb: set(map(int, command.exits)) for verb, command in verbs(root)}
+
+
+def test_what_shows_it_is_there():
+    """A test that is renamed is renamed in the table, too."""
+    missing = []
+    for test in sorted({test for tests in SHOWN.values() for test in tests.values()}):
+        file, _, name = test.partition("::")
+        tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
+        missing += [] if name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)} else [test]
+    assert missing == []
+
+
+def verbs(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield every verb with the words that name it; `completion` is Click's own."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from verbs(command, f"{before}{name} ")
+        elif name != "completion":
+            yield f"{before}{name}", command
