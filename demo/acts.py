@@ -100,13 +100,13 @@ class Play:
         self._tries("while", late)
 
     def _one_is_dropped(self, dropped: Sequence[Way]) -> None:
-        self._act("The tag is narrowed: what an account was shared is withdrawn, and nothing else.")
+        self._act("The tag names one group less: the service withdraws the share of that account only.")
         self._tag(self.setting.staged.image, self.setting.value("pilot"))
         self._withdrawn(dropped)
         self._tries("narrowed", [way for way in self.setting.ways if way.shares and way not in dropped])
 
     def _the_tag_goes(self) -> None:
-        self._act("The tags are removed: what is shared still is withdrawn; what was delivered stays.")
+        self._act("The tags are removed: the service withdraws the other shares; delivered AMIs stay.")
         for image in self.setting.images:
             self._command(f"aws ec2 delete-tags --resources {image} --tags Key=promote")
             self.setting.client("ec2").delete_tags(Resources=[image], Tags=[{"Key": "promote"}])

@@ -29,7 +29,7 @@ BLINK = timedelta(seconds=1)
 """Copies are looked at no more often: with hundreds of them each look takes a while."""
 TOGETHER = timedelta(seconds=20)
 """Within this the snapshots of one AMI are shared, and are shown once, unless in detail."""
-LATE_ACCESS = "expected: a new right to a key works within 5 min; tried again"
+LATE_ACCESS = "expected: new key access takes up to 5 min to work; tried again"
 """Shown once, after the first copy or call that came too early."""
 GONE = {"DeleteSnapshot": "SnapshotId", "DeregisterImage": "ImageId"}
 """Calls that remove something, and the parameter that names it; where it is not found, nothing is wrong."""
@@ -220,7 +220,7 @@ class Observer:
             made = f": {delivery.image}" if state == "delivered" and delivery.image else ""
             text, tone = f"{GOOD.get(state, state)}{where}{made}", "good" if state in GOOD else "bad"
         else:
-            text, tone = f"a delivery, {state}" if first else state, "faint"
+            text, tone = f"delivery {state}" if first else state, "faint"
         if rests or self._detailed:
             self.tell(self.setting.name(account), text, tone)
 

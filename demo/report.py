@@ -41,7 +41,7 @@ SPREAD = (("shortest", 0.0), ("half of them", 0.5), ("nine in ten", 0.9), ("long
 NEXT = (
     ("make demo-all", "shows every way of sharing"),
     ("make sandbox", "keeps a hub and targets up; promote an AMI yourself"),
-    ("docs/index.md", "lists the guides, from the first deployment on"),
+    ("docs/index.md", "lists the guides; docs/guide/deploy.md is the next step"),
 )
 MOST_ROWS = 15
 """With more targets than this the tables show some of them, and how the others spread."""
@@ -168,16 +168,16 @@ def _claims(observer: Observer, verdict: Verdict) -> Iterator[tuple[str, list[st
 
     yield f"delivered to {'the target' if count == 1 else f'all {many} targets'}", each("ended")
     yield "one AMI in each, available, and owned by it", each("image")
-    yield "an instance of it would run there", each("launches")
+    yield "an instance launched from it would run there", each("launches")
     yield "every snapshot encrypted under the target's own key", each("key")
     yield "devices and sizes as in the source", each("devices")
     yield "tags as in the source", each("tags")
     yield "no snapshot left over", each("leftovers")
-    yield "nothing done for a target but what its mode takes", each("way")
+    yield "nothing done in a target that its mode does not need", each("way")
     yield "shares still open: none", [*each("open"), *verdict.whole["shares"]]
-    yield "the key's policy as its owner wrote it", [*verdict.whole["policy"]]
+    yield "the policy of the source key is unchanged", [*verdict.whole["policy"]]
     yield "no record is parked", [*verdict.whole["parked"]]
-    yield "no dead letter", [*verdict.whole["dead letters"]]
+    yield "no message in a dead-letter queue", [*verdict.whole["dead letters"]]
     yield "the tag's value was understood", [*verdict.whole["refused"]]
     if observer.setting.crashes:
         yield "every crash that was asked for has struck", [*verdict.whole["crashes"]]

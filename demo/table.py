@@ -27,7 +27,7 @@ def introduce(console: Console, setting: Setting) -> None:
         "deployed: build/hub in the hub, deploy/target.yaml in each account and each of its Regions",
         *(["deployed: deploy/organization.yaml in the organization's management account"] if setting.units else []),
         f"built: {', '.join(setting.images)}, encrypted under a key of the hub",
-        "ami-promoter targets apply targets.yaml; in it stands:",
+        "ami-promoter targets apply targets.yaml, which says:",
     ]
     for line in lines:
         fold(console, Text.assemble(mark, line), len(mark[0]))

@@ -29,18 +29,19 @@ INTRO = """\
 
 *This page is generated from the policies.*
 
-Who can do what, and why.
+For the person who reviews the roles: what each can do, and why.
+[Security](../explanation/security.md) says what follows from it.
 `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's account.
 Each function has a role of its own with one hand-written policy (`.chalice/policies/`).
 The roles in a target are in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`, and that of another Region of the hub in `deploy/hub-region.yaml`.
 
-- No function can write the applied file and the pause (table `ami-promoter-R-config`).
+- No function can write the applied file, the pause, withdrawals or approvals (table `ami-promoter-R-config`).
   Only `discover` can write the OUs' members (`-members`).
 - A function that receives events writes nothing: it sends wakes, and reads look-ups at most.
 - Only `discover` can read an organization, and no function can change one.
 - Only `worker` can copy and register in a target; only `share-worker` can open or close a share. No function can do both.
-  `share-worker` enters a target with a role that makes grants for service-linked roles and nothing else.
-  Each session is narrowed by a session policy ([security](../explanation/security.md#trust)).
+  In a target `share-worker` assumes a role that makes grants for service-linked roles and nothing else.
+  A session policy narrows each session ([security](../explanation/security.md#trust)).
 - `access-monitor` and `drift-audit` exist only with the parameter `AccessMonitoring`.
   They read the ledger and write to a table of their own (`-findings`), each its own items; no other function can write there.
 - No function can make a snapshot public.
@@ -48,7 +49,7 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
   That parameter is empty by default, and the statements that name it then do not exist.
 
 **Needed by** names, for each action and condition, a test in `tests/scenarios/` that fails without it: `python -m tests.scenarios.without_permission` takes it out and runs that test, and so does `make soak`.
-For what the simulator cannot need, it says who asks for it, or why its want cannot be shown.
+Where the simulator does not ask for a permission, it says what at AWS does.
 `make test` fails on an action or a condition that no call of a scenario needed and that has no such reason.
 
 What a person needs for each verb of the command line is in [its reference](cli.md).
@@ -58,8 +59,8 @@ REACH = """
 ## What stolen credentials reach
 
 An attacker who runs code in a function has its role; this is what the role reaches, whatever the function's own code does.
-A "no" is tried with that function's credentials in a test (`tests/scenarios/test_reach.py`).
-How far a "yes" goes is in the function's table below.
+A test tries each "no" with that function's credentials (`tests/scenarios/test_reach.py`).
+The function's table below says for which resources a "yes" holds.
 
 {table}"""
 

@@ -17,6 +17,7 @@ YES, NO = "yes", "no"
 """What a cell says."""
 
 PUT, CHANGE, DELETE = "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
+"""UpdateItem makes an item, too, where there is none."""
 WRITES = (PUT, CHANGE, DELETE, "dynamodb:BatchWriteItem")
 RECORDS = "table/ami-promoter-${AWS::Region}"
 
@@ -40,28 +41,28 @@ ROWS = (
     Reach("revoke a grant on a key of the hub", ("kms:RevokeGrant",)),
     Reach("change a key's policy (`PolicyKeyArns`)", ("kms:PutKeyPolicy",)),
     Reach("use a key of the hub", ("kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom")),
-    Reach("enter the role that copies, in a target", ("sts:AssumeRole",), "/${TargetRoleName}"),
-    Reach("enter the role that makes grants, in a target", ("sts:AssumeRole",), "/${TargetRoleName}-grants"),
+    Reach("assume the copy role of a target", ("sts:AssumeRole",), "/${TargetRoleName}"),
+    Reach("assume the grant role of a target", ("sts:AssumeRole",), "/${TargetRoleName}-grants"),
     Reach("read the organization", ("organizations:ListAccountsForParent",)),
-    Reach("write the applied file and the switches", WRITES, "-config"),
-    Reach("write whom the OUs have", WRITES, "-members"),
+    Reach("write the applied file, the pause, withdrawals or approvals", WRITES, "-config"),
+    Reach("write the members of the OUs", WRITES, "-members"),
     Reach("write what the access monitor has judged and notified", WRITES, "-findings", "notified#0"),
     Reach("write what the drift audit has notified", WRITES, "-findings", "drift#0"),
     Reach("write findings for `history`", WRITES, "-findings", "finding#ami-0"),
     Reach("write a promotion", WRITES, RECORDS, "promotion#ami-0"),
-    Reach("make a delivery", (PUT,), RECORDS, "delivery#0"),
-    Reach("change a delivery", (CHANGE,), RECORDS, "delivery#0"),
+    Reach("write a delivery", (PUT, CHANGE), RECORDS, "delivery#0"),
+    Reach("delete a delivery", (DELETE,), RECORDS, "delivery#0"),
     Reach("write shares into the ledger", (PUT, CHANGE), RECORDS, "resource#snapshot#snap-0"),
-    Reach("take shares out of the ledger", (DELETE,), RECORDS, "resource#snapshot#snap-0"),
+    Reach("delete shares from the ledger", (DELETE,), RECORDS, "resource#snapshot#snap-0"),
     Reach("write copy quotas", WRITES, RECORDS, "quota#0#R"),
     Reach("write inventories of targets", WRITES, RECORDS, "inventory#0#R"),
-    Reach("write whose a copy or an AMI is", WRITES, RECORDS, "copy#0#R#snap-0"),
+    Reach("write look-ups of copies and AMIs", WRITES, RECORDS, "copy#0#R#snap-0"),
     Reach("write how far the sweep has come", WRITES, RECORDS, "sweep"),
-    Reach("read records", ("dynamodb:Query", "dynamodb:GetItem"), RECORDS, "delivery#0"),
+    Reach("read a delivery", ("dynamodb:Query", "dynamodb:GetItem"), RECORDS, "delivery#0"),
     Reach("wake `worker`", ("sqs:SendMessage",), "AWS::Region}-worker.fifo"),
     Reach("wake `share-worker`", ("sqs:SendMessage",), "AWS::Region}-share-worker.fifo"),
-    Reach("tell of a delivery", ("sns:Publish", "events:PutEvents"), "-notices"),
-    Reach("tell the security topic", ("sns:Publish",), "-security"),
+    Reach("send a notice", ("sns:Publish", "events:PutEvents"), "-notices"),
+    Reach("publish on the security topic", ("sns:Publish",), "-security"),
     Reach("read images and their tags", ("ec2:DescribeImages",)),
     Reach(
         "tag, copy, make or delete an image or snapshot of the hub",

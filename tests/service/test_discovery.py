@@ -206,7 +206,9 @@ STANDING = replace(
         ("dve", "available", replace(SAME, known=("dev", "dve")), BOTH, None),
         ("dev", "pending", replace(SAME, known=()), BOTH, None),
         ("dev", "pending", replace(SAME, known=(), moving=True), BOTH, Move.LOOK),
-        (None, "", SAME, BOTH, Move.FORGET),
+        (None, "", SAME, BOTH, Move.LOOK),
+        (None, "", replace(SAME, value=None, known=("dve",)), BOTH, Move.LOOK),
+        (None, "", replace(SAME, value=None, known=()), BOTH, Move.FORGET),
         (None, "", replace(SAME, moving=True), BOTH, Move.LOOK),
         (None, "", replace(SAME, value=None, known=(), moving=True), BOTH, None),
         (None, "", STANDING, SHARED, Move.LOOK),
@@ -286,7 +288,8 @@ def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
 def test_a_head_that_was_written_anew_is_not_forgotten():
     """The AMI is tagged again during a pass that has read its old head: the pass keeps the new head."""
     records, wakes = looked_once(), CountingQueues()
-    with_head(records, "ami-0a")
+    gone = replace(IN_FORCE, value=None, known=())
+    with_head(records, "ami-0a", gone)
     heads = read_heads(records)
     anew = replace(IN_FORCE, moving=True)
     records.put(addresses.head("ami-0a"), {"kind": "head", "body": json.dumps(codec.encode(anew))})
@@ -294,7 +297,7 @@ def test_a_head_that_was_written_anew_is_not_forgotten():
     a_pass(records, wakes).run([], heads, time_left=lambda: 30)
     assert read_heads(records) == {"ami-0a": anew}
 
-    with_head(records, "ami-0a")
+    with_head(records, "ami-0a", gone)
     a_pass(records, wakes).run([], read_heads(records), time_left=lambda: 30)
     assert read_heads(records) == {}
 

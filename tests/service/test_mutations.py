@@ -21,7 +21,7 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
 from tests.service import quota_scenes
-from tests.service.arrivals import DAY, NOTHING_COMES, ON_TIME, Arrivals
+from tests.service.arrivals import NOTHING_COMES
 from tests.service.gate import PortCrash
 from tests.service.hub import Parts
 from tests.service.scenes import HubSetup, all_delivered
@@ -191,7 +191,16 @@ class Mutation:
     """A scene of its own, which asserts its own end."""
 
 
-LATE_TAG = HubSetup(arrivals=Arrivals(events=((DAY,), ON_TIME, ON_TIME)))
+def tagged_twice(parts):
+    """What was delivered is tagged again with the same value: there is nothing to do, and nothing to notify."""
+    hub = HubSetup().hub(parts=parts)
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+    hub.cloud.tag("ami-0a", None)
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+    all_delivered(hub)
+
 
 MUTATIONS = {
     "the share worker forgets intents": Mutation("invariant 3", Parts(share_worker=ForgetsIntents)),
@@ -222,7 +231,7 @@ MUTATIONS = {
     ),
     "the sweep sleeps": Mutation("invariant 6", Parts(sweep=Sleeps), HubSetup(arrivals=NOTHING_COMES)),
     "the last writer wins": Mutation("invariant 4", stores=careless, side_by_side=True),
-    "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
+    "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), play=tagged_twice),
 }
 
 

@@ -84,6 +84,21 @@ def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_n
     assert open_to(hub) == {A, B}
 
 
+def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
+    """The promotion is over, so that nothing else looks at its tag: discovery sees it gone, and set again."""
+    hub = copying()
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+    assert hub.outcomes() == {(AMI, A): "delivered"}
+    hub.cloud.emit = lambda _event: None
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, 900)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes() == dict.fromkeys([(AMI, A), (AMI, B)], "delivered")
+
+
 def test_what_is_lifted_is_served_again():
     """By the operator who withdrew it, or another one."""
     hub = shared()

@@ -169,6 +169,8 @@ def _idle(promotion: Promotion, now: int, why: str) -> Promotion:
 def _gone(promotion: Promotion, now: int) -> Promotion:
     """The AMI is not there, or of no use. A running promotion goes on with what is known; what is shared ends."""
     settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
+    if promotion.state is S.OVER and not promotion.standing:
+        return _untagged(promotion, now)
     if settled and (not promotion.standing or promotion.withdrawing):
         return replace(promotion, absent_since=0)
     if not _believed(promotion, now):

@@ -86,7 +86,7 @@ class Move(StrEnum):
     RESOLVE = "resolve"
     """File or membership moved its targets: it resolves its value again."""
     FORGET = "forget"
-    """It is over and not tagged any more: its head goes, and its record stays."""
+    """It is over and knows that it is not tagged any more: its head goes, and its record stays."""
 
 
 class Resolver:
@@ -110,8 +110,10 @@ def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -
     """
     if head is None:
         return None if value is None else Move.START
-    if value is None and (head.standing or head.moving):  # until it knows itself that nothing is wanted any more
-        return Move.LOOK if head.value is not None else None
+    if value is None and head.known and not (head.moving and head.value is None):
+        return Move.LOOK  # until it knows itself that it has no tag, so that the next one is news
+    if value is None and (head.standing or head.moving):
+        return None
     if head.standing and state == "disabled":
         return Move.LOOK
     if state == "pending" and not head.moving:

@@ -269,6 +269,17 @@ def test_a_source_that_vanishes_does_not_stop_what_runs():
     assert (twice.state, twice.cancelling, twice.value) == (PromotionState.RUNNING, False, "dev")
 
 
+@pytest.mark.parametrize("state", [None, "available"], ids=["deregistered", "untagged"])
+def test_what_is_over_comes_to_know_that_its_tag_is_gone(state):
+    """On two looks; then it rests, and the same value is a new one."""
+    once = evolve(a_promotion(PromotionState.OVER), ev.TagSeen(None, state), NOW)
+    assert once.due_at == NOW + schedule.SECOND_LOOK_AFTER
+    twice = evolve(once, ev.TagSeen(None, state), NOW + schedule.SECOND_LOOK_AFTER)
+    assert (twice.state, twice.value, twice.due_at) == (PromotionState.OVER, None, None)
+
+    assert evolve(twice, ev.TagSeen("dev", "available", "golden"), NOW + 600).state is PromotionState.RESOLVING
+
+
 @pytest.mark.parametrize(("tagged", "looked"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
 def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
     """Discovery found the tag and its targets failed; the tag's own event, a day late, starts nothing."""
