@@ -12,7 +12,7 @@ from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import Plan, Promotion, PromotionState, TrackedDelivery
+from chalicelib.core.promotion.model import RUNNING, Plan, Promotion, PromotionState, TrackedDelivery
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import digest
 
@@ -396,7 +396,7 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
 
 def to_end(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
     """Whether a delivery is still to come to its end, or to its rest."""
-    return entry.state == "running" or (entry.state == "shared" and unwanted(promotion, entry, plan))
+    return entry.state == RUNNING or (entry.state == "shared" and unwanted(promotion, entry, plan))
 
 
 def unwanted(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
