@@ -31,8 +31,9 @@ INTRO = """\
 *This page is generated from the code.*
 
 Four kinds of records have states; a state is named for what it waits for.
-An event that is missing from a state's row is illegal there: the record is parked, with an alarm.
-An event with several next states chooses by its content and by the record.
+For the engineer who follows a record: its states, events and next states.
+An event that is missing from a state's rows is illegal there: the worker parks the record, with an alarm.
+If an event has several next states, its content and the record decide.
 The tables include events that keep the state; the diagrams leave them out.
 [How it works](../explanation/how-it-works.md) explains the rest.
 """
@@ -41,8 +42,7 @@ DELIVERY = """
 ## Delivery
 
 One source AMI on its way to one target.
-In `chalicelib/core/delivery/`, `machine.TRANSITIONS` says where an event may lead.
-`evolving.py` says what it changes, and `machine.outstanding` says what is left to do.
+In `chalicelib/core/delivery/`, `machine.TRANSITIONS` is the table, `evolving.py` says what an event changes, and `machine.outstanding` what is left to do.
 A delivery that has begun something in the target (a copy, an AMI) goes through `stopping`; any other goes straight to `tidying`.
 A delivery begins in `awaiting-approval` if its target needs an approval, else in `requested`; a failed, cancelled or withdrawn one that starts again does so as a new episode.
 """
@@ -57,17 +57,15 @@ One source AMI on its way to all its targets.
 SHARE = """
 ## Share
 
-One permission at the source for one account: an entry of the ledger.
-In `chalicelib/core/sharing/share.py`, `TRANSITIONS` says where an event may lead.
-`chalicelib/service/share_worker.py` makes the calls.
-An archived share has left the ledger.
+One permission at the source for one account: an item of the ledger.
+`chalicelib/core/sharing/share.py` has its table (`TRANSITIONS`); `chalicelib/service/share_worker.py` makes the calls.
 """
 
 INVENTORY = """
 ## Inventory
 
-What the service created in one target, listed for an operator (`ami-promoter reconcile`), or what that target is like (`doctor`).
-`chalicelib/core/targets/inventory.py` has all of it.
+The list of what the service created in one target, for `ami-promoter reconcile`, or of the target's settings, for `doctor`.
+`chalicelib/core/targets/inventory.py` has states, events and commands.
 """
 
 ENDING = ("stopping", "tidying")

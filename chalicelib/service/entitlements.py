@@ -1,7 +1,8 @@
-"""The port ``Entitlements``: asked where a share is opened, from EC2 and the applied file (invariants 8 and 11).
+"""The port ``Entitlements``: whether a share may be opened, asked from EC2 and the applied file (invariants 8 and 11).
 
-Nothing that a function wrote decides it: neither the share's own item nor a record of a promotion or delivery. So a
-forged item opens nothing.
+The share's own item and the records of promotion and delivery do not decide it. Three answers come from records, as EC2
+does not have them: the value last understood and the time of the last tag event (the head), and the nonces of the hub's
+own copies.
 """
 
 from __future__ import annotations

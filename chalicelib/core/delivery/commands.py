@@ -1,4 +1,4 @@
-"""What a delivery may ask to be done. Imperative: each can be refused, and each is safe to repeat."""
+"""The commands of a delivery: what its executor must do. AWS can refuse each, and each is safe to repeat."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class LookAtApproval:
 
 @dataclass(frozen=True, slots=True)
 class AskHubCopy:
-    """Look whether the hub's own copy in this Region is there, from which this one is to be made."""
+    """Look whether the hub's own copy in this Region is there, from which this delivery copies."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskSlots:
-    """Tell the copy quota how many copy tries are wanted, begun and done in this episode, and renew the lease.
+    """Write into the copy quota how many copy tries are wanted, begun and done in this episode; renew the lease.
 
     ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds).
     """
@@ -40,14 +40,14 @@ class LookAtSlots:
 
 @dataclass(frozen=True, slots=True)
 class AskWhoWaits:
-    """Read whether another delivery lacks a slot there, which a copy that has ended would free."""
+    """Read whether another delivery waits for a slot there, which an ended copy would free."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldShares:
-    """Become a holder of every share, and wake the resources.
+    """Write a holding for every share, and wake the resources.
 
-    ``last_closing_at`` is the end of those for the copies; ``until`` of those that stay, 0 for none (epoch seconds).
+    ``last_closing_at``: the end of those for copies; ``until``: of the standing ones, 0 for none (epoch seconds).
     """
 
     last_closing_at: int
@@ -56,12 +56,12 @@ class HoldShares:
 
 @dataclass(frozen=True, slots=True)
 class LookAtShares:
-    """Read in the ledger how its shares stand."""
+    """Read the states of its shares in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseShares:
-    """Stop being a holder of the shares for the copies, or of ``all``, and wake the resources."""
+    """Remove its holdings for copies, or ``all``, and wake the resources."""
 
     all: bool = True
 
@@ -80,14 +80,14 @@ class FindCopies:
 
 @dataclass(frozen=True, slots=True)
 class LookAtCopies:
-    """Read the truth about running copies."""
+    """Ask EC2 how running copies are."""
 
     copies: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteSnapshots:
-    """Delete copies that are of no use: extras, errored ones, leftovers."""
+    """Delete copies that the delivery does not use: extras, failed ones, leftovers."""
 
     snapshots: tuple[str, ...]
 
@@ -124,7 +124,7 @@ class CarryDeprecation:
 
 @dataclass(frozen=True, slots=True)
 class ProtectImage:
-    """EnableImageDeregistrationProtection, without a cooldown: who lifts it can deregister at once."""
+    """EnableImageDeregistrationProtection, without a cooldown: an administrator can lift it and deregister at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +139,12 @@ class LookAtEnd:
 
 @dataclass(frozen=True, slots=True)
 class NotifyWaiting:
-    """One notice that the target's role cannot be assumed yet."""
+    """Send one notice that the target's role cannot be assumed yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyOutcome:
-    """The terminal notice (unless it is given up after so long), then the mark at the promotion."""
+    """Send the last notice (unless ``publish`` is false: it is given up), then write the tracked delivery."""
 
     publish: bool = True
 

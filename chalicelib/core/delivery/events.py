@@ -1,4 +1,4 @@
-"""What happened to a delivery. Events are facts in the past tense; one that comes too late is ignored (old news)."""
+"""The events of a delivery: what happened to it. An event that comes too late is ignored (old news)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.core.faults import Fault
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A command was not carried out, or nobody knows. ``step`` is the command's name."""
+    """A command was not executed, or it is not known whether it was. ``step`` is the command's name."""
 
     step: str
     kind: RefusalKind
@@ -20,7 +20,7 @@ class Refused:
     unknown: bool = False
     """It may have taken effect all the same: a time-out, a broken connection."""
     nonce: str = ""
-    """That of the attempt, where the command was to make something."""
+    """The attempt's, if the command makes something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class ShownImage:
 
 @dataclass(frozen=True, slots=True)
 class TargetReady:
-    """The target passed its checks; ``image`` is this delivery's and exists already."""
+    """The target passed its checks. ``image``: this delivery's AMI, if it exists already."""
 
     key_arn: str
     image: str | None = None
     copies: tuple[SeenCopy, ...] = ()
     """Everything there that has this delivery's tag."""
     note: str = ""
-    """What a person should know, and what is no fault: it stands in the history."""
+    """What the history should tell a person, and is no fault."""
     unfinished: bool = False
     """Whether the image is not available yet: CopyImage may still be at work, and needs its shares."""
 
@@ -74,10 +74,10 @@ class TargetUnfit:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSeen:
-    """How the approval stands: ``by`` is who gave it, "" where there is none.
+    """The approval was read. ``by``: its approver; "": there is none.
 
-    ``changed``: it was given for settings that this delivery does not have, as it began before they were applied.
-    ``gone``: EC2 does not show the AMI, so nobody can approve it.
+    ``changed``: it is for settings that were applied after this delivery began. ``gone``: EC2 does not show the AMI, so
+    nobody can approve it.
     """
 
     by: str = ""
@@ -87,9 +87,9 @@ class ApprovalSeen:
 
 @dataclass(frozen=True, slots=True)
 class HubCopySeen:
-    """How the hub's own copy stands. ``copies``: (source snapshot, copy), none as long as it is not there.
+    """The hub's own copy was looked at. ``copies``: (source snapshot, copy); empty until it is there.
 
-    ``waits``: it waits for an approval. ``began``: when (epoch seconds) it no longer did; 0: nobody knows.
+    ``waits``: it waits for an approval. ``began``: when (epoch seconds) that wait ended; 0: it is not known.
     """
 
     copies: tuple[tuple[str, str], ...] = ()
@@ -100,7 +100,7 @@ class HubCopySeen:
 
 @dataclass(frozen=True, slots=True)
 class SlotsAsked:
-    """The copy quota knows what is wanted and done; ``granted`` and ``until`` say how the lease stands."""
+    """The request for copy slots is in the copy quota; ``granted`` and ``until`` are the lease's."""
 
     wanted: int
     done: int
@@ -112,7 +112,7 @@ class SlotsAsked:
 
 @dataclass(frozen=True, slots=True)
 class SlotsSeen:
-    """How the lease stands: slots granted in this episode, and until when they are held (epoch seconds)."""
+    """The lease was read: slots granted in this episode, and its end (epoch seconds)."""
 
     granted: int
     until: int
@@ -127,26 +127,26 @@ class OthersWait:
 
 @dataclass(frozen=True, slots=True)
 class SharesHeld:
-    """Every share is held; or those before ``upto``, and then there was no time for more (0: all)."""
+    """The holdings are in the ledger: all (``upto`` 0), or those before ``upto``, when the time was over."""
 
     upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SharesSeen:
-    """How its shares stand in the ledger."""
+    """The states of its shares were read in the ledger."""
 
     open: bool
-    """Every one is."""
+    """All are open."""
     refused: Fault | None = None
-    """Why one of them is not, or no longer, open, and will not be."""
+    """Why one of them is not open and will not be."""
     waits_for: Fault | None = None
-    """What the share worker is trying to get past to open one of them."""
+    """What now keeps the share worker from opening one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharesReleased:
-    """No share for the copies counts this delivery any longer, or none at ``all``."""
+    """Its holdings are released: those for copies, or ``all``."""
 
     all: bool = True
     upto: int = 0
@@ -163,14 +163,14 @@ class CopyStarted:
 
 @dataclass(frozen=True, slots=True)
 class CopiesFound:
-    """Everything there that has this delivery's tag."""
+    """The snapshots in the target with this delivery's tag were listed."""
 
     copies: tuple[SeenCopy, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CopiesSeen:
-    """The truth about the copies asked for; one that is not listed was not shown."""
+    """EC2 was asked for copies by id; it did not show those of ``asked`` that are not in ``copies``."""
 
     asked: tuple[str, ...]
     copies: tuple[SeenCopy, ...]
@@ -178,7 +178,7 @@ class CopiesSeen:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotsDeleted:
-    """These are gone, or on their way."""
+    """These snapshots are gone, or EC2 is deleting them."""
 
     snapshots: tuple[str, ...]
 
@@ -192,36 +192,36 @@ class ImageRegistered:
 
 @dataclass(frozen=True, slots=True)
 class ImageNotFound:
-    """Nothing has the service's tag and name there, on this look."""
+    """This look found no AMI with the service's tag and name in the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSeen:
-    """The new AMI's state, and how it differs from the source (only when available)."""
+    """The new AMI was looked at: its state and, if it is available, how it differs from the source."""
 
     state: str
     differences: tuple[Fault, ...] = ()
     reason: str = ""
-    """EC2's words, where it failed."""
+    """EC2's words, if it failed."""
     copies: tuple[tuple[str, str], ...] = ()
-    """(source snapshot, copy) by device, where CopyImage made them."""
+    """(source snapshot, copy) by device, if CopyImage made them."""
     extras: tuple[str, ...] = ()
     """Further snapshots that this delivery made there, and no device of the AMI uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageDiscarded:
-    """The failed AMI is gone, or on its way."""
+    """The failed AMI is gone, or EC2 is removing it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopiesTagged:
-    """Every snapshot of the AMI has its own tags."""
+    """Each snapshot of the AMI has its own source's tags."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeprecationCarried:
-    """The new AMI is deprecated when the source is, or there is nothing to carry."""
+    """The new AMI has the source's deprecation date, or the source has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +231,11 @@ class ImageProtected:
 
 @dataclass(frozen=True, slots=True)
 class LeftoversSeen:
-    """What of this delivery still exists; ``unfinished`` are copies still running.
+    """What this delivery made and what still exists was listed; ``unfinished``: copies that still run.
 
-    ``refusal``: of a removal.
+    ``refusal``: AWS's, of a removal.
 
-    ``unproven``: what has the tags and is not proven to be this delivery's; it was left alone.
+    ``unproven``: what has the tags without a recorded nonce; the service leaves it alone.
     """
 
     left: tuple[str, ...]
@@ -246,31 +246,31 @@ class LeftoversSeen:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The tag is gone, or names this target no longer. ``expired``: the targets file's date has come."""
+    """The delivery must end: tag, applied file or an operator says so. ``expired``: the date ``until`` has come."""
 
     expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """The present state has lasted as long as it may."""
+    """The deadline of the present state has passed."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingNotified:
-    """The one notice about the role is out."""
+    """The notice that the role cannot be assumed was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndSeen:
-    """Until when (epoch seconds) it may be shared, as the applied file says now; 0: no longer."""
+    """The applied file was asked until when (epoch seconds) the AMI may be shared; 0: no longer."""
 
     until: int
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeNotified:
-    """The terminal notice is out and the promotion knows."""
+    """The last notice was sent, and the outcome is in the tracked delivery."""
 
 
 Event = (

@@ -1,4 +1,4 @@
-"""What a delivery is made of."""
+"""A delivery's record: its states, copies, attempts and settings, as data."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ class DeliveryState(StrEnum):
     """What a delivery waits for."""
 
     AWAITING_APPROVAL = "awaiting-approval"
-    """an approver, before anything is asked of the target"""
+    """an approver, before it looks at the target"""
     REQUESTED = "requested"
-    """the hub's own copy in its Region, if it goes by way of that, then its first look at the target"""
+    """the hub's own copy in its Region, if it copies from that, then its first look at the target"""
     CHECKING = "checking"
-    """a role that cannot be assumed yet"""
+    """the copy role, which cannot be assumed yet"""
     WAITING = "waiting"
     """a free copy slot in its account and Region"""
     OPENING = "opening"
-    """the source's owner to open snapshots and key"""
+    """the share worker to open snapshots and key"""
     COPYING = "copying"
     """its snapshots to be copied"""
     REGISTERING = "registering"
     """RegisterImage, or CopyImage and its copies"""
     VERIFYING = "verifying"
-    """the new AMI to be available, and to be the same image"""
+    """the new AMI to be available and equal to its source"""
     PUBLISHING = "publishing"
     """deregistration protection, the release of its shares, then the notice and the wake of its promotion"""
     STOPPING = "stopping"
-    """unfinished copies to be seen ended or gone"""
+    """unfinished copies to end or be gone"""
     TIDYING = "tidying"
     """the removal of what the delivery made, and the notice to its owner"""
     DELIVERED = "delivered"
     FAILED = "failed"
     CANCELLED = "cancelled"
     SHARED = "shared"
-    """nothing: the target may use the hub's AMI, for as long as that is wanted"""
+    """nothing: the target can use the hub's AMI until a withdrawal or a date ends that"""
     WITHDRAWN = "withdrawn"
 
 
@@ -50,11 +50,11 @@ ENDED = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.
 
 
 ACCEPTED = "accepted"
-"""Inbox entry that an operator leaves: the id of an AMI in the target that the delivery may take for its own."""
+"""Inbox entry of an operator: the id of an AMI in the target that the delivery adopts as its own."""
 
 
 class CopyState(StrEnum):
-    """What is known of one snapshot's copy."""
+    """The state of one snapshot's copy."""
 
     WANTED = "wanted"
     INTENDED = "intended"
@@ -74,7 +74,7 @@ class Snapshot:
 
 
 def snapshots_of(image: SourceImage) -> tuple[Snapshot, ...]:
-    """List what is to be copied of an image."""
+    """Return the source snapshots to copy for an image."""
     by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
     wanted = (by_id[ident] for ident in snapshots_to_copy(image))
     return tuple(Snapshot(one.id, one.key if one.encrypted else None) for one in wanted)
@@ -94,7 +94,7 @@ class Copy:
     found_at: int = 0
     """When all copies there were last listed: a try is made only soon after that (invariant 4)."""
     not_before: int = 0
-    """A try that was not to be yet is made again no earlier than this."""
+    """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
     next_look: int = 0
     progress: int = 0
@@ -102,7 +102,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One CopySnapshot, RegisterImage or CopyImage that was intended. It made what has its nonce.
+    """One intended call of CopySnapshot, RegisterImage or CopyImage. What has its nonce, it made.
 
     The nonce is random and stands nowhere in the target before the call: the service's other tags
     can be predicted, the nonce cannot.
@@ -117,7 +117,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class NeededShare:
-    """One permission this delivery holds: a ledger entry's place."""
+    """One share that this delivery holds: where it is in the ledger."""
 
     resource: str
     """partition key of the resource"""
@@ -129,13 +129,13 @@ class NeededShare:
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """What is asked of the copy quota, and what it has granted in this episode."""
+    """The request to the copy quota, and what it has granted in this episode."""
 
     asked: str = ""
     """What was last asked; see ``machine.slots_asked_text``."""
     asks: int = 0
     next_ask: int = 0
-    """A copy quota that has not answered is asked again from then on."""
+    """When to ask a copy quota again that has not answered (epoch seconds)."""
     granted: int = 0
     """How many slots, as the lease said when it was last read."""
     until: int = 0
@@ -148,12 +148,12 @@ class SlotRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """What is asked of EC2 to make the new AMI: RegisterImage or CopyImage."""
+    """The request to EC2 for the new AMI: RegisterImage or CopyImage."""
 
     intended_at: int | None = None
     tries: int = 0
     copy_image_intended_at: int | None = None
-    """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
+    """When CopyImage was last intended: what it made can show late, also if it has failed since."""
     token: str = ""
     """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""
     discarding: bool = False
@@ -164,25 +164,25 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """What is to be removed in the target, and what will not be."""
+    """What the service removes in the target, and what it leaves there."""
 
     to_delete: tuple[str, ...] = ()
     """Snapshots that the service made and does not need."""
     leftovers: tuple[str, ...] = ()
-    """What the last look still showed, or nobody could look for: it is named to a person where it stays."""
+    """What the last look still showed, or the service could not look for: a notice names what stays."""
     unproven: tuple[str, ...] = ()
-    """What has the service's tags and none of its nonces: the service leaves it alone and names it to a person."""
+    """What has the service's tags and no recorded nonce: the service leaves it alone, and a notice names it."""
     deletes_refused: int = 0
-    """How often, since it stops, AWS has refused to look at what it made or to delete it."""
+    """How often AWS has refused, since it stops, to show or delete what it made."""
     deletes_accepted: bool = False
-    """AWS accepted every deletion, or refused twice: the shares do not wait for copies that nobody wants."""
+    """AWS accepted every deletion, or refused twice: the shares do not wait for unwanted copies."""
     done: bool = False
-    """Nothing more is to be removed."""
+    """Nothing is left to remove."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The record that drives everything. Settings in ``target`` are frozen when it starts; times are epoch seconds."""
+    """A delivery's record. Settings in ``target`` are those of its start; times are epoch seconds."""
 
     id: str
     hub: str
@@ -193,29 +193,29 @@ class Delivery:
     image_name: str
     snapshots: tuple[Snapshot, ...]
     promotion_episode: int = 0
-    """The promotion's episode that started this one of its own."""
+    """The promotion's episode that started this episode."""
     source_name: str = ""
     groups: tuple[str, ...] = ()
     state: DeliveryState = DeliveryState.REQUESTED
     entered: Mapping[str, int] = field(default_factory=dict)
     approved_by: str = ""
-    """ARN of the approver on whose word this episode left ``awaiting-approval``; "" where none is needed."""
+    """ARN of the approver with whose approval this episode left ``awaiting-approval``; "" if it needs none."""
     key_arn: str = ""
     """The target's key, as its own account names it; known once checked."""
     copies: tuple[Copy, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    """Every one that may have made something, of earlier episodes too: by their nonces it is known again."""
+    """All attempts that may have made something, of earlier episodes too: their nonces prove what they made."""
     shares: tuple[NeededShare, ...] = ()
     shares_at: int = 0
     """Where holding or releasing them goes on, if there was no time for all."""
     holds_copy: bool = False
-    """Whether it is registered as holder of those of its shares that do not stay (or may be: written before)."""
+    """Whether its holdings for copies are in the ledger, or may be: this is written first."""
     holds_standing: bool = False
-    """The same of those that stay."""
+    """The same of its standing holdings."""
     method: Literal["snapshots", "image"] = "snapshots"
-    """How it is copied: CopySnapshot and RegisterImage, or CopyImage."""
+    """The copy method: CopySnapshot and RegisterImage, or CopyImage."""
     method_why: str = ""
-    """Why ``copy_method: auto`` came to that."""
+    """Why ``copy_method: auto`` chose it."""
     launched_by: tuple[str, ...] = ()
     """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""
     via: str = ""
@@ -244,20 +244,20 @@ class Delivery:
     adopted: bool = False
     """The AMI was there already when this episode looked: if it differs, the service must not remove it."""
     copies_listed_again: bool = False
-    """Whether all copies were listed once more after the last one ended, where any was tried more than once."""
+    """Whether all copies were listed once more after the last one ended; needed if any was tried twice."""
     clear_since: int | None = None
-    """Since when looks have shown what must be gone as gone: it is believed on two looks (invariant 5)."""
+    """Since when looks no longer show what must be gone: two looks must agree (invariant 5)."""
     faults: tuple[Fault, ...] = ()
     last_refusal: Fault | None = None
-    """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
+    """The last refusal after which the delivery waits: the cause to report if a deadline passes."""
     shares_wait_for: Fault | None = None
-    """What keeps one of its shares from opening, as the ledger last said it: the cause to name, too."""
+    """What keeps one of its shares from opening, by the ledger: a cause to report, too."""
     pending_failure: Fault | None = None
-    """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
+    """The fault with which it fails unless a later look shows its work done: a deadline, or a closed share."""
     last_look_since: int = 0
-    """Since when; while it tidies, since when one more look is due, with or without a fault."""
+    """Since when that look is due; while it tidies, also without a fault."""
     ending: DeliveryState | None = None
-    """FAILED, CANCELLED or WITHDRAWN: how it is going to end; None: it is not ending."""
+    """FAILED, CANCELLED or WITHDRAWN: how it ends; None: it is not ending."""
     waiting_notified: bool = False
     tries: int = 0
     """Tries at the present step since the last progress."""
@@ -266,7 +266,7 @@ class Delivery:
     handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
-    """Entries that others have written since; read with the record, never written with it."""
+    """The inbox: entries of others; read with the record, never written with it."""
 
     @property
     def key(self) -> addresses.RecordKey:
@@ -275,11 +275,11 @@ class Delivery:
 
     @property
     def copy_quota(self) -> addresses.RecordKey:
-        """Whose slots it needs."""
+        """The copy quota whose slots it needs."""
         return addresses.copy_quota(self.target.account, self.target.region)
 
     def read_from(self, snapshot: str) -> str:
-        """Return what is copied for a source snapshot: itself, or the hub's copy in this Region."""
+        """Return the snapshot that is copied in place of a source snapshot: itself, or the hub's copy of it."""
         return self.via_copies.get(snapshot, snapshot)
 
     def attempt(self, source: str = "") -> Attempt | None:
@@ -305,7 +305,7 @@ class Delivery:
 
     @property
     def shared(self) -> bool:
-        """Whether the target is to use the hub's own AMI."""
+        """Whether the target uses the hub's own AMI (mode ``share``)."""
         return self.target.mode == "share"
 
     @property

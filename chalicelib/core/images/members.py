@@ -195,9 +195,8 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("CreationDate", "The copy has its own."),
         _dropped(
             "DeregistrationProtection",
-            "The source's own is a promise about the source. The setting protect decides for the copy, which is "
-            "protected when it is delivered (before, it could not be tidied away after a failure); `ami-promoter "
-            "verify` compares it.",
+            "The setting protect decides for the copy, which is protected when it is delivered: before, the service "
+            "must be able to remove it after a failure. `ami-promoter verify` compares it.",
         ),
         _dropped("FreeTierEligible", "Amazon's statement about one image in one account."),
         _dropped(
@@ -210,7 +209,10 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("Public", "Launch permissions are never copied: the copy is private to its owner."),
         _dropped("PublicSsmParameterName", "Amazon's public parameter for the source."),
         _dropped("ScanResults", "Of the source; Amazon Inspector scans the copy for its owner."),
-        _dropped("SourceImageId", "EC2 writes it for CreateImage and CopyImage only; our tags keep the lineage."),
+        _dropped(
+            "SourceImageId",
+            "EC2 writes it for CreateImage and CopyImage only; the tag ami-promoter:source-image has the source.",
+        ),
         _dropped("SourceImageRegion", "As SourceImageId."),
         _dropped("SourceInstanceId", "An instance of the hub; means nothing in the target."),
         _dropped("StateReason", "Quoted when the source's state is a fault."),
@@ -218,7 +220,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
     "BlockDeviceMapping": _shape(
         _mapped("DeviceName", "The key by which mappings are compared; EC2 returns them in any order."),
         _mapped("Ebs", "See EbsBlockDevice."),
-        _mapped("NoDevice", "Kept: it removes a device that the instance type would bring."),
+        _mapped("NoDevice", "As it is: it removes a device that the instance type would bring."),
         _mapped("VirtualName", "Kept: an instance-store volume (ephemeral0 and so on) beside an EBS root."),
     ),
     "EbsBlockDevice": _shape(

@@ -1,4 +1,4 @@
-"""What a promotion may ask to be done. Imperative: each can be refused, and each is safe to repeat."""
+"""The commands of a promotion: what its executor must do. AWS can refuse each, and each is safe to repeat."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class LookAtTag:
 
 @dataclass(frozen=True, slots=True)
 class ReadWithdrawals:
-    """Read whom an operator has withdrawn. Asks nothing but the operators' table."""
+    """Read an operator's withdrawals from the operators' table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Say whom the value names by the applied targets file and the membership. Asks nothing of EC2 or KMS."""
+    """Find out whom the value names, by the applied file and the members. Asks neither EC2 nor KMS."""
 
     value: str
 
@@ -44,7 +44,7 @@ class Expand:
 class CancelOthers:
     """Ask every running or shared delivery whose target the plan does not contain to end.
 
-    ``withdraw``: and every shared one. ``after``: the delivery at which the slice before this one ended.
+    ``withdraw``: and every shared one. ``after``: the last delivery of the slice before this one.
     """
 
     plan: str
@@ -54,17 +54,17 @@ class CancelOthers:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Read the marks that the deliveries left."""
+    """Read the tracked deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskApproval:
-    """One notice that asks an approver, unless just that was asked before, or nobody waits."""
+    """Send one notice that asks for an approval, unless it was sent before, or no target waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyRefused:
-    """One notice that lists every fault of the value, the source, or single accounts."""
+    """Send one notice that lists every fault of the value, the source, or single accounts."""
 
     faults: tuple[Fault, ...]
 

@@ -1,4 +1,4 @@
-"""What happened to a promotion. Events are facts in the past tense; one that comes too late is ignored (old news)."""
+"""The events of a promotion: what happened to it. An event that comes too late is ignored (old news)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.core.faults import Fault
 
 @dataclass(frozen=True, slots=True)
 class TagSeen:
-    """What EC2 shows: ``value`` None means no tag. ``image_state`` None means that the hub owns no such AMI."""
+    """The tag was read from EC2. ``value`` None: no tag. ``image_state`` None: the hub owns no such AMI."""
 
     value: str | None
     image_state: str | None
@@ -18,21 +18,21 @@ class TagSeen:
     own: bool = False
     """It has the tag of a delivery: this service made it, so it never triggers."""
     event: str = ""
-    """The id of the tag's event that asked for this look; "" where none did, as when discovery found the tag."""
+    """The id of the tag's event that asked for this look; "" if none did, as when discovery found the tag."""
     changed_at: int = 0
-    """When the tag was changed, as that event says (epoch seconds); 0: it does not."""
+    """When the tag was changed, by that event (epoch seconds); 0: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Whom the value names; or the faults for which it is not understood, and then nothing else."""
+    """The value was resolved: which targets it names, or which faults it has."""
 
     value: str
     faults: tuple[Fault, ...] = ()
     by_organization: bool = False
-    """Whether those may pass with the next reading of the organization."""
+    """Whether these faults can pass with the next reading of the organization."""
     blocked: tuple[Fault, ...] = ()
-    """Of single accounts: they get nothing new and lose nothing."""
+    """Faults of single accounts, which get nothing new and lose nothing."""
     plan: str = ""
     planned: int = 0
     places: str = ""
@@ -41,7 +41,7 @@ class Resolved:
     members: int = 0
     """The generation of the membership that was used."""
     removals: bool = False
-    """Whether a target that was named before is named no longer."""
+    """Whether the value no longer names a target that it named before."""
     additions: bool = False
     """Whether a target has no delivery yet, or one that is to be tried again."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
@@ -52,49 +52,49 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawalsRead:
-    """Whom an operator has withdrawn ("account" or "account/region") until the next tag event, and who did."""
+    """An operator's withdrawals were read: "account" or "account/region", and who withdrew it."""
 
     withdrawn: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The source can go to the targets of the plan; or the faults, all of them."""
+    """The source was checked for the targets of the plan; ``faults``: all that it has."""
 
     faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """So many deliveries, from the cursor on, exist and have been woken."""
+    """``count`` further deliveries were written and woken."""
 
     count: int
     standing: bool = False
-    """Whether there are targets among them with which the AMI is to be shared."""
+    """Whether the AMI is to be shared with one of their targets."""
 
 
 @dataclass(frozen=True, slots=True)
 class OthersCancelled:
-    """The deliveries that are not wanted any longer know it, as far as ``upto``; "": all of them."""
+    """The deliveries that are not wanted any longer were asked to end, those up to ``upto``; "": all of them."""
 
     upto: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the marks say as they are now: deliveries still have to end, or are wanted again."""
+    """The tracked deliveries were read: whether some have still to end, or are wanted again."""
 
     to_end: bool = False
     wanted_again: bool = False
     asked_again: bool = False
-    """Whether among those are some that failed and were asked for again meanwhile."""
+    """Whether somebody asked meanwhile to retry some that failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalAsked:
-    """An approver knows what is to be approved. ``digest`` names that; "": nobody waits for an approval.
+    """The notice that asks for an approval was sent. ``digest``: of what is to be approved; "": no target waits.
 
-    ``once`` names this time of asking.
+    ``once``: the name of this notice.
     """
 
     digest: str = ""
@@ -103,19 +103,19 @@ class ApprovalAsked:
 
 @dataclass(frozen=True, slots=True)
 class RefusedNotified:
-    """The notice of the faults is out."""
+    """The notice of the faults was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryNotified:
-    """The summary is out, where there was anything to sum up. ``standing``: some deliveries rest in ``shared``."""
+    """The summary was sent, if there was anything to report. ``standing``: some deliveries are in ``shared``."""
 
     standing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A command was not carried out: throttle, outage, denial of the service's role. ``look``: it was LookAtTag."""
+    """A command was not executed: throttle, outage, denial of the service's role. ``look``: it was LookAtTag."""
 
     fault: Fault
     look: bool = False
@@ -123,7 +123,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """An operator has paused new promotions: additions wait, however long that lasts."""
+    """An operator has paused new promotions: additions wait until ``resume``."""
 
 
 Event = (

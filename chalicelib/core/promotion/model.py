@@ -1,4 +1,4 @@
-"""What a promotion is made of."""
+"""A promotion's record: its states, targets and tracked deliveries, as data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PromotionState(StrEnum):
     REQUESTED = "requested"
     """the tag to be read from EC2"""
     RESOLVING = "resolving"
-    """the AMI to be available, and the value and the source to be examined"""
+    """the AMI to be available, its value to be resolved, and its source to be examined"""
     EXPANDING = "expanding"
     """its deliveries to be written"""
     RUNNING = "running"
@@ -27,7 +27,7 @@ class PromotionState(StrEnum):
 
 
 EXPIRED = "expired"
-"""Of a delivery whose shares were withdrawn at the targets file's date: it is not wanted again by itself."""
+"""Why a delivery was withdrawn at the date ``until``: the promotion does not start it again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,68 +87,68 @@ class Promotion:
     state: PromotionState = PromotionState.REQUESTED
     episode: int = 0
     value: str | None = None
-    """The value in force: the last one that was understood. None: no tag, or never any."""
+    """The value in force: the last one that was understood. None: there is no tag, or none was ever understood."""
     candidate: str | None = None
-    """A value that has been read and is being resolved, or examined."""
+    """A value that was read and is being resolved or examined."""
     resolved: bool = False
     """Whether the candidate was understood: its removals are under way, its additions wait for the source's checks."""
     read_at: int = 0
-    """When the value in force, or the candidate, was read; what happened to the tag before is no news."""
+    """When the value in force, or the candidate, was read: older tag events change nothing."""
     in_force_since: int = 0
-    """When the value in force was first read, or when its removal was believed."""
+    """When the value in force was first read, or when two looks had agreed that it was removed."""
     tagged_at: int = 0
-    """The tag was written then or later, as far as is known: what an operator withdrew before counts no longer."""
+    """When the tag was last written, as far as is known: it ends older withdrawals."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """Whom an operator has withdrawn ("account" or "account/region"), and who did."""
     seen_value: str | None = None
     """The tag's value at the last look."""
     seen_since: int = 0
-    """Since when all looks have shown that value: one that names fewer is believed on two looks (invariant 1)."""
+    """Since when all looks show that value: one that names fewer targets counts after two looks (invariant 1)."""
     image_name: str = ""
     plan: str = ""
-    """Names the items that say whom the value in force names; "": nobody."""
+    """The name of the plan of the value in force; "": it names no target."""
     planned: int = 0
-    """How many targets those are."""
+    """How many targets that plan has."""
     source_refused: bool = False
     """Whether the source failed its checks for this plan: then no delivery of it is started again by itself."""
     digest: str = ""
-    """Of the targets file that the value was resolved by."""
+    """Digest of the targets file by which the value was resolved."""
     members: int = 0
-    """The generation of the membership that it was resolved by; 0: none was needed, or there was none."""
+    """The generation of the members by which it was resolved; 0: none was needed, or there was none."""
     places: str = ""
-    """Digest of the targets in force: a pass over all promotions sees by it whether a new file moves them."""
+    """Digest of the targets in force: discovery sees by it whether a new file changes them."""
     refresh: bool = False
-    """The value in force is resolved again as file or membership changed: nothing that failed is tried again."""
+    """The value in force is resolved again because file or members changed: failed deliveries are not retried."""
     restarts: int = 0
-    """How often in turn it began again by itself what was cancelled, and is wanted; a tag event sets it back."""
+    """How often in a row it restarted cancelled deliveries by itself; a tag event sets it to 0."""
     cursor: int = 0
-    """So many targets of the plan have been expanded."""
+    """For how many targets of the plan deliveries are written."""
     blocked: tuple[Fault, ...] = ()
-    """Of single accounts that the value names and that cannot be served: they get nothing new and lose nothing."""
+    """Faults of blocked accounts, which get nothing new and lose nothing."""
     to_notify: tuple[Fault, ...] = ()
-    """Faults of a value, a source or single accounts that nobody has been notified of."""
+    """Faults of a value, a source or single accounts of which no notice has been sent."""
     faults: tuple[Fault, ...] = ()
-    """Those of the last notice, as long as they are in force: for people."""
+    """The faults of the last notice, while they last, for `status`."""
     why: str = ""
     """Why it is over, in a sentence."""
     approval: bool = False
     """Whether a target of the plan needs an approval."""
     approval_seen_for: str = ""
-    """For which episode, value and plan it was last looked whom an approver is to be asked about."""
+    """The episode, value and plan for which it last looked which targets wait for an approval."""
     approval_digest: str = ""
-    """What an approver is asked about, as it was last looked at; "": nobody waits for one."""
+    """Digest of what waited for an approval at that look; "": nothing."""
     approval_asked: str = ""
-    """Names the time of asking of the last notice, so that a question is asked once."""
+    """The name of the last notice that asked, so that it is sent once."""
     cancelling: bool = False
-    """Whether deliveries that the plan does not contain may still run, or be shared."""
+    """Whether deliveries that the plan does not contain may still run or be shared."""
     cancelled_to: str = ""
-    """The last delivery that was asked to end: a slice ends there."""
+    """The last delivery of the last slice that was asked to end."""
     standing: bool = False
-    """Whether deliveries of it rest in ``shared``: they end with the tag, and with the AMI itself."""
+    """Whether some of its deliveries are in ``shared``: they end with the tag, and with the AMI itself."""
     withdrawing: bool = False
-    """Whether those are to end whatever the value says: the AMI is gone, or disabled."""
+    """Whether these must end whatever the value is: the AMI is gone or disabled."""
     absent_since: int = 0
-    """Since when looks have not shown the tag, or the AMI: it is believed only after a while (invariant 5)."""
+    """Since when looks do not show the tag, or the AMI: it counts after two looks (invariant 5)."""
     only: tuple[str, ...] = ()
     """Accounts, or "ACCOUNT/REGION", whose failed deliveries alone an operator asked to start again; none: all."""
     blocked_until: int = 0
@@ -166,11 +166,11 @@ class Promotion:
     refused_for: str = ""
     """Digest of the faults last notified, so that a crash repeats a notice and a poll does not."""
     refused_by_organization: bool = False
-    """Whether that refusal may pass with the next reading of the organization."""
+    """Whether that refusal can pass with the next reading of the organization."""
     handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
-    """Entries that others have written since; read with the record, never written with it."""
+    """The inbox: entries of others; read with the record, never written with it."""
 
     @property
     def key(self) -> addresses.RecordKey:

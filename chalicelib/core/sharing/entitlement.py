@@ -1,8 +1,8 @@
 """Entitlement: who may hold what of one AMI now (invariants 1, 8 and 11).
 
-It follows from four things, each read at its home: the tag in force (EC2), the applied targets file, the membership of
-the organization's units, and whom an operator has withdrawn since the tag was written. No record of a promotion or a
-delivery has a say in it, so a damaged, parked or forged one neither keeps a share open nor opens one.
+It follows from the tag in force (EC2), the applied targets file, the members of its OUs, and the withdrawals since the
+tag was written. Of records it uses the promotion's head alone, for the value last understood and the time of the last
+tag event. So a damaged or parked record neither keeps a share open nor opens one.
 """
 
 from __future__ import annotations

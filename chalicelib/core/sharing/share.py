@@ -1,11 +1,11 @@
-"""The ledger's records: every permission that is open at a source, who holds it and why, and when it closes.
+"""The ledger's records: each share with its holdings, its state and its end.
 
-One share is one permission for one account. It is open as long as somebody holds it (invariant 1). What was there
-before the service stays (invariant 2). The intent is on the record before the call (invariant 3). Past its end the
-ledger closes it whatever else hangs, and needs nothing but resource, account and date for that.
+One share is one permission for one account. It is open as long as somebody holds it (invariant 1). A permission from
+before the service stays (invariant 2). The intent is on the record before the call (invariant 3). After its last
+closing time the share worker closes it, for which it needs nothing but resource, account and time.
 
-``TRANSITIONS`` says where each event may lead; ``share_events`` makes the events, and ``outstanding`` says what is left
-to do. A share that is closed or refused, and that nobody holds, leaves the ledger for the archive.
+``TRANSITIONS`` says which states can follow an event; ``share_events`` computes them, and ``outstanding`` says what is
+left to do. The share worker moves a closed or refused share without holdings to the archive.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from chalicelib.core.faults import Fault
 
 TRIES_BEFORE_ALARM = 5
-"""A share that so many tries have not closed is shown to a person."""
+"""A share that is not closed after so many tries raises an alarm."""
 
 ENDED_LONG_AGO = 1
 """The end of a share whose end is not known."""
@@ -56,7 +56,7 @@ class Holding:
 
     @classmethod
     def read(cls, text: Any) -> Holding | None:
-        """Read one; None where it cannot be read: then it holds nothing."""
+        """Read one. None: it cannot be read, and holds nothing."""
         parts = text.split("|") if isinstance(text, str) else []
         if len(parts) != len(cls.__dataclass_fields__):
             return None
@@ -78,31 +78,31 @@ class Holding:
 
 
 class ShareState(StrEnum):
-    """Where a share stands."""
+    """The states of a share."""
 
     WANTED = "wanted"
     """A delivery holds it; nothing has been done yet."""
     OPENING = "opening"
-    """The intent is written; the call may have taken effect."""
+    """The intent to add the permission is written; the call may have taken effect."""
     OPEN = "open"
     """The permission is there, for as long as a delivery holds it."""
     CLOSING = "closing"
-    """The permission is being removed, and is not seen gone yet."""
+    """The share worker removes the permission; looks have not yet shown that it is gone."""
     CLOSED = "closed"
-    """The permission was seen to be gone, or is preexisting and stays."""
+    """Looks have shown that the permission is gone; or it is preexisting and stays."""
     REFUSED = "refused"
-    """It could not be opened; its holders know why."""
+    """It could not be opened; its holders read why."""
     ARCHIVED = "archived"
-    """Nobody holds it and nothing is open: it has left the ledger, and its history expires."""
+    """Nobody holds it and nothing is open: it is in the archive, and its history expires."""
 
 
 class Event(StrEnum):
-    """What happens to a share."""
+    """The events of a share."""
 
     SEEN = "seen"
-    """The permission shows before it was asked for, or a new holder must wait: it is looked at again."""
+    """The permission shows before the service asked for it, or a new holder must wait: the share worker looks again."""
     OPENING_INTENDED = "opening intended"
-    """A delivery holds it, and may: the intent to add the permission is written."""
+    """An entitled delivery holds it: the intent to add the permission is written."""
     OPENED = "opened"
     """The permission was added, or is preexisting."""
     REFUSED = "refused"
@@ -110,11 +110,11 @@ class Event(StrEnum):
     CLOSING_INTENDED = "closing intended"
     """Nobody holds it any longer, or its end has come: the intent to remove the permission is written."""
     LOOKED_AT = "looked at"
-    """The permission was removed, still shows, or does not show for the first time."""
+    """The permission was removed, or a look after that still shows it, or misses it for the first time."""
     CLOSED = "closed"
-    """The permission was seen to be gone, or is preexisting."""
+    """Looks have shown that the permission is gone, or it is preexisting."""
     GIVEN_UP = "given up"
-    """A target does not let its own key's grant be revoked: it is the target's to end."""
+    """The target refuses to let a grant on its own key be ended: its administrators must end it."""
     ENDED = "ended"
     """Its end has come before it was opened."""
     FOUND_OPEN = "found open"

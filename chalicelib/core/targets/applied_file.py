@@ -48,7 +48,7 @@ class Target:
     account: str
     region: str
     role_name: str = "AmiCopyRole"
-    """The role that copies; ``grant_role`` names the other one."""
+    """Name of the copy role; ``grant_role`` is that of the grant role."""
     external_id: str = ""
     key: str = "alias/ami-promoter"
     mode: Literal["copy", "share"] = "copy"

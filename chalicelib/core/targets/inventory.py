@@ -1,14 +1,13 @@
-"""An inventory: what the service created in one target, listed when an operator asks (`ami-promoter reconcile`).
+"""An inventory: the list of what the service created in one target, for an operator (`ami-promoter reconcile`).
 
-A look of another kind (`ami-promoter doctor`) reads what the target is like: its key, roles, rules and settings. It has
-a record of its own, and goes page by page as well, each of one service.
+A second kind of inventory lists the target's settings for `ami-promoter doctor`: key, roles, rules, EC2's settings. It
+has a record of its own; each of its pages is of one AWS service.
 
-Where two commands ask the same at once, the later look answers both: it begins after both have asked.
+If two commands ask the same at once, the later look answers both: it begins after both have asked.
 
-It is for what no record leads to: a delivery looks after its own. The record says what was asked, how far the answer
-is, and what was answered; what was found lies beside it, a page an item. A target is listed page by page, and the
-record is written after each, so that a look that is cut short goes on where it stopped. Nothing is removed but what
-an operator named, slice by slice, and each of those is looked at once more where it is done.
+The record has the question, how far the answer is, and the outcome; each page of the answer is an item beside it.
+``worker`` lists a target page by page and writes the record after each, so that the next run goes on there. It removes
+only what an operator named, slice by slice, after one more look at each.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ LOOK, REMOVE = "look", "remove"
 """Inbox entries: each says the run of the command that asks."""
 
 TRIES = 4
-"""Of one page that is throttled, and of a listing whose cursor went stale; then it is reported as it is."""
+"""Tries of one page that is throttled, and of a listing whose cursor is stale; then the answer stays incomplete."""
 
 Part = Literal["images", "snapshots", "checks"]
-"""What is being listed: images and then snapshots, or what the target is like."""
+"""What is being listed: images and then snapshots, or the target's settings."""
 
 
 class State(StrEnum):
@@ -80,7 +79,7 @@ class InventoryPage:
     images: tuple[OwnImage, ...] = ()
     snapshots: tuple[OwnSnapshot, ...] = ()
     seen: TargetSeen | None = None
-    """A part of what the target is like."""
+    """A part of the target's settings."""
     cursor: str = ""
 
 
@@ -111,7 +110,7 @@ class Inventory:
     part: Part = "images"
     cursor: str = ""
     look_at: int = 0
-    """No page is listed before."""
+    """When the next page may be listed (epoch seconds)."""
     restarts: int = 0
     """How often this look had to begin again."""
     fault: Fault | None = None
@@ -148,12 +147,12 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """List the next page, and put what it shows beside the record."""
+    """List the next page, and write it beside the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveSlice:
-    """Carry out a slice of the order, or what is left of it."""
+    """Remove what a slice of the order names, or the rest of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,7 @@ class RemovalsAsked:
 
 @dataclass(frozen=True, slots=True)
 class PageListed:
-    """A page was listed; ``found``: it lies beside the record, as it is not empty."""
+    """A page was listed; ``found``: it is not empty, and is an item beside the record."""
 
     cursor: str
     found: bool
@@ -188,14 +187,14 @@ class PageRefused:
 
 @dataclass(frozen=True, slots=True)
 class CursorStale:
-    """EC2 knows the cursor no longer."""
+    """EC2 does not know the cursor any more."""
 
     fault: Fault
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalsTried:
-    """The removals of the slice before ``upto`` were tried; ``over``: that is all of it. ``last``: no slice follows."""
+    """The removals of a slice before ``upto`` were tried; ``over``: the slice is done; ``last``: no slice follows."""
 
     upto: int
     over: bool
@@ -223,7 +222,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         RemovalsTried: frozenset({State.REMOVING, State.RESTING}),
     },
 }
-"""Where each event may lead."""
+"""State -> event -> the states that can follow."""
 
 
 def outstanding(inventory: Inventory, now: int) -> tuple[Command, ...]:
