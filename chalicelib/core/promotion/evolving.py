@@ -180,7 +180,7 @@ def _gone(promotion: Promotion, now: int) -> Promotion:
         ends: dict[str, Any] = {"cancelling": True, "cancelled_to": "", "withdrawing": True}
         ends |= {"candidate": None, "resolved": False, "to_notify": ()}
         return _to(promotion, S.RUNNING, now, why="The AMI is gone or disabled.", **ends)
-    return _idle(promotion, now, "The hub does not own such an AMI, or no longer.")
+    return _idle(promotion, now, "The hub does not own this AMI, or no longer does.")
 
 
 def _untagged(promotion: Promotion, now: int) -> Promotion:
