@@ -1,7 +1,7 @@
-"""What AWS's words say of a denial: which kind of policy made it, and so where to look.
+"""Reads from AWS's message which kind of policy denied a call, and so where to look.
 
 "... with an explicit deny in a KIND policy" and "... because no KIND policy allows the ACTION action" [IAM user guide,
-troubleshoot access denied]. Not every service says so, and of several kinds that deny only one is named.
+troubleshoot access denied]. Not every service says so, and of several kinds that deny it names only one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Notices: one body for SNS and the event bus, bounded in size, with an id by which receivers know a repeat.
+"""Notices: one body for SNS and the event bus, of limited size, with an id by which receivers recognize a repeat.
 
-docs/reference/events.md describes the schema for its readers.
+docs/reference/events.md describes the schema.
 """
 
 from __future__ import annotations

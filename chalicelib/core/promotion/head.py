@@ -1,6 +1,6 @@
-"""The head of a promotion: the few facts by which discovery sees, without reading its record, whether it must move.
+"""The head of a promotion: the facts by which discovery sees whether to wake it, without reading its record.
 
-All heads stand in one partition, so that one pass over thousands of tagged AMIs reads a few pages.
+All heads are in one partition, so that one pass over thousands of tagged AMIs reads a few pages.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The state machine of a promotion: what may happen in which state, and what is left to do.
+"""The state machine of a promotion: which events can happen in which state, and what is left to do.
 
-Removals and additions are apart. A value that is understood takes effect: deliveries that it no longer names are asked
-to end at once (``CancelOthers``), whatever the source's checks, a pause or another account's fault say; new ones wait
-for those. A look at the tag that news ask for comes before everything but a removal under way.
+Removals are apart from additions. A value that is understood takes effect: the promotion asks deliveries that it no
+longer names to end at once (``CancelOthers``), also while the source fails its checks, promotions are paused, or
+another account has a fault; new deliveries wait for these. A look at the tag comes before everything but a removal that
+is under way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where each record lives, and the ids that are derived rather than drawn."""
+"""Record keys: where each record is in the tables, and the ids that follow from its content."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Calls that change AWS, as the history beside a record lists them: each by AWS's own id of the request.
+"""Calls that change AWS, as history lists them: each by AWS's request id.
 
-Three kinds of line stand in a history among events and sentences: an intent, before its call is made; the call, after
-the event that came of it; and that a call was not made, where time ran out before it. An intent that none of the other
-two answers was left by a process that was killed: whether it called is not known.
+History has three kinds of line for them: an intent, before the call; the call, after the event that it caused; and that
+a call was not made, because time ran out. If neither of the other two follows an intent, a killed process left it, and
+it is not known whether it called.
 """
 
 from __future__ import annotations

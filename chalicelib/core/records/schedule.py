@@ -1,4 +1,4 @@
-"""How often to ask, and how long to wait. All in seconds."""
+"""How often to look, and how long to wait. All in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the service's grants and permissions are recognized by their names."""
+"""The names of the service's grants, and which of its permissions have no name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds a share, until when, and what its holders are to know."""
+"""Who holds a share and until when, and which refusal its holders read."""
 
 from __future__ import annotations
 

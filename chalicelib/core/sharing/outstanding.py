@@ -1,4 +1,4 @@
-"""What is left to do with the shares of a resource: which to close, open, end or archive, and when to look again."""
+"""What is left to do for the shares of a resource: which to close, open, end or archive, and when to look again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A policy document as text: taken apart, compared, and put together again with all that is not changed left in place.
+"""Edits a policy document as text: cuts statements out and adds them, and keeps every other byte.
 
-Parsing a policy and writing it again would keep its meaning and lose its owner's layout; and where one member stands
-twice, a parser shows only the last. So statements are cut out of the text and added to it.
+Parsing a policy and writing it again would keep its meaning and lose its owner's layout; and if a member occurs twice,
+a parser shows only the last.
 """
 
 from __future__ import annotations

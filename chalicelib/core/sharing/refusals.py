@@ -1,7 +1,7 @@
-"""What a refused batch of shares means: one account is at fault, or the resource as a whole.
+"""Whether a refusal of a batch of shares is about one account or about the resource.
 
-Where it is one account, the batch is halved down to it, so that only it fails (invariant 7). Where it is the resource,
-halving would only ask the same again for each account.
+If it is about one account, the share worker halves the batch down to that account, so that only its share fails
+(invariant 7). If it is about the resource, halving would only repeat the refusal for each account.
 """
 
 from __future__ import annotations
