@@ -123,7 +123,7 @@ table_option = click.option(
     help="The table of records; the other tables' names begin with it. Default: ami-promoter-REGION.",
 )
 hub_account_option = click.option(
-    "--hub-account", type=ACCOUNT, help="The hub's account; credentials of another account are refused."
+    "--hub-account", type=ACCOUNT, help="The hub's account; refuse credentials of another account."
 )
 tag_key_option = click.option(
     "--tag-key", type=TAG_KEY, default="promote", show_default=True, help="The tag key that triggers promotions."

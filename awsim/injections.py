@@ -65,7 +65,6 @@ class _Refusal:
     service: str
     operation: str
     account: str
-    region: str
     left: int
     until: datetime | None
     code: str
@@ -145,18 +144,18 @@ class Injections:
         """
         self._deaf, self._received = tuple(queues), except_from
 
-    def throttle(self, operation: str, n: int = 1, service: str = "", account: str = "", code: str = "") -> None:
-        """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words or with ``code``."""
-        self._refusals.append(_Refusal(service, operation, account, "", n, None, code, 0))
+    def throttle(self, operation: str, n: int = 1, service: str = "") -> None:
+        """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words."""
+        self._refusals.append(_Refusal(service, operation, "", n, None, "", 0))
 
-    def outage(self, service: str, seconds: float, account: str = "", region: str = "") -> None:
+    def outage(self, service: str, seconds: float, account: str = "") -> None:
         """Refuse every call to a service for a while, as unavailable (HTTP 503)."""
         until = self._kernel.now + timedelta(seconds=seconds)
-        self._refusals.append(_Refusal(service, "", account, region, 0, until, "ServiceUnavailable", 503))
+        self._refusals.append(_Refusal(service, "", account, 0, until, "ServiceUnavailable", 503))
 
     def refuse(self, operation: str, code: str, n: int = 1, account: str = "", status: int = 400) -> None:
         """Refuse the next ``n`` calls of ``operation`` with an error code."""
-        self._refusals.append(_Refusal("", operation, account, "", n, None, code, status))
+        self._refusals.append(_Refusal("", operation, account, n, None, code, status))
 
     def stale_reads(self, operation: str, n: int = 1, seconds: float = 60) -> None:
         """Answer the next ``n`` calls of a read as things were some seconds ago."""
@@ -240,8 +239,8 @@ class Injections:
             return False
         if refusal.until is not None and self._kernel.now >= refusal.until:
             return False
-        wanted = (refusal.service, refusal.operation, refusal.account, refusal.region)
-        given = (call.service, call.operation, call.caller.account, call.region)
+        wanted = (refusal.service, refusal.operation, refusal.account)
+        given = (call.service, call.operation, call.caller.account)
         return all(not w or w == g for w, g in zip(wanted, given, strict=True))
 
     def _die(self, call: Call, when: str) -> None:

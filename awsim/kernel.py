@@ -220,13 +220,10 @@ class Kernel:
         strand._timer = self.after(delay, strand.resume, label)  # noqa: SLF001 - one class in two halves
         return strand
 
-    def run(
-        self, until: Callable[[], object] | None = None, limit: timedelta = timedelta(days=1), *, idle: bool = False
-    ) -> bool:
+    def run(self, until: Callable[[], object] | None = None, limit: timedelta = timedelta(days=1)) -> bool:
         """Let virtual time run until ``until()`` is true (then True) or ``limit`` has passed (then what it is by then).
 
-        ``until`` is asked after each step, and its own AWS calls take no time. With ``idle`` it also stops, the clock
-        where it is, when nothing at all is due any more.
+        ``until`` is asked after each step, and its own AWS calls take no time.
         """
         with self._gate:
             end = self._now + limit
@@ -235,8 +232,7 @@ class Kernel:
                     return True
                 if not self._step(end):
                     break
-            if not (idle and not self._heap):
-                self._move(end)
+            self._move(end)
             return until is not None and self._ask(until)
 
     def elapse(self, seconds: float) -> None:

@@ -50,14 +50,14 @@ def one_after_another(deliveries: Sequence[Sequence[float]], snapshots: int) -> 
     return max(chains) + REGISTER_SECONDS + len(CHAIN) * CALL_SECONDS
 
 
-def closings(ends: Sequence[float], together: float = SHARE_DELAY, most: int = ACCOUNTS_A_CALL) -> int:
+def closings(ends: Sequence[float]) -> int:
     """Return the fewest calls that close a snapshot for targets whose copies have ended at these seconds.
 
     One call closes it for those that end within a few seconds of each other; nobody's stays open for another's sake.
     """
     calls, first, many = 0, 0.0, 0
     for at in sorted(ends):
-        if not calls or at > first + together or many == most:
+        if not calls or at > first + SHARE_DELAY or many == ACCOUNTS_A_CALL:
             calls, first, many = calls + 1, at, 0
         many += 1
     return calls

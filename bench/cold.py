@@ -94,34 +94,34 @@ def start(code: str, package: Path, uses: tuple[str, ...] = (), *, compiled: boo
     return Start(*json.loads(done.stdout.splitlines()[-1]))
 
 
-def modules(package: Path = PACKAGE) -> dict[str, set[str]]:
+def modules() -> dict[str, set[str]]:
     """Return the modules that each function has imported when its first client is made."""
-    with _unzipped(package) as folder:
+    with _unzipped() as folder:
         seen = {uses: start(MINE, folder, uses).modules for uses in dict.fromkeys(FIRST_USES.values())}
         return {function: set(seen[uses]) for function, uses in FIRST_USES.items()}
 
 
-def measure(package: Path = PACKAGE, pairs: int = PAIRS) -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Return each function's ratios, how many modules it has imported, and its MB."""
-    with _unzipped(package) as folder:
-        seen = {uses: _ratios(folder, uses, pairs) for uses in dict.fromkeys(FIRST_USES.values())}
+    with _unzipped() as folder:
+        seen = {uses: _ratios(folder, uses) for uses in dict.fromkeys(FIRST_USES.values())}
         return {function: seen[uses] for function, uses in FIRST_USES.items()}
 
 
 @contextmanager
-def _unzipped(package: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(package) as archive:
+def _unzipped() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(PACKAGE) as archive:
         archive.extractall(folder)
         yield Path(folder)
 
 
-def _ratios(ours: Path, uses: tuple[str, ...], pairs: int) -> dict[str, float]:
+def _ratios(ours: Path, uses: tuple[str, ...]) -> dict[str, float]:
     """Return medians: ``ratio`` over boto3 without compiled files, ``compiled`` over boto3 with them.
 
     ``before``: as it would be if nothing in the package were compiled, over boto3 without compiled files.
     """
     found: dict[str, list[float]] = {"ratio": [], "compiled": [], "before": []}
-    for _ in range(pairs):
+    for _ in range(PAIRS):
         plain, mine = start(BASE, SITE, compiled=False), start(MINE, ours, uses)
         found["ratio"].append(mine.seconds / plain.seconds)
         found["compiled"].append(mine.seconds / start(BASE, SITE).seconds)

@@ -36,11 +36,11 @@ class SoakPart:
     """Seconds until the next part has its turn; a started case is finished."""
 
 
-def _elsewhere(module: str, function: str = "run") -> Callable[[float, int], tuple[int, list[str]]]:
-    """Name a part's function, so that only this part loads its modules."""
+def _elsewhere(module: str) -> Callable[[float, int], tuple[int, list[str]]]:
+    """Name a part's module, so that only this part loads its modules."""
 
     def play(seconds: float, number: int) -> tuple[int, list[str]]:
-        run: Callable[[float, int], tuple[int, list[str]]] = getattr(importlib.import_module(module), function)
+        run: Callable[[float, int], tuple[int, list[str]]] = importlib.import_module(module).run
         return run(seconds, number)
 
     return play

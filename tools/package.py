@@ -100,14 +100,14 @@ def build(out: Path) -> None:
             (work / file).replace(out / file)
 
 
-def merge_template(root: Path = ROOT) -> dict[str, Any]:
+def merge_template() -> dict[str, Any]:
     """Return what Chalice merges over its template: the extras, and each function's names and policy."""
-    merge: dict[str, Any] = yaml_parse((root / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
-    config = json.loads((root / ".chalice" / "config.json").read_text(encoding="utf-8"))
+    merge: dict[str, Any] = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
     resources = merge["Resources"]
     for function, settings in config["stages"][STAGE]["lambda_functions"].items():
         logical = "".join(word.capitalize() for word in function.split("-"))
-        policy = json.loads((root / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
+        policy = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
         named = {"Fn::Sub": f"ami-promoter-${{AWS::Region}}-{function}"}
         mine = resources.setdefault(logical, {})
         mine.setdefault("Properties", {})["FunctionName"] = named

@@ -36,11 +36,11 @@ PRINTS = js.thing(
 @click.option("--dry-run", is_flag=True, help="Show what would be approved.")
 @tag_key_option
 def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry_run: bool, tag_key: str) -> Report:
-    """Approve that an AMI goes to the targets that need an approval.
+    """Approve an AMI for the targets that need an approval.
 
-    The approval holds for the AMI, its snapshots, the tag's value, the settings of the targets file, and these targets.
-    Where one of them changes, what has not been opened needs another approval. The service finds an approval within 15
-    minutes. `--dry-run` needs no right to approve.
+    The approval holds for the AMI, its snapshots, the tag's value, and these targets with their settings. If one of
+    them changes, each target for which nothing is open yet needs another approval. The service finds an approval
+    within 15 minutes. `--dry-run` needs no right to approve.
     """
     if not SHORTEST <= seconds(lasts) <= LONGEST:
         raise click.UsageError(f"--for is 1h to 90d, and {lasts} is not.")

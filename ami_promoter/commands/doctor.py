@@ -52,12 +52,12 @@ def doctor(
 ) -> Report:
     """Find what blocks promotions, and how to repair it.
 
-    In the hub it checks the targets file, pause, organization, parked and overdue records, workers, dead letters,
-    who receives notices and alarms, the keys of running and shared deliveries (`plan` checks the keys of an AMI that
-    has no tag yet), who may approve, and what waits for an approval.
-    In each target it checks role, key and key policy, service-linked roles, event forwarding, Allowed AMIs, settings
-    and copy quota; the service asks there, which takes seconds. Changes nothing. No call can try whether a
-    key will work for a copy; where AWS names an organization's policy as the reason of a denial, so does this.
+    Changes nothing. In the hub it checks the targets file, pause, organization, parked and overdue records, workers,
+    dead letters, who receives notices and alarms, the keys of running and shared deliveries (`plan` checks the keys of
+    an AMI that has no tag yet), who may approve, and what waits for an approval. In each target the service checks
+    role, key and key policy, service-linked roles, event forwarding, Allowed AMIs, settings and copy quota, which takes
+    seconds. Nothing can test beforehand whether a key works for a copy. If AWS names an organization's policy as the
+    reason of a denial, the command prints it.
     """
     if hub_only and (groups or accounts):
         raise click.UsageError("--hub-only checks no target: do not give --group or --account with it.")

@@ -36,8 +36,8 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
 
     Shows who wrote the tag, each state with its events, each call that changed AWS with its request id, and how long
     each share was open. The service keeps this for 400 days by default. Who wrote the tag comes from CloudTrail, which
-    keeps 90 days and shows a call some minutes later. With the access monitor, it also shows what that found of the
-    AMI, its snapshots and keys.
+    keeps 90 days and shows a call some minutes later. With the access monitor, the command also shows its findings
+    about the AMI, its snapshots and keys.
     """
     if not ami and not account:
         raise click.UsageError("Name an AMI, or --account ID.")

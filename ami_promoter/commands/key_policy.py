@@ -63,7 +63,7 @@ def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
     multiple=True,
     default=["grant"],
     show_default="grant",
-    help="How targets get to the key: their `key_access` in the targets file; may be repeated.",
+    help="The `key_access` of the targets in the targets file; may be repeated.",
 )
 def hub(caller: VerbCaller, key: str | None, access: tuple[str, ...]) -> Report:
     """Print what a key of the hub must allow, or check KEY with the hub's credentials."""

@@ -17,7 +17,7 @@ WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 
 
 @verb("pause", needs=READ | SWITCH, prints=PRINTS, never=(Exit.FAULT,))
-@click.option("--why", type=WHY, help="The reason, shown wherever the pause is.")
+@click.option("--why", type=WHY, help="The reason; commands that show the pause show it, too.")
 def pause(caller: VerbCaller, why: str | None) -> Report:
     """Start nothing new; running deliveries continue."""
     connection = caller.connect()

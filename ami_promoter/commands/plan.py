@@ -15,9 +15,9 @@ from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, 
 @click.argument("value", type=VALUE, required=False)
 @tag_key_option
 def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Report:
-    """Show what a value would do, target by target.
+    """Show what a tag value would do, target by target.
 
-    VALUE defaults to the tag's present value. Changes nothing. The service checks each target's role, key and quotas
-    when a delivery begins; `doctor` checks them now.
+    Changes nothing. VALUE defaults to the tag's present value. The command looks at the hub only; `doctor` also checks
+    role, key and quotas in each target.
     """
     return plan_reading.report(caller, ami, value, tag_key)

@@ -52,7 +52,7 @@ def promote(
     """Tag an AMI to promote it to groups and accounts.
 
     VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
-    not have one of them, the AMI is not tagged.
+    not have one of them, the command does not tag the AMI.
     """
     if timeout is not None and not (wait or watch):
         raise click.UsageError("--timeout has no effect without --wait.")
@@ -104,7 +104,8 @@ def _means(meant: Resolution) -> str:
 def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     """Remove an AMI's tag; delivered AMIs stay.
 
-    Running deliveries are cancelled, and standing shares are withdrawn. `withdraw` does it for some accounts alone.
+    The service then cancels running deliveries and withdraws standing shares. `withdraw` does it for some accounts
+    only.
     """
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)

@@ -42,7 +42,7 @@ PRINTS = js.thing(
     "address",
     type=ADDRESS,
     metavar="s3://BUCKET/KEY",
-    help="Write the page to S3; a local file only with -o.",
+    help="Write the page to S3, and to a local file only with -o.",
 )
 @click.option(
     "--days",
@@ -50,14 +50,14 @@ PRINTS = js.thing(
     metavar="N",
     default=30,
     show_default=True,
-    help="Show deliveries and closed shares of so many days.",
+    help="Show deliveries and closed shares of the last N days.",
 )
 def report(caller: VerbCaller, output: Path | None, address: str | None, days: int) -> Report:
     """Write an HTML page: images, failures, deliveries, exposure.
 
-    It shows current images by target, failures with their cures, deliveries over time, and who could read what. One
-    file that loads nothing and needs no server. Reads the whole table of records. --publish needs `s3:PutObject` on
-    that object; the two IAM policies for the command line do not have it.
+    The page shows current images by target, failures with their cures, deliveries over time, and who could read what.
+    It is one file that loads nothing and needs no server. The command reads the whole table of records. --publish needs
+    `s3:PutObject` on that object; the IAM policies for the command line do not have it.
     """
     connection = caller.connect()
     shown = _read(connection, days)

@@ -37,12 +37,13 @@ PRINTS = js.some_of(
     "--accept",
     "accepted",
     type=AMI,
-    help="With --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven).",
+    help="With --account: use this AMI, which you have compared, as the delivered one (fault image-unproven).",
 )
 def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None) -> Report:
-    """Try failed deliveries again; free what is parked.
+    """Try failed deliveries again; let parked records continue.
 
-    Whom an operator has withdrawn is passed over: `withdraw --lift` serves them again.
+    Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
+    starts them.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")

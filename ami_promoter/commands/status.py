@@ -48,8 +48,8 @@ PRINTS = js.some_of(
 def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
-    A bar shows a copy's progress. NEXT LOOK is the latest time of the service's next look at the delivery.
-    More than 24 targets have a row for each state, with the longest time in it.
+    A bar shows a copy's progress. NEXT LOOK is when the service looks at the delivery again, at the latest. With more
+    than 24 targets there is one row for each state, with the longest time in it.
     """
     if watch and caller.as_json:
         raise click.UsageError("--watch is for a terminal; in a program use `ami-promoter wait AMI --json`.")

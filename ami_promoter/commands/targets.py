@@ -101,8 +101,8 @@ def targets() -> None:
 def validate(caller: VerbCaller, file: str) -> Report:
     """Check a targets file without asking AWS.
 
-    Without a Region, from an option, the environment or a profile, the file is valid if it is so for a hub in some
-    Region.
+    Give the Region of the hub by an option, the environment or a profile. Without a Region the command accepts a file
+    that is valid for a hub in at least one Region.
     """
     source = _read(file)
     if isinstance(source, Fault):
@@ -128,7 +128,7 @@ def diff(caller: VerbCaller, file: str) -> Report:
 )
 @file_argument
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before a target is removed.")
+@click.option("--yes", is_flag=True, help="Do not ask before removing a target.")
 def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
     """Check the file, show what changes, and apply it.
 

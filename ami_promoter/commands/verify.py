@@ -45,10 +45,9 @@ EXITS = {
 def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
     """Check delivered AMIs, and that nothing is still shared.
 
-    In each target the service checks that the AMI is available, protected and
-    still equal to its source, and its snapshots completed and encrypted under
-    the target's key. In the hub this checks that no unneeded share of the
-    source is open.
+    In each target the service checks that the AMI is available, protected and still equal to its source, and its
+    snapshots completed and encrypted under the target's key. In the hub it checks that no unneeded share of the source
+    is open.
     """
     connection = caller.connect()
     page = read_page(connection, ami)

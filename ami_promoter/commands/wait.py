@@ -20,7 +20,8 @@ from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, 
 def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:
     """Wait for the outcome of a promotion, in a pipeline.
 
-    Writes changes to standard error. Only the tag's present value counts, not the outcome of an earlier one.
+    Prints each change to standard error. Waits for the outcome of the tag's present value; the outcome of an earlier
+    value does not count.
     """
     connection = caller.connect()
     limit = None if timeout is None else timeout * 60.0

@@ -53,7 +53,7 @@ TARGET = Matching(
 def where(caller: VerbCaller, ami: str) -> Report:
     """Show an AMI's source and all its copies.
 
-    AMI: the source, or a copy in any account.
+    AMI may be the source or a copy in any account.
     """
     connection = caller.connect()
     found = _find(connection, ami)
@@ -72,8 +72,8 @@ def where(caller: VerbCaller, ami: str) -> Report:
 def resolve(caller: VerbCaller, ami: str, target: str) -> Report:
     """Print the AMI ids of a target or group, for scripts.
 
-    One on each line. TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of the targets
-    has no AMI, this prints no id, and the exit status is 1.
+    Prints one id on each line. TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of
+    the targets has no AMI, prints no id; the exit status is 1.
     """
     connection = caller.connect()
     found = _find(connection, ami)

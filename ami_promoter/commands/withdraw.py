@@ -46,9 +46,9 @@ PRINTS = js.thing(
 def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: bool, tag_key: str) -> Report:
     """End a promotion for some accounts; the tag stays.
 
-    Cancels their running deliveries and withdraws their standing shares, also while promotions are paused; delivered
-    AMIs stay. These accounts get nothing more of the AMI until its tag is written again, with any value, or until
-    --lift; `retry` leaves them out.
+    The service cancels their running deliveries and withdraws their standing shares, also while promotions are paused.
+    Delivered AMIs stay. These accounts get nothing more of the AMI until `promote` writes the tag, somebody changes its
+    value or sets it again, or --lift ends the withdrawal; `retry` leaves them out.
     """
     if not places and not lift:
         raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end the whole promotion, use `cancel`.")

@@ -15,7 +15,7 @@ TRUST = {"Statement": {"Effect": "Allow", "Principal": {"Service": "events.amazo
 SERVICE = "events.amazonaws.com"
 
 
-def _inbound(world: World, account: str = HUB, *senders: str, role: str = "any") -> Bus:
+def _inbound(world: World, account: str = HUB, *senders: str) -> Bus:
     """A bus that accepts aws.ec2's events from these accounts."""
     bus = world.events.create(account, HERE, "inbound")
     statement = {

@@ -36,12 +36,12 @@ def refused(code: str, call: Callable[[], Any]) -> None:
     assert found == code, f"was not refused with {code}, but {found or 'accepted'}"
 
 
-def new_key(world: World, account: str = HUB, users: tuple[str, ...] = (), region: str = HERE) -> str:
+def new_key(world: World, account: str = HUB, users: tuple[str, ...] = ()) -> str:
     """Make a key that its own account and these accounts may use; return its ARN."""
     who = [f"arn:aws:iam::{name}:root" for name in (account, *users)]
     statement = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "kms:*", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    made = world.client("kms", account, region).create_key(Policy=policy)
+    made = world.client("kms", account, HERE).create_key(Policy=policy)
     return str(made["KeyMetadata"]["Arn"])
 
 
@@ -105,10 +105,10 @@ def register(
     return str(ec2(world, account).register_image(**asked)["ImageId"])
 
 
-def reported(world: World, account: str, detail_type: str, region: str = HERE) -> list[dict[str, Any]]:
+def reported(world: World, account: str, detail_type: str) -> list[dict[str, Any]]:
     """Return the events of a type that have arrived on an account's default bus."""
     wait(world, 120)
-    bus = f"arn:aws:events:{region}:{account}:event-bus/default"
+    bus = f"arn:aws:events:{HERE}:{account}:event-bus/default"
     return [dict(event) for arn, event in world.events.seen if arn == bus and event["detail-type"] == detail_type]
 
 

@@ -67,9 +67,9 @@ def session(world: World, service: str, arn: str, policies: Sequence[Mapping[str
     return wire.client(service, HERE, key, token)
 
 
-def as_role(world: World, service: str, *statements: Mapping[str, Any], account: str = HUB) -> Any:
+def as_role(world: World, service: str, *statements: Mapping[str, Any]) -> Any:
     """Return a client of a new role ``worker`` with these statements."""
-    return session(world, service, put_role(world, "worker", *statements, account=account))
+    return session(world, service, put_role(world, "worker", *statements))
 
 
 def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:

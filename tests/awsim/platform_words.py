@@ -80,11 +80,11 @@ def admit(queue: Queue, service: str) -> None:
     queue.attributes["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": statement})
 
 
-def a_function(world: World, name: str = "probe", account: str = HUB, **options: Any) -> Function:
+def a_function(world: World, name: str = "probe", **options: Any) -> Function:
     """Deploy the probe with a role that may do everything; EventBridge and SNS may invoke it."""
-    role = world.iam.put_role(account, name, LAMBDA, {"all": options.pop("policy", EVERYTHING)})
+    role = world.iam.put_role(HUB, name, LAMBDA, {"all": options.pop("policy", EVERYTHING)})
     handler = options.pop("handler", "app.probe")
-    function = Function(name, account, HERE, role.arn, handler, package(PROBE), timeout=30)
+    function = Function(name, HUB, HERE, role.arn, handler, package(PROBE), timeout=30)
     for option, value in options.items():
         setattr(function, option, value)
     services = ["events.amazonaws.com", "sns.amazonaws.com"]

@@ -21,11 +21,9 @@ from awsim.world import World
 from tests.awsim.iam_words import DEV, HERE, HUB, allow, document, put_role, refused
 
 
-def _signed(
-    service: str, body: str, headers: dict[str, str], key: str = f"AKIA{HUB}ROOT"
-) -> tuple[dict[str, str], str]:
+def _signed(service: str, body: str, headers: dict[str, str]) -> tuple[dict[str, str], str]:
     request = AWSRequest("POST", "http://127.0.0.1:4000/", headers=headers, data=body)
-    SigV4Auth(Credentials(key, "anything"), service, HERE).add_auth(request)
+    SigV4Auth(Credentials(f"AKIA{HUB}ROOT", "anything"), service, HERE).add_auth(request)
     return dict(request.headers.items()), body
 
 

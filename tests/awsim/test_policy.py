@@ -24,12 +24,10 @@ CONTEXT = {
 }
 
 
-def _says(
-    *statements: dict[str, Any], action: str = "ec2:CopySnapshot", resource: str = "arn:aws:ec2:r::snapshot/s"
-) -> PolicyVerdict:
+def _says(*statements: dict[str, Any]) -> PolicyVerdict:
     whole = [{"Effect": "Allow", "Action": "*", "Resource": "*", **statement} for statement in statements]
     document = policy.parse({"Version": "2012-10-17", "Statement": whole})
-    return policy.identity(document, Ask(action, resource, CONTEXT))
+    return policy.identity(document, Ask("ec2:CopySnapshot", "arn:aws:ec2:r::snapshot/s", CONTEXT))
 
 
 @pytest.mark.parametrize(

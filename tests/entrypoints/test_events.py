@@ -77,8 +77,9 @@ def tag_event(**changes):
     return {**event, "detail": detail, **changes}
 
 
-def copy_event(snapshot_arn=f"arn:aws:ec2::{REGION}:snapshot/snap-0c", source="snap-0a", **changes):
+def copy_event(source="snap-0a", **changes):
     """A copySnapshot event, as AWS documents it."""
+    snapshot_arn = f"arn:aws:ec2::{REGION}:snapshot/snap-0c"
     return {
         "id": "event-2",
         "detail-type": "EBS Snapshot Notification",

@@ -26,26 +26,26 @@ class PlainRun:
 
 
 class CrashMachine:
-    """A server with the built package, used as a context. ``root`` is the repository."""
+    """A server with the built package, used as a context."""
 
-    def __init__(self, root: Path = ROOT) -> None:
+    def __init__(self) -> None:
         self._jobs = 0
         hidden = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION")
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
         environment |= {"PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.reliability.server", str(root)],
+            [sys.executable, "-m", "tests.reliability.server", str(ROOT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
-            cwd=root,
+            cwd=ROOT,
         )
 
-    def walk(self, scenario: str, package: str = "") -> PlainRun:
+    def walk(self, scenario: str) -> PlainRun:
         """Run a scenario without injections."""
-        said = self._answer(self._ask({"walk": scenario, "package": package}))
+        said = self._answer(self._ask({"walk": scenario, "package": ""}))
         points = tuple(Point(**point) for point in said["points"])
         return PlainRun(points, RunOutcome.read(said["outcome"]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -44,12 +44,10 @@ def refuse(
     operation: str,
     account: str,
     code: str = "",
-    message: str = "refused by this scenario",
     *,
     status: int = 400,
     times: int = 1_000_000,
     seconds: float = 1_000_000,
-    where: Callable[[Call], bool] = lambda call: True,
 ) -> list[Call]:
     """Refuse an operation (or all of a service, as ``kms:*``) in or for one account; return those that were refused.
 
@@ -62,10 +60,10 @@ def refuse(
         named = operation in (call.operation, f"{call.service}:*")
         concerned = account in (call.caller.account, str(call.params.get("RoleArn")).partition("::")[2][:12])
         by_us = call.caller.function is not None
-        if named and concerned and by_us and where(call) and len(met) < times and scene.world.now < until:
+        if named and concerned and by_us and len(met) < times and scene.world.now < until:
             met.append(call)
             usual, _ = THROTTLED.get(call.service, ("ThrottlingException", 400))
-            raise AwsError(code or usual, message, status)
+            raise AwsError(code or usual, "refused by this scenario", status)
 
     scene.world.gateway.before.append(hook)
     return met

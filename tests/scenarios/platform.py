@@ -32,20 +32,6 @@ def switch(scene: Scene, queue: str, *, on: bool) -> None:
     client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
 
 
-def purge(scene: Scene) -> None:
-    """Purge both wake queues."""
-    client = scene.client("sqs")
-    for name in ("worker", "share-worker"):
-        url = client.get_queue_url(QueueName=f"ami-promoter-{REGION}-{name}.fifo")["QueueUrl"]
-        client.purge_queue(QueueUrl=url)
-
-
-def wakes(scene: Scene, queue: str, kind: str = "") -> int:
-    """How many wakes a wake queue has; only those for one kind of record, if it is named."""
-    (found,) = [q for arn, q in scene.world.sqs.queues.items() if arn.endswith(f":ami-promoter-{REGION}-{queue}.fifo")]
-    return sum(json.loads(message.body)["key"].startswith(kind) for message in found.messages)
-
-
 def schedule(scene: Scene, function: str, *, on: bool) -> None:
     """Enable or disable the schedule of a function."""
     client = scene.client("events")

@@ -202,14 +202,14 @@ class Scene:
         self.run_until(lambda: len(self.notices("promotion.over", image or self.image)) >= times, seconds)
         self.come_to_rest(image)
 
-    def run_until_refused(self, image: str = "", seconds: float = HOUR) -> None:
+    def run_until_refused(self, image: str = "") -> None:
         """Run until the AMI's value or source was refused, and everything is at rest."""
-        self.run_until(lambda: self.notices("promotion.refused", image or self.image), seconds)
+        self.run_until(lambda: self.notices("promotion.refused", image or self.image), HOUR)
         self.come_to_rest(image)
 
-    def come_to_rest(self, image: str = "", seconds: float = 10 * 60) -> None:
+    def come_to_rest(self, image: str = "") -> None:
         """Run until the AMI's record is over (the notice comes first)."""
-        self.run_until(lambda: self.record(f"promotion#{image or self.image}")["state"] == "over", seconds)
+        self.run_until(lambda: self.record(f"promotion#{image or self.image}")["state"] == "over", 10 * 60)
         self.wait(2)
 
     def run_until_state(self, state: str, account: str = DEV, image: str = "", seconds: float = HOUR) -> None:

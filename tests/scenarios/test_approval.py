@@ -25,13 +25,13 @@ defaults: {{external_id: only-the-hub-knows}}
 groups:
   default: ["{dev}"]
   dev: ["{dev}"]
-  prod: {{members: ["{prod}"{more}], approval: required{settings}}}
+  prod: {{members: ["{prod}"], approval: required{settings}}}
 """
 
 
-def file(settings: str = "", more: str = "") -> str:
+def file(settings: str = "") -> str:
     """A targets file in which `prod` needs an approval."""
-    return FILE.format(dev=DEV, prod=PROD, settings=settings, more=more)
+    return FILE.format(dev=DEV, prod=PROD, settings=settings)
 
 
 @pytest.fixture
@@ -58,11 +58,11 @@ def said(scene, verb, *words):
     return status, " ".join((out + err).split())
 
 
-def nothing_for(scene, account=PROD) -> bool:
-    """Whether no share of the AMI is open to an account, and nothing was made there."""
-    shared = any(account in scene.shared_with(snapshot) for snapshot in scene.snapshots)
-    grants = [one for one in scene.grants() if account in json.dumps(one)]
-    return not (shared or grants or account in scene.launchable_by() or scene.images_in(account))
+def nothing_for(scene) -> bool:
+    """Whether no share of the AMI is open to PROD, and nothing was made there."""
+    shared = any(PROD in scene.shared_with(snapshot) for snapshot in scene.snapshots)
+    grants = [one for one in scene.grants() if PROD in json.dumps(one)]
+    return not (shared or grants or PROD in scene.launchable_by() or scene.images_in(PROD))
 
 
 def asked(scene) -> list[str]:
@@ -128,48 +128,6 @@ def test_there_may_be_nothing_to_approve(scene):
     scene.untag()
     assert approve(scene, status=1)["faults"][0]["code"] == "no-tag"
     assert scene.cli("approve", "ami-00000000000000000")[0] == 1
-
-
-@pytest.mark.parametrize("change", ["value", "settings"])
-def test_a_change_voids_what_has_not_opened(waiting, change):
-    """It is asked for again, with another digest; the old approval opens nothing."""
-    approve(waiting)
-    if change == "value":
-        waiting.tag("prod dev")
-    else:
-        waiting.apply(file(", tags: {cost: more}"))
-    waiting.wait(A_WHILE)
-
-    assert waiting.states()[PROD] == WAITS
-    assert nothing_for(waiting)
-    assert len(set(asked(waiting))) == 2
-    approve(waiting)
-    waiting.run_until_state("delivered", PROD)
-    waiting.assert_invariants()
-
-
-def test_an_account_that_joins_needs_another_approval(waiting):
-    """The approved account is served; the new one waits."""
-    approve(waiting)
-    waiting.run_until_state("delivered", PROD)
-    waiting.apply(file(more=f', "{TEST}"'))
-    waiting.tag("prod")
-    waiting.wait(A_WHILE)
-    assert waiting.states()[TEST] == WAITS
-    assert nothing_for(waiting, TEST)
-    approve(waiting)
-    waiting.run_until_state("delivered", TEST)
-    waiting.assert_invariants()
-
-
-def test_removals_do_not_wait(waiting):
-    """The tag no longer names it: it is cancelled at once, also while promotions are paused."""
-    waiting.cli("pause", "--why", "test")
-    waiting.tag("dev")
-    waiting.run_until_state("cancelled", PROD, seconds=120)
-
-    assert nothing_for(waiting)
-    waiting.assert_invariants()
 
 
 def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):

@@ -100,27 +100,6 @@ def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
     scene.assert_invariants()
 
 
-def test_a_missing_role_is_waited_for_and_notified_once(scene):
-    """One notice at the first refusal; other targets continue; when the role is deployed, so does this delivery."""
-    role = scene.world.iam.roles.get(ROLE)
-    scene.world.iam.roles.drop(ROLE)
-    scene.tag("dev")
-    scene.run_until_state("delivered", TEST)
-    scene.wait(20 * 60)
-
-    assert scene.states() == {DEV: "checking", TEST: "delivered"}
-    assert scene.reported() == {"delivery.waiting-for-role": 1, "delivery.delivered": 1}
-    assert "role" in scene.delivery(DEV)["waits_for"]["what"].lower()
-    assert scene.world.shares_open() == []
-
-    scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
-    assert scene.reported()["delivery.waiting-for-role"] == 1
-    scene.assert_invariants()
-
-
 def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     """The targets file is corrected while the delivery waits: it continues with the new external id."""
     scene.apply(stage.TARGETS_FILE.replace(stage.EXTERNAL_ID, "somebody-elses"))
@@ -132,21 +111,6 @@ def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
-
-
-def test_a_role_that_never_comes_fails_at_the_queue_deadline(scene):
-    """With a deadline of five minutes it fails then, says what to deploy, and has opened nothing."""
-    scene.apply(stage.TARGETS_FILE.replace("groups:", "  queue_deadline: 5m\ngroups:", 1))
-    scene.world.iam.roles.drop(ROLE)
-    scene.promote("", seconds=1800)
-
-    assert scene.states() == {DEV: "failed"}
-    (fault,) = scene.delivery(DEV)["faults"]
-    assert fault["code"] == "deadline-checking"
-    assert "AssumeRole was refused" in fault["what"]
-    assert "deploy/target.yaml" in fault["cure"]
-    assert scene.calls("ModifySnapshotAttribute") == []
     scene.assert_invariants()
 
 
@@ -175,7 +139,6 @@ def disable_and_take(scene):
     ("spoil", "codes"),
     [
         (delete_alias, {"target-key-missing"}),
-        (disable_key, {"target-key-not-enabled"}),
         (disable_and_take, {"target-key-not-enabled", "target-name-taken"}),
     ],
 )

@@ -5,18 +5,6 @@ from __future__ import annotations
 from tests.scenarios.scene import DEV, STRANGER, TEST
 
 
-def test_no_event_of_a_target_arrives(scene):
-    """Each AMI is delivered once, with one notice. What else events may do, ``tests/reliability`` plays."""
-    for account in (DEV, TEST):
-        scene.world.events.default(account, "us-east-1").rules.clear()
-    scene.promote("dev")
-
-    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
-    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
-    assert [len(scene.snapshots_in(account)) for account in (DEV, TEST)] == [2, 2]
-    scene.assert_invariants()
-
-
 def test_a_forged_completion_changes_nothing(scene):
     """For a pending copy, an unknown snapshot, a wrong account: nothing is registered or revoked too early."""
     scene.world.ec2.pace.copy = 300

@@ -27,10 +27,9 @@ def image_scene(scene):
     return scene
 
 
-def launchable_by(scene, image: str = "") -> set[str]:
+def launchable_by(scene) -> set[str]:
     """The accounts that may launch a hub AMI now."""
-    image = image or scene.image
-    shown = scene.client("ec2").describe_image_attribute(ImageId=image, Attribute="launchPermission")
+    shown = scene.client("ec2").describe_image_attribute(ImageId=scene.image, Attribute="launchPermission")
     return {entry.get("UserId", str(entry)) for entry in shown["LaunchPermissions"]}
 
 

@@ -48,9 +48,9 @@ def sids(text: str) -> list[str]:
     return [statement["Sid"] for statement in json.loads(text)["Statement"]]
 
 
-def faults_of(scene: Scene, account: str = DEV) -> list[dict[str, str]]:
+def faults_of(scene: Scene) -> list[dict[str, str]]:
     """The faults in the notice of a failed delivery."""
-    (body,) = [b for b in scene.notices("delivery.failed", scene.image) if b["account"] == account]
+    (body,) = [b for b in scene.notices("delivery.failed", scene.image) if b["account"] == DEV]
     found: list[dict[str, str]] = body["faults"]
     return found
 

@@ -126,15 +126,6 @@ def test_every_notice_has_an_id_of_its_own_and_stays_small(scene):
     scene.assert_invariants()
 
 
-def test_a_topic_that_refuses_for_a_while_is_tried_again(scene):
-    """SNS throttles a few tries; the notice arrives all the same."""
-    scene.world.injections.throttle("Publish", 10)
-    scene.promote("")
-
-    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
-    scene.assert_invariants()
-
-
 def test_a_team_in_another_account_gets_its_own_notices_by_the_guides_policy(scene):
     """The queue's policy and the subscription are those of docs/guide/notices.md."""
     page = (ROOT / "docs" / "guide" / "notices.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo import stage
-from tests.scenarios.platform import new_version, pace, purge, schedule, switch, wakes
+from tests.scenarios.platform import new_version, pace, schedule, switch
 from tests.scenarios.scene import DEV, HUB, REGION, targets_file
 
 DAY = 24 * 3600
@@ -44,43 +44,6 @@ def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
     switch(scene, "worker", on=True)
     scene.run_until_over()
 
-    assert_delivered(scene, DEV)
-
-
-def test_the_consumer_of_the_worker_is_off_for_half_an_hour_from_the_beginning(scene):
-    """An AMI that was tagged meanwhile waits, and is delivered afterwards."""
-    switch(scene, "worker", on=False)
-    scene.tag("")
-    scene.wait(1800)
-    assert scene.world.shares_open() == []
-    switch(scene, "worker", on=True)
-    scene.run_until_over()
-
-    assert_delivered(scene, DEV)
-
-
-@pytest.mark.parametrize(
-    ("state", "queue", "kind"),
-    [
-        ("requested", "worker", "delivery"),
-        ("opening", "share-worker", "resource"),
-        ("registering", "share-worker", "resource"),
-    ],
-)
-def test_both_queues_are_purged(scene, state, queue, kind):
-    """All wakes are lost: everything in a queue is also on a record, and the sweep wakes again.
-
-    Purged while the queue has the wake for the delivery, for the opening of its shares, or for their closing.
-    """
-    scene.tag("")
-    scene.run_until_state(state)
-    scene.run_until(lambda: wakes(scene, queue, kind), seconds=60)
-    purge(scene)
-    assert wakes(scene, queue) == 0
-    scene.run_until_over()
-    scene.run_until(lambda: not scene.world.shares_open(), seconds=150)
-
-    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     assert_delivered(scene, DEV)
 
 

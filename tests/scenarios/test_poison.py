@@ -19,9 +19,9 @@ A_FEW = 2
 """The kinds of damage, drawn by SEED, in the normal run; ``tests/scenarios/soak.py`` plays all of them."""
 
 
-def a_few(kinds: Mapping[str, object], count: int = A_FEW) -> list[str]:
+def a_few(kinds: Mapping[str, object]) -> list[str]:
     """Draw some kinds of damage."""
-    return random.Random(SEED).sample(sorted(kinds), count)
+    return random.Random(SEED).sample(sorted(kinds), A_FEW)
 
 
 def spoil(scene: Scene, pk: str, kind: Callable[[damage.Body], damage.Attributes], sk: str = "record") -> None:

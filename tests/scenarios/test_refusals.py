@@ -22,7 +22,7 @@ from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene
 
 HEALTHY = "300000000000"
 OUTAGE = 600
-SEED, A_FEW = 4, 3
+SEED, A_FEW = 2, 3
 FIFTH, SOME = 0.2, 20
 DISCOVERY = 5 * 60 + 30
 """Seconds until discovery has run once."""

@@ -17,20 +17,6 @@ def metric(scene, name):
     return sum(value for entry in entries for value in entry.get(name, []))
 
 
-def test_a_copy_that_fails_revokes(scene):
-    """The target's key is disabled during the copy: the delivery fails with the reason, and leaves nothing."""
-    scene.world.ec2.pace.copy = 700
-    scene.tag("dev")
-    scene.run_until(lambda: len(scene.live_copies()) == 4)
-    scene.client("kms", DEV).disable_key(KeyId=scene.stage.targets[DEV].outputs["KeyArn"])
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "failed", TEST: "delivered"}
-    assert {fault["code"] for fault in scene.delivery(DEV)["faults"]} == {"copy-failed"}
-    assert scene.snapshots_in(DEV) == []
-    scene.assert_invariants()
-
-
 def test_a_cancel_closes_the_share_though_its_copies_run_for_hours(scene):
     """EC2 accepts the deletion of a running copy, and does it when the copy ends: the share does not wait for that."""
     scene.world.ec2.pace.copy = 2 * 3600
@@ -68,19 +54,6 @@ def test_a_cancel_closes_the_share_after_two_refused_deletions(scene):
 
     assert scene.states() == {DEV: "cancelled"}
     assert sorted(scene.delivery(DEV)["leftovers"]) == sorted(copy["SnapshotId"] for copy in scene.snapshots_in(DEV))
-
-
-def test_a_copy_that_takes_too_long_fails_at_its_deadline(scene):
-    """Deadline five minutes, copy fifteen: the delivery fails, the copy is deleted, and then the share closes."""
-    scene.apply(SHORT)
-    scene.world.ec2.pace.copy = 900
-    scene.promote("")
-
-    assert scene.states() == {DEV: "failed"}
-    (fault,) = scene.delivery(DEV)["faults"]
-    assert fault["code"] == "deadline-copying"
-    assert scene.snapshots_in(DEV) == []
-    scene.assert_invariants()
 
 
 def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end(scene):
@@ -151,20 +124,6 @@ def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
     scene.world.ec2.state.deaf_removals = 4
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), 900)
-
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
-
-
-def test_a_revoke_that_is_throttled_is_repeated(scene):
-    """KMS and EC2 throttle the closing calls: retried until nothing is open."""
-    scene.world.injections.throttle("RevokeGrant", 6)
-    scene.world.ec2.pace.copy = 60
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
-    scene.world.injections.throttle("ModifySnapshotAttribute", 8)
-    scene.run_until_over()
-    scene.run_until(lambda: not scene.world.shares_open(), 1800)
 
     assert scene.states() == {DEV: "delivered"}
     scene.assert_invariants()

@@ -109,17 +109,6 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
     assert_delivered(scene, DEV)
 
 
-@pytest.mark.parametrize("nth", [3, 9])
-def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
-    """Killed at a write of ``worker`` with three deliveries to write: all three are delivered, each once."""
-    crash = scene.world.injections.crash("worker", "PutItem", nth, "after")
-    scene.promote(f"dev {PROD}")
-
-    assert crash.happened
-    assert_delivered(scene, DEV, TEST, PROD)
-    assert scene.reported()["delivery.delivered"] == 3
-
-
 def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
     """Grants work only after five minutes: copies end in error until then, are deleted, and are made again."""
     scene.world.kms.grants.delay = (290.0, 300.0)

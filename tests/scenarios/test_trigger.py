@@ -8,7 +8,7 @@ import pytest
 
 from awsim.services.ec2.seeds import volume
 from tests.scenarios.platform import schedule
-from tests.scenarios.scene import DELIVERY_TAG, DEV, PROD, STRANGER, TEST, targets_file
+from tests.scenarios.scene import DELIVERY_TAG, DEV, PROD, STRANGER, TEST
 
 
 def test_one_tag_and_the_ami_is_in_three_accounts(scene):
@@ -328,22 +328,6 @@ def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
     assert scene.images_in(DEV) == []
     assert scene.image_in(TEST)["State"] == "available"
     assert scene.reported() == Counter({"delivery.delivered": 2, "delivery.failed": 1, "promotion.over": 2})
-    scene.assert_invariants()
-
-
-def test_a_target_dropped_from_the_file_before_anything_is_opened_fails(scene):
-    """It waits for its role, the file loses it, and then the role is deployed: nothing is shared with it."""
-    role = scene.world.iam.roles.get(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
-    scene.world.iam.roles.drop(role.arn)
-    scene.tag("")
-    scene.run_until_state("checking")
-    scene.apply(targets_file().replace(f'  default: ["{DEV}"]\n', "").replace(f'"{DEV}", ', ""))
-    scene.listed.discard(DEV)
-    scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "failed"}
-    assert scene.calls("ModifySnapshotAttribute") == []
     scene.assert_invariants()
 
 

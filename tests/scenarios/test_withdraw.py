@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from chalicelib.core.records.addresses import delivery_id
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST
+from tests.scenarios.scene import DEV, PROD, REGION, TABLE, TEST
 from tests.scenarios.test_regions import FAR
 from tests.scenarios.test_regions import abroad as abroad  # noqa: PLC0414 - a fixture
 from tests.scenarios.test_share_mode import SHARING, launch, shared
@@ -102,27 +101,6 @@ def test_the_next_tag_event_serves_it_again_and_a_retry_does_not(sharing, how):
     sharing.run_until(lambda: launch(sharing, TEST) == "", 120)
     assert sharing.status()["withdrawn"] == {}
     sharing.assert_invariants()
-
-
-@pytest.mark.parametrize("trouble", ["pause", "key", "parked", "promotion parked", "no events"])
-def test_it_waits_for_nothing_but_aws(sharing, trouble):
-    """While paused, with the source's key disabled, with a parked record, and with every event lost."""
-    {
-        "pause": lambda: sharing.cli("pause"),
-        "key": lambda: sharing.client("kms").disable_key(KeyId=sharing.key),
-        "parked": lambda: park(sharing, f"delivery#{delivery_id(HUB, sharing.image, TEST, REGION)}"),
-        "promotion parked": lambda: park(sharing, f"promotion#{sharing.image}"),
-        "no events": sharing.world.injections.drop_events,
-    }[trouble]()
-    withdraw(sharing, "--account", TEST)
-
-    sharing.run_until(lambda: sharing.launchable_by() == {DEV}, 15 * 60)
-    sharing.wait(300)
-    assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
-    if trouble == "key":
-        sharing.client("kms").enable_key(KeyId=sharing.key)
-    assert launch(sharing, TEST) != ""
-    assert launch(sharing, DEV) == ""
 
 
 def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):

@@ -85,11 +85,9 @@ def delivered(hub: Hub, *amis: str) -> None:
         assert hub.outcomes().get((ami, ACCOUNT)) == "delivered", f"{ami} waits for ever: {hub.outcomes()}"
 
 
-def nobody_works_on_it(
-    damage: Callable[[Hub, RecordKey], None], seconds: int, parts: Parts = RIGHT, hours: float = 0.01
-) -> Hub:
+def nobody_works_on_it(damage: Callable[[Hub, RecordKey], None], seconds: int, parts: Parts = RIGHT) -> Hub:
     """Damage a delivery that holds all slots, this many seconds after its tag. Later AMIs arrive in the hours after."""
-    hub = a_hub(parts, hours)
+    hub = a_hub(parts, hours=0.01)
     hub.cloud.tag(FULL, "default")
     hub.run(until=START + seconds)
     key = hub.delivery_key(FULL, ACCOUNT)

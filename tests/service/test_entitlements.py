@@ -85,12 +85,12 @@ class AskedSource:
         """Write a head by which the service understood this value last."""
         self.records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(Head(value=value)))})
 
-    def delivers_to_itself(self, *nonces, ami=AMI):
+    def delivers_to_itself(self, *nonces):
         """Give the hub a delivery to itself in the other Region, which made its copies with these nonces."""
-        ident = addresses.delivery_id(HUB, ami, HUB, ABROAD)
+        ident = addresses.delivery_id(HUB, AMI, HUB, ABROAD)
         attempts = tuple(Attempt(nonce, "snap-00", 1) for nonce in nonces)
         record = replace(
-            a_delivery(DeliveryState.DELIVERED), id=ident, ami=ami, target=Target(HUB, ABROAD), attempts=attempts
+            a_delivery(DeliveryState.DELIVERED), id=ident, ami=AMI, target=Target(HUB, ABROAD), attempts=attempts
         )
         self.records.records.pop(record.key, None)
         self.records.create(DELIVERIES.encode(record), 1)
@@ -126,9 +126,9 @@ def share(resource=SNAPSHOT, account=A, *holdings: Holding, name="") -> Share:
     return Share(resource, name or account, account, holdings=frozenset(holdings or {held()}))
 
 
-def standing(resource, account=A, of=A, name="") -> Share:
-    """A standing share that is requested."""
-    return share(resource, account, held(of, purpose=Purpose.STANDING), name=name)
+def standing(resource, account=A, name="") -> Share:
+    """A standing share that is requested for A."""
+    return share(resource, account, held(purpose=Purpose.STANDING), name=name)
 
 
 # --- what may be opened ----------------------------------------------------------------------------------------------

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.core.records import addresses
-from tests.service.arrivals import LOST, Arrivals
-from tests.service.cloud import REGION, START, CloudBehavior
+from tests.service.cloud import START, CloudBehavior
 from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS
 
@@ -24,22 +23,6 @@ def a_hub(amis: int, **how) -> Hub:
 def spoil(hub: Hub, key: addresses.RecordKey) -> None:
     """Write nonsense over a record's body."""
     hub.stores.records.records[key].body = NONSENSE
-
-
-def test_discovery_passes_by_a_promotion_that_cannot_be_read():
-    """It comes first in EC2's list; discovery finds the AMI behind it, whose event was lost."""
-    hub = a_hub(2, arrivals=Arrivals(events=(LOST,)))
-    hub.cloud.tag("ami-00", GOOD)
-    hub.run(until=START + 2 * HOUR)
-    spoil(hub, addresses.promotion("ami-00"))
-    hub.cloud.tag("ami-00", "default")
-    hub.cloud.tag("ami-01", GOOD)
-    hub.run(until=START + 4 * HOUR)
-
-    assert hub.outcomes() == {("ami-00", GOOD): "delivered", ("ami-01", GOOD): "delivered"}
-    seen = hub.stores.seen(addresses.promotion("ami-00"))
-    assert seen is not None
-    assert "has no colour" in seen.parked
 
 
 def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
@@ -111,23 +94,3 @@ def test_a_promotion_goes_on_though_its_plan_is_damaged():
     seen = hub.stores.seen(addresses.promotion("ami-00"))
     assert seen is not None
     assert (seen.parked, seen.state) == ("", "over")
-
-
-def test_a_copy_quota_that_cannot_be_read_is_written_anew():
-    """The quota has nothing that is lost: every account's next AMI arrives, and no record is parked."""
-    hub = a_hub(2)
-    hub.cloud.tag("ami-00", BAD)
-    hub.run()
-    spoil(hub, addresses.copy_quota(BAD, REGION))
-    hub.cloud.tag("ami-01", "default")
-    hub.run()
-
-    assert hub.outcomes() == {
-        ("ami-00", BAD): "delivered",
-        ("ami-01", BAD): "delivered",
-        ("ami-01", GOOD): "delivered",
-    }
-    seen = hub.stores.seen(addresses.copy_quota(BAD, REGION))
-    assert seen is not None
-    assert not seen.parked
-    assert not hub.cloud.permissions

@@ -136,6 +136,7 @@ def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
     hub.invariants.rest()
     assert hub.outcomes() == {(AMI, BAD): "failed"}
     assert any("which this service did not make" in fault for fault in hub.faults()), hub.faults()
+    assert [image.name for image in hub.cloud.images.values()] == [f"golden-{AMI}-{AMI}"], "it stays"
 
 
 def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():

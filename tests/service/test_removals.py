@@ -409,19 +409,6 @@ def test_a_fresh_hub_names_in_one_notice_what_it_leaves_and_counts_every_tag_eve
     assert hub.outcomes() == {(AMI, A): "delivered"}
 
 
-def test_an_ami_that_bears_a_tag_of_ours_says_why_it_is_not_promoted():
-    """One notice names cause and cure."""
-    hub = Hub((A,))
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.hub_images[AMI]["Tags"] = [{"Key": "ami-promoter:delivery", "Value": "0123456789abcdef0123"}]
-    hub.cloud.tag(AMI, A)
-    hub.run(until=START + DAY)
-
-    (notice,) = hub.cloud.notices
-    assert [fault["code"] for fault in notice["faults"]] == ["source-made-by-service"]
-    assert hub.outcomes() == {}
-
-
 def test_a_list_of_tags_that_is_older_than_the_tag_withdraws_nobody():
     """The tag is widened during a pass whose list is older: the account that was added keeps its access."""
     hub = Hub((A, B), target={"mode": "share"})

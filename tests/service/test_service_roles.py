@@ -11,9 +11,9 @@ from tests.service.gate import PortTrouble
 from tests.service.world import HOUR, WITHOUT_END, ModelWorld, WorldSetup
 
 
-def own_grants(world: ModelWorld, account: str = "") -> list[str]:
+def own_grants(world: ModelWorld) -> list[str]:
     """The names of the grants on a target's own key."""
-    key = target_key(account or world.account(0))
+    key = target_key(world.account(0))
     return sorted(name for place, name in world.cloud.grants if place == key)
 
 

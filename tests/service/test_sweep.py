@@ -143,9 +143,9 @@ class InTurn(SideBySide):
         return results
 
 
-def due_records(many: int, at: int = START, prefix: str = "delivery#") -> dict[RecordKey, tuple[int, int]]:
+def due_records(many: int, prefix: str = "delivery#") -> dict[RecordKey, tuple[int, int]]:
     """This many records that are due at one moment."""
-    return {RecordKey(prefix + digest(str(n), length=20)): (at, 0) for n in range(many)}
+    return {RecordKey(prefix + digest(str(n), length=20)): (START, 0) for n in range(many)}
 
 
 def swept(aws: Aws) -> bool:

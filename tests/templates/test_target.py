@@ -11,10 +11,10 @@ from tools.template_checks import problems
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
 
 
-def statements(target, role="Role", effect="Allow"):
-    """What a role is allowed, or unconditionally denied."""
+def statements(target, role="Role"):
+    """What a role is allowed."""
     policy = target["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    return [it for it in policy if it.get("Effect") == effect]
+    return [it for it in policy if it.get("Effect") == "Allow"]
 
 
 def denied_unless(target, condition):

@@ -87,9 +87,9 @@ def wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
     raise RuntimeError(f"The emulator did not come up:\n{tail(log.read_text(encoding='utf-8', errors='replace'))}")
 
 
-def tail(text: str, lines: int = 20) -> str:
+def tail(text: str) -> str:
     """Return the last lines of a log."""
-    kept: Sequence[str] = text.splitlines()[-lines:]
+    kept: Sequence[str] = text.splitlines()[-20:]
     return "\n".join(kept)
 
 

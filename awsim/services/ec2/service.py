@@ -110,10 +110,10 @@ class Ec2:
         """Return the same, one line each."""
         return [str(permission) for permission in self.foreign_permissions()]
 
-    def tags_of(self, resource_id: str, region: str, account: str | None = None) -> dict[str, str]:
-        """Return the tags on a resource, as its owner (or another account) sees them; empty if there is none."""
+    def tags_of(self, resource_id: str, region: str) -> dict[str, str]:
+        """Return the tags on a resource, as its owner sees them; empty if there is none."""
         found = self.state.resource(resource_id, region)
-        return self.state.tags_on(account or found.owner, resource_id) if found else {}
+        return self.state.tags_on(found.owner, resource_id) if found else {}
 
     def owner_of(self, resource_id: str, region: str) -> str | None:
         """Return the account that owns a resource; None if there is no such resource in the Region."""

@@ -77,9 +77,9 @@ def a_share(table, account, state=share.ShareState.OPEN, **changes):
     DynamoLedger(table).hold(SNAPSHOT, opened, copying(account, account))
 
 
-def handled(table, record, now=NINE):
+def handled(table, record):
     """The events that the delivery's worker takes from the record's inbox entries."""
-    return deadlines.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
+    return deadlines.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), NINE)
 
 
 UNOPENED = {

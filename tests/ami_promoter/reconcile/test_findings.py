@@ -264,9 +264,8 @@ def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
     )
 
 
-def a_grant(intended_at=1, ident="g" * 64):
-    """A grant with the service's name on the source key."""
-    return Grant(KEY, ident, ID, intended_at, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+"""A grant with the service's name on the source key."""
 
 
 @pytest.mark.parametrize(
@@ -285,7 +284,7 @@ def a_grant(intended_at=1, ident="g" * 64):
 )
 def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
-    (repair,) = [one.repair for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
+    (repair,) = [one.repair for one in findings(view(*items, grants=(A_GRANT,))) if one.code == "open-unknown"]
 
     assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == (
         KEY_RESOURCE,
@@ -300,7 +299,7 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
     """By its id, or by the time of its intent if the id was not recorded."""
     items = [a_delivery(), a_share("opening", HELD, resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
 
-    assert found(view(*items, grants=(a_grant(),))) == []
+    assert found(view(*items, grants=(A_GRANT,))) == []
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ TEN = tuple(f"{number:012d}" for number in range(10))
 REFUSED = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
 
 
-def crawl(accounts=TEN, *, state="ACTIVE"):
+def crawl(accounts=TEN):
     """A finished reading of the OU, with all accounts directly in it."""
     found = Crawl(NOW).begin(OU, "arn:ou", [OU])
-    found = found.read(found.next(), Page(tuple((account, state) for account in accounts)))
+    found = found.read(found.next(), Page(tuple((account, "ACTIVE") for account in accounts)))
     return found.read(found.next(), Page())
 
 

@@ -21,9 +21,9 @@ ARN |= {INNER: "arn:aws:organizations::900000000000:inner", ROOT: ARN[ORGANIZATI
 HAVE = {ORGANIZATION: (HUB, A, B, C), ROOT: (HUB, A, B, C), OUTER: (A, B), INNER: (B,)}
 
 
-def membership(*units: str, generation: int = 1) -> Membership:
+def membership(*units: str) -> Membership:
     """The membership of these OUs."""
-    return Membership(generation, {unit: Unit(ARN[unit], HAVE[unit]) for unit in units})
+    return Membership(1, {unit: Unit(ARN[unit], HAVE[unit]) for unit in units})
 
 
 def directory(groups, *, read=(ORGANIZATION, ROOT, OUTER, INNER), own=None, settings=None) -> Directory:
