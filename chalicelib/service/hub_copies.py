@@ -1,4 +1,4 @@
-"""By way of the hub: a target in another Region copies from the hub's own AMI there, which is a delivery of its own."""
+"""By way of the hub: a target in another Region copies from the hub's own AMI there, which another delivery makes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Makes the calls of a promotion: from the tag to its deliveries, and to one summary.
+"""The executor of promotions: from the tag to the deliveries, and to one summary.
 
-Each command that goes over many deliveries is a slice: it goes on as long as there is time, and says how far it came.
+Each command that goes over many deliveries works in slices: it continues while there is time, and says how far it came.
 """
 
 from __future__ import annotations
