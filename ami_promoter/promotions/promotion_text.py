@@ -267,7 +267,7 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
 def next_step(data: Data) -> Iterator[RenderableType]:
     """Say how what failed is tried again."""
     if any(one["state"] == "failed" for one in data["deliveries"]):
-        yield f"Once that is repaired: `ami-promoter retry {data['ami']}`"
+        yield f"After you have repaired that: `ami-promoter retry {data['ami']}`"
 
 
 def remarks(delivery: Data) -> Iterator[tuple[str, str]]:

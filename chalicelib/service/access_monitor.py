@@ -1,9 +1,9 @@
 """The access monitor: compares CloudTrail's events with the ledger, and notifies a person of what does not agree.
 
-An event has lain in its queue for ten minutes when it comes here, so the ledger has been written by then, and is read
-now. Nothing that is done here changes a share: this function's role can neither open nor close anything.
+Each event has waited ten minutes in its queue, so the ledger has been written by then. The monitor changes no share:
+its role can neither open nor close anything.
 
-Each event is judged once, by its id. A crash between the notice and its record sends the notice twice, never not at
+It judges each event once, by its id. A crash between the notice and its record sends the notice twice, never not at
 all.
 """
 
@@ -252,11 +252,11 @@ class AccessMonitor:
 
 
 CURES = {
-    ActionVerdict.NO_INTENT: "Take the role's sessions away and close what it opened: "
+    ActionVerdict.NO_INTENT: "Revoke the role's sessions and close what it opened: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.STRANGER: "Ask who did it; if nobody may, take the permission away: "
+    ActionVerdict.STRANGER: "Ask who did it; if it was not intended, remove the permission: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.VANISHED: "See which deliveries fail, and tag again once it is allowed again: "
+    ActionVerdict.VANISHED: "See which deliveries fail; restore what was removed, then tag again: "
     "docs/operations/runbook.md#accesswarningalarm.",
-    ActionVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+    ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
 }
