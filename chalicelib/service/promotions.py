@@ -200,7 +200,7 @@ class PromotionExecutor:
             named = self._ports.targets.read().resolve(promotion.value or "", in_force=True)
             if not named.understood:
                 raise
-            places = (entry.place for entry in self._ports.tracked.all(promotion.ami) if entry.account in named.blocked)
+            places = (one.place for one in self._ports.tracked.all(promotion.ami) if one.account in named.blocked)
             return Plan(frozenset(named.places), frozenset(places))
 
     def _read_plan(self, promotion: Promotion, plan: str) -> Plan:
@@ -209,13 +209,13 @@ class PromotionExecutor:
             raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_how_to_write_again(promotion)}")
         try:
             lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
-        except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
+        except Unreadable as error:
+            raise Unreadable(f"{error} {_how_to_write_again(promotion)}") from None
         wanted = frozenset(place for one in lists for place in one["wanted"])
         return Plan(wanted, frozenset(place for one in lists for place in one["blocked"]))
 
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
-        states = {entry.place: entry.state for entry in self._ports.tracked.all(promotion.ami)}
+        states = {one.place: one.state for one in self._ports.tracked.all(promotion.ami)}
         again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
         return any((state := states.get(place, "new")) == "new" or state in again for place in resolution.places)
 
@@ -258,8 +258,8 @@ class PromotionExecutor:
         item = self._records.get(addresses.plan(promotion.ami, plan, number))
         try:
             planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
-        except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
+        except Unreadable as error:
+            raise Unreadable(f"{error} {_how_to_write_again(promotion)}") from None
         return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
 
     def _expand(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Event:
@@ -294,18 +294,18 @@ class PromotionExecutor:
     def _begin(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> bool:
         """Put a delivery that is not there, in as few calls as may be: a thousand are put one after another.
 
-        False: it is there after all; its mark is as it was before.
+        False: it is there after all; the promotion knows of it what it knew before.
         """
         fresh = self._fresh(promotion, image, target, groups, _id(promotion, target), None)
-        entry = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
+        tracked = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
         self._note_standing(promotion, fresh)
-        marked = self._ports.tracked.add(promotion.ami, entry, count=False)
+        added = self._ports.tracked.add(promotion.ami, tracked, count=False)
         if self._records.create(DELIVERIES.encode(fresh), self._clock()):
             return True
-        if marked:
+        if added:
             self._ports.tracked.count(promotion.ami, 1)
-            never = replace(entry, episode=0, state=DeliveryState.CANCELLED.value)
-            self._ports.tracked.take_back(promotion.ami, entry, never)
+            never = replace(tracked, episode=0, state=DeliveryState.CANCELLED.value)
+            self._ports.tracked.take_back(promotion.ami, tracked, never)
         return False
 
     def _note_standing(self, promotion: Promotion, fresh: Delivery) -> None:
@@ -366,14 +366,14 @@ class PromotionExecutor:
         ]
         if promotion.only:
             return any(not _passed_over(promotion, one) for one in after)
-        states = {entry.place: entry.state for entry in self._ports.tracked.all(promotion.ami)}
+        states = {one.place: one.state for one in self._ports.tracked.all(promotion.ami)}
         return any(states.get(one.place, RUNNING) in (RUNNING, *BACK_AGAIN) for one in after)
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
         """A delivery that was cancelled and cannot be read cannot start again: it counts as failed."""
-        for entry in self._ports.tracked.all(promotion.ami):
-            if entry.delivery == ident and entry.state == DeliveryState.CANCELLED:
-                failed = replace(entry, episode=entry.episode + 1, state=DeliveryState.FAILED.value)
+        for one in self._ports.tracked.all(promotion.ami):
+            if one.delivery == ident and one.state == DeliveryState.CANCELLED:
+                failed = replace(one, episode=one.episode + 1, state=DeliveryState.FAILED.value)
                 self._ports.tracked.add(promotion.ami, failed)
 
     def _fresh(
@@ -411,11 +411,11 @@ class PromotionExecutor:
     ) -> ev.OthersCancelled:
         """Ask deliveries to end, in the order of their ids, from ``after`` on."""
 
-        def ends(entry: TrackedDelivery) -> bool:
-            gone = entry.state in (RUNNING, DeliveryState.SHARED) and entry.place not in plan
-            return gone or (withdraw and entry.state == DeliveryState.SHARED)
+        def ends(one: TrackedDelivery) -> bool:
+            gone = one.state in (RUNNING, DeliveryState.SHARED) and one.place not in plan
+            return gone or (withdraw and one.state == DeliveryState.SHARED)
 
-        left = {entry.delivery: entry for entry in self._ports.tracked.all(promotion.ami) if ends(entry)}
+        left = {one.delivery: one for one in self._ports.tracked.all(promotion.ami) if ends(one)}
         names, upto = sorted(name for name in left if name > after), ""
         for upto in budget.each(names, CALLS_OF_STEP):
             cause = f"cancel:{promotion.ami}:{promotion.episode}"
@@ -425,7 +425,7 @@ class PromotionExecutor:
     def _ask_approval(self, promotion: Promotion) -> ev.ApprovalAsked:
         """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""
         asked = self._ports.approvals.ask(promotion.ami)
-        running = {entry.place for entry in self._ports.tracked.all(promotion.ami) if entry.state == RUNNING}
+        running = {one.place for one in self._ports.tracked.all(promotion.ami) if one.state == RUNNING}
         waits = [place for place in asked.waits if place in running]
         if not waits:
             return ev.ApprovalAsked()
@@ -437,40 +437,40 @@ class PromotionExecutor:
     def _count(self, promotion: Promotion, budget: Budget) -> ev.Event:
         tracked = tuple(self._ports.tracked.all(promotion.ami))
         plan = self._plan(promotion, promotion.plan)
-        if any(evolving.to_end(promotion, entry, plan) for entry in tracked):
+        if any(evolving.to_end(promotion, one, plan) for one in tracked):
             if promotion.tries >= machine.WORTH_A_LOOK:
                 self._take_back(
                     promotion,
-                    [entry for entry in tracked if evolving.unwanted(promotion, entry, plan)],
+                    [one for one in tracked if evolving.unwanted(promotion, one, plan)],
                     budget,
                 )
             return ev.Counted(to_end=True)
-        again = [entry for entry in tracked if evolving.wanted_again(promotion, entry, plan)]
+        again = [one for one in tracked if evolving.wanted_again(promotion, one, plan)]
         if again:
             return ev.Counted(
                 wanted_again=True,
-                asked_again=any(evolving.asked_again(promotion, entry) for entry in again),
+                asked_again=any(evolving.asked_again(promotion, one) for one in again),
             )
         if tracked and promotion.summarised != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
-        return ev.SummaryNotified(any(entry.state == DeliveryState.SHARED for entry in tracked))
+        return ev.SummaryNotified(any(one.state == DeliveryState.SHARED for one in tracked))
 
     def _take_back(self, promotion: Promotion, tracked: Sequence[TrackedDelivery], budget: Budget) -> None:
-        """Put right the marks of deliveries that nobody wants, and that were never written: none will end.
+        """Put right the tracked deliveries that nobody wants, and that were never written: none will end.
 
         The run that announced one was killed, and then the tag, or an operator, named it no longer.
         """
-        running = [entry for entry in tracked if entry.state == RUNNING]
+        running = [one for one in tracked if one.state == RUNNING]
         start = promotion.tries * LOOKED_FOR % max(len(running), 1)
-        for entry in budget.each([*running[start:], *running[:start]][:LOOKED_FOR], CALLS_OF_STEP):
-            key = addresses.delivery(entry.delivery)
+        for one in budget.each([*running[start:], *running[:start]][:LOOKED_FOR], CALLS_OF_STEP):
+            key = addresses.delivery(one.delivery)
             before = peek(self._records, key, DELIVERIES)
-            if before is not None and before.ended and before.episode < entry.episode:
-                mark = replace(entry, episode=before.episode, state=notified_as(before))
-                self._ports.tracked.take_back(promotion.ami, entry, mark)
+            if before is not None and before.ended and before.episode < one.episode:
+                was = replace(one, episode=before.episode, state=notified_as(before))
+                self._ports.tracked.take_back(promotion.ami, one, was)
             elif before is None and self._is_missing(key):
-                never = replace(entry, episode=0, state=DeliveryState.CANCELLED.value)
-                self._ports.tracked.take_back(promotion.ami, entry, never)
+                never = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
+                self._ports.tracked.take_back(promotion.ami, one, never)
 
     def _is_missing(self, key: RecordKey) -> bool:
         try:

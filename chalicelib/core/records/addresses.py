@@ -151,7 +151,7 @@ def image_resource(ami: str) -> RecordKey:
 
 
 def standing(ami: str) -> RecordKey:
-    """The mark that an AMI has, or is about to have, standing shares: the pass over those looks after it."""
+    """The mark of an AMI that has, or is about to have, standing shares: the pass over those looks after it."""
     return RecordKey(STANDING, ami)
 
 

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from ami_promoter.cli import main
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -528,5 +528,5 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
     connection = Connection(REGION)
     connection.dynamodb = Refusing(connection.dynamodb, calls=0)
 
-    with pytest.raises(HubTrouble, match="DynamoDB still leaves items unread"):
+    with pytest.raises(HubError, match="DynamoDB still leaves items unread"):
         Reader(connection, sleep=lambda _: None).many(three)

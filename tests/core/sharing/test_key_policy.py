@@ -16,7 +16,7 @@ from chalicelib.core.sharing.key_policy import Access, Audience, Document
 
 HUB, DEV, PROD = "111111111111", "222222222222", "444444444444"
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/0"
-MARK = key_policy.hub_mark(HUB, "us-east-1")
+HUB_SID = key_policy.hub_sid(HUB, "us-east-1")
 OWNERS: dict[str, Any] = {
     "Sid": "Enable IAM User Permissions",
     "Effect": "Allow",
@@ -34,17 +34,17 @@ def role(account: str) -> str:
 
 def copies(account: str = DEV) -> Access:
     """The access of a copying role."""
-    return Access(account, Audience.COPIES, role(account), MARK)
+    return Access(account, Audience.COPIES, role(account), HUB_SID)
 
 
 def whole(account: str = DEV) -> Access:
     """The access of a whole account."""
-    return Access(account, Audience.ACCOUNT, f"arn:aws:iam::{account}:root", MARK)
+    return Access(account, Audience.ACCOUNT, f"arn:aws:iam::{account}:root", HUB_SID)
 
 
 def document(text: str | dict[str, Any] = POLICY) -> Document:
     """A parsed policy."""
-    read = key_policy.read(KEY, text if isinstance(text, str) else json.dumps(text), MARK)
+    read = key_policy.read(KEY, text if isinstance(text, str) else json.dumps(text), HUB_SID)
     assert isinstance(read, Document), read
     return read
 
@@ -81,7 +81,7 @@ THEIRS = st.fixed_dictionaries(
 )
 ACCESSES = st.sampled_from(
     [make(account) for account in (DEV, PROD, "000000000001") for make in (copies, whole)]
-    + [Access(DEV, Audience.ROLES, role(DEV), MARK)]
+    + [Access(DEV, Audience.ROLES, role(DEV), HUB_SID)]
 )
 EDITS = st.lists(st.tuples(st.booleans(), st.lists(ACCESSES, min_size=1, max_size=3)), max_size=8)
 
@@ -142,7 +142,7 @@ def test_statements_like_ours_that_are_not_stay():
 
 def test_another_hubs_statement_for_the_same_account_stays():
     """Two hubs in two Regions of one account share a key: each adds and removes its own statements only."""
-    other = Access(DEV, Audience.COPIES, role(DEV), key_policy.hub_mark(HUB, "eu-west-1"))
+    other = Access(DEV, Audience.COPIES, role(DEV), key_policy.hub_sid(HUB, "eu-west-1"))
     assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in other.sids | copies().sids)
 
     theirs = json.dumps({**POLICY, "Statement": [OWNERS, *key_policy.statements(other)]})
@@ -205,7 +205,7 @@ def test_a_whole_account_uses_the_key_through_ec2_only():
 
 def test_grants_for_service_linked_roles_are_for_nobody_else():
     """The target's role creates them, for roles under aws-service-role, with the operations that AWS lists."""
-    access = Access(DEV, Audience.ROLES, "arn:aws-cn:iam::222222222222:role/AmiCopyRole", MARK)
+    access = Access(DEV, Audience.ROLES, "arn:aws-cn:iam::222222222222:role/AmiCopyRole", HUB_SID)
     (statement,) = key_policy.statements(access)
 
     assert statement["Action"] == "kms:CreateGrant"
@@ -215,10 +215,10 @@ def test_grants_for_service_linked_roles_are_for_nobody_else():
     }
 
 
-@pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), MARK)])
+@pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), HUB_SID)])
 def test_a_shares_name_tells_what_it_opens(one):
     """The permission adapter gets only a share's holder key and grantee."""
-    assert key_policy.access(one.share_name, one.principal, MARK) == one
+    assert key_policy.access(one.share_name, one.principal, HUB_SID) == one
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_a_shares_name_tells_what_it_opens(one):
 )
 def test_a_document_that_cannot_be_taken_apart_is_refused(text, why):
     """The service never rewrites a document that it cannot read."""
-    found = fault(key_policy.read(KEY, text, MARK))
+    found = fault(key_policy.read(KEY, text, HUB_SID))
 
     assert found.code == "key-policy-unreadable"
     assert why in found.what
