@@ -253,7 +253,7 @@ def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(se
     assert len(setup.kept.kept) == 6
 
 
-def test_what_bears_our_name_without_a_record_is_a_page_and_its_worker_is_woken(setup):
+def test_what_has_the_services_name_without_a_record_is_a_page_and_its_worker_is_woken(setup):
     """A grant and a statement of the service that the ledger does not know."""
     setup.grant("g-1", f"ami-promoter:{REGION}:d9:1")
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))

@@ -300,7 +300,7 @@ def test_the_files_text_is_kept_with_its_version(client, file):
     assert current.applied_by == f"arn:aws:sts::{HUB}:user/moto"
 
 
-def test_items_changed_by_hand_are_written_anew(client, file, capsys):
+def test_items_changed_by_hand_are_written_again(client, file, capsys):
     """The same file can be applied again, which repairs everything."""
     main(["targets", "apply", file(FILE)])
     current = TargetsTable(client, CONFIG, MEMBERS).current()
@@ -431,7 +431,7 @@ def test_no_credentials(environment, file, capsys):
     )
 
 
-def test_nobody_answers(environment, file, capsys):
+def test_an_endpoint_that_does_not_answer_is_named(environment, file, capsys):
     """The command uses AWS_ENDPOINT_URL, also if nothing listens there."""
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 

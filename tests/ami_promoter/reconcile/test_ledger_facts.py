@@ -85,7 +85,7 @@ NAME = grant_name(Share("", ID, DEV, intended_at=7), REGION)
         ("", HUB, DEV, False),
     ],
 )
-def test_a_grant_is_ours_by_its_name_and_its_issuer(name, issuer, grantee, ours):
+def test_a_grant_is_the_services_by_its_name_and_its_issuer(name, issuer, grantee, ours):
     """Anyone can write a name. A grant of the hub in another Region is that hub's."""
     raw = {
         "Name": name,
@@ -98,7 +98,7 @@ def test_a_grant_is_ours_by_its_name_and_its_issuer(name, issuer, grantee, ours)
     assert ledger_facts.grant_of(KEY, raw, HUB, REGION) == (Grant(KEY, "g", ID, 7, DEV, grantee) if ours else None)
 
 
-def test_our_statements_are_found_by_their_sid_with_whom_they_let_in():
+def test_the_services_statements_are_found_by_their_sid_with_whom_they_admit():
     """Other statements are ignored, also another hub's; without one of its statements an access is not whole."""
     hub_sid, role = key_policy.hub_sid(HUB, REGION), f"arn:aws:iam::{DEV}:role/AmiCopyRole"
     other = key_policy.statements(Access(DEV, Audience.ROLES, role, key_policy.hub_sid(HUB, "eu-west-1")))

@@ -87,7 +87,7 @@ EDITS = st.lists(st.tuples(st.booleans(), st.lists(ACCESSES, min_size=1, max_siz
 
 
 @given(st.lists(THEIRS, max_size=4), EDITS, st.sampled_from([None, 2]), st.booleans(), WORDS)
-def test_whatever_we_add_and_remove_others_keep_their_text(theirs, edits, indent, alone, ident):
+def test_statements_of_others_keep_their_text_whatever_is_added_and_removed(theirs, edits, indent, alone, ident):
     """The text and order of other statements and members stay; the service's are those last added and not removed."""
     statements = OWNERS if alone else [OWNERS, *theirs]
     text = json.dumps({"Version": "2012-10-17", "Statement": statements, "Id": ident}, indent=indent)
@@ -129,7 +129,7 @@ def test_a_member_that_stands_twice_in_a_strangers_statement_stays_twice():
     assert removed(added(text, copies()), copies()) == text
 
 
-def test_statements_like_ours_that_are_not_stay():
+def test_statements_that_resemble_the_services_stay():
     """The service's Sids have this hub, an account and an audience; `ami-promoter key-policy` prints other Sids."""
     ours = copies().sid
     sids = ["AmiPromoterLooksAtTheKey", f"AmiPromoter{DEV}Copies", ours.removesuffix("Copies"), f"{ours}X", f"x{ours}"]
@@ -151,7 +151,7 @@ def test_another_hubs_statement_for_the_same_account_stays():
     assert removed(both, copies()) == theirs
 
 
-def test_statements_that_are_ours_and_nobodys_go_with_an_edit():
+def test_statements_of_the_service_that_no_share_needs_go_with_an_edit():
     """By their Sids alone: their share is no longer known."""
     text = added(POLICY, copies(PROD))
 
@@ -159,7 +159,7 @@ def test_statements_that_are_ours_and_nobodys_go_with_an_edit():
     assert after == added(POLICY, copies())
 
 
-def test_ours_that_somebody_has_changed_is_written_anew_and_only_once():
+def test_a_statement_that_somebody_has_changed_is_written_again_and_only_once():
     """Its Sid is the service's; duplicates and changed statements do not stay."""
     changed = {**key_policy.statements(copies())[0], "Action": "kms:*"}
     text = added({"Statement": [changed, OWNERS, changed]}, copies())
@@ -268,7 +268,7 @@ def test_bytes_are_counted_and_not_letters():
     assert fault(key_policy.edited(document(over), [copies()])).code == "key-policy-too-large"
 
 
-def test_too_large_already_is_no_reason_to_leave_ours_there():
+def test_a_policy_that_is_too_large_already_still_loses_the_services_statements():
     """The removal makes it smaller."""
     text = added(POLICY, copies()).replace("key-default-1", "x" * key_policy.LIMIT)
 
@@ -309,7 +309,7 @@ def test_a_key_of_another_account_is_refused():
     assert "key_access: none" in found.cure
 
 
-def test_a_policy_of_nothing_but_ours_is_not_emptied():
+def test_a_policy_with_the_services_statements_alone_is_not_emptied():
     """The owner's statement was removed; KMS accepts no policy without statements."""
     text = json.dumps({"Statement": list(key_policy.statements(copies()))})
 
