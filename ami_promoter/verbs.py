@@ -52,11 +52,11 @@ class VerbCaller:
         return sys.stdout.isatty()
 
     def connect(self) -> aws.Connection:
-        """Connect to the hub's tables; may raise Trouble."""
+        """Connect to the hub's tables; may raise HubError."""
         return aws.Connection(self.region, self.table, self.hub_account, self.profile)
 
     def account(self) -> aws.Account:
-        """Connect to the caller's account, hub or not; may raise Trouble."""
+        """Connect to the caller's account, hub or not; may raise HubError."""
         return aws.Account(self.region, self.profile)
 
 

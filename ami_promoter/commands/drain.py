@@ -167,7 +167,7 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
 
 
 def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None) -> Report:
-    """Carry out the verb; may raise Trouble."""
+    """Carry out the verb; may raise HubError."""
     drain.pause()
     view = drain.look()
     drain.cancel(view, delete_copies=delete_copies)
