@@ -1,7 +1,7 @@
-"""Puts the parts together, once per execution environment, when the first event comes; never on import.
+"""Constructs the parts, once per execution environment, when the first event comes; never on import.
 
-What not every function needs is imported where it is made: one environment serves one function, and importing all of
-the service would take longer than importing boto3.
+It imports a part where it constructs it, because one environment serves one function, and importing the whole service
+takes longer than importing boto3.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the deployment tells a function, by environment variables; all that is missing is named at once."""
+"""A function's settings, read from environment variables; one error names all that are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs as events with fields, and the few metrics that alarms need. A log line can be searched by record and state."""
+"""Logs as messages with fields, and the metrics that alarms need."""
 
 from __future__ import annotations
 

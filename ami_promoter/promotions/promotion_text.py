@@ -318,6 +318,8 @@ def _share(share: Data) -> tuple[object, ...]:
 def _end(share: Data, now: float) -> str:
     if share["preexisting"]:
         return "stays: was there before"
+    if share["state"] == "closing":
+        return "when seen closed twice"
     latest = share["closes_at_the_latest"]
     if latest == "-":
         return "when withdrawn" if share["stays"] else "when no longer needed"

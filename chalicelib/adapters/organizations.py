@@ -1,7 +1,7 @@
-"""AWS Organizations: read only, by the function's own credentials or through a role that the targets file names.
+"""Reads AWS Organizations, by the function's own credentials or through a role that the targets file names.
 
-Only the management account and delegated administrators may ask [aws-facts 7, VERIFIED]; a member account that asks is
-refused, and the message says how it can be let in.
+Only the management account and delegated administrators may ask [aws-facts 7, VERIFIED]. AWS refuses a member account;
+the fault then says how to admit it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the service asks of AWS, in the hub and in targets."""
+"""Interfaces to AWS, in the hub and in targets."""
 
 from __future__ import annotations
 

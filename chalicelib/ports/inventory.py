@@ -1,4 +1,4 @@
-"""What an operator's question about a target asks of AWS."""
+"""Interfaces to AWS for an operator's question about a target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The organization that the applied file names: what discovery asks of AWS, and what it writes down of it."""
+"""The organization that the applied file names: what discovery asks of AWS, and what it stores."""
 
 from __future__ import annotations
 

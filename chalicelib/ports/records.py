@@ -1,4 +1,4 @@
-"""State records, and what stands beside them."""
+"""The store of records, with their inboxes and history."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The access monitor: compares CloudTrail's events with the ledger, and notifies a person of what does not agree.
 
-An event has lain in its queue for ten minutes when it comes here, so the ledger has been written by then, and is read
-now. Nothing that is done here changes a share: this function's role can neither open nor close anything.
+Each event has waited ten minutes in its queue, so the ledger has been written by then. The monitor changes no share:
+its role can neither open nor close anything.
 
-Each event is judged once, by its id. A crash between the notice and its record sends the notice twice, never not at
+It judges each event once, by its id. A crash between the notice and its record sends the notice twice, never not at
 all.
 """
 

@@ -1,6 +1,6 @@
-"""Whether an approver has approved what is to be opened, as the share worker will judge it.
+"""Whether an approver has approved what a delivery is about to open, as the share worker will judge it.
 
-The applied file, the tag and the AMI's snapshots are read at their homes.
+It reads the applied file, the tag and the AMI's snapshots, and no record.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How far a run may go: time is asked for before each step, and what was done is written slice by slice.
+"""How far a run may go: it asks for the time left before each step, and writes its results slice by slice.
 
-A function may die at its limit between any two calls. So nothing loops over N things without asking for time, and
+A function may be killed at its limit between any two calls. So every loop over many things asks for the time left, and
 the next run finds what earlier slices have done.
 """
 

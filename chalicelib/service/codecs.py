@@ -1,6 +1,6 @@
 """The stored forms of deliveries and copy quotas, and what is written together with them.
 
-Those of promotions and inventories are apart: who works on deliveries starts without them.
+Those of promotions and inventories have modules of their own, which a worker of deliveries need not import.
 """
 
 from __future__ import annotations

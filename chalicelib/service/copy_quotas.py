@@ -1,6 +1,6 @@
 """The worker of copy quotas: counts the slots of one (account, Region) and grants what is free, oldest delivery first.
 
-It writes to the slots' own items alone. A delivery that got more is woken, and reads there what it got.
+It writes grants into the deliveries' own items, and wakes a delivery that got more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes the calls of a delivery: at the target, the ledger, the copy quota, and to those who receive notices."""
+"""The executor of deliveries: calls the target, the ledger and the copy quota, and sends notices."""
 
 from __future__ import annotations
 

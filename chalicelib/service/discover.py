@@ -1,7 +1,7 @@
-"""Discovery: what the schedule does every five minutes beside the sweep.
+"""Discovery: what a schedule runs every five minutes beside the sweep.
 
-Three passes: over the tags, over the standing shares, over the organization. Each goes on where it stopped; each run
-begins with another one, so that none is always the last when time runs out, and one that fails stops no other.
+It makes three passes: over the tags, over the standing shares, over the organization. Each continues where it stopped;
+each run begins with another one, so that none is always the last when time runs out, and one that fails stops no other.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """The drift audit: compares every snapshot, AMI, key policy and grant of the hub with the ledger, once a day.
 
-The access monitor receives events; this looks at what is open, so it also finds what was open before, and what no
-event reported. It reads, notifies, and wakes the share worker for what is the service's; it opens and closes nothing.
+The access monitor receives events; the audit looks at what is open, so it also finds permissions from before, and those
+that no event reported. It reads, notifies, and wakes the share worker for what is the service's; it opens and closes
+nothing.
 
 A run takes up to ``PER_RUN`` looks: EC2 answers attributes one at a time, and the share worker needs its answers, too.
-How far it has come is written after each slice. After a crash the next run looks at that slice again.
+It writes after each slice how far it has come. After a crash the next run looks at that slice again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes the calls of an inventory: lists one target for an operator, and removes there what the operator named."""
+"""The executor of inventories: lists one target for an operator, and removes there what the operator named."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The pass over the organization: which accounts its units have.
 
-What could not be read changes nothing. An account that left is taken out on positive evidence only
-(``core/departures.py``). The pass over the tags finds the promotions that a change moves.
+A unit that cannot be read changes nothing. An account that left is removed only on evidence
+(``core/targets/departures.py``). The pass over the tags finds the promotions whose targets this changes.
 """
 
 from __future__ import annotations

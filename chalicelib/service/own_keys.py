@@ -1,7 +1,7 @@
-"""Grants on a target's own key for its service-linked roles: all AMIs that were delivered there need the same ones.
+"""Grants on a target's own key for its service-linked roles, which all AMIs delivered there need.
 
-One delivered AMI's holding keeps such a grant. One holding for each would let the share's item grow with every AMI,
-past the 400 KB that DynamoDB takes: after some two thousand of them none could be delivered there any more.
+One delivered AMI's holding keeps such a grant. With one holding for each AMI, the share's item would grow past the
+400 KB that DynamoDB takes.
 """
 
 from __future__ import annotations

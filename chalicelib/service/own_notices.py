@@ -1,4 +1,4 @@
-"""Notices that no promotion or delivery sends: the hub's baseline, and a withdrawal for a delivery that cannot tell."""
+"""Notices that no promotion or delivery sends: the baseline's, and a withdrawal's for a delivery that cannot act."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Leaves the reason that a wake brings on the record that it names, before the record's worker runs.
+"""Writes the reason of a wake into the record's inbox, before the record's worker runs.
 
-Functions that receive events may write nothing [invariant 11], so the worker writes down what made them send the wake.
+Functions that receive events can write nothing [invariant 11], so the worker writes why they sent the wake.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The shares of one resource while a share worker works on them: what the ledger has, and what is written."""
+"""The shares of one resource while the share worker works on them: read from the ledger, changed, and written."""
 
 from __future__ import annotations
 

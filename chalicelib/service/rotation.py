@@ -1,6 +1,6 @@
-"""A pass over many things that may run out of time: the next one goes on behind the last thing that was dealt with.
+"""A pass over many things that may run out of time: the next run continues after the last thing that it finished.
 
-It also goes on behind one that failed, which would stop it at the same place each time.
+It also continues after one that failed, which would otherwise stop it at the same place each time.
 """
 
 from __future__ import annotations

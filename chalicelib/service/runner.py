@@ -1,7 +1,7 @@
-"""Runs one record: reads it, asks what is outstanding, writes the intent, carries it out, writes what came of it.
+"""Runs one record: reads it, asks what is outstanding, writes the intent, executes it, writes the result.
 
-The machine decides, the executor calls, the codec knows the stored form. Between any two calls the process may die:
-the next run starts from the record as it was last written.
+The machine decides, the executor calls, the codec knows the stored form. The process may be killed between any two
+calls: the next run starts from the record as it was last written.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""The share worker: opens and closes the shares of one resource, for all who hold them.
+"""The share worker: opens and closes the shares of one resource, for all deliveries that hold them.
 
-Deliveries write their holdings into the ledger and wake the resource; this module opens and closes, in as few
-calls as AWS allows. What is to be closed comes first, so that revoking never waits for openings. Deliveries read in the
-ledger how their shares stand, when they are woken and when they are due; so a wake that is lost, or that there is no
-time for, costs them one poll.
+Deliveries write their holdings into the ledger and wake the resource; this module opens and closes, in as few calls as
+AWS allows. It closes first, so that revoking never waits for openings. Deliveries read the states of their shares in
+the ledger when they are woken and when they are due; so a wake that is lost, or that there is no time for, costs them
+one poll.
 
-The shares are read once in a pass. A delivery that holds or releases a share meanwhile writes the ledger first and then
-makes the resource's record due, so the record's conditional write fails and another pass reads them again. All work is
-done in slices: time is asked for before each call, results are written after each slice, and the next run goes on where
-this one stopped.
+The share worker reads the shares once in a pass. A delivery that holds or releases a share meanwhile writes the ledger
+first and then makes the resource's record due, so the record's conditional write fails and another pass reads them
+again. It works in slices: it asks for the time left before each call, writes results after each slice, and the next
+run continues there.
 """
 
 from __future__ import annotations

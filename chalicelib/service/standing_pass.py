@@ -1,9 +1,9 @@
 """The pass over standing shares: compares what is held with the entitlement, and closes what nobody is entitled to.
 
-It is level-triggered and needs no record of a promotion or delivery: the ledger says what is held for which AMI, EC2
-whether the AMI is tagged, the applied file and the membership whom its tag names (invariant 1). It only closes. An AMI
-whose tag, file and membership are as they were at its last comparison is passed over, but for once a day. A tag is
-believed on two looks some time apart that agree.
+It is level-triggered and needs no record of a promotion or delivery: the ledger says who holds what of which AMI, EC2
+whether the AMI is tagged, applied file and members whom its tag names (invariant 1). It only closes. It skips an AMI
+whose tag, file and members are as at its last comparison, except once a day. A tag counts after two looks some time
+apart that agree.
 """
 
 from __future__ import annotations

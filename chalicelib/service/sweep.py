@@ -1,9 +1,9 @@
 """The sweep: wakes what is due. It alone is enough to bring every record to its end (invariant 6).
 
-It does not believe that somebody has woken a record already: that wake may be the lost one. When it wakes a record
-follows from when that was due (``schedule.last_wake``), by growing steps, so that it writes on no record: ten thousand
-writes are all that a function of 512 MB can do in its time. What it keeps is how far it has come, in one item a shard,
-so that it goes on there wherever it was killed.
+It also wakes a record that somebody may have woken already, because that wake can be lost. It computes when to wake a
+record from when the record was due (``schedule.last_wake``), by growing steps, so that it writes to no record: a
+function of 512 MB could not do ten thousand writes in its time. It writes only how far it has come, in one item for
+each shard, and the next run continues there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The pass over tags: compares those in EC2 with what is on record, for lost tag events and new files.
+"""The pass over tags: compares the tags in EC2 with the heads, for lost tag events and new files.
 
-What is tagged when it first looks is the baseline. After that it reads one list of tagged AMIs and the heads of all
-promotions, and acts only where the two do not agree: a pass over what has not changed costs a few pages, and where time
-runs out the next pass goes on.
+AMIs that are tagged when it first looks are the baseline. After that it reads one list of tagged AMIs and the heads of
+all promotions, and acts only where the two differ: if nothing has changed, a pass costs a few pages. If time runs out,
+the next run continues.
 """
 
 from __future__ import annotations

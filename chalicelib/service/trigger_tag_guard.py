@@ -1,6 +1,6 @@
-"""Keeps what is shared where the stack's parameter names another trigger tag than the one it was shared by.
+"""Refuses to read tags by a new trigger tag key while AMIs are shared by the old one.
 
-No AMI has the new tag, so every look would show a removed one, and all that stands would be withdrawn.
+No AMI has the new tag, so every look would show a removed tag, and the service would withdraw every standing share.
 """
 
 from __future__ import annotations

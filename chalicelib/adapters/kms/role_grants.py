@@ -1,9 +1,9 @@
-"""Grants for service-linked roles: made on a key from the target's account, for a role of a service there.
+"""The permission adapter for grants to service-linked roles, which must be made from the target's account.
 
-The policies of such a role cannot be changed, so Auto Scaling's documentation lets somebody in its account make a grant
-[aws-facts 3, VERIFIED], also on a key of another account, whose owner has let that account in. The hub lists and
-revokes those on its own keys. On the target's own key the role that made one ends it as its retiring principal, and so
-needs no right to revoke what others granted there [KMS developer guide: retiring and revoking grants].
+The policies of such a role cannot be changed, so Auto Scaling's documentation has the role's account make a grant
+[aws-facts 3, VERIFIED], also on a key of another account, whose owner has admitted that account. The hub lists and
+revokes grants on its own keys. On the target's own key the grant role is the retiring principal of its grants and
+retires them, so it needs no right to revoke other grants there [KMS developer guide: retiring and revoking grants].
 """
 
 from __future__ import annotations

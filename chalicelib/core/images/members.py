@@ -1,15 +1,14 @@
-"""What happens to each member of an image: copied, compared, refused or left behind, each with its reason.
+"""What happens to each member of an image: mapped, compared, refused or dropped, each with its reason.
 
-The copy is the image. So every member that the pinned SDK knows of an image, its attributes and its snapshots stands
-in ``MEMBERS``; a test compares the table with the SDK's model and fails when the SDK learns a member or a value that is
-not here. (At run time that cannot be seen: the SDK silently drops what its model does not know.)
+The copy is the image. So ``MEMBERS`` has every member that the pinned SDK knows of an image, its attributes and its
+snapshots; a test compares the table with the SDK's model and fails when the SDK has a member or a value that is not
+here. (The service cannot see that at run time: the SDK silently drops what its model does not know.)
 
-By CopyImage EC2 itself copies what is ``MAPPED`` here, and the comparison is the same. Some of what is ``REFUSED`` it
-can copy: ``preflight.method`` decides.
+With CopyImage, EC2 itself copies what is ``MAPPED`` here, and the comparison is the same. It can copy some of what is
+``REFUSED``: ``preflight.method`` decides.
 
-``docs/reference/what-is-copied.md`` is written from this table. Sources of what is said of AWS: the EC2 API model
-2016-11-15 in botocore 1.44.8, and sections 2, 3, 5 and 8 of the project's collection of AWS facts, cited as
-[aws-facts N].
+``docs/reference/what-is-copied.md`` is written from this table. Its sources are the EC2 API model 2016-11-15 in
+botocore 1.44.8, and sections 2, 3, 5 and 8 of ``docs/reference/aws-facts.md``, cited as [aws-facts N].
 """
 
 from __future__ import annotations

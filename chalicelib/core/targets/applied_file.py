@@ -1,4 +1,4 @@
-"""Targets: which accounts and groups exist, with which settings, and what a trigger value means."""
+"""The applied file: its accounts and groups with their settings, and whom a tag's value names."""
 
 from __future__ import annotations
 

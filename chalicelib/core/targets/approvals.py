@@ -1,8 +1,8 @@
-"""Approvals: what an approver has allowed to be opened, target by target.
+"""Approvals: what an approver has allowed the service to open, target by target.
 
 ``ami-promoter approve`` writes them into the operators' table, in a partition of each AMI that only the approver's role
-may write; the functions that open shares read them there. One holds a digest of what was shown to the
-approver. So nothing is written to void one: where AMI, snapshots, value or settings differ, the digest does.
+can write; the functions that open shares read them there. An approval has a digest of what the approver saw. So nobody
+must write to void one: if AMI, snapshots, value or settings change, the digest differs.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """A copy quota: how many snapshot copies may run at once in one (account, Region). It alone grants copy slots.
 
 EC2 runs 20 snapshot copies at once into one account and Region and refuses the next [aws-facts 2, VERIFIED].
-One slot is one try of one copy. Nothing is counted up or down: what is free is derived, each time, from what the
-deliveries say of themselves, so that no counter can stick.
+One slot is one try of one copy. The quota's worker computes what is free from the deliveries' own items each time, so
+no counter can get stuck.
 
-A slot is a lease. A delivery renews it when it asks. One whose lease has run out is looked at: where its record goes
-on, the quota renews the lease for it; where nobody works on the record any more (parked, damaged, gone, ended), its
-slots are given to others. That stops no copy: a running copy that its delivery speaks of again counts again, even over
-the limit, and EC2's ``ResourceLimitExceeded`` tells of all others.
+A slot is a lease. A delivery renews it when it asks. After its end the quota's worker reads the delivery's record: if
+it can continue, the worker renews the lease; otherwise (parked, damaged, gone, ended) it gives the slots to others.
+That stops no copy: if its delivery reports a running copy again, that copy counts again, even over the limit, and EC2's
+``ResourceLimitExceeded`` shows all others.
 """
 
 from __future__ import annotations

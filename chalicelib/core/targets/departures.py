@@ -1,9 +1,9 @@
-"""When an account counts as gone from a unit: on positive evidence only, and never too many at once without a person.
+"""When an account counts as gone from a unit: only on evidence, and never too many at once without a person.
 
 An account that a complete listing does not show is *missing*, and stays in force. It is *gone* when a second complete
-listing, some time later, does not show it either, and AWS, asked for it by its id, says where it is instead: elsewhere
-in the organization, not ACTIVE, or no more in it. How many may then leave a group within a day without a person is a
-setting; where there are more, all of them stay until somebody has looked.
+listing, some time later, does not show it either, and AWS, asked for it by its id, says that it is elsewhere in the
+organization, not ACTIVE, or not in the organization. A setting limits how many accounts may leave a group within a day
+without a person; if more would leave, all of them stay until a person has accepted that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Reading an organization bit by bit: lists show direct children only, in pages of 20, and a run has half a minute.
+"""Reads an organization in steps: lists show direct children only, in pages of 20, and a run has half a minute.
 
-A *branch* is a parent (an OU or the root) of which accounts and OUs are listed, page after page. What has been read
-and what is to be read stands in the crawl alone, so that the next run goes on where the last one ended.
+A *branch* is a parent (an OU or the root) whose accounts and OUs are listed, page after page. The crawl holds what has
+been read and what is left, so that the next run continues there.
 """
 
 from __future__ import annotations

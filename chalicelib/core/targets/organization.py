@@ -1,4 +1,4 @@
-"""An organization as the targets file names it, and who belongs to its units, as discovery last found it.
+"""The organization that the targets file names, and the members of its units, as discovery last read them.
 
 A *unit* is an OU (``ou-ab12-11111111``), the root (``r-ab12``) or the whole organization (``o-a1b2c3d4e5``), by its id.
 """

@@ -1,7 +1,7 @@
-"""What a target is like, as `worker` reads it under the role there when `ami-promoter doctor` asks.
+"""A target's settings, as ``worker`` reads them under the copy role for `ami-promoter doctor`.
 
-These are facts; what is wrong with them, the command line says, by the same functions as the checks before a delivery
-(``preflight``, ``kms_keys``).
+They are facts; the command line judges them, by the functions that check a target before a delivery (``preflight``,
+``kms_keys``).
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def test_one_amis_deliveries(scene, capsys):
         "",
         "Open shares: 2",
         "  RESOURCE         TO            STATE    FOR  CLOSES",
-        "  key k            222222222222  closing  9m   when copied, within 1d",
+        "  key k            222222222222  closing  9m   when seen closed twice",
         "  snapshot snap-1  222222222222  open     9m   when copied, within 1d",
     ]
 
