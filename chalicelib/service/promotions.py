@@ -44,10 +44,10 @@ from chalicelib.service.waker import Clock, Waker
 RUNNING = "running"
 NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
 BACK_AGAIN = ("cancelled", "withdrawn")
-"""What starts again where only file or membership changed: an account that had left. What failed there stays failed."""
+"""The outcomes that start again if only file or members changed: those of an account that had left."""
 
 LOOKED_FOR = 20
-"""Deliveries that one count looks for, if their marks say that they run and nobody wants them."""
+"""How many deliveries one count looks for, if they are tracked as running and the value does not name them."""
 PLANNED = 200
 """Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
 WOKEN_AT_ONCE = 20
@@ -73,7 +73,7 @@ PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
 
 
 class PromotionExecutor:
-    """Carries out a promotion's commands."""
+    """Executes a promotion's commands."""
 
     def __init__(
         self, records: Records, waker: Waker, clock: Clock, ports: PromotionPorts, *, trigger_tag: str
