@@ -187,9 +187,10 @@ class Observer:
         if call.operation in GONE and call.error and call.error.endswith("NotFound"):
             self._tell(call, f"{call.params[GONE[call.operation]]} is gone, as another look shows", "faint")
             return
-        again = "; tried again" if call.operation == "CreateGrant" else ""
+        early = call.operation == "CreateGrant"
+        again = "; tried again" if early and self._explained else ""
         self._tell(call, f"{call.operation} is refused: {call.error}{again}", "bad")
-        if again:
+        if early:
             self._explain(self.setting.name(call.caller.account))
 
     # --- records ---

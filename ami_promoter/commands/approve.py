@@ -68,7 +68,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry
         return Report((f"Nothing to do: no target that {quoted(asked.value)} names needs an approval.",), data)
     listed = places if caller.wide else places[:SHOWN]
     more = [f"  and {len(places) - len(listed)} more; --wide lists all"] if len(listed) < len(places) else []
-    done = f"Approved until {moment(until)} by {connection.caller}." if writes else "Nothing is changed by this."
+    done = f"Approved until {moment(until)} by {connection.caller}." if writes else "This changes nothing."
     lines = (
         f"{ami} {seen.name}, value {quoted(asked.value)}, {count(len(seen.snapshots), 'snapshot')}, digest {short}:",
         *(f"  {place.replace('/', ' ')}" for place in listed),

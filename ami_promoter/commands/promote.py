@@ -74,7 +74,7 @@ def promote(
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
-    lines += ["It had that value already; failed deliveries are tried again."] if before == value else []
+    lines += ["It had that value already; failed deliveries start again."] if before == value else []
     lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
@@ -90,7 +90,7 @@ def promote(
 
 def _means(meant: Resolution) -> str:
     if meant.waits is not None:
-        return ", which names accounts of an organization that has not been read yet"
+        return ", which names OUs that the service has not read yet"
     return f", which names {count(len(meant.targets), 'target')}"
 
 
@@ -116,5 +116,5 @@ def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
     tag.remove()
     record_requests.look_again(connection, ami)
-    ends = "running deliveries are cancelled and standing shares withdrawn within minutes; delivered AMIs stay."
-    return Report((f"{ami} has no tag {tag_key} any longer: {ends}",), {"ami": ami, "changed": True})
+    ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
+    return Report((f"{ami} no longer has the tag {tag_key}: {ends}",), {"ami": ami, "changed": True})

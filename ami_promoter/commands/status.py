@@ -115,7 +115,7 @@ def _all(connection: Connection, *, wide: bool) -> Report:
     said = promotion_text.parked(left_alone, wide=wide)
     data = {"promotions": listed, "parked": left_alone}
     if not listed:
-        return Report((f"No promotion is known in {connection.place}.", *said), data)
+        return Report((f"No promotion exists in {connection.place}.", *said), data)
     return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
 
 

@@ -264,7 +264,7 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
 def next_step(data: Data) -> Iterator[RenderableType]:
     """Say how what failed is tried again."""
     if any(one["state"] == "failed" for one in data["deliveries"]):
-        yield f"Once that is repaired: `ami-promoter retry {data['ami']}`"
+        yield f"After you have repaired that: `ami-promoter retry {data['ami']}`"
 
 
 def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
@@ -318,6 +318,8 @@ def _share(share: Data) -> tuple[object, ...]:
 def _end(share: Data, now: float) -> str:
     if share["preexisting"]:
         return "stays: was there before"
+    if share["state"] == "closing":
+        return "when seen closed twice"
     latest = share["closes_at_the_latest"]
     if latest == "-":
         return "when withdrawn" if share["stays"] else "when no longer needed"

@@ -237,7 +237,7 @@ class _Compiler:
         places += [("accounts", account) for account in own if account == hub]
         for path in places:
             what = f"{hub} is the hub itself, which owns the AMI already in {self._hub.region}."
-            cure = "Take it out, or name its other Regions alone under `accounts`: `regions: [REGION]`."
+            cure = "Take it out, or name only its other Regions under `accounts`: `regions: [REGION]`."
             self._fault("targets-hub", path, what, cure)
 
     def _targets(self, account: str, block: _Block) -> Iterator[Target]:

@@ -154,7 +154,7 @@ class AwsOrganization:
         elif code == "AWSOrganizationsNotInUseException":
             cure = "Name a `read_role` in the organization's management account, or list account ids instead."
         elif code in NO_UNIT:
-            cure = "Correct the id in the targets file, or take it out; whom it brought in stays until you do."
+            cure = "Correct the id in the targets file, or remove it; its accounts stay targets until you do."
         else:
             cure = (
                 f"Only the management account and delegated administrators may ask. Deploy deploy/organization.yaml in "

@@ -252,11 +252,11 @@ class AccessMonitor:
 
 
 CURES = {
-    ActionVerdict.NO_INTENT: "Take the role's sessions away and close what it opened: "
+    ActionVerdict.NO_INTENT: "Revoke the role's sessions and close what it opened: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.STRANGER: "Ask who did it; if nobody may, take the permission away: "
+    ActionVerdict.STRANGER: "Ask who did it; if it was not intended, remove the permission: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.VANISHED: "See which deliveries fail, and tag again once it is allowed again: "
+    ActionVerdict.VANISHED: "See which deliveries fail; restore what was removed, then tag again: "
     "docs/operations/runbook.md#accesswarningalarm.",
-    ActionVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+    ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
 }

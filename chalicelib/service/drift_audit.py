@@ -268,7 +268,7 @@ class DriftAudit:
     # --- what follows ------------------------------------------------------------------------------------------------
 
     def _conclude(self, place: DriftPlace, finding: MonitorFinding, *, learning: bool) -> None:
-        """Tell a person once for as long as it stays, and wake who closes what is the service's own."""
+        """Tell a person once for as long as it stays, and wake who closes the service's own permissions."""
         findings, now = self._ports.findings, self._clock()
         about = addresses.digest(str(place), finding.verdict, *sorted(finding.receivers))
         if finding.verdict is ActionVerdict.NO_INTENT:
@@ -308,11 +308,11 @@ class DriftAudit:
 CURES = {
     ActionVerdict.NO_INTENT: "Find who opened it in CloudTrail; `ami-promoter reconcile --apply` closes what is the "
     "service's own: docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.STRANGER: "Find who opened it in CloudTrail; if nobody may, take the permission away: "
+    ActionVerdict.STRANGER: "Find who opened it in CloudTrail; if it was not intended, remove the permission: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.VANISHED: "Find who took it away in CloudTrail. `ami-promoter retry AMI` opens it again: "
+    ActionVerdict.VANISHED: "Find who removed it in CloudTrail. `ami-promoter retry AMI` opens it again: "
     "docs/operations/runbook.md#accesswarningalarm.",
-    ActionVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+    ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
 }
 
 

@@ -6,6 +6,7 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.model import RUNNING
 from chalicelib.core.records import addresses
 from chalicelib.ports.aws import TargetSnapshots
 from chalicelib.ports.beside import TrackedDeliveries
@@ -63,7 +64,7 @@ def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Cl
     waiting = [
         (addresses.delivery(entry.delivery), cause)
         for entry in tracked.all(delivery.ami)
-        if entry.state == "running" and entry.region == delivery.target.region and entry.delivery != delivery.id
+        if entry.state == RUNNING and entry.region == delivery.target.region and entry.delivery != delivery.id
     ]
     for start in range(0, len(waiting), WOKEN_AT_ONCE):
         if clock() >= until:

@@ -12,7 +12,7 @@ from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import Plan, Promotion, PromotionState, TrackedDelivery
+from chalicelib.core.promotion.model import RUNNING, Plan, Promotion, PromotionState, TrackedDelivery
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import digest
 
@@ -180,7 +180,7 @@ def _gone(promotion: Promotion, now: int) -> Promotion:
         ends: dict[str, Any] = {"cancelling": True, "cancelled_to": "", "withdrawing": True}
         ends |= {"candidate": None, "resolved": False, "to_notify": ()}
         return _to(promotion, S.RUNNING, now, why="The AMI is gone or disabled.", **ends)
-    return _idle(promotion, now, "The hub does not own such an AMI, or no longer.")
+    return _idle(promotion, now, "The hub does not own this AMI, or no longer does.")
 
 
 def _untagged(promotion: Promotion, now: int) -> Promotion:
@@ -396,7 +396,7 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
 
 def to_end(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
     """Whether a delivery has neither ended nor reached ``shared``."""
-    return entry.state == "running" or (entry.state == "shared" and unwanted(promotion, entry, plan))
+    return entry.state == RUNNING or (entry.state == "shared" and unwanted(promotion, entry, plan))
 
 
 def unwanted(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:

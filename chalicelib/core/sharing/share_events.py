@@ -102,7 +102,7 @@ def ended(share: Share, now: int) -> Share:
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",
         "Its holdings ended before the share could be opened.",
-        "Find out why it was not opened in time: the history of the delivery and of the resource; "
+        "Find out why the service did not open it in time: the history of the delivery and of the resource; "
         "then tag the AMI again.",
     )
     changes = {"closed_at": now, "closed_blind": True, "answered": share.asked, "tries": 0, "next_try": now}

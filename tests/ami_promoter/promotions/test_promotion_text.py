@@ -116,7 +116,7 @@ def test_a_thousand_targets_have_a_row_for_each_state():
         "    Of 200000000990 us-east-1: The key arn:aws:kms:us-east-1:200000000990:key/k",
         "    is disabled.",
         "    Enable it.",
-        "Once that is repaired: `ami-promoter retry ami-1`",
+        "After you have repaired that: `ami-promoter retry ami-1`",
         "",
         "Open shares: 1,000",
         "  RESOURCE     TO                         STATE  FOR  CLOSES",
