@@ -1,4 +1,4 @@
-"""Begins the deliveries of a promotion, each of its own record, and opens those again that are to be tried again."""
+"""Writes the deliveries of a promotion, each a record of its own, and starts a new episode of those to retry."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The plan of a promotion: whom its value names, and with which settings, in items beside the record.
+"""The plan of a promotion: the targets of its value with their settings, in items beside the record.
 
-A plan is named by what it says, so that a second writing is the same one, and the record does not grow with it.
+A plan's name is its digest, so writing it again changes nothing, and the record does not grow with it.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from chalicelib.service.runner import CALLS_OF_STEP, Machine
 from chalicelib.service.waker import Clock, Waker
 
 LOOKED_FOR = 20
-"""Deliveries that one count looks for, that the promotion takes for running and nobody wants."""
+"""How many deliveries one count looks for, if they are tracked as running and the value does not name them."""
 PLANNED = 200
 """Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
 WOKEN_AT_ONCE = 20
@@ -65,7 +65,7 @@ PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
 
 
 class PromotionExecutor:
-    """Carries out a promotion's commands."""
+    """Executes a promotion's commands."""
 
     def __init__(
         self, records: Records, waker: Waker, clock: Clock, ports: PromotionPorts, *, trigger_tag: str

@@ -37,7 +37,7 @@ CALLS = 8
 """To end one holding: two wakes, each a write and a message, its release, that of its link, and a look at its delivery.
 """
 WITHDRAWN = "withdrawn"
-"""Of a mark: when an operator withdrew an account, so that it is compared again."""
+"""Member of a mark: when an operator withdrew an account, so that the pass compares the AMI again."""
 AT_ONCE = 20
 """Holdings that are ended on one reading of tag, file and membership."""
 DAY = 24 * schedule.HOUR
@@ -45,7 +45,7 @@ DAY = 24 * schedule.HOUR
 
 @dataclass(frozen=True, slots=True)
 class StandingPorts:
-    """What the pass works with, beside the records."""
+    """The ports of the pass, beside the records."""
 
     ledger: Ledger
     source: Source
