@@ -37,7 +37,7 @@ class SlotLeases(Protocol):
 class TrackedDeliveries(Protocol):
     """A promotion's tracked deliveries."""
 
-    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
+    def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
         """Put it, if absent or of an older episode. False: there was one.
 
         ``count``: count it as running; or many are counted together, by the method of that name.
@@ -46,19 +46,19 @@ class TrackedDeliveries(Protocol):
     def count(self, ami: str, more: int) -> None:
         """Count so many more as running, which were put before."""
 
-    def end(self, ami: str, entry: TrackedDelivery) -> bool:
+    def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """Write that a delivery has ended or is shared; True if it may be the last one running.
 
-        One that rested in ``shared`` leaves another when it is withdrawn.
+        One that rested in ``shared`` is written again when it is withdrawn.
         """
 
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
         """Write that this episode of the promotion wants a delivery again that is just failing."""
 
-    def take_back(self, ami: str, entry: TrackedDelivery, before: TrackedDelivery) -> None:
-        """Put the mark as it was before an episode that ``add`` began, and whose delivery was not written.
+    def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
+        """Put it as it was before an episode that ``add`` began, and whose delivery was not written.
 
-        ``before`` has an older episode. Does nothing if that delivery's mark has changed since.
+        ``before`` has an older episode. Does nothing if it has changed since.
         """
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:

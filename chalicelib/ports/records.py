@@ -73,7 +73,7 @@ class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
 
     def begin(self, key: RecordKey) -> Stored | None:
-        """Begin work on the record: clear its ``woken_at`` mark, and read it as it is then or later."""
+        """Begin work on the record: clear its ``woken_at``, and read it as it is then or later."""
 
     def read(self, key: RecordKey) -> Stored | None:
         """Read it, and change nothing."""
@@ -129,7 +129,7 @@ class Records(Protocol):
         """
 
     def mark_woken(self, key: RecordKey, now: int) -> bool:
-        """Set the ``woken_at`` mark if it is absent or too old to be true. False: somebody has woken."""
+        """Set ``woken_at`` if it is absent or too old to be true. False: somebody has woken."""
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         """Write an item that is safe to write again: a look-up, a blob."""

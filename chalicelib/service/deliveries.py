@@ -227,8 +227,8 @@ class DeliveryExecutor:
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Why the policies of the source's keys could not take the service's statements, if it needs any."""
-        mark = key_policy.hub_mark(delivery.hub, self._region)
-        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, mark)
+        hub_sid = key_policy.hub_sid(delivery.hub, self._region)
+        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, hub_sid)
         if not wanted:
             return ()
         texts = self._ports.keys.policies(delivery, wanted)
@@ -390,7 +390,7 @@ class DeliveryExecutor:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
         if delivery.ending is None:
             own_keys.leave_to_another(self._records, self._ports.ledger, delivery)
-        entry = TrackedDelivery(
+        tracked = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,
             region=delivery.target.region,
@@ -398,8 +398,8 @@ class DeliveryExecutor:
             state=notified_as(delivery),
             image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
-        if self._ports.tracked.end(delivery.ami, entry):
-            cause = f"{delivery.id}:{delivery.episode}:{entry.state}"
+        if self._ports.tracked.end(delivery.ami, tracked):
+            cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
             self._waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)

@@ -56,9 +56,9 @@ class Discover:
             except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
                 self._telemetry.not_done("discover", str(refusal))
                 refused = True
-            except Exception as trouble:  # noqa: BLE001 - what one cannot read holds up no other; it is raised below
-                self._telemetry.not_done("discover", repr(trouble))
-                failed = failed or trouble
+            except Exception as error:  # noqa: BLE001 - what one cannot read holds up no other; it is raised below
+                self._telemetry.not_done("discover", repr(error))
+                failed = failed or error
         if failed is not None:
             raise failed
         if not refused:

@@ -62,9 +62,9 @@ def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Cl
     until = clock() + TELLING
     cause = f"hub-copy:{delivery.id}:{delivery.episode}"
     waiting = [
-        (addresses.delivery(entry.delivery), cause)
-        for entry in tracked.all(delivery.ami)
-        if entry.state == RUNNING and entry.region == delivery.target.region and entry.delivery != delivery.id
+        (addresses.delivery(one.delivery), cause)
+        for one in tracked.all(delivery.ami)
+        if one.state == RUNNING and one.region == delivery.target.region and one.delivery != delivery.id
     ]
     for start in range(0, len(waiting), WOKEN_AT_ONCE):
         if clock() >= until:

@@ -110,9 +110,9 @@ def parking(key: RecordKey, records: Records, clock: Clock, telemetry: Telemetry
     """Park a record if its work raises ParkRecord."""
     try:
         yield
-    except ParkRecord as trouble:
-        records.park(key, str(trouble), clock())
-        telemetry.parked(key, str(trouble))
+    except ParkRecord as error:
+        records.park(key, str(error), clock())
+        telemetry.parked(key, str(error))
 
 
 class Runner(Generic[R, C, E]):

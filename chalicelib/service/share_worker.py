@@ -120,8 +120,8 @@ class ShareWorker:
             stored = self._records.begin(key)
             if stored is None or not stored.parked:
                 return stored
-        except ParkRecord as trouble:
-            self._telemetry.parked(key, str(trouble))
+        except ParkRecord as error:
+            self._telemetry.parked(key, str(error))
         self._work(ResourceShares(self._ledger, key.pk, self._clock), budget)
         return None
 

@@ -27,7 +27,7 @@ from chalicelib.service.waker import Clock, Waker
 
 BASELINE = RecordKey("discovery", "baseline")
 CALLS = 4
-"""For one AMI: an inbox entry, a mark, a message, and the cursor; for new ones: two transactions and messages."""
+"""For one AMI: an inbox entry, ``woken_at``, a message, and the cursor; for new ones: two transactions and messages."""
 AT_ONCE = 25
 """New promotions in one transaction, each with its head: with 5,000 tagged AMIs a slow AWS leaves no time for single
 writes."""
@@ -109,8 +109,8 @@ class TagPass:
             part = budget if number == len(turns) else budget.part(A_PART)
             try:
                 Rotation(self._records, name).go_in_slices(amis, size, act, part, CALLS)
-            except Exception as trouble:  # noqa: BLE001 - one AMI's trouble keeps no other back; it is raised below
-                failed = failed or trouble
+            except Exception as error:  # noqa: BLE001 - one AMI's trouble keeps no other back; it is raised below
+                failed = failed or error
         if failed is not None:
             raise failed
 

@@ -36,7 +36,7 @@ NOTHING_LEFT = ("failed", *BACK_AGAIN, EXPIRED)
 
 @dataclass(frozen=True, slots=True)
 class TrackedDelivery:
-    """A promotion's mark of one delivery.
+    """What a promotion knows of one of its deliveries.
 
     ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
     ``asked_again``: the episode of the promotion that asked for it while it was still failing; 0: none.
