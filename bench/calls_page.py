@@ -35,10 +35,10 @@ def section(results: Results) -> str:
     return "\n".join(
         [
             "## AWS calls\n",
-            "Counted are calls to EC2, KMS, STS, SNS and EventBridge for each delivery, as on [the page of calls](calls.md), which lists them step by step and explains the difference to the least.",
+            "The tables count calls to EC2, KMS, STS, SNS and EventBridge for each delivery, as [calls](calls.md) does, which lists them step by step.",
             "Of the least, together: as if all copies ended at one moment, so that one call closed a snapshot for all.",
             "Of the least, apart: as they do end; a call closes a snapshot for those that end within 5 seconds, as no share stays open for another's sake (invariant 1).",
-            "AssumeRole is the hub's call. Polls of long copies and looks after closing are the sweep's; they stand apart.\n",
+            "AssumeRole is the hub's call. Polls of long copies and looks after closing are the sweep's, and are counted apart.\n",
             table(
                 ("promotion", "hub", "targets", "all", "least", "of the least, together", "apart", "swept"),
                 _calls(results),

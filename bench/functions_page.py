@@ -19,7 +19,7 @@ def section(results: Results) -> str:
         [
             "## Function time\n",
             f"Billed seconds for each delivery: all AWS calls, cold starts of {COLD_SECONDS[0]} to {COLD_SECONDS[1]} seconds, and {1000 * OVERHEAD:.0f} milliseconds for each invocation, an assumption.",
-            "Sweep and discovery run anyway; they are not counted here but in [the cost of idling](cost.md#idle).\n",
+            "Sweep and discovery run in any case; [the cost of idling](cost.md#idle) has them.\n",
             table(
                 (
                     "promotion",

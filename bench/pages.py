@@ -18,7 +18,7 @@ HEAD = """\
 
 *This page is generated from runs in the simulator.*
 
-What the service takes, beside the least possible and beside what people do today.
+For those who ask how fast and how dear the service is: its time, calls and dollars, beside the least possible and beside other tools.
 Time is virtual, so the numbers do not depend on the machine; only the [cold start](#cold-start) is measured in CPU time, as a ratio.
 `make bench` measures all of it again, in up to 15 minutes on two cores, without a network.
 
@@ -26,7 +26,7 @@ The promotion is the same everywhere: an AMI of two volumes, 8 and 100 GiB, encr
 A copy of 8 GiB takes 10 minutes and one of 518 GiB three hours, a fifth more or less; AWS promises nothing.
 An AWS call takes 20 to 40 milliseconds, EC2 allows 50 changes at once and then 5 a second for each account and Region, 20 copies run at once into each, and KMS makes 50 grants a second.
 Events come within two seconds, and key grants work at once unless a table says otherwise.
-Whole runs of the package go up to 200 targets; 1,000 targets are played on the service in memory, whose curve stands beside.
+Whole runs of the package go up to 200 targets; 1,000 targets are played on the service in memory.
 """
 README = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 

@@ -24,8 +24,8 @@ def section(results: Results) -> str:
     """Return the section."""
     parts = [
         "## Beside what people do today\n",
-        "Each rival is a small model in `bench/rivals/`, written from its public description, in the reading that favours it.",
-        "(a) is the one function of a CloudFormation guide: Lambda kills it after 900 seconds, so its time without that limit stands here.",
+        "Each other tool is a small model in `bench/rivals/`, written from its public description; where that leaves a choice, the model takes the one that is better for the tool.",
+        "(a) is the one function of a CloudFormation guide: Lambda kills it after 900 seconds, so the table shows its time without that limit.",
         f"(b) is an execution of Step Functions for each target, a look every 30 seconds: {_transitions():.0f} state transitions for each delivery.",
         "(c) is a build tool that copies with CopyImage and waits for 30 minutes at most; (d) is a shell script for one target, run once for each.\n",
         "AWS calls are those to EC2, KMS, STS, SNS and EventBridge, polls included.\n",
@@ -40,7 +40,7 @@ def section(results: Results) -> str:
         _serial(results),
         "## Steps\n",
         "How long the service takes to react, in 100 deliveries: middle and longest.",
-        "A step is two invocations, the event's and the worker's, and one queue between them; the sweep polls in case that the event is lost.\n",
+        "A step is two invocations, the event's and the worker's, and one queue between them; the sweep polls in case the event is lost.\n",
         table(("step", "middle", "longest", "with every event lost, middle", "longest"), _steps(results)),
         _delay(results),
     ]

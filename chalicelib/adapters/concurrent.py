@@ -10,11 +10,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 THREADS = 8
-"""No more than the ten connections that botocore keeps to one endpoint; a function of 512 MB has room for them."""
+"""Threads: fewer than the ten connections that botocore keeps to one endpoint; 512 MB have room for them."""
 
 
 FEW = 2
-"""So many calls are made in turn: starting threads costs more."""
+"""Up to so many calls run in turn: starting threads costs more."""
 
 
 class SideBySide:

@@ -14,18 +14,18 @@ from chalicelib.core.targets.applied_file import grant_role
 
 
 class AwsTargetRoles:
-    """The port ``TargetRoles``. ``work``: for which the session is made."""
+    """The port ``TargetRoles``. ``work``: the kind of work of its session."""
 
     def __init__(self, sessions: TargetSessions, work: Work = "roles") -> None:
         self._sessions = sessions
         self._work: Work = work
 
     def missing(self, delivery: Delivery) -> Sequence[str]:
-        """Where IAM may not be asked, the refusal of the grant says it."""
+        """If the session may not ask IAM, CreateGrant's refusal names a missing role later."""
         return self.look(delivery)[0]
 
     def look(self, delivery: Delivery) -> tuple[Sequence[str], Mapping[str, Fault]]:
-        """Return the roles that are not there, and those of which IAM may not be asked, with its words."""
+        """Return the roles that are missing, and those of which the session may not ask IAM, with its words."""
         iam = self._sessions.client("iam", self._work, delivery)
         copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
         missing: list[str] = []

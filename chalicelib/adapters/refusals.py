@@ -52,7 +52,7 @@ THROTTLED = STALE_CREDENTIALS | frozenset(
 )
 """Ask again soon: what botocore counts as throttling, and DynamoDB's own words.
 
-LimitExceededException is not among them: in KMS it is a full quota, which a person must have raised.
+LimitExceededException is not among them: in KMS it is a full quota, which a person must raise.
 """
 
 KINDS = {
@@ -97,7 +97,7 @@ def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
 def as_retry(step: str, what: str) -> Iterator[None]:
     """Turn an error of a read of the service's own table into a Refusal that is tried again, whatever its code.
 
-    Such a read stands in the middle of work in a target; its error says nothing of the target, and ends nothing.
+    Such a read is part of work in a target; its error says nothing about the target, and ends no delivery.
     """
     try:
         yield
@@ -109,7 +109,7 @@ def as_retry(step: str, what: str) -> Iterator[None]:
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement
-    """What is not there any more needs no closing: these codes are no error inside."""
+    """Inside, these codes are no error: what is gone needs no closing."""
 
     def __init__(self, *codes: str) -> None:
         self._codes = codes
@@ -129,7 +129,7 @@ def too_large(error: ClientError) -> bool:
 
 
 def code_of(refusal: Refusal) -> str:
-    """AWS's code behind a refusal; "" where there was no answer."""
+    """Return AWS's code of a refusal; "" if there was no answer."""
     cause = refusal.__cause__
     return str(cause.response["Error"]["Code"]) if isinstance(cause, ClientError) else ""
 

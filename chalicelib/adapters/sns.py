@@ -16,7 +16,7 @@ SOURCE = "ami-promoter"
 
 
 class SnsNotices:
-    """The port ``Notices``. At least once; the notice's ``id`` tells a repeat."""
+    """The port ``Notices``. It sends at least once; the notice's ``id`` identifies a repeat."""
 
     def __init__(self, sessions: Sessions, topic_arn: str, bus: str) -> None:
         self._sessions = sessions
@@ -24,7 +24,7 @@ class SnsNotices:
         self._bus = bus
 
     def publish(self, notice: Mapping[str, Any]) -> None:
-        """The topic comes last: whatever is tried again, people get their mail once."""
+        """The topic comes last, so that a second try after a refusal of the bus sends people no second mail."""
         self._put_event(notice)
         with as_refusal("Publish", self._topic_arn):
             self._sessions.own("sns").publish(

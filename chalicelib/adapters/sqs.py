@@ -15,7 +15,7 @@ from chalicelib.core.records.addresses import RecordKey, digest
 from chalicelib.core.records.wakes import Wake
 
 IN_A_BATCH = 10
-"""SendMessageBatch takes no more entries [SQS API reference]."""
+"""The most entries of SendMessageBatch [SQS API reference]."""
 
 ONE_IS_WRONG = frozenset(
     {"InvalidParameterValue", "InvalidMessageContents", "AWS.SimpleQueueService.BatchRequestTooLong"}

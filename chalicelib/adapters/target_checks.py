@@ -20,7 +20,7 @@ NO_RULE = "ResourceNotFoundException"
 
 
 class AwsTargetChecks:
-    """The port ``TargetChecks``. Of a service that does not answer no more is asked: a look has seconds."""
+    """The port ``TargetChecks``. It asks a service that does not answer nothing more: a look has seconds."""
 
     def __init__(self, sessions: TargetSessions, hub: str, hub_region: str) -> None:
         self._sessions = sessions

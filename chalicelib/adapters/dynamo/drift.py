@@ -23,7 +23,7 @@ from chalicelib.core.records.addresses import RecordKey, digest, finding
 
 PASS = RecordKey("drift", "pass")
 NOTIFIED_KEPT = 7 * DAY
-"""A pass is daily. What was missing for so long, and is there again, is published again."""
+"""Seconds after which a finding that was gone and is back is published again; a pass is daily."""
 NUMBERS = ("first_at", "began_at", "ended_at", "looks", "not_seen", "doubted_at", "version")
 
 

@@ -27,9 +27,9 @@ from chalicelib.core.records.addresses import RecordKey, finding
 from chalicelib.ports.monitor import Begun, Canary, SourceKey
 
 BUSY = 60
-"""Seconds after which an event that was taken into work and not finished may be taken again: twice a run's time."""
+"""Seconds after which another run may judge an event that a run has begun and not finished: twice a run's time."""
 EVENTS_KEPT = 30 * DAY
-"""EventBridge gives up after a day, and a queue keeps a message for two weeks."""
+"""For how long judged events are stored: EventBridge gives up after a day, a queue keeps a message for two weeks."""
 NOTIFIED_KEPT = 2 * DAY
 
 FIRST, SHOWN, CANARY = (RecordKey("monitor", name) for name in ("first", "shown", "canary"))

@@ -32,7 +32,7 @@ PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""
 
 HOLDINGS_AT_ONCE = 30_000
-"""Of the shares in one transaction, together: DynamoDB may count whole items, and takes 4 MB [aws-facts 6]."""
+"""Most holdings of all shares in one transaction: DynamoDB may count whole items, and takes 4 MB [aws-facts 6]."""
 
 UNHELD = "attribute_not_exists(holdings)"
 """An empty set is no attribute in DynamoDB."""
@@ -41,13 +41,13 @@ UNKNOWN = -1
 """A version that cannot be read."""
 
 NO_SET = "not a set"
-"""Stands among what is damaged where the holdings are no set at all."""
+"""The entry in ``damaged`` if the holdings are no set at all."""
 
 NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
-"""Since a share was read that somebody holds. A count that is damaged keeps no share open."""
+"""The condition that no holding came since the share was read. A damaged count keeps no share open."""
 
 _OF_HOLDERS = ("holdings", "asked", "damaged", "last_closing_at", "grantee", "version")
-"""Members that stand beside the body: deliveries write them."""
+"""Attributes beside the body, which deliveries write."""
 
 _CLEAN_UP = {"no set": " REMOVE holdings", "some": " DELETE holdings :damaged", "none": ""}
 
@@ -66,7 +66,7 @@ class DynamoLedger:
     # --- holdings ----------------------------------------------------------------------------------------------------
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
-        """Where the end is to be moved on, that comes first: a death must not leave a holding past its end."""
+        """A later end is written first: a crash must not leave a holding past its end."""
         if holding.stands:
             self._table.put(_link_key(resource, share.share_name, holding), _link(holding))
         key = addresses.share(RecordKey(resource), share.share_name)
@@ -332,7 +332,7 @@ def _unchanged(share: Share) -> str:
 
 
 def least(item: dict[str, Any], where: str, error: Exception) -> Share:
-    """What closing needs, from the item's own attributes: a body that cannot be read must not keep a share open."""
+    """Return a share from the item's own attributes, enough to close it: a damaged body must not keep it open."""
     what = f"This share's record cannot be read by this version: {error}."
     cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
     opened = item.get("state") in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)

@@ -19,11 +19,11 @@ from chalicelib.ports.ledger import Ledger
 OF_HISTORY = 2
 """Parts at the end of a history's sort key: time and version."""
 MOST = 20_000
-"""Items of each kind that one look at all that ever was reads: 20 pages, some seconds of a function's 30."""
+"""Most items of each kind that ``ever`` reads: 20 pages, some seconds of a function's 30."""
 
 
 class DynamoLedgerPast:
-    """The port ``LedgerPast``. What is damaged is read as far as it can be, or left out: it accounts for nothing."""
+    """The port ``LedgerPast``. It reads a damaged item as far as it can, or leaves it out: it accounts for nothing."""
 
     def __init__(self, table: Table, ledger: Ledger) -> None:
         self._table = table

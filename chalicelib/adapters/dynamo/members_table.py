@@ -35,15 +35,15 @@ CURRENT, READING = RecordKey(MEMBERS, "current"), RecordKey(MEMBERS, "reading")
 ACCEPTED = RecordKey("departures", "accepted")
 UNITS = "units"
 SHARDS = 64
-"""So many items, the pointer and the units' besides, fit into one transaction (100)."""
+"""Items of accounts: with the pointer and the units they fit into one transaction (100)."""
 TRIES = 3
-"""For a reader of all items between whose pages somebody wrote."""
+"""Tries of a reader of all items, if somebody writes between its pages."""
 
 
 class MembersTable:
     """The port ``MembersStore``; every read is consistent. An error from AWS is raised as boto3 raises it.
 
-    ``table`` is this one's name, ``config`` that of the table with the applied targets file.
+    ``table``: its name; ``config``: the name of the table with the applied file.
     """
 
     def __init__(self, client: Any, table: str, config: str) -> None:
@@ -77,7 +77,7 @@ class MembersTable:
         return int(item["generation"]) if item else 0
 
     def units_of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return the units of these accounts, as far as they have any; reads only the items these stand in."""
+        """Return the units of these accounts; reads only the items with these accounts."""
         found: dict[str, tuple[str, ...]] = {}
         for shard in sorted({_shard(account) for account in accounts}):
             body = self._body(shard)
@@ -128,7 +128,7 @@ class MembersTable:
         return frozenset(json.loads(item["body"])) if item and item["at"] > now - DAY else frozenset()
 
     def accept(self, accounts: Iterable[str], by: str, at: int) -> None:
-        """Let these go, for a day from ``at`` (epoch seconds), and nobody else any more."""
+        """Accept the departure of these accounts alone, for a day from ``at`` (epoch seconds)."""
         self._config.put(ACCEPTED, {"body": json.dumps(sorted(accounts)), "by": by, "at": at})
 
     def _body(self, sk: str) -> Mapping[str, Any]:

@@ -36,11 +36,11 @@ INDEX = "due"
 INBOX = "in:"
 RECENT = "recent"
 ROOM_FOR_RECENT = 500
-"""Characters of history that a record may have: its size counts at each write, by the KB."""
+"""Most characters of history on a record: each write costs by the KB."""
 
 
 def shard_of(key: RecordKey) -> str:
-    """Name the index partition that a record's due date stands in."""
+    """Return the partition of the index ``due`` for a record."""
     return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
 
 
@@ -56,7 +56,7 @@ class DynamoRecords:
         self._keep = keep_days * DAY
 
     def begin(self, key: RecordKey) -> Stored | None:
-        """A time that is set after the read is that of a later wake: its own run will clear it."""
+        """A time that is set after the read is a later wake's, whose own run clears it."""
         item = self._table.get(key)
         if item is not None and "woken_at" in item:
             item = self._table.update(key, "REMOVE woken_at", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
@@ -181,7 +181,7 @@ class DynamoRecords:
         return freed is not None
 
     def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
-        """What a wake that is lost would have done, the sweep does."""
+        """If the wake is lost, the sweep wakes the record."""
         also = ["woken_at = if_not_exists(woken_at, :now)"]
         try:
             old = self._leave(key, inbox, also, {":now": now}, due=now)
@@ -301,7 +301,7 @@ class DynamoRecords:
         self._table.delete(key, *_still(attributes))
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
-        """What somebody wrote into an item by hand must not stop the sweep for all others."""
+        """An item that somebody damaged must not stop the sweep for all others."""
         place = f"due#{shard}"
         start = None
         if after is not None:

@@ -13,13 +13,13 @@ from chalicelib.core.records.addresses import RecordKey
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT_TRIES = 5
 A_BATCH = 100
-"""Items that one BatchGetItem takes."""
+"""The most items of one BatchGetItem."""
 
 EXPIRES = "expires_at"
 """The attribute that DynamoDB's TTL reads: epoch seconds after which the item goes by itself."""
 DAY = 86_400
 KEEP_HISTORY_DAYS = 400
-"""What is over is kept so long, unless the hub's parameter KeepHistoryDays says otherwise."""
+"""Days for which ended records are kept, unless the parameter KeepHistoryDays says otherwise."""
 
 _out = TypeSerializer()
 _in = TypeDeserializer()
@@ -53,7 +53,7 @@ class Table:
     def get_all(self, keys: Sequence[RecordKey]) -> Iterator[dict[str, Any]]:
         """Read items consistently, each as it is at some moment, in any order; those that are not there are left out.
 
-        DynamoDB may answer in several goes.
+        DynamoDB may answer in several parts.
         """
         for start in range(0, len(keys), A_BATCH):
             batch = [wire({"pk": key.pk, "sk": key.sk}) for key in keys[start : start + A_BATCH]]
@@ -145,7 +145,7 @@ class Table:
     def refused(self, writes: Sequence[Mapping[str, Any]]) -> Sequence[int]:
         """Write all or nothing (at most 100). Return the places of those that were refused; none: all was written.
 
-        Refused is whose condition did not hold, and what somebody else wrote just then.
+        A write is refused if its condition did not hold, or if somebody else wrote just then.
         """
         try:
             self._client.transact_write_items(TransactItems=list(writes))

@@ -50,7 +50,7 @@ POINTERS = "targets"
 CURRENT = "current"
 
 BATCH = 100
-"""Keys that one BatchGetItem takes."""
+"""The most keys of one BatchGetItem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,15 @@ class Current:
 
     @property
     def version(self) -> str:
-        """Names the items it points at."""
+        """The version of the items that it points to."""
         return version(self.generation, self.digest)
 
 
 class TargetsTable:
     """Reads the applied file, always consistently.
 
-    Made of a boto3 DynamoDB client, the names of this table and of that of the members, and the hub's account and
-    Region. An error from AWS is raised as boto3 raises it: not having read is never taken for absence.
+    It needs a boto3 DynamoDB client, the names of this table and the table of members, and the hub's account and
+    Region. It raises errors from AWS as boto3 does: a failed read never counts as absence.
     """
 
     def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
@@ -83,9 +83,9 @@ class TargetsTable:
         self._read = AppliedFile()
 
     def read(self) -> AppliedFile:
-        """What was read before serves as long as the same file and membership are in force.
+        """It reads again only if another file or other members are in force.
 
-        The membership is read after the file: an account that leaves meanwhile is not read as one that is in.
+        It reads the members after the file, so an account that leaves meanwhile does not count as a member.
         """
         current = self.current()
         if current is None:
@@ -147,13 +147,13 @@ class TargetsTable:
     def live(self, account: str) -> tuple[str, str] | None:
         """Return (role name, external id) in force now, or None if the file does not have the account any more.
 
-        On None a delivery that has opened something goes on with those frozen on it, so that it can close.
+        If None, a delivery that has opened something continues with those on its record, so that it can close.
         """
         found = self._account(account)
         return (found[0]["role_name"], found[0]["external_id"]) if found else None
 
     def paused(self) -> bool:
-        """Whether an operator has paused new promotions. What runs goes on."""
+        """Whether an operator has paused new promotions. Running deliveries continue."""
         item = self._get(SWITCH.pk, SWITCH.sk)
         return item is not None and bool(item.get("paused", {}).get("BOOL"))
 
@@ -164,7 +164,7 @@ class TargetsTable:
         return [withdrawals.read(name, value.get("S")) for name, value in sorted(item.items()) if name[:1].isdigit()]
 
     def approvals(self, ami: str, places: Collection[str]) -> Mapping[str, Approval]:
-        """Read an AMI's approvals for these targets; one that was damaged by hand approves nothing."""
+        """Read an AMI's approvals for these targets; a damaged one approves nothing."""
         found: dict[str, Approval] = {}
         wanted = [_key(at.pk, at.sk) for at in (approval_of(ami, place) for place in sorted(set(places)))]
         for start in range(0, len(wanted), BATCH):
@@ -213,7 +213,7 @@ class TargetsTable:
     def _account(self, account: str) -> list[dict[str, Any]] | None:
         """Read only what is asked for, not the whole of a target: a setting unknown here must not block closing.
 
-        An item that was damaged by hand lets nobody in, and delays no other account.
+        A damaged item entitles nobody, and delays no other account.
         """
         current = self.current()
         if current is None:

@@ -14,7 +14,7 @@ from chalicelib.core.records.schema import VERSION, check
 
 WITHDRAWN = ("withdrawn", EXPIRED)
 BY_ACCOUNT, BY_IMAGE = "account", "image"
-"""Indexes of tracked deliveries: of an account's deliveries, and of those that made an AMI. People read them."""
+"""Indexes of tracked deliveries: by account, and by the AMI that they made. Only people query them."""
 
 
 class DynamoTrackedDeliveries:
@@ -47,7 +47,7 @@ class DynamoTrackedDeliveries:
         self._count(ami, more)
 
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
-        """The count may be off by one after a crash; the promotion's poll reads the items themselves."""
+        """The count may be off by one after a crash; the promotion's poll reads the tracked deliveries themselves."""
         ended = self._table.update(
             addresses.tracked_delivery(ami, tracked.delivery),
             "SET #schema = :schema, body = :body, running = :no" + (", delivered_as = :image" if tracked.image else ""),

@@ -16,7 +16,7 @@ from chalicelib.ports.aws import HubCopy, Tagged, TagRead
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
 FRESH = 10
-"""Seconds for which what ``tag`` has just read serves ``examine`` as well: the two follow each other in one step."""
+"""Seconds for which ``examine`` uses what ``tag`` has read: the two follow each other in one step."""
 
 
 class HubSource:
@@ -30,7 +30,7 @@ class HubSource:
         self._trigger_tag = trigger_tag
 
     def tag(self, ami: str) -> TagRead:
-        """A stranger's AMI that the hub has tagged is shown: ``examine`` then says what is wrong."""
+        """EC2 also shows another account's AMI that the hub has tagged; ``examine`` then has its fault."""
         found = self._image(ami)
         self._last = (ami, self._sessions.now(), found)
         if found is None:

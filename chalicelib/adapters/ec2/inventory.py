@@ -23,7 +23,7 @@ SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
 FILTER_VALUES = 200
 """EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
 STALE = ("InvalidNextToken", "InvalidPaginationToken")
-"""Of a token that EC2 knows no longer [EC2 API reference, error codes]."""
+"""Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
 UNPROTECTED = "disabled"
 """Of DeregistrationProtection [EC2 user guide, protect an AMI from deregistration]."""
 USED = "InvalidSnapshot.InUse"
@@ -31,7 +31,7 @@ GONE = "InvalidSnapshot.NotFound"
 
 
 class AwsInventory:
-    """The port ``TargetInventory``. A session may look, or else remove what has one delivery's tag, and no more."""
+    """The port ``TargetInventory``. Its sessions can either look, or remove what has one delivery's tag."""
 
     def __init__(self, sessions: Sessions, targets: Targets, partition: str, hub: str) -> None:
         self._sessions = sessions

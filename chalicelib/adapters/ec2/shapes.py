@@ -16,22 +16,22 @@ GONE = (
 
 
 def described(text: str | None) -> dict[str, str]:
-    """Return the argument that carries a description; EC2 is sent none rather than an empty one."""
+    """Return the argument with a description; an empty description is left out."""
     return {"Description": text} if text else {}
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Return what AWS lists as a mapping."""
+    """Turn AWS's list of tags into a mapping."""
     return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Write a mapping as AWS wants it."""
+    """Turn a mapping into AWS's list of tags."""
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def unless_gone(call: Callable[[], object]) -> None:
-    """Remove something; that it is gone is no error."""
+    """Remove something; it is no error if it is gone."""
     try:
         call()
     except ClientError as error:
@@ -40,10 +40,10 @@ def unless_gone(call: Callable[[], object]) -> None:
 
 
 def within_time(copy: Callable[..., Any], parameter: str, seconds: int) -> Any:
-    """Copy within a time, if one is wanted; and without it where AWS refuses the copy for that time.
+    """Copy within a time, if one is set; if AWS refuses that time, copy without it.
 
-    It does so where the account's throughput for time-based copies is used up [aws-facts, time-based copies; by which
-    code, nobody says]. A copy that was refused was not made, so the call may be made once more.
+    AWS does so if the account's throughput for time-based copies is used up [aws-facts, time-based copies; the error
+    code is not documented]. A refused copy was not made, so the call can be repeated once.
     """
     if seconds:
         try:

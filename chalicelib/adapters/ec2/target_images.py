@@ -36,9 +36,9 @@ class AwsTargetImages:
         return registered
 
     def copy(self, delivery: Delivery, image: SourceImage) -> str:
-        """Tags do not cross accounts, so all are given here; the snapshots' own follow when it is there.
+        """Tags do not cross accounts, so the call has all; each snapshot gets its own when the AMI is there.
 
-        The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
+        The SDK may repeat the call: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
         """
         tags = image_tags(delivery, image, self._trigger_tag, delivery.request.token)
         with self._sessions.as_refusal("CopyImage", f"{delivery.where}, {image.id}"):
@@ -61,7 +61,7 @@ class AwsTargetImages:
         return copied
 
     def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
+        """A deregistered AMI still shows for a while, and has its name for as long [aws-facts 5]."""
         return self._images(delivery, {"Name": "name", "Values": [delivery.image_name]})
 
     def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:

@@ -36,7 +36,7 @@ class AwsTargetSnapshots:
             )
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
-        """By filter: by id, one that is gone would make EC2 refuse them all."""
+        """It uses a filter: by id, EC2 would refuse all if one is gone."""
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
             pages = self._sessions.client("ec2", "register", delivery).get_paginator("describe_snapshots")
             filters = [

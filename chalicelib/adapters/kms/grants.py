@@ -37,8 +37,8 @@ GRANT_GONE = ("NotFoundException", "InvalidGrantIdException")
 class KeyGrants:
     """The port ``PermissionAdapter`` for ``resource#key#<arn>#<account>``: a named grant for each opening.
 
-    It is one delivery's while that copies; what stands is one grant for the account.
-    ``region`` is the hub's: the names of grants say so.
+    A grant for copies belongs to one delivery; a standing one is for the account. ``region``: the hub's, for the names
+    of grants.
     """
 
     batch = 1

@@ -39,10 +39,10 @@ PREFIX = "resource#policy#"
 POLICY = "default"
 """The only name that a key's policy can have."""
 ROUNDS = 4
-"""After so many edits by others in a row, the service waits for a while."""
+"""Tries after edits by others in a row; then the service waits for a while."""
 GONE = "NotFoundException"
 NAMED = 8
-"""So many principals a message lists."""
+"""How many principals a message lists."""
 
 LATE = POLICY_SHOWS_WITHIN
 """Seconds within which a read may not show what was put."""
@@ -66,7 +66,7 @@ class PolicyStatements:
         return frozenset(s.share_name for s in shares if document is not None and document.shows(self._access(s)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """What stands there already is not put again: safe to repeat."""
+        """It does not put a statement that is there already: safe to repeat."""
         self._edit(resource, self._read(key_of(resource)), shares, ())
         return {}
 

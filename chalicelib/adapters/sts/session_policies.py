@@ -32,7 +32,7 @@ _LOOK = ["ec2:DescribeSnapshots", "ec2:DescribeImage*", "kms:DescribeKey"]
 def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (), partition: str = "aws") -> str:
     """Return the session policy for one kind of work on a delivery.
 
-    ``snapshots``: the sources to be copied; None for the wider form, which names neither snapshots nor keys.
+    ``snapshots``: the sources to copy; None for the wider form, which names neither snapshots nor keys.
     """
     statements: list[dict[str, Any]] = [_allow(_LOOK, "*")]
     ec2 = f"arn:{partition}:ec2:{delivery.target.region}::"
@@ -83,9 +83,9 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
 def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
     """Return the session policy for grants on one key to one service-linked role (ARN) of an account.
 
-    On a key of the account's own they are found again and retired there; on the hub's, the hub revokes them. The grant
-    role needs no policy to retire what names it as the retiring principal; that a session's policy must allow it is
-    assumed (docs/explanation/assumptions.md).
+    On the account's own key the session can list and retire them; on the hub's key, the hub revokes them. The grant
+    role needs no permission to retire grants of which it is the retiring principal; that the session policy must allow
+    it is an assumption (docs/explanation/assumptions.md).
     """
     condition = {
         "StringEquals": {"kms:GranteePrincipal": grantee},
@@ -98,7 +98,7 @@ def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
 
 
 _KEY_USE = ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
-"""What a copy needs; the role itself may do no more of it."""
+"""What a copy needs of the keys."""
 _VIA_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 
 

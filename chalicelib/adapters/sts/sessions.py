@@ -25,15 +25,15 @@ SESSION_SECONDS = 3600
 RENEW_BEFORE = 300
 KEPT = 64
 MOST_CALLS = 1000
-"""Calls that are remembered until somebody asks for them; a command makes far fewer."""
+"""Most calls that are remembered until ``take_calls``; a command makes far fewer."""
 WRITTEN_DOWN = ("ec2", "kms")
-"""Services whose calls are remembered: what the service changes, it changes by these."""
+"""AWS services whose calls are remembered: by these the service changes targets and shares."""
 MOST_REFUSED = 256
-"""Policies that are remembered as too large, so that the next session does not ask in vain."""
+"""Most policies that are remembered as too large, so that the next session asks with the wider one."""
 
 
 class Sessions:
-    """Makes clients. A role's credentials are kept until shortly before they end, for the same narrow policy."""
+    """Makes clients. It keeps a role's credentials, per session policy, until shortly before they end."""
 
     def __init__(
         self, region: str, clock: Callable[[], float], packed: Callable[[str, int], None] = lambda _role, _size: None
@@ -100,9 +100,9 @@ class Sessions:
         wider: str = "",
         once: bool = False,
     ) -> Any:
-        """Return a client of a role elsewhere, narrowed by a session policy. Raises Refusal (ROLE) if refused.
+        """Return a client of another account's role, limited by a session policy. Raises Refusal (ROLE) if refused.
 
-        ``wider`` is the policy to be tried where STS refuses the first one for its size; "" if there is none.
+        ``wider``: the policy to try if STS refuses the first one for its size; "" if there is none.
         """
         narrow = policy not in self._refused or not wider
         credentials, clients = self._credentials(role_arn, external_id, name, policy if narrow else wider, wider)
