@@ -28,7 +28,7 @@ from ami_promoter.commands import (
     where,
     withdraw,
 )
-from ami_promoter.hub.aws import HubTrouble
+from ami_promoter.hub.aws import HubError
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import failed
 from ami_promoter.verbs import TerminalClock, root
@@ -85,8 +85,8 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
         return Exit.USAGE
     except click.ClickException as wrong:
         return failed([_usage(wrong)], Exit.USAGE, as_json=as_json)
-    except HubTrouble as trouble:
-        return failed([trouble.fault], Exit.AWS, as_json=as_json)
+    except HubError as error:
+        return failed([error.fault], Exit.AWS, as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
         what = "what has started in AWS continues."
         return failed([Fault("interrupted", "stopped", what, "")], Exit.INTERRUPTED, as_json=as_json)

@@ -33,7 +33,7 @@ NOTIFIED = {"RefusedNotified": "ValuesRefused"}
 """An event by which a record knows that a notice was sent -> the metric that counts it."""
 
 SHARES = {"opened": "SharesOpened", "closed": "SharesClosed"}
-"""What became of a share -> the metric that counts it."""
+"""An outcome of a share -> the metric that counts it."""
 
 FINDINGS = {"page": "AccessPages", "warning": "AccessWarnings", "notice": "AccessNotices"}
 """How severe a finding of the access monitor is -> the metric that counts it."""

@@ -66,9 +66,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         problems.append(f"--targets {given.targets}: give a number from 1 to {MOST_TARGETS}")
     crashes = []
     for text in given.crash:
-        crash, trouble = _crash(text)
+        crash, wrong = _crash(text)
         crashes += [crash] if crash else []
-        problems += [f"--crash {text}: {one}" for one in trouble]
+        problems += [f"--crash {text}: {one}" for one in wrong]
     if problems:
         parser.error("\n  ".join(["", *problems]) if len(problems) > 1 else problems[0])
     return Options(given.targets, given.seed, not given.no_events, tuple(crashes), given.plain, given.all)

@@ -428,20 +428,20 @@ class MemoryTrackedDeliveries:
     def count(self, ami: str, more: int) -> None:
         """The marks themselves are counted."""
 
-    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
-        known = self.items.get((ami, entry.delivery))
-        if known is not None and known.episode >= entry.episode:
+    def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
+        known = self.items.get((ami, tracked.delivery))
+        if known is not None and known.episode >= tracked.episode:
             return False
-        self.items[ami, entry.delivery] = entry
+        self.items[ami, tracked.delivery] = tracked
         return True
 
-    def end(self, ami: str, entry: TrackedDelivery) -> bool:
-        known = self.items.get((ami, entry.delivery))
-        if known is not None and known.episode == entry.episode and entry.state in ("withdrawn", EXPIRED):
-            self.items[ami, entry.delivery] = replace(entry, asked_again=known.asked_again)
-        if known is None or known.episode != entry.episode or known.state != "running":
+    def end(self, ami: str, tracked: TrackedDelivery) -> bool:
+        known = self.items.get((ami, tracked.delivery))
+        if known is not None and known.episode == tracked.episode and tracked.state in ("withdrawn", EXPIRED):
+            self.items[ami, tracked.delivery] = replace(tracked, asked_again=known.asked_again)
+        if known is None or known.episode != tracked.episode or known.state != "running":
             return True
-        self.items[ami, entry.delivery] = replace(entry, asked_again=known.asked_again)
+        self.items[ami, tracked.delivery] = replace(tracked, asked_again=known.asked_again)
         return not any(one.state == "running" for _, one in self.items.of(ami))
 
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
@@ -449,10 +449,10 @@ class MemoryTrackedDeliveries:
         if known is not None:
             self.items[ami, delivery] = replace(known, asked_again=episode)
 
-    def take_back(self, ami: str, entry: TrackedDelivery, before: TrackedDelivery) -> None:
-        known = self.items.get((ami, entry.delivery))
-        if known is not None and known.episode == entry.episode and known.state == "running":
-            self.items[ami, entry.delivery] = replace(before, asked_again=known.asked_again)
+    def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
+        known = self.items.get((ami, tracked.delivery))
+        if known is not None and known.episode == tracked.episode and known.state == "running":
+            self.items[ami, tracked.delivery] = replace(before, asked_again=known.asked_again)
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:
-        return [entry for _, entry in self.items.of(ami)]
+        return [tracked for _, tracked in self.items.of(ami)]

@@ -71,7 +71,7 @@ def hub(caller: VerbCaller, key: str | None, access: tuple[str, ...]) -> Report:
 
 
 def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:
-    """Print the statements, or check a key; may raise Trouble."""
+    """Print the statements, or check a key; may raise HubError."""
     statements = [statement(need, account) for need in needs]
     if key:
         return _check(key, account, needs, statements)
@@ -169,8 +169,8 @@ def _rotates(kms: Any, arn: str, account: Account) -> bool | None:
     try:
         with account.telling("reading the key's rotation"):
             return bool(kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"])
-    except Exception as trouble:
-        cause = trouble.__cause__
+    except Exception as error:
+        cause = error.__cause__
         if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "UnsupportedOperationException":
             return None
         raise

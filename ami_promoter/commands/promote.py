@@ -12,7 +12,7 @@ from ami_promoter.rights import EXAMINE, FIND_AMI, LOOK_AGAIN, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Resolution
 
@@ -33,9 +33,7 @@ PRINTS = js.some_of(
 @click.argument("value", type=VALUE)
 @click.option("--wait", is_flag=True, help="Wait for the outcome, like `wait`.")
 @click.option("--watch", is_flag=True, help="Wait, with a live view.")
-@click.option(
-    "--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time."
-)
+@wait_at_most(help="With --wait: give up after this time, such as 90m or 2h; a bare number is minutes.")
 @click.option("--dry-run", is_flag=True, help="Change nothing: the same as `plan AMI VALUE`.")
 @tag_key_option
 def promote(
@@ -83,7 +81,7 @@ def promote(
         return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data)
     if not caller.as_json:
         show(lines, console())
-    wanted = waiting.Wanted(limit=None if timeout is None else timeout * 60.0, watch=watch, written=True)
+    wanted = waiting.Wanted(limit=timeout, watch=watch, written=True)
     waited = waiting.wait(connection, caller, ami, tag_key, wanted)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub.aws import Connection, HubTrouble, regions
+from ami_promoter.hub.aws import Connection, HubError, regions
 from ami_promoter.hub.records import Reader, standing
 from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL
@@ -302,8 +302,8 @@ def _apply(
         last = f"Applied as version {current.generation} in {connection.place}: {_size(wanted)}."
     try:
         publisher.clean(current)
-    except HubTrouble as trouble:
-        warnings = (str(trouble),)
+    except HubError as error:
+        warnings = (str(error),)
     ready = ["`ami-promoter doctor` checks whether the targets are ready."] if report.data["targets"]["added"] else []
     return Report(
         (*report.lines, last, *ready), {**report.data, "applied": True, "version": current.generation}, (), warnings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.receivers import Receivers, receivers
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.errors import Misconfigured, TargetsDamaged
@@ -31,16 +31,16 @@ def _table(connection: Connection) -> TargetsTable:
 
 
 def applied_file(connection: Connection) -> AppliedFile:
-    """Read the applied targets file with the membership; may raise Trouble."""
+    """Read the applied targets file with the membership; may raise HubError."""
     with connection.telling("reading the applied targets, and which accounts the organization's units have"):
         try:
             return _table(connection).read()
-        except Misconfigured as trouble:
-            raise HubTrouble(str(trouble), connection.place, code="misconfigured") from trouble
+        except Misconfigured as error:
+            raise HubError(str(error), connection.place, code="misconfigured") from error
 
 
 def in_force(connection: Connection) -> InForce:
-    """Read who may receive anything; may raise Trouble."""
+    """Read who may receive anything; may raise HubError."""
     file = applied_file(connection)
     if file.fault is not None:
         where = f"account {connection.account}, {connection.region}, {file.fault.where}"

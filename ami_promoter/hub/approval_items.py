@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.operators_table import write
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import CallersSessions
@@ -34,15 +34,15 @@ class QuestionSeen:
 
 
 def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Fault:
-    """Read what waits for an approver, as the service will judge it; may raise Trouble."""
+    """Read what waits for an approver, as the service will judge it; may raise HubError."""
     source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
     try:
         read = source.tag(ami)
     except Refusal as refusal:
         fault = refusal.fault
-        raise HubTrouble(fault.what, fault.where, fault.cure, fault.code) from refusal
-    if trouble := _useless(connection, ami, read, tag_key):
-        return trouble
+        raise HubError(fault.what, fault.where, fault.cure, fault.code) from refusal
+    if useless := _useless(connection, ami, read, tag_key):
+        return useless
     with connection.telling("reading the records"):
         record = Reader(connection).promotion(ami) or {}
     last = record.get("value") if record.get("digest") else None
@@ -55,7 +55,7 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
 
 
 def approve(connection: Connection, question: Question, seconds: int) -> int:
-    """Approve for so long; return until when (epoch seconds). May raise Trouble."""
+    """Approve for so long; return until when (epoch seconds). May raise HubError."""
     at = int(connection.now())
     until = at + seconds
     requests = []

@@ -29,7 +29,7 @@ from botocore.regions import EndpointResolver
 from chalicelib.core.faults import Fault
 
 
-class HubTrouble(Exception):
+class HubError(Exception):
     """AWS refused or could not be reached, or somebody was faster. ``fault`` says where, what and what to do."""
 
     def __init__(self, what: str, where: str = "", cure: str = "", code: str = "aws") -> None:
@@ -46,13 +46,13 @@ def regions() -> tuple[str, ...]:
 
 
 def region(profile: str | None = None) -> str | None:
-    """Return the Region that the environment or the profile says; None if nothing does. May raise Trouble."""
+    """Return the Region that the environment or the profile says; None if nothing does. May raise HubError."""
     with _telling("AWS configuration", "reading it"):
         return os.environ.get("AWS_REGION") or boto3.Session(profile_name=profile).region_name
 
 
 class Account:
-    """An account and Region under the caller's credentials. Asks STS at once who the caller is; may raise Trouble."""
+    """An account and Region under the caller's credentials. Asks STS at once who the caller is; may raise HubError."""
 
     def __init__(self, region: str, profile: str | None = None) -> None:
         self.region = region
@@ -95,7 +95,7 @@ class Account:
 
     @contextmanager
     def telling(self, doing: str) -> Iterator[None]:
-        """Turn an error of AWS's into Trouble that says what was being done, where, and what may help."""
+        """Turn an error of AWS's into a HubError that says what was being done, where, and what may help."""
         with _telling(self.place, doing):
             yield
 
@@ -115,7 +115,7 @@ class Connection(Account):
         super().__init__(region, profile)
         if hub and self.account != hub:
             what = f"they are those of account {self.account} ({self.caller}), and --hub-account says {hub}."
-            raise HubTrouble(what, "credentials", "Use credentials of the hub.", "other-account")
+            raise HubError(what, "credentials", "Use credentials of the hub.", "other-account")
         self.dynamodb = self.client("dynamodb")
 
     @property
@@ -135,7 +135,7 @@ def _telling(place: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise HubTrouble(f"{doing} failed: {_ended(str(error))}", place, _cure(error), _code(error)) from error
+        raise HubError(f"{doing} failed: {_ended(str(error))}", place, _cure(error), _code(error)) from error
 
 
 def _code(error: ClientError | BotoCoreError) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 
 TRIES = 8
 """For items that DynamoDB leaves unprocessed: then the command gives up, within half a minute."""
@@ -36,4 +36,4 @@ def write(
         else:
             what = f"DynamoDB still leaves items unwritten after several tries. {left}"
             cure = "Wait a minute and run the command again."
-            raise HubTrouble(what, connection.place, cure, "items-unwritten")
+            raise HubError(what, connection.place, cure, "items-unwritten")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.terminal.report import moment
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
@@ -28,7 +28,7 @@ def trouble_lines(connection: Connection) -> Iterator[str]:
 
 
 def read(connection: Connection) -> tuple[Organization | None, Membership, MembersReading]:
-    """Read what the applied file names, who is in it, and what discovery has recorded; may raise Trouble."""
+    """Read what the applied file names, who is in it, and what discovery has recorded; may raise HubError."""
     try:
         tables = (connection.config_table, connection.members_table)
         members = table(connection)
@@ -39,9 +39,9 @@ def read(connection: Connection) -> tuple[Organization | None, Membership, Membe
             else (named, members.membership(), members.reading()[0])
         )
     except Refusal as refusal:
-        raise HubTrouble(refusal.fault.what, refusal.fault.where, refusal.fault.cure, refusal.fault.code) from refusal
-    except Misconfigured as trouble:
-        raise HubTrouble(str(trouble), connection.place, code="misconfigured") from trouble
+        raise HubError(refusal.fault.what, refusal.fault.where, refusal.fault.cure, refusal.fault.code) from refusal
+    except Misconfigured as error:
+        raise HubError(str(error), connection.place, code="misconfigured") from error
 
 
 def to_json(named: Organization, membership: Membership, reading: MembersReading) -> dict[str, Any]:

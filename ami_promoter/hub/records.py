@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from chalicelib.adapters.dynamo.records import INBOX
 from chalicelib.adapters.dynamo.records import history as entries_of
 from chalicelib.adapters.dynamo.table import Table, values, wire
@@ -179,7 +179,7 @@ class Reader:
             attempt = attempt + 1 if unread else 0
             if attempt > TRIES:
                 what = "DynamoDB still leaves items unread after several tries."
-                raise HubTrouble(what, self._place, "Run the command again later.", "items-unread")
+                raise HubError(what, self._place, "Run the command again later.", "items-unread")
             if unread:
                 self._sleep(min(0.1 * 2**attempt, 5))
             left = [*unread, *left]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal
@@ -27,10 +27,10 @@ class CallersSessions(Sessions):
 
 
 def examine(connection: Connection, ami: str, tag_key: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
-    """Read an AMI, its snapshots and their keys; None if the hub owns no such AMI. May raise Trouble."""
+    """Read an AMI, its snapshots and their keys; None if the hub owns no such AMI. May raise HubError."""
     source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
     try:
         return source.examine(ami)
     except Refusal as refusal:
         fault = refusal.fault
-        raise HubTrouble(fault.what, fault.where, fault.cure, fault.code) from refusal
+        raise HubError(fault.what, fault.where, fault.cure, fault.code) from refusal

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from rich.console import Group, RenderableType
 from rich.live import Live
 
-from ami_promoter.hub.aws import HubTrouble
+from ami_promoter.hub.aws import HubError
 from ami_promoter.terminal.output import Folded, console, tell
 from ami_promoter.verbs import TerminalClock
 
@@ -68,14 +68,14 @@ class _Patience(Generic[_T]):
         self._seen = False
 
     def look(self) -> _T:
-        """Look; raises the Trouble of a first look, and of one that fails again and again."""
+        """Look; raises the HubError of a first look, and of one that fails again and again."""
         for left in range(MISSES if self._seen else 0, -1, -1):
             try:
                 seen = self._look()
-            except HubTrouble as trouble:
+            except HubError as error:
                 if not left:
                     raise
-                tell(f"{trouble} Looking again.")
+                tell(f"{error} Looking again.")
                 self._clock.sleep(self._every)
             else:
                 self._seen = True

@@ -231,4 +231,4 @@ def _calls(targets: Sequence[Mapping[str, Any]]) -> str:
     for one in targets:
         for call, number in one["calls"].items():
             totals[call] = totals.get(call, 0) + number
-    return ", ".join(f"{number} {call}" for call, number in sorted(totals.items()))
+    return ", ".join(f"{number:,} {call}" for call, number in sorted(totals.items()))

@@ -17,7 +17,7 @@ from chalicelib.core.records import addresses, codec
 
 
 def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
-    """Read one AMI's promotion as ``view.page`` shows it; None if there is none. May raise Trouble."""
+    """Read one AMI's promotion as ``view.page`` shows it; None if there is none. May raise HubError."""
     reader = Reader(connection)
     with connection.telling("reading the records"):
         record = reader.promotion(ami)
@@ -50,7 +50,7 @@ def unknown(ami: str, connection: Connection) -> Fault:
 
 
 def placed(delivery: Record, entry: Record) -> Record:
-    """Say whose delivery it is, from the promotion's mark of it, where its own record cannot be read."""
+    """Say whose delivery it is, from its promotion's tracked delivery, where its own record cannot be read."""
     ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
     return {"id": ident, "target": {name: entry.get(name) for name in ("account", "region")}, **delivery}
 

@@ -61,7 +61,7 @@ class Wanted:
 
 
 def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wanted: Wanted) -> Report:
-    """Wait, and say how it came out; may raise Trouble."""
+    """Wait, and say how it came out; may raise HubError."""
     tag = Tag(connection, tag_key, ami)
     first = tag.read()
     if isinstance(first, Fault):

@@ -115,7 +115,7 @@ class HubReading:
         """Return the service's statements in the policies of these keys, and which policies were read."""
         found: list[PolicyStatement] = []
         read: set[str] = set()
-        hub = key_policy.hub_mark(self._connection.account, self._connection.region)
+        hub = key_policy.hub_sid(self._connection.account, self._connection.region)
         for key in self._each(keys, "Reading the policies of keys"):
             try:
                 text = self._kms(key).get_key_policy(KeyId=key, PolicyName="default")["Policy"]

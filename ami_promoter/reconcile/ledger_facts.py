@@ -82,7 +82,7 @@ def is_of(share: LedgerShare, grant: Grant) -> bool:
 
 
 def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] | str:
-    """Find the service's statements in a key policy; or say why it cannot be read. ``hub``: ``key_policy.hub_mark``."""
+    """Find the service's statements in a key policy; or say why it cannot be read. ``hub``: ``key_policy.hub_sid``."""
     document = key_policy.read(key, text, hub)
     if not isinstance(document, key_policy.Document):
         return document.what

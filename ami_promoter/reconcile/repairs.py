@@ -65,7 +65,7 @@ class Repairs:
         return int(self._connection.now())
 
     def repair(self, repair: Repair) -> str:
-        """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise Trouble."""
+        """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise HubError."""
         with self._connection.telling("repairing (run the command again; it continues where it stopped)"):
             match repair:
                 case MakeDue(pk):

@@ -113,7 +113,7 @@ class Looking:
         self._table = Table(connection.dynamodb, connection.table)
 
     def look(self, run: str, *, targets: bool) -> HubView:
-        """Look at everything; ``run`` names this look. May raise Trouble.
+        """Look at everything; ``run`` names this look. May raise HubError.
 
         The ledger is read before AWS; where the two differ its entry is read once more, as it may have moved on. Who
         may receive is read after the ledger, so that nobody's share looks open to an account that was added meanwhile.

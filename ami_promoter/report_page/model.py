@@ -112,21 +112,21 @@ def _created(record: Record) -> int:
 
 
 def _page(record: Record, records: HubRecords, now: float) -> dict[str, Any]:
-    """Show a promotion. A delivery whose record cannot be read is shown by the promotion's mark of it."""
+    """Show a promotion. A delivery whose record cannot be read is shown by the promotion's tracked delivery."""
     ami = str(record["_item"]["pk"]).removeprefix("promotion#")
     deliveries = []
     for entry in records.tracked.get(ami, ()):
         ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
         known = records.deliveries.get(ident)
-        deliveries.append(placed(_marked(known, entry), entry))
+        deliveries.append(placed(_tracked(known, entry), entry))
     return promotion_data.page(record, deliveries, (), now)
 
 
-def _marked(known: Record | None, entry: Record) -> Record:
+def _tracked(known: Record | None, entry: Record) -> Record:
     if known is not None and known.get("target") and known.get("state"):
         return known
-    mark = {"state": entry.get("state", "unknown"), "image": entry.get("image") or None}
-    return {**mark, "_item": entry["_item"] if known is None else known["_item"]}
+    tracked = {"state": entry.get("state", "unknown"), "image": entry.get("image") or None}
+    return {**tracked, "_item": entry["_item"] if known is None else known["_item"]}
 
 
 def _shown(page: Mapping[str, Any], records: HubRecords, context: ReportContext) -> ShownPromotion:

@@ -15,7 +15,7 @@ OPEN_ROWS = 20
 LONGEST_ID = 24
 """Characters; a snapshot's id has 22."""
 
-MARKS = {
+SYMBOLS = {
     "delivered": ("✓", "good"),
     "shared": ("✓", "good"),
     "failed": ("✕", "bad"),
@@ -31,7 +31,7 @@ MARKS = {
     "closed": ("○", "calm"),
     "over": ("○", "calm"),
 }
-"""State -> (its mark, its class); all others are under way."""
+"""State -> (its symbol, its class); all others are under way."""
 
 STEPS = {
     "requested": "wait",
@@ -59,9 +59,9 @@ PATTERNS = (
 
 
 def state(word: str) -> Element:
-    """Show a state: a mark and the word, so that no color is needed."""
-    mark, kind = MARKS.get(word, ("▸", "busy"))
-    return el("span", el("span", mark, aria_hidden="true"), f" {word or 'unknown'}", class_=f"st {kind}")
+    """Show a state: a symbol and the word, so that no color is needed."""
+    symbol, kind = SYMBOLS.get(word, ("▸", "busy"))
+    return el("span", el("span", symbol, aria_hidden="true"), f" {word or 'unknown'}", class_=f"st {kind}")
 
 
 def code(text: str) -> Element:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 
 CURES = {
     "AccessDenied": "Allow s3:PutObject on {arn}, and kms:GenerateDataKey if the bucket encrypts by a key of its own.",
@@ -32,7 +32,7 @@ class Address:
 
 
 def publish(connection: Connection, page: bytes, to: Address) -> None:
-    """Put the page there, never to be cached, encrypted as the bucket says by default. May raise Trouble."""
+    """Put the page there, never to be cached, encrypted as the bucket says by default. May raise HubError."""
     try:
         with connection.telling(f"putting the page to {to}"):
             connection.client("s3").put_object(
@@ -42,9 +42,7 @@ def publish(connection: Connection, page: bytes, to: Address) -> None:
                 ContentType="text/html; charset=utf-8",
                 CacheControl="no-store",
             )
-    except HubTrouble as trouble:
-        fault = trouble.fault
+    except HubError as error:
+        fault = error.fault
         arn = f"arn:{connection.partition}:s3:::{to.bucket}/{to.key}"
-        raise HubTrouble(
-            fault.what, str(to), CURES.get(fault.code, fault.cure).format(arn=arn), fault.code
-        ) from trouble
+        raise HubError(fault.what, str(to), CURES.get(fault.code, fault.cure).format(arn=arn), fault.code) from error

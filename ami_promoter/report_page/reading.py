@@ -73,7 +73,7 @@ class HubRecords:
 
 
 def read(connection: Connection, since: int, tell: Callable[[str], None]) -> HubRecords:
-    """Read the table; history and archive from ``since`` (epoch seconds) on. May raise Trouble."""
+    """Read the table; history and archive from ``since`` (epoch seconds) on. May raise HubError."""
     progress = Progress(tell, "Items of the table read")
     with connection.telling("reading the records"):
         return sort(Reader(connection).scan(WHICH, {**GIVEN, ":since": since}, progress.at))

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.operators_table import write
 from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
@@ -43,7 +43,7 @@ class Publisher:
         self._sleep = sleep
 
     def applied(self) -> AppliedVersion:
-        """Read what is in force; may raise Trouble."""
+        """Read what is in force; may raise HubError."""
         table = self._read()
         with self._connection.telling("reading the applied targets"):
             current = table.current()
@@ -55,7 +55,7 @@ class Publisher:
                 return AppliedVersion(current, Directory(), damaged=True)
 
     def text(self, current: Current) -> str | None:
-        """Return the text of the file that was applied as this version; None if it was not kept. May raise Trouble."""
+        """Return the text of the file that was applied as this version; None if it was not kept. May raise HubError."""
         with self._connection.telling("reading the applied targets"):
             found = self._client.get_item(
                 TableName=self._connection.config_table,
@@ -68,7 +68,7 @@ class Publisher:
             return None
 
     def publish(self, before: AppliedVersion, wanted: Directory, source: str, at: str) -> Current:
-        """Bring ``wanted`` into force if ``before`` is still what is in force; raises Trouble otherwise.
+        """Bring ``wanted`` into force if ``before`` is still what is in force; raises HubError otherwise.
 
         ``source`` is the file's text, kept for people; ``at`` is ISO 8601 in UTC.
         """
@@ -116,7 +116,7 @@ class Publisher:
                 return  # the SDK sent it twice, and the first had taken effect
             what = "somebody else has applied a targets file in the meantime: that file is in force, and yours is not."
             cure = "Run `ami-promoter targets diff FILE`, then apply again."
-            raise HubTrouble(what, self._connection.place, cure, "targets-raced") from error
+            raise HubError(what, self._connection.place, cure, "targets-raced") from error
 
     def _put(self, pk: str, sk: str, attributes: Item, **condition: Any) -> None:
         item = {"pk": {"S": pk}, "sk": {"S": sk}, **attributes}

@@ -110,9 +110,9 @@ def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequ
 
 def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
-    all_of_them = sorted(tracked, key=lambda entry: (entry.state in GOOD, entry.account, entry.region))
+    all_of_them = sorted(tracked, key=lambda one: (one.state in GOOD, one.account, one.region))
     counted = ("delivered", "shared", "failed", "cancelled", "withdrawn")
-    counts = {state: sum(entry.state == state for entry in all_of_them) for state in counted}
+    counts = {state: sum(one.state == state for one in all_of_them) for state in counted}
     return {
         **_of_promotion(promotion, SUMMARY, now),
         "outcome": "delivered" if sum(counts[state] for state in GOOD) == len(all_of_them) else "incomplete",
@@ -120,12 +120,12 @@ def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) 
         "counts": counts,
         "deliveries": [
             {
-                "account": entry.account,
-                "region": entry.region,
-                "outcome": entry.state,
-                "image": entry.image or None,
+                "account": one.account,
+                "region": one.region,
+                "outcome": one.state,
+                "image": one.image or None,
             }
-            for entry in all_of_them[:MAX_LISTED]
+            for one in all_of_them[:MAX_LISTED]
         ],
         "unlisted": max(len(all_of_them) - MAX_LISTED, 0),
     }

@@ -101,9 +101,9 @@ class QueueConsumer:
             if wake.reason is not None:
                 self._reasons.leave(wake.key, wake.reason)
             self._work(wake, time_left)
-        except Exception as trouble:
-            if wake.key.kind in WORKER_KINDS and receives >= TRIES and _is_the_records_own(trouble):
-                why = f"{wake.key}: each of {TRIES} tries raised: {trouble!r:.500}"
+        except Exception as error:
+            if wake.key.kind in WORKER_KINDS and receives >= TRIES and _is_the_records_own(error):
+                why = f"{wake.key}: each of {TRIES} tries raised: {error!r:.500}"
                 self._records.park(wake.key, why, self._clock())
                 self._telemetry.parked(wake.key, why)
             raise
@@ -127,10 +127,10 @@ class QueueConsumer:
                 services.share_worker.run(key, time_left=time_left)
 
 
-def _is_the_records_own(trouble: Exception) -> bool:
+def _is_the_records_own(error: Exception) -> bool:
     """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
-    if isinstance(trouble, ClientError):
-        return bool(trouble.response["Error"]["Code"] == "ValidationException")
-    if isinstance(trouble, Refusal):
-        return trouble.kind is RefusalKind.DENIED and not trouble.unknown
-    return not isinstance(trouble, (BotoCoreError, Misconfigured))
+    if isinstance(error, ClientError):
+        return bool(error.response["Error"]["Code"] == "ValidationException")
+    if isinstance(error, Refusal):
+        return error.kind is RefusalKind.DENIED and not error.unknown
+    return not isinstance(error, (BotoCoreError, Misconfigured))

@@ -20,10 +20,10 @@ from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 
 ROUNDS = 5
-"""Wakes that come while it works make it look again; after so many it wakes itself."""
+"""How often it looks again because of wakes that came while it worked; after that it wakes itself."""
 
 NEEDS_SECONDS = 16
-"""It looks at a delivery, or grants, only with so much time left: two SDK time-outs."""
+"""Seconds that must be left to look at a delivery, or to grant: two SDK time-outs."""
 
 
 class CopyQuotas:
@@ -45,8 +45,8 @@ class CopyQuotas:
                 if stored is None or stored.parked:
                     return
                 quota = COPY_QUOTAS.decode(stored)
-            except ParkRecord as trouble:
-                self._rebuild(key, trouble)
+            except ParkRecord as error:
+                self._rebuild(key, error)
             else:
                 if self._counted(stored, quota, time_left):
                     return
@@ -55,7 +55,7 @@ class CopyQuotas:
             read = self._records.read
         self._waker.send(key, f"more:{self._clock()}")
 
-    def _rebuild(self, key: RecordKey, trouble: ParkRecord) -> None:
+    def _rebuild(self, key: RecordKey, error: ParkRecord) -> None:
         """Replace a record that this version cannot read: it holds nothing but a limit that EC2 will teach again.
 
         Parked, it would hold up every AMI for that account, after a rollback in all accounts at once.
@@ -63,7 +63,7 @@ class CopyQuotas:
         _, account, region = key.pk.split("#")
         fresh = CopyQuota(account, region, due_at=self._clock())
         self._records.replace(COPY_QUOTAS.encode(fresh), self._clock())
-        self._telemetry.repaired(key, f"The copy quota's record was written again. {trouble}")
+        self._telemetry.repaired(key, f"The copy quota's record was written again. {error}")
 
     def _counted(self, stored: Stored, quota: CopyQuota, time_left: TimeLeft) -> bool:
         """Count, grant, and write the record; False if time ran out, or somebody woke it meanwhile."""

@@ -49,7 +49,7 @@ from chalicelib.service.runner import Machine
 from chalicelib.service.waker import Clock, Waker
 
 CALLS_A_SHARE = 6
-"""To hold or release one: its item, its link, and a write and a message that wake its resource."""
+"""Calls to hold or release one share: its item, its link, and a write and a message that wake its resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class DeliveryPorts:
 
 
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, ev.Event]:
-    """Decide for deliveries. ``draw`` returns a random text that nobody can guess, another one each time: a nonce."""
+    """Return the machine of deliveries. ``draw`` returns a nonce: a random text that nobody can guess."""
 
     def record_intent(record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
         nonces = [draw() for command in commands if isinstance(command, intents.MAKING)]
@@ -80,7 +80,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, e
 
 
 class DeliveryExecutor:
-    """Carries out a delivery's commands."""
+    """Executes a delivery's commands."""
 
     def __init__(
         self,
@@ -227,8 +227,8 @@ class DeliveryExecutor:
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Why the policies of the source's keys could not take the service's statements, if it needs any."""
-        mark = key_policy.hub_mark(delivery.hub, self._region)
-        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, mark)
+        hub_sid = key_policy.hub_sid(delivery.hub, self._region)
+        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, hub_sid)
         if not wanted:
             return ()
         texts = self._ports.keys.policies(delivery, wanted)
@@ -390,7 +390,7 @@ class DeliveryExecutor:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
         if delivery.ending is None:
             own_keys.leave_to_another(self._records, self._ports.ledger, delivery)
-        entry = TrackedDelivery(
+        tracked = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,
             region=delivery.target.region,
@@ -398,8 +398,8 @@ class DeliveryExecutor:
             state=notified_as(delivery),
             image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
-        if self._ports.tracked.end(delivery.ami, entry):
-            cause = f"{delivery.id}:{delivery.episode}:{entry.state}"
+        if self._ports.tracked.end(delivery.ami, tracked):
+            cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
             self._waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._waker, self._ports.tracked, delivery, self._clock)
@@ -447,7 +447,7 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 
 def notified_as(delivery: Delivery) -> str:
-    """Say to the promotion how it has ended, or rests."""
+    """Return the outcome for the tracked delivery."""
     if delivery.ending is DeliveryState.WITHDRAWN and delivery.expired:
         return EXPIRED
     return (delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED)).value

@@ -21,7 +21,7 @@ from chalicelib.service.waker import Clock
 PERIOD = 300
 """Seconds between two runs (``.chalice/extras.yaml``)."""
 KEPT = 40
-"""Seconds that a pass leaves to each that comes behind it, where there are so many: a new file may move everything."""
+"""Seconds that a pass leaves to each later pass, if there are so many: a new file may change every AMI."""
 
 
 class Discover:
@@ -43,7 +43,7 @@ class Discover:
         self._telemetry = telemetry
 
     def run(self, *, time_left: TimeLeft) -> None:
-        """Run them all, as far as there is time. Raises at the end what the first raised that failed."""
+        """Run all passes, as far as there is time. Raises at the end the error of the first one that failed."""
         self._seen = None
         passes: list[Callable[[TimeLeft], None]] = [self._over_tags, self._over_standing, self._over_members]
         first, refused = self._clock() // PERIOD % len(passes), False
@@ -56,9 +56,9 @@ class Discover:
             except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
                 self._telemetry.not_done("discover", str(refusal))
                 refused = True
-            except Exception as trouble:  # noqa: BLE001 - what one cannot read holds up no other; it is raised below
-                self._telemetry.not_done("discover", repr(trouble))
-                failed = failed or trouble
+            except Exception as error:  # noqa: BLE001 - what one cannot read holds up no other; it is raised below
+                self._telemetry.not_done("discover", repr(error))
+                failed = failed or error
         if failed is not None:
             raise failed
         if not refused:

@@ -38,11 +38,11 @@ PER_RUN = 300
 GRANTS_PER_RUN = 10 * PER_RUN
 """Looks of one run at an account's grants: they ask EC2 nothing, and one list of a key's grants serves all."""
 SLICE = 20
-"""Looks after which it is written how far the pass has come."""
+"""Looks after which it writes how far the pass has come."""
 CALLS = 8
 """Of one look: what AWS shows, up to three reads of the ledger, and telling one finding."""
 SETTLED = schedule.HOUR
-"""So long after a file was applied everything that it took away is closed."""
+"""Seconds after which everything that a new applied file takes away is closed."""
 NOT_LISTED = "~"
 """Stands behind every account."""
 
@@ -52,7 +52,7 @@ Step = tuple[DriftPlace, tuple[ActionVerdict, ...] | None]
 
 @dataclass(frozen=True, slots=True)
 class DriftPorts:
-    """What it reads, what it writes, and whom it tells."""
+    """The ports by which the audit reads, writes and notifies."""
 
     access: HubAccess
     ledger: Ledger

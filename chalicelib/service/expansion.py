@@ -1,4 +1,4 @@
-"""Begins the deliveries of a promotion, each of its own record, and opens those again that are to be tried again."""
+"""Writes the deliveries of a promotion, each a record of its own, and starts a new episode of those to retry."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Expansion:
         return ev.Expanded(done, standing)
 
     def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
-        """Count and wake new deliveries. Where a run is killed before, they are due, and a poll counts the marks."""
+        """Count and wake new deliveries. Where a run is killed before, they are due, and a poll counts them."""
         if new:
             self._tracked.count(promotion.ami, len(new))
             self._waker.wake_all(new)
@@ -72,18 +72,18 @@ class Expansion:
     def _begin(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> bool:
         """Put a delivery that is not there, in as few calls as may be: a thousand are put one after another.
 
-        False: it is there after all; its mark is as it was before.
+        False: it is there after all; the promotion knows of it what it knew before.
         """
         fresh = self._fresh(promotion, image, target, groups, _id(promotion, target), None)
-        entry = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
+        tracked = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
         self._note_standing(promotion, fresh)
-        marked = self._tracked.add(promotion.ami, entry, count=False)
+        added = self._tracked.add(promotion.ami, tracked, count=False)
         if self._records.create(DELIVERIES.encode(fresh), self._clock()):
             return True
-        if marked:
+        if added:
             self._tracked.count(promotion.ami, 1)
-            never = replace(entry, episode=0, state=DeliveryState.CANCELLED.value)
-            self._tracked.take_back(promotion.ami, entry, never)
+            never = replace(tracked, episode=0, state=DeliveryState.CANCELLED.value)
+            self._tracked.take_back(promotion.ami, tracked, never)
         return False
 
     def _note_standing(self, promotion: Promotion, fresh: Delivery) -> None:
@@ -144,14 +144,14 @@ class Expansion:
         ]
         if promotion.only:
             return any(not _passed_over(promotion, one) for one in after)
-        states = {entry.place: entry.state for entry in self._tracked.all(promotion.ami)}
+        states = {one.place: one.state for one in self._tracked.all(promotion.ami)}
         return any(states.get(one.place, RUNNING) in (RUNNING, *BACK_AGAIN) for one in after)
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
         """A delivery that was cancelled and cannot be read cannot start again: it counts as failed."""
-        for entry in self._tracked.all(promotion.ami):
-            if entry.delivery == ident and entry.state == DeliveryState.CANCELLED:
-                failed = replace(entry, episode=entry.episode + 1, state=DeliveryState.FAILED.value)
+        for one in self._tracked.all(promotion.ami):
+            if one.delivery == ident and one.state == DeliveryState.CANCELLED:
+                failed = replace(one, episode=one.episode + 1, state=DeliveryState.FAILED.value)
                 self._tracked.add(promotion.ami, failed)
 
     def _fresh(

@@ -31,14 +31,14 @@ from chalicelib.service.runner import parking
 from chalicelib.service.waker import Clock, Waker
 
 AFTER = 10 * schedule.MINUTE
-"""Grants appear and vanish late, within five minutes [aws-facts 3, VERIFIED]; what shows after twice that is true."""
+"""Grants appear and vanish up to five minutes late [aws-facts 3, VERIFIED]; after twice that a list is right."""
 CLOSED = "closed"
 CALLS_FOR_ACCOUNT = 5
-"""Its shares are read, on the key, in its policy, for its roles; and one ghost is written down and its worker woken."""
+"""Calls for one account: its shares by grant, policy and role; and to write one unknown grant and wake its worker."""
 
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
-    """Return what to leave for the audit when an account's last share on a key has closed: record and inbox entry."""
+    """Return the record and inbox entry for the audit, when an account's last share on a key has closed."""
     key = addresses.grants_on(addresses.key_of(resource))
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
@@ -76,9 +76,9 @@ class GrantAudit:
         self._region = region
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
-        """Look once all closings are long enough ago; then rest until the next one.
+        """Look when all closings are long enough ago; then wait for the next one.
 
-        Where time runs out the record says how far it came, and it goes on at once.
+        If time runs out, the record says how far it came, and the audit continues at once.
         """
         with parking(key, self._records, self._clock, self._telemetry):
             stored = self._records.begin(key)

@@ -28,7 +28,7 @@ _OVER: Sequence[str] = tuple(state.value for state in ENDED)
 
 
 class InventoryExecutor:
-    """Carries out an inventory's commands."""
+    """Executes an inventory's commands."""
 
     def __init__(self, records: Records, target: TargetInventory, checks: TargetChecks, targets: Targets) -> None:
         self._records = records

@@ -1,6 +1,6 @@
-"""The plan of a promotion: whom its value names, and with which settings, in items beside the record.
+"""The plan of a promotion: the targets of its value with their settings, in items beside the record.
 
-A plan is named by what it says, so that a second writing is the same one, and the record does not grow with it.
+A plan's name is its digest, so writing it again changes nothing, and the record does not grow with it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Plans:
             named = self._file.read().resolve(promotion.value or "", in_force=True)
             if not named.understood:
                 raise
-            places = (entry.place for entry in self._tracked.all(promotion.ami) if entry.account in named.blocked)
+            places = (one.place for one in self._tracked.all(promotion.ami) if one.account in named.blocked)
             return Plan(frozenset(named.places), frozenset(places))
 
     def _read(self, promotion: Promotion, plan: str) -> Plan:
@@ -81,8 +81,8 @@ class Plans:
             raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_how_to_write_again(promotion)}")
         try:
             lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
-        except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
+        except Unreadable as error:
+            raise Unreadable(f"{error} {_how_to_write_again(promotion)}") from None
         wanted = frozenset(place for one in lists for place in one["wanted"])
         return Plan(wanted, frozenset(place for one in lists for place in one["blocked"]))
 
@@ -99,8 +99,8 @@ class Plans:
         item = self._records.get(addresses.plan(promotion.ami, plan, number))
         try:
             planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
-        except Unreadable as trouble:
-            raise Unreadable(f"{trouble} {_how_to_write_again(promotion)}") from None
+        except Unreadable as error:
+            raise Unreadable(f"{error} {_how_to_write_again(promotion)}") from None
         return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
 
 

@@ -39,7 +39,7 @@ from chalicelib.service.runner import CALLS_OF_STEP, Machine
 from chalicelib.service.waker import Clock, Waker
 
 LOOKED_FOR = 20
-"""Deliveries that one count looks for, if their marks say that they run and nobody wants them."""
+"""How many deliveries one count looks for, if they are tracked as running and the value does not name them."""
 PLANNED = 200
 """Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
 WOKEN_AT_ONCE = 20
@@ -65,7 +65,7 @@ PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
 
 
 class PromotionExecutor:
-    """Carries out a promotion's commands."""
+    """Executes a promotion's commands."""
 
     def __init__(
         self, records: Records, waker: Waker, clock: Clock, ports: PromotionPorts, *, trigger_tag: str
@@ -157,7 +157,7 @@ class PromotionExecutor:
         )
 
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
-        states = {entry.place: entry.state for entry in self._ports.tracked.all(promotion.ami)}
+        states = {one.place: one.state for one in self._ports.tracked.all(promotion.ami)}
         again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
         return any((state := states.get(place, "new")) == "new" or state in again for place in resolution.places)
 
@@ -195,11 +195,11 @@ class PromotionExecutor:
     ) -> ev.OthersCancelled:
         """Ask deliveries to end, in the order of their ids, from ``after`` on."""
 
-        def ends(entry: TrackedDelivery) -> bool:
-            gone = entry.state in (RUNNING, DeliveryState.SHARED) and entry.place not in plan
-            return gone or (withdraw and entry.state == DeliveryState.SHARED)
+        def ends(one: TrackedDelivery) -> bool:
+            gone = one.state in (RUNNING, DeliveryState.SHARED) and one.place not in plan
+            return gone or (withdraw and one.state == DeliveryState.SHARED)
 
-        left = {entry.delivery: entry for entry in self._ports.tracked.all(promotion.ami) if ends(entry)}
+        left = {one.delivery: one for one in self._ports.tracked.all(promotion.ami) if ends(one)}
         names, upto = sorted(name for name in left if name > after), ""
         for upto in budget.each(names, CALLS_OF_STEP):
             cause = f"cancel:{promotion.ami}:{promotion.episode}"
@@ -209,7 +209,7 @@ class PromotionExecutor:
     def _ask_approval(self, promotion: Promotion) -> ev.ApprovalAsked:
         """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""
         asked = self._ports.approvals.ask(promotion.ami)
-        running = {entry.place for entry in self._ports.tracked.all(promotion.ami) if entry.state == RUNNING}
+        running = {one.place for one in self._ports.tracked.all(promotion.ami) if one.state == RUNNING}
         waits = [place for place in asked.waits if place in running]
         if not waits:
             return ev.ApprovalAsked()
@@ -221,40 +221,40 @@ class PromotionExecutor:
     def _count(self, promotion: Promotion, budget: Budget) -> ev.Event:
         tracked = tuple(self._ports.tracked.all(promotion.ami))
         plan = self._plans.read(promotion, promotion.plan)
-        if any(evolving.to_end(promotion, entry, plan) for entry in tracked):
+        if any(evolving.to_end(promotion, one, plan) for one in tracked):
             if promotion.tries >= machine.WORTH_A_LOOK:
                 self._take_back(
                     promotion,
-                    [entry for entry in tracked if evolving.unwanted(promotion, entry, plan)],
+                    [one for one in tracked if evolving.unwanted(promotion, one, plan)],
                     budget,
                 )
             return ev.Counted(to_end=True)
-        again = [entry for entry in tracked if evolving.wanted_again(promotion, entry, plan)]
+        again = [one for one in tracked if evolving.wanted_again(promotion, one, plan)]
         if again:
             return ev.Counted(
                 wanted_again=True,
-                asked_again=any(evolving.asked_again(promotion, entry) for entry in again),
+                asked_again=any(evolving.asked_again(promotion, one) for one in again),
             )
         if tracked and promotion.summarised != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
-        return ev.SummaryNotified(any(entry.state == DeliveryState.SHARED for entry in tracked))
+        return ev.SummaryNotified(any(one.state == DeliveryState.SHARED for one in tracked))
 
     def _take_back(self, promotion: Promotion, tracked: Sequence[TrackedDelivery], budget: Budget) -> None:
-        """Put right the marks of deliveries that nobody wants, and that were never written: none will end.
+        """Put right the tracked deliveries that nobody wants, and that were never written: none will end.
 
         The run that announced one was killed, and then the tag, or an operator, named it no longer.
         """
-        running = [entry for entry in tracked if entry.state == RUNNING]
+        running = [one for one in tracked if one.state == RUNNING]
         start = promotion.tries * LOOKED_FOR % max(len(running), 1)
-        for entry in budget.each([*running[start:], *running[:start]][:LOOKED_FOR], CALLS_OF_STEP):
-            key = addresses.delivery(entry.delivery)
+        for one in budget.each([*running[start:], *running[:start]][:LOOKED_FOR], CALLS_OF_STEP):
+            key = addresses.delivery(one.delivery)
             before = peek(self._records, key, DELIVERIES)
-            if before is not None and before.ended and before.episode < entry.episode:
-                mark = replace(entry, episode=before.episode, state=notified_as(before))
-                self._ports.tracked.take_back(promotion.ami, entry, mark)
+            if before is not None and before.ended and before.episode < one.episode:
+                was = replace(one, episode=before.episode, state=notified_as(before))
+                self._ports.tracked.take_back(promotion.ami, one, was)
             elif before is None and self._is_missing(key):
-                never = replace(entry, episode=0, state=DeliveryState.CANCELLED.value)
-                self._ports.tracked.take_back(promotion.ami, entry, never)
+                never = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
+                self._ports.tracked.take_back(promotion.ami, one, never)
 
     def _is_missing(self, key: RecordKey) -> bool:
         try:

@@ -37,20 +37,20 @@ from chalicelib.service.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.service.waker import Clock, Waker
 
 PASSES = 6
-"""Passes of one run, where others write meanwhile; after the last it sends itself a wake."""
+"""Most passes of one run, if others write meanwhile; after the last it sends itself a wake."""
 ONE_BY_ONE = 10
-"""Shares in a slice where each takes calls of its own, a grant."""
+"""Shares in a slice, if each takes calls of its own, as a grant does."""
 WOKEN_AT_ONCE = 25
-"""Deliveries that are looked at and woken together: three reads of their records and shares, one message for ten."""
+"""Deliveries that it reads and wakes together: three reads of their records and shares, one message for ten."""
 CALLS_FOR_ONE = 2
 CALLS_FOR_MANY = 6
 """A key's policy is read, read again and put, and read back."""
 CALLS_TO_ASK = 5
 """Who is entitled by one AMI's tag: the applied file, the membership, the AMI, its snapshots, its promotion's head."""
 FOR_ASKING = 0.6
-"""The part of the time left in which that is asked."""
+"""The part of the time left for asking who is entitled."""
 FOR_INTENTS = 0.4
-"""The part of the time left in which intents are written: their results must be written, too."""
+"""The part of the time left for writing intents: their results must be written, too."""
 
 Act = Callable[[Sequence[Share]], list[Share]]
 
@@ -83,7 +83,7 @@ class ShareWorker:
         self._take_calls = take_calls
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
-        """Open and close what is to be, notify the holders, and write down when to look again."""
+        """Open and close shares, wake their holders, and write when to look again."""
         budget = Budget(time_left)
         try:
             news: dict[str, int] = {}
@@ -120,8 +120,8 @@ class ShareWorker:
             stored = self._records.begin(key)
             if stored is None or not stored.parked:
                 return stored
-        except ParkRecord as trouble:
-            self._telemetry.parked(key, str(trouble))
+        except ParkRecord as error:
+            self._telemetry.parked(key, str(error))
         self._work(ResourceShares(self._ledger, key.pk, self._clock), budget)
         return None
 

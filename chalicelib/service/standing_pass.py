@@ -37,7 +37,7 @@ CALLS = 8
 """To end one holding: two wakes, each a write and a message, its release, that of its link, and a look at its delivery.
 """
 WITHDRAWN = "withdrawn"
-"""Of a mark: when an operator withdrew an account, so that it is compared again."""
+"""Member of a mark: when an operator withdrew an account, so that the pass compares the AMI again."""
 AT_ONCE = 20
 """Holdings that are ended on one reading of tag, file and membership."""
 DAY = 24 * schedule.HOUR
@@ -45,7 +45,7 @@ DAY = 24 * schedule.HOUR
 
 @dataclass(frozen=True, slots=True)
 class StandingPorts:
-    """What the pass works with, beside the records."""
+    """The ports of the pass, beside the records."""
 
     ledger: Ledger
     source: Source
@@ -169,15 +169,15 @@ class StandingPass:
             tracked = self._ports.tracked.all(ami)
         except ParkRecord:  # the promotion's trouble: it holds up no removal
             return
-        for entry in tracked:
-            if entry.delivery == delivery and entry.state == DeliveryState.SHARED:
-                self._tell(ami, entry)
-                self._ports.tracked.end(ami, replace(entry, state=DeliveryState.WITHDRAWN.value, image=""))
+        for one in tracked:
+            if one.delivery == delivery and one.state == DeliveryState.SHARED:
+                self._tell(ami, one)
+                self._ports.tracked.end(ami, replace(one, state=DeliveryState.WITHDRAWN.value, image=""))
 
-    def _tell(self, ami: str, entry: TrackedDelivery) -> None:
-        """Let `worker` send the notice that the delivery itself cannot; before its mark says that it is withdrawn."""
-        key, now = addresses.withdrawal(entry.delivery, entry.episode), self._clock()
-        known = {name: getattr(entry, name) for name in ("delivery", "episode", "account", "region")}
+    def _tell(self, ami: str, one: TrackedDelivery) -> None:
+        """Let `worker` send the notice that the delivery itself cannot, before the promotion counts it as withdrawn."""
+        key, now = addresses.withdrawal(one.delivery, one.episode), self._clock()
+        known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
         body = {**known, "hub": self._hub, "source_image": ami}
         self._records.create(Write(key, "open", body, now), now)
         self._waker.send(key, "withdrawn")

@@ -24,13 +24,13 @@ from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock
 
 POSITIONS = "sweep"
-"""The partition in which it keeps how far it has come: one look reads it for all shards."""
+"""The partition of its places in the shards: one read gets all."""
 PAGE = 200
 """Records between two looks at the time left: twenty messages of ten, three rounds of eight side by side."""
 
 
 def position_of(shard: int) -> RecordKey:
-    """Where the sweep keeps how far it has come in a shard."""
+    """Return the record key of the sweep's place in a shard."""
     return RecordKey(POSITIONS, f"shard#{shard}")
 
 
@@ -111,7 +111,7 @@ class Sweep:
         self._telemetry.swept(woken, seen, now - oldest)
 
     needs_seconds = 12
-    """A page is begun only with so much time left: a read, three rounds of messages and a write at 2 s each."""
+    """Seconds that must be left to begin a page: a read, three rounds of messages and a write at 2 s each."""
 
 
 def _wakes(page: Sequence[Due], this: Round) -> Sequence[tuple[RecordKey, str]]:

@@ -27,16 +27,16 @@ from chalicelib.service.waker import Clock, Waker
 
 BASELINE = RecordKey("discovery", "baseline")
 CALLS = 4
-"""For one AMI: an inbox entry, a mark, a message, and the cursor; for new ones: two transactions and messages."""
+"""For one AMI: an inbox entry, ``woken_at``, a message, and the cursor; for new ones: two transactions and messages."""
 AT_ONCE = 25
 """New promotions in one transaction, each with its head: with 5,000 tagged AMIs a slow AWS leaves no time for single
 writes."""
 A_PART = 0.7
 """Of the time that is left: for promotions that may have to close something; then for others that are known."""
 LISTED = 100
-"""So many AMIs the notice of the baseline names."""
+"""How many AMIs the notice of the baseline names."""
 DAMAGED = Head()
-"""Stands for a head that cannot be read: no value is known, so the promotion looks, and writes it again."""
+"""The head of a promotion whose head cannot be read: no value is known, so the promotion looks, and writes it again."""
 
 Heads = Mapping[str, Head]
 """By AMI."""
@@ -61,7 +61,7 @@ def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
 
 
 class TagPass:
-    """Starts what is tagged and unknown, and wakes promotions whose tag, file or membership has moved."""
+    """Begins promotions of tagged AMIs without one, and wakes those whose tag or targets have changed."""
 
     def __init__(self, records: Records, targets: Targets, waker: Waker, clock: Clock, hub: str, region: str) -> None:
         self._records = records
@@ -109,8 +109,8 @@ class TagPass:
             part = budget if number == len(turns) else budget.part(A_PART)
             try:
                 Rotation(self._records, name).go_in_slices(amis, size, act, part, CALLS)
-            except Exception as trouble:  # noqa: BLE001 - one AMI's trouble keeps no other back; it is raised below
-                failed = failed or trouble
+            except Exception as error:  # noqa: BLE001 - one AMI's trouble keeps no other back; it is raised below
+                failed = failed or error
         if failed is not None:
             raise failed
 

@@ -17,7 +17,7 @@ from chalicelib.ports.records import Records
 
 
 class TriggerTagGuard:
-    """The port ``Source``. Refuses to read tags by a new key while anything stands that was shared by the old one."""
+    """The port ``Source``. Refuses to read tags by a new key while there are standing shares by the old one."""
 
     def __init__(self, source: Source, records: Records, key: str) -> None:
         self._source = source

@@ -139,7 +139,7 @@ def test_a_compressed_body_is_read(world: World) -> None:
     assert (status, answer[:8]) == (200, b'{"Keys":')
 
 
-def test_what_nobody_plays_says_so(world: World) -> None:
+def test_a_service_that_is_not_simulated_says_so(world: World) -> None:
     """An operation of a service that the simulator models itself is never passed on to moto."""
     refused("NotImplemented", lambda: world.client("kms", HUB).generate_random(NumberOfBytes=8), "does not play kms")
 

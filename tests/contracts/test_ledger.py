@@ -362,7 +362,7 @@ def test_one_whose_delivery_has_asked_since_is_not_dropped(store):
 # --- tracked --------------------------------------------------------------------------------------------------------
 
 
-def entry(name: str, state: str = "running", episode: int = 1) -> TrackedDelivery:
+def tracked(name: str, state: str = "running", episode: int = 1) -> TrackedDelivery:
     """The item of one tracked delivery."""
     return TrackedDelivery(name, ACCOUNT, "us-east-1", episode, state)
 
@@ -371,9 +371,9 @@ def test_the_last_to_end_knows_that_it_is_the_last(store):
     """Only the last one wakes the promotion."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     for name in ("d1", "d2", "d3"):
-        assert store.tracked.add(AMI, entry(name))
+        assert store.tracked.add(AMI, tracked(name))
 
-    assert [store.tracked.end(AMI, entry(name, "delivered")) for name in ("d1", "d2", "d3")] == [
+    assert [store.tracked.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2", "d3")] == [
         False,
         False,
         True,
@@ -385,29 +385,29 @@ def test_those_that_were_counted_together_end_as_if_each_had_been_counted(store)
     """The last one knows that it is the last."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     for name in ("d1", "d2"):
-        assert store.tracked.add(AMI, entry(name), count=False)
+        assert store.tracked.add(AMI, tracked(name), count=False)
     store.tracked.count(AMI, 2)
 
-    assert [store.tracked.end(AMI, entry(name, "delivered")) for name in ("d1", "d2")] == [False, True]
+    assert [store.tracked.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2")] == [False, True]
 
 
-def test_a_mark_is_left_once_and_a_new_episode_opens_it_again(store):
+def test_an_end_counts_once_and_a_new_episode_runs_again(store):
     """Put-if-absent: a repeated end counts once, and an older episode's end does not end the new one."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    assert store.tracked.add(AMI, entry("d1"))
-    assert not store.tracked.add(AMI, entry("d1"))
-    store.tracked.end(AMI, entry("d1", "failed"))
-    assert store.tracked.add(AMI, entry("d1", episode=2))
+    assert store.tracked.add(AMI, tracked("d1"))
+    assert not store.tracked.add(AMI, tracked("d1"))
+    store.tracked.end(AMI, tracked("d1", "failed"))
+    assert store.tracked.add(AMI, tracked("d1", episode=2))
 
-    store.tracked.end(AMI, entry("d1", "failed"))
-    assert store.tracked.all(AMI) == [entry("d1", episode=2)]
+    store.tracked.end(AMI, tracked("d1", "failed"))
+    assert store.tracked.all(AMI) == [tracked("d1", episode=2)]
 
 
-@pytest.mark.parametrize("before", [entry("d1", "cancelled", 0), entry("d1", "failed", 1)], ids=["new", "reopened"])
+@pytest.mark.parametrize("before", [tracked("d1", "cancelled", 0), tracked("d1", "failed", 1)], ids=["new", "reopened"])
 def test_an_episode_that_was_announced_and_never_written_is_taken_back(store, before):
-    """It counts as running no longer, an episode that is there stays, and the next one opens the mark again."""
+    """It counts as running no longer, an episode that is there stays, and the next one is added again."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    announced = entry("d1", episode=before.episode + 1)
+    announced = tracked("d1", episode=before.episode + 1)
     assert store.tracked.add(AMI, announced)
     store.tracked.take_back(AMI, replace(announced, episode=announced.episode + 1), before)
     assert store.tracked.all(AMI) == [announced]

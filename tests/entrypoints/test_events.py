@@ -222,7 +222,7 @@ def test_a_finished_copy_is_noted_however_its_arn_is_spelt(scene, arn):
     ],
     ids=["account", "region", "snapshot", "no snapshot"],
 )
-def test_a_copy_that_is_not_ours_is_nobodys_business(scene, event):
+def test_an_event_of_a_copy_of_others_wakes_nothing(scene, event):
     """Forged, foreign or unknown: no record is changed or created."""
     key = with_delivery(scene)
     scene.events.target_event(event)

@@ -53,9 +53,9 @@ def rule_of(scene: Scene, function: str) -> str:
     return name
 
 
-def new_version(directory: Path, mark: str, more: str = "") -> Path:
+def new_version(directory: Path, version: str, more: str = "") -> Path:
     """Make a package whose code differs from build/hub, and return its template. ``more``: code at its end."""
-    home = directory / f"hub-{mark}"
+    home = directory / f"hub-{version}"
     home.mkdir()
     shutil.copy(ROOT / "build/hub/template.yaml", home / "template.yaml")
     with (
@@ -65,7 +65,7 @@ def new_version(directory: Path, mark: str, more: str = "") -> Path:
         for name in old.namelist():
             if name == "app.py" or name.startswith("chalicelib/"):  # third-party modules are this process's anyway
                 text = old.read(name)
-                new.writestr(name, text + f"\nVERSION = {mark!r}\n{more}".encode() if name == "app.py" else text)
+                new.writestr(name, text + f"\nVERSION = {version!r}\n{more}".encode() if name == "app.py" else text)
     return home / "template.yaml"
 
 

@@ -212,7 +212,7 @@ def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybod
     ]
 
 
-def test_whoever_lifts_the_block_of_public_snapshots_is_a_page(scene):
+def test_lifting_the_block_of_public_snapshots_is_a_page(scene):
     """A person or a stolen function's role; nothing need have become public yet."""
     monitored(scene)
     scene.client("ec2").disable_snapshot_block_public_access()
@@ -222,7 +222,7 @@ def test_whoever_lifts_the_block_of_public_snapshots_is_a_page(scene):
     assert findings(scene)[0]["call"] == "DisableSnapshotBlockPublicAccess"
 
 
-def test_somebody_revokes_our_grant_under_a_running_copy(scene):
+def test_a_grant_that_somebody_revokes_under_a_running_copy_is_a_warning(scene):
     """A warning, which names the account."""
     monitored(scene)
     scene.world.ec2.pace.copy = 2000
@@ -390,7 +390,7 @@ def silent(scene: Scene) -> int:
     return sum(log.count('"message":"the trail is silent"') for log in logs)
 
 
-def test_a_trail_that_leaves_our_own_grants_out_is_silent(scene):
+def test_a_trail_without_the_services_grants_is_silent(scene):
     """Half an hour after a grant that no event showed, and until one shows."""
     monitored(scene)
     scene.world.cloudtrail.stop_logging(HUB)
@@ -411,7 +411,7 @@ def test_a_trail_that_leaves_our_own_grants_out_is_silent(scene):
     assert silent(scene) == before
 
 
-def test_a_trail_that_shows_our_grants_is_not_silent(scene):
+def test_a_trail_that_shows_the_services_grants_is_not_silent(scene):
     """Nor is a trail with nothing to show."""
     monitored(scene)
     scene.wait(HOUR)

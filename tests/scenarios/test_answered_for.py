@@ -99,7 +99,7 @@ def test_a_call_for_many_accounts_has_one_id(scene):
         ("share-worker", "RevokeGrant", "after"),
     ],
 )
-def test_a_call_whose_answer_nobody_lived_to_write_has_no_id(scene, function, operation, when):
+def test_a_call_before_whose_answer_the_function_died_has_no_id(scene, function, operation, when):
     """The function was killed before it wrote the answer: that call's id is unknown; all other calls have theirs."""
     crash = scene.world.injections.crash(function, operation, 1, when)
     scene.promote(DEV)

@@ -383,7 +383,7 @@ OTHERS = ("share-worker", "sweep", "discover", "on-tag-change", "on-image-state"
 
 
 @pytest.mark.parametrize("who", [*OTHERS, HUB, DEV])
-def test_nobody_but_the_worker_tells_of_a_delivery(scene, who):
+def test_only_the_worker_publishes_notices(scene, who):
     """Neither on the topic nor on the bus: no other function, not the hub's administrators, and no target."""
     bus = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
     forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}", "EventBusName": bus}

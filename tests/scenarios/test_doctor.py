@@ -114,7 +114,7 @@ def test_a_sweep_that_stands_still(scene):
     assert "get-function-concurrency" in bad["hub", "overdue"]["cure"]
 
 
-def test_nobody_hears_notices_or_alarms(scene):
+def test_a_topic_without_subscribers_is_named(scene):
     """The cure is the command that subscribes, with the topic's ARN."""
     sns = scene.client("sns")
     for topic in (NOTICES, ALARMS):

@@ -141,7 +141,7 @@ def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: S
     scene.assert_invariants()
 
 
-def test_without_access_of_ours_the_key_is_never_touched(scene: Scene) -> None:
+def test_with_key_access_none_the_key_is_never_touched(scene: Scene) -> None:
     """With `none` the owner's statement admits the role; the record shows that the key can be described."""
     by(scene, "none")
     use = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"]

@@ -17,7 +17,7 @@ def fail_prod(scene):
     scene.client("kms", PROD).disable_key(KeyId=scene.stage.targets[PROD].outputs["KeyArn"])
 
 
-def test_who_is_notified_what(scene):
+def test_each_outcome_has_its_notice(scene):
     """Delivered: which AMI, where, how long. Failed: step, cause and cure. Over: every delivery, once."""
     fail_prod(scene)
     scene.promote("dev prod")
@@ -88,7 +88,7 @@ def test_each_documented_filter_policy_brings_what_it_is_for(scene):
     }
 
 
-def test_the_hubs_event_bus_hears_the_same(scene):
+def test_the_hubs_event_bus_receives_the_same_notices(scene):
     """With the same body, from ``ami-promoter``."""
     scene.promote("")
 

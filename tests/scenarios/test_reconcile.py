@@ -165,7 +165,7 @@ def test_what_others_have_shared_stays(scene):
     scene.assert_invariants()
 
 
-def test_a_grant_is_ours_by_its_name(scene):
+def test_a_grant_is_the_services_by_its_name(scene):
     """A grant with the service's name that the ledger lacks is revoked; one with another name stays."""
     ours = f"ami-promoter:{REGION}:{delivery_id(HUB, scene.image, DEV, REGION)}:7"
     for name in (ours, "backup-of-dev"):

@@ -44,7 +44,7 @@ def test_targets_that_an_ou_brings_are_asked(scene):
     assert [one["where"] for one in found(report, "not-seen")] == [f"account {TEST}, {REGION}"]
 
 
-def test_a_statement_of_ours_that_the_ledger_has_forgotten_is_taken_out_of_the_policy(scene):
+def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_policy(scene):
     """The owner restored an older policy with it: `reconcile` finds it by its Sid, and closes it on demand."""
     by(scene, "policy")
     before = policy(scene)

@@ -63,7 +63,7 @@ def test_a_share_is_not_open_a_minute_longer_than_its_copies_run(scene):
     scene.assert_invariants()
 
 
-def test_what_was_shared_before_us_stays(scene):
+def test_a_preexisting_share_stays(scene):
     """One snapshot is shared with the target already, and a person's grant exists: both stay unchanged."""
     scene.share_before(DEV, scene.snapshots[0])
     scene.client("kms").create_grant(
@@ -106,7 +106,7 @@ def test_one_closed_account_does_not_hinder_the_others(scene):
     scene.assert_invariants()
 
 
-def test_a_person_who_shares_it_while_we_do_keeps_what_he_shared(scene):
+def test_a_share_that_a_person_adds_during_the_copy_stays(scene):
     """A person shares the snapshot with another account during the copy: that permission stays."""
     stranger = "555555555555"
     scene.world.ec2.pace.copy = 200

@@ -119,7 +119,7 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     sharing.assert_invariants()
 
 
-def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shares_anew(sharing):
+def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shares_again(sharing):
     """The tag loses an account and names it again in seconds, then loses it; then the file loses the other one."""
     sharing.tag("dev")
     assert shared(sharing) == {DEV: "shared", TEST: "shared"}
@@ -144,7 +144,7 @@ def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shar
     sharing.assert_invariants()
 
 
-def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
+def test_a_preexisting_share_stays_and_the_last_holder_closes(sharing):
     """Two AMIs on one key, one shared by hand before: the first withdrawal takes nothing from the second."""
     other = sharing.seed("second", volumes=(8,))
     sharing.client("ec2").modify_image_attribute(ImageId=sharing.image, LaunchPermission={"Add": [{"UserId": DEV}]})

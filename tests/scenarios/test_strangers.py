@@ -143,7 +143,7 @@ def plant_image(scene, delivery, name):
     return made["ImageId"]
 
 
-def test_copies_that_were_planted_with_our_tags_under_the_targets_key_are_never_used(scene):
+def test_planted_copies_with_the_services_tags_under_the_targets_key_are_never_used(scene):
     """Snapshots with all predictable tags exist before the first look: they stay, and the service makes copies."""
     calm_pace(scene)
     own_key = scene.stage.targets[DEV].outputs["KeyArn"]
@@ -165,7 +165,7 @@ def test_copies_that_were_planted_with_our_tags_under_the_targets_key_are_never_
     assert scene.world.shares_open() == []
 
 
-def test_an_ami_that_was_planted_with_our_name_and_tags_is_never_published(scene):
+def test_a_planted_ami_with_the_services_name_and_tags_is_never_published(scene):
     """It is refused with its own fault, and kept; after its owner has deregistered it, a retry delivers."""
     calm_pace(scene)
     planted = plant_image(scene, delivery_id(HUB, scene.image, DEV, REGION), f"golden-2026-01-{scene.image}")
@@ -188,7 +188,7 @@ def test_an_ami_that_was_planted_with_our_name_and_tags_is_never_published(scene
 
 
 @pytest.mark.parametrize("tagged", [True, False], ids=["with our tags", "not tagged by us"])
-def test_a_forged_copy_beside_ours_changes_nothing(scene, tagged):
+def test_a_forged_copy_beside_the_services_own_changes_nothing(scene, tagged):
     """Another snapshot there completes while the service's is pending: nothing is registered or closed early."""
     scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 300, 0
     other = scene.client("kms", DEV).create_key()["KeyMetadata"]["Arn"]

@@ -139,7 +139,7 @@ def test_an_expired_approval_opens_nothing():
     assert hub.outcomes() == {(AMI, A): "delivered"}
 
 
-def test_another_value_voids_it_and_is_asked_for_anew():
+def test_another_value_voids_the_approval_and_is_asked_for_again():
     """The same account by another value: the approval was for the value before, and another is requested."""
     hub = waiting()
     hub.approve(AMI)
@@ -157,7 +157,7 @@ def test_another_value_voids_it_and_is_asked_for_anew():
     assert hub.outcomes() == {(AMI, A): "delivered"}
 
 
-def test_other_settings_void_it_and_begin_anew():
+def test_other_settings_void_the_approval_and_start_another_episode():
     """The waiting delivery has the old settings: it is cancelled, and its next episode has the new ones."""
     hub = waiting()
     hub.approve(AMI)
@@ -238,7 +238,7 @@ def test_what_stands_is_not_closed_when_its_approval_expires():
 
 
 @pytest.mark.parametrize("void", ["expired", "other settings"])
-def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_anew(void):
+def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_again(void):
     """The delivery already asked to open: nothing opens, it is cancelled, and its next episode waits for approval."""
     hub = waiting()
     hub.approve(AMI)

@@ -95,7 +95,7 @@ def pause_and_untag(hub):
 )
 @pytest.mark.parametrize("method", ["create", "save"])
 def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from_its_end(method, then):
-    """Killed between a delivery's mark and its record, which nobody wants a moment later; the next tag serves it."""
+    """Killed between the tracked delivery and its record, which nobody wants a moment later; the next tag serves it."""
     hub = Hub((A, B), watchful=False)
     hub.cloud.make_image(AMI, {"snap-00": True})
     key, again = hub.delivery_key(AMI, B), method == "save"

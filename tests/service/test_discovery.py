@@ -285,7 +285,7 @@ def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
     assert {f"promotion#{ami}" for ami in (*amis[1:], "ami-new")} <= set(wakes.woken)
 
 
-def test_a_head_that_was_written_anew_is_not_forgotten():
+def test_a_head_that_was_written_again_is_not_forgotten():
     """The AMI is tagged again during a pass that has read its old head: the pass keeps the new head."""
     records, wakes = looked_once(), CountingQueues()
     gone = replace(IN_FORCE, value=None, known=())

@@ -197,7 +197,7 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
     role = setup.share(ROLES, "autoscaling", grantee=linked)
     setup.grant("g-2", f"{grant_name(role, REGION)}:1", linked, ROLE)
     setup.grant("g-3", grantee="ec2.amazonaws.com")
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
+    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
     root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "kms:*", "Resource": "*"}
     setup.hub.policies[KEY] = json.dumps({"Statement": [root, *key_policy.statements(access)]})
     setup.share(POLICY, access.share_name, grantee=ROLE)
@@ -209,7 +209,7 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
 def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its_account(setup):
     """A target may pass on within itself what the hub has opened; afterwards it is a finding."""
     setup.share(POLICY, DEV, grantee=ROLE)
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
+    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
     setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
     setup.grant("g-1", "theirs", ROLE, ROLE)
     assert setup.day() == []
@@ -222,7 +222,7 @@ def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its
 def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
     """Its grants and statements on this key are no finding, unless a stranger stands in them."""
     setup.grant("g-1", "ami-promoter:eu-west-1:d9:1")
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, "eu-west-1"))
+    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, "eu-west-1"))
     setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
     assert setup.day() == []
 
@@ -253,10 +253,10 @@ def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(se
     assert len(setup.kept.kept) == 6
 
 
-def test_what_bears_our_name_without_a_record_is_a_page_and_its_worker_is_woken(setup):
+def test_what_has_the_services_name_without_a_record_is_a_page_and_its_worker_is_woken(setup):
     """A grant and a statement of the service that the ledger does not know."""
     setup.grant("g-1", f"ami-promoter:{REGION}:d9:1")
-    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_mark(HUB, REGION))
+    access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
     setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
 
     assert sorted(setup.day()) == [("page", "own-without-intent", [DEV]), ("page", "own-without-intent", [ROLE])]

@@ -385,7 +385,7 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
 
 
 @pytest.mark.parametrize("nonces", [None, (), ("nonce-2",)], ids=["no record", "none", "another"])
-def test_what_bears_our_tags_abroad_without_a_known_nonce_is_no_copy_of_the_hubs(nonces):
+def test_a_snapshot_abroad_with_the_services_tags_and_no_known_nonce_is_no_copy_of_the_hub(nonces):
     """A person who may tag in the hub planted the snapshot: it is shared with no account."""
     asked = AskedSource()
     own = {HUB: (Target(HUB, ABROAD),)}

@@ -144,7 +144,7 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
 
 
 @pytest.mark.parametrize("opened_at", [OPENED_AT, OPENED_AT - 86_400])
-def test_a_grant_of_ours_that_is_not_open_is_closed_again(opened_at):
+def test_a_grant_of_the_service_that_is_not_open_is_closed_again(opened_at):
     """At any time and by any creator; the audit repeats until none shows."""
     audited = Audited(ours("d1", opened_at))
     audited.dealt_with("d1", ShareState.CLOSED)
@@ -203,7 +203,7 @@ def for_role() -> SeenGrant:
 @pytest.mark.parametrize(
     ("state", "after"), [(ShareState.OPEN, ShareState.OPEN), (ShareState.CLOSED, ShareState.CLOSING)]
 )
-def test_a_grant_for_a_service_role_is_ours_though_the_account_made_it(state, after):
+def test_a_grant_for_a_service_role_is_the_services_though_the_account_made_it(state, after):
     """It is not reported: an open one stays, and one that should be closed is closed again."""
     audited = Audited(for_role(), child(1))
     audited.dealt_with("d1", ShareState.CLOSED)

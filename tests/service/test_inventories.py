@@ -223,7 +223,7 @@ def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twi
 
 
 @pytest.mark.parametrize(("stale", "fault"), [(1, None), (TRIES - 1, None), (TRIES, FAULT)])
-def test_a_cursor_that_is_not_known_any_longer_begins_the_look_anew(stale, fault):
+def test_an_expired_cursor_starts_the_look_from_the_beginning(stale, fault):
     """After a few tries the worker gives the refusal as its answer. Nothing of the first try is left in it."""
     scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
     scene.ask(**{LOOK: "one"})

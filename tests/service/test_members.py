@@ -78,7 +78,7 @@ def test_without_back_fill_only_a_new_tag_brings_who_joined():
     assert it.outcomes[C] == "delivered"
 
 
-def test_what_runs_towards_an_account_that_left_is_cancelled_and_begins_anew_when_it_comes_back():
+def test_a_delivery_to_an_account_that_left_is_cancelled_and_starts_again_when_it_comes_back():
     """Nothing of the cancelled delivery is left in the account."""
     it = OrganizationHub(A, B)
     it.cloud._copying = iter((60, 3 * 3600, 60, 60))

@@ -74,7 +74,7 @@ def until_state(hub: Hub, state: str, more: int) -> None:
 @pytest.mark.parametrize(
     ("method", "state"), [("snapshots", "copying"), ("snapshots", "verifying"), ("image", "verifying")]
 )
-def test_an_outage_of_our_own_destroys_no_good_work(method, state, steps, hours):
+def test_an_outage_of_the_service_destroys_no_good_work(method, state, steps, hours):
     """Off for 2 or 26 hours in any state: what was copied is registered, and the AMI is delivered."""
     hub = a_hub(method)
     until_state(hub, state, steps)
@@ -129,7 +129,7 @@ def waits_for_a_slot(copying: int) -> Hub:
     return hub
 
 
-def test_a_slot_that_became_free_while_nothing_of_ours_ran_is_taken_however_late():
+def test_a_slot_that_became_free_during_an_outage_of_all_functions_is_taken_however_late():
     """The queue deadline passed during the outage; the fresh look finds the slot."""
     hub = waits_for_a_slot(5 * HOUR)
     off(hub, 26 * HOUR)
@@ -151,7 +151,7 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
 
 
 @pytest.mark.parametrize("ends", ["in the outage", "never"])
-def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(ends):
+def test_a_role_that_was_made_during_an_outage_of_all_functions_is_used_however_late(ends):
     """The queue deadline passed during the outage; the fresh look finds the role, or the delivery fails."""
     hub = a_hub()
     missing = PortTrouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=WITHOUT_END)
@@ -230,7 +230,7 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     ("port", "method"),
     [("targets", "live"), ("ledger", "hold"), ("ledger", "release"), ("slots", "ask"), ("records", "save")],
 )
-def test_our_own_tables_throttling_ends_no_delivery(port, method, code):
+def test_throttling_by_the_services_tables_ends_no_delivery(port, method, code):
     """DynamoDB throttles in the middle of a command, repeatedly: SQS delivers the message again, and it continues."""
     unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
     error = ClientError({"Error": {"Code": code, "Message": "later"}}, "GetItem") if code else unreachable

@@ -62,7 +62,7 @@ def retry(hub: Hub, ami: str) -> None:
     hub.stores.records.leave(key, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
 
 
-def test_a_damaged_plan_is_written_anew_by_the_retry_that_its_message_names():
+def test_a_damaged_plan_is_written_again_by_the_retry_that_its_message_names():
     """The promotion was parked before it wrote its deliveries; unparking alone would park it again."""
     hub = a_hub(1)
     hub.cloud.paused = True

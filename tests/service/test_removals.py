@@ -130,7 +130,7 @@ TROUBLES = {
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 @pytest.mark.parametrize("value", [A, None])
-def test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong(trouble, value):
+def test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong(trouble, value):
     """A narrowed or removed tag: within the hour, and no other account loses anything."""
     hub = shared()
     trouble(hub)
@@ -148,7 +148,7 @@ def park_delivery(hub):
 
 @pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
 @pytest.mark.parametrize("value", [A, None])
-def test_of_a_withdrawal_that_its_delivery_cannot_tell_owners_hear_once(trouble, value):
+def test_owners_get_one_notice_of_a_withdrawal_whose_delivery_cannot_publish(trouble, value):
     """The pass closes the shares and publishes the notice; a later one by the delivery has the same id."""
     hub = shared()
     before = hub.stores.records.records[hub.delivery_key(AMI, B)].body
@@ -168,7 +168,7 @@ def test_of_a_withdrawal_that_its_delivery_cannot_tell_owners_hear_once(trouble,
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_whom_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
+def test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
     """Without an event: discovery sees that another file is in force."""
     hub = shared()
     trouble(hub)

@@ -114,7 +114,7 @@ class RemovedProtection:
 
 COPY = Purpose.COPY
 NO_PASS = instead(StandingPass, "run", lambda *_, **__: None)
-NARROWED = removals.test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong
+NARROWED = removals.test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong
 
 PROTECTIONS = {
     "who may receive is not asked": RemovedProtection(
@@ -139,7 +139,7 @@ PROTECTIONS = {
     ),
     "a value in force is resolved strictly": RemovedProtection(
         instead(AppliedFile, "resolve", strictly(AppliedFile.resolve)),
-        partial(removals.test_whom_the_file_loses_is_withdrawn_whatever_else_is_wrong, removals.pause),
+        partial(removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong, removals.pause),
     ),
     "nonces are not asked": RemovedProtection(
         instead(proof, "_attempt", anybodys),
@@ -147,7 +147,7 @@ PROTECTIONS = {
     ),
     "a deadline acts without a look": RemovedProtection(
         instead(ending, "WORKING", frozenset()),
-        partial(outages.test_an_outage_of_our_own_destroys_no_good_work, "snapshots", "verifying", 0, 26),
+        partial(outages.test_an_outage_of_the_service_destroys_no_good_work, "snapshots", "verifying", 0, 26),
     ),
     "one look at a removal is believed": RemovedProtection(
         instead(share_events, "looked_for_nameless", gone_at_once(share_events.looked_for_nameless)),

@@ -137,7 +137,7 @@ def test_what_a_late_call_closed_is_opened_again():
 
 @pytest.mark.parametrize("state", list(ShareState))
 @pytest.mark.parametrize("tried", [ShareState.OPEN, ShareState.CLOSED, ShareState.CLOSING])
-def test_what_was_there_before_us_is_left_as_it_is(tried, state):
+def test_a_preexisting_permission_stays_in_every_race(tried, state):
     """Invariant 2 holds in every race."""
     found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)
     assert share_events.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None

@@ -427,7 +427,7 @@ def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
 
 
 @pytest.mark.parametrize("after", [59, 119])
-def test_what_shows_before_that_is_ours_and_goes(after):
+def test_a_permission_that_shows_before_the_second_look_is_the_services_and_is_removed(after):
     """A removal without effect, or a late opening: the worker removes it again, and the wait starts over."""
     snapshot, removed_at = closed_snapshot()
     snapshot.now = first_look(removed_at)
@@ -449,7 +449,7 @@ def test_what_shows_before_that_is_ours_and_goes(after):
 
 
 @pytest.mark.parametrize("wait", [0, 300])
-def test_what_a_person_shares_after_ours_was_closed_stays(wait):
+def test_what_a_person_shares_after_the_services_share_was_closed_stays(wait):
     """It is the person's from then on, also when another delivery holds and releases the share."""
     snapshot, _ = closed_snapshot()
     snapshot.run_on()

@@ -76,7 +76,7 @@ def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(u
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
-def test_a_damaged_copy_quota_is_written_anew(unreadable):
+def test_a_damaged_copy_quota_is_written_again(unreadable):
     """Running copies continue, later deliveries get their slots, and no record is parked."""
     world = ModelWorld(WorldSetup(amis=((0, 1), (2,))))
     world.expect("copying", [600, 900])

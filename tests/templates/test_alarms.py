@@ -66,7 +66,7 @@ def test_each_thing_that_a_person_must_see_has_its_alarm(alarms):
     assert ours == {alarm: metric for metric, alarm in WATCHED.items()}
 
 
-def test_our_own_metrics_are_those_that_the_functions_write(alarms, hub):
+def test_metrics_in_the_templates_are_those_that_the_functions_write(alarms, hub):
     """An alarm or widget for a metric that is never written would stay silent."""
     own = {name for alarm in alarms.values() for namespace, name, _ in metrics(alarm) if namespace == "AmiPromoter"}
     shown = {one[1] for widget in widgets(hub) for one in widget.get("metrics", ()) if one[0] == "AmiPromoter"}
@@ -74,7 +74,7 @@ def test_our_own_metrics_are_those_that_the_functions_write(alarms, hub):
     assert (own | shown) - emitted() == set()
 
 
-def test_our_own_metrics_bear_one_dimension(alarms):
+def test_the_services_metrics_have_one_dimension(alarms):
     """Powertools writes the dimension `service`; an alarm without it watches another metric."""
     for alarm in alarms.values():
         for namespace, _, dimensions in metrics(alarm):

@@ -106,7 +106,7 @@ def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters
         assert "MaximumBatchingWindowInSeconds" not in mapping
 
 
-def test_discovery_has_time_for_its_lists_and_ends_before_it_begins_anew(hub):
+def test_discovery_has_time_for_its_lists_and_ends_before_its_next_run(hub):
     """5,000 tagged AMIs are 25 pages of DescribeImages and two of heads, at 2 s each on a slow AWS."""
     timeout = hub["Resources"]["Discover"]["Properties"]["Timeout"]
     assert (5000 / 200 + 2) * SLOW_CALL + RESERVED + 60 < timeout < PERIOD

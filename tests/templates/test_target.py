@@ -51,7 +51,7 @@ def test_a_role_without_an_external_id_is_refused(target):
     assert "CreateRole=false" in rule["Assertions"][0]["AssertDescription"]
 
 
-def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
+def test_what_lacks_the_services_tag_cannot_be_removed_or_tagged(target):
     """Deletion needs the hub's tag on the resource; so does tagging, except in the call that creates the resource."""
     policy = statements(target)
     by_sid = {it["Sid"]: it for it in policy}

@@ -86,7 +86,7 @@ class MembersTable:
 
     def troubles(self) -> Mapping[str, Fault]:
         """Return why units could not be read the last time."""
-        return {unit: trouble.fault for unit, trouble in self.reading()[0].troubles.items()}
+        return {unit: unread.fault for unit, unread in self.reading()[0].troubles.items()}
 
     def publish(self, before: Membership, after: Membership) -> bool:
         old, new = dict(_bodies(before)) if before.generation else {}, dict(_bodies(after))

@@ -56,7 +56,7 @@ class DynamoRecords:
         self._keep = keep_days * DAY
 
     def begin(self, key: RecordKey) -> Stored | None:
-        """A mark that is set after the read is that of a later wake: its own run will clear it."""
+        """A time that is set after the read is that of a later wake: its own run will clear it."""
         item = self._table.get(key)
         if item is not None and "woken_at" in item:
             item = self._table.update(key, "REMOVE woken_at", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
@@ -182,9 +182,9 @@ class DynamoRecords:
 
     def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         """What a wake that is lost would have done, the sweep does."""
-        marks = ["woken_at = if_not_exists(woken_at, :now)"]
+        also = ["woken_at = if_not_exists(woken_at, :now)"]
         try:
-            old = self._leave(key, inbox, marks, {":now": now}, due=now)
+            old = self._leave(key, inbox, also, {":now": now}, due=now)
         except ClientError:
             if not self._cannot_be_counted(key):
                 raise
@@ -233,16 +233,16 @@ class DynamoRecords:
         self,
         key: RecordKey,
         inbox: Mapping[str, str],
-        marks: Sequence[str],
+        also: Sequence[str],
         given: Mapping[str, Any],
         *,
         due: int,
         newer: bool = False,
     ) -> dict[str, Any] | None:
-        """Fill a record's inbox and set marks; at rest, it is due then. Returns it as it was before."""
+        """Fill a record's inbox and assign ``also``; at rest, it is due then. Returns it as it was before."""
         names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
         values = {f":h{n}": value for n, value in enumerate(inbox.values())}
-        assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *marks]
+        assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *also]
         assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
         assigned.append("version = version + :one")  # an error where it is gone: ADD would begin again with 1
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"

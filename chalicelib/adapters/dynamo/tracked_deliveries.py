@@ -14,7 +14,7 @@ from chalicelib.core.records.schema import VERSION, check
 
 WITHDRAWN = ("withdrawn", EXPIRED)
 BY_ACCOUNT, BY_IMAGE = "account", "image"
-"""Indexes of the marks: of an account's deliveries, and of those that made an AMI. People read them."""
+"""Indexes of tracked deliveries: of an account's deliveries, and of those that made an AMI. People read them."""
 
 
 class DynamoTrackedDeliveries:
@@ -24,17 +24,17 @@ class DynamoTrackedDeliveries:
         self._table = table
         self._version = version
 
-    def add(self, ami: str, entry: TrackedDelivery, *, count: bool = True) -> bool:
+    def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
         added = self._table.update(
-            addresses.tracked_delivery(ami, entry.delivery),
+            addresses.tracked_delivery(ami, tracked.delivery),
             "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes, delivered_to = :to",
             {
                 ":kind": "tracked",
                 ":schema": self._version,
-                ":body": _body(entry),
-                ":episode": entry.episode,
+                ":body": _body(tracked),
+                ":episode": tracked.episode,
                 ":yes": True,
-                ":to": entry.account,
+                ":to": tracked.account,
             },
             names={"#schema": "schema"},
             condition="attribute_not_exists(pk) OR episode < :episode",
@@ -46,16 +46,16 @@ class DynamoTrackedDeliveries:
     def count(self, ami: str, more: int) -> None:
         self._count(ami, more)
 
-    def end(self, ami: str, entry: TrackedDelivery) -> bool:
-        """The count may be off by one after a crash; the promotion's poll reads the marks themselves."""
+    def end(self, ami: str, tracked: TrackedDelivery) -> bool:
+        """The count may be off by one after a crash; the promotion's poll reads the items themselves."""
         ended = self._table.update(
-            addresses.tracked_delivery(ami, entry.delivery),
-            "SET #schema = :schema, body = :body, running = :no" + (", delivered_as = :image" if entry.image else ""),
+            addresses.tracked_delivery(ami, tracked.delivery),
+            "SET #schema = :schema, body = :body, running = :no" + (", delivered_as = :image" if tracked.image else ""),
             {
-                **({":image": entry.image} if entry.image else {}),
+                **({":image": tracked.image} if tracked.image else {}),
                 ":schema": self._version,
-                ":body": _body(entry),
-                ":episode": entry.episode,
+                ":body": _body(tracked),
+                ":episode": tracked.episode,
                 ":no": False,
                 ":yes": True,
             },
@@ -64,11 +64,11 @@ class DynamoTrackedDeliveries:
         )
         if ended is not None:
             return self._count(ami, -1) <= 0
-        if entry.state in WITHDRAWN:  # it rested in shared, and was counted then
+        if tracked.state in WITHDRAWN:  # it rested in shared, and was counted then
             self._table.update(
-                addresses.tracked_delivery(ami, entry.delivery),
+                addresses.tracked_delivery(ami, tracked.delivery),
                 "SET #schema = :schema, body = :body",
-                {":schema": self._version, ":body": _body(entry), ":episode": entry.episode},
+                {":schema": self._version, ":body": _body(tracked), ":episode": tracked.episode},
                 names={"#schema": "schema"},
                 condition="episode = :episode",
             )
@@ -82,15 +82,15 @@ class DynamoTrackedDeliveries:
             condition="attribute_exists(pk)",
         )
 
-    def take_back(self, ami: str, entry: TrackedDelivery, before: TrackedDelivery) -> None:
+    def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         taken_back = self._table.update(
-            addresses.tracked_delivery(ami, entry.delivery),
+            addresses.tracked_delivery(ami, tracked.delivery),
             "SET #schema = :schema, body = :body, episode = :before, running = :no",
             {
                 ":schema": self._version,
                 ":body": _body(before),
                 ":before": before.episode,
-                ":episode": entry.episode,
+                ":episode": tracked.episode,
                 ":no": False,
                 ":yes": True,
             },
@@ -124,5 +124,5 @@ class DynamoTrackedDeliveries:
         return 0 if counted is None else int(counted["children_running"])
 
 
-def _body(entry: TrackedDelivery) -> str:
-    return json.dumps(codec.encode(entry), separators=(",", ":"))
+def _body(tracked: TrackedDelivery) -> str:
+    return json.dumps(codec.encode(tracked), separators=(",", ":"))

@@ -58,7 +58,7 @@ class PolicyStatements:
         self._ledger = ledger
         self._last: dict[str, tuple[float, frozenset[str]]] = {}
         self._hub = hub
-        self._mark = key_policy.hub_mark(hub, region)
+        self._hub_sid = key_policy.hub_sid(hub, region)
         self._where = f"account {hub} (hub), {region}"
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
@@ -137,7 +137,7 @@ class PolicyStatements:
             text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
                 "Policy"
             ]
-        document = key_policy.read(key, text, self._mark)
+        document = key_policy.read(key, text, self._hub_sid)
         if isinstance(document, Fault):
             raise Refusal(RefusalKind.DENIED, document)
         return document
@@ -148,12 +148,12 @@ class PolicyStatements:
         with as_policy_refusal("PutKeyPolicy", f"{self._where}, {before.key}", named):
             kms = self._sessions.own("kms", once=True, region=region_in(before.key))
             kms.put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
-        after = key_policy.read(before.key, text, self._mark)
+        after = key_policy.read(before.key, text, self._hub_sid)
         if isinstance(after, Document):
             self._last[before.key] = (self._sessions.now(), after.sids)
 
     def _access(self, share: Share) -> Access:
-        return key_policy.access(share.share_name, share.grantee, self._mark)
+        return key_policy.access(share.share_name, share.grantee, self._hub_sid)
 
 
 def key_of(resource: str) -> str:

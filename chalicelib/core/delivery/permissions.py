@@ -121,7 +121,7 @@ def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -
 
 
 def in_policies(delivery: Delivery, role: str, partition: str, hub: str) -> dict[str, list[Access]]:
-    """Return what is to stand in the policy of each source key, by the key's ARN. ``hub``: ``key_policy.hub_mark``."""
+    """Return what is to stand in the policy of each source key, by the key's ARN. ``hub``: ``key_policy.hub_sid``."""
     wanted: dict[str, list[Access]] = {}
     for share in needed(delivery):
         if share.resource.startswith(POLICIES):

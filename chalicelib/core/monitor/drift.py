@@ -138,7 +138,7 @@ def of_permissions(resource: str, receivers: Collection[str]) -> tuple[ShownAcce
 
 def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, ...]:
     """Return whom a key's policy lets in: by the service's statements, each a share's, and by all others."""
-    resource, mark = addresses.policy_resource(key).pk, key_policy.hub_mark(hub, region)
+    resource, hub_sid = addresses.policy_resource(key).pk, key_policy.hub_sid(hub, region)
     try:
         stated = json.loads(text)["Statement"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -147,7 +147,7 @@ def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, 
     others: dict[bool, list[Any]] = {False: [], True: []}
     for one in stated if isinstance(stated, list) else [stated]:
         sid = str(one.get("Sid", "")) if isinstance(one, dict) else ""
-        if name := key_policy.share_named(sid, mark):
+        if name := key_policy.share_named(sid, hub_sid):
             found[ShownAccess(name.partition("-")[0], resource, name, own=True)] = None
         else:
             others[key_policy.is_siblings(sid, hub)].append(one)

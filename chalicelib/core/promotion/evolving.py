@@ -368,7 +368,7 @@ def _on_approval_asked(event: ev.ApprovalAsked, promotion: Promotion, now: int) 
 
 @_apply.register
 def _on_counted(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
-    """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) is resolved again."""
+    """Wait for the last end. What was cancelled and is wanted again (its tag was put back) is resolved again."""
     if event.wanted_again and not event.to_end:
         refresh = (promotion.refresh or promotion.state is S.OVER) and not event.asked_again
         restarts = promotion.restarts
@@ -394,26 +394,26 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
     return replace(after, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER))
 
 
-def to_end(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
+def to_end(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> bool:
     """Whether a delivery has neither ended nor reached ``shared``."""
-    return entry.state == RUNNING or (entry.state == "shared" and unwanted(promotion, entry, plan))
+    return tracked.state == RUNNING or (tracked.state == "shared" and unwanted(promotion, tracked, plan))
 
 
-def unwanted(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
+def unwanted(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> bool:
     """Whether the value in force does not name a delivery, or its AMI is gone."""
-    return promotion.withdrawing or entry.place not in plan
+    return promotion.withdrawing or tracked.place not in plan
 
 
-def wanted_again(promotion: Promotion, entry: TrackedDelivery, plan: Plan) -> bool:
+def wanted_again(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> bool:
     """Whether a delivery that the value in force names was ended by its tag, or failed while it was asked again."""
-    if promotion.withdrawing or promotion.source_refused or entry.place not in plan.wanted:
+    if promotion.withdrawing or promotion.source_refused or tracked.place not in plan.wanted:
         return False
-    return entry.state in ("cancelled", "withdrawn") or asked_again(promotion, entry)
+    return tracked.state in ("cancelled", "withdrawn") or asked_again(promotion, tracked)
 
 
-def asked_again(promotion: Promotion, entry: TrackedDelivery) -> bool:
+def asked_again(promotion: Promotion, tracked: TrackedDelivery) -> bool:
     """Whether a delivery has failed that was asked for again when it was already failing."""
-    return entry.state == "failed" and entry.asked_again == promotion.episode > 0
+    return tracked.state == "failed" and tracked.asked_again == promotion.episode > 0
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------

@@ -29,14 +29,14 @@ class PromotionState(StrEnum):
 RUNNING, EXPIRED = "running", "expired"
 """Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
 BACK_AGAIN = ("cancelled", "withdrawn")
-"""What starts again where only file or membership changed: an account that had left. What failed there stays failed."""
+"""The outcomes that start again if only file or members changed: those of an account that had left."""
 NOTHING_LEFT = ("failed", *BACK_AGAIN, EXPIRED)
 """What starts again when the AMI is tagged again."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedDelivery:
-    """A promotion's mark of one delivery.
+    """What a promotion knows of one of its deliveries.
 
     ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
     ``asked_again``: the episode of the promotion that asked for it while it was still failing; 0: none.

@@ -60,7 +60,7 @@ class Audience(StrEnum):
 _SUFFIX = {Audience.COPIES: "", Audience.ACCOUNT: "-share", Audience.ROLES: "-roles"}
 
 
-def hub_mark(account: str, region: str) -> str:
+def hub_sid(account: str, region: str) -> str:
     """Return the part of a Sid that names the hub, so that no hub removes another's statements.
 
     Two hubs in two Regions of one account may have statements in one key's policy. A Sid takes only letters and digits.
@@ -72,7 +72,7 @@ def hub_mark(account: str, region: str) -> str:
 class Access:
     """What one share opens. ``principal`` is the ARN of the target's role, or of its root for the whole account.
 
-    ``hub``: see ``hub_mark``.
+    ``hub``: see ``hub_sid``.
     """
 
     account: str
@@ -102,7 +102,7 @@ def share_name(account: str, audience: Audience) -> str:
 
 
 def access(name: str, principal: str, hub: str) -> Access:
-    """Return what a share named so is for; ``principal``: the share's grantee; ``hub``: see ``hub_mark``."""
+    """Return what a share named so is for; ``principal``: the share's grantee; ``hub``: see ``hub_sid``."""
     account, _, rest = name.partition("-")
     audience = next((a for a, suffix in _SUFFIX.items() if suffix == (f"-{rest}" if rest else "")), Audience.COPIES)
     return Access(account, audience, principal, hub)
@@ -212,7 +212,7 @@ class Document:
 def read(key: str, text: str, hub: str) -> Document | Fault:
     """Take a key policy apart; a fault if that is not safe.
 
-    ``key``: the key's ARN, for messages; ``hub``: see ``hub_mark``.
+    ``key``: the key's ARN, for messages; ``hub``: see ``hub_sid``.
     """
     policy = taken_apart(text)
     return _unreadable(key, policy) if isinstance(policy, str) else Document(key, policy, hub)
@@ -259,7 +259,7 @@ def faults(key: str, hub: str, region: str, text: str | Fault, wanted: Collectio
         return (foreign,)
     if isinstance(text, Fault):
         return (text,)
-    document = read(key, text, hub_mark(hub, region))
+    document = read(key, text, hub_sid(hub, region))
     if isinstance(document, Fault):
         return (document,)
     dead = tuple(dead_principals(document))

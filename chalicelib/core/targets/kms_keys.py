@@ -40,7 +40,7 @@ class KeyFacts:
 
 
 def source_keys(image: SourceImage) -> tuple[str, ...]:
-    """The ARNs of the keys of the snapshots to copy, each once: those to describe, and later to open."""
+    """Return the ARNs of the keys of the snapshots to copy, each once."""
     needed = set(snapshots_to_copy(image))
     return tuple(sorted({s.key for s in image.snapshots if s.id in needed and s.encrypted and s.key}))
 
@@ -137,7 +137,7 @@ def _unusable(key: KeyFacts, code: str, where: str) -> Iterator[Fault]:
         )
 
 
-def target_key_faults(target: Target, key: KeyFacts | None, trouble: str) -> Iterator[Fault]:
+def target_key_faults(target: Target, key: KeyFacts | None, refusal: str) -> Iterator[Fault]:
     """Why copies in the target cannot be encrypted under its key; ``key`` is None if KMS did not describe it."""
     where = f"account {target.account}, {target.region}"
     if key is None:
@@ -145,9 +145,9 @@ def target_key_faults(target: Target, key: KeyFacts | None, trouble: str) -> Ite
             "target-key-missing",
             where,
             f"The key {target.key} does not exist there, or the role {target.role_name} may not describe it."
-            + (f" KMS says: {trouble}" if trouble else ""),
+            + (f" KMS says: {refusal}" if refusal else ""),
             f"{denied}."
-            if (denied := denials.cause(trouble))
+            if (denied := denials.cause(refusal))
             else "Deploy deploy/target.yaml there with CreateKey=true, or name another key in the targets file; check "
             f"that its key policy lets {target.role_name} use it.",
         )

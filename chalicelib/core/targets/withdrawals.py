@@ -29,7 +29,7 @@ WITHOUT_END = 2**53
 
 
 def read(place: str, text: object) -> Withdrawal:
-    """Read one as it is stored. One that was damaged by hand goes on, so that no damage brings an account back."""
+    """Read one as it is stored. One that somebody damaged counts on, so that no damage brings an account back."""
     try:
         found = json.loads(str(text))
         return Withdrawal(place, int(found["at"]), str(found["by"]), str(found["value"]))

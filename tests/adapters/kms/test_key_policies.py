@@ -149,7 +149,7 @@ def test_it_opens_several_in_one_put_shows_them_and_closes_them(key: Key) -> Non
     assert key.puts() == puts + 3
 
 
-def test_an_edit_between_our_two_reads_stays(key: Key) -> None:
+def test_an_edit_between_the_two_reads_of_a_put_stays(key: Key) -> None:
     """The second read differs from the first: the adapter starts again, and its policy contains the edit."""
     theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
     key.when("GetKeyPolicy", 1, lambda: key.put(OWNER, theirs))
@@ -159,7 +159,7 @@ def test_an_edit_between_our_two_reads_stays(key: Key) -> None:
     assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
 
 
-def test_an_edit_that_takes_ours_out_again_is_kept_and_ours_is_put_onto_it(key: Key) -> None:
+def test_an_edit_that_removes_the_statement_stays_and_the_statement_is_added_to_it(key: Key) -> None:
     """A stack read the policy before the service's put and wrote it later: a minute later both are there."""
     theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
     key.when("PutKeyPolicy", 1, lambda: key.put(OWNER, theirs))
@@ -253,7 +253,7 @@ def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
     assert key.sids == [OWNER["Sid"], *both(TEST)]
 
 
-def test_a_statement_of_ours_that_the_ledger_does_not_know_goes_with_the_next_put(key: Key) -> None:
+def test_a_statement_of_the_service_that_the_ledger_lacks_goes_with_the_next_put(key: Key) -> None:
     """The share has left the ledger; the Sid says that the statement is this hub's."""
     share = key.share()
     key.adapter.open(key.resource, [share])

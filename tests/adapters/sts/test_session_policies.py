@@ -34,7 +34,7 @@ READS = ("kms:DescribeKey", "kms:GetKeyPolicy")
 
 
 @pytest.mark.parametrize("work", get_args(Work))
-def test_changes_are_allowed_only_on_what_is_named_or_tagged_as_ours(work):
+def test_changes_are_allowed_only_on_what_is_named_or_has_the_services_tag(work):
     """A delivery's session cannot delete, copy or use a key of anything else."""
     statements = json.loads(policy(work, a_delivery(), ["snap-0a"]))["Statement"]
     for statement in statements:

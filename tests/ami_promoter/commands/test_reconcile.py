@@ -225,7 +225,7 @@ def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code
     assert "wake_at" not in table.get(addresses.promotion(AMI))
 
 
-def test_a_parked_promotion_that_is_tried_again_resolves_its_value_anew(table, capsys):
+def test_a_parked_promotion_that_is_tried_again_resolves_its_value_again(table, capsys):
     """The record continues with the retry in its inbox: its stored plan may be damaged."""
     key, records = addresses.promotion(AMI), DynamoRecords(table)
     records.create(Write(key, "expanding", {"ami": AMI, "value": "dev"}, None), NINE)

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from ami_promoter.cli import main
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -297,7 +297,7 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
     assert "over for 10m, value `dev`" in out
 
 
-def test_whoever_stops_watching_stops_nothing_else(scene, capsys):
+def test_ending_the_watch_ends_nothing_else(scene, capsys):
     """Ctrl-C: an exit status of its own, and no traceback."""
 
     def stop(_seconds):
@@ -375,7 +375,7 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     assert capsys.readouterr().out.splitlines()[-1].split()[:4] == ["snapshot", snapshot, PROD, "closing"]
 
 
-def test_a_share_that_was_there_before_us_is_marked(table, capsys):
+def test_a_preexisting_share_is_marked(table, capsys):
     """It is open and stays, and needs no action."""
     done = a_delivery(PROD, delivery.DeliveryState.COPYING, shares=(delivery.NeededShare(SNAPSHOT, PROD),))
     write(table, a_promotion())
@@ -528,5 +528,5 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
     connection = Connection(REGION)
     connection.dynamodb = Refusing(connection.dynamodb, calls=0)
 
-    with pytest.raises(HubTrouble, match="DynamoDB still leaves items unread"):
+    with pytest.raises(HubError, match="DynamoDB still leaves items unread"):
         Reader(connection, sleep=lambda _: None).many(three)

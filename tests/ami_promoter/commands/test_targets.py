@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ami_promoter.cli import main
-from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.publishing import KEEP, Publisher
 from chalicelib.adapters.dynamo.targets_table import TargetsTable, partition
@@ -233,7 +233,7 @@ def test_two_who_apply_at_once(client):
     seen_by_first, seen_by_second = first.applied(), second.applied()
     first.publish(seen_by_first, compiled(FILE), FILE, "2026-01-05T09:00:00Z")
 
-    with pytest.raises(HubTrouble) as lost:
+    with pytest.raises(HubError) as lost:
         second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
 
     assert str(lost.value) == (
@@ -300,7 +300,7 @@ def test_the_files_text_is_kept_with_its_version(client, file):
     assert current.applied_by == f"arn:aws:sts::{HUB}:user/moto"
 
 
-def test_items_changed_by_hand_are_written_anew(client, file, capsys):
+def test_items_changed_by_hand_are_written_again(client, file, capsys):
     """The same file can be applied again, which repairs everything."""
     main(["targets", "apply", file(FILE)])
     current = TargetsTable(client, CONFIG, MEMBERS).current()
@@ -363,7 +363,7 @@ def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
     reluctant = Publisher(connection, sleep=lambda _: None)
     accounts = ", ".join(f'"{number:012d}"' for number in range(1, 30))
 
-    with pytest.raises(HubTrouble, match="DynamoDB still leaves items unwritten"):
+    with pytest.raises(HubError, match="DynamoDB still leaves items unwritten"):
         reluctant.publish(reluctant.applied(), compiled(f"groups: {{a: [{accounts}]}}"), "", "2026-01-05T09:00:01Z")
 
     assert publisher.applied().directory == compiled(FILE)
@@ -431,7 +431,7 @@ def test_no_credentials(environment, file, capsys):
     )
 
 
-def test_nobody_answers(environment, file, capsys):
+def test_an_endpoint_that_does_not_answer_is_named(environment, file, capsys):
     """The command uses AWS_ENDPOINT_URL, also if nothing listens there."""
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ami_promoter.hub.aws import HubTrouble
+from ami_promoter.hub.aws import HubError
 from ami_promoter.promotions.following import A_POLL, MISSES, follow, states
 from ami_promoter.verbs import TerminalClock
 
@@ -20,12 +20,12 @@ class FollowTime:
 
 
 def looks(*answers):
-    """Return the answers one by one; raise those that are a Trouble."""
+    """Return the answers one by one; raise each that is a HubError."""
     left = list(answers)
 
     def look():
         answer = left.pop(0)
-        if isinstance(answer, HubTrouble):
+        if isinstance(answer, HubError):
             raise answer
         return answer
 
@@ -52,7 +52,7 @@ def test_it_gives_up_on_time():
 
 def test_an_outage_of_a_minute_is_outlived(capsys):
     """Later looks may be refused a few times in a row; each is reported."""
-    outage = [HubTrouble("throttled.", "DynamoDB")] * MISSES
+    outage = [HubError("throttled.", "DynamoDB")] * MISSES
 
     assert follow(looks("a", *outage, "b"), lambda it: it == "b", FollowTime().clock) == "b"
 
@@ -61,11 +61,11 @@ def test_an_outage_of_a_minute_is_outlived(capsys):
 
 def test_what_is_refused_again_and_again_is_notified():
     """So is a refused first look: then the call itself is wrong."""
-    refused = HubTrouble("no.", "DynamoDB")
+    refused = HubError("no.", "DynamoDB")
 
-    with pytest.raises(HubTrouble):
+    with pytest.raises(HubError):
         follow(looks("a", *[refused] * (MISSES + 1)), lambda _: False, FollowTime().clock)
-    with pytest.raises(HubTrouble):
+    with pytest.raises(HubError):
         follow(looks(refused), lambda _: False, FollowTime().clock)
 
 

@@ -112,7 +112,7 @@ def known(**changes):
         ("closed", REMOVED, None),
     ],
 )
-def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change, expected):
+def test_an_open_permission_is_the_services_only_where_there_is_a_witness(share, change, expected):
     """If the share worker added it last, it is closed; a permission without that evidence stays (invariant 2)."""
     items = [] if share is None else [a_share(share)]
     seen = view(
@@ -137,7 +137,7 @@ def test_the_history_of_a_lost_entry_is_a_witness():
 
 
 @pytest.mark.parametrize(("change", "repair"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
-def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, repair):
+def test_what_the_ledger_calls_preexisting_stays_unless_a_witness_speaks_against_it(change, repair):
     """After a restore the service takes its own permission for a preexisting one; CloudTrail corrects that."""
     seen = view(
         a_share("open", preexisting=True),
@@ -148,7 +148,7 @@ def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change,
     assert [one.repair for one in findings(seen)] == [repair]
 
 
-def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
+def test_a_public_snapshot_is_notified_and_never_taken_for_the_services():
     """The service never makes anything public, so another principal did."""
     seen = view(
         permissions={SourceFacts(SNAPSHOT): frozenset({"all"})}, changes={(SourceFacts(SNAPSHOT), "all"): SHARE_WORKER}
@@ -251,7 +251,7 @@ def test_launch_permissions_are_compared_as_those_of_snapshots():
 
 
 @pytest.mark.parametrize(("state", "known_to_it"), [("open", True), ("closed", False), (None, False)])
-def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
+def test_a_grant_for_a_service_role_is_known_as_the_services_by_its_name(state, known_to_it):
     """The target created it under the service's name for its own role; the ledger has it under the role."""
     resource = addresses.role_resource(KEY, DEV).pk
     items = [] if state is None else [a_share(state, resource=resource, name=ROLE, grant_id="g" * 64)]
@@ -282,7 +282,7 @@ A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole
         ),
     ],
 )
-def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, share_name, wait):
+def test_a_grant_with_the_services_name_that_the_ledger_lacks_is_put_into_it(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
     (repair,) = [one.repair for one in findings(view(*items, grants=(A_GRANT,))) if one.code == "open-unknown"]
 
@@ -322,7 +322,7 @@ def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, r
     assert [one.repair for one in findings(seen) if one.code == "copy-orphaned"] == ([repair] if repair else [])
 
 
-def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
+def test_a_copy_without_the_delivery_tag_is_notified_and_not_deleted():
     """The hub's tag alone is not enough: a person may have removed the other tag for a reason."""
     copy = OwnSnapshot(COPY, "completed", "", SNAPSHOT, 0, used=False)
 
@@ -400,7 +400,7 @@ def a_statement(*, complete=True):
         ([a_delivery()], RecordOpen(POLICY, DEV, DEV, 3600, ROLE_ARN)),
     ],
 )
-def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, repair):
+def test_a_statement_of_the_service_that_the_ledger_lacks_is_put_into_it(items, repair):
     """Its Sid is the service's. While a copy may need the key, it waits for its delivery."""
     seen = view(*items, statements=(a_statement(),), policy_keys=frozenset({KEY}))
 

@@ -127,7 +127,7 @@ def test_two_commands_at_once_are_both_answered(table, checks):
     assert found == {(ONE, REGION): TargetFacts(snapshots=(SEEN,))}
 
 
-def test_pages_of_a_look_that_has_begun_anew_are_not_mixed(table):
+def test_pages_of_a_look_that_was_started_again_are_not_mixed(table):
     """Another command's look has written over a page: its own answer is awaited."""
     time = InventoryTime(table, {(ONE, REGION): 10})
     inventories = Inventories(Connection(REGION), lambda _: None, 60, time.sleep, time)

@@ -85,7 +85,7 @@ NAME = grant_name(Share("", ID, DEV, intended_at=7), REGION)
         ("", HUB, DEV, False),
     ],
 )
-def test_a_grant_is_ours_by_its_name_and_its_issuer(name, issuer, grantee, ours):
+def test_a_grant_is_the_services_by_its_name_and_its_issuer(name, issuer, grantee, ours):
     """Anyone can write a name. A grant of the hub in another Region is that hub's."""
     raw = {
         "Name": name,
@@ -98,19 +98,19 @@ def test_a_grant_is_ours_by_its_name_and_its_issuer(name, issuer, grantee, ours)
     assert ledger_facts.grant_of(KEY, raw, HUB, REGION) == (Grant(KEY, "g", ID, 7, DEV, grantee) if ours else None)
 
 
-def test_our_statements_are_found_by_their_sid_with_whom_they_let_in():
+def test_the_services_statements_are_found_by_their_sid_with_whom_they_admit():
     """Other statements are ignored, also another hub's; without one of its statements an access is not whole."""
-    mark, role = key_policy.hub_mark(HUB, REGION), f"arn:aws:iam::{DEV}:role/AmiCopyRole"
-    other = key_policy.statements(Access(DEV, Audience.ROLES, role, key_policy.hub_mark(HUB, "eu-west-1")))
-    copies = key_policy.statements(Access(DEV, Audience.COPIES, role, mark))
-    account = key_policy.statements(Access(DEV, Audience.ACCOUNT, f"arn:aws:iam::{DEV}:root", mark))[:1]
+    hub_sid, role = key_policy.hub_sid(HUB, REGION), f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+    other = key_policy.statements(Access(DEV, Audience.ROLES, role, key_policy.hub_sid(HUB, "eu-west-1")))
+    copies = key_policy.statements(Access(DEV, Audience.COPIES, role, hub_sid))
+    account = key_policy.statements(Access(DEV, Audience.ACCOUNT, f"arn:aws:iam::{DEV}:root", hub_sid))[:1]
     owner = {"Sid": "Owner", "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
     text = json.dumps({"Version": "2012-10-17", "Statement": [owner, *other, *copies, *account]})
 
-    found = ledger_facts.statements_of(KEY, text, mark)
+    found = ledger_facts.statements_of(KEY, text, hub_sid)
 
     assert [(one.share_name, one.account, one.principal, one.complete) for one in found] == [
         (DEV, DEV, role, True),
         (f"{DEV}-share", DEV, f"arn:aws:iam::{DEV}:root", False),
     ]
-    assert isinstance(ledger_facts.statements_of(KEY, "{", mark), str)
+    assert isinstance(ledger_facts.statements_of(KEY, "{", hub_sid), str)

@@ -97,7 +97,7 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(re
     assert outstanding.to_close([left], now()) == [left]
 
 
-def test_a_permission_wrongly_called_older_than_us_is_ours_again(repairs, ledger):
+def test_a_permission_wrongly_called_preexisting_is_the_services_again(repairs, ledger):
     """The entry says preexisting; there is evidence that the service opened it."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
 

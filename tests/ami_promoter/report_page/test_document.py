@@ -90,7 +90,7 @@ def test_a_thousand_targets_and_three_promotions():
     assert "Everything could be read." in text
 
 
-def test_it_asks_nobody_for_anything():
+def test_the_report_page_requests_nothing():
     """No script, no other site's address, and a policy that forbids both."""
     text = page(name="<script src=//evil.example>")
 

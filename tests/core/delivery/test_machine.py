@@ -217,7 +217,7 @@ def test_what_another_episode_holds_is_not_open_to_this_one():
     assert not permissions.seen(replace(before, episode=2), in_ledger(before)).open
 
 
-def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
+def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
     """It is an answer once it was given for every present holding."""
     opening = a_delivery(DeliveryState.OPENING, holds_copy=True)
     name = opening.shares[0].share_name
@@ -387,7 +387,7 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     assert do.DeleteSnapshots(("snap-0young",)) in outstanding.outstanding(after, NOW)
 
 
-def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
+def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
     """The answer of an abandoned call comes late: its copy must be deleted."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
     after = evolving.evolve(delivery, ev.CopyStarted("snap-0a", "snap-0late"), NOW)
@@ -407,7 +407,7 @@ def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     assert outstanding.outstanding(looked, NOW + schedule.SILENCE) == (do.RegisterImage(),)
 
 
-def test_an_answer_that_nobody_received_leaves_the_intent_standing():
+def test_a_time_out_leaves_the_intent_standing():
     """A time-out is not a refusal: the copy may exist."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     unheard = ev.Refused("StartCopy", RefusalKind.THROTTLED, FAULT, "snap-0a", unknown=True)
@@ -418,7 +418,7 @@ def test_an_answer_that_nobody_received_leaves_the_intent_standing():
 # --- invariant 5: an event is a reason to look ------------------------------------------------------------------------
 
 
-def test_a_entry_makes_it_look_and_is_received_once():
+def test_an_inbox_entry_makes_it_look_once():
     """An inbox entry makes the worker read EC2, once for each entry."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
@@ -655,7 +655,7 @@ def test_cancelling_before_anything_was_made_ends_at_once():
     assert evolving.evolve(after, ev.OutcomeNotified(), NOW).state is DeliveryState.CANCELLED
 
 
-def test_what_register_image_was_intended_for_finishes_and_stays():
+def test_a_delivery_that_intended_register_image_is_not_cancelled():
     """The tag was removed too late for this delivery."""
     inbox = {"cancel": "1:tag"}
     intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), inbox=inbox)
@@ -670,7 +670,7 @@ def test_a_cancel_of_an_earlier_episode_is_not_received():
     assert deadlines.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
 
 
-def test_what_is_there_already_is_taken_up():
+def test_an_ami_and_copies_that_exist_already_are_adopted():
     """The service's AMI goes on to `verifying`; completed copies are not made again."""
     delivery = a_delivery()
     found = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)

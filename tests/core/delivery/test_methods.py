@@ -108,7 +108,7 @@ def test_too_many_copies_are_waited_for():
 # --- a copy that failed ----------------------------------------------------------------------------------------------
 
 
-def test_a_copy_that_failed_early_is_discarded_until_all_it_made_has_shown_itself_then_tried_anew():
+def test_a_copy_that_failed_early_is_discarded_with_all_that_it_made_and_then_tried_again():
     """DiscardImage runs at once, to free the name, and again after two minutes; the next try knows the AMI's id."""
     failed = after_events(an_image_copy(), (LATE, 12))
     assert outstanding.outstanding(failed, NOW + 12) == (do.DiscardImage(),)

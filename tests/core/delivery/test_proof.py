@@ -36,7 +36,7 @@ def shown(image: str, **changes: object) -> ev.ShownImage:
     ],
     ids=["no nonce", "an unknown nonce", "another snapshot's nonce", "older than the attempt"],
 )
-def test_a_completed_snapshot_with_our_tags_that_no_attempt_made_is_never_used_or_deleted(changes):
+def test_a_completed_snapshot_with_the_services_tags_that_no_attempt_made_is_never_used_or_deleted(changes):
     """Planted under the target's key before the first look: everything is copied; the planted one is named."""
     planted = tuple(seen(source, "completed", copy=f"{source}x", **changes) for source in ("snap-0a",))
     ready = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, copies=planted), NOW)
@@ -48,7 +48,7 @@ def test_a_completed_snapshot_with_our_tags_that_no_attempt_made_is_never_used_o
     assert (plan.copies, plan.unproven) == ((), ("snap-0ax",))
 
 
-def test_a_snapshot_that_seems_a_little_older_than_its_attempt_is_ours():
+def test_a_snapshot_that_seems_a_little_older_than_its_attempt_is_adopted():
     """Clocks differ by less than five minutes."""
     early = seen("snap-0a", "completed", started_at=NOW - proof.CLOCKS_DIFFER)
 
@@ -93,7 +93,7 @@ def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_befor
     assert not {"snap-0ac", "snap-0x"} & set(proof.removal(after, (), twins).copies)
 
 
-def test_where_aws_answered_which_is_ours_another_bearer_of_its_nonce_is_left():
+def test_where_aws_named_the_copy_another_snapshot_with_its_nonce_is_left():
     """The id that CopySnapshot returned is the proof; the other one is named."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
@@ -111,7 +111,7 @@ def test_where_aws_answered_which_is_ours_another_bearer_of_its_nonce_is_left():
     [{"nonce": ""}, {"nonce": "nonce-snap-0a"}, {"created_at": NOW - proof.CLOCKS_DIFFER - 1}],
     ids=["no nonce", "a copy's nonce", "older than the attempt"],
 )
-def test_an_ami_with_our_name_and_tags_that_no_attempt_made_is_unproven_until_a_person_accepts_it(changes):
+def test_an_ami_with_the_services_name_and_tags_that_no_attempt_made_is_unproven_until_a_person_accepts_it(changes):
     """It is neither adopted nor removed; when an operator accepts its id it is adopted, and still not removed."""
     delivery, planted = a_delivery(), shown("ami-0x", **changes)
     accepted = replace(delivery, inbox={"accepted": "ami-0x"})
@@ -123,13 +123,13 @@ def test_an_ami_with_our_name_and_tags_that_no_attempt_made_is_unproven_until_a_
     assert proof.removal(replace(accepted, image="ami-0x"), (planted,), ()).images == ()
 
 
-def test_an_ami_of_an_attempt_is_ours_whichever_episode_made_it():
+def test_an_ami_of_an_attempt_is_adopted_whichever_episode_made_it():
     """Nonces are kept for the life of the record; another AMI with the name is reported as a stranger's."""
     assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
 
 
-def test_of_two_amis_of_one_nonce_neither_is_ours():
+def test_of_two_amis_of_one_nonce_neither_is_adopted():
     """Neither is adopted nor removed."""
     twins = (shown("ami-0b"), shown("ami-0c"))
 

@@ -472,7 +472,7 @@ def test_a_deprecation_that_is_yet_to_be_set_can_be_left_out():
 # Tags
 
 
-def test_the_copy_bears_the_sources_tags_and_ours_above_all():
+def test_the_copy_has_the_sources_tags_and_the_services_override_them():
     """Not the trigger, aws: tags, or tags of an earlier promotion; the target's tags override the source's."""
     tags = {
         "promote": "dev",

@@ -267,7 +267,7 @@ def judge_severity(verdict: ActionVerdict) -> Severity:
         ("", False),
     ],
 )
-def test_ours_is_a_function_of_this_hub(principal, ours):
+def test_the_service_is_known_by_the_roles_of_this_hubs_functions(principal, ours):
     """The role's account, Region and name decide."""
     assert is_own(principal, HUB, HERE) is ours
 

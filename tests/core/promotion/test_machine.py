@@ -145,7 +145,7 @@ NARROWED = resolved("prod", plan="narrower")
 
 
 @pytest.mark.parametrize("additions", [True, False])
-def test_whom_a_value_names_no_longer_is_asked_to_end_before_the_source_is_examined(additions):
+def test_deliveries_that_a_value_no_longer_names_are_cancelled_before_the_source_is_examined(additions):
     """A disabled key, or any other fault of the source, delays additions and no removal."""
     looked = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
     after = play(looked, replace(NARROWED, additions=additions))
@@ -155,7 +155,7 @@ def test_whom_a_value_names_no_longer_is_asked_to_end_before_the_source_is_exami
 
 
 @pytest.mark.parametrize("trouble", [ev.Examined((FAULT,)), ev.Paused(), ev.Blocked(FAULT)])
-def test_what_keeps_additions_back_leaves_the_narrowed_value_in_force(trouble):
+def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble):
     """The source fails its checks, new promotions are paused, or EC2 throttles: the removal stays in force."""
     looked = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
     after = play(looked, replace(NARROWED, additions=True), ev.OthersCancelled(), trouble)
@@ -165,7 +165,7 @@ def test_what_keeps_additions_back_leaves_the_narrowed_value_in_force(trouble):
 
 @pytest.mark.parametrize("state", [PromotionState.RESOLVING, PromotionState.EXPANDING, PromotionState.RUNNING])
 @pytest.mark.parametrize("trouble", [ev.Paused(), ev.Blocked(FAULT)])
-def test_news_of_the_tag_are_looked_at_whatever_else_is_kept_back(state, trouble):
+def test_a_tag_event_is_looked_at_while_additions_are_held_back(state, trouble):
     """The tag is narrowed again while new promotions are paused, or SNS fails: it is read at once."""
     if type(trouble) not in TRANSITIONS[state]:
         return
@@ -198,7 +198,7 @@ def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
     assert outstanding(play(part, ev.OthersCancelled()), NOW) == (do.Count(),)
 
 
-def test_a_new_plan_begins_the_removal_anew():
+def test_a_new_plan_starts_the_removal_from_the_beginning():
     """The new plan may remove accounts that the earlier slice has skipped."""
     part = play(a_promotion(PromotionState.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
     looked = play(with_tag_event(replace(part, cancelling=False)), ev.TagSeen("prod", "available", "golden"))
@@ -435,7 +435,7 @@ def test_running_counts_when_the_last_delivery_wakes_it_and_polls_otherwise():
     assert outstanding(running, NOW + schedule.HOUR) == (do.LookAtTag(), do.Count())
 
 
-def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
+def test_a_tag_put_back_before_the_cancelled_deliveries_ended_starts_them_again():
     """The value in force names a target whose delivery was cancelled: it is resolved and examined again."""
     running, cancelled = a_promotion(PromotionState.RUNNING, episode=1), replace(CHILD, state="cancelled")
     assert evolving.wanted_again(running, cancelled, Plan(frozenset({DEV})))
@@ -446,7 +446,7 @@ def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
     assert play(again, resolved(additions=True), ev.Examined()).episode == 2
 
 
-def test_a_source_that_was_refused_starts_nothing_anew_by_itself():
+def test_a_refused_source_starts_no_cancelled_delivery_again():
     """Otherwise a promotion with a disabled key would examine it without end."""
     refused = a_promotion(PromotionState.RUNNING, source_refused=True)
 
@@ -475,7 +475,7 @@ def test_what_was_withdrawn_is_counted_later_where_it_cannot_be_now():
     assert evolving.evolve(over, ev.Counted(), over.due_at).due_at is None
 
 
-def test_what_was_failing_when_it_was_tagged_again_starts_anew_when_it_has_failed():
+def test_a_delivery_that_was_failing_when_it_was_tagged_again_starts_again_when_it_has_failed():
     """The tag was written during the cleanup; it need not be written again."""
     running, failed = a_promotion(PromotionState.RUNNING, episode=2), replace(CHILD, state="failed")
 

@@ -16,7 +16,7 @@ from chalicelib.core.sharing.key_policy import Access, Audience, Document
 
 HUB, DEV, PROD = "111111111111", "222222222222", "444444444444"
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/0"
-MARK = key_policy.hub_mark(HUB, "us-east-1")
+HUB_SID = key_policy.hub_sid(HUB, "us-east-1")
 OWNERS: dict[str, Any] = {
     "Sid": "Enable IAM User Permissions",
     "Effect": "Allow",
@@ -34,17 +34,17 @@ def role(account: str) -> str:
 
 def copies(account: str = DEV) -> Access:
     """The access of a copying role."""
-    return Access(account, Audience.COPIES, role(account), MARK)
+    return Access(account, Audience.COPIES, role(account), HUB_SID)
 
 
 def whole(account: str = DEV) -> Access:
     """The access of a whole account."""
-    return Access(account, Audience.ACCOUNT, f"arn:aws:iam::{account}:root", MARK)
+    return Access(account, Audience.ACCOUNT, f"arn:aws:iam::{account}:root", HUB_SID)
 
 
 def document(text: str | dict[str, Any] = POLICY) -> Document:
     """A parsed policy."""
-    read = key_policy.read(KEY, text if isinstance(text, str) else json.dumps(text), MARK)
+    read = key_policy.read(KEY, text if isinstance(text, str) else json.dumps(text), HUB_SID)
     assert isinstance(read, Document), read
     return read
 
@@ -81,13 +81,13 @@ THEIRS = st.fixed_dictionaries(
 )
 ACCESSES = st.sampled_from(
     [make(account) for account in (DEV, PROD, "000000000001") for make in (copies, whole)]
-    + [Access(DEV, Audience.ROLES, role(DEV), MARK)]
+    + [Access(DEV, Audience.ROLES, role(DEV), HUB_SID)]
 )
 EDITS = st.lists(st.tuples(st.booleans(), st.lists(ACCESSES, min_size=1, max_size=3)), max_size=8)
 
 
 @given(st.lists(THEIRS, max_size=4), EDITS, st.sampled_from([None, 2]), st.booleans(), WORDS)
-def test_whatever_we_add_and_remove_others_keep_their_text(theirs, edits, indent, alone, ident):
+def test_statements_of_others_keep_their_text_whatever_is_added_and_removed(theirs, edits, indent, alone, ident):
     """The text and order of other statements and members stay; the service's are those last added and not removed."""
     statements = OWNERS if alone else [OWNERS, *theirs]
     text = json.dumps({"Version": "2012-10-17", "Statement": statements, "Id": ident}, indent=indent)
@@ -129,7 +129,7 @@ def test_a_member_that_stands_twice_in_a_strangers_statement_stays_twice():
     assert removed(added(text, copies()), copies()) == text
 
 
-def test_statements_like_ours_that_are_not_stay():
+def test_statements_that_resemble_the_services_stay():
     """The service's Sids have this hub, an account and an audience; `ami-promoter key-policy` prints other Sids."""
     ours = copies().sid
     sids = ["AmiPromoterLooksAtTheKey", f"AmiPromoter{DEV}Copies", ours.removesuffix("Copies"), f"{ours}X", f"x{ours}"]
@@ -142,7 +142,7 @@ def test_statements_like_ours_that_are_not_stay():
 
 def test_another_hubs_statement_for_the_same_account_stays():
     """Two hubs in two Regions of one account share a key: each adds and removes its own statements only."""
-    other = Access(DEV, Audience.COPIES, role(DEV), key_policy.hub_mark(HUB, "eu-west-1"))
+    other = Access(DEV, Audience.COPIES, role(DEV), key_policy.hub_sid(HUB, "eu-west-1"))
     assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in other.sids | copies().sids)
 
     theirs = json.dumps({**POLICY, "Statement": [OWNERS, *key_policy.statements(other)]})
@@ -151,7 +151,7 @@ def test_another_hubs_statement_for_the_same_account_stays():
     assert removed(both, copies()) == theirs
 
 
-def test_statements_that_are_ours_and_nobodys_go_with_an_edit():
+def test_statements_of_the_service_that_no_share_needs_go_with_an_edit():
     """By their Sids alone: their share is no longer known."""
     text = added(POLICY, copies(PROD))
 
@@ -159,7 +159,7 @@ def test_statements_that_are_ours_and_nobodys_go_with_an_edit():
     assert after == added(POLICY, copies())
 
 
-def test_ours_that_somebody_has_changed_is_written_anew_and_only_once():
+def test_a_statement_that_somebody_has_changed_is_written_again_and_only_once():
     """Its Sid is the service's; duplicates and changed statements do not stay."""
     changed = {**key_policy.statements(copies())[0], "Action": "kms:*"}
     text = added({"Statement": [changed, OWNERS, changed]}, copies())
@@ -205,7 +205,7 @@ def test_a_whole_account_uses_the_key_through_ec2_only():
 
 def test_grants_for_service_linked_roles_are_for_nobody_else():
     """The target's role creates them, for roles under aws-service-role, with the operations that AWS lists."""
-    access = Access(DEV, Audience.ROLES, "arn:aws-cn:iam::222222222222:role/AmiCopyRole", MARK)
+    access = Access(DEV, Audience.ROLES, "arn:aws-cn:iam::222222222222:role/AmiCopyRole", HUB_SID)
     (statement,) = key_policy.statements(access)
 
     assert statement["Action"] == "kms:CreateGrant"
@@ -215,10 +215,10 @@ def test_grants_for_service_linked_roles_are_for_nobody_else():
     }
 
 
-@pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), MARK)])
+@pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), HUB_SID)])
 def test_a_shares_name_tells_what_it_opens(one):
     """The permission adapter gets only a share's holder key and grantee."""
-    assert key_policy.access(one.share_name, one.principal, MARK) == one
+    assert key_policy.access(one.share_name, one.principal, HUB_SID) == one
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_a_shares_name_tells_what_it_opens(one):
 )
 def test_a_document_that_cannot_be_taken_apart_is_refused(text, why):
     """The service never rewrites a document that it cannot read."""
-    found = fault(key_policy.read(KEY, text, MARK))
+    found = fault(key_policy.read(KEY, text, HUB_SID))
 
     assert found.code == "key-policy-unreadable"
     assert why in found.what
@@ -268,7 +268,7 @@ def test_bytes_are_counted_and_not_letters():
     assert fault(key_policy.edited(document(over), [copies()])).code == "key-policy-too-large"
 
 
-def test_too_large_already_is_no_reason_to_leave_ours_there():
+def test_a_policy_that_is_too_large_already_still_loses_the_services_statements():
     """The removal makes it smaller."""
     text = added(POLICY, copies()).replace("key-default-1", "x" * key_policy.LIMIT)
 
@@ -309,7 +309,7 @@ def test_a_key_of_another_account_is_refused():
     assert "key_access: none" in found.cure
 
 
-def test_a_policy_of_nothing_but_ours_is_not_emptied():
+def test_a_policy_with_the_services_statements_alone_is_not_emptied():
     """The owner's statement was removed; KMS accepts no policy without statements."""
     text = json.dumps({"Statement": list(key_policy.statements(copies()))})
 

@@ -82,14 +82,14 @@ def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it(
     assert not outstanding.to_open([closed], END)
 
 
-def test_a_permission_that_shows_before_we_asked_was_there_before_us():
+def test_a_permission_that_shows_before_the_first_call_is_preexisting():
     """Invariant 2: the intent records it, before any call."""
     intended = share_events.intend_opening(a_share(), NOW, seen=True)
 
     assert (intended.state, intended.preexisting) == (ShareState.OPENING, True)
 
 
-def test_what_was_there_before_us_is_remembered_over_a_crash():
+def test_whether_a_permission_is_preexisting_survives_a_crash():
     """After a crash between intent and result the service's own permission is not taken for a preexisting one."""
     intended = share_events.intend_opening(a_share(), NOW, seen=False)
 

@@ -121,7 +121,7 @@ def test_groups_and_accounts_resolve_to_targets_once_each():
     assert (found.faults, found.digest) == ((), "d1")
 
 
-def test_one_unknown_name_and_nobody_receives_anything():
+def test_one_unknown_name_resolves_to_no_target():
     """A stranger's account or a misspelt group refuses the whole value."""
     found = resolve("dve 999999999999 dev", DIRECTORY, "d1")
 

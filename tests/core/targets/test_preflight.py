@@ -144,7 +144,7 @@ def test_what_registering_cannot_make_the_same_goes_by_copy_image_or_not_at_all(
     assert "copy_method: auto" in fault.cure
 
 
-def test_auto_registers_a_plain_image_anew():
+def test_auto_registers_a_plain_image_from_its_snapshots():
     """RegisterImage makes the same image, so the launch permission stays closed."""
     image = an_image([describe_snapshot("snap-0a")])
 
@@ -236,7 +236,7 @@ def test_all_faults_of_a_target_are_found_at_once():
     ]
 
 
-def test_a_key_that_nobody_of_us_opens_may_be_of_a_third_account():
+def test_a_key_that_the_service_does_not_open_may_be_of_a_third_account():
     """With `key_access: none` the hub may not be able to read its owner's key; a bad state is still a fault."""
     third = "999999999999"
     arn = KEY.replace(HUB, third)
