@@ -264,7 +264,7 @@ def test_the_workflow_asks_for_a_token_and_lives_as_long_as_it_waits():
     (workflow,) = map(yaml.safe_load, blocks("GitHub Actions", "yaml"))
     job = workflow["jobs"]["golden"]
     (login,) = [step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
-    minutes = int(re.search(r"--timeout (\d+)", job["steps"][-1]["run"])[1])
+    minutes = 60 * int(re.search(r"--timeout (\d+)h", job["steps"][-1]["run"])[1])
 
     assert workflow["permissions"]["id-token"] == "write"
     assert login["role-to-assume"] == f"arn:aws:iam::{HUB}:role/golden-build"
