@@ -53,7 +53,7 @@ class TrackedDeliveries(Protocol):
         """
 
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
-        """Note on one that is failing just now: this episode of the promotion wants it once it has failed."""
+        """Write on one that is failing just now: this episode of the promotion wants it once it has failed."""
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         """Put it as it was before an episode that ``add`` began, and whose delivery was not written.
