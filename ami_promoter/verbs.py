@@ -19,6 +19,7 @@ from click.shell_completion import CompletionItem
 
 from ami_promoter.hub import aws
 from ami_promoter.rights import Rights
+from ami_promoter.terminal import durations
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.report import Report
@@ -74,6 +75,26 @@ class Matching(click.ParamType[str]):
         return value
 
 
+class Duration(click.ParamType[int]):
+    """A length of time, in seconds. A number without a letter is in ``unit``s."""
+
+    name = "duration"
+
+    def __init__(self, unit: str, least: str, most: str) -> None:
+        self._unit, self._least, self._most = unit, least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See Click."""
+        text = f"{value}{self._unit if str(value).isdigit() else ''}"
+        try:
+            length = durations.seconds(text)
+        except ValueError:
+            self.fail(f"{value!r} is not a duration, like 90m, 36h or 7d.", param, ctx)
+        if not durations.seconds(self._least) <= length <= durations.seconds(self._most):
+            self.fail(f"{text} is not between {self._least} and {self._most}.", param, ctx)
+        return length
+
+
 class RegionName(click.ParamType[str]):
     """A Region that the SDK knows; others are refused before anything goes out to the network."""
 
@@ -105,7 +126,6 @@ ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
 VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
 PLACE = Matching("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION")
-DURATION = Matching("duration", "([0-9]{1,4}[dhm])+", "a duration, like 7d or 36h")
 DIGEST = Matching("digest", "[0-9a-f]{12,32}", "a digest: 12 to 32 hexadecimal digits")
 TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
 
@@ -132,12 +152,14 @@ ami_argument = click.argument("ami", type=AMI)
 hub_only_option = click.option("--hub-only", is_flag=True, help="Check the hub only.")
 answers_within_option = click.option(
     "--timeout",
-    type=click.IntRange(1, 999),
-    metavar="MINUTES",
-    default=5,
+    type=Duration("m", "1m", "24h"),
+    default="5m",
     show_default=True,
     help="Stop waiting when no target has answered for this long.",
 )
+
+wait_at_most = functools.partial(click.option, "--timeout", type=Duration("m", "1m", "60d"))
+"""The option of verbs that wait; ``help`` says when."""
 
 ANYWHERE = (region_option, profile_option, json_option, wide_option)
 COMMON = ("region", "profile", "table", "hub_account", "as_json", "wide")

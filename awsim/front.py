@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,11 +36,12 @@ class Served(Protocol):
 class Front:
     """Serves a world's gateway. Each request waits for its turn, so that still one thread runs at a time.
 
-    A context manager; ``url`` is the endpoint. Port 0 takes a free one.
+    A context manager; ``url`` is the endpoint. Port 0 takes a free one; a port that is taken raises OSError.
     """
 
     def __init__(self, world: Served, port: int = 0) -> None:
         self._world = world
+        socket.create_server((ADDRESS, port)).close()  # where the port is taken, werkzeug would end the process
         self._server = make_server(ADDRESS, port, self._answer, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="front", daemon=True)
         self.url = f"http://{ADDRESS}:{self._server.port}"

@@ -1,7 +1,7 @@
-"""ami-promoter: moves golden AMIs from a hub account to its targets, re-encrypted, leaving nothing open.
+"""ami-promoter: moves golden AMIs from a hub account to its targets, re-encrypted, and leaves nothing open.
 
-A process that imports it looks for garbage less often than Python does by itself: modules, classes and descriptions of
-AWS's services stay, and looking through them again and again takes a tenth of a cold start.
+Importing it makes Python's garbage collector run less often: modules, classes and botocore's models stay in memory, and
+collecting them again and again takes a tenth of a cold start.
 """
 
 import gc

@@ -1,7 +1,7 @@
-"""Puts the parts together, once per execution environment, when the first event comes; never on import.
+"""Constructs the parts, once per execution environment, when the first event comes; never on import.
 
-What not every function needs is imported where it is made: one environment serves one function, and importing all of
-the service would take longer than importing boto3.
+It imports a part where it constructs it, because one environment serves one function, and importing the whole service
+takes longer than importing boto3.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Application:
         return begun(ami, self._settings.hub_account, self._settings.region, now())
 
     def sweep(self) -> Sweep:
-        """Return what wakes what is due."""
+        """Return the sweep."""
         from chalicelib.service.sweep import Sweep
 
         return Sweep(self._records, self._wakes, now, self._telemetry, SHARDS)
@@ -150,7 +150,7 @@ class Application:
         return AccessMonitor(ports, where, now, self._telemetry)
 
     def drift_audit(self) -> DriftAudit:
-        """Return what compares what is open in the hub with the ledger."""
+        """Return the drift audit."""
         from chalicelib.adapters.dynamo.drift import DynamoDrift
         from chalicelib.adapters.hub_access import AwsHubAccess
         from chalicelib.adapters.sns import SecurityTopic
@@ -307,7 +307,7 @@ class Application:
 
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
-        """Answers what the service created in a target, and what that target is like."""
+        """Lists what the service created in a target, and the target's settings."""
         from chalicelib.adapters.ec2.inventory import AwsInventory
         from chalicelib.adapters.sts.target_sessions import TargetSessions
         from chalicelib.adapters.target_checks import AwsTargetChecks

@@ -1,4 +1,4 @@
-"""What the deployment tells a function, by environment variables; all that is missing is named at once."""
+"""A function's settings, read from environment variables; one error names all that are missing."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ PREFIX = "AMI_PROMOTER_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where this hub's parts are."""
+    """Names and addresses of this hub's parts, and its parameters."""
 
     region: str
     hub_account: str
     table: str
-    """State: records and the ledger."""
+    """Records and the ledger."""
     config_table: str
-    """The applied targets file, the switches, accepted departures: written by operators alone."""
+    """The applied file, the pause, withdrawals, accepted departures and approvals: no function writes it."""
     members_table: str
-    """Whom the units of the organization have: written by discovery alone."""
+    """The members of the units: only discovery writes it."""
     worker_queue_url: str
     share_worker_queue_url: str
     topic_arn: str

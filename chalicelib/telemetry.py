@@ -1,4 +1,4 @@
-"""Logs as events with fields, and the few metrics that alarms need. A log line can be searched by record and state."""
+"""Logs as messages with fields, and the metrics that alarms need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOTIFIED = {"RefusedNotified": "ValuesRefused"}
 """An event by which a record knows that a notice was sent -> the metric that counts it."""
 
 SHARES = {"opened": "SharesOpened", "closed": "SharesClosed"}
-"""What became of a share -> the metric that counts it."""
+"""An outcome of a share -> the metric that counts it."""
 
 FINDINGS = {"page": "AccessPages", "warning": "AccessWarnings", "notice": "AccessNotices"}
 """How severe a finding of the access monitor is -> the metric that counts it."""

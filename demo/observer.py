@@ -29,7 +29,7 @@ BLINK = timedelta(seconds=1)
 """Copies are looked at no more often: with hundreds of them each look takes a while."""
 TOGETHER = timedelta(seconds=20)
 """Within this the snapshots of one AMI are shared, and are shown once, unless in detail."""
-LATE_ACCESS = "expected: new key access takes up to 5 min to work"
+LATE_ACCESS = "expected: new key access takes up to 5 min to work; tried again"
 """Shown once, after the first copy or call that came too early."""
 GONE = {"DeleteSnapshot": "SnapshotId", "DeregisterImage": "ImageId"}
 """Calls that remove something, and the parameter that names it; where it is not found, nothing is wrong."""
@@ -187,9 +187,10 @@ class Observer:
         if call.operation in GONE and call.error and call.error.endswith("NotFound"):
             self._tell(call, f"{call.params[GONE[call.operation]]} is gone, as another look shows", "faint")
             return
-        again = "; tried again" if call.operation == "CreateGrant" else ""
+        early = call.operation == "CreateGrant"
+        again = "; tried again" if early and self._explained else ""
         self._tell(call, f"{call.operation} is refused: {call.error}{again}", "bad")
-        if again:
+        if early:
             self._explain(self.setting.name(call.caller.account))
 
     # --- records ---

@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sandbox: {missing}")
         return 1
     except OSError as refused:
-        print(f"sandbox: cannot listen on port {options.port}: {refused}. Choose another with --port, or --port 0.")
+        print(f"sandbox: cannot listen on port {options.port}: {refused.strerror or refused}.")
+        print("Take a free port: .venv/bin/python -m demo.sandbox --port 0")
         return 1
     return 0
 

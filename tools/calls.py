@@ -38,10 +38,10 @@ HEAD = """\
 
 *This page is generated from a run in the simulator.*
 
-What one promotion costs.
+For those who ask about limits: how many calls and invocations one promotion takes.
 The AMI has two volumes, encrypted under one key of the hub; every event arrives on time and once, and key access works at once.
-Counted are the invocations, and the calls to EC2, KMS, STS, SNS and EventBridge, whose rates are limited.
-Not counted is scheduled work: the sweep, discovery, and polls of long copies.
+The table counts invocations, and calls to EC2, KMS, STS, SNS and EventBridge, whose rates AWS limits.
+It does not count scheduled work: the sweep, discovery, and polls of long copies.
 
 """
 
@@ -49,8 +49,8 @@ Not counted is scheduled work: the sweep, discovery, and polls of long copies.
 LOOKS = """
 ## Looks after closing
 
-The sweep wakes the share worker for these, so they are not counted above.
-A permission on a snapshot or an AMI is closed when two looks miss it, one to two and two to four minutes after its removal ([decision 18](../decisions/0018-two-looks-at-a-removal.md)).
+The tables above do not count these, because the sweep wakes the share worker for them.
+A share of a snapshot or an AMI is closed when two looks miss its permission, one to two and two to four minutes after the removal ([decision 18](../decisions/0018-two-looks-at-a-removal.md)).
 One look serves up to 500 accounts.
 
 """
@@ -58,7 +58,7 @@ TAIL = """
 The difference has two causes:
 
 - Each execution environment keeps its own sessions, so a wake that reaches another environment assumes the role again.
-- Right before it opens something, the share worker asks EC2 whether the AMI still has its tag, and before it opens a key, which keys the AMI's snapshots have ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
+- Right before it opens a share, the share worker asks EC2 whether the AMI still has its tag, and for a key, which keys the AMI's snapshots have ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
 """
 
 

@@ -30,16 +30,16 @@ Install it with [pipx](https://pipx.pypa.io), from a clone of this repository or
     pipx install build/wheel/ami_promoter-*.whl
 
 Bash completes verbs, options and Regions after `eval "$(ami-promoter completion bash)"`.
-`zsh` and `fish` are known as well.
+`zsh` and `fish` work the same way.
 
-What holds for every verb:
+For every verb:
 
-- The AWS SDK's settings hold: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL`, and what `aws configure` has written.
-- Ids are short where a table would be too wide for 80 columns; `--wide` writes them whole.
-  Where the output is no terminal, lines are not folded; `COLUMNS` says another width.
-- `NO_COLOR` leaves colors out. Nothing is said by color alone.
-- Characters that would move the cursor or turn the direction of writing are shown as escapes, such as `\\x1b`.
-- Every verb may be repeated. Where one is stopped, running it again goes on.
+- The command uses the settings of the AWS SDK: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL`, and the files of `aws configure`.
+- If a table would be wider than 80 columns, the command shortens ids; `--wide` prints them in full.
+  Without a terminal it does not fold lines; the variable `COLUMNS` sets another width.
+- `NO_COLOR` turns colors off. Colors only repeat what the text says.
+- The command prints characters that move the cursor or change the direction of writing as escapes, such as `\\x1b`.
+- You can run every verb again; a verb that was stopped continues where it stopped.
 """
 
 
@@ -143,9 +143,9 @@ ON = {
 
 def _needs() -> Iterator[str]:
     yield "## What each verb needs\n"
-    yield "The three policies to hand out are made of these: `deploy/cli-read-only.json` for those who look and plan,"
-    yield "`deploy/cli-operator.json` for those who do everything but approve (with another trigger tag, edit its key),"
-    yield "`deploy/cli-approver.json` for those who look and approve."
+    yield "Three IAM policies contain these rights: `deploy/cli-read-only.json` for people who look and plan,"
+    yield "`deploy/cli-operator.json` for operators, who do everything except approve (edit its tag key if yours is another),"
+    yield "`deploy/cli-approver.json` for approvers, who look and approve."
     yield f"*reads* stands for {', '.join(f'`{one}`' for one in sorted(READ.records))}.\n"
     yield f"| verb | {' | '.join(ON.values())} |\n| --- |{' --- |' * len(ON)}"
     for words, verb in _verbs(root):

@@ -38,7 +38,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "source_name": ("text", "Its name."),
     "account": ("text", "The target's account."),
     "region": ("text", "The target's Region."),
-    "groups": ("list of text", "Groups of the tag's value that have this account; empty if it was named by its id."),
+    "groups": (
+        "list of text",
+        "Groups of the tag's value that have this account; empty if the value has the account's id.",
+    ),
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
@@ -51,32 +54,35 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     ),
     "copies": (
         "list",
-        "Source snapshots and their copies as last known; after a failure they are deleted, except leftovers.",
+        "Source snapshots and their copies as last known; after a failure the service deletes them, except leftovers.",
     ),
     "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
     "protected": (
         "true, false or null",
-        "Whether the new AMI has deregistration protection; null if it is not to have it, or is not delivered.",
+        "Whether the new AMI has deregistration protection; null with `protect: false`, or if it is not delivered.",
     ),
     "unprotected": ("fault or null", "Why it has none, though it should: `code`, `where`, `what`, `cure`."),
     "leftovers": (
         "list of text",
-        "What was made in the target and could not be removed, or has the service's tags without a recorded nonce.",
+        "What the service made in the target and could not remove, and what has its tags without a recorded nonce.",
     ),
     "seconds": ("number", "From the delivery's start to this notice."),
     "value": ("text or null", "The tag's value; in a summary the one in force, null once the tag is removed."),
-    "counts": ("object", "How many deliveries ended `delivered`, `failed`, `cancelled` when they last ended."),
+    "counts": ("object", "How many deliveries last ended as `delivered`, `failed`, `cancelled` and so on."),
     "deliveries": (
         "list",
         f"Each with account, Region, outcome, AMI; at most {notices.MAX_LISTED}, delivered ones last.",
     ),
     "images": ("list of text", f"AMIs that were tagged before the service first looked; at most {notices.MAX_LISTED}."),
     "why": ("text", "Why the service does nothing with the AMI, or the AMIs, and what to do."),
-    "digest": ("text", "Names what is to be approved: AMI, snapshots, value, settings and targets."),
-    "approve": ("text", "The command that approves just that."),
-    "targets": ("list", f"Who waits, each with account and Region; at most {notices.MAX_LISTED}."),
-    "approved_by": ("text or null", "ARN of the approver; null where no approval was needed, or none was given."),
-    "unlisted": ("number", "How many more there are."),
+    "digest": ("text", "Digest of what waits for an approval: AMI, snapshots, value, settings and targets."),
+    "approve": ("text", "The command that approves what has this digest."),
+    "targets": (
+        "list",
+        f"Targets that wait for an approval, each with account and Region; at most {notices.MAX_LISTED}.",
+    ),
+    "approved_by": ("text or null", "ARN of the approver; null if the target needs no approval, or has none."),
+    "unlisted": ("number", "How many entries the list in this notice leaves out."),
 }
 """Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""
 
@@ -84,10 +90,10 @@ KINDS: Mapping[str, str] = {
     notices.DELIVERED: "The target owns the AMI, it equals its source, and this delivery holds no share.",
     notices.FAILED: "The delivery ended without an AMI; the service removed what it had made, except the leftovers.",
     notices.CANCELLED: "Somebody removed the tag, or this target from its value, before the AMI was registered.",
-    notices.SHARED: "The target can launch the hub's AMI from now on, until it is withdrawn (share mode).",
+    notices.SHARED: "The target can launch the hub's AMI until a withdrawal (share mode).",
     notices.WITHDRAWN: "The delivery holds no share any longer; shares that no other delivery holds close within seconds.",
     notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
-    notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again where its approval has expired.",
+    notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again if its approval has expired.",
     notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
     notices.BASELINE: "A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event.",
     notices.SUMMARY: "All deliveries have ended; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
@@ -100,33 +106,34 @@ INTRO = """\
 
 *This page is generated from the code.*
 
+For those who consume notices, or follow an event into the service.
+
 ## Events in
 
-An event is a reason to look: the function that receives it sends a wake, and `worker` reads the truth from AWS.
-A lost, repeated, late or forged event changes only how soon a record is looked at.
+An event is a reason to look: the function that receives it sends a wake, and `worker` asks AWS.
+A lost, repeated, late or forged event changes only how soon a worker looks; a forged tag event can also end a [withdrawal](../decisions/0022-withdrawals-are-the-operators.md).
 Account and Region come from the envelope, ids from the text after the last `/` of an ARN.
 `.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target) contain the patterns.
-The samples follow AWS's documentation and were not recorded in a live account; [assumptions](../explanation/assumptions.md#3-the-events-come-as-documented) says what that leaves open.
+The samples follow AWS's documentation and were not recorded in a live account; [assumptions](../explanation/assumptions.md#3-the-events-come-as-documented) says what is not proven.
 """
 
 OUT = f"""
 ## Events out
 
 Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the event bus of that name.
-Nobody but `worker` may publish to the topic or put events on the bus.
-Their policies deny it to every other principal, administrators of the hub's account included.
+Only `worker` can publish to the topic or put events on the bus: their policies deny it to every other principal, administrators of the hub's account included.
 On the bus `source` is `ami-promoter`, and `detail-type` is the notice's `event`.
 The service sends it at least once: a crash can double it, and `id` identifies the repeat.
 One exception: if AWS refuses a delivery's last notice for two hours, the service gives it up, so that the delivery can end.
-The body has a limited size: lists are cut as the table says, and each text of a fault at {notices.MAX_TEXT} characters.
-The code that makes the notices made the examples below.
+The service cuts lists as the table says, and each text of a fault at {notices.MAX_TEXT} characters.
+The service's own code made the examples below.
 
-**A notice is news, not proof.**
-Before you launch or approve an AMI for it, look at the AMI (`aws ec2 describe-images --image-ids IMAGE`).
+**A notice proves nothing about an AMI.**
+Before you launch or approve an AMI because of a notice, look at the AMI (`aws ec2 describe-images --image-ids IMAGE`).
 Its `OwnerId` must be your own account; with `mode: share`, the hub's.
 If it is your own, its tags `ami-promoter:hub` and `ami-promoter:source-image` must name the notice's hub and AMI.
 Everybody who can tag in your account can write such tags.
-So reserve the right to write keys that begin with `ami-promoter:` for the service's role, with `deploy/guardrails.yaml`.
+So reserve the right to write keys that begin with `ami-promoter:` for the copy role, with `deploy/guardrails.yaml`.
 
 | field | type | meaning |
 | --- | --- | --- |
@@ -274,7 +281,7 @@ EFFECTS = {
     "tag-change": "The promotion of that AMI looks; an older `version` than one received before changes nothing.\n"
     "The service never promotes an AMI with the tag `ami-promoter:delivery`, which it made itself; one notice says so.",
     "hub-image-state": "A promotion that waits for its AMI to be `available` continues.",
-    "copy-ended": "The delivery that copies `source` there looks, whatever `result` says.",
+    "copy-ended": "The delivery that copies `source` there looks: at once if `result` is not `succeeded`, otherwise when an event has come for each of its copies.",
     "target-image-state": "The delivery that made this AMI looks.",
 }
 

@@ -20,9 +20,9 @@ INTRO = """\
 
 *This page is generated from the templates.*
 
-The [deploy guide](../guide/deploy.md) says how to use them.
+For the person who deploys or reviews the stacks; the [deploy guide](../guide/deploy.md) says how to use them.
 CloudFormation rejects an invalid value before it makes anything.
-You must give a parameter without a default; one that you do not give to an update keeps its value.
+A parameter without a default is required; in an update, one that you leave out keeps its value.
 `R` stands for the hub's Region, `HUB` for its account.
 """
 

@@ -13,19 +13,17 @@ INTRODUCTION = """\
 
 *This page is generated from the code.*
 
-The copy equals the image ([invariant 9](../explanation/invariants.md#9-the-copy-is-the-image)).
-So this page lists every member that EC2's API has of an image and its snapshots, what the service does with it, and why.
+For those who ask what a copy has of its source: every member that EC2's API has of an image and its snapshots, what the service does with it, and why ([invariant 9](../explanation/invariants.md#9-the-copy-is-the-image)).
 A test compares the list with the API model of the AWS SDK that the service ships, and fails when the SDK has a further member or value.
 
 | word | meaning |
 |---|---|
 | mapped | set on the copy, then compared with the source |
-| compared | cannot be set; EC2 must arrive at the same value by itself, or the service removes the copy |
-| refused | stops the promotion before anything is opened: if present, or at the values marked so |
-| dropped | deliberately not carried over |
+| compared | cannot be set; if EC2 does not give the copy the same value, the service removes the copy |
+| refused | an image with this member, or with a value that is struck through, stops the promotion before anything is opened |
+| dropped | not carried over, for the reason given |
 
-Where values are listed, any other value stops the promotion, because its meaning for a copy is not known.
-Struck-through values are known, and refused.
+If values are listed, any other value stops the promotion, because its meaning for a copy is not known.
 """
 
 TITLES = {

@@ -7,14 +7,12 @@ import click
 from ami_promoter.hub import approval_items
 from ami_promoter.promotions.promotion_text import quoted
 from ami_promoter.rights import APPROVE, FIND_AMI, READ
-from ami_promoter.targets_file.compiler import DAY, HOUR, seconds
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report, moment
-from ami_promoter.verbs import DIGEST, DURATION, VerbCaller, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets import approvals
 
-SHORTEST, LONGEST = HOUR, 90 * DAY
 SHOWN = 20
 """So many targets are listed without --wide."""
 PRINTS = js.thing(
@@ -32,18 +30,23 @@ PRINTS = js.thing(
 @verb("approve", needs=READ | FIND_AMI | APPROVE, prints=PRINTS)
 @ami_argument
 @click.option("--digest", type=DIGEST, help="Approve only what has this digest, as the notice or `status` shows it.")
-@click.option("--for", "lasts", type=DURATION, default="7d", show_default=True, help="How long it lasts; 1h to 90d.")
+@click.option(
+    "--for",
+    "lasts",
+    type=Duration("d", "1h", "90d"),
+    default="7d",
+    show_default=True,
+    help="How long it lasts; 1h to 90d.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be approved.")
 @tag_key_option
-def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry_run: bool, tag_key: str) -> Report:
+def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry_run: bool, tag_key: str) -> Report:
     """Approve an AMI for the targets that need an approval.
 
     The approval holds for the AMI, its snapshots, the tag's value, and these targets with their settings. If one of
     them changes, each target for which nothing is open yet needs another approval. The service finds an approval
     within 15 minutes. `--dry-run` needs no right to approve.
     """
-    if not SHORTEST <= seconds(lasts) <= LONGEST:
-        raise click.UsageError(f"--for is 1h to 90d, and {lasts} is not.")
     connection = caller.connect()
     seen = approval_items.asked(connection, ami, tag_key)
     if isinstance(seen, Fault):
@@ -53,7 +56,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry
     if digest is not None and not asked.digest.startswith(digest):
         return Report(faults=(_differs(ami, digest, short, asked.value, len(places)),))
     writes = bool(places) and not dry_run
-    until = approval_items.approve(connection, asked, seconds(lasts)) if writes else 0
+    until = approval_items.approve(connection, asked, lasts) if writes else 0
     data = {
         "ami": ami,
         "name": seen.name,
@@ -68,7 +71,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: str, dry
         return Report((f"Nothing to do: no target that {quoted(asked.value)} names needs an approval.",), data)
     listed = places if caller.wide else places[:SHOWN]
     more = [f"  and {len(places) - len(listed)} more; --wide lists all"] if len(listed) < len(places) else []
-    done = f"Approved until {moment(until)} by {connection.caller}." if writes else "Nothing is changed by this."
+    done = f"Approved until {moment(until)} by {connection.caller}." if writes else "This changes nothing."
     lines = (
         f"{ami} {seen.name}, value {quoted(asked.value)}, {count(len(seen.snapshots), 'snapshot')}, digest {short}:",
         *(f"  {place.replace('/', ' ')}" for place in listed),

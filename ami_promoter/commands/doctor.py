@@ -73,7 +73,7 @@ def doctor(
         settings = _settings(file, wanted)
     facts = _facts(connection, file)
     found = doctor_checks.hub(facts)
-    inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now, checks=True)
+    inventories = Inventories(connection, tell, timeout, caller.clock.sleep, caller.clock.now, checks=True)
     answers = inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}")
     hub = HubNames(connection.partition, connection.account, connection.region, facts.health.senders)
     found += doctor_checks.targets(answers, settings, _known(connection, wanted), hub)

@@ -24,7 +24,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import TerminalClock, VerbCaller, verb
+from ami_promoter.verbs import TerminalClock, VerbCaller, verb, wait_at_most
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED, DeliveryState
@@ -155,9 +155,7 @@ PRINTS = js.thing(
 )
 @click.option("--delete-copies", is_flag=True, help="Delete running copies instead of letting them finish.")
 @click.option("--wait", is_flag=True, help="Return when no delivery runs and no share is open.")
-@click.option(
-    "--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time."
-)
+@wait_at_most(help="With --wait: give up after this time, such as 90m or 2h; a bare number is minutes.")
 def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
     """Pause, end every delivery, and close every share.
 
@@ -174,8 +172,7 @@ def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, ti
     view = drain.look()
     drain.cancel(view, delete_copies=delete_copies)
     if wait:
-        limit = None if timeout is None else timeout * 60
-        view = drain.wait(view, delete_copies=delete_copies, limit=limit)
+        view = drain.wait(view, delete_copies=delete_copies, limit=timeout)
     left = [shares.open_share(pk, share) for (pk, _), share in sorted(view.shares.items())]
     kept = [shares.open_share(pk, share) for (pk, _), share in sorted(view.kept.items())]
     data = {

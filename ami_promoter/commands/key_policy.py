@@ -75,7 +75,7 @@ def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:
     statements = [statement(need, account) for need in needs]
     if key:
         return _check(key, account, needs, statements)
-    head = f"Add these to the key policy in {account.place}, unless it leaves the decision to IAM anyway"
+    head = f"Add these to the key policy in {account.place}, unless it already delegates to IAM"
     text = json.dumps(statements, indent=2).splitlines()
     lines = (f"{head} (Principal: the account, Action: kms:*).", "", *text)
     return Report(lines, {"account": account.account, "region": account.region, "statements": statements})
@@ -125,7 +125,7 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
     if wanted:
         lines += ["", "Add to its key policy:", *json.dumps(wanted, indent=2).splitlines()]
     else:
-        lines.append("Its key policy lets the service use it as far as a policy can be read.")
+        lines.append("As far as a key policy shows, the service can use it.")
     warnings = [
         f"{facts.arn}: {line}" for line in (*_unclear(answers), *_dead(document), *_unrotated(facts, rotates=rotates))
     ]
@@ -156,7 +156,7 @@ def _unrotated(key: KeyFacts, *, rotates: bool | None) -> Iterator[str]:
 def _lack(key: str, answer: KeyAnswer) -> Fault:
     role = answer.need.role
     if answer.verdict == policies.DENIED:
-        cure = "Take the denial back, or make an exception for the role."
+        cure = "Remove the denial, or exempt the role."
         return Fault("key-policy-denies", key, f"{answer.action} is denied to {role} {answer.by}.", cure)
     what = f"no statement lets {role} do {answer.action}."
     return Fault(

@@ -34,7 +34,7 @@ def resume(caller: VerbCaller) -> Report:
     """End the pause."""
     connection = caller.connect()
     changed = pause_switch.Switch(connection).turn(paused=False, why="")
-    line = "Resumed: what waited starts" if changed else "Nothing to do: promotions are not paused"
-    more = " within a quarter of an hour." if changed else "."
+    line = "Resumed: waiting deliveries start" if changed else "Nothing to do: promotions are not paused"
+    more = " within 15 minutes." if changed else "."
     data = {**connection.named, "changed": changed, "paused": None}
     return Report((f"{line} in {connection.place}{more}",), data)

@@ -12,7 +12,7 @@ from ami_promoter.rights import EXAMINE, FIND_AMI, LOOK_AGAIN, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Resolution
 
@@ -33,9 +33,7 @@ PRINTS = js.some_of(
 @click.argument("value", type=VALUE)
 @click.option("--wait", is_flag=True, help="Wait for the outcome, like `wait`.")
 @click.option("--watch", is_flag=True, help="Wait, with a live view.")
-@click.option(
-    "--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time."
-)
+@wait_at_most(help="With --wait: give up after this time, such as 90m or 2h; a bare number is minutes.")
 @click.option("--dry-run", is_flag=True, help="Change nothing: the same as `plan AMI VALUE`.")
 @tag_key_option
 def promote(
@@ -74,7 +72,7 @@ def promote(
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
-    lines += ["It had that value already; failed deliveries are tried again."] if before == value else []
+    lines += ["It had that value already; failed deliveries start again."] if before == value else []
     lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
@@ -83,14 +81,14 @@ def promote(
         return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data)
     if not caller.as_json:
         show(lines, console())
-    wanted = waiting.Wanted(limit=None if timeout is None else timeout * 60.0, watch=watch, written=True)
+    wanted = waiting.Wanted(limit=timeout, watch=watch, written=True)
     waited = waiting.wait(connection, caller, ami, tag_key, wanted)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 
 
 def _means(meant: Resolution) -> str:
     if meant.waits is not None:
-        return ", which names accounts of an organization that has not been read yet"
+        return ", which names OUs that the service has not read yet"
     return f", which names {count(len(meant.targets), 'target')}"
 
 
@@ -116,5 +114,5 @@ def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
     tag.remove()
     record_requests.look_again(connection, ami)
-    ends = "running deliveries are cancelled and standing shares withdrawn within minutes; delivered AMIs stay."
-    return Report((f"{ami} has no tag {tag_key} any longer: {ends}",), {"ami": ami, "changed": True})
+    ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
+    return Report((f"{ami} no longer has the tag {tag_key}: {ends}",), {"ami": ami, "changed": True})

@@ -22,7 +22,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Matching, VerbCaller, answers_within_option, hub_only_option, verb
+from ami_promoter.verbs import Duration, Matching, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
@@ -70,9 +70,8 @@ RECORD = Matching(
 @click.option("--key", "keys", type=KEYS, default=None, help="Check these keys of the hub, too.")
 @click.option(
     "--since",
-    type=click.IntRange(1, 9999),
-    metavar="HOURS",
-    default=48,
+    type=Duration("h", "1h", "400d"),
+    default="48h",
     show_default=True,
     help="How far back to ask CloudTrail who shared what.",
 )
@@ -86,21 +85,20 @@ def reconcile(
     connection = caller.connect()
     if unpark:
         return _unpark(connection, unpark)
-    patience = timeout * 60
     name = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
     looking = Looking(
         connection,
         tell,
         keys=tuple(key for key in (keys or "").split(",") if key),
-        since=since * 3600,
-        patience=patience,
+        since=since,
+        patience=timeout,
     )
     view = looking.look(name, targets=not hub_only)
     found = findings(view)
     outcome: dict[Finding, str] = {}
     woken = 0
     if apply:
-        repairs = Repairs(connection, name, patience, caller.clock)
+        repairs = Repairs(connection, name, timeout, caller.clock)
         woken = _wake_all(view, repairs)
         outcome = {one: repairs.repair(one.repair) for one in found if one.repair is not None}
         orders = {one.repair: one for one in found if isinstance(one.repair, Remove)}

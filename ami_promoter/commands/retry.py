@@ -54,7 +54,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         tracked = reader.tracked(ami)
     promote = f"Write `ami-promoter promote {ami} VALUE`."
     if promotion is None:
-        return _refused("unknown-ami", ami, f"no promotion of it is known in {connection.place}.", promote)
+        return _refused("unknown-ami", ami, f"no promotion of it exists in {connection.place}.", promote)
     if promotion.get("value") is None and not promotion["_item"].get("parked"):
         return _refused("no-value", ami, *_no_value(promotion, promote))
     wanted = [entry for entry in tracked if place is None or place in _places(entry)]
@@ -72,14 +72,14 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
         record_requests.look_again(connection, ami, place or "")
     lines = [f"{key} was parked, and continues." for key in freed]
-    lines += [f"{place}: {accepted} is accepted as the delivery's own."] if accepted else []
+    lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
     for group in groups(again, lambda entry: entry.get("state"), each=caller.wide):
-        lines.append(f"{_named(group)}: {group[0]['state']}, is tried again.")
+        lines.append(f"{_named(group)}: {group[0]['state']}; starts again.")
     for pairs in groups(kept_out, lambda pair: pair[1], each=caller.wide):
         entries, by = [entry for entry, _ in pairs], pairs[0][1]
         lift = f"`ami-promoter withdraw {ami} --account {entries[0]['account']} --lift`"
-        lines.append(f"{_named(entries)}: was withdrawn by {by}, and is not tried again.")
-        lines.append(f"{lift} ends that; so does writing the tag again.")
+        lines.append(f"{_named(entries)}: was withdrawn by {by}; it does not start again.")
+        lines.append(f"{lift} ends the withdrawal; so does writing the tag again.")
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data |= {
         "ami": ami,

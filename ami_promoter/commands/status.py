@@ -64,9 +64,9 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
         return around.of(Report(faults=(unknown(ami, connection),)))
 
     def show(seen: Mapping[str, Any]) -> list[RenderableType]:
-        shown = promotion_data.only_failed(seen) if failed else seen
         room = console().height if watch and caller.terminal else None
-        return list(promotion_text.show(shown, connection.place, connection.now(), wide=caller.wide, room=room))
+        place, now = connection.place, connection.now()
+        return list(promotion_text.show(seen, place, now, wide=caller.wide, room=room, failed=failed))
 
     if watch:
         first = data
@@ -115,7 +115,7 @@ def _all(connection: Connection, *, wide: bool) -> Report:
     said = promotion_text.parked(left_alone, wide=wide)
     data = {"promotions": listed, "parked": left_alone}
     if not listed:
-        return Report((f"No promotion is known in {connection.place}.", *said), data)
+        return Report((f"No promotion exists in {connection.place}.", *said), data)
     return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
 
 
@@ -142,10 +142,13 @@ def _failed(connection: Connection, *, wide: bool) -> Report:
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
     bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
-    pages = [
-        one for one in map(promotion_data.only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]
+    troubled = [
+        (one, only)
+        for one in seen
+        if (only := promotion_data.only_failed(one))["deliveries"] or one["faults"] or one["parked"]
     ]
-    lines = list(promotion_text.troubles(pages, connection.place, connection.now(), wide=wide))
+    pages = [shown for _, shown in troubled]
+    lines = list(promotion_text.troubles([one for one, _ in troubled], connection.place, connection.now(), wide=wide))
     parked = everything.data["parked"]
     lines += promotion_text.parked(parked, wide=wide)
     if len(bad) > MANY:

@@ -200,10 +200,12 @@ def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> R
     places = ", ".join(f"{target['account']} {target['region']}" for target in gone)
     removed = count(len(gone), "target")
     if as_json or not sys.stdin.isatty():
-        what = f"applying it removes {removed}: {places}. Standing shares of a removed target are withdrawn."
+        what = (
+            f"applying it removes {removed}: {places}. The service withdraws the standing shares of a removed target."
+        )
         return Report(report.lines, faults=(Fault("targets-removes", "targets apply", what, "To confirm, add --yes."),))
     show(report.lines, console())
-    withdrawn = "Their standing shares are withdrawn, as listed; they keep the AMIs that they own."
+    withdrawn = "The service withdraws their standing shares, as listed; they keep the AMIs that they own."
     if click.confirm(f"This removes {removed}. {withdrawn} Apply it?"):
         return None
     return Report(faults=(Fault("targets-removes", "targets apply", "not applied.", ""),))

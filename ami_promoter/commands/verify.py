@@ -58,7 +58,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
         what = f"it has no delivery to {', '.join(targets) or 'anybody'}."
         return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))
     good = [one for one in named if one["state"] in GOOD]
-    inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now)
+    inventories = Inventories(connection, tell, timeout, caller.clock.sleep, caller.clock.now)
     asked = [(one["account"], one["region"]) for one in good if one["state"] == "delivered"]
     seen = _seen(connection, ami, inventories.ask(asked, f"verify-{uuid.uuid4().hex[:12]}"))
     checks = [check for one in good for check in verify_checks.checks(one, seen)]

@@ -7,12 +7,12 @@ import click
 from ami_promoter.promotions import waiting
 from ami_promoter.rights import FIND_AMI, READ
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most
 
 
 @verb("wait", needs=READ | FIND_AMI, prints=waiting.PRINTS, exits=waiting.EXITS)
 @ami_argument
-@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="Give up after this time.")
+@wait_at_most(help="Give up after this time, such as 90m or 2h; a bare number is minutes.")
 @click.option(
     "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
 )
@@ -24,5 +24,4 @@ def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, 
     value does not count.
     """
     connection = caller.connect()
-    limit = None if timeout is None else timeout * 60.0
-    return waiting.wait(connection, caller, ami, tag_key, waiting.Wanted(targets=targets, limit=limit))
+    return waiting.wait(connection, caller, ami, tag_key, waiting.Wanted(targets=targets, limit=timeout))

@@ -120,7 +120,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     lines += [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
     if fresh:
         until = f"until its tag is written again, or `ami-promoter withdraw {seen.ami} --lift`."
-        lines.append(f"No more of {seen.ami} for {', '.join(fresh)} {until}")
+        lines.append(f"{', '.join(fresh)}: nothing more of {seen.ami} {until}")
     lines += _waits(seen)
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 

@@ -45,7 +45,7 @@ def in_force(connection: Connection) -> InForce:
     if file.fault is not None:
         where = f"account {connection.account}, {connection.region}, {file.fault.where}"
         listed = _listed(_table(connection), connection)
-        also = " Of the targets, those that the file itself lists were asked." if listed.regions else ""
+        also = " The command checked only the targets that the file itself lists." if listed.regions else ""
         fault = replace(file.fault, code="not-seen", where=where, what=f"{file.fault.what}{also}")
         return InForce(listed, faults=(fault,))
     found = receivers(file.directory, file.digest)
@@ -65,11 +65,12 @@ def _listed(table: TargetsTable, connection: Connection) -> Receivers:
 def _faults(found: Receivers) -> Iterator[Fault]:
     if found.unread:
         what = (
-            f"The service has not read yet which accounts {', '.join(found.unread)} has, so its targets were not asked."
+            f"The service has not read yet which accounts {', '.join(found.unread)} has, "
+            "so the command did not check its targets."
         )
         cure = "`discover` reads it every five minutes: run the command again; `ami-promoter status` says what fails."
         yield Fault("not-seen", "organization", what, cure)
     elif not found.regions:
-        what = "It names no account, and the OUs that it names have none just now, so no target was asked."
+        what = "It names no account, and the OUs that it names have none now, so there is no target to check."
         cure = "See `ami-promoter members`, or name accounts and apply the file."
         yield Fault("not-seen", "targets file", what, cure)

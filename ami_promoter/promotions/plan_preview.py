@@ -161,7 +161,7 @@ def _gone(place: str, was: str) -> dict[str, Any]:
 
 def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[RenderableType]:
     """Yield a plan's lines."""
-    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}: nothing is changed by this."
+    yield f"{data['ami']} {data['name']} in {place}, value {quoted(data['value'])}: this changes nothing."
     yield ""
     each = wide or len(data["targets"]) <= SINGLY
     rows = groups(data["targets"], _like_it, each=each)
@@ -231,4 +231,4 @@ def _calls(targets: Sequence[Mapping[str, Any]]) -> str:
     for one in targets:
         for call, number in one["calls"].items():
             totals[call] = totals.get(call, 0) + number
-    return ", ".join(f"{number} {call}" for call, number in sorted(totals.items()))
+    return ", ".join(f"{number:,} {call}" for call, number in sorted(totals.items()))

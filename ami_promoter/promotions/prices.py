@@ -45,7 +45,7 @@ def lines(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
     once = [
         f"{dollars(total[name])} once {what}"
-        for name, what in (("transfer", "for the way to other Regions"), ("timed", "for time-based copies"))
+        for name, what in (("transfer", "for the transfer to other Regions"), ("timed", "for time-based copies"))
         if total[name]
     ]
     parts = ", ".join((f"{dollars(total['storage'])} a month for snapshots in the targets", *once))

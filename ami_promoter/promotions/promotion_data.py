@@ -218,7 +218,7 @@ def _because(record: Record, of: Record) -> str:
         return f"Withdrawn by {by}."
     if of.get("value") is None:
         return str(of.get("why") or "Its tag was removed.")
-    return "The tag's value and the applied targets file name it no longer."
+    return "The tag's value and the applied targets file no longer name it."
 
 
 def _whole(value: Any) -> int:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.promotions import shares
-from ami_promoter.promotions.promotion_data import BAD
+from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
@@ -38,14 +38,16 @@ Data = Mapping[str, Any]
 
 
 def show(
-    data: Data, place: str, now: float, *, wide: bool = False, room: int | None = None
+    data: Data, place: str, now: float, *, wide: bool = False, room: int | None = None, failed: bool = False
 ) -> Iterator[RenderableType]:
     """Yield a page's lines; ``now`` is in epoch seconds.
 
+    ``failed``: only trouble is shown of deliveries; the head counts all of them.
     ``room``: so many lines fit on the screen; where there are more deliveries, those that move or failed come first.
     """
     yield from head(data, place, now)
     yield ""
+    data = only_failed(data) if failed else data
     deliveries, rest = _fitting(data["deliveries"], room)
     together = room is None and not wide and len(deliveries) > SINGLY
     if together:
@@ -231,24 +233,25 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
 
 def troubles(pages: Sequence[Data], place: str, now: float, *, wide: bool = False) -> Iterator[RenderableType]:
     """Show promotions in trouble; those whose troubles differ only in AMI and target are shown by the first."""
-    found = groups(pages, _troubles, each=wide)
-    for first, *others in found:
-        yield from head(first, place, now)
+    bad = [(one, only_failed(one)) for one in pages]
+    found = groups(bad, lambda pair: _troubles(pair[1]), each=wide)
+    for (whole, first), *others in found:
+        yield from head(whole, place, now)
         yield from notes(first["deliveries"], wide=wide)
         yield from next_step(first)
         if others:
-            targets = sum(len(one["deliveries"]) for one in others)
+            targets = sum(len(one["deliveries"]) for _, one in others)
             of = f", {count(targets, 'target')}" if targets else ""
-            names = first_of([str(one["ami"]) for one in others])
+            names = first_of([str(one["ami"]) for one, _ in others])
             yield Folded(f"The same holds for {count(len(others), 'more AMI')}{of}: {names}.")
         yield ""
-    if any(len(group) > 1 for group in found) or any(len(one["deliveries"]) > 1 for one in pages):
+    if len(found) < len(bad) or any(len(one["deliveries"]) > 1 for _, one in bad):
         yield "With `--wide` each AMI and target is shown by itself."
 
 
 def _troubles(data: Data) -> tuple[object, ...]:
     refused = alike_anywhere(data["why"], data["parked"], *(said(fault) for fault in data["faults"]))
-    return data["approval"] is None, refused, frozenset(trouble(one) for one in data["deliveries"])
+    return data["approval"] is None, refused, frozenset(map(trouble, data["deliveries"]))
 
 
 def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
@@ -264,7 +267,7 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
 def next_step(data: Data) -> Iterator[RenderableType]:
     """Say how what failed is tried again."""
     if any(one["state"] == "failed" for one in data["deliveries"]):
-        yield f"Once that is repaired: `ami-promoter retry {data['ami']}`"
+        yield f"After you have repaired that: `ami-promoter retry {data['ami']}`"
 
 
 def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
@@ -318,6 +321,8 @@ def _share(share: Data) -> tuple[object, ...]:
 def _end(share: Data, now: float) -> str:
     if share["preexisting"]:
         return "stays: was there before"
+    if share["state"] == "closing":
+        return "when seen closed twice"
     latest = share["closes_at_the_latest"]
     if latest == "-":
         return "when withdrawn" if share["stays"] else "when no longer needed"

@@ -44,8 +44,8 @@ def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> li
 
 def unknown(ami: str, connection: Connection) -> Fault:
     """Say that no promotion of an AMI is known."""
-    what = f"no promotion of it is known in {connection.place}."
-    cure = "Tag it in the hub, or wait: a tag whose event was lost is found within five minutes."
+    what = f"no promotion of it exists in {connection.place}."
+    cure = "Tag it in the hub, or wait: the service finds a tag within five minutes, even if its event was lost."
     return Fault("unknown-ami", ami, what, cure)
 
 

@@ -173,7 +173,7 @@ def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
     if facts.health.subscriptions is None:
         yield _unread("notices", facts.health.unread.get("subscriptions", ""))
         return
-    nobody = "There is no subscriber: no person learns of a failed delivery."
+    nobody = "There is no subscriber: nobody gets a notice of a failed delivery."
     yield from _subscribed("notices", facts.health.topic, facts.health.subscriptions, nobody)
 
 

@@ -292,9 +292,9 @@ def _settings(seen: TargetSeen) -> Finding:
 def _source_tags(target: Target) -> Finding:
     """Warn where a person who tags in the hub chooses tags in the target; nothing of it blocks a delivery."""
     if "*" not in target.source_tags:
-        return good("source-tags", f"Of the source's tags these come: {', '.join(target.source_tags) or 'none'}.")
-    what = "Every tag of the source comes with the AMI: who tags in the hub can satisfy the target's policies on tags."
-    cure = "Where policies there read tags, name those that may come in `source_tags` of the targets file."
+        return good("source-tags", f"The AMI gets these tags of the source: {', '.join(target.source_tags) or 'none'}.")
+    what = "The AMI gets every tag of the source, so who tags in the hub can satisfy the target's policies on tags."
+    cure = "If policies there read tags, list in `source_tags` of the targets file which tags the AMI may get."
     return {**good("source-tags", what), "cure": cure}
 
 

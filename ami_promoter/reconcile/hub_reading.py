@@ -140,7 +140,7 @@ class HubReading:
         """Say that something of a key cannot be read; of a key that was deleted nothing is open."""
         if code(error) == KEY_GONE:
             return
-        cure = f"You need {right} on this key (docs/operations/reconcile.md). {AGAIN}"
+        cure = f"You need {right} on this key (docs/reference/cli.md). {AGAIN}"
         self.faults.append(Fault("not-seen", key, f"Its {what} cannot be read: {error}.", cure))
 
     def _ec2(self, region: str) -> Any:

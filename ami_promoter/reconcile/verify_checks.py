@@ -107,7 +107,7 @@ def _attributes(image: OwnImage, source: SourceImage | None) -> _Found:
     changed = comparison.changed(source, image.changeable)
     if changed:
         return "attributes", False, f"{image.id} was changed: {'; '.join(changed)}.", CHANGED
-    return "attributes", True, "What can be changed of an AMI is as in its source.", ""
+    return "attributes", True, "The attributes that an account can change are as in the source.", ""
 
 
 def _encryption(delivery: Mapping[str, Any], snapshots: Sequence[OwnSnapshot]) -> _Found:

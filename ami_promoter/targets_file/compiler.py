@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from difflib import get_close_matches
@@ -14,11 +13,11 @@ from botocore.exceptions import UnknownRegionError
 
 from ami_promoter.targets_file import document, modes, shape, units
 from ami_promoter.targets_file.document import Path, YamlDocument
+from ami_promoter.terminal.durations import DAY, HOUR, MINUTE, duration, seconds
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.names import template_faults
 from chalicelib.core.targets.applied_file import Directory, Target
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
 BOUNDS: Mapping[str, tuple[int, int, str]] = {
     "queue_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
     "copy_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
@@ -67,22 +66,6 @@ def compile_targets(text: str, name: str, hub: HubPlace) -> Directory | tuple[Fa
     if not found and not directory.accounts and not directory.by_unit:
         found = [shape.names_nobody(read)]
     return tuple(sorted(found, key=_position)) if found else directory
-
-
-def duration(length: int) -> str:
-    """Write seconds in hours or minutes where they are whole: 5400 is ``90m``, 86400 is ``24h``."""
-    for letter, size in (("h", HOUR), ("m", MINUTE)):
-        if length and length % size == 0:
-            return f"{length // size}{letter}"
-    return f"{length}s" if length else "0"
-
-
-def seconds(text: str | int) -> int:
-    """``1d12h`` and the like in seconds; what is not a duration raises ValueError."""
-    sizes = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
-    if not re.fullmatch("0|([0-9]+[dhms])+", str(text)):
-        raise ValueError(f"{text!r} is not a duration")
-    return sum(int(number) * sizes[letter] for number, letter in re.findall("([0-9]+)([dhms])", str(text)))
 
 
 class _Compiler:
@@ -237,7 +220,7 @@ class _Compiler:
         places += [("accounts", account) for account in own if account == hub]
         for path in places:
             what = f"{hub} is the hub itself, which owns the AMI already in {self._hub.region}."
-            cure = "Take it out, or name its other Regions alone under `accounts`: `regions: [REGION]`."
+            cure = "Take it out, or name only its other Regions under `accounts`: `regions: [REGION]`."
             self._fault("targets-hub", path, what, cure)
 
     def _targets(self, account: str, block: _Block) -> Iterator[Target]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ami_promoter.targets_file.compiler import BOUNDS, duration
+from ami_promoter.targets_file.compiler import BOUNDS
+from ami_promoter.terminal.durations import duration
 from chalicelib.core.faults import count
 from chalicelib.core.records import codec
 from chalicelib.core.targets.applied_file import Directory, Target

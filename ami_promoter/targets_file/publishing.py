@@ -114,9 +114,7 @@ class Publisher:
                 raise
             if self._read().current() == after:
                 return  # the SDK sent it twice, and the first had taken effect
-            what = (
-                "somebody else has applied a targets file in the meantime: that file is in force, and nothing of yours."
-            )
+            what = "somebody else has applied a targets file in the meantime: that file is in force, and yours is not."
             cure = "Run `ami-promoter targets diff FILE`, then apply again."
             raise HubError(what, self._connection.place, cure, "targets-raced") from error
 

@@ -1,1 +1,1 @@
-"""The rim: each port's adapter, the only code that knows boto3."""
+"""Adapters: the implementation of each port, and the only code that uses boto3."""

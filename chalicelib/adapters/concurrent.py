@@ -1,4 +1,4 @@
-"""Calls that do not wait for each other: a few threads, as a call to AWS is mostly waiting."""
+"""Runs independent calls to AWS side by side in a few threads, because a call is mostly waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is open in the hub: snapshots, AMIs and keys of its account, as EC2 and KMS show them. For the drift audit."""
+"""Reads what is open in the hub: permissions of snapshots, AMIs and keys. For the drift audit."""
 
 from __future__ import annotations
 

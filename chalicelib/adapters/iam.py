@@ -1,4 +1,4 @@
-"""Service-linked roles in a target."""
+"""Looks for service-linked roles and the grant role in a target."""
 
 from __future__ import annotations
 

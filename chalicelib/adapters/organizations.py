@@ -1,7 +1,7 @@
-"""AWS Organizations: read only, by the function's own credentials or through a role that the targets file names.
+"""Reads AWS Organizations, by the function's own credentials or through a role that the targets file names.
 
-Only the management account and delegated administrators may ask [aws-facts 7, VERIFIED]; a member account that asks is
-refused, and the message says how it can be let in.
+Only the management account and delegated administrators may ask [aws-facts 7, VERIFIED]. AWS refuses a member account;
+the fault then says how to admit it.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class AwsOrganization:
         elif code == "AWSOrganizationsNotInUseException":
             cure = "Name a `read_role` in the organization's management account, or list account ids instead."
         elif code in NO_UNIT:
-            cure = "Correct the id in the targets file, or take it out; whom it brought in stays until you do."
+            cure = "Correct the id in the targets file, or remove it; its accounts stay targets until you do."
         else:
             cure = (
                 f"Only the management account and delegated administrators may ask. Deploy deploy/organization.yaml in "

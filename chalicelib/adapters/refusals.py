@@ -1,4 +1,4 @@
-"""botocore's errors in the service's words: what kind of refusal, in which account, Region and step, and what to do."""
+"""Turns botocore's errors into refusals: their kind, account, Region and step, and what to do."""
 
 from __future__ import annotations
 

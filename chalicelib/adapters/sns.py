@@ -1,4 +1,4 @@
-"""The way out: one SNS topic and, with the same body, the hub's event bus."""
+"""Sends notices: to one SNS topic and, with the same body, to the hub's event bus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wakes: one FIFO queue for the records of ``worker``, another, with a delay, for the resources of ``share-worker``."""
+"""Sends wakes: to the queue of ``worker`` and, with a delay, to that of ``share-worker``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a target is like: its key, roles, forwarding rules and settings, read under the role there for an operator."""
+"""Reads a target's settings under the copy role: key, roles, forwarding rules and EC2's settings. For `doctor`."""
 
 from __future__ import annotations
 

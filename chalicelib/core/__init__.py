@@ -1,1 +1,1 @@
-"""Decisions. Standard library only: no AWS, no clock, no environment."""
+"""Decisions as pure functions. Standard library only: no AWS, no clock, no environment."""

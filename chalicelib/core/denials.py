@@ -1,7 +1,7 @@
-"""What AWS's words say of a denial: which kind of policy made it, and so where to look.
+"""Reads from AWS's message which kind of policy denied a call, and so where to look.
 
 "... with an explicit deny in a KIND policy" and "... because no KIND policy allows the ACTION action" [IAM user guide,
-troubleshoot access denied]. Not every service says so, and of several kinds that deny only one is named.
+troubleshoot access denied]. Not every service says so, and of several kinds that deny it names only one.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _EXCEPT = (
 
 
 def kind_of(message: str) -> tuple[str, bool]:
-    """Return which kind of policy a message names, "" for none, and whether that denies (or only allows nothing)."""
+    """Return the kind of policy that a message names ("" for none), and whether that policy denies explicitly."""
     found = _KIND.search(message)
     return (found["kind"], found["how"].startswith("explicit")) if found else ("", False)
 
 
 def by_organization(message: str) -> str:
-    """Say the same of a denial by an organization's policy: whose, and the command that lists it."""
+    """Return where a denial by an organization's policy comes from, and the command that lists that policy."""
     kind, _ = kind_of(message)
     found = (_OWNER if kind == RCP else _CALLER).search(message)
     account = found[1] if found else "ACCOUNT"
@@ -44,7 +44,7 @@ def by_organization(message: str) -> str:
 
 
 def cause(message: str) -> str:
-    """Say where a denial comes from and how to repair it, without a full stop; "" where the message does not tell."""
+    """Return where a denial comes from and its cure, without a full stop; "" if the message does not say."""
     kind, explicit = kind_of(message)
     if kind in ORGANIZATION:
         return by_organization(message)

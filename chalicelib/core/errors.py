@@ -22,10 +22,10 @@ from chalicelib.core.faults import Fault
 
 
 class RefusalKind(StrEnum):
-    """The kinds of refusal that are worth telling apart."""
+    """The kinds of refusal: what follows from each differs."""
 
     THROTTLED = "throttled"
-    """A rate, an outage, a time-out: ask again soon."""
+    """A rate limit, an outage, a time-out: ask again soon."""
     NOT_YET = "not-yet"
     """Something that the service opened is not effective there yet."""
     LIMIT = "limit"
@@ -38,15 +38,15 @@ class RefusalKind(StrEnum):
 
 
 class PromoterError(Exception):
-    """Anything this service raises by itself."""
+    """The base of all errors that the service itself raises."""
 
 
 class ParkRecord(PromoterError):
-    """This record cannot be worked on; it is parked for a person, out of the way of others."""
+    """No worker can process this record: it is parked until a person looks at it."""
 
 
 class IllegalEvent(ParkRecord):
-    """The state machine has no such edge."""
+    """The state machine does not know this event in this state."""
 
     def __init__(self, record: str, state: str, event: str) -> None:
         super().__init__(f"{record}: {event} is not expected in state {state}.")
@@ -61,7 +61,7 @@ class Unreadable(ParkRecord):
 
 
 class Refusal(PromoterError):
-    """An AWS call was not carried out, or nobody knows whether it was (``unknown``)."""
+    """AWS did not carry out a call, or it is not known whether it did (``unknown``)."""
 
     def __init__(self, kind: RefusalKind, fault: Fault, *, unknown: bool = False) -> None:
         super().__init__(str(fault))
@@ -71,7 +71,7 @@ class Refusal(PromoterError):
 
 
 class StaleCursor(Refusal):
-    """A listing cannot go on where it stopped: its cursor is not known any longer."""
+    """A listing cannot continue where it stopped: AWS does not know its cursor any more."""
 
 
 class TargetsDamaged(Refusal):

@@ -1,4 +1,4 @@
-"""A fault: one thing that is wrong, for a person at three in the morning."""
+"""A fault: one thing that is wrong, with place, cause and cure, for a person at three in the morning."""
 
 from __future__ import annotations
 

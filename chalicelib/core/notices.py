@@ -1,6 +1,6 @@
-"""Notices: one body for SNS and the event bus, bounded in size, with an id by which receivers know a repeat.
+"""Notices: one body for SNS and the event bus, of limited size, with an id by which receivers recognize a repeat.
 
-docs/reference/events.md describes the schema for its readers.
+docs/reference/events.md describes the schema.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _ENDINGS = {
     None: DELIVERED,
 }
 GOOD = ("delivered", "shared")
-"""How a delivery ends, or rests, that came to what was asked for."""
+"""The outcomes of a delivery that did what was asked for."""
 
 
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
-    """Build the terminal message of a delivery."""
+    """Build the last notice of a delivery."""
     event = SHARED if delivery.shared and delivery.ending is None else _ENDINGS[delivery.ending]
     image = {DELIVERED: delivery.image, SHARED: delivery.ami}.get(event)
     return {
@@ -92,7 +92,7 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
 
 
 def awaiting_approval(promotion: Promotion, digest: str, once: str, places: Sequence[str], now: int) -> dict[str, Any]:
-    """Build the one notice that asks an approver. ``once`` names this time of asking; ``places``: who waits."""
+    """Build the one notice that asks for an approval. ``once``: its name; ``places``: the targets that wait."""
     listed = [place.split("/") for place in places[:MAX_LISTED]]
     waiting = f"{count(len(places), 'target waits', 'targets wait')} for that"
     return {

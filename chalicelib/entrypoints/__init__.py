@@ -1,1 +1,1 @@
-"""What an invocation begins with: an event becomes a wake, a wake becomes a worker's run."""
+"""Entry points: turn an event into a wake, and a message into a worker's run."""

@@ -1,8 +1,8 @@
-"""Maps an event to a wake, and does nothing else: what is true is read from AWS by the worker that the wake starts.
+"""Turns an event into a wake. The worker that the wake starts asks AWS what is true.
 
 Account and Region are taken from the envelope, ids from the text after the last "/" of an ARN: AWS's own samples
-show three spellings of a snapshot's ARN [aws-facts 1b, VERIFIED]. Whatever does not fit is left, not raised: a
-malformed event would only come again.
+show three spellings of a snapshot's ARN [aws-facts 1b, VERIFIED]. An event that does not fit is ignored and raises
+nothing, because it would only come again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Takes messages from the queues: reads the wake, leaves its reason, and lets the record's worker run.
+"""Takes messages from the queues: reads the wake, writes its reason into the record's inbox, and runs its worker.
 
-A record over which every try raises is parked with the last: its message would come back without end. Not so where AWS
-did not answer, asks for patience, or the deployment is wrong: no record is to blame for that.
+If each try for a record raises, the last one parks the record: its message would come back without end. It does not if
+AWS did not answer or throttled, or if the deployment is wrong: no record is to blame for that.
 """
 
 from __future__ import annotations

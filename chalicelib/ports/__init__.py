@@ -1,1 +1,1 @@
-"""What the service needs from the world, in its own words. Each port has its adapter in ``adapters/``."""
+"""Ports: the interfaces to AWS and to the stores, in the service's own words. ``adapters/`` implements them."""

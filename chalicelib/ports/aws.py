@@ -1,4 +1,4 @@
-"""What the service asks of AWS, in the hub and in targets."""
+"""Interfaces to AWS, in the hub and in targets."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.kms_keys import KeyFacts
 
 TakeCalls = Callable[[], Sequence[MadeCall]]
-"""Returns the calls that the adapters have made since it was last asked and that change AWS, each try by itself.
+"""Returns the calls that change AWS and that the adapters have made since it was last asked, each try by itself.
 
-They answer for themselves, so that no port has to hand on a request id.
+So no port returns request ids.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class TagRead:
-    """A hub AMI as DescribeImages shows it: None members where it is not there."""
+    """A hub AMI as DescribeImages shows it; its members are None if it is not there."""
 
     value: str | None
     image_state: str | None
@@ -31,7 +31,7 @@ class TagRead:
     own: bool = False
     """It has the tag of a delivery."""
     owned: bool = True
-    """The hub owns it; a stranger's AMI that the hub has tagged is shown as well."""
+    """The hub owns it. EC2 also shows another account's AMI that the hub has tagged."""
     snapshots: frozenset[str] = frozenset()
     """Snapshots of its block devices."""
 
@@ -61,7 +61,7 @@ class Source(Protocol):
         """Read the AMI and its trigger tag."""
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
-        """Read all that EC2 says of image, attributes and snapshots, and KMS of their keys; None: not there."""
+        """Read image, attributes and snapshots from EC2, and their keys from KMS; None: not there."""
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
         """Return the KMS keys (ARNs) of these snapshots of the hub, in its own Region."""
@@ -85,7 +85,7 @@ class SeenImage:
 
 
 class TargetSnapshots(Protocol):
-    """Snapshots in one target, in a session narrowed to one delivery. Every method may raise Refusal."""
+    """Snapshots in one target, in a session limited to one delivery. Every method may raise Refusal."""
 
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """List every snapshot there that has the delivery's tag."""
@@ -104,7 +104,7 @@ class TargetSnapshots(Protocol):
 
 
 class TargetImages(Protocol):
-    """AMIs in one target, in a session narrowed to one delivery. Every method may raise Refusal."""
+    """AMIs in one target, in a session limited to one delivery. Every method may raise Refusal."""
 
     def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         """List the AMIs that have the name there, disabled and deregistered ones that still show among them."""
@@ -113,7 +113,7 @@ class TargetImages(Protocol):
         """List the AMIs there that have the delivery's tag, whatever their names."""
 
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
-        """Read the new AMI whole."""
+        """Read the new AMI with its attributes."""
 
     def register(self, delivery: Delivery, image: SourceImage) -> str:
         """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
@@ -128,17 +128,17 @@ class TargetImages(Protocol):
         """EnableImageDeregistrationProtection, without a cooldown. Done again it changes nothing."""
 
     def deregister(self, delivery: Delivery, image: str) -> None:
-        """Deregister this AMI; that it is gone is no error."""
+        """Deregister this AMI; one that is gone is no error."""
 
 
 class TargetKeys(Protocol):
     """KMS keys that a delivery needs. Every method may raise Refusal."""
 
     def describe(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
-        """Return what DescribeKey says of the target's key, or None and AWS's words where it refuses."""
+        """Return DescribeKey's answer for the target's key, or None and AWS's words if it refuses."""
 
     def source_keys(self, delivery: Delivery) -> Mapping[str, str]:
-        """Describe the source's keys under the role in the target, where the hub opens none (``key_access: none``).
+        """Describe the source's keys with the copy role, if the hub opens none (``key_access: none``).
 
         Returns each key's ARN and "" where the role may describe it, else AWS's words.
         """
@@ -151,7 +151,7 @@ class TargetRoles(Protocol):
     """Roles in one target. May raise Refusal."""
 
     def missing(self, delivery: Delivery) -> Sequence[str]:
-        """Return the roles that are not there, as far as may be seen.
+        """Return the roles that are missing, as far as the session can see.
 
         Looked for are its service-linked roles ("SERVICE/NAME") and the role that makes their grants ("NAME").
         """

@@ -11,10 +11,10 @@ from chalicelib.core.targets.copy_quota import SlotLease
 
 
 class SlotLeases(Protocol):
-    """The slots of a copy quota: what deliveries ask, and what they were granted."""
+    """The leases of a copy quota: how many slots deliveries ask for, and have."""
 
     def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
-        """Write what a delivery wants and has done in its episode, and renew its lease; return how that now stands.
+        """Write what a delivery wants and has done in its episode, renew its lease, and return the lease.
 
         What was granted stays. Where nothing is known of the delivery in this episode, ``granted`` is as in the wish:
         its running copies count. A wish of an older episode changes nothing and is returned as it is; so is one that
@@ -25,17 +25,17 @@ class SlotLeases(Protocol):
         """Read all of them."""
 
     def lease(self, quota: RecordKey, delivery: str) -> SlotLease | None:
-        """Read a delivery's own; None where nothing is known of it."""
+        """Read a delivery's lease; None: it has none."""
 
     def grant(self, quota: RecordKey, lease: SlotLease) -> None:
         """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
 
     def drop(self, quota: RecordKey, lease: SlotLease) -> None:
-        """Forget one, unless its delivery has asked since it was read."""
+        """Delete one, unless its delivery has asked since it was read."""
 
 
 class TrackedDeliveries(Protocol):
-    """A promotion's items for its deliveries."""
+    """A promotion's tracked deliveries."""
 
     def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
         """Put it, if absent or of an older episode. False: there was one.
@@ -44,16 +44,16 @@ class TrackedDeliveries(Protocol):
         """
 
     def count(self, ami: str, more: int) -> None:
-        """Count so many more as running, that were put before."""
+        """Count so many more as running, which were put before."""
 
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
-        """Write that a delivery has ended or rests; True if it may be the last one running.
+        """Write that a delivery has ended or is shared; True if it may be the last one running.
 
         One that rested in ``shared`` is written again when it is withdrawn.
         """
 
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
-        """Write on one that is failing just now: this episode of the promotion wants it once it has failed."""
+        """Write that this episode of the promotion wants a delivery again that is just failing."""
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         """Put it as it was before an episode that ``add`` began, and whose delivery was not written.

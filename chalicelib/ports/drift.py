@@ -20,7 +20,7 @@ class HubAccess(Protocol):
         """List every AMI's id, disabled ones too."""
 
     def receivers(self, resource: str) -> Collection[str] | None:
-        """Return to whom a snapshot or AMI is open, by its id: account ids, ARNs, PUBLIC; None: it is gone."""
+        """Return for whom a snapshot or AMI is open, by its id: account ids, ARNs, PUBLIC; None: it is gone."""
 
     def policy(self, key: str) -> str | None:
         """Return a key's policy; None: the key is gone."""
@@ -30,7 +30,7 @@ class HubAccess(Protocol):
 
 
 class DriftFindings(Protocol):
-    """Its items in the table of findings. It writes no other there."""
+    """The drift audit's items in the table of findings."""
 
     def read(self) -> Pass | None:
         """Read how far the audit has come; None: it never ran."""

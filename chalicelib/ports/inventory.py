@@ -1,4 +1,4 @@
-"""What an operator's question about a target asks of AWS."""
+"""Interfaces to AWS for an operator's question about a target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.core.targets.seen import Facet, TargetSeen
 
 
 class TargetInventory(Protocol):
-    """A target as a whole, by the tags of all that the service makes. Every method may raise Refusal."""
+    """Lists what the service created in a target, by its tags. Every method may raise Refusal."""
 
     def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
         """List one page, of at most 200, of the AMIs or snapshots there that have this hub's tag.
@@ -26,7 +26,7 @@ class TargetInventory(Protocol):
 
 
 class TargetChecks(Protocol):
-    """What a target is like, read for an operator; nothing there is changed. May raise Refusal."""
+    """Reads a target's settings for an operator. May raise Refusal."""
 
     def read(self, target: Target, facet: Facet) -> TargetSeen:
-        """Read one facet. A refused call is in ``refused``; Refusal: the role cannot be entered."""
+        """Read one facet. A refused call is in ``refused``; Refusal: the role cannot be assumed."""

@@ -19,7 +19,7 @@ NO_LINES: Lines = MappingProxyType({})
 class StandingHolding:
     """The link from an AMI to one of its standing holdings: enough to judge and release it without the share's item.
 
-    Of a damaged link, what can be read: ``holding`` then has episode 0, which stands for any.
+    A damaged link has what can be read; its ``holding`` then has episode 0, which means any.
     """
 
     resource: str
@@ -30,7 +30,7 @@ class StandingHolding:
 class Ledger(Protocol):
     """The shares of each resource. Deliveries write their holdings; the share worker writes the rest.
 
-    What nobody holds and is not open any longer is in an archive that expires; ``shares`` never reads that.
+    Shares that are neither held nor open are in an archive that expires; ``shares`` never reads that.
     """
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
@@ -50,7 +50,7 @@ class Ledger(Protocol):
         """Read the links of one AMI. One that is damaged is returned with what can be read; never raises for it."""
 
     def shares(self, resource: str) -> Sequence[Share]:
-        """Read the shares of a resource that are open, or that somebody wants open."""
+        """Read the shares of a resource that are open or held."""
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         """Read single shares of several resources, in as few calls as may be: each by resource and ``share_name``."""
@@ -67,7 +67,7 @@ class Ledger(Protocol):
         """
 
     def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
-        """Write one share as it was found to be, also one that is not in the ledger (version 0). False: lost a race."""
+        """Write one share as a look found it, also one that is not in the ledger (version 0). False: lost a race."""
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
         """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
@@ -78,26 +78,26 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What keeps shares from being opened, by ``share_name``; one that stands in neither may be opened."""
+    """Which shares may not be opened, and why, by ``share_name``; one that is in none of these may be."""
 
     refused: Mapping[str, Fault] = field(default_factory=dict)
-    """For good: no file contains its receiver, or the resource is no part of the AMI."""
+    """For good: the file does not contain the receiver, or the resource is no part of the AMI."""
     waits: Mapping[str, Fault] = field(default_factory=dict)
-    """For now: one look at the tag, or the file, does not name it, and such a look may be stale."""
+    """For now: tag or file does not name it on this look, which may be stale."""
     owed: Mapping[str, Refusal] = field(default_factory=dict)
-    """AWS does not say it of any AMI for which it is held."""
+    """AWS shows none of the AMIs for which it is held."""
 
 
 class Entitlements(Protocol):
-    """Who may hold what now: the tag in force, the applied file, the membership (invariants 8 and 11)."""
+    """Who may hold what now, by the tag in force, the applied file and the members (invariants 8 and 11)."""
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
-        """Say of each share whether it may be opened now. Raises Refusal where the applied file cannot be read."""
+        """Return which shares may not be opened now. Raises Refusal if the applied file cannot be read."""
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
-        """Return until when (epoch seconds) at least each one's standing holders may keep it; 0: no longer.
+        """Return until when (epoch seconds) the standing holders of each share may keep it; 0: no longer.
 
-        By ``share_name``. When that comes it is asked again. One that cannot be read now is left out.
+        By ``share_name``. The share worker asks again then. A share that cannot be judged now is left out.
 
         Raises Refusal where the applied file cannot be read.
         """

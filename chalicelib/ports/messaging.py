@@ -30,7 +30,7 @@ class Wakes(Protocol):
 
 
 class Notices(Protocol):
-    """The way out: SNS, and the hub's event bus with the same body."""
+    """Sends notices: to SNS and, with the same body, to the hub's event bus."""
 
     def publish(self, notice: Mapping[str, Any]) -> None:
         """Publish one notice, already complete. Raises Refusal."""

@@ -15,7 +15,7 @@ from chalicelib.core.targets.applied_file import AppliedFile
 class LedgerPast(Protocol):
     """The ledger, read only: what is open, what was, and since when.
 
-    What it reads grows with what is open, and not with the years, unless it is asked for all that ever was.
+    What it reads grows with what is open, not with the years, except in ``ever``.
     """
 
     def lately(self, resource: str) -> Sequence[Known]:
@@ -39,7 +39,7 @@ class AppliedNow(Protocol):
 
 
 class Begun(StrEnum):
-    """What became of taking an event into work."""
+    """The outcomes of beginning to judge an event."""
 
     MINE = "mine"
     DONE = "done"
@@ -75,10 +75,10 @@ class Findings(Protocol):
         """Return when the first event ever came (epoch seconds): now, if this is it."""
 
     def begin(self, event: str, now: int) -> Begun:
-        """Take an event into work, unless it was judged before or another run is at it."""
+        """Begin to judge an event, unless it was judged before or another run judges it now."""
 
     def finish(self, event: str, now: int) -> None:
-        """Write down that an event was judged and notified."""
+        """Write that an event was judged and notified."""
 
     def keep(self, action: TrailAction, finding: MonitorFinding, now: int) -> None:
         """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
@@ -87,7 +87,7 @@ class Findings(Protocol):
         """Whether this was notified already."""
 
     def notified(self, about: str, now: int) -> None:
-        """Write down that this was notified."""
+        """Write that this was notified."""
 
     def key(self, arn: str) -> SourceKey | None:
         """Return what is remembered of a key; None: the service was never seen to use it."""

@@ -1,4 +1,4 @@
-"""The organization that the applied file names: what discovery asks of AWS, and what it writes down of it."""
+"""The organization that the applied file names: what discovery asks of AWS, and what it stores."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class OrganizationReader(Protocol):
         """Read one page of a parent's direct children; an empty one may not be the last."""
 
     def whereabouts(self, account: str) -> Whereabouts:
-        """Say in which state an account is and where it stands; state "": not in the organization."""
+        """Return an account's state and its parents; state "": not in the organization."""
 
 
 class MembersStore(Protocol):
-    """What discovery writes down: whom each unit has, as it is in force, and its own records."""
+    """The table of members: the members of each unit in force, and discovery's own state."""
 
     def membership(self) -> Membership:
-        """Read what is in force, whole. Raises Refusal where items were changed by hand."""
+        """Read all members in force. Raises Refusal if somebody changed items by hand."""
 
     def publish(self, before: Membership, after: Membership) -> bool:
-        """Bring another membership into force, if ``before`` still is. False: somebody was faster."""
+        """Write other members in force, if ``before`` still are. False: another run was faster."""
 
     def reading(self) -> tuple[MembersReading, int]:
         """Read how far the reading has come, and the version."""
@@ -50,4 +50,4 @@ class MembersStore(Protocol):
         """Write it if nobody else has. False: somebody has."""
 
     def accepted(self, now: int) -> frozenset[str]:
-        """Return the accounts that a person has let go within the last day."""
+        """Return the accounts whose departure a person has accepted within the last day."""

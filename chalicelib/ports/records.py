@@ -1,4 +1,4 @@
-"""State records, and what stands beside them."""
+"""The store of records, with their inboxes and history."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class MadeDue(StrEnum):
-    """What became of a record that was to be made due."""
+    """The outcomes of making a record due."""
 
     SEND = "send"
-    """It is due; a wake is to be sent, as none is on its way."""
+    """It is due, and the caller must send a wake."""
     SENT = "sent"
     """It is due, and a wake is on its way."""
     NONE = "none"
@@ -31,13 +31,13 @@ class Stored:
     key: RecordKey
     body: Mapping[str, Any]
     version: int
-    """Every write counts it up, also one that only makes the record due."""
+    """Every write raises it, also one that only makes the record due."""
     inbox: Mapping[str, str] = field(default_factory=dict)
     parked: str = ""
     scheduled: int | None = None
     """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
     recent: Sequence[Mapping[str, Any]] = ()
-    """Entries of its history that stand on the record itself still, the oldest first; the store's own."""
+    """The last entries of its history, on the record itself, the oldest first; for the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Due:
     wake_at: int
     """From when the sweep wakes it; its place in the index."""
     due_at: int
-    """When it was due by its own account."""
+    """When it was due, by the record."""
     latest: int = 0
     """Its deadline; 0: none."""
 
@@ -62,7 +62,7 @@ class Write:
     body: Mapping[str, Any]
     due_at: int | None
     latest: int | None = None
-    """Never let the sweep's growing steps pass this moment (epoch seconds)."""
+    """When the sweep wakes it at the latest (epoch seconds)."""
 
 
 Extras = Sequence[tuple[RecordKey, Mapping[str, Any]]]
@@ -73,13 +73,13 @@ class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
 
     def begin(self, key: RecordKey) -> Stored | None:
-        """Take the record into work: clear its ``woken_at``, and read it as it is then or later."""
+        """Begin work on the record: clear its ``woken_at``, and read it as it is then or later."""
 
     def read(self, key: RecordKey) -> Stored | None:
-        """Read it and leave it alone."""
+        """Read it, and change nothing."""
 
     def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
-        """Read these and leave them alone; what is not there, or cannot be read, is left out."""
+        """Read these, and change nothing; what is not there, or cannot be read, is left out."""
 
     def create(self, write: Write, now: int) -> bool:
         """Put it if it is absent. False: there was one."""
@@ -99,19 +99,19 @@ class Records(Protocol):
         now: int,
         also: Extras = (),
     ) -> Stored | None:
-        """Write a record, with what has happened, if nobody else has written meanwhile. None: somebody has.
+        """Write a record with its history, if nobody else has written meanwhile. None: somebody has.
 
         ``also`` is written with it; look-ups among it are written before, and stay where the record is not written.
         """
 
     def replace(self, write: Write, now: int) -> None:
-        """Put it whole, whatever was there: for one that cannot be read and holds nothing that would be lost."""
+        """Write it, whatever is there: for a record that cannot be read and can be computed again."""
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
-        """Set it aside for a person: out of the index of what is due."""
+        """Park it: take it out of the index of what is due."""
 
     def unpark(self, key: RecordKey, now: int) -> bool:
-        """Let a parked record go on: it is due at once. False: it is not parked."""
+        """Unpark it: it is due at once. False: it is not parked."""
 
     def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
@@ -123,7 +123,7 @@ class Records(Protocol):
     def leave(
         self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
-        """Fill a record's inbox for later: a due record keeps its date, and one at rest is due at ``due`` (or now).
+        """Write inbox entries for later: a due record keeps its date, and one at rest is due at ``due`` (or now).
 
         ``newer``: only if each inbox entry is greater than the one there. False: there is no such record.
         """

@@ -18,10 +18,10 @@ class Targets(Protocol):
         """Read the file and the membership as they are in force now, consistently."""
 
     def generation(self) -> str:
-        """Name the content of both as they are in force now (``AppliedFile.generation``), without reading it."""
+        """Return the generation in force (``AppliedFile.generation``), without reading the content."""
 
     def live(self, account: str) -> tuple[str, str] | None:
-        """Role name and external id as they are now; None where the account is no longer there."""
+        """Return role name and external id as they are now; None: the file has lost the account."""
 
     def paused(self) -> bool:
         """Whether an operator has paused new promotions (``ami-promoter pause``)."""
@@ -34,10 +34,10 @@ class Targets(Protocol):
 
 
 class Applied(Targets, Protocol):
-    """What discovery needs of the applied file besides. May raise Refusal where it was changed by hand."""
+    """What else discovery reads of the applied file. May raise Refusal if somebody changed items by hand."""
 
     def organization(self) -> Organization | None:
-        """What it says of an organization; None where it names no unit."""
+        """Return its organization; None: it names no unit."""
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Every group's members: accounts and units."""

@@ -9,13 +9,13 @@ from chalicelib.core.records.addresses import RecordKey
 
 
 class Telemetry(Protocol):
-    """Structured logs and metrics: an event with fields, never prose alone."""
+    """Structured logs and metrics: each log line has a message and fields."""
 
     def did(self, key: RecordKey, state: str, command: object, event: object) -> None:
         """A command was carried out, with this result."""
 
     def moved(self, key: RecordKey, before: str, after: str, cause: str, about: Mapping[str, object]) -> None:
-        """A record was written. Work that a sweep found, and no event or wake brought, is counted.
+        """A record was written. If the sweep had woken it, and no event or wake, that is counted.
 
         ``about``: what the log says of the record besides, such as its target, or its seconds in ``before``.
         """
@@ -30,10 +30,10 @@ class Telemetry(Protocol):
         """A record was parked: an alarm."""
 
     def repaired(self, key: RecordKey, what: str) -> None:
-        """A worker put right by itself what a damaged or parked record would have held up."""
+        """A worker repaired by itself what a damaged or parked record would have delayed."""
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
-        """A share opened, closed or could not be: the audit's line."""
+        """A share opened or closed, or could not."""
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
         """An account that holds no share any longer has grants that it made itself on the source key: an alarm."""
@@ -74,5 +74,5 @@ class Telemetry(Protocol):
     def audited(self, looked: int, not_seen: int, seconds: int) -> None:
         """The drift audit has run. ``seconds``: since the last whole pass ended, an alarm where that is long.
 
-        ``not_seen``: places of this pass at which AWS did not let it look.
+        ``not_seen``: looks of this pass that AWS refused.
         """

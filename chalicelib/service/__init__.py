@@ -1,1 +1,1 @@
-"""What is done: each kind of record has one class here. All AWS is behind ports."""
+"""Use cases: order reading, asking, writing and acting; one class for each kind of record. They use ports only."""

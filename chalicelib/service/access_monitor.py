@@ -1,9 +1,9 @@
 """The access monitor: compares CloudTrail's events with the ledger, and notifies a person of what does not agree.
 
-An event has lain in its queue for ten minutes when it comes here, so the ledger has been written by then, and is read
-now. Nothing that is done here changes a share: this function's role can neither open nor close anything.
+Each event has waited ten minutes in its queue, so the ledger has been written by then. The monitor changes no share:
+its role can neither open nor close anything.
 
-Each event is judged once, by its id. A crash between the notice and its record sends the notice twice, never not at
+It judges each event once, by its id. A crash between the notice and its record sends the notice twice, never not at
 all.
 """
 
@@ -28,9 +28,9 @@ from chalicelib.service.waker import Clock
 
 TYPES = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail")
 SHOWS_WITHIN = 30 * schedule.MINUTE
-"""So long after a grant of the service's own the trail must have shown it; ten minutes of these are the queue's."""
+"""Seconds after which the trail must have shown a grant of the service; ten minutes of them are the queue's delay."""
 FRESH = 20 * schedule.MINUTE
-"""A grant that was made longer ago is no canary: it may have been before the trail, or the monitor."""
+"""Seconds after which a grant is no canary any more: it may be older than the trail or the monitor."""
 LOOKED_THROUGH = 20
 """Resources that one search for a canary reads."""
 PAGE = 100
@@ -38,7 +38,7 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class MonitorSettings:
-    """Where the monitor is, and what its parameters say. ``learning``: seconds after the first event without a page."""
+    """The monitor's hub and parameters. ``learning``: seconds after the first event without a page."""
 
     hub: str
     region: str
@@ -50,7 +50,7 @@ class MonitorSettings:
 
 @dataclass(frozen=True, slots=True)
 class MonitorPorts:
-    """What it reads, what it writes, and whom it tells."""
+    """The ports by which the monitor reads, writes and notifies."""
 
     records: Records
     ledger: Ledger
@@ -72,7 +72,7 @@ class AccessMonitor:
     # --- an event ----------------------------------------------------------------------------------------------------
 
     def hear(self, body: str) -> None:
-        """Judge one event as EventBridge put it into the queue. What cannot be read is left, not raised.
+        """Judge one event as EventBridge put it into the queue. An event that cannot be read is ignored.
 
         Raises Refusal where AWS, or the applied file, owes an answer, and LostRace where another run is at it: then it
         comes again.
@@ -221,7 +221,7 @@ class AccessMonitor:
     def watch_trail(self) -> None:
         """Look whether the trail shows a grant of the service's own, one an hour if there was one.
 
-        A trail that shows none is silent, or leaves KMS out: then this monitor sees nothing, and says nothing.
+        A trail that shows none is silent, or leaves KMS out: then this monitor sees nothing.
         """
         findings, now = self._ports.findings, self._clock()
         canary = findings.canary()
@@ -252,11 +252,11 @@ class AccessMonitor:
 
 
 CURES = {
-    ActionVerdict.NO_INTENT: "Take the role's sessions away and close what it opened: "
+    ActionVerdict.NO_INTENT: "Revoke the role's sessions and close what it opened: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.STRANGER: "Ask who did it; if nobody may, take the permission away: "
+    ActionVerdict.STRANGER: "Ask who did it; if it was not intended, remove the permission: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.VANISHED: "See which deliveries fail, and tag again once it is allowed again: "
+    ActionVerdict.VANISHED: "See which deliveries fail; restore what was removed, then tag again: "
     "docs/operations/runbook.md#accesswarningalarm.",
-    ActionVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+    ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
 }

@@ -1,6 +1,6 @@
-"""Whether an approver has approved what is to be opened, as the share worker will judge it.
+"""Whether an approver has approved what a delivery is about to open, as the share worker will judge it.
 
-The applied file, the tag and the AMI's snapshots are read at their homes.
+It reads the applied file, the tag and the AMI's snapshots, and no record.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LiveApprovals:
         self._clock = clock
 
     def look(self, delivery: Delivery) -> ApprovalSeen:
-        """See how a delivery's approval stands. Raises Refusal where that cannot be read now."""
+        """Read a delivery's approval. Raises Refusal if it cannot be read now."""
         place = delivery.target.place
         if self._other_settings(delivery):
             return ApprovalSeen(changed=True)
@@ -66,7 +66,7 @@ class LiveApprovals:
         return live is not None and replace(live, unit=delivery.target.unit) != delivery.target
 
     def ask(self, ami: str) -> Asked:
-        """Say what an approver must be asked about an AMI. Raises Refusal where that cannot be read now."""
+        """Return the question to an approver about an AMI. Raises Refusal if it cannot be read now."""
         read, entitled = self._entitlements.now(ami, fresh=True)  # it is asked because the tag has another value
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)

@@ -1,6 +1,6 @@
-"""How far a run may go: time is asked for before each step, and what was done is written slice by slice.
+"""How far a run may go: it asks for the time left before each step, and writes its results slice by slice.
 
-A function may die at its limit between any two calls. So nothing loops over N things without asking for time, and
+A function may be killed at its limit between any two calls. So every loop over many things asks for the time left, and
 the next run finds what earlier slices have done.
 """
 
@@ -15,13 +15,13 @@ TimeLeft = Callable[[], float]
 """How many seconds the invocation still has."""
 
 SLOW_CALL = 2
-"""Seconds that a call of AWS may take on a bad day."""
+"""Seconds to allow for one slow call to AWS."""
 RESERVED = 8
-"""Seconds kept for writing down what was done and when to go on, and for the wake that continues it."""
+"""Seconds kept for writing the results and the next due time, and for the wake that continues."""
 
 
 class Budget:
-    """What an invocation has left. ``time_left`` returns seconds; ``keep`` of them are not to be spent."""
+    """The time that an invocation has left. ``time_left`` returns seconds; ``keep`` of them stay reserved."""
 
     def __init__(self, time_left: TimeLeft, keep: float = RESERVED) -> None:
         self._time_left = time_left
@@ -34,7 +34,7 @@ class Budget:
     def each(self, items: Iterable[T], calls: int = 1) -> Iterator[T]:
         """Yield one after the other, while there is time for the calls that one takes.
 
-        The first is taken whatever is left: a run that begins makes progress, or it would be as late the next time.
+        It always yields the first: a run that begins must make progress.
         """
         for number, item in enumerate(items):
             if number and not self.allows(calls):
@@ -42,7 +42,7 @@ class Budget:
             yield item
 
     def part(self, share: float) -> Budget:
-        """Return a budget of a part of what is left (0 to 1): for a step whose results must be written afterwards."""
+        """Return a budget of a part (0 to 1) of the time left, for a step whose results must be written afterwards."""
         left = self._time_left()
         return Budget(self._time_left, left - max(left - self._keep, 0) * share)
 

@@ -1,6 +1,6 @@
 """The stored forms of deliveries and copy quotas, and what is written together with them.
 
-Those of promotions and inventories are apart: who works on deliveries starts without them.
+Those of promotions and inventories have modules of their own, which a worker of deliveries need not import.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
         return Write(record.key, record.state.value, body(record), record.due_at, deadlines.deadline(record))
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
-        """Its AMI, its target and, unless it rests or a person keeps it waiting, its seconds in its state."""
+        """Return its AMI, its target and, unless it is shared or waits for a person, its seconds in its state."""
         names = {"ami": record.ami, "target_account": record.target.account, "target_region": record.target.region}
         since = record.entered.get(record.state)
         rests = record.state in (*ENDED, DeliveryState.SHARED, DeliveryState.AWAITING_APPROVAL)
         return names if rests or since is None else {**names, "seconds": now - since}
 
     def intent_items(self, record: Delivery, commands: Sequence[delivery_commands.Command]) -> Items:
-        """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""
+        """Return the look-ups for copies' events. They are written with the intent, because events can be early."""
         target = record.target
         sources = [command.source for command in commands if isinstance(command, delivery_commands.StartCopy)]
         return [
@@ -60,7 +60,7 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
         ]
 
     def result_items(self, record: Delivery, results: Sequence[delivery_events.Event]) -> Items:
-        """With the AMI's id goes the look-up for its state events."""
+        """Return the look-up for the AMI's state events, which is written with the AMI's id."""
         target = record.target
         return [
             (
@@ -116,7 +116,7 @@ def source_image(records: Records, ami: str, whose: RecordKey) -> SourceImage:
 
 
 def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
-    """Parse what stands beside a record. Raises Unreadable where it is missing, or no JSON."""
+    """Parse an item beside a record. Raises Unreadable if it is missing, or no JSON."""
     if item is None:
         raise Unreadable(f"{what} is not on record.")
     try:

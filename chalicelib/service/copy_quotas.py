@@ -1,6 +1,6 @@
 """The worker of copy quotas: counts the slots of one (account, Region) and grants what is free, oldest delivery first.
 
-It writes to the slots' own items alone. A delivery that got more is woken, and reads there what it got.
+It writes grants into the deliveries' own items, and wakes a delivery that got more.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 
 ROUNDS = 5
-"""Wakes that come while it works make it look again; after so many it wakes itself."""
+"""How often it looks again because of wakes that came while it worked; after that it wakes itself."""
 
 NEEDS_SECONDS = 16
-"""It looks at a delivery, or grants, only with so much time left: two SDK time-outs."""
+"""Seconds that must be left to look at a delivery, or to grant: two SDK time-outs."""
 
 
 class CopyQuotas:

@@ -1,4 +1,4 @@
-"""Makes the calls of a delivery: at the target, the ledger, the copy quota, and to those who receive notices."""
+"""The executor of deliveries: calls the target, the ledger and the copy quota, and sends notices."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from chalicelib.service.runner import Machine
 from chalicelib.service.waker import Clock, Waker
 
 CALLS_A_SHARE = 6
-"""To hold or release one: its item, its link, and a write and a message that wake its resource."""
+"""Calls to hold or release one share: its item, its link, and a write and a message that wake its resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class DeliveryPorts:
 
 
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, ev.Event]:
-    """Decide for deliveries. ``draw`` returns a random text that nobody can guess, another one each time: a nonce."""
+    """Return the machine of deliveries. ``draw`` returns a nonce: a random text that nobody can guess."""
 
     def record_intent(record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
         nonces = [draw() for command in commands if isinstance(command, intents.MAKING)]
@@ -80,7 +80,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, e
 
 
 class DeliveryExecutor:
-    """Carries out a delivery's commands."""
+    """Executes a delivery's commands."""
 
     def __init__(
         self,
@@ -447,7 +447,7 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 
 def notified_as(delivery: Delivery) -> str:
-    """Say to the promotion how it has ended, or rests."""
+    """Return the outcome for the tracked delivery."""
     if delivery.ending is DeliveryState.WITHDRAWN and delivery.expired:
         return EXPIRED
     return (delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED)).value

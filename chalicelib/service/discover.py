@@ -1,7 +1,7 @@
-"""Discovery: what the schedule does every five minutes beside the sweep.
+"""Discovery: what a schedule runs every five minutes beside the sweep.
 
-Three passes: over the tags, over the standing shares, over the organization. Each goes on where it stopped; each run
-begins with another one, so that none is always the last when time runs out, and one that fails stops no other.
+It makes three passes: over the tags, over the standing shares, over the organization. Each continues where it stopped;
+each run begins with another one, so that none is always the last when time runs out, and one that fails stops no other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chalicelib.service.waker import Clock
 PERIOD = 300
 """Seconds between two runs (``.chalice/extras.yaml``)."""
 KEPT = 40
-"""Seconds that a pass leaves to each that comes behind it, where there are so many: a new file may move everything."""
+"""Seconds that a pass leaves to each later pass, if there are so many: a new file may change every AMI."""
 
 
 class Discover:
@@ -43,7 +43,7 @@ class Discover:
         self._telemetry = telemetry
 
     def run(self, *, time_left: TimeLeft) -> None:
-        """Run them all, as far as there is time. Raises at the end what the first raised that failed."""
+        """Run all passes, as far as there is time. Raises at the end the error of the first one that failed."""
         self._seen = None
         passes: list[Callable[[TimeLeft], None]] = [self._over_tags, self._over_standing, self._over_members]
         first, refused = self._clock() // PERIOD % len(passes), False

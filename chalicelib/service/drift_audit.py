@@ -1,10 +1,11 @@
 """The drift audit: compares every snapshot, AMI, key policy and grant of the hub with the ledger, once a day.
 
-The access monitor receives events; this looks at what is open, so it also finds what was open before, and what no
-event reported. It reads, notifies, and wakes the share worker for what is the service's; it opens and closes nothing.
+The access monitor receives events; the audit looks at what is open, so it also finds permissions from before, and those
+that no event reported. It reads, notifies, and wakes the share worker for what is the service's; it opens and closes
+nothing.
 
 A run takes up to ``PER_RUN`` looks: EC2 answers attributes one at a time, and the share worker needs its answers, too.
-How far it has come is written after each slice. After a crash the next run looks at that slice again.
+It writes after each slice how far it has come. After a crash the next run looks at that slice again.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ PER_RUN = 300
 GRANTS_PER_RUN = 10 * PER_RUN
 """Looks of one run at an account's grants: they ask EC2 nothing, and one list of a key's grants serves all."""
 SLICE = 20
-"""Looks after which it is written how far the pass has come."""
+"""Looks after which it writes how far the pass has come."""
 CALLS = 8
 """Of one look: what AWS shows, up to three reads of the ledger, and telling one finding."""
 SETTLED = schedule.HOUR
-"""So long after a file was applied everything that it took away is closed."""
+"""Seconds after which everything that a new applied file takes away is closed."""
 NOT_LISTED = "~"
 """Stands behind every account."""
 
@@ -51,7 +52,7 @@ Step = tuple[DriftPlace, tuple[ActionVerdict, ...] | None]
 
 @dataclass(frozen=True, slots=True)
 class DriftPorts:
-    """What it reads, what it writes, and whom it tells."""
+    """The ports by which the audit reads, writes and notifies."""
 
     access: HubAccess
     ledger: Ledger
@@ -267,7 +268,7 @@ class DriftAudit:
     # --- what follows ------------------------------------------------------------------------------------------------
 
     def _conclude(self, place: DriftPlace, finding: MonitorFinding, *, learning: bool) -> None:
-        """Tell a person once for as long as it stays, and wake who closes what is the service's own."""
+        """Tell a person once for as long as it stays, and wake who closes the service's own permissions."""
         findings, now = self._ports.findings, self._clock()
         about = addresses.digest(str(place), finding.verdict, *sorted(finding.receivers))
         if finding.verdict is ActionVerdict.NO_INTENT:
@@ -307,11 +308,11 @@ class DriftAudit:
 CURES = {
     ActionVerdict.NO_INTENT: "Find who opened it in CloudTrail; `ami-promoter reconcile --apply` closes what is the "
     "service's own: docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.STRANGER: "Find who opened it in CloudTrail; if nobody may, take the permission away: "
+    ActionVerdict.STRANGER: "Find who opened it in CloudTrail; if it was not intended, remove the permission: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.VANISHED: "Find who took it away in CloudTrail. `ami-promoter retry AMI` opens it again: "
+    ActionVerdict.VANISHED: "Find who removed it in CloudTrail. `ami-promoter retry AMI` opens it again: "
     "docs/operations/runbook.md#accesswarningalarm.",
-    ActionVerdict.LISTED: "Nothing, if it was meant. The service neither needs nor closes it.",
+    ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
 }
 
 

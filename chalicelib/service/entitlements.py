@@ -31,7 +31,7 @@ from chalicelib.service.waker import Clock
 FRESH = 10
 """Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
 MOST_ASKED = 5
-"""AMIs that one look asks about for a share: hundreds may hold one grant, and each takes questions of its own."""
+"""How many AMIs one look asks about for a share: hundreds may hold one grant, and each takes calls of its own."""
 STRANGER, NOT_NOW = "not-entitled", "not-entitled-now"
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
@@ -65,10 +65,10 @@ class LiveEntitlements:
         self._region = region
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
-        """A share may be opened if one of those who hold it is entitled to it.
+        """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
-        Not all of many are asked at once; a share is refused for good only by all who hold it. Where AWS does not show
-        one AMI, that is the trouble of its holders alone.
+        Of many AMIs one look asks about some; a share is refused for good only if no AMI entitles it. If AWS does not
+        show one AMI, only the shares that no other AMI holds are refused.
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
@@ -115,7 +115,7 @@ class LiveEntitlements:
         return fault
 
     def now(self, ami: str, *, fresh: bool = False) -> tuple[TagRead, Entitlement | Fault]:
-        """Say who is entitled to an AMI now, as it is judged where a share is opened. ``fresh``: read the tag."""
+        """Return who is entitled to an AMI now, as for an opening. ``fresh``: read the tag again."""
         if fresh:
             self._reads = {}
         return self._ask(ami, self._targets.read(), opens=True)
@@ -126,10 +126,10 @@ class LiveEntitlements:
         return read.owned and read.image_state is not None
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
-        """The first of its holders that may keep it counts: it is asked again when that one's date comes.
+        """Return until when each standing share may stay: by the first of its holdings that may keep it.
 
-        Hundreds of AMIs may hold one grant, and each takes questions of its own: not all of many are asked at once.
-        What the file alone answers for the account takes none.
+        Hundreds of AMIs may hold one grant, and each takes calls of its own, so one look asks about some of them. What
+        the file alone answers takes no call.
         """
         now, applied = self._clock(), self._targets.read()
         asked: dict[str, Entitlement | Fault | Refusal] = {}

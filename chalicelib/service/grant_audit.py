@@ -1,15 +1,14 @@
-"""Looks through all grants on a source key, some time after one of the service's was closed there.
+"""The grant audit: looks through all grants on a source key, some time after one of the service's was closed there.
 
-Two things can only be seen late and from the key as a whole. A grant of the service's may show although the ledger
-does not know it as open: two runs at once and a crash could do that, or a grant that showed late. Its name proves it;
-the name contains the hub's Region, so grants of a hub in another Region are left alone. And CreateGrant is among the
-operations that the service grants, and a child outlives its parent [aws-facts 3, VERIFIED]: what an account that holds
-no share any longer has made there is reported, not revoked, as a running instance may need it, or it may be preexisting
-(invariant 2). A grant for a service-linked role is made in the account too, but by the service and under its name: it
-does not count here.
+Two things can only be seen late and from the key as a whole. First, a grant of the service may show although the ledger
+does not know it as open, after two runs at once and a crash, or if it showed late. Its name proves it, and contains the
+hub's Region, so the audit leaves grants of a hub in another Region alone. Second, the service grants CreateGrant, and a
+derived grant outlives its parent [aws-facts 3, VERIFIED]. The audit reports what an account without a share has made
+there, and does not revoke it: a running instance may need it, or it may be preexisting (invariant 2). A grant for a
+service-linked role is made in that account too, but by the service and under its name: it does not count here.
 
 One look serves all accounts of a key, however many closed. It goes page by page of ListGrants, and in a page account
-by account: where time runs out, the record says how far it came.
+by account; if time runs out, the record says how far it came.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ from chalicelib.service.runner import parking
 from chalicelib.service.waker import Clock, Waker
 
 AFTER = 10 * schedule.MINUTE
-"""Grants appear and vanish late, within five minutes [aws-facts 3, VERIFIED]; what shows after twice that is true."""
+"""Grants appear and vanish up to five minutes late [aws-facts 3, VERIFIED]; after twice that a list is right."""
 CLOSED = "closed"
 CALLS_FOR_ACCOUNT = 5
-"""Its shares are read, on the key, in its policy, for its roles; and one ghost is written down and its worker woken."""
+"""Calls for one account: its shares by grant, policy and role; and to write one unknown grant and wake its worker."""
 
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
-    """Return what to leave for the audit when an account's last share on a key has closed: record and inbox entry."""
+    """Return the record and inbox entry for the audit, when an account's last share on a key has closed."""
     key = addresses.grants_on(addresses.key_of(resource))
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
@@ -77,9 +76,9 @@ class GrantAudit:
         self._region = region
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
-        """Look once all closings are long enough ago; then rest until the next one.
+        """Look when all closings are long enough ago; then wait for the next one.
 
-        Where time runs out the record says how far it came, and it goes on at once.
+        If time runs out, the record says how far it came, and the audit continues at once.
         """
         with parking(key, self._records, self._clock, self._telemetry):
             stored = self._records.begin(key)

@@ -1,4 +1,4 @@
-"""By way of the hub: a target in another Region copies from the hub's own AMI there, which is a delivery of its own."""
+"""By way of the hub: a target in another Region copies from the hub's own AMI there, which another delivery makes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.model import RUNNING
 from chalicelib.core.records import addresses
 from chalicelib.ports.aws import TargetSnapshots
 from chalicelib.ports.beside import TrackedDeliveries
@@ -14,7 +15,7 @@ from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 
 TELLING = 4
-"""Seconds. A step of a delivery has sixteen (``runner.CALLS_OF_STEP``), and this one publishes before."""
+"""Seconds for waking others. A step has sixteen (``runner.CALLS_OF_STEP``), and this one publishes first."""
 
 WOKEN_AT_ONCE = 80
 """Messages between two looks at the clock: eight calls side by side."""
@@ -23,7 +24,7 @@ CURE = "See what `ami-promoter status` says of the hub's own delivery there and 
 
 
 def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev.Event:
-    """Look how the hub's own copy stands. One that failed before this one was requested may be running again.
+    """Read the state of the hub's own copy. One that failed before this delivery was requested may be running again.
 
     One that is being published is there, and stays: deliveries that wait for it are woken just before it is recorded
     as delivered, and must not look too early.
@@ -56,15 +57,14 @@ def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Cl
     """Wake those that wait for this copy of the hub's own, for as long as ``TELLING`` lasts.
 
     This only saves time: a delivery that is not woken finds the copy at its next poll, a quarter of an hour later at
-    the most. So a thousand that wait do not keep this delivery from writing down its own end, and nothing is written on
-    them.
+    most. So a thousand deliveries that wait do not keep this one from writing its own end.
     """
     until = clock() + TELLING
     cause = f"hub-copy:{delivery.id}:{delivery.episode}"
     waiting = [
         (addresses.delivery(one.delivery), cause)
         for one in tracked.all(delivery.ami)
-        if one.state == "running" and one.region == delivery.target.region and one.delivery != delivery.id
+        if one.state == RUNNING and one.region == delivery.target.region and one.delivery != delivery.id
     ]
     for start in range(0, len(waiting), WOKEN_AT_ONCE):
         if clock() >= until:

@@ -1,4 +1,4 @@
-"""Makes the calls of an inventory: lists one target for an operator, and removes there what the operator named."""
+"""The executor of inventories: lists one target for an operator, and removes there what the operator named."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OVER: Sequence[str] = tuple(state.value for state in ENDED)
 
 
 class InventoryExecutor:
-    """Carries out an inventory's commands."""
+    """Executes an inventory's commands."""
 
     def __init__(self, records: Records, target: TargetInventory, checks: TargetChecks, targets: Targets) -> None:
         self._records = records

@@ -1,7 +1,7 @@
 """The pass over the organization: which accounts its units have.
 
-What could not be read changes nothing. An account that left is taken out on positive evidence only
-(``core/departures.py``). The pass over the tags finds the promotions that a change moves.
+A unit that cannot be read changes nothing. An account that left is removed only on evidence
+(``core/targets/departures.py``). The pass over the tags finds the promotions whose targets this changes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock
 
 NEEDS_SECONDS = 12
-"""A page is asked for only with so much time left: an SDK time-out and another try."""
+"""Seconds that must be left to ask for a page: an SDK time-out and another try."""
 ASK_SECONDS = 26
-"""To ask where an account is: itself, up to six parents, and all that must be written afterwards, at 2 s each."""
+"""Seconds to ask where an account is: itself, up to six parents, and the writes afterwards, at 2 s each."""
 STALE = schedule.HOUR
 """A reading that began longer ago begins again."""
 
@@ -47,7 +47,7 @@ class Members:
         self._telemetry = telemetry
 
     def run(self, *, time_left: TimeLeft) -> None:
-        """Read on. Raises Refusal where AWS owes answers."""
+        """Continue the reading. Raises Refusal if AWS does not answer."""
         named = self._applied.organization()
         if named is None:
             return

@@ -1,7 +1,7 @@
-"""Grants on a target's own key for its service-linked roles: all AMIs that were delivered there need the same ones.
+"""Grants on a target's own key for its service-linked roles, which all AMIs delivered there need.
 
-One delivered AMI's holding keeps such a grant. One holding for each would let the share's item grow with every AMI,
-past the 400 KB that DynamoDB takes: after some two thousand of them none could be delivered there any more.
+One delivered AMI's holding keeps such a grant. With one holding for each AMI, the share's item would grow past the
+400 KB that DynamoDB takes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from chalicelib.ports.records import Records
 from chalicelib.service.codecs import DELIVERIES, peek
 
 LOOKS = 8
-"""At so many others at most, of those who hold the same grant; if none of them is delivered, one more holding stays."""
+"""How many other holders of the same grant it reads; if none of them is delivered, one more holding stays."""
 
 
 def leave_to_another(records: Records, ledger: Ledger, delivery: Delivery) -> None:
-    """Release what a delivery that is about to be delivered holds on its target's key, where another keeps it open.
+    """Release a delivery's holding on its target's key before it is delivered, if another delivery keeps the grant.
 
-    The other must be on record as delivered, and so has gone past this step: no two leave it to each other.
+    The other must be delivered, and so is past this step: no two leave it to each other.
     """
     for share in (one for one in delivery.shares if addresses.at_home(one.resource)):
         found = (one for one in ledger.shares(share.resource) if one.share_name == share.share_name)

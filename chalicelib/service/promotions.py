@@ -1,34 +1,29 @@
-"""Makes the calls of a promotion: from the tag to its deliveries, and to one summary.
+"""The executor of promotions: from the tag to the deliveries, and to one summary.
 
-Each command that goes over many deliveries is a slice: it goes on as long as there is time, and says how far it came.
+Each command that goes over many deliveries works in slices: it continues while there is time, and says how far it came.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from chalicelib.core import notices
-from chalicelib.core.delivery.evolving import started as delivery_started
-from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState, snapshots_of
-from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Unreadable
+from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.errors import LostRace, ParkRecord, Refusal
 from chalicelib.core.faults import Fault
-from chalicelib.core.images import names
-from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.head import places_digest
-from chalicelib.core.promotion.model import EXPIRED, NO_PLAN, Plan, Promotion, TrackedDelivery
-from chalicelib.core.records import addresses, codec
+from chalicelib.core.promotion.model import BACK_AGAIN, NOTHING_LEFT, RUNNING, Plan, Promotion, TrackedDelivery
+from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Resolution, Target
 from chalicelib.core.targets.approvals import needs
-from chalicelib.core.targets.withdrawals import by_place, covering, in_force
+from chalicelib.core.targets.withdrawals import by_place, in_force
 from chalicelib.ports.aws import Source
 from chalicelib.ports.beside import TrackedDeliveries
 from chalicelib.ports.messaging import Notices
@@ -36,18 +31,15 @@ from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import DELIVERIES, compact, parsed, peek, source_image
+from chalicelib.service.codecs import DELIVERIES, compact, peek
 from chalicelib.service.deliveries import notified_as
+from chalicelib.service.expansion import Expansion
+from chalicelib.service.plans import Plans
 from chalicelib.service.runner import CALLS_OF_STEP, Machine
 from chalicelib.service.waker import Clock, Waker
 
-RUNNING = "running"
-NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
-BACK_AGAIN = ("cancelled", "withdrawn")
-"""What starts again where only file or membership changed: an account that had left. What failed there stays failed."""
-
 LOOKED_FOR = 20
-"""Deliveries that one count looks for, if their marks say that they run and nobody wants them."""
+"""How many deliveries one count looks for, if they are tracked as running and the value does not name them."""
 PLANNED = 200
 """Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
 WOKEN_AT_ONCE = 20
@@ -73,7 +65,7 @@ PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
 
 
 class PromotionExecutor:
-    """Carries out a promotion's commands."""
+    """Executes a promotion's commands."""
 
     def __init__(
         self, records: Records, waker: Waker, clock: Clock, ports: PromotionPorts, *, trigger_tag: str
@@ -83,6 +75,8 @@ class PromotionExecutor:
         self._clock = clock
         self._ports = ports
         self._trigger_tag = trigger_tag
+        self._plans = Plans(records, ports.targets, ports.tracked)
+        self._expansion = Expansion(records, self._plans, ports.tracked, waker, clock)
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
@@ -110,9 +104,9 @@ class PromotionExecutor:
             case do.Examine():
                 return ev.Paused() if self._paused() else self._examine(promotion)
             case do.Expand(plan, cursor):
-                return ev.Paused() if self._paused() else self._expand(promotion, plan, cursor, budget)
+                return ev.Paused() if self._paused() else self._expansion.run(promotion, plan, cursor, budget)
             case do.CancelOthers(plan, withdraw, after):
-                return self._cancel(promotion, self._plan(promotion, plan), after, budget, withdraw=withdraw)
+                return self._cancel(promotion, self._plans.read(promotion, plan), after, budget, withdraw=withdraw)
             case do.Count():
                 return self._count(promotion, budget)
             case do.AskApproval():
@@ -141,17 +135,17 @@ class PromotionExecutor:
         if resolution.faults:  # with those of the source, so that a person gets all at once
             by_organization = any(fault.code.startswith("organization-") for fault in resolution.faults)
             return ev.Resolved(value, (*resolution.faults, *self._source_faults(promotion, ())), by_organization)
-        before = self._plan(promotion, promotion.plan)
+        before = self._plans.read(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
             resolution = resolution.only(before.wanted | before.blocked)
         withdrawn = self._withdrawn(promotion, {value}, promotion.tagged_with(value))
-        resolution, before = resolution.without(withdrawn), self._named(promotion, promotion.plan)
+        resolution, before = resolution.without(withdrawn), self._plans.named(promotion, promotion.plan)
         still = before.without(withdrawn)
         blocked = [place for place in (*still.wanted, *still.blocked) if place.partition("/")[0] in resolution.blocked]
         return ev.Resolved(
             value,
             blocked=tuple(resolution.blocked.values()),
-            plan=self._write_plan(promotion, resolution, blocked),
+            plan=self._plans.write(promotion, resolution, blocked),
             planned=len(resolution.targets),
             places=places_digest(resolution.targets),
             digest=resolution.digest,
@@ -162,58 +156,6 @@ class PromotionExecutor:
             approval=any(map(needs, resolution.targets)),
         )
 
-    def _write_plan(self, promotion: Promotion, resolution: Resolution, blocked: Collection[str]) -> str:
-        """Write the targets and their settings beside the record. What an earlier try wrote is skipped."""
-        planned = [
-            {"target": codec.encode(target), "groups": list(resolution.groups.get(target.place, ()))}
-            for target in resolution.targets
-        ]
-        blocked = sorted(blocked)
-        plan = addresses.digest(json.dumps([planned, blocked], sort_keys=True), length=16)
-        items = {
-            addresses.plan(promotion.ami, plan, number): compact(planned[start : start + PLANNED])
-            for number, start in enumerate(range(0, len(planned), PLANNED))
-        }
-        listed = [*((place, True) for place in resolution.places), *((place, False) for place in blocked)]
-        items |= {
-            addresses.places(promotion.ami, plan, number): compact(_sorted_out(listed[start : start + LISTED]))
-            for number, start in enumerate(range(0, max(len(listed), 1), LISTED))
-        }
-        found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#")
-        there = {key: item.get("body") for key, item in found}
-        for key, body in items.items():
-            if there.get(key) != body:  # it is new, or was damaged
-                self._records.put(key, {"kind": "plan", "body": body})
-        return plan
-
-    def _plan(self, promotion: Promotion, plan: str) -> Plan:
-        """Read whom a plan names, without those that an operator has withdrawn since."""
-        return self._named(promotion, plan).without(promotion.withdrawn)
-
-    def _named(self, promotion: Promotion, plan: str) -> Plan:
-        """Read whom a plan names. One that is damaged names whom the value in force names by the file as it is now."""
-        if not plan:
-            return NO_PLAN
-        try:
-            return self._read_plan(promotion, plan)
-        except Unreadable:
-            named = self._ports.targets.read().resolve(promotion.value or "", in_force=True)
-            if not named.understood:
-                raise
-            places = (one.place for one in self._ports.tracked.all(promotion.ami) if one.account in named.blocked)
-            return Plan(frozenset(named.places), frozenset(places))
-
-    def _read_plan(self, promotion: Promotion, plan: str) -> Plan:
-        found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#places#")
-        if not found:
-            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_how_to_write_again(promotion)}")
-        try:
-            lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
-        except Unreadable as error:
-            raise Unreadable(f"{error} {_how_to_write_again(promotion)}") from None
-        wanted = frozenset(place for one in lists for place in one["wanted"])
-        return Plan(wanted, frozenset(place for one in lists for place in one["blocked"]))
-
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {one.place: one.state for one in self._ports.tracked.all(promotion.ami)}
         again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
@@ -223,7 +165,7 @@ class PromotionExecutor:
 
     def _examine(self, promotion: Promotion) -> ev.Event:
         """Check the source for the targets of the plan."""
-        return ev.Examined(self._source_faults(promotion, [target for target, _ in self._targets(promotion)]))
+        return ev.Examined(self._source_faults(promotion, [target for target, _ in self._plans.targets(promotion)]))
 
     def _source_faults(self, promotion: Promotion, targets: Sequence[Target]) -> tuple[Fault, ...]:
         """Read and check the whole source. Where it is in order, what was read is put beside the record."""
@@ -247,164 +189,6 @@ class PromotionExecutor:
                 addresses.source_image(promotion.ami), {"kind": "image", "body": compact(image.to_json())}
             )
         return faults
-
-    # --- deliveries --------------------------------------------------------------------------------------------------
-
-    def _targets(self, promotion: Promotion) -> Iterator[tuple[Target, tuple[str, ...]]]:
-        for number in range(-(-promotion.planned // PLANNED)):
-            yield from self._chunk(promotion, promotion.plan, number)
-
-    def _chunk(self, promotion: Promotion, plan: str, number: int) -> list[tuple[Target, tuple[str, ...]]]:
-        item = self._records.get(addresses.plan(promotion.ami, plan, number))
-        try:
-            planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
-        except Unreadable as error:
-            raise Unreadable(f"{error} {_how_to_write_again(promotion)}") from None
-        return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
-
-    def _expand(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Event:
-        if not promotion.planned:
-            return ev.Expanded(0)
-        image = source_image(self._records, promotion.ami, promotion.key)
-        done, standing, new = 0, False, list[tuple[RecordKey, str]]()
-        chunk = self._chunk(promotion, plan, cursor // PLANNED)[cursor % PLANNED :]
-        there = self._records.read_all([addresses.delivery(_id(promotion, target)) for target, _ in chunk])
-        for target, groups in budget.each(chunk, CALLS_OF_STEP):
-            done += 1
-            if covering(promotion.withdrawn, target.place) is not None:
-                continue
-            key = addresses.delivery(_id(promotion, target))
-            if key not in there and self._begin(promotion, image, target, groups):
-                new.append((key, f"expand:{promotion.ami}:{promotion.episode}"))
-            else:
-                self._deliver(promotion, image, target, groups)
-            standing = standing or target.mode == "share"
-            if len(new) == WOKEN_AT_ONCE:
-                self._wake(promotion, new)
-        self._wake(promotion, new)
-        return ev.Expanded(done, standing)
-
-    def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
-        """Count and wake new deliveries. Where a run is killed before, they are due, and a poll counts the marks."""
-        if new:
-            self._ports.tracked.count(promotion.ami, len(new))
-            self._waker.wake_all(new)
-            new.clear()
-
-    def _begin(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> bool:
-        """Put a delivery that is not there, in as few calls as may be: a thousand are put one after another.
-
-        False: it is there after all; the promotion knows of it what it knew before.
-        """
-        fresh = self._fresh(promotion, image, target, groups, _id(promotion, target), None)
-        tracked = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
-        self._note_standing(promotion, fresh)
-        added = self._ports.tracked.add(promotion.ami, tracked, count=False)
-        if self._records.create(DELIVERIES.encode(fresh), self._clock()):
-            return True
-        if added:
-            self._ports.tracked.count(promotion.ami, 1)
-            never = replace(tracked, episode=0, state=DeliveryState.CANCELLED.value)
-            self._ports.tracked.take_back(promotion.ami, tracked, never)
-        return False
-
-    def _note_standing(self, promotion: Promotion, fresh: Delivery) -> None:
-        """Write that shares will stand, before any opens: the pass over standing shares looks after them."""
-        if fresh.shared:
-            note = {"kind": "standing", "episode": promotion.episode}
-            self._records.put(addresses.standing(promotion.ami), note)
-
-    def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> None:
-        """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated."""
-        ident = _id(promotion, target)
-        key = addresses.delivery(ident)
-        try:
-            stored = self._records.read(key)
-            before = None if stored is None or stored.parked else DELIVERIES.decode(stored)
-        except ParkRecord:  # its own worker parks it; it is one target's trouble (invariant 7)
-            self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
-            self._give_up(promotion, ident)
-            return
-        if stored is not None and stored.parked:
-            self._give_up(promotion, ident)
-            return
-        if before is not None and not self._starts(promotion, target, before):
-            return
-        fresh = self._fresh(promotion, image, target, groups, ident, before)
-        self._note_standing(promotion, fresh)
-        self._ports.tracked.add(
-            promotion.ami, TrackedDelivery(ident, target.account, target.region, fresh.episode, RUNNING)
-        )
-        write = DELIVERIES.encode(fresh)
-        if stored is None:
-            self._records.create(write, self._clock())
-        elif not self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock()):
-            raise LostRace(str(key))
-        self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
-
-    def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
-        """Whether a delivery that is there starts again. One that is failing just now is asked again when it has."""
-        passed_over = before.state is DeliveryState.FAILED and _passed_over(promotion, target)
-        if passed_over and not self._is_between(promotion, target):
-            return False
-        if (
-            before.state in (DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN)
-            and before.promotion_episode < promotion.episode
-        ):
-            return True
-        if before.ending is not None and before.state not in ENDED and before.promotion_episode < promotion.episode:
-            self._ports.tracked.ask_again(promotion.ami, before.id, promotion.episode)
-        self._waker.send(before.key, f"expand:{promotion.ami}:{promotion.episode}")
-        return False
-
-    def _is_between(self, promotion: Promotion, target: Target) -> bool:
-        """Whether this is the hub's own copy, and a target that starts now is to copy from there."""
-        if target.account != promotion.hub:
-            return False
-        after = [
-            one for one, _ in self._targets(promotion) if (one.by_way_of, one.region) == (promotion.hub, target.region)
-        ]
-        if promotion.only:
-            return any(not _passed_over(promotion, one) for one in after)
-        states = {one.place: one.state for one in self._ports.tracked.all(promotion.ami)}
-        return any(states.get(one.place, RUNNING) in (RUNNING, *BACK_AGAIN) for one in after)
-
-    def _give_up(self, promotion: Promotion, ident: str) -> None:
-        """A delivery that was cancelled and cannot be read cannot start again: it counts as failed."""
-        for one in self._ports.tracked.all(promotion.ami):
-            if one.delivery == ident and one.state == DeliveryState.CANCELLED:
-                failed = replace(one, episode=one.episode + 1, state=DeliveryState.FAILED.value)
-                self._ports.tracked.add(promotion.ami, failed)
-
-    def _fresh(
-        self,
-        promotion: Promotion,
-        image: SourceImage,
-        target: Target,
-        groups: tuple[str, ...],
-        ident: str,
-        before: Delivery | None,
-    ) -> Delivery:
-        method, why = preflight.method(target, image)
-        fresh = Delivery(
-            id=ident,
-            hub=promotion.hub,
-            ami=promotion.ami,
-            target=target,
-            episode=1 if before is None else before.episode + 1,
-            promotion_episode=promotion.episode,
-            created_at=self._clock(),
-            image_name=names.image_name(target.ami_name, image),
-            source_name=image.name or "",
-            groups=groups,
-            snapshots=snapshots_of(image),
-            attempts=() if before is None else before.attempts,
-            launched_by=_launched_by(target),
-            via=_via(promotion, target),
-            method=method,
-            method_why=why,
-        )
-        return delivery_started(fresh, self._clock())
 
     def _cancel(
         self, promotion: Promotion, plan: Plan, after: str, budget: Budget, *, withdraw: bool
@@ -436,7 +220,7 @@ class PromotionExecutor:
 
     def _count(self, promotion: Promotion, budget: Budget) -> ev.Event:
         tracked = tuple(self._ports.tracked.all(promotion.ami))
-        plan = self._plan(promotion, promotion.plan)
+        plan = self._plans.read(promotion, promotion.plan)
         if any(evolving.to_end(promotion, one, plan) for one in tracked):
             if promotion.tries >= machine.WORTH_A_LOOK:
                 self._take_back(
@@ -477,36 +261,3 @@ class PromotionExecutor:
             return self._records.read(key) is None
         except ParkRecord:
             return False
-
-
-def _id(promotion: Promotion, target: Target) -> str:
-    return addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
-
-
-def _how_to_write_again(promotion: Promotion) -> str:
-    return f"`ami-promoter retry {promotion.ami}` resolves the tag's value and writes the plan again."
-
-
-def _sorted_out(listed: Sequence[tuple[str, bool]]) -> dict[str, list[str]]:
-    return {
-        "wanted": [place for place, wanted in listed if wanted],
-        "blocked": [place for place, wanted in listed if not wanted],
-    }
-
-
-def _launched_by(target: Target) -> tuple[str, ...]:
-    """Name the unit that the launch permission is to name, where the value's groups have the account by one."""
-    named = launched_by(target)
-    return (named,) if target.mode == "share" and named != target.account else ()
-
-
-def _via(promotion: Promotion, target: Target) -> str:
-    """Name the delivery that makes the hub's own copy first, where the target is to copy from there."""
-    hub = target.by_way_of
-    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""
-
-
-def _passed_over(promotion: Promotion, target: Target) -> bool:
-    """Whether a failed delivery is not meant: an operator asked for others, or only file or membership changed."""
-    meant = {target.account, f"{target.account}/{target.region}"}
-    return promotion.refresh or (bool(promotion.only) and meant.isdisjoint(promotion.only))

@@ -1,6 +1,6 @@
-"""Leaves the reason that a wake brings on the record that it names, before the record's worker runs.
+"""Writes the reason of a wake into the record's inbox, before the record's worker runs.
 
-Functions that receive events may write nothing [invariant 11], so the worker writes down what made them send the wake.
+Functions that receive events can write nothing [invariant 11], so the worker writes why they sent the wake.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PROMOTION = re.compile(r"promotion#(ami-[0-9a-f]{1,40})\Z")
 
 
 class Reasons:
-    """Leaves reasons; ``begun`` returns the record of an AMI's promotion as it begins."""
+    """Writes reasons; ``begun`` returns a new promotion's record."""
 
     def __init__(self, records: Records, clock: Clock, begun: Callable[[str], Write]) -> None:
         self._records = records
@@ -25,10 +25,10 @@ class Reasons:
         self._begun = begun
 
     def leave(self, key: RecordKey, reason: Reason) -> None:
-        """Leave it as an inbox entry; begin the promotion of an AMI that has none, if its trigger tag was written.
+        """Write it as an inbox entry; begin the promotion of an AMI that has none, if its trigger tag was written.
 
-        May be repeated. Of a tag's inbox entries only a newer one is kept. A parked record, and one that is not there,
-        take none: the next run reads the truth all the same.
+        It can be repeated. An older tag event does not replace a newer one. A parked or missing record gets no entry:
+        the next run asks AWS in any case.
         """
         newer = reason.name in ("tag", "untag")
         inbox = {"tag" if newer else reason.name: reason.value}

@@ -1,4 +1,4 @@
-"""The shares of one resource while a share worker works on them: what the ledger has, and what is written."""
+"""The shares of one resource while the share worker works on them: read from the ledger, changed, and written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRITTEN_AT_ONCE = 50
 
 
 class ResourceShares:
-    """The shares of one resource as the ledger has them: read once, then kept up with what is written."""
+    """The shares of one resource in the ledger: read once, then updated with each write."""
 
     def __init__(self, ledger: Ledger, resource: str, clock: Clock) -> None:
         self._ledger = ledger
@@ -59,7 +59,7 @@ class ResourceShares:
         return saved
 
     def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
-        """Write what calls have done, as far as there is time. If others wrote meanwhile, it is put right."""
+        """Write the results of calls, as far as there is time. If others wrote meanwhile, correct the ledger."""
         try:
             return self.save_some(results, happened, budget)
         except LostRace:
@@ -67,16 +67,16 @@ class ResourceShares:
             raise
 
     def add_history(self, shares: Iterable[Share], *lines: str) -> None:
-        """Let what is next written of these shares say so in their history, too."""
+        """Add lines to the history of these shares, with their next write."""
         for s in shares:
             self._calls.setdefault(s.share_name, []).extend(lines)
 
     def add_unanswered(self, shares: Iterable[Share]) -> None:
-        """Record of those that an earlier run had begun: this one writes the result of each of its own calls."""
+        """Add to the history of shares that an earlier run had begun and wrote no result."""
         self.add_history((s for s in shares if outstanding.unanswered(s) and s.share_name not in self._written), LEFT)
 
     def tell_of(self, shares: Iterable[Share]) -> None:
-        """Let the holders of what has opened, or was refused, be woken."""
+        """Mark the holders of shares that opened, or were refused, to be woken."""
         news = (s for s in shares if s.state is ShareState.OPEN or holders.refusal(s) is not None)
         self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
 

@@ -1,6 +1,6 @@
-"""A pass over many things that may run out of time: the next one goes on behind the last thing that was dealt with.
+"""A pass over many things that may run out of time: the next run continues after the last thing that it finished.
 
-It also goes on behind one that failed, which would stop it at the same place each time.
+It also continues after one that failed, which would otherwise stop it at the same place each time.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from chalicelib.service.budget import Budget, slices
 
 
 class Rotation:
-    """One pass, by name. Its cursor is an item of its own, written only where it did not come to the end."""
+    """One pass, by name. Its cursor is an item of its own, written only if the pass did not come to the end."""
 
     def __init__(self, records: Records, name: str) -> None:
         self._records = records
         self._key = RecordKey("cursors", name)
 
     def go(self, names: Collection[str], act: Callable[[str], None], budget: Budget, calls: int) -> bool:
-        """Deal with each, in their order and round again; at least with one. False: time ran out before the last.
+        """Process each in order, starting after the cursor; at least one. False: time ran out before the last.
 
         ``calls``: how many calls one takes.
         """
@@ -29,7 +29,7 @@ class Rotation:
     def go_in_slices(
         self, names: Collection[str], size: int, act: Callable[[list[str]], None], budget: Budget, calls: int
     ) -> bool:
-        """Deal with up to ``size`` at once, which takes so many calls, as ``go`` does with one."""
+        """Process up to ``size`` at once, which takes so many calls, as ``go`` does with one."""
         if not names:
             return True
         cursor = str((self._records.get(self._key) or {}).get("after", ""))

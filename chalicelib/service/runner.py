@@ -1,7 +1,7 @@
-"""Runs one record: reads it, asks what is outstanding, writes the intent, carries it out, writes what came of it.
+"""Runs one record: reads it, asks what is outstanding, writes the intent, executes it, writes the result.
 
-The machine decides, the executor calls, the codec knows the stored form. Between any two calls the process may die:
-the next run starts from the record as it was last written.
+The machine decides, the executor calls, the codec knows the stored form. The process may be killed between any two
+calls: the next run starts from the record as it was last written.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.waker import Clock, Waker
 
 MAX_STEPS = 40
-"""In one invocation; the next one does what is left."""
+"""Most steps of one invocation; the next one does the rest."""
 
 CALLS_OF_STEP = 4
-"""A step, or a command after the first, is begun only with time for so many calls."""
+"""How many calls there must be time for, to begin a step, or a command after the first."""
 
 Items = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 
 
 class Record(Protocol):
-    """What the runner reads of a record."""
+    """The attributes of a record that the runner reads."""
 
     @property
     def key(self) -> RecordKey:
@@ -44,7 +44,7 @@ class Record(Protocol):
 
     @property
     def due_at(self) -> int | None:
-        """When somebody must look at it again (epoch seconds)."""
+        """When a worker must look at it again (epoch seconds)."""
 
 
 R = TypeVar("R", bound=Record)
@@ -67,7 +67,7 @@ class Machine(Generic[R, C, E]):
     due_events: Callable[[R, int], Sequence[E]] = lambda _record, _now: ()
     """(record, now): the events that inbox entries and the clock bring."""
     looks: Callable[[R, int], Sequence[C]] = lambda _record, _now: ()
-    """(record, now): what a wake makes it look at, though nothing is due: a wake does not say what it is about."""
+    """(record, now): the looks after a wake if nothing is due, because a wake does not say what it is about."""
     record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
     """(record, commands, now): the record as it is to be written before these are carried out."""
     tells: Callable[[R, R], bool] = lambda before, after: before != after
@@ -80,7 +80,7 @@ class Executor(Protocol[R_contra, C_contra, E_co]):
     """Makes the calls of one kind of record."""
 
     def execute(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
-        """Carry out one command, or a slice of it; whatever a target's trouble is, it comes back as an event."""
+        """Execute one command, or a slice of it; a target's refusal comes back as an event."""
 
 
 class Codec(Protocol[R, C_contra, E_contra]):
@@ -107,7 +107,7 @@ class Codec(Protocol[R, C_contra, E_contra]):
 
 @contextmanager
 def parking(key: RecordKey, records: Records, clock: Clock, telemetry: Telemetry) -> Iterator[None]:
-    """Set a record aside for a person where working on it raises ParkRecord."""
+    """Park a record if its work raises ParkRecord."""
     try:
         yield
     except ParkRecord as error:

@@ -1,14 +1,14 @@
-"""The share worker: opens and closes the shares of one resource, for all who hold them.
+"""The share worker: opens and closes the shares of one resource, for all deliveries that hold them.
 
-Deliveries write their holdings into the ledger and wake the resource; this module opens and closes, in as few
-calls as AWS allows. What is to be closed comes first, so that revoking never waits for openings. Deliveries read in the
-ledger how their shares stand, when they are woken and when they are due; so a wake that is lost, or that there is no
-time for, costs them one poll.
+Deliveries write their holdings into the ledger and wake the resource; this module opens and closes, in as few calls as
+AWS allows. It closes first, so that revoking never waits for openings. Deliveries read the states of their shares in
+the ledger when they are woken and when they are due; so a wake that is lost, or that there is no time for, costs them
+one poll.
 
-The shares are read once in a pass. A delivery that holds or releases a share meanwhile writes the ledger first and then
-makes the resource's record due, so the record's conditional write fails and another pass reads them again. All work is
-done in slices: time is asked for before each call, results are written after each slice, and the next run goes on where
-this one stopped.
+The share worker reads the shares once in a pass. A delivery that holds or releases a share meanwhile writes the ledger
+first and then makes the resource's record due, so the record's conditional write fails and another pass reads them
+again. It works in slices: it asks for the time left before each call, writes results after each slice, and the next
+run continues there.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from chalicelib.service.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.service.waker import Clock, Waker
 
 PASSES = 6
-"""Passes of one run, where others write meanwhile; after the last it sends itself a wake."""
+"""Most passes of one run, if others write meanwhile; after the last it sends itself a wake."""
 ONE_BY_ONE = 10
-"""Shares in a slice where each takes calls of its own, a grant."""
+"""Shares in a slice, if each takes calls of its own, as a grant does."""
 WOKEN_AT_ONCE = 25
-"""Deliveries that are looked at and woken together: three reads of their records and shares, one message for ten."""
+"""Deliveries that it reads and wakes together: three reads of their records and shares, one message for ten."""
 CALLS_FOR_ONE = 2
 CALLS_FOR_MANY = 6
 """A key's policy is read, read again and put, and read back."""
 CALLS_TO_ASK = 5
 """Who is entitled by one AMI's tag: the applied file, the membership, the AMI, its snapshots, its promotion's head."""
 FOR_ASKING = 0.6
-"""The part of the time left in which that is asked."""
+"""The part of the time left for asking who is entitled."""
 FOR_INTENTS = 0.4
-"""The part of the time left in which intents are written: their results must be written, too."""
+"""The part of the time left for writing intents: their results must be written, too."""
 
 Act = Callable[[Sequence[Share]], list[Share]]
 
@@ -83,7 +83,7 @@ class ShareWorker:
         self._take_calls = take_calls
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
-        """Open and close what is to be, notify the holders, and write down when to look again."""
+        """Open and close shares, wake their holders, and write when to look again."""
         budget = Budget(time_left)
         try:
             news: dict[str, int] = {}

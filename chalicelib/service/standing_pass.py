@@ -1,9 +1,9 @@
 """The pass over standing shares: compares what is held with the entitlement, and closes what nobody is entitled to.
 
-It is level-triggered and needs no record of a promotion or delivery: the ledger says what is held for which AMI, EC2
-whether the AMI is tagged, the applied file and the membership whom its tag names (invariant 1). It only closes. An AMI
-whose tag, file and membership are as they were at its last comparison is passed over, but for once a day. A tag is
-believed on two looks some time apart that agree.
+It is level-triggered and needs no record of a promotion or delivery: the ledger says who holds what of which AMI, EC2
+whether the AMI is tagged, applied file and members whom its tag names (invariant 1). It only closes. It skips an AMI
+whose tag, file and members are as at its last comparison, except once a day. A tag counts after two looks some time
+apart that agree.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CALLS = 8
 """To end one holding: two wakes, each a write and a message, its release, that of its link, and a look at its delivery.
 """
 WITHDRAWN = "withdrawn"
-"""Of a mark: when an operator withdrew an account, so that it is compared again."""
+"""Member of a mark: when an operator withdrew an account, so that the pass compares the AMI again."""
 AT_ONCE = 20
 """Holdings that are ended on one reading of tag, file and membership."""
 DAY = 24 * schedule.HOUR
@@ -45,7 +45,7 @@ DAY = 24 * schedule.HOUR
 
 @dataclass(frozen=True, slots=True)
 class StandingPorts:
-    """What the pass works with, beside the records."""
+    """The ports of the pass, beside the records."""
 
     ledger: Ledger
     source: Source

@@ -1,9 +1,9 @@
 """The sweep: wakes what is due. It alone is enough to bring every record to its end (invariant 6).
 
-It does not believe that somebody has woken a record already: that wake may be the lost one. When it wakes a record
-follows from when that was due (``schedule.last_wake``), by growing steps, so that it writes on no record: ten thousand
-writes are all that a function of 512 MB can do in its time. What it keeps is how far it has come, in one item a shard,
-so that it goes on there wherever it was killed.
+It also wakes a record that somebody may have woken already, because that wake can be lost. It computes when to wake a
+record from when the record was due (``schedule.last_wake``), by growing steps, so that it writes to no record: a
+function of 512 MB could not do ten thousand writes in its time. It writes only how far it has come, in one item for
+each shard, and the next run continues there.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock
 
 POSITIONS = "sweep"
-"""The partition in which it keeps how far it has come: one look reads it for all shards."""
+"""The partition of its places in the shards: one read gets all."""
 PAGE = 200
 """Records between two looks at the time left: twenty messages of ten, three rounds of eight side by side."""
 
 
 def position_of(shard: int) -> RecordKey:
-    """Where the sweep keeps how far it has come in a shard."""
+    """Return the record key of the sweep's place in a shard."""
     return RecordKey(POSITIONS, f"shard#{shard}")
 
 
@@ -111,7 +111,7 @@ class Sweep:
         self._telemetry.swept(woken, seen, now - oldest)
 
     needs_seconds = 12
-    """A page is begun only with so much time left: a read, three rounds of messages and a write at 2 s each."""
+    """Seconds that must be left to begin a page: a read, three rounds of messages and a write at 2 s each."""
 
 
 def _wakes(page: Sequence[Due], this: Round) -> Sequence[tuple[RecordKey, str]]:

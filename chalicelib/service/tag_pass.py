@@ -1,8 +1,8 @@
-"""The pass over tags: compares those in EC2 with what is on record, for lost tag events and new files.
+"""The pass over tags: compares the tags in EC2 with the heads, for lost tag events and new files.
 
-What is tagged when it first looks is the baseline. After that it reads one list of tagged AMIs and the heads of all
-promotions, and acts only where the two do not agree: a pass over what has not changed costs a few pages, and where time
-runs out the next pass goes on.
+AMIs that are tagged when it first looks are the baseline. After that it reads one list of tagged AMIs and the heads of
+all promotions, and acts only where the two differ: if nothing has changed, a pass costs a few pages. If time runs out,
+the next run continues.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ writes."""
 A_PART = 0.7
 """Of the time that is left: for promotions that may have to close something; then for others that are known."""
 LISTED = 100
-"""So many AMIs the notice of the baseline names."""
+"""How many AMIs the notice of the baseline names."""
 DAMAGED = Head()
-"""Stands for a head that cannot be read: no value is known, so the promotion looks, and writes it again."""
+"""The head of a promotion whose head cannot be read: no value is known, so the promotion looks, and writes it again."""
 
 Heads = Mapping[str, Head]
 """By AMI."""
@@ -61,7 +61,7 @@ def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
 
 
 class TagPass:
-    """Starts what is tagged and unknown, and wakes promotions whose tag, file or membership has moved."""
+    """Begins promotions of tagged AMIs without one, and wakes those whose tag or targets have changed."""
 
     def __init__(self, records: Records, targets: Targets, waker: Waker, clock: Clock, hub: str, region: str) -> None:
         self._records = records

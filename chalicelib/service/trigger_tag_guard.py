@@ -1,6 +1,6 @@
-"""Keeps what is shared where the stack's parameter names another trigger tag than the one it was shared by.
+"""Refuses to read tags by a new trigger tag key while AMIs are shared by the old one.
 
-No AMI has the new tag, so every look would show a removed one, and all that stands would be withdrawn.
+No AMI has the new tag, so every look would show a removed tag, and the service would withdraw every standing share.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chalicelib.ports.records import Records
 
 
 class TriggerTagGuard:
-    """The port ``Source``. Refuses to read tags by a new key while anything stands that was shared by the old one."""
+    """The port ``Source``. Refuses to read tags by a new key while there are standing shares by the old one."""
 
     def __init__(self, source: Source, records: Records, key: str) -> None:
         self._source = source

@@ -36,7 +36,7 @@ class Waker:
             self.send(write.key, cause)
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> None:
-        """Send wakes, and no more: to records that have just been put, or that look when they are due, too."""
+        """Send wakes without making records due: for records just written, or that look soon by themselves."""
         self._wakes.wake_all(wakes)
 
     def remind(self, write: Write, inbox: Mapping[str, str]) -> None:

@@ -128,7 +128,7 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
     (denied,) = scene.delivery(DEV)["faults"]
     assert (denied["code"], denied["where"]) == ("service-linked-role-not-granted", f"account {DEV}, {REGION}")
     assert re.sub(r" \(request [0-9a-f-]+\)", "", denied["what"]) == (
-        f"{AUTO_SCALING} gets no grant on {scene.key}, as the grant role there lacks kms:CreateGrant on it. "
+        f"{AUTO_SCALING} gets no grant on {scene.key}, because the grant role there lacks kms:CreateGrant on it. "
         f"CreateGrant was refused: AccessDeniedException: User: arn:aws:sts::{DEV}:assumed-role/AmiCopyRole-grants/"
         f"ami-promoter-service-roles is not authorized to perform: kms:CreateGrant on resource: {scene.key} because no "
         "identity-based policy allows the kms:CreateGrant action"

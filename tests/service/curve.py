@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-from tests.service import hub as hubs
 from tests.service.cloud import CloudBehavior
 from tests.service.growth import CountingGate, GrowingHub
 from tests.service.scenes import all_delivered
@@ -43,7 +42,8 @@ class CurvePoint:
 def point(targets: int) -> CurvePoint:
     """Promote an AMI of two snapshots to this many accounts, until every delivery has ended."""
     accounts = [f"{200_000_000_000 + number}" for number in range(targets)]
-    hub = GrowingHub(accounts=accounts, behavior=CloudBehavior(copying=COPYING), gate=CountingGate(), watchful=False)
+    setup = {"behavior": CloudBehavior(copying=COPYING), "gate": CountingGate(), "watchful": False}
+    hub = GrowingHub(accounts=accounts, most_invocations=10**6, **setup)
     hub.cloud.make_image(AMI, dict.fromkeys(SNAPSHOTS, True))
     began = Counter(hub.invocations)
     hub.cloud.tag(AMI, "default")
@@ -65,6 +65,5 @@ def point(targets: int) -> CurvePoint:
 
 
 if __name__ == "__main__":
-    hubs.MAX_INVOCATIONS = 1_000_000
     for number in sys.argv[1:]:
         print(json.dumps(asdict(point(int(number)))), flush=True)  # noqa: T201 - what it is for

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chalicelib.core.targets.applied_file import Directory, Target
-from tests.service import hub as hubs
 from tests.service.cloud import CloudBehavior
 from tests.service.slow import SlowGate, SlowHub, function_of
 
@@ -56,7 +55,8 @@ class WeighedHub(SlowHub):
 
 def _hub(accounts: int, regions: tuple[str, ...], *wanted: str) -> WeighedHub:
     listed = [f"{200_000_000_000 + number}" for number in range(accounts)]
-    hub = WeighedHub(accounts=listed, behavior=CloudBehavior(copying=(600,)), watchful=False, wanted=wanted)
+    behavior = CloudBehavior(copying=(600,))
+    hub = WeighedHub(accounts=listed, behavior=behavior, watchful=False, most_invocations=10**6, wanted=wanted)
     targets = {account: tuple(Target(account, region) for region in regions) for account in listed}
     hub.cloud.directory = Directory({"default": tuple(listed)}, targets)
     hub.cloud.make_image(AMI, {f"snap-{number:02x}": True for number in range(SNAPSHOTS)})
@@ -103,5 +103,4 @@ def worst() -> Most:
 
 
 if __name__ == "__main__":
-    hubs.MAX_INVOCATIONS = 1_000_000
     print(json.dumps(worst()))  # noqa: T201 - what it is for

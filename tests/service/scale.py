@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from chalicelib.core.targets.applied_file import Directory
-from tests.service import hub as hubs
+from tests.service.hub import DISCOVERY
 from tests.service.scenes import all_delivered
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
 from tests.service.slow_cases import soaked
 
 HOUR = 3600
 AMI = "ami-0a"
-MANY_INVOCATIONS = 1_000_000
 """The most invocations of a run: a run of this size needs many."""
 FAST = 0.11
 """The longest call in seconds while the scene is prepared."""
@@ -50,11 +49,7 @@ class ScaleCase:
 
     def play(self) -> None:
         """Play it, and check the end."""
-        allowed, hubs.MAX_INVOCATIONS = hubs.MAX_INVOCATIONS, MANY_INVOCATIONS
-        try:
-            {"targets": self._targets, "tagged": self._tagged}.get(self.what, self._shares)()
-        finally:
-            hubs.MAX_INVOCATIONS = allowed
+        {"targets": self._targets, "tagged": self._tagged}.get(self.what, self._shares)()
 
     def _targets(self) -> None:
         """All targets are delivered."""
@@ -80,7 +75,7 @@ class ScaleCase:
             stay = set(hub.accounts[:1])
             listed = {account: hub.cloud.directory.accounts[account] for account in stay}
             hub.cloud.directory = Directory({"default": tuple(listed)}, listed)
-            hub._discover_at = hub.cloud.now + hubs.DISCOVERY
+            hub._discover_at = hub.cloud.now + DISCOVERY
         hub.run(until=hub.cloud.now + 12 * HOUR)
 
         assert {account for _, account in hub.cloud.launches} == stay
@@ -110,16 +105,16 @@ class ScaleCase:
 def _hub(accounts: int, gate: SlowGate, **target) -> SlowHub:
     """A hub with this many targets, on a slow AWS."""
     names = [f"{200_000_000_000 + number}" for number in range(accounts)]
-    hub = SlowHub(accounts=names, gate=gate, watchful=False, target=target)
+    hub = SlowHub(accounts=names, gate=gate, watchful=False, most_invocations=10**6, target=target)
     hub.cloud.make_image(AMI, {"snap-00": True})
     return hub
 
 
 def _discover_for(hub: SlowHub, hours: int) -> None:
     """Run for this long; discovery runs every five minutes, whether or not anything else happens."""
-    for _ in range(hours * HOUR // hubs.DISCOVERY):
-        hub._discover_at = min(hub._discover_at or 10**12, hub.cloud.now + hubs.DISCOVERY)
-        hub.run(until=hub.cloud.now + hubs.DISCOVERY)
+    for _ in range(hours * HOUR // DISCOVERY):
+        hub._discover_at = min(hub._discover_at or 10**12, hub.cloud.now + DISCOVERY)
+        hub.run(until=hub.cloud.now + DISCOVERY)
 
 
 def cases(numbers: Numbers) -> Iterator[ScaleCase]:

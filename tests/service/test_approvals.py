@@ -261,11 +261,11 @@ def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_again(
     assert hub.outcomes() == {(AMI, A): "delivered"}
 
 
-def test_a_copy_of_the_hubs_waits_though_an_ou_gives_the_hubs_account_other_settings(monkeypatch):
+def test_a_copy_of_the_hubs_waits_though_an_ou_gives_the_hubs_account_other_settings():
     """The targets of the value copy from the hub's account, whose settings as a member of an OU are not meant."""
-    monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 300)
     it = OrganizationHub(HUB, B)
-    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants do not know the hub as a target
+    it.hub.most_invocations, it.hub.watchful = 300, False
+    it.hub.gate.watch = lambda *_: None  # the invariants do not know the hub as a target
     between = Target(HUB, REGION, approval="required")
     listed = {A: (Target(A, REGION, by_way_of=HUB),), HUB: (between,)}
     own = {HUB: {"default": (replace(between, tags={"cost": "more"}),)}}

@@ -47,11 +47,12 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
         assert seen == (copied if there else waits)
 
 
-def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(monkeypatch):
+def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():
     """On a slow AWS, each invocation killed after one slice: the hub's copy is delivered, and all others continue."""
-    monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 100_000)
     gate = SlowGate(one_slice=frozenset({"worker"}))
-    hub = SlowHub(accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False)
+    hub = SlowHub(
+        accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False, most_invocations=10**5
+    )
     hub.gate.watch = lambda *_: None  # the invariants do not know copies in the hub's other Region
     denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
     hub.gate.troubles.append(

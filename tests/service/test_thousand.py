@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pytest
-
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import Directory, Target
@@ -25,6 +23,8 @@ from tests.service.scenes import all_delivered
 from tests.stores import Stores
 
 A_THOUSAND = 1000
+MANY = 100_000
+"""Invocations of the hubs here."""
 LARGEST_ITEM = 400_000
 """Bytes of an item [DynamoDB's quota]."""
 IN_A_TRANSACTION = 100
@@ -82,13 +82,6 @@ def stores(records: MemoryRecords) -> Stores:
     return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
 
 
-@pytest.fixture
-def many(monkeypatch) -> None:
-    """Allow a run the invocations that a thousand deliveries need."""
-    monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 100_000)
-
-
-@pytest.mark.usefixtures("many")
 def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
     """The promotion writes its deliveries in chunks; each invocation is short of time, and some are killed."""
     accounts = [f"{200_000_000_000 + number}" for number in range(A_THOUSAND)]
@@ -99,6 +92,7 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
         arrivals=Arrivals(hurry=1),
         crashes=crashes,
         watchful=False,
+        most_invocations=MANY,
     )
     hub.cloud.make_image("ami-0a", {"snap-00": True, "snap-01": True})
     hub.cloud.tag("ami-0a", "default")
@@ -108,11 +102,10 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
     assert sum(crash.call < hub.gate.calls for crash in crashes) > 20, "the deaths have come to pass"
 
 
-@pytest.mark.usefixtures("many")
 def test_those_that_move_together_share_the_ledgers_calls():
     """One call opens or closes a snapshot for five hundred accounts."""
     accounts = [f"{200_000_000_000 + number}" for number in range(600)]
-    hub = Hub(accounts=accounts, watchful=False)
+    hub = Hub(accounts=accounts, watchful=False, most_invocations=MANY)
     asked: Counter[str] = Counter()
     watch = hub.gate.watch
 
@@ -156,6 +149,7 @@ def wait_for_slots(waiting: int) -> None:
         behavior=CloudBehavior(copying=(6 * HOUR,)),
         target={"queue_deadline": 30 * 24 * HOUR},
         watchful=False,
+        most_invocations=MANY,
     )
     for number in range(waiting):
         hub.cloud.make_image(f"ami-{number:05x}", {f"snap-{number:05x}": True})

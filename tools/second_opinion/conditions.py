@@ -1,4 +1,4 @@
-"""Which resources a template makes under given parameters: those without a condition, and those whose condition holds.
+"""Which resources and outputs a template has under given parameters: all but those whose condition does not hold.
 
 Worked out apart from the emulator, to be held against what came up there.
 """
@@ -14,6 +14,15 @@ from samtranslator.yaml_helper import yaml_parse
 
 def resources(path: Path, given: Mapping[str, str]) -> dict[str, str]:
     """Return logical id -> type, for the parameters given and the others' defaults."""
+    return {name: resource["Type"] for name, resource in _there(path, given, "Resources").items()}
+
+
+def outputs(path: Path, given: Mapping[str, str]) -> set[str]:
+    """Return the names of the outputs, for the same."""
+    return set(_there(path, given, "Outputs"))
+
+
+def _there(path: Path, given: Mapping[str, str], section: str) -> dict[str, Any]:
     template: Mapping[str, Any] = yaml_parse(path.read_text(encoding="utf-8"))
     declared: Mapping[str, Any] = template.get("Parameters", {})
     values = {name: str(of.get("Default", "")) for name, of in declared.items()} | dict(given)
@@ -49,7 +58,7 @@ def resources(path: Path, given: Mapping[str, str]) -> dict[str, str]:
                 raise ValueError(f"{path.name}: a condition of a form not known here: {node}")
 
     return {
-        name: resource["Type"]
-        for name, resource in template["Resources"].items()
-        if "Condition" not in resource or holds(conditions[resource["Condition"]])
+        name: one
+        for name, one in template[section].items()
+        if "Condition" not in one or holds(conditions[one["Condition"]])
     }

@@ -19,7 +19,7 @@ from typing import Any
 from ministack import app  # type: ignore[import-not-found]
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime  # type: ignore[import-not-found]
 from ministack.core.responses import get_account_id, get_region, request_scope  # type: ignore[import-not-found]
-from ministack.services import eventbridge, kms  # type: ignore[import-not-found]
+from ministack.services import ec2, eventbridge, kms, tagging  # type: ignore[import-not-found]
 from ministack.services.cloudformation import (  # type: ignore[import-not-found]
     changesets,
     engine,
@@ -43,8 +43,10 @@ def main() -> int:
         conditions_may_join,
         bus_policies_can_be_deployed,
         alarms_over_several_metrics_can_be_deployed,
+        settings_that_it_lacks_can_be_deployed,
         resources_are_named_as_in_aws,
         tags_of_what_is_made_count,
+        tags_of_what_is_there_count,
         a_session_is_known_by_its_role,
         resources_are_of_the_organization,
         keys_name_their_account,
@@ -179,6 +181,19 @@ def alarms_over_several_metrics_can_be_deployed() -> None:
     provisioners._cw_metric_alarm_record = with_one_metric
 
 
+def settings_that_it_lacks_can_be_deployed() -> None:
+    """Block public access for snapshots and saved log queries are not known: they are accepted, and do nothing."""
+
+    def create(logical: str, _properties: Mapping[str, Any], _stack: str) -> tuple[str, dict[str, Any]]:
+        return logical, {}
+
+    def delete(_physical: str, _properties: Mapping[str, Any]) -> None:
+        pass
+
+    for kind in ("AWS::EC2::SnapshotBlockPublicAccess", "AWS::Logs::QueryDefinition"):
+        provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": delete}
+
+
 # ---- Authorisation --------------------------------------------------------------------------------------------------
 
 
@@ -246,6 +261,18 @@ def tags_of_what_is_made_count() -> None:
         return known
 
     iam_actions.request_tag_context = with_tags
+
+
+def tags_of_what_is_there_count() -> None:
+    """aws:ResourceTag does not see the tags of images and snapshots."""
+    look_up = tagging.resource_tags
+
+    def with_those_of_ec2(arn: str) -> Any:
+        if not arn.startswith("arn:aws:ec2:"):
+            return look_up(arn)
+        return {tag["Key"]: tag["Value"] for tag in ec2._tags.get(arn.rpartition("/")[2]) or ()}
+
+    tagging.resource_tags = with_those_of_ec2
 
 
 def a_session_is_known_by_its_role() -> None:

@@ -28,6 +28,7 @@ def patch() -> None:
     shared_snapshots_are_seen()
     snapshots_are_copied_between_accounts()
     images_tell_what_they_are_billed_as()
+    images_can_be_protected()
     images_are_events()
     tagging_an_image_is_an_event()
 
@@ -175,6 +176,29 @@ def images_tell_what_they_are_billed_as() -> None:
         return "true" if found and found["Encrypted"] else "false"
 
     ec2._ACTION_MAP["DescribeImages"] = with_billing
+
+
+def images_can_be_protected() -> None:
+    """Deregistration protection is not known: it is stored, and shown."""
+    describe = ec2._ACTION_MAP["DescribeImages"]
+
+    def protect(parameters: Any) -> Any:
+        ec2._images[ec2._p(parameters, "ImageId")]["DeregistrationProtection"] = "enabled-without-cooldown"
+        shown = "<return>enabled-without-cooldown</return>"
+        return ec2._xml(200, "EnableImageDeregistrationProtectionResponse", shown)
+
+    def with_protection(parameters: Any) -> Any:
+        status, headers, body = describe(parameters)
+
+        def shown(found: re.Match[str]) -> str:
+            set_to = (ec2._images.get(found[1]) or {}).get("DeregistrationProtection", "disabled")
+            return f"{found[0]}<deregistrationProtection>{set_to}</deregistrationProtection>"
+
+        text = re.sub("<imageId>(ami-[0-9a-f]+)</imageId>", shown, body.decode("utf-8"))
+        return status, headers, text.encode("utf-8")
+
+    ec2._ACTION_MAP["EnableImageDeregistrationProtection"] = protect
+    ec2._ACTION_MAP["DescribeImages"] = with_protection
 
 
 def images_are_events() -> None:

@@ -1,1 +1,1 @@
-"""State in DynamoDB: one table, one partition per record, one sparse index of what is due."""
+"""Adapters of DynamoDB: records, ledger, applied file, members and findings."""

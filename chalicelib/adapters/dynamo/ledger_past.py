@@ -1,4 +1,4 @@
-"""The ledger as it is and was, for the access monitor: shares, archived ones too, and when each came into its state."""
+"""The ledger as it is and was, for the access monitor: shares, archived ones too, and when each entered its state."""
 
 from __future__ import annotations
 

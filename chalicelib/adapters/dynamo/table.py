@@ -1,4 +1,4 @@
-"""The table in Python values. Conditions that fail are answers here, not errors."""
+"""A DynamoDB table with Python values. A failed condition is an answer here, not an error."""
 
 from __future__ import annotations
 

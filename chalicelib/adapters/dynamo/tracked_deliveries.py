@@ -1,4 +1,4 @@
-"""A promotion's items for its deliveries, and the count by which the last one to end knows that it is the last."""
+"""A promotion's tracked deliveries, and the count by which the last delivery to end knows that it is the last."""
 
 from __future__ import annotations
 

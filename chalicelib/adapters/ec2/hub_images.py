@@ -1,4 +1,4 @@
-"""The hub's own images: what is tagged, and everything that is to be known of one before it is promoted."""
+"""The hub's own AMIs: which are tagged, and what the service must know of one before it promotes it."""
 
 from __future__ import annotations
 

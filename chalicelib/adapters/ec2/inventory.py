@@ -1,4 +1,4 @@
-"""What has this hub's tag in a target, listed under the role there. For `ami-promoter reconcile`."""
+"""Lists what has this hub's tag in a target, under the copy role. For `ami-promoter reconcile`."""
 
 from __future__ import annotations
 

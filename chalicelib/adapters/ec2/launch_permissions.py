@@ -1,4 +1,4 @@
-"""Launch permissions of the hub's AMIs: accounts, OUs and organizations that may launch them."""
+"""The permission adapter for launch permissions of the hub's AMIs: accounts, OUs and organizations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between EC2's shapes and the service's: tags, descriptions, and what is gone already."""
+"""Turns EC2's shapes into the service's types: tags, descriptions, and errors for what is gone."""
 
 from __future__ import annotations
 

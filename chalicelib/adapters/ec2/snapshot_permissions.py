@@ -1,4 +1,4 @@
-"""createVolumePermission of the hub's snapshots: who may copy them."""
+"""The permission adapter for createVolumePermission of the hub's snapshots."""
 
 from __future__ import annotations
 

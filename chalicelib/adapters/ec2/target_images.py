@@ -1,4 +1,4 @@
-"""AMIs in a target: registered or copied whole, found, compared, deprecated and deregistered [aws-facts 5]."""
+"""AMIs in a target: registers, copies, finds, reads, deprecates, protects and deregisters them [aws-facts 5]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots in a target: copied, found, tagged and deleted, under the role there."""
+"""Snapshots in a target: copies, finds, tags and deletes them under the copy role."""
 
 from __future__ import annotations
 

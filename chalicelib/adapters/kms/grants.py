@@ -1,4 +1,4 @@
-"""Grants on source keys: made and revoked for the ledger, and listed for the grant audit."""
+"""The permission adapter for grants on source keys, and the list of all grants for the grant audit."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _explained(aws: str, as_refusal: Fault, principals: Sequence[str]) -> Fault:
         case "AccessDeniedException":
             cure = (
                 "Deploy the hub with this key in the parameter PolicyKeyArns. If it is there: let the key's policy "
-                "leave it to IAM, or name the roles of `worker` and `share-worker` there; look for a service control "
+                "delegate to IAM, or name the roles of `worker` and `share-worker` there; look for a service control "
                 f"policy; {grant}"
             )
             return Fault("key-policy-denied", where, what, cure)

@@ -1,9 +1,9 @@
-"""Grants for service-linked roles: made on a key from the target's account, for a role of a service there.
+"""The permission adapter for grants to service-linked roles, which must be made from the target's account.
 
-The policies of such a role cannot be changed, so Auto Scaling's documentation lets somebody in its account make a grant
-[aws-facts 3, VERIFIED], also on a key of another account, whose owner has let that account in. The hub lists and
-revokes those on its own keys. On the target's own key the role that made one ends it as its retiring principal, and so
-needs no right to revoke what others granted there [KMS developer guide: retiring and revoking grants].
+The policies of such a role cannot be changed, so Auto Scaling's documentation has the role's account make a grant
+[aws-facts 3, VERIFIED], also on a key of another account, whose owner has admitted that account. The hub lists and
+revokes grants on its own keys. On the target's own key the grant role is the retiring principal of its grants and
+retires them, so it needs no right to revoke other grants there [KMS developer guide: retiring and revoking grants].
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
         return Fault(
             "service-linked-role-not-granted",
             self._where,
-            f"{name} gets no grant on {key_of(self._resource)}, as the grant role there lacks kms:CreateGrant on it. "
-            f"{refused.what}",
+            f"{name} gets no grant on {key_of(self._resource)}, because the grant role there lacks kms:CreateGrant on "
+            f"it. {refused.what}",
             f"Deploy this version's deploy/target.yaml there (with SourceKeyArns that name the hub's key, or empty), "
             f"and see that {let_in} lets the account in, and that no service control policy denies it; "
             "then tag the AMI again.",
@@ -146,8 +146,8 @@ def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault
     return Fault(
         "grant-not-retired",
         f"account {share.account}",
-        f"The grant of {name} on {key} stays: the grant role there may not retire it, perhaps as it was deleted and "
-        f"created again. {refused.what}",
+        f"The grant of {name} on {key} stays: the grant role there may not retire it, perhaps because it was deleted "
+        f"and created again. {refused.what}",
         f"Revoke it there (aws kms revoke-grant --key-id {key} --grant-id {grant_id}); the service then finds it gone.",
     )
 

@@ -1,4 +1,4 @@
-"""Keys as a target sees them: its own, and the policies and visibility of the source keys."""
+"""Reads keys from a target: its own key, and the source keys as the target sees them."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""What a session in a target may do: one delivery's own resources, for one kind of work.
+"""Session policies: limit a session in a target to one delivery's resources and one kind of work.
 
-STS takes at most 2,048 characters of session policy, and packs it: above a packed size of its own, which nobody can
-compute and which is met well below those, it answers PackedPolicyTooLarge [aws-facts, STS session policies]. So these
-are short, a session is made for five snapshots at most, and each policy has a wider form without lists, which is the
-answer to a refusal for size. A session may never do more than the role itself.
+STS takes at most 2,048 characters of session policy, and answers PackedPolicyTooLarge above a packed size that nobody
+can compute and that is smaller [aws-facts, STS session policies]. So the policies are short, a copying session is for
+five snapshots at most, and each policy has a wider form without lists, which is used after such an answer. A session
+can never do more than the role itself.
 
-Looking at running copies and at the new AMI is done in the session that registers: the look that sees the last copy
-ended is followed by RegisterImage at once, and a session of its own for each would be one AssumeRole more.
+The session that registers may also look at running copies and at the new AMI: the look that sees the last copy ended is
+followed by RegisterImage at once, and a session of its own for each would cost one more AssumeRole.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Clients: the function's own, and those of a role in a target. One botocore session serves all accounts.
+"""Clients of the function's own role, and of roles in targets.
 
-Loading EC2's model costs 150 ms; a session shares it between all its clients (feasibility measurements).
+One botocore session serves all accounts, because loading EC2's model takes 150 ms and a session's clients share it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clients for one target: a session of its role, narrowed to one delivery and one kind of work."""
+"""Clients for one target: a session of its copy role, limited to one delivery and one kind of work."""
 
 from __future__ import annotations
 

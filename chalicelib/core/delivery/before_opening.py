@@ -35,7 +35,7 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
 
 
 def _gone(delivery: Delivery) -> Fault:
-    what = f"{delivery.ami} was deregistered, or is the hub's no longer, before anybody approved it."
+    what = f"{delivery.ami} was deregistered, or no longer belongs to the hub; nobody had approved it."
     return Fault("source-gone", delivery.where, what, "Nothing was opened. Tag another AMI.")
 
 

@@ -1,4 +1,4 @@
-"""What an event changes on a delivery. Where it may lead is the table's business (``machine.TRANSITIONS``)."""
+"""What each event changes on a delivery. ``machine.TRANSITIONS`` says which states can follow."""
 
 from __future__ import annotations
 

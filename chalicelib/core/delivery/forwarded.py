@@ -1,4 +1,4 @@
-"""Whether a target's events came to a delivery. They only save time, so nobody misses them until a person asks."""
+"""Whether the target's forwarded events have reached a delivery, for `doctor`: a delivery needs none of them."""
 
 from __future__ import annotations
 

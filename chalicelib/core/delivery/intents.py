@@ -1,4 +1,4 @@
-"""What is written on a delivery before its commands are carried out (invariant 3)."""
+"""The intents that are written on a delivery before its commands are executed (invariant 3)."""
 
 from __future__ import annotations
 

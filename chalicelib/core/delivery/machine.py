@@ -1,9 +1,8 @@
-"""The state machine of a delivery: which events may happen in which state, and where they lead.
+"""The state machine of a delivery.
 
-Three questions, three places. ``TRANSITIONS`` says where an event may lead; ``evolve`` (in ``evolving``) says what an
-event changes; ``outstanding`` (in ``outstanding``) says what is left to do, from the record alone. So a crash loses
-nothing: the next run reads the record and asks ``outstanding`` again.
-
+``TRANSITIONS`` says which states can follow an event, ``evolve`` (in ``evolving``) what an event changes, and
+``outstanding`` (in ``outstanding``) what is left to do, from the record alone. So a crash loses nothing: the next run
+reads the record and asks ``outstanding`` again.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def copy_cure(message: str, account: str) -> str:
     """Say what to do about a copy that ended in error, by EC2's words [aws-facts 2, StateMessage]."""
     if "Source snapshot" in message:
         return (
-            "The hub's snapshot was deleted, or is shared with the account no longer. Find out who did that in the hub "
+            "The hub's snapshot was deleted, or is no longer shared with the account. Find out who did that in the hub "
             "from its CloudTrail (ModifySnapshotAttribute, DeleteSnapshot); then tag again."
         )
     return (

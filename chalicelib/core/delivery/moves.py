@@ -1,4 +1,4 @@
-"""The moves that events are made of: on to a state, once more, or towards an end."""
+"""The moves that handlers of events share: to another state, one more try, or towards an end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a delivery still needs done, from its record alone, and when a run must look again."""
+"""What is left to do for a delivery, from its record alone, and when a run must look again."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def doubled_fault(where: str, bearers: Collection[SeenCopy]) -> Fault:
         "attempt-doubled",
         where,
         f"The snapshots {ids} have the same ami-promoter:attempt tag, and only one of them can be this delivery's "
-        "copy. Somebody in that account has copied the tag. None of them was used or deleted.",
+        "copy. Somebody in that account has copied the tag. The service has used and deleted none of them.",
         "Find out from that account's CloudTrail (CreateSnapshot, CopySnapshot, CreateTags) who made the other one, "
         "and delete both; then tag the AMI again.",
     )

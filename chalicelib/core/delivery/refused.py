@@ -1,4 +1,4 @@
-"""What a refusal changes on a delivery: it waits and tries again, or ends."""
+"""What a refusal changes on a delivery: it waits and tries again, or it ends."""
 
 from __future__ import annotations
 

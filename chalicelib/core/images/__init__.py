@@ -1,1 +1,1 @@
-"""Images: how a source is described, what of it is copied, and how a copy is requested and compared."""
+"""Images: their description, what a copy takes over, the request for the copy, and the comparison."""

@@ -1,7 +1,7 @@
-"""The copy compared with its source, member by member.
+"""Compares the copy with its source, member by member.
 
-It reads EC2's answer for the copy as it reads the source's, and does not look at the request that made it, so that a
-mistake in the request does not hide itself.
+It reads EC2's answer for the copy in the way in which it reads the source's, and not the request that made the copy, so
+that it finds a mistake in the request.
 """
 
 from __future__ import annotations

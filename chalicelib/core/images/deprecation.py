@@ -1,4 +1,4 @@
-"""When the copy is to be deprecated: when its source is, or as soon as EC2 allows."""
+"""When to deprecate the copy: when the source is, or as soon as EC2 allows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The image to be promoted, as EC2 describes it: read once, kept on a record, and asked what it needs.
+"""The source image, as EC2 describes it: read once and kept on a record.
 
-What each member of EC2's answer means for the copy stands in ``image_members``; whether the image can be promoted is
-for ``preflight`` to say, and ``register`` makes the copy from it.
+``members`` says what each member of EC2's answer means for the copy, ``preflight`` whether the image can be promoted,
+and ``register`` makes the request for the copy.
 """
 
 from __future__ import annotations

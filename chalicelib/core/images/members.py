@@ -1,15 +1,14 @@
-"""What happens to each member of an image: copied, compared, refused or left behind, each with its reason.
+"""What happens to each member of an image: mapped, compared, refused or dropped, each with its reason.
 
-The copy is the image. So every member that the pinned SDK knows of an image, its attributes and its snapshots stands
-in ``MEMBERS``; a test compares the table with the SDK's model and fails when the SDK learns a member or a value that is
-not here. (At run time that cannot be seen: the SDK silently drops what its model does not know.)
+The copy is the image. So ``MEMBERS`` has every member that the pinned SDK knows of an image, its attributes and its
+snapshots; a test compares the table with the SDK's model and fails when the SDK has a member or a value that is not
+here. (The service cannot see that at run time: the SDK silently drops what its model does not know.)
 
-By CopyImage EC2 itself copies what is ``MAPPED`` here, and the comparison is the same. Some of what is ``REFUSED`` it
-can copy: ``preflight.method`` decides.
+With CopyImage, EC2 itself copies what is ``MAPPED`` here, and the comparison is the same. It can copy some of what is
+``REFUSED``: ``preflight.method`` decides.
 
-``docs/reference/what-is-copied.md`` is written from this table. Sources of what is said of AWS: the EC2 API model
-2016-11-15 in botocore 1.44.8, and sections 2, 3, 5 and 8 of the project's collection of AWS facts, cited as
-[aws-facts N].
+``docs/reference/what-is-copied.md`` is written from this table. Its sources are the EC2 API model 2016-11-15 in
+botocore 1.44.8, and sections 2, 3, 5 and 8 of ``docs/reference/aws-facts.md``, cited as [aws-facts N].
 """
 
 from __future__ import annotations
@@ -195,9 +194,8 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("CreationDate", "The copy has its own."),
         _dropped(
             "DeregistrationProtection",
-            "The source's own is a promise about the source. The setting protect decides for the copy, which is "
-            "protected when it is delivered (before, it could not be tidied away after a failure); `ami-promoter "
-            "verify` compares it.",
+            "The setting protect decides for the copy, which is protected when it is delivered: before, the service "
+            "must be able to remove it after a failure. `ami-promoter verify` compares it.",
         ),
         _dropped("FreeTierEligible", "Amazon's statement about one image in one account."),
         _dropped(
@@ -210,7 +208,10 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("Public", "Launch permissions are never copied: the copy is private to its owner."),
         _dropped("PublicSsmParameterName", "Amazon's public parameter for the source."),
         _dropped("ScanResults", "Of the source; Amazon Inspector scans the copy for its owner."),
-        _dropped("SourceImageId", "EC2 writes it for CreateImage and CopyImage only; our tags keep the lineage."),
+        _dropped(
+            "SourceImageId",
+            "EC2 writes it for CreateImage and CopyImage only; the tag ami-promoter:source-image has the source.",
+        ),
         _dropped("SourceImageRegion", "As SourceImageId."),
         _dropped("SourceInstanceId", "An instance of the hub; means nothing in the target."),
         _dropped("StateReason", "Quoted when the source's state is a fault."),
@@ -218,7 +219,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
     "BlockDeviceMapping": _shape(
         _mapped("DeviceName", "The key by which mappings are compared; EC2 returns them in any order."),
         _mapped("Ebs", "See EbsBlockDevice."),
-        _mapped("NoDevice", "Kept: it removes a device that the instance type would bring."),
+        _mapped("NoDevice", "As it is: it removes a device that the instance type would bring."),
         _mapped("VirtualName", "Kept: an instance-store volume (ephemeral0 and so on) beside an EBS root."),
     ),
     "EbsBlockDevice": _shape(

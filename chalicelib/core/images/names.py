@@ -1,4 +1,4 @@
-"""The name of the copy: a template of the target's, filled and cut to what EC2 takes."""
+"""The name of the copy: the target's template, filled and cut to the length that EC2 takes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The copy: its tags, and the request that makes it.
+"""The copy's tags, and the request that makes it.
 
-Its name, its deprecation date and the comparison with its source have modules of their own and can be had from here.
+It also offers the functions of ``names``, ``deprecation`` and ``comparison``, which have modules of their own.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The access monitor's decisions: what a CloudTrail event says was done, and whether the ledger accounts for it."""
+"""Decisions of the access monitor and the drift audit: whether the ledger accounts for a call, or for what is open."""

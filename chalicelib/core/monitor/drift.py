@@ -1,8 +1,8 @@
 """Whether the ledger accounts for what AWS shows: permissions, grants and statements, one resource at a time.
 
-The access monitor judges acts, this judges states. What is open, and is in no share, is foreign, or, if it has the
-service's name, the service's without a record. What the ledger says is open and held, and AWS does not show, has
-vanished. A single look proves neither, as both sides change and reads are late: see ``DriftPlace``.
+The access monitor judges calls; this module judges states. A permission that is in no share is foreign or, if it has
+the service's name, the service's without a record. A permission that the ledger calls open and held, and that AWS does
+not show, has vanished. One look proves neither, because both sides change and reads are late: see ``DriftPlace``.
 """
 
 from __future__ import annotations

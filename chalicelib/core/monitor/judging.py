@@ -1,10 +1,10 @@
 """Whether the ledger accounts for an action, and if not, how bad that is.
 
-A action of the service's own is accounted for by an intent: the ledger says that the share was about to be opened, or
-closed, when CloudTrail says that it was done (invariant 3). But the share worker's role can write the ledger,
-too. So an account that is let in must be listed in the applied file besides, which no function may write.
+The ledger accounts for the service's own action by an intent: it says that the share worker was about to open or close
+the share at that time (invariant 3). But the share worker's role can write the ledger, too. So the applied file, which
+no function can write, must list an account that the action lets in.
 
-A action of anybody else is judged by whom it lets in, and by what it takes away that the service still needs.
+The monitor judges an action of anybody else by whom it lets in, and by what it takes away that the service needs.
 """
 
 from __future__ import annotations

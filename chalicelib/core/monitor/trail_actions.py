@@ -1,8 +1,8 @@
 """What was done to a snapshot, an AMI or a key, read from one CloudTrail record.
 
 The shapes are those of AWS's documentation and of public samples (tests/samples/trail.json says which). They differ by
-service and by the age of an API, so what cannot be read is left out and never raised. A call that was refused
-(``errorCode``) has changed nothing, and is no action.
+service and by the age of an API, so what cannot be read is left out and raises nothing. A refused call (``errorCode``)
+has changed nothing, and is no action.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an event changes on a promotion. Where it may lead is the table's business (``machine.TRANSITIONS``)."""
+"""What each event changes on a promotion. ``machine.TRANSITIONS`` says which states can follow."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import Plan, Promotion, PromotionState, TrackedDelivery
+from chalicelib.core.promotion.model import RUNNING, Plan, Promotion, PromotionState, TrackedDelivery
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import digest
 
 PENDING_DEADLINE = 24 * schedule.HOUR
-"""For how long an AMI may stay pending, or what a check needs unreadable, before the promotion gives up."""
+"""How long an AMI may stay pending, or a check unable to read what it needs, before the promotion gives up."""
 
 TRIES_BEFORE_DEADLINE = 10
-"""So many refusals in a row are needed besides: one after an outage of the service proves nothing (invariant 6)."""
+"""How many refusals in a row are needed as well: one after an outage of the service proves nothing (invariant 6)."""
 
 S = PromotionState
 
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
-    """Return a promotion that nobody has looked at yet."""
+    """Return a new promotion."""
     return Promotion(ami, hub, region, created_at=now, next_try=now, since=now, due_at=now)
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before this service first looked.
 
-    It does not move by itself. Any tag event moves it, also one that arrives late: no look has shown the tag since.
+    It waits for a tag event; one that arrives late counts, too.
     """
     why = "It was tagged before this service was installed; tag it again to promote it."
     return Promotion(ami, hub, region, created_at=now, state=S.OVER, value=value, why=why, since=now)
@@ -119,7 +119,7 @@ def _tag_events(promotion: Promotion, now: int) -> tuple[int, ...]:
 
 
 def tag_entry(version: int, at: int | None, event: str) -> str:
-    """Write a tag event down: its version, by which newer ones are known; when the tag changed, if it says; its id."""
+    """Write a tag event as an inbox entry: its version, when the tag changed (if it says), and its id."""
     return f"{version:012d}{'' if at is None else f'@{at}'}#{event}"
 
 
@@ -180,7 +180,7 @@ def _gone(promotion: Promotion, now: int) -> Promotion:
         ends: dict[str, Any] = {"cancelling": True, "cancelled_to": "", "withdrawing": True}
         ends |= {"candidate": None, "resolved": False, "to_notify": ()}
         return _to(promotion, S.RUNNING, now, why="The AMI is gone or disabled.", **ends)
-    return _idle(promotion, now, "The hub does not own such an AMI, or no longer.")
+    return _idle(promotion, now, "The hub does not own this AMI, or no longer does.")
 
 
 def _untagged(promotion: Promotion, now: int) -> Promotion:
@@ -395,8 +395,8 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
 
 
 def to_end(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> bool:
-    """Whether a delivery is still to come to its end, or to its rest."""
-    return tracked.state == "running" or (tracked.state == "shared" and unwanted(promotion, tracked, plan))
+    """Whether a delivery has neither ended nor reached ``shared``."""
+    return tracked.state == RUNNING or (tracked.state == "shared" and unwanted(promotion, tracked, plan))
 
 
 def unwanted(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> bool:

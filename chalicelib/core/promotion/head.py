@@ -1,6 +1,6 @@
-"""The head of a promotion: the few facts by which discovery sees, without reading its record, whether it must move.
+"""The head of a promotion: the facts by which discovery sees whether to wake it, without reading its record.
 
-All heads stand in one partition, so that one pass over thousands of tagged AMIs reads a few pages.
+All heads are in one partition, so that one pass over thousands of tagged AMIs reads a few pages.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a promotion was when it was last written."""
+    """The head of a promotion, as it was last written."""
 
     value: str | None = None
-    """The value in force, if it was ever understood."""
+    """The value in force; None: no value was ever understood."""
     known: tuple[str, ...] = ()
-    """Values of the tag that need no look: in force, refused, or being examined."""
+    """Values of the tag for which discovery does not wake it: in force, refused, or being examined."""
     generation: str = ""
     """File and membership by which the value was resolved: "digest/generation"; "": not yet."""
     places: str = ""
@@ -30,13 +30,13 @@ class Head:
     moving: bool = False
     """Whether it is not over."""
     standing: bool = False
-    """Whether deliveries rest in ``shared``."""
+    """Whether deliveries are in ``shared``."""
     tagged_at: int = 0
-    """The tag was written then or later: what an operator withdrew before counts no longer."""
+    """When the tag was last written, as far as is known: it ends older withdrawals."""
     refused_by_organization: bool = False
-    """Whether its value was refused for what may pass with the next reading of the organization."""
+    """Whether its value was refused for a fault that can pass with the next reading of the organization."""
     waits: bool = False
-    """Whether it is of the baseline: tagged, and not looked at until a new tag event comes."""
+    """Whether it belongs to the baseline: it waits for a new tag event."""
 
 
 def head(promotion: Promotion) -> Head:
@@ -56,14 +56,14 @@ def head(promotion: Promotion) -> Head:
 
 
 def places_digest(targets: Iterable[Target]) -> str:
-    """Name a set of targets by place, and where an AMI is shared by whom it may be launched."""
+    """Return a digest of targets: their places and, in share mode, whom their launch permission names."""
     return digest(*sorted(f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets))
 
 
 def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution) -> bool:
-    """Whether a new file or membership moves the targets of a value in force, or lets a refused one pass.
+    """Whether new file or members change the targets of a value in force, or let a refused value pass.
 
-    ``resolution``: what the tag's value means now. A finished copy is moved only by accounts that join: nothing of it
+    ``resolution``: whom the tag's value names now. If all copies are finished, only accounts that join count: nothing
     is open, and what was delivered stays.
     """
     if value != head.value:
@@ -80,11 +80,11 @@ class Move(StrEnum):
     """What discovery does about one AMI."""
 
     START = "start"
-    """Nobody knows it: a promotion begins."""
+    """It has no promotion: one begins."""
     LOOK = "look"
-    """Its tag or AMI is not what the promotion knows: it looks."""
+    """Its tag or AMI differs from the head: the promotion looks."""
     RESOLVE = "resolve"
-    """File or membership moved its targets: it resolves its value again."""
+    """File or members changed its targets: the promotion resolves its value again."""
     FORGET = "forget"
     """It is over and knows that it is not tagged any more: its head goes, and its record stays."""
 
@@ -104,9 +104,9 @@ class Resolver:
 
 
 def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -> Move | None:
-    """Say what is to be done about an AMI that has the tag ``value`` (None: it does not), and has this head.
+    """Return what to do about an AMI with the tag ``value`` (None: no tag) and this head.
 
-    ``state`` is EC2's word. An AMI that stayed pending for a day was given up, and is looked at when it is available.
+    ``state`` is EC2's word. A promotion that gave up an AMI after a day of `pending` looks when it is available.
     """
     if head is None:
         return None if value is None else Move.START

@@ -1,8 +1,9 @@
-"""The state machine of a promotion: what may happen in which state, and what is left to do.
+"""The state machine of a promotion: which events can happen in which state, and what is left to do.
 
-Removals and additions are apart. A value that is understood takes effect: deliveries that it no longer names are asked
-to end at once (``CancelOthers``), whatever the source's checks, a pause or another account's fault say; new ones wait
-for those. A look at the tag that news ask for comes before everything but a removal under way.
+Removals are apart from additions. A value that is understood takes effect: the promotion asks deliveries that it no
+longer names to end at once (``CancelOthers``), also while the source fails its checks, promotions are paused, or
+another account has a fault; new deliveries wait for these. A look at the tag comes before everything but a removal that
+is under way.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ WITHDRAW = "withdraw"
 """Inbox entry: an operator has withdrawn accounts; the operators' table says which."""
 
 WORTH_A_LOOK = 3
-"""From the third poll on, a running promotion also looks at its tag: the event of its removal may be lost."""
+"""From how many polls on a running promotion also looks at its tag: the event of its removal can be lost."""
 
 S = PromotionState
 
@@ -70,11 +71,11 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
         ev.Blocked: frozenset({S.OVER}),
     },
 }
-"""Where each event may lead. An event that is missing from a state's row is illegal there, and parks the record."""
+"""State -> event -> the states that can follow. An event that a state does not have is illegal and parks the record."""
 
 
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
-    """List what is left to do now, from the record alone. Safe to ask, and to obey, again."""
+    """List the commands that are left, from the record alone. Each is safe to repeat."""
     if promotion.unread(WITHDRAW) is not None:
         return (do.ReadWithdrawals(),)
     if promotion.cancelling:
@@ -107,7 +108,7 @@ def _running(promotion: Promotion, *, due: bool, may_look: bool) -> tuple[do.Com
 
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
-    """List what it looks at when it is woken: its deliveries, which end by themselves."""
+    """List the looks of a promotion that was woken: its deliveries end by themselves."""
     withdrawing = promotion.cancelling or promotion.unread(WITHDRAW) is not None
     if withdrawing or promotion.to_notify or now < promotion.blocked_until:
         return ()
@@ -137,7 +138,7 @@ def _needs_look(promotion: Promotion) -> bool:
 
 
 def due_at(promotion: Promotion) -> int | None:
-    """When somebody must look again although nothing arrived. None: it is over, and nothing is in doubt."""
+    """When a run must look again without a wake. None: it is over, and nothing is in doubt."""
     looks = has_news(promotion)
     if promotion.unread(WITHDRAW) is not None:
         return promotion.since

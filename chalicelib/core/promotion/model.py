@@ -26,8 +26,12 @@ class PromotionState(StrEnum):
     """nothing; a new event reopens it as a new episode"""
 
 
-EXPIRED = "expired"
-"""Why a delivery was withdrawn at the date ``until``: the promotion does not start it again by itself."""
+RUNNING, EXPIRED = "running", "expired"
+"""Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
+BACK_AGAIN = ("cancelled", "withdrawn")
+"""The outcomes that start again if only file or members changed: those of an account that had left."""
+NOTHING_LEFT = ("failed", *BACK_AGAIN, EXPIRED)
+"""What starts again when the AMI is tagged again."""
 
 
 @dataclass(frozen=True, slots=True)

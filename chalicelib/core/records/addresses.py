@@ -1,4 +1,4 @@
-"""Where each record lives, and the ids that are derived rather than drawn."""
+"""Record keys: where each record is in the tables, and the ids that follow from its content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RecordKey(NamedTuple):
 
 
 def resource_kind(resource: str) -> str:
-    """Say what a resource of the ledger is: snapshot, image, key, role or policy."""
+    """Return the kind of a resource of the ledger: snapshot, image, key, role or policy."""
     return resource.split("#")[1]
 
 
@@ -39,7 +39,7 @@ SWITCH = RecordKey("switches", "promotions")
 
 
 def withdrawals(ami: str) -> RecordKey:
-    """One per AMI from which an operator has withdrawn somebody, in the operators' table."""
+    """One per AMI with withdrawals, in the operators' table."""
     return RecordKey("withdrawals", ami)
 
 
@@ -60,7 +60,7 @@ HEADS = "heads"
 
 
 TRIGGER = RecordKey("discovery", "trigger")
-"""The tag key that all looks have been by so far."""
+"""The trigger tag's key by which the service has looked so far."""
 
 
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
@@ -84,7 +84,7 @@ def delivery(delivery: str) -> RecordKey:
 
 
 def copy_quota(account: str, region: str) -> RecordKey:
-    """One per (account, Region) that copies land in: how many may run there."""
+    """One per (account, Region): how many copies may run into it."""
     return RecordKey(f"quota#{account}#{region}")
 
 
@@ -94,12 +94,12 @@ def last_event(account: str, region: str) -> RecordKey:
 
 
 def no_event(account: str, region: str) -> RecordKey:
-    """When a delivery last ended there that no event had reached, though it made copies."""
+    """When a delivery last ended there that made an AMI and got no event."""
     return RecordKey(copy_quota(account, region).pk, "no-event")
 
 
 def inventory(account: str, region: str, *, checks: bool = False) -> RecordKey:
-    """Two per (account, Region): what the service created there, and what it is like, when an operator last asked."""
+    """Two per (account, Region): what the service created there, and (``checks``) the target's settings."""
     return RecordKey(f"inventory#{account}#{region}{'#checks' if checks else ''}")
 
 
@@ -109,7 +109,7 @@ def inventory_page(inventory_key: RecordKey, page: int) -> RecordKey:
 
 
 def inventory_order(inventory_key: RecordKey, run: str, number: int) -> RecordKey:
-    """One slice of what an operator wants removed there, and beside each what became of that."""
+    """One slice of what an operator wants removed there, each with its result."""
     return RecordKey(inventory_key.pk, f"remove#{run}#{number:05d}")
 
 
@@ -119,7 +119,7 @@ def snapshot_resource(snapshot: str, region: str = "") -> RecordKey:
 
 
 def key_resource(key_arn: str, account: str) -> RecordKey:
-    """One account's grants on one source key; there is nothing to batch, so the message group is narrow."""
+    """One account's grants on one source key; each grant takes its own call, so each account has a message group."""
     return RecordKey(f"resource#key#{key_arn}#{account}")
 
 
@@ -151,17 +151,17 @@ def image_resource(ami: str) -> RecordKey:
 
 
 def standing(ami: str) -> RecordKey:
-    """The mark of an AMI that has, or is about to have, standing shares: the pass over those looks after it."""
+    """The mark that an AMI has, or is about to have, standing shares: discovery compares marked AMIs."""
     return RecordKey(STANDING, ami)
 
 
 def baseline_notice() -> RecordKey:
-    """What the notice of the baseline is to say, until it is out."""
+    """The notice of the baseline, until it is sent."""
     return RecordKey("baseline#hub")
 
 
 def withdrawal(delivery: str, episode: int) -> RecordKey:
-    """What the notice of a withdrawal is to say in the place of a delivery that cannot, until it is out."""
+    """The notice of a withdrawal for a delivery that cannot send it, until it is sent."""
     return RecordKey(f"withdrawal#{delivery}#{episode}")
 
 
@@ -179,17 +179,17 @@ AUDIT = "resource#grants#"
 
 
 def grants_on(key_arn: str) -> RecordKey:
-    """The worker that looks through all grants on a source key, some time after one was closed."""
+    """The record of a source key's grant audit."""
     return RecordKey(f"{AUDIT}{key_arn}")
 
 
 def is_audit(key: RecordKey) -> bool:
-    """Whether a record is the audit of a key's grants."""
+    """Whether a record is that of a grant audit."""
     return key.pk.startswith(AUDIT)
 
 
 def slot(quota: RecordKey, delivery: str) -> RecordKey:
-    """What one delivery asks of a copy quota, and holds of it."""
+    """One delivery's lease: the slots that it asks for and has."""
     return RecordKey(quota.pk, f"slot#{delivery}")
 
 
@@ -219,17 +219,17 @@ def places(ami: str, plan: str, chunk: int) -> RecordKey:
 
 
 def head(ami: str) -> RecordKey:
-    """What discovery needs to know of a promotion; all heads stand in one partition."""
+    """A promotion's head; all heads are in one partition."""
     return RecordKey(HEADS, ami)
 
 
 def copy_lookups(account: str, region: str, source_snapshot: str) -> str:
-    """Name the partition that leads from a completion event to its deliveries, before the copy's own id is known."""
+    """Name the partition of look-ups from a copy's event to its deliveries, also before the copy's own id is known."""
     return f"copy#{account}#{region}#{source_snapshot}"
 
 
 def image_lookups(account: str, region: str, image: str) -> str:
-    """Name the partition that leads from a target's AMI state event to its delivery."""
+    """Name the partition of look-ups from a target's AMI state event to its delivery."""
     return f"image#{account}#{region}#{image}"
 
 
@@ -239,17 +239,17 @@ def lookup(partition: str, delivery: str) -> RecordKey:
 
 
 def archived_share(resource: str, share_name: str, at: int) -> RecordKey:
-    """A share that was closed, or never opened, and left the ledger then."""
+    """An archived share, and when it was archived."""
     return RecordKey(resource, f"closed#{share_name}#{at:010d}")
 
 
 def share_history(share_key: RecordKey, at: int, version: int) -> RecordKey:
-    """What happened to a share; its versions begin again when it comes back from the archive, its times do not."""
+    """One entry of a share's history; versions begin again when it comes back from the archive, times do not."""
     return RecordKey(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}")
 
 
 def history(record: RecordKey, version: int) -> RecordKey:
-    """What happened at one version of a record; written with it, so neither exists alone."""
+    """An item of a record's history, named for a version."""
     prefix = "" if record.sk == RECORD else f"{record.sk}#"
     return RecordKey(record.pk, f"history#{prefix}{version:08d}")
 
@@ -260,5 +260,5 @@ def findings(resource: str) -> str:
 
 
 def finding(resource: str, at: int, event: str, act: str) -> RecordKey:
-    """One finding: an event may be two, as when one call lets one in and another out."""
+    """One finding; an event can have two, if one call lets an account in and another out."""
     return RecordKey(findings(resource), f"at#{at:010d}#{event}#{act}")

@@ -1,8 +1,8 @@
-"""Calls that change AWS, as the history beside a record lists them: each by AWS's own id of the request.
+"""Calls that change AWS, as history lists them: each by AWS's request id.
 
-Three kinds of line stand in a history among events and sentences: an intent, before its call is made; the call, after
-the event that came of it; and that a call was not made, where time ran out before it. An intent that none of the other
-two answers was left by a process that was killed: whether it called is not known.
+History has three kinds of line for them: an intent, before the call; the call, after the event that it caused; and that
+a call was not made, because time ran out. If neither of the other two follows an intent, a killed process left it, and
+it is not known whether it called.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 READS = ("Describe", "Get", "List", "Assume")
-"""What the names of operations begin with that change nothing."""
+"""The beginnings of the names of operations that change nothing."""
 
 LONGEST = 100
 """Characters of an id or of an error's code; AWS's ids have 36."""
@@ -19,7 +19,7 @@ NO_ANSWER = "NoAnswer"
 """Stands for the error's code where none came: a time-out, a broken connection. The id is not known then."""
 
 LEFT = "an earlier run had begun this and wrote no result: if it made a call, the request id is not known"
-"""What a history says of work that goes on from an intent which nothing has answered."""
+"""The line of a history if a run continues from an intent without an answer."""
 
 _CALL, _INTENT, _NOT_MADE = "call ", "intent ", "not called "
 
@@ -53,22 +53,22 @@ def changes(operation: str) -> bool:
 
 
 def intent(call: str) -> str:
-    """Write that a call is about to be made: its name and, where that is not clear, what it is about."""
+    """Write the line of an intent: the call's name and, if needed, what it is about."""
     return _INTENT + call
 
 
 def not_made(call: str) -> str:
-    """Write that a call which was intended was not made."""
+    """Write the line of an intended call that was not made."""
     return _NOT_MADE + call
 
 
 def intended(line: str) -> str:
-    """Return the call that an intent announces; "" where a line is none."""
+    """Return the call of an intent's line; "" if the line is another one."""
     return line.removeprefix(_INTENT) if line.startswith(_INTENT) else ""
 
 
 def left_out(line: str) -> str:
-    """Return the intended call that was not made; "" where a line says nothing of the kind."""
+    """Return the intended call that was not made; "" if the line is another one."""
     return line.removeprefix(_NOT_MADE) if line.startswith(_NOT_MADE) else ""
 
 

@@ -1,4 +1,4 @@
-"""Records to JSON and back: a value that does not fit its type raises ValueError with its path."""
+"""Turns records into JSON and back; a value that does not fit its type raises ValueError with its path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often to ask, and how long to wait. All in seconds."""
+"""How often to look, and how long to wait. All in seconds."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ NOT_YET_FOR = 10 * MINUTE
 """For how long after opening an inaccessible key or an invisible snapshot is no failure."""
 
 SILENCE = 2 * MINUTE
-"""An intent without a known result is given this long to show itself before "there is none" is believed."""
+"""For how long the effect of an intent without a result may not show yet; after that there was none."""
 
 SECOND_LOOK_AFTER = 30
-"""Seconds between two looks of which both must agree before absence is believed."""
+"""Seconds between the two looks that must agree before absence counts."""
 
 LEDGER_CLOSES_AFTER = 1 * HOUR
-"""After a delivery's copy deadline and linger, or its date: then the share worker closes its shares by itself."""
+"""After a delivery's copy deadline and linger, or its date: then the share worker closes its shares."""
 
 IMAGE_DEADLINE = 1 * HOUR
 """For registering, for verifying, and for tagging what CopyImage made."""
 
 NOTICE_DEADLINE = 1 * HOUR
-"""After a deadline: for so long a notice that is refused is tried."""
+"""After a deadline: for how long the worker tries a notice that is refused."""
 
 TIDYING_DEADLINE = 1 * HOUR
 """For removing what a delivery made, and for its last notice."""
 
 APPROVAL_DEADLINE = 30 * DAY
-"""For so long a delivery waits for its approval."""
+"""How long a delivery waits for its approval."""
 
 LAST_LOOK_WITHIN = 24 * HOUR
-"""After a deadline: for so long a look is tried that shows whether the work is done, where the target refuses it."""
+"""After a deadline: for how long the worker tries to look whether the work is done, if the target refuses the look."""
 
 LEASE = 1 * HOUR
-"""For so long copy slots are a delivery's without a sign of life from it."""
+"""How long a delivery has copy slots without renewing the lease."""
 
 LEASE_MARGIN = 5 * MINUTE
-"""So long before its end a delivery no longer relies on a lease: for clocks that differ, and calls under way."""
+"""How long before its end a delivery stops relying on a lease: clocks differ, and calls take time."""
 
 WAKE_LOST = 1 * MINUTE
-"""A wake not answered for so long counts as lost."""
+"""After how long a wake without an effect counts as lost."""
 
 
 def last_wake(due_at: int, deadline: int, until: int) -> int | None:
     """Return the last moment up to ``until`` at which the sweep wakes a due record; None: there was none yet.
 
     It wakes at ``due_at``, from there by the growing steps of ``POLLS``, and at ``deadline`` (0: there is none). All of
-    that follows from when the record was due, so that the sweep writes nothing on a record. All in epoch seconds.
+    this follows from when the record was due, so the sweep writes to no record. All in epoch seconds.
     """
     if until < due_at:
         return None

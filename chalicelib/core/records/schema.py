@@ -1,11 +1,11 @@
-"""The form in which items are stored.
+"""The version of the form in which items are stored.
 
-Every item whose body is decoded has ``schema``. A version reads and writes its own form alone: what a newer version
-has written is not guessed at, but parked until the stack is upgraded again (docs/operations/upgrade.md).
+Every item whose body is decoded has ``schema``. A version reads and writes its own form alone, and parks what a newer
+version has written until the stack is upgraded again (docs/operations/upgrade.md).
 
 Bodies leave out members that have their default, so a default is part of the form: a change of one raises it.
 
-To raise it: add 1 to ``VERSION``. A release that does has to say how the items of the last one become its own.
+To raise it, add 1 to ``VERSION``. A release that does so must say how the items of the last one become its own.
 """
 
 from __future__ import annotations

@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from chalicelib.core.records.addresses import RecordKey
 
 MAX_KEY = 128
-"""Characters of a record's partition; it names the message group, which SQS bounds so."""
+"""Most characters of a record's partition, which names the message group: SQS takes no more."""
 MAX_CAUSE = 200
 
 FAILED_COPY = "failed:"
-"""Begins the reason for a copy of which the event says that it did not succeed: it is looked at at once."""
+"""Begins the reason for a copy whose event says that it did not succeed: the delivery looks at it at once."""
 
 EVENT_AT = "event-at"
 """The inbox entry of a delivery that says when the last event from its target came (epoch seconds)."""
@@ -72,7 +72,7 @@ def encode(wake: Wake) -> str:
 def decode(body: str) -> Wake:
     """Read a message's body. A reason that does not fit the kind of record is dropped: the record looks all the same.
 
-    Raises ValueError where no record is named.
+    Raises ValueError if the body names no record.
     """
     message = json.loads(body)
     if not isinstance(message, dict):

@@ -25,8 +25,8 @@ USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 class Entitlement:
     """Whom the value in force names: each target by "account/region".
 
-    ``blocked``: accounts that the value names, and whose settings are not clear (a conflict): they may keep what they
-    have, and get nothing new.
+    ``blocked``: accounts that the value names and whose settings conflict: they may keep what they have, and get
+    nothing new.
     """
 
     targets: Mapping[str, Target] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Entitlement:
     """The tag's value that counts."""
     blocked: Mapping[str, Fault] = field(default_factory=dict)
     withdrawn: Mapping[str, str] = field(default_factory=dict)
-    """Whom an operator has withdrawn ("account" or "account/region"), and who did: they are not among the others."""
+    """Whom an operator has withdrawn ("account" or "account/region"), and who did: ``targets`` leaves them out."""
 
     def may_open(self, place: str, resource: str, share_name: str, now: int, *, standing: bool) -> bool:
         """Whether a share may be opened for a target ("account/region") at ``now`` (epoch seconds).
@@ -54,7 +54,7 @@ class Entitlement:
         return _stands(target, resource, share_name, now)
 
     def ends(self, now: int) -> list[int]:
-        """Return the dates (epoch seconds) after ``now`` at which targets may keep nothing any longer."""
+        """Return the dates ``until`` of targets that are after ``now`` (epoch seconds)."""
         return sorted({target.until for target in self.targets.values() if target.until > now})
 
 
@@ -68,9 +68,9 @@ def entitlement(
     withdrawals: Sequence[Withdrawal] = (),
     tagged_at: int = 0,
 ) -> Entitlement | Fault:
-    """Say who is entitled, or why that cannot be said now, which is no evidence for anything.
+    """Return who is entitled; or the fault for which that is not known, which is no evidence for closing.
 
-    ``tag``: the trigger tag's value in EC2, None where the AMI has none or is of no use (gone, disabled).
+    ``tag``: the trigger tag's value in EC2, None if the AMI has none, is gone or disabled.
     ``last``: the value that was last understood. A value that is not understood changes nothing, so then that one
     counts, and a name in it that the file has lost names nobody. ``withdrawals``: whom an operator has withdrawn;
     those count that are not older than ``tagged_at``, the last tag event that is known (epoch seconds).
@@ -93,9 +93,9 @@ def entitlement(
 
 
 def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
-    """Return the entitlement that a value which is understood gives.
+    """Return the entitlement by a value that is understood.
 
-    A unit's ARN admits all its accounts: while one of them is withdrawn, nothing new is opened by it.
+    A unit's ARN admits all its accounts: while one of them is withdrawn, the service opens nothing new by it.
     """
     left = resolution.without(withdrawn)
     found = Entitlement({target.place: target for target in left.targets}, "", left.blocked, withdrawn)
@@ -131,9 +131,9 @@ def launched_by(target: Target) -> str:
 
 
 def end_in_force(target: Target, now: int) -> int:
-    """Return until when (epoch seconds) a target may keep what stands, to be asked again by then; 0: no longer.
+    """Return until when (epoch seconds) a target may keep its standing shares; 0: no longer.
 
-    One without an end is asked about once a day: nothing is open without a date at which somebody looks.
+    It is a day from now at most, so that the share worker asks again each day.
     """
     if target.until and now >= target.until:
         return 0

@@ -1,4 +1,4 @@
-"""How the service's grants and permissions are recognized by their names."""
+"""The names of the service's grants, and which of its permissions have no name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROLE_PATH = ":role/aws-service-role/"
 
 
 def grant_stem(share_name: str, region: str) -> str:
-    """Return what the names of all grants of a share begin with.
+    """Return the beginning of the names of all grants of a share.
 
     ``region`` is the hub's: two hubs of one account may have grants on one key, and neither closes the other's. KMS
     takes no dots in names.
@@ -24,8 +24,8 @@ def grant_stem(share_name: str, region: str) -> str:
 def grant_name(share: Share, region: str) -> str:
     """Name a share's grant, with the time of its intent.
 
-    Repeating the call returns the same grant, and a name is never used again: soon after revoking, the dying grant
-    would be returned [aws-facts 3].
+    Repeating the call returns the same grant. A name is never used again, because soon after revoking KMS could return
+    the revoked grant [aws-facts 3].
     """
     return f"{grant_stem(share.share_name, region)}{share.intended_at}"
 
@@ -36,7 +36,7 @@ def is_grant_of(name: str, region: str) -> bool:
 
 
 def is_grant_for(share: Share, grant_id: str, name: str, region: str) -> bool:
-    """Whether a grant is the one that a share was opened by."""
+    """Whether a grant is the one that opened a share."""
     own = grant_name(share, region)
     return grant_id == share.grant_id or name == own or name.startswith(f"{own}:")
 
@@ -47,5 +47,5 @@ def unrecorded_name(grant_id: str) -> str:
 
 
 def nameless(resource: str) -> bool:
-    """Whether a permission has no name of the service's, so that it looks like anybody else's."""
+    """Whether a permission has no name, so that the service's own looks like anybody else's."""
     return addresses.resource_kind(resource) in ("snapshot", "image")

@@ -1,4 +1,4 @@
-"""Who holds a share, until when, and what its holders are to know."""
+"""Who holds a share and until when, and which refusal its holders read."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import ENDED_LONG_AGO, Share, ShareState
 
 MOST_HOLDINGS = 3_500
-"""A share has so many at most: of 95 bytes each they are 332 KB, and DynamoDB takes items of 400 [aws-facts 6]."""
+"""How many holdings a share has at most: of 95 bytes each they are 332 KB; an item takes 400 KB [aws-facts 6]."""
 
 
 def standing(share: Share) -> bool:
-    """Whether somebody holds it beyond copies: it is open on purpose, and its age says nothing."""
+    """Whether it has a standing holding: then `OpenShareAlarm` does not count its age."""
     return any(holding.stands for holding in share.holdings)
 
 
 def must_close_at(share: Share) -> int:
-    """When the share must close although somebody holds it; 0: never, as it stands until its holder releases it."""
+    """When the share must close even if somebody holds it; 0: never, only when its holders release it."""
     stand = _standing_ends(share)
     if 0 in stand:
         return 0
@@ -31,7 +31,7 @@ def must_close_at(share: Share) -> int:
 
 
 def moved(share: Share) -> bool:
-    """Whether a statement that is open names another role than its holders now have: the file has renamed it since."""
+    """Whether an open statement names another role than its holders now have, because the file has renamed it."""
     open_ = share.state is ShareState.OPEN and is_statement(share)
     return open_ and share.opened_to not in ("", share.grantee)
 
@@ -42,7 +42,7 @@ def is_statement(share: Share) -> bool:
 
 
 def first_end(share: Share) -> int:
-    """Return the latest end that those who hold it as standing knew when they came (0: none)."""
+    """Return the latest end of its standing holdings (0: none)."""
     return max(_standing_ends(share), default=0)
 
 
@@ -51,7 +51,7 @@ def _standing_ends(share: Share) -> list[int]:
 
 
 def past_end(share: Share, now: int) -> bool:
-    """Whether the share must close although somebody holds it."""
+    """Whether the share must close now even if somebody holds it."""
     end = must_close_at(share)
     return end != 0 and now >= end
 
@@ -62,10 +62,10 @@ def needed(share: Share) -> bool:
 
 
 def refusal(share: Share) -> Fault | None:
-    """Return why those who hold the share must not wait for it: it was refused, or closed at its end.
+    """Return why the holders of the share must not wait for it: it was refused, or closed at its end.
 
-    None where somebody has come to hold it since: it is tried again, and the answer to that counts for all. Who held it
-    before may never let go, as a damaged delivery does.
+    None if a new holding came since: the share worker tries again, and that answer counts for all. An old holder may
+    never release the share, as with a damaged delivery.
     """
     if asked_since(share):
         return None
@@ -81,12 +81,12 @@ def refusal(share: Share) -> Fault | None:
 
 
 def asked_since(share: Share) -> bool:
-    """Whether somebody has come to hold it since it was last refused, or closed at its end."""
+    """Whether a new holding came since it was last refused, or closed at its end."""
     return share.asked > share.answered
 
 
 def held_by_too_many(share: Share) -> Fault:
-    """Say why one more may not hold it, and what helps."""
+    """Return the fault of one more holding than a share can have."""
     return Fault(
         "share-held-by-too-many",
         f"{share.resource}, {share.share_name}",

@@ -1,13 +1,13 @@
 """Key access by policy: the service's statements in a source key's policy, known by their Sid.
 
-PutKeyPolicy replaces the whole document and has no condition [aws-facts 3, VERIFIED], so the
-service edits the document as text. Other statements keep their bytes; a document that cannot be taken apart is refused.
+PutKeyPolicy replaces the whole document and has no condition [aws-facts 3, VERIFIED], so the service edits the document
+as text. Other statements keep their bytes; the service refuses a document that it cannot take apart.
 
 An audience is who one statement lets in, and is the last part of a share's ``share_name`` on ``resource#policy#KEY``:
 
-- ``ACCOUNT``: the target's role, while it copies (with ``grantee: account`` any that the account lets);
+- ``ACCOUNT``: the copy role, while it copies (with ``grantee: account`` any role that the account allows);
 - ``ACCOUNT-share``: the whole account, so that its administrators pass it on (share mode);
-- ``ACCOUNT-roles``: the target's grant role may make grants on the key for the account's service-linked roles.
+- ``ACCOUNT-roles``: the target's grant role, to make grants on the key for the account's service-linked roles.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chalicelib.core.faults import Fault, count
 from chalicelib.core.sharing.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
 
 LIMIT = 32_768
-"""Bytes of a key policy; not adjustable [aws-facts 3, VERIFIED]. All that would be put is counted, blanks too."""
+"""Bytes of a key policy; not adjustable [aws-facts 3, VERIFIED]. The whole text counts, blanks too."""
 
 SID_SHOWN = 80
 """Letters of another's Sid that a message shows."""
@@ -31,7 +31,7 @@ SID_SHOWN = 80
 GRANT_INSTEAD = "set `key_access: grant` in the targets file, which leaves the key policy alone"
 
 USE = ("kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:CreateGrant")
-"""With ReEncrypt what AWS lists for users of a shared key [aws-facts 2, VERIFIED], but for DescribeKey."""
+"""With ReEncrypt and DescribeKey, what AWS lists for users of a shared key [aws-facts 2, VERIFIED]."""
 
 FOR_ROLES = (
     "Encrypt",
@@ -61,9 +61,9 @@ _SUFFIX = {Audience.COPIES: "", Audience.ACCOUNT: "-share", Audience.ROLES: "-ro
 
 
 def hub_sid(account: str, region: str) -> str:
-    """Say in a Sid which hub a statement is of, so that no hub takes another's away.
+    """Return the part of a Sid that names the hub, so that no hub removes another's statements.
 
-    Two in two Regions of one account may have statements in one key's policy. A Sid takes letters and digits alone.
+    Two hubs in two Regions of one account may have statements in one key's policy. A Sid takes only letters and digits.
     """
     return f"{account}{region.replace('-', '')}"
 
@@ -109,13 +109,13 @@ def access(name: str, principal: str, hub: str) -> Access:
 
 
 def share_named(sid: str, hub: str) -> str:
-    """Return the ``share_name`` of the share that a statement is of, by its Sid; "" where it is none of this hub's."""
+    """Return the ``share_name`` of a statement's share, by its Sid; "" if the statement is not this hub's."""
     found = re.fullmatch(f"AmiPromoter{hub}To([0-9]{{12}})({'|'.join(Audience)})(Look)?", sid)
     return share_name(found[1], Audience(found[2])) if found else ""
 
 
 def is_siblings(sid: str, account: str) -> bool:
-    """Whether a Sid says that a hub of this account made the statement, in whichever Region."""
+    """Whether a Sid says that a hub of this account made the statement, in any Region."""
     return re.fullmatch(f"AmiPromoter{account}[a-z0-9]+To[0-9]{{12}}({'|'.join(Audience)})(Look)?", sid) is not None
 
 
@@ -210,7 +210,7 @@ class Document:
 
 
 def read(key: str, text: str, hub: str) -> Document | Fault:
-    """Take a key policy apart; a fault where that cannot be done safely.
+    """Take a key policy apart; a fault if that is not safe.
 
     ``key``: the key's ARN, for messages; ``hub``: see ``hub_sid``.
     """
@@ -224,7 +224,7 @@ def edited(
     unwanted: Collection[Access] = (),
     ghosts: Collection[str] = (),
 ) -> str | Fault:
-    """Return the text with the statements of some accesses and without those of others.
+    """Return the text with the statements of some accesses added and those of others removed.
 
     ``ghosts``: Sids of statements to be taken out as well.
     What stands there already as it should is left alone. A fault where the document would be too large, where nothing

@@ -1,4 +1,4 @@
-"""What is left to do with the shares of a resource: which to close, open, end or archive, and when to look again."""
+"""What is left to do for the shares of a resource: which to close, open, end or archive, and when to look again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from chalicelib.core.sharing.holders import asked_since, is_statement, moved, mu
 from chalicelib.core.sharing.share import Share, ShareState
 
 POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
-"""So long a read may still show a key policy's statement that was removed [aws-facts 3: the time is UNVERIFIED]."""
+"""Seconds for which a read may still show a removed statement of a key policy [aws-facts 3: the time is UNVERIFIED]."""
 
 
 def to_close(shares: Iterable[Share], now: int) -> list[Share]:
-    """Return those to be closed now, longest waiting first: its own that no holder needs, or past their end."""
+    """Return the shares to close now, longest waiting first: the service's own, without a holder or past their end."""
     found = [s for s in shares if (now >= s.next_try or _waits_for_no_try(s)) and _must_close(s, now)]
     return sorted(found, key=lambda s: s.next_try)
 
@@ -46,13 +46,13 @@ def _reopens(share: Share, now: int) -> bool:
 
 
 def unanswered(share: Share) -> bool:
-    """Whether an intent stands to which no result was written: that run was killed, or had no time left."""
+    """Whether an intent has no result: its run was killed, or had no time left."""
     begun = share.state is ShareState.OPENING or (share.state is ShareState.CLOSING and share.removed_at is None)
     return begun and not (share.preexisting or share.tries or share.together or share.waits_for)
 
 
 def to_open(shares: Iterable[Share], now: int) -> list[Share]:
-    """Return those to be opened now, longest waiting first: held, not open, and not past their end."""
+    """Return the shares to open now, longest waiting first: held, not open, and not past their end."""
     found = [s for s in shares if s.holdings and _is_time(s, now) and not past_end(s, now) and _may_open(s, now)]
     return sorted(found, key=lambda s: s.next_try)
 
@@ -79,13 +79,13 @@ def _asks_again(share: Share) -> bool:
 
 
 def to_end(shares: Iterable[Share], now: int) -> list[Share]:
-    """Return those whose end has come before they were opened: nobody is to wait for them any longer."""
+    """Return the shares whose end came before they were opened: their holders must not wait any longer."""
     idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
     return [s for s in shares if s.state in idle and s.holdings and past_end(s, now) and _asks_again(s)]
 
 
 def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
-    """Return those that leave the ledger: nobody holds them, and nothing of them is open."""
+    """Return the shares to archive: nobody holds them, and nothing of them is open."""
     idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
     return [s for s in shares if s.state in idle and not s.holdings and now >= _kept_until(s)]
 

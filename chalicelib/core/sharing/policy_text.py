@@ -1,7 +1,7 @@
-"""A policy document as text: taken apart, compared, and put together again with all that is not changed left in place.
+"""Edits a policy document as text: cuts statements out and adds them, and keeps every other byte.
 
-Parsing a policy and writing it again would keep its meaning and lose its owner's layout; and where one member stands
-twice, a parser shows only the last. So statements are cut out of the text and added to it.
+Parsing a policy and writing it again would keep its meaning and lose its owner's layout; and if a member occurs twice,
+a parser shows only the last.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class PolicyText:
 
 
 def taken_apart(text: str) -> PolicyText | str:
-    """Take a policy apart; why not, in words, where that cannot be done safely."""
+    """Take a policy apart; the reason, in words, if that is not safe."""
     try:
         whole = json.loads(text)
         found = list(_members(text)) if isinstance(whole, dict) else []
@@ -88,7 +88,7 @@ def rebuilt(policy: PolicyText, without: Collection[str], new: Sequence[str]) ->
 
 
 def meaning(value: Any) -> str:
-    """Write a part of a policy so that equal meanings give equal texts.
+    """Return a part of a policy as text, the same text for equal meanings.
 
     A list of one is its member, order in a list of words does not matter, and an account id is its root
     [IAM user guide: policy elements; KMS may return either form].

@@ -1,7 +1,7 @@
-"""What a refused batch of shares means: one account is at fault, or the resource as a whole.
+"""Whether a refusal of a batch of shares is about one account or about the resource.
 
-Where it is one account, the batch is halved down to it, so that only it fails (invariant 7). Where it is the resource,
-halving would only ask the same again for each account.
+If it is about one account, the share worker halves the batch down to that account, so that only its share fails
+(invariant 7). If it is about the resource, halving would only repeat the refusal for each account.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Subject(StrEnum):
     """What a refusal is about."""
 
     ACCOUNT = "account"
-    """One of those in the batch: halve it."""
+    """One account of the batch: halve it."""
     RESOURCE = "resource"
     """The resource, the service's own rights, or AWS just now: the same for all, as one call has shown."""
 
@@ -64,13 +64,13 @@ SUBJECTS: Mapping[str, Subject] = {
 
 
 def subject(code: str) -> Subject:
-    """Return what a refusal is about; a code that is not known may mean one account."""
+    """Return what a refusal is about. An unknown code counts as one account."""
     return SUBJECTS.get(code, Subject.ACCOUNT)
 
 
 def most_calls(size: int) -> int:
     """Return how many calls a batch of so many shares may take in one run, where it is halved.
 
-    Enough to find one account and to open its neighbours; what is left goes on in the next run.
+    It is enough to find one account and to open the others; the next run does the rest.
     """
     return 2 * max(size, 1).bit_length() + 8

@@ -37,8 +37,8 @@ class Purpose(StrEnum):
 class Holding:
     """Who needs a share and why: one delivery in one episode, of one AMI, for one target.
 
-    ``until`` is the end of a standing holding in epoch seconds (0: none). Those that copy end at the share's
-    ``last_closing_at``, which is the latest of theirs.
+    ``until`` is the end of a standing holding in epoch seconds (0: none). Holdings for copies end at the share's
+    ``last_closing_at``, the latest of their ends.
     """
 
     ami: str
@@ -73,7 +73,7 @@ class Holding:
 
     @property
     def stands(self) -> bool:
-        """Whether it outlasts copies."""
+        """Whether it is standing."""
         return self.purpose is Purpose.STANDING
 
 
@@ -194,24 +194,24 @@ class Share:
     closed_blind: bool = False
     """It was closed at its end although somebody held it."""
     together: int = 0
-    """So many at most may be in a batch with it, as a larger one was refused for one of them; 0: any number."""
+    """How many shares a batch with it may have, after AWS refused a larger one; 0: any number."""
     tries: int = 0
     next_try: int = 0
     fault: Fault | None = None
     """Why it could not be opened."""
     waits_for: Fault | None = None
-    """What must pass before it can be opened: it is tried again by itself."""
+    """What now keeps it from opening: the share worker tries again."""
     answered: int = 0
-    """How many had asked when it was last refused, or closed at its end: requests since then are no part of that."""
+    """The value of ``asked`` when it was last refused, or closed at its end."""
     asked: int = 0
     """How many holdings have been added since it came into the ledger. Written by deliveries, read here."""
     holdings: frozenset[Holding] = frozenset()
     """Written by deliveries, read here."""
     damaged: tuple[str, ...] = ()
-    """What stands among the holdings and cannot be read: it holds nothing, is reported once, and is taken out."""
+    """Holdings that cannot be read: they hold nothing; the share worker reports them once and removes them."""
     last_closing_at: int = 0
-    """The end of those that hold it for copies; only ever moved to later."""
+    """The end of its holdings for copies; it only ever moves to a later time."""
     later_end: int = 0
-    """The later date that the applied file has given since to those who hold it as standing; 0: none."""
+    """A later end of its standing holdings that the applied file has since then; 0: none."""
     version: int = 0
-    """Of the share worker's side, for its conditional write."""
+    """The version of what the share worker writes, for its conditional write."""

@@ -13,19 +13,19 @@ from chalicelib.core.sharing.holders import is_statement, past_end
 from chalicelib.core.sharing.share import TRANSITIONS, Event, Share, ShareState
 
 FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
-"""So long a permission's first look before an opening counts as the first of two: it may have been given since."""
+"""For how long (seconds) a look before an opening counts as the first of two."""
 
 GIVEN_UP_AFTER = 16
-"""Tries (about an hour) to close a grant on a target's own key: what cannot be reached there is the target's to end."""
+"""Tries (about an hour) to close a grant on a target's own key; after that its administrators must end it."""
 
 GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
 """How long a grant may take to show (seconds). One whose id was never received is found by its name [aws-facts 3]."""
 
 LOOKS_APART = 1 * schedule.MINUTE
-"""Between the two looks that must miss a nameless permission before it is believed to be gone."""
+"""Seconds between the two looks that must miss a nameless permission before it counts as gone."""
 
 GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
-"""No sooner after the removal than this is the second of them."""
+"""Seconds after the removal before which the second of them does not count."""
 
 
 def _to(share: Share, event: Event, state: ShareState, **changes: Any) -> Share:
@@ -36,10 +36,10 @@ def _to(share: Share, event: Event, state: ShareState, **changes: Any) -> Share:
 
 
 def doubtful(share: Share, now: int) -> Share | None:
-    """Return the share to be looked at again, if its permission shows and that is not to be believed yet.
+    """Return the share to look at again, if one look shows its permission, and two are needed.
 
-    A permission is called preexisting on two looks only (invariant 5): a stale one would keep open what nobody holds.
-    A first look of long ago, for a holder that left again, is none.
+    A permission is preexisting after two looks (invariant 5): one stale look would keep open what nobody holds. A first
+    look of long ago, for a holder that left again, does not count.
     """
     if share.seen_at is None or now >= share.seen_at + FIRST_LOOK_COUNTS_FOR:
         return replace(_asked_again(share), seen_at=now, next_try=now + schedule.SECOND_LOOK_AFTER)
@@ -56,7 +56,7 @@ def _asked_again(share: Share) -> Share:
 
 
 def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
-    """Write down that it is going to be opened; ``seen``: the permission showed before the service asked for it."""
+    """Return the share with the intent to open it; ``seen``: the permission showed before the service asked for it."""
     if share.state is ShareState.OPENING:
         return share
     return _to(
@@ -89,7 +89,7 @@ def opened(share: Share, now: int, grant_id: str = "") -> Share:
 def refused(share: Share, fault: Fault, now: int) -> Share:
     """It cannot be opened, and asking again will not change that.
 
-    Where an intent was written, an earlier call may have taken effect all the same: then it is closed like an open one.
+    If an intent was written, an earlier call may have taken effect: then the share worker closes it like an open one.
     """
     state = ShareState.CLOSING if share.state in (ShareState.OPENING, ShareState.CLOSING) else ShareState.REFUSED
     changes = {"together": 0, "tries": 0, "next_try": now, "seen_at": None}
@@ -97,12 +97,12 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
 
 
 def ended(share: Share, now: int) -> Share:
-    """Its end has come before it was opened: its holders read so, and nothing is left to do."""
+    """Its end came before it was opened: its holders read that, and nothing is left to do."""
     fault = Fault(
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",
         "Its holdings ended before the share could be opened.",
-        "Find out why it was not opened in time: the history of the delivery and of the resource; "
+        "Find out why the service did not open it in time: the history of the delivery and of the resource; "
         "then tag the AMI again.",
     )
     changes = {"closed_at": now, "closed_blind": True, "answered": share.asked, "tries": 0, "next_try": now}
@@ -123,19 +123,19 @@ def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
 
 
 def put_off(share: Share, now: int) -> Share:
-    """A throttle or an outage: the same again soon."""
+    """A throttle or an outage: it is tried again soon."""
     return replace(
         _asked_again(share), tries=share.tries + 1, next_try=now + schedule.step(schedule.RETRIES, share.tries)
     )
 
 
 def wait_for(share: Share, fault: Fault, now: int) -> Share:
-    """It is tried again until something has passed that its holders should know of."""
+    """It is tried again until a fault has passed, which its holders read."""
     return replace(put_off(share, now), waits_for=fault)
 
 
 def intend_closing(share: Share, now: int) -> Share:
-    """Write down that it is going to be closed."""
+    """Return the share with the intent to close it."""
     if share.state is ShareState.CLOSING:
         return share
     blind = bool(share.holdings) and past_end(share, now)
@@ -175,8 +175,9 @@ def _together_at(moment: int) -> int:
 def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
     """A look came after the removal of a nameless permission.
 
-    What shows is the service's: it is removed again, and the time starts again. What two looks miss, a minute apart and
-    the last two minutes after the removal, is gone; what shows from then on is somebody else's (invariant 2).
+    If the permission shows, it is the service's: it is removed again, and the time starts again. If two looks miss it,
+    a minute apart and the last two minutes after the removal, it is gone; one that shows later is somebody else's
+    (invariant 2).
     """
     if showing or share.removed_at is None:
         again = {"removed_at": None, "gone_at": None, "tries": share.tries + 1, "next_try": now}
@@ -189,13 +190,13 @@ def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
 
 
 def believable_from(share: Share) -> int:
-    """From when an absent grant or statement is believed to be gone, and not only late to show."""
+    """From when an absent grant or statement counts as gone, and not only as late to show."""
     unheard = addresses.resource_kind(share.resource) in ("key", "role") and not share.grant_id
     return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.SECOND_LOOK_AFTER)
 
 
 def looked_for_named(share: Share, now: int, *, showing: bool) -> Share:
-    """A look came right after the removal of what is named: one look is enough, if it is not too early."""
+    """A look came after the removal of a grant or statement: one look is enough, if it is not too early."""
     if not showing and now >= believable_from(share):
         return closed(share, now)
     again = put_off(share, now)
@@ -203,13 +204,13 @@ def looked_for_named(share: Share, now: int, *, showing: bool) -> Share:
 
 
 def closed(share: Share, now: int) -> Share:
-    """The permission was seen to be gone, or is preexisting and stays."""
+    """Looks have shown that the permission is gone, or it is preexisting and stays."""
     state = ShareState.CLOSED if share.fault is None else ShareState.REFUSED
     return _to(share, Event.CLOSED, state, closed_at=now, tries=0, next_try=now)
 
 
 def given_up(share: Share, fault: Fault, now: int) -> Share | None:
-    """Return the share as it is when trying to close it is given up; None: it is to be tried again.
+    """Return the share that the service gives up to close; None: it tries again.
 
     Only on a target's own key: such a grant serves that account's own role on that account's own key.
     """
@@ -224,7 +225,7 @@ def archived(share: Share) -> Share:
 
 
 def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
-    """Return the share of a grant of the service's that the ledger does not know: it must be closed."""
+    """Return a share for a grant of the service that the ledger does not know: it must be closed."""
     return Share(
         resource,
         unrecorded_name(grant_id),
@@ -238,12 +239,12 @@ def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: in
 
 
 def raced(tried: Share, found: Share | None, now: int) -> Share | None:
-    """Return what to write after a call for ``tried`` whose result came too late, as another run was at it too.
+    """Return the share to write after a call for ``tried``, if another run wrote the share meanwhile.
 
-    ``found`` is how the ledger has it now (None: it has left). What the call did is true all the same: opened where the
-    ledger says closed, it is closed again; closed where it says open, it is opened again. Where the other is at it just
-    now, writing it down unchanged lets the other's result come too late in its turn. None: it agrees, or is not
-    the service's.
+    ``found``: the share in the ledger now (None: it is archived). The call has taken effect: if it opened what the
+    ledger calls closed, the share closes again; if it closed what the ledger calls open, it opens again. If the other
+    run is in the middle of its call, writing the share unchanged makes that run's result come too late in its turn.
+    None: ledger and call agree, or the permission is not the service's.
     """
     if tried.preexisting or (found is not None and found.preexisting):
         return None

@@ -1,4 +1,4 @@
-"""Targets: which accounts and groups exist, with which settings, and what a trigger value means."""
+"""The applied file: its accounts and groups with their settings, and whom a tag's value names."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.core.targets.withdrawals import covering
 
 DEFAULT_GROUP = "default"
-"""What an empty value, or ``true``, means."""
+"""The group that an empty value, or ``true``, names."""
 
 VALUE = "value of the trigger tag"
-"""Where a fault in a value lies; the notice names the AMI beside it."""
+"""The place of a fault in a value; the notice names the AMI beside it."""
 
 
 ORGANIZATION = "organization"
-"""Name of the item that says which units the file names."""
+"""Name of the item with the organization and the units that the file names."""
 
 
 GRANT_ROLE = "-grants"
-"""Ends the name of the role that makes grants for service-linked roles; deploy/target.yaml makes it so."""
+"""The end of the grant role's name; deploy/target.yaml has the same."""
 
 
 def grant_role(copy_role: str) -> str:
-    """Name the role of a target that makes grants for service-linked roles, by the name of the one that copies."""
+    """Return the name of a target's grant role, by the name of its copy role."""
     return f"{copy_role}{GRANT_ROLE}"
 
 
@@ -48,7 +48,7 @@ class Target:
     account: str
     region: str
     role_name: str = "AmiCopyRole"
-    """The role that copies; ``grant_role`` names the other one."""
+    """Name of the copy role; ``grant_role`` is that of the grant role."""
     external_id: str = ""
     key: str = "alias/ami-promoter"
     mode: Literal["copy", "share"] = "copy"
@@ -68,7 +68,7 @@ class Target:
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600
     complete_within: int = 0
-    """For time-based copies, which AWS prices by the GiB; 0: copies take as long as they take."""
+    """For time-based copies, which AWS prices by the GiB; 0: ordinary copies."""
     release_when: Literal["copied", "registered"] = "copied"
     linger: int = 0
     approval: Literal["none", "required"] = "none"
@@ -77,13 +77,13 @@ class Target:
 
     @property
     def place(self) -> str:
-        """Names it in a set: "account/region"."""
+        """Its address, "account/region"."""
         return f"{self.account}/{self.region}"
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What a tag's value asks for: names of groups and account ids, each once, sorted."""
+    """A tag's value, parsed: names of groups and account ids, each once, sorted."""
 
     groups: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
@@ -95,11 +95,11 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a value means by the applied file.
+    """Whom a value names, by the applied file.
 
-    A value that is *understood* has targets; each account is judged by itself, and those in ``blocked`` cannot be
-    served, each for its fault: nothing new is opened for them, and nothing that they have is taken away. A value that
-    is not understood has ``faults``, or ``waits`` (it cannot be said yet, which passes by itself), and nothing else.
+    A value that is *understood* has targets. Each account is judged by itself; those in ``blocked`` have a fault: they
+    get nothing new, and keep what they have. A value that is not understood has only ``faults``, or ``waits`` (a fault
+    that passes by itself).
 
     ``groups`` holds, for each target as "account/region", the named groups that have it (none: named by its id).
     ``digest`` names the applied content, "" when nothing has been applied. ``members`` is the generation of the
@@ -118,7 +118,7 @@ class Resolution:
 
     @property
     def understood(self) -> bool:
-        """Whether it is known whom the value names."""
+        """Whether the value has no fault as a whole."""
         return not self.faults and self.waits is None
 
     @property
@@ -131,7 +131,7 @@ class Resolution:
         return replace(self, targets=tuple(target for target in self.targets if target.place in places))
 
     def without(self, withdrawn: Mapping[str, str]) -> Resolution:
-        """Leave out whom an operator has withdrawn."""
+        """Leave out every target that an operator has withdrawn."""
         if not withdrawn:
             return self
         blocked = {account: fault for account, fault in self.blocked.items() if account not in withdrawn}
@@ -143,7 +143,7 @@ class Resolution:
 class Directory:
     """A compiled targets file: groups by name, and every account's targets, one a Region, by account id.
 
-    A group's members are accounts and units of an organization; which accounts those have, ``membership`` says.
+    A group's members are accounts and units of an organization; ``membership`` has the accounts of the units.
     """
 
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -154,7 +154,7 @@ class Directory:
     """Of each account with a block of its own: its targets in each such group."""
     organization: Organization | None = None
     membership: Membership = field(default_factory=Membership)
-    """What the organization says; no part of the file."""
+    """The members of the units; not part of the file."""
     hub: tuple[str, str] = ("", "")
     """The hub's account and Region, no part of the file: it owns the AMI already, though a unit may have it."""
 
@@ -185,21 +185,21 @@ def _well_formed(value: str) -> Trigger:
 
 @dataclass(frozen=True, slots=True)
 class AppliedFile:
-    """The applied targets file with the membership, as both were at one moment. ``fault``: why it cannot be used."""
+    """The applied file and the members, as both were at one moment. ``fault``: why they cannot be used."""
 
     directory: Directory = field(default_factory=Directory)
     digest: str = ""
     fault: Fault | None = None
     _last: dict[tuple[str, bool], Resolution] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The value resolved last: hundreds of shares in turn ask for the same one."""
+    """The value resolved last: hundreds of shares ask for the same one in turn."""
 
     @property
     def generation(self) -> str:
-        """Names the content of both: equal names, equal content."""
+        """The name of the content of both: equal content has equal names."""
         return f"{self.digest}/{self.directory.membership.generation}"
 
     def resolve(self, value: str, *, in_force: bool = False) -> Resolution:
-        """Say what a trigger's value means; see ``resolve``."""
+        """Return whom a tag's value names; see ``resolve``."""
         if self.fault is not None:
             return Resolution(faults=(self.fault,), digest=self.digest)
         asked = (value, in_force)
@@ -209,9 +209,9 @@ class AppliedFile:
         return self._last[asked]
 
     def strangers(self, accounts: Iterable[str]) -> frozenset[str]:
-        """Return those of these accounts that the file does not list, and no unit has that it names (invariant 8).
+        """Return those accounts that neither the file nor a unit that it names contains (invariant 8).
 
-        None, where the file cannot be used: nobody can tell then.
+        Returns none if the file cannot be used: it is not known then.
         """
         everybody = _Everybody(self.directory)
         return frozenset() if self.fault else frozenset(one for one in accounts if not everybody.has_settings(one))
@@ -220,7 +220,7 @@ class AppliedFile:
 def resolve(value: str, directory: Directory, digest: str = "", *, in_force: bool = False) -> Resolution:
     """Turn a value into targets, sorted by account and Region.
 
-    ``in_force``: it was understood before. A name that the file has lost since then names nobody, and is no fault.
+    ``in_force``: it was understood before. A name that the file has lost since then names no target, and is no fault.
     """
     trigger = parse_trigger(value)
     faults: list[Fault] = []
@@ -352,7 +352,7 @@ def is_account(word: str) -> bool:
 
 
 def is_group(word: str) -> bool:
-    """Whether it may name a group: a letter, then up to 62 letters, digits, ``.``, ``_`` or ``-``; not ``true``."""
+    """Whether it can name a group: a letter, then up to 62 letters, digits, ``.``, ``_`` or ``-``; not ``true``."""
     return re.fullmatch("[A-Za-z][A-Za-z0-9._-]{0,62}", word) is not None and word != "true"
 
 
@@ -400,7 +400,7 @@ def _own(body: Any, key: str) -> Mapping[str, tuple[Target, ...]]:
 
 
 def digest_of(items: Mapping[str, str]) -> str:
-    """Hash the items' text, so that a damaged or half-deleted set is known for one: 32 hexadecimal characters."""
+    """Hash the items' text, so that readers recognize a damaged or half-deleted set: 32 hexadecimal characters."""
     text = "\n".join(f"{key} {body}" for key, body in sorted(items.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -1,8 +1,8 @@
-"""Approvals: what an approver has allowed to be opened, target by target.
+"""Approvals: what an approver has allowed the service to open, target by target.
 
 ``ami-promoter approve`` writes them into the operators' table, in a partition of each AMI that only the approver's role
-may write; the functions that open shares read them there. One holds a digest of what was shown to the
-approver. So nothing is written to void one: where AMI, snapshots, value or settings differ, the digest does.
+can write; the functions that open shares read them there. An approval has a digest of what the approver saw. So nobody
+must write to void one: if AMI, snapshots, value or settings change, the digest differs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Approval:
     by: str
 
     def allows(self, wanted: str, now: int) -> bool:
-        """Whether it approves what this digest names, and has not expired."""
+        """Whether it has this digest and has not expired."""
         return self.digest == wanted and now < self.until
 
 
@@ -48,12 +48,12 @@ class Question:
 
     @property
     def digest(self) -> str:
-        """Names the whole: equal digests, equal questions."""
+        """Digest of the whole question."""
         return digest(self.ami, self.value, *(f"{place} {name}" for place, name in sorted(self.targets.items())))
 
 
 def question(ami: str, snapshots: Collection[str], value: str, targets: Iterable[Target]) -> Question:
-    """Ask about an AMI with these snapshots whose value in force names these targets."""
+    """Return the question about an AMI with these snapshots whose value in force names these targets."""
     needing = {one.place: digest_of(ami, snapshots, value, one) for one in targets if needs(one)}
     return Question(ami, value, needing)
 
@@ -64,7 +64,7 @@ def needs(target: Target) -> bool:
 
 
 def digest_of(ami: str, snapshots: Collection[str], value: str, target: Target) -> str:
-    """Name what is approved for one target: AMI, snapshots, the tag's value, and every setting of the target."""
+    """Return the digest of what is approved for one target: AMI, snapshots, the tag's value, all its settings."""
     settings = json.dumps(codec.encode(target), sort_keys=True)
     return digest(ami, ",".join(sorted(snapshots)), value, settings)
 
@@ -98,7 +98,7 @@ def waiting(asked: Question, given: Mapping[str, Approval], now: int) -> tuple[s
 
 
 def asked_as(asked: Question, given: Mapping[str, Approval]) -> str:
-    """Name one time of asking: a question is asked once, and again where an approval of it has expired since."""
+    """Return the name of one notice that asks: each question is asked once, and again after an approval has expired."""
     lapsed = [one.until for place, one in given.items() if one.digest == asked.targets.get(place)]
     return f"{asked.digest}:{max(lapsed, default=0)}"
 

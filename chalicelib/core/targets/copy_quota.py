@@ -1,13 +1,13 @@
 """A copy quota: how many snapshot copies may run at once in one (account, Region). It alone grants copy slots.
 
 EC2 runs 20 snapshot copies at once into one account and Region and refuses the next [aws-facts 2, VERIFIED].
-One slot is one try of one copy. Nothing is counted up or down: what is free is derived, each time, from what the
-deliveries say of themselves, so that no counter can stick.
+One slot is one try of one copy. The quota's worker computes what is free from the deliveries' own items each time, so
+no counter can get stuck.
 
-A slot is a lease. A delivery renews it when it asks. One whose lease has run out is looked at: where its record goes
-on, the quota renews the lease for it; where nobody works on the record any more (parked, damaged, gone, ended), its
-slots are given to others. That stops no copy: a running copy that its delivery speaks of again counts again, even over
-the limit, and EC2's ``ResourceLimitExceeded`` tells of all others.
+A slot is a lease. A delivery renews it when it asks. After its end the quota's worker reads the delivery's record: if
+it can continue, the worker renews the lease; otherwise (parked, damaged, gone, ended) it gives the slots to others.
+That stops no copy: if its delivery reports a running copy again, that copy counts again, even over the limit, and EC2's
+``ResourceLimitExceeded`` shows all others.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from chalicelib.core.records import addresses, schedule
 
 LIMIT = 20
 LIMIT_HELD_FOR = 5 * schedule.MINUTE
-"""For how long a limit that EC2 taught is believed before one more copy is tried."""
+"""How long a limit learned from EC2's refusal holds before one more copy is tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyQuota:
-    """The quota's record. It holds nothing that could not be worked out again. Times are epoch seconds."""
+    """The quota's record. All of it can be computed again. Times are epoch seconds."""
 
     account: str
     region: str
     limited_at: int = 0
-    """When EC2 last refused a copy, as far as this record has learned from it."""
+    """The time of the last refusal by EC2 from which this record has learned."""
     raised_at: int = 0
     """When the limit was last raised by one."""
     limit: int = LIMIT
     full: bool = False
-    """Whether somebody lacks a slot: then one that is given back is news to the quota's worker."""
+    """Whether a delivery lacks a slot: then a slot that comes free must wake the quota's worker."""
     due_at: int | None = None
 
     @property
@@ -45,7 +45,7 @@ class CopyQuota:
 
 @dataclass(frozen=True, slots=True)
 class SlotLease:
-    """The slots of one delivery: what it asks, what it was granted, and until when that counts by itself.
+    """The slots of one delivery: how many it asks for, how many it has, and the end of its lease.
 
     ``wanted``, ``done`` and ``granted`` count copy tries over the whole episode. The delivery writes all but
     ``granted``; the quota's worker writes ``granted``; both move ``until`` (epoch seconds) ahead.
@@ -83,9 +83,9 @@ def state(quota: CopyQuota) -> str:
 
 
 def learn(quota: CopyQuota, leases: Iterable[SlotLease], now: int) -> CopyQuota:
-    """Take what EC2 refused as the limit for a while: other people copy into that account too.
+    """Return the quota with the limit that EC2's refusal shows: other people copy into that account too.
 
-    The refused try is over, so what still runs is what EC2 allows now; that may be nothing at all.
+    The refused try is over, so the copies that still run are as many as EC2 allows now, maybe none.
     """
     leases = tuple(leases)
     hit = max((lease.limited_at for lease in leases), default=0)
@@ -98,10 +98,10 @@ def learn(quota: CopyQuota, leases: Iterable[SlotLease], now: int) -> CopyQuota:
 
 
 def grants(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLease, ...]:
-    """Return those that get more, with their new total: the oldest gets all that it lacks, then the next.
+    """Return the leases that get more, with their new total: the oldest gets all that it lacks, then the next.
 
-    One each would begin everybody at once, and then let all but the oldest wait for their second copy with their
-    shares open and their copy deadline running out.
+    With one slot each, all deliveries would begin at once, and all but the oldest would wait for their second copy with
+    open shares until their copy deadline.
     """
     by_age = sorted(leases, key=lambda lease: (lease.created_at, lease.delivery))
     free = max(limit - sum(lease.running for lease in by_age), 0)
@@ -115,9 +115,9 @@ def grants(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLease
 
 
 def in_doubt(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLease, ...]:
-    """Return those whose lease has run out and that matter now: they hold slots, want none, or would be granted some.
+    """Return the leases past their end that matter now: they have slots, want none, or would get some.
 
-    All others that have run out wait for their turn, so that a long queue costs no reads.
+    Other leases past their end wait for their turn, so that a long queue costs no reads.
     """
     leases = tuple(leases)
     next_ones = {lease.delivery for lease in grants(limit, leases, now)}
@@ -126,5 +126,5 @@ def in_doubt(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLea
 
 
 def next_look(leases: Iterable[SlotLease], now: int) -> int | None:
-    """When the quota must be looked at again by itself: soon while anyone lacks a slot, never when nobody does."""
+    """When the quota's worker must look again without a wake: in five minutes if a delivery lacks a slot."""
     return now + 5 * schedule.MINUTE if any(lease.lacking for lease in leases) else None

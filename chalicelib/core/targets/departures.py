@@ -1,9 +1,9 @@
-"""When an account counts as gone from a unit: on positive evidence only, and never too many at once without a person.
+"""When an account counts as gone from a unit: only on evidence, and never too many at once without a person.
 
 An account that a complete listing does not show is *missing*, and stays in force. It is *gone* when a second complete
-listing, some time later, does not show it either, and AWS, asked for it by its id, says where it is instead: elsewhere
-in the organization, not ACTIVE, or no more in it. How many may then leave a group within a day without a person is a
-setting; where there are more, all of them stay until somebody has looked.
+listing, some time later, does not show it either, and AWS, asked for it by its id, says that it is elsewhere in the
+organization, not ACTIVE, or not in the organization. A setting limits how many accounts may leave a group within a day
+without a person; if more would leave, all of them stay until a person has accepted that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chalicelib.core.targets.listing import ACTIVE, Crawl
 from chalicelib.core.targets.organization import Membership, Unit
 
 APART = 10 * schedule.MINUTE
-"""So long lies between the two listings that do not show an account."""
+"""Seconds between the two listings that must not show an account."""
 DAY = 24 * schedule.HOUR
 
 
@@ -33,11 +33,11 @@ class Missing:
     """When a listing that counts last did not show it."""
     times: int = 1
     evidence: str = ""
-    """Where AWS says it is; "": nothing positive is known."""
+    """Where AWS says that it is; "": it is not known."""
 
     @property
     def name(self) -> str:
-        """Names it among others."""
+        """Its name, "unit/account"."""
         return f"{self.unit}/{self.account}"
 
 
@@ -50,7 +50,7 @@ class Left:
     group: str
     why: str
     accepted: bool = False
-    """A person said so; then it does not count."""
+    """A person accepted it; then it does not count against the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ class Whereabouts:
 
 @dataclass(frozen=True, slots=True)
 class MembersReading:
-    """What discovery remembers from run to run."""
+    """What discovery stores from run to run."""
 
     crawl: Crawl | None = None
     read_at: Mapping[str, int] = field(default_factory=dict)
-    """When each unit was last read whole."""
+    """When each unit was last read completely."""
     missing: Mapping[str, Missing] = field(default_factory=dict)
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Group -> accounts that are gone and stay until a person has looked: too many at once."""
+    """Group -> accounts that are gone, are too many at once, and stay until a person accepts that."""
     left: tuple[Left, ...] = ()
     """The last ones; those of the last day count."""
     troubles: Mapping[str, UnreadUnit] = field(default_factory=dict)
@@ -87,9 +87,9 @@ class MembersReading:
 def compare(
     reading: MembersReading, membership: Membership, crawl: Crawl, units_named: Iterable[str], now: int
 ) -> tuple[Membership, MembersReading]:
-    """Take a finished crawl in: who is new joins at once; who does not show is missing, and stays.
+    """Compare a finished crawl with the members: a new account joins at once; one that does not show is missing.
 
-    What could not be read changes nothing but its troubles. Units that the file does not name any more go.
+    A unit that could not be read changes only its ``troubles``. Units that the file does not name any more go.
     """
     listings = {unit: crawl.listing(unit) for unit in units_named}
     units, missing = dict(membership.units), {}
@@ -118,9 +118,9 @@ def _again(missing: Missing, now: int) -> Missing:
 
 
 def to_ask(reading: MembersReading) -> list[str]:
-    """Return the accounts that AWS is to be asked about: missing twice, some time apart.
+    """Return the accounts to ask AWS about: missing twice, some time apart.
 
-    Those of which nothing is known come first: there may not be time for all.
+    Those without evidence come first: there may not be time for all.
     """
     known: dict[str, bool] = {}
     for one in reading.missing.values():
@@ -130,7 +130,7 @@ def to_ask(reading: MembersReading) -> list[str]:
 
 
 def answered(reading: MembersReading, account: str, where: Whereabouts | None) -> MembersReading:
-    """Take in what AWS says of an account; None: it did not say."""
+    """Return the reading with AWS's answer about an account; None: there was no answer."""
     mine = {
         name: replace(one, evidence=_evidence(one.unit, where))
         for name, one in reading.missing.items()
@@ -164,10 +164,10 @@ def remove(
     accepted: Collection[str],
     now: int,
 ) -> tuple[Membership, MembersReading]:
-    """Take out what is gone, group by group within what may leave; hold back what is more.
+    """Remove the accounts that are gone, group by group up to the limit; hold back the rest.
 
-    ``accepted``: accounts that a person lets go. Of accounts that another unit or the file still brings into a group,
-    that group loses nothing.
+    ``accepted``: departures that a person accepted. A group does not lose an account that another unit or the file
+    still brings into it.
     """
     gone = [one for one in reading.missing.values() if one.evidence]
     after = _without(membership, gone)

@@ -94,10 +94,10 @@ class Inventory:
     account: str
     region: str
     checks: bool = False
-    """Whether it is about what the target is like, not about what the service created there."""
+    """Whether it lists the target's settings, not what the service created there."""
     seen: str = ""
     removed: str = ""
-    """The run whose removals were last carried out."""
+    """The run whose removals were done last."""
     removing: str = ""
     """The run whose removals are under way."""
     slice: int = 0
@@ -226,14 +226,14 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
 
 
 def outstanding(inventory: Inventory, now: int) -> tuple[Command, ...]:
-    """List what is left to do now: a look comes first, unless it waits for its time."""
+    """List the commands that are left: a look comes first, unless it waits for its time."""
     if inventory.looking and now >= inventory.look_at:
         return (ListPage(),)
     return (RemoveSlice(),) if inventory.removing else ()
 
 
 def due_events(inventory: Inventory, _now: int) -> tuple[Event, ...]:
-    """Say what an operator has asked for since: another run's look or order is begun from its beginning."""
+    """Return what operators have asked for since: the look or order of another run begins from its start."""
     look, order = inventory.to_look, inventory.to_remove
     looks = (LookAsked(look),) if look and look != inventory.looking else ()
     return (*looks, *((RemovalsAsked(order),) if order and order != inventory.removing else ()))

@@ -1,7 +1,7 @@
-"""Reading an organization bit by bit: lists show direct children only, in pages of 20, and a run has half a minute.
+"""Reads an organization in steps: lists show direct children only, in pages of 20, and a run has half a minute.
 
-A *branch* is a parent (an OU or the root) of which accounts and OUs are listed, page after page. What has been read
-and what is to be read stands in the crawl alone, so that the next run goes on where the last one ended.
+A *branch* is a parent (an OU or the root) whose accounts and OUs are listed, page after page. The crawl holds what has
+been read and what is left, so that the next run continues there.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Branch:
     step: Literal["accounts", "units", "done"] = "accounts"
     token: str = ""
     accounts: tuple[str, ...] = ()
-    """Those that are ACTIVE."""
+    """Its accounts that are ACTIVE."""
     units: tuple[str, ...] = ()
     trouble: Fault | None = None
-    """Why it could not be read; then it is done, and whatever contains it is not known."""
+    """Why it could not be read; then the accounts of every unit that contains it are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Crawl:
     arns: Mapping[str, str] = field(default_factory=dict)
     branches: Mapping[str, Branch] = field(default_factory=dict)
     troubles: Mapping[str, Fault] = field(default_factory=dict)
-    """Units of which not even the beginning is known."""
+    """Units for which the crawl could not begin."""
 
     def begin(self, unit: str, arn: str, parents: Iterable[str]) -> Crawl:
         """Add a unit to be read."""
@@ -71,7 +71,7 @@ class Crawl:
         )
 
     def cannot(self, unit: str, trouble: Fault) -> Crawl:
-        """Remember that a unit cannot be read at all."""
+        """Store that a unit cannot be read at all."""
         return replace(self, troubles={**self.troubles, unit: trouble})
 
     def next(self) -> Step | None:
@@ -82,7 +82,7 @@ class Crawl:
         return None
 
     def read(self, step: Step, page: Page) -> Crawl:
-        """Take a page in."""
+        """Add a page."""
         branch = self.branches[step.parent]
         if step.what == "accounts":
             active = tuple(account for account, state in page.found if state == ACTIVE)
@@ -95,7 +95,7 @@ class Crawl:
         return replace(self, branches={**self.branches, step.parent: after, **fresh})
 
     def failed(self, step: Step, trouble: Fault) -> Crawl:
-        """Remember that a parent cannot be read."""
+        """Store that a parent cannot be read."""
         branch = replace(self.branches[step.parent], step="done", token="", trouble=trouble)
         return replace(self, branches={**self.branches, step.parent: branch})
 

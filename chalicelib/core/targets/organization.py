@@ -1,4 +1,4 @@
-"""An organization as the targets file names it, and who belongs to its units, as discovery last found it.
+"""The organization that the targets file names, and the members of its units, as discovery last read them.
 
 A *unit* is an OU (``ou-ab12-11111111``), the root (``r-ab12``) or the whole organization (``o-a1b2c3d4e5``), by its id.
 """
@@ -18,7 +18,7 @@ UNIT = r"(ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}|r-[0-9a-z]{4,32}|o-[a-z0-9]{10,32})"
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """What the targets file says of the organization that its groups name units of."""
+    """The block ``organization`` of the targets file, and the units that its groups name."""
 
     id: str
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """All that is in force of what discovery has found. ``generation`` counts every change; 0: nothing yet."""
+    """The members in force, as discovery has read them. ``generation`` counts every change; 0: nothing yet."""
 
     generation: int = 0
     units: Mapping[str, Unit] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def allowance(most_leaving: str, accounts: int) -> int:
 
 
 def not_read_yet(units: Iterable[str], id_: str) -> Fault:
-    """The fault of a value whose units nobody has looked at so far: it passes by itself."""
+    """The fault of a value whose units discovery has not read yet: it passes by itself."""
     what = f"the service has not read yet which accounts {', '.join(units)} has."
     cure = "The service reads it every five minutes, and then looks at the value again."
     return Fault("organization-not-read-yet", f"organization {id_}", what, cure)

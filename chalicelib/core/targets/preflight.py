@@ -37,7 +37,7 @@ def source_faults(
 
     ``keys`` maps the ``key`` of each encrypted snapshot to its facts; a key that is not there could not be described.
     ``opens_keys``: some target needs the service to open the keys; a key of a third account can then not be used.
-    An image still ``pending`` is no fault of state: it is to be waited for.
+    An image that is still ``pending`` has no fault of state: the promotion waits for it.
     """
     return (
         *_owner_and_state(image, hub_account),
@@ -52,7 +52,7 @@ def source_faults(
 
 
 def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
-    """Why nothing may be shared with the target any longer; empty if it may."""
+    """Why the service may not share with the target any longer; empty if it may."""
     if not target.until or now < target.until:
         return ()
     where = f"account {target.account}, {target.region}"
@@ -93,7 +93,7 @@ def role_missing(where: str, role: str) -> Fault:
 
 
 def name_not_free(where: str, name: str) -> Fault:
-    """The fault of a name that is taken, and nobody shows who has it."""
+    """The fault of a name that is taken, though EC2 shows no AMI that has it."""
     return Fault(
         "ami-name-not-free",
         where,
@@ -105,7 +105,7 @@ def name_not_free(where: str, name: str) -> Fault:
 
 
 def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:
-    """Why RegisterImage cannot make the same image, where a target's copy method asks for just that."""
+    """Why RegisterImage cannot make the same image for a target whose copy method is ``snapshots``."""
     if any(target.mode == "copy" and target.copy_method == "snapshots" for target in targets):
         return tuple(_needs_copy_image(image))
     return ()

@@ -1,7 +1,7 @@
-"""What a target is like, as `worker` reads it under the role there when `ami-promoter doctor` asks.
+"""A target's settings, as ``worker`` reads them under the copy role for `ami-promoter doctor`.
 
-These are facts; what is wrong with them, the command line says, by the same functions as the checks before a delivery
-(``preflight``, ``kms_keys``).
+They are facts; the command line judges them, by the functions that check a target before a delivery (``preflight``,
+``kms_keys``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chalicelib.core.targets.kms_keys import KeyFacts
 
 Facet = Literal["key", "roles", "events", "settings"]
 FACETS: tuple[Facet, ...] = ("key", "roles", "events", "settings")
-"""What is read, one after the other: each asks another service, or has another reason to be refused."""
+"""The parts that are read, one after the other: each asks another AWS service, or needs other rights."""
 
 
 def rule_names(hub: str, hub_region: str) -> tuple[str, str]:
@@ -65,7 +65,7 @@ class TargetSeen:
     images_public: str = ""
     """The same for AMIs."""
     allowed_images: str = ""
-    """State of Allowed AMIs; "" where it was not asked for, as only share mode minds it."""
+    """State of Allowed AMIs; "" if it was not read, because it matters in share mode only."""
     allowed_by: tuple[AllowedImages, ...] = ()
     """Its criteria, of which an AMI must meet one."""
     refused: Mapping[str, Fault] = field(default_factory=dict)

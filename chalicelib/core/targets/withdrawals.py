@@ -1,8 +1,7 @@
 """Withdrawals: accounts that an operator has taken out of one AMI's promotion, until the next tag event.
 
-``ami-promoter withdraw`` writes them into the operators' table, which no function writes to; the functions that
-decide who receives something read them there. Nothing is written to end one: a tag event does, by what is known of the
-tag.
+``ami-promoter withdraw`` writes them into the operators' table, which no function can write; the functions that decide
+who receives an AMI read them there. Nothing is written to end one: it no longer counts after a later tag event.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ WITHOUT_END = 2**53
 
 
 def read(place: str, text: object) -> Withdrawal:
-    """Read one as it is stored. One that was damaged by hand goes on, so that no damage brings an account back."""
+    """Read one as it is stored. One that somebody damaged counts on, so that no damage brings an account back."""
     try:
         found = json.loads(str(text))
         return Withdrawal(place, int(found["at"]), str(found["by"]), str(found["value"]))

@@ -280,7 +280,7 @@ def test_waiting_can_be_given_up(table):
     put(table, a_delivery("222222222222", DeliveryState.COPYING))
     time = DrainTime()
 
-    report, _ = wait(time, timeout=2)
+    report, _ = wait(time, timeout=120)
 
     assert report.exit is Exit.UNFINISHED
     assert sum(time.slept) == 120

@@ -106,7 +106,7 @@ def test_a_key_that_leaves_it_to_iam_is_fit(kms, capsys):
 
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == f"{arn} is Enabled, rotation on."
-    assert out.splitlines()[-1] == "Its key policy lets the service use it as far as a policy can be read."
+    assert out.splitlines()[-1] == "As far as a key policy shows, the service can use it."
     assert err == ""
 
 

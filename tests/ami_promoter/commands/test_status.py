@@ -147,11 +147,11 @@ def test_one_amis_deliveries(scene, capsys):
         "111111111111 us-east-1: left behind: snap-8",
         "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed.",
         "    Deploy deploy/target.yaml.",
-        f"Once that is repaired: `ami-promoter retry {AMI}`",
+        f"After you have repaired that: `ami-promoter retry {AMI}`",
         "",
         "Open shares: 2",
         "  RESOURCE         TO            STATE    FOR  CLOSES",
-        "  key k            222222222222  closing  9m   when copied, within 1d",
+        "  key k            222222222222  closing  9m   when seen closed twice",
         "  snapshot snap-1  222222222222  open     9m   when copied, within 1d",
     ]
 
@@ -176,7 +176,7 @@ def test_only_what_failed(scene, capsys):
 
     for said in (one, every):
         assert "111111111111 us-east-1: The key alias/x is disabled.\n    Enable it.\n" in said
-        assert f"Once that is repaired: `ami-promoter retry {AMI}`" in said
+        assert f"After you have repaired that: `ami-promoter retry {AMI}`" in said
         assert "333333333333" not in said
 
 
@@ -241,7 +241,7 @@ def test_what_is_being_removed_is_not_left_behind(table, capsys):
     ("unread", "value", "why", "said"),
     [
         ("1:drain", "dev", "", "An operator drained the hub."),
-        ("1:cancel:x:1", "dev", "", "The tag's value and the applied targets file name it no longer."),
+        ("1:cancel:x:1", "dev", "", "The tag's value and the applied targets file no longer name it."),
         ("1:cancel:x:1", None, "Its tag was removed.", "Its tag was removed."),
     ],
 )
@@ -439,7 +439,7 @@ def test_nothing_yet(client, capsys):
     """An empty table is no fault."""
     assert main(["status"]) == 0
 
-    assert capsys.readouterr().out == f"No promotion is known in {PLACE}.\n"
+    assert capsys.readouterr().out == f"No promotion exists in {PLACE}.\n"
 
 
 def test_an_ami_that_is_not_known(client, capsys):
@@ -448,8 +448,8 @@ def test_an_ami_that_is_not_known(client, capsys):
 
     assert capsys.readouterr().err.splitlines() == [
         (
-            f"{AMI}: no promotion of it is known in {PLACE}. Tag it in the hub, or wait: a tag whose event was lost is "
-            "found within five minutes."
+            f"{AMI}: no promotion of it exists in {PLACE}. Tag it in the hub, or wait: the service finds a tag within "
+            "five minutes, even if its event was lost."
         ),
         "1 fault; nothing was changed.",
     ]

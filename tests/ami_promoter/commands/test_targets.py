@@ -172,7 +172,7 @@ def test_a_file_with_faults_changes_nothing(client, file, capsys):
         ),
         (
             f"targets.yaml:1:34: {HUB} is the hub itself, which owns the AMI already in us-east-1. Take it out, or "
-            "name its other Regions alone under `accounts`: `regions: [REGION]`."
+            "name only its other Regions under `accounts`: `regions: [REGION]`."
         ),
         "2 faults; nothing was changed.",
     ]
@@ -238,7 +238,7 @@ def test_two_who_apply_at_once(client):
 
     assert str(lost.value) == (
         f"{PLACE}: somebody else has applied a targets file in the meantime: that file is in force, "
-        "and nothing of yours. "
+        "and yours is not. "
         "Run `ami-promoter targets diff FILE`, then apply again."
     )
     assert Publisher(connection).applied().directory == compiled(FILE)

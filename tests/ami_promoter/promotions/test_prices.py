@@ -31,7 +31,7 @@ def test_a_plan_adds_up_its_targets():
     nothing = {"dollars": {}, "calls": {}}
     (line,) = prices.lines([one, one, nothing])
 
-    assert "at most $10.00 a month for snapshots in the targets, $4.00 once for the way to other Regions;" in line
+    assert "at most $10.00 a month for snapshots in the targets, $4.00 once for the transfer to other Regions;" in line
     assert "time-based" not in line
     assert str(prices.read()["dated"]) in line
     assert list(prices.lines([nothing])) == []

@@ -116,7 +116,7 @@ def test_a_thousand_targets_have_a_row_for_each_state():
         "    Of 200000000990 us-east-1: The key arn:aws:kms:us-east-1:200000000990:key/k",
         "    is disabled.",
         "    Enable it.",
-        "Once that is repaired: `ami-promoter retry ami-1`",
+        "After you have repaired that: `ami-promoter retry ami-1`",
         "",
         "Open shares: 1,000",
         "  RESOURCE     TO                         STATE  FOR  CLOSES",
@@ -128,12 +128,15 @@ def test_a_thousand_targets_have_a_row_for_each_state():
 def test_a_thousand_failures_of_one_cause_are_half_a_screen(width):
     """Whether of one AMI or of many; what differs from the others is shown by itself."""
     cause = "The key arn:aws:kms:us-east-1:A:key/k is disabled."
-    one = [a_page([a_failure(n, cause) for n in range(1000)])]
+    one = [a_page([*(a_failure(n, cause) for n in range(1000)), *(a_delivery(n, "delivered") for n in range(7))])]
     many = [a_page([a_failure(n, cause) for n in range(k, k + 5)], ami=f"ami-{k:x}") for k in range(200)]
     other = a_page([a_failure(7, "It has no role.")], ami="ami-ff")
 
     for pages in (one, many):
         assert len(as_printed(promotion_text.troubles(pages, "here", NOW), width)) <= 12
+    assert "running for -, value `dev`: 7 delivered, 1,000 failed" in as_printed(
+        promotion_text.troubles(one, "here", NOW), width
+    )
     said = as_printed(promotion_text.troubles([*many, other], "here", NOW), width)
     assert "The same holds for 199 more AMIs, 995 targets: ami-1, ami-2, ami-3 and 196 more." in " ".join(said)
     assert "200000000007 us-east-1: It has no role." in said

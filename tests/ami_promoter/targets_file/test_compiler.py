@@ -286,7 +286,7 @@ def test_the_hub_may_own_the_ami_in_another_region():
     assert faults(text.format("eu-west-1, us-east-1")) == [
         (
             f"targets.yaml:{place}: 999999999999 is the hub itself, which owns the AMI already in us-east-1. Take it "
-            "out, or name its other Regions alone under `accounts`: `regions: [REGION]`."
+            "out, or name only its other Regions under `accounts`: `regions: [REGION]`."
         )
         for place in ("1:20", "2:12")
     ]

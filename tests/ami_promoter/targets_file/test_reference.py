@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ami_promoter.targets_file.compiler import BOUNDS, duration
+from ami_promoter.targets_file.compiler import BOUNDS
 from ami_promoter.targets_file.shape import schema
+from ami_promoter.terminal.durations import duration
 from chalicelib.core.targets.applied_file import Target
 
 ROOT = Path(__file__).parents[3]

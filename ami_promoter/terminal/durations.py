@@ -1,0 +1,23 @@
+"""Lengths of time as people write them: ``90m``, ``2h``, ``1d12h``."""
+
+from __future__ import annotations
+
+import re
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+SIZES = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
+
+
+def seconds(text: str | int) -> int:
+    """``1d12h`` and the like in seconds; what is not a duration raises ValueError."""
+    if not re.fullmatch("0|([0-9]{1,9}[dhms])+", str(text)):
+        raise ValueError(f"{text!r} is not a duration")
+    return sum(int(number) * SIZES[letter] for number, letter in re.findall("([0-9]+)([dhms])", str(text)))
+
+
+def duration(length: int) -> str:
+    """Write seconds in hours or minutes where they are whole: 5400 is ``90m``, 86400 is ``24h``."""
+    for letter in "hm":
+        if length and length % SIZES[letter] == 0:
+            return f"{length // SIZES[letter]}{letter}"
+    return f"{length}s" if length else "0"
