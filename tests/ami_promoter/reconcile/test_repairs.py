@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.reconcile.findings import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
+from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
