@@ -14,7 +14,9 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile.facts import Place
-from ami_promoter.reconcile.findings import (
+from ami_promoter.reconcile.findings import alive, holds
+from ami_promoter.reconcile.inventories import POLL
+from ami_promoter.reconcile.repair_data import (
     EndTracked,
     MakeDue,
     RecordOpen,
@@ -23,10 +25,7 @@ from ami_promoter.reconcile.findings import (
     Reopen,
     Repair,
     Withdraw,
-    alive,
-    holds,
 )
-from ami_promoter.reconcile.inventories import POLL
 from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords

@@ -40,12 +40,6 @@ from chalicelib.service.waker import Clock, Waker
 
 LOOKED_FOR = 20
 """How many deliveries one count looks for, if they are tracked as running and the value does not name them."""
-PLANNED = 200
-"""Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
-WOKEN_AT_ONCE = 20
-"""New deliveries that are counted and woken together: two messages."""
-LISTED = 5000
-"""Places ("account/region") in one item: about 120 KB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.core.delivery import deadlines, permissions
-from chalicelib.core.delivery.model import Delivery, NeededShare
 from chalicelib.core.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
@@ -30,9 +28,8 @@ from chalicelib.ports.aws import PermissionAdapter, TakeCalls
 from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service import grant_audit
+from chalicelib.service import grant_audit, share_waiters
 from chalicelib.service.budget import Budget, TimeLeft
-from chalicelib.service.codecs import DELIVERIES, peek_all
 from chalicelib.service.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.service.waker import Clock, Waker
 
@@ -40,8 +37,6 @@ PASSES = 6
 """Most passes of one run, if others write meanwhile; after the last it sends itself a wake."""
 ONE_BY_ONE = 10
 """Shares in a slice, if each takes calls of its own, as a grant does."""
-WOKEN_AT_ONCE = 25
-"""Deliveries that it reads and wakes together: three reads of their records and shares, one message for ten."""
 CALLS_FOR_ONE = 2
 CALLS_FOR_MANY = 6
 """A key's policy is read, read again and put, and read back."""
@@ -152,7 +147,7 @@ class ShareWorker:
             over = [share_events.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]]
             return lambda: these.tell_of(these.save(over, happened))
         if these.news:
-            return lambda: self._wake(these)
+            return lambda: share_waiters.wake(self._records, self._ledger, self._waker, these)
         if opening := outstanding.to_open(these.shares, now):
             return lambda: self._open(adapter, these, opening[:size], budget)
         if left := outstanding.to_archive(these.shares, now):
@@ -407,40 +402,6 @@ class ShareWorker:
         self._telemetry.share(resource, s.account, what, open_seconds=seconds)
         if s.closed_blind:
             self._telemetry.closed_blind(resource, s.account)
-
-    # --- waking ------------------------------------------------------------------------------------------------------
-
-    def _wake(self, these: ResourceShares) -> None:
-        """Wake those that need not wait any longer: the last of its shares wakes a delivery, and no other."""
-        episodes = {
-            addresses.delivery(delivery): these.news.pop(delivery) for delivery in list(these.news)[:WOKEN_AT_ONCE]
-        }
-        found = peek_all(self._records, episodes, DELIVERIES)
-        waiting = [one for one in found if one.episode == episodes[one.key] and deadlines.waits_for_shares(one)]
-        wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in self._need_not_wait(these, waiting)]
-        if wakes:
-            self._waker.wake_all(wakes)
-
-    def _need_not_wait(self, these: ResourceShares, waiting: Sequence[Delivery]) -> Iterator[Delivery]:
-        """Yield those of which all shares are open, or one is refused.
-
-        Of most the last one is neither, and then the others need not be read: with each snapshot there are more.
-        """
-        refused = {holding.delivery for s in these.shares if holders.refusal(s) is not None for holding in s.holdings}
-        ends = self._find(one.shares[-1:] for one in waiting)
-        open_ = {
-            h.delivery for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None for h in s.holdings
-        }
-        left = [one for one in waiting if one.id in refused | open_]
-        found = self._find(one.shares for one in left)
-        for one in left:
-            seen = permissions.seen(one, found)
-            if seen.open or seen.refused is not None:
-                yield one
-
-    def _find(self, needed: Iterable[Iterable[NeededShare]]) -> Sequence[Share]:
-        places = [(one.resource, one.share_name) for some in needed for one in some]
-        return self._ledger.find(places) if places else ()
 
 
 def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:

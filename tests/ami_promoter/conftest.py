@@ -2,13 +2,9 @@
 
 import boto3
 import pytest
-from hypothesis import HealthCheck, settings
 from moto import mock_aws
 
-settings.register_profile(
-    "ami-promoter", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
-settings.load_profile("ami-promoter")
+from chalicelib.adapters.dynamo.table import Table
 
 TABLE = "ami-promoter-us-east-1"
 INDEXES = {"account": "delivered_to", "image": "delivered_as"}
@@ -60,6 +56,12 @@ def client(aws):
             **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
         )
     return client
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table as the service's adapters see it."""
+    return Table(client, TABLE)
 
 
 @pytest.fixture

@@ -19,14 +19,13 @@ from tests.awsim.ec2_words import (
     copy,
     ec2,
     new_key,
-    refused,
     register,
     share,
     shown_image,
     shown_snapshot,
     unshare,
-    wait,
 )
+from tests.awsim.platform_words import refused, wait
 
 
 def shared_first(world: World) -> None:

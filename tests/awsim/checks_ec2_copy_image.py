@@ -18,14 +18,13 @@ from tests.awsim.ec2_words import (
     copies_reported,
     ec2,
     new_key,
-    refused,
     reported,
     share,
     shown_image,
     snapshot_of,
     unshare,
-    wait,
 )
+from tests.awsim.platform_words import refused, wait
 
 Details = dict[str, Any]
 

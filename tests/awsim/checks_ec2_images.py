@@ -14,13 +14,12 @@ from tests.awsim.ec2_words import (
     an_image,
     ec2,
     new_key,
-    refused,
     reported,
     shown_image,
     shown_snapshot,
     snapshot_of,
-    wait,
 )
+from tests.awsim.platform_words import refused, wait
 
 
 def launch(world: World, image: str, account: str = DEV) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from awsim.services.ec2 import instances, settings
 from awsim.world import World
-from tests.awsim.ec2_words import DEV, HERE, HUB, an_image, ec2, new_key, refused, wait
+from tests.awsim.ec2_words import DEV, HERE, HUB, an_image, ec2, new_key
 from tests.awsim.iam_words import allow, put_role
+from tests.awsim.platform_words import refused, wait
 
 NO_RIGHT = "Client.InternalError: Client error on launch"
 BAD_KEY = "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state"

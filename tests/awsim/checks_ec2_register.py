@@ -17,14 +17,13 @@ from tests.awsim.ec2_words import (
     copy,
     ec2,
     new_key,
-    refused,
     reported,
     share,
     shown_image,
     snapshot_of,
-    wait,
 )
 from tests.awsim.ec2_words import register as make
+from tests.awsim.platform_words import refused, wait
 
 
 def accepted(call: Callable[[], str]) -> str:

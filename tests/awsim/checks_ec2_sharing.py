@@ -7,20 +7,8 @@ from typing import Any
 
 from awsim.services.ec2 import access, image_sharing, notices, snapshot_sharing
 from awsim.world import World
-from tests.awsim.ec2_words import (
-    DEV,
-    HERE,
-    HUB,
-    PROD,
-    a_snapshot,
-    an_image,
-    ec2,
-    new_key,
-    refused,
-    reported,
-    share,
-    unshare,
-)
+from tests.awsim.ec2_words import DEV, HERE, HUB, PROD, a_snapshot, an_image, ec2, new_key, reported, share, unshare
+from tests.awsim.platform_words import refused
 
 ORGANIZATION = f"arn:aws:organizations::{HUB}:organization/o-abcdefghij"
 UNIT = f"arn:aws:organizations::{HUB}:ou/o-abcdefghij/ou-abcd-12345678"

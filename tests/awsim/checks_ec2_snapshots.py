@@ -16,13 +16,12 @@ from tests.awsim.ec2_words import (
     copy,
     ec2,
     new_key,
-    refused,
     share,
     shown_image,
     shown_snapshot,
     snapshot_of,
-    wait,
 )
+from tests.awsim.platform_words import refused, wait
 
 
 def foreign_is_invisible(world: World) -> None:

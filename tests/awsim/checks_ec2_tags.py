@@ -14,13 +14,13 @@ from tests.awsim.ec2_words import (
     an_image,
     copy,
     ec2,
-    refused,
     register,
     reported,
     share,
     shown_image,
     snapshot_of,
 )
+from tests.awsim.platform_words import refused
 
 
 def tag(world: World, resource: str, **values: str) -> None:

@@ -20,9 +20,9 @@ from tests.awsim.iam_words import (
     document,
     new_key,
     put_role,
-    refused,
     session,
 )
+from tests.awsim.platform_words import refused
 
 TABLE = f"arn:aws:dynamodb:{HERE}:{HUB}:table/records"
 SNAPSHOTS = f"arn:aws:ec2:{HERE}::snapshot/*"

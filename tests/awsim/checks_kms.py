@@ -9,21 +9,8 @@ from typing import Any
 
 from awsim.services.kms import access, grants, keys, policies, service
 from awsim.world import World
-from tests.awsim.iam_words import (
-    DEV,
-    HERE,
-    HUB,
-    PROD,
-    TRUST_HUB,
-    allow,
-    allowed,
-    document,
-    new_key,
-    put_role,
-    refused,
-    session,
-    wait,
-)
+from tests.awsim.iam_words import DEV, HERE, HUB, PROD, TRUST_HUB, allow, allowed, document, new_key, put_role, session
+from tests.awsim.platform_words import refused, wait
 
 TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 COPYING = ["DescribeKey", "Decrypt", "CreateGrant", "ReEncryptFrom"]

@@ -8,7 +8,8 @@ from typing import Any
 from awsim.services import organizations
 from awsim.services.organizations import SimulatedOrganization
 from awsim.world import World
-from tests.awsim.iam_words import DEV, HUB, PROD, allow, allowed, document, put_role, refused, session
+from tests.awsim.iam_words import DEV, HUB, PROD, allow, allowed, document, put_role, session
+from tests.awsim.platform_words import refused
 
 MANAGEMENT = "900000000000"
 

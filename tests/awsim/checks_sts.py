@@ -9,19 +9,8 @@ from typing import Any
 from awsim import wire
 from awsim.services import sts
 from awsim.world import World
-from tests.awsim.iam_words import (
-    DEV,
-    HERE,
-    HUB,
-    PROD,
-    TRUST_HUB,
-    allow,
-    allowed,
-    document,
-    put_role,
-    refused,
-    session,
-)
+from tests.awsim.iam_words import DEV, HERE, HUB, PROD, TRUST_HUB, allow, allowed, document, put_role, session
+from tests.awsim.platform_words import refused
 
 TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 

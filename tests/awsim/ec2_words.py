@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from awsim.world import World
+from tests.awsim.platform_words import wait
 
 HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
 HERE, WEST = "us-east-1", "us-west-2"
@@ -19,21 +17,6 @@ HOURS = 4 * 3600
 def ec2(world: World, account: str = HUB, region: str = HERE) -> Any:
     """Return an EC2 client of an account's root."""
     return world.client("ec2", account, region)
-
-
-def wait(world: World, seconds: float) -> None:
-    """Let virtual time pass, and run what is due."""
-    world.kernel.run(limit=timedelta(seconds=seconds))
-
-
-def refused(code: str, call: Callable[[], Any]) -> None:
-    """Assert that a call is refused with this code."""
-    found = None
-    try:
-        call()
-    except ClientError as error:
-        found = error.response["Error"]["Code"]
-    assert found == code, f"was not refused with {code}, but {found or 'accepted'}"
 
 
 def new_key(world: World, account: str = HUB, users: tuple[str, ...] = ()) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -72,18 +71,6 @@ def as_role(world: World, service: str, *statements: Mapping[str, Any]) -> Any:
     return session(world, service, put_role(world, "worker", *statements))
 
 
-def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:
-    """Assert that a call is refused with this code, and with ``saying`` in the message."""
-    error: ClientError | None = None
-    try:
-        call()
-    except ClientError as caught:
-        error = caught
-    assert error is not None, f"was not refused with {code}"
-    assert error.response["Error"]["Code"] == code, error
-    assert saying in str(error), error
-
-
 def allowed(call: Callable[[], Any]) -> Any:
     """Assert that a call is accepted; return its answer."""
     try:
@@ -97,8 +84,3 @@ def new_key(world: World, account: str = HUB, policy: str | None = None) -> str:
     kms = world.client("kms", account)
     made = kms.create_key(Policy=policy) if policy else kms.create_key()
     return str(made["KeyMetadata"]["Arn"])
-
-
-def wait(world: World, seconds: float) -> None:
-    """Let virtual time pass, and run what is due."""
-    world.kernel.run(limit=timedelta(seconds=seconds))

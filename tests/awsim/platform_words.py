@@ -35,14 +35,16 @@ def wait(world: World, seconds: float) -> None:
     world.kernel.run(limit=timedelta(seconds=seconds))
 
 
-def refused(code: str, call: Callable[[], Any]) -> None:
-    """Assert that a call is refused with this code."""
+def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:
+    """Assert that a call is refused with this code, and with ``saying`` in the message."""
+    error: ClientError | None = None
     try:
         call()
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error  # noqa: PT017 - a rule switched off must end in an AssertionError
-        return
-    raise AssertionError(f"was not refused with {code}")
+    except ClientError as caught:
+        error = caught
+    assert error is not None, f"was not refused with {code}"
+    assert error.response["Error"]["Code"] == code, error
+    assert saying in str(error), error
 
 
 def a_queue(world: World, name: str = "work", **attributes: str) -> Queue:

@@ -13,13 +13,12 @@ from tests.awsim.ec2_words import (
     copy,
     ec2,
     new_key,
-    refused,
     register,
     share,
     shown_image,
     shown_snapshot,
-    wait,
 )
+from tests.awsim.platform_words import refused, wait
 
 
 def names(world: World, value: str) -> list[str]:

@@ -15,14 +15,13 @@ from tests.awsim.ec2_words import (
     copy,
     ec2,
     new_key,
-    refused,
     reported,
     share,
     shown_image,
     shown_snapshot,
     snapshot_of,
-    wait,
 )
+from tests.awsim.platform_words import refused, wait
 
 
 def test_an_image_with_every_kind_of_mapping(world: World) -> None:

@@ -18,7 +18,8 @@ from botocore.httpsession import URLLib3Session
 
 from awsim import wire
 from awsim.world import World
-from tests.awsim.iam_words import DEV, HERE, HUB, allow, document, put_role, refused
+from tests.awsim.iam_words import DEV, HERE, HUB, allow, document, put_role
+from tests.awsim.platform_words import refused
 
 
 def _signed(service: str, body: str, headers: dict[str, str]) -> tuple[dict[str, str], str]:

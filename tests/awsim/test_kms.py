@@ -22,10 +22,9 @@ from tests.awsim.iam_words import (
     document,
     new_key,
     put_role,
-    refused,
     session,
-    wait,
 )
+from tests.awsim.platform_words import refused, wait
 
 TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 

@@ -10,7 +10,8 @@ from awsim import iam
 from awsim.api import Call
 from awsim.iam import needs
 from awsim.world import World
-from tests.awsim.iam_words import DEV, HERE, HUB, allow, allowed, as_role, refused
+from tests.awsim.iam_words import DEV, HERE, HUB, allow, allowed, as_role
+from tests.awsim.platform_words import refused
 
 TAGS = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
 IMAGE_TAGS = [{**TAGS[0], "ResourceType": "image"}]

@@ -106,6 +106,11 @@ class Scene:
             conforms(words, json.loads(out.getvalue()), status)
         return status, out.getvalue(), err.getvalue()
 
+    def said(self, verb: str, *words: str) -> tuple[int, str]:
+        """Run a verb about the AMI; return its exit status, and its output in one line."""
+        status, out, err = self.cli(verb, self.image, *words)
+        return status, " ".join((out + err).split())
+
     def apply(self, text: str) -> None:
         """Apply a targets file."""
         file = self._directory / "targets.yaml"
@@ -366,6 +371,14 @@ class Scene:
         return [i for i in self.world.lambda_.invocations if i.outcome in ("error", "timeout")]
 
     # --- the invariants -----------------------------------------------------------------------------------------------
+
+    def assert_delivered(self, *accounts: str, errors_allowed: bool = False) -> None:
+        """Assert that each of the accounts owns one AMI with its two copies, and nothing is open."""
+        assert self.states() == dict.fromkeys(accounts, "delivered"), self.describe()
+        for account in accounts:
+            assert len(self.images_in(account)) == 1
+            assert len(self.snapshots_in(account)) == 2
+        self.assert_invariants(errors_allowed=errors_allowed)
 
     def assert_invariants(self, *, errors_allowed: bool = False) -> None:
         """Assert what must hold at the end of a scenario; see docs: the invariants of the design.

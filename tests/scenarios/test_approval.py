@@ -52,12 +52,6 @@ def approve(scene, *words, status=0):
     return json.loads(out)
 
 
-def said(scene, verb, *words):
-    """Run another verb about the AMI; return its exit status, and its output in one line."""
-    status, out, err = scene.cli(verb, scene.image, *words)
-    return status, " ".join((out + err).split())
-
-
 def nothing_for(scene) -> bool:
     """Whether no share of the AMI is open to PROD, and nothing was made there."""
     shared = any(PROD in scene.shared_with(snapshot) for snapshot in scene.snapshots)
@@ -77,19 +71,19 @@ def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
     (notice,) = waiting.notices("promotion.awaiting-approval")
     assert [one["account"] for one in notice["targets"]] == [PROD]
     short = notice["digest"][:12]
-    assert f"awaiting approval: ami-promoter approve {waiting.image} --digest {short}" in said(waiting, "status")[1]
+    assert f"awaiting approval: ami-promoter approve {waiting.image} --digest {short}" in waiting.said("status")[1]
     assert waiting.status()["approval"] == notice["digest"]
-    assert said(waiting, "wait", "--timeout", "1")[0] == 4
+    assert waiting.said("wait", "--timeout", "1")[0] == 4
     shown = approve(waiting, "--dry-run")
     assert (shown["digest"], shown["changed"], shown["approved"]) == (notice["digest"], False, [f"{PROD}/{REGION}"])
     done = approve(waiting, "--digest", short)
     assert done["changed"]
-    assert said(waiting, "wait")[0] == 0
+    assert waiting.said("wait")[0] == 0
 
     assert waiting.states() == {DEV: "delivered", PROD: "delivered"}
     (delivered,) = [one for one in waiting.notices("delivery.delivered") if one["account"] == PROD]
     assert delivered["approved_by"] == f"arn:aws:iam::{HUB}:root"
-    assert f"arn:aws:iam::{HUB}:root" in said(waiting, "history")[1]
+    assert f"arn:aws:iam::{HUB}:root" in waiting.said("history")[1]
     assert len(asked(waiting)) == 1
     assert waiting.status()["approval"] is None
     waiting.assert_invariants()
@@ -98,7 +92,7 @@ def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
 def test_the_plan_says_who_will_wait(scene):
     """Before the tag is written."""
     scene.apply(file())
-    status, lines = said(scene, "plan", "dev prod")
+    status, lines = scene.said("plan", "dev prod")
 
     assert (status, f"{PROD} {REGION}: waits for an approval first" in lines) == (0, True), lines
     assert f"{DEV} {REGION}: waits for an approval" not in lines

@@ -27,12 +27,6 @@ def image_scene(scene):
     return scene
 
 
-def launchable_by(scene) -> set[str]:
-    """The accounts that may launch a hub AMI now."""
-    shown = scene.client("ec2").describe_image_attribute(ImageId=scene.image, Attribute="launchPermission")
-    return {entry.get("UserId", str(entry)) for entry in shown["LaunchPermissions"]}
-
-
 def tags_of(raw) -> dict[str, str]:
     """Tags as a mapping."""
     return {tag["Key"]: tag["Value"] for tag in raw["Tags"]}
@@ -53,14 +47,14 @@ def test_an_ami_is_copied_by_copy_image_and_nothing_stays_shared(image_scene):
     image_scene.run_until(lambda: len(image_scene.calls("CopyImage")) == 2)
     image_scene.run_until_state("verifying")
     image_scene.wait(5)
-    assert launchable_by(image_scene) == {DEV, TEST}
+    assert image_scene.launchable_by() == {DEV, TEST}
     assert all(image_scene.shared_with(snapshot) == {DEV, TEST} for snapshot in image_scene.snapshots)
     assert len(image_scene.grants()) == 2
     began = image_scene.world.now
     image_scene.run_until_over()
 
     assert image_scene.states() == {DEV: "delivered", TEST: "delivered"}
-    assert launchable_by(image_scene) == set()
+    assert image_scene.launchable_by() == set()
     assert (image_scene.world.now - began).total_seconds() < 60  # by the event: a poll comes after a minute
     for account in (DEV, TEST):
         image, snapshots = image_scene.image_in(account), image_scene.snapshots_in(account)
@@ -146,7 +140,7 @@ def test_the_tag_goes_in_mid_copy(image_scene):
     assert image_scene.states() == {DEV: "cancelled"}
     assert image_scene.images_in(DEV) == image_scene.snapshots_in(DEV) == []
     image_scene.assert_invariants()
-    assert launchable_by(image_scene) == set()
+    assert image_scene.launchable_by() == set()
 
 
 def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(image_scene):

@@ -12,15 +12,6 @@ DAY = 24 * 3600
 COPYING = ("copying", "registering", "verifying", "publishing")
 
 
-def assert_delivered(scene, *accounts):
-    """Each of the accounts owns one AMI with its two copies, and nothing is open."""
-    assert scene.states() == dict.fromkeys(accounts, "delivered"), scene.describe()
-    for account in accounts:
-        assert len(scene.images_in(account)) == 1
-        assert len(scene.snapshots_in(account)) == 2
-    scene.assert_invariants()
-
-
 def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
     """No worker reads the copies until the last closing time: the share worker revokes the permissions, and reports it.
 
@@ -44,7 +35,7 @@ def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
     switch(scene, "worker", on=True)
     scene.run_until_over()
 
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)
 
 
 def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene):
@@ -66,7 +57,7 @@ def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene)
     schedule(scene, "sweep", on=True)
     scene.run_until_over()
 
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)
 
 
 def test_the_sweep_is_off_and_events_and_wakes_go_on(scene):
@@ -74,7 +65,7 @@ def test_the_sweep_is_off_and_events_and_wakes_go_on(scene):
     schedule(scene, "sweep", on=False)
     scene.promote("")
 
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)
 
 
 @pytest.mark.parametrize("state", ["opening", "copying"])
@@ -90,4 +81,4 @@ def test_the_stack_is_updated_in_mid_delivery(scene, tmp_path, state):
 
     later = scene.world.lambda_.invocations[before:]
     assert any(one.cold and one.function.endswith("-worker") for one in later)
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)

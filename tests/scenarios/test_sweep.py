@@ -14,15 +14,6 @@ DISCOVERY = 5 * 60 + 30
 """Seconds until discovery has run once."""
 
 
-def assert_delivered(scene, *accounts, errors_allowed=False):
-    """Each of the accounts owns one AMI with its two copies, and nothing is open."""
-    assert scene.states() == dict.fromkeys(accounts, "delivered"), scene.describe()
-    for account in accounts:
-        assert len(scene.images_in(account)) == 1
-        assert len(scene.snapshots_in(account)) == 2
-    scene.assert_invariants(errors_allowed=errors_allowed)
-
-
 def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
     """Discovery finds it within five minutes; the rest is as usual."""
     scene.wait(DISCOVERY)
@@ -31,7 +22,7 @@ def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
         scene.wait(3)
     scene.run_until_over(seconds=600)
 
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)
 
 
 def test_a_changed_value_whose_event_was_lost_is_found(scene):
@@ -43,7 +34,7 @@ def test_a_changed_value_whose_event_was_lost_is_found(scene):
         scene.wait(3)
     scene.run_until_over(times=2, seconds=900)
 
-    assert_delivered(scene, DEV, PROD)
+    scene.assert_delivered(DEV, PROD)
 
 
 def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
@@ -75,7 +66,7 @@ def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
     scene.tag(f"{DEV} {PROD}")
     scene.run_until_over()
 
-    assert_delivered(scene, DEV, PROD)
+    scene.assert_delivered(DEV, PROD)
 
 
 def test_an_ami_that_became_available_unheard_goes_on(scene):
@@ -106,7 +97,7 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
     scene.run_until(lambda: not scene.world.shares_open(), GROUP_DARK)
 
     assert crash.happened
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)
 
 
 def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
@@ -115,7 +106,7 @@ def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
     scene.promote("dev")
 
     assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
-    assert_delivered(scene, DEV, TEST)
+    scene.assert_delivered(DEV, TEST)
 
 
 THROTTLED = [
@@ -139,7 +130,7 @@ def test_throttles_everywhere(scene):
     scene.promote("dev")
 
     assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
-    assert_delivered(scene, DEV, TEST)
+    scene.assert_delivered(DEV, TEST)
 
 
 def test_the_table_is_throttled(scene):
@@ -161,7 +152,7 @@ def test_reads_that_are_a_while_behind(scene, operation):
     scene.world.injections.stale_reads(operation, n=6, seconds=45)
     scene.promote("")
 
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)
 
 
 def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
@@ -172,7 +163,7 @@ def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
     scene.world.injections.stale_reads("DescribeSnapshots", n=1, seconds=240)
     scene.run_until_over()
 
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)
 
 
 def test_sts_is_away_for_ten_minutes(scene):
@@ -184,7 +175,7 @@ def test_sts_is_away_for_ten_minutes(scene):
     scene.run_until_over()
 
     assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
-    assert_delivered(scene, DEV)
+    scene.assert_delivered(DEV)
 
 
 def test_ec2_is_away_for_ten_minutes_from_the_beginning(scene):
@@ -196,4 +187,4 @@ def test_ec2_is_away_for_ten_minutes_from_the_beginning(scene):
     assert len(asked) < MOST_LOOKS
     scene.run_until_over(seconds=3600)
 
-    assert_delivered(scene, DEV, errors_allowed=True)
+    scene.assert_delivered(DEV, errors_allowed=True)

@@ -49,19 +49,13 @@ def put_back(scene):
     scene.tag(f"dev {PROD}")
 
 
-def asked(scene, verb, *words):
-    """Run another verb about the AMI; return exit status and output."""
-    status, out, err = scene.cli(verb, scene.image, *words)
-    return status, " ".join((out + err).split())
-
-
 def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     """The other share and the delivered AMI stay; `status`, `wait`, `plan` and `history` show it."""
     found = withdraw(sharing, "--account", TEST, "--account", PROD)
     assert found["changed"] == [TEST, PROD]
     does = {one["account"]: one["does"] for one in found["deliveries"]}
     assert does == {TEST: "is withdrawn", PROD: "was delivered, and stays"}
-    status, said = asked(sharing, "wait")
+    status, said = sharing.said("wait")
 
     assert (status, f"Withdrawn by {OPERATOR}" in said) == (6, True), said
     sharing.wait(200)
@@ -69,12 +63,12 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     assert sharing.launchable_by() == {DEV}
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
     assert (launch(sharing, DEV), launch(sharing, TEST) != "", len(sharing.images_in(PROD))) == ("", True, 1)
-    assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in asked(sharing, "status")[1]
-    assert f"{TEST}: withdrawn by {OPERATOR}" in asked(sharing, "status")[1]
-    assert f"{TEST} {REGION}, {PROD} {REGION}): withdrawn by {OPERATOR}" in asked(sharing, "plan")[1]
-    assert "withdrawn by" not in asked(sharing, "plan", "dev")[1]  # a new write would be a tag event
-    assert "withdrawals read: withdrawn" in asked(sharing, "history")[1]
-    assert asked(sharing, "verify")[0] == 0
+    assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in sharing.said("status")[1]
+    assert f"{TEST}: withdrawn by {OPERATOR}" in sharing.said("status")[1]
+    assert f"{TEST} {REGION}, {PROD} {REGION}): withdrawn by {OPERATOR}" in sharing.said("plan")[1]
+    assert "withdrawn by" not in sharing.said("plan", "dev")[1]  # a new write would be a tag event
+    assert "withdrawals read: withdrawn" in sharing.said("history")[1]
+    assert sharing.said("verify")[0] == 0
     assert sharing.cli("reconcile")[0] == 0
     sharing.assert_invariants()
 
@@ -84,9 +78,9 @@ def test_the_next_tag_event_serves_it_again_and_a_retry_does_not(sharing, how):
     """Not even a retry for this account: only the next tag event, or the operator who lifts it."""
     withdraw(sharing, "--account", TEST)
     sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", 300)
-    status, said = asked(sharing, "retry", "--account", TEST)
+    status, said = sharing.said("retry", "--account", TEST)
     assert (status, f"was withdrawn by {OPERATOR}" in said) == (0, True), said
-    asked(sharing, "retry")
+    sharing.said("retry")
     sharing.wait(400)
     assert sharing.delivery_state(TEST) == "withdrawn"
     {
@@ -116,8 +110,8 @@ def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
     out = {place for place, state in states.items() if state != "delivered"}
     assert (states[DEV, REGION], out, len(states)) == ("cancelled", {(DEV, REGION)}, 4)
     assert (scene.images_in(DEV), scene.snapshots_in(DEV)) == ([], [])
-    assert asked(scene, "wait", "--target", f"{DEV}/{REGION}")[0] == 6
-    assert asked(scene, "wait", "--target", f"{DEV}/{FAR}")[0] == 0
+    assert scene.said("wait", "--target", f"{DEV}/{REGION}")[0] == 6
+    assert scene.said("wait", "--target", f"{DEV}/{FAR}")[0] == 0
     scene.assert_invariants()
 
 
@@ -132,8 +126,8 @@ def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(ab
     assert {one["does"] for one in found["deliveries"]} == {
         "its delivery is cancelled once its promotion's record continues"
     }
-    assert f"`ami-promoter retry {scene.image}` lets it continue" in asked(scene, "withdraw", "--account", DEV)[1]
-    asked(scene, "retry")
+    assert f"`ami-promoter retry {scene.image}` lets it continue" in scene.said("withdraw", "--account", DEV)[1]
+    scene.said("retry")
     scene.run_until_over()
 
     states = {(one["account"], one["state"]) for one in scene.status()["deliveries"]}
@@ -148,7 +142,7 @@ def test_what_cannot_be_withdrawn_is_refused_with_all_faults(sharing):
     found = withdraw(sharing, "--lift", "--account", TEST, status=1)
     assert [fault["code"] for fault in found["faults"]] == ["not-withdrawn"]
     assert withdraw(sharing, "--lift")["changed"] == []
-    assert asked(sharing, "withdraw")[0] == 2
+    assert sharing.said("withdraw")[0] == 2
     assert withdraw(sharing, "--account", TEST)["changed"] == [TEST]
     assert withdraw(sharing, "--account", TEST)["changed"] == []  # a repeat is harmless
     found = withdraw(sharing, "--lift", "--account", f"{TEST}/{REGION}", status=1)

@@ -190,10 +190,16 @@ class OpensTheDelivered(PromotionExecutor):
 class OneForAll(PromotionExecutor):
     """Stops at the first delivery that it cannot read."""
 
-    def _deliver(self, promotion, image, target, groups):
-        for entry in self._ports.tracked.all(promotion.ami):
-            DELIVERIES.decode(self._records.read(addresses.delivery(entry.delivery)))
-        return super()._deliver(promotion, image, target, groups)
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        deliver = self._expansion._deliver
+
+        def after_all_were_read(promotion, *about):
+            for tracked in self._ports.tracked.all(promotion.ami):
+                DELIVERIES.decode(self._records.read(addresses.delivery(tracked.delivery)))
+            deliver(promotion, *about)
+
+        self._expansion._deliver = after_all_were_read
 
 
 class NeverOver(PromotionExecutor):

@@ -3,8 +3,6 @@
 import json
 from dataclasses import replace
 
-import pytest
-
 from ami_promoter.cli import main
 from ami_promoter.commands.drain import POLL, Drain, drained
 from ami_promoter.hub.aws import Connection
@@ -27,12 +25,6 @@ HUB, TABLE, REGION, AMI = "123456789012", "ami-promoter-us-east-1", "us-east-1",
 NINE = 1767603600
 """2026-01-05T09:00:00Z"""
 SNAPSHOT = addresses.snapshot_resource("snap-1").pk
-
-
-@pytest.fixture
-def table(client):
-    """The hub's table as the service's adapters see it."""
-    return Table(client, TABLE)
 
 
 def a_delivery(account, state, episode=1):

@@ -29,12 +29,6 @@ DELIVERY = addresses.delivery("0123456789abcdef0123")
 NINE = 1767603600
 
 
-@pytest.fixture
-def table(client):
-    """The hub's table as the service's adapters see it."""
-    return Table(client, TABLE)
-
-
 def asleep(table):
     """Put a delivery without a due time: no worker would look at it again."""
     body = {"id": "0123456789abcdef0123", "episode": 1, "state": "copying"}

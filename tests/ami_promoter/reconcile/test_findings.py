@@ -4,16 +4,8 @@ import pytest
 
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, PolicyStatement, SourceFacts, TargetFacts
-from ami_promoter.reconcile.findings import (
-    EndTracked,
-    MakeDue,
-    RecordOpen,
-    ReleaseHolding,
-    Remove,
-    Reopen,
-    Withdraw,
-    findings,
-)
+from ami_promoter.reconcile.findings import findings
+from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses

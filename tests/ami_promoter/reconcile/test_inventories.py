@@ -11,7 +11,6 @@ from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.targets import applied_file as files
 from chalicelib.core.targets.inventory import LOOK, OwnSnapshot
@@ -21,12 +20,6 @@ TABLE, HUB, REGION, FAR = "ami-promoter-us-east-1", "123456789012", "us-east-1",
 OU, ONE, TWO, THREE = "ou-ab12-11111111", "200000000001", "200000000002", "200000000003"
 RUN = "run-1"
 SEEN = OwnSnapshot("snap-9a", "pending", "0123456789abcdef0123", "snap-0a", 0, used=False)
-
-
-@pytest.fixture
-def table(client):
-    """The hub's table as the service's adapters see it."""
-    return Table(client, TABLE)
 
 
 class InventoryTime:

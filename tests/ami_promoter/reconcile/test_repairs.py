@@ -6,12 +6,11 @@ import time
 import pytest
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.reconcile.findings import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
+from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
@@ -29,12 +28,6 @@ RESOURCE = addresses.snapshot_resource("snap-0a").pk
 KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
 KEY_RESOURCE = addresses.key_resource(KEY, DEV).pk
 HELD = copying(ID)
-
-
-@pytest.fixture
-def table(client):
-    """The hub's table as the service's adapters see it."""
-    return Table(client, TABLE)
 
 
 @pytest.fixture

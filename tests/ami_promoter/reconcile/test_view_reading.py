@@ -3,7 +3,6 @@
 import time
 
 import boto3
-import pytest
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import SourceFacts
@@ -12,7 +11,6 @@ from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.terminal.progress import EVERY, Progress
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
@@ -21,12 +19,6 @@ from chalicelib.ports.records import Write
 from tests.fakes import copying
 
 TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"
-
-
-@pytest.fixture
-def table(client):
-    """The hub's table as the service's adapters see it."""
-    return Table(client, TABLE)
 
 
 def name(number):

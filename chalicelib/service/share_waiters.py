@@ -1,0 +1,52 @@
+"""Wakes the deliveries that wait for the shares of a resource, when they need not wait any longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from chalicelib.core.delivery import deadlines, permissions
+from chalicelib.core.delivery.model import Delivery, NeededShare
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing import holders
+from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.ports.ledger import Ledger
+from chalicelib.ports.records import Records
+from chalicelib.service.codecs import DELIVERIES, peek_all
+from chalicelib.service.resource_shares import ResourceShares
+from chalicelib.service.waker import Waker
+
+WOKEN_AT_ONCE = 25
+"""Deliveries that it reads and wakes together: three reads of their records and shares, one message for ten."""
+
+
+def wake(records: Records, ledger: Ledger, waker: Waker, these: ResourceShares) -> None:
+    """Wake those that need not wait any longer: the last of its shares wakes a delivery, and no other."""
+    episodes = {addresses.delivery(delivery): these.news.pop(delivery) for delivery in list(these.news)[:WOKEN_AT_ONCE]}
+    found = peek_all(records, episodes, DELIVERIES)
+    waiting = [one for one in found if one.episode == episodes[one.key] and deadlines.waits_for_shares(one)]
+    wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in _need_not_wait(ledger, these, waiting)]
+    if wakes:
+        waker.wake_all(wakes)
+
+
+def _need_not_wait(ledger: Ledger, these: ResourceShares, waiting: Sequence[Delivery]) -> Iterator[Delivery]:
+    """Yield those of which all shares are open, or one is refused.
+
+    Of most the last one is neither, and then the others need not be read: with each snapshot there are more.
+    """
+    refused = {holding.delivery for s in these.shares if holders.refusal(s) is not None for holding in s.holdings}
+    ends = _find(ledger, (one.shares[-1:] for one in waiting))
+    open_ = {
+        h.delivery for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None for h in s.holdings
+    }
+    left = [one for one in waiting if one.id in refused | open_]
+    found = _find(ledger, (one.shares for one in left))
+    for one in left:
+        seen = permissions.seen(one, found)
+        if seen.open or seen.refused is not None:
+            yield one
+
+
+def _find(ledger: Ledger, needed: Iterable[Iterable[NeededShare]]) -> Sequence[Share]:
+    places = [(one.resource, one.share_name) for some in needed for one in some]
+    return ledger.find(places) if places else ()
