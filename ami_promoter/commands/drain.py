@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import click
+from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
+from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
@@ -84,7 +86,7 @@ class Drain:
         self._connection = connection
         self._reader = Reader(connection)
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
-        self._clock = clock
+        self.clock = clock
         self._tell = tell
         self.switch = pause_switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()
@@ -115,13 +117,13 @@ class Drain:
 
     def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
         """Look until it is drained, or ``limit`` seconds have passed. What a late invocation began is asked as well."""
-        until = None if limit is None else self._clock.now() + limit
+        until = None if limit is None else self.clock.now() + limit
         said = ""
-        while not view.drained and (until is None or self._clock.now() < until):
+        while not view.drained and (until is None or self.clock.now() < until):
             if (now := counts(view)) != said:
                 self._tell(now)
                 said = now
-            self._clock.sleep(POLL)
+            self.clock.sleep(POLL)
             view = self._again(view)
             if view.drained:
                 view = self.look()
@@ -163,10 +165,13 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
-    return drained(Drain(caller.connect(), caller.clock), delete_copies=delete_copies, wait=wait, timeout=timeout)
+    asked = Drain(caller.connect(), caller.clock)
+    return drained(asked, delete_copies=delete_copies, wait=wait, timeout=timeout, wide=caller.wide)
 
 
-def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None) -> Report:
+def drained(
+    drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None, wide: bool = False
+) -> Report:
     """Carry out the verb; may raise HubError."""
     drain.pause()
     view = drain.look()
@@ -185,13 +190,14 @@ def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, ti
         "kept": kept,
         "drained": view.drained,
     }
-    lines = [
+    lines: list[RenderableType] = [
         "Promotions are paused; `ami-promoter resume` ends the pause.",
         f"Asked to end: {count(len(drain.cancelled), 'delivery', 'deliveries')}.",
         counts(view),
-        *(f"  {shares.share_line(share)}" for share in left),
+        *([shares_table(left, drain.clock.now(), wide=wide)] if left else []),
     ]
-    lines += [f"Stays with the target, on its own key: {shares.share_line(share)}" for share in kept]
+    if kept:
+        lines += ["Stay with the targets, on their own keys:", shares_table(kept, drain.clock.now(), wide=wide)]
     lines += [f"Parked, and left alone: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
     held = [it for it in view.promotions.values() if it.get("state") in NOTHING_BEGUN]
     lines += [f"Waits for `resume`: {it['_item']['pk']} is {it.get('state')}, and nothing has started." for it in held]

@@ -297,6 +297,12 @@ def said(fault: Data) -> str:
 def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[RenderableType]:
     yield ""
     yield f"Open shares: {f'{len(open_shares):,}' if open_shares else 'none'}"
+    if open_shares:
+        yield shares_table(open_shares, now, wide=wide)
+
+
+def shares_table(open_shares: Sequence[Data], now: float, *, wide: bool) -> Table:
+    """Show shares, equal ones of many accounts in one row, and when each closes."""
     each = wide or len(open_shares) <= SINGLY
     rows = []
     for group in groups(open_shares, _share, each=each):
@@ -310,8 +316,7 @@ def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[
                 cell(shares.end(last) if wide else _end(last, now)),
             )
         )
-    if rows:
-        yield table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
+    return table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
 
 
 def _share(share: Data) -> tuple[object, ...]:

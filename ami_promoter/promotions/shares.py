@@ -64,11 +64,6 @@ def _end(share: Record) -> int | None:
     return must_close_at(read) or None
 
 
-def share_line(share: Mapping[str, Any]) -> str:
-    """Show the same for a person."""
-    return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end(share)}"
-
-
 def end(share: Mapping[str, Any]) -> str:
     """Say when a share closes."""
     if share["preexisting"]:

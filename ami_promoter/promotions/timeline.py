@@ -354,21 +354,23 @@ def _member(key: str, value: str) -> str:
 def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
     """Yield a share's lines: its opening, its closing, and what was refused in between, each with its request."""
     where = cell(_named(one["resource"], wide=wide)), cell(one["account"])
+    still = f"{OPENED}, still open" if one["open"] else OPENED
     opened = closed = False
     for step in one["steps"]:
         for call in step["calls"]:
             what = _happened(one, step, call)
             opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
+            what = still if what == OPENED else what
             named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
             yield cell(_when(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
     if one["preexisting"]:
         yield cell(_when(one["opened_at"])), *where, cell("was there before"), cell("")
         return
     if not opened and one["opened_at"] != "-":
-        yield cell(_when(one["opened_at"])), *where, cell(OPENED), cell(NOT_KNOWN)
+        yield cell(_when(one["opened_at"])), *where, cell(still), cell(NOT_KNOWN)
     if not closed and one["seconds"] is not None:
         yield cell(_when(one["removed_at"])), *where, cell(_closed(one)), cell(NOT_KNOWN)
-    if one["open"]:
+    if one["open"] and not opened and one["opened_at"] == "-":
         yield cell(""), *where, cell("open"), cell("")
 
 
