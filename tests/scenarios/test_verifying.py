@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 
+from tests.scenarios.platform import FAILED, FAULT, NOT_SEEN, PASSED, verify
 from tests.scenarios.scene import DEV, PROD, TEST, targets_file
-
-PASSED, FAULT, NOT_SEEN, FAILED = 0, 1, 4, 5
 
 
 @pytest.fixture
@@ -18,17 +16,6 @@ def delivered(scene):
     scene.promote("dev")
     scene.wait(300)
     return scene
-
-
-def verify(scene, *words):
-    """Run it; return exit status, and by account the checks that did not pass."""
-    status, out, _ = scene.cli("verify", scene.image, *words, "--json")
-    reported = json.loads(out)
-    bad = {}
-    for one in reported.get("checks", ()):
-        if one["passed"] is not True:
-            bad.setdefault(one["account"], {})[one["check"]] = one
-    return status, bad, reported
 
 
 def test_all_is_there_and_nothing_is_open(delivered):

@@ -15,7 +15,8 @@ from tests.service.cloud import HUB, REGION, START
 from tests.service.gate import PortCrash
 from tests.service.hub import APPROVER, Hub, Parts
 from tests.service.organization import OU, A, B, OrganizationHub
-from tests.service.test_removals import AMI, HOUR, open_to, pass_time
+from tests.service.shared_ami import AMI, HOUR, open_to, pass_time
+from tests.service.wrong_parts import TakesAllForApproved
 
 DAY = 24 * HOUR
 WAITS = "awaiting-approval"
@@ -297,14 +298,6 @@ def test_it_ends_well_wherever_a_process_dies():
         hub = crashed(PortCrash(call, after=bool(call % 2)))
         assert hub.outcomes() == {(AMI, A): "delivered"}, call
         assert len(set(asked(hub))) == 1, call
-
-
-class TakesAllForApproved(LiveApprovals):
-    """Takes every delivery for approved."""
-
-    def look(self, _delivery):
-        """See the class."""
-        return ApprovalSeen("nobody")
 
 
 class OpensUnapproved(LiveEntitlements):
