@@ -18,15 +18,15 @@ from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 
 CHECK = js.thing(
     "one check",
-    account=js.text("the target's account"),
-    region=js.text("the target's Region"),
+    account=js.text("account id of the target"),
+    region=js.text("Region of the target"),
     check=js.text(
-        "answers, image, attributes, protection, snapshots, encryption, snapshot-permissions, launch-permission or "
-        "key-grants"
+        "name of the check: answers, image, attributes, protection, snapshots, encryption, snapshot-permissions, "
+        "launch-permission or key-grants"
     ),
-    passed=js.perhaps(js.flag("null: it could not be looked at")),
-    what=js.text("what was seen"),
-    cure=js.text("what to do; empty where it passed"),
+    passed=js.perhaps(js.flag("whether the check passed; null: the command could not make it")),
+    what=js.text("what the command found"),
+    cure=js.text("what to do; empty: the check passed"),
 )
 ASK = (
     "Ask that account's CloudTrail who did that. To make it again, remove the tag, wait until "

@@ -118,7 +118,7 @@ def test_what_was_there_before_the_service_is_left_open(scene):
     (row,) = page.tables["Open now"]
     assert scene.snapshots[0] in row[1]
     assert row[4].endswith("left open")
-    assert row[5] == "was there before the service, stays"
+    assert row[5] == "existed before the service, stays"
     assert open_on_page(page) == open_at_aws(scene)
 
 

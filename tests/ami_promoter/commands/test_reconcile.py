@@ -54,11 +54,11 @@ def said(capsys, *words):
 
 
 def test_all_is_in_order(applied, capsys):
-    """Exit status 0; the first line says that the targets were left out."""
+    """Exit status 0; the first line says that no target was checked."""
     assert said(capsys, "reconcile", "--hub-only") == (
         0,
         [
-            ("Looked at account 123456789012, us-east-1; the targets were left out (--hub-only)."),
+            ("Looked at account 123456789012, us-east-1; no target was checked (--hub-only)."),
             "No difference found in the hub.",
         ],
     )
