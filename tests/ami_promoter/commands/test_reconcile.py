@@ -139,7 +139,7 @@ def test_it_only_says_what_it_would_do(table, applied, capsys):
     assert status == 4
     assert lines[1:] == [
         f"due-date-lost: {DELIVERY}",
-        "    It is copying and stands in no index: no worker will look at it again.",
+        "    It is copying and in no index: no worker will look at it again.",
         "    --apply makes it due",
         "Of 1, 1 can be repaired: run it with --apply.",
     ]
