@@ -16,14 +16,14 @@ from chalicelib.core.targets import approvals
 SHOWN = 20
 """So many targets are listed without --wide."""
 PRINTS = js.thing(
-    ami=js.text("the AMI"),
-    name=js.text("its name"),
-    value=js.text("the tag's value that counts"),
-    snapshots=js.several("its snapshots", js.text("an id")),
-    digest=js.text("names all that is approved"),
-    approved=js.several("the targets that need an approval", js.text("ACCOUNT/REGION")),
+    ami=js.text("id of the source AMI"),
+    name=js.text("name of the source AMI"),
+    value=js.text("value of the tag that the approval is for"),
+    snapshots=js.several("snapshots of the source AMI", js.text("id of a snapshot")),
+    digest=js.text("digest of what is approved: AMI, snapshots, value and settings of the targets"),
+    approved=js.several("targets that need an approval", js.text("ACCOUNT/REGION")),
     until=js.time("when the approval expires"),
-    changed=js.flag("whether anything was written: not with --dry-run, and not where no target needs an approval"),
+    changed=js.flag("whether the command wrote an approval; false with --dry-run, or if no target needs one"),
 )
 
 

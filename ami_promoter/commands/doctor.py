@@ -32,7 +32,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.core.targets.approvals import needs
 
 PRINTS = js.thing(
-    findings=js.several("what was checked, the hub first", doctor_checks.FINDING),
+    findings=js.several("results of the checks, the hub's first", doctor_checks.FINDING),
     healthy=js.flag("whether every check passed"),
 )
 EXITS = {

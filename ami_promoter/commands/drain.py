@@ -138,13 +138,15 @@ class Drain:
 
 PRINTS = js.thing(
     paused=pause_switch.SCHEMA,
-    cancelled=js.number("deliveries that were asked to end"),
-    promotions=js.mapping("promotions that have not ended, by state", js.number("how many")),
-    under_way=js.mapping("deliveries that have not ended, by state", js.number("how many")),
-    parked=js.several("records that are left alone", js.thing(delivery=js.text("its id"), why=js.text("why"))),
-    open_shares=js.several("what is open", shares.SCHEMA),
-    kept=js.several("grants on targets' own keys, which stay", shares.SCHEMA),
-    drained=js.flag("whether nothing is under way and nothing open"),
+    cancelled=js.number("how many deliveries the command asked to end"),
+    promotions=js.mapping("number of promotions that have not ended, by state", js.number("how many")),
+    under_way=js.mapping("number of deliveries that have not ended, by state", js.number("how many")),
+    parked=js.several(
+        "parked deliveries", js.thing(delivery=js.text("id of the delivery"), why=js.text("why its record is parked"))
+    ),
+    open_shares=js.several("shares that are open and must close", shares.SCHEMA),
+    kept=js.several("grants on targets' own KMS keys, which stay", shares.SCHEMA),
+    drained=js.flag("whether every promotion and delivery has ended and every share that must close is closed"),
 )
 
 

@@ -19,7 +19,7 @@ from chalicelib.core.targets.applied_file import Resolution
 MEMBERS = {
     **plan_preview.PLAN["properties"],
     **waiting.PRINTS["properties"],
-    "named": js.number("how many targets the value names by the applied file; 0: it is not known yet"),
+    "named": js.number("how many targets the value names in the applied targets file; 0: not known yet"),
     "paused": pause_switch.SCHEMA,
 }
 PRINTS = js.some_of(
@@ -95,7 +95,7 @@ def _means(meant: Resolution) -> str:
 @verb(
     "cancel",
     needs=READ | FIND_AMI | LOOK_AGAIN | UNTAG,
-    prints=js.thing(ami=js.text("the AMI"), changed=js.flag("whether it had the tag")),
+    prints=js.thing(ami=js.text("id of the source AMI"), changed=js.flag("whether the command removed the tag")),
 )
 @ami_argument
 @tag_key_option

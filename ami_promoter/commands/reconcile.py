@@ -33,23 +33,31 @@ from chalicelib.core.records.addresses import RecordKey
 PRINTS = js.some_of(
     js.thing(
         **js.HUB,
-        applied=js.flag("whether --apply was given"),
-        targets=js.thing("targets", seen=js.number("that answered"), asked=js.number("that were asked")),
-        hub_only=js.flag("whether the targets were left out"),
-        woken=js.number("records under way that look again"),
+        applied=js.flag("whether --apply was given, so that the command repaired what it could"),
+        targets=js.thing(
+            "number of targets",
+            seen=js.number("targets that answered"),
+            asked=js.number("targets that the command asked"),
+        ),
+        hub_only=js.flag("whether --hub-only was given, so that no target was checked"),
+        woken=js.number("how many records that have not ended the command woke"),
         found=js.several(
-            "what differs",
+            "differences between the records and AWS",
             js.thing(
-                code=js.text("a stable name"),
-                where=js.text("the place"),
-                what=js.text("what differs"),
-                wrong=js.flag("whether there is anything to repair"),
-                repair=js.perhaps(js.text("what --apply does; null: it is for a person")),
-                result=js.perhaps(js.text("what became of that")),
+                code=js.text("code of the difference, which does not change between versions"),
+                where=js.text("the record or resource that differs"),
+                what=js.text("what differs, in a sentence"),
+                wrong=js.flag("whether it needs a repair; false: information only"),
+                repair=js.perhaps(
+                    js.text(
+                        "name of the repair that --apply makes; null: an operator must act, or nothing is to be done"
+                    )
+                ),
+                result=js.perhaps(js.text("result of the repair; null: none was made")),
             ),
         ),
         in_order=js.flag("whether nothing is left to repair"),
-        unparked=js.text("with --unpark, which prints nothing else: the record"),
+        unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
     ),
     *("account", "region", "table", "applied", "targets", "hub_only", "woken", "found", "in_order", "unparked"),
 )
@@ -134,9 +142,7 @@ def _report(
     left = [one for one in wrong if outcome.get(one) != "done"]
     seen = sum(not target.trouble for target in view.targets.values())
     asked = (
-        "the targets were left out (--hub-only)"
-        if hub_only
-        else f"{seen} of {count(len(view.targets), 'target')} answered"
+        "no target was checked (--hub-only)" if hub_only else f"{seen} of {count(len(view.targets), 'target')} answered"
     )
     lines: list[RenderableType] = [f"Looked at {connection.place}; {asked}."]
     lines += [line for one in found for line in _lines(one, outcome.get(one), apply=apply)]

@@ -21,10 +21,10 @@ from chalicelib.core.targets.withdrawals import covering
 AGAIN = ("failed", "cancelled", "withdrawn")
 PRINTS = js.some_of(
     js.thing(
-        ami=js.text("the source AMI"),
-        unparked=js.several("records that were parked and go on", js.text("a record's key")),
-        again=js.several("deliveries that are tried again", js.text("an id")),
-        accepted=js.text("with --accept: the AMI"),
+        ami=js.text("id of the source AMI"),
+        unparked=js.several("parked records that continue", js.text("key of a record")),
+        again=js.several("deliveries that the service tries again", js.text("id of a delivery")),
+        accepted=js.text("with --accept: id of the AMI in the target that the delivery now uses"),
     ),
     "accepted",
 )

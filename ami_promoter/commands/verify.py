@@ -26,9 +26,12 @@ from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_o
 from chalicelib.core.faults import Fault
 
 PRINTS = js.thing(
-    ami=js.text("the source AMI"),
-    checks=js.several("what was checked, by account and Region", verify_checks.CHECK),
-    skipped=js.mapping("deliveries that are neither delivered nor shared, by state", js.number("how many")),
+    ami=js.text("id of the source AMI"),
+    checks=js.several("results of the checks, sorted by account and Region", verify_checks.CHECK),
+    skipped=js.mapping(
+        "number of deliveries that were not checked because they are neither delivered nor shared, by state",
+        js.number("how many"),
+    ),
     passed=js.flag("whether every check passed"),
 )
 EXITS = {

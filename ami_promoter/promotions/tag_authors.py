@@ -34,13 +34,13 @@ SHOWN = 200
 
 TAGGING = js.thing(
     "one change of the tag that the service saw",
-    at=js.time("when it was changed; where no event said so, when the service saw it"),
-    value=js.perhaps(js.text("the value; null: it was removed")),
-    event=js.text("the id of the event that reached the service; empty: none did, discovery found it"),
-    by=js.text("the ARN of who changed it; empty: not known"),
-    cloudtrail_event=js.text("the id of CloudTrail's event; empty: not known"),
-    request_id=js.text("the request's id; empty: not known"),
-    why_unknown=js.text("why it is not known who; empty: it is"),
+    at=js.time("when the tag changed; if no event reported the change, when the service saw it"),
+    value=js.perhaps(js.text("the new value; null: the tag was removed")),
+    event=js.text("id of the EventBridge event; empty: discovery found the change without an event"),
+    by=js.text("ARN of the principal that changed the tag; empty: not known"),
+    cloudtrail_event=js.text("id of the CloudTrail event; empty: not known"),
+    request_id=js.text("id of the request to AWS; empty: not known"),
+    why_unknown=js.text("why the principal is not known; empty: it is known"),
 )
 
 Tagging = dict[str, Any]
@@ -88,7 +88,7 @@ def lines(shown: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
     """Write each for a person."""
     for one in shown:
         what = "Tag removed" if one["value"] is None else f"Tagged {one['value']!r}"
-        by = f"by {one['by']}" if one["by"] else f"by whom is not known: {one['why_unknown']}"
+        by = f"by {one['by']}" if one["by"] else f"by an unknown principal: {one['why_unknown']}"
         ids = {"event": one["event"], "CloudTrail": one["cloudtrail_event"], "request": one["request_id"]}
         named = ", ".join(f"{name} {ident if wide else ident[:8]}" for name, ident in ids.items() if ident)
         when = one["at"].removesuffix("Z").replace("T", " ")

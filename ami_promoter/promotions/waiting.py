@@ -39,8 +39,8 @@ NAMES = {
 }
 PRINTS = js.some_of(
     js.thing(
-        outcome=js.text(f"one of {', '.join(NAMES.values())}"),
-        why=js.text("what decided it"),
+        outcome=js.text(f"outcome of the promotion: {', '.join(NAMES.values())}"),
+        why=js.text("reason for the outcome"),
         promotion=promotion_data.PAGE,
     ),
     "promotion",
@@ -49,7 +49,7 @@ PRINTS = js.some_of(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is waited for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
+    """What `wait` waits for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
 
     ``written``: the tag was written just now, and a read of it may not show it yet.
     """
@@ -61,7 +61,7 @@ class Wanted:
 
 
 def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wanted: Wanted) -> Report:
-    """Wait, and say how it came out; may raise HubError."""
+    """Wait, and return the outcome; may raise HubError."""
     tag = Tag(connection, tag_key, ami)
     first = tag.read()
     if isinstance(first, Fault):

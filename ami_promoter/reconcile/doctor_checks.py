@@ -27,14 +27,14 @@ FINDING = js.thing(
     "one check",
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
-        "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices, "
-        "alarms, source-key, approvers, approvals; of a target: "
-        "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, source-tags, "
-        "copy-quota"
+        "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, "
+        "notices, alarms, source-key, approvers, approvals; for a target: "
+        "target (whether it answered), key, key-policy, service-roles, forwarding, allowed-amis, settings, "
+        "source-tags, copy-quota"
     ),
-    passed=js.perhaps(js.flag("null: it could not be looked at")),
-    what=js.text("what was seen"),
-    cure=js.text("what to do, with the command; empty where it passed, but for a warning"),
+    passed=js.perhaps(js.flag("whether the check passed; null: the command could not make it")),
+    what=js.text("what the command found"),
+    cure=js.text("what to do, with the command; empty: the check passed without a warning"),
 )
 
 

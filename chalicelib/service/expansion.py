@@ -148,9 +148,9 @@ class Expansion:
         return any(states.get(one.place, RUNNING) in (RUNNING, *BACK_AGAIN) for one in after)
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
-        """A delivery that was cancelled and cannot be read cannot start again: it counts as failed."""
+        """A delivery that has ended by its tag and cannot be read cannot start again: it counts as failed."""
         for one in self._tracked.all(promotion.ami):
-            if one.delivery == ident and one.state == DeliveryState.CANCELLED:
+            if one.delivery == ident and one.state in BACK_AGAIN:
                 failed = replace(one, episode=one.episode + 1, state=DeliveryState.FAILED.value)
                 self._tracked.add(promotion.ami, failed)
 

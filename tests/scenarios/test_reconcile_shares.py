@@ -150,7 +150,7 @@ def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn
     assert (status, codes(report)) == (4, {"receiver-not-listed"})
     (one,) = report["found"]
     assert one["where"] == f"account {DEV}"
-    assert "2 shares of the service's may be open to it" in one["what"]
+    assert "2 shares that the service opened may be open to it" in one["what"]
 
     assert reconcile(scene, "--apply", "--hub-only")[0] == 0
     scene.run_until_state("withdrawn", DEV)

@@ -143,6 +143,23 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     assert (audited.strays, audited.due) == ([(ACCOUNT, ["child-1"])], None)
 
 
+def test_a_key_on_which_shares_close_all_day_is_looked_at_every_hour():
+    """It finds the service's grants then; what accounts have made is reported ten minutes after the last closing."""
+    audited = Audited(ours("d1"), child(1, OTHER))
+    audited.dealt_with("d1", ShareState.CLOSED)
+    audited.dealt_with("d2", ShareState.CLOSED, OTHER)
+    for _ in range(15):
+        audited.remind()
+        audited.now += 300
+        if audited.due <= audited.now:
+            audited.run()
+    assert (audited.ghosts(), audited.strays) == ([ours("d1").id], [])
+
+    audited.now += 3600
+    audited.run()
+    assert audited.strays == [(OTHER, ["child-1"])]
+
+
 @pytest.mark.parametrize("opened_at", [OPENED_AT, OPENED_AT - 86_400])
 def test_a_grant_of_the_service_that_is_not_open_is_closed_again(opened_at):
     """At any time and by any creator; the audit repeats until none shows."""

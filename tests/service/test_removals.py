@@ -87,6 +87,21 @@ def test_owners_get_one_notice_of_a_withdrawal_whose_delivery_cannot_publish(tro
     assert len({one["id"] for one in reported}) == 1
 
 
+@pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
+def test_a_delivery_that_cannot_act_and_is_wanted_again_ends_its_promotion_as_failed(trouble):
+    """It was withdrawn in its place; the promotion must not try to start it every quarter of an hour."""
+    hub = shared()
+    trouble(hub)
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, HOUR)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+
+    promotion = hub.stores.seen(addresses.promotion(AMI))
+    assert (promotion.state, promotion.wake_at) == ("over", None)
+    assert hub.cloud.notices[-1]["counts"]["failed"] == 1
+
+
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
     """Without an event: discovery sees that another file is in force."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.service.cloud import START
+from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS, scenes
 
 FIRST, SECOND = ACCOUNTS[:2]
@@ -50,3 +53,24 @@ def test_the_last_value_decides_the_end(scene, changes):
     assert last == NOBODY or owners >= set(VALUES[last]), f"{last!r} leads to {ends}"
     if last == NOBODY:
         assert "promotion.refused" in {notice["event"] for notice in hub.cloud.notices}
+
+
+def test_a_tag_event_counts_though_a_new_file_made_the_promotion_look_before_it_came():
+    """The file gains an account and the tag is written again; discovery runs before the event has come."""
+    hub = Hub((FIRST, SECOND), target={"mode": "share"})
+    both = hub.cloud.directory
+    hub.cloud.directory = replace(both, groups={"default": (FIRST,)})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=START + 3600)
+    assert hub.outcomes() == {(AMI, FIRST): "shared"}
+    hub.cloud.directory = both
+    hub._event_fates = itertools.cycle([(30,)])
+    hub.cloud.tag(AMI, None)
+    hub.cloud.now += 1
+    hub.cloud.tag(AMI, "default")
+    hub.cloud.now += 4
+    hub.discover()
+    hub.run(until=hub.cloud.now + 3600)
+
+    assert hub.outcomes() == {(AMI, FIRST): "shared", (AMI, SECOND): "shared"}

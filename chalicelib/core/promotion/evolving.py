@@ -97,10 +97,12 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     known = (promotion.value, promotion.refused_value) if promotion.candidate is None else (promotion.candidate,)
     if event.value in known and not (again or moved or unread):
         return promotion
-    refresh = event.value == promotion.value and not again
-    if promotion.state in (S.RESOLVING, S.EXPANDING):
-        refresh = refresh and promotion.refresh
-    fresh: dict[str, Any] = {"candidate": event.value, "resolved": False, "to_notify": (), "read_at": now}
+    same = event.value == promotion.value and not again
+    refresh = same and (promotion.refresh or promotion.state not in (S.RESOLVING, S.EXPANDING))
+    fresh: dict[str, Any] = {"candidate": event.value, "resolved": False, "to_notify": ()}
+    fresh["read_at"] = (
+        promotion.read_at if same else now
+    )  # the event of the same value, written again, may be on its way
     fresh["blocked_until"] = 0  # what was refused for another value delays no removal
     return _to(promotion, S.RESOLVING, now, refresh=refresh and promotion.state is not S.REQUESTED, **fresh)
 

@@ -392,7 +392,7 @@ def test_a_preexisting_share_is_marked(table, capsys):
 
     main(["status", AMI, "--wide"])
 
-    assert lines(capsys)[-1].endswith("was there before the service, stays")
+    assert lines(capsys)[-1].endswith("existed before the service, stays")
 
 
 def test_all_promotions(table, scene, capsys):

@@ -128,4 +128,6 @@ def test_lines_for_a_person():
         "Tagged 'dev' at 2026-01-05 09:00:00 by arn:aws:sts::111111111111:assumed-role/Builders/jane "
         "(event 01234567, CloudTrail e-1, request r-1)"
     )
-    assert not_known.startswith("Tag removed at 2026-01-05 09:00:00 by whom is not known: CloudTrail cannot be asked")
+    assert not_known.startswith(
+        "Tag removed at 2026-01-05 09:00:00 by an unknown principal: CloudTrail cannot be asked"
+    )
