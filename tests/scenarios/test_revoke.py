@@ -94,5 +94,4 @@ def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), 900)
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)

@@ -60,8 +60,7 @@ def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
     scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=99)
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def test_a_tag_event_starts_it_without_discovery(scene):
@@ -75,8 +74,7 @@ def test_a_tag_event_starts_it_without_discovery(scene):
     scene.emit_tag_change(scene.image, {"promote": ""}, version=3.0)
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def test_an_ami_tagged_while_pending_waits_for_it(scene):
