@@ -210,6 +210,27 @@ def test_an_ami_of_no_use_is_shared_with_nobody_whatever_else_is_wrong(trouble, 
     assert not hub.cloud.grants
 
 
+def test_an_ami_that_is_enabled_again_while_a_share_was_opening_is_shared_with_nobody_and_its_promotion_ends():
+    """Disabled, everybody is asked to end; B's share opened after that. The next tag event shares it again."""
+    hub = Hub((A, B), target={"mode": "share"})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + HOUR)
+    works, hub.share_worker.run = hub.share_worker.run, lambda *_args, **_left: None
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=hub.cloud.now + 120)
+    for state in ("disabled", "available"):
+        hub.cloud.hub_images[AMI]["State"] = state
+        hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+        hub.run(until=hub.cloud.now + 120)
+    assert hub.outcomes() == {(AMI, A): "withdrawn", (AMI, B): "opening"}
+    hub.share_worker.run = works
+    pass_time(hub, HOUR)
+
+    assert (set(hub.outcomes().values()), open_to(hub)) == ({"withdrawn"}, set())
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+
+
 @pytest.mark.parametrize("trouble", [disable_key, pause, lose_head, break_head], ids=lambda trouble: trouble.__name__)
 def test_an_outage_or_a_fault_alone_withdraws_nobody(trouble):
     """No evidence, no removal: three days later both accounts have what they had."""
