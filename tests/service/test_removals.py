@@ -385,6 +385,23 @@ def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off
     assert open_to(hub) == set()
 
 
+def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come():
+    """The file shares no snapshots any more, so A's access is renewed; B's ended at its date, and no notice follows."""
+    hub = Hub((A, B), target={"mode": "share", "share_snapshots": True})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    accounts = hub.cloud.directory.accounts
+    accounts = {**accounts, B: (replace(accounts[B][0], until=START + 2 * HOUR),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
+    hub.cloud.tag(AMI, "default")
+    pass_time(hub, 3 * HOUR)
+    accounts = {one: (replace(targets[0], share_snapshots=False),) for one, targets in accounts.items()}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}
+    assert "delivery.failed" not in [notice["event"] for notice in hub.cloud.notices]
+
+
 def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date():
     """An unreadable file is no evidence; but nothing stays open without end."""
     hub = shared(until=START + 6 * HOUR)
