@@ -231,6 +231,26 @@ def test_an_ami_that_is_enabled_again_while_a_share_was_opening_is_shared_with_n
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
 
 
+def test_an_ami_that_is_enabled_and_tagged_again_while_its_shares_are_ending_is_shared_again():
+    """Disabled, everybody is asked to end; the tag event comes before they have."""
+    hub = shared()
+    works, hub.deliveries.run = hub.deliveries.run, lambda *_args, **_left: None
+    hub.cloud.hub_images[AMI]["State"] = "disabled"
+    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    hub.run(until=hub.cloud.now + 120)
+    hub.cloud.hub_images[AMI]["State"] = "available"
+    for value in (None, f"{A} {B}"):
+        hub.cloud.tag(AMI, value)
+        hub.run(until=hub.cloud.now + 10)
+    assert set(hub.outcomes().values()) == {"shared"}
+    hub.deliveries.run = works
+    pass_time(hub, HOUR)
+
+    withdrawn = [notice["account"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"]
+    assert (sorted(withdrawn), open_to(hub)) == ([A, B], {A, B})
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+
+
 @pytest.mark.parametrize("trouble", [disable_key, pause, lose_head, break_head], ids=lambda trouble: trouble.__name__)
 def test_an_outage_or_a_fault_alone_withdraws_nobody(trouble):
     """No evidence, no removal: three days later both accounts have what they had."""
