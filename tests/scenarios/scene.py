@@ -208,6 +208,12 @@ class Scene:
         self.tag(value, image)
         self.run_until_over(image, seconds)
 
+    def begin_copies(self, value: str = "", seconds: float | None = None) -> None:
+        """Tag the AMI, and run until both copies run; ``seconds``: how long these take."""
+        self.world.ec2.pace.copy = self.world.ec2.pace.copy if seconds is None else seconds
+        self.tag(value)
+        self.run_until(lambda: len(self.live_copies()) == 2)
+
     def run_until_over(self, image: str = "", seconds: float = 3 * HOUR, times: int = 1) -> None:
         """Run until this many summaries were published for the AMI, and everything is at rest."""
         self.run_until(lambda: len(self.notices("promotion.over", image or self.image)) >= times, seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from demo import stage
-from tests.scenarios.scene import DEV, PROD, TEST
+from tests.scenarios.scene import DEV, PROD, TEST, targets_file
 
 SHARING = f"""\
 defaults:
@@ -19,6 +19,14 @@ accounts:
   "{TEST}": {{share_snapshots: true}}
   "{PROD}": {{mode: copy}}
 """
+
+
+def share_with(scene, account: str) -> None:
+    """Apply a targets file by which one account shares, and share the AMI with it."""
+    scene.apply(targets_file() + f'accounts: {{"{account}": {{mode: share, service_linked_roles: []}}}}\n')
+    scene.launches |= {account}
+    scene.tag(account)
+    scene.run_until_state("shared", account)
 
 
 def shared(scene) -> dict[str, str]:

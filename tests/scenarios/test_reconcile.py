@@ -112,8 +112,7 @@ def open_unknown(scene):
     scene.world.ec2.pace.copy = 2400
     scene.wait(400)
     then = backup(scene)
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies()
     scene.wait(HISTORY)
     restore(scene, then)
 
@@ -123,8 +122,7 @@ def test_records_are_lost_for_good_and_so_is_the_tag(scene):
     scene.world.ec2.pace.copy = 900
     scene.wait(400)
     then = backup(scene)
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies()
     with scene.world.injections.silence():
         scene.untag()
         scene.wait(3)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.scenarios.platform import FAILED, FAULT, NOT_SEEN, PASSED, verify
-from tests.scenarios.scene import DEV, PROD, TEST, targets_file
+from tests.scenarios.scene import DEV, PROD, TEST
+from tests.scenarios.sharing import share_with
 
 
 @pytest.fixture
@@ -93,10 +94,7 @@ def test_what_somebody_shared_by_hand(delivered):
 
 def test_what_is_shared_on_purpose(scene):
     """A launch permission and a key grant that stand for as long as the AMI is shared."""
-    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
-    scene.launches |= {DEV}
-    scene.tag(DEV)
-    scene.run_until_state("shared")
+    share_with(scene, DEV)
 
     status, bad, reported = verify(scene)
 
