@@ -149,7 +149,7 @@ def _source(records: HubRecords, record: Record, ami: str) -> None:
 
 
 def _check(records: HubRecords, record: Record, kind: type[Any] | None) -> None:
-    """Note a record that the service could not read; the page still shows what can be read of it."""
+    """Collect a record that the service could not read; the page still shows what can be read of it."""
     item = record["_item"]
     if record.get("unreadable"):
         _damaged(records, record, "its body is not a JSON object")
