@@ -43,7 +43,7 @@ class Mutation:
     parts: Parts = RIGHT
     scene: HubSetup = PLAIN
     stores: Callable[[], Stores] = in_memory
-    crash_around_the_copy: bool = False
+    crash_anywhere: bool = False
     side_by_side: bool = False
     """Process each message group twice at once, in many orders."""
     drop: bool = False
@@ -71,7 +71,7 @@ MUTATIONS = {
     "everybody is entitled": Mutation("invariant 8", Parts(entitlements=EntitlesEverybody), drop=True),
     "the share worker never closes": Mutation("invariant 1", Parts(share_worker=NeverCloses)),
     "a delivery lets go early": Mutation("invariant 1", Parts(deliveries=LetsGoEarly)),
-    "a delivery does not look": Mutation("invariant 4", Parts(deliveries=DoesNotLook), crash_around_the_copy=True),
+    "a delivery does not look": Mutation("invariant 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
     "a delivery is never due": Mutation("invariant 6", Parts(delivery_codec=NeverDue)),
     "a delivery keeps its slots": Mutation("still keeps slots", Parts(deliveries=KeepsItsSlots)),
     "a copy quota grants nothing": Mutation("invariant 6", Parts(copy_quotas=GrantsNothing)),
@@ -126,8 +126,8 @@ def _try(mutation: Mutation) -> None:
         hub.run()
         all_delivered(hub)
         return
-    if mutation.crash_around_the_copy:
-        ways = [{"crashes": [PortCrash(call, after=True)]} for call in range(105, 130)]
+    if mutation.crash_anywhere:
+        ways = [{"crashes": [PortCrash(call, after=True)]} for call in range(120)]
     elif mutation.side_by_side:
         ways = [{"pairings": ["twin"], "order": [False] * number + [True]} for number in range(8)]
     else:

@@ -396,13 +396,9 @@ def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
     assert publisher.applied().directory == compiled(FILE)
 
 
-@pytest.mark.parametrize(("verb", "listed"), [("diff", "222222222222"), ("apply", HUB)])
-def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys, verb, listed):
-    """Wrong account or Region, or no stack yet: the message names account, Region and table; exit status 3.
-
-    Also where the file lists the account of the credentials: that is not blamed on the file.
-    """
-    assert main(["targets", verb, file(FILE.replace("222222222222", listed))]) == 3
+def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys):
+    """Wrong account or Region, or no stack yet: the message names account, Region and table; exit status 3."""
+    assert main(["targets", "diff", file(FILE)]) == 3
 
     assert capsys.readouterr().err == (
         f"ami-promoter: {PLACE}: reading the applied targets failed: An error occurred (ResourceNotFoundException) "
