@@ -1,4 +1,4 @@
-"""The verb ``approve``: lets an AMI be opened for the targets that need an approval."""
+"""The verb ``approve``: allows the service to share an AMI with the targets that need an approval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets import approvals
 
 SHOWN = 20
-"""So many targets are listed without --wide."""
+"""Without --wide the command lists at most this many targets."""
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
     name=js.text("name of the source AMI"),
@@ -83,8 +83,8 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
 
 def _differs(ami: str, given: str, short: str, value: str, targets: int) -> Fault:
     what = (
-        f"what waits has the digest {short} now, not {given}: value {quoted(value)}, {count(targets, 'target')}. "
-        "The value, the settings, or who needs an approval were changed."
+        f"the deliveries that wait have the digest {short} now, not {given}: value {quoted(value)}, "
+        f"{count(targets, 'target')}. The value, the settings, or the targets that need an approval have changed."
     )
-    cure = f"Look at it: `ami-promoter approve {ami} --dry-run`. Then name that digest."
+    cure = f"Check it with `ami-promoter approve {ami} --dry-run`, then give that digest."
     return Fault("digest-differs", ami, what, cure)

@@ -1,9 +1,11 @@
-"""The verb ``drain``: pause, bring every delivery to its end, and see every share closed.
+"""The verb ``drain``: pauses promotions, ends every delivery, and waits until every share is closed.
 
-What stays shared is withdrawn. Grants for service roles on a target's own key stay: its AMIs need them.
+The service withdraws standing shares. Grants for service roles on a target's own key stay, because the target's AMIs
+need them.
 
-It changes nothing in AWS: it leaves the same inbox entry on a delivery's record as a removed tag does, and the service
-stops, tidies and closes as ever. Without ``--delete-copies`` only deliveries of which no copy runs are cancelled.
+The command changes nothing in AWS: it writes the same inbox entry to a delivery's record as a removed tag causes, and
+the service stops, tidies and closes as usual. Without ``--delete-copies`` it cancels only deliveries without a running
+copy.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from chalicelib.core.faults import count
 from chalicelib.core.records.addresses import RecordKey
 
 POLL = 30
-"""Seconds between two looks with ``--wait``."""
+"""Seconds between two reads of the records with ``--wait``."""
 
 WHY = "drain"
 
@@ -45,10 +47,10 @@ NOTHING_RUNS = (
     DeliveryState.WAITING,
     DeliveryState.SHARED,
 )
-"""States in which a delivery has started no copy: it has opened nothing yet, or shares and never copies."""
+"""States in which a delivery has no copy: it has not opened anything yet, or it is in share mode."""
 
 NOTHING_BEGUN = ("requested", "resolving")
-"""The same of a promotion."""
+"""States in which a promotion has no delivery yet."""
 
 Place = tuple[str, str]
 Found = Mapping[Place, Record]
@@ -56,9 +58,9 @@ Found = Mapping[Place, Record]
 
 @dataclass(frozen=True, slots=True)
 class DrainView:
-    """What is under way now, and what is parked; and every share that may be open, but preexisting ones.
+    """Deliveries that have not ended, parked ones, and shares that may be open, without preexisting ones.
 
-    ``kept`` are the grants on targets' own keys, which must stay.
+    ``kept``: the grants on targets' own keys, which must stay.
     """
 
     running: Found
@@ -66,16 +68,16 @@ class DrainView:
     shares: Found
     kept: Found
     promotions: Found
-    """Those that have not ended. Paused, one that has begun nothing waits for `resume`, and delays nobody."""
+    """Promotions that have not ended. Those that have no delivery yet wait for `resume`, and `drain` does not wait."""
 
     @property
     def drained(self) -> bool:
-        """Whether nothing moves any longer and no share is open. What is parked moves no longer."""
+        """Whether no delivery runs, except parked ones, and no share is open."""
         return not self.running and not self.shares
 
 
 class Drain:
-    """Drains one hub. ``tell`` gets a line when something has changed."""
+    """Drains one hub. ``tell``: called with a line when the counts change."""
 
     def __init__(
         self,
@@ -93,16 +95,16 @@ class Drain:
         """Deliveries with their episodes."""
 
     def pause(self) -> None:
-        """Let nothing new begin."""
+        """Pause promotions."""
         self.switch.turn(paused=True, why=WHY)
 
     def look(self) -> DrainView:
-        """Read the whole table: there is no index of what is under way."""
-        with self._connection.telling("reading what is under way"):
+        """Read the whole table: no index lists the deliveries that have not ended."""
+        with self._connection.telling("reading the deliveries and shares"):
             return _view(self._reader.under_way())
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
-        """Ask deliveries to end: those of which no copy runs, or all. Asking again is harmless."""
+        """Ask deliveries to end: all, or only those without a running copy. Asking again is harmless."""
         asked: list[RecordKey] = []
         with self._connection.telling(
             "asking deliveries to end (run the command again; it continues where it stopped)"
@@ -116,7 +118,7 @@ class Drain:
         wake(self._connection, asked)
 
     def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
-        """Look until it is drained, or ``limit`` seconds have passed. What a late invocation began is asked as well."""
+        """Wait until the hub is drained, at most ``limit`` seconds; also cancel deliveries that started meanwhile."""
         until = None if limit is None else self.clock.now() + limit
         said = ""
         while not view.drained and (until is None or self.clock.now() < until):
@@ -131,8 +133,8 @@ class Drain:
         return view
 
     def _again(self, view: DrainView) -> DrainView:
-        """Read again what was under way: cheaper than the whole table."""
-        with self._connection.telling("reading what is under way"):
+        """Read again the records that had not ended, which is cheaper than the whole table."""
+        with self._connection.telling("reading the deliveries and shares"):
             return _view(self._reader.many([*view.running, *view.parked, *view.shares, *view.kept, *view.promotions]))
 
 
@@ -154,7 +156,7 @@ PRINTS = js.thing(
     "drain",
     needs=READ_ALL | SWITCH | LOOK_AGAIN,
     prints=PRINTS,
-    exits={Exit.UNFINISHED: "something is still under way, or a share is open"},
+    exits={Exit.UNFINISHED: "a delivery still runs, or a share is open"},
     never=(Exit.FAULT,),
 )
 @click.option("--delete-copies", is_flag=True, help="Delete running copies instead of letting them finish.")
@@ -174,7 +176,7 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
 def drained(
     drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None, wide: bool = False
 ) -> Report:
-    """Carry out the verb; may raise HubError."""
+    """Drain the hub and report; may raise HubError."""
     drain.pause()
     view = drain.look()
     drain.cancel(view, delete_copies=delete_copies)
@@ -199,8 +201,8 @@ def drained(
         *([shares_table(left, drain.clock.now(), wide=wide)] if left else []),
     ]
     if kept:
-        lines += ["Stay with the targets, on their own keys:", shares_table(kept, drain.clock.now(), wide=wide)]
-    lines += [f"Parked, and left alone: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
+        lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.clock.now(), wide=wide)]
+    lines += [f"Parked: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
     held = [it for it in view.promotions.values() if it.get("state") in NOTHING_BEGUN]
     lines += [f"Waits for `resume`: {it['_item']['pk']} is {it.get('state')}, and nothing has started." for it in held]
     done = "Drained: no delivery runs and no share is open."
@@ -209,7 +211,7 @@ def drained(
 
 
 def counts(view: DrainView) -> str:
-    """Say how much is left, in a line."""
+    """Write the counts of running deliveries and open shares in a line."""
     states = ", ".join(f"{count} {state}" for state, count in _by_state(view.running.values()).items())
     return f"Deliveries under way: {states or 'none'}. Open shares: {len(view.shares) or 'none'}."
 

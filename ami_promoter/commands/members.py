@@ -94,7 +94,7 @@ def _accept(connection: Connection, reading: MembersReading, account: str | None
     going = [one for one in held if account in (None, one)]
     if not going:
         who = f"{account} is not among those" if account and held else "No account is"
-        return Report((f"{who} that wait{'' if account and held else 's'} for a person.",), {"accepted": []})
+        return Report((f"{who} that wait{'' if account and held else 's'} for `members accept`.",), {"accepted": []})
     with connection.telling("accepting them (nothing has changed)"):
         organization.table(connection).accept(going, connection.caller, int(now))
     said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."

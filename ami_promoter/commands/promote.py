@@ -1,4 +1,4 @@
-"""The verbs ``promote`` and ``cancel``: they write and remove the tag, so that there is one trigger to guard."""
+"""The verbs ``promote`` and ``cancel``: they write and remove the tag, which is the only trigger."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def promote(
     place = f"account {connection.account}, {connection.region}"
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
     lines += ["It had that value already; failed deliveries start again."] if before == value else []
-    lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
+    lines += [f"Not delivered: {fault}" for fault in meant.blocked.values()]
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
     data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]

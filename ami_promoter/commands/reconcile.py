@@ -82,7 +82,7 @@ RECORD = Matching(
     type=Duration("h", "1h", "400d"),
     default="48h",
     show_default=True,
-    help="How far back to ask CloudTrail who shared what.",
+    help="How far back to read in CloudTrail who shared what.",
 )
 @hub_only_option
 @answers_within_option
@@ -171,9 +171,9 @@ def _summary(wrong: Sequence[Finding], left: Sequence[Finding], *, apply: bool, 
     unseen = sum(one.code == "not-seen" for one in left)
     blind = f" {unseen} of them could not be read, so their state is not known." if unseen else ""
     if apply:
-        return f"Left: {len(left)}, for a person or for the next run.{blind}"
+        return f"Left: {len(left)}; an operator must act, or the next run repairs them.{blind}"
     repairable = sum(one.repair is not None for one in wrong)
-    return f"Of {len(wrong)}, {repairable} can be repaired: run it with --apply.{blind}"
+    return f"Of {len(wrong)}, {repairable} can be repaired: run the command with --apply.{blind}"
 
 
 def _lines(one: Finding, result: str | None, *, apply: bool) -> Iterator[RenderableType]:
@@ -198,7 +198,7 @@ def _to_json(one: Finding, result: str | None) -> dict[str, Any]:
 def _unpark(connection: Connection, pk: str) -> Report:
     """Let one parked record go on."""
     key = RecordKey(pk)
-    with connection.telling("letting the record go on"):
+    with connection.telling("letting the record continue"):
         freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(connection.now()))
     if not freed:
         what = f"no record of that name is parked in {connection.place}."

@@ -71,7 +71,9 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
         except OSError as error:
             what = f"the page could not be written: {error.strerror or error}."
             return Report(
-                faults=(Fault("unwritable", str(file), what, "Name a file in a directory of yours: -o FILE."),)
+                faults=(
+                    Fault("unwritable", str(file), what, "Name a file in a directory that you can write to: -o FILE."),
+                )
             )
     if address:
         publish(connection, page, Address.read(address))

@@ -103,7 +103,7 @@ def _no_value(promotion: Any, promote: str) -> tuple[str, str]:
     if promotion.get("state") in ("requested", "resolving", "expanding") or promotion.get("candidate") is not None:
         return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
     if promotion.get("faults"):
-        return "its value was refused, and never took effect.", promote
+        return "the service refused its value, so nothing started.", promote
     return "no value of its tag is in force.", promote
 
 

@@ -202,7 +202,7 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
 
 
 def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> Report | None:
-    """Ask whether targets may be removed; return the refusal where the answer is no, or nobody can be asked."""
+    """Ask whether to remove targets; return a refusal if the answer is no, or if there is no terminal to ask at."""
     places = ", ".join(f"{target['account']} {target['region']}" for target in gone)
     removed = count(len(gone), "target")
     if as_json or not sys.stdin.isatty():
@@ -269,11 +269,11 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
 
 
 def _withdrawn(connection: Connection, report: Report) -> Report:
-    """Say which standing shares end with the targets that go. This reads the whole table, so only if any goes."""
+    """List the standing shares of removed targets. Reads the whole table, so only if a target is removed."""
     gone = {(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
     if not gone:
         return replace(report, data={**report.data, "withdraws": []})
-    with connection.telling("reading which shares stand"):
+    with connection.telling("reading the standing shares"):
         found = sorted(Reader(connection).under_way().items())
     ends = [shares.open_share(share["_item"]["pk"], share) for share in standing(found, gone)]
     lines = [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
@@ -287,7 +287,7 @@ def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
     by = f"applied {applied.current.applied_at} by {applied.current.applied_by}"
     yield f"Compared with version {applied.current.generation} in {connection.place}, {by}:"
     if applied.damaged:
-        yield "Somebody, or another version, changed the items of that version; all of them count as new."
+        yield "The items of that version have changed since; the comparison treats all of them as new."
 
 
 def _apply(

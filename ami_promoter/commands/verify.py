@@ -58,7 +58,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
         return Report(faults=(unknown(ami, connection),))
     named = [one for one in page["deliveries"] if not targets or {one["account"], _place(one)} & set(targets)]
     if not named:
-        what = f"it has no delivery to {', '.join(targets) or 'anybody'}."
+        what = f"it has no delivery to {', '.join(targets) or 'any account'}."
         return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))
     good = [one for one in named if one["state"] in GOOD]
     inventories = Inventories(connection, tell, timeout, caller.clock.sleep, caller.clock.now)

@@ -85,7 +85,7 @@ def resolve(caller: VerbCaller, ami: str, target: str) -> Report:
     there = {(one["account"], one["region"]): one for one in found["copies"] if one["image"]}
     if missing := [place for place in places if place not in there]:
         named = ", ".join(" ".join(place) for place in missing)
-        what, cure = f"it is not delivered to {named}.", f"`ami-promoter status {found['source']}` says why."
+        what, cure = f"it is not delivered to {named}.", f"`ami-promoter status {found['source']}` shows why."
         return Report(faults=(Fault("not-delivered", ami, what, cure),))
     images = [there[place] for place in places]
     return Report(tuple(str(one["image"]) for one in images), {"images": images})

@@ -23,7 +23,7 @@ from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.withdrawals import by_place, covering
 
-ENDS = {"shared": "is withdrawn", "delivered": "was delivered, and stays"}
+ENDS = {"shared": "is withdrawn", "delivered": "its AMI was delivered, and stays"}
 OVER = ("delivered", "failed", "cancelled", "withdrawn", "expired")
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
@@ -130,7 +130,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     lines += [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
     if fresh:
         until = f"until its tag is written again, or `ami-promoter withdraw {seen.ami} --lift`."
-        lines.append(f"{', '.join(fresh)}: nothing more of {seen.ami} {until}")
+        lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}")
     lines += _waits(seen)
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 
@@ -202,7 +202,10 @@ def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[Record]) -
 def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
     by = covering(seen.withdrawn, place)
     if by is not None:
-        what, cure = "its whole account was withdrawn, by {by}.", f"Lift that: `--account {place.partition('/')[0]}`."
+        what, cure = (
+            "its whole account was withdrawn, by {by}.",
+            f"Lift that withdrawal: `--account {place.partition('/')[0]}`.",
+        )
         return Fault("not-withdrawn", f"{seen.ami}, {place}", what.format(by=by), cure)
     what = "no operator has withdrawn it since the tag was written."
     return Fault(

@@ -51,7 +51,7 @@ class Switch:
             ":other": not paused,
         }
         turned = "paused = :other" + (" OR attribute_not_exists(paused)" if paused else "")
-        with self._connection.telling("turning the switch (promotions go on as before)"):
+        with self._connection.telling("pausing or resuming (nothing has changed)"):
             done = self._table.update(
                 SWITCH,
                 "SET kind = :kind, paused = :paused, #by = :by, #at = :at, why = :why",

@@ -76,7 +76,7 @@ def attributed(
         if len(found) - number > MOST:
             why = f"only the latest {MOST} changes are looked up"
         elif now - at > KEPT:
-            why = "CloudTrail's event history keeps 90 days, and this was earlier"
+            why = "the change is older than the 90 days of CloudTrail's event history"
         else:
             shown.append(_looked_up(at, change, history, ami, key, now))
             continue
@@ -120,9 +120,9 @@ def _looked_up(at: float, change: Tagging, history: EventHistory, ami: str, key:
 
 def _not_found(name: str, region: str, *, early: bool) -> str:
     if early:
-        return "CloudTrail shows a call some minutes after it; ask again later"
-    more = "" if name == "DeleteTags" else "; a tag that was given as the AMI was made stands in the call that made it"
-    return f"CloudTrail's event history of {region} has no {name} for it about that time{more}"
+        return "CloudTrail shows a call only some minutes later; run the command again"
+    more = "" if name == "DeleteTags" else "; if the AMI was created with the tag, look for the call that created it"
+    return f"CloudTrail's event history of {region} has no {name} for it at about that time{more}"
 
 
 def _is_about(record: Mapping[str, Any], ami: str, key: str, value: str | None) -> bool:

@@ -190,9 +190,7 @@ def _unanswered(one: dict[str, Any] | None, call: str) -> None:
     """Say in a step that the call which it intended left no answer."""
     if one is not None:
         one["calls"].append(_call(len(one["what"]) + 1, MadeCall(call.partition(" ")[0])))
-        one["what"].append(
-            f"{call} was intended, and no answer is on record: its request id is not known, if it was made"
-        )
+        one["what"].append(f"{call} was intended, and no answer is recorded: it is not known whether the call was made")
 
 
 def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
@@ -366,7 +364,7 @@ def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[Rend
             named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
             yield cell(_when(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
     if one["preexisting"]:
-        yield cell(_when(one["opened_at"])), *where, cell("was there before"), cell("")
+        yield cell(_when(one["opened_at"])), *where, cell("existed before"), cell("")
         return
     if not opened and one["opened_at"] != "-":
         yield cell(_when(one["opened_at"])), *where, cell(still), cell(NOT_KNOWN)
@@ -379,7 +377,7 @@ def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[Rend
 def _happened(one: Mapping[str, Any], step: Mapping[str, Any], call: Mapping[str, Any]) -> str:
     """Say what a call for a share did."""
     if not call["call"]:
-        return "begun before"
+        return "begun earlier"
     if call["error"]:
         return f"{call['call']}: {call['error']}"
     if step["state"] == "open":

@@ -26,7 +26,7 @@ LATEST = 10 * 60
 """Seconds in which a tag is seen although its event was lost: discovery looks every five minutes."""
 
 EXITS = {
-    Exit.OK: "all of them were delivered or shared",
+    Exit.OK: "every target has the AMI, delivered or shared",
     Exit.UNFINISHED: "timed out; the promotion continues",
     Exit.FAILED: "a delivery failed, or the value, the source or an account is refused",
     Exit.CANCELLED: "nothing failed, but a delivery was cancelled or withdrawn",
@@ -69,7 +69,7 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
     data = read_page(connection, ami)
     if data is None and first is None and not wanted.written:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
-        return Report(faults=(Fault("no-tag", ami, f"it has no tag `{tag_key}`, and never has been promoted.", cure),))
+        return Report(faults=(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure),))
     if paused := pause_switch.Switch(connection).read():
         tell(f"Paused {pause_switch.said(paused)}. Nothing new starts until `ami-promoter resume`.")
     unseen_since: float | None = None

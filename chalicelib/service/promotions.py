@@ -196,9 +196,12 @@ class PromotionExecutor:
         left = {one.delivery: one for one in self._ports.tracked.all(promotion.ami) if ends(one)}
         names, upto = sorted(name for name in left if name > after), ""
         for upto in budget.each(names, CALLS_OF_STEP):
-            cause = f"cancel:{promotion.ami}:{promotion.episode}"
-            self._waker.wake(addresses.delivery(upto), cause, {"cancel": f"{left[upto].episode}:{cause}"})
+            self._ask_to_end(promotion, left[upto])
         return ev.OthersCancelled("" if upto in names[-1:] else upto)
+
+    def _ask_to_end(self, promotion: Promotion, one: TrackedDelivery) -> None:
+        cause = f"cancel:{promotion.ami}:{promotion.episode}"
+        self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": f"{one.episode}:{cause}"})
 
     def _ask_approval(self, promotion: Promotion) -> ev.ApprovalAsked:
         """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""
@@ -218,6 +221,9 @@ class PromotionExecutor:
         if any(evolving.to_end(promotion, one, plan) for one in tracked):
             if promotion.tries >= machine.WORTH_A_LOOK:
                 self._take_back(promotion, tracked, budget)
+                for one in budget.each(tracked, CALLS_OF_STEP):  # it may have opened after the others were asked
+                    if one.state == DeliveryState.SHARED and evolving.unwanted(promotion, one, plan):
+                        self._ask_to_end(promotion, one)
             return ev.Counted(to_end=True)
         again = [one for one in tracked if evolving.wanted_again(promotion, one, plan)]
         if again:

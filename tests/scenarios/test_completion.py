@@ -26,3 +26,19 @@ def test_a_forged_completion_changes_nothing(scene):
     assert scene.states() == {DEV: "delivered"}
     assert len(scene.snapshots_in(DEV)) == 2
     scene.assert_invariants()
+
+
+def test_malformed_events_are_left_alone(scene):
+    """Events of the right kind with nonsense in them: no function fails, and nothing starts."""
+    for detail in ({}, {"event": "copySnapshot"}, {"event": "copySnapshot", "source": 7, "snapshot_id": None}):
+        scene.emit("EBS Snapshot Notification", "aws.ec2", "nonsense", detail, account=DEV)
+    scene.emit("EC2 AMI State Change", "aws.ec2", "", {}, account=DEV)
+    scene.emit("EC2 AMI State Change", "aws.ec2", "", {})
+    for version in ("1", -1, 10**15, None, True):
+        detail = {"changed-tag-keys": ["promote"], "service": "ec2", "resource-type": "image", "version": version}
+        arn = f"arn:aws:ec2:us-east-1::image/{scene.image}"
+        scene.emit("Tag Change on Resource", "aws.tag", arn, {**detail, "tags": {"promote": "dev"}})
+    scene.wait(60)
+
+    assert scene.nothing_happened()
+    scene.assert_invariants()

@@ -44,7 +44,7 @@ def test_a_healthy_hub(scene):
     asked = {one["where"] for one in reported["findings"] if one["check"] == "target"}
     assert asked == {f"{account}/{REGION}" for account in (DEV, TEST, PROD)}
     last = {one["where"]: one["what"] for one in reported["findings"] if one["check"] == "forwarding"}
-    assert {where for where, what in last.items() if "the last event came 2026" in what} == {f"{DEV}/{REGION}"}
+    assert {where for where, what in last.items() if "the last event arrived 2026" in what} == {f"{DEV}/{REGION}"}
     assert "All checks passed." in scene.cli("doctor", "--hub-only")[1]
     scene.assert_invariants()
 
@@ -237,7 +237,7 @@ def test_the_hubs_bus_no_longer_admits_a_target(scene):
 
     assert bad.keys() == repaired.keys() == {(f"{DEV}/{REGION}", "forwarding")}
     assert "TargetAccounts" in bad[f"{DEV}/{REGION}", "forwarding"]["cure"]
-    assert "no event came; none has ever come" in repaired[f"{DEV}/{REGION}", "forwarding"]["what"]
+    assert "arrived; none has ever arrived" in repaired[f"{DEV}/{REGION}", "forwarding"]["what"]
 
 
 def test_who_does_not_answer_is_named(scene):
@@ -261,7 +261,7 @@ def test_who_does_not_answer_is_named(scene):
         f"{PROD}/{REGION}": True,
     }
     assert "has not answered" in next(one["what"] for one in found if not one["passed"])
-    assert "Looking at targets: 2 of 3." in err
+    assert "Targets that answered: 2 of 3." in err
 
 
 def test_what_an_operator_sees_without_a_dashboard(scene):

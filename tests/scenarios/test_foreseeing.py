@@ -61,7 +61,7 @@ def test_a_plan_tells_what_is_there_from_what_ends(scene):
     assert does(run(scene, "plan", scene.image)[1])[PROD] == "under way"
 
 
-def test_what_is_shared_is_the_hubs_own_and_a_plan_names_what_withdraws(scene):
+def test_a_plan_names_what_withdraws(scene):
     """A standing share that the value no longer names. While it stands, the target launches the hub's AMI."""
     share_with(scene, DEV)
 

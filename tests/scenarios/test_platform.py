@@ -58,6 +58,14 @@ def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene)
     scene.assert_delivered(DEV)
 
 
+def test_the_sweep_is_off_and_events_and_wakes_go_on(scene):
+    """Without losses the sweep is not needed: delivered in time, and nothing stays open."""
+    schedule(scene, "sweep", on=False)
+    scene.promote("")
+
+    scene.assert_delivered(DEV)
+
+
 @pytest.mark.parametrize("state", ["opening", "copying"])
 def test_the_stack_is_updated_in_mid_delivery(scene, tmp_path, state):
     """New code on a running hub: execution environments are replaced, and deliveries continue in new ones."""

@@ -11,6 +11,12 @@ ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 SHORT = stage.TARGETS_FILE.replace("groups:", "  copy_deadline: 5m\ngroups:", 1)
 
 
+def metric(scene, name):
+    """Sum of a metric over all invocations."""
+    entries = (entry for invocation in scene.world.lambda_.invocations for entry in invocation.metrics)
+    return sum(value for entry in entries for value in entry.get(name, []))
+
+
 def test_a_cancel_closes_the_share_though_its_copies_run_for_hours(scene):
     """EC2 accepts the deletion of a running copy, and does it when the copy ends: the share does not wait for that."""
     scene.begin_copies(seconds=2 * 3600)
@@ -88,10 +94,66 @@ def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scen
     assert scene.failed_invocations() == []
 
 
+def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene):
+    """An unreadable record of a delivery is parked; its shares close at their last closing time, as blind."""
+    scene.apply(SHORT)
+    scene.watch.may_close_blind = True
+    scene.world.ec2.pace.copy = 1200
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    name = {"pk": {"S": f"delivery#{scene.delivery(DEV)['id']}"}, "sk": {"S": "record"}}
+    scene.client("dynamodb").update_item(
+        TableName="ami-promoter-us-east-1",
+        Key=name,
+        UpdateExpression="SET body = :nonsense",
+        ExpressionAttributeValues={":nonsense": {"S": "{}"}},
+    )
+    scene.run_until(lambda: not scene.world.shares_open(), 2 * 3600)
+    scene.wait(300)  # two minutes of looks
+
+    assert metric(scene, "SharesClosedBlind") == 3
+    assert metric(scene, "RecordsParked") == 1
+
+
 def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
     """EC2 answers success and removes nothing: a share is closed only when reads no longer show it."""
     scene.world.ec2.state.deaf_removals = 4
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), 900)
 
+    scene.assert_delivered(DEV)
+
+
+def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
+    """The setting is for users who doubt that EBS is done with the source at `completed`."""
+    scene.apply(stage.TARGETS_FILE.replace("groups:", "  release_when: registered\ngroups:", 1))
+    scene.world.ec2.pace.register = 40
+    open_when_registering = []
+
+    def registering(call):
+        if call.operation == "RegisterImage":
+            open_when_registering.extend(scene.shared_with(snapshot) for snapshot in scene.snapshots)
+
+    scene.world.gateway.before.append(registering)
+    scene.tag("")
+    scene.run_until(lambda: open_when_registering)
+    scene.wait(20)
+    assert open_when_registering == [{DEV}, {DEV}]
+    assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [{DEV}, {DEV}]
+    scene.run_until_over()
+
+    scene.assert_delivered(DEV)
+
+
+def test_shares_linger_for_as_long_as_they_are_notified_to(scene):
+    """Ten minutes after the last copy they close."""
+    scene.apply(stage.TARGETS_FILE.replace("groups:", "  linger: 10m\ngroups:", 1))
+    scene.tag("")
+    scene.run_until(lambda: scene.images_in(DEV))
+    copied = scene.world.now
+    scene.wait(9 * 60)
+    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+    scene.run_until_over()
+
+    assert (scene.world.now - copied).total_seconds() < 13 * 60
     scene.assert_delivered(DEV)

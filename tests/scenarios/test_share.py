@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from awsim.services.ec2.seeds import volume
 from tests.scenarios.scene import DEV, PROD, REGION, TEST
 
 
@@ -77,10 +78,48 @@ def test_a_preexisting_share_stays(scene):
     scene.assert_invariants()
 
 
+def test_two_amis_on_one_snapshot_share_it_until_the_last_is_done(scene):
+    """The second AMI uses the first one's snapshot, and still copies when the first one is done."""
+    pace = scene.world.ec2.pace
+    other = scene.seed("second", volumes=[volume("/dev/xvda", 8, snapshot=scene.snapshots[0])])
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    pace.copy = 400
+    scene.tag("", other)
+    scene.run_until_over()
+
+    assert scene.delivery_state(DEV, other) == "copying"
+    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+    assert scene.shared_with(scene.snapshots[1]) == set()
+    scene.run_until_over(other)
+    assert scene.states(other) == {DEV: "delivered"}
+    assert scene.shared_with(scene.snapshots[0]) == set()
+    scene.assert_invariants()
+
+
 def test_one_closed_account_does_not_hinder_the_others(scene):
     """AWS refuses the whole batch for one closed account: it fails, and the other two are delivered."""
     scene.world.ec2.state.closed_accounts.add(TEST)
     scene.promote(f"dev {PROD}")
 
     assert scene.states() == {DEV: "delivered", TEST: "failed", PROD: "delivered"}
+    scene.assert_invariants()
+
+
+def test_a_share_that_a_person_adds_during_the_copy_stays(scene):
+    """A person shares the snapshot with another account during the copy: that permission stays."""
+    stranger = "555555555555"
+    scene.world.ec2.pace.copy = 200
+    scene.tag("")
+    scene.run_until_state("copying")
+    scene.client("ec2").modify_snapshot_attribute(
+        SnapshotId=scene.snapshots[0],
+        Attribute="createVolumePermission",
+        OperationType="add",
+        UserIds=[stranger],
+    )
+    scene.preexisting = {share for share in scene.world.shares_open() if stranger in share}
+    scene.run_until_over()
+
+    assert scene.shared_with(scene.snapshots[0]) == {stranger}
     scene.assert_invariants()

@@ -38,6 +38,31 @@ def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
     sharing.assert_invariants()
 
 
+def test_all_amis_of_an_account_under_one_key_hold_one_grant(sharing):
+    """A key takes 50,000 grants: the number grows with accounts, not AMIs; the grant ends with the last AMI."""
+    sharing.apply(SHARING.replace("mode: share", "mode: share\n  key_access: grant"))
+    other = sharing.seed("golden-next")
+    sharing.tag(DEV)
+    sharing.tag(DEV, other)
+    assert shared(sharing) == {DEV: "shared"}
+    sharing.run_until_over(other)
+    assert sharing.states(other) == {DEV: "shared"}
+    assert [grant["GranteePrincipal"] for grant in sharing.grants()] == [f"arn:aws:iam::{DEV}:root"]
+
+    sharing.untag(other)
+    sharing.run_until(lambda: sharing.reported(other)["delivery.withdrawn"] == 1, 10 * 60)
+    sharing.wait(15 * 60)
+    assert sharing.launch(DEV) == ""
+    assert sharing.launchable_by(other) == set()
+
+    sharing.untag()
+    sharing.run_until(lambda: sharing.reported()["delivery.withdrawn"] == 1, 10 * 60)
+    sharing.wait(60)
+    assert sharing.grants() == []
+    assert sharing.world.shares_open() == []
+    sharing.assert_invariants()
+
+
 @pytest.mark.parametrize("how", ["deregister", "disable", "untag"])
 def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     """The AMI is deregistered, disabled or untagged, and every event of it is lost."""
@@ -58,12 +83,33 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     sharing.assert_invariants()
 
 
-def test_a_preexisting_share_stays_and_the_last_holder_closes(sharing):
-    """Two AMIs on one key, one shared by hand before: the first withdrawal takes nothing from the second.
+def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shares_again(sharing):
+    """The tag loses an account and names it again in seconds, then loses it; then the file loses the other one."""
+    sharing.tag("dev")
+    assert shared(sharing) == {DEV: "shared", TEST: "shared"}
+    sharing.tag(DEV)
+    sharing.wait(3)
+    sharing.tag("dev")
+    sharing.wait(15 * 60)
+    assert sharing.states() == {DEV: "shared", TEST: "shared"}
+    assert sharing.launch(TEST) == ""
 
-    A key takes 50,000 grants: both AMIs hold one, so the number grows with accounts, not AMIs.
-    """
-    sharing.apply(SHARING.replace("mode: share", "mode: share\n  key_access: grant"))
+    sharing.tag(DEV)
+    sharing.wait(15 * 60)
+    assert sharing.states() == {DEV: "shared", TEST: "withdrawn"}
+    assert sharing.launchable_by() == {DEV}
+    assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
+    assert sharing.launch(DEV) == ""
+
+    sharing.apply(SHARING.replace(f'  default: ["{DEV}"]\n  dev: ["{DEV}", "{TEST}"]\n', f'  dev: ["{TEST}"]\n'))
+    sharing.wait(15 * 60)
+    assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn"}  # the file no longer has DEV
+    assert sharing.world.shares_open() == []
+    sharing.assert_invariants()
+
+
+def test_a_preexisting_share_stays_and_the_last_holder_closes(sharing):
+    """Two AMIs on one key, one shared by hand before: the first withdrawal takes nothing from the second."""
     other = sharing.seed("second", volumes=(8,))
     sharing.client("ec2").modify_image_attribute(ImageId=sharing.image, LaunchPermission={"Add": [{"UserId": DEV}]})
     sharing.preexisting = set(sharing.world.shares_open())
@@ -71,7 +117,6 @@ def test_a_preexisting_share_stays_and_the_last_holder_closes(sharing):
     sharing.tag("", other)
     sharing.run_until_over()
     sharing.run_until_over(other)
-    assert [grant["GranteePrincipal"] for grant in sharing.grants()] == [f"arn:aws:iam::{DEV}:root"]
     sharing.untag()
     sharing.wait(20 * 60)
 
@@ -81,7 +126,6 @@ def test_a_preexisting_share_stays_and_the_last_holder_closes(sharing):
     sharing.untag(other)
     sharing.wait(20 * 60)
     assert set(sharing.world.shares_open()) == sharing.preexisting
-    assert sharing.grants() == []
     sharing.assert_invariants()
 
 

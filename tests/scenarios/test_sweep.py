@@ -14,6 +14,17 @@ DISCOVERY = 5 * 60 + 30
 """Seconds until discovery has run once."""
 
 
+def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
+    """Discovery finds it within five minutes; the rest is as usual."""
+    scene.wait(DISCOVERY)
+    with scene.world.injections.silence():
+        scene.tag("")
+        scene.wait(3)
+    scene.run_until_over(seconds=600)
+
+    scene.assert_delivered(DEV)
+
+
 def test_a_changed_value_whose_event_was_lost_is_found(scene):
     """The promotion is over, then the value names another account: discovery finds that, too."""
     scene.promote(DEV)
@@ -24,6 +35,50 @@ def test_a_changed_value_whose_event_was_lost_is_found(scene):
     scene.run_until_over(times=2, seconds=900)
 
     scene.assert_delivered(DEV, PROD)
+
+
+def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
+    """A running promotion looks at its tag from time to time: it is cancelled, but later."""
+    scene.world.ec2.pace.copy = 3600
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    with scene.world.injections.silence():
+        scene.untag()
+        scene.wait(3)
+    scene.run_until_state("stopping")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "cancelled"}
+    assert scene.snapshots_in(DEV) == []
+    scene.assert_invariants()
+
+
+def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
+    """The baseline: old tags start nothing; a new tag on such an AMI does."""
+    with scene.world.injections.silence():
+        scene.tag("")
+        scene.wait(3)
+    scene.wait(2 * DISCOVERY)
+    (notice,) = scene.notices()
+    assert (notice["event"], notice["images"]) == ("hub.baseline", [scene.image])
+    assert scene.states() == {}
+
+    scene.tag(f"{DEV} {PROD}")
+    scene.run_until_over()
+
+    scene.assert_delivered(DEV, PROD)
+
+
+def test_an_ami_that_became_available_unheard_goes_on(scene):
+    """The event of a pending AMI is lost: polling finds that it is available."""
+    image = scene.seed("still-building", volumes=[1], available_after=120)
+    scene.tag("", image)
+    scene.wait(10)
+    scene.world.injections.drop_events()
+    scene.run_until_over(image)
+
+    assert scene.states(image) == {DEV: "delivered"}
+    scene.assert_invariants()
 
 
 CRASHES = [
@@ -54,6 +109,30 @@ def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
     scene.assert_delivered(DEV, TEST)
 
 
+THROTTLED = [
+    "DescribeImages",
+    "DescribeSnapshots",
+    "CopySnapshot",
+    "RegisterImage",
+    "ModifySnapshotAttribute",
+    "DescribeSnapshotAttribute",
+    "CreateGrant",
+    "RevokeGrant",
+    "AssumeRole",
+    "DescribeKey",
+]
+
+
+def test_throttles_everywhere(scene):
+    """Each kind of call is throttled four times: delivered, but later."""
+    for operation in THROTTLED:
+        scene.world.injections.throttle(operation, 4)
+    scene.promote("dev")
+
+    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
+    scene.assert_delivered(DEV, TEST)
+
+
 def test_the_table_is_throttled(scene):
     """DynamoDB refuses some calls: the SDK's retries, the next wake, the sweep or discovery recover."""
     scene.wait(DISCOVERY)
@@ -65,10 +144,12 @@ def test_the_table_is_throttled(scene):
     scene.assert_invariants(errors_allowed=True)
 
 
-def test_reads_that_are_a_while_behind(scene):
-    """AWS shows the state of a minute ago: it is no proof that anything exists, is gone or is another owner's."""
-    for operation in ("DescribeImages", "DescribeSnapshots", "DescribeSnapshotAttribute", "ListGrants"):
-        scene.world.injections.stale_reads(operation, n=6, seconds=45)
+@pytest.mark.parametrize(
+    "operation", ["DescribeImages", "DescribeSnapshots", "DescribeSnapshotAttribute", "ListGrants"]
+)
+def test_reads_that_are_a_while_behind(scene, operation):
+    """EC2 shows the state of a minute ago: it is no proof that anything exists, is gone or is another owner's."""
+    scene.world.injections.stale_reads(operation, n=6, seconds=45)
     scene.promote("")
 
     scene.assert_delivered(DEV)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from awsim.services.ec2.seeds import volume
 from tests.scenarios.platform import schedule
 from tests.scenarios.scene import DELIVERY_TAG, DEV, PROD, STRANGER, TEST
 
@@ -22,6 +25,15 @@ def test_one_tag_and_the_ami_is_in_three_accounts(scene):
     assert scene.states() == dict.fromkeys((DEV, TEST, PROD), "delivered")
     scene.wait(300)  # until two looks have missed what was closed
     assert scene.status()["open_shares"] == []
+    scene.assert_invariants()
+
+
+@pytest.mark.parametrize("value", ["", "true"])
+def test_a_value_that_names_nobody_means_the_default_group(scene, value):
+    """An empty value, or ``true``, means the group ``default``."""
+    scene.promote(value)
+
+    assert scene.states() == {DEV: "delivered"}
     scene.assert_invariants()
 
 
@@ -63,18 +75,61 @@ def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
     scene.assert_delivered(DEV)
 
 
-def test_a_tag_event_starts_it_without_discovery(scene):
-    """In the form of captured events, whose ``version`` is ``3.0``."""
+@pytest.mark.parametrize("version", [3, 3.0])
+def test_the_tag_events_version_may_be_a_float(scene, version):
+    """AWS's documentation has ``3``, captured events have ``3.0``: both start it, without discovery."""
     schedule(scene, "discover", on=False)
     with scene.world.injections.silence():
         scene.tag("")
         scene.wait(30)
     assert scene.nothing_happened()
 
-    scene.emit_tag_change(scene.image, {"promote": ""}, version=3.0)
+    scene.emit_tag_change(scene.image, {"promote": ""}, version=version)
     scene.run_until_over()
 
     scene.assert_delivered(DEV)
+
+
+def test_a_repeated_or_older_event_starts_nothing(scene):
+    """Events that come twice, again, or late with a lower version: each AMI is delivered once, with one notice."""
+    scene.world.injections.double_events()
+    scene.promote(DEV)
+    scene.world.injections.calm()
+    for version in (1, 2, 0):
+        scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=version)
+    scene.wait(2 * 60)
+
+    assert scene.states() == {DEV: "delivered"}
+    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert len(scene.snapshots_in(DEV)) == 2
+    scene.assert_invariants()
+
+
+def test_a_refused_value_starts_nothing_and_all_its_faults_are_notified_once(scene):
+    """An unlisted account, an unknown group and a malformed id beside good names: one notice, and none starts."""
+    scene.tag(f"dev {STRANGER} nobody 12345")
+    scene.run_until_refused()
+    scene.wait(6 * 60)
+
+    (notice,) = scene.notices()
+    said = " ".join(fault["what"] + fault["where"] for fault in notice["faults"])
+    assert all(word in said for word in (STRANGER, "nobody", "12345"))
+    assert all(fault["cure"] for fault in notice["faults"])
+    assert scene.states() == {}
+    assert scene.reported() == {"promotion.refused": 1}
+    scene.assert_invariants()
+
+
+def test_a_refused_value_leaves_what_runs_alone(scene):
+    """A value with a fault replaces one that runs: it is refused, and the running one is delivered."""
+    scene.tag(DEV)
+    scene.run_until_state("copying")
+    scene.tag(f"{DEV} nobody")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    assert scene.reported() == {"promotion.refused": 1, "delivery.delivered": 1, "promotion.over": 1}
+    scene.assert_invariants()
 
 
 def test_an_ami_tagged_while_pending_waits_for_it(scene):
@@ -87,6 +142,31 @@ def test_an_ami_tagged_while_pending_waits_for_it(scene):
     scene.run_until_over(image)
 
     assert scene.states(image) == {DEV: "delivered"}
+    scene.assert_invariants()
+
+
+def test_a_value_extended_adds_targets_only(scene):
+    """More names in the value: the new targets get the AMI, and delivered ones stay unchanged."""
+    scene.promote(DEV)
+    before = scene.image_in(DEV)
+    scene.tag(f"{DEV} {PROD}")
+    scene.run_until_over(times=2)
+
+    assert scene.states() == {DEV: "delivered", PROD: "delivered"}
+    assert scene.image_in(DEV) == before
+    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 2}
+    scene.assert_invariants()
+
+
+def test_a_value_extended_while_it_runs_adds_targets(scene):
+    """The same during the copies: one summary at the end, for both."""
+    scene.tag(DEV)
+    scene.run_until_state("copying")
+    scene.tag(f"{DEV} {PROD}")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered", PROD: "delivered"}
+    assert scene.reported()["delivery.delivered"] == 2
     scene.assert_invariants()
 
 
@@ -164,4 +244,98 @@ def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
     if state == "waiting":
         scene.run_until(lambda: len(scene.notices("promotion.over")) == 2)
     scene.wait(30 * 60 if state in ("copying", "waiting") else 60)
+    scene.assert_invariants()
+
+
+def test_a_tag_removed_leaves_what_is_delivered(scene):
+    """The AMI stays with its owner, without a notice."""
+    scene.promote(DEV)
+    reported = scene.reported()
+    scene.untag()
+    scene.wait(3 * 60)
+
+    assert scene.image_in(DEV)["State"] == "available"
+    assert scene.reported() == reported
+    assert scene.status()["value"] is None
+    scene.assert_invariants()
+
+
+def test_a_tag_put_back_at_once_is_as_if_it_had_not_gone(scene):
+    """Removed and restored within the half minute between two looks: delivered, not cancelled."""
+    scene.world.ec2.pace.copy = 120
+    scene.tag("")
+    scene.run_until_state("copying")
+    scene.untag()
+    scene.wait(5)
+    scene.tag("")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
+    scene.assert_invariants()
+
+
+def test_a_tag_put_back_after_a_cancel_starts_again(scene):
+    """Cancelled and tagged again: a new episode delivers it, and the first one's copies are gone."""
+    scene.world.ec2.pace.copy = 200
+    scene.tag("")
+    scene.run_until_state("copying")
+    scene.untag()
+    scene.run_until_over()
+    assert scene.states() == {DEV: "cancelled"}
+    scene.tag("")
+    scene.run_until_over(times=2)
+    scene.wait(10 * 60)
+
+    assert scene.states() == {DEV: "delivered"}
+    assert len(scene.snapshots_in(DEV)) == 2
+    assert scene.reported() == {"delivery.cancelled": 1, "delivery.delivered": 1, "promotion.over": 2}
+    scene.assert_invariants()
+
+
+def test_a_tag_put_back_while_it_is_being_cancelled(scene):
+    """Tagged again during the cleanup of copies: the cancel ends, and then it is delivered."""
+    scene.world.ec2.pace.copy = 400
+    scene.tag("")
+    scene.run_until_state("copying")
+    scene.untag()
+    scene.run_until_state("stopping")
+    scene.tag("")
+    scene.run_until(lambda: scene.delivery_state(DEV) == "delivered")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    assert len(scene.images_in(DEV)) == 1
+    scene.assert_invariants()
+
+
+def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
+    """The delivered one stays unchanged, even if its owner has deregistered the AMI since."""
+    key = scene.stage.targets[TEST].outputs["KeyArn"]
+    scene.client("kms", TEST).disable_key(KeyId=key)
+    scene.promote("dev")
+    assert scene.states() == {DEV: "delivered", TEST: "failed"}
+    scene.deregister(DEV, scene.image_in(DEV)["ImageId"], DeleteAssociatedSnapshots=True)
+    scene.client("kms", TEST).enable_key(KeyId=key)
+    scene.untag()
+    scene.wait(2 * 60)
+    scene.tag("dev")
+    scene.run_until_over(times=2)
+
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert scene.images_in(DEV) == []
+    assert scene.image_in(TEST)["State"] == "available"
+    assert scene.reported() == Counter({"delivery.delivered": 2, "delivery.failed": 1, "promotion.over": 2})
+    scene.assert_invariants()
+
+
+def test_two_amis_on_their_way_at_once_do_not_mind_each_other(scene):
+    """One refused, one delivered, tagged in the same call."""
+    other = scene.seed("other", volumes=[volume("/dev/xvda", 8, state="error")])
+    scene.client("ec2").create_tags(Resources=[scene.image, other], Tags=[{"Key": "promote", "Value": DEV}])
+    scene.run_until_over()
+    scene.run_until_refused(other)
+
+    assert scene.states() == {DEV: "delivered"}
+    assert scene.states(other) == {}
     scene.assert_invariants()

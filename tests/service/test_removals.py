@@ -130,6 +130,47 @@ def test_an_ami_of_no_use_is_shared_with_nobody_whatever_else_is_wrong(trouble, 
     assert not hub.cloud.grants
 
 
+def test_an_ami_that_is_enabled_again_while_a_share_was_opening_is_shared_with_nobody_and_its_promotion_ends():
+    """Disabled, everybody is asked to end; B's share opened after that. The next tag event shares it again."""
+    hub = Hub((A, B), target={"mode": "share"})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + HOUR)
+    works, hub.share_worker.run = hub.share_worker.run, lambda *_args, **_left: None
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=hub.cloud.now + 120)
+    for state in ("disabled", "available"):
+        hub.cloud.hub_images[AMI]["State"] = state
+        hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+        hub.run(until=hub.cloud.now + 120)
+    assert hub.outcomes() == {(AMI, A): "withdrawn", (AMI, B): "opening"}
+    hub.share_worker.run = works
+    pass_time(hub, HOUR)
+
+    assert (set(hub.outcomes().values()), open_to(hub)) == ({"withdrawn"}, set())
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+
+
+def test_an_ami_that_is_enabled_and_tagged_again_while_its_shares_are_ending_is_shared_again():
+    """Disabled, everybody is asked to end; the tag event comes before they have."""
+    hub = shared()
+    works, hub.deliveries.run = hub.deliveries.run, lambda *_args, **_left: None
+    hub.cloud.hub_images[AMI]["State"] = "disabled"
+    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    hub.run(until=hub.cloud.now + 120)
+    hub.cloud.hub_images[AMI]["State"] = "available"
+    for value in (None, f"{A} {B}"):
+        hub.cloud.tag(AMI, value)
+        hub.run(until=hub.cloud.now + 10)
+    assert set(hub.outcomes().values()) == {"shared"}
+    hub.deliveries.run = works
+    pass_time(hub, HOUR)
+
+    withdrawn = [notice["account"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"]
+    assert (sorted(withdrawn), open_to(hub)) == ([A, B], {A, B})
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+
+
 @pytest.mark.parametrize("trouble", [disable_key, pause, lose_head, break_head], ids=lambda trouble: trouble.__name__)
 def test_an_outage_or_a_fault_alone_withdraws_nobody(trouble):
     """No evidence, no removal: three days later both accounts have what they had."""
@@ -282,6 +323,23 @@ def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off
     with outage(hub, off):
         pass_time(hub, 6 * HOUR)
     assert open_to(hub) == set()
+
+
+def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come():
+    """The file shares no snapshots any more, so A's access is renewed; B's ended at its date, and no notice follows."""
+    hub = Hub((A, B), target={"mode": "share", "share_snapshots": True})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    accounts = hub.cloud.directory.accounts
+    accounts = {**accounts, B: (replace(accounts[B][0], until=START + 2 * HOUR),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
+    hub.cloud.tag(AMI, "default")
+    pass_time(hub, 3 * HOUR)
+    accounts = {one: (replace(targets[0], share_snapshots=False),) for one, targets in accounts.items()}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}
+    assert "delivery.failed" not in [notice["event"] for notice in hub.cloud.notices]
 
 
 def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date():

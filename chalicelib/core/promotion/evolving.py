@@ -89,6 +89,7 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     if event.value is None:
         return _untagged(promotion, now)
     promotion = replace(promotion, absent_since=0, refused_for="" if again else promotion.refused_for)
+    promotion = replace(promotion, withdrawing=promotion.withdrawing and not again)  # who is just ending starts again
     if event.own:
         return _refused(promotion, event.value, (_made_by_service(promotion),), now)
     if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):

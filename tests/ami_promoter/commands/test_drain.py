@@ -180,7 +180,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
     assert main(["drain"]) == 0
 
     named, _, row, last = capsys.readouterr().out.splitlines()[-4:]
-    assert named == "Stay with the targets, on their own keys:"
+    assert named == "These grants on targets' own keys stay:"
     assert "333333333333" in row
     assert row.endswith("when withdrawn")
     assert last == "Drained: no delivery runs and no share is open."
@@ -207,7 +207,7 @@ def test_parked_records_are_left_and_named(table, capsys):
     assert main(["drain", "--delete-copies"]) == 0
 
     said = capsys.readouterr().out.splitlines()
-    assert f"Parked, and left alone: delivery {record.id}: IllegalEvent: a bug." in said
+    assert f"Parked: delivery {record.id}: IllegalEvent: a bug." in said
     assert DynamoRecords(table).read(record.key).inbox == {}
     a_share(table, "222222222222")
     assert main(["drain", "--delete-copies"]) == 4

@@ -141,7 +141,7 @@ def test_it_only_says_what_it_would_do(table, applied, capsys):
         f"due-date-lost: {DELIVERY}",
         "    It is copying and in no index: no worker will look at it again.",
         "    --apply makes it due",
-        "Of 1, 1 can be repaired: run it with --apply.",
+        "Of 1, 1 can be repaired: run the command with --apply.",
     ]
     assert "wake_at" not in table.get(DELIVERY)
 

@@ -237,7 +237,7 @@ def test_two_who_apply_at_once(client):
         second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
 
     assert str(lost.value) == (
-        f"{PLACE}: somebody else has applied a targets file in the meantime: that file is in force, "
+        f"{PLACE}: somebody else has applied a targets file since you started: that file is in force, "
         "and yours is not. "
         "Run `ami-promoter targets diff FILE`, then apply again."
     )
@@ -308,7 +308,7 @@ def test_items_changed_by_hand_are_written_again(client, file, capsys):
 
     assert main(["targets", "apply", file(FILE)]) == 0
 
-    assert "Somebody, or another version, changed the items of that version" in capsys.readouterr().out
+    assert "The items of that version have changed since" in capsys.readouterr().out
     assert Publisher(Connection("us-east-1")).applied().directory == compiled(FILE)
 
 
@@ -396,13 +396,9 @@ def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
     assert publisher.applied().directory == compiled(FILE)
 
 
-@pytest.mark.parametrize(("verb", "listed"), [("diff", "222222222222"), ("apply", HUB)])
-def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys, verb, listed):
-    """Wrong account or Region, or no stack yet: the message names account, Region and table; exit status 3.
-
-    Also where the file lists the account of the credentials: that is not blamed on the file.
-    """
-    assert main(["targets", verb, file(FILE.replace("222222222222", listed))]) == 3
+def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys):
+    """Wrong account or Region, or no stack yet: the message names account, Region and table; exit status 3."""
+    assert main(["targets", "diff", file(FILE)]) == 3
 
     assert capsys.readouterr().err == (
         f"ami-promoter: {PLACE}: reading the applied targets failed: An error occurred (ResourceNotFoundException) "

@@ -139,6 +139,6 @@ def test_parked_records_of_one_reason_are_one_line():
     records = [{"record": f"delivery#{n}", "why": "damaged"} for n in range(5)]
 
     assert list(promotion_text.parked([*records, {"record": "promotion#ami-1", "why": "damaged"}])) == [
-        "Parked, and left alone: delivery#0, delivery#1, delivery#2 and 2 more: damaged",
-        "Parked, and left alone: promotion#ami-1: damaged",
+        "Parked: delivery#0, delivery#1, delivery#2 and 2 more: damaged",
+        "Parked: promotion#ami-1: damaged",
     ]

@@ -87,7 +87,7 @@ def test_other_calls_tagged_something_else():
     for record in (call(ami="ami-0"), call(key="Name"), call(value="prod"), call(name="DeleteTags")):
         (one,) = asked_of(OneCall(record), ("dev", "e1"))
         assert (one["by"], one["cloudtrail_event"]) == ("", "")
-        assert "has no CreateTags for it about that time" in one["why_unknown"]
+        assert "has no CreateTags for it at about that time" in one["why_unknown"]
 
 
 def test_a_removal_needs_no_value():
@@ -102,9 +102,9 @@ def test_why_nobody_can_say_who_it_was():
     """Too old (CloudTrail is not asked), too new, or not allowed."""
     old, new, refused = OneCall(call()), OneCall(call(value="prod")), OneCall(call(), refused=True)
 
-    assert "keeps 90 days" in asked_of(old, ("dev", "e1"), now=NINE + 91 * DAY)[0]["why_unknown"]
+    assert "older than the 90 days" in asked_of(old, ("dev", "e1"), now=NINE + 91 * DAY)[0]["why_unknown"]
     assert old.asked == []
-    assert "ask again later" in asked_of(new, ("dev", "e1"), now=NINE + 60)[0]["why_unknown"]
+    assert "some minutes later" in asked_of(new, ("dev", "e1"), now=NINE + 60)[0]["why_unknown"]
     assert "cloudtrail:LookupEvents is needed" in asked_of(refused, ("dev", "e1"))[0]["why_unknown"]
 
 
