@@ -5,12 +5,12 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
-# No recipe calls AWS: without these variables none can by mistake. And pip must install into the given environment.
+# No recipe calls AWS; these settings prevent calls by mistake. pip must install into the given environment.
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT_REGION
 unexport AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT
 
-# Python 3.11 to 3.14, with venv and pip. Say `make PYTHON=...` to choose.
+# Python 3.11 to 3.14, with venv and pip. To choose one: `make PYTHON=...`.
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
@@ -25,12 +25,12 @@ VENV_LOCK := .venv-lock/.ready
 VENV_MINISTACK := .venv-ministack/.ready
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 
-# Whether a bill of materials is what CycloneDX's schema says.
+# Checks a bill of materials against CycloneDX's schema.
 CHECK_BILL := import sys; from cyclonedx.schema import SchemaVersion as V; \
 	from cyclonedx.validation.json import JsonStrictValidator as J; \
 	fault = J(V.V1_6).validate_str(open(sys.argv[1]).read()); sys.exit(fault and f"{sys.argv[1]}: {fault}")
 
-# Scenarios write down which permissions their calls needed; tools/needed.py compares.
+# Scenarios record which permissions their calls needed; tools/needed.py compares them with the policies.
 LOGGED := AMI_PROMOTER_PERMISSION_LOG=$(CURDIR)/build/permissions
 
 PACKAGE := build/hub/template.yaml
@@ -42,12 +42,12 @@ help: ## Show this help
 
 setup: $(VENV) ## Make .venv with everything pinned (done once)
 
-package: $(PACKAGE) ## Build what is deployed, in build/hub/
+package: $(PACKAGE) ## Build the deployment package in build/hub/
 
-demo: $(VENV) $(PACKAGE) ## Promote an AMI without AWS, and watch; or TARGETS=200
+demo: $(VENV) $(PACKAGE) ## Promote an AMI without AWS, and watch; TARGETS=200 for more
 	@$(BIN)/python -m demo $(if $(TARGETS),--targets $(TARGETS))
 
-demo-all: $(VENV) $(PACKAGE) ## Show every mode, and check what came of it
+demo-all: $(VENV) $(PACKAGE) ## Show every mode, and check the results
 	@$(BIN)/python -m demo --all
 
 sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up, for your commands
@@ -56,7 +56,7 @@ sandbox: $(VENV) $(VENV_AWS) $(PACKAGE) ## Keep a simulated hub and targets up, 
 bench: $(VENV) $(PACKAGE) ## Measure the service; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench
 
-test: lint types imports docs-check site pytest ## Run all checks and tests but the browser's
+test: lint types imports docs-check site pytest ## Run all checks and tests except test-browser
 
 test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Test the page of `ami-promoter report` in Chromium
 	@rm -rf build/browser
@@ -88,7 +88,7 @@ imports: $(VENV) ## Check the import rules (import-linter)
 docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/
 	$(BIN)/python -m tools.docs
 
-docs-check: $(VENV) ## Check that they are up to date
+docs-check: $(VENV) ## Check that the generated docs are up to date
 	$(BIN)/python -m tools.docs --check
 
 site: $(VENV_DOCS) ## Build docs/ as a static site in build/site
@@ -112,7 +112,7 @@ coverage: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests with coverage; a third
 soak: $(VENV) $(PACKAGE) ## Try new random cases: make soak MINUTES=30
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(PART),--part $(PART))
 
-audit: $(VENV_AUDIT) $(PACKAGE) ## Look up known faults of what ships in PyPI's database
+audit: $(VENV_AUDIT) $(PACKAGE) ## Look up known vulnerabilities of the shipped packages
 	@.venv-audit/bin/python -c '$(CHECK_BILL)' build/hub/sbom.cdx.json
 	@.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt || { \
 		echo "audit: failed. If no vulnerability is listed above, no database was reached and nothing was looked up:"; \

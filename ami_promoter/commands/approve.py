@@ -1,4 +1,4 @@
-"""The verb ``approve``: lets an AMI be opened for the targets that need an approval."""
+"""The verb ``approve``: allows the service to share an AMI with the targets that need an approval."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets import approvals
 
 SHOWN = 20
-"""So many targets are listed without --wide."""
+"""Without --wide the command lists at most this many targets."""
 PRINTS = js.thing(
-    ami=js.text("the AMI"),
-    name=js.text("its name"),
-    value=js.text("the tag's value that counts"),
-    snapshots=js.several("its snapshots", js.text("an id")),
-    digest=js.text("names all that is approved"),
-    approved=js.several("the targets that need an approval", js.text("ACCOUNT/REGION")),
+    ami=js.text("id of the source AMI"),
+    name=js.text("name of the source AMI"),
+    value=js.text("value of the tag that the approval is for"),
+    snapshots=js.several("snapshots of the source AMI", js.text("id of a snapshot")),
+    digest=js.text("digest of what is approved: AMI, snapshots, value and settings of the targets"),
+    approved=js.several("targets that need an approval", js.text("ACCOUNT/REGION")),
     until=js.time("when the approval expires"),
-    changed=js.flag("whether anything was written: not with --dry-run, and not where no target needs an approval"),
+    changed=js.flag("whether the command wrote an approval; false with --dry-run, or if no target needs one"),
 )
 
 
@@ -83,8 +83,8 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
 
 def _differs(ami: str, given: str, short: str, value: str, targets: int) -> Fault:
     what = (
-        f"what waits has the digest {short} now, not {given}: value {quoted(value)}, {count(targets, 'target')}. "
-        "The value, the settings, or who needs an approval were changed."
+        f"the deliveries that wait have the digest {short} now, not {given}: value {quoted(value)}, "
+        f"{count(targets, 'target')}. The value, the settings, or the targets that need an approval have changed."
     )
-    cure = f"Look at it: `ami-promoter approve {ami} --dry-run`. Then name that digest."
+    cure = f"Check it with `ami-promoter approve {ami} --dry-run`, then give that digest."
     return Fault("digest-differs", ami, what, cure)

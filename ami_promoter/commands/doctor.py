@@ -1,4 +1,4 @@
-"""The verb ``doctor``: the cause and the cure, before anybody misses an AMI."""
+"""The verb ``doctor``: finds what would block a promotion, with causes and repairs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.core.targets.approvals import needs
 
 PRINTS = js.thing(
-    findings=js.several("what was checked, the hub first", doctor_checks.FINDING),
+    findings=js.several("results of the checks, the hub's first", doctor_checks.FINDING),
     healthy=js.flag("whether every check passed"),
 )
 EXITS = {
@@ -87,13 +87,13 @@ def doctor(
 
 
 def _meant(file: AppliedFile, meant: Resolution) -> tuple[Place, ...]:
-    """Name the targets of a value, and those of an account whose settings do not agree: its answer says so."""
+    """Return the targets of a value, and those of accounts whose settings conflict, so that the report shows that."""
     blocked = [place for place in receivers(file.directory).places() if place[0] in meant.blocked]
     return (*((one.account, one.region) for one in meant.targets), *blocked)
 
 
 def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]:
-    """Read what the file says of each; of one whose groups do not agree there is nothing."""
+    """Return the file's settings of each target; none for a target whose groups conflict."""
     accounts = sorted({account for account, _ in places})
     meant = file.resolve(" ".join(accounts)) if accounts else None
     return {(one.account, one.region): one for one in meant.targets} if meant else {}
@@ -150,7 +150,7 @@ def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
 
 
 def _needs_approval(file: AppliedFile) -> bool:
-    """Whether the file has a target that needs an approval, by a list or by a unit."""
+    """Whether the file has a target that needs an approval, listed or through a unit."""
     blocks = (*file.directory.accounts.values(), *file.directory.by_unit.values())
     own = (targets for by_group in file.directory.own.values() for targets in by_group.values())
     return file.fault is None and any(needs(target) for targets in (*blocks, *own) for target in targets)
@@ -170,9 +170,9 @@ def _unapproved(reader: Reader, under_way: Mapping[tuple[str, str], Record]) -> 
 
 
 def source_keys(account: str, under_way: Mapping[tuple[str, str], Record]) -> dict[str, set[str]]:
-    """Name the hub's keys that deliveries under way, or shared, depend on, each with how these get to it.
+    """Return the hub's keys that running and shared deliveries need, each with their ways of access.
 
-    Another account's key is its owner's.
+    Keys of other accounts are left out: the service does not change those.
     """
     found: dict[str, set[str]] = {}
     for (pk, _), record in under_way.items():
@@ -185,6 +185,6 @@ def source_keys(account: str, under_way: Mapping[tuple[str, str], Record]) -> di
 
 def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Iterator[RenderableType]:
     targets = count(sum(one["check"] == "target" for one in found), "target")
-    yield f"Looked at {place}, and {targets}."
+    yield f"Checked {place}, and {targets}."
     yield from grouped_checks.lines(found, wide=wide)
     yield grouped_checks.verdict(found)

@@ -1,9 +1,11 @@
-"""The verb ``drain``: pause, bring every delivery to its end, and see every share closed.
+"""The verb ``drain``: pauses promotions, ends every delivery, and waits until every share is closed.
 
-What stays shared is withdrawn. Grants for service roles on a target's own key stay: its AMIs need them.
+The service withdraws standing shares. Grants for service roles on a target's own key stay, because the target's AMIs
+need them.
 
-It changes nothing in AWS: it leaves the same inbox entry on a delivery's record as a removed tag does, and the service
-stops, tidies and closes as ever. Without ``--delete-copies`` only deliveries of which no copy runs are cancelled.
+The command changes nothing in AWS: it writes the same inbox entry to a delivery's record as a removed tag causes, and
+the service stops, tidies and closes as usual. Without ``--delete-copies`` it cancels only deliveries without a running
+copy.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import click
+from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
+from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
@@ -32,7 +36,7 @@ from chalicelib.core.faults import count
 from chalicelib.core.records.addresses import RecordKey
 
 POLL = 30
-"""Seconds between two looks with ``--wait``."""
+"""Seconds between two reads of the records with ``--wait``."""
 
 WHY = "drain"
 
@@ -43,10 +47,10 @@ NOTHING_RUNS = (
     DeliveryState.WAITING,
     DeliveryState.SHARED,
 )
-"""States in which a delivery has started no copy: it has opened nothing yet, or shares and never copies."""
+"""States in which a delivery has no copy: it has not opened anything yet, or it is in share mode."""
 
 NOTHING_BEGUN = ("requested", "resolving")
-"""The same of a promotion."""
+"""States in which a promotion has no delivery yet."""
 
 Place = tuple[str, str]
 Found = Mapping[Place, Record]
@@ -54,9 +58,9 @@ Found = Mapping[Place, Record]
 
 @dataclass(frozen=True, slots=True)
 class DrainView:
-    """What is under way now, and what is parked; and every share that may be open, but preexisting ones.
+    """Deliveries that have not ended, parked ones, and shares that may be open, without preexisting ones.
 
-    ``kept`` are the grants on targets' own keys, which must stay.
+    ``kept``: the grants on targets' own keys, which must stay.
     """
 
     running: Found
@@ -64,16 +68,16 @@ class DrainView:
     shares: Found
     kept: Found
     promotions: Found
-    """Those that have not ended. Paused, one that has begun nothing waits for `resume`, and delays nobody."""
+    """Promotions that have not ended. Those that have no delivery yet wait for `resume`, and `drain` does not wait."""
 
     @property
     def drained(self) -> bool:
-        """Whether nothing moves any longer and no share is open. What is parked moves no longer."""
+        """Whether no delivery runs, except parked ones, and no share is open."""
         return not self.running and not self.shares
 
 
 class Drain:
-    """Drains one hub. ``tell`` gets a line when something has changed."""
+    """Drains one hub. ``tell``: called with a line when the counts change."""
 
     def __init__(
         self,
@@ -84,23 +88,23 @@ class Drain:
         self._connection = connection
         self._reader = Reader(connection)
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
-        self._clock = clock
+        self.clock = clock
         self._tell = tell
         self.switch = pause_switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()
         """Deliveries with their episodes."""
 
     def pause(self) -> None:
-        """Let nothing new begin."""
+        """Pause promotions."""
         self.switch.turn(paused=True, why=WHY)
 
     def look(self) -> DrainView:
-        """Read the whole table: there is no index of what is under way."""
-        with self._connection.telling("reading what is under way"):
+        """Read the whole table: no index lists the deliveries that have not ended."""
+        with self._connection.telling("reading the deliveries and shares"):
             return _view(self._reader.under_way())
 
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
-        """Ask deliveries to end: those of which no copy runs, or all. Asking again is harmless."""
+        """Ask deliveries to end: all, or only those without a running copy. Asking again is harmless."""
         asked: list[RecordKey] = []
         with self._connection.telling(
             "asking deliveries to end (run the command again; it continues where it stopped)"
@@ -114,14 +118,14 @@ class Drain:
         wake(self._connection, asked)
 
     def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
-        """Look until it is drained, or ``limit`` seconds have passed. What a late invocation began is asked as well."""
-        until = None if limit is None else self._clock.now() + limit
+        """Wait until the hub is drained, at most ``limit`` seconds; also cancel deliveries that started meanwhile."""
+        until = None if limit is None else self.clock.now() + limit
         said = ""
-        while not view.drained and (until is None or self._clock.now() < until):
+        while not view.drained and (until is None or self.clock.now() < until):
             if (now := counts(view)) != said:
                 self._tell(now)
                 said = now
-            self._clock.sleep(POLL)
+            self.clock.sleep(POLL)
             view = self._again(view)
             if view.drained:
                 view = self.look()
@@ -129,20 +133,22 @@ class Drain:
         return view
 
     def _again(self, view: DrainView) -> DrainView:
-        """Read again what was under way: cheaper than the whole table."""
-        with self._connection.telling("reading what is under way"):
+        """Read again the records that had not ended, which is cheaper than the whole table."""
+        with self._connection.telling("reading the deliveries and shares"):
             return _view(self._reader.many([*view.running, *view.parked, *view.shares, *view.kept, *view.promotions]))
 
 
 PRINTS = js.thing(
     paused=pause_switch.SCHEMA,
-    cancelled=js.number("deliveries that were asked to end"),
-    promotions=js.mapping("promotions that have not ended, by state", js.number("how many")),
-    under_way=js.mapping("deliveries that have not ended, by state", js.number("how many")),
-    parked=js.several("records that are left alone", js.thing(delivery=js.text("its id"), why=js.text("why"))),
-    open_shares=js.several("what is open", shares.SCHEMA),
-    kept=js.several("grants on targets' own keys, which stay", shares.SCHEMA),
-    drained=js.flag("whether nothing is under way and nothing open"),
+    cancelled=js.number("how many deliveries the command asked to end"),
+    promotions=js.mapping("number of promotions that have not ended, by state", js.number("how many")),
+    under_way=js.mapping("number of deliveries that have not ended, by state", js.number("how many")),
+    parked=js.several(
+        "parked deliveries", js.thing(delivery=js.text("id of the delivery"), why=js.text("why its record is parked"))
+    ),
+    open_shares=js.several("shares that are open and must close", shares.SCHEMA),
+    kept=js.several("grants on targets' own KMS keys, which stay", shares.SCHEMA),
+    drained=js.flag("whether every promotion and delivery has ended and every share that must close is closed"),
 )
 
 
@@ -150,7 +156,7 @@ PRINTS = js.thing(
     "drain",
     needs=READ_ALL | SWITCH | LOOK_AGAIN,
     prints=PRINTS,
-    exits={Exit.UNFINISHED: "something is still under way, or a share is open"},
+    exits={Exit.UNFINISHED: "a delivery still runs, or a share is open"},
     never=(Exit.FAULT,),
 )
 @click.option("--delete-copies", is_flag=True, help="Delete running copies instead of letting them finish.")
@@ -163,11 +169,14 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
-    return drained(Drain(caller.connect(), caller.clock), delete_copies=delete_copies, wait=wait, timeout=timeout)
+    asked = Drain(caller.connect(), caller.clock)
+    return drained(asked, delete_copies=delete_copies, wait=wait, timeout=timeout, wide=caller.wide)
 
 
-def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None) -> Report:
-    """Carry out the verb; may raise HubError."""
+def drained(
+    drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None, wide: bool = False
+) -> Report:
+    """Drain the hub and report; may raise HubError."""
     drain.pause()
     view = drain.look()
     drain.cancel(view, delete_copies=delete_copies)
@@ -185,14 +194,15 @@ def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, ti
         "kept": kept,
         "drained": view.drained,
     }
-    lines = [
+    lines: list[RenderableType] = [
         "Promotions are paused; `ami-promoter resume` ends the pause.",
         f"Asked to end: {count(len(drain.cancelled), 'delivery', 'deliveries')}.",
         counts(view),
-        *(f"  {shares.share_line(share)}" for share in left),
+        *([shares_table(left, drain.clock.now(), wide=wide)] if left else []),
     ]
-    lines += [f"Stays with the target, on its own key: {shares.share_line(share)}" for share in kept]
-    lines += [f"Parked, and left alone: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
+    if kept:
+        lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.clock.now(), wide=wide)]
+    lines += [f"Parked: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
     held = [it for it in view.promotions.values() if it.get("state") in NOTHING_BEGUN]
     lines += [f"Waits for `resume`: {it['_item']['pk']} is {it.get('state')}, and nothing has started." for it in held]
     done = "Drained: no delivery runs and no share is open."
@@ -201,7 +211,7 @@ def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, ti
 
 
 def counts(view: DrainView) -> str:
-    """Say how much is left, in a line."""
+    """Write the counts of running deliveries and open shares in a line."""
     states = ", ".join(f"{count} {state}" for state, count in _by_state(view.running.values()).items())
     return f"Deliveries under way: {states or 'none'}. Open shares: {len(view.shares) or 'none'}."
 

@@ -18,10 +18,12 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 
 PRINTS = js.thing(
-    tags=js.several("who changed the AMI's tag, the oldest first; of an account alone: none", tag_authors.TAGGING),
-    entries=js.several("the steps, the oldest first", timeline.ENTRY),
-    shares=js.several("shares opened for it, by the time of opening", timeline.SHARE),
-    findings=js.several("what the access monitor found of the AMI, its snapshots and keys", timeline.FINDING),
+    tags=js.several("changes of the AMI's tag, oldest first; empty without AMI", tag_authors.TAGGING),
+    entries=js.several("steps of the promotion and its deliveries, oldest first", timeline.ENTRY),
+    shares=js.several("shares, sorted by the time of opening", timeline.SHARE),
+    findings=js.several(
+        "findings of the access monitor about the AMI, its snapshots and its KMS keys", timeline.FINDING
+    ),
 )
 Entry = Mapping[str, Any]
 

@@ -25,13 +25,15 @@ from chalicelib.core.targets.kms_keys import KeyFacts
 
 PRINTS = js.some_of(
     js.thing(
-        account=js.text("the account of the credentials"),
-        region=js.text("the Region"),
-        key=js.text("ARN of the key; absent, as the next three, where none was named"),
-        state=js.text("its state"),
-        rotation=js.perhaps(js.flag("whether KMS rotates it; null: not known")),
-        allowed=js.mapping("what the policy says, by action", js.text("a verdict")),
-        statements=js.several("statements that the key policy needs, or lacks", js.mapping("a statement", {})),
+        account=js.text("account id of the credentials"),
+        region=js.text("the Region that the command used"),
+        key=js.text("ARN of the KMS key; without KEY this member and the next three are absent"),
+        state=js.text("state of the key, as KMS reports it"),
+        rotation=js.perhaps(js.flag("whether KMS rotates the key automatically; null: not known")),
+        allowed=js.mapping("whether the key policy allows each needed action", js.text("a verdict")),
+        statements=js.several(
+            "statements to add to the key policy; without KEY all that it needs", js.mapping("a statement", {})
+        ),
     ),
     *("key", "state", "rotation", "allowed"),
 )

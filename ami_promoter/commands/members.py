@@ -1,4 +1,4 @@
-"""The verb ``members``: whom OUs bring into groups, who left, and who may go."""
+"""The verb ``members``: the accounts of OUs in groups, the accounts that left, and those that an operator lets go."""
 
 from __future__ import annotations
 
@@ -17,33 +17,50 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, verb
 from chalicelib.core.targets.departures import MembersReading
 
-WHY = js.text("the evidence")
+WHY = js.text("how the service knows that the account left; empty: it does not know yet")
 PRINTS = js.some_of(
     js.thing(
-        organization=js.perhaps(js.text("its id; null: the file in force names no OU")),
-        back_fill=js.flag("whether an account that joins later gets what is in force"),
-        most_leaving=js.text("how many accounts may leave a group at once without a person"),
+        organization=js.perhaps(js.text("id of the organization; null: the applied targets file names no OU")),
+        back_fill=js.flag("whether an account that joins an OU later receives the AMIs that are promoted already"),
+        most_leaving=js.text(
+            "how many accounts can leave a group at once before an operator must accept it: a number or a percentage"
+        ),
         units=js.several(
-            "what groups name",
+            "OUs, roots and organizations that groups name",
             js.thing(
                 id=js.text("id of the OU, root or organization"),
-                groups=js.several("groups that name it", js.text("a name")),
-                accounts=js.perhaps(js.several("whom it has; null: not read yet", js.text("an account"))),
-                read_at=js.time("when it was last read"),
-                trouble=js.perhaps(js.FAULT),
-                troubled_since=js.perhaps(js.time("since when it cannot be read")),
+                groups=js.several("groups that name the unit", js.text("name of a group")),
+                accounts=js.perhaps(js.several("accounts in the unit; null: not read yet", js.text("an account id"))),
+                read_at=js.time("when the service last read the unit"),
+                trouble=js.perhaps(js.described("why the service cannot read the unit; null: it can", js.FAULT)),
+                troubled_since=js.perhaps(js.time("since when the service cannot read the unit; null: it can")),
             ),
         ),
         missing=js.several(
-            "accounts that the last reading did not find",
-            js.thing(unit=js.text("where"), account=js.text("who"), since=js.time("since when"), evidence=WHY),
+            "accounts that the service did not find at its last reading",
+            js.thing(
+                unit=js.text("id of the OU, root or organization"),
+                account=js.text("an account id"),
+                since=js.time("when the service first missed the account"),
+                evidence=WHY,
+            ),
         ),
-        held=js.mapping("accounts that wait for a person, by group", js.several("accounts", js.text("an id"))),
+        held=js.mapping(
+            "accounts that left and stay targets until `members accept`, by group",
+            js.several("accounts", js.text("an account id")),
+        ),
         left=js.several(
-            "who left, the latest last",
-            js.thing(at=js.time("when"), account=js.text("who"), group=js.text("which group"), why=WHY),
+            "accounts that left, the latest last",
+            js.thing(
+                at=js.time("when the service recorded it"),
+                account=js.text("an account id"),
+                group=js.text("name of the group"),
+                why=WHY,
+            ),
         ),
-        accepted=js.several("of `members accept`, which prints nothing else: accounts that may go", js.text("an id")),
+        accepted=js.several(
+            "accounts that `members accept` accepted as gone; no other member is printed then", js.text("an account id")
+        ),
     ),
     *("organization", "back_fill", "most_leaving", "units", "missing", "held", "left", "accepted"),
 )
@@ -61,7 +78,7 @@ def members(caller: VerbCaller, action: str | None, account: str | None) -> Repo
     if account and not action:
         raise click.UsageError("--account goes with `members accept`.")
     connection = caller.connect()
-    with connection.telling("reading whom the organization's units have"):
+    with connection.telling("reading the accounts of the organization's units"):
         named, membership, reading = organization.read(connection)
     if action:
         return _accept(connection, reading, account, connection.now())
@@ -72,13 +89,13 @@ def members(caller: VerbCaller, action: str | None, account: str | None) -> Repo
 
 
 def _accept(connection: Connection, reading: MembersReading, account: str | None, now: float) -> Report:
-    """Let go exactly those that are held now: who leaves later is another matter."""
+    """Accept exactly the accounts that are held now; accounts that leave later need another `members accept`."""
     held = sorted({one for accounts in reading.held.values() for one in accounts})
     going = [one for one in held if account in (None, one)]
     if not going:
         who = f"{account} is not among those" if account and held else "No account is"
-        return Report((f"{who} that wait{'' if account and held else 's'} for a person.",), {"accepted": []})
-    with connection.telling("letting them go (nothing has changed)"):
+        return Report((f"{who} that wait{'' if account and held else 's'} for `members accept`.",), {"accepted": []})
+    with connection.telling("accepting them (nothing has changed)"):
         organization.table(connection).accept(going, connection.caller, int(now))
     said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."
     return Report((said,), {"accepted": going})
@@ -93,7 +110,7 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         else:
             yield f"  {unit['id']} ({groups}): {some(unit['accounts'])}; read {unit['read_at']}"
     for one in data["missing"]:
-        why = one["evidence"] or "AWS has not said where it is, so it stays"
+        why = one["evidence"] or "AWS has not reported where it is, so it stays a target"
         yield f"Not found in {one['unit']} since {one['since']}: {one['account']} ({why})"
     for one in data["left"][-10:]:
         yield f"Left `{one['group']}` {one['at']}: {one['account']} ({one['why']})"

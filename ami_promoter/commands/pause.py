@@ -12,7 +12,7 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Matching, VerbCaller, verb
 
 WHAT_IT_MEANS = "Nothing new starts; running deliveries continue. `ami-promoter resume` ends the pause."
-PRINTS = js.thing(**js.HUB, changed=js.flag("whether it was otherwise before"), paused=pause_switch.SCHEMA)
+PRINTS = js.thing(**js.HUB, changed=js.flag("whether this command changed the switch"), paused=pause_switch.SCHEMA)
 WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 
 

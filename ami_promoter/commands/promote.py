@@ -1,4 +1,4 @@
-"""The verbs ``promote`` and ``cancel``: they write and remove the tag, so that there is one trigger to guard."""
+"""The verbs ``promote`` and ``cancel``: they write and remove the tag, which is the only trigger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chalicelib.core.targets.applied_file import Resolution
 MEMBERS = {
     **plan_preview.PLAN["properties"],
     **waiting.PRINTS["properties"],
-    "named": js.number("how many targets the value names by the applied file; 0: it is not known yet"),
+    "named": js.number("how many targets the value names in the applied targets file; 0: not known yet"),
     "paused": pause_switch.SCHEMA,
 }
 PRINTS = js.some_of(
@@ -73,7 +73,7 @@ def promote(
     place = f"account {connection.account}, {connection.region}"
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
     lines += ["It had that value already; failed deliveries start again."] if before == value else []
-    lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
+    lines += [f"Not delivered: {fault}" for fault in meant.blocked.values()]
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
     data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]
@@ -95,7 +95,7 @@ def _means(meant: Resolution) -> str:
 @verb(
     "cancel",
     needs=READ | FIND_AMI | LOOK_AGAIN | UNTAG,
-    prints=js.thing(ami=js.text("the AMI"), changed=js.flag("whether it had the tag")),
+    prints=js.thing(ami=js.text("id of the source AMI"), changed=js.flag("whether the command removed the tag")),
 )
 @ami_argument
 @tag_key_option

@@ -33,23 +33,31 @@ from chalicelib.core.records.addresses import RecordKey
 PRINTS = js.some_of(
     js.thing(
         **js.HUB,
-        applied=js.flag("whether --apply was given"),
-        targets=js.thing("targets", seen=js.number("that answered"), asked=js.number("that were asked")),
-        hub_only=js.flag("whether the targets were left out"),
-        woken=js.number("records under way that look again"),
+        applied=js.flag("whether --apply was given, so that the command repaired what it could"),
+        targets=js.thing(
+            "number of targets",
+            seen=js.number("targets that answered"),
+            asked=js.number("targets that the command asked"),
+        ),
+        hub_only=js.flag("whether --hub-only was given, so that no target was checked"),
+        woken=js.number("how many records that have not ended the command woke"),
         found=js.several(
-            "what differs",
+            "differences between the records and AWS",
             js.thing(
-                code=js.text("a stable name"),
-                where=js.text("the place"),
-                what=js.text("what differs"),
-                wrong=js.flag("whether there is anything to repair"),
-                repair=js.perhaps(js.text("what --apply does; null: it is for a person")),
-                result=js.perhaps(js.text("what became of that")),
+                code=js.text("code of the difference, which does not change between versions"),
+                where=js.text("the record or resource that differs"),
+                what=js.text("what differs, in a sentence"),
+                wrong=js.flag("whether it needs a repair; false: information only"),
+                repair=js.perhaps(
+                    js.text(
+                        "name of the repair that --apply makes; null: an operator must act, or nothing is to be done"
+                    )
+                ),
+                result=js.perhaps(js.text("result of the repair; null: none was made")),
             ),
         ),
         in_order=js.flag("whether nothing is left to repair"),
-        unparked=js.text("with --unpark, which prints nothing else: the record"),
+        unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
     ),
     *("account", "region", "table", "applied", "targets", "hub_only", "woken", "found", "in_order", "unparked"),
 )
@@ -74,7 +82,7 @@ RECORD = Matching(
     type=Duration("h", "1h", "400d"),
     default="48h",
     show_default=True,
-    help="How far back to ask CloudTrail who shared what.",
+    help="How far back to read in CloudTrail who shared what.",
 )
 @hub_only_option
 @answers_within_option
@@ -134,9 +142,7 @@ def _report(
     left = [one for one in wrong if outcome.get(one) != "done"]
     seen = sum(not target.trouble for target in view.targets.values())
     asked = (
-        "the targets were left out (--hub-only)"
-        if hub_only
-        else f"{seen} of {count(len(view.targets), 'target')} answered"
+        "no target was checked (--hub-only)" if hub_only else f"{seen} of {count(len(view.targets), 'target')} answered"
     )
     lines: list[RenderableType] = [f"Looked at {connection.place}; {asked}."]
     lines += [line for one in found for line in _lines(one, outcome.get(one), apply=apply)]
@@ -165,9 +171,9 @@ def _summary(wrong: Sequence[Finding], left: Sequence[Finding], *, apply: bool, 
     unseen = sum(one.code == "not-seen" for one in left)
     blind = f" {unseen} of them could not be read, so their state is not known." if unseen else ""
     if apply:
-        return f"Left: {len(left)}, for a person or for the next run.{blind}"
+        return f"Left: {len(left)}; an operator must act, or the next run repairs them.{blind}"
     repairable = sum(one.repair is not None for one in wrong)
-    return f"Of {len(wrong)}, {repairable} can be repaired: run it with --apply.{blind}"
+    return f"Of {len(wrong)}, {repairable} can be repaired: run the command with --apply.{blind}"
 
 
 def _lines(one: Finding, result: str | None, *, apply: bool) -> Iterator[RenderableType]:
@@ -192,7 +198,7 @@ def _to_json(one: Finding, result: str | None) -> dict[str, Any]:
 def _unpark(connection: Connection, pk: str) -> Report:
     """Let one parked record go on."""
     key = RecordKey(pk)
-    with connection.telling("letting the record go on"):
+    with connection.telling("letting the record continue"):
         freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(connection.now()))
     if not freed:
         what = f"no record of that name is parked in {connection.place}."

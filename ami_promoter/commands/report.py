@@ -24,12 +24,14 @@ FILE = "ami-promoter-report.html"
 ADDRESS = Matching("s3", "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.{0,1023}[^/]", "an address like s3://bucket/page.html")
 PRINTS = js.thing(
     **js.HUB,
-    file=js.perhaps(js.text("where the page is; null: only in S3")),
-    published=js.perhaps(js.text("the address in S3; null: it was not asked for")),
-    bytes=js.number("its size"),
-    failed=js.number("promotions that need attention"),
-    open=js.number("permissions that are, or may be, open now"),
-    unreadable=js.several("records that could not be read whole; the page says why", js.text("a record's key")),
+    file=js.perhaps(js.text("path of the page; null: it is only in S3")),
+    published=js.perhaps(js.text("address of the page in S3; null: without --publish")),
+    bytes=js.number("size of the page in bytes"),
+    failed=js.number("how many promotions need attention"),
+    open=js.number("how many permissions are open now, or may be"),
+    unreadable=js.several(
+        "records that the command could not read completely; the page says why", js.text("key of a record")
+    ),
 )
 
 
@@ -69,7 +71,9 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
         except OSError as error:
             what = f"the page could not be written: {error.strerror or error}."
             return Report(
-                faults=(Fault("unwritable", str(file), what, "Name a file in a directory of yours: -o FILE."),)
+                faults=(
+                    Fault("unwritable", str(file), what, "Name a file in a directory that you can write to: -o FILE."),
+                )
             )
     if address:
         publish(connection, page, Address.read(address))

@@ -21,10 +21,10 @@ from chalicelib.core.targets.withdrawals import covering
 AGAIN = ("failed", "cancelled", "withdrawn")
 PRINTS = js.some_of(
     js.thing(
-        ami=js.text("the source AMI"),
-        unparked=js.several("records that were parked and go on", js.text("a record's key")),
-        again=js.several("deliveries that are tried again", js.text("an id")),
-        accepted=js.text("with --accept: the AMI"),
+        ami=js.text("id of the source AMI"),
+        unparked=js.several("parked records that continue", js.text("key of a record")),
+        again=js.several("deliveries that the service tries again", js.text("id of a delivery")),
+        accepted=js.text("with --accept: id of the AMI in the target that the delivery now uses"),
     ),
     "accepted",
 )
@@ -103,7 +103,7 @@ def _no_value(promotion: Any, promote: str) -> tuple[str, str]:
     if promotion.get("state") in ("requested", "resolving", "expanding") or promotion.get("candidate") is not None:
         return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
     if promotion.get("faults"):
-        return "its value was refused, and never took effect.", promote
+        return "the service refused its value, so nothing started.", promote
     return "no value of its tag is in force.", promote
 
 

@@ -25,14 +25,22 @@ from chalicelib.core.faults import count
 
 MANY = 200
 """So many promotions with trouble are looked into by `status --failed`."""
-LISTED = js.thing("", **promotion_data.PROMOTION, deliveries=js.mapping("deliveries by state", js.number("how many")))
-PAUSED = {"paused": pause_switch.SCHEMA, "organization": js.several("what is wrong with it", js.text("a sentence"))}
+LISTED = js.thing(
+    "", **promotion_data.PROMOTION, deliveries=js.mapping("number of deliveries, by state", js.number("how many"))
+)
+PAUSED = {
+    "paused": pause_switch.SCHEMA,
+    "organization": js.several("problems with reading AWS Organizations; empty: none", js.text("a sentence")),
+}
 PRINTS = js.some_of(
     js.thing(
         **PAUSED,
-        promotions=js.several("without AMI: all of them, the newest first", LISTED),
-        parked=js.several("without AMI: records left alone", js.thing(record=js.text("its key"), why=js.text("why"))),
-        failed=js.several("with --failed, without AMI: the pages of promotions in trouble", promotion_data.PAGE),
+        promotions=js.several("without AMI: all promotions, newest first", LISTED),
+        parked=js.several(
+            "without AMI: parked records",
+            js.thing(record=js.text("key of the record"), why=js.text("why it is parked")),
+        ),
+        failed=js.several("with --failed and without AMI: promotions that need attention", promotion_data.PAGE),
         promotion=promotion_data.PAGE,
     ),
     *("promotions", "parked", "failed", "promotion"),

@@ -39,41 +39,44 @@ file_argument = click.argument("file", type=click.Path())
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}
 """How lines of a difference begin -> their color."""
 COUNTS = {
-    "groups": js.number("how many groups the file has"),
+    "groups": js.number("how many groups the file contains"),
     "accounts": js.number("how many accounts it lists"),
-    "units": js.number("how many OUs and organizations its groups name; absent where none"),
+    "units": js.number("how many OUs, roots and organizations its groups name; absent: none"),
 }
-ACCOUNTS = js.several("accounts and units", js.text("an id"))
-SETTINGS = js.mapping("settings that change, each with its values `from` and `to`", {})
+ACCOUNTS = js.several("ids of accounts, OUs, roots and organizations", js.text("an id"))
+SETTINGS = js.mapping("settings that change; each has its old value `from` and its new value `to`", {})
 TARGET = js.mapping("a target: `account`, `region` and every setting; durations are in seconds", {})
-GROUP = js.thing("a group", name=js.text("its name"), accounts=ACCOUNTS)
-PLACE = {"account": js.text("an account"), "region": js.text("a Region")}
+GROUP = js.thing("a group", name=js.text("name of the group"), accounts=ACCOUNTS)
+PLACE = {"account": js.text("account id of the target"), "region": js.text("Region of the target")}
 DIFFERENCE = js.thing(
     **js.HUB,
     digest=js.thing(
-        "names of contents: equal names, equal contents",
-        applied=js.perhaps(js.text("of what is in force; null: nothing")),
-        file=js.text("of the file"),
+        "digests of the targets files; equal digests mean equal contents",
+        applied=js.perhaps(js.text("digest of the applied file; null: no file is applied")),
+        file=js.text("digest of the given file"),
     ),
     targets=js.thing(
-        "what differs of targets",
-        added=js.several("only in the file", TARGET),
-        removed=js.several("only in force", TARGET),
-        changed=js.several("in both", js.thing("", **PLACE, settings=SETTINGS)),
+        "differences in targets",
+        added=js.several("targets that the applied file does not have", TARGET),
+        removed=js.several("targets that the given file no longer has", TARGET),
+        changed=js.several("targets whose settings change", js.thing("", **PLACE, settings=SETTINGS)),
     ),
     groups=js.thing(
-        "what differs of groups",
-        added=js.several("only in the file", GROUP),
-        removed=js.several("only in force", GROUP),
-        changed=js.several("in both", js.thing("", name=js.text("its name"), added=ACCOUNTS, removed=ACCOUNTS)),
+        "differences in groups",
+        added=js.several("groups that the applied file does not have", GROUP),
+        removed=js.several("groups that the given file no longer has", GROUP),
+        changed=js.several(
+            "groups whose accounts change",
+            js.thing("", name=js.text("name of the group"), added=ACCOUNTS, removed=ACCOUNTS),
+        ),
     ),
     organization=SETTINGS,
     by_unit=js.several(
-        "what differs for accounts that OUs bring",
-        js.thing("", group=js.text("a group"), region=js.text("a Region"), settings=SETTINGS),
+        "settings that change for the accounts of OUs",
+        js.thing("", group=js.text("name of the group"), region=js.text("a Region"), settings=SETTINGS),
     ),
-    withdraws=js.several("standing shares that end with the targets that are removed", shares.SCHEMA),
-    applied=js.flag("whether the file is in force now"),
+    withdraws=js.several("standing shares that the service closes because their targets are removed", shares.SCHEMA),
+    applied=js.flag("whether the given file is in force now"),
 )
 
 
@@ -90,8 +93,8 @@ def targets() -> None:
     anywhere=True,
     prints=js.some_of(
         js.thing(
-            valid=js.flag("always true"),
-            digest=js.perhaps(js.text("names the content; null: it depends on the hub's Region, which is not given")),
+            valid=js.flag("true; for an invalid file the command prints `faults` instead"),
+            digest=js.perhaps(js.text("digest of the file; null: it depends on the hub's Region, which is not given")),
             **COUNTS,
         ),
         "units",
@@ -122,7 +125,10 @@ def diff(caller: VerbCaller, file: str) -> Report:
     needs=READ_ALL | APPLY,
     group=targets,
     prints=js.some_of(
-        js.thing(**DIFFERENCE["properties"], version=js.number("the version in force; absent with --dry-run")),
+        js.thing(
+            **DIFFERENCE["properties"],
+            version=js.number("number of the version that is in force; absent with --dry-run"),
+        ),
         "version",
     ),
 )
@@ -144,12 +150,12 @@ def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
     needs=READ,
     prints=js.thing(
         **js.HUB,
-        version=js.perhaps(js.number("the version in force; null: nothing was applied")),
-        digest=js.perhaps(js.text("names the content")),
-        applied_at=js.perhaps(js.text("when (ISO 8601 in UTC)")),
-        applied_by=js.perhaps(js.text("the ARN of who applied it")),
-        damaged=js.flag("whether the items in force are not what was applied"),
-        text=js.perhaps(js.text("the file as it was applied, comments and all; null: not kept")),
+        version=js.perhaps(js.number("number of the version that is in force; null: no file is applied")),
+        digest=js.perhaps(js.text("digest of the applied file; null: no file is applied")),
+        applied_at=js.perhaps(js.text("when the file was applied (ISO 8601 in UTC); null: no file is applied")),
+        applied_by=js.perhaps(js.text("ARN of the operator who applied it; null: no file is applied")),
+        damaged=js.flag("whether the stored items differ from the file that was applied"),
+        text=js.perhaps(js.text("text of the file as it was applied, with its comments; null: not stored")),
     ),
 )
 def show_applied(caller: VerbCaller) -> Report:
@@ -196,7 +202,7 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
 
 
 def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> Report | None:
-    """Ask whether targets may be removed; return the refusal where the answer is no, or nobody can be asked."""
+    """Ask whether to remove targets; return a refusal if the answer is no, or if there is no terminal to ask at."""
     places = ", ".join(f"{target['account']} {target['region']}" for target in gone)
     removed = count(len(gone), "target")
     if as_json or not sys.stdin.isatty():
@@ -263,11 +269,11 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
 
 
 def _withdrawn(connection: Connection, report: Report) -> Report:
-    """Say which standing shares end with the targets that go. This reads the whole table, so only if any goes."""
+    """List the standing shares of removed targets. Reads the whole table, so only if a target is removed."""
     gone = {(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
     if not gone:
         return replace(report, data={**report.data, "withdraws": []})
-    with connection.telling("reading which shares stand"):
+    with connection.telling("reading the standing shares"):
         found = sorted(Reader(connection).under_way().items())
     ends = [shares.open_share(share["_item"]["pk"], share) for share in standing(found, gone)]
     lines = [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
@@ -281,7 +287,7 @@ def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
     by = f"applied {applied.current.applied_at} by {applied.current.applied_by}"
     yield f"Compared with version {applied.current.generation} in {connection.place}, {by}:"
     if applied.damaged:
-        yield "Somebody, or another version, changed the items of that version; all of them count as new."
+        yield "The items of that version have changed since; the comparison treats all of them as new."
 
 
 def _apply(

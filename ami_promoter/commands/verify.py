@@ -26,9 +26,12 @@ from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_o
 from chalicelib.core.faults import Fault
 
 PRINTS = js.thing(
-    ami=js.text("the source AMI"),
-    checks=js.several("what was checked, by account and Region", verify_checks.CHECK),
-    skipped=js.mapping("deliveries that are neither delivered nor shared, by state", js.number("how many")),
+    ami=js.text("id of the source AMI"),
+    checks=js.several("results of the checks, sorted by account and Region", verify_checks.CHECK),
+    skipped=js.mapping(
+        "number of deliveries that were not checked because they are neither delivered nor shared, by state",
+        js.number("how many"),
+    ),
     passed=js.flag("whether every check passed"),
 )
 EXITS = {
@@ -55,7 +58,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
         return Report(faults=(unknown(ami, connection),))
     named = [one for one in page["deliveries"] if not targets or {one["account"], _place(one)} & set(targets)]
     if not named:
-        what = f"it has no delivery to {', '.join(targets) or 'anybody'}."
+        what = f"it has no delivery to {', '.join(targets) or 'any account'}."
         return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))
     good = [one for one in named if one["state"] in GOOD]
     inventories = Inventories(connection, tell, timeout, caller.clock.sleep, caller.clock.now)

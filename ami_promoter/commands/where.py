@@ -21,25 +21,25 @@ from ami_promoter.verbs import Matching, VerbCaller, ami_argument, verb
 from chalicelib.core.faults import Fault
 
 COPY = js.thing(
-    "one target",
-    account=js.text("its account"),
-    region=js.text("its Region"),
-    state=js.text("delivered, shared, running, failed, cancelled or withdrawn"),
-    image=js.perhaps(js.text("the AMI that is used there; null: none (any longer)")),
-    own=js.flag("whether it is the target's own; false: it is the hub's, shared"),
+    "the AMI of one target",
+    account=js.text("account id of the target"),
+    region=js.text("Region of the target"),
+    state=js.text("state of the delivery: delivered, shared, running, failed, cancelled or withdrawn"),
+    image=js.perhaps(js.text("id of the AMI that the target can launch; null: none, or no longer")),
+    own=js.flag("whether the target owns the AMI; false: the hub owns it and shares it"),
 )
 WHERE = js.thing(
-    source=js.text("the source AMI"),
-    name=js.text("its name"),
+    source=js.text("id of the source AMI"),
+    name=js.text("name of the source AMI"),
     account=js.text("the hub's account"),
     region=js.text("the hub's Region"),
     asked=js.thing(
-        "the AMI that was asked for",
-        ami=js.text("its id"),
-        account=js.text("whose it is"),
-        region=js.text("where it is"),
+        "the AMI that the command was given",
+        ami=js.text("id of the AMI"),
+        account=js.text("account that owns the AMI"),
+        region=js.text("Region of the AMI"),
     ),
-    copies=js.several("by account and Region", COPY),
+    copies=js.several("one entry for each target, sorted by account and Region", COPY),
 )
 TARGET = Matching(
     "target",
@@ -65,7 +65,7 @@ def where(caller: VerbCaller, ami: str) -> Report:
 @verb(
     "resolve",
     needs=READ | FIND_DELIVERIES,
-    prints=js.thing(images=js.several("one for each target, by account and Region", COPY)),
+    prints=js.thing(images=js.several("one entry for each target, sorted by account and Region", COPY)),
 )
 @ami_argument
 @click.argument("target", type=TARGET)
@@ -85,7 +85,7 @@ def resolve(caller: VerbCaller, ami: str, target: str) -> Report:
     there = {(one["account"], one["region"]): one for one in found["copies"] if one["image"]}
     if missing := [place for place in places if place not in there]:
         named = ", ".join(" ".join(place) for place in missing)
-        what, cure = f"it is not delivered to {named}.", f"`ami-promoter status {found['source']}` says why."
+        what, cure = f"it is not delivered to {named}.", f"`ami-promoter status {found['source']}` shows why."
         return Report(faults=(Fault("not-delivered", ami, what, cure),))
     images = [there[place] for place in places]
     return Report(tuple(str(one["image"]) for one in images), {"images": images})

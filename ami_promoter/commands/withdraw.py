@@ -23,15 +23,25 @@ from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.withdrawals import by_place, covering
 
-ENDS = {"shared": "is withdrawn", "delivered": "was delivered, and stays"}
+ENDS = {"shared": "is withdrawn", "delivered": "its AMI was delivered, and stays"}
 OVER = ("delivered", "failed", "cancelled", "withdrawn", "expired")
 PRINTS = js.thing(
-    ami=js.text("the AMI"),
-    changed=js.several("what was not so before", js.text("an account, or ACCOUNT/REGION")),
-    withdrawn=js.mapping("whom operators have withdrawn until the next tag event", js.text("the ARN of who did")),
+    ami=js.text("id of the source AMI"),
+    changed=js.several(
+        "targets that this command withdrew; with --lift, whose withdrawal it ended",
+        js.text("an account, or ACCOUNT/REGION"),
+    ),
+    withdrawn=js.mapping(
+        "withdrawals in force until the next tag event, by account or ACCOUNT/REGION",
+        js.text("ARN of the operator who withdrew it"),
+    ),
     deliveries=js.several(
-        "deliveries that this is about, by account and Region",
-        js.thing(account=js.text("its account"), region=js.text("its Region"), does=js.text("what becomes of it")),
+        "deliveries to these targets, sorted by account and Region; with --lift empty",
+        js.thing(
+            account=js.text("account id of the target"),
+            region=js.text("Region of the target"),
+            does=js.text("what happens to the delivery"),
+        ),
     ),
 )
 
@@ -68,7 +78,7 @@ class AmiSeen:
     tagged_at: int
     tracked: Sequence[Record]
     launched: Mapping[str, Sequence[str]]
-    """"account/region" -> whom its delivery was to let launch the AMI, where that is not the account."""
+    """"account/region" -> the principal that its delivery was to let launch the AMI, where that is not the account."""
     withdrawn: Mapping[str, str]
     over: Sequence[str]
     """Withdrawals that a tag event has ended."""
@@ -120,7 +130,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
     lines += [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
     if fresh:
         until = f"until its tag is written again, or `ami-promoter withdraw {seen.ami} --lift`."
-        lines.append(f"{', '.join(fresh)}: nothing more of {seen.ami} {until}")
+        lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}")
     lines += _waits(seen)
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 
@@ -147,7 +157,7 @@ def _does(seen: AmiSeen, entry: Record) -> str:
 
 
 def _waits(seen: AmiSeen) -> Sequence[str]:
-    """Say that a parked record does nothing of it; what is shared the pass over standing shares ends without it."""
+    """Say that a parked record does none of this. The check of standing shares closes them even so."""
     again = f"`ami-promoter retry {seen.ami}` lets it continue"
     return (f"The promotion's record is parked ({seen.parked}); {again}.",) if seen.parked else ()
 
@@ -162,7 +172,7 @@ def _place(one: Record) -> str:
 
 
 def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iterator[Fault]:
-    """Say what stands against it: nobody of that name, or access by a unit's ARN alone."""
+    """Yield the reasons against a withdrawal: no such target, or access only through the ARN of a unit."""
     named = [] if applied.fault else list(applied.resolve(seen.tag, in_force=True).targets)
     for place in places:
         targets = [target for target in named if place in (target.account, target.place)]
@@ -192,7 +202,10 @@ def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[Record]) -
 def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
     by = covering(seen.withdrawn, place)
     if by is not None:
-        what, cure = "its whole account was withdrawn, by {by}.", f"Lift that: `--account {place.partition('/')[0]}`."
+        what, cure = (
+            "its whole account was withdrawn, by {by}.",
+            f"Lift that withdrawal: `--account {place.partition('/')[0]}`.",
+        )
         return Fault("not-withdrawn", f"{seen.ami}, {place}", what.format(by=by), cure)
     what = "no operator has withdrawn it since the tag was written."
     return Fault(

@@ -68,9 +68,11 @@ def _faults(found: Receivers) -> Iterator[Fault]:
             f"The service has not read yet which accounts {', '.join(found.unread)} has, "
             "so the command did not check its targets."
         )
-        cure = "`discover` reads it every five minutes: run the command again; `ami-promoter status` says what fails."
+        cure = "`discover` reads it every five minutes: run the command again; `ami-promoter status` shows what fails."
         yield Fault("not-seen", "organization", what, cure)
     elif not found.regions:
-        what = "It names no account, and the OUs that it names have none now, so there is no target to check."
+        what = (
+            "The file names no account, and the OUs that it names have no account now, so there is no target to check."
+        )
         cure = "See `ami-promoter members`, or name accounts and apply the file."
         yield Fault("not-seen", "targets file", what, cure)

@@ -64,15 +64,15 @@ def approve(connection: Connection, question: Question, seconds: int) -> int:
         body = approvals.written(Approval(place, digest, at, until, connection.caller))
         item = {"pk": {"S": key.pk}, "sk": {"S": key.sk}, "body": {"S": body}}
         requests.append({"PutRequest": {"Item": item}})
-    with connection.telling("approving (what was written stays; run it again)"):
-        write(connection, requests, "What was written is approved.")
+    with connection.telling("approving (run the command again; it keeps what it has written)"):
+        write(connection, requests, "The targets that were written are approved.")
     return until
 
 
 def _useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> Fault | None:
     if read.image_state is None or not read.owned:
         what = f"account {connection.account} owns no such AMI in {connection.region}."
-        return Fault("unknown-ami", ami, what, "See that the id, the profile and the Region are the hub's.")
+        return Fault("unknown-ami", ami, what, "Check that the id, the profile and the Region are the hub's.")
     if read.value is None:
         what = f"it has no tag `{tag_key}`, so it is promoted to no account."
         return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs.")

@@ -107,12 +107,12 @@ def unfit(key: KeyFacts, account: str) -> Iterator[Fault]:
         cure = "Use credentials of the account that owns the key; no other can read its policy."
         yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account}.", cure)
     if key.manager == "AWS":
-        what = "AWS manages it: nothing encrypted under it can be shared, and nobody can change its policy."
+        what = "AWS manages it: what is encrypted under it cannot be shared, and its policy cannot be changed."
         yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: `aws kms create-key`.")
     if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
         what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
         yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of `aws kms create-key`.")
     if not key.enabled or key.state != "Enabled":
         enable = f"aws kms enable-key --region {key.arn.split(':')[3]} --key-id {key.arn}"
-        cure = f"Enable it: `{enable}`, after cancel-key-deletion if it is to be deleted."
+        cure = f"Enable it: `{enable}`, after cancel-key-deletion if its deletion is scheduled."
         yield Fault("key-not-enabled", key.arn, f"it is in state {key.state}.", cure)

@@ -17,10 +17,10 @@ from chalicelib.core.records.addresses import SWITCH
 
 SCHEMA = js.perhaps(
     js.thing(
-        "null: not paused",
-        since=js.time("when"),
-        by=js.text("the ARN of who paused it"),
-        why=js.text("what they wrote"),
+        "who paused promotions, and when; null: they are not paused",
+        since=js.time("when promotions were paused"),
+        by=js.text("ARN of the operator who paused promotions"),
+        why=js.text("the reason that the operator gave with `--why`; empty: none"),
     )
 )
 """Of what ``to_json`` returns."""
@@ -35,13 +35,13 @@ class Switch:
         self._clock = clock or connection.now
 
     def read(self) -> Mapping[str, Any] | None:
-        """Return the switch as it is if it says paused; None otherwise."""
+        """Return the switch's item if promotions are paused; None otherwise."""
         with self._connection.telling("reading whether promotions are paused"):
             item = self._table.get(SWITCH)
         return item if item and item.get("paused") else None
 
     def turn(self, *, paused: bool, why: str) -> bool:
-        """Turn it, and write down who did; False if it stands so already, and then nothing is written."""
+        """Pause or resume, and record who did it; if that is so already, write nothing and return False."""
         given = {
             ":kind": "switch",
             ":paused": paused,
@@ -51,7 +51,7 @@ class Switch:
             ":other": not paused,
         }
         turned = "paused = :other" + (" OR attribute_not_exists(paused)" if paused else "")
-        with self._connection.telling("turning the switch (promotions go on as before)"):
+        with self._connection.telling("pausing or resuming (nothing has changed)"):
             done = self._table.update(
                 SWITCH,
                 "SET kind = :kind, paused = :paused, #by = :by, #at = :at, why = :why",
@@ -69,7 +69,7 @@ def said(item: Mapping[str, Any]) -> str:
 
 
 def to_json(item: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Give the same for a program; None if it is not paused."""
+    """Return the same as JSON data; None if promotions are not paused."""
     if item is None:
         return None
     return {"since": moment(item.get("at")), "by": item.get("by"), "why": item.get("why", "")}

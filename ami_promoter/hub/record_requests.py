@@ -23,7 +23,7 @@ def look_again(connection: Connection, ami: str, place: str = "", *, written: bo
     ``written``: the tag was written just now, with whatever value, which ends what was withdrawn before.
     """
     now = int(connection.now())
-    with connection.telling("asking the record to look again (the tag is written all the same)"):
+    with connection.telling("asking the service to look again (the tag is written)"):
         places = _with_unread(connection, ami, place)
         asked = {"retry": f"{time.time_ns()}:{places}", **({"written": str(now)} if written else {})}
         known = _records(connection).make_due(addresses.promotion(ami), now, asked) is not MadeDue.NONE
@@ -48,7 +48,7 @@ def withdraw(connection: Connection, ami: str, value: str) -> None:
     ``value``: the tag's value, which the record may not have seen yet.
     """
     now, stamp = int(connection.now()), str(time.time_ns())
-    with connection.telling("asking the record to withdraw (run the command again)"):
+    with connection.telling("asking the service to withdraw (run the command again)"):
         standing = addresses.standing(ami)
         table = Table(connection.dynamodb, connection.table)
         table.update(standing, "SET withdrawn = :at", {":at": stamp}, condition="attribute_exists(pk)")
@@ -66,7 +66,7 @@ def accept(connection: Connection, deliveries: Iterable[str], image: str) -> Non
 
 def unpark(connection: Connection, keys: Iterable[addresses.RecordKey]) -> list[addresses.RecordKey]:
     """Let parked records go on; return those that were parked."""
-    with connection.telling("letting parked records go on"):
+    with connection.telling("letting parked records continue"):
         return [key for key in keys if _records(connection).unpark(key, int(connection.now()))]
 
 

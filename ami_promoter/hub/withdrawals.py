@@ -29,7 +29,7 @@ class Withdrawn:
 
     def read(self) -> Sequence[Withdrawal]:
         """Return all of them, also those that a tag event has ended."""
-        with self._connection.telling("reading whom operators have withdrawn"):
+        with self._connection.telling("reading the withdrawals"):
             item = self._table.get(self._key) or {}
         return [withdrawals.read(name, value) for name, value in sorted(item.items()) if name[:1].isdigit()]
 
@@ -37,7 +37,7 @@ class Withdrawn:
         """Withdraw these now. ``after``: when the tag was last written, as far as is known (epoch seconds)."""
         at, by = max(int(self._connection.now()), after), self._connection.caller
         fresh = {one: withdrawals.written(Withdrawal(one, at, by, value)) for one in places}
-        with self._connection.telling("withdrawing (those that were written stay; run it again)"):
+        with self._connection.telling("withdrawing (run the command again; it keeps what it has written)"):
             for some in _slices(fresh):
                 names = {f"#n{number}": place for number, place in enumerate(some)}
                 given = {f":v{number}": fresh[place] for number, place in enumerate(some)}
@@ -46,7 +46,7 @@ class Withdrawn:
 
     def remove(self, places: Iterable[str]) -> None:
         """Take these away; those that are not there are left out."""
-        with self._connection.telling("lifting withdrawals (run it again)"):
+        with self._connection.telling("lifting withdrawals (run the command again)"):
             for some in _slices(tuple(places)):
                 names = {f"#n{number}": place for number, place in enumerate(some)}
                 self._table.update(self._key, f"REMOVE {', '.join(names)}", {}, names=names)

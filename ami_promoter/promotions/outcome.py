@@ -43,7 +43,7 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
     if data["looks_again"]:
         return Outcome(None, "The service has not looked again yet.", unseen=True)
     if data["state"] in EXAMINING:
-        return Outcome(None, "The service is examining the value.")
+        return Outcome(None, "The service is checking the value.")
     if tag is not None and data["refused"]:
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
     named = [one for one in data["deliveries"] if not targets or _names(targets, one)]
@@ -72,7 +72,7 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
     stopped = [one for one in named if one["state"] in STOPPED]
     if failed or data["faults"]:
         refused = len(data["faults"])
-        accounts = f"{count(refused, 'account')} cannot be served" if refused else ""
+        accounts = f"{count(refused, 'account')} cannot receive the AMI" if refused else ""
         some = f"{_of(failed, named)} failed" if failed else ""
         return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts)))}.")
     if stopped:

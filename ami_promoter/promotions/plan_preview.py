@@ -27,37 +27,41 @@ MOVING = ("delivered", *AGAIN)
 
 TARGET = js.thing(
     "one target",
-    account=js.text("its account"),
-    region=js.text("its Region"),
-    does=js.text("new, tried again, there already, under way, withdrawn; named no longer: cancelled, withdrawn, stays"),
-    withdrawn_by=js.text("the ARN of the operator who has withdrawn it; empty: nobody has"),
-    approval=js.text("required where it waits for an approver first, none where not; empty: named no longer"),
-    mode=js.text("copy or share; empty where it is named no longer"),
-    method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage); empty where nothing is copied"),
-    method_why=js.text("why, where the service chooses"),
-    key=js.text("the target's key, as the targets file names it; empty where nothing is copied"),
-    key_access=js.text("how the source's key is opened: grant, policy or none"),
-    ami_name=js.text("the name that the AMI gets"),
-    gib=js.number("GiB of snapshots that are copied; how much of it moves, EBS decides (incremental copies)"),
-    dollars=js.mapping(
-        "at most, by list price: storage (a month); transfer to another Region, timed (time-based copies), once",
-        js.amount("dollars"),
+    account=js.text("account id of the target"),
+    region=js.text("Region of the target"),
+    does=js.text(
+        "what happens to the target: new, tried again, there already, under way or withdrawn; for a target that the "
+        "value no longer names: cancelled, withdrawn or stays"
     ),
-    calls=js.mapping("calls that make something in the target", js.number("how many")),
-    groups=js.several("groups of the value that have it", js.text("a name")),
+    withdrawn_by=js.text("ARN of the operator who has withdrawn the target; empty: no operator has"),
+    approval=js.text("required or none; empty: the value no longer names the target"),
+    mode=js.text("copy or share; empty: the value no longer names the target"),
+    method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage); empty: nothing is copied"),
+    method_why=js.text("why the service chooses this method; empty: the targets file sets it"),
+    key=js.text("KMS key of the target, as the targets file names it; empty: nothing is copied"),
+    key_access=js.text("how the service lets the target use the source's KMS key: grant, policy or none"),
+    ami_name=js.text("name of the AMI in the target"),
+    gib=js.number("total size in GiB of the snapshots to copy; an incremental copy transfers less"),
+    dollars=js.mapping(
+        "highest cost in US dollars by list price: `storage` each month; `transfer` to another Region and `timed` "
+        "(time-based copies) once; empty: nothing is copied",
+        js.amount("US dollars"),
+    ),
+    calls=js.mapping("calls that create resources in the target, by name; empty: none", js.number("how many calls")),
+    groups=js.several("groups of the value that contain the target", js.text("name of a group")),
     faults=js.FAULTS,
 )
 PLAN = js.thing(
-    "what would be done",
-    ami=js.text("the source AMI"),
-    name=js.text("its name"),
-    value=js.text("the value"),
-    targets=js.several("by account and Region", TARGET),
-    faults=js.several("why the source is refused: then nothing new is opened", js.FAULT),
-    blocked=js.several("accounts that the value names and that cannot be served", js.FAULT),
-    waits_for=js.perhaps(js.FAULT),
-    checks=js.number("checks of the source that were made"),
-    ready=js.flag("whether nothing stands against it, as far as it can be seen from the hub"),
+    "what a value would do",
+    ami=js.text("id of the source AMI"),
+    name=js.text("name of the source AMI"),
+    value=js.text("value of the tag"),
+    targets=js.several("targets, sorted by account and Region", TARGET),
+    faults=js.several("why the service refuses the source AMI; if there are any, no delivery starts", js.FAULT),
+    blocked=js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
+    waits_for=js.perhaps(js.described("the fault that the whole value waits for; null: none", js.FAULT)),
+    checks=js.number("how many checks of the source AMI the command made"),
+    ready=js.flag("whether the hub found no fault; the service checks each target when its delivery begins"),
 )
 
 
@@ -71,7 +75,7 @@ def plan(
     tag_key: str,
     now: float,
 ) -> dict[str, Any]:
-    """Say what a value that is understood would do; ``deliveries`` maps "account/region" to a delivery's state.
+    """Return what a valid value would do; ``deliveries`` maps "account/region" to a delivery's state.
 
     ``hub`` is its account and Region.
     """
@@ -100,7 +104,7 @@ def plan(
 
 
 def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, Any]:
-    """Say the same where operators have withdrawn some of them: they get nothing, and keep what was delivered."""
+    """Return the plan with its withdrawn targets marked: they get nothing new, and keep what was delivered."""
 
     def held_out(one: Mapping[str, Any]) -> dict[str, Any]:
         by = covering(withdrawn, f"{one['account']}/{one['region']}")
@@ -149,7 +153,7 @@ def _does(was: str | None) -> str:
 
 
 def _gone(place: str, was: str) -> dict[str, Any]:
-    """Show a target that has a delivery and is named no longer."""
+    """Return the entry of a target that has a delivery and that the value no longer names."""
     account, _, region = place.partition("/")
     does = "withdrawn" if was == "shared" else "stays" if was in MOVING else "cancelled"
     empty = dict.fromkeys(
@@ -218,7 +222,7 @@ def _how(one: Mapping[str, Any]) -> str:
 
 
 def _row(group: Sequence[Mapping[str, Any]], *, wide: bool) -> Sequence[RenderableType]:
-    """Write what a target gets, or equal ones: GiB are theirs together."""
+    """Write the row of one target, or of several equal ones, with their total GiB."""
     one = group[0]
     places = first_of([f"{member['account']} {member['region']}" for member in group], 1)
     key = one["key"] if one["key"].startswith("alias/") else short(one["key"], wide=wide)

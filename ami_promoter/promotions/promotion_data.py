@@ -21,68 +21,80 @@ BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries from which nothing arrived, or no longer is there."""
 
 _COPY = js.thing(
-    "one snapshot's copy",
-    source=js.perhaps(js.text("the source snapshot")),
-    state=js.perhaps(js.text("wanted, intended, pending, completed or error")),
-    copy=js.perhaps(js.text("the copy in the target; null: not known yet")),
-    progress=js.perhaps(js.number("percent, as EC2 last said")),
-    progress_at=js.time("when EC2 said so"),
-    tries=js.number("how often it was begun"),
-    began_at=js.time("when it was last begun"),
-    seconds_left=js.perhaps(js.number("an estimate by its pace until then; null: none can be made")),
+    "the copy of one snapshot",
+    source=js.perhaps(js.text("id of the source snapshot")),
+    state=js.perhaps(js.text("state of the copy: wanted, intended, pending, completed or error")),
+    copy=js.perhaps(js.text("id of the copy in the target; null: the service does not know it yet")),
+    progress=js.perhaps(js.number("progress in percent, as EC2 last reported it")),
+    progress_at=js.time("when EC2 last reported the progress"),
+    tries=js.number("how many times the service started this copy"),
+    began_at=js.time("when the service last started this copy"),
+    seconds_left=js.perhaps(
+        js.number("estimated seconds until the copy completes, from its progress so far; null: no estimate")
+    ),
 )
 _DELIVERY = js.thing(
-    "one target's part",
-    id=js.perhaps(js.text("names the delivery in records, tags and notices")),
-    account=js.perhaps(js.text("the target's account")),
-    region=js.perhaps(js.text("the target's Region")),
+    "the delivery to one target",
+    id=js.perhaps(js.text("id of the delivery, as records, tags and notices contain it")),
+    account=js.perhaps(js.text("account id of the target")),
+    region=js.perhaps(js.text("Region of the target")),
     state=js.text(
-        "awaiting-approval, requested, checking, waiting, opening, copying, ... delivered, shared, failed, "
-        "cancelled, withdrawn"
+        "state of the delivery: awaiting-approval, requested, checking, waiting, opening, copying, ... delivered, "
+        "shared, failed, cancelled, withdrawn"
     ),
-    since=js.time("since when it is in this state"),
-    tries=js.number("tries of the present step that did not get on"),
-    next_look=js.time("when the service looks at it again at the latest"),
-    method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage)"),
-    method_why=js.text("why, where the service chose"),
-    image=js.perhaps(js.text("the AMI in the target; null: none yet")),
-    key=js.perhaps(js.text("ARN of the target's key; null: not known yet")),
-    copies=js.several("its copies", _COPY),
-    cancelled_because=js.text("why it was cancelled or withdrawn; empty where it was not"),
+    since=js.time("when it entered this state"),
+    tries=js.number("how many attempts of the current step did not complete it"),
+    next_look=js.time("latest time at which the service will look at the delivery again"),
+    method=js.text("how the service copies: snapshots (CopySnapshot and RegisterImage) or image (CopyImage)"),
+    method_why=js.text("why the service chose this method; empty: the targets file sets it"),
+    image=js.perhaps(js.text("id of the AMI in the target; null: there is none yet")),
+    key=js.perhaps(js.text("ARN of the target's KMS key; null: the service does not know it yet")),
+    copies=js.several("one entry for each snapshot that is copied", _COPY),
+    cancelled_because=js.text("why the delivery was cancelled or withdrawn; empty: it was not"),
     faults=js.FAULTS,
-    waits_for=js.perhaps(js.some_of(js.FAULT, "where", "what", "cure")),
-    protect=js.flag("whether the AMI is to have deregistration protection, as its settings say"),
-    protected=js.flag("whether the service has given it that"),
-    unprotected=js.perhaps(js.some_of(js.FAULT, "where", "what", "cure")),
-    leftovers=js.several("what it made and could not remove; only once it has ended", js.text("an id")),
-    parked=js.text("why its record is left alone; empty: it is not"),
+    waits_for=js.perhaps(
+        js.described("the fault that delays the delivery; null: none", js.some_of(js.FAULT, "where", "what", "cure"))
+    ),
+    protect=js.flag("whether the targets file asks for deregistration protection of the AMI"),
+    protected=js.flag("whether the service has turned deregistration protection on"),
+    unprotected=js.perhaps(
+        js.described(
+            "why the service could not turn deregistration protection on; null: no fault",
+            js.some_of(js.FAULT, "where", "what", "cure"),
+        )
+    ),
+    leftovers=js.several(
+        "resources that the delivery created and could not remove; empty until the delivery has ended", js.text("an id")
+    ),
+    parked=js.text("why the service has parked its record; empty: it is not parked"),
 )
 PROMOTION = {
-    "ami": js.text("the source AMI"),
-    "name": js.text("its name"),
-    "state": js.perhaps(js.text("requested, resolving, expanding, running or over")),
-    "since": js.time("since when it is in this state"),
-    "value": js.perhaps(js.text("the tag's value in force; null: none")),
-    "candidate": js.perhaps(js.text("a value that is being examined")),
-    "why": js.text("why it stands as it does; empty: nothing to say"),
-    "parked": js.text("why its record is left alone; empty: it is not"),
+    "ami": js.text("id of the source AMI"),
+    "name": js.text("name of the source AMI"),
+    "state": js.perhaps(js.text("state of the promotion: requested, resolving, expanding, running or over")),
+    "since": js.time("when it entered this state"),
+    "value": js.perhaps(js.text("value of the tag that is in force; null: none")),
+    "candidate": js.perhaps(js.text("value of the tag that the service is checking; null: none")),
+    "why": js.text("why the promotion is in this state; empty: no reason is recorded"),
+    "parked": js.text("why the service has parked its record; empty: it is not parked"),
 }
 PAGE = js.thing(
     "one promotion with its deliveries",
     **PROMOTION,
-    seen_value=js.perhaps(js.text("the tag's value when the service last looked; null: no tag")),
+    seen_value=js.perhaps(js.text("value of the tag when the service last read it; null: the AMI had no tag")),
     looks_again=js.flag(
-        "whether a look is still to come that was asked for, or without which it believes in no removal"
+        "whether the service will read the tag again: an operator asked for it, or one read found no tag and a second "
+        "read must confirm that"
     ),
     withdrawn=js.mapping(
-        "whom operators have withdrawn until the next tag event, by account or ACCOUNT/REGION",
-        js.text("the ARN of who did"),
+        "withdrawals in force until the next tag event, by account or ACCOUNT/REGION",
+        js.text("ARN of the operator who withdrew it"),
     ),
-    approval=js.perhaps(js.text("digest of what waits for an approver; null: no delivery does")),
-    refused=js.flag("whether the value that the tag has now is refused"),
-    faults=js.several("why a value, the source or an account is refused; only while that is so", js.FAULT),
-    deliveries=js.several("by account and Region", _DELIVERY),
-    open_shares=js.several("what is open for it now", shares.SCHEMA),
+    approval=js.perhaps(js.text("digest that an approver must approve; null: no delivery waits for an approval")),
+    refused=js.flag("whether the service refuses the tag's present value or the source AMI"),
+    faults=js.several("why the service refuses the value, the source or an account; empty: it refuses none", js.FAULT),
+    deliveries=js.several("deliveries, sorted by account and Region", _DELIVERY),
+    open_shares=js.several("shares that are open for this promotion now", shares.SCHEMA),
 )
 
 

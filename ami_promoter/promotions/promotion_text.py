@@ -76,7 +76,7 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
         cell(summary(data["deliveries"])),
     )
     if data["candidate"] is not None:
-        yield f"being examined: {quoted(data['candidate'])}"
+        yield f"being checked: {quoted(data['candidate'])}"
     if data["why"] and not data["faults"]:
         yield data["why"]
     if data["parked"]:
@@ -261,7 +261,7 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
         return one["record"] if wide else one["record"].partition("#")[0], *alike_anywhere(one["why"])
 
     for group in groups(records, same):
-        yield f"Parked, and left alone: {first_of([one['record'] for one in group])}: {group[0]['why']}"
+        yield f"Parked: {first_of([one['record'] for one in group])}: {group[0]['why']}"
 
 
 def next_step(data: Data) -> Iterator[RenderableType]:
@@ -286,7 +286,7 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
     if unprotected := delivery["unprotected"]:
         yield str(unprotected.get("what", "")), str(unprotected.get("cure", ""))
     if leftovers := delivery["leftovers"]:
-        yield f"left behind: {', '.join(leftovers)}", ""
+        yield f"leftovers: {', '.join(leftovers)}", ""
 
 
 def said(fault: Data) -> str:
@@ -297,6 +297,12 @@ def said(fault: Data) -> str:
 def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[RenderableType]:
     yield ""
     yield f"Open shares: {f'{len(open_shares):,}' if open_shares else 'none'}"
+    if open_shares:
+        yield shares_table(open_shares, now, wide=wide)
+
+
+def shares_table(open_shares: Sequence[Data], now: float, *, wide: bool) -> Table:
+    """Show shares, equal ones of many accounts in one row, and when each closes."""
     each = wide or len(open_shares) <= SINGLY
     rows = []
     for group in groups(open_shares, _share, each=each):
@@ -310,8 +316,7 @@ def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[
                 cell(shares.end(last) if wide else _end(last, now)),
             )
         )
-    if rows:
-        yield table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
+    return table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
 
 
 def _share(share: Data) -> tuple[object, ...]:
@@ -320,9 +325,9 @@ def _share(share: Data) -> tuple[object, ...]:
 
 def _end(share: Data, now: float) -> str:
     if share["preexisting"]:
-        return "stays: was there before"
+        return "stays: existed before"
     if share["state"] == "closing":
-        return "when seen closed twice"
+        return "when two reads show it closed"
     latest = share["closes_at_the_latest"]
     if latest == "-":
         return "when withdrawn" if share["stays"] else "when no longer needed"

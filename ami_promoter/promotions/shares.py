@@ -21,13 +21,15 @@ RESOURCE = 2
 SCHEMA = js.thing(
     "a share that may be open",
     resource=js.text("kind and name of the resource: `snapshot#snap-...`, `key#ARN#ACCOUNT`, `image#ami-...`"),
-    account=js.perhaps(js.text("who may use it")),
-    state=js.perhaps(js.text("opening, open or closing")),
-    opened_at=js.time("when it was opened"),
-    preexisting=js.flag("whether it was there before the service, which then leaves it open"),
-    holdings=js.several("who needs it, and for what", js.mapping("a holding", {})),
-    stays=js.flag("whether somebody needs it beyond the copies"),
-    closes_at_the_latest=js.time("when it is closed even if somebody needs it"),
+    account=js.perhaps(js.text("account that can use the resource")),
+    state=js.perhaps(js.text("state of the share: opening, open or closing")),
+    opened_at=js.time("when the service opened it"),
+    preexisting=js.flag(
+        "whether the permission existed before the service needed it; then the service does not remove it"
+    ),
+    holdings=js.several("deliveries and promotions that need the share, and for what", js.mapping("a holding", {})),
+    stays=js.flag("whether it is a standing share, which stays open after the copies are done"),
+    closes_at_the_latest=js.time("latest time at which the service closes it, even if a delivery still needs it"),
 )
 
 
@@ -64,15 +66,10 @@ def _end(share: Record) -> int | None:
     return must_close_at(read) or None
 
 
-def share_line(share: Mapping[str, Any]) -> str:
-    """Show the same for a person."""
-    return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end(share)}"
-
-
 def end(share: Mapping[str, Any]) -> str:
     """Say when a share closes."""
     if share["preexisting"]:
-        return "was there before the service, stays"
+        return "existed before the service, stays"
     latest = f"closes by {share['closes_at_the_latest']} at the latest"
     if not share["stays"]:
         return latest

@@ -34,13 +34,13 @@ SHOWN = 200
 
 TAGGING = js.thing(
     "one change of the tag that the service saw",
-    at=js.time("when it was changed; where no event said so, when the service saw it"),
-    value=js.perhaps(js.text("the value; null: it was removed")),
-    event=js.text("the id of the event that reached the service; empty: none did, discovery found it"),
-    by=js.text("the ARN of who changed it; empty: not known"),
-    cloudtrail_event=js.text("the id of CloudTrail's event; empty: not known"),
-    request_id=js.text("the request's id; empty: not known"),
-    why_unknown=js.text("why it is not known who; empty: it is"),
+    at=js.time("when the tag changed; if no event reported the change, when the service saw it"),
+    value=js.perhaps(js.text("the new value; null: the tag was removed")),
+    event=js.text("id of the EventBridge event; empty: discovery found the change without an event"),
+    by=js.text("ARN of the principal that changed the tag; empty: not known"),
+    cloudtrail_event=js.text("id of the CloudTrail event; empty: not known"),
+    request_id=js.text("id of the request to AWS; empty: not known"),
+    why_unknown=js.text("why the principal is not known; empty: it is known"),
 )
 
 Tagging = dict[str, Any]
@@ -76,7 +76,7 @@ def attributed(
         if len(found) - number > MOST:
             why = f"only the latest {MOST} changes are looked up"
         elif now - at > KEPT:
-            why = "CloudTrail's event history keeps 90 days, and this was earlier"
+            why = "the change is older than the 90 days of CloudTrail's event history"
         else:
             shown.append(_looked_up(at, change, history, ami, key, now))
             continue
@@ -88,7 +88,7 @@ def lines(shown: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
     """Write each for a person."""
     for one in shown:
         what = "Tag removed" if one["value"] is None else f"Tagged {one['value']!r}"
-        by = f"by {one['by']}" if one["by"] else f"by whom is not known: {one['why_unknown']}"
+        by = f"by {one['by']}" if one["by"] else f"by an unknown principal: {one['why_unknown']}"
         ids = {"event": one["event"], "CloudTrail": one["cloudtrail_event"], "request": one["request_id"]}
         named = ", ".join(f"{name} {ident if wide else ident[:8]}" for name, ident in ids.items() if ident)
         when = one["at"].removesuffix("Z").replace("T", " ")
@@ -120,9 +120,9 @@ def _looked_up(at: float, change: Tagging, history: EventHistory, ami: str, key:
 
 def _not_found(name: str, region: str, *, early: bool) -> str:
     if early:
-        return "CloudTrail shows a call some minutes after it; ask again later"
-    more = "" if name == "DeleteTags" else "; a tag that was given as the AMI was made stands in the call that made it"
-    return f"CloudTrail's event history of {region} has no {name} for it about that time{more}"
+        return "CloudTrail shows a call only some minutes later; run the command again"
+    more = "" if name == "DeleteTags" else "; if the AMI was created with the tag, look for the call that created it"
+    return f"CloudTrail's event history of {region} has no {name} for it at about that time{more}"
 
 
 def _is_about(record: Mapping[str, Any], ami: str, key: str, value: str | None) -> bool:

@@ -57,55 +57,57 @@ STILL_THERE = 10**12
 """Later than any time: of a share that has not been put away."""
 
 CALL = js.thing(
-    "one try of a call that changes AWS",
-    of=js.number("which of `what` it belongs to, counted from 0"),
-    call=js.text("AWS's name of it; empty: an earlier run may have made one"),
-    request_id=js.perhaps(js.text("AWS's id of the request; null: no answer is on record")),
-    error=js.text("AWS's code where it was refused, NoAnswer where none came; empty: it was carried out"),
+    "one request that changes something in AWS",
+    of=js.number("index in `what`, from 0, of the event that the request belongs to"),
+    call=js.text("name of the API call; empty: an earlier invocation may have made one"),
+    request_id=js.perhaps(js.text("AWS's request id; null: no answer is recorded")),
+    error=js.text("AWS's error code if it refused the call, `NoAnswer` if no answer came; empty: the call succeeded"),
 )
 ENTRY = js.thing(
-    "one step",
-    at=js.time("when"),
-    record=js.text("what: `promotion` or `delivery`"),
-    account=js.text("of a delivery: the account; else empty"),
-    region=js.text("of a delivery: the Region; else empty"),
-    state=js.text("the state after it"),
-    what=js.several("the event or result", js.text("an event with its members, or a sentence")),
-    calls=js.several("the calls that it took", CALL),
+    "one step of a record",
+    at=js.time("when the service recorded the step"),
+    record=js.text("kind of the record: `promotion` or `delivery`"),
+    account=js.text("account id of the delivery's target; empty for a promotion"),
+    region=js.text("Region of the delivery's target; empty for a promotion"),
+    state=js.text("state of the record after the step"),
+    what=js.several("events and results of the step", js.text("an event with its members, or a sentence")),
+    calls=js.several("requests to AWS that the step made", CALL),
 )
 STEP = js.thing(
-    "one step",
-    at=js.time("when"),
-    state=js.text("the share's state after it"),
+    "one step of a record",
+    at=js.time("when the service recorded the step"),
+    state=js.text("state of the share after the step"),
     what=js.several("what happened", js.text("a sentence")),
-    calls=js.several("the calls that it took; one call for many accounts has one id", CALL),
+    calls=js.several("requests to AWS that the step made; one request for many accounts has one id", CALL),
 )
 SHARE = js.thing(
-    "one share that is open or was",
+    "one share, open or closed",
     resource=js.text("kind and name of the resource"),
-    account=js.text("who could use it"),
-    grantee=js.text("the ARN that could, of a key"),
-    opened_at=js.time("when"),
-    removed_at=js.time("when it was taken away"),
-    closed_at=js.time("when it was seen gone"),
-    seconds=js.perhaps(js.number("from opening to taking away; null: it is open, or never was")),
-    open=js.flag("whether it may be open"),
-    preexisting=js.flag("whether it was there before the service"),
-    steps=js.several("the steps that took calls, the oldest first", STEP),
+    account=js.text("account that the share lets use the resource"),
+    grantee=js.text("for a KMS key, ARN of the principal that the grant names; empty: not a key, or not recorded"),
+    opened_at=js.time("when the service opened it"),
+    removed_at=js.time("when the service revoked it"),
+    closed_at=js.time("when the service confirmed that it is gone"),
+    seconds=js.perhaps(
+        js.number("seconds from `opened_at` to `removed_at`; null: it is still open, or was never opened")
+    ),
+    open=js.flag("whether the share is open, or may be"),
+    preexisting=js.flag("whether the permission existed before the service needed it"),
+    steps=js.several("steps that made requests to AWS, oldest first", STEP),
 )
 
 FINDING = js.thing(
     "one finding of the access monitor or the drift audit",
-    at=js.time("when it was done"),
-    resource=js.text("id of a snapshot or AMI, ARN of a key"),
-    call=js.text("the call, or AWS's own event; `drift audit`"),
-    region=js.text("where"),
-    principal=js.text("who: ARN, or account and principal id; empty in what the drift audit found"),
-    severity=js.text("`page`, `warning`, `notice`; `none`: who wrote the trigger tag"),
-    verdict=js.text("what the monitor says of it"),
-    why=js.text("in a sentence"),
-    receivers=js.several("whom it is about", js.text("account, ARN or `all`")),
-    request_id=js.text("AWS's id of the call"),
+    at=js.time("when it happened; for the drift audit, when it was found"),
+    resource=js.text("id of the snapshot or AMI, or ARN of the KMS key"),
+    call=js.text("name of the API call or of AWS's event; `drift audit`: the audit found the state"),
+    region=js.text("Region of the resource"),
+    principal=js.text("ARN of the caller, or its account and principal id; empty for the drift audit"),
+    severity=js.text("`page`, `warning` or `notice`; `none`: a record of who wrote the trigger tag"),
+    verdict=js.text("verdict of the access monitor"),
+    why=js.text("the reason for the verdict, in a sentence"),
+    receivers=js.several("principals that gained or lost access", js.text("an account id, an ARN, or `all`")),
+    request_id=js.text("AWS's request id; empty: none"),
 )
 
 
@@ -188,9 +190,7 @@ def _unanswered(one: dict[str, Any] | None, call: str) -> None:
     """Say in a step that the call which it intended left no answer."""
     if one is not None:
         one["calls"].append(_call(len(one["what"]) + 1, MadeCall(call.partition(" ")[0])))
-        one["what"].append(
-            f"{call} was intended, and no answer is on record: its request id is not known, if it was made"
-        )
+        one["what"].append(f"{call} was intended, and no answer is recorded: it is not known whether the call was made")
 
 
 def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
@@ -354,28 +354,30 @@ def _member(key: str, value: str) -> str:
 def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
     """Yield a share's lines: its opening, its closing, and what was refused in between, each with its request."""
     where = cell(_named(one["resource"], wide=wide)), cell(one["account"])
+    still = f"{OPENED}, still open" if one["open"] else OPENED
     opened = closed = False
     for step in one["steps"]:
         for call in step["calls"]:
             what = _happened(one, step, call)
             opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
+            what = still if what == OPENED else what
             named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
             yield cell(_when(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
     if one["preexisting"]:
-        yield cell(_when(one["opened_at"])), *where, cell("was there before"), cell("")
+        yield cell(_when(one["opened_at"])), *where, cell("existed before"), cell("")
         return
     if not opened and one["opened_at"] != "-":
-        yield cell(_when(one["opened_at"])), *where, cell(OPENED), cell(NOT_KNOWN)
+        yield cell(_when(one["opened_at"])), *where, cell(still), cell(NOT_KNOWN)
     if not closed and one["seconds"] is not None:
         yield cell(_when(one["removed_at"])), *where, cell(_closed(one)), cell(NOT_KNOWN)
-    if one["open"]:
+    if one["open"] and not opened and one["opened_at"] == "-":
         yield cell(""), *where, cell("open"), cell("")
 
 
 def _happened(one: Mapping[str, Any], step: Mapping[str, Any], call: Mapping[str, Any]) -> str:
     """Say what a call for a share did."""
     if not call["call"]:
-        return "begun before"
+        return "begun earlier"
     if call["error"]:
         return f"{call['call']}: {call['error']}"
     if step["state"] == "open":

@@ -26,7 +26,7 @@ LATEST = 10 * 60
 """Seconds in which a tag is seen although its event was lost: discovery looks every five minutes."""
 
 EXITS = {
-    Exit.OK: "all of them were delivered or shared",
+    Exit.OK: "every target has the AMI, delivered or shared",
     Exit.UNFINISHED: "timed out; the promotion continues",
     Exit.FAILED: "a delivery failed, or the value, the source or an account is refused",
     Exit.CANCELLED: "nothing failed, but a delivery was cancelled or withdrawn",
@@ -39,8 +39,8 @@ NAMES = {
 }
 PRINTS = js.some_of(
     js.thing(
-        outcome=js.text(f"one of {', '.join(NAMES.values())}"),
-        why=js.text("what decided it"),
+        outcome=js.text(f"outcome of the promotion: {', '.join(NAMES.values())}"),
+        why=js.text("reason for the outcome"),
         promotion=promotion_data.PAGE,
     ),
     "promotion",
@@ -49,7 +49,7 @@ PRINTS = js.some_of(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is waited for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
+    """What `wait` waits for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
 
     ``written``: the tag was written just now, and a read of it may not show it yet.
     """
@@ -61,7 +61,7 @@ class Wanted:
 
 
 def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wanted: Wanted) -> Report:
-    """Wait, and say how it came out; may raise HubError."""
+    """Wait, and return the outcome; may raise HubError."""
     tag = Tag(connection, tag_key, ami)
     first = tag.read()
     if isinstance(first, Fault):
@@ -69,7 +69,7 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
     data = read_page(connection, ami)
     if data is None and first is None and not wanted.written:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
-        return Report(faults=(Fault("no-tag", ami, f"it has no tag `{tag_key}`, and never has been promoted.", cure),))
+        return Report(faults=(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure),))
     if paused := pause_switch.Switch(connection).read():
         tell(f"Paused {pause_switch.said(paused)}. Nothing new starts until `ami-promoter resume`.")
     unseen_since: float | None = None

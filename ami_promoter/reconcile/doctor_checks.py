@@ -19,28 +19,28 @@ from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.approvals import short
 
 LATE = 30 * 60
-"""Seconds after which a record that is due and was not looked at says that the sweep, or its worker, stands still."""
+"""Seconds past its due time after which a record shows that the sweep or its worker does not run."""
 SHOWN = 5
-"""So many overdue records are named."""
+"""The command names at most this many overdue records."""
 
 FINDING = js.thing(
     "one check",
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
-        "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices, "
-        "alarms, source-key, approvers, approvals; of a target: "
-        "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, source-tags, "
-        "copy-quota"
+        "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, "
+        "notices, alarms, source-key, approvers, approvals; for a target: "
+        "target (whether it answered), key, key-policy, service-roles, forwarding, allowed-amis, settings, "
+        "source-tags, copy-quota"
     ),
-    passed=js.perhaps(js.flag("null: it could not be looked at")),
-    what=js.text("what was seen"),
-    cure=js.text("what to do, with the command; empty where it passed, but for a warning"),
+    passed=js.perhaps(js.flag("whether the check passed; null: the command could not make it")),
+    what=js.text("what the command found"),
+    cure=js.text("what to do, with the command; empty: the check passed without a warning"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Unapproved:
-    """An AMI of which deliveries wait for an approval, the first of them since then (epoch seconds)."""
+    """An AMI whose deliveries wait for an approval; ``since``: when the first began to wait (epoch seconds)."""
 
     ami: str
     digest: str
@@ -58,7 +58,7 @@ class HubFacts:
     file: Fault | None
     """What is wrong with the applied targets file; None: nothing."""
     paused: str
-    """Since when, by whom and why it is paused; "" if it is not."""
+    """When, by whom and why promotions were paused; "" if they are not."""
     organization: Sequence[str]
     parked: Mapping[str, str]
     due: Mapping[str, int]
@@ -120,7 +120,7 @@ def _organization(facts: HubFacts) -> Iterator[dict[str, Any]]:
 def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for record, why in facts.parked.items():
         cure = f"Repair the cause, then: ami-promoter reconcile --unpark '{record}'"
-        yield bad("parked", f"{record} is left alone: {why}", cure)
+        yield bad("parked", f"{record} is parked: {why}", cure)
     if not facts.parked:
         yield good("parked", "No record is parked.")
 
@@ -134,7 +134,7 @@ def _overdue(facts: HubFacts) -> dict[str, Any]:
     more = f" and {len(late) - SHOWN} more" if len(late) > SHOWN else ""
     function = f"ami-promoter-{facts.region}-sweep"
     cure = (
-        "Is the sweep's rule ENABLED, its concurrency above 0, is it failing? "
+        "Check that the sweep's rule is ENABLED, that its concurrency is above 0, and that it does not fail: "
         f"aws lambda get-function-concurrency --function-name {function}; aws logs tail /aws/lambda/{function}"
     )
     return bad("overdue", f"No worker has looked at {named}{more}.", cure)
@@ -173,7 +173,7 @@ def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
     if facts.health.subscriptions is None:
         yield _unread("notices", facts.health.unread.get("subscriptions", ""))
         return
-    nobody = "There is no subscriber: nobody gets a notice of a failed delivery."
+    nobody = "The topic has no subscriber: nobody receives notices of failed deliveries."
     yield from _subscribed("notices", facts.health.topic, facts.health.subscriptions, nobody)
 
 
@@ -207,12 +207,12 @@ def _subscribed(check: str, topic: str, subscriptions: Mapping[str, str], nobody
 
 
 def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    """Say whether the service may open the keys of what is under way or shared, as far as their policies tell."""
+    """Check whether the key policies let the service open the keys of running and shared deliveries."""
     for arn, seen in facts.health.keys.items():
         region = arn.split(":")[3]
         access = sorted(facts.access.get(arn, ()))
         ways = "".join(f" --access {one}" for one in access if one != "none") if access != ["grant"] else ""
-        print_it = f"Add to its key policy what this prints: ami-promoter key-policy hub {arn} --region {region}{ways}"
+        print_it = f"Add to its key policy the output of: ami-promoter key-policy hub {arn} --region {region}{ways}"
         found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
         owner = KeyOwner(arn.split(":")[1], facts.account, region)
         answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, owner)]
@@ -223,7 +223,9 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield from found
         if not found:
             opens = (
-                "its owner opens it, not the service" if access == ["none"] else "its policy lets the service open it"
+                "its owner gives access to it, not the service"
+                if access == ["none"]
+                else "its policy lets the service open it"
             )
             yield good("source-key", f"{arn} is customer managed and enabled; {opens}.")
     for arn, why in facts.health.unread.items():
@@ -232,7 +234,7 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
 
 
 def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
-    """Say whether somebody may approve, and whether that can be another person than the one who tags."""
+    """Check whether any role may approve, and whether one of them may not tag."""
     seen = facts.approvers
     if seen is None:
         return
@@ -246,12 +248,10 @@ def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield {"check": "approvers", "passed": None, "what": f"Who may approve: {seen.unread}", "cure": cure}
     elif not seen.able:
         what = "Targets need an approval, and no role or user of the hub may approve."
-        yield bad("approvers", what, f"Give the approvers' role the policy: {give}")
+        yield bad("approvers", what, f"Attach the policy to the approvers' role: {give}")
     elif not apart:
-        what = (
-            f"Those who may approve may write the trigger tag as well ({_some(seen.taggers)}): one person can do both."
-        )
-        yield bad("approvers", what, f"Give the policy to a role that may not tag: {give}")
+        what = f"All that may approve may write the trigger tag, too ({_some(seen.taggers)}): one person can do both."
+        yield bad("approvers", what, f"Attach the policy to a role that may not tag: {give}")
     else:
         also = f"; {_some(seen.taggers)} may, too, but may also write the tag" if seen.taggers else ""
         yield good("approvers", f"{_some(apart)} may approve{also}.")
@@ -262,9 +262,9 @@ def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
         waits = count(one.targets, "target waits", "targets wait")
         digest = f" --digest {short(one.digest)}" if one.digest else ""
         what = f"{one.ami}: {waits} for an approval since {moment(one.since)}."
-        yield bad("approvals", what, f"An approver looks and approves: ami-promoter approve {one.ami}{digest}")
+        yield bad("approvals", what, f"An approver must check and approve it: ami-promoter approve {one.ami}{digest}")
     if facts.approvers is not None and not facts.unapproved:
-        yield good("approvals", "No delivery waits for one.")
+        yield good("approvals", "No delivery waits for an approval.")
 
 
 def _some(names: Sequence[str]) -> str:

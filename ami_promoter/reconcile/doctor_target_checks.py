@@ -1,6 +1,6 @@
-"""What blocks a delivery or a launch in one target, by what `worker` has read there. Pure.
+"""Finds what blocks a delivery or a launch in one target, from what `worker` has read there. Pure.
 
-What is wrong with a key or with roles is said by the same functions as in the checks before a delivery.
+The checks of keys and roles are the same functions as before a delivery.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSe
 _AFTERWARDS = re.compile(
     r"\s*;\s*then tag (it|the AMI|the image) again|\s*The service tries again until the queue deadline\."
 )
-"""What a fault of a delivery says besides its cure; here none has begun."""
+"""The part of a cure that makes sense only for a delivery that has begun."""
 _PASSING = ("aws-throttled", "aws-unreachable")
-"""Codes of refusals that say nothing of the target."""
+"""Codes of refusals that do not depend on the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAtHub:
-    """What the hub's table says of one target. Times are epoch seconds, 0: never."""
+    """What the hub's table contains about one target. Times are epoch seconds; 0: never."""
 
     quota: Mapping[str, Any] = field(default_factory=dict)
-    """Its copy quota's record."""
+    """The record of its copy quota."""
     last_event_at: int = 0
-    """When the last event from there reached a delivery."""
+    """When an event from the target last reached a delivery."""
     no_event_at: int = 0
-    """When a delivery last made an AMI there of which no event came."""
+    """When a delivery last made an AMI there without receiving an event about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubNames:
-    """The hub that asks. ``senders``: who may send to its inbound bus; None: not read."""
+    """The hub. ``senders``: who may send to its inbound bus; None: not read."""
 
     partition: str
     account: str
@@ -54,7 +54,7 @@ class HubNames:
 
     @property
     def bus(self) -> str:
-        """ARN of its inbound bus."""
+        """ARN of the hub's inbound bus."""
         name = f"ami-promoter-{self.region}-inbound"
         return f"arn:{self.partition}:events:{self.region}:{self.account}:event-bus/{name}"
 
@@ -63,14 +63,14 @@ Finding = dict[str, Any]
 
 
 def findings(target: Target | None, facts: TargetFacts, known: KnownAtHub, hub: HubNames) -> Iterator[Finding]:
-    """Yield what was found in one target, without its place.
+    """Yield the findings of one target, without its place.
 
-    ``target``: None where the applied file has settings for it that do not agree.
+    ``target``: None if its settings in the applied file conflict.
     """
     if facts.fault is not None:
         yield _failed("target", facts.fault)
         return
-    yield good("target", "The service may assume its role there: it answered.")
+    yield good("target", "The target answered: the service can assume its role there.")
     if target is None or facts.seen is None:
         return
     seen = facts.seen
@@ -152,10 +152,12 @@ def _key_policy(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Fin
         return
     if unclear:
         what = ", ".join(f"{one.action} {one.by}".strip() for one in unclear)
-        fault = Fault("", "", f"It depends on a condition that is not known here: {what}.", _look(target, seen.key.arn))
+        fault = Fault(
+            "", "", f"It depends on a condition that the command cannot evaluate: {what}.", _look(target, seen.key.arn)
+        )
         yield _unseen("key-policy", fault)
         return
-    yield good("key-policy", "It lets the roles use the key, as far as a key's policy alone can tell.")
+    yield good("key-policy", "The key policy lets the roles use the key; other policies were not checked.")
 
 
 def _lack(answer: KeyAnswer) -> str:
@@ -167,7 +169,7 @@ def _lack(answer: KeyAnswer) -> str:
 def _look(target: Target, key: str) -> str:
     role = "" if target.role_name == Target("", "").role_name else f" --role-name {target.role_name}"
     command = f"ami-promoter key-policy target {key} --region {target.region}{role}"
-    return f"Add to its key policy what this prints with credentials of {target.account}: {command}"
+    return f"Add to its key policy the output of this command with credentials of {target.account}: {command}"
 
 
 def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
@@ -176,7 +178,7 @@ def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     found += [_unseen("service-roles", fault) for call, fault in seen.refused.items() if call.startswith("GetRole")]
     yield from found
     if not found and target.service_linked_roles:
-        yield good("service-roles", f"All are there: {', '.join(target.service_linked_roles)}.")
+        yield good("service-roles", f"All exist: {', '.join(target.service_linked_roles)}.")
 
 
 def _forwarding(target: Target, seen: TargetSeen, known: KnownAtHub, hub: HubNames) -> Iterator[Finding]:
@@ -203,18 +205,24 @@ def _forwarding(target: Target, seen: TargetSeen, known: KnownAtHub, hub: HubNam
     elif known.no_event_at > known.last_event_at:
         yield _no_event(target, known, hub)
     else:
-        last = f"the last event came {moment(known.last_event_at)}" if known.last_event_at else "none was awaited yet"
+        last = (
+            f"the last event arrived {moment(known.last_event_at)}"
+            if known.last_event_at
+            else "no delivery has needed one yet"
+        )
         yield good("forwarding", f"Both rules are enabled, and forward to the hub's bus; {last}.")
 
 
 def _no_event(target: Target, known: KnownAtHub, hub: HubNames) -> Finding:
     """What no setting shows: the rules look right, and yet nothing came."""
     before = (
-        f"the last one came {moment(known.last_event_at)}" if known.last_event_at else "none has ever come from there"
+        f"the last one arrived {moment(known.last_event_at)}"
+        if known.last_event_at
+        else "none has ever arrived from there"
     )
     what = (
-        f"Both rules look right, but of the AMI that was made there {moment(known.no_event_at)} no event came; "
-        f"{before}. The service sees the end of a copy by looking, minutes later."
+        f"Both rules look right, but no event about the AMI that was made there {moment(known.no_event_at)} arrived; "
+        f"{before}. The service finds the end of a copy by its own reads, minutes later."
     )
     rule = rule_names(hub.account, hub.region)[target.copy_method == "image"]
     cure = (
@@ -235,10 +243,10 @@ def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubNames
         enable = f"With credentials of {target.account}: aws events enable-rule --region {target.region} --name {name}"
         yield bad("forwarding", f"The rule {name} is disabled: its events are lost.", enable)
     elif hub.bus not in rule.buses:
-        what = f"The rule {name} does not send to {hub.bus} but to {', '.join(rule.buses) or 'nobody'}."
+        what = f"The rule {name} does not send to {hub.bus} but to {', '.join(rule.buses) or 'no bus'}."
         yield bad("forwarding", what, deploy)
     elif not rule.roles:
-        yield bad("forwarding", f"The rule {name} has no role with which to send to another account's bus.", deploy)
+        yield bad("forwarding", f"The rule {name} has no role that may send to another account's bus.", deploy)
 
 
 def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
@@ -255,7 +263,7 @@ def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator
         yield good("allowed-amis", "Allowed AMIs is enabled, and admits AMIs of the hub.")
     elif by_hub:
         what = "Allowed AMIs is enabled, and admits only those AMIs of the hub that meet further criteria."
-        cure = f"See that yours do: aws ec2 get-allowed-images-settings --region {target.region}"
+        cure = f"Check that your AMIs meet them: aws ec2 get-allowed-images-settings --region {target.region}"
         yield _unseen("allowed-amis", Fault("", "", what, cure))
     else:
         what = f"Allowed AMIs is enabled and does not name the hub {hub.account}: its AMIs are not shown there."
@@ -285,15 +293,15 @@ def _settings(seen: TargetSeen) -> Finding:
     return good(
         "settings",
         f"EBS encryption by default is {default}; block public access: snapshots {seen.snapshots_public}, AMIs "
-        f"{seen.images_public}. None of it blocks a delivery.",
+        f"{seen.images_public}. None of these blocks a delivery.",
     )
 
 
 def _source_tags(target: Target) -> Finding:
-    """Warn where a person who tags in the hub chooses tags in the target; nothing of it blocks a delivery."""
+    """Warn if a person who tags in the hub chooses tags in the target; that blocks no delivery."""
     if "*" not in target.source_tags:
         return good("source-tags", f"The AMI gets these tags of the source: {', '.join(target.source_tags) or 'none'}.")
-    what = "The AMI gets every tag of the source, so who tags in the hub can satisfy the target's policies on tags."
+    what = "The AMI gets every tag of the source, so who can tag in the hub can satisfy the target's policies on tags."
     cure = "If policies there read tags, list in `source_tags` of the targets file which tags the AMI may get."
     return {**good("source-tags", what), "cure": cure}
 
@@ -302,7 +310,7 @@ def _copy_quota(quota: Mapping[str, Any]) -> Finding:
     limit, full = int(quota.get("limit", LIMIT)), bool(quota.get("full"))
     if full and limit < LIMIT:
         what = f"EC2 has refused copies there: of {LIMIT} at once others run {LIMIT - limit} now, and deliveries wait."
-        cure = "They go on as copies end. See who copies: aws ec2 describe-snapshots --owner-ids self --filters "
+        cure = "They continue as copies end. To see the copies: aws ec2 describe-snapshots --owner-ids self --filters "
         return bad("copy-quota", what, f"{cure}Name=status,Values=pending")
-    waits = "deliveries wait for a slot" if full else "nobody waits for one"
-    return good("copy-quota", f"{limit} copies may run at once there, and {waits}.")
+    waits = "deliveries wait for a slot" if full else "no delivery waits for a slot"
+    return good("copy-quota", f"{limit} copies can run at once there, and {waits}.")

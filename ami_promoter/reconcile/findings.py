@@ -1,8 +1,8 @@
-"""What is not as it should be: records, ledger and AWS compared. Pure: a view in, findings out, each with its repair.
+"""Compares records, ledger and AWS, and returns findings, each with its repair. Pure.
 
-What may be closed: a grant is the service's by its name and issuer, a statement in a key's policy by its Sid. A
-permission of a snapshot or AMI has no name; it is the service's only if the ledger or a ledger entry's history says
-that the service opened it, or if CloudTrail says that the share worker was the last to add it. Whatever else is open
+`reconcile` closes only what the service opened. It knows a grant by its name and issuer, and a statement in a key
+policy by its Sid. A permission of a snapshot or AMI has no name: the service opened it if the ledger or the history of
+a ledger entry says so, or if CloudTrail shows that the share worker was the last to add it. Every other permission
 stays open, and is reported.
 """
 
@@ -42,20 +42,20 @@ from chalicelib.core.sharing.grant_names import unrecorded_name
 from chalicelib.core.sharing.share import Holding
 
 LATER = schedule.HOUR
-"""A share under a copy that may still run closes by itself no sooner than this: its delivery has time to hold it."""
+"""A share that a running copy may need closes only after this time, so that its delivery can hold it first."""
 YOUNG = 10 * schedule.MINUTE
-"""A copy that started so lately may have an intent that this view has not seen."""
+"""A younger copy may have an intent that was written after this view was read."""
 SHOWN_WITHIN = 5 * schedule.MINUTE
-"""A share that opened so lately may not show yet: grants may take so long [aws-facts 3], permissions less."""
+"""AWS may not yet show a share that was opened this recently: grants take up to this long [aws-facts 3]."""
 NAMED = 3
-"""So many shares and deliveries a message names."""
+"""A message names at most this many shares and deliveries."""
 NAMED_BY = 12
-"""So many characters of a digest a message shows."""
+"""A message shows this many characters of a digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found. Without a repair it is for a person; ``wrong`` False: only worth knowing."""
+    """One difference. Without a repair an operator must act; ``wrong`` False: for information only."""
 
     code: str
     where: str
@@ -67,7 +67,7 @@ class Finding:
 
 
 def findings(view: HubView) -> tuple[Finding, ...]:
-    """Compare everything; what comes first should be repaired first."""
+    """Compare everything; repairs are made in the order of the findings."""
     shown = Shown(view)
     return (
         *_unseen(view),
@@ -101,23 +101,25 @@ def _records(view: HubView) -> Iterator[Finding]:
         item = it["_item"]
         if item.get("parked"):
             what = f"It is parked: {item['parked']}"
-            yield Finding("parked", pk, f"{what} When the cause is gone: `ami-promoter reconcile --unpark '{pk}'`.")
+            yield Finding(
+                "parked", pk, f"{what} After you have repaired the cause, run `ami-promoter reconcile --unpark '{pk}'`."
+            )
         elif it.get("unreadable"):
-            yield Finding("unreadable", pk, "Its body is damaged. Its worker parks it when it looks.", MakeDue(pk), "")
+            yield Finding("unreadable", pk, "Its body is damaged. Its worker will park it.", MakeDue(pk), "")
         elif (pk in moving or _moves(pk, it)) and not ("wake_at" in item and "due_shard" in item):
-            what = f"It is {item.get('state')} and stands in no index: no worker will look at it again."
+            what = f"It is {item.get('state')} and in no index: no worker will look at it again."
             yield Finding("due-date-lost", pk, what, MakeDue(pk), "makes it due")
     for pk in sorted(moving):
         if (pk, "record") not in view.items:
-            what = "It has an open share and its record is lost: no worker will look at it again."
-            yield Finding("due-date-lost", pk, what, MakeDue(pk), "writes it again, and makes it due")
+            what = "It has an open share, and its record is lost: no worker will look at it again."
+            yield Finding("due-date-lost", pk, what, MakeDue(pk), "writes the record again and makes it due")
     for (pk, sk), entry in sorted(view.items.items()):
         if pk.startswith("promotion#") and sk.startswith("delivery#") and entry.get("state") == "running":
             yield from _tracked(view, pk, entry)
 
 
 def _moves(pk: str, it: Record) -> bool:
-    """Whether something is left to be done for a promotion or delivery."""
+    """Whether a promotion or delivery has not ended."""
     kind, state = pk.partition("#")[0], str(it["_item"].get("state"))
     if kind == "delivery":
         return state not in ENDED and not _rests(it, state)
@@ -125,7 +127,7 @@ def _moves(pk: str, it: Record) -> bool:
 
 
 def _rests(delivery: Record, state: str) -> bool:
-    """Whether it is shared without an end: nothing is due until somebody withdraws it."""
+    """Whether it is shared without an end date: nothing is due until an operator or the file withdraws it."""
     return state == DeliveryState.SHARED and not delivery.get("target", {}).get("until")
 
 
@@ -136,35 +138,36 @@ def _tracked(view: HubView, pk: str, entry: Record) -> Iterator[Finding]:
     where = f"{pk.removeprefix('promotion#')} to account {entry.get('account')}"
     repair = EndTracked(pk.removeprefix("promotion#"), str(entry["delivery"]))
     if delivery is None:
-        what = f"The record of its delivery {entry['delivery']} is lost, and the promotion waits for it."
+        what = f"The record of its delivery {entry['delivery']} is lost, and the promotion waits for that delivery."
         yield Finding(
             "delivery-lost", where, what, repair, "marks it failed; then `ami-promoter retry` starts it again"
         )
     elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= entry.get("episode", 0):
-        what = f"Its delivery is {delivery['_item']['state']}, and the promotion does not know it."
-        yield Finding("end-not-reported", where, what, repair, "tells it")
+        what = f"Its delivery is {delivery['_item']['state']}, and the promotion's record does not say so."
+        yield Finding("end-not-reported", where, what, repair, "records the end in the promotion")
 
 
 # --- the ledger and the hub ------------------------------------------------------------------------------------------
 
 
 def running(view: HubView, delivery: str) -> bool:
-    """Whether there is such a delivery and it has not ended."""
+    """Whether the delivery exists and has not ended."""
     record = view.delivery(delivery)
     return record is not None and record["_item"].get("state") not in ENDED
 
 
 def alive(record: Record | None, episode: int) -> bool:
-    """Whether a delivery is still in the episode in which it became a holder."""
+    """Whether the delivery has not ended and is still in the episode in which it became a holder."""
     if record is None or record["_item"].get("state") in ENDED:
         return False
     return bool(record.get("unreadable")) or record.get("episode") == episode
 
 
 def holds(resource: str, holding: Holding, record: Record | None) -> bool:
-    """Whether a delivery may hold a share as it says: while it lives, and on the target's own key with its AMI.
+    """Whether the delivery may hold the share: while it has not ended, and on the target's own key also afterwards.
 
-    There one that was delivered holds for all AMIs (``own_keys``); what of a lost record was delivered nobody knows.
+    On that key one delivered delivery holds the grant for all AMIs (``own_keys``). If its record is lost, this function
+    assumes that it was delivered.
     """
     if addresses.at_home(resource) and (record is None or record["_item"].get("state") == DeliveryState.DELIVERED):
         return holding.stands
@@ -176,13 +179,13 @@ def _holdings(view: HubView) -> Iterator[Finding]:
         for holding in share.holdings:
             if not holds(resource, holding, view.delivery(holding.delivery)):
                 who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
-                what = f"{who}, and has ended or does not exist."
+                what = f"{who}, but has ended or does not exist."
                 repair = ReleaseHolding(resource, share_name, holding)
-                yield Finding("held-by-nobody", _where(share), what, repair, "lets it go")
+                yield Finding("held-by-nobody", _where(share), what, repair, "removes the holding")
 
 
 def _not_listed(view: HubView) -> Iterator[Finding]:
-    """Shares that are open to an account whom neither the applied file nor a unit that it names contains."""
+    """Shares that are open to an account that neither the applied file nor a unit in it contains."""
     strangers: dict[str, list[LedgerShare]] = {}
     file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
@@ -192,24 +195,35 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
     for receiver, shares in strangers.items():
         held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
         deliveries = sorted({holding.delivery for _, _, holding in held})
-        by = f"Held by {_some([_delivery(view, one) for one in deliveries])}." if deliveries else "Nobody holds them."
-        failed = next((f" The last try to close one failed: {s.fault}" for s in shares if s.fault), "")
-        who = "this account nor an OU that has it" if ":" not in receiver else "it"
+        by = (
+            f"Held by {_some([_delivery(view, one) for one in deliveries])}."
+            if deliveries
+            else "No delivery holds them."
+        )
+        failed = next((f" The last attempt to close one failed: {s.fault}" for s in shares if s.fault), "")
+        who = "this account nor an OU that contains it" if ":" not in receiver else "it"
         what = (
-            f"{count(len(shares), 'share')} of the service's may be open to it: {_some(list(map(str, shares)))}. "
+            f"{count(len(shares), 'share')} that the service opened may be open to it: "
+            f"{_some(list(map(str, shares)))}. "
             f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
-            f"{who}: the file was narrowed, or the account left its OU, and the service has not withdrawn them. "
-            f"{by}{failed} If it is to keep them, add it to the file and apply that."
+            f"{who}: somebody removed it, or the account left its OU, and the service has not withdrawn "
+            f"the shares. {by}{failed} To keep the shares, add it to the file and apply the file."
         )
         if ":" in receiver:
-            what += " Deliveries to accounts that the file contains get a permission of their own by `retry AMI`."
+            what += (
+                " `ami-promoter retry AMI` gives deliveries to accounts that the file contains their own permission."
+            )
         repair = Withdraw(receiver, tuple(held), tuple(sorted({share.resource for share in shares})))
-        does = "cancels these deliveries; the service closes the shares" if held else "lets the service look at once"
+        does = (
+            "cancels these deliveries; the service then closes the shares"
+            if held
+            else "makes the service check them at once"
+        )
         yield Finding("receiver-not-listed", _receiver(receiver), what, repair, does)
 
 
 def _permissions(view: HubView) -> Iterator[Finding]:
-    """Open permissions that the ledger does not know as open and the service's."""
+    """Open permissions that the ledger does not list as open and opened by the service."""
     for source, receivers in sorted(view.permissions.items()):
         for receiver in sorted(receivers):
             share = view.share(source.resource, receiver)
@@ -222,14 +236,12 @@ def _permissions(view: HubView) -> Iterator[Finding]:
                 wait = LATER if source.is_image or _may_copy(view, source, receiver) else 0
                 version = 0 if share is None else share.version
                 witness = (
-                    f"CloudTrail: the service added it at {change.at}"
-                    if change
-                    else "its history says that the service opened it"
+                    f"CloudTrail: the service added it at {change.at}" if change else "the share's history says so"
                 )
                 yield Finding(
                     "open-unknown",
                     where,
-                    f"It is open and the service's ({witness}), and the ledger says {_said(share)}.",
+                    f"The service opened it ({witness}) and it is open, but the ledger says {_said(share)}.",
                     RecordOpen(source.resource, receiver, receiver, wait, version=version),
                     _closes(wait),
                 )
@@ -239,15 +251,15 @@ def _permissions(view: HubView) -> Iterator[Finding]:
 
 def _whose(share: LedgerShare | None, change: Change | None) -> str:
     if share is not None and share.preexisting:
-        return "It was shared before the service came, and stays."
+        return "It existed before the service needed it. It stays."
     if share is None and change is None:
-        return "Nothing says that the service opened it: it stays."
+        return "No record says that the service opened it. It stays."
     by = f" {change.by} added it at {change.at}." if change is not None and change.added else ""
-    return f"The ledger says {_said(share)}, and nothing says that the service opened it since.{by} It stays."
+    return f"The ledger says {_said(share)}, and no record says that the service opened it since.{by} It stays."
 
 
 def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
-    """Shares that the ledger says are open, for a delivery that needs them, and that AWS does not show."""
+    """Shares that the ledger lists as open, that a delivery needs, and that AWS does not show."""
     for share in sorted(shown.missing(), key=lambda one: (one.resource, one.share_name)):
         needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
         if not needed or view.now < share.opened_at + SHOWN_WITHIN:
@@ -256,19 +268,19 @@ def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
         change = view.changes.get((source, share.receiver)) if source else None
         if share.preexisting or (change is not None and not change.added and not change.own):
             by = f": {change.by} removed it at {change.at}" if change else ""
-            what = f"A delivery needs it, and somebody else took it away{by}. It stays so."
+            what = f"A delivery needs it, but somebody else removed it{by}. The service does not open it again."
             yield Finding("taken-away", _where(share), what)
             continue
         repair = Reopen(share.resource, share.share_name, share.version)
-        what = "The ledger says it is open, and a delivery needs it; it does not show."
+        what = "The ledger says that it is open, and a delivery needs it, but AWS does not show it."
         if not source:
-            what += f" See in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
-        does = "opens it again, for as long as it is needed"
+            what += f" Look in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
+        does = "opens it again for as long as the delivery needs it"
         yield Finding("open-only-in-ledger", _where(share), what, repair, does)
 
 
 def _grants(view: HubView) -> Iterator[Finding]:
-    """Grants with the service's name that the ledger does not know as open."""
+    """Grants with a name of the service that the ledger does not list as open."""
     for grant in view.grants:
         share = view.share(grant.resource, grant.share_name)
         other = view.share(grant.resource, unrecorded_name(grant.id))
@@ -282,7 +294,7 @@ def _grants(view: HubView) -> Iterator[Finding]:
         yield Finding(
             "open-unknown",
             f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
-            f"It has the service's name ({whose}), and the ledger says {_said(share)}.",
+            f"Its name says that the service made it ({whose}), but the ledger says {_said(share)}.",
             RecordOpen(
                 grant.resource,
                 share_name,
@@ -298,7 +310,7 @@ def _grants(view: HubView) -> Iterator[Finding]:
 
 
 def _statements(view: HubView) -> Iterator[Finding]:
-    """The service's statements in key policies that the ledger does not know as open."""
+    """The service's statements in key policies that the ledger does not list as open."""
     for statement in view.statements:
         share = view.share(statement.resource, statement.share_name)
         if share is not None and share.may_be_open and not share.preexisting:
@@ -312,7 +324,7 @@ def _statements(view: HubView) -> Iterator[Finding]:
         yield Finding(
             "open-unknown",
             where,
-            f"It has a Sid of the service's ({statement.share_name}), and the ledger says {_said(share)}.",
+            f"Its Sid says that the service added it ({statement.share_name}), but the ledger says {_said(share)}.",
             RecordOpen(
                 statement.resource,
                 statement.share_name,
@@ -326,7 +338,7 @@ def _statements(view: HubView) -> Iterator[Finding]:
 
 
 def _may_share(view: HubView, account: str) -> bool:
-    """Whether a delivery to the account has not ended, so that it may hold what the ledger has forgotten."""
+    """Whether a delivery to the account has not ended, so that it may need a share that the ledger has lost."""
     deliveries = view.of_kind("delivery")
     return any(
         it["_item"].get("state") not in ENDED and it.get("target", {}).get("account") == account for it in deliveries
@@ -338,7 +350,7 @@ def _knows(share: LedgerShare | None, grant: Grant) -> bool:
 
 
 def _may_copy(view: HubView, source: SourceFacts, account: str) -> bool:
-    """Whether a copy of the snapshot may be running in the account: seen, not to be seen, or about to be made."""
+    """Whether a copy of the snapshot may be running in the account, or about to start."""
     places = _places_of(view, account)
     if places is None or any(s.source == source.id and s.state == "pending" for p in places for s in p.snapshots):
         return True
@@ -358,7 +370,7 @@ def _copies_of(view: HubView, grant: Grant) -> bool:
 
 
 def _may_use_key(view: HubView, statement: PolicyStatement) -> bool:
-    """Whether a copy under way in the account may need the key: a statement does not say for which copies it is."""
+    """Whether a running copy in the account may need the key; a statement does not name the copies that it is for."""
     places = _places_of(view, statement.account)
     if places is None or any(s.state == "pending" for target in places for s in target.snapshots):
         return True
@@ -366,7 +378,7 @@ def _may_use_key(view: HubView, statement: PolicyStatement) -> bool:
 
 
 def _places_of(view: HubView, account: str) -> list[TargetFacts] | None:
-    """Return an account's targets; None where one could not be seen, or none was looked at."""
+    """Return an account's targets; None if one could not be read, or if none was checked."""
     places = [target for (where, _), target in view.targets.items() if where == account]
     return None if not places or any(target.trouble for target in places) else places
 
@@ -380,11 +392,11 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
         record = view.delivery(image.delivery)
         where = f"{image.id} in account {account}, {region}"
         if record is None:
-            what = f"The service made it from {image.source} (delivery {image.delivery}), and no record knows it."
-            yield Finding("image-unknown", where, f"{what} It belongs to its owner, and stays.", wrong=False)
+            what = f"The service made it from {image.source} (delivery {image.delivery}), but no record contains it."
+            yield Finding("image-unknown", where, f"{what} It belongs to that account, and stays.", wrong=False)
         elif record["_item"].get("state") in ENDED and record.get("image") != image.id:
             what = f"The service made it, and its delivery {image.delivery} is {record['_item']['state']} without it."
-            yield Finding("image-unknown", where, f"{what} It stays; its owner may deregister it.")
+            yield Finding("image-unknown", where, f"{what} It stays; that account can deregister it.")
     for snapshot in target.snapshots:
         if snapshot.used or running(view, snapshot.delivery) or view.now < snapshot.started_at + YOUNG:
             continue
@@ -392,13 +404,13 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
         if record is not None and snapshot.id in _known(record):
             continue
         where = f"{snapshot.id} in account {account}, {region}"
-        what = f"A copy of {snapshot.source} ({snapshot.state}) that no AMI uses and no record knows."
+        what = f"It is a copy of {snapshot.source} ({snapshot.state}) that no AMI uses and no record contains."
         repair = Remove(account, region, snapshot.id, snapshot.delivery) if snapshot.delivery else None
         yield Finding("copy-orphaned", where, what, repair, "deletes it" if repair else "")
 
 
 def _known(delivery: Record) -> set[str]:
-    """Snapshots that a delivery knows for its own."""
+    """Snapshots in a delivery's record."""
     copies = {copy.get("copy") for copy in delivery.get("copies", ())}
     cleanup = delivery.get("cleanup", {})
     return {str(it) for it in (*copies, *cleanup.get("to_delete", ()), *cleanup.get("leftovers", ())) if it}
@@ -413,7 +425,7 @@ def _where(share: LedgerShare) -> str:
 
 
 def _receiver(receiver: str) -> str:
-    """Name an account, an OU or organization by its ARN, or everybody."""
+    """Name an account, or an OU or organization by its ARN, or everybody."""
     return receiver if ":" in receiver else "everybody" if receiver == "all" else f"account {receiver}"
 
 
@@ -432,4 +444,4 @@ def _some(names: list[str]) -> str:
 def _closes(wait: int) -> str:
     if not wait:
         return "closes it"
-    return "takes it into the ledger; it closes when its delivery lets it go, or in an hour if none holds it"
+    return "adds it to the ledger; it closes when its delivery no longer needs it, or in an hour if none holds it"

@@ -1,4 +1,4 @@
-"""Checks of many targets on a few lines: equal ones together, what did not pass first. Pure."""
+"""Shows checks of many targets on a few lines: groups equal ones, and puts those that did not pass first. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from chalicelib.core.faults import count
 HUB = "hub"
 WORDS = {True: ("passed", "green"), False: ("FAILED", "red"), None: ("not seen", "yellow")}
 WARNING = ("warning", "yellow")
-"""Of a check that passed, and says all the same what could be better."""
+"""For a check that passed and still has a recommendation."""
 
 Check = Mapping[str, Any]
 """``where`` ("hub", or "ACCOUNT/REGION"), ``check``, ``passed``, ``what`` and ``cure``."""
 
 
 def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:
-    """Yield what a person reads; with ``wide`` every check of every target by itself."""
+    """Yield the lines; with ``wide`` each check of each target has its own."""
     wrong = [one for one in checks if one["passed"] is not True]
     warned = [one for one in checks if one["passed"] is True and one["cure"]]
     passed = [one for one in checks if one["passed"] is True and not one["cure"]]
@@ -38,7 +38,7 @@ def lines(checks: Sequence[Check], *, wide: bool) -> Iterator[RenderableType]:
 
 
 def verdict(checks: Sequence[Check]) -> str:
-    """Say in a sentence how it came out."""
+    """Summarize the checks in a sentence."""
     wrong = [one for one in checks if one["passed"] is not True]
     if not wrong:
         return "All checks passed."
@@ -50,7 +50,7 @@ def verdict(checks: Sequence[Check]) -> str:
 
 
 def _equal(checks: Sequence[Check], *, each: bool) -> list[list[Check]]:
-    """Put together what differs only in the target; each finding of the hub stays by itself."""
+    """Group checks that differ only in the target; each finding of the hub is a group by itself."""
 
     def same(pair: tuple[int, Check]) -> tuple[object, ...]:
         number, one = pair
@@ -73,7 +73,7 @@ def _shown(group: Sequence[Check]) -> Iterator[RenderableType]:
 
 
 def _passed(checks: Sequence[Check]) -> dict[tuple[str, ...], str]:
-    """Return places -> the names of these checks, for places with the same ones."""
+    """Return places -> names of their passed checks; places with the same checks are together."""
     by_place: dict[str, dict[str, None]] = {}
     for one in checks:
         by_place.setdefault(one["where"], {})[one["check"]] = None

@@ -61,8 +61,8 @@ class Inventories:
 
     def ask(self, places: Sequence[Place], run: str) -> dict[Place, TargetFacts]:
         """Ask each of these targets to be looked at, and wait for the answers; ``run`` names this look."""
-        progress = Progress(self._tell, "Asking for a look at targets", self._clock)
-        with self._connection.telling("asking for a look at the targets"):
+        progress = Progress(self._tell, "Asking the targets", self._clock)
+        with self._connection.telling("asking the targets"):
             known = self._reader.many([(key.pk, key.sk) for key in map(self._key, places)])
             for number, place in enumerate(places):
                 progress.at(number, len(places))
@@ -82,7 +82,7 @@ class Inventories:
             if self._clock() > until:
                 return found | {place: TargetFacts(fault=_silent(place)) for place in left if place not in found}
             if len(found) >= reported + max(1, len(places) // STEPS) or self._clock() > reported_at + SILENT:
-                self._tell(f"Looking at targets: {len(found):,} of {len(places):,}.")
+                self._tell(f"Targets that answered: {len(found):,} of {len(places):,}.")
                 reported, reported_at = len(found), self._clock()
             self._sleep(POLL)
         return found
@@ -102,7 +102,7 @@ class Inventories:
     def _answers(self, places: Iterable[Place]) -> dict[Place, TargetFacts]:
         """Read the answers that have come since."""
         keys = {self._key(place): place for place in places}
-        with self._connection.telling("reading what was found in targets"):
+        with self._connection.telling("reading the targets' answers"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])
             there = {key: records[key.pk, key.sk] for key in keys if (key.pk, key.sk) in records}
             answered = {key: record for key, record in there.items() if _is_answered(record)}
@@ -143,7 +143,7 @@ def _is_complete(record: Mapping[str, Any], pages: Sequence[Mapping[str, Any]]) 
 
 def _silent(place: Place) -> Fault:
     cure = (
-        "See whether its record is parked (`ami-promoter status`), and whether the sweep and `worker` run "
+        "Check whether its record is parked (`ami-promoter status`), and whether the sweep and `worker` run "
         "(docs/operations/runbook.md)."
     )
-    return Fault("not-seen", f"account {place[0]}, {place[1]}", "It has not answered.", cure)
+    return Fault("not-seen", f"account {place[0]}, {place[1]}", "The target has not answered.", cure)

@@ -1,6 +1,6 @@
-"""How the ledger stores a share, and the names of the service's grants and statements, as facts for `reconcile`.
+"""Reads ledger items, and the names of the service's grants and statements, as facts for `reconcile`. Pure.
 
-The only module of the command line's comparison that knows these forms. Pure.
+No other module of `reconcile` knows these formats.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chalicelib.core.sharing.grant_names import GRANT_PREFIX
 from chalicelib.core.sharing.key_policy import Access, Audience
 
 OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holdings))"
-"""A DynamoDB filter: shares that may be open, or that somebody holds."""
+"""A DynamoDB filter: shares that may be open, or that a delivery holds."""
 
 OVER = {":closed": "closed", ":refused": "refused"}
 """The filter's values."""
@@ -28,7 +28,7 @@ _SID_ACCOUNT = re.compile("To([0-9]{12})(?:Copies|Account|Roles)")
 
 
 def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
-    """Read one share from its item; what is damaged in it is as if it were not there."""
+    """Read one share from its item; ignore damaged members."""
     item = record["_item"]
     fault = record.get("fault")
     return LedgerShare(
@@ -48,15 +48,15 @@ def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
 
 
 def had_open(entry: Mapping[str, Any]) -> bool:
-    """Whether the last entry of a share's history says that it was open, and the service's."""
+    """Whether the last entry of a share's history says that it was open and not preexisting."""
     return entry.get("state") in ("opening", "open", "closing") and entry.get("preexisting") is False
 
 
 def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant | None:
-    """Read a grant that `ListGrants` shows on a key; None where name and issuer are not the service's.
+    """Read a grant that `ListGrants` shows on a key; None if its name or issuer is not the service's.
 
-    The name says the Region of its hub: ``region`` is that of this one. The hub issues those for targets, and an
-    account those for its own service-linked roles.
+    The name contains the hub's Region: ``region`` is this hub's. The hub issues the grants for targets; an account
+    issues the grants for its own service-linked roles.
     """
     grantee = str(raw.get("GranteePrincipal", ""))
     account = grantee.split(":")[4] if grantee.count(":") > 4 else grantee
@@ -77,12 +77,12 @@ def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant |
 
 
 def is_of(share: LedgerShare, grant: Grant) -> bool:
-    """Whether the ledger's share is this grant: by its id or, while that was never received, by its name's time."""
+    """Whether the ledger's share is this grant: compares the ids or, if the ledger has none, the time in the name."""
     return share.grant_id == grant.id or (not share.grant_id and share.intended_at == grant.intended_at)
 
 
 def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] | str:
-    """Find the service's statements in a key policy; or say why it cannot be read. ``hub``: ``key_policy.hub_sid``."""
+    """Find the service's statements in a key policy, or return why it cannot be read. ``hub``: its ``hub_sid``."""
     document = key_policy.read(key, text, hub)
     if not isinstance(document, key_policy.Document):
         return document.what
@@ -102,7 +102,7 @@ def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] 
 
 
 def _principals(document: key_policy.Document, access: Access) -> Iterator[str]:
-    """Yield whom the statements of an access let in: the role that the condition names, or else the account."""
+    """Yield the principals of an access's statements: the role in the condition, or else the account."""
     for part in document.policy.parts:
         if part.sid in access.sids:
             condition = part.value.get("Condition")
@@ -112,7 +112,7 @@ def _principals(document: key_policy.Document, access: Access) -> Iterator[str]:
 
 
 def _account(pk: str, share_name: str) -> str:
-    """Find the account in a share's name, where its item was damaged."""
+    """Find the account in a share's name, for a damaged item."""
     return pk.rpartition("#")[2] if pk.startswith(("resource#key#", "resource#role#")) else share_name.partition("-")[0]
 
 

@@ -9,30 +9,30 @@ from chalicelib.core.sharing.share import Holding
 
 @dataclass(frozen=True, slots=True)
 class MakeDue:
-    """Make a record due, so that its worker looks. ``resource``: make the record if there is none."""
+    """Make a record due, so that its worker looks at it; create a resource's record if it is lost."""
 
     pk: str
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOpen:
-    """Put an open permission into the ledger as the service's; its worker closes it when nothing holds it."""
+    """Add an open permission to the ledger as the service's; the share worker closes it when no delivery holds it."""
 
     resource: str
     share_name: str
     account: str
     wait: int
-    """Seconds before it may close although nobody holds it."""
+    """Seconds for which it stays open although no delivery holds it."""
     grantee: str = ""
     intended_at: int = 0
-    """Of a grant: the time in its name."""
+    """For a grant, the time in its name."""
     grant_id: str = ""
     version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Reopen:
-    """Write a share that shows no longer as closed: its worker opens it again for those who hold it."""
+    """Record as closed a share that AWS no longer shows; the share worker opens it again for its holders."""
 
     resource: str
     share_name: str
@@ -41,7 +41,7 @@ class Reopen:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseHolding:
-    """Take a holding out of a share: its delivery has ended, or does not exist."""
+    """Remove a holding from a share, because its delivery has ended or does not exist."""
 
     resource: str
     share_name: str
@@ -50,21 +50,21 @@ class ReleaseHolding:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """End what lets somebody in whom the applied file does not contain: cancel the deliveries that hold the shares.
+    """End the shares of a receiver that the applied file does not contain: cancel the deliveries that hold them.
 
-    A delivery to an account that the file does contain goes on, and only lets these shares go. ``holdings``:
-    (resource, share_name, holding).
+    A delivery to an account that the file contains continues, and only loses its holding. ``holdings``: (resource,
+    share_name, holding).
     """
 
     receiver: str
     holdings: tuple[tuple[str, str, Holding], ...]
     resources: tuple[str, ...]
-    """All resources that are concerned, to be looked at at once."""
+    """All resources of these shares; the share worker looks at them at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndTracked:
-    """Tell a promotion how a delivery ended that it waits for in vain."""
+    """Record in a promotion how a delivery ended that it still waits for."""
 
     ami: str
     delivery: str
@@ -72,7 +72,7 @@ class EndTracked:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Let `worker` delete a copy, under the role in its account, after a look of its own."""
+    """Ask `worker` to delete a copy under the role in its account; `worker` checks first that nothing uses it."""
 
     account: str
     region: str

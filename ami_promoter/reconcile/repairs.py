@@ -1,6 +1,6 @@
-"""Repairs what ``reconcile`` found, by inbox entries of records and by the ledger's items. The functions change AWS.
+"""Repairs what ``reconcile`` found. It writes inbox entries and ledger items; the functions then change AWS.
 
-Each repair reads what it changes once more, and leaves alone what has moved on meanwhile. Each may be repeated.
+Each repair first reads what it changes once more, and changes nothing if that has changed. You can repeat each repair.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from chalicelib.core.targets.inventory import REMOVE
 from chalicelib.ports.records import Write
 
 BY = "ami-promoter reconcile"
-MOVED_ON = "left alone: it has changed meanwhile"
+MOVED_ON = "not changed: it has changed since it was read"
 SLICE = 200
-"""So many removals in one item: some 20 KB, written again after each."""
+"""Number of removals in one item: about 20 KB, which the worker writes again after each removal."""
 PUT_RIGHT_END = 2 * schedule.HOUR
-"""The last hour of a share that is put into the ledger; a holder that comes moves it on."""
+"""A share that is added to the ledger closes after this time at the latest; a new holder postpones that."""
 
 
 class Repairs:
-    """Repairs in one hub; ``run`` names the run, so that repeating it is harmless. ``clock``: to wait by."""
+    """Repairs in one hub. ``run``: id of this run, which makes a repeated request harmless. ``clock``: for waiting."""
 
     def __init__(self, connection: Connection, run: str, patience: int, clock: TerminalClock | None = None) -> None:
         self._connection = connection
@@ -64,7 +64,7 @@ class Repairs:
         return int(self._connection.now())
 
     def repair(self, repair: Repair) -> str:
-        """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise HubError."""
+        """Make one repair and return its result; ``remove`` makes removals. May raise HubError."""
         with self._connection.telling("repairing (run the command again; it continues where it stopped)"):
             match repair:
                 case MakeDue(pk):
@@ -84,7 +84,7 @@ class Repairs:
                     return "not done"
 
     def wake(self, pk: str) -> None:
-        """Make a record due within a minute, whatever it waits for; a resource's is made if it is lost."""
+        """Make a record due within a minute, even if it waits; create a resource's record if it is lost."""
         now = self._now()
         if pk.startswith("resource#"):
             self._records.create(Write(RecordKey(pk), "open", {"resource": pk}, now), now)
@@ -118,7 +118,7 @@ class Repairs:
             tries=0,
             next_try=now + repair.wait,
         )
-        if not self._ledger.put_right(known, f"found open, and the service's ({BY})", now):
+        if not self._ledger.put_right(known, f"found open; the service opened it ({BY})", now):
             return MOVED_ON
         self.wake(repair.resource)
         return "done"
@@ -143,7 +143,7 @@ class Repairs:
         return "done"
 
     def _withdraw(self, repair: Withdraw) -> str:
-        """End what lets a receiver in, unless the applied file contains it by now."""
+        """End the receiver's shares, unless the applied file contains the receiver now."""
         force = in_force(self._connection)
         if not force.known or force.receivers.contain(repair.receiver) is not False:
             return MOVED_ON
@@ -154,7 +154,7 @@ class Repairs:
         return "done"
 
     def _end(self, resource: str, share_name: str, holding: Holding, receivers: Receivers) -> None:
-        """Cancel a delivery that holds a share; one to an account that the file contains only lets the share go."""
+        """Cancel a delivery that holds a share; if the file contains its account, only remove its holding."""
         key = addresses.delivery(holding.delivery)
         record = self._reader.many([(key.pk, key.sk)]).get((key.pk, key.sk))
         target = {} if record is None else record.get("target", {})
@@ -177,11 +177,11 @@ class Repairs:
         return "done"
 
     def remove(self, orders: Sequence[Remove]) -> dict[Remove, str]:
-        """Let `worker` delete these copies, and wait for what came of each, as long as any answer comes."""
+        """Ask `worker` to delete these copies, and wait for the results until no more come."""
         places: dict[Place, list[Remove]] = {}
         for order in orders:
             places.setdefault((order.account, order.region), []).append(order)
-        results: dict[Remove, str] = dict.fromkeys(orders, "asked for; not answered yet: run it again later")
+        results: dict[Remove, str] = dict.fromkeys(orders, "asked for; not answered yet: run the command again later")
         with self._connection.telling("asking for copies to be deleted"):
             for place, some in places.items():
                 self._order(place, some)
@@ -199,9 +199,9 @@ class Repairs:
         return results
 
     def _order_again(self, places: Iterable[Place]) -> None:
-        """Ask again where another command's order has taken the place of this one, and is carried out."""
+        """Ask again if another command's order has replaced this one and is done."""
         keys = {addresses.inventory(*place): place for place in places}
-        with self._connection.telling("reading what became of copies"):
+        with self._connection.telling("reading the results of the removals"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])
         for key in keys:
             record = records.get((key.pk, key.sk), {"_item": {}})
@@ -210,7 +210,7 @@ class Repairs:
                 self._records.make_due(key, self._now(), {REMOVE: self._run})
 
     def _order(self, place: Place, some: Sequence[Remove]) -> None:
-        """Write the order beside the target's inventory, in slices that fit into an item, and then ask."""
+        """Write the order beside the target's inventory, in parts that fit into an item, and then make it due."""
         key = addresses.inventory(*place)
         slices = [some[start : start + SLICE] for start in range(0, len(some), SLICE)]
         for number, part in enumerate(slices):
@@ -220,10 +220,10 @@ class Repairs:
         self._records.make_due(key, self._now(), {REMOVE: self._run})
 
     def _answers(self, place: Place, ordered: int) -> dict[str, str]:
-        """Read what became of copies so far."""
+        """Read the results of the removals so far."""
         key = addresses.inventory(*place)
         numbers = range(-(-ordered // SLICE))
-        with self._connection.telling("reading what became of copies"):
+        with self._connection.telling("reading the results of the removals"):
             items = [self._table.get(addresses.inventory_order(key, self._run, number)) for number in numbers]
         order = [one for item in items if item is not None for one in json.loads(item["body"])]
         return {one["snapshot"]: one["result"] for one in order if "result" in one}

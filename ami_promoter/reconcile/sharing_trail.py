@@ -44,8 +44,8 @@ class Trail:
             records = sorted(self._records(), key=lambda record: str(record.get("eventTime")))
         except (ClientError, BotoCoreError) as error:
             self.troubles.append(
-                f"CloudTrail's history of {self._history.region} cannot be read, so it is not known who shared what: "
-                f"{error} (cloudtrail:LookupEvents is needed)"
+                f"CloudTrail's history of {self._history.region} cannot be read, so it is unknown who shared "
+                f"what: {error} (cloudtrail:LookupEvents is needed)"
             )
             return {}
         for record in records:

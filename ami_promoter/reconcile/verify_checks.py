@@ -1,6 +1,6 @@
-"""What a careful person checks of a promotion by hand: what arrived is there, and nothing is open any longer. Pure.
+"""Checks a promotion after its end: the copies exist, and no permission is open that nothing needs. Pure.
 
-The service compared the whole copy with its source when it delivered it; here follows what can change since.
+The service compared each copy with its source when it delivered it. These checks cover what can change afterwards.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 
 CHECK = js.thing(
     "one check",
-    account=js.text("the target's account"),
-    region=js.text("the target's Region"),
+    account=js.text("account id of the target"),
+    region=js.text("Region of the target"),
     check=js.text(
-        "answers, image, attributes, protection, snapshots, encryption, snapshot-permissions, launch-permission or "
-        "key-grants"
+        "name of the check: answers, image, attributes, protection, snapshots, encryption, snapshot-permissions, "
+        "launch-permission or key-grants"
     ),
-    passed=js.perhaps(js.flag("null: it could not be looked at")),
-    what=js.text("what was seen"),
-    cure=js.text("what to do; empty where it passed"),
+    passed=js.perhaps(js.flag("whether the check passed; null: the command could not make it")),
+    what=js.text("what the command found"),
+    cure=js.text("what to do; empty: the check passed"),
 )
 ASK = (
-    "Ask that account's CloudTrail who did that. To make it again, remove the tag, wait until "
+    "Look in that account's CloudTrail who did it. To deliver again, remove the tag, wait until "
     "`status` says `over`, and tag again."
 )
 CHANGED = (
-    "Ask that account's CloudTrail who did that (ModifyImageAttribute, EnableImageDeprecation, "
-    "DisableImageDeprecation), and have it changed back."
+    "Look in that account's CloudTrail who did it (ModifyImageAttribute, EnableImageDeprecation, "
+    "DisableImageDeprecation), and ask them to change it back."
 )
-CLOSES = "The service closes it within minutes: run this again. If it stays, run `ami-promoter reconcile`."
-NOT_ASKED = Fault("not-seen", "", "It was not asked.", "")
-LOOK = "Run `ami-promoter reconcile`: it names what no record explains, and removes it with --apply."
+CLOSES = "The service closes it within minutes: run `verify` again. If it is still open, run `ami-promoter reconcile`."
+NOT_ASKED = Fault("not-seen", "", "The command did not ask this target.", "")
+LOOK = "`ami-promoter reconcile` lists what no record explains; with --apply it removes that."
 
 
 @dataclass(frozen=True, slots=True)
 class SeenInTarget:
-    """What AWS shows, in targets (``targets``) and at the sources. ``unread``: what could not be read, and why."""
+    """What AWS shows in targets (``targets``) and at the sources. ``unread``: what could not be read, and why."""
 
     targets: Mapping[Place, TargetFacts]
     permissions: Mapping[SourceFacts, frozenset[str]]
@@ -52,9 +52,9 @@ class SeenInTarget:
     """Keys whose grants were read."""
     unread: tuple[str, ...] = ()
     source: SourceImage | None = None
-    """The source AMI as it was when it was promoted; None where that cannot be read."""
+    """The source AMI as it was when it was promoted; None if that cannot be read."""
     held: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-    """(resource, account) of the shares that the ledger calls open on purpose: standing, preexisting, or for copies."""
+    """(resource, account) of the shares that are open on purpose: standing, preexisting, or for copies."""
 
 
 def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
@@ -74,9 +74,9 @@ def _check(name: str, passed: bool | None, what: str, cure: str) -> dict[str, An
 
 def _arrived(delivery: Mapping[str, Any], target: TargetFacts, source: SourceImage | None) -> Iterator[_Found]:
     if target.trouble:
-        yield "answers", None, target.trouble, "Repair that, and run this again."
+        yield "answers", None, target.trouble, "Repair that, and run `verify` again."
         return
-    yield "answers", True, "The service can read there.", ""
+    yield "answers", True, "The target answered.", ""
     image = next((one for one in target.images if one.id == delivery["image"]), None)
     if image is None:
         yield "image", False, f"{delivery['image']} is gone, or no longer has the service's tag.", ASK
@@ -103,11 +103,11 @@ def _attributes(image: OwnImage, source: SourceImage | None) -> _Found:
     """Compare what the target's own account can change of its AMI with the source as it was promoted."""
     if source is None:
         why = "The record of the source AMI as it was promoted is gone or damaged."
-        return "attributes", None, why, "Compare the two by hand: `aws ec2 describe-images`."
+        return "attributes", None, why, "Compare the two AMIs yourself: `aws ec2 describe-images`."
     changed = comparison.changed(source, image.changeable)
     if changed:
         return "attributes", False, f"{image.id} was changed: {'; '.join(changed)}.", CHANGED
-    return "attributes", True, "The attributes that an account can change are as in the source.", ""
+    return "attributes", True, "The attributes that an account can change equal those of the source.", ""
 
 
 def _encryption(delivery: Mapping[str, Any], snapshots: Sequence[OwnSnapshot]) -> _Found:
@@ -120,21 +120,21 @@ def _encryption(delivery: Mapping[str, Any], snapshots: Sequence[OwnSnapshot]) -
 
 
 def _protection(delivery: Mapping[str, Any], *, protected: bool) -> _Found:
-    """Check deregistration protection, which the targets file asks for. Who administers the target may lift it."""
+    """Check the deregistration protection that the targets file asks for. The target account can turn it off."""
     image, why = delivery["image"], delivery["unprotected"]
     if protected:
         return "protection", True, f"{image} cannot be deregistered.", ""
     if why:
         return "protection", False, str(why.get("what", "")), str(why.get("cure", ""))
     cure = (
-        "Ask that account's CloudTrail who lifted it. If nobody there means to deregister the AMI: `aws ec2 "
+        "Look in that account's CloudTrail who turned it off. If the AMI must stay: `aws ec2 "
         f"enable-image-deregistration-protection --image-id {image} --region {delivery['region']}`."
     )
-    return "protection", False, f"{image} has no deregistration protection any longer.", cure
+    return "protection", False, f"{image} no longer has deregistration protection.", cure
 
 
 def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[_Found]:
-    """Check that nothing is open to the account beyond what is held on purpose."""
+    """Check that nothing is open to the account except on purpose."""
     for images, name in ((False, "snapshot-permissions"), (True, "launch-permission")):
         read = {source: who for source, who in seen.permissions.items() if source.is_image is images}
         to_all = [str(source) for source, who in read.items() if "all" in who]
@@ -146,29 +146,29 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
                 name,
                 False,
                 f"{', '.join(to_all)} is public.",
-                "Remove that permission at once, and ask CloudTrail who gave it.",
+                "Remove that permission at once, and look in CloudTrail who added it.",
             )
         elif over and not shared:
-            yield name, False, f"{', '.join(over)} is open to it, and nothing needs it.", f"{CLOSES} {LOOK}"
+            yield name, False, f"{', '.join(over)} is open to the account, and nothing needs that.", f"{CLOSES} {LOOK}"
         elif shared and not open_to:
             yield (
                 name,
                 False,
-                "It is not shared with the account itself.",
-                "See `ami-promoter status`: an OU may have it.",
+                "The AMI is not shared with the account itself.",
+                "Run `ami-promoter status`: the AMI may be shared with an OU.",
             )
         else:
-            yield name, True, "Open on purpose." if open_to else "Nothing is open to it.", ""
+            yield name, True, "Open on purpose." if open_to else "Nothing is open to the account.", ""
     grants = [one for one in seen.grants if one.account == account and (one.resource, account) not in seen.held]
     if grants:
         named = ", ".join(sorted({one.key_arn for one in grants}))
         yield (
             "key-grants",
             False,
-            f"{count(len(grants), 'unneeded grant')} to it on {named}.",
+            f"{count(len(grants), 'unneeded grant')} to the account on {named}.",
             f"{CLOSES} {LOOK}",
         )
     elif seen.unread:
-        yield "key-grants", None, " ".join(seen.unread), "Use a role that can read that, and run this again."
+        yield "key-grants", None, " ".join(seen.unread), "Use a role that can read that, and run `verify` again."
     else:
-        yield "key-grants", True, "No unneeded grant to it is left.", ""
+        yield "key-grants", True, "The account has no unneeded grant.", ""

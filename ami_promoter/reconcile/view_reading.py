@@ -1,6 +1,7 @@
-"""Reads one hub for `reconcile`: records and ledger, what AWS has open, and what the service has in targets.
+"""Reads one hub for `reconcile`: records, ledger, open permissions, and the service's AMIs and snapshots in targets.
 
-The table is read page by page. What is over is not kept, but for the ids of snapshots and AMIs that may be open.
+It reads the table page by page. Of records that have ended it keeps only the ids of snapshots and AMIs that may be
+open.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ GIVEN = {
 
 @dataclass(slots=True)
 class _Read:
-    """What a scan of the table leaves."""
+    """What a scan of the table keeps."""
 
     items: dict[tuple[str, str], Record] = field(default_factory=dict)
     ledger: dict[tuple[str, str], LedgerShare] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class _Read:
 
 
 def _is_kept(pk: str, sk: str, record: Record) -> bool:
-    """Whether a record or a tracked delivery is looked at itself: what is under way, parked or damaged."""
+    """Whether to keep a record or tracked delivery: those that have not ended, are parked or are damaged."""
     if pk.startswith("promotion#") and sk == "record" and record["_item"].get("state") == "over":
         return bool(record["_item"].get("parked"))
     moves = pk.startswith(("promotion#", "delivery#"))
@@ -146,7 +147,7 @@ class Looking:
         return self._witnessed(self._with_named(view))
 
     def _targets(self, run: str) -> dict[Place, TargetFacts]:
-        """Ask every target of the applied file, listed, or brought by a unit of the organization."""
+        """Ask every target of the applied file, listed or in an OU that it names."""
         found = in_force(self._connection).receivers
         places = found.places((self._connection.account, self._connection.region))
         return Inventories(self._connection, self._tell, self._patience).ask(places, run)
@@ -160,10 +161,10 @@ class Looking:
         return read
 
     def _candidates_in(self, seen: Mapping[Place, TargetFacts], candidates: Candidates) -> None:
-        """Add what copies in targets say they were made from, and the hub's own copies in other Regions.
+        """Add the sources that the tags of copies in targets name, and the hub's own copies in other Regions.
 
-        A target in another Region copies from the hub's Region or, by way of the hub, from the hub's copy there; its
-        tags do not say which, so both places are looked at.
+        A target in another Region copies from the hub's Region or, with ``by_way_of``, from the hub's copy in the
+        target's Region. The tags do not say which, so `reconcile` checks both Regions.
         """
         for (account, region), target in seen.items():
             abroad = "" if region == self._connection.region else region
@@ -175,7 +176,7 @@ class Looking:
                 candidates.add_snapshots(abroad, [one.id for one in target.snapshots])
 
     def _read_again(self, view: HubView) -> HubView:
-        """Read the ledger's entries once more of which AWS and the first reading say different things."""
+        """Read again the ledger entries that differ from AWS."""
         shown = Shown(view)
         places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
         with self._connection.telling("reading the ledger"):
@@ -187,7 +188,7 @@ class Looking:
         return replace(view, ledger=ledger)
 
     def _with_named(self, view: HubView) -> HubView:
-        """Add the records that are over, or that the scan leaves out, and that something in the view names."""
+        """Add the ended records, which the scan leaves out, that something in the view names."""
         deliveries = {holding.delivery for share in view.ledger.values() for holding in share.holdings}
         deliveries |= {grant.delivery for grant in view.grants}
         deliveries |= {image.delivery for target in view.targets.values() for image in target.images}
@@ -201,7 +202,7 @@ class Looking:
         return replace(view, items={**view.items, **found})
 
     def _witnessed(self, view: HubView) -> HubView:
-        """Ask CloudTrail, and the ledger's history, about snapshots and AMIs where AWS and the ledger differ."""
+        """Ask CloudTrail and the ledger's history about snapshots and AMIs for which AWS and the ledger differ."""
         shown = Shown(view)
         asked = [(source, key) for pk, key in shown.unexplained() if (source := source_of(pk)) is not None]
         regions = {source.region for source, _ in asked}
@@ -217,7 +218,7 @@ class Looking:
         return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))
 
     def _was_open(self, source: SourceFacts, receiver: str) -> bool:
-        """Whether the history of a share that is in the ledger no longer says that it was open, and the service's."""
+        """Whether the history of a share that has left the ledger says that it was open and not preexisting."""
         found = list(self._table.query(source.resource, f"history#share#{receiver}#"))
         return ledger_facts.had_open(found[-1] if found else {})
 

@@ -1,1 +1,1 @@
-"""The page that ``report`` writes: read from the table, computed, and rendered."""
+"""The page that ``report`` writes: reads the table, computes what to show, and renders HTML."""

@@ -1,4 +1,4 @@
-"""How many permissions were open at each time, as a drawing. Pure."""
+"""A drawing of how many permissions were open at each time. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ami_promoter.report_page.parts import when
 from chalicelib.core.faults import count
 
 COLUMNS = 240
-"""The drawing has so many; each shows the most that were open at once within its time."""
+"""Number of columns in the drawing. A column shows the most permissions that were open at once in its time."""
 WIDTH, HEIGHT = 960, 120
 
 
@@ -36,7 +36,7 @@ def most_open(found: Sequence[Exposure], start: int, end: int, columns: int = CO
 
 
 def drawing(found: Sequence[Exposure], start: int, end: int) -> Element:
-    """Draw it, with its description; the tables on the page have the same facts."""
+    """Draw the chart with its text description; the tables on the page contain the same facts."""
     peaks = most_open(found, start, end)
     top = max(peaks)
     title = "Permissions open at once"

@@ -22,40 +22,40 @@ class Placed:
     region: str
     image: str
     own: bool
-    """Whether it is the target's own; else it is the hub's, shared."""
+    """Whether the target owns it; else the hub owns it and shares it."""
     source: str
     name: str
-    """The source AMI's."""
+    """Name of the source AMI."""
     since: str
     """ISO 8601, or a dash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Images of one kind: their names differ in their endings only."""
+    """Images whose names differ only in their endings."""
 
     name: str
     latest: Placed
-    """The one delivered last, wherever."""
+    """The image that was delivered last to any target."""
     current: Sequence[Placed]
-    """One for each target, by account and Region: the one delivered there last."""
+    """For each target, by account and Region, the image that was delivered there last."""
     earlier: int
-    """So many more images of the family are in these targets."""
+    """Number of older images of the family in these targets."""
 
     @property
     def behind(self) -> int:
-        """How many targets have another source's image than the latest."""
+        """How many targets do not have the image of the latest source AMI."""
         return sum(one.source != self.latest.source for one in self.current)
 
 
 def family(name: str) -> str:
-    """Return what an image's name has in common with those that are built before and after it."""
+    """Return an image's name without its date, number or version at the end."""
     stem = ENDING.sub("", name)
     return f"{stem}…" if stem and stem != name else name
 
 
 def families(pages: Iterable[Mapping[str, Any]]) -> list[Family]:
-    """Find what each target has, by family."""
+    """Return the images of each target, by family."""
     by_name: dict[str, list[Placed]] = {}
     for page in pages:
         for one in page["deliveries"]:

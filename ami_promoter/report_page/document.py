@@ -1,4 +1,4 @@
-"""Renders the page: one HTML document with its style and without a script, that asks nobody for anything."""
+"""Renders the page: one HTML document with its style, without scripts, that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ami_promoter.report_page.parts import when
 from chalicelib.core.faults import count, noun
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""Nothing is loaded and nothing runs, whatever a name may contain."""
+"""The browser loads nothing and runs nothing, even if a name contains markup."""
 PARTS = (
     ("attention", "Needs attention"),
     ("images", "Current images"),
@@ -66,13 +66,13 @@ def _footer() -> Element:
 
 
 def _warnings(shown: Overview) -> Element | None:
-    """Say first what makes the rest incomplete, or stops the hub."""
+    """List what makes the page incomplete, and what stops the hub."""
     said: list[Content] = []
     if shown.damaged:
         number = count(len(shown.damaged), "record")
         of = noun(len(shown.damaged), "it", "them")
-        words = f"{number} could not be read whole: what is shown of {of} may be wrong or missing. "
-        said.append(el("li", words, el("a", "Which, and why", href="#read"), "."))
+        words = f"{number} could not be read completely: what the page shows of {of} can be wrong or missing. "
+        said.append(el("li", words, el("a", "Which records, and why", href="#read"), "."))
     if shown.context.paused:
         said.append(el("li", f"Paused {shown.context.paused}. Nothing new starts."))
     said += [el("li", line) for line in shown.context.organization]
@@ -108,19 +108,22 @@ def _read(shown: Overview) -> Element:
     context = shown.context
     facts: tuple[tuple[str, Content], ...] = (
         ("Table", [el("code", context.table), f" in account {context.account}, {context.region}"]),
-        ("Records", f"{count(shown.items, 'item')}, consistently, ended by {when(context.now)} UTC"),
+        ("Records", f"{count(shown.items, 'item')}, by consistent reads that ended at {when(context.now)} UTC"),
         (
             "Time",
-            f"history since {when(context.since)} UTC ({count(context.days, 'day')}); what is open, and images: all",
+            f"history since {when(context.since)} UTC ({count(context.days, 'day')}); open permissions and images: all",
         ),
-        ("Not looked at", "EC2, KMS and the targets: the page shows the service's records"),
+        ("Not read", "EC2, KMS and the targets; the page shows only the service's records"),
     )
-    could_not: Content = el("p", "Everything could be read.", class_="none")
+    could_not: Content = el("p", "Every record could be read.", class_="none")
     if shown.damaged:
         rows = [el("li", el("code", record), f": {why}") for record, why in shown.damaged.items()]
-        cure = el("p", el("code", "ami-promoter reconcile"), " says what to do about each.", class_="cure")
+        cure = el("p", el("code", "ami-promoter reconcile"), " shows what to do about each.", class_="cure")
         could_not = [
-            el("p", "What could be read of these is shown; they are damaged or of another version:"),
+            el(
+                "p",
+                "These records are damaged or were written by another version. The page shows what it could read:",
+            ),
             el("ul", rows),
             cure,
         ]

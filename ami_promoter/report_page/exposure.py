@@ -1,7 +1,7 @@
-"""Who could read which snapshot, AMI and key, from when to when. Pure: from the ledger's records to intervals.
+"""Which account could use which snapshot, AMI and key, and when. Pure: turns the ledger's records into intervals.
 
-A share's item, or its archive, has the exact times of its last opening. Where a share was opened again before it left
-the ledger, only its steps in the history know of the earlier time. Where both leave a doubt, the longer time is shown.
+A share's item, or its archive, has the exact times of its last opening. If a share was opened again before it left the
+ledger, only its steps in the history have the earlier time. If both leave a doubt, the page shows the longer time.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ami_promoter.promotions import shares
 from ami_promoter.report_page.reading import HubRecords, Step
 
 LEFT_OPEN = "left open"
-"""Of what was there before the service: the service let it go and it stays."""
+"""State of a preexisting permission: the service no longer needs it and leaves it open."""
 UNREADABLE = "unreadable"
-"""Of a share whose item is damaged: it may be open."""
+"""State of a share whose item is damaged: it may be open."""
 CLOSED = "closed"
 ONE_RUN = 60
-"""Seconds within which a run that writes an intent also makes the call; later another run got the answer."""
+"""Seconds within which the invocation that writes an intent also makes the call; later, another one got the answer."""
 KNOWN = ("wanted", *OPEN_STATES, "closed", "refused", "archived")
 
 
@@ -41,22 +41,22 @@ class Exposure:
     start: int | None
     """None: not known."""
     end: int | None
-    """None: it is, or may be, open."""
+    """None: the permission is open, or may be."""
     sure: bool = True
-    """Whether ``start`` is when AWS said yes; else when the service was about to ask."""
+    """Whether ``start`` is when AWS answered; else it is when the service wrote its intent."""
     closes: str = ""
-    """Of an open one: what ends it."""
+    """What ends an open permission, in words."""
     amis: tuple[str, ...] = ()
-    """Source AMIs for which it is or was."""
+    """Source AMIs that it is, or was, opened for."""
 
     @property
     def open(self) -> bool:
-        """Whether it is, or may be, open now."""
+        """Whether the permission is open now, or may be."""
         return self.end is None
 
 
 def exposures(records: HubRecords) -> list[Exposure]:
-    """Return all, the open ones first, then by their start, the latest first."""
+    """Return all intervals: open ones first, then by start, the latest first."""
     found: dict[tuple[str, str], list[Exposure]] = {}
     for record in (*records.archived, *records.shares):
         place = _place(record)
@@ -81,7 +81,7 @@ def _place(record: Record) -> tuple[str, str]:
 
 
 def _exposure(record: Record, records: HubRecords) -> Exposure | None:
-    """Return the interval of a share's item or archive; None where it was never open."""
+    """Return the interval of a share's item or archive; None if it was never open."""
     item, (pk, holder) = record["_item"], _place(record)
     archived = str(item["sk"]).startswith("closed#")
     damaged = not archived and (pk, str(item["sk"])) in records.damaged
@@ -114,13 +114,13 @@ def _exposure(record: Record, records: HubRecords) -> Exposure | None:
 
 
 def _asked_before(intended: int | None, opened: int) -> bool:
-    """Whether an earlier run may have opened it, and was killed before it wrote so."""
+    """Whether an earlier invocation may have opened it and was killed before it recorded that."""
     return intended is not None and opened - intended > ONE_RUN
 
 
 def _closes(pk: str, record: Record, state: str) -> str:
     if state == LEFT_OPEN:
-        return "was there before the service, stays"
+        return "existed before the service, stays"
     if state == UNREADABLE:
         return "not known: its record is damaged"
     shown = shares.open_share(pk, record)
@@ -142,7 +142,7 @@ def _named(pk: str, holder: str, records: HubRecords) -> Exposure:
 def _with_history(
     known: Iterable[Exposure], steps: Iterable[Step], place: tuple[str, str], records: HubRecords
 ) -> Iterator[Exposure]:
-    """Begin what is known as early as the history says, and add what nothing else knows of."""
+    """Move the known intervals' starts back to those in the history, and add intervals that only the history has."""
     left = list(known)
     for start, end in _times(steps):
         same = [one for one in left if _overlap(one, start, end)]
@@ -162,7 +162,7 @@ def _overlap(one: Exposure, start: int, end: int | None) -> bool:
 
 
 def _times(steps: Iterable[Step]) -> Iterator[tuple[int, int | None]]:
-    """Yield the times (start, end) in which a share was open, by its steps; an end of None: not seen closed."""
+    """Yield the times (start, end) in which a share was open, by its steps; an end of None: no step closed it."""
     start: int | None = None
     opened = False
     for at, state in steps:

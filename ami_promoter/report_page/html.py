@@ -1,7 +1,7 @@
-"""Builds HTML as a tree, so that nothing that came from elsewhere can be read as markup.
+"""Builds HTML as a tree, so that a browser never reads a name or a message as markup.
 
-Text and attributes are escaped by the standard library when the tree is written. Characters that are invisible, or turn
-the direction of writing, are shown as escapes, and what is too long is cut.
+The standard library escapes text and attributes when it writes the tree. This module shows characters that are
+invisible, or change the direction of writing, as escapes, and cuts texts that are too long.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, tostring
 from ami_promoter.terminal.output import printable
 
 LONGEST = 2000
-"""Characters of one text; a message of AWS's has a few hundred."""
+"""Longest text, in characters; a message from AWS has a few hundred."""
 
 Content = str | int | Element | None | Iterable["Content"]
 
@@ -28,7 +28,7 @@ def el(tag: str, *content: Content, **attributes: object) -> Element:
 
 
 def visible(text: str) -> str:
-    """Make a text fit to show."""
+    """Escape invisible characters, and cut a text that is too long."""
     shown = printable(text[:LONGEST])
     return shown if len(text) <= LONGEST else f"{shown}… ({len(text) - LONGEST:,} more characters)"
 
@@ -53,7 +53,7 @@ def _text(into: Element, text: str) -> None:
 
 
 def document(root: Element, style: str) -> str:
-    """Write a whole page; ``style`` is put, as it is, where the tree has its one element ``style``."""
+    """Write a whole page; ``style`` becomes the text, unescaped, of the tree's one element ``style``."""
     (place,) = root.iter("style")
     place.text = style
     return "<!DOCTYPE html>\n" + tostring(root, encoding="unicode", method="html") + "\n"

@@ -1,4 +1,4 @@
-"""What the page shows. Pure: from the records, by the same views as ``status`` and ``history``."""
+"""The data of the page. Pure: computed from the records with the same functions as ``status`` and ``history``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESTING = (*sorted(ENDED), "shared")
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """What was read, where and when. Times are epoch seconds."""
+    """Which hub and table the command read, and when. Times are epoch seconds."""
 
     account: str
     region: str
@@ -43,7 +43,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One delivery: its page's data, and the states of its last episode that history still has."""
+    """One delivery: its data, and the states of its last episode as far as the history has them."""
 
     data: Mapping[str, Any]
     spans: Sequence[Span]
@@ -55,18 +55,18 @@ class Timeline:
 
     @property
     def last(self) -> int | None:
-        """When it changed last."""
+        """When the state last changed."""
         return self.spans[-1].start if self.spans else None
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPromotion:
-    """One promotion: its page's data, and timelines of those deliveries that run or have changed since ``since``."""
+    """One promotion: its data, and timelines of the deliveries that run or have changed since ``since``."""
 
     data: Mapping[str, Any]
     timelines: Sequence[Timeline]
     older: int
-    """So many deliveries ended before that."""
+    """Number of deliveries that ended before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Overview:
     context: ReportContext
     families: Sequence[Family]
     promotions: Sequence[ShownPromotion]
-    """The newest first."""
+    """Newest first."""
     troubled: Sequence[Mapping[str, Any]]
-    """Pages of promotions in trouble, with those deliveries alone, as ``status --failed`` shows them."""
+    """Promotions that need attention, with only their failed deliveries, as ``status --failed`` shows them."""
     exposures: Sequence[Exposure]
     parked: Mapping[str, str]
     damaged: Mapping[str, str]
@@ -112,7 +112,7 @@ def _created(record: Record) -> int:
 
 
 def _page(record: Record, records: HubRecords, now: float) -> dict[str, Any]:
-    """Show a promotion. A delivery whose record cannot be read is shown by the promotion's tracked delivery."""
+    """Return the data of a promotion; for a delivery whose record cannot be read, use its tracked delivery."""
     ami = str(record["_item"]["pk"]).removeprefix("promotion#")
     deliveries = []
     for entry in records.tracked.get(ami, ()):

@@ -1,4 +1,4 @@
-"""Pieces that the page's sections are made of: states, tables, bars, times."""
+"""Parts of the page's sections: states, tables, bars, times."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ami_promoter.report_page.model import Span
 from ami_promoter.terminal.report import moment, span
 
 OPEN_ROWS = 20
-"""Tables with more rows are folded away."""
+"""Tables with more rows are closed at first."""
 LONGEST_ID = 24
-"""Characters; a snapshot's id has 22."""
+"""In characters; a snapshot id has 22."""
 
 SYMBOLS = {
     "delivered": ("✓", "good"),
@@ -53,19 +53,19 @@ PATTERNS = (
     ("open", "opening shares"),
     ("copy", "copying"),
     ("make", "registering, verifying, publishing"),
-    ("stop", "stopping, removing what is left"),
+    ("stop", "stopping, removing leftovers"),
     ("held", "shared"),
 )
 
 
 def state(word: str) -> Element:
-    """Show a state: a symbol and the word, so that no color is needed."""
+    """Show a state as a symbol and a word, so that a reader needs no color."""
     symbol, kind = SYMBOLS.get(word, ("▸", "busy"))
     return el("span", el("span", symbol, aria_hidden="true"), f" {word or 'unknown'}", class_=f"st {kind}")
 
 
 def code(text: str) -> Element:
-    """Show an id, a name or a command. An id stays on one line; a longer word may break."""
+    """Show an id, a name or a command. An id stays on one line; a longer word can wrap."""
     first, *more = text.split(" ")
     if any(len(word) > LONGEST_ID for word in (first, *more)):
         return el("code", text)
@@ -80,7 +80,7 @@ def when(epoch: int | None) -> str:
 
 
 def said(iso: str) -> str:
-    """Write an ISO 8601 time for a person; UTC is said once, on top of the page."""
+    """Write an ISO 8601 time for a person; the top of the page says that times are UTC."""
     return iso.removesuffix("Z").replace("T", " ") if iso != "-" else "not known"
 
 
@@ -89,21 +89,21 @@ def said(iso: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TableKind:
-    """A kind of table. On a narrow screen each row is a card, in which the style sheet writes the headings."""
+    """A kind of table. On a narrow screen each row is a card; the style sheet adds the headings."""
 
     name: str
-    """Its class."""
+    """CSS class of the table."""
     head: Sequence[str]
-    """The first is the heading of its row."""
+    """Column headings; the first cell of a row is the heading of the row."""
 
     def show(self, caption: str, rows: Iterable[Sequence[Content]]) -> Element:
-        """Make one."""
+        """Make the table."""
         body = [el("tr", el("th", row[0], scope="row"), (el("td", cell) for cell in row[1:])) for row in rows]
         head = el("tr", (el("th", name, scope="col") for name in self.head))
         return el("table", el("caption", caption), el("thead", head), el("tbody", body), class_=self.name)
 
     def cards(self) -> str:
-        """Write the rules by which a card's lines have headings."""
+        """Return the CSS rules that put headings into a card's lines."""
         return "".join(
             f'.{self.name} td:nth-child({number})::before{{content:"{name}"}}'
             for number, name in enumerate(self.head, 1)
@@ -112,9 +112,9 @@ class TableKind:
 
 
 def folded(summary: Content, *content: Content, rows: int = 0, open_: bool = False) -> Element:
-    """Fold something away; it opens without a script, and a search of the page finds what is in it.
+    """Make a section that a reader can open and close without a script; a text search of the page opens it.
 
-    ``rows``: of its table; a long one is laid out only when it comes into view, and is folded at first.
+    ``rows``: rows of its table. The browser lays out a long table only when it comes into view.
     """
     long = rows > OPEN_ROWS
     inside = el("div", *content, class_="in long" if long else "in")
@@ -126,13 +126,13 @@ def folded(summary: Content, *content: Content, rows: int = 0, open_: bool = Fal
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The time that a bar's whole width stands for."""
+    """The time range of a bar's full width."""
 
     start: int
     end: int
 
     def bar(self, pieces: Iterable[tuple[str, int, int]]) -> Element:
-        """Draw (class, from, to). What a bar shows stands in words beside it, so it is no content by itself."""
+        """Draw pieces of (class, from, to). Screen readers skip the bar, as the text beside it says the same."""
         length = max(self.end - self.start, 1)
         made = []
         for kind, start, end in pieces:
@@ -141,12 +141,12 @@ class Scale:
         return el("span", made, class_="bar", aria_hidden="true")
 
     def named(self) -> Element:
-        """Say what the bars' ends are."""
+        """Write the times at the bars' ends."""
         return el("p", f"Bars: from {when(self.start)} to {when(self.end)}.", class_="dim")
 
 
 def scale(times: Iterable[int | None]) -> Scale:
-    """Make a scale on which all these times are."""
+    """Make a scale that contains all these times."""
     known = [at for at in times if at is not None] or [0]
     return Scale(min(known), max(known))
 

@@ -1,4 +1,4 @@
-"""Puts the page into a bucket."""
+"""Writes the page to S3."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from ami_promoter.hub.aws import Connection, HubError
 
 CURES = {
-    "AccessDenied": "Allow s3:PutObject on {arn}, and kms:GenerateDataKey if the bucket encrypts by a key of its own.",
-    "NoSuchBucket": "There is no such bucket: see its name, or make it.",
-    "KMS.DisabledException": "Enable the key by which the bucket encrypts.",
+    "AccessDenied": "Allow s3:PutObject on {arn}, and kms:GenerateDataKey if the bucket uses its own KMS key.",
+    "NoSuchBucket": "Check the bucket's name, or create the bucket.",
+    "KMS.DisabledException": "Enable the KMS key of the bucket.",
 }
-"""Code of S3's refusal -> what to do."""
+"""Error code of S3 -> what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A place in S3."""
+    """An address in S3."""
 
     bucket: str
     key: str
@@ -32,9 +32,9 @@ class Address:
 
 
 def publish(connection: Connection, page: bytes, to: Address) -> None:
-    """Put the page there, never to be cached, encrypted as the bucket says by default. May raise HubError."""
+    """Write the page, uncached and with the bucket's default encryption. May raise HubError."""
     try:
-        with connection.telling(f"putting the page to {to}"):
+        with connection.telling(f"writing the page to {to}"):
             connection.client("s3").put_object(
                 Bucket=to.bucket,
                 Key=to.key,

@@ -1,4 +1,4 @@
-"""Reads everything that the page shows in one pass over the table of records."""
+"""Reads all data of the page in one scan of the table of records."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ GIVEN: Mapping[str, Any] = {
     ":steps": "history#share#",
 }
 PLACE = ("resource", "share_name")
-"""Members of a share that its item's key says."""
+"""Members of a share that are in its item's key, not in its body."""
 
 Step = tuple[int, str]
-"""When (epoch seconds) a record came into a state, or was written in it again."""
+"""(epoch seconds, state): when a record entered a state, or was written in it again."""
 
 
 @dataclass(slots=True)
 class HubRecords:
-    """What was read, sorted by kind."""
+    """The records that were read, by kind."""
 
     promotions: dict[str, Record] = field(default_factory=dict)
     """By source AMI."""
     tracked: dict[str, list[Record]] = field(default_factory=dict)
-    """By source AMI: the promotion's marks of its deliveries."""
+    """By source AMI: the promotion's tracked deliveries."""
     deliveries: dict[str, Record] = field(default_factory=dict)
     """By id."""
     source_of: dict[str, set[str]] = field(default_factory=dict)
-    """Snapshot -> source AMIs that are made of it."""
+    """Snapshot -> source AMIs that use it."""
     promoted_by: dict[str, set[str]] = field(default_factory=dict)
     """Delivery -> its source AMI."""
     shares: list[Record] = field(default_factory=list)
@@ -65,7 +65,7 @@ class HubRecords:
     archived: list[Record] = field(default_factory=list)
     delivery_steps: dict[str, list[Step]] = field(default_factory=dict)
     share_steps: dict[tuple[str, str], list[Step]] = field(default_factory=dict)
-    """By (partition, holder key)."""
+    """By (partition key, share name)."""
     parked: dict[str, str] = field(default_factory=dict)
     damaged: dict[tuple[str, str], str] = field(default_factory=dict)
     """(pk, sk) -> why it cannot be read."""
@@ -113,7 +113,7 @@ def _sort(records: HubRecords, record: Record, pk: str, sk: str) -> None:
             steps = _steps(record)
             records.delivery_steps.setdefault(name, []).extend(steps)
             if not steps:
-                _damaged(records, record, "it does not say when it was, or in which state")
+                _damaged(records, record, "it has no time or no state")
         case "resource", "share":
             records.shares.append(record)
             _check(records, record, Share)
@@ -136,7 +136,7 @@ def _step(records: HubRecords, record: Record, steps: list[Step]) -> None:
     if isinstance(at, int) and isinstance(state, str):
         steps.append((at, state))
     else:
-        _damaged(records, record, "it does not say when it was, or in which state")
+        _damaged(records, record, "it has no time or no state")
 
 
 def _source(records: HubRecords, record: Record, ami: str) -> None:
@@ -145,14 +145,14 @@ def _source(records: HubRecords, record: Record, ami: str) -> None:
         for snapshot in snapshots_of(source):
             records.source_of.setdefault(snapshot.id, set()).add(ami)
     except (KeyError, TypeError, ValueError) as error:
-        _damaged(records, record, f"it does not fit: {error}")
+        _damaged(records, record, f"its members are wrong: {error}")
 
 
 def _check(records: HubRecords, record: Record, kind: type[Any] | None) -> None:
-    """Find out whether the service could read it; what can be read of it is shown all the same."""
+    """Collect a record that the service could not read; the page still shows what can be read of it."""
     item = record["_item"]
     if record.get("unreadable"):
-        _damaged(records, record, "its body is no JSON object")
+        _damaged(records, record, "its body is not a JSON object")
         return
     try:
         check("", item.get("schema"), VERSION)
@@ -164,7 +164,7 @@ def _check(records: HubRecords, record: Record, kind: type[Any] | None) -> None:
     except (NewerSchema, Unreadable):
         _damaged(records, record, f"it was written by another version: its schema is {item.get('schema')!r}")
     except (KeyError, TypeError, ValueError) as error:
-        _damaged(records, record, f"it does not fit: {error}")
+        _damaged(records, record, f"its members are wrong: {error}")
 
 
 def _damaged(records: HubRecords, record: Record, why: str) -> None:

@@ -1,4 +1,4 @@
-"""The page's sections, each from the model to a tree."""
+"""The page's sections; each function turns a part of the model into HTML elements."""
 
 from __future__ import annotations
 
@@ -44,19 +44,22 @@ KINDS = {
     "policy": "Key, by its policy",
     "role": "Key, by grant to a service-linked role",
 }
-"""Kind of a permission -> what it is on."""
+"""Kind of a permission -> the resource that it is on."""
 ON_KEYS = ("key", "policy", "role")
-"""These name a principal; the others are for a whole account."""
+"""Permissions that name a principal; the others are for a whole account."""
 
 
 def attention(shown: Overview) -> Element:
-    """Say what failed, was refused or parked, with its cure."""
+    """List what failed, was refused or parked, with what to do."""
     parts: list[Content] = [_troubled(one) for one in shown.troubled]
     if shown.parked:
         rows = [el("li", code(pk), f": {why}") for pk, why in shown.parked.items()]
-        parts += [el("h3", "Parked records"), el("p", "The service leaves these alone until a person looks at them.")]
-        parts += [el("ul", rows), el("p", code("ami-promoter doctor"), " says what to do.", class_="cure")]
-    nothing = "Nothing failed, is refused or parked."
+        parts += [
+            el("h3", "Parked records"),
+            el("p", "The service does nothing with these until an operator lets them continue."),
+        ]
+        parts += [el("ul", rows), el("p", code("ami-promoter doctor"), " shows what to do.", class_="cure")]
+    nothing = "Nothing has failed, and nothing is refused or parked."
     return _section("attention", "Needs attention", *(parts or [el("p", nothing, class_="none")]))
 
 
@@ -71,8 +74,8 @@ def _troubled(data: Mapping[str, Any]) -> Element:
         el("h3", data["name"] or "Unnamed", " ", code(data["ami"])),
         el("p", _value(data), class_="dim"),
         el("ul", said_of, first, class_="faults") if said_of or first else None,
-        folded(f"{count(len(rest), 'more trouble')}", el("ul", rest, class_="faults")) if rest else None,
-        el("p", "Look closer: ", code(f"ami-promoter status {data['ami']}"), class_="dim"),
+        folded(f"{count(len(rest), 'more problem')}", el("ul", rest, class_="faults")) if rest else None,
+        el("p", "Details: ", code(f"ami-promoter status {data['ami']}"), class_="dim"),
     )
 
 
@@ -113,17 +116,17 @@ def _place(one: Mapping[str, Any]) -> str:
 
 
 def images(shown: Overview) -> Element:
-    """Say which image is current where."""
+    """List the current image of each target."""
     if not shown.families:
-        return _section("images", "Current images", el("p", "No target has an image yet.", class_="none"))
+        return _section("images", "Current images", el("p", "No target has an image.", class_="none"))
     words = (
-        "For each target, the image that was delivered last. Images are one family where their names differ only in a "
-        "date, a long number or a version at the end. An image that its account has removed since is still listed; "
+        "For each target, the image that was delivered last. Images belong to one family if their names differ only in "
+        "a date, a long number or a version at the end. The list includes images that their account has removed since; "
     )
     rule: Content = (
         words,
         code("ami-promoter verify"),
-        " looks.",
+        " checks each image.",
     )
     return _section("images", "Current images", el("p", rule, class_="dim"), map(_family, shown.families))
 
@@ -146,7 +149,7 @@ def _family(one: Family) -> Element:
 
 def _current(one: Placed, of: Family) -> Sequence[Content]:
     older = el("span", "behind", class_="st warn") if one.source != of.latest.source else None
-    image = [code(one.image), "" if one.own else " the hub's, shared"]
+    image = [code(one.image), "" if one.own else " owned by the hub, shared"]
     source = [one.name, " ", code(one.source) if one.own else None, " ", older]
     return f"{one.account} {one.region}", image, source, said(one.since)
 
@@ -155,20 +158,25 @@ def _current(one: Placed, of: Family) -> Sequence[Content]:
 
 
 def exposure(shown: Overview) -> Element:
-    """Say who could read what, from when to when, and what is open now."""
+    """List which account could use what, from when to when, and what is open now."""
     now, since = shown.context.now, shown.context.since
     found = shown.exposures
     open_now = [one for one in found if one.open]
     drawn = max(since, min((one.start or since for one in found), default=since))
     lead = (
-        "Each permission on a snapshot, an AMI or a key that the service opened for another account: what is open now, "
-        f"and what was closed in the last {count(shown.context.days, 'day')}."
+        "The permissions on snapshots, AMIs and keys that the service opened for other accounts: those that are open "
+        f"now, and those that were closed in the last {count(shown.context.days, 'day')}."
     )
     head = [el("p", lead, class_="dim"), _limits()]
     if not found:
-        return _section("exposure", "Exposure", head, el("p", "Nothing is open, nor was.", class_="none"))
+        return _section(
+            "exposure",
+            "Exposure",
+            head,
+            el("p", "No permission is open now, and none was open in this time.", class_="none"),
+        )
     rows = [_open(one, shown) for one in open_now]
-    opened: Content = el("p", "Nothing is open.", class_="none")
+    opened: Content = el("p", "No permission is open.", class_="none")
     if rows:
         table = OPEN.show("Open now", rows)
         opened = (
@@ -191,17 +199,17 @@ def _limits() -> Element:
         "ul",
         el(
             "li",
-            "What was closed is kept for as long as the hub's parameter ",
+            "The service keeps closed permissions for the time in the hub's parameter ",
             code("KeepHistoryDays"),
-            " says: 400 days, unless the stack says otherwise. Nothing is known of what was closed before.",
+            " (default: 400 days). The page cannot show permissions that were closed before.",
         ),
         el(
             "li",
-            "Permissions that others gave by hand are not listed: ",
+            "The page does not list permissions that others added: ",
             code("ami-promoter reconcile"),
             " finds them.",
         ),
-        el("li", "Grants on a target's own key are not listed: they open nothing of the hub's."),
+        el("li", "The page does not list grants on a target's own key: they open nothing that the hub owns."),
         class_="dim",
     )
 
@@ -259,11 +267,11 @@ def _intervals(group: Sequence[Exposure], bars: Scale, shown: Overview) -> Itera
 
 
 def deliveries(shown: Overview) -> Element:
-    """Show deliveries as timelines."""
+    """Show the deliveries as timelines."""
     if not shown.promotions:
-        return _section("deliveries", "Deliveries", el("p", "No AMI was promoted yet.", class_="none"))
+        return _section("deliveries", "Deliveries", el("p", "No AMI has been promoted.", class_="none"))
     days = count(shown.context.days, "day")
-    note = f"What runs, and what has changed in the last {days}. Each row is a delivery in its last episode."
+    note = f"Deliveries that run, or changed in the last {days}. Each row shows the last episode of a delivery."
     parts = [_promotion(one, shown.context.now) for one in shown.promotions]
     return _section("deliveries", "Deliveries", el("p", note, class_="dim"), legend(), parts)
 

@@ -137,8 +137,8 @@ class _Compiler:
                 continue
             account = units.named(member, organization)
             if account in found:
-                what = f"{account} stands in group `{name}` a second time."
-                self._fault("targets-member-twice", (*below, index), what, "Delete one, or correct the id.")
+                what = f"{account} is in group `{name}` twice."
+                self._fault("targets-member-twice", (*below, index), what, "Delete one of them, or correct the id.")
             else:
                 found[account] = (*below, index)
         return found
@@ -270,8 +270,8 @@ def _conflicts(
     for (setting, groups), accounts in found.items():
         above = inherited[accounts[0]]
         said = " and ".join(f"`{group}` ({_written(read, above[group], setting, built_in)})" for group in groups)
-        what = f"`{setting}` is not decided for {_some(accounts)}: the groups {said} differ."
-        cure = f"Say `{setting}` under `accounts`, make the groups agree, or leave one group."
+        what = f"`{setting}` is ambiguous for {_some(accounts)}: the groups {said} differ."
+        cure = f"Set `{setting}` under `accounts`, make the groups agree, or leave one group."
         yield Fault("targets-conflict", read.where(members[groups[-1]][accounts[0]]), what, cure)
 
 
@@ -315,7 +315,9 @@ def _foreign_keys(read: YamlDocument, resolved: Mapping[str, _Block], hub_region
                 strangers.setdefault((path, region), []).append(account)
     for (path, region), accounts in strangers.items():
         what = f"this key would serve {_some(accounts)}, but is not of that account and {region}."
-        cure = "Write an alias, which each account and Region resolves for itself; or say each one's ARN under "
+        cure = (
+            "Write an alias, which each account and Region resolves for itself; or give the ARN for each account under "
+        )
         cure += "`accounts`, by Region where there are several: `key: {REGION: ARN}`."
         yield Fault("targets-key", read.where(path), what, cure)
 

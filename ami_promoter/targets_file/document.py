@@ -45,8 +45,8 @@ class YamlDocument:
 def read(text: str, name: str) -> tuple[YamlDocument, list[Fault]]:
     """Read a file's text. What has a fault is left out of the document, so that the rest can be checked too."""
     if len(text) > LARGEST:
-        what = f"the file has {len(text):,} characters; {LARGEST:,} are taken."
-        cure = "Put what repeats into `defaults` or a group's settings, or name OUs instead of accounts."
+        what = f"the file has {len(text):,} characters; {LARGEST:,} is the limit."
+        cure = "Move repeated settings to `defaults` or to a group, or name OUs instead of accounts."
         return YamlDocument(name, None), [Fault("targets-yaml", _place(name, None), what, cure)]
     try:
         refused = list(_refusals(yaml.parse(text, Loader=yaml.SafeLoader), name))
@@ -98,7 +98,7 @@ class _Reading:
         for key, entry in node.value:
             mark = key.start_mark
             if not isinstance(key, yaml.ScalarNode):
-                self._fault("targets-key-form", mark, "a list or mapping stands here as a key.", "Write a name.")
+                self._fault("targets-key-form", mark, "a list or mapping cannot be a key.", "Write a name.")
                 continue
             here = (*path, key.value)
             if here in self.keys:
@@ -162,7 +162,7 @@ def _refused(event: yaml.Event, name: str) -> Fault | None:
     anchor = getattr(event, "anchor", None)
     if anchor:
         what = f"anchors and aliases (`{anchor}`) are not allowed here."
-        return Fault("targets-alias", place, what, "Put what repeats into `defaults` or a group's settings.")
+        return Fault("targets-alias", place, what, "Move repeated settings to `defaults` or to a group.")
     tag = getattr(event, "tag", None)
     if tag is not None:
         return Fault("targets-tag", place, f"the YAML tag `{tag}` is not allowed here.", "Write the plain value.")

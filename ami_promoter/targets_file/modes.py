@@ -74,10 +74,10 @@ def misfits(
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: share`.")
     within, deadline = said.get("complete_within", 0), said.get("copy_deadline", DAY)
     if within > deadline and not shared:
-        what = f"`complete_within` gives the copies for {account} more time than `copy_deadline`, which ends them."
+        what = f"`complete_within` for {account} is longer than `copy_deadline`, which ends the copies."
         yield _fault(read, settings["complete_within"][1], what, "Write a shorter one, or a later `copy_deadline`.")
     if said.get("by_way_of_hub") and said.get("copy_method", "snapshots") != "snapshots":
-        what = f"by way of the hub only snapshots are copied, and {account} has another `copy_method`."
+        what = f"`by_way_of_hub` copies only snapshots, but {account} has another `copy_method`."
         yield _fault(read, settings["copy_method"][1], what, "Write `copy_method: snapshots` for it.")
     if said.get("by_way_of_hub") and regions == (hub_region,) and settings["by_way_of_hub"][1][0] != "defaults":
         what = f"`by_way_of_hub` has no effect for {account}, which gets AMIs in the hub's own Region only."
@@ -93,10 +93,10 @@ def _sharing(
     regions, path = settings.get("regions", ((hub_region,), settings["mode"][1]))
     for name in ONLY_COPIED:
         if name in settings and settings[name][1][0] != "defaults":
-            what = f"`{name}` has no effect for {account}, which gets no copy: the AMI stays the hub's."
+            what = f"`{name}` has no effect for {account}, which gets no copy: the hub keeps the AMI."
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: copy`.")
     if regions != (hub_region,):
-        what = f"an AMI can be shared in its own Region only, which is {hub_region}; {account} is to have it elsewhere."
+        what = f"an AMI can be shared in its own Region only, which is {hub_region}; {account} names another Region."
         yield _fault(read, path, what, "Leave `regions` out, or write `mode: copy`.")
 
 

@@ -83,7 +83,7 @@ class Publisher:
 
     def clean(self, current: Current) -> None:
         """Delete all but the last few versions; a version's own item goes last, so that a crash forgets nothing."""
-        with self._connection.telling("deleting old versions (the new targets are in force all the same)"):
+        with self._connection.telling("deleting old versions (the new targets are in force)"):
             notes = [key["sk"]["S"] for key in self._keys(POINTERS) if key["sk"]["S"].startswith("version#")]
             for note in notes:
                 old = note.removeprefix("version#")
@@ -114,7 +114,9 @@ class Publisher:
                 raise
             if self._read().current() == after:
                 return  # the SDK sent it twice, and the first had taken effect
-            what = "somebody else has applied a targets file in the meantime: that file is in force, and yours is not."
+            what = (
+                "somebody else has applied a targets file since you started: that file is in force, and yours is not."
+            )
             cure = "Run `ami-promoter targets diff FILE`, then apply again."
             raise HubError(what, self._connection.place, cure, "targets-raced") from error
 

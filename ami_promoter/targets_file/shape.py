@@ -33,7 +33,7 @@ def check(document: YamlDocument) -> tuple[Mapping[str, Any], list[Fault]]:
 
 def names_nobody(document: YamlDocument) -> Fault:
     """The fault of a file that is empty, or as good as."""
-    cure = 'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.'
+    cure = 'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.'
     return Fault("targets-empty", document.where(()), "the file names no account.", cure)
 
 
@@ -58,7 +58,7 @@ def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterat
     cure = rule.get("errorMessage", "")
     if "propertyNames" in error.absolute_schema_path:
         path = (*path, str(instance))
-        yield path, Fault("targets-name", document.where_key(path), f"`{instance}` cannot stand here.", cure)
+        yield path, Fault("targets-name", document.where_key(path), f"`{instance}` is not allowed here.", cure)
     elif error.validator in ("additionalProperties", "unevaluatedProperties"):
         known = _known(rule)
         for key in instance:

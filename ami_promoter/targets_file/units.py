@@ -57,11 +57,11 @@ def faults(read: YamlDocument, block: Mapping[str, Any], members: Members) -> It
             written = read.raw[path]
             theirs = written.split("/")[1] if written.startswith("arn:") else one if one.startswith("o-") else mine
             if mine is None:
-                what = f"`{written}` stands for accounts of an organization, and the file does not say of which."
+                what = f"`{written}` names accounts of an organization, but the file does not name the organization."
                 cure = "Write `organization: {id: o-...}` beside `groups`, with the organization's id."
             elif theirs != mine:
                 what = f"`{written}` is of organization {theirs}, and the file names {mine}."
-                cure = "Correct the one or the other; a file has one organization."
+                cure = "Correct one of them; a file can name only one organization."
             else:
                 continue
             yield Fault("targets-organization", read.where_key(path), what, cure)

@@ -1,4 +1,4 @@
-"""Words in which a verb says what its ``--json`` prints: JSON Schema (draft 2020-12), with a description each."""
+"""Functions that describe what a verb prints with ``--json``, as JSON Schema (draft 2020-12) with descriptions."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def flag(says: str) -> Schema:
 
 
 def time(says: str) -> Schema:
-    """A moment, or a dash."""
+    """A time, or a dash."""
     return text(f"{says} (ISO 8601 in UTC; `-`: not known)")
 
 
 def perhaps(schema: Schema) -> Schema:
-    """The same, or null."""
+    """The same schema; the value can also be null."""
     return {**schema, "type": [schema["type"], "null"]}
 
 
@@ -44,7 +44,7 @@ def several(says: str, of: Schema) -> Schema:
 
 
 def mapping(says: str, of: Schema) -> Schema:
-    """An object with names that are not known beforehand."""
+    """An object whose member names depend on the data."""
     return {"type": "object", "description": says, "additionalProperties": of}
 
 
@@ -59,26 +59,31 @@ def thing(says: str = "", /, **members: Schema) -> Schema:
     }
 
 
+def described(says: str, schema: Schema) -> Schema:
+    """The same schema with another description."""
+    return {**schema, "description": says}
+
+
 def some_of(schema: Schema, *absent: str) -> Schema:
     """The same object, where these members may be left out."""
     return {**schema, "required": [name for name in schema["required"] if name not in absent]}
 
 
 FAULT = thing(
-    "one thing that is wrong",
-    code=text("a stable name"),
-    where=text("the place"),
+    "a fault",
+    code=text("the fault's code, which does not change between versions; `docs/reference/faults.md` lists the codes"),
+    where=text("what the fault is about: an id, an account, ACCOUNT/REGION, or a line of the targets file"),
     what=text("what is wrong"),
-    cure=text("what to do"),
+    cure=text("what to do about it"),
 )
-FAULTS = several("what is wrong", FAULT)
+FAULTS = several("the faults", FAULT)
 FAILURE = thing(
-    "printed instead of a verb's own document where it could not do its work",
+    "what a verb prints when it could not do its work",
     faults=FAULTS,
-    exit_status=number("the exit status"),
+    exit_status=number("the exit status: 1, 2, 3 or 130"),
 )
 HUB = {
     "account": text("the hub's account"),
     "region": text("the hub's Region"),
-    "table": text("the service's table of records"),
+    "table": text("the name of the service's table of records"),
 }

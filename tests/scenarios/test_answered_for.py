@@ -160,7 +160,10 @@ def test_who_tagged_and_who_took_the_tag_away(scene):
 
     written, removed = history(scene)["tags"]
 
-    assert (early["by"], early["why_unknown"]) == ("", "CloudTrail shows a call some minutes after it; ask again later")
+    assert (early["by"], early["why_unknown"]) == (
+        "",
+        "CloudTrail shows a call only some minutes later; run the command again",
+    )
     assert early["event"]
     (call,) = scene.calls("CreateTags", HUB)
     assert (written["value"], written["by"], written["request_id"]) == (DEV, call.caller.arn, call.request_id)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from tests.ami_promoter.report_page.pages import WrittenPage
 from tests.scenarios import busy_hub, damage
+from tests.scenarios.damage import spoil
 from tests.scenarios.scene import DEV, PROD, TABLE, TEST
-from tests.scenarios.test_poison import spoil
 
 
 def report(scene, *words):
@@ -118,7 +118,7 @@ def test_what_was_there_before_the_service_is_left_open(scene):
     (row,) = page.tables["Open now"]
     assert scene.snapshots[0] in row[1]
     assert row[4].endswith("left open")
-    assert row[5] == "was there before the service, stays"
+    assert row[5] == "existed before the service, stays"
     assert open_on_page(page) == open_at_aws(scene)
 
 
@@ -183,10 +183,10 @@ def test_an_empty_hub(scene):
 
     assert (said["open"], said["failed"], said["unreadable"]) == (0, 0, [])
     assert page.tables == {}
-    assert "No target has an image yet." in page.sections["images"]
-    assert "Nothing is open, nor was." in page.sections["exposure"]
-    assert "No AMI was promoted yet." in page.sections["deliveries"]
-    assert "Everything could be read." in page.sections["read"]
+    assert "No target has an image." in page.sections["images"]
+    assert "No permission is open now, and none was open in this time." in page.sections["exposure"]
+    assert "No AMI has been promoted." in page.sections["deliveries"]
+    assert "Every record could be read." in page.sections["read"]
 
 
 def test_while_paused(scene):

@@ -13,7 +13,7 @@ from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.scenes import HubSetup, all_delivered, scenes
-from tests.service.test_removals import AMI, HOUR
+from tests.service.shared_ami import AMI, HOUR
 from tests.stores import on_dynamodb
 
 CRASHES = st.lists(st.builds(PortCrash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)

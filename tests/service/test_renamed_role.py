@@ -12,7 +12,7 @@ from chalicelib.core.targets.applied_file import Directory
 from tests.service.cloud import CloudBehavior, refusal, source_key
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.test_removals import HOUR
+from tests.service.shared_ami import HOUR
 
 
 def named(hub: Hub) -> set[str]:

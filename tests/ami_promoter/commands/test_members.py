@@ -57,18 +57,18 @@ def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_wil
 WRONG = {
     f"groups: {{dev: [{OU}]}}": [
         (
-            f"t.yaml:1:16: `{OU}` stands for accounts of an organization, and the file does not say of which. "
+            f"t.yaml:1:16: `{OU}` names accounts of an organization, but the file does not name the organization. "
             "Write `organization: {id: o-...}` beside `groups`, with the organization's id."
         )
     ],
     f"organization: {{id: {ORGANIZATION}}}\ngroups: {{dev: [o-zzzzzzzzzz]}}": [
         (
             f"t.yaml:2:16: `o-zzzzzzzzzz` is of organization o-zzzzzzzzzz, and the file names {ORGANIZATION}. "
-            "Correct the one or the other; a file has one organization."
+            "Correct one of them; a file can name only one organization."
         )
     ],
     f"organization: {{id: {ORGANIZATION}}}\ngroups: {{dev: [{OU}, '{ARN}{OU}']}}": [
-        f"t.yaml:2:34: {OU} stands in group `dev` a second time. Delete one, or correct the id."
+        f"t.yaml:2:34: {OU} is in group `dev` twice. Delete one of them, or correct the id."
     ],
     f"organization: {{back_fill: 1}}\ngroups: {{dev: [ou-1, '{A}']}}": [
         "t.yaml:1:1: `organization` has no `id`. Write a mapping with the organization's id: `{id: o-a1b2c3d4e5}`.",
@@ -83,7 +83,8 @@ WRONG = {
         (
             "t.yaml:2:50: this key would serve all accounts of `dev`, but is not of that account and us-east-1. "
             "Write an alias, which each account and Region resolves for itself; "
-            "or say each one's ARN under `accounts`, by Region where there are several: `key: {REGION: ARN}`."
+            "or give the ARN for each account under `accounts`, by Region where there are several: "
+            "`key: {REGION: ARN}`."
         )
     ],
 }
@@ -141,8 +142,8 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
             wrong := [
                 f"{OTHER} cannot be read since 2026-01-05T08:00:00Z: organization: It was refused. Ask.",
                 (
-                    f"Too many left `dev` at once (more than 3): 2 accounts: {B} {C}. They stay targets until "
-                    "`ami-promoter members accept`."
+                    f"Too many accounts left `dev` at once (more than 3): 2 accounts: {B} {C}. They stay targets until "
+                    "you run `ami-promoter members accept`."
                 ),
             ]
         ),

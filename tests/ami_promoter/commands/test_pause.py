@@ -105,4 +105,4 @@ def test_a_missing_table(aws, capsys):
     """Exit status 3, and nothing is changed."""
     assert main(["pause"]) == 3
 
-    assert "turning the switch (promotions go on as before) failed" in capsys.readouterr().err
+    assert "pausing or resuming (nothing has changed) failed" in capsys.readouterr().err

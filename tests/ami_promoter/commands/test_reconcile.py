@@ -54,11 +54,11 @@ def said(capsys, *words):
 
 
 def test_all_is_in_order(applied, capsys):
-    """Exit status 0; the first line says that the targets were left out."""
+    """Exit status 0; the first line says that no target was checked."""
     assert said(capsys, "reconcile", "--hub-only") == (
         0,
         [
-            ("Looked at account 123456789012, us-east-1; the targets were left out (--hub-only)."),
+            ("Looked at account 123456789012, us-east-1; no target was checked (--hub-only)."),
             "No difference found in the hub.",
         ],
     )
@@ -139,9 +139,9 @@ def test_it_only_says_what_it_would_do(table, applied, capsys):
     assert status == 4
     assert lines[1:] == [
         f"due-date-lost: {DELIVERY}",
-        "    It is copying and stands in no index: no worker will look at it again.",
+        "    It is copying and in no index: no worker will look at it again.",
         "    --apply makes it due",
-        "Of 1, 1 can be repaired: run it with --apply.",
+        "Of 1, 1 can be repaired: run the command with --apply.",
     ]
     assert "wake_at" not in table.get(DELIVERY)
 

@@ -68,7 +68,7 @@ def test_a_bucket_that_is_not_there(client, capsys):
 
     said = capsys.readouterr().err
     assert ADDRESS in said
-    assert "There is no such bucket" in said
+    assert "Check the bucket's name" in said
 
 
 class RefusingS3(BaseHTTPRequestHandler):

@@ -144,14 +144,14 @@ def test_one_amis_deliveries(scene, capsys):
         "",
         "111111111111 us-east-1: The key alias/x is disabled.",
         "    Enable it.",
-        "111111111111 us-east-1: left behind: snap-8",
+        "111111111111 us-east-1: leftovers: snap-8",
         "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed.",
         "    Deploy deploy/target.yaml.",
         f"After you have repaired that: `ami-promoter retry {AMI}`",
         "",
         "Open shares: 2",
         "  RESOURCE         TO            STATE    FOR  CLOSES",
-        "  key k            222222222222  closing  9m   when seen closed twice",
+        "  key k            222222222222  closing  9m   when two reads show it closed",
         "  snapshot snap-1  222222222222  open     9m   when copied, within 1d",
     ]
 
@@ -388,11 +388,11 @@ def test_a_preexisting_share_is_marked(table, capsys):
 
     main(["status", AMI])
 
-    assert lines(capsys)[-1].endswith("stays: was there before")
+    assert lines(capsys)[-1].endswith("stays: existed before")
 
     main(["status", AMI, "--wide"])
 
-    assert lines(capsys)[-1].endswith("was there before the service, stays")
+    assert lines(capsys)[-1].endswith("existed before the service, stays")
 
 
 def test_all_promotions(table, scene, capsys):
@@ -426,7 +426,7 @@ def test_refused_and_parked_promotions_say_why(table, capsys):
 
     assert capsys.readouterr().out.splitlines()[1:] == [
         "running for 10m, no tag in force: no deliveries",
-        "being examined: `dve`",
+        "being checked: `dve`",
         "parked: IllegalEvent: Counted in state over.",
         "  refused: The key alias/x is disabled. Enable it; then tag the AMI again.",
         "",

@@ -237,7 +237,7 @@ def test_two_who_apply_at_once(client):
         second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
 
     assert str(lost.value) == (
-        f"{PLACE}: somebody else has applied a targets file in the meantime: that file is in force, "
+        f"{PLACE}: somebody else has applied a targets file since you started: that file is in force, "
         "and yours is not. "
         "Run `ami-promoter targets diff FILE`, then apply again."
     )
@@ -308,7 +308,7 @@ def test_items_changed_by_hand_are_written_again(client, file, capsys):
 
     assert main(["targets", "apply", file(FILE)]) == 0
 
-    assert "Somebody, or another version, changed the items of that version" in capsys.readouterr().out
+    assert "The items of that version have changed since" in capsys.readouterr().out
     assert Publisher(Connection("us-east-1")).applied().directory == compiled(FILE)
 
 

@@ -1,12 +1,9 @@
 """One promotion on a terminal."""
 
-import io
-
 import pytest
-from rich.console import Console
 
 from ami_promoter.promotions import promotion_text
-from ami_promoter.terminal.output import show
+from tests.ami_promoter.printing import as_printed
 
 NOW = 1767603600
 
@@ -52,13 +49,6 @@ def a_page(deliveries, **changes):
         "deliveries": deliveries,
     }
     return data | changes
-
-
-def as_printed(lines, width=80):
-    """Return the lines on a terminal."""
-    out = io.StringIO()
-    show(lines, Console(file=out, width=width))
-    return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
 def printed(deliveries, room, **options):
@@ -149,6 +139,6 @@ def test_parked_records_of_one_reason_are_one_line():
     records = [{"record": f"delivery#{n}", "why": "damaged"} for n in range(5)]
 
     assert list(promotion_text.parked([*records, {"record": "promotion#ami-1", "why": "damaged"}])) == [
-        "Parked, and left alone: delivery#0, delivery#1, delivery#2 and 2 more: damaged",
-        "Parked, and left alone: promotion#ami-1: damaged",
+        "Parked: delivery#0, delivery#1, delivery#2 and 2 more: damaged",
+        "Parked: promotion#ami-1: damaged",
     ]

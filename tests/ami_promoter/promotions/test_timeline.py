@@ -41,7 +41,7 @@ def test_an_intent_that_nothing_answers_says_that_the_id_is_not_known():
         [MADE, "call CopySnapshot r-3"],
     )
 
-    said = "CopySnapshot snap-1 was intended, and no answer is on record: its request id is not known, if it was made"
+    said = "CopySnapshot snap-1 was intended, and no answer is recorded: it is not known whether the call was made"
     assert called(first) == [("CopySnapshot", None, "", said)]
     assert (second["calls"], called(answered)) == ([], [("CopySnapshot", "r-3", "", MADE)])
 

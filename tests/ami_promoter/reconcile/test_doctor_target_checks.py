@@ -146,11 +146,11 @@ def test_who_may_send_to_the_hubs_bus(senders, passed):
 @pytest.mark.parametrize(
     ("known", "passed", "says"),
     [
-        ({}, True, "none was awaited yet"),
-        ({"last_event_at": 1_800_000_000}, True, "the last event came 2027-01-15T08:00:00Z"),
-        ({"last_event_at": 1_800_000_000, "no_event_at": 1_700_000_000}, True, "the last event came 2027"),
-        ({"no_event_at": 1_800_000_000}, False, "none has ever come from there"),
-        ({"last_event_at": 1_700_000_000, "no_event_at": 1_800_000_000}, False, "the last one came 2023"),
+        ({}, True, "no delivery has needed one yet"),
+        ({"last_event_at": 1_800_000_000}, True, "the last event arrived 2027-01-15T08:00:00Z"),
+        ({"last_event_at": 1_800_000_000, "no_event_at": 1_700_000_000}, True, "the last event arrived 2027"),
+        ({"no_event_at": 1_800_000_000}, False, "none has ever arrived from there"),
+        ({"last_event_at": 1_700_000_000, "no_event_at": 1_800_000_000}, False, "the last one arrived 2023"),
     ],
 )
 def test_when_the_last_event_came(known, passed, says):

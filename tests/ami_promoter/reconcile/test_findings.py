@@ -511,9 +511,9 @@ def test_shares_of_one_receiver_are_notified_together():
 
     (one,) = [one for one in findings(view(*shares, receivers=Receivers())) if one.code == "receiver-not-listed"]
 
-    assert "5 shares of the service's" in one.what
+    assert "5 shares that the service opened" in one.what
     assert "and 2 more" in one.what
-    assert "Nobody holds them." in one.what
+    assert "No delivery holds them." in one.what
     assert "the key is disabled." in one.what
 
 

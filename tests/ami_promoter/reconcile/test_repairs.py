@@ -69,7 +69,7 @@ def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(
     assert outstanding.to_close([known], now()) == [known]
     assert due(table, RESOURCE)
     (entry,) = table.query(RESOURCE, "history#share#")
-    assert entry["what"] == ["found open, and the service's (ami-promoter reconcile)"]
+    assert entry["what"] == ["found open; the service opened it (ami-promoter reconcile)"]
     assert repairs.repair(repair) == MOVED_ON
 
 

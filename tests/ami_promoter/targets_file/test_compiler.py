@@ -45,8 +45,8 @@ def test_every_fault_is_notified_at_once_with_place_and_cure(name):
         ("complete_within: 49h, copy_deadline: 3d", "`complete_within` cannot be `49h`"),
         ("complete_within: 5m", "Write 15m to 48h, in steps of 15m; or 0."),
         ("complete_within: 30m, mode: share", "`complete_within` has no effect"),
-        ("complete_within: 30m, copy_deadline: 15m", "more time than `copy_deadline`"),
-        ("complete_within: 36h", "more time than `copy_deadline`"),
+        ("complete_within: 30m, copy_deadline: 15m", "is longer than `copy_deadline`"),
+        ("complete_within: 36h", "is longer than `copy_deadline`"),
     ],
 )
 def test_a_time_for_copies_is_one_that_aws_takes_and_that_has_an_effect(said, fault):
@@ -66,11 +66,11 @@ def test_a_time_for_copies_is_kept_in_seconds():
 
 BROKEN = {
     "": "1:1: the file names no account. "
-    'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',
+    'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.',
     "# only a comment\n": "1:1: the file names no account. "
-    'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',
+    'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.',
     "groups: {}": "1:1: the file names no account. "
-    'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',
+    'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.',
     "- a": "1:1: the file cannot be a list. "
     "The file is a mapping with the keys `defaults`, `organization`, `groups` and `accounts`.",
     "groups:\n\tdev: x": "2:1: this is not YAML: while scanning for the next token found character '\\t' that cannot "
@@ -82,7 +82,7 @@ BROKEN = {
     "groups: \x07": "1:9: there is a character that YAML does not allow (U+0007). Delete it.",
     f"groups: {{default: {ONE}}}\n---\n": "2:1: a second document begins here. Write one document; drop the `---`.",
     f"groups: {{default: &all {ONE}, dev: *all}}": "1:19: anchors and aliases (`all`) are not allowed here. "
-    "Put what repeats into `defaults` or a group's settings.",
+    "Move repeated settings to `defaults` or to a group.",
     "groups: !!omap []": "1:9: the YAML tag `tag:yaml.org,2002:omap` is not allowed here. Write the plain value.",
     "[" * 3000
     + "]" * 3000: "1:21: lists and mappings are nested too deeply here. Delete this; no setting is nested so deeply.",
@@ -253,8 +253,8 @@ def test_one_keys_arn_does_not_serve_two_regions():
     assert faults(text) == [
         (
             "targets.yaml:1:67: this key would serve 111111111111, but is not of that account and eu-west-1. Write an "
-            "alias, which each account and Region resolves for itself; or say each one's ARN under `accounts`, by "
-            "Region where there are several: `key: {REGION: ARN}`."
+            "alias, which each account and Region resolves for itself; or give the ARN for each account under "
+            "`accounts`, by Region where there are several: `key: {REGION: ARN}`."
         )
     ]
 
@@ -264,7 +264,7 @@ def test_groups_that_disagree_about_regions_are_refused():
     text = f"groups: {{a: {{members: {ONE}, regions: [eu-west-1]}}, b: {ONE}}}"
 
     (fault,) = faults(text)
-    assert "`regions` is not decided for 111111111111: the groups `a` (eu-west-1) and `b` (us-east-1, the" in fault
+    assert "`regions` is ambiguous for 111111111111: the groups `a` (eu-west-1) and `b` (us-east-1, the" in fault
     decided = compiled(text + '\naccounts: {"111111111111": {regions: [eu-west-1]}}')
     assert [target.region for target in decided.accounts["111111111111"]] == ["eu-west-1"]
 
@@ -346,4 +346,4 @@ def test_a_fault_that_all_accounts_share_is_notified_once():
 
     (fault,) = faults(text)
 
-    assert "not decided for 000000000001, 000000000002, 000000000003 and 997 more" in fault
+    assert "is ambiguous for 000000000001, 000000000002, 000000000003 and 997 more" in fault

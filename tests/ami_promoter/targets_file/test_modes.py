@@ -25,8 +25,8 @@ def compiled(settings, account=DEV):
         (
             "mode: share, regions: [us-east-1, eu-west-1]",
             (
-                "t.yaml:4:33: an AMI can be shared in its own Region only, which is us-east-1; 222222222222 is to have "
-                "it elsewhere. Leave `regions` out, or write `mode: copy`."
+                "t.yaml:4:33: an AMI can be shared in its own Region only, which is us-east-1; 222222222222 names "
+                "another Region. Leave `regions` out, or write `mode: copy`."
             ),
         ),
         (
