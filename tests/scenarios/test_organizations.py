@@ -111,7 +111,7 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
 
     assert accounts(scene) == [DEV, TEST, PROD]
     assert counted(scene, "AccountsHeld") == 2
-    assert "Too many left `workloads` at once (more than 10%): 2 accounts" in scene.cli("status")[1]
+    assert "Too many accounts left `workloads` at once (more than 10%): 2 accounts" in scene.cli("status")[1]
 
     status, out, _ = scene.cli("members", "accept")
     assert (status, out.startswith(f"Accepted: {TEST} {PROD}.")) == (0, True)

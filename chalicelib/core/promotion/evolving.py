@@ -105,6 +105,7 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
         promotion.read_at if same else now
     )  # the event of the same value, written again, may be on its way
     fresh["blocked_until"] = 0  # what was refused for another value delays no removal
+    fresh["only"] = promotion.only if again or same else ()  # an operator's word about another value
     return _to(promotion, S.RESOLVING, now, refresh=refresh and promotion.state is not S.REQUESTED, **fresh)
 
 
