@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -78,3 +79,13 @@ def test_no_two_classes_have_one_name():
                 where[node.name].add(str(path.relative_to(ROOT)))
 
     assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
+def test_no_test_file_imports_another():
+    """What several need stands in a module beside them. One file runs tests of others with a protection removed."""
+    files = (ROOT / "tests").rglob("test_*.py")
+    found = {
+        path.name for path in files if re.search(r"^(from|import) .*\btest_", path.read_text("utf-8"), re.MULTILINE)
+    }
+
+    assert found == {"test_removed_protections.py"}

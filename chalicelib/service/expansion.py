@@ -120,7 +120,8 @@ class Expansion:
 
     def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
         """Whether a delivery that is there starts again. One that is failing just now is asked again when it has."""
-        passed_over = before.state is DeliveryState.FAILED and _passed_over(promotion, target)
+        dated = before.state is DeliveryState.WITHDRAWN and before.expired
+        passed_over = (before.state is DeliveryState.FAILED or dated) and _passed_over(promotion, target)
         if passed_over and not self._is_between(promotion, target):
             return False
         if (
@@ -148,9 +149,9 @@ class Expansion:
         return any(states.get(one.place, RUNNING) in (RUNNING, *BACK_AGAIN) for one in after)
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
-        """A delivery that was cancelled and cannot be read cannot start again: it counts as failed."""
+        """A delivery that has ended by its tag and cannot be read cannot start again: it counts as failed."""
         for one in self._tracked.all(promotion.ami):
-            if one.delivery == ident and one.state == DeliveryState.CANCELLED:
+            if one.delivery == ident and one.state in BACK_AGAIN:
                 failed = replace(one, episode=one.episode + 1, state=DeliveryState.FAILED.value)
                 self._tracked.add(promotion.ami, failed)
 
@@ -202,6 +203,6 @@ def _via(promotion: Promotion, target: Target) -> str:
 
 
 def _passed_over(promotion: Promotion, target: Target) -> bool:
-    """Whether a failed delivery is not meant: an operator asked for others, or only file or membership changed."""
+    """Whether one that failed, or ended at its date, is not meant: others are, or only file or membership changed."""
     meant = {target.account, f"{target.account}/{target.region}"}
     return promotion.refresh or (bool(promotion.only) and meant.isdisjoint(promotion.only))

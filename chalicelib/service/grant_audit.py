@@ -32,7 +32,11 @@ from chalicelib.service.waker import Clock, Waker
 
 AFTER = 10 * schedule.MINUTE
 """Grants appear and vanish up to five minutes late [aws-facts 3, VERIFIED]; after twice that a list is right."""
+PUT_OFF_FOR = 1 * schedule.HOUR
+"""For how long further closings put off a look: on a key that is always in use there is always another one."""
 CLOSED = "closed"
+SINCE = "since"
+"""Member of the record: since when (epoch seconds) a look is owed."""
 CALLS_FOR_ACCOUNT = 5
 """Calls for one account: its shares by grant, policy and role; and to write one unknown grant and wake its worker."""
 
@@ -76,7 +80,7 @@ class GrantAudit:
         self._region = region
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
-        """Look when all closings are long enough ago; then wait for the next one.
+        """Look when all closings are long enough ago, or the look was put off for an hour; then wait for the next one.
 
         If time runs out, the record says how far it came, and the audit continues at once.
         """
@@ -86,20 +90,29 @@ class GrantAudit:
                 return
             now = self._clock()
             ready = int(stored.inbox.get(CLOSED, "0")) + AFTER
-            if now < ready:
-                self._records.save(stored, Write(key, "open", {"resource": key.pk}, ready), (), now)
+            since = stored.body.get(SINCE)
+            since = since if isinstance(since, int) else now
+            if now < (at := min(ready, since + PUT_OFF_FOR)):
+                self._records.save(stored, Write(key, "open", {"resource": key.pk, SINCE: since}, at), (), now)
                 return
-            place, refused = self._look(key.pk.removeprefix(addresses.AUDIT), _read(stored), Budget(time_left))
+            place, refused = self._look(
+                key.pk.removeprefix(addresses.AUDIT), _read(stored), Budget(time_left), reports=now >= ready
+            )
             due = self._clock() + schedule.POLLS[-1] if refused or (place.over and place.found) else None
             if not place.over and not refused:
                 due = self._clock()
-            body = {"resource": key.pk, **({} if place.over else _written(place))}
+            if due is None and now < ready:  # for what has closed lately
+                due = ready
+            body = {"resource": key.pk, **({} if place.over else {**_written(place), SINCE: since})}
             self._records.save(stored, Write(key, "open", body, due), (), self._clock())
             if not place.over and not refused:
                 self._waker.send(key, f"more:{place.marker[-40:]}:{place.account}:{self._clock()}")
 
-    def _look(self, key_arn: str, place: _Place, budget: Budget) -> tuple[_Place, bool]:
-        """Go on from a place; returns how far it came, and whether AWS refused a page."""
+    def _look(self, key_arn: str, place: _Place, budget: Budget, *, reports: bool) -> tuple[_Place, bool]:
+        """Go on from a place; returns how far it came, and whether AWS refused a page.
+
+        ``reports``: also what accounts have left there. After a closing of just now their grants are about to vanish.
+        """
         first = True
         while not place.over:
             try:
@@ -113,14 +126,22 @@ class GrantAudit:
                 if not first and not budget.allows(CALLS_FOR_ACCOUNT):
                     return place, False
                 first = False
-                found, done = self._account(key_arn, account, theirs, budget)
+                found, done = self._account(key_arn, account, theirs, budget, reports=reports)
                 if not done:
                     return _Place(place.marker, place.account, place.found or found), False
                 place = _Place(place.marker, account, place.found or found)
             place = _Place(marker, "", place.found, over=not marker)
         return place, False
 
-    def _account(self, key_arn: str, account: str, grants: Sequence[SeenGrant], budget: Budget) -> tuple[bool, bool]:
+    def _account(
+        self,
+        key_arn: str,
+        account: str,
+        grants: Sequence[SeenGrant],
+        budget: Budget,
+        *,
+        reports: bool,
+    ) -> tuple[bool, bool]:
         """Look at the grants of one account. Returns whether one was a ghost, and whether all were looked at."""
         of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk
         shares = {resource: self._ledger.shares(resource) for resource in (of_key, of_roles)}
@@ -142,7 +163,7 @@ class GrantAudit:
         if closed < len(ghosts):
             return True, False
         strays = [grant.id for grant in grants if not self._is_own(grant)]
-        if strays and not ghosts:
+        if reports and strays and not ghosts:
             self._report_strays(key_arn, account, strays, [*shares[of_key], *shares[of_roles]])
         return bool(ghosts or begun), True
 

@@ -31,7 +31,7 @@ from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import DELIVERIES, compact, peek
+from chalicelib.service.codecs import DELIVERIES, compact, peek_all
 from chalicelib.service.deliveries import notified_as
 from chalicelib.service.expansion import Expansion
 from chalicelib.service.plans import Plans
@@ -39,7 +39,7 @@ from chalicelib.service.runner import CALLS_OF_STEP, Machine
 from chalicelib.service.waker import Clock, Waker
 
 LOOKED_FOR = 20
-"""How many deliveries one count looks for, if they are tracked as running and the value does not name them."""
+"""How many deliveries that are tracked as running one count looks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +196,12 @@ class PromotionExecutor:
         left = {one.delivery: one for one in self._ports.tracked.all(promotion.ami) if ends(one)}
         names, upto = sorted(name for name in left if name > after), ""
         for upto in budget.each(names, CALLS_OF_STEP):
-            cause = f"cancel:{promotion.ami}:{promotion.episode}"
-            self._waker.wake(addresses.delivery(upto), cause, {"cancel": f"{left[upto].episode}:{cause}"})
+            self._ask_to_end(promotion, left[upto])
         return ev.OthersCancelled("" if upto in names[-1:] else upto)
+
+    def _ask_to_end(self, promotion: Promotion, one: TrackedDelivery) -> None:
+        cause = f"cancel:{promotion.ami}:{promotion.episode}"
+        self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": f"{one.episode}:{cause}"})
 
     def _ask_approval(self, promotion: Promotion) -> ev.ApprovalAsked:
         """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""
@@ -217,11 +220,10 @@ class PromotionExecutor:
         plan = self._plans.read(promotion, promotion.plan)
         if any(evolving.to_end(promotion, one, plan) for one in tracked):
             if promotion.tries >= machine.WORTH_A_LOOK:
-                self._take_back(
-                    promotion,
-                    [one for one in tracked if evolving.unwanted(promotion, one, plan)],
-                    budget,
-                )
+                self._take_back(promotion, tracked, budget)
+                for one in budget.each(tracked, CALLS_OF_STEP):  # it may have opened after the others were asked
+                    if one.state == DeliveryState.SHARED and evolving.unwanted(promotion, one, plan):
+                        self._ask_to_end(promotion, one)
             return ev.Counted(to_end=True)
         again = [one for one in tracked if evolving.wanted_again(promotion, one, plan)]
         if again:
@@ -234,18 +236,21 @@ class PromotionExecutor:
         return ev.SummaryNotified(any(one.state == DeliveryState.SHARED for one in tracked))
 
     def _take_back(self, promotion: Promotion, tracked: Sequence[TrackedDelivery], budget: Budget) -> None:
-        """Put right the tracked deliveries that nobody wants, and that were never written: none will end.
+        """Put right the tracked deliveries whose new episode was never written: none will end.
 
-        The run that announced one was killed, and then the tag, or an operator, named it no longer.
+        The run that announced one was killed, and the next one had something else to do: it was wanted no longer, or
+        the value was resolved again and the delivery counted as running. One that is wanted starts again.
         """
         running = [one for one in tracked if one.state == RUNNING]
         start = promotion.tries * LOOKED_FOR % max(len(running), 1)
-        for one in budget.each([*running[start:], *running[:start]][:LOOKED_FOR], CALLS_OF_STEP):
-            key = addresses.delivery(one.delivery)
-            before = peek(self._records, key, DELIVERIES)
+        some = {addresses.delivery(one.delivery): one for one in [*running[start:], *running[:start]][:LOOKED_FOR]}
+        there = {before.key: before for before in peek_all(self._records, some, DELIVERIES)}
+        for key in budget.each(some, CALLS_OF_STEP):
+            one, before = some[key], there.get(key)
             if before is not None and before.ended and before.episode < one.episode:
                 was = replace(one, episode=before.episode, state=notified_as(before))
                 self._ports.tracked.take_back(promotion.ami, one, was)
+                self._ports.tracked.ask_again(promotion.ami, one.delivery, promotion.episode)
             elif before is None and self._is_missing(key):
                 never = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
                 self._ports.tracked.take_back(promotion.ami, one, never)

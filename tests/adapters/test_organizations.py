@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.adapters.organizations import AwsOrganization
 from chalicelib.core.errors import Refusal, RefusalKind
+from chalicelib.core.faults import Fault
 from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.organization import Organization
 
@@ -56,3 +57,25 @@ def test_no_parent_at_all_is_no_evidence():
         an_organization(**{UNIT: [[]]}).whereabouts(ACCOUNT)
 
     assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, "organization-unreadable")
+
+
+def test_a_read_role_that_cannot_be_assumed_says_which_stack_makes_it():
+    """The general cure for a role speaks of targets."""
+    role = "arn:aws:iam::900000000000:role/AmiOrganizationRead"
+    fault = Fault("role-refused", role, "AssumeRole was refused: AccessDenied.", "Deploy deploy/target.yaml there.")
+
+    class RoleMissing:
+        """Sessions that cannot assume the role."""
+
+        def assumed(self, *_):
+            """See ``Sessions``."""
+            raise Refusal(RefusalKind.ROLE, fault)
+
+    named = Organization(id="o-a1b2c3d4e5", read_role=role, external_id="secret")
+    with pytest.raises(Refusal) as refused:
+        AwsOrganization(RoleMissing(), named, "1" * 12, "us-east-1").unit(UNIT)
+
+    said = refused.value.fault
+    assert (said.code, said.what) == ("organization-unreadable", fault.what)
+    assert said.where == f"organization o-a1b2c3d4e5, read by {role}"
+    assert "must be the hub's parameter OrganizationReadRoleName" in said.cure

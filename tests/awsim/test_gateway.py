@@ -63,13 +63,23 @@ def test_every_protocol_is_understood(
     assert (world.calls[-1].service, world.calls[-1].caller.account, world.calls[-1].region) == (service, HUB, HERE)
 
 
-def test_an_unread_protocol_is_named(world: World) -> None:
-    """A client that uses CBOR gets a message about what to use."""
-    headers, body = _signed("monitoring", "", {"smithy-protocol": "rpc-v2-cbor"})
-    status, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, body)
+@pytest.mark.parametrize(
+    ("service", "body", "more", "status", "named"),
+    [
+        ("monitoring", "", {"smithy-protocol": "rpc-v2-cbor"}, 400, b"rpc-v2-cbor; use JSON"),
+        ("kms", "{}", {"X-Amz-Target": "TrentService.DescribeKeys"}, 400, b"DescribeKeys"),
+        ("teleport", "Action=Go", {}, 404, b"teleport"),
+    ],
+    ids=["a protocol that is not read", "a misspelt operation", "a service without a model"],
+)
+def test_what_is_unknown_is_refused_by_name(
+    world: World, service: str, body: str, more: dict[str, str], status: int, named: bytes
+) -> None:
+    """Nothing of it is sent on."""
+    headers, signed = _signed(service, body, more)
+    found, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, signed)
 
-    assert status == 400
-    assert b"rpc-v2-cbor; use JSON" in answer
+    assert (found, named in answer) == (status, True), answer
 
 
 def test_accounts_and_regions_are_apart(world: World) -> None:
@@ -112,24 +122,6 @@ def test_an_unsigned_request_is_refused(world: World) -> None:
 
     assert status == 403
     assert b"MissingAuthenticationToken" in body
-
-
-def test_an_unknown_operation_is_refused_by_name(world: World) -> None:
-    """A misspelt operation is not sent on."""
-    headers, body = _signed("kms", "{}", {"X-Amz-Target": "TrentService.DescribeKeys"})
-    status, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, body)
-
-    assert status == 400
-    assert b"DescribeKeys" in answer
-
-
-def test_an_unknown_service_is_refused_by_name(world: World) -> None:
-    """A service without a botocore model is refused."""
-    headers, body = _signed("teleport", "Action=Go", {})
-    status, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, body)
-
-    assert status == 404
-    assert b"teleport" in answer
 
 
 def test_a_compressed_body_is_read(world: World) -> None:

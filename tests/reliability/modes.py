@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING
 
 from demo import stage
 from tests.reliability.scenarios import Scenario
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
+from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, PROD, REGION, ROLE, SERVICE, TEST, Scene
 
 if TYPE_CHECKING:
     from tests.reliability.scenario_run import ScenarioRun
 
 ROOT = Path(__file__).resolve().parents[2]
 FAR = "eu-west-1"
-SERVICE = "autoscaling.amazonaws.com"
-ROLE = f"aws-service-role/{SERVICE}/AWSServiceRoleForAutoScaling"
-ROLES = "service_linked_roles: [AWSServiceRoleForAutoScaling]"
+ROLES = f"service_linked_roles: [{AUTO_SCALING}]"
 GIVEN = {"HubAccountId": HUB, "HubRegion": REGION}
 PEOPLES = {
     "Version": "2012-10-17",
@@ -126,7 +124,7 @@ def _share(run: ScenarioRun, value: str, *accounts: str) -> None:
 
 def launches(scene: Scene, account: str) -> list[tuple[str, str]]:
     """(who, EC2's reason) of each launch of the hub's AMI in an account that fails, by root and by Auto Scaling."""
-    tried = {by: scene.world.launch(account, REGION, scene.image, by=by) for by in ("", ROLE)}
+    tried = {by: scene.launch(account, by=by) for by in ("", ROLE)}
     return [(by, why) for by, why in tried.items() if why]
 
 
@@ -216,7 +214,7 @@ def _delivered(scene: Scene) -> list[str]:
 def _delivered_to_scale(scene: Scene) -> list[str]:
     """Auto Scaling launches it, too: by one grant on the target's own key."""
     (image,) = _images(scene, DEV, REGION)
-    why = scene.world.launch(DEV, REGION, image, by=ROLE)
+    why = scene.launch(DEV, image, by=ROLE)
     problems = [f"Auto Scaling cannot launch it: {why}"] if why else []
     return [*problems, *_granted(scene, 1), *_delivered(scene)]
 

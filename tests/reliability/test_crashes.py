@@ -7,12 +7,10 @@ from random import Random
 
 import pytest
 
+from tests.reliability.ending import LATER, SEED
 from tests.reliability.sampling import each_kind, kills, pairs
 from tests.reliability.soak import CRASHED, play
 
-LATER = 360
-"""Seconds by which one kill may delay the end: 180 for its message, then a sweep, a second look, and a sweep."""
-SEED = 20260105
 PAIRS = 8
 
 

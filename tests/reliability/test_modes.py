@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from tests.reliability.ending import LATER, SEED, ended
 from tests.reliability.modes import (
     BETWEEN,
     BY_POLICY,
@@ -22,8 +23,6 @@ from tests.reliability.modes import (
 from tests.reliability.plans import BOTH_TWICE, NOTHING_COMES, SHUFFLED, THREE_TIMES
 from tests.reliability.sampling import CHANGES, WHENS, each_change, storms
 from tests.reliability.soak import play
-from tests.reliability.test_crashes import LATER, SEED
-from tests.reliability.test_order import ended
 
 FAMILIES = {
     "share": (WITHDRAWN, DEREGISTERED, DISABLED, NARROWED),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS
 from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, COPY_IMAGE, DEREGISTERED, NARROWED, WITHDRAWN
 from tests.reliability.packages import mutated_package
 from tests.reliability.plans import (
@@ -21,7 +22,6 @@ from tests.reliability.plans import (
     RunPlan,
 )
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
-from tests.reliability.test_order import AT_ONCE_SECONDS, SEEDS
 
 
 @dataclass(frozen=True)

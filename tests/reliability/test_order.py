@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS, ended
 from tests.reliability.plans import (
     A_DAY_LATE,
     BOTH_TWICE,
@@ -26,21 +27,7 @@ from tests.reliability.soak import STORMY, play
 SWEPT = 16 * 60
 """Seconds in which the sweep and discovery alone end each scenario: five minutes to find it, then looks, of which those
 after a removal fall on whole minutes."""
-AT_ONCE_SECONDS = 40
-"""Seconds if only AWS itself is waited for, without a look after a minute."""
-SEEDS = (20260105, 1)
-"""The seed decides in which order the calls of two concurrent invocations run."""
 STORMS = 4
-
-
-def ended(machine, scenario, messages, seconds, *struck):
-    """Assert that a scenario ends in time, and that the message injections happened."""
-    seeds = SEEDS if messages.twins else SEEDS[:1]
-    for outcome in machine.play(scenario.name, [RunPlan(messages=messages, seed=seed) for seed in seeds]):
-        assert not outcome.problems, str(outcome)
-        assert outcome.seconds <= seconds, str(outcome)
-        for injection in struck:
-            assert outcome.happened[injection] > 0
 
 
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)

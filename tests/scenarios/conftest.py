@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,12 @@ import pytest
 from awsim.world import World
 from demo import stage
 from tests.scenarios.permission_log import LOG, WHERE
-from tests.scenarios.scene import REGION, Scene
+from tests.scenarios.platform import ROOT
+from tests.scenarios.regions import EVERYWHERE, FAR
+from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
+from tests.scenarios.sharing import SHARING
 from tests.scenarios.without_permission import withhold
 
-ROOT = Path(__file__).resolve().parents[2]
 NINE = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 
@@ -58,6 +59,28 @@ def become(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[s
         return variables
 
     return become
+
+
+@pytest.fixture
+def sharing(scene):
+    """Apply a targets file by which DEV and TEST share and PROD copies."""
+    scene.apply(SHARING)
+    scene.launches = {DEV, TEST}
+    return scene
+
+
+@pytest.fixture
+def abroad(scene):
+    """A scene with both targets prepared in another Region, too; the account's role exists already."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "CreateRole": "false"}
+    scene.keys_abroad = {
+        account: scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", given).outputs[
+            "KeyArn"
+        ]
+        for account in (DEV, TEST)
+    }
+    scene.apply(EVERYWHERE)
+    return scene
 
 
 def pytest_sessionfinish() -> None:

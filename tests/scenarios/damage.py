@@ -6,6 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.scenarios.failures import write
+from tests.scenarios.scene import Scene
+
 Body = dict[str, Any]
 Attributes = Mapping[str, Mapping[str, str] | None]
 """What replaces attributes of the item; None removes one."""
@@ -81,3 +84,11 @@ SHARES: Mapping[str, Callable[[Body], Attributes]] = {
     "the grantee is a number": _always(grantee={"N": "5"}),
 }
 """Of an open share: it closes, and other accounts' shares on the same resource are unaffected."""
+
+
+def spoil(scene: Scene, pk: str, kind: Callable[[Body], Attributes], sk: str = "record") -> None:
+    """Damage one item in one way."""
+    item = next(item for item in scene.items() if (item["pk"], item["sk"]) == (pk, sk))
+    attributes = kind(json.loads(item["body"]) if "body" in item else {})
+    gone = tuple(name for name, value in attributes.items() if value is None)
+    write(scene, pk, sk, remove=gone, **{name: value for name, value in attributes.items() if value is not None})

@@ -8,7 +8,7 @@ from typing import Any
 
 from awsim.api import AwsError, Call
 from awsim.injections import THROTTLED
-from tests.scenarios.scene import HUB, TABLE, TEST, Scene
+from tests.scenarios.scene import DELIVERY_TAG, DEV, HUB, HUB_TAG, REGION, SNAPSHOT_TAG, TABLE, TEST, Scene
 
 COPY = 60
 """Seconds that a copy takes in these scenarios, by ``calm_pace``."""
@@ -96,3 +96,17 @@ def metric(scene: Scene, name: str) -> float:
     """Sum of a metric over all invocations."""
     entries = (entry for invocation in scene.world.lambda_.invocations for entry in invocation.metrics)
     return sum(float(value) for entry in entries for value in entry.get(name, []))
+
+
+def copy_of_ours(scene, source, delivery, hub=HUB):
+    """Put a copy with the service's tags into the target, as an old crash may have left it."""
+    tags = {HUB_TAG: hub, DELIVERY_TAG: delivery, SNAPSHOT_TAG: source}
+    ec2 = scene.client("ec2", DEV)
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    made = ec2.create_snapshot(
+        VolumeId=volume,
+        TagSpecifications=[
+            {"ResourceType": "snapshot", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )
+    return made["SnapshotId"]

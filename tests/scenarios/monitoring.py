@@ -7,11 +7,19 @@ from typing import Any
 
 from demo import stage
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import HUB, REGION, Scene
+from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, REGION, TEST, Scene
+from tests.scenarios.stolen import client
 
 LATE = 900
 """Seconds in which an event has arrived, has waited in its queue, and is judged."""
 TOPIC = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-security"
+WAYS = {
+    "copy, by grants, for Auto Scaling": f"service_linked_roles: [{AUTO_SCALING}]",
+    "copy, by the key's policy": "key_access: policy",
+    "copy of the image": "copy_method: image",
+    "share with snapshots, by grants": "mode: share\n  share_snapshots: true",
+    "share, by the key's policy": "mode: share\n  key_access: policy",
+}
 
 
 def monitored(scene: Scene, learning: int = 0, mode: str = "on", **parameters: str) -> Scene:
@@ -70,3 +78,26 @@ def judged_events(scene: Scene) -> list[dict[str, Any]]:
     """The monitor's log lines about them."""
     log = "".join(one.log for one in scene.world.lambda_.invocations if one.function.endswith("access-monitor"))
     return [json.loads(line) for line in log.splitlines() if '"message":"judged"' in line]
+
+
+def apply(scene: Scene, how: str) -> None:
+    """Apply a targets file by which DEV and TEST get AMIs in one way."""
+    scene.apply(f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  {how or "mode: copy"}
+groups:
+  dev: ["{DEV}", "{TEST}"]
+""")
+    scene.launches = {DEV, TEST}
+
+
+def share(scene: Scene, account: str, by: str = "", operation: str = "add", **more: object) -> None:
+    """Share the first snapshot with an account, or unshare it; by a person, or with a function's credentials."""
+    ec2 = client(scene, by, "ec2") if by else scene.client("ec2")
+    ec2.modify_snapshot_attribute(
+        SnapshotId=scene.snapshots[0],
+        Attribute="createVolumePermission",
+        OperationType=operation,
+        **(more or {"UserIds": [account]}),
+    )

@@ -12,6 +12,10 @@ from typing import Any
 from tests.scenarios.scene import HUB, REGION, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
+PASSED, FAULT, NOT_SEEN, FAILED = 0, 1, 4, 5
+"""Exit statuses of ``verify``."""
+HISTORY = 6 * 60
+"""Seconds until CloudTrail shows a call."""
 
 
 def backup(scene: Scene) -> Any:
@@ -79,3 +83,14 @@ def reconcile(scene: Scene, *options: str) -> tuple[int, dict[str, Any]]:
 def codes(report: dict[str, Any]) -> set[str]:
     """The codes of a report's findings."""
     return {one["code"] for one in report["found"] if one["wrong"]}
+
+
+def verify(scene: Scene, *words: str) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """Run ``ami-promoter verify --json``; return its exit status, the failed checks by account, and its output."""
+    status, out, _ = scene.cli("verify", scene.image, *words, "--json")
+    reported = json.loads(out)
+    bad: dict[str, Any] = {}
+    for one in reported.get("checks", ()):
+        if one["passed"] is not True:
+            bad.setdefault(one["account"], {})[one["check"]] = one
+    return status, bad, reported

@@ -40,6 +40,8 @@ STRANGER = "999999999999"
 TRIGGER = "promote"
 TABLE = f"ami-promoter-{REGION}"
 DELIVERY_TAG, HUB_TAG, SNAPSHOT_TAG = "ami-promoter:delivery", "ami-promoter:hub", "ami-promoter:source-snapshot"
+AUTO_SCALING, SERVICE = "AWSServiceRoleForAutoScaling", "autoscaling.amazonaws.com"
+ROLE = f"aws-service-role/{SERVICE}/{AUTO_SCALING}"
 ENDED = {"delivered", "failed", "cancelled", "withdrawn"}
 OPEN_SHARES = {"opening", "open", "closing"}
 HOUR = 3600
@@ -137,6 +139,10 @@ class Scene:
         """Make another AMI in the hub; under the stage's key unless ``key`` says otherwise."""
         return self.world.ec2.seed_image(HUB, REGION, name=name, volumes=volumes, **{"key": self.key, **rest})
 
+    def launch(self, account: str, image: str = "", by: str = "") -> str:
+        """Launch the hub's AMI, or another, in an account; return "" if it runs, else EC2's reason."""
+        return self.world.launch(account, REGION, image or self.image, by=by)
+
     def emit(
         self,
         detail_type: str,
@@ -201,6 +207,12 @@ class Scene:
         """Tag an AMI and run until its promotion is over."""
         self.tag(value, image)
         self.run_until_over(image, seconds)
+
+    def begin_copies(self, value: str = "", seconds: float | None = None) -> None:
+        """Tag the AMI, and run until both copies run; ``seconds``: how long these take."""
+        self.world.ec2.pace.copy = self.world.ec2.pace.copy if seconds is None else seconds
+        self.tag(value)
+        self.run_until(lambda: len(self.live_copies()) == 2)
 
     def run_until_over(self, image: str = "", seconds: float = 3 * HOUR, times: int = 1) -> None:
         """Run until this many summaries were published for the AMI, and everything is at rest."""
@@ -280,6 +292,11 @@ class Scene:
         """``kms list-grants`` on the source key."""
         found: list[dict[str, Any]] = self.client("kms").list_grants(KeyId=key or self.key)["Grants"]
         return found
+
+    def key_policy(self) -> str:
+        """``kms get-key-policy``: the source key's policy, as its owner reads it."""
+        text: str = self.client("kms").get_key_policy(KeyId=self.key)["Policy"]
+        return text
 
     def faults(self, image: str = "") -> set[str]:
         """Codes of the faults in the AMI's published refusals."""

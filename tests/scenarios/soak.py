@@ -14,9 +14,9 @@ import pytest
 from awsim.world import World
 from demo import stage
 from tests.scenarios import damage, test_poison, test_refusals
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import REGION, Scene
 
-ROOT = Path(__file__).resolve().parents[2]
 Kinds = Mapping[str, Any]
 
 PARTS: tuple[tuple[Callable[[Scene, Kinds], None], Kinds], ...] = (

@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from awsim import wire
 from demo import stage
-from tests.scenarios.monitoring import LATE, audited, findings, judged, judged_events, monitored, switch_off, verdicts
-from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, STRANGER, TEST, Scene
-from tests.scenarios.test_rights import client
-from tests.scenarios.test_service_roles import AUTO_SCALING, SERVICE
+from tests.scenarios.monitoring import (
+    LATE,
+    WAYS,
+    apply,
+    audited,
+    findings,
+    judged,
+    judged_events,
+    monitored,
+    share,
+    switch_off,
+    verdicts,
+)
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, SERVICE, STRANGER, TEST, Scene
+from tests.scenarios.stolen import client
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker"
-WAYS = {
-    "copy, by grants, for Auto Scaling": f"service_linked_roles: [{AUTO_SCALING}]",
-    "copy, by the key's policy": "key_access: policy",
-    "copy of the image": "copy_method: image",
-    "share with snapshots, by grants": "mode: share\n  share_snapshots: true",
-    "share, by the key's policy": "mode: share\n  key_access: policy",
-}
-
-
-def apply(scene: Scene, how: str) -> None:
-    """Apply a targets file by which DEV and TEST get AMIs in one way."""
-    scene.apply(f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  {how or "mode: copy"}
-groups:
-  dev: ["{DEV}", "{TEST}"]
-""")
-    scene.launches = {DEV, TEST}
-
-
-def share(scene: Scene, account: str, by: str = "", operation: str = "add", **more: object) -> None:
-    """Share the first snapshot with an account, or unshare it; by a person, or with a function's credentials."""
-    ec2 = client(scene, by, "ec2") if by else scene.client("ec2")
-    ec2.modify_snapshot_attribute(
-        SnapshotId=scene.snapshots[0],
-        Attribute="createVolumePermission",
-        OperationType=operation,
-        **(more or {"UserIds": [account]}),
-    )
 
 
 # --- no finding for expected acts ---

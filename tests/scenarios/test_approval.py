@@ -10,12 +10,11 @@ from botocore.exceptions import ClientError
 
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Purpose, ShareState
-from tests.scenarios.platform import new_version
+from tests.scenarios.forgeries import Forger, Forgery, role_of
+from tests.scenarios.platform import ROOT, new_version
+from tests.scenarios.regions import EVERYWHERE, FAR, found, regions_of
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TABLE, TEST
-from tests.scenarios.test_forged_shares import Forger, Forgery, role_of
-from tests.scenarios.test_regions import EVERYWHERE, FAR, ROOT, found, regions_of
-from tests.scenarios.test_regions import abroad as abroad  # noqa: PLC0414 - a fixture
-from tests.scenarios.test_share_mode import launch
+from tests.scenarios.stolen import client
 
 WAITS = "awaiting-approval"
 A_WHILE = 20 * 60
@@ -133,7 +132,7 @@ def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
     assert nothing_for(scene)
     approve(scene, "--for", "1h")
     scene.run_until_state("shared", PROD)
-    scene.run_until(lambda: launch(scene, PROD) == "", 120)
+    scene.run_until(lambda: scene.launch(PROD) == "", 120)
     scene.wait(1.1 * HOUR)
     assert scene.launchable_by() == {PROD}
     scene.untag()
@@ -190,14 +189,7 @@ def test_no_function_may_write_an_approval(waiting):
     place = addresses.approval(waiting.image, f"{PROD}/{REGION}")
     item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}, "body": {"S": "{}"}}
     for function in ("worker", "share-worker", "discover", "sweep", "on-tag-change", "on-image-state"):
-        _, key, secret, token = waiting.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{TABLE}-{function}", function)
-        dynamodb = boto3.client(
-            "dynamodb",
-            region_name=REGION,
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-        )
+        dynamodb = client(waiting, function, "dynamodb")
         with pytest.raises(ClientError, match="AccessDenied"):
             dynamodb.put_item(TableName=f"{TABLE}-config", Item=item)
 

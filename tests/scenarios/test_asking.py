@@ -55,9 +55,7 @@ def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
 
 def test_retry_lets_a_parked_delivery_go_on(scene):
     """A damaged record was parked while it copied; after the repair it continues and is delivered."""
-    scene.world.ec2.pace.copy = 600
-    scene.tag(DEV)
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(DEV, 600)
     ident = scene.delivery(DEV)["id"]
     key = {"pk": {"S": f"delivery#{ident}"}, "sk": {"S": "record"}}
     table = scene.client("dynamodb")

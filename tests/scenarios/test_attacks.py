@@ -6,40 +6,31 @@ and external id.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from awsim import wire
 from demo import stage
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, PROD, REGION, STRANGER, TEST, Scene
-from tests.scenarios.test_rights import client
-from tests.scenarios.test_service_roles import AUTO_SCALING, ROLE, SERVICE
+from tests.scenarios.scene import (
+    AUTO_SCALING,
+    DEV,
+    HOUR,
+    HUB,
+    HUB_TAG,
+    PROD,
+    REGION,
+    ROLE,
+    SERVICE,
+    STRANGER,
+    TEST,
+    Scene,
+)
+from tests.scenarios.stolen import COPIES, GRANTS, client, entered, refused
 
-COPIES, GRANTS = "AmiCopyRole", "AmiCopyRole-grants"
 SLR = f"arn:aws:iam::{DEV}:role/{ROLE}"
 GRANT = ["Decrypt", "CreateGrant"]
-
-
-def entered(scene: Scene, function: str, role: str, service: str, account: str = DEV) -> Any:
-    """Assume a role in a target with a function's credentials, without a session policy."""
-    answer = client(scene, function, "sts").assume_role(
-        RoleArn=f"arn:aws:iam::{account}:role/{role}", RoleSessionName="thief", ExternalId=stage.EXTERNAL_ID
-    )["Credentials"]
-    return wire.client(service, REGION, answer["AccessKeyId"], answer["SessionToken"])
-
-
-def refused(call: Callable[[], Any]) -> None:
-    """AWS denies the call."""
-    with pytest.raises(ClientError) as caught:
-        call()
-    assert caught.value.response["Error"]["Code"] in {
-        *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
-    }, caught.value
 
 
 @pytest.fixture

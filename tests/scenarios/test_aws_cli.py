@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from awsim.front import Front, write_profiles
 from demo import stage
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import REGION
 
-ROOT = Path(__file__).resolve().parents[2]
 AWS = ROOT / ".venv-aws" / "bin" / "aws"
 SECONDS = 60
 

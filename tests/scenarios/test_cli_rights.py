@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from ami_promoter.rights import policy
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, REGION, TABLE, Scene
 
-ROOT = Path(__file__).resolve().parents[2]
 AWS = 3
 READING = (
     "status",

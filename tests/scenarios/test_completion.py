@@ -7,9 +7,7 @@ from tests.scenarios.scene import DEV, STRANGER, TEST
 
 def test_a_forged_completion_changes_nothing(scene):
     """For a pending copy, an unknown snapshot, a wrong account: nothing is registered or revoked too early."""
-    scene.world.ec2.pace.copy = 300
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(seconds=300)
     before = set(scene.world.shares_open())
     root = scene.snapshots[0]
     (copy, *_) = [s["SnapshotId"] for s in scene.snapshots_in(DEV)]

@@ -71,7 +71,7 @@ def test_an_ami_is_copied_by_copy_image_and_nothing_stays_shared(image_scene):
         assert tags_of(second)["volume"] == "second"
         assert tags_of(image)["ami-promoter:source-image"] == image_scene.image
         assert not {"promote"} & tags_of(image).keys()
-        assert image_scene.world.launch(account, REGION, image["ImageId"]) == ""
+        assert image_scene.launch(account, image["ImageId"]) == ""
     (notice,) = [one for one in image_scene.notices("delivery.delivered") if one["account"] == DEV]
     assert sorted(copy["copy"] for copy in notice["copies"]) == sorted(
         s["SnapshotId"] for s in image_scene.snapshots_in(DEV)

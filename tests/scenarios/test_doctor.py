@@ -79,9 +79,7 @@ def test_what_an_operator_left(scene):
 
 def test_a_parked_record_and_its_dead_letter(scene):
     """The finding has the command that unparks it."""
-    scene.world.ec2.pace.copy = 600
-    scene.tag(DEV)
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(DEV, 600)
     pk = f"delivery#{scene.delivery(DEV)['id']}"
     scene.client("dynamodb").update_item(
         TableName=scene.stage.hub.outputs["TableName"],
@@ -99,9 +97,7 @@ def test_a_parked_record_and_its_dead_letter(scene):
 
 def test_a_sweep_that_stands_still(scene):
     """The finding names records that are long overdue."""
-    scene.world.ec2.pace.copy = 7200
-    scene.tag(DEV)
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(DEV, 7200)
     for name in ("sweep", "worker", "discover"):
         scene.client("lambda").put_function_concurrency(
             FunctionName=f"ami-promoter-{REGION}-{name}", ReservedConcurrentExecutions=0
@@ -148,9 +144,7 @@ def test_calls_that_make_no_sense(scene):
 
 def test_the_hubs_key_of_what_is_under_way(scene):
     """A disabled key is named with the command that enables it; a key without running deliveries is not checked."""
-    scene.world.ec2.pace.copy = 7200
-    scene.tag(DEV)
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(DEV, 7200)
     assert {one["check"] for one in doctor(scene, "--hub-only")[2]["findings"]} >= {"source-key"}
     scene.client("kms").disable_key(KeyId=scene.key)
 
@@ -162,9 +156,7 @@ def test_the_hubs_key_of_what_is_under_way(scene):
 
 def test_the_hubs_key_shuts_the_service_out(scene):
     """Its policy does not delegate to IAM: named with the command that prints the statement."""
-    scene.world.ec2.pace.copy = 7200
-    scene.tag(DEV)
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(DEV, 7200)
     root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Resource": "*"}
     policy = {"Version": "2012-10-17", "Statement": [{**root, "Action": ["kms:Put*", "kms:Get*", "kms:Describe*"]}]}
     scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))

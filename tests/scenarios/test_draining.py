@@ -19,9 +19,7 @@ def drain(scene, *options):
 @pytest.fixture
 def busy(scene):
     """An AMI that is being copied to a target."""
-    scene.world.ec2.pace.copy = 600
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(seconds=600)
     return scene
 
 

@@ -6,10 +6,8 @@ import json
 
 import pytest
 
-from tests.scenarios.monitoring import audited, monitored
-from tests.scenarios.scene import DEV, HOUR, HUB, REGION, STRANGER, TEST, Scene
-from tests.scenarios.test_access_monitor import WAYS, apply, share
-from tests.scenarios.test_service_roles import SERVICE
+from tests.scenarios.monitoring import WAYS, apply, audited, monitored, share
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, SERVICE, STRANGER, TEST, Scene
 
 TWO_LOOKS = 1800
 """Seconds in which a pass over a small hub begins and takes its second looks."""
@@ -58,7 +56,7 @@ def test_what_was_opened_past_the_service_is_found_though_no_event_says_so(scene
     share(scene, STRANGER)
     scene.client("ec2").modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": TEST}]})
     scene.client("kms").create_grant(KeyId=scene.key, GranteePrincipal=root, Operations=["Decrypt"])
-    policy = json.loads(scene.client("kms").get_key_policy(KeyId=scene.key, PolicyName="default")["Policy"])
+    policy = json.loads(scene.key_policy())
     policy["Statement"].append({"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"})
     scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))
     before = scene.world.shares_open()

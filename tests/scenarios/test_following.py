@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.scenarios.scene import DEV, PROD, TEST, targets_file
+from tests.scenarios.sharing import share_with
 
 DELIVERED, FAULT, AWS, TIMED_OUT, FAILED, CANCELLED = 0, 1, 3, 4, 5, 6
 
@@ -144,10 +145,7 @@ def test_a_tag_that_the_service_does_not_look_at(scene):
 
 def test_waiting_right_after_a_shared_ami_was_cancelled(scene):
     """It is still shared: the service looks twice before it takes the tag for removed."""
-    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
-    scene.launches |= {DEV}
-    scene.tag(DEV)
-    scene.run_until_state("shared")
+    share_with(scene, DEV)
     scene.wait(600)
     scene.cli("cancel", scene.image)
     scene.wait(20)
@@ -255,11 +253,7 @@ def test_a_target_that_goes_is_asked_for(scene):
 
 def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
     """The difference lists each standing share that ends; after the apply it ends."""
-    shared = f'accounts: {{"{TEST}": {{mode: share, service_linked_roles: []}}}}\n'
-    scene.apply(targets_file() + shared)
-    scene.launches |= {TEST}
-    scene.tag(TEST)
-    scene.run_until_state("shared", TEST)
+    share_with(scene, TEST)
     file = scene._directory / "narrow.yaml"
     file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
 

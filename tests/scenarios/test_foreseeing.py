@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.scenarios.scene import DEV, PROD, REGION, TEST, targets_file
+from tests.scenarios.scene import DEV, PROD, REGION, TEST
+from tests.scenarios.sharing import share_with
 
 FAULT, FAILED = 1, 5
 
@@ -64,10 +65,7 @@ def test_a_plan_tells_what_is_there_from_what_ends(scene):
 
 def test_a_plan_names_what_withdraws(scene):
     """A standing share that the value no longer names."""
-    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
-    scene.launches |= {DEV}
-    scene.tag(DEV)
-    scene.run_until_state("shared")
+    share_with(scene, DEV)
 
     reported = run(scene, "plan", scene.image, PROD)[1]
 
@@ -177,10 +175,7 @@ def test_ids_for_a_script(scene):
 
 def test_what_is_shared_is_the_hubs_own(scene):
     """The target launches the hub's AMI."""
-    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
-    scene.launches |= {DEV}
-    scene.tag(DEV)
-    scene.run_until_state("shared")
+    share_with(scene, DEV)
     scene.come_to_rest()
 
     assert scene.cli("resolve", scene.image, DEV)[1] == f"{scene.image}\n"

@@ -11,7 +11,7 @@ from awsim import wire
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, TRIGGER, Scene
-from tests.scenarios.test_attacks import refused
+from tests.scenarios.stolen import refused
 
 MANAGEMENT = "900000000000"
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}

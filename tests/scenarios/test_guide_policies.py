@@ -57,8 +57,8 @@ def test_a_consumer_launches_with_the_policy_of_the_page_and_not_with_less(scene
     for number, one in enumerate(statements):
         a_role(scene, DEV, f"Without{number}", LAUNCHES, *[other for other in statements if other is not one])
 
-    assert scene.world.launch(DEV, REGION, scene.image, by="Enough") == ""
-    assert [bool(scene.world.launch(DEV, REGION, scene.image, by=f"Without{n}")) for n in range(2)] == [True, True]
+    assert scene.launch(DEV, by="Enough") == ""
+    assert [bool(scene.launch(DEV, by=f"Without{n}")) for n in range(2)] == [True, True]
     with pytest.raises(ClientError, match="AccessDenied"):
         act_as(scene, arn).client("kms").create_grant(
             KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"]

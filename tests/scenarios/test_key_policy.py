@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from awsim.services.ec2.seeds import volume
 from demo import stage
+from tests.scenarios.key_policy import by, put, put_now
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = 736
 """Bytes of the two statements for one account's role, with their commas."""
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
@@ -21,26 +21,6 @@ OWNER: dict[str, Any] = {
     "Action": "kms:*",
     "Resource": "*",
 }
-
-
-def by(scene: Scene, access: str, **rest: str) -> None:
-    """Apply the stage's targets with another key access."""
-    text = stage.targets_file(stage.TARGETS).replace("defaults:\n", f"defaults:\n  key_access: {access}\n")
-    scene.apply("".join([text, *(f"{name}: {value}\n" for name, value in rest.items())]))
-
-
-def policy(scene: Scene) -> str:
-    """The source key's policy, as its owner reads it."""
-    text: str = scene.client("kms").get_key_policy(KeyId=scene.key)["Policy"]
-    return text
-
-
-def put(scene: Scene, *statements: dict[str, Any], indent: int | None = 3) -> str:
-    """Write the source key's policy as its owner, and let it take effect; return it."""
-    text = json.dumps({"Version": "2012-10-17", "Id": "hand-made", "Statement": list(statements)}, indent=indent)
-    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=text)
-    scene.wait(10)
-    return text
 
 
 def sids(text: str) -> list[str]:
@@ -82,7 +62,7 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
     scene.run_until_state("copying", DEV)
     scene.run_until_state("copying", DEV, other)
     scene.run_until_state("copying", TEST)
-    during = policy(scene)
+    during = scene.key_policy()
     scene.run_until_over()
     scene.run_until_over(other)
     scene.wait(20)
@@ -93,18 +73,11 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
     (use,) = [s for s in json.loads(during)["Statement"] if s["Sid"] == f"AmiPromoter{HUB}useast1To{DEV}Copies"]
     assert use["Condition"]["ArnEquals"] == {"aws:PrincipalArn": ROLE}
     assert all(found[:2] == ["Enable IAM User Permissions", "Auditors"] for found in shown), shown
-    assert policy(scene) == edited[0]
+    assert scene.key_policy() == edited[0]
     assert scene.calls("CreateGrant") == [call for call in scene.calls("CreateGrant") if not call.caller.function]
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
     assert scene.states(other) == {DEV: "delivered"}
     scene.assert_invariants()
-
-
-def put_now(scene: Scene, *statements: dict[str, Any]) -> str:
-    """Write the policy within another call, without virtual time."""
-    text = json.dumps({"Version": "2012-10-17", "Id": "hand-made", "Statement": list(statements)}, indent=5)
-    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=text)
-    return text
 
 
 def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: Scene) -> None:
@@ -150,7 +123,7 @@ def test_with_key_access_none_the_key_is_never_touched(scene: Scene) -> None:
     scene.promote()
 
     assert scene.states() == {DEV: "delivered"}
-    assert policy(scene) == text
+    assert scene.key_policy() == text
     touched = {"CreateGrant", "PutKeyPolicy", "RevokeGrant", "GetKeyPolicy", "ListGrants"}
     assert not [
         c for c in scene.world.calls if c.operation in touched and (c.caller.function or "").endswith("share-worker")

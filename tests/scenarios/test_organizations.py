@@ -3,47 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from demo import stage
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
-
-ROOT = Path(__file__).parents[2]
-MANAGEMENT = "900000000000"
-SECRET = "org-secret"
-ROLE = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
-BY_ROLE = f"read_role: {ROLE}, external_id: {SECRET}"
-READING = 5 * 60 + 30
-"""Seconds in which the organization is read once more."""
-
-
-class OrganizationScene:
-    """An organization with an OU, an inner OU, and the hub beside them; the read role is deployed."""
-
-    def __init__(self, scene):
-        self.people = scene.world.organizations
-        self.made = self.people.create(MANAGEMENT)
-        self.outer = self.people.add_unit(self.made, "workloads")
-        self.inner = self.people.add_unit(self.made, "production", self.outer)
-        self.people.add_account(self.made, HUB)
-        given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": SECRET}
-        self.stack = scene.world.deploy(
-            ROOT / "deploy" / "organization.yaml", MANAGEMENT, REGION, "ami-promoter-organization", given
-        )
-
-    def file(self, settings: str = BY_ROLE) -> str:
-        """A targets file of one group with the outer OU."""
-        return f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  queue_deadline: 5m
-  copy_deadline: 30m
-organization: {{id: {self.made.id}, {settings}}}
-groups:
-  workloads: ["{self.outer}"]
-"""
+from tests.scenarios.organization import MANAGEMENT, READING, ROLE, OrganizationScene
+from tests.scenarios.scene import DEV, HUB, PROD, TEST
 
 
 @pytest.fixture
@@ -172,12 +136,12 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
     scene.launches = {arn}
     scene.promote("workloads")
     assert scene.states() == {DEV: "shared"}
-    assert scene.world.launch(DEV, REGION, scene.image) == ""
+    assert scene.launch(DEV) == ""
 
     people.add_account(made, TEST, organization.inner)
     scene.run_until_over(times=2)
     assert scene.states() == {DEV: "shared", TEST: "shared"}
-    assert scene.world.launch(TEST, REGION, scene.image) == ""
+    assert scene.launch(TEST) == ""
     assert scene.launchable_by() == {arn}
 
     people.move(made, DEV, made.root)
@@ -186,7 +150,7 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
     assert scene.delivery_state(TEST) == "shared"
     assert scene.launchable_by() == {arn}
     assert {grant["GranteePrincipal"] for grant in scene.grants()} == {f"arn:aws:iam::{TEST}:root"}
-    assert scene.world.launch(DEV, REGION, scene.image) != ""
+    assert scene.launch(DEV) != ""
     scene.assert_invariants()
 
 

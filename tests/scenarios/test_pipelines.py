@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import boto3
 import pytest
@@ -22,9 +21,9 @@ from botocore.exceptions import ClientError
 from awsim import patterns
 from awsim.front import Front
 from awsim.iam import conditions
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "guide" / "pipelines.md").read_text(encoding="utf-8")
 AWS = ROOT / ".venv-aws" / "bin" / "aws"
 LONGEST = 120

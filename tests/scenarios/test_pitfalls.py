@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,11 +13,11 @@ from botocore.exceptions import ClientError
 from demo import stage
 from tests.awsim.iam_words import attach_control_policy
 from tests.scenarios.failures import assert_untouched, calm_pace
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST
-from tests.scenarios.test_share_mode import SHARING
+from tests.scenarios.sharing import SHARING
 
 FAR = "eu-west-1"
-ROOT = Path(__file__).parents[2]
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 USE = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
 ANYBODY = {
@@ -112,11 +111,11 @@ def test_the_ami_is_shared_and_its_key_is_not(scene):
     ec2 = scene.client("ec2")
     ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": DEV}]})
     scene.preexisting = set(scene.world.shares_open())
-    assert scene.world.launch(DEV, REGION, scene.image) == NO_RIGHT
+    assert scene.launch(DEV) == NO_RIGHT
 
     scene.tag("dev")
     scene.run_until_over()
-    assert scene.world.launch(DEV, REGION, scene.image) == ""
+    assert scene.launch(DEV) == ""
 
     scene.apply(SHARING.replace("service_linked_roles: []", "service_linked_roles: [AWSServiceRoleForAutoScaling]"))
     bad = doctor(scene, "--account", DEV)
@@ -144,7 +143,7 @@ def test_the_keys_policy_lacks_an_action(scene):
     whole = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     scene.world.iam.put_role(DEV, "Builder", ANYBODY, {"all": whole})
     by_hand = scene.world.ec2.seed_image(DEV, REGION, name="by-hand", key=key)
-    assert scene.world.launch(DEV, REGION, by_hand, by="Builder") == NO_RIGHT
+    assert scene.launch(DEV, by_hand, by="Builder") == NO_RIGHT
 
     bad = doctor(scene)
 

@@ -20,8 +20,7 @@ def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
     """
     scene.apply(targets_file())
     scene.watch.may_close_blind = True
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies()
     switch(scene, "worker", on=False)
     scene.wait(2 * 3600)
     assert scene.world.shares_open() == []
@@ -46,8 +45,7 @@ def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene)
     """
     scene.apply(targets_file())
     scene.watch.may_close_blind = True
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies()
     schedule(scene, "sweep", on=False)
     pace(scene, "discover", 240)
     with scene.world.injections.silence():

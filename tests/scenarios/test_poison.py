@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from demo import stage
 from tests.scenarios import damage
-from tests.scenarios.failures import assert_untouched, calm_pace, metric, write
+from tests.scenarios.damage import spoil
+from tests.scenarios.failures import assert_untouched, calm_pace, metric
 from tests.scenarios.scene import DEV, GATHERING, REGION, TEST, Scene, targets_file
 
 CLOSED_WITHIN = 3600 + 15 * 60
@@ -22,14 +23,6 @@ A_FEW = 2
 def a_few(kinds: Mapping[str, object]) -> list[str]:
     """Draw some kinds of damage."""
     return random.Random(SEED).sample(sorted(kinds), A_FEW)
-
-
-def spoil(scene: Scene, pk: str, kind: Callable[[damage.Body], damage.Attributes], sk: str = "record") -> None:
-    """Damage one item in one way."""
-    item = next(item for item in scene.items() if (item["pk"], item["sk"]) == (pk, sk))
-    attributes = kind(json.loads(item["body"]) if "body" in item else {})
-    gone = tuple(name for name, value in attributes.items() if value is None)
-    write(scene, pk, sk, remove=gone, **{name: value for name, value in attributes.items() if value is not None})
 
 
 def parked(scene: Scene) -> dict[str, str]:

@@ -8,9 +8,9 @@ import pytest
 
 from demo import stage
 from tests.scenarios.failures import deny, refuse
+from tests.scenarios.platform import FAILED, PASSED, verify
 from tests.scenarios.scene import DEV, TEST, targets_file
-from tests.scenarios.test_attacks import COPIES, entered, refused
-from tests.scenarios.test_verifying import FAILED, PASSED, verify
+from tests.scenarios.stolen import COPIES, entered, refused
 
 
 def protection(scene, account):

@@ -10,14 +10,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.scenarios.monitoring import monitored
-from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TRIGGER, Scene
-from tests.scenarios.test_attacks import COPIES, GRANTS, entered, refused
-from tests.scenarios.test_rights import CONFIG, MEMBERS, RECORDS, client, item, writes
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TABLE, TRIGGER, Scene
+from tests.scenarios.stolen import CONFIG, COPIES, GRANTS, MEMBERS, client, entered, item, refused, writes
 from tools import permissions
 from tools import reach as reaches
 from tools.reach import ROWS, YES, reach
 
-FINDINGS = f"{RECORDS}-findings"
+FINDINGS = f"{TABLE}-findings"
 EVERY = list(permissions.statements())
 FUNCTIONS = (
     *("worker", "share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"),
@@ -42,16 +41,16 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         list(writes(dynamodb, FINDINGS, item(row.key, "record")).values()) for row in ROWS if row.ends == "-findings"
     ]
     written = [
-        [call for name, call in writes(dynamodb, RECORDS, item(row.key, "record")).items() if name in _calls(row)]
+        [call for name, call in writes(dynamodb, TABLE, item(row.key, "record")).items() if name in _calls(row)]
         for row in ROWS
         if row.ends == reaches.RECORDS and row.what.startswith(("write", "delete"))
     ]
-    bus = f"{RECORDS}-notices"
+    bus = f"{TABLE}-notices"
     reported = {"Source": "ami-promoter", "DetailType": "x", "Detail": "{}", "EventBusName": bus}
     wakes = {
         queue: partial(
             sqs.send_message,
-            QueueUrl=scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-{queue}.fifo")["QueueUrl"],
+            QueueUrl=scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-{queue}.fifo")["QueueUrl"],
             MessageBody="{}",
             MessageGroupId="x",
             MessageDeduplicationId="x",
@@ -74,8 +73,8 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         *found,
         *written,
         [
-            partial(dynamodb.get_item, TableName=RECORDS, Key=item("delivery#0", "record")),
-            partial(dynamodb.query, TableName=RECORDS, **OF_A_DELIVERY),
+            partial(dynamodb.get_item, TableName=TABLE, Key=item("delivery#0", "record")),
+            partial(dynamodb.query, TableName=TABLE, **OF_A_DELIVERY),
         ],
         [wakes["worker"]],
         [wakes["share-worker"]],
@@ -83,7 +82,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
             partial(sns.publish, TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}"),
             partial(events.put_events, Entries=[reported]),
         ],
-        [partial(sns.publish, TopicArn=f"arn:aws:sns:{REGION}:{HUB}:{RECORDS}-security", Message="{}")],
+        [partial(sns.publish, TopicArn=f"arn:aws:sns:{REGION}:{HUB}:{TABLE}-security", Message="{}")],
         [ec2.describe_images],
         [
             partial(ec2.create_tags, Resources=[scene.image], Tags=[{"Key": TRIGGER, "Value": STRANGER}]),
@@ -93,7 +92,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
             partial(ec2.deregister_image, ImageId=scene.image),
             partial(ec2.delete_snapshot, SnapshotId=snapshot),
         ],
-        [partial(iam.put_role_policy, RoleName=f"{RECORDS}-{function}", PolicyName="more", PolicyDocument="{}")],
+        [partial(iam.put_role_policy, RoleName=f"{TABLE}-{function}", PolicyName="more", PolicyDocument="{}")],
     ]
     return {row.what: tried for row, tried in zip(ROWS, calls, strict=True)}
 
@@ -114,7 +113,7 @@ def kms_grant(scene: Scene) -> str:
 
 def decrypt(scene: Scene, function: str) -> None:
     """Let EC2 decrypt with the hub's key for a session of the function's role. Raises ClientError if that is denied."""
-    caller, *_ = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", "thief")
+    caller, *_ = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{TABLE}-{function}", "thief")
     allowed, why = scene.world.kms.may_use(caller, "kms:Decrypt", scene.key)
     if not allowed:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": why}}, "Decrypt")

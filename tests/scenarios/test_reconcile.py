@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.core.records.addresses import delivery_id
-from tests.scenarios.platform import backup, codes, reconcile, restore
-from tests.scenarios.scene import DELIVERY_TAG, DEV, HOUR, HUB, HUB_TAG, REGION, SNAPSHOT_TAG, TEST
-
-HISTORY = 6 * 60
-"""Seconds until CloudTrail shows a call."""
+from tests.scenarios.failures import copy_of_ours
+from tests.scenarios.platform import HISTORY, backup, codes, reconcile, restore
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
 
 
 def assert_one_image(scene, image=None):
@@ -114,8 +112,7 @@ def open_unknown(scene):
     scene.world.ec2.pace.copy = 2400
     scene.wait(400)
     then = backup(scene)
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies()
     scene.wait(HISTORY)
     restore(scene, then)
 
@@ -125,8 +122,7 @@ def test_records_are_lost_for_good_and_so_is_the_tag(scene):
     scene.world.ec2.pace.copy = 900
     scene.wait(400)
     then = backup(scene)
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies()
     with scene.world.injections.silence():
         scene.untag()
         scene.wait(3)
@@ -176,20 +172,6 @@ def test_a_grant_is_the_services_by_its_name(scene):
 
     assert (status, codes(report)) == (0, {"open-unknown"})
     scene.run_until(lambda: {grant["Name"] for grant in scene.grants()} == {"backup-of-dev"}, seconds=3700)
-
-
-def copy_of_ours(scene, source, delivery, hub=HUB):
-    """Put a copy with the service's tags into the target, as an old crash may have left it."""
-    tags = {HUB_TAG: hub, DELIVERY_TAG: delivery, SNAPSHOT_TAG: source}
-    ec2 = scene.client("ec2", DEV)
-    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
-    made = ec2.create_snapshot(
-        VolumeId=volume,
-        TagSpecifications=[
-            {"ResourceType": "snapshot", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-        ],
-    )
-    return made["SnapshotId"]
 
 
 def test_orphaned_copies_are_deleted_on_demand_and_none_that_is_in_use(scene):

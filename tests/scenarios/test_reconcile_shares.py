@@ -7,12 +7,12 @@ import json
 import pytest
 
 from demo import stage
-from tests.scenarios.platform import codes, reconcile
+from tests.scenarios.failures import copy_of_ours
+from tests.scenarios.key_policy import by, put_now
+from tests.scenarios.organization import READING, OrganizationScene
+from tests.scenarios.platform import HISTORY, ROOT, codes, reconcile
+from tests.scenarios.regions import BETWEEN, FAR
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST
-from tests.scenarios.test_key_policy import by, policy, put_now
-from tests.scenarios.test_organizations import READING, OrganizationScene
-from tests.scenarios.test_reconcile import HISTORY, copy_of_ours
-from tests.scenarios.test_regions import BETWEEN, FAR, ROOT
 
 MINUTE = 60
 OURS = f"AmiPromoter{HUB}{REGION.replace('-', '')}To{DEV}"
@@ -47,14 +47,14 @@ def test_targets_that_an_ou_brings_are_asked(scene):
 def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_policy(scene):
     """The owner restored an older policy with it: `reconcile` finds it by its Sid, and closes it on demand."""
     by(scene, "policy")
-    before = policy(scene)
+    before = scene.key_policy()
     scene.world.ec2.pace.copy = 300
     scene.tag(DEV)
     scene.run_until_state("copying", DEV)
-    during = policy(scene)
+    during = scene.key_policy()
     scene.run_until_over()
     scene.wait(MINUTE)
-    assert policy(scene) == before
+    assert scene.key_policy() == before
     put_now(scene, *json.loads(during)["Statement"])
 
     status, report = reconcile(scene)
@@ -63,14 +63,14 @@ def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_po
 
     assert reconcile(scene, "--apply")[0] == 0
     scene.wait(3 * MINUTE)
-    assert OURS not in policy(scene)
+    assert OURS not in scene.key_policy()
     assert reconcile(scene, "--hub-only")[0] == 0
 
 
 def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene):
     """The ledger has it as open, and a delivery needs it; without it the copy would fail."""
     by(scene, "policy")
-    before = policy(scene)
+    before = scene.key_policy()
     scene.world.ec2.pace.copy = 1800
     scene.tag(DEV)
     scene.run_until_state("copying", DEV)
@@ -82,7 +82,7 @@ def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene
     assert "PutKeyPolicy" in found(report, "open-only-in-ledger")[0]["what"]
 
     assert reconcile(scene, "--apply", "--hub-only")[0] == 0
-    scene.run_until(lambda: OURS in policy(scene), 5 * MINUTE)
+    scene.run_until(lambda: OURS in scene.key_policy(), 5 * MINUTE)
     scene.run_until_over()
     assert scene.states() == {DEV: "delivered"}
     scene.assert_invariants()

@@ -2,49 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from demo import stage
 from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
+from tests.scenarios.platform import ROOT
+from tests.scenarios.regions import BETWEEN, EVERYWHERE, FAR, found, regions_of
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
-
-FAR = "eu-west-1"
-ROOT = Path(__file__).parents[2]
-EVERYWHERE = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  regions: [{REGION}, {FAR}]
-groups:
-  default: ["{DEV}"]
-  dev: ["{DEV}", "{TEST}"]
-"""
-
-
-@pytest.fixture
-def abroad(scene):
-    """A scene with both targets prepared in another Region, too; the account's role exists already."""
-    given = {"HubAccountId": HUB, "HubRegion": REGION, "CreateRole": "false"}
-    scene.keys_abroad = {
-        account: scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", given).outputs[
-            "KeyArn"
-        ]
-        for account in (DEV, TEST)
-    }
-    scene.apply(EVERYWHERE)
-    return scene
-
-
-def found(scene, account: str, region: str):
-    """AMIs and snapshots that an account owns in a Region."""
-    ec2 = scene.world.client("ec2", account, region)
-    return ec2.describe_images(Owners=["self"])["Images"], ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
-
-
-def regions_of(deliveries) -> set[tuple[str, str, str]]:
-    """Account, Region and state of each."""
-    return {(one["account"], one["region"], one["state"]) for one in deliveries}
 
 
 def test_an_account_gets_its_ami_in_each_of_its_regions(abroad):
@@ -147,17 +109,6 @@ def test_the_hub_itself_gets_the_ami_in_another_region(scene):
     assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {stack.outputs["KeyArn"]}
     assert set(opened) == {DEV}
     scene.assert_invariants()
-
-
-BETWEEN = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-groups:
-  default: ["{DEV}", "{TEST}"]
-accounts:
-  "{HUB}": {{regions: [{FAR}]}}
-  "{DEV}": {{regions: [{REGION}, {FAR}], by_way_of_hub: true}}
-"""
 
 
 def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):

@@ -79,9 +79,7 @@ def test_an_ami_that_came_out_different_is_removed_and_reported(scene):
 
 def test_the_source_may_be_gone_by_the_time_it_is_registered(scene):
     """The source AMI is deregistered while its snapshots are copied: the service has read it before."""
-    scene.world.ec2.pace.copy = 120
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(seconds=120)
     scene.client("ec2", HUB).deregister_image(ImageId=scene.image)
     scene.run_until_over()
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from tests.ami_promoter.report_page.pages import WrittenPage
 from tests.scenarios import busy_hub, damage
+from tests.scenarios.damage import spoil
 from tests.scenarios.scene import DEV, PROD, TABLE, TEST
-from tests.scenarios.test_poison import spoil
 
 
 def report(scene, *words):

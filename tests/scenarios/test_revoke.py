@@ -19,9 +19,7 @@ def metric(scene, name):
 
 def test_a_cancel_closes_the_share_though_its_copies_run_for_hours(scene):
     """EC2 accepts the deletion of a running copy, and does it when the copy ends: the share does not wait for that."""
-    scene.world.ec2.pace.copy = 2 * 3600
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(seconds=2 * 3600)
     scene.untag()
     scene.run_until_state("stopping")
     scene.wait(120)
@@ -39,10 +37,8 @@ def test_a_cancel_closes_the_share_though_its_copies_run_for_hours(scene):
 
 def test_a_cancel_closes_the_share_after_two_refused_deletions(scene):
     """The role lost its right to delete: a person removes the copies, and the share does not wait for them."""
-    scene.world.ec2.pace.copy = 3600
     scene.watch.may_close_blind = True
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(seconds=3600)
     failures.deny(scene, DEV, "ec2:DeleteSnapshot")
     scene.untag()
     scene.run_until_state("stopping")

@@ -11,33 +11,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from awsim import wire
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, ShareState
 from demo import stage
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, Scene, targets_file
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TABLE, Scene, targets_file
+from tests.scenarios.stolen import CONFIG, MEMBERS, client, item, writes
 
 HEARING = ("on-tag-change", "on-image-state", "on-target-event")
-RECORDS = f"ami-promoter-{REGION}"
-CONFIG, MEMBERS = f"{RECORDS}-config", f"{RECORDS}-members"
 DIGEST = "f" * 64
-
-
-def client(scene: Scene, function: str, service: str) -> Any:
-    """Call AWS as a function does."""
-    _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", function)
-    return wire.client(service, REGION, key, token)
-
-
-def item(pk: str, sk: str, **attributes: Any) -> dict[str, Any]:
-    """An item in DynamoDB's types; numbers, booleans and texts."""
-    kinds = {bool: "BOOL", int: "N", str: "S"}
-    shaped = {
-        name: {kinds[type(value)]: value if isinstance(value, bool) else str(value)}
-        for name, value in attributes.items()
-    }
-    return {"pk": {"S": pk}, "sk": {"S": sk}, **shaped}
 
 
 def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -56,26 +38,11 @@ def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
         "an accepted departure": (CONFIG, item("departures", "accepted", body=json.dumps([DEV]), at=2**31)),
         "a member of a unit": (MEMBERS, item("members", "accounts#00", body=json.dumps({STRANGER: ["ou-ab12-1"]}))),
         "the members' pointer": (MEMBERS, item("members", "current", generation=99, digest=DIGEST)),
-        "a share": (RECORDS, item(resource.pk, f"share#{STRANGER}", state=share.state.value, account=STRANGER)),
-        "a due record": (RECORDS, item(resource.pk, "record", **due)),
-        "a promotion": (RECORDS, item(f"promotion#{scene.image}", "record", state="requested", body="{}", version=1)),
-        "a delivery": (RECORDS, item("delivery#0123", "record", state="requested", body="{}", version=1)),
-        "a look-up": (RECORDS, item(f"copy#{DEV}#{REGION}#snap-0a", "delivery#0123", delivery="0123")),
-    }
-
-
-def writes(dynamodb: Any, table: str, forged: dict[str, Any]) -> dict[str, Any]:
-    """Every call by which DynamoDB writes an item."""
-    key = {name: forged[name] for name in ("pk", "sk")}
-    update = {"UpdateExpression": "SET body = :b", "ExpressionAttributeValues": {":b": {"S": "{}"}}}
-    return {
-        "PutItem": lambda: dynamodb.put_item(TableName=table, Item=forged),
-        "UpdateItem": lambda: dynamodb.update_item(TableName=table, Key=key, **update),
-        "DeleteItem": lambda: dynamodb.delete_item(TableName=table, Key=key),
-        "BatchWriteItem": lambda: dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": forged}}]}),
-        "TransactWriteItems": lambda: dynamodb.transact_write_items(
-            TransactItems=[{"Put": {"TableName": table, "Item": forged}}]
-        ),
+        "a share": (TABLE, item(resource.pk, f"share#{STRANGER}", state=share.state.value, account=STRANGER)),
+        "a due record": (TABLE, item(resource.pk, "record", **due)),
+        "a promotion": (TABLE, item(f"promotion#{scene.image}", "record", state="requested", body="{}", version=1)),
+        "a delivery": (TABLE, item("delivery#0123", "record", state="requested", body="{}", version=1)),
+        "a look-up": (TABLE, item(f"copy#{DEV}#{REGION}#snap-0a", "delivery#0123", delivery="0123")),
     }
 
 
@@ -110,9 +77,9 @@ def test_no_worker_and_not_the_sweep_can_change_file_switches_or_members(scene, 
 
 def test_the_sweep_writes_its_own_place_and_no_record(scene):
     """No share, promotion or delivery: it may write one partition key in the table of records."""
-    assert_refused(scene, "sweep", {name for name, (table, _) in forgeries(scene).items() if table == RECORDS})
+    assert_refused(scene, "sweep", {name for name, (table, _) in forgeries(scene).items() if table == TABLE})
 
-    client(scene, "sweep", "dynamodb").put_item(TableName=RECORDS, Item=item("sweep", "place", body="{}"))
+    client(scene, "sweep", "dynamodb").put_item(TableName=TABLE, Item=item("sweep", "place", body="{}"))
 
 
 def test_discovery_writes_the_members_and_nothing_that_operators_write(scene):
@@ -133,14 +100,14 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
         f"quota#{STRANGER}#{REGION}",
         f"inventory#{STRANGER}#{REGION}",
     ]
-    url = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-worker.fifo")["QueueUrl"]
+    url = scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-worker.fifo")["QueueUrl"]
     for number, key in enumerate(keys):
         for reason in ({"tag": "000000000009"}, {"untag": "000000000009"}, {"image": "x"}, {"cancel": "1:x"}):
             body = json.dumps({"key": key, "cause": "forged", "reason": reason})
             sqs.send_message(
                 QueueUrl=url, MessageBody=body, MessageGroupId=key, MessageDeduplicationId=f"{number}-{sorted(reason)}"
             )
-    share_worker = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-share-worker.fifo")["QueueUrl"]
+    share_worker = scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-share-worker.fifo")["QueueUrl"]
     with pytest.raises(ClientError, match="AccessDenied"):
         sqs.send_message(QueueUrl=share_worker, MessageBody="{}", MessageGroupId="x", MessageDeduplicationId="x")
     scene.wait(3600)

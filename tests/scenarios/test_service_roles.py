@@ -9,11 +9,8 @@ import pytest
 
 from demo import stage
 from tests.scenarios.platform import backup, codes, reconcile, restore
-from tests.scenarios.scene import DEV, HUB, REGION, TEST
+from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, REGION, ROLE, SERVICE, TEST
 
-AUTO_SCALING = "AWSServiceRoleForAutoScaling"
-SERVICE = "autoscaling.amazonaws.com"
-ROLE = f"aws-service-role/{SERVICE}/{AUTO_SCALING}"
 SHARE = "mode: share"
 COPY = f"service_linked_roles: [{AUTO_SCALING}]"
 
@@ -46,7 +43,7 @@ def begin(scene):
 
 def scale_out(scene, account=DEV, image="") -> str:
     """Let Auto Scaling launch an AMI there; "" if the instance runs, else EC2's reason."""
-    return scene.world.launch(account, REGION, image or scene.image, by=ROLE)
+    return scene.launch(account, image, by=ROLE)
 
 
 def for_roles(scene, key, account=HUB):

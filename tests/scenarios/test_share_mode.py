@@ -6,54 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from demo import stage
-from tests.scenarios.scene import DEV, HOUR, PROD, REGION, TEST
-
-SHARING = f"""\
-defaults:
-  external_id: {stage.EXTERNAL_ID}
-  mode: share
-  copy_deadline: 5m
-  service_linked_roles: []
-groups:
-  default: ["{DEV}"]
-  dev: ["{DEV}", "{TEST}"]
-  prod: ["{PROD}"]
-accounts:
-  "{TEST}": {{share_snapshots: true}}
-  "{PROD}": {{mode: copy}}
-"""
-
-
-@pytest.fixture
-def sharing(scene):
-    """Apply a targets file by which DEV and TEST share and PROD copies."""
-    scene.apply(SHARING)
-    scene.launches = {DEV, TEST}
-    return scene
-
-
-def shared(scene) -> dict[str, str]:
-    """Run until all are at rest; return the states."""
-    scene.run_until_over()
-    states = scene.states()
-    assert "failed" not in states.values(), [n["faults"] for n in scene.notices("delivery.failed")]
-    return states
-
-
-def launch(scene, account: str) -> str:
-    """Launch the hub's AMI there; return "" if it runs, else EC2's reason."""
-    return scene.world.launch(account, REGION, scene.image)
+from tests.scenarios.scene import DEV, HOUR, PROD, TEST
+from tests.scenarios.sharing import SHARING, shared
 
 
 def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
     """Launch permission and key stay open, snapshots only with the setting; a target that copies is delivered, too."""
-    assert launch(sharing, DEV) != ""
+    assert sharing.launch(DEV) != ""
     sharing.tag(f"dev {PROD}")
 
     assert shared(sharing) == {DEV: "shared", TEST: "shared", PROD: "delivered"}
-    assert [launch(sharing, account) for account in (DEV, TEST)] == ["", ""]
-    assert launch(sharing, PROD) != ""
+    assert [sharing.launch(account) for account in (DEV, TEST)] == ["", ""]
+    assert sharing.launch(PROD) != ""
     assert sharing.launchable_by() == {DEV, TEST}
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [{TEST}, {TEST}]
     assert sharing.images_in(DEV) == []
@@ -62,14 +26,14 @@ def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
     assert reported["image"] == sharing.image
     sharing.wait(1.5 * HOUR)  # past every deadline of a copy
     assert sharing.states() == {DEV: "shared", TEST: "shared", PROD: "delivered"}
-    assert launch(sharing, DEV) == ""
+    assert sharing.launch(DEV) == ""
 
     sharing.untag()
     sharing.run_until(lambda: sharing.reported()["delivery.withdrawn"] == 2, 10 * 60)
     sharing.wait(60)
     assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn", PROD: "delivered"}
     assert sharing.world.shares_open() == []
-    assert launch(sharing, DEV) != ""
+    assert sharing.launch(DEV) != ""
     assert len(sharing.images_in(PROD)) == 1
     sharing.assert_invariants()
 
@@ -88,7 +52,7 @@ def test_all_amis_of_an_account_under_one_key_hold_one_grant(sharing):
     sharing.untag(other)
     sharing.run_until(lambda: sharing.reported(other)["delivery.withdrawn"] == 1, 10 * 60)
     sharing.wait(15 * 60)
-    assert launch(sharing, DEV) == ""
+    assert sharing.launch(DEV) == ""
     assert sharing.launchable_by(other) == set()
 
     sharing.untag()
@@ -128,14 +92,14 @@ def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shar
     sharing.tag("dev")
     sharing.wait(15 * 60)
     assert sharing.states() == {DEV: "shared", TEST: "shared"}
-    assert launch(sharing, TEST) == ""
+    assert sharing.launch(TEST) == ""
 
     sharing.tag(DEV)
     sharing.wait(15 * 60)
     assert sharing.states() == {DEV: "shared", TEST: "withdrawn"}
     assert sharing.launchable_by() == {DEV}
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
-    assert launch(sharing, DEV) == ""
+    assert sharing.launch(DEV) == ""
 
     sharing.apply(SHARING.replace(f'  default: ["{DEV}"]\n  dev: ["{DEV}", "{TEST}"]\n', f'  dev: ["{TEST}"]\n'))
     sharing.wait(15 * 60)
@@ -158,7 +122,7 @@ def test_a_preexisting_share_stays_and_the_last_holder_closes(sharing):
 
     assert sharing.states() == {DEV: "withdrawn"}
     assert sharing.launchable_by() == {DEV}
-    assert sharing.world.launch(DEV, REGION, other) == ""
+    assert sharing.launch(DEV, other) == ""
     sharing.untag(other)
     sharing.wait(20 * 60)
     assert set(sharing.world.shares_open()) == sharing.preexisting

@@ -168,9 +168,7 @@ def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
 
 def test_sts_is_away_for_ten_minutes(scene):
     """No role can be assumed: the service waits, and delivers when STS is back."""
-    scene.world.ec2.pace.copy = 120
-    scene.tag("")
-    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.begin_copies(seconds=120)
     scene.world.injections.outage("sts", 600)
     scene.run_until_over()
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from demo import stage
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, GATHERING, HUB, HUB_TAG, REGION
 
 OTHER = "555555555555"
-ROOT = Path(__file__).parents[2]
 ROLE, SECRET = "OtherCopyRole", "only-the-other-hub-knows"
 TARGETS = f"""\
 defaults:

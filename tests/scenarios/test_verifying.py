@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 
-from tests.scenarios.scene import DEV, PROD, TEST, targets_file
-
-PASSED, FAULT, NOT_SEEN, FAILED = 0, 1, 4, 5
+from tests.scenarios.platform import FAILED, FAULT, NOT_SEEN, PASSED, verify
+from tests.scenarios.scene import DEV, PROD, TEST
+from tests.scenarios.sharing import share_with
 
 
 @pytest.fixture
@@ -18,17 +17,6 @@ def delivered(scene):
     scene.promote("dev")
     scene.wait(300)
     return scene
-
-
-def verify(scene, *words):
-    """Run it; return exit status, and by account the checks that did not pass."""
-    status, out, _ = scene.cli("verify", scene.image, *words, "--json")
-    reported = json.loads(out)
-    bad = {}
-    for one in reported.get("checks", ()):
-        if one["passed"] is not True:
-            bad.setdefault(one["account"], {})[one["check"]] = one
-    return status, bad, reported
 
 
 def test_all_is_there_and_nothing_is_open(delivered):
@@ -106,10 +94,7 @@ def test_what_somebody_shared_by_hand(delivered):
 
 def test_what_is_shared_on_purpose(scene):
     """A launch permission and a key grant that stand for as long as the AMI is shared."""
-    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
-    scene.launches |= {DEV}
-    scene.tag(DEV)
-    scene.run_until_state("shared")
+    share_with(scene, DEV)
 
     status, bad, reported = verify(scene)
 

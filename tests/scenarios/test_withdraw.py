@@ -6,23 +6,20 @@ import json
 
 import pytest
 
+from tests.scenarios.regions import FAR
 from tests.scenarios.scene import DEV, PROD, REGION, TABLE, TEST
-from tests.scenarios.test_regions import FAR
-from tests.scenarios.test_regions import abroad as abroad  # noqa: PLC0414 - a fixture
-from tests.scenarios.test_share_mode import SHARING, launch, shared
+from tests.scenarios.sharing import shared
 
 OPERATOR = "arn:aws:"
 """The prefix of an operator's ARN."""
 
 
 @pytest.fixture
-def sharing(scene):
+def sharing(sharing):
     """DEV and TEST have a share of the AMI, and PROD has a copy."""
-    scene.apply(SHARING)
-    scene.launches = {DEV, TEST}
-    scene.tag(f"dev {PROD}")
-    assert shared(scene) == {DEV: "shared", TEST: "shared", PROD: "delivered"}
-    return scene
+    sharing.tag(f"dev {PROD}")
+    assert shared(sharing) == {DEV: "shared", TEST: "shared", PROD: "delivered"}
+    return sharing
 
 
 def withdraw(scene, *words, status=0):
@@ -62,7 +59,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     assert sharing.states() == {DEV: "shared", TEST: "withdrawn", PROD: "delivered"}
     assert sharing.launchable_by() == {DEV}
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
-    assert (launch(sharing, DEV), launch(sharing, TEST) != "", len(sharing.images_in(PROD))) == ("", True, 1)
+    assert (sharing.launch(DEV), sharing.launch(TEST) != "", len(sharing.images_in(PROD))) == ("", True, 1)
     assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in sharing.said("status")[1]
     assert f"{TEST}: withdrawn by {OPERATOR}" in sharing.said("status")[1]
     assert f"{TEST} {REGION}, {PROD} {REGION}): withdrawn by {OPERATOR}" in sharing.said("plan")[1]
@@ -92,7 +89,7 @@ def test_the_next_tag_event_serves_it_again_and_a_retry_does_not(sharing, how):
 
     sharing.run_until(lambda: sharing.delivery_state(TEST) == "shared", 600)
     sharing.come_to_rest()
-    sharing.run_until(lambda: launch(sharing, TEST) == "", 120)
+    sharing.run_until(lambda: sharing.launch(TEST) == "", 120)
     assert sharing.status()["withdrawn"] == {}
     sharing.assert_invariants()
 

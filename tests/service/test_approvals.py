@@ -15,7 +15,8 @@ from tests.service.cloud import HUB, REGION, START
 from tests.service.gate import PortCrash
 from tests.service.hub import APPROVER, Hub, Parts
 from tests.service.organization import OU, A, B, OrganizationHub
-from tests.service.test_removals import AMI, HOUR, open_to, pass_time
+from tests.service.shared_ami import AMI, HOUR, open_to, pass_time
+from tests.service.wrong_parts import TakesAllForApproved
 
 DAY = 24 * HOUR
 WAITS = "awaiting-approval"
@@ -37,6 +38,13 @@ def opened(hub: Hub) -> bool:
     return bool(cloud.permissions or cloud.grants or cloud.launches or cloud.copies or cloud.images)
 
 
+def deliver(hub: Hub) -> None:
+    """Approve it; it is delivered then."""
+    hub.approve(AMI)
+    hub.run()
+    assert hub.outcomes() == {(AMI, A): "delivered"}
+
+
 def asked(hub: Hub) -> list[str]:
     """The digests for which approvers were asked, in turn."""
     return [one["digest"] for one in hub.cloud.notices if one["event"] == "promotion.awaiting-approval"]
@@ -55,10 +63,7 @@ def test_nothing_opens_before_the_approval_and_everything_after_it():
     assert hub.outcomes() == {(AMI, A): WAITS}
     assert not opened(hub)
     assert len(asked(hub)) == 1
-    hub.approve(AMI)
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    deliver(hub)
     (delivered,) = [one for one in hub.cloud.notices if one["event"] == "delivery.delivered"]
     assert delivered["approved_by"] == APPROVER
     assert len(asked(hub)) == 1
@@ -86,10 +91,7 @@ def test_the_sweep_alone_finds_the_approval():
     hub = waiting(arrivals=NOTHING_COMES)
     pass_time(hub, HOUR)
     hub.approve(AMI)
-    hub.approve(AMI)
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    deliver(hub)
 
 
 def test_it_ends_after_thirty_days_and_the_queue_deadline_does_not_count():
@@ -121,10 +123,7 @@ def test_the_queue_deadline_begins_with_the_approval():
     hub = waiting(target={"queue_deadline": 2 * HOUR})
     hub.cloud.now = START + 5 * DAY
     pass_time(hub, HOUR)
-    hub.approve(AMI)
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    deliver(hub)
 
 
 def test_an_expired_approval_opens_nothing():
@@ -134,9 +133,7 @@ def test_an_expired_approval_opens_nothing():
     pass_time(hub, DAY)
 
     assert not opened(hub)
-    hub.approve(AMI)
-    hub.run()
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    deliver(hub)
 
 
 def test_another_value_voids_the_approval_and_is_asked_for_again():
@@ -152,9 +149,7 @@ def test_another_value_voids_the_approval_and_is_asked_for_again():
 
     assert not opened(hub)
     assert len(set(asked(hub))) == 2
-    hub.approve(AMI)
-    hub.run()
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    deliver(hub)
 
 
 def test_other_settings_void_the_approval_and_start_another_episode():
@@ -166,10 +161,7 @@ def test_other_settings_void_the_approval_and_start_another_episode():
     assert not opened(hub)
     assert hub.outcomes() == {(AMI, A): WAITS}
     assert len(set(asked(hub))) == 2
-    hub.approve(AMI)
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    deliver(hub)
     (image,) = hub.cloud.images.values()
     assert {"Key": "cost", "Value": "more"} in image.raw["Tags"]
 
@@ -219,10 +211,7 @@ def test_a_pause_holds_nothing_back_that_was_approved():
     """Both approved and waiting deliveries continue while new promotions are paused."""
     hub = waiting()
     hub.cloud.paused = True
-    hub.approve(AMI)
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    deliver(hub)
 
 
 def test_what_stands_is_not_closed_when_its_approval_expires():
@@ -256,9 +245,7 @@ def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_again(
     assert not opened(hub)
     assert [one for one in hub.faults() if one.startswith("not-approved")]
     assert len(asked(hub)) == 2
-    hub.approve(AMI)
-    hub.run()
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    deliver(hub)
 
 
 def test_a_copy_of_the_hubs_waits_though_an_ou_gives_the_hubs_account_other_settings():
@@ -297,14 +284,6 @@ def test_it_ends_well_wherever_a_process_dies():
         hub = crashed(PortCrash(call, after=bool(call % 2)))
         assert hub.outcomes() == {(AMI, A): "delivered"}, call
         assert len(set(asked(hub))) == 1, call
-
-
-class TakesAllForApproved(LiveApprovals):
-    """Takes every delivery for approved."""
-
-    def look(self, _delivery):
-        """See the class."""
-        return ApprovalSeen("nobody")
 
 
 class OpensUnapproved(LiveEntitlements):

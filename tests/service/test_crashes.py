@@ -7,12 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.core.records import addresses
-from tests.service.cloud import START
+from chalicelib.core.targets.applied_file import Directory, Target
+from tests.service.cloud import REGION, START
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.scenes import HubSetup, all_delivered, scenes
-from tests.service.test_removals import AMI, HOUR
+from tests.service.shared_ami import AMI, HOUR
 from tests.stores import on_dynamodb
 
 CRASHES = st.lists(st.builds(PortCrash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)
@@ -124,3 +125,34 @@ def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from
     hub.cloud.tag(AMI, f"{A} {B}")
     hub.run()
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+
+@pytest.mark.parametrize("before", ["nothing", "cancelled", "failed"])
+def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wanted(before):
+    """Killed between the tracked delivery and its record; an operator's `retry` came before the next run."""
+    hub = Hub((A,), watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    key, method = hub.delivery_key(AMI, A), "create" if before == "nothing" else "save"
+    if before != "nothing":
+        file = hub.cloud.directory
+        hub.cloud.tag(AMI, A)
+        hub.run(until=START + 3)
+        if before == "failed":
+            hub.cloud.directory = Directory({"default": ()}, {B: (Target(B, REGION),)})
+        hub.cloud.tag(AMI, None)
+        hub.run(until=START + HOUR)
+        hub.cloud.directory = file
+        assert hub.outcomes() == {(AMI, A): before}
+
+    def only(*args):
+        return (args[0] if method == "create" else args[1]).key == key
+
+    hub.gate.troubles.append(PortTrouble("records", method, ProcessKilled(), only=only))
+    hub.cloud.tag(AMI, A)
+    while hub.gate.troubles[0].times:
+        hub.run(until=hub.cloud.now + 1)
+    hub.stores.records.leave(addresses.promotion(AMI), {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
+    hub.run(until=hub.cloud.now + HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "delivered"}
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"

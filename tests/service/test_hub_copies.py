@@ -19,8 +19,8 @@ from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A, B, OrganizationHub
+from tests.service.shared_ami import AMI, HOUR
 from tests.service.slow import SlowGate, SlowHub
-from tests.service.test_removals import AMI, HOUR
 from tests.stores import in_memory
 
 DONE = CopyState.COMPLETED

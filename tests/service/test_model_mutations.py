@@ -26,10 +26,10 @@ from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass
-from tests.service import test_mutations as wrong
+from tests.service import wrong_parts as wrong
 from tests.service.hub import Parts
-from tests.service.test_approvals import TakesAllForApproved
 from tests.service.world import HOUR, ModelWorld, WorldSetup
+from tests.stores import in_memory
 
 
 class PortOverride:
@@ -435,7 +435,7 @@ class OpensByAnyApproval(LiveEntitlements):
 
 BY_POLICY = WorldSetup(accounts=2, key_access="policy")
 SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
-VOID = Parts(approvals=TakesAllForApproved, entitlements=OpensByAnyApproval)
+VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=OpensByAnyApproval)
 ONE, TWO, PAIR = WorldSetup(), WorldSetup(accounts=2), WorldSetup(amis=((0, 1),))
 
 
@@ -447,7 +447,7 @@ class ModelMutation:
     parts: Parts
     stories: tuple[Callable[[ModelWorld], None], ...] = (plain,)
     shape: WorldSetup = ONE
-    stores: Callable = wrong.in_memory
+    stores: Callable = in_memory
 
 
 MUTATIONS = {
@@ -528,4 +528,4 @@ def test_a_wrong_service_breaks_a_invariant_of_the_model(mutation):
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
 def test_the_right_service_keeps_the_invariants_in_the_same_story(mutation):
     """The story passes without the mutation."""
-    play(mutation, Parts(), wrong.in_memory)
+    play(mutation, Parts(), in_memory)

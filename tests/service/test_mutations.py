@@ -5,173 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.core.delivery import commands as do
-from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import DeliveryState
-from chalicelib.ports.ledger import Judgement
-from chalicelib.service.codecs import DeliveryCodec
-from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
-from chalicelib.service.promotions import PromotionExecutor
-from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.sweep import Sweep
-from tests.fakes import MemoryRecords
 from tests.service import quota_scenes
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.gate import PortCrash
 from tests.service.hub import Parts
 from tests.service.scenes import HubSetup, all_delivered
+from tests.service.wrong_parts import (
+    DoesNotLook,
+    EntitlesEverybody,
+    ForgetsIntents,
+    GrantsNothing,
+    KeepsItsSlots,
+    LetsGoEarly,
+    NeverCloses,
+    NeverDue,
+    RenewsNothing,
+    Sleeps,
+    TakesAllForItsOwn,
+    TakesNothingBack,
+    TellsAgain,
+    careless,
+    relies_on_its_lease,
+)
 from tests.stores import Stores, in_memory
 
-
-class ForgetsIntents(ShareWorker):
-    """Opens shares without a written intent."""
-
-    def _open(self, adapter, these, opening, budget):
-        save = these.save
-        these.save = lambda shares, happened, **rest: (
-            list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
-        )
-        super()._open(adapter, these, opening, budget)
-
-
-class TakesAllForItsOwn(ShareWorker):
-    """Does not look which permissions are preexisting."""
-
-    def _open(self, adapter, these, opening, budget):
-        blind = SimpleNamespace(batch=adapter.batch, open=adapter.open, showing=lambda *_: frozenset())
-        super()._open(blind, these, opening, budget)
-
-
-class EntitlesEverybody:
-    """Opens for every account, listed or not."""
-
-    def __init__(self, *_ports):
-        pass
-
-    def judge(self, _resource, _shares):
-        """See the class."""
-        return Judgement()
-
-    def ends(self, _resource, shares):
-        """No share's end is prolonged."""
-        return {one.share_name: 0 for one in shares}
-
-
-class NeverCloses(ShareWorker):
-    """Takes a permission for closed without closing it."""
-
-    def _close(self, adapter, these, closing, budget):
-        idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: None, showing=lambda *_: frozenset())
-        super()._close(idle, these, closing, budget)
-
-
-class LetsGoEarly(DeliveryExecutor):
-    """Releases its shares as soon as its copies have started."""
-
-    def execute(self, record, command, budget):
-        """See the class."""
-        event = super().execute(record, command, budget)
-        if isinstance(command, do.StartCopy):
-            self._release(record, budget, everything=True)
-        return event
-
-
-class DoesNotLook(DeliveryExecutor):
-    """Copies again without looking whether the first call took effect."""
-
-    def execute(self, record, command, budget):
-        """See the class."""
-        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().execute(record, command, budget)
-
-
-class NeverDue(DeliveryCodec):
-    """Is never due, and waits for events alone."""
-
-    def encode(self, record):
-        """See the class."""
-        return replace(super().encode(record), due_at=None)
-
-
-class KeepsItsSlots(DeliveryExecutor):
-    """Requests slots and never returns them."""
-
-    def execute(self, record, command, budget):
-        """See the class."""
-        if isinstance(command, do.AskSlots) and record.state is not DeliveryState.WAITING:
-            had = record.slots
-            return ev.SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
-        return super().execute(record, command, budget)
-
-
-class TellsAgain(PromotionExecutor):
-    """Publishes the summary at every look after the end, also if owners were notified."""
-
-    def _count(self, promotion, budget):
-        return super()._count(replace(promotion, summarised=0), budget)
-
-
-class GrantsNothing(CopyQuotas):
-    """Never counts slots, so that no delivery gets one."""
-
-    def run(self, key, *, time_left):
-        """See CopyQuotas."""
-
-
-class TakesNothingBack(CopyQuotas):
-    """Takes every delivery for active, so that no lease expires."""
-
-    def goes_on(self, lease):
-        """See CopyQuotas."""
-        return True
-
-
-class RenewsNothing(CopyQuotas):
-    """Takes slots back when their lease has expired, without looking whether the delivery is active."""
-
-    def goes_on(self, lease):
-        """See CopyQuotas."""
-        return False
-
-
-def relies_on_its_lease(draw):
-    """Skip the check, before a copy starts, whether the lease has expired."""
-    right = delivery_machine(draw)
-
-    def evolve(record, event, now):
-        after = right.evolve(record, event, now)
-        return after.with_slots(until=NEVER) if after.slots.until else after
-
-    return replace(right, evolve=evolve)
-
-
-class Sleeps(Sweep):
-    """Wakes no record."""
-
-    def run(self, *, time_left):
-        """See Sweep."""
-
-
-class IgnoresVersions(MemoryRecords):
-    """Overwrites what others have written meanwhile."""
-
-    def save(self, before, after, happened, now, also=()):
-        """See the class."""
-        item = self.records[before.key]
-        return super().save(replace(before, version=item.version), after, happened, now, also)
-
-
-def careless() -> Stores:
-    """Stores in which the last writer wins."""
-    return replace(in_memory(), records=IgnoresVersions())
-
-
 RIGHT, PLAIN = Parts(), HubSetup()
-NEVER = 10**11
 
 
 @dataclass(frozen=True)

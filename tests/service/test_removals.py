@@ -16,37 +16,27 @@ from chalicelib.core.targets.organization import Organization
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from chalicelib.service.trigger_tag_guard import TRIGGER
-from tests.service.cloud import REGION, START, source_key
+from tests.service.cloud import REGION, START
 from tests.service.gate import ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, OrganizationHub
+from tests.service.shared_ami import (
+    AMI,
+    DAY,
+    HOUR,
+    TROUBLES,
+    break_head,
+    damage,
+    disable_key,
+    lose_head,
+    open_to,
+    park_delivery,
+    pass_time,
+    pause,
+    shared,
+)
 
-HOUR, DAY = 3600, 86400
-AMI = "ami-00"
 OTHER_OU, OTHER_ARN = "ou-ab12-22222222", "arn:aws:organizations::900000000000:ou/whole/two"
-
-
-def shared(accounts=(A, B), **settings) -> Hub:
-    """A hub whose AMI is shared with some accounts."""
-    hub = Hub(accounts, target={"mode": "share", **settings})
-    hub.cloud.make_image(AMI, {"snap-00": True})
-    hub.cloud.tag(AMI, " ".join(accounts))
-    hub.run(until=START + HOUR)
-    assert set(hub.outcomes().values()) == {"shared"}
-    return hub
-
-
-def pass_time(hub, seconds):
-    """Let this much time pass, with discovery every five minutes."""
-    until = hub.cloud.now + seconds
-    while hub.cloud.now < until:
-        hub.discover()
-        hub.run(until=hub.cloud.now + 300)
-
-
-def open_to(hub) -> set[str]:
-    """The accounts that may launch the AMI, or use its key."""
-    return {who for _, who in hub.cloud.launches} | {grantee.split(":")[4] for grantee in hub.cloud.grants.values()}
 
 
 @contextmanager
@@ -64,70 +54,6 @@ def outage(hub, function):
     hub._act = real
 
 
-def disable_key(hub):
-    """The source's key is disabled."""
-    hub.cloud.disabled.add(source_key(0))
-
-
-def pause(hub):
-    """An operator pauses new promotions."""
-    hub.cloud.paused = True
-
-
-def damage(key):
-    """A person writes nonsense into a record."""
-
-    def damaged(hub):
-        hub.watchful = False  # the invariants do not know this record; the tests below check them at the end
-        hub.gate.watch = lambda *_: None
-        hub.stores.records.records[key(hub)].body = {"colour": "red"}
-
-    return damaged
-
-
-def park_promotion(hub):
-    """The promotion's record is parked."""
-    hub.watchful = False
-    hub.stores.records.park(addresses.promotion(AMI), "for a test", hub.cloud.now)
-
-
-def lose_head(hub):
-    """A person deletes a head."""
-    hub.stores.records.forget(addresses.head(AMI), {"kind": "head"})
-
-
-def break_head(hub):
-    """A head is damaged."""
-    hub.stores.records.put(addresses.head(AMI), {"kind": "head", "body": "no JSON"})
-
-
-def break_mark(hub):
-    """The mark by which the pass finds the AMI is damaged."""
-    hub.stores.records.put(addresses.standing(AMI), {"kind": "standing", "absent_since": "x", "again_at": "y"})
-
-
-def break_plan(hub):
-    """The promotion's stored targets cannot be read."""
-    hub.watchful = False  # the fifth try parks it
-    for key in list(hub.stores.records.items):
-        if key.sk.startswith("plan#"):
-            hub.stores.records.put(key, {"kind": "plan", "body": "no JSON"})
-
-
-TROUBLES = {
-    "disabled key": disable_key,
-    "pause": pause,
-    "damaged delivery": damage(lambda hub: hub.delivery_key(AMI, B)),
-    "damaged promotion": damage(lambda _hub: addresses.promotion(AMI)),
-    "parked promotion": park_promotion,
-    "lost head": lose_head,
-    "damaged head": break_head,
-    "damaged mark": break_mark,
-    "damaged plan": break_plan,
-    "damaged resource": damage(lambda _hub: addresses.image_resource(AMI)),
-}
-
-
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 @pytest.mark.parametrize("value", [A, None])
 def test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong(trouble, value):
@@ -138,12 +64,6 @@ def test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_w
     pass_time(hub, HOUR)
 
     assert open_to(hub) == ({A} if value else set())
-
-
-def park_delivery(hub):
-    """The delivery's record is parked."""
-    hub.watchful = False
-    hub.stores.records.park(hub.delivery_key(AMI, B), "for a test", hub.cloud.now)
 
 
 @pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
@@ -165,6 +85,21 @@ def test_owners_get_one_notice_of_a_withdrawal_whose_delivery_cannot_publish(tro
 
     reported = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
     assert len({one["id"] for one in reported}) == 1
+
+
+@pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
+def test_a_delivery_that_cannot_act_and_is_wanted_again_ends_its_promotion_as_failed(trouble):
+    """It was withdrawn in its place; the promotion must not try to start it every quarter of an hour."""
+    hub = shared()
+    trouble(hub)
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, HOUR)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+
+    promotion = hub.stores.seen(addresses.promotion(AMI))
+    assert (promotion.state, promotion.wake_at) == ("over", None)
+    assert hub.cloud.notices[-1]["counts"]["failed"] == 1
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
@@ -193,6 +128,47 @@ def test_an_ami_of_no_use_is_shared_with_nobody_whatever_else_is_wrong(trouble, 
     pass_time(hub, HOUR)
 
     assert not hub.cloud.grants
+
+
+def test_an_ami_that_is_enabled_again_while_a_share_was_opening_is_shared_with_nobody_and_its_promotion_ends():
+    """Disabled, everybody is asked to end; B's share opened after that. The next tag event shares it again."""
+    hub = Hub((A, B), target={"mode": "share"})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + HOUR)
+    works, hub.share_worker.run = hub.share_worker.run, lambda *_args, **_left: None
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=hub.cloud.now + 120)
+    for state in ("disabled", "available"):
+        hub.cloud.hub_images[AMI]["State"] = state
+        hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+        hub.run(until=hub.cloud.now + 120)
+    assert hub.outcomes() == {(AMI, A): "withdrawn", (AMI, B): "opening"}
+    hub.share_worker.run = works
+    pass_time(hub, HOUR)
+
+    assert (set(hub.outcomes().values()), open_to(hub)) == ({"withdrawn"}, set())
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+
+
+def test_an_ami_that_is_enabled_and_tagged_again_while_its_shares_are_ending_is_shared_again():
+    """Disabled, everybody is asked to end; the tag event comes before they have."""
+    hub = shared()
+    works, hub.deliveries.run = hub.deliveries.run, lambda *_args, **_left: None
+    hub.cloud.hub_images[AMI]["State"] = "disabled"
+    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    hub.run(until=hub.cloud.now + 120)
+    hub.cloud.hub_images[AMI]["State"] = "available"
+    for value in (None, f"{A} {B}"):
+        hub.cloud.tag(AMI, value)
+        hub.run(until=hub.cloud.now + 10)
+    assert set(hub.outcomes().values()) == {"shared"}
+    hub.deliveries.run = works
+    pass_time(hub, HOUR)
+
+    withdrawn = [notice["account"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"]
+    assert (sorted(withdrawn), open_to(hub)) == ([A, B], {A, B})
+    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
 
 
 @pytest.mark.parametrize("trouble", [disable_key, pause, lose_head, break_head], ids=lambda trouble: trouble.__name__)
@@ -347,6 +323,23 @@ def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off
     with outage(hub, off):
         pass_time(hub, 6 * HOUR)
     assert open_to(hub) == set()
+
+
+def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come():
+    """The file shares no snapshots any more, so A's access is renewed; B's ended at its date, and no notice follows."""
+    hub = Hub((A, B), target={"mode": "share", "share_snapshots": True})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    accounts = hub.cloud.directory.accounts
+    accounts = {**accounts, B: (replace(accounts[B][0], until=START + 2 * HOUR),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
+    hub.cloud.tag(AMI, "default")
+    pass_time(hub, 3 * HOUR)
+    accounts = {one: (replace(targets[0], share_snapshots=False),) for one, targets in accounts.items()}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}
+    assert "delivery.failed" not in [notice["event"] for notice in hub.cloud.notices]
 
 
 def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date():

@@ -28,6 +28,7 @@ from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.standing_pass import StandingPass
 from tests.fakes import MemoryRecords
+from tests.service import shared_ami
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
 from tests.service import test_marks as marks
@@ -130,16 +131,16 @@ PROTECTIONS = {
         partial(entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself, entitled.IMAGE, COPY, {}),
     ),
     "the pass over standing shares does nothing": RemovedProtection(
-        NO_PASS, partial(NARROWED, removals.TROUBLES["damaged delivery"], None)
+        NO_PASS, partial(NARROWED, shared_ami.TROUBLES["damaged delivery"], None)
     ),
     "a removal waits for the checks of the source": RemovedProtection(
         instead(PromotionExecutor, "_resolve", examined_first(PromotionExecutor._resolve)),
-        partial(NARROWED, removals.disable_key, A),
+        partial(NARROWED, shared_ami.disable_key, A),
         (NO_PASS,),
     ),
     "a value in force is resolved strictly": RemovedProtection(
         instead(AppliedFile, "resolve", strictly(AppliedFile.resolve)),
-        partial(removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong, removals.pause),
+        partial(removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong, shared_ami.pause),
     ),
     "nonces are not asked": RemovedProtection(
         instead(proof, "_attempt", anybodys),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.targets.applied_file import Directory
-from tests.service.cloud import CloudBehavior
+from tests.service.cloud import CloudBehavior, refusal, source_key
 from tests.service.hub import Hub
-from tests.service.organization import A
-from tests.service.test_removals import HOUR
+from tests.service.organization import A, B
+from tests.service.shared_ami import HOUR
 
 
 def named(hub: Hub) -> set[str]:
@@ -17,8 +20,9 @@ def named(hub: Hub) -> set[str]:
     return {role for written in hub.cloud.policies.values() for role in re.findall(r":role/(\w+)", str(written[-1]))}
 
 
-def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that_the_file_has_now():
-    """Another AMI's copies are under way; the statement goes with the last of them."""
+@pytest.mark.parametrize("denied", [0, 2])
+def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that_the_file_has_now(denied):
+    """Another AMI's copies are under way; the statement goes with the last of them. AWS may deny a read at first."""
     hub = Hub((A,), target={"key_access": "policy"}, behavior=CloudBehavior(copying=(2 * HOUR,)))
     for ami, snapshot in (("ami-0a", "snap-00"), ("ami-0b", "snap-01")):
         hub.cloud.make_image(ami, {snapshot: True})
@@ -27,6 +31,14 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
     assert named(hub) == {"AmiCopyRole"}
     renamed = {A: (replace(hub.cloud.directory.accounts[A][0], role_name="Renamed"),)}
     hub.cloud.directory = Directory({"default": (A,)}, renamed)
+    judge, answers = hub.share_worker._entitlements.judge, iter(range(denied))
+
+    def judged(*asked):
+        if asked[0].startswith("resource#policy#") and next(answers, None) is not None:
+            raise refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+        return judge(*asked)
+
+    hub.share_worker._entitlements.judge = judged
     hub.cloud.tag("ami-0b", A)
     hub.run(until=hub.cloud.now + 600)
 
@@ -34,3 +46,28 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
     hub.run()
     assert (set(hub.outcomes().values()), named(hub)) == ({"delivered"}, set())
     hub.invariants.rest()
+
+
+def test_an_account_that_leaves_the_file_while_its_role_is_renamed_keeps_no_other_from_the_key():
+    """A parked delivery holds the statement; another AMI was to open it to the new role just then."""
+    hub = Hub((A, B), target={"key_access": "policy"}, behavior=CloudBehavior(copying=(2 * HOUR,)), watchful=False)
+    hub.gate.watch = lambda *_: None
+    for number, ami in enumerate(("ami-0a", "ami-0b", "ami-0c")):
+        hub.cloud.make_image(ami, {f"snap-0{number}": True})
+        hub.cloud.hub_snapshots[f"snap-0{number}"]["KmsKeyId"] = source_key(0)
+    hub.cloud.tag("ami-0a", A)
+    hub.run(until=hub.cloud.now + 600)
+    hub.stores.records.park(hub.delivery_key("ami-0a", A), "for a test", hub.cloud.now)
+    accounts = hub.cloud.directory.accounts
+    renamed = {**accounts, A: (replace(accounts[A][0], role_name="Renamed"),)}
+    hub.cloud.directory = Directory({"default": (A, B)}, renamed)
+    hub.cloud.tag("ami-0b", A)
+    works, hub.share_worker.run = hub.share_worker.run, lambda *_args, **_left: None
+    hub.run(until=hub.cloud.now + 60)
+    hub.share_worker.run = works
+    hub.cloud.directory = Directory({"default": (B,)}, {B: accounts[B]})
+    hub.cloud.tag("ami-0c", B)
+    hub.run(until=hub.cloud.now + HOUR)
+
+    assert hub.outcomes()["ami-0c", B] == "copying"
+    assert all(A not in str(written[-1]) for written in hub.cloud.policies.values())

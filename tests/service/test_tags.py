@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.core.records import addresses
+from tests.service.cloud import START, source_key
+from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS, scenes
 
 FIRST, SECOND = ACCOUNTS[:2]
@@ -50,3 +54,46 @@ def test_the_last_value_decides_the_end(scene, changes):
     assert last == NOBODY or owners >= set(VALUES[last]), f"{last!r} leads to {ends}"
     if last == NOBODY:
         assert "promotion.refused" in {notice["event"] for notice in hub.cloud.notices}
+
+
+def test_a_tag_event_counts_though_a_new_file_made_the_promotion_look_before_it_came():
+    """The file gains an account and the tag is written again; discovery runs before the event has come."""
+    hub = Hub((FIRST, SECOND), target={"mode": "share"})
+    both = hub.cloud.directory
+    hub.cloud.directory = replace(both, groups={"default": (FIRST,)})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=START + 3600)
+    assert hub.outcomes() == {(AMI, FIRST): "shared"}
+    hub.cloud.directory = both
+    hub._event_fates = itertools.cycle([(30,)])
+    hub.cloud.tag(AMI, None)
+    hub.cloud.now += 1
+    hub.cloud.tag(AMI, "default")
+    hub.cloud.now += 4
+    hub.discover()
+    hub.run(until=hub.cloud.now + 3600)
+
+    assert hub.outcomes() == {(AMI, FIRST): "shared", (AMI, SECOND): "shared"}
+
+
+def test_a_new_value_whose_event_is_lost_starts_all_that_failed_whatever_a_retry_before_it_named():
+    """The operator's `retry --account` of one ended at a disabled key."""
+    hub = Hub((FIRST, SECOND))
+    file = hub.cloud.directory
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{FIRST} {SECOND}")
+    hub.run(until=START + 3)
+    hub.cloud.directory = replace(file, groups={}, accounts={})
+    hub.run(until=START + 3600)
+    assert set(hub.outcomes().values()) <= {"failed", "cancelled"}
+    hub.cloud.directory = file
+    hub.cloud.disabled.add(source_key(0))
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{FIRST}"})
+    hub.run(until=hub.cloud.now + 3600)
+    hub.cloud.disabled.clear()
+    hub._event_fates = itertools.cycle([()])
+    hub.cloud.tag(AMI, "default")
+    hub.run()
+
+    assert set(hub.outcomes().values()) == {"delivered"}

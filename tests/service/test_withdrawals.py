@@ -8,15 +8,14 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import STANDING
 from chalicelib.service.standing_pass import WITHDRAWN
 from chalicelib.service.tag_pass import read_heads
-from tests.service import test_removals as removals
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import START, FakeSource
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.test_removals import AMI, HOUR, TROUBLES, open_to, pass_time, shared
+from tests.service.shared_ami import AMI, HOUR, TROUBLES, open_to, park_delivery, pass_time, shared
 
-DEEP = {**TROUBLES, "parked delivery": removals.park_delivery, "no trouble": lambda _hub: None}
+DEEP = {**TROUBLES, "parked delivery": park_delivery, "no trouble": lambda _hub: None}
 
 
 def copying(**given) -> Hub:
@@ -237,7 +236,7 @@ def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
 
     def withdrawn(crash=None):
         hub = shared(key_access="none")  # one share: nothing else leads the pass back to it
-        removals.park_delivery(hub)
+        park_delivery(hub)
         hub.gate.calls, hub.gate.crashes = 0, [crash] if crash else []
         hub.withdraw(AMI, B)
         hub.run(until=hub.cloud.now + HOUR)

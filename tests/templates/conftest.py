@@ -13,6 +13,18 @@ ROOT = Path(__file__).resolve().parents[2]
 HUB = ROOT / "build" / "hub"
 TARGET = ROOT / "deploy" / "target.yaml"
 STACKSET = ROOT / "deploy" / "target-stackset.yaml"
+FUNCTIONS = {
+    "OnTagChange": "on-tag-change",
+    "OnImageState": "on-image-state",
+    "OnTargetEvent": "on-target-event",
+    "Worker": "worker",
+    "ShareWorker": "share-worker",
+    "Sweep": "sweep",
+    "Discover": "discover",
+    "AccessMonitor": "access-monitor",
+    "DriftAudit": "drift-audit",
+}
+"""Logical id -> function. A renamed one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.templates.conftest import ROOT
-from tests.templates.test_names import FUNCTIONS
+from tests.templates.conftest import FUNCTIONS, ROOT
 from tools.policies import ATTACHED, DATA_KEY, statements
 
 OTHERS = ("target.yaml", "organization.yaml", "chat.yaml", "hub-region.yaml")

@@ -5,20 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tests.templates.conftest import FUNCTIONS
 from tools.templates_docs import names
-
-FUNCTIONS = {
-    "OnTagChange": "on-tag-change",
-    "OnImageState": "on-image-state",
-    "OnTargetEvent": "on-target-event",
-    "Worker": "worker",
-    "ShareWorker": "share-worker",
-    "Sweep": "sweep",
-    "Discover": "discover",
-    "AccessMonitor": "access-monitor",
-    "DriftAudit": "drift-audit",
-}
-"""Logical id -> function. A renamed one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
 
 PROMISED = {
     **{logical: f"ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},

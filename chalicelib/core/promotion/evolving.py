@@ -89,6 +89,7 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     if event.value is None:
         return _untagged(promotion, now)
     promotion = replace(promotion, absent_since=0, refused_for="" if again else promotion.refused_for)
+    promotion = replace(promotion, withdrawing=promotion.withdrawing and not again)  # who is just ending starts again
     if event.own:
         return _refused(promotion, event.value, (_made_by_service(promotion),), now)
     if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
@@ -97,11 +98,14 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     known = (promotion.value, promotion.refused_value) if promotion.candidate is None else (promotion.candidate,)
     if event.value in known and not (again or moved or unread):
         return promotion
-    refresh = event.value == promotion.value and not again
-    if promotion.state in (S.RESOLVING, S.EXPANDING):
-        refresh = refresh and promotion.refresh
-    fresh: dict[str, Any] = {"candidate": event.value, "resolved": False, "to_notify": (), "read_at": now}
+    same = event.value == promotion.value and not again
+    refresh = same and (promotion.refresh or promotion.state not in (S.RESOLVING, S.EXPANDING))
+    fresh: dict[str, Any] = {"candidate": event.value, "resolved": False, "to_notify": ()}
+    fresh["read_at"] = (
+        promotion.read_at if same else now
+    )  # the event of the same value, written again, may be on its way
     fresh["blocked_until"] = 0  # what was refused for another value delays no removal
+    fresh["only"] = promotion.only if again or same else ()  # an operator's word about another value
     return _to(promotion, S.RESOLVING, now, refresh=refresh and promotion.state is not S.REQUESTED, **fresh)
 
 

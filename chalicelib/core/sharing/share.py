@@ -146,6 +146,7 @@ TRANSITIONS: Mapping[ShareState, Mapping[Event, frozenset[ShareState]]] = {
     },
     _S.OPEN: {
         _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+        _E.REFUSED: frozenset({_S.CLOSING}),
         _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
         _E.FOUND_CLOSED: frozenset({_S.OPENING}),
     },

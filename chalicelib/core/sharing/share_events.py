@@ -90,8 +90,10 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
     """It cannot be opened, and asking again will not change that.
 
     If an intent was written, an earlier call may have taken effect: then the share worker closes it like an open one.
+    A statement that was to be opened for another role is open.
     """
-    state = ShareState.CLOSING if share.state in (ShareState.OPENING, ShareState.CLOSING) else ShareState.REFUSED
+    begun = share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    state = ShareState.CLOSING if begun else ShareState.REFUSED
     changes = {"together": 0, "tries": 0, "next_try": now, "seen_at": None}
     return _to(share, Event.REFUSED, state, fault=fault, waits_for=None, answered=share.asked, **changes)
 
@@ -112,10 +114,11 @@ def ended(share: Share, now: int) -> Share:
 def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
     """Whether a refused opening is tried again.
 
-    A grant for a service-linked role is made by the target, which must be let in, and from whose account the key must
-    be accessible: that becomes true late [aws-facts 3].
+    What is open to another role stays so: AWS's refusal is no evidence against it. A grant for a service-linked role is
+    made by the target, which must be let in, and from whose account the key must be accessible: that becomes true late
+    [aws-facts 3].
     """
-    if why is RefusalKind.THROTTLED:
+    if why is RefusalKind.THROTTLED or share.state is ShareState.OPEN:
         return True
     if share.state is not ShareState.OPENING or addresses.resource_kind(share.resource) != "role":
         return False

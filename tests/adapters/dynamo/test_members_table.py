@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
@@ -14,7 +12,7 @@ from chalicelib.core.targets import applied_file
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import DAY, MembersReading, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
-from tests.adapters.dynamo.test_targets_table import MEMBERS, TABLE, apply
+from tests.adapters.dynamo.conftest import MEMBERS, TABLE, apply
 
 OU, OTHER = "ou-ab12-11111111", "ou-ab12-22222222"
 ARN = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/"
@@ -28,24 +26,6 @@ FILE = Directory(
     {B: {"dev": (Target(B, REGION, role_name="Group", external_id="mine"),)}},
     Organization("o-a1b2c3d4e5", {OU: ("dev",)}),
 )
-
-
-@pytest.fixture
-def client(monkeypatch):
-    """DynamoDB with the hub's table."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name=REGION)
-        for table in (TABLE, MEMBERS):
-            client.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            )
-        yield client
 
 
 @pytest.fixture

@@ -1,16 +1,14 @@
 """The applied targets file as the functions read it, against moto's DynamoDB."""
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from chalicelib.adapters.dynamo.targets_table import Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
 from chalicelib.core.targets import applied_file, withdrawals
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.withdrawals import Withdrawal
+from tests.adapters.dynamo.conftest import MEMBERS, TABLE, apply, put
 
-TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
 DEV, PROD = "111111111111", "222222222222"
 DIRECTORY = Directory(
     {"default": (DEV,), "all": (DEV, PROD)},
@@ -19,44 +17,6 @@ DIRECTORY = Directory(
         PROD: (Target(PROD, "us-east-1"),),
     },
 )
-
-
-@pytest.fixture
-def client(monkeypatch):
-    """DynamoDB with the hub's table."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        for table in (TABLE, MEMBERS):
-            client.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            )
-        yield client
-
-
-def put(client, pk, sk, **attributes):
-    """Write an item, attributes in DynamoDB's shape."""
-    client.put_item(TableName=TABLE, Item={"pk": {"S": pk}, "sk": {"S": sk}, **attributes})
-
-
-def apply(client, directory, generation=1):
-    """Apply a directory, as the command line does."""
-    items = applied_file.to_items(directory)
-    current = Current(
-        generation, applied_file.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root"
-    )
-    for sk, body in items.items():
-        put(client, partition(current.version), sk, body={"S": body})
-    put(client, partition(current.version), "source", text={"B": b"groups: {}"})
-    pointer = {"digest": current.digest, "applied_at": current.applied_at, "applied_by": current.applied_by}
-    wired = {name: {"S": value} for name, value in pointer.items()}
-    put(client, "targets", "current", generation={"N": str(generation)}, **wired)
-    return current
 
 
 @pytest.mark.parametrize(

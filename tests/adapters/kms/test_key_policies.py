@@ -241,23 +241,15 @@ def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -
     assert refused(lambda: key.another().open(key.resource, [again])).kind is RefusalKind.THROTTLED
 
 
-def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
-    """A concurrent put restored the statement: it shows for longer than a minute."""
+@pytest.mark.parametrize("lost", [False, True], ids=["closed", "not in the ledger"])
+def test_a_statement_of_the_service_without_an_open_share_goes_with_the_next_put(key: Key, lost: bool) -> None:
+    """A concurrent put restored that of a closed share, or the ledger lost it: its Sid says that it is this hub's."""
     share = key.share()
     key.adapter.open(key.resource, [share])
-    key.closed(share)
-    key.wait(100)
-
-    key.another().open(key.resource, [key.share(TEST)])
-
-    assert key.sids == [OWNER["Sid"], *both(TEST)]
-
-
-def test_a_statement_of_the_service_that_the_ledger_lacks_goes_with_the_next_put(key: Key) -> None:
-    """The share has left the ledger; the Sid says that the statement is this hub's."""
-    share = key.share()
-    key.adapter.open(key.resource, [share])
-    del key.ledger.items[key.resource, share.share_name]
+    if lost:
+        del key.ledger.items[key.resource, share.share_name]
+    else:
+        key.closed(share)
     key.wait(100)
 
     key.another().open(key.resource, [key.share(TEST)])

@@ -1,7 +1,7 @@
 """What `plan` prints of few and of a thousand targets."""
 
 from ami_promoter.promotions import plan_preview
-from tests.ami_promoter.promotions.test_promotion_text import as_printed
+from tests.ami_promoter.printing import as_printed
 
 
 def a_target(number, **changes):

@@ -1,12 +1,9 @@
 """One promotion on a terminal."""
 
-import io
-
 import pytest
-from rich.console import Console
 
 from ami_promoter.promotions import promotion_text
-from ami_promoter.terminal.output import show
+from tests.ami_promoter.printing import as_printed
 
 NOW = 1767603600
 
@@ -52,13 +49,6 @@ def a_page(deliveries, **changes):
         "deliveries": deliveries,
     }
     return data | changes
-
-
-def as_printed(lines, width=80):
-    """Return the lines on a terminal."""
-    out = io.StringIO()
-    show(lines, Console(file=out, width=width))
-    return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
 def printed(deliveries, room, **options):

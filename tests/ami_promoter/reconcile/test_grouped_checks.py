@@ -1,12 +1,9 @@
 """What `doctor` and `verify` print of a thousand targets: a screen that a person reads."""
 
-import io
-
 import pytest
-from rich.console import Console
 
 from ami_promoter.reconcile import grouped_checks
-from ami_promoter.terminal.output import show
+from tests.ami_promoter.printing import as_printed
 
 REGION = "us-east-1"
 ACCOUNTS = [str(200000000000 + n) for n in range(1000)]
@@ -20,12 +17,7 @@ def a_check(where, check, *, passed=True, what="It is well.", cure=""):
 
 def printed(checks, *, wide=False):
     """Return the lines on a terminal of 80 columns."""
-    out = io.StringIO()
-    show(
-        [*grouped_checks.lines(checks, wide=wide), grouped_checks.verdict(checks)],
-        Console(file=out, width=80, force_terminal=False),
-    )
-    return [line.rstrip() for line in out.getvalue().splitlines()]
+    return as_printed([*grouped_checks.lines(checks, wide=wide), grouped_checks.verdict(checks)])
 
 
 @pytest.fixture

@@ -154,6 +154,16 @@ def test_deliveries_that_a_value_no_longer_names_are_cancelled_before_the_source
     assert after.value == "prod"
 
 
+def test_a_value_that_names_fewer_is_believed_on_two_looks():
+    """The first look may be a stale one: nobody is cancelled before another shows the same."""
+    seen, narrowed, later = ev.TagSeen("prod", "available", "golden"), replace(NARROWED, removals=True), NOW + 30
+    once = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), seen, narrowed)
+    assert (once.value, outstanding(once, later)) == ("dev", (do.LookAtTag(),))
+    twice = evolve(evolve(once, seen, later), narrowed, later)
+
+    assert outstanding(twice, later) == (do.CancelOthers("narrower"),)
+
+
 @pytest.mark.parametrize("trouble", [ev.Examined((FAULT,)), ev.Paused(), ev.Blocked(FAULT)])
 def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble):
     """The source fails its checks, new promotions are paused, or EC2 throttles: the removal stays in force."""

@@ -1,0 +1,97 @@
+"""Shares forged with the credentials of ``worker``, which writes the table of records."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.promotion.head import Head
+from chalicelib.core.records import addresses, codec, wakes
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.ports.records import Write
+from tests.scenarios.scene import HUB, REGION, STRANGER, TABLE
+from tests.scenarios.stolen import client
+
+UNTAGGED, TAGGED = "untagged", "tagged"
+REFUSED, WAITS = "refused", "waits"
+WITHOUT_END = 2**31
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A forged share: what it opens to whom; ``holds``: the AMI and account of its holding."""
+
+    resource: str
+    to: str
+    holds: tuple[str, str]
+    says: str
+    ends: str = REFUSED
+    grantee: str = ""
+
+
+def role_of(account: str) -> str:
+    """The principal that copies in an account."""
+    return f"arn:aws:iam::{account}:role/AmiCopyRole"
+
+
+class Forger:
+    """Writes items and sends wakes with only the credentials that Lambda gives to ``worker``."""
+
+    def __init__(self, scene):
+        self._sqs = client(scene, "worker", "sqs")
+        self._queue = scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-share-worker.fifo")["QueueUrl"]
+        table = Table(client(scene, "worker", "dynamodb"), TABLE)
+        self.ledger, self.records = DynamoLedger(table), DynamoRecords(table)
+        self.other_key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+        self.untagged = scene.seed("private", key=self.other_key)
+        (image,) = scene.client("ec2").describe_images(ImageIds=[self.untagged])["Images"]
+        self.amis = {TAGGED: scene.image, UNTAGGED: self.untagged}
+        self.snapshots = {
+            TAGGED: scene.snapshots[0],
+            UNTAGGED: image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"],
+        }
+        self.keys = {"own": scene.key, "other": self.other_key}
+        self._scene = scene
+
+    def resource(self, forgery: Forgery) -> RecordKey:
+        """The key of its record."""
+        kind, _, which = forgery.resource.partition(":")
+        match kind:
+            case "snapshot":
+                return addresses.snapshot_resource(self.snapshots[which])
+            case "image":
+                return addresses.image_resource(self.amis[which])
+            case "policy":
+                return addresses.policy_resource(self.keys[which])
+        return addresses.key_resource(self.keys[which], forgery.to)
+
+    def write(self, forgery: Forgery, purpose: Purpose) -> None:
+        """Write a head with a value in force, a holding with its link, and a record that is due."""
+        ami, account = self.amis[forgery.holds[0]], forgery.holds[1]
+        value = Head(value=f"default prod {STRANGER}", known=("dev",), standing=True)
+        self.records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(value))})
+        self.records.put(addresses.standing(ami), {"kind": "standing", "episode": 1})
+        resource = self.resource(forgery)
+        delivery = addresses.delivery_id(HUB, ami, account, REGION)
+        holding = Holding(ami, account, REGION, delivery, 1, purpose)
+        wanted = Share(resource.pk, forgery.to, forgery.to, forgery.grantee, last_closing_at=WITHOUT_END)
+        self.ledger.hold(resource.pk, wanted, holding)
+        now = int(self._scene.world.now.timestamp())
+        self.records.replace(Write(resource, "open", {"resource": resource.pk}, now), now)
+        body = wakes.encode(wakes.Wake(resource, "forged"))
+        group = addresses.digest(resource.pk)
+        self._sqs.send_message(
+            QueueUrl=self._queue, MessageBody=body, MessageGroupId=group, MessageDeduplicationId=f"{group}{now}"
+        )
+
+    def look(self, forgery: Forgery) -> Share:
+        """Return the share as the ledger then has it, and delete it."""
+        place = self.resource(forgery)
+        (share,) = [one for one in self.ledger.shares(place.pk) if one.share_name == forgery.to]
+        gone = addresses.share(place, forgery.to)
+        self._scene.client("dynamodb").delete_item(TableName=TABLE, Key={"pk": {"S": gone.pk}, "sk": {"S": gone.sk}})
+        return share
