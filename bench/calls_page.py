@@ -35,15 +35,15 @@ def section(results: Results) -> str:
     return "\n".join(
         [
             "## AWS calls\n",
-            "The tables count calls to EC2, KMS, STS, SNS and EventBridge for each delivery, as [calls](calls.md) does, which lists them step by step.",
-            "Of the least, together: as if all copies ended at one moment, so that one call closed a snapshot for all.",
-            "Of the least, apart: as they do end; a call closes a snapshot for those that end within 5 seconds, as no share stays open for another's sake (invariant 1).",
-            "AssumeRole is the hub's call. Polls of long copies and looks after closing are the sweep's, and are counted apart.\n",
+            "The tables count calls to EC2, KMS, STS, SNS and EventBridge for each delivery, like [calls](calls.md), which lists them step by step.",
+            'Column "of the least, together": compared with the least calls if all copies ended at the same time and one call closed a snapshot for all.',
+            'Column "apart": compared with the least calls for the actual ends. One call closes a snapshot for copies that end within 5 seconds, because no share stays open for another one (invariant 1).',
+            'AssumeRole counts as a call of the hub. Column "swept" has the polls of long copies and the looks after closing, which the sweep causes.\n',
             table(
                 ("promotion", "hub", "targets", "all", "least", "of the least, together", "apart", "swept"),
                 _calls(results),
             ),
-            "Calls that open and close snapshots, of which each serves up to 500 accounts:\n",
+            "Calls that open and close snapshots; each serves up to 500 accounts:\n",
             table(("promotion", "ModifySnapshotAttribute", "least"), _sharing(results)),
             "## DynamoDB\n",
             "Units for each delivery, without sweep and discovery: a read unit is 4 KB, a write unit 1 KB, and each item of a transaction counts twice.\n",

@@ -19,7 +19,7 @@ def section(results: Results) -> str:
         [
             "## Function time\n",
             f"Billed seconds for each delivery: all AWS calls, cold starts of {COLD_SECONDS[0]} to {COLD_SECONDS[1]} seconds, and {1000 * OVERHEAD:.0f} milliseconds for each invocation, an assumption.",
-            "Sweep and discovery run in any case; [the cost of idling](cost.md#idle) has them.\n",
+            "Sweep and discovery run even without promotions; [the idle cost](cost.md#idle) contains them.\n",
             table(
                 (
                     "promotion",
@@ -33,10 +33,10 @@ def section(results: Results) -> str:
             ),
             "![Billed function time for each delivery](benchmark-functions.svg)\n",
             "## Cold start\n",
-            "CPU of a function's imports and first client, over that of boto3 with one client, in pairs of processes; and what it holds then.",
-            "Lambda compiles at each start what a function imports, as its disk is read-only, unless the package has compiled files.",
-            "This package has them; boto3 as pip installs it into one has none.",
-            "The first ratio is what the functions would take without; the last one is over boto3 if it were compiled, too.\n",
+            "CPU time of a function's imports and first client, divided by that of boto3 with one client, in pairs of processes; and the memory and modules after that.",
+            "At each start, Lambda compiles the modules that a function imports, because its disk is read-only, unless the package contains compiled files.",
+            "This package contains them; boto3 as pip installs it does not.",
+            "The first ratio is for functions without compiled files; the last one compares with a compiled boto3.\n",
             table(
                 ("function", "not compiled", "as it is", "over boto3 compiled", f"at most {MOST}", "modules", "MB"),
                 _cold(results),
@@ -44,14 +44,14 @@ def section(results: Results) -> str:
             "## Package\n",
             table(("part", "KB, compressed"), [(name, f"{size / 1000:,.0f}") for name, size in results.sizes.items()]),
             "## Memory and duration\n",
-            "The largest promotion that the service is made for, 1,000 accounts in four Regions and 20 snapshots, fed to single invocations of the service in memory.",
-            "Memory is what Python allocates on top of the imports, without what boto3 takes to parse answers; opening is played with 500 accounts in one Region, as many as one call takes. Seconds are virtual.\n",
+            "The largest promotion that the service supports, with 1,000 accounts in four Regions and 20 snapshots, run through single invocations of the service in memory.",
+            "Memory is what Python allocates after the imports, without boto3's parsing of answers. The opening step runs with 500 accounts in one Region, which is the most that one call accepts. Seconds are virtual.\n",
             table(("function: record", "MB", "seconds"), _worst(results)),
             "The longest invocations of the packaged functions at 200 targets:\n",
             table(("function", "seconds"), _longest(results)),
             "## Ceiling\n",
-            "How many promotions of 100 targets a day reach a limit, if they are spread evenly.",
-            "The sweep wakes 10,000 records in one run of less than 30 seconds (`tests/service/test_sweep.py`), and [100,000 finished deliveries](../explanation/reliability.md#growth) slow nothing.\n",
+            "The number of promotions of 100 targets a day that reaches a limit, if they are spread evenly.",
+            "The sweep wakes 10,000 records in one run of less than 30 seconds (`tests/service/test_sweep.py`), and [100,000 finished deliveries](../explanation/reliability.md#growth) slow down nothing.\n",
             table(("limit", "promotions of 100 targets a day"), _limits(results)),
         ]
     )

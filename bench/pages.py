@@ -18,15 +18,15 @@ HEAD = """\
 
 *This page is generated from runs in the simulator.*
 
-For those who ask how fast and how dear the service is: its time, calls and dollars, beside the least possible and beside other tools.
+How fast the service is and what it costs: its time, API calls and dollars, compared with the lowest possible values and with other tools.
 Time is virtual, so the numbers do not depend on the machine; only the [cold start](#cold-start) is measured in CPU time, as a ratio.
-`make bench` measures all of it again, in up to 15 minutes on two cores, without a network.
+`make bench` measures everything again, in up to 15 minutes on two cores, without a network.
 
-The promotion is the same everywhere: an AMI of two volumes, 8 and 100 GiB, encrypted under one key of the hub.
-A copy of 8 GiB takes 10 minutes and one of 518 GiB three hours, a fifth more or less; AWS promises nothing.
+Every benchmark uses the same promotion: an AMI of two volumes, 8 and 100 GiB, encrypted under one key of the hub.
+A copy of 8 GiB takes 10 minutes and one of 518 GiB three hours, each plus or minus 20 %; AWS guarantees no times.
 An AWS call takes 20 to 40 milliseconds, EC2 allows 50 changes at once and then 5 a second for each account and Region, 20 copies run at once into each, and KMS makes 50 grants a second.
-Events come within two seconds, and key grants work at once unless a table says otherwise.
-Whole runs of the package go up to 200 targets; 1,000 targets are played on the service in memory.
+Events arrive within two seconds, and key grants take effect at once unless a table says otherwise.
+Runs of the whole package have up to 200 targets; for 1,000 targets only the service runs, in memory.
 """
 README = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 

@@ -24,23 +24,23 @@ def section(results: Results) -> str:
     """Return the section."""
     parts = [
         "## Beside what people do today\n",
-        "Each other tool is a small model in `bench/rivals/`, written from its public description; where that leaves a choice, the model takes the one that is better for the tool.",
-        "(a) is the one function of a CloudFormation guide: Lambda kills it after 900 seconds, so the table shows its time without that limit.",
-        f"(b) is an execution of Step Functions for each target, a look every 30 seconds: {_transitions():.0f} state transitions for each delivery.",
+        "Each other tool is a small model in `bench/rivals/`, written from its public description. Where the description leaves a choice, the model uses the one that favors the tool.",
+        "(a) is the single function of a CloudFormation guide: Lambda ends it after 900 seconds, so the table shows its time without that limit.",
+        f"(b) is an execution of Step Functions for each target, with a poll every 30 seconds: {_transitions():.0f} state transitions for each delivery.",
         "(c) is a build tool that copies with CopyImage and waits for 30 minutes at most; (d) is a shell script for one target, run once for each.\n",
-        "AWS calls are those to EC2, KMS, STS, SNS and EventBridge, polls included.\n",
+        "The tables count AWS calls to EC2, KMS, STS, SNS and EventBridge, including polls.\n",
         *(summary(results, targets) for targets in (1, 10, 100)),
-        "At 1,000 targets, as the models have it:\n",
+        "At 1,000 targets, by the models:\n",
         table(("1,000 targets", "delivered", "time to the last", "function time each", "AWS calls each"), _thousand()),
         "![Time from the tag to the last delivery](benchmark-time.svg)\n",
         "## Time from the tag to the last delivery\n",
-        "The bound is physical: the longest chain of copies under the quota and KMS's rate, the registration, and eight calls that follow each other (`bench/bound.py`).",
-        "The goal is 2 % above it and one sweep period, 60 seconds, if events come; without them it is one poll interval for each step.\n",
+        "The bound is the physically shortest time: the longest chain of copies under the quota and KMS's rate, the registration, and eight consecutive calls (`bench/bound.py`).",
+        "The goal is at most 2 % and one sweep period (60 seconds) above the bound with events, and one poll interval more for each step without them.\n",
         table(("promotion", "took", "bound", "above it", "within the goal"), _bounds(results, matrix.ALL)),
         _serial(results),
         "## Steps\n",
-        "How long the service takes to react, in 100 deliveries: middle and longest.",
-        "A step is two invocations, the event's and the worker's, and one queue between them; the sweep polls in case the event is lost.\n",
+        "How long the service takes to react, in 100 deliveries: median and longest.",
+        "A step is two invocations, one for the event and one of the worker, with a queue between them; the sweep polls in case the event is lost.\n",
         table(("step", "middle", "longest", "with every event lost, middle", "longest"), _steps(results)),
         _delay(results),
     ]
@@ -94,12 +94,12 @@ def _serial(results: Results) -> str:
         by_hub = (one.hub_copy_bound, one.hub_copy_serial_bound)
         rows.append((str(case), *map(duration, (one.bound, one.serial_bound, *by_hub))))
     return (
-        "AWS does not say whether copies of one snapshot to many accounts wait for each other; the simulator lets them run side by side.\n"
-        "The bound in both readings, for every tool, and with `by_way_of_hub`: the hub then copies once into each further Region, and that Region's targets copy from there.\n\n"
+        "AWS does not document whether copies of one snapshot to many accounts wait for each other; in the simulator they run in parallel.\n"
+        "The table shows the bound for every tool in both cases, also with `by_way_of_hub`: the hub then copies once into each further Region, and that Region's targets copy from there.\n\n"
         + table(
             ("promotion", "side by side", "one after another", "by way of the hub", "the same, one after another"), rows
         )
-        + "\nIf copies wait for each other, `by_way_of_hub` cuts the wait where many targets are in several Regions; within one Region it changes nothing. If they do not, it costs one copy more.\n"
+        + "\nIf copies wait for each other, `by_way_of_hub` shortens the wait for many targets in several Regions, but not within one Region. If copies do not wait, it costs one more copy.\n"
     )
 
 
@@ -120,7 +120,7 @@ def _delay(results: Results) -> str:
                 (f"{counted(targets, 'target')}, {delay}", one.sharing, f"{hub:.1f}", duration(one.seconds - one.bound))
             )
     return (
-        "Messages to the share worker lie in its queue for 5 seconds, so that openings and closings of one snapshot gather.\n"
-        "What that saves, and what it costs in time, when all copies of a size end at once:\n\n"
+        "Messages to the share worker wait in its queue for 5 seconds, so that one call can open or close several shares of a snapshot.\n"
+        "Calls that this saves, and time that it costs, if all copies of one size end at the same time:\n\n"
         + table(("", "ModifySnapshotAttribute", "hub calls each", "above the bound"), rows)
     )

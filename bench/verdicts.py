@@ -1,4 +1,4 @@
-"""Which of the goals hold, computed from what was measured, and what stands in the way of the others."""
+"""Which of the goals hold, computed from what was measured, and what prevents the goal of the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def section(results: Results) -> str:
     """Return the section."""
     rows = [(goal, "yes" if holds else "**no**", why) for goal, holds, why in _verdicts(results)]
     return "## Goals, and which hold\n\n" + table(
-        ("goal", "holds", "measured, and what stands in the way"), rows
+        ("goal", "holds", "measured, and what prevents the goal"), rows
     ).replace("---:|---:|\n", "---|---|\n", 1)
 
 
@@ -48,18 +48,18 @@ def _times(results: Results) -> Iterator[tuple[str, bool, str]]:
         "The same at 1,000 targets",
         most <= 0.02 * bound + 60,
         (
-            f"Not played whole. The last copy begins {most:.0f} s after the tag, if that grows from 100 to 200 targets as it goes on: "
+            f"Not run as a whole. The last copy begins {most:.0f} s after the tag, if the time grows further as it does from 100 to 200 targets: "
             "the promotion writes one delivery after another, two calls each, and `worker` works on "
             f"{CONCURRENCY['worker']} of them at once (`MaximumConcurrency`)."
         ),
     )
     swept = {case: results.of(case).seconds - results.of(case).bound for case in matrix.SWEPT}
     yield (
-        "With every event lost, one poll interval a step more",
+        "With every event lost, one poll interval more for each step",
         max(swept.values()) <= DISCOVERY + POLL + STEPS * 120,
         (
             f"{', '.join(f'{value / 60:.0f} minutes more for {case.deliveries}' for case, value in swept.items())}: "
-            "up to 5 minutes until discovery finds the tag, up to 15 until the look at the copy, one or two for each other step."
+            "up to 5 minutes until discovery finds the tag, up to 15 until the look at the copy, and one or two minutes for each other step."
         ),
     )
 
@@ -90,8 +90,8 @@ def _functions(results: Results) -> Iterator[tuple[str, bool, str]]:
         max(spread, memory) <= FLAT,
         (
             f"{', '.join(f'{value:.1f} s at {targets}' for targets, value in each.items())}; in memory 1,000 take {100 * memory:.1f} % fewer invocations than 100. "
-            f"It never rises. At 10 it is more, as {colds[10]} environments start for 10 deliveries, {colds[100]} for 100: one runs one record at a time, and all are wanted at once. "
-            "The looks after closing are shared by more, too."
+            f"The time never rises with the number of targets. At 10 it is higher, because {colds[10]} environments start for 10 deliveries, {colds[100]} for 100: an environment runs one record at a time, and all deliveries start at once. "
+            "With more deliveries, more of them also share a look after closing."
         ),
     )
 
@@ -104,11 +104,11 @@ def _calls(results: Results) -> Iterator[tuple[str, bool, str]]:
         "AWS calls at most 1.3 times the least",
         max(above_least(one, apart=True) for one in measured) <= LEAST_RATIO,
         (
-            f"At most {max(above_least(one, apart=True) for one in measured):.2f}, if copies that end apart are closed apart: no share stays open for another's sake (invariant 1). "
-            f"If all ended at one moment and closed with one call, the least would be smaller: {above_least(worst):.2f} of it for {worst.case}. "
-            "Above the least: each execution environment assumes the role for itself; "
+            f"At most {max(above_least(one, apart=True) for one in measured):.2f}, if each share closes when its own copy ends, because no share stays open for another one (invariant 1). "
+            f"If all copies ended at the same time and one call closed them, the least would be smaller: {above_least(worst):.2f} of it for {worst.case}. "
+            "Calls above the least: each execution environment assumes the role for itself; "
             "the share worker asks EC2 for the tag right before each opening (decision 15). "
-            f"Polls of long copies are not in it: {polls:.0f} more for each delivery at 100 targets, wanted only if an event is lost."
+            f"This does not count polls of long copies: {polls:.0f} more for each delivery at 100 targets, needed only if an event is lost."
         ),
     )
     points = [
@@ -117,7 +117,7 @@ def _calls(results: Results) -> Iterator[tuple[str, bool, str]]:
     ]
     points += [(t, p["sharing"], 4 * -(-t // 500)) for t, p in sorted(results.curve.items()) if t > 200]
     yield (
-        "Calls that open and close grow with targets / 500, when deliveries move together",
+        "Calls that open and close shares grow with targets / 500, if deliveries run at the same time",
         all(made <= 2 * least for _, made, least in points),
         ", ".join(f"{made} for {targets:,} (least {least})" for targets, made, least in points) + ".",
     )
@@ -125,13 +125,13 @@ def _calls(results: Results) -> Iterator[tuple[str, bool, str]]:
     reads = [sum(results.of(case).reads.values()) / case.deliveries for case in matrix.SIZES]
     flat = max(max(units[1:]) / min(units[1:]) for units in (writes, reads)) - 1 <= FLAT
     yield (
-        "DynamoDB units for each delivery flat, and cut",
+        "DynamoDB units for each delivery constant, and reduced",
         flat,
         (
             f"At {', '.join(str(case.deliveries) for case in matrix.SIZES)} targets {_numbers(writes)} write units and {_numbers(reads)} read units. "
-            "One target alone pays for the promotion itself. At each wake the share worker reads all open shares of its snapshot; as its messages gather for 5 s, that is at most twelve times a minute, however many targets there are. "
-            "Cut: it was 495 write units at 10 targets and 466 at 100. A record leaves out defaults and has its last history itself, in place of a transaction ([decision 27](../decisions/0027-history-on-its-record.md)); "
-            "a new delivery is put and woken with two writes, and the deliveries that wait for a share are read together."
+            "With one target, that delivery also carries the units of the promotion. At each wake the share worker reads all open shares of its snapshot; its messages are collected for 5 s, so that is at most twelve times a minute for any number of targets. "
+            "Reduced: it was 495 write units at 10 targets and 466 at 100. A record leaves out default values and contains its latest history, which replaces a transaction ([decision 27](../decisions/0027-history-on-its-record.md)); "
+            "the service creates and wakes a new delivery with two writes, and reads the deliveries that wait for a share together."
         ),
     )
 
@@ -140,13 +140,13 @@ def _starts(results: Results) -> Iterator[tuple[str, bool, str]]:
     starts = results.cold.values()
     above = {name: one["compiled"] for name, one in results.cold.items() if one["compiled"] > MOST}
     why = (
-        f"{min(one['ratio'] for one in starts):.2f} to {max(one['ratio'] for one in starts):.2f} of boto3 in a package as pip installs it, "
-        f"as this package is compiled; not compiled it would be {min(one['before'] for one in starts):.2f} to {max(one['before'] for one in starts):.2f}. "
+        f"{min(one['ratio'] for one in starts):.2f} to {max(one['ratio'] for one in starts):.2f} of boto3 as pip installs it, "
+        f"because this package is compiled; not compiled it would be {min(one['before'] for one in starts):.2f} to {max(one['before'] for one in starts):.2f}. "
     )
     if above:
         why += (
             f"Above {MOST}, if boto3 were compiled, too: {', '.join(f'`{name}` {ratio:.2f}' for name, ratio in above.items())}. "
-            "Half of what they add is 140 dataclasses, whose methods Python writes and compiles at each start."
+            "Half of the difference is 140 dataclasses, whose methods Python writes and compiles at each start."
         )
     yield f"Cold start at most {MOST} times boto3 with one client", not above, why
     imports = max(float(one["megabytes"]) for one in results.cold.values())
@@ -155,7 +155,7 @@ def _starts(results: Results) -> Iterator[tuple[str, bool, str]]:
     yield (
         "No function above 256 MB or 30 s with 1,000 targets in four Regions and 20 snapshots",
         megabytes <= MEMORY_MB and seconds <= SECONDS,
-        f"At most {megabytes:.0f} MB, of which {imports:.0f} MB are a process with its imports, and {seconds:.0f} s.",
+        f"At most {megabytes:.0f} MB, of which {imports:.0f} MB are the process with its imports, and {seconds:.0f} s.",
     )
 
 

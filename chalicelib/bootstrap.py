@@ -1,4 +1,4 @@
-"""Constructs the parts, once per execution environment, when the first event comes; never on import.
+"""Constructs the parts once per execution environment, at the first event; never on import.
 
 It imports a part where it constructs it, because one environment serves one function, and importing the whole service
 takes longer than importing boto3.

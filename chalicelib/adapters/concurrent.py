@@ -14,7 +14,7 @@ THREADS = 8
 
 
 FEW = 2
-"""Up to so many calls run in turn: starting threads costs more."""
+"""Up to this many calls run one after another, because starting threads costs more."""
 
 
 class SideBySide:

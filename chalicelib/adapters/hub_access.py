@@ -1,4 +1,4 @@
-"""Reads what is open in the hub: permissions of snapshots, AMIs and keys. For the drift audit."""
+"""Reads the open permissions of the hub's snapshots, AMIs and keys, for the drift audit."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ class AwsHubAccess:
 
 
 def _values(entries: Sequence[Mapping[str, str]]) -> frozenset[str]:
-    """Return whom the entries name: an account, an ARN, or the group ``all``."""
+    """Return the receivers in the entries: an account, an ARN, or the group ``all``."""
     return frozenset(value for entry in entries for value in entry.values())

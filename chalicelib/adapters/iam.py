@@ -25,7 +25,7 @@ class AwsTargetRoles:
         return self.look(delivery)[0]
 
     def look(self, delivery: Delivery) -> tuple[Sequence[str], Mapping[str, Fault]]:
-        """Return the roles that are missing, and those of which the session may not ask IAM, with its words."""
+        """Return the missing roles, and the roles that the session may not read, with IAM's message."""
         iam = self._sessions.client("iam", self._work, delivery)
         copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
         missing: list[str] = []

@@ -61,7 +61,7 @@ class AwsOrganization:
         more = {"NextToken": step.token} if step.token else {}
         if step.what == "accounts":
             answer = self._ask("list_accounts_for_parent", step.parent, ParentId=step.parent, **more)
-            # State, not the dying Status [aws-facts 7]; without it nobody can tell, and nobody joins
+            # State, not the deprecated Status [aws-facts 7]; an account without State does not join
             found = tuple((account["Id"], account.get("State", "")) for account in answer["Accounts"])
         else:
             answer = self._ask("list_organizational_units_for_parent", step.parent, ParentId=step.parent, **more)

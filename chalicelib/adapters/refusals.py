@@ -63,7 +63,7 @@ KINDS = {
 }
 
 NOT_YET_WORDS = ("access the storage of this ami", "Not authorized for image")
-"""What CopyImage says where a share is missing, beside InvalidAMIID.NotFound [aws-facts 5]: codes that mean much."""
+"""CopyImage's messages for a missing share, besides InvalidAMIID.NotFound [aws-facts 5]; their codes are ambiguous."""
 
 CURES = {
     RefusalKind.THROTTLED: "The service tries again; if this lasts, look at the account's limits and AWS's status.",
@@ -97,7 +97,7 @@ def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
 def as_retry(step: str, what: str) -> Iterator[None]:
     """Turn an error of a read of the service's own table into a Refusal that is tried again, whatever its code.
 
-    Such a read is part of work in a target; its error says nothing about the target, and ends no delivery.
+    Such a read is part of work in a target; its error does not concern the target and ends no delivery.
     """
     try:
         yield
@@ -109,7 +109,7 @@ def as_retry(step: str, what: str) -> Iterator[None]:
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement
-    """Inside, these codes are no error: what is gone needs no closing."""
+    """In this block these codes are not errors: a missing resource needs no closing."""
 
     def __init__(self, *codes: str) -> None:
         self._codes = codes

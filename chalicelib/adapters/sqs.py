@@ -20,7 +20,7 @@ IN_A_BATCH = 10
 ONE_IS_WRONG = frozenset(
     {"InvalidParameterValue", "InvalidMessageContents", "AWS.SimpleQueueService.BatchRequestTooLong"}
 )
-"""A whole batch may be refused for what one of its entries holds: then each is sent by itself."""
+"""SQS can refuse a whole batch because of one entry: then each entry is sent alone."""
 
 Batch = Sequence[tuple[RecordKey, str]]
 
@@ -70,7 +70,7 @@ class SqsWakes:
 
 
 def _sent(client: Any, queue: str, batch: Batch) -> Sequence[RecordKey]:
-    """Send one batch; returns what cannot be sent as it is."""
+    """Send one batch; return the entries that SQS refuses."""
     try:
         with as_refusal("SendMessageBatch", queue):
             entries = [{"Id": str(n), **message(Wake(key, cause))} for n, (key, cause) in enumerate(batch)]

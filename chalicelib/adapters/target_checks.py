@@ -42,7 +42,7 @@ class AwsTargetChecks:
 
     def _key(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         if carrier.target.mode == "share":
-            return TargetSeen()  # nothing is encrypted there
+            return TargetSeen()  # the target encrypts nothing
         kms = self._sessions.client("kms", "check", carrier)
         described = look("DescribeKey", lambda: kms.describe_key(KeyId=carrier.target.key))
         if not described:

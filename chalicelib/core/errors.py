@@ -1,17 +1,17 @@
 """The service's errors, from the general to the special. Every layer imports them from here.
 
 PromoterError
-├── ParkRecord            a record cannot be worked on: it is parked for a person
-│   ├── IllegalEvent      it met an event that its state does not know
+├── ParkRecord            a record cannot be processed: it is parked for an operator
+│   ├── IllegalEvent      its state does not allow the event
 │   ├── NewerSchema       it was written by a newer version
 │   └── Unreadable        it does not fit its type
-├── Refusal               AWS has not carried out a call, or nobody knows
-│   ├── StaleCursor       a listing cannot go on where it stopped
+├── Refusal               AWS has not executed a call, or the result is unknown
+│   ├── StaleCursor       a listing cannot continue where it stopped
 │   └── TargetsDamaged    the applied targets file was changed by hand
 ├── LostRace              somebody else wrote first
-└── Misconfigured         this deployment is wrong; no record can help it
+└── Misconfigured         the deployment is wrong; no record causes or repairs that
 
-A value that does not fit its type is a plain ValueError until somebody knows whose it is: then it is Unreadable.
+A value of a wrong type is a plain ValueError until the caller knows its record: then it is Unreadable.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Refusal(PromoterError):
 
 
 class StaleCursor(Refusal):
-    """A listing cannot continue where it stopped: AWS does not know its cursor any more."""
+    """A listing cannot continue where it stopped: AWS no longer knows its cursor."""
 
 
 class TargetsDamaged(Refusal):

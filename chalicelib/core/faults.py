@@ -12,7 +12,7 @@ def count(number: int, one: str, several: str = "") -> str:
 
 
 def noun(number: int, one: str, several: str = "") -> str:
-    """Write the name of so many things."""
+    """Return the singular or plural for a number."""
     return one if number == 1 else several or f"{one}s"
 
 

@@ -44,7 +44,7 @@ _ENDINGS = {
     None: DELIVERED,
 }
 GOOD = ("delivered", "shared")
-"""The outcomes of a delivery that did what was asked for."""
+"""The outcomes of a successful delivery."""
 
 
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(image_scen
     assert fault["code"] == "image-copy-failed"
     assert f"account {DEV}, {REGION}" in fault["where"]
     assert "Given key ID is not accessible" in fault["what"]
-    assert f"`ami-promoter doctor --account {DEV}` looks at the target's key" in fault["cure"]
+    assert f"`ami-promoter doctor --account {DEV}` checks the target's key" in fault["cure"]
     assert 3 <= len(image_scene.calls("CopyImage")) <= 6
     assert image_scene.images_in(DEV) == image_scene.snapshots_in(DEV) == []
     image_scene.assert_invariants()

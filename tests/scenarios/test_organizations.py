@@ -92,7 +92,7 @@ def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization
     scene.wait(3 * READING)
     assert accounts(scene) == [DEV, PROD]
     (left,) = members(scene)["left"]
-    assert (left["account"], left["group"], left["why"]) == (TEST, "workloads", f"it stands in {made.root}")
+    assert (left["account"], left["group"], left["why"]) == (TEST, "workloads", f"it is now in {made.root}")
     assert counted(scene, "UnitsUnreadable") == 0
     scene.promote("workloads")
     assert scene.states() == {DEV: "delivered", PROD: "delivered"}
@@ -119,7 +119,7 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
     assert accounts(scene) == [DEV]
     assert [one["why"] for one in members(scene)["left"]] == [
         "its state is CLOSED",
-        "it is not in the organization any more",
+        "it is no longer in the organization",
     ]
     assert counted(scene, "AccountsHeld") == 0
 

@@ -51,7 +51,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     found = withdraw(sharing, "--account", TEST, "--account", PROD)
     assert found["changed"] == [TEST, PROD]
     does = {one["account"]: one["does"] for one in found["deliveries"]}
-    assert does == {TEST: "is withdrawn", PROD: "was delivered, and stays"}
+    assert does == {TEST: "is withdrawn", PROD: "its AMI was delivered, and stays"}
     status, said = sharing.said("wait")
 
     assert (status, f"Withdrawn by {OPERATOR}" in said) == (6, True), said

@@ -165,7 +165,7 @@ def test_no_answer_about_an_account_is_no_evidence_that_it_left():
     it.organization.refuse = []
     it.look(2)
     assert it.have == (A,)
-    assert ("left", (B, "default", "it is not in the organization any more")) in it.hub.telemetry.reported
+    assert ("left", (B, "default", "it is no longer in the organization")) in it.hub.telemetry.reported
 
 
 def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
@@ -264,6 +264,6 @@ def test_many_units_are_found_however_short_the_runs_are():
 
 def test_whose_place_is_not_known_yet_is_asked_before_all_others():
     """A run may have time for few accounts, and some accounts may wait long for an operator."""
-    known = Missing(OU, A, 1, 2, 2, "it is not in the organization any more")
+    known = Missing(OU, A, 1, 2, 2, "it is no longer in the organization")
     missing = {one.name: one for one in (known, Missing(OU, B, 1, 2, 2), Missing(OU, C, 1, 1))}
     assert to_ask(MembersReading(missing=missing)) == [B, A]

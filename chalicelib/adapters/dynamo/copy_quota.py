@@ -18,7 +18,7 @@ class DynamoSlotLeases:
         self._table = table
 
     def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
-        """A new episode starts afresh: what the last one was granted is over."""
+        """A new episode starts without the slots that were granted to the last one."""
         key = addresses.slot(quota, wish.delivery)
         if wish.over:
             self._table.delete(

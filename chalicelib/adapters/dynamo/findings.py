@@ -1,19 +1,19 @@
-"""The access monitor's table: what it found, of what it has notified, and what it remembers of keys and grants.
+"""The access monitor's table: its findings, the notices that it sent, and what it remembers of keys and grants.
 
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
 ``event#<id>``               ``record``               an event of CloudTrail: claimed_at, done
 ``finding#<resource>``       ``at#<time>#<event>``    a finding: what was done, by whom, and the verdict
-``notified#<digest>``        ``record``               that it was notified in this hour
+``notified#<digest>``        ``record``               that a notice was sent in this hour
 ``key#<arn>``                ``record``               a key that the service uses: admitted, at
 ``grant#<id>``               ``record``               a grant that the trail has shown: accounts
-``monitor``                  ``first``                when the first event came: at
-``monitor``                  ``shown``                the latest of the service's own grants that was shown: at
-``monitor``                  ``canary``               the grant that is waited for: grant, opened_at, next_at
+``monitor``                  ``first``                when the first event arrived: at
+``monitor``                  ``shown``                the latest grant of the service in the trail: at
+``monitor``                  ``canary``               the grant that must show next: grant, opened_at, next_at
 ===========================  =======================  ==================================================
 
-No other function writes to it: stolen credentials of another function can hide nothing here.
+No other function can write to it, so stolen credentials of another function cannot hide findings.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The ledger's items: one per share, beside the record of its resource, and one per standing holding, by AMI.
 
-A share is ``share#NAME`` in its resource's partition. What is closed and held by nobody becomes ``closed#NAME#TIME``
+A share is ``share#NAME`` in its resource's partition. A closed share without holders becomes ``closed#NAME#TIME``
 there, and each step ``history#share#NAME#TIME#VERSION``; both expire. A standing holding has a link in the partition of
 its AMI, from which it can be judged and released without the share's item.
 """
@@ -35,13 +35,13 @@ HOLDINGS_AT_ONCE = 30_000
 """Most holdings of all shares in one transaction: DynamoDB may count whole items, and takes 4 MB [aws-facts 6]."""
 
 UNHELD = "attribute_not_exists(holdings)"
-"""An empty set is no attribute in DynamoDB."""
+"""DynamoDB stores no empty set."""
 
 UNKNOWN = -1
 """A version that cannot be read."""
 
 NO_SET = "not a set"
-"""The entry in ``damaged`` if the holdings are no set at all."""
+"""The entry in ``damaged`` if the holdings are not a set."""
 
 NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
 """The condition that no holding came since the share was read. A damaged count keeps no share open."""
@@ -133,7 +133,7 @@ class DynamoLedger:
             )
 
     def _drop_no_set(self, key: RecordKey) -> None:
-        """Take out what somebody wrote in the place of holdings."""
+        """Remove a value that somebody wrote in place of the holdings."""
         self._table.update(key, "REMOVE holdings", {":set": "SS"}, condition="NOT attribute_type(holdings, :set)")
 
     def _release(self, key: RecordKey, holding: Holding) -> None:
@@ -194,7 +194,7 @@ class DynamoLedger:
         return self._table.do("update_item", update["Update"])
 
     def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
-        """Holdings stay as they are, and so does an end that is there."""
+        """Keep the holdings, and an end that is set."""
         update = self._table.update_request(
             addresses.share(RecordKey(share.resource), share.share_name),
             "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
@@ -263,7 +263,7 @@ class DynamoLedger:
         return {"Put": self._table.put_request(addresses.share_history(key, now, share.version + 1), entry)}
 
     def _share(self, item: dict[str, Any]) -> Share:
-        """Read one. One that is damaged must not stay open for that, nor keep others of the same resource open."""
+        """Read a share. Damage must not keep this share or others of the same resource open."""
         where = f"{item['pk']} {item['sk']}"
         place = {"resource": item["pk"], "share_name": _share_name(item)}
         try:
@@ -308,7 +308,7 @@ def _share_name(item: Mapping[str, Any]) -> str:
 
 
 def _holdings(item: Mapping[str, Any]) -> tuple[frozenset[Holding], tuple[str, ...]]:
-    """Return those that can be read, and what stands there besides."""
+    """Return the readable holdings, and the other values in the set."""
     stored = item.get("holdings", frozenset())
     if not isinstance(stored, (set, frozenset)) or not all(isinstance(text, str) for text in stored):
         return frozenset(), (NO_SET,)
@@ -327,7 +327,7 @@ def _unheld(share: Share) -> str:
 
 
 def _unchanged(share: Share) -> str:
-    """The condition of a write; where no version can be read there is none to compare, and the write repairs it."""
+    """The condition of a write. If no version can be read, there is none to compare, and the write repairs it."""
     return "version = :seen" if share.version != UNKNOWN else "NOT (version = :seen) AND attribute_exists(pk)"
 
 
@@ -356,7 +356,7 @@ def _account(item: dict[str, Any]) -> str:
 
 
 def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
-    """One of the item's own attributes, or the default where somebody wrote nonsense or nothing."""
+    """One of the item's own attributes, or the default if it is missing or has a wrong type."""
     value = item.get(name, default)
     return value if isinstance(value, kind or type(default)) else default
 

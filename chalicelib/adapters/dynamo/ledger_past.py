@@ -1,4 +1,4 @@
-"""The ledger as it is and was, for the access monitor: shares, archived ones too, and when each entered its state."""
+"""The ledger's present and past shares for the access monitor, with the times at which they entered their states."""
 
 from __future__ import annotations
 

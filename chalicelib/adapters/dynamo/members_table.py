@@ -1,4 +1,4 @@
-"""Whom the units of the organization have, as it is in force. Discovery alone may write to this table.
+"""The accounts of the organization's units, as they are in force. Only `discover` can write to this table.
 
 ===========  ==================  ==================================================================================
 pk           sk                  what
@@ -9,11 +9,10 @@ pk           sk                  what
 ``members``  ``reading``         what the resolver remembers, with its version
 ===========  ==================  ==================================================================================
 
-Which departures a person accepts is a word of the operators, so it stands in their table (``targets_table``):
-``departures`` / ``accepted``.
+Operators accept departures, so these are in the operators' table (``targets_table``): ``departures`` / ``accepted``.
 
-A change is one transaction, on condition of the generation: a half-written listing is never there to be read. The
-digest tells a reader of all items whether they belong together.
+A change is one transaction with a condition on the generation, so no reader sees a half-written listing. The digest
+shows a reader of all items whether they belong together.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ UNITS = "units"
 SHARDS = 64
 """Items of accounts: with the pointer and the units they fit into one transaction (100)."""
 TRIES = 3
-"""Tries of a reader of all items, if somebody writes between its pages."""
+"""How often a reader of all items tries again if `discover` writes between its pages."""
 
 
 class MembersTable:

@@ -1,14 +1,14 @@
-"""State records: versioned bodies, inbox entries, and the sparse index of what is due.
+"""State records: versioned bodies, inbox entries, and the sparse index of due records.
 
-Attributes of a record item: ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and ``due_at`` are written by
-the record's own worker. ``in:<name>`` are inbox entries; writing one, or making the record due, also
-counts ``version`` up, so that a worker does not write over what it has not seen. ``woken_at`` says that a wake is on
-its way; ``wake_at`` (with ``due_shard``, the index ``due``) says from when the sweep wakes the record. The sweep itself
-writes on no record.
+The worker of a record writes its attributes ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and
+``due_at``. Attributes ``in:<name>`` are inbox entries. Writing one, or making the record due, also increments
+``version``, so that a worker does not overwrite entries that it has not seen. ``woken_at`` says that a wake was sent;
+``wake_at`` (with ``due_shard``, the index ``due``) says when the sweep wakes the record. The sweep writes to no record.
 
-``recent`` are entries of the record's history, newest last. What a transaction writes costs twice; so an entry is
-written with its record, in one item, and goes to an item of its own (``history#VERSION``, its ``entries``) later: some
-together, before the record is written without them. It may then stand in both for a while; its version tells.
+``recent`` has the newest entries of the record's history, newest last. A write in a transaction costs twice, so an
+entry is first written with its record, in one item. Later several entries move together to an item of their own
+(``history#VERSION``, its ``entries``), before the record is written without them. An entry can be in both places for a
+while; its version identifies it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class DynamoRecords:
         self._keep = keep_days * DAY
 
     def begin(self, key: RecordKey) -> Stored | None:
-        """A time that is set after the read is a later wake's, whose own run clears it."""
+        """A time that is set after the read belongs to a later wake, whose invocation clears it."""
         item = self._table.get(key)
         if item is not None and "woken_at" in item:
             item = self._table.update(key, "REMOVE woken_at", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
@@ -188,7 +188,7 @@ class DynamoRecords:
         except ClientError:
             if not self._cannot_be_counted(key):
                 raise
-            return MadeDue.SEND  # the wake lets its worker park it
+            return MadeDue.SEND  # the wake causes the worker to park it
         if old is None:
             self._leave_aside(key, inbox)
             return MadeDue.NONE
@@ -244,7 +244,7 @@ class DynamoRecords:
         values = {f":h{n}": value for n, value in enumerate(inbox.values())}
         assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *also]
         assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
-        assigned.append("version = version + :one")  # an error where it is gone: ADD would begin again with 1
+        assigned.append("version = version + :one")  # an error if the item is gone: ADD would start again at 1
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(inbox)))
@@ -301,7 +301,7 @@ class DynamoRecords:
         self._table.delete(key, *_still(attributes))
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
-        """An item that somebody damaged must not stop the sweep for all others."""
+        """A damaged item must not stop the sweep for all others."""
         place = f"due#{shard}"
         start = None
         if after is not None:
@@ -320,7 +320,7 @@ class DynamoRecords:
         ]
 
     def _stored(self, key: RecordKey, item: Mapping[str, Any]) -> Stored:
-        """Read an item. One that is parked is not read any further: its fault has been notified."""
+        """Read an item. The body of a parked record is not read: its fault has been reported."""
         if item.get("parked"):
             return Stored(key, {}, version=0, parked=str(item["parked"]))
         check(str(key), item.get("schema"), self._version)
@@ -344,7 +344,7 @@ class DynamoRecords:
 
 
 def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the condition that attributes are as they were seen, and its values."""
+    """Return the condition that attributes have not changed since they were read, and its values."""
     same = (f"{n} = :seen_{n}" if value is not None else f"attribute_not_exists({n})" for n, value in seen.items())
     return " AND ".join(same), {f":seen_{n}": value for n, value in seen.items() if value is not None}
 

@@ -16,7 +16,7 @@ A_BATCH = 100
 """The most items of one BatchGetItem."""
 
 EXPIRES = "expires_at"
-"""The attribute that DynamoDB's TTL reads: epoch seconds after which the item goes by itself."""
+"""The attribute for DynamoDB's TTL: epoch seconds after which DynamoDB deletes the item."""
 DAY = 86_400
 KEEP_HISTORY_DAYS = 400
 """Days for which ended records are kept, unless the parameter KeepHistoryDays says otherwise."""
@@ -51,7 +51,7 @@ class Table:
         return values(answer["Item"]) if "Item" in answer else None
 
     def get_all(self, keys: Sequence[RecordKey]) -> Iterator[dict[str, Any]]:
-        """Read items consistently, each as it is at some moment, in any order; those that are not there are left out.
+        """Read items consistently, each at its own time and in any order; leave out missing items.
 
         DynamoDB may answer in several parts.
         """
@@ -72,7 +72,7 @@ class Table:
         )
 
     def put_unless_changed(self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int) -> bool:
-        """Write an item whole, if there is none or its number ``name`` is still the one that was seen."""
+        """Write a whole item if there is none, or if its number ``name`` is still the one that was read."""
         request = {
             "Item": wire({**attributes, "pk": key.pk, "sk": key.sk}),
             "ConditionExpression": "attribute_not_exists(pk) OR #number = :seen",
@@ -135,17 +135,17 @@ class Table:
         return self._conditional(lambda: self._client.delete_item(**request)) is not None
 
     def do(self, operation: str, request: Mapping[str, Any]) -> bool:
-        """Make a write that was built for a transaction by itself. False: its condition did not hold."""
+        """Make one write that was built for a transaction. False: its condition did not hold."""
         return self._conditional(lambda: getattr(self._client, operation)(**request)) is not None
 
     def transact(self, writes: Sequence[Mapping[str, Any]]) -> bool:
-        """Write all or nothing (at most 100). False: a condition did not hold, or somebody else wrote just then."""
+        """Write all or nothing (at most 100). False: a condition did not hold, or another write interfered."""
         return not self.refused(writes)
 
     def refused(self, writes: Sequence[Mapping[str, Any]]) -> Sequence[int]:
         """Write all or nothing (at most 100). Return the places of those that were refused; none: all was written.
 
-        A write is refused if its condition did not hold, or if somebody else wrote just then.
+        A write is refused if its condition did not hold, or if another write came at the same time.
         """
         try:
             self._client.transact_write_items(TransactItems=list(writes))
@@ -159,7 +159,7 @@ class Table:
         return ()
 
     def query(self, pk: str, prefix: str) -> Iterator[dict[str, Any]]:
-        """Read a partition's items whose sort key begins so, consistently, in order."""
+        """Read a partition's items whose sort key has this prefix, consistently, in order."""
         yield from self._pages(
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
             ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),

@@ -1,10 +1,10 @@
-"""The applied targets file, as the functions read it: one pointer and immutable items behind it.
+"""The applied targets file as the functions read it: a pointer to immutable items.
 
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
 ``targets``                  ``current``              the pointer: digest, generation, applied_at, applied_by
-``targets``                  ``version#<version>``    that a version's items were begun; for cleaning up
+``targets``                  ``version#<version>``    that writing a version's items began; for cleaning up
 ``targets#<version>``        ``group#<name>``         body: JSON list of account ids and units
 ``targets#<version>``        ``account#<id>``         body: JSON list of targets
 ``targets#<version>``        ``by-unit#<group>``      body: JSON list of targets, of an account that a unit brings
@@ -17,12 +17,12 @@ pk                           sk                       what
 ``approvals#<AMI>``          ``<account>/<Region>``   what an approver has approved; body: JSON, digest, at, until, by
 ===========================  =======================  ==================================================
 
-The table is the operators': no function may write to it. Approvals are the approvers': no operator may write those.
+Only operators can write to the table, and no function; only approvers can write approvals.
 
 A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
-so cleaning up an old one cannot meet somebody who is just bringing it back.
+so cleaning up an old one cannot delete items that somebody is writing again.
 
-Which accounts a unit has stands in a table of its own (``members_table``), and is read with these.
+The accounts of units are in another table (``members_table``), which is read with these.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class TargetsTable:
         return f"{current.digest}/{self._members.generation() if named else 0}"
 
     def organization(self) -> Organization | None:
-        """Return what the file in force says of an organization; None where it names no unit."""
+        """Return the organization in the file in force; None if the file names no unit."""
         current = self.current()
         return self._organization(current) if current else None
 
@@ -130,7 +130,7 @@ class TargetsTable:
         return self.directory(current).groups if current else {}
 
     def _organization(self, current: Current) -> Organization | None:
-        """Read that item alone. Damaged by hand it lets nobody in."""
+        """Read only that item. If it is damaged, no account is a member."""
         item = self._get(partition(current.version), ORGANIZATION)
         try:
             return codec.decode(Organization, json.loads(item["body"]["S"]), ORGANIZATION) if item else None
@@ -138,7 +138,7 @@ class TargetsTable:
             return None
 
     def _membership(self, named: Organization) -> Membership:
-        """Read whom the units have; and, where one was never read, why not."""
+        """Read the accounts of the units; for units that were never read, why not."""
         found = self._members.membership()
         if named.units.keys() <= found.units.keys():
             return found
@@ -158,7 +158,7 @@ class TargetsTable:
         return item is not None and bool(item.get("paused", {}).get("BOOL"))
 
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
-        """Read whom an operator has withdrawn from an AMI's promotion."""
+        """Read the withdrawals from an AMI's promotion."""
         key = withdrawals_of(ami)
         item = self._get(key.pk, key.sk) or {}
         return [withdrawals.read(name, value.get("S")) for name, value in sorted(item.items()) if name[:1].isdigit()]
@@ -211,7 +211,7 @@ class TargetsTable:
         )
 
     def _account(self, account: str) -> list[dict[str, Any]] | None:
-        """Read only what is asked for, not the whole of a target: a setting unknown here must not block closing.
+        """Read only these members and not the whole target: an unknown setting must not block closing.
 
         A damaged item entitles nobody, and delays no other account.
         """

@@ -1,4 +1,4 @@
-"""A promotion's tracked deliveries, and the count by which the last delivery to end knows that it is the last."""
+"""A promotion's tracked deliveries, and the count that tells the last delivery to end that it is the last."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class DynamoTrackedDeliveries:
         return [self._tracked(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
     def _tracked(self, item: dict[str, Any]) -> TrackedDelivery:
-        """Read one; raises what parks the promotion where that cannot be done."""
+        """Read a tracked delivery; if it cannot be read, raise an error that parks the promotion."""
         where = f"{item['pk']} {item['sk']}"
         try:
             check(where, item.get("schema"), self._version)

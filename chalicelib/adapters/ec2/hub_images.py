@@ -122,7 +122,7 @@ class HubSource:
             return [raw for page in pages.paginate(OwnerIds=["self"], Filters=filters) for raw in page["Snapshots"]]
 
     def _key(self, arn: str) -> KeyFacts | None:
-        """What DescribeKey says; None where it refuses, which the checks then name as a fault."""
+        """DescribeKey's answer; None if it refuses, which the checks then report as a fault."""
         try:
             with as_refusal("DescribeKey", self._where):
                 return KeyFacts.from_describe(self._sessions.own("kms").describe_key(KeyId=arn)["KeyMetadata"])

@@ -18,7 +18,7 @@ class LaunchPermissions:
     """
 
     batch = 500
-    """EC2 takes 10,000 in a request [aws-facts 4, VERIFIED]; so many as of a snapshot are enough."""
+    """EC2 accepts 10,000 in a request [aws-facts 4, VERIFIED]; the same number as for a snapshot is enough."""
 
     def __init__(self, sessions: Sessions, where: str) -> None:
         self._sessions = sessions
@@ -51,7 +51,7 @@ class LaunchPermissions:
 
 
 def _launched_by(principal: str) -> dict[str, str]:
-    """Write whom a launch permission names: an account id, or an ARN of AWS Organizations."""
+    """Write the receiver of a launch permission: an account id, or an ARN of AWS Organizations."""
     if ":ou/" in principal:
         return {"OrganizationalUnitArn": principal}
     if ":organization/" in principal:

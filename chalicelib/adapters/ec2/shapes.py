@@ -1,4 +1,4 @@
-"""Turns EC2's shapes into the service's types: tags, descriptions, and errors for what is gone."""
+"""Turns EC2's shapes into the service's types: tags, descriptions, and errors for missing resources."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def unless_gone(call: Callable[[], object]) -> None:
-    """Remove something; it is no error if it is gone."""
+    """Remove a resource; a missing one is not an error."""
     try:
         call()
     except ClientError as error:

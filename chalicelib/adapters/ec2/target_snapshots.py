@@ -79,7 +79,7 @@ class AwsTargetSnapshots:
             try:
                 with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
                     unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
-            except Refusal as refused:  # of what is gone its tags are, too, and the role may delete by tag only
+            except Refusal as refused:  # a deleted snapshot has no tags, and the role may delete only by tag
                 if refused.kind is not RefusalKind.DENIED or self.look_at(delivery, [snapshot]):
                     raise
 

@@ -75,7 +75,7 @@ class KeyGrants:
                 self._end(resource, share, grant_id)
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
-        """Find the grant by id where that is known; else by name among those of its grantee."""
+        """Find the grant by its id if that is known, else by name among its grantee's grants."""
         by: dict[str, Any] = {"GrantId": share.grant_id} if share.grant_id else {"GranteePrincipal": share.grantee}
         pages = self._owner(resource, share).get_paginator("list_grants")
         with gone(*GRANT_GONE):
@@ -90,7 +90,7 @@ class KeyGrants:
             self._owner(resource, share).revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
 
     def _retiring(self, _resource: str, _share: Share) -> Mapping[str, str]:
-        """Return the parameters that say who may retire a grant: nobody."""
+        """Return the parameters for who may retire a grant: none, as no principal may."""
         return {}
 
     def _issuer(self, resource: str, _share: Share) -> Any:
@@ -98,7 +98,7 @@ class KeyGrants:
         return self._sessions.own("kms", region=region_in(key_of(resource)))
 
     def _owner(self, resource: str, _share: Share) -> Any:
-        """Return the client that lists and revokes it: the key's owner's."""
+        """Return the client that lists and revokes the grant, in the key owner's account."""
         return self._sessions.own("kms", region=region_in(key_of(resource)))
 
     def _name(self, _resource: str, share: Share) -> str:

@@ -1,7 +1,7 @@
 """The permission adapter for key access by policy: the service's statements in a source key's policy.
 
-PutKeyPolicy replaces the whole document and takes no condition [aws-facts 3, VERIFIED], so the last put wins.
-What protects a person's or a stack's edit:
+PutKeyPolicy replaces the whole document and accepts no condition [aws-facts 3, VERIFIED], so the last put wins.
+These rules protect the edit of a person or a stack:
 
 - a put is based on a document that was read twice, the second time right before it; where the two differ, it begins
   again;
@@ -12,8 +12,8 @@ What protects a person's or a stack's edit:
   it is put once more, into what is there by then. The next put also removes each statement of this hub that
   the ledger does not need.
 
-What remains: an edit between the second read and the put, or one that such a read does not show yet, is lost without a
-trace. That window is one call. In the other direction, an edit that was read before the put and written after it
+One risk remains: an edit between the second read and the put, or one that this read does not show yet, is lost without
+a trace. That window is one call. In the other direction, an edit that was read before the put and written after it
 removes the service's statement: the next look shows that, and later a copy that fails.
 
 One message group works on a key at a time, so two promotions do not race each other.
@@ -167,9 +167,9 @@ def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Ac
 
 @contextmanager
 def as_policy_refusal(step: str, where: str, principals: Collection[str] = ()) -> Iterator[None]:
-    """Turn errors of the two calls into refusals, in words that help with a key's policy; see ``as_refusal``.
+    """Turn errors of the two calls into refusals with cures for key policies; see ``as_refusal``.
 
-    ``principals``: whom the document names, for the one that KMS cannot see.
+    ``principals``: the principals in the document, one of which KMS may not find.
     """
     try:
         with as_refusal(step, where):
@@ -180,7 +180,7 @@ def as_policy_refusal(step: str, where: str, principals: Collection[str] = ()) -
 
 
 def _explained(aws: str, as_refusal: Fault, principals: Sequence[str]) -> Fault:
-    """Return what AWS's code means for a key's policy; the fault as it is where there is no more to say."""
+    """Return the fault with a cure for key policies, if there is one for AWS's code; else unchanged."""
     where, what = as_refusal.where, as_refusal.what
     grant = f"or {key_policy.GRANT_INSTEAD}; then tag the AMI again."
     match aws:

@@ -74,7 +74,7 @@ class RoleGrants(KeyGrants):
         return {"RetiringPrincipal": self._role(resource, share)[0]} if addresses.at_home(resource) else {}
 
     def _end(self, resource: str, share: Share, grant_id: str) -> None:
-        """Retire it on the target's own key. A role that was created again is not the one that may [aws-facts 3]."""
+        """Retire it on the target's own key. A role that was created again may not retire it [aws-facts 3]."""
         if not addresses.at_home(resource):
             super()._end(resource, share, grant_id)
             return
@@ -106,7 +106,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
         """Enter; nothing to do."""
 
     def __exit__(self, kind: object, error: object, _trace: object) -> None:
-        """Raise a refusal in the words of this adapter instead of one in AWS's; any other error goes on as it is."""
+        """Raise this adapter's refusal in place of AWS's; leave any other error unchanged."""
         if not isinstance(error, Refusal):
             return
         code = code_of(error)

@@ -1,7 +1,7 @@
 """Session policies: limit a session in a target to one delivery's resources and one kind of work.
 
-STS takes at most 2,048 characters of session policy, and answers PackedPolicyTooLarge above a packed size that nobody
-can compute and that is smaller [aws-facts, STS session policies]. So the policies are short, a copying session is for
+STS accepts at most 2,048 characters of session policy, and answers PackedPolicyTooLarge above a smaller packed size
+that cannot be computed [aws-facts, STS session policies]. So the policies are short, a copying session is for
 five snapshots at most, and each policy has a wider form without lists, which is used after such an answer. A session
 can never do more than the role itself.
 

@@ -69,7 +69,7 @@ class Sessions:
         parsed_response: Mapping[str, Any] | None,
         **_rest: Any,
     ) -> None:
-        """Remember a call, as botocore tells of each try of it: by the id in its answer, or as one without."""
+        """Record each try of a call that botocore reports, with the request id of its answer or without one."""
         operation = event_name.rpartition(".")[2]
         if not changes(operation):
             return

@@ -14,7 +14,7 @@ from chalicelib.core.errors import Refusal
 from chalicelib.ports.targets import Targets
 
 ROLE_READ_FOR = 15
-"""Seconds for which role name and external id are used as they were read: about one invocation."""
+"""Seconds for which role name and external id are cached: about one invocation."""
 
 
 class TargetSessions:

@@ -1,1 +1,1 @@
-"""A delivery: one AMI on its way to one target."""
+"""A delivery brings one AMI to one target."""

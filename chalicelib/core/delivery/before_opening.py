@@ -1,4 +1,4 @@
-"""What events change on a delivery before anything is opened: approval, the target's checks, copy slots."""
+"""How events change a delivery before any share is opened: approval, the target's checks, copy slots."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from chalicelib.core.records import schedule
 
 
 def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
-    """Go on where it is approved. The settings of a delivery are those of its start: others need another one."""
+    """Continue if it is approved. A delivery keeps the settings of its start; other settings need a new delivery."""
     if event.changed:
-        what = "The targets file gives this target other settings now than when the delivery began."
+        what = "The settings of this target in the targets file have changed since the delivery began."
         cure = "The service starts it again with these settings."
         fault = Fault("settings-changed", delivery.where, what, cure)
         return end(delivery, DeliveryState.CANCELLED, (fault,), now)
@@ -26,16 +26,16 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
         return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)
     if delivery.pending_failure is not None:
         return fail(delivery, now, delivery.pending_failure)
-    if now < delivery.next_try:  # an early look is no try
+    if now < delivery.next_try:  # an early look does not count as a try
         return delivery
     gone = _gone(delivery) if event.gone else None
-    if gone is not None and delivery.last_refusal == gone:  # the look before this one has not shown it either
+    if gone is not None and delivery.last_refusal == gone:  # the previous look did not show it either
         return fail(delivery, now, gone)
     return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), last_refusal=gone)
 
 
 def _gone(delivery: Delivery) -> Fault:
-    what = f"{delivery.ami} was deregistered, or no longer belongs to the hub; nobody had approved it."
+    what = f"{delivery.ami} was deregistered, or no longer belongs to the hub; no approver had approved it."
     return Fault("source-gone", delivery.where, what, "Nothing was opened. Tag another AMI.")
 
 
@@ -46,19 +46,21 @@ def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Del
     delivery = copying.with_unproven(delivery, found)
     copies_image = methods.of(delivery).copies_image
     standing = tuple(share for share in delivery.shares if share.standing)
-    if event.image and not (copies_image and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
-        accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
+    if event.image and not (
+        copies_image and event.unfinished
+    ):  # the AMI exists already: nothing is copied, and its snapshots stay
+        accepted = event.image == delivery.accepted  # keeps its snapshots, although no nonce proves them
         there = replace(delivery, adopted=True, image=event.image, shares=standing)
         there = there.with_cleanup(unproven=()) if accepted else there
         return to(there, DeliveryState.OPENING if standing else DeliveryState.VERIFYING, now)
-    if copies_image and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
+    if copies_image and event.image:  # CopyImage still runs: it needs its shares and its snapshots
         return to(delivery, DeliveryState.OPENING, now)
     if delivery.shared or copies_image:
         return to(delivery.with_deletions(seen.copy for seen in found.own), DeliveryState.OPENING, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = copying.match(wanted, tuple(s for s in found.own if s.key_arn == event.key_arn), now)
     wrong = tuple(s.copy for s in found.own if s.key_arn != event.key_arn)
-    wanted = wanted.with_deletions(wrong)  # of an earlier key
+    wanted = wanted.with_deletions(wrong)  # copies under an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return to(wanted, DeliveryState.OPENING if standing else DeliveryState.REGISTERING, now, shares=standing)
     return to(wanted, DeliveryState.WAITING, now)
@@ -69,14 +71,14 @@ def _on_hub_copy_seen(event: ev.HubCopySeen, delivery: Delivery, now: int) -> De
     if not event.copies and (timed_out := _queued_out(delivery, now)):
         return fail(delivery, now, timed_out)
     if not event.copies:
-        if now < delivery.next_try:  # an early look is no try
+        if now < delivery.next_try:  # an early look does not count as a try
             return delivery
         return again(delivery, now, _until_queued_out(delivery, now, schedule.step(schedule.POLLS, delivery.tries)))
     return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
 
 
 def _not_overdue(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
-    """Let the deadline begin when the hub's own copy does: it may have waited a month for its approval."""
+    """Start the deadline when the hub's own copy starts, which may have waited a month for its approval."""
     requested = DeliveryState.REQUESTED
     began = now if event.waits else event.began
     if delivery.pending_failure is None or began <= delivery.entered.get(requested, delivery.created_at):
@@ -95,7 +97,7 @@ def _on_waiting_notified(_event: ev.WaitingNotified, delivery: Delivery, now: in
 
 
 def _on_slots_asked(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
-    # Twice after a minute: the quota may have been woken for the first wish by the sweep that woke this delivery, too.
+    # Ask twice, a minute apart: the sweep may have woken the quota for an earlier request together with this delivery.
     wait = _until_queued_out(delivery, now, schedule.step(schedule.POLLS, max(delivery.slots.asks - 1, 0)))
     reported = slots_text(delivery, event.wanted, event.done, event.limited_at)
     asked = delivery.with_slots(asked=reported, asks=delivery.slots.asks + 1, next_ask=now + wait)
@@ -111,7 +113,7 @@ def _on_others_wait(event: ev.OthersWait, delivery: Delivery, _now: int) -> Deli
 
 
 def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Delivery:
-    """Go on with what was granted; copies of an earlier try that run already need no slot of their own."""
+    """Continue with the granted slots; running copies of an earlier try need no further slot."""
     leased = delivery.with_slots(granted=granted, until=until)
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     lacks = wanting and granted <= begun(delivery)
@@ -123,12 +125,12 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
 
 
 def _queued_out(delivery: Delivery, now: int) -> Fault | None:
-    """Return the fault of a queue deadline after which it has been looked for long enough."""
+    """Return the fault of a queue deadline, once the looks after the deadline have ended."""
     return delivery.pending_failure if now >= delivery.last_look_since + QUEUE_LOOK else None
 
 
 def _until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
-    """Return a wait (seconds) that ends no later than the looks that follow a queue deadline."""
+    """Return a wait in seconds that ends at the latest with the looks after a queue deadline."""
     queued_out = delivery.pending_failure is not None and delivery.state in QUEUEING
     return min(wait, max(delivery.last_look_since + QUEUE_LOOK - now, 0)) if queued_out else wait
 

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CheckTarget:
-    """Assume the role; look at the key, the AMI name, and what the service has there already."""
+    """Assume the role; read the key, the AMI name, and what the service has created there already."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookAtApproval:
-    """Look whether an approver has approved what is to be opened."""
+    """Read whether an approver has approved the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskHubCopy:
-    """Look whether the hub's own copy in this Region is there, from which this delivery copies."""
+    """Read whether the hub's own copy in this Region exists, from which this delivery copies."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskSlots:
-    """Write into the copy quota how many copy tries are wanted, begun and done in this episode; renew the lease.
+    """Write into the copy quota how many copy tries this episode needs, has started and has finished; renew the lease.
 
     ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds).
     """
@@ -35,19 +35,19 @@ class AskSlots:
 
 @dataclass(frozen=True, slots=True)
 class LookAtSlots:
-    """Read what the copy quota has granted."""
+    """Read how many slots the copy quota has granted."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskWhoWaits:
-    """Read whether another delivery waits for a slot there, which an ended copy would free."""
+    """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldShares:
     """Write a holding for every share, and wake the resources.
 
-    ``last_closing_at``: the end of those for copies; ``until``: of the standing ones, 0 for none (epoch seconds).
+    ``last_closing_at``: when shares for copies close at the latest; ``until``: when standing ones close, 0: never.
     """
 
     last_closing_at: int
@@ -75,12 +75,12 @@ class StartCopy:
 
 @dataclass(frozen=True, slots=True)
 class FindCopies:
-    """Look, by tag, for copies whose intent has no known result."""
+    """List copies by tag, for intents without a known result."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookAtCopies:
-    """Ask EC2 how running copies are."""
+    """Read the state of running copies from EC2."""
 
     copies: tuple[str, ...]
 
@@ -99,17 +99,17 @@ class RegisterImage:
 
 @dataclass(frozen=True, slots=True)
 class DiscardImage:
-    """Deregister an AMI of a failed try, and delete its snapshots, so that another try may take its name."""
+    """Deregister the AMI of a failed try and delete its snapshots, so that another try can use its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class TagCopies:
-    """Give each snapshot that CopyImage has made the tags of its own source."""
+    """Give each snapshot that CopyImage created the tags of its source snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindImage:
-    """Look, by name and tag, for an AMI whose intent has no known result."""
+    """List AMIs by name and tag, for an intent without a known result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +124,17 @@ class CarryDeprecation:
 
 @dataclass(frozen=True, slots=True)
 class ProtectImage:
-    """EnableImageDeregistrationProtection, without a cooldown: an administrator can lift it and deregister at once."""
+    """EnableImageDeregistrationProtection, without a cooldown: an administrator can turn it off at any time."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindLeftovers:
-    """List everything there that has this delivery's tag, and remove it."""
+    """List everything in the target that has this delivery's tag, and remove it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookAtEnd:
-    """Read from the applied file until when the AMI may be shared: the date that was known has come."""
+    """Read the applied file's end date again, because the known end date has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class NotifyWaiting:
 
 @dataclass(frozen=True, slots=True)
 class NotifyOutcome:
-    """Send the last notice (unless ``publish`` is false: it is given up), then write the tracked delivery."""
+    """Send the last notice, unless the service gave it up (``publish`` false); then write the tracked delivery."""
 
     publish: bool = True
 

@@ -1,4 +1,4 @@
-"""What events change on a delivery while its snapshots are copied."""
+"""How events change a delivery while its snapshots are copied."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
 VERIFY_TRIES = 3
-"""Reads are eventually consistent, so one that shows a difference is not believed at once."""
+"""Reads are eventually consistent, so a difference counts only after a second read."""
 
 MOST_UNPROVEN = 20
-"""So many are named: anybody in a target can make any number of them."""
+"""A fault names at most this many, because principals in a target can create any number of them."""
 
 
 def _on_copy_started(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     if known is None or known.state is not CopyState.INTENDED or delivery.state is not DeliveryState.COPYING:
-        if known is not None and known.copy == event.copy:  # now AWS itself has said so
+        if known is not None and known.copy == event.copy:  # now AWS has confirmed it
             return each_copy(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
         return delivery.with_deletions([event.copy])
     return each_copy(
@@ -62,7 +62,7 @@ def _in_doubt(delivery: Delivery, doubled: tuple[ev.SeenCopy, ...]) -> tuple[ev.
 
 
 def _silent(delivery: Delivery, now: int) -> Delivery:
-    """An intent that has not shown itself: wait for it, and believe that there is no copy on the second look only."""
+    """Wait for the copy of an intent; conclude only after the second look that no copy exists."""
 
     def judge(copy: Copy) -> Copy:
         if copy.state is not CopyState.INTENDED:
@@ -87,7 +87,7 @@ def match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delive
             return copy
         live = [s for s in found if s.state in ("pending", "completed")]
         if copy.state is CopyState.INTENDED and not live:
-            # One that ended in error at once is this intent's result all the same, and is judged as any other.
+            # A copy that ended in error at once is this intent's result, too, and is handled like any other.
             live = [s for s in found if s.started_at >= (copy.intended_at or 0)]
         useless.extend(s.copy for s in found if s not in live[:1])
         if not live:
@@ -111,7 +111,7 @@ def _on_copies_seen(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Deliv
 
 
 def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()) -> Delivery:
-    """Draw the conclusions from what EC2 shows of the delivery's copies now."""
+    """Update the delivery's copies from what EC2 shows now."""
     shown = {s.copy: s for s in seen}
     faults: list[Fault] = []
     useless: list[str] = []
@@ -141,7 +141,7 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
 
 
 def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
-    """A copy that one look does not show may only be late to appear; one that two minutes do not show is gone."""
+    """A copy that one look does not show may appear late; a copy that looks for two minutes do not show is gone."""
     if now < (copy.intended_at or 0) + schedule.SILENCE or copy.looks < VERIFY_TRIES:
         return replace(copy, looks=copy.looks + 1, next_look=now + schedule.POLLS[0])
     faults.append(
@@ -166,7 +166,7 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
 
 
 def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
-    """Key access that is not true yet fails a copy late and is no failure for ten minutes; anything else is one."""
+    """Handle a failed copy. For ten minutes, missing key access may only be late and is not a failure."""
     early = (copy.intended_at or now) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     if "not accessible" in found.message and early and copy.tries < methods.MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
@@ -188,7 +188,7 @@ def _on_snapshots_deleted(event: ev.SnapshotsDeleted, delivery: Delivery, _now: 
 
 
 def with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
-    """Name what has the service's tags and no proof, so that a notice names it; the service leaves it alone."""
+    """Record resources with the service's tags but no proof: a notice names them, and the service leaves them."""
     names = sorted(one.copy for one in (*found.doubled, *found.unproven))
     return delivery.with_cleanup(unproven=tuple(names[:MOST_UNPROVEN]))
 

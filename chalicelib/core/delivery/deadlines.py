@@ -1,4 +1,4 @@
-"""How long a delivery may stay in a state, and what follows when its time has passed."""
+"""How long a delivery can stay in a state, and what happens after that time."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.core.records import schedule
 
 QUEUE_LOOK = 10 * schedule.MINUTE
-"""How long after the queue deadline it still looks for a slot, or for the hub's own copy (seconds).
+"""Seconds after the queue deadline for which the delivery still looks for a slot, or for the hub's own copy.
 
 After an outage other records must act first; the copy quota looks every five minutes.
 """
 
 EXPIRED = "expired:"
-"""Begins a request to end because the targets file's date has come; such a delivery is not started again by itself."""
+"""Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
 
 
 def deadline(delivery: Delivery) -> int | None:
-    """When the present state has lasted long enough, in epoch seconds. None: it has ended.
+    """The deadline of the present state, in epoch seconds. None: the delivery has ended.
 
-    If its deadline has passed: until when it tries to look at the target.
+    After a passed deadline, the time until which the service still tries to look at the target.
     """
     entered = delivery.entered
     if delivery.last_look_since:
@@ -46,7 +46,7 @@ def deadline(delivery: Delivery) -> int | None:
 
 
 def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
-    """Inbox entries and passed deadlines, as events; at most one at a time."""
+    """Return an inbox entry or a passed deadline as an event; at most one at a time."""
     state = delivery.state
     if state in ENDED:
         return ()
@@ -61,15 +61,15 @@ def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
 
 
 def waits_for_shares(delivery: Delivery) -> bool:
-    """Whether it waits until its shares are open. A look at the ledger decides that, and judges the deadline.
+    """Whether it waits until its shares are open. A read of the ledger decides that, and decides the deadline.
 
-    They may have opened while no run could look.
+    The shares may have opened while no worker could read the ledger.
     """
     return delivery.state is DeliveryState.OPENING and (delivery.holds_copy or delivery.holds_standing)
 
 
 def _can_cancel(delivery: Delivery) -> bool:
-    """Whether it can still be cancelled. An intended RegisterImage finishes and stays; CopyImage is stopped."""
+    """Whether it can still be cancelled. An intended RegisterImage finishes and its AMI stays; CopyImage is stopped."""
     if methods.of(delivery).reads_source(delivery):
         return True
     if delivery.state is DeliveryState.REGISTERING:
@@ -83,24 +83,24 @@ def _can_cancel(delivery: Delivery) -> bool:
 
 
 def past_caring(delivery: Delivery) -> bool:
-    """Whether the deadline has had its effect already."""
+    """Whether the deadline has taken effect already."""
     if delivery.state is DeliveryState.PUBLISHING:
         return True
     return delivery.state is DeliveryState.TIDYING and delivery.cleanup.done
 
 
 def released_from(delivery: Delivery) -> int:
-    """From when its shares may close: the linger counts from the last copy's end."""
+    """Return when its shares may close: the linger counts from the last copy's end."""
     since = methods.of(delivery).copied_at(delivery)
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
 def late(delivery: Delivery, now: int) -> bool:
-    """Whether it is an hour past its deadline. A notice that is refused after that is tried for another hour."""
+    """Whether the deadline passed over an hour ago. A notice that is refused after that is tried for another hour."""
     last = deadline(delivery)
     return delivery.pending_failure is not None or (last is not None and now >= last + schedule.NOTICE_DEADLINE)
 
 
 def gives_up(delivery: Delivery, now: int) -> bool:
-    """Whether to give up the notice: it was refused for an hour after the deadline. An outage is no refusal."""
+    """Whether to give up the notice: it was refused for an hour after the deadline. An outage does not count."""
     return delivery.pending_failure is not None and now >= delivery.last_look_since + schedule.NOTICE_DEADLINE

@@ -1,4 +1,4 @@
-"""What cancellations, deadlines and looks at leftovers change on a delivery, and how it ends."""
+"""How cancellations, deadlines and reads of leftovers change a delivery, and how it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
 MOST_REFUSALS = 2
-"""After so many refused deletions the shares of a delivery that stops close all the same (invariant 1)."""
+"""After this many refused deletions, the shares of a stopping delivery close anyway (invariant 1)."""
 
 
 def _on_cancel_asked(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
@@ -34,7 +34,7 @@ def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int)
         if delivery.last_look_since:
             return left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
         return replace(delivery, last_look_since=now, next_try=now)
-    if delivery.pending_failure is not None:  # nobody has been able to look since
+    if delivery.pending_failure is not None:  # no look has succeeded since
         why = () if delivery.last_refusal is None else (delivery.last_refusal,)
         left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
         faults = (*delivery.faults, delivery.pending_failure, *why)
@@ -52,7 +52,7 @@ def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int)
 
 
 def deadline_fault(delivery: Delivery) -> Fault:
-    """Return the fault of a state that has lasted until its deadline, with the last refusal."""
+    """Return the fault of a passed deadline, with the last refusal."""
     cause = delivery.shares_wait_for or delivery.last_refusal
     last = "" if cause is None else f" The last refusal was: {cause.what}"
     return Fault(
@@ -64,21 +64,21 @@ def deadline_fault(delivery: Delivery) -> Fault:
 
 
 def left_behind(delivery: Delivery, now: int) -> Delivery:
-    """End the cleanup with a look taken after its deadline, and name what is left."""
+    """End the cleanup with a look after its deadline, and record the leftovers."""
     why = () if delivery.last_refusal is None else (delivery.last_refusal,)
     done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
     return replace(done, pending_failure=None, last_look_since=0)
 
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
-    """Name what was made there, or may have been: a person must remove it, as the service cannot look."""
+    """Record what was or may have been created there: the service cannot read the target; a person must remove it."""
     yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
     if delivery.image or delivery.request.intended_at is not None:
         yield delivery.image or f"AMI {delivery.image_name}"
 
 
 _DEADLINE_CURE = {
-    DeliveryState.AWAITING_APPROVAL: "Nobody approved it. `ami-promoter approve`, then `ami-promoter retry`.",
+    DeliveryState.AWAITING_APPROVAL: "No approver has approved it. `ami-promoter approve`, then `ami-promoter retry`.",
     DeliveryState.REQUESTED: "Look at the function `worker`: its dead letters and errors; then tag the AMI again.",
     DeliveryState.CHECKING: "Deploy deploy/target.yaml there, with the targets file's external id; then tag again.",
     DeliveryState.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer.",
@@ -91,7 +91,7 @@ _DEADLINE_CURE = {
 
 
 def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
-    """What the service has left there. Two looks prove absence; a refused delete keeps no share open.
+    """Update the cleanup from a look. Two looks prove absence; a refused deletion keeps no share open.
 
     If nothing is unfinished, the shares may close. If nothing is left, the cleanup is done.
     """
@@ -125,14 +125,14 @@ def delete_refused(delivery: Delivery) -> Delivery:
 
 
 def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
-    """Whether something that the service began may exist and not show yet."""
+    """Whether something that the service started may exist but not show yet."""
     copies = any(
         copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
         for copy in delivery.copies
         if copy.tries and now < (copy.intended_at or 0) + schedule.SILENCE
     )
     registered = delivery.request.intended_at if delivery.image is None else None
-    by_copy_image = delivery.request.copy_image_intended_at or 0  # of CopyImage the snapshots' ids are not known
+    by_copy_image = delivery.request.copy_image_intended_at or 0  # the ids of CopyImage's snapshots are not known
     intended = max(registered or 0, by_copy_image)
     return copies or now < intended + schedule.SILENCE
 

@@ -1,4 +1,4 @@
-"""The events of a delivery: what happened to it. An event that comes too late is ignored (old news)."""
+"""The events of a delivery. The state machine ignores an event that comes too late."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Refused:
     source: str | None = None
     """The source snapshot, where the command was StartCopy."""
     unknown: bool = False
-    """It may have taken effect all the same: a time-out, a broken connection."""
+    """Whether it may have taken effect: after a time-out or a broken connection."""
     nonce: str = ""
-    """The attempt's, if the command makes something."""
+    """The attempt's nonce, if the command creates something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,16 @@ class TargetReady:
     key_arn: str
     image: str | None = None
     copies: tuple[SeenCopy, ...] = ()
-    """Everything there that has this delivery's tag."""
+    """Everything in the target that has this delivery's tag."""
     note: str = ""
-    """What the history should tell a person, and is no fault."""
+    """A remark for the history that is not a fault."""
     unfinished: bool = False
-    """Whether the image is not available yet: CopyImage may still be at work, and needs its shares."""
+    """Whether the image is not available yet: CopyImage may still run and needs its shares."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetUnfit:
-    """The target cannot take this AMI."""
+    """The target cannot receive this AMI."""
 
     faults: tuple[Fault, ...]
 
@@ -77,7 +77,7 @@ class ApprovalSeen:
     """The approval was read. ``by``: its approver; "": there is none.
 
     ``changed``: it is for settings that were applied after this delivery began. ``gone``: EC2 does not show the AMI, so
-    nobody can approve it.
+    it cannot be approved.
     """
 
     by: str = ""
@@ -87,9 +87,9 @@ class ApprovalSeen:
 
 @dataclass(frozen=True, slots=True)
 class HubCopySeen:
-    """The hub's own copy was looked at. ``copies``: (source snapshot, copy); empty until it is there.
+    """The state of the hub's own copy was read. ``copies``: (source snapshot, copy); empty until it exists.
 
-    ``waits``: it waits for an approval. ``began``: when (epoch seconds) that wait ended; 0: it is not known.
+    ``waits``: it waits for an approval. ``began``: when (epoch seconds) that wait ended; 0: not known.
     """
 
     copies: tuple[tuple[str, str], ...] = ()
@@ -120,14 +120,14 @@ class SlotsSeen:
 
 @dataclass(frozen=True, slots=True)
 class OthersWait:
-    """Whether another delivery lacks a slot there."""
+    """Whether another delivery needs a slot there."""
 
     waits: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SharesHeld:
-    """The holdings are in the ledger: all (``upto`` 0), or those before ``upto``, when the time was over."""
+    """The holdings are in the ledger: all (``upto`` 0), or those before ``upto`` if there was no time for more."""
 
     upto: int = 0
 
@@ -139,14 +139,14 @@ class SharesSeen:
     open: bool
     """All are open."""
     refused: Fault | None = None
-    """Why one of them is not open and will not be."""
+    """Why one of the shares will not open."""
     waits_for: Fault | None = None
-    """What now keeps the share worker from opening one of them."""
+    """Why the share worker cannot open one of the shares now."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharesReleased:
-    """Its holdings are released: those for copies, or ``all``."""
+    """The delivery's holdings are released: those for copies, or ``all``."""
 
     all: bool = True
     upto: int = 0
@@ -170,7 +170,7 @@ class CopiesFound:
 
 @dataclass(frozen=True, slots=True)
 class CopiesSeen:
-    """EC2 was asked for copies by id; it did not show those of ``asked`` that are not in ``copies``."""
+    """EC2 was asked for the copies ``asked``; it did not show those that are not in ``copies``."""
 
     asked: tuple[str, ...]
     copies: tuple[SeenCopy, ...]
@@ -197,16 +197,16 @@ class ImageNotFound:
 
 @dataclass(frozen=True, slots=True)
 class ImageSeen:
-    """The new AMI was looked at: its state and, if it is available, how it differs from the source."""
+    """The new AMI was read: its state and, if it is available, how it differs from the source."""
 
     state: str
     differences: tuple[Fault, ...] = ()
     reason: str = ""
-    """EC2's words, if it failed."""
+    """EC2's message, if the AMI failed."""
     copies: tuple[tuple[str, str], ...] = ()
     """(source snapshot, copy) by device, if CopyImage made them."""
     extras: tuple[str, ...] = ()
-    """Further snapshots that this delivery made there, and no device of the AMI uses."""
+    """Further snapshots of this delivery that no device of the AMI uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +231,11 @@ class ImageProtected:
 
 @dataclass(frozen=True, slots=True)
 class LeftoversSeen:
-    """What this delivery made and what still exists was listed; ``unfinished``: copies that still run.
+    """What this delivery created and still exists was listed; ``unfinished``: copies that still run.
 
-    ``refusal``: AWS's, of a removal.
+    ``refusal``: why AWS refused a removal.
 
-    ``unproven``: what has the tags without a recorded nonce; the service leaves it alone.
+    ``unproven``: resources with the tags but no recorded nonce; the service does not touch them.
     """
 
     left: tuple[str, ...]
@@ -246,7 +246,7 @@ class LeftoversSeen:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The delivery must end: tag, applied file or an operator says so. ``expired``: the date ``until`` has come."""
+    """The tag, the applied file or an operator ends the delivery. ``expired``: the date ``until`` has come."""
 
     expired: bool = False
 
@@ -263,7 +263,7 @@ class WaitingNotified:
 
 @dataclass(frozen=True, slots=True)
 class EndSeen:
-    """The applied file was asked until when (epoch seconds) the AMI may be shared; 0: no longer."""
+    """The end date of sharing (epoch seconds) was read from the applied file; 0: it may no longer be shared."""
 
     until: int
 

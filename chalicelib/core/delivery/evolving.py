@@ -1,4 +1,4 @@
-"""What each event changes on a delivery. ``machine.TRANSITIONS`` says which states can follow."""
+"""How each event changes a delivery. ``machine.TRANSITIONS`` lists the possible next states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chalicelib.core.targets import approvals
 
 
 def evolve(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
-    """Return the delivery as it is after the event. Raises IllegalEvent where the table has no such edge."""
+    """Return the delivery after the event. Raises IllegalEvent if the table does not allow the transition."""
     allowed = TRANSITIONS[delivery.state].get(type(event))
     if allowed is None:
         raise IllegalEvent(str(delivery.key), delivery.state, type(event).__name__)
@@ -29,7 +29,7 @@ def evolve(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
 
 
 def _taken(delivery: Delivery, event: ev.Event) -> Delivery:
-    """Count inbox entries as handled by the look that they caused, whatever came of it."""
+    """Mark inbox entries as handled by the look that they caused, even if that look failed."""
     step = event.step if isinstance(event, ev.Refused) else type(event).__name__
     if step in (ev.ImageSeen.__name__, do.VerifyImage.__name__):
         names = ["image"]
@@ -58,7 +58,7 @@ _SAYS_NOTHING = (
     ev.DeadlinePassed,
     ev.CancelAsked,
 )
-"""Events after which the last refusal may still hold; all others show that it is over."""
+"""Events that keep the last refusal; after all others the refusal no longer applies."""
 
 
 def started(delivery: Delivery, now: int) -> Delivery:

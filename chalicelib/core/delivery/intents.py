@@ -12,7 +12,7 @@ from chalicelib.core.delivery.outstanding import due_at
 
 
 def tells(before: Delivery, after: Delivery) -> bool:
-    """Whether more has changed than when to look again, and how far the copies have come."""
+    """Whether more has changed than the time of the next look and the copies' progress."""
     return _timeless(before) != _timeless(after)
 
 
@@ -23,11 +23,11 @@ def _timeless(delivery: Delivery) -> Delivery:
 
 
 MAKING = (do.StartCopy, do.RegisterImage)
-"""Commands that make something in the target, each under a nonce of its own."""
+"""Commands that create something in the target, each with its own nonce."""
 
 
 def announced(delivery: Delivery, command: do.Command) -> str:
-    """Return the call, and what it is about, whose intent is on the record before it is made; "" for other commands."""
+    """Return the API call and its resource for commands whose intent is recorded first; "" for other commands."""
     match command:
         case do.StartCopy(source):
             return f"CopySnapshot {source}"
@@ -38,10 +38,9 @@ def announced(delivery: Delivery, command: do.Command) -> str:
 
 
 def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces: Sequence[str]) -> Delivery:
-    """Put the intent of every command that changes AWS on the record; it is written before it is done (invariant 3).
+    """Record the intent of every command that changes AWS, before the command is executed (invariant 3).
 
-    ``nonces``: random texts that nobody can guess, one for each of ``wanted`` that makes something (``MAKING``), in
-    turn.
+    ``nonces``: random texts, one for each of ``wanted`` that creates something (``MAKING``), in the same order.
     """
     left = iter(nonces)
     for command in wanted:
@@ -68,7 +67,7 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
                     ),
                 )
             case do.AskSlots():
-                # What was asked, and perhaps granted, must be given back, also if the run ends before it writes so.
+                # Requested and granted slots must be returned, even if the invocation ends before it records the grant.
                 delivery = delivery.with_slots(asked=delivery.slots.asked or "asking")
             case do.RegisterImage():
                 delivery = methods.of(delivery).intended(delivery, nonce, now)

@@ -1,8 +1,8 @@
 """The state machine of a delivery.
 
-``TRANSITIONS`` says which states can follow an event, ``evolve`` (in ``evolving``) what an event changes, and
-``outstanding`` (in ``outstanding``) what is left to do, from the record alone. So a crash loses nothing: the next run
-reads the record and asks ``outstanding`` again.
+``TRANSITIONS`` lists the states that can follow an event, ``evolve`` (in ``evolving``) applies an event, and
+``outstanding`` (in ``outstanding``) lists what is left to do, from the record alone. So a crash loses nothing: the next
+invocation reads the record and calls ``outstanding`` again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ S = DeliveryState
 _END = frozenset({S.STOPPING, S.TIDYING})
 
 WORKING = frozenset({S.AWAITING_APPROVAL, S.COPYING, S.REGISTERING, S.VERIFYING})
-"""States in which a passed deadline acts only after one more look that shows the work unfinished."""
+"""States in which a passed deadline takes effect only after one more look that shows unfinished work."""
 
 QUEUEING = frozenset({S.REQUESTED, S.CHECKING, S.WAITING})
-"""States that the queue deadline ends, and only after one more look: what the delivery waits for may be there."""
+"""States that the queue deadline ends, after one more look, because the delivery may no longer have to wait."""
 
 TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
     S.AWAITING_APPROVAL: {
@@ -136,4 +136,4 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
     S.FAILED: {},
     S.CANCELLED: {},
 }
-"""Where each event may lead. An event that is missing from a state's row is illegal there, and parks the record."""
+"""The states that each event can lead to. An event that is not in a state's row is illegal and parks the record."""

@@ -1,4 +1,4 @@
-"""The two ways to make a target's own AMI. The record says which; the machine asks the method where they differ.
+"""The two ways to create a target's own AMI. The record names one; the machine calls it where they differ.
 
 =============================  =======================================  =======================================
 what                           ``snapshots``                            ``image``
@@ -26,24 +26,24 @@ from chalicelib.core.records import schedule
 from chalicelib.core.targets import preflight
 
 NAME_NOT_FREE = preflight.name_not_free("", "").code
-"""Fault code: a name that nobody shows who has it. A deregistered AMI keeps its name for a while."""
+"""Fault code: the name is taken, but no AMI shows it. A deregistered AMI keeps its name for a while."""
 
 MAX_TRIES = 8
-"""Of one copy, or of registering: then a person must look."""
+"""Tries of one copy, or of registering; after the last one a person must act."""
 
 
 def copy_cure(message: str, account: str) -> str:
-    """Say what to do about a copy that ended in error, by EC2's words [aws-facts 2, StateMessage]."""
+    """Return what to do about a copy that ended in error, from EC2's message [aws-facts 2, StateMessage]."""
     if "Source snapshot" in message:
         return (
             "The hub's snapshot was deleted, or is no longer shared with the account. Find out who did that in the hub "
             "from its CloudTrail (ModifySnapshotAttribute, DeleteSnapshot); then tag again."
         )
     return (
-        f"`ami-promoter doctor --account {account}` looks at the target's key and its policy. If the key is not "
-        "accessible and it finds nothing: see that both keys are enabled, that the target's role may use them through "
-        "EC2 (deploy/target.yaml allows it), and that no service control policy (SCP) of the target and no resource "
-        "control policy (RCP) of a key's account denies it. Then tag again."
+        f"`ami-promoter doctor --account {account}` checks the target's key and its policy. If the key is not "
+        "accessible and it finds nothing, check that both keys are enabled, that the target's role may use them "
+        "through EC2 (deploy/target.yaml allows it), and that no service control policy (SCP) of the target and no "
+        "resource control policy (RCP) of a key's account denies it. Then tag again."
     )
 
 
@@ -54,21 +54,21 @@ class CopyMethod:
     copies_image: bool
     """Whether one call copies the AMI and all its snapshots."""
     reads_source: Callable[[Delivery], bool]
-    """Whether making the AMI needs the shares, and so can be stopped."""
+    """Whether creating the AMI needs the shares, so that it can be stopped."""
     copied_at: Callable[[Delivery], int | None]
-    """When the last copy ended; None: not yet."""
+    """When the last copy ended; None: it has not ended."""
     image_deadline: Callable[[Delivery], int]
-    """When the AMI must have been made and verified."""
+    """When the AMI must be created and verified."""
     intended: Callable[[Delivery, str, int], Delivery]
-    """(delivery, nonce, now): the intent to make the AMI is put on the record."""
+    """(delivery, nonce, now): record the intent to create the AMI."""
     denied: Callable[[Delivery, str], Delivery]
     """(delivery, nonce): remove the intent, as AWS has refused the call with this nonce."""
     may_come_true: Callable[[Delivery, ev.Refused, int], bool]
-    """(delivery, refusal, now): whether to ask for the AMI again, as what was refused may only be late."""
+    """(delivery, refusal, now): whether to call again, because the missing access may only be late."""
     missing: Callable[[Delivery, int], Delivery]
     """(delivery, now): a look does not show the AMI."""
     failed: Callable[[Delivery, ev.ImageSeen, int], Delivery]
-    """(delivery, what was seen, now): a look shows the AMI, and neither pending nor available."""
+    """(delivery, what was seen, now): a look shows the AMI in a state that is neither pending nor available."""
 
 
 def of(delivery: Delivery) -> CopyMethod:
@@ -130,14 +130,14 @@ def _reads_source(delivery: Delivery) -> bool:
 
 
 def _copies_and_tagging(delivery: Delivery) -> int:
-    if DeliveryState.OPENING not in delivery.entered:  # nothing is copied: the AMI was there
+    if DeliveryState.OPENING not in delivery.entered:  # nothing is copied: the AMI existed already
         return _an_hour_each(delivery)
     tagging = 0 if delivery.available_at is None else delivery.available_at + schedule.IMAGE_DEADLINE
     return max(delivery.copies_end, tagging)
 
 
 def _image_copy_intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
-    token = delivery.request.token  # the same AMI once more: its nonce stands
+    token = delivery.request.token  # the same AMI again: its nonce stays valid
     fresh = _intended(delivery, "" if token else nonce, now)
     return fresh.with_request(copy_image_intended_at=now, token=token or nonce)
 
@@ -149,7 +149,7 @@ def _image_copy_may_come_true(delivery: Delivery, refused: ev.Refused, now: int)
 
 
 def _image_copy_missing(delivery: Delivery, now: int) -> Delivery:
-    """A copy that one look does not show may be late to appear; that it is gone is believed after two minutes."""
+    """A copy that one look does not show may appear late; it counts as gone after two minutes."""
     since = delivery.clear_since
     if since is None or now < since + schedule.SILENCE:
         return again(delivery, now, schedule.POLLS[0], clear_since=now if since is None else since)
@@ -164,7 +164,7 @@ def _image_copy_missing(delivery: Delivery, now: int) -> Delivery:
 
 
 def _image_copy_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
-    """Within ten minutes it may have failed only because key or permission were not true yet: then once more."""
+    """Try again within ten minutes: it may have failed because key or permission were not effective yet."""
     fault = _image_failed(delivery, seen)
     if seen.state != "failed":
         return fail(delivery, now, fault)
@@ -190,7 +190,9 @@ BY_IMAGE = CopyMethod(
     copied_at=lambda delivery: _registering_since(delivery) if delivery.adopted else delivery.available_at,
     image_deadline=_copies_and_tagging,
     intended=_image_copy_intended,
-    denied=lambda delivery, _nonce: delivery.with_request(intended_at=None),  # the SDK may repeat it, with its token
+    denied=lambda delivery, _nonce: delivery.with_request(
+        intended_at=None
+    ),  # the SDK may repeat the call with its token
     may_come_true=_image_copy_may_come_true,
     missing=_image_copy_missing,
     failed=_image_copy_failed,

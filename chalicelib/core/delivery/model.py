@@ -62,12 +62,12 @@ class CopyState(StrEnum):
     PENDING = "pending"
     COMPLETED = "completed"
     ERROR = "error"
-    """It ended in error and is still there: it counts against the limit until deleted."""
+    """It ended in error and still exists: it counts against the limit until it is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One source snapshot to copy. ``key_arn`` is None where the source is not encrypted."""
+    """One source snapshot to copy. ``key_arn`` is None if the source is not encrypted."""
 
     id: str
     key_arn: str | None
@@ -92,7 +92,7 @@ class Copy:
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
-    """When all copies there were last listed: a try is made only soon after that (invariant 4)."""
+    """When all copies in the target were last listed: a try must follow soon after that (invariant 4)."""
     not_before: int = 0
     """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
@@ -102,10 +102,9 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One intended call of CopySnapshot, RegisterImage or CopyImage. What has its nonce, it made.
+    """One intended call of CopySnapshot, RegisterImage or CopyImage. A resource with its nonce is from this call.
 
-    The nonce is random and stands nowhere in the target before the call: the service's other tags
-    can be predicted, the nonce cannot.
+    The nonce is random and unknown in the target before the call. The service's other tags can be predicted.
     """
 
     nonce: str
@@ -124,26 +123,26 @@ class NeededShare:
     share_name: str
     """which permission on it: an account, a delivery's id, a role; see ``addresses``"""
     standing: bool = False
-    """Whether it is held beyond the copies: as long as the delivery is shared, or its AMI delivered."""
+    """Whether it is held after the copies: as long as the delivery is shared, or its AMI delivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """The request to the copy quota, and what it has granted in this episode."""
+    """The request to the copy quota, and the slots that it has granted in this episode."""
 
     asked: str = ""
-    """What was last asked; see ``machine.slots_asked_text``."""
+    """The last request; see ``slot_use``."""
     asks: int = 0
     next_ask: int = 0
-    """When to ask a copy quota again that has not answered (epoch seconds)."""
+    """When to ask the copy quota again if it has not answered (epoch seconds)."""
     granted: int = 0
-    """How many slots, as the lease said when it was last read."""
+    """Slots in the lease when it was last read."""
     until: int = 0
-    """Until when that holds without another look."""
+    """When the lease must be read again."""
     limited_at: int | None = None
-    """When EC2 last refused a copy for its limit."""
+    """When EC2 last refused a copy because of its limit."""
     others_wait: bool = False
-    """Whether another delivery lacks a slot there: each copy is then looked at as soon as it has ended."""
+    """Whether another delivery needs a slot there: the service then reads each copy as soon as it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,36 +152,36 @@ class ImageRequest:
     intended_at: int | None = None
     tries: int = 0
     copy_image_intended_at: int | None = None
-    """When CopyImage was last intended: what it made can show late, also if it has failed since."""
+    """When CopyImage was last intended: its resources can show late, even if it has failed since."""
     token: str = ""
-    """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""
+    """CopyImage's client token: the nonce of the running try. A try after a discarded AMI has a new one."""
     discarding: bool = False
-    """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
+    """Whether CopyImage's AMI failed because of a key that is not accessible yet, and is removed for another try."""
     discarded: tuple[str, ...] = ()
-    """Those that did: each try has a nonce of its own, and none of them is taken for the new AMI."""
+    """AMIs that failed so: each try has its own nonce, and none of these AMIs is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """What the service removes in the target, and what it leaves there."""
+    """What the service removes in the target, and what stays there."""
 
     to_delete: tuple[str, ...] = ()
-    """Snapshots that the service made and does not need."""
+    """Snapshots that the service created and does not need."""
     leftovers: tuple[str, ...] = ()
-    """What the last look still showed, or the service could not look for: a notice names what stays."""
+    """What the last look still showed, or could not check: a notice names it."""
     unproven: tuple[str, ...] = ()
-    """What has the service's tags and no recorded nonce: the service leaves it alone, and a notice names it."""
+    """Resources with the service's tags but no recorded nonce: they stay, and a notice names them."""
     deletes_refused: int = 0
-    """How often AWS has refused, since it stops, to show or delete what it made."""
+    """How often AWS has refused to list or delete the resources since the delivery stops."""
     deletes_accepted: bool = False
-    """AWS accepted every deletion, or refused twice: the shares do not wait for unwanted copies."""
+    """AWS accepted every deletion, or refused twice: the shares do not wait for the copies' deletion."""
     done: bool = False
     """Nothing is left to remove."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery's record. Settings in ``target`` are those of its start; times are epoch seconds."""
+    """A delivery's record. ``target`` has the settings of its start; times are epoch seconds."""
 
     id: str
     hub: str
@@ -201,17 +200,17 @@ class Delivery:
     approved_by: str = ""
     """ARN of the approver with whose approval this episode left ``awaiting-approval``; "" if it needs none."""
     key_arn: str = ""
-    """The target's key, as its own account names it; known once checked."""
+    """The target's key, as the target account's EC2 and KMS name it; known after the checks."""
     copies: tuple[Copy, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    """All attempts that may have made something, of earlier episodes too: their nonces prove what they made."""
+    """All attempts that may have created something, also in earlier episodes: their nonces are the proof."""
     shares: tuple[NeededShare, ...] = ()
     shares_at: int = 0
-    """Where holding or releasing them goes on, if there was no time for all."""
+    """Where holding or releasing them continues, if there was no time for all."""
     holds_copy: bool = False
-    """Whether its holdings for copies are in the ledger, or may be: this is written first."""
+    """Whether its holdings for copies are in the ledger, or may be: this is written before them."""
     holds_standing: bool = False
-    """The same of its standing holdings."""
+    """The same for its standing holdings."""
     method: Literal["snapshots", "image"] = "snapshots"
     """The copy method: CopySnapshot and RegisterImage, or CopyImage."""
     method_why: str = ""
@@ -219,13 +218,13 @@ class Delivery:
     launched_by: tuple[str, ...] = ()
     """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""
     via: str = ""
-    """The delivery that makes the hub's own copy in this Region, where this one copies from there."""
+    """The delivery that makes the hub's own copy in this Region, if this one copies from it."""
     via_copies: Mapping[str, str] = field(default_factory=dict)
-    """Source snapshot to the hub's copy of it, once it is there."""
+    """Source snapshot -> the hub's copy of it, once that exists."""
     via_key: str = ""
-    """The hub's key that those are encrypted under."""
+    """The hub's key that the hub's copies are encrypted under."""
     ends_at: int = 0
-    """The later date that the applied file has given since it was shared (epoch seconds); asked again by then."""
+    """The later end date from the applied file since it was shared (epoch seconds); read again at that time."""
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None
@@ -234,39 +233,39 @@ class Delivery:
     cleanup: Cleanup = field(default_factory=Cleanup)
     image: str | None = None
     available_at: int | None = None
-    """When the new AMI was first seen available, and the same image."""
+    """When the new AMI was first seen available and equal to the source."""
     tagged: bool = False
     """Whether the snapshots that CopyImage made have their own tags."""
     protected: bool = False
     """Whether the AMI has deregistration protection, by this service."""
     unprotected: Fault | None = None
-    """Why it has none, though it should; it is delivered all the same."""
+    """Why it has none although it should; it is delivered anyway."""
     adopted: bool = False
-    """The AMI was there already when this episode looked: if it differs, the service must not remove it."""
+    """The AMI existed before this episode: the service must not remove it if it differs."""
     copies_listed_again: bool = False
     """Whether all copies were listed once more after the last one ended; needed if any was tried twice."""
     clear_since: int | None = None
-    """Since when looks no longer show what must be gone: two looks must agree (invariant 5)."""
+    """When a look first no longer showed what must be gone: two looks must agree (invariant 5)."""
     faults: tuple[Fault, ...] = ()
     last_refusal: Fault | None = None
-    """The last refusal after which the delivery waits: the cause to report if a deadline passes."""
+    """The last refusal that the delivery waits for: the cause to report if a deadline passes."""
     shares_wait_for: Fault | None = None
-    """What keeps one of its shares from opening, by the ledger: a cause to report, too."""
+    """Why one of its shares does not open, from the ledger: also a cause to report."""
     pending_failure: Fault | None = None
-    """The fault with which it fails unless a later look shows its work done: a deadline, or a closed share."""
+    """The fault with which it fails unless a later look shows the work finished: a deadline, or a closed share."""
     last_look_since: int = 0
-    """Since when that look is due; while it tidies, also without a fault."""
+    """When that look became due; in ``tidying`` also without a fault."""
     ending: DeliveryState | None = None
     """FAILED, CANCELLED or WITHDRAWN: how it ends; None: it is not ending."""
     waiting_notified: bool = False
     tries: int = 0
-    """Tries at the present step since the last progress."""
+    """Tries of the current step since the last progress."""
     next_try: int = 0
     last_closing_at: int | None = None
     handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
-    """The inbox: entries of others; read with the record, never written with it."""
+    """The inbox: entries that others write; read with the record, never written with it."""
 
     @property
     def key(self) -> addresses.RecordKey:
@@ -275,11 +274,11 @@ class Delivery:
 
     @property
     def copy_quota(self) -> addresses.RecordKey:
-        """The copy quota whose slots it needs."""
+        """The record key of its copy quota."""
         return addresses.copy_quota(self.target.account, self.target.region)
 
     def read_from(self, snapshot: str) -> str:
-        """Return the snapshot that is copied in place of a source snapshot: itself, or the hub's copy of it."""
+        """Return the snapshot to copy for a source snapshot: itself, or the hub's copy of it."""
         return self.via_copies.get(snapshot, snapshot)
 
     def attempt(self, source: str = "") -> Attempt | None:
@@ -298,7 +297,7 @@ class Delivery:
 
     @property
     def source_keys(self) -> tuple[str, ...]:
-        """The keys that what is copied is encrypted under, each once."""
+        """The KMS keys of the snapshots to copy, each once."""
         if self.via:
             return (self.via_key,) if self.via_key else ()
         return tuple(dict.fromkeys(s.key_arn for s in self.snapshots if s.key_arn is not None))
@@ -315,12 +314,12 @@ class Delivery:
 
     @property
     def where(self) -> str:
-        """For messages: the target, as a person names it."""
+        """The target's name for messages."""
         return f"account {self.target.account}, {self.target.region}"
 
     @property
     def ended(self) -> bool:
-        """Whether it will never move again in this episode."""
+        """Whether it has ended in this episode."""
         return self.state in ENDED
 
     def with_slots(self, **changes: Any) -> Delivery:

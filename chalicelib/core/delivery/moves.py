@@ -1,4 +1,4 @@
-"""The moves that handlers of events share: to another state, one more try, or towards an end."""
+"""The changes that handlers of events share: enter a state, count a try, or turn towards an end."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def to(delivery: Delivery, state: DeliveryState, now: int, **changes: Any) -> De
 
 
 def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
-    """Count one more try of the present step; the next one is made after ``wait`` seconds."""
+    """Count one more try of the current step; the next one follows after ``wait`` seconds."""
     return replace(delivery, tries=delivery.tries + 1, next_try=now + wait, **changes)
 
 
 def end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
-    """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
+    """Turn towards an end other than delivered. The service must first remove what it created in the target."""
     asked = delivery.request.intended_at or delivery.request.discarded
     made = delivery.image or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
-    if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
+    if delivery.adopted:  # it may be in use since an earlier episode: leave it, and report it
         left = delivery.with_cleanup(done=True, leftovers=(delivery.image or "",))
         return to(left, DeliveryState.TIDYING, now, **changes)
     if made:

@@ -1,4 +1,4 @@
-"""What is left to do for a delivery, from its record alone, and when a run must look again."""
+"""Lists what is left to do for a delivery, from its record alone, and when to look again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from chalicelib.core.records import schedule
 from chalicelib.core.records.wakes import FAILED_COPY
 
 LISTED_FOR = 60
-"""How old a list of all copies there may be when a try starts (seconds).
+"""How old the last list of all copies in the target may be when a try starts (seconds).
 
-The first try needs it too: the record may be from a backup, and the copy may exist already."""
+The first try needs a list, too: the record may be from a backup, and the copy may exist already."""
 
 
 def needs_shares(delivery: Delivery) -> bool:
@@ -33,10 +33,10 @@ def needs_shares(delivery: Delivery) -> bool:
 
 
 def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
-    """List what is left to do now, from the record alone. Both asking and doing can be repeated.
+    """List what is left to do now, from the record alone. Listing and executing can be repeated.
 
-    While copying it asks for slots last: if time runs out within the list, an intended copy must not be what is always
-    left over, or each try would only use up a slot.
+    While copying it asks for slots last: if the time ends within the list, intended copies must have come before,
+    or each try would only use up a slot.
     """
     if delivery.state in ENDED:
         return ()
@@ -62,7 +62,7 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
 
 
 def looks(delivery: Delivery, _now: int) -> tuple[do.Command, ...]:
-    """List what it looks at when it is woken: its approval, the hub's own copy, or who waits for a slot."""
+    """List what a woken delivery reads: its approval, the hub's own copy, or who waits for a slot."""
     if delivery.state is DeliveryState.AWAITING_APPROVAL:
         return (do.LookAtApproval(),)
     if delivery.state is DeliveryState.COPYING and _said_of_copies(delivery) and not _worth_looking_now(delivery):
@@ -71,7 +71,7 @@ def looks(delivery: Delivery, _now: int) -> tuple[do.Command, ...]:
 
 
 def waits_for_hub_copy(delivery: Delivery) -> bool:
-    """Whether the hub's own copy in this Region must be there first."""
+    """Whether the hub's own copy in this Region must exist first."""
     return delivery.state is DeliveryState.REQUESTED and bool(delivery.via) and not delivery.via_copies
 
 
@@ -138,7 +138,7 @@ def _to_protect(delivery: Delivery) -> bool:
 
 
 def _nudged(delivery: Delivery) -> bool:
-    """Whether an event is a reason to look before the next scheduled look. After the last look it is none."""
+    """Whether an event is a reason to look before the next scheduled look; after the last look it is not."""
     if delivery.state is DeliveryState.VERIFYING and delivery.available_at is None:
         return delivery.unread("image") is not None
     if delivery.state is DeliveryState.STOPPING or (
@@ -149,10 +149,10 @@ def _nudged(delivery: Delivery) -> bool:
 
 
 def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
-    """Hold, then look, as it may be open already. A wake carries no facts, so each wake leads to a look.
+    """Hold, then read the ledger, as shares may be open already. A wake carries no facts, so each one leads to a read.
 
-    If it holds already, it looks first and holds again after that: a run with time for one of the two must not always
-    hold.
+    If it holds already, it reads first and holds again afterwards: an invocation with time for only one of the two must
+    not always hold.
     """
     until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
     hold = do.HoldShares(delivery.copies_end + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER, until)
@@ -182,25 +182,25 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
             return (*steps, do.FindCopies())
         steps.extend(do.StartCopy(copy.source) for copy in ready)
         if any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies):
-            steps.append(do.LookAtShares())  # at a poll; they may have been closed, and refused since
+            steps.append(do.LookAtShares())  # at a poll: the shares may have been closed and refused since
     return tuple(steps)
 
 
 def due_for_a_look(delivery: Delivery, now: int, *, due: bool) -> bool:
-    """Whether the clock asks for a look at a running copy."""
+    """Whether a look at a running copy is due."""
     return due and any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies)
 
 
 def _said_of_copies(delivery: Delivery) -> list[str]:
-    """Return what events said of running copies that has led to no look yet."""
+    """Return the events about running copies that have not led to a look yet."""
     said = (delivery.unread(f"look#{copy.source}") for copy in delivery.copies if copy.state is CopyState.PENDING)
     return [one for one in said if one is not None]
 
 
 def _worth_looking_now(delivery: Delivery) -> bool:
-    """Whether to look because of events, before it is due: one look for all copies, once events speak of each.
+    """Whether events are a reason to look before it is due: one look for all copies, once each has an event.
 
-    At once where one did not succeed, as it is to be tried again, and where others wait for the slots that are free.
+    Look at once if a copy did not succeed, because it must be tried again, or if others wait for the free slots.
     """
     said = _said_of_copies(delivery)
     if delivery.slots.others_wait or any(one.startswith(FAILED_COPY) for one in said):
@@ -215,9 +215,9 @@ def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
 
 
 def due_at(delivery: Delivery) -> int | None:
-    """When a run must look again although no wake arrived. Never None while anything is outstanding.
+    """When to look again if no wake arrives. Never None while anything is outstanding.
 
-    None for one that rests in ``shared`` without an end: a withdrawal writes into its inbox, and that makes it due.
+    None for a delivery in ``shared`` without an end date: a withdrawal writes into its inbox, which makes it due.
     """
     if delivery.state in ENDED:
         return None
@@ -238,7 +238,7 @@ def due_at(delivery: Delivery) -> int | None:
         or delivery.cleanup.to_delete
         or _to_protect(delivery)
     ):
-        times.append(delivery.next_try)  # else it waits for its linger
+        times.append(delivery.next_try)  # otherwise it waits for its linger
     if delivery.holds_copy and not needs_shares(delivery):
         times.append(released_from(delivery))
     return min((time for time in times if time is not None), default=None)

@@ -1,4 +1,4 @@
-"""What events change on a delivery while its AMI is made, compared, protected and published."""
+"""How events change a delivery while its AMI is created, compared, protected and published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chalicelib.core.faults import Fault, count
 from chalicelib.core.records import schedule
 
 PROTECT_TRIES = 5
-"""With the waits between them, two and a half minutes: the notice of a good delivery waits no longer."""
+"""With the waits between the tries, two and a half minutes: the notice of a successful delivery waits no longer."""
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
@@ -26,7 +26,9 @@ def _on_image_registered(event: ev.ImageRegistered, delivery: Delivery, now: int
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = _adopt_image(replace(delivery, last_refusal=None), event.image, now)
-    return replace(registered, next_try=now + schedule.POLLS[0])  # EC2 says when it is available; a poll if it does not
+    return replace(
+        registered, next_try=now + schedule.POLLS[0]
+    )  # an event reports when it is available; without one a poll finds it
 
 
 def _on_image_not_found(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
@@ -45,7 +47,7 @@ def _never_registered(delivery: Delivery) -> Fault:
     return Fault(
         "register-never-answered",
         delivery.where,
-        f"RegisterImage was tried {count(delivery.request.tries, 'time')}, and no AMI {delivery.image_name} has come.",
+        f"RegisterImage was tried {count(delivery.request.tries, 'time')}, and no AMI {delivery.image_name} exists.",
         "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
     )
 
@@ -69,7 +71,7 @@ def _on_image_seen(event: ev.ImageSeen, delivery: Delivery, now: int) -> Deliver
 
 
 def _on_image_discarded(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
-    """Once more when all that the try has made must have shown itself; then its name and a new token are tried."""
+    """Try again with the name and a new token, once every resource of the last try must be visible."""
     begun = delivery.request.copy_image_intended_at or 0
     if now < begun + schedule.SILENCE:
         return replace(delivery, tries=0, next_try=begun + schedule.SILENCE)
@@ -94,7 +96,7 @@ def _on_image_protected(_event: ev.ImageProtected, delivery: Delivery, now: int)
 
 
 def not_protected(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
-    """Go on without: a good delivery does not fail for its protection, and says why it has none."""
+    """Continue without protection: the delivery does not fail for that, and records why."""
     if event.kind is RefusalKind.THROTTLED and delivery.tries < PROTECT_TRIES:
         return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries), last_refusal=event.fault)
     why = unprotected_fault(delivery, event.fault)
@@ -102,7 +104,7 @@ def not_protected(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 
 
 def unprotected_fault(delivery: Delivery, refusal: Fault) -> Fault:
-    """Return the fault of an AMI that is delivered, and that anybody in the target who may deregister can remove."""
+    """Return the fault of a delivered AMI without protection, which principals in the target can deregister."""
     return Fault(
         "image-not-protected",
         f"{delivery.where}, {delivery.image}",
@@ -119,7 +121,7 @@ def _on_outcome_notified(_event: ev.OutcomeNotified, delivery: Delivery, now: in
 
 
 def _small(over: Delivery) -> Delivery:
-    """What is over is small: whom it was for, what came of it, and the nonces (invariant 4).
+    """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
 
     ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
     `status` needs to find its shares follows from the source and from how it was to be copied.

@@ -1,4 +1,4 @@
-"""Which permissions at the source a delivery needs, by its mode: for its copies, or for as long as it is shared.
+"""The permissions at the source that a delivery needs, by mode: for its copies, or as long as it is shared.
 
 =============  ==============================  =================================================
 what           copy mode                       share mode
@@ -9,8 +9,8 @@ source key     while they are copied           stays
 service roles  on the target's own key; stays  on the source key; stays
 =============  ==============================  =================================================
 
-Two of the three permissions that guides list are enough to copy snapshots: who may not launch the AMI cannot start
-instances that would depend on a key access which is about to go.
+Guides list three permissions; two are enough to copy snapshots. Without the launch permission nobody can start
+instances that would depend on a key access that ends soon.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ POLICIES = "resource#policy#"
 
 
 def needed(delivery: Delivery) -> tuple[NeededShare, ...]:
-    """List them, each once. The hub's own account, in another Region, may use what is its own."""
+    """List them, each once. The hub's own account, in another Region, needs no permission on its own resources."""
     if delivery.target.account == delivery.hub:
         return tuple(dict.fromkeys(_own_key(delivery)))
     return tuple(dict.fromkeys((*_image(delivery), *_snapshots(delivery), *_keys(delivery), *_own_key(delivery))))
 
 
 def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
-    """Say how a delivery's shares stand in the ledger. What it does not hold, or another role has, is not open."""
+    """Return the states of a delivery's shares in the ledger; those of others, or of another role, are not open."""
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
         open=sum(s.state is ledger.ShareState.OPEN and not holders.moved(s) for s in holds) == len(delivery.shares),
@@ -70,12 +70,12 @@ def _keys(delivery: Delivery) -> Iterator[NeededShare]:
     for key in delivery.source_keys:
         match delivery.target.key_access:
             case "grant":
-                # What stands is the same for every AMI under the key: one grant, which its AMIs hold together, as a key
+                # A standing grant serves every AMI under the key, and its AMIs hold it together, because a key
                 # takes 50,000 [aws-facts 3]. One to copy by ends with its delivery, and is its own.
                 holder = account if shared else delivery.id
                 yield NeededShare(addresses.key_resource(key, account).pk, holder, standing=shared)
             case "policy":
-                # A statement to launch by and one to copy by allow different things: they are two shares.
+                # Statements for launching and for copying allow different actions: they are two shares.
                 audience = Audience.ACCOUNT if shared else Audience.COPIES
                 yield NeededShare(addresses.policy_resource(key).pk, share_name(account, audience), standing=shared)
                 if shared and delivery.target.service_linked_roles:
@@ -97,15 +97,15 @@ def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
 
 
 def receiver(delivery: Delivery, share: NeededShare) -> str:
-    """Whom a share is for: the account, or the organization or organizational unit that it names instead."""
+    """The receiver of a share: the account, or the organization or organizational unit that it names instead."""
     return share.share_name if share.share_name in delivery.launched_by else delivery.target.account
 
 
 def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -> str:
     """The principal (ARN) that a key's grant or statement names; "" where the permission names no principal.
 
-    While copies run it is the target's ``role``, or (a fallback) its account; what stays is for the whole account,
-    whose administrators delegate it, or for the role that makes grants for service-linked roles.
+    While copies run it is the target's ``role``, or as a fallback its account. A standing share is for the whole
+    account, whose administrators delegate it, or for the role that makes grants for service-linked roles.
     """
     account = delivery.target.account
     match addresses.resource_kind(share.resource):
@@ -121,7 +121,7 @@ def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -
 
 
 def in_policies(delivery: Delivery, role: str, partition: str, hub: str) -> dict[str, list[Access]]:
-    """Return what is to stand in the policy of each source key, by the key's ARN. ``hub``: ``key_policy.hub_sid``."""
+    """Return the statements that each source key's policy needs, by the key's ARN. ``hub``: ``key_policy.hub_sid``."""
     wanted: dict[str, list[Access]] = {}
     for share in needed(delivery):
         if share.resource.startswith(POLICIES):

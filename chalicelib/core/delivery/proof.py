@@ -1,10 +1,10 @@
-"""What in a target is this delivery's own: what has the nonce of one of its attempts, and nothing else.
+"""Finds a delivery's own resources in a target: only those with the nonce of one of its attempts.
 
-The tags that name hub, promotion and delivery can be predicted, so anybody in a target can put them on another snapshot
-or AMI. A nonce is random for each attempt, and nobody there can know it before the call has created what has it.
+The tags that name hub, promotion and delivery can be predicted, so principals in a target can put them on another
+snapshot or AMI. A nonce is random for each attempt, and nobody can know it before the call has created the resource.
 
 ======================================  ======================================================================
-what shows                              what becomes of it
+what a look shows                       what the service does
 ======================================  ======================================================================
 its id is on record                     its own: AWS's answer, or an earlier look, gave the id
 the only one with a known nonce         its own: adopted, or deleted as the surplus of an older attempt
@@ -12,7 +12,7 @@ two with one nonce                      neither adopted nor deleted; a fault nam
 the delivery's tag, none of its nonces  left alone; an AMI with the name is a fault, until an operator accepts it
 ======================================  ======================================================================
 
-Something more than five minutes older than its attempt does not count.
+A resource that is more than five minutes older than its attempt does not count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
 CLOCKS_DIFFER = 5 * schedule.MINUTE
-"""How much older than its intent something may seem."""
+"""How much older than its intent a resource may appear to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Copies:
 
     own: tuple[SeenCopy, ...] = ()
     doubled: tuple[SeenCopy, ...] = ()
-    """Several that have one nonce, where it is not known which of them is the delivery's."""
+    """Several snapshots with one nonce: the service does not know which of them is the delivery's."""
     unproven: tuple[SeenCopy, ...] = ()
 
 
@@ -45,13 +45,13 @@ class Named:
     """Which AMIs have the name that the new AMI must get."""
 
     own: str | None = None
-    """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
+    """This delivery's AMI, if there is one; a failed one only if there is no other."""
     stranger: str | None = None
     """Another AMI, without the delivery's tag."""
     unproven: str | None = None
-    """An AMI that has the delivery's tag, and no nonce of its attempts."""
+    """An AMI that has the delivery's tag but no nonce of its attempts."""
     unfinished: bool = False
-    """Whether the delivery's own is not available."""
+    """Whether the delivery's own AMI is not available."""
 
 
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
@@ -88,7 +88,7 @@ def _adopted(delivery: Delivery, copy: str) -> bool:
 
 
 def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
-    """Say which AMIs have the new AMI's name. A deregistered AMI shows for a while, and keeps its name as long."""
+    """Return the AMIs with the new AMI's name. A deregistered AMI shows for a while and keeps its name until then."""
     there = list(shown)
     mine = [one for one in there if one.delivery == delivery.id]
     others = sorted(one.id for one in there if one not in mine)
@@ -117,7 +117,7 @@ def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[Shown
 
 
 def _attempt(delivery: Delivery, nonce: str, made_at: int) -> Attempt | None:
-    """Return the attempt that can have created a thing, by its nonce and its age."""
+    """Return the attempt that can have created a resource, by its nonce and its age."""
     found = next((one for one in delivery.attempts if one.nonce == nonce), None)
     return found if found is not None and made_at >= found.at - CLOCKS_DIFFER else None
 
@@ -129,19 +129,19 @@ def _best(one: ShownImage) -> tuple[bool, bool, str]:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What to remove of a delivery's from its target, and what has its tag and stays."""
+    """What to remove in the target for a delivery, and what has its tag and stays."""
 
     images: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
     showing: tuple[str, ...] = field(default=())
-    """Those of them that showed: an id that is known is removed also where a stale list does not show it."""
+    """Those that the list showed: a known id is removed even if a stale list does not show it."""
     unfinished: tuple[str, ...] = ()
-    """Copies among them that still run."""
+    """Copies that still run."""
     unproven: tuple[str, ...] = ()
 
 
 def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
-    """Say what to remove. An AMI that an operator has accepted is not among it: it is somebody's."""
+    """Return what to remove, without an AMI that an operator has accepted, because the target uses it."""
     there, strange = images(delivery, shown)
     made = [one.id for one in there if one.id != delivery.accepted]
     found = copies(delivery, seen)
@@ -158,7 +158,7 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
 
 
 def doubled_fault(where: str, bearers: Collection[SeenCopy]) -> Fault:
-    """The fault of two snapshots that have one nonce."""
+    """The fault of several snapshots with one nonce."""
     ids = ", ".join(sorted(one.copy for one in bearers))
     return Fault(
         "attempt-doubled",
@@ -171,7 +171,7 @@ def doubled_fault(where: str, bearers: Collection[SeenCopy]) -> Fault:
 
 
 def unproven_fault(where: str, image: str, name: str, ami: str, account: str) -> Fault:
-    """The fault of an AMI that has the name and the delivery's tags, and no nonce that the record knows."""
+    """The fault of an AMI that has the name and the delivery's tags but no recorded nonce."""
     return Fault(
         "image-unproven",
         where,

@@ -1,4 +1,4 @@
-"""What a refusal changes on a delivery: it waits and tries again, or it ends."""
+"""How a refusal changes a delivery: it waits and tries again, or it ends."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def _on_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 _ONLY_WAITS = frozenset(
     {DeliveryState.AWAITING_APPROVAL, DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.PUBLISHING}
 )
-"""States that no refusal ends: their deadlines do."""
+"""States that end by their deadline, not by a refusal."""
 
 
 def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
-    """Return the waits before the command is tried again; none if the refusal is the end."""
+    """Return the waits before the command is tried again; none if the refusal ends the delivery."""
     if delivery.state in _ONLY_WAITS or event.kind is RefusalKind.THROTTLED:
         return schedule.RETRIES
     if event.kind is RefusalKind.ROLE or (delivery.pending_failure is not None and event.step in LOOKS):
@@ -77,16 +77,16 @@ def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
 
 
 def _is_old(delivery: Delivery, event: ev.Refused) -> bool:
-    """Whether an answer is to an earlier attempt: another one has been intended since, and may have taken effect."""
+    """Whether an answer belongs to an earlier attempt: a later one was intended and may have taken effect."""
     last = delivery.attempt(event.source or "")
     return bool(event.nonce) and last is not None and last.nonce != event.nonce
 
 
 def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
-    """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
+    """Handle a refusal of CopySnapshot. If its effect is unknown, the intent stays until a look."""
     copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
     if copy is None or delivery.state is not DeliveryState.COPYING or _is_old(delivery, event):
-        return delivery  # old news: it came to a record that somebody else had moved on
+        return delivery  # ignore it: another worker has changed the record since
     if event.unknown:
         return replace(delivery, last_refusal=event.fault)
     delivery = forget(delivery, event.nonce)

@@ -1,4 +1,4 @@
-"""What events change on a delivery when its shares are held, open or released."""
+"""How events change a delivery when its shares are held, open or released."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chalicelib.core.records import schedule
 from chalicelib.core.targets import approvals
 
 ASKED_ANEW = 5 * schedule.MINUTE
-"""For so long a share that opens may still say what was missing in an earlier episode."""
+"""For this time an opening share may still have the fault of an earlier episode."""
 
 
 def _on_shares_held(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
@@ -23,13 +23,13 @@ def _on_shares_held(event: ev.SharesHeld, delivery: Delivery, now: int) -> Deliv
 
 
 def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
-    """Go on where all are open; the deadline is judged by this look: it may have opened while nobody could take one."""
+    """Continue if all are open. This look also decides a passed deadline: they may have opened during an outage."""
     if delivery.state is DeliveryState.COPYING:
         if event.refused is None or delivery.pending_failure is not None:
             return delivery
         return replace(
             delivery, pending_failure=event.refused, last_look_since=now, next_try=now
-        )  # what was copied is good
+        )  # the finished copies are good
     if event.open:
         return _opened(replace(delivery, last_refusal=None), now)
     delivery = replace(delivery, shares_wait_for=event.waits_for)
@@ -38,7 +38,9 @@ def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Deliv
         and event.waits_for.code == approvals.NOT_APPROVED
         and now >= _share_worker_by(delivery)
     ):
-        return end(delivery, DeliveryState.CANCELLED, (event.waits_for,), now)  # its next episode asks for another one
+        return end(
+            delivery, DeliveryState.CANCELLED, (event.waits_for,), now
+        )  # the next episode asks for another approval
     last = deadline(delivery)
     if last is not None and now >= last:
         return fail(delivery, now, ending.deadline_fault(delivery))
@@ -46,7 +48,7 @@ def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Deliv
 
 
 def _share_worker_by(delivery: Delivery) -> int:
-    """By when the share worker has asked for the approval again; its earlier answer may be about the last episode."""
+    """When the share worker will have read the approval again; its earlier answer may be about the last episode."""
     return delivery.entered[DeliveryState.OPENING] + ASKED_ANEW
 
 

@@ -23,12 +23,12 @@ def begun(delivery: Delivery) -> int:
 
 
 def slots_asked_text(delivery: Delivery) -> str:
-    """What the copy quota should know, in one comparable text."""
+    """The request to the copy quota, as one comparable text."""
     return slots_text(delivery, *slots(delivery), delivery.slots.limited_at or 0)
 
 
 def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> str:
-    """Return what was asked of a copy quota, in one comparable text."""
+    """Return a request to a copy quota as one comparable text."""
     return f"{delivery.episode}:{wanted}:{done}:{limited_at}"
 
 
@@ -38,11 +38,11 @@ def unused_slots(delivery: Delivery) -> int:
 
 
 def free_slots(delivery: Delivery, now: int) -> int:
-    """How many copies it may start now: none on a lease that ends soon, as others may have got its slots by then."""
+    """How many copies it can start now: none on a lease that ends soon, because others may get its slots then."""
     return unused_slots(delivery) if now < delivery.slots.until - schedule.LEASE_MARGIN else 0
 
 
 def starved(delivery: Delivery, now: int) -> bool:
-    """Whether a copy cannot start for want of a slot."""
+    """Whether a copy cannot start because no slot is free."""
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     return delivery.state is DeliveryState.COPYING and wanting and free_slots(delivery, now) == 0

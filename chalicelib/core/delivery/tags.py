@@ -1,4 +1,4 @@
-"""The tags of what the service creates: the source's, the target's own, and the service's, which win."""
+"""The tags of resources that the service creates: the source's, the target's and the service's, which win."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from chalicelib.core.images.image import SourceImage, SourceSnapshot
 
 
 def service_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
-    """Tags that name hub, promotion and delivery; by them the service finds what it made.
+    """Tags that name hub, promotion and delivery; the service finds its resources by them.
 
-    ``nonce`` is the attempt's: it alone proves that the service made a thing.
+    ``nonce``: the attempt's; only the nonce proves that the service created a resource.
     """
     attempt = {register.ATTEMPT_TAG: nonce} if nonce else {}
     return attempt | {

@@ -205,7 +205,7 @@ def _normal(device: BlockDevice, snapshot_size: int | None) -> dict[str, Any]:
 
 
 def _of_the_copy(source: BlockDevice, result: BlockDevice, copies: Mapping[str, str]) -> dict[str, Any]:
-    """What a mapping of the copy should have otherwise than the source: its snapshot, and encryption.
+    """How a mapping of the copy must differ from the source's: in its snapshot and encryption.
 
     A blank volume that turns out encrypted where the source's was not is no fault: the target account may encrypt all.
     """

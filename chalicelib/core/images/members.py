@@ -19,12 +19,12 @@ from enum import StrEnum
 
 
 class Treatment(StrEnum):
-    """What becomes of a member on its way to a target."""
+    """What the service does with a member of an image."""
 
     MAPPED = "mapped"
     """Set on the copy, then compared with the source."""
     COMPARED = "compared"
-    """Cannot be set; EC2 must come to the same value by itself, or the copy is thrown away."""
+    """Cannot be set; EC2 must choose the same value, or the copy is discarded."""
     REFUSED = "refused"
     """Stops the promotion before anything is opened: if present, or at the values listed as refused."""
     DROPPED = "dropped"

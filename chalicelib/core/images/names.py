@@ -42,7 +42,7 @@ def image_name(template: str, image: SourceImage) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A name near to this one that EC2 takes and that can be pasted into a shell between single quotes."""
+    """A similar name that EC2 accepts and that is safe in a shell between single quotes."""
     return "".join(c if c != "'" and _LEGAL.fullmatch(c) else "-" for c in name)[-MAX_NAME:]
 
 

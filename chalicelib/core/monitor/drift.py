@@ -22,11 +22,11 @@ from chalicelib.core.sharing.share import Share, ShareState
 EVERY = schedule.DAY
 """A pass begins so long after the one before began."""
 AGAIN = 15 * schedule.MINUTE
-"""So long after the last doubt of a pass the doubtful places are looked at again. Grants show within five minutes."""
+"""Time after the last doubt of a pass until the doubtful places are read again. Grants show within five minutes."""
 CALL = "drift audit"
-"""Stands where a finding of the access monitor names the call."""
+"""Used in place of the call that a finding of the access monitor names."""
 DOUBTS = 500
-"""So many places are looked at twice; a finding at any more counts at once. They are stored in one item."""
+"""At most this many places are read twice; findings beyond that count at once. One item stores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ class Situation:
     shares: Sequence[Share] = ()
     """The ledger's, of every partition that could account for something here."""
     strangers: frozenset[str] = frozenset()
-    """Those of the receivers whom the applied file does not list."""
+    """The receivers that the applied file does not list."""
     settled: bool = True
     may_derive: frozenset[str] = frozenset()
     """Accounts that may make grants of their own, as something on the key is open to them."""
 
 
 def findings(shown: Collection[ShownAccess], this: Situation) -> tuple[MonitorFinding, ...]:
-    """Say what does not agree: at most one finding for each verdict, with all whom it is about."""
+    """Return the differences: at most one finding for each verdict, with all its receivers."""
     found: dict[ActionVerdict, MonitorFinding] = {}
     for one in [*_of_what_shows(shown, this), *_vanished(shown, this)]:
         before = found.get(one.verdict)
@@ -214,7 +214,7 @@ class DriftPlace:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """How far a pass has come. Times are epoch seconds; ``part`` "": it is over.
+    """How far a pass has come. Times are epoch seconds; ``part`` "": the pass has ended.
 
     ``first_at``: when the audit ran for the first time; ``ended_at``: when the last whole pass ended.
     """

@@ -25,7 +25,7 @@ RECEIVERS_NAMED = 100
 AFTER = 1 * schedule.MINUTE
 """So much later than the call it may seem to be: two clocks, and CloudTrail's whole seconds."""
 STILL_USED = 15 * schedule.MINUTE
-"""So long after a share has closed its use is no news: the call was made before, and reported late."""
+"""For this time after a share has closed, a use of it is expected: the call came before, and its event late."""
 
 _S = ShareState
 OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)
@@ -137,7 +137,7 @@ class MonitorFinding:
     verdict: ActionVerdict
     why: str
     receivers: tuple[str, ...] = field(default=())
-    """Those whom it is about."""
+    """The receivers that the finding concerns."""
 
     @property
     def severity(self) -> Severity:
@@ -166,7 +166,7 @@ def _is_own(action: TrailAction, evidence: Evidence) -> bool:
 
 
 def severity(finding: MonitorFinding, *, learning: bool) -> Severity:
-    """Say how a finding is notified; while the monitor learns, nobody is paged."""
+    """Return the severity of a finding's notice; during the learning hours it is never a page."""
     return Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
 
 
@@ -182,7 +182,7 @@ def notice(finding: MonitorFinding, severity: Severity) -> dict[str, object]:
 
 
 def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:
-    """Return those whom the applied file does not list; where none was ever applied, everybody."""
+    """Return the receivers that the applied file does not list; if no file was applied, all of them."""
     units = {unit.arn for unit in applied.directory.membership.units.values()}
     accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
     unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))
@@ -191,7 +191,7 @@ def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str
 
 
 def judge(action: TrailAction, evidence: Evidence) -> MonitorFinding:
-    """Say what is to be thought of an action: the worst of what can be said of those whom it is about."""
+    """Return the verdict on an action: the worst verdict on any of its receivers."""
     if action.on_key and not evidence.source_key and not _is_own(action, evidence):
         return _expected("The service has never opened anything on this key.")
     if _is_own(action, evidence) and action.act in (Act.CLEARED, Act.UNBLOCKED, Act.DISABLED, Act.TAGGED):

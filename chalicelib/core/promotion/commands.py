@@ -19,7 +19,7 @@ class ReadWithdrawals:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Find out whom the value names, by the applied file and the members. Asks neither EC2 nor KMS."""
+    """Resolve the value by the applied file and the members, without asking EC2 or KMS."""
 
     value: str
 

@@ -1,4 +1,4 @@
-"""The events of a promotion: what happened to it. An event that comes too late is ignored (old news)."""
+"""The events of a promotion. The state machine ignores an event that comes too late."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Resolved:
     removals: bool = False
     """Whether the value no longer names a target that it named before."""
     additions: bool = False
-    """Whether a target has no delivery yet, or one that is to be tried again."""
+    """Whether a target has no delivery yet, or one that must be tried again."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
-    """Whom an operator has withdrawn, and who did: the plan leaves them out."""
+    """Withdrawn accounts -> the operator who withdrew them; the plan leaves them out."""
     approval: bool = False
     """Whether a target of the plan needs an approval."""
 
@@ -75,7 +75,7 @@ class Expanded:
 
 @dataclass(frozen=True, slots=True)
 class OthersCancelled:
-    """The deliveries that are not wanted any longer were asked to end, those up to ``upto``; "": all of them."""
+    """The deliveries that the value no longer names were asked to end, up to ``upto``; "": all of them."""
 
     upto: str = ""
 
@@ -87,7 +87,7 @@ class Counted:
     to_end: bool = False
     wanted_again: bool = False
     asked_again: bool = False
-    """Whether somebody asked meanwhile to retry some that failed."""
+    """Whether an operator has asked since to retry failed deliveries."""
 
 
 @dataclass(frozen=True, slots=True)

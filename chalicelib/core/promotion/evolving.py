@@ -40,7 +40,7 @@ def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion
 
 
 def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
-    """Return the promotion as it is after the event. Raises IllegalEvent where the table has no such edge."""
+    """Return the promotion after the event. Raises IllegalEvent if the table does not allow the transition."""
     allowed = machine.TRANSITIONS[promotion.state].get(type(event))
     if allowed is None:
         raise IllegalEvent(str(promotion.key), promotion.state, type(event).__name__)
@@ -134,14 +134,14 @@ def happened_at(unread: str) -> float:
 
 
 def looked_for(promotion: Promotion) -> tuple[str, int]:
-    """Return what asks for a look at the tag: the event's id, and when the tag changed (0: nobody says)."""
+    """Return the reason to read the tag: the event's id, and when the tag changed (0: not known)."""
     unread = promotion.unread("tag") or ""
     at = happened_at(unread)
     return unread.partition("#")[2], 0 if at == math.inf else int(at)
 
 
 def noted_value(promotion: Promotion) -> str | None:
-    """Return the tag's value that discovery, or an operator, has seen since the last look; None: neither has."""
+    """Return the tag's value that discovery or an operator has seen since the last look; None: none."""
     unread = promotion.unread("seen")
     return None if unread is None else unread.partition(":")[2]
 
@@ -162,7 +162,7 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
 
 
 def _idle(promotion: Promotion, now: int, why: str) -> Promotion:
-    """Nothing is to be examined; what runs goes on."""
+    """Stop checking a value; running deliveries continue."""
     if promotion.state is S.REQUESTED:
         return _to(promotion, S.OVER, now, why=why)
     if promotion.state is S.RESOLVING:
@@ -171,7 +171,7 @@ def _idle(promotion: Promotion, now: int, why: str) -> Promotion:
 
 
 def _gone(promotion: Promotion, now: int) -> Promotion:
-    """The AMI is not there, or of no use. A running promotion goes on with what is known; what is shared ends."""
+    """Handle a missing or unusable AMI. A running promotion continues with the known facts; standing shares end."""
     settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
     if promotion.state is S.OVER and not promotion.standing:
         return _untagged(promotion, now)
@@ -188,7 +188,7 @@ def _gone(promotion: Promotion, now: int) -> Promotion:
 
 
 def _untagged(promotion: Promotion, now: int) -> Promotion:
-    """Absence in an eventually consistent read is weak evidence; once believed, seeing it again is no news."""
+    """Absence in an eventually consistent read is weak evidence; once confirmed, further reads change nothing."""
     settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
     if settled and promotion.value is None and not promotion.plan and not promotion.refused_for:
         return replace(promotion, absent_since=0)
@@ -221,9 +221,9 @@ def _absent(promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _on_resolved(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
-    """A value that is understood is in force from now on; whom it names no longer is asked to end.
+    """Put a valid value in force; deliveries that it no longer names are asked to end.
 
-    A value that names fewer is believed on two looks.
+    A value that names fewer targets counts after two looks.
     """
     if event.faults:
         refused = _refused(promotion, event.value, event.faults, now)
@@ -301,7 +301,7 @@ def _refused(promotion: Promotion, value: str, faults: tuple[Fault, ...], now: i
 
 
 def _news(promotion: Promotion, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
-    """Return the faults unless somebody has been notified of just these."""
+    """Return the faults unless a notice has reported exactly these."""
     return () if _named(faults, promotion.value or "") == promotion.refused_for else faults
 
 
@@ -409,7 +409,7 @@ def unwanted(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> bool
 
 
 def wanted_again(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> bool:
-    """Whether a delivery that the value in force names was ended by its tag, or failed while it was asked again."""
+    """Whether a delivery that the value in force names was ended by its tag, or failed while a retry was requested."""
     if promotion.withdrawing or promotion.source_refused or tracked.place not in plan.wanted:
         return False
     return tracked.state in ("cancelled", "withdrawn") or asked_again(promotion, tracked)

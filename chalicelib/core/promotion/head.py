@@ -1,4 +1,4 @@
-"""The head of a promotion: the facts by which discovery sees whether to wake it, without reading its record.
+"""The head of a promotion: the facts from which discovery decides whether to wake it, without reading its record.
 
 All heads are in one partition, so that one pass over thousands of tagged AMIs reads a few pages.
 """
@@ -20,7 +20,7 @@ class Head:
     """The head of a promotion, as it was last written."""
 
     value: str | None = None
-    """The value in force; None: no value was ever understood."""
+    """The value in force; None: there was no valid value yet."""
     known: tuple[str, ...] = ()
     """Values of the tag for which discovery does not wake it: in force, refused, or being examined."""
     generation: str = ""
@@ -56,7 +56,7 @@ def head(promotion: Promotion) -> Head:
 
 
 def places_digest(targets: Iterable[Target]) -> str:
-    """Return a digest of targets: their places and, in share mode, whom their launch permission names."""
+    """Return a digest of targets: their places and, in share mode, the receivers of their launch permissions."""
     return digest(*sorted(f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets))
 
 
@@ -86,7 +86,7 @@ class Move(StrEnum):
     RESOLVE = "resolve"
     """File or members changed its targets: the promotion resolves its value again."""
     FORGET = "forget"
-    """It is over and knows that it is not tagged any more: its head goes, and its record stays."""
+    """Whether it has ended and its tag is gone: discovery deletes its head and keeps its record."""
 
 
 class Resolver:

@@ -24,7 +24,7 @@ WITHDRAW = "withdraw"
 """Inbox entry: an operator has withdrawn accounts; the operators' table says which."""
 
 WORTH_A_LOOK = 3
-"""From how many polls on a running promotion also looks at its tag: the event of its removal can be lost."""
+"""After this many polls a running promotion also reads its tag, because the event of its removal can be lost."""
 
 S = PromotionState
 
@@ -117,7 +117,7 @@ def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
 
 
 def _count_again(promotion: Promotion) -> bool:
-    """Whether one that is over could not count its deliveries the last time."""
+    """Whether an ended promotion could not count its deliveries the last time."""
     return promotion.standing and bool(promotion.tries)
 
 
@@ -138,7 +138,7 @@ def _needs_look(promotion: Promotion) -> bool:
 
 
 def due_at(promotion: Promotion) -> int | None:
-    """When a run must look again without a wake. None: it is over, and nothing is in doubt."""
+    """When to look again if no wake arrives. None: it has ended, and nothing is in doubt."""
     looks = has_news(promotion)
     if promotion.unread(WITHDRAW) is not None:
         return promotion.since

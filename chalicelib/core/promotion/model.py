@@ -67,7 +67,7 @@ class Plan:
     blocked: frozenset[str] = frozenset()
 
     def without(self, withdrawn: Mapping[str, str]) -> Plan:
-        """Leave out whom an operator has withdrawn."""
+        """Leave out the targets that an operator has withdrawn."""
         if not withdrawn:
             return self
         gone = {place for place in self.wanted | self.blocked if covering(withdrawn, place) is not None}
@@ -91,7 +91,7 @@ class Promotion:
     state: PromotionState = PromotionState.REQUESTED
     episode: int = 0
     value: str | None = None
-    """The value in force: the last one that was understood. None: there is no tag, or none was ever understood."""
+    """The value in force: the last valid one. None: there is no tag, or there was no valid value yet."""
     candidate: str | None = None
     """A value that was read and is being resolved or examined."""
     resolved: bool = False
@@ -103,18 +103,18 @@ class Promotion:
     tagged_at: int = 0
     """When the tag was last written, as far as is known: it ends older withdrawals."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
-    """Whom an operator has withdrawn ("account" or "account/region"), and who did."""
+    """Withdrawn targets ("account" or "account/region") -> the operator who withdrew them."""
     seen_value: str | None = None
     """The tag's value at the last look."""
     seen_since: int = 0
-    """Since when all looks show that value: one that names fewer targets counts after two looks (invariant 1)."""
+    """When a look first showed that value: one that names fewer targets counts after two looks (invariant 1)."""
     image_name: str = ""
     plan: str = ""
     """The name of the plan of the value in force; "": it names no target."""
     planned: int = 0
     """How many targets that plan has."""
     source_refused: bool = False
-    """Whether the source failed its checks for this plan: then no delivery of it is started again by itself."""
+    """Whether the source failed its checks for this plan: then the service restarts none of its deliveries."""
     digest: str = ""
     """Digest of the targets file by which the value was resolved."""
     members: int = 0
@@ -124,7 +124,7 @@ class Promotion:
     refresh: bool = False
     """The value in force is resolved again because file or members changed: failed deliveries are not retried."""
     restarts: int = 0
-    """How often in a row it restarted cancelled deliveries by itself; a tag event sets it to 0."""
+    """How many times in a row the service restarted cancelled deliveries; a tag event sets it to 0."""
     cursor: int = 0
     """For how many targets of the plan deliveries are written."""
     blocked: tuple[Fault, ...] = ()
@@ -134,7 +134,7 @@ class Promotion:
     faults: tuple[Fault, ...] = ()
     """The faults of the last notice, while they last, for `status`."""
     why: str = ""
-    """Why it is over, in a sentence."""
+    """Why it has ended, in a sentence."""
     approval: bool = False
     """Whether a target of the plan needs an approval."""
     approval_seen_for: str = ""
@@ -156,7 +156,7 @@ class Promotion:
     only: tuple[str, ...] = ()
     """Accounts, or "ACCOUNT/REGION", whose failed deliveries alone an operator asked to start again; none: all."""
     blocked_until: int = 0
-    """After a refusal no check is made, and nothing is opened or published, before then. Removals go on."""
+    """After a refusal: no checks, openings or notices before this time. Removals continue."""
     look_blocked_until: int = 0
     """After a refused look at the tag: the next one."""
     tries: int = 0

@@ -39,7 +39,7 @@ class MadeCall:
 
     @classmethod
     def read(cls, line: str) -> MadeCall | None:
-        """Read a line of a history; None where it is another one."""
+        """Read a line of a history; None if it is not a call."""
         words = line.removeprefix(_CALL).split(" ")
         if not line.startswith(_CALL) or len(words) not in (2, 3):
             return None
@@ -73,5 +73,5 @@ def left_out(line: str) -> str:
 
 
 def _word(text: str) -> str:
-    """Bound a word of AWS's, which must not contain what separates them."""
+    """Shorten a word from AWS and remove the separators from it."""
     return "".join(text.split())[:LONGEST]

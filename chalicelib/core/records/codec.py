@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 T = TypeVar("T")
 
 Reader = Callable[[Any, str], Any]
-"""Checks a JSON value and builds what it stands for; its second argument is the value's path, for the error."""
+"""Checks a JSON value and builds the Python value; the second argument is the value's path, for the error."""
 
 
 def encode(value: Any, *, sparse: bool = False) -> Any:

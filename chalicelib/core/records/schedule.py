@@ -18,10 +18,10 @@ NOT_YET: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE)
 """Key access and shares become true late: up to five minutes [aws-facts 3]."""
 
 NOT_YET_FOR = 10 * MINUTE
-"""For how long after opening an inaccessible key or an invisible snapshot is no failure."""
+"""For this time after opening, an inaccessible key or an invisible snapshot is not a failure."""
 
 SILENCE = 2 * MINUTE
-"""For how long the effect of an intent without a result may not show yet; after that there was none."""
+"""For this time the effect of an intent without a result may not show yet; after that there was no effect."""
 
 SECOND_LOOK_AFTER = 30
 """Seconds between the two looks that must agree before absence counts."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from chalicelib.core.records.addresses import RecordKey
 
 MAX_KEY = 128
-"""Most characters of a record's partition, which names the message group: SQS takes no more."""
+"""Most characters of a record's partition, which names the message group: SQS accepts no more."""
 MAX_CAUSE = 200
 
 FAILED_COPY = "failed:"

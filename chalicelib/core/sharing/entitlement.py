@@ -23,7 +23,7 @@ USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """Whom the value in force names: each target by "account/region".
+    """The targets that the value in force names, by "account/region".
 
     ``blocked``: accounts that the value names and whose settings conflict: they may keep what they have, and get
     nothing new.
@@ -34,7 +34,7 @@ class Entitlement:
     """The tag's value that counts."""
     blocked: Mapping[str, Fault] = field(default_factory=dict)
     withdrawn: Mapping[str, str] = field(default_factory=dict)
-    """Whom an operator has withdrawn ("account" or "account/region"), and who did: ``targets`` leaves them out."""
+    """Withdrawn targets ("account" or "account/region") -> the operator; ``targets`` has none of them."""
 
     def may_open(self, place: str, resource: str, share_name: str, now: int, *, standing: bool) -> bool:
         """Whether a share may be opened for a target ("account/region") at ``now`` (epoch seconds).
@@ -126,7 +126,7 @@ def _shares_unit(target: Target, withdrawn: Target) -> Fault:
 
 
 def launched_by(target: Target) -> str:
-    """Return whom a launch permission for a target names: its account, or the unit (ARN) that brings it."""
+    """Return the receiver of a launch permission for a target: its account, or the unit (ARN) that contains it."""
     return target.unit if target.launch_permission == "group" and target.unit else target.account
 
 

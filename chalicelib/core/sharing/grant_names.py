@@ -47,5 +47,5 @@ def unrecorded_name(grant_id: str) -> str:
 
 
 def nameless(resource: str) -> bool:
-    """Whether a permission has no name, so that the service's own looks like anybody else's."""
+    """Whether a permission has no name, so that the service's own looks like any other."""
     return addresses.resource_kind(resource) in ("snapshot", "image")

@@ -18,7 +18,7 @@ def standing(share: Share) -> bool:
 
 
 def must_close_at(share: Share) -> int:
-    """When the share must close even if somebody holds it; 0: never, only when its holders release it."""
+    """When the share must close even if a delivery holds it; 0: only when its holders release it."""
     stand = _standing_ends(share)
     if 0 in stand:
         return 0
@@ -51,13 +51,13 @@ def _standing_ends(share: Share) -> list[int]:
 
 
 def past_end(share: Share, now: int) -> bool:
-    """Whether the share must close now even if somebody holds it."""
+    """Whether the share must close now even if a delivery holds it."""
     end = must_close_at(share)
     return end != 0 and now >= end
 
 
 def needed(share: Share) -> bool:
-    """Whether the share is open, or somebody wants it open."""
+    """Whether the share is open, or a delivery needs it open."""
     return bool(share.holdings) or share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 
 
@@ -91,8 +91,8 @@ def held_by_too_many(share: Share) -> Fault:
         "share-held-by-too-many",
         f"{share.resource}, {share.share_name}",
         f"{MOST_HOLDINGS:,} AMIs or deliveries hold this permission already, which is as many as its record takes.",
-        "Build further AMIs under another KMS key, or remove the trigger tag from AMIs that the account needs no more; "
-        "then tag this AMI again.",
+        "Build further AMIs under another KMS key, or remove the trigger tag from AMIs that the account no longer "
+        "needs; then tag this AMI again.",
     )
 
 

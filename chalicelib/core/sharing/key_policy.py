@@ -50,7 +50,7 @@ DEAD = re.compile("A(ROA|IDA)[A-Z0-9]{12,}")
 
 
 class Audience(StrEnum):
-    """Whom a statement lets in; the value is how its Sid ends."""
+    """The receiver of a statement; the value is the end of its Sid."""
 
     COPIES = "Copies"
     ACCOUNT = "Account"
@@ -192,7 +192,7 @@ class Document:
         return tuple(sorted({name for part in self.policy.parts for name in part.principals}))
 
     def shows(self, one: Access) -> bool:
-        """Whether any statement of an access is there, whatever it says."""
+        """Whether any statement with a Sid of the access exists."""
         return not one.sids.isdisjoint(self.sids)
 
     def gives(self, one: Access) -> bool:
@@ -251,7 +251,7 @@ def edited(
 
 
 def faults(key: str, hub: str, region: str, text: str | Fault, wanted: Collection[Access]) -> tuple[Fault, ...]:
-    """Say why these accesses cannot be written into a key's policy, before anything is opened; empty if they can.
+    """Return why these accesses do not fit into a key's policy, before anything is opened; empty if they do.
 
     ``hub`` and ``region`` are the hub's; ``text``: the policy, or why it could not be read.
     """

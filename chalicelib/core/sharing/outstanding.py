@@ -25,7 +25,7 @@ def _waits_for_no_try(share: Share) -> bool:
 
 
 def _was_held(share: Share) -> bool:
-    """Whether somebody has held it since it opened. One that was put into the ledger for a copy waits until then."""
+    """Whether a delivery has held it since it opened. A share that `reconcile` added for a copy waits until then."""
     return share.state is ShareState.OPEN and asked_since(share)
 
 
@@ -79,13 +79,13 @@ def _asks_again(share: Share) -> bool:
 
 
 def to_end(shares: Iterable[Share], now: int) -> list[Share]:
-    """Return the shares whose end came before they were opened: their holders must not wait any longer."""
+    """Return the shares that ended before they were opened: their holders must stop waiting."""
     idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
     return [s for s in shares if s.state in idle and s.holdings and past_end(s, now) and _asks_again(s)]
 
 
 def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
-    """Return the shares to archive: nobody holds them, and nothing of them is open."""
+    """Return the shares to archive: no delivery holds them, and they are not open."""
     idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
     return [s for s in shares if s.state in idle and not s.holdings and now >= _kept_until(s)]
 
@@ -97,7 +97,7 @@ def _kept_until(share: Share) -> int:
 
 
 def due_at(shares: Iterable[Share], now: int) -> int | None:
-    """When the resource must be looked at again although nobody woke it: an open share now and then, for its age."""
+    """When to look at the resource again if no wake arrives; for an open share also to report its age."""
     return min((time for share in shares for time in _due(share, now) if time is not None), default=None)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from chalicelib.core.faults import Fault
 
 TRIES_BEFORE_ALARM = 5
-"""A share that is not closed after so many tries raises an alarm."""
+"""A share that is not closed after this many tries raises an alarm."""
 
 ENDED_LONG_AGO = 1
 """The end of a share whose end is not known."""
@@ -93,7 +93,7 @@ class ShareState(StrEnum):
     REFUSED = "refused"
     """It could not be opened; its holders read why."""
     ARCHIVED = "archived"
-    """Nobody holds it and nothing is open: it is in the archive, and its history expires."""
+    """No delivery holds it and it is closed: it is in the archive, and its history expires."""
 
 
 class Event(StrEnum):
@@ -108,7 +108,7 @@ class Event(StrEnum):
     REFUSED = "refused"
     """It cannot be added, or the account is not entitled to it."""
     CLOSING_INTENDED = "closing intended"
-    """Nobody holds it any longer, or its end has come: the intent to remove the permission is written."""
+    """No delivery holds it, or its end has come: the intent to remove the permission is written."""
     LOOKED_AT = "looked at"
     """The permission was removed, or a look after that still shows it, or misses it for the first time."""
     CLOSED = "closed"
@@ -122,7 +122,7 @@ class Event(StrEnum):
     FOUND_CLOSED = "found closed"
     """A late call of the service took effect after another run had opened it: it is opened again."""
     LEFT = "left"
-    """Nobody holds it, and nothing of it is open."""
+    """No delivery holds it, and it is closed."""
 
 
 _S, _E = ShareState, Event
@@ -193,7 +193,7 @@ class Share:
     """When the first look since missed it."""
     closed_at: int | None = None
     closed_blind: bool = False
-    """It was closed at its end although somebody held it."""
+    """It was closed at its end although a delivery held it."""
     together: int = 0
     """How many shares a batch with it may have, after AWS refused a larger one; 0: any number."""
     tries: int = 0

@@ -1,4 +1,4 @@
-"""The events of a share: each function returns the share as it is after it."""
+"""The events of a share: each function returns the share after its event."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def doubtful(share: Share, now: int) -> Share | None:
 
 
 def _asked_again(share: Share) -> Share:
-    """What became of it for earlier holders is no news to one who asks now and must wait a while."""
+    """Results for earlier holders do not concern a new holder, which must wait a while."""
     if share.state not in (ShareState.REFUSED, ShareState.CLOSED) or not share.holdings:
         return share
     return _to(share, Event.SEEN, ShareState.WANTED, fault=None, closed_blind=False)
@@ -99,7 +99,7 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
 
 
 def ended(share: Share, now: int) -> Share:
-    """Its end came before it was opened: its holders read that, and nothing is left to do."""
+    """It ended before it was opened: its holders read that, and nothing is left to do."""
     fault = Fault(
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",

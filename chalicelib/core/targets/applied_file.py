@@ -1,4 +1,4 @@
-"""The applied file: its accounts and groups with their settings, and whom a tag's value names."""
+"""The applied file: its accounts and groups with their settings, and the targets that a tag's value names."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class AppliedFile:
         return f"{self.digest}/{self.directory.membership.generation}"
 
     def resolve(self, value: str, *, in_force: bool = False) -> Resolution:
-        """Return whom a tag's value names; see ``resolve``."""
+        """Return the targets that a tag's value names; see ``resolve``."""
         if self.fault is not None:
             return Resolution(faults=(self.fault,), digest=self.digest)
         asked = (value, in_force)
@@ -322,7 +322,7 @@ class _Everybody:
         )
 
     def _abroad(self, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Leave out the hub itself: it stands in an organization like others, and owns the AMI already."""
+        """Leave out the hub's own account: it is in the organization like others, but owns the AMI already."""
         return tuple(target for target in targets if (target.account, target.region) != self._directory.hub)
 
 

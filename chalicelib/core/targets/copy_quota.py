@@ -73,7 +73,7 @@ class SlotLease:
 
     @property
     def over(self) -> bool:
-        """Whether it will ask no more."""
+        """Whether the delivery needs no more slots."""
         return self.done >= self.wanted
 
 

@@ -140,15 +140,15 @@ def answered(reading: MembersReading, account: str, where: Whereabouts | None) -
 
 
 def _evidence(unit: str, where: Whereabouts | None) -> str:
-    """Say where it is, if that is outside of the unit; an unknown state is no evidence."""
+    """Return where the account is, if that is outside the unit; an unknown state is not evidence."""
     if where is None:
         return ""
     if not where.state:
-        return "it is not in the organization any more"
+        return "it is no longer in the organization"
     if where.state != ACTIVE:
         return f"its state is {where.state}" if where.state in STATES else ""
     if where.above and unit.partition("-")[0] == "ou" and unit not in where.above:
-        return f"it stands in {where.above[0]}"
+        return f"it is now in {where.above[0]}"
     return ""
 
 

@@ -119,7 +119,7 @@ def applied(client, tmp_path, capsys):
         read_at={OU: 1_767_603_600},
         missing={f"{OU}/{C}": Missing(OU, C, 1_767_603_000, 1_767_603_600, 2, "its state is CLOSED")},
         held={"dev": (B, C)},
-        left=(Left(1_767_600_000, A, "prod", "it stands in r-ab12"),),
+        left=(Left(1_767_600_000, A, "prod", "it is now in r-ab12"),),
         troubles={OTHER: trouble},
     )
     members.save(reading, 0)
@@ -137,7 +137,7 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
         f"  {OU} (dev): 2 accounts: {B} {C}; read 2026-01-05T09:00:00Z",
         f"  {OTHER} (prod): not read yet",
         f"Not found in {OU} since 2026-01-05T08:50:00Z: {C} (its state is CLOSED)",
-        f"Left `prod` 2026-01-05T08:00:00Z: {A} (it stands in r-ab12)",
+        f"Left `prod` 2026-01-05T08:00:00Z: {A} (it is now in r-ab12)",
         *(
             wrong := [
                 f"{OTHER} cannot be read since 2026-01-05T08:00:00Z: organization: It was refused. Ask.",

@@ -90,10 +90,10 @@ def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_the_trouble_its_beginn
 
 
 EVIDENCE = [
-    (Whereabouts(""), "it is not in the organization any more"),
+    (Whereabouts(""), "it is no longer in the organization"),
     (Whereabouts("CLOSED", (OU, ROOT)), "its state is CLOSED"),
     (Whereabouts("SUSPENDED", (OU, ROOT)), "its state is SUSPENDED"),
-    (Whereabouts("ACTIVE", (OTHER, ROOT)), f"it stands in {OTHER}"),
+    (Whereabouts("ACTIVE", (OTHER, ROOT)), f"it is now in {OTHER}"),
     (Whereabouts("ACTIVE", (INNER, OU, ROOT)), ""),
     (Whereabouts("ACTIVE"), ""),
     (Whereabouts("ASTRAY", (OTHER, ROOT)), ""),
