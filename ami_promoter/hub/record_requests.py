@@ -43,7 +43,7 @@ def _with_unread(connection: Connection, ami: str, place: str) -> str:
 
 
 def withdraw(connection: Connection, ami: str, value: str) -> None:
-    """Make an AMI's record, and the pass over its standing shares, read whom an operator has withdrawn.
+    """Make an AMI's record, and the pass over standing shares, read whom an operator has withdrawn.
 
     ``value``: the tag's value, which the record may not have seen yet.
     """
@@ -51,7 +51,9 @@ def withdraw(connection: Connection, ami: str, value: str) -> None:
     with connection.telling("asking the service to withdraw (run the command again)"):
         standing = addresses.standing(ami)
         table = Table(connection.dynamodb, connection.table)
-        table.update(standing, "SET withdrawn = :at", {":at": stamp}, condition="attribute_exists(pk)")
+        given = {":at": stamp, ":kind": "standing", ":none": 0}
+        fresh = "kind = if_not_exists(kind, :kind), episode = if_not_exists(episode, :none)"
+        table.update(standing, f"SET withdrawn = :at, {fresh}", given)
         asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
         _records(connection).make_due(addresses.promotion(ami), now, asked)
     wake(connection, [addresses.promotion(ami)])

@@ -1,5 +1,7 @@
 """The pass over standing shares: compares what is held with the entitlement, and closes what nobody is entitled to.
 
+Where a promotion is parked or damaged it also asks the running deliveries that it no longer names to end.
+
 It is level-triggered and needs no record of a promotion or delivery: the ledger says who holds what of which AMI, EC2
 whether the AMI is tagged, applied file and members whom its tag names (invariant 1). It only closes. It skips an AMI
 whose tag, file and members are as at its last comparison, except once a day. A tag counts after two looks some time
@@ -8,7 +10,7 @@ apart that agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +18,7 @@ from chalicelib.core.delivery.deadlines import EXPIRED
 from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import PromotionState, TrackedDelivery
+from chalicelib.core.promotion.model import RUNNING, PromotionState, TrackedDelivery
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import STANDING, RecordKey
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
@@ -83,6 +85,10 @@ class StandingPass:
 
         budget = Budget(time_left)
 
+        def moved(ami: str) -> bool:
+            head = heads[ami]
+            return head.moving and (head.value, head.generation) != (tagged.get(ami), applied.generation)
+
         def look(ami: str) -> None:
             mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
             now = self._clock()
@@ -106,6 +112,20 @@ class StandingPass:
                 self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
+        self._mark_stuck([ami for ami in heads if ami not in marks and moved(ami)], budget)
+
+    def _mark_stuck(self, amis: Collection[str], budget: Budget) -> None:
+        """Mark running promotions that cannot act on news of tag or file, so that the next passes compare them."""
+
+        def mark(ami: str) -> None:
+            if self._is_stuck(ami):
+                self._records.put(addresses.standing(ami), {"kind": "standing", "episode": 0})
+
+        if amis:
+            Rotation(self._records, "stuck").go(amis, mark, budget, CALLS)
+
+    def _is_stuck(self, ami: str) -> bool:
+        return peek(self._records, addresses.promotion(ami), PROMOTIONS) is None
 
     def _reads(self, ami: str) -> str | None:
         """Read the tag of one AMI; None: it has none, or is of no use. Disabled AMIs are seen."""
@@ -126,11 +146,28 @@ class StandingPass:
                 return False
             self._end(ami, one, entitled)
             ended += 1
-        if ended < len(ends):
+        if ended < len(ends) or not self._end_running(ami, seen, entitled, budget):
             return False
         if not held:
             self._forget(ami, mark)
         return True
+
+    def _end_running(self, ami: str, seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
+        """Ask deliveries to end that still copy for nobody, if the promotion cannot; True if all were asked."""
+        if not self._is_stuck(ami):
+            return True
+        try:
+            tracked = self._ports.tracked.all(ami)
+        except ParkRecord:
+            return True
+        ends = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
+        if ends and self._has_moved(ami, seen, entitled):
+            return False
+        cause, asked = f"not-entitled:{self._clock() // schedule.MINUTE}", 0
+        for one in budget.each(ends, CALLS):
+            self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": f"{one.episode}:{cause}"})
+            asked += 1
+        return asked == len(ends)
 
     def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
         """Whether the comparison is out of date: tag, or file and membership, which without a tag count for nothing.

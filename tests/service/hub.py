@@ -258,9 +258,8 @@ class Hub:
 
     def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
         records, now = self.stores.records, self.cloud.now
-        mark = records.get(addresses.standing(ami))
-        if mark is not None:
-            records.put(addresses.standing(ami), {**mark, WITHDRAWN: str(now)})
+        mark = records.get(addresses.standing(ami)) or {"kind": "standing", "episode": 0}
+        records.put(addresses.standing(ami), {**mark, WITHDRAWN: str(now)})
         records.make_due(addresses.promotion(ami), now, {WITHDRAW: str(now), **besides})
 
     # --- what there is -----------------------------------------------------------------------------------------------

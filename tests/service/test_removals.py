@@ -16,7 +16,7 @@ from chalicelib.core.targets.organization import Organization
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from chalicelib.service.trigger_tag_guard import TRIGGER
-from tests.service.cloud import REGION, START
+from tests.service.cloud import REGION, START, CloudBehavior
 from tests.service.gate import ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, OrganizationHub
@@ -100,6 +100,35 @@ def test_a_delivery_that_cannot_act_and_is_wanted_again_ends_its_promotion_as_fa
     promotion = hub.stores.seen(addresses.promotion(AMI))
     assert (promotion.state, promotion.wake_at) == ("over", None)
     assert hub.cloud.notices[-1]["counts"]["failed"] == 1
+
+
+@pytest.mark.parametrize(
+    "trouble", [TROUBLES["damaged promotion"], TROUBLES["parked promotion"]], ids=["damaged", "parked"]
+)
+@pytest.mark.parametrize("lost", ["tag", "name", "file", "withdrawn"])
+def test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended(trouble, lost):
+    """Their shares close within the hour, and nothing is delivered there; a copy that is still named is delivered."""
+    hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=START + 600)
+    trouble(hub)
+    directory = hub.cloud.directory
+    match lost:
+        case "tag":
+            hub.cloud.tag(AMI, None)
+        case "name":
+            hub.cloud.tag(AMI, A)
+        case "file":
+            hub.cloud.directory = replace(directory, accounts={A: directory.accounts[A]})
+        case "withdrawn":
+            hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+
+    left = set() if lost == "tag" else {A}
+    assert {account for _, account in hub.cloud.permissions} == left
+    pass_time(hub, 5 * HOUR)
+    assert {image.account for image in hub.cloud.images.values()} == left
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)

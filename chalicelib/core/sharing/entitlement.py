@@ -46,12 +46,15 @@ class Entitlement:
             return False
         return not standing or _stands(target, resource, share_name, now)
 
+    def may_go_on(self, place: str) -> bool:
+        """Whether a delivery that runs for a target may go on: the target is named, or only its settings conflict."""
+        blocked = place.partition("/")[0] in self.blocked and covering(self.withdrawn, place) is None
+        return place in self.targets or blocked
+
     def may_keep(self, place: str, resource: str, share_name: str, now: int) -> bool:
         """Whether a standing share of a target may stay open at ``now`` (epoch seconds)."""
         target = self.targets.get(place)
-        if target is None:
-            return place.partition("/")[0] in self.blocked and covering(self.withdrawn, place) is None
-        return _stands(target, resource, share_name, now)
+        return self.may_go_on(place) if target is None else _stands(target, resource, share_name, now)
 
     def ends(self, now: int) -> list[int]:
         """Return the dates ``until`` of targets that are after ``now`` (epoch seconds)."""
