@@ -69,8 +69,7 @@ def test_retry_lets_a_parked_delivery_go_on(scene):
     assert ask(scene, "retry", scene.image)["unparked"] == [f"delivery#{ident}"]
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def test_who_may_wake_the_worker_is_answered_within_seconds(scene):

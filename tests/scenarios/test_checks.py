@@ -96,8 +96,7 @@ def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
     scene.tag("")
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
@@ -110,8 +109,7 @@ def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     scene.apply(stage.TARGETS_FILE)
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def disable_key(scene):

@@ -50,7 +50,11 @@ def test_a_healthy_hub(scene):
 
 
 def test_a_target_without_the_role(scene):
-    """Cause and cure, before anything is promoted there; with one target named, others are not asked."""
+    """Cause and cure, before anything is promoted there; with one target named, others are not asked.
+
+    A person reads what is wrong first, then the targets that are well, with the names of their checks; with --wide all
+    that was seen.
+    """
     scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
 
     status, bad, _ = doctor(scene)
@@ -60,6 +64,17 @@ def test_a_target_without_the_role(scene):
     assert doctor(scene, "--account", DEV)[0] == HEALTHY
     assert doctor(scene, "--group", "dev")[0] == SICK
     assert doctor(scene, "--group", "prod")[0] == HEALTHY
+
+    lines = scene.cli("doctor")[1].splitlines()
+    wide = scene.cli("doctor", "--wide")[1]
+
+    assert lines[1] == f"FAILED  {TEST} {REGION}: target"
+    assert (
+        "    target, key, key-policy, forwarding, settings, copy-quota"
+        in lines[lines.index(f"passed  2 targets ({DEV} {REGION}, {PROD} {REGION})") :]
+    )
+    assert "EBS encryption by default is off" in wide
+    assert "EBS encryption by default is off" not in "\n".join(lines)
 
 
 def test_what_an_operator_left(scene):
@@ -143,23 +158,24 @@ def test_calls_that_make_no_sense(scene):
 
 
 def test_the_hubs_key_of_what_is_under_way(scene):
-    """A disabled key is named with the command that enables it; a key without running deliveries is not checked."""
+    """Disabled, or shut to the service by its policy: named with the command that helps.
+
+    A key without running deliveries is not checked.
+    """
     scene.begin_copies(DEV, 7200)
+    kms = scene.client("kms")
     assert {one["check"] for one in doctor(scene, "--hub-only")[2]["findings"]} >= {"source-key"}
-    scene.client("kms").disable_key(KeyId=scene.key)
+    kms.disable_key(KeyId=scene.key)
 
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert (status, bad.keys()) == (SICK, {("hub", "source-key")})
     assert f"aws kms enable-key --region {REGION} --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
 
-
-def test_the_hubs_key_shuts_the_service_out(scene):
-    """Its policy does not delegate to IAM: named with the command that prints the statement."""
-    scene.begin_copies(DEV, 7200)
+    kms.enable_key(KeyId=scene.key)
     root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Resource": "*"}
     policy = {"Version": "2012-10-17", "Statement": [{**root, "Action": ["kms:Put*", "kms:Get*", "kms:Describe*"]}]}
-    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))
+    kms.put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))
 
     _, bad, _ = doctor(scene, "--hub-only")
 
@@ -246,22 +262,6 @@ def test_who_does_not_answer_is_named(scene):
     }
     assert "has not answered" in next(one["what"] for one in found if not one["passed"])
     assert "Targets that answered: 2 of 3." in err
-
-
-def test_a_person_reads_what_is_wrong_first(scene):
-    """Then the targets that are well, with the names of their checks; with --wide all that was seen."""
-    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
-
-    lines = scene.cli("doctor")[1].splitlines()
-    wide = scene.cli("doctor", "--wide")[1]
-
-    assert lines[1] == f"FAILED  {TEST} {REGION}: target"
-    assert (
-        "    target, key, key-policy, forwarding, settings, copy-quota"
-        in lines[lines.index(f"passed  2 targets ({DEV} {REGION}, {PROD} {REGION})") :]
-    )
-    assert "EBS encryption by default is off" in wide
-    assert "EBS encryption by default is off" not in "\n".join(lines)
 
 
 def test_what_an_operator_sees_without_a_dashboard(scene):

@@ -59,5 +59,4 @@ def test_copies_are_deleted_first_if_notified_so(busy):
 
     assert busy.cli("resume")[0] == 0
     busy.run_until_over()
-    assert busy.states() == {DEV: "delivered"}
-    busy.assert_invariants()
+    busy.assert_delivered(DEV)

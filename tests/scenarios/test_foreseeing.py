@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.scenarios.scene import DEV, PROD, REGION, TEST
 from tests.scenarios.sharing import share_with
 
@@ -63,14 +61,17 @@ def test_a_plan_tells_what_is_there_from_what_ends(scene):
     assert does(run(scene, "plan", scene.image)[1])[PROD] == "under way"
 
 
-def test_a_plan_names_what_withdraws(scene):
-    """A standing share that the value no longer names."""
+def test_what_is_shared_is_the_hubs_own_and_a_plan_names_what_withdraws(scene):
+    """A standing share that the value no longer names. While it stands, the target launches the hub's AMI."""
     share_with(scene, DEV)
 
     reported = run(scene, "plan", scene.image, PROD)[1]
 
     assert does(reported) == {DEV: "withdrawn", PROD: "new"}
     assert run(scene, "plan", scene.image, DEV)[1]["targets"][0]["mode"] == "share"
+    scene.come_to_rest()
+    assert scene.cli("resolve", scene.image, DEV)[1] == f"{scene.image}\n"
+    assert "(the hub shares its own)" in scene.cli("where", scene.image)[1]
 
 
 def test_a_source_that_would_be_refused(scene):
@@ -86,15 +87,21 @@ def test_a_source_that_would_be_refused(scene):
     assert scene.nothing_happened()
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [(["dve"], "unknown-group"), ([], "no-tag")],
-)
-def test_a_plan_without_a_value_that_is_understood(scene, words, code):
-    """A wrong value, or none: a fault."""
-    status, reported = run(scene, "plan", scene.image, *words)
+def test_what_is_not_there_is_a_fault(scene):
+    """A plan for a wrong value, or for none; an AMI that the service does not know. A call without both is wrong.
 
-    assert (status, reported["faults"][0]["code"]) == (FAULT, code)
+    An account without deliveries is no fault.
+    """
+    for words, code in (
+        (["plan", scene.image, "dve"], "unknown-group"),
+        (["plan", scene.image], "no-tag"),
+        (["history", scene.image], "unknown-ami"),
+        (["where", "ami-00000000000000000"], "unknown-ami"),
+    ):
+        status, reported = run(scene, *words)
+        assert (status, reported["faults"][0]["code"]) == (FAULT, code)
+    assert run(scene, "history", "--account", PROD) == (0, {"tags": [], "entries": [], "shares": [], "findings": []})
+    assert run(scene, "history")[0] == 2
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
@@ -135,13 +142,6 @@ def test_what_is_open_has_no_seconds_yet(scene):
     assert [one["seconds"] for one in reported["shares"]] == [None] * 3
 
 
-def test_no_history(scene):
-    """An unknown AMI is a fault; an account without deliveries is not; without both the call is wrong."""
-    assert run(scene, "history", scene.image)[1]["faults"][0]["code"] == "unknown-ami"
-    assert run(scene, "history", "--account", PROD) == (0, {"tags": [], "entries": [], "shares": [], "findings": []})
-    assert run(scene, "history")[0] == 2
-
-
 # --- where and resolve -----------------------------------------------------------------------------------------------
 
 
@@ -157,7 +157,6 @@ def test_from_source_to_copies_and_back(scene):
     assert (of_copy["source"], of_copy["copies"]) == (scene.image, of_source["copies"])
     assert of_copy["asked"] == {"ami": copies[TEST], "account": TEST, "region": REGION}
     assert f"{copies[TEST]} in account {TEST}, us-east-1 is a copy." in scene.cli("where", copies[TEST])[1]
-    assert run(scene, "where", "ami-00000000000000000")[1]["faults"][0]["code"] == "unknown-ami"
 
 
 def test_ids_for_a_script(scene):
@@ -171,12 +170,3 @@ def test_ids_for_a_script(scene):
     for target, code in ((PROD, "not-delivered"), ("prod", "not-delivered"), ("prd", "unknown-group")):
         status, reported = run(scene, "resolve", scene.image, target)
         assert (status, reported["faults"][0]["code"]) == (FAULT, code)
-
-
-def test_what_is_shared_is_the_hubs_own(scene):
-    """The target launches the hub's AMI."""
-    share_with(scene, DEV)
-    scene.come_to_rest()
-
-    assert scene.cli("resolve", scene.image, DEV)[1] == f"{scene.image}\n"
-    assert "(the hub shares its own)" in scene.cli("where", scene.image)[1]

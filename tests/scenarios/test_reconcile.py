@@ -26,8 +26,7 @@ def test_all_is_in_order(scene):
 
     assert (status, codes(report)) == (0, set())
     assert report["targets"] == {"seen": 3, "asked": 3}
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 @pytest.mark.parametrize("moment", ["", "waiting"])

@@ -84,8 +84,7 @@ def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene
     assert reconcile(scene, "--apply", "--hub-only")[0] == 0
     scene.run_until(lambda: OURS in scene.key_policy(), 5 * MINUTE)
     scene.run_until_over()
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def forget(scene, name):

@@ -83,5 +83,4 @@ def test_the_source_may_be_gone_by_the_time_it_is_registered(scene):
     scene.client("ec2", HUB).deregister_image(ImageId=scene.image)
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)

@@ -178,7 +178,7 @@ def test_a_damaged_delivery_is_named_and_shown(scene):
 
 
 def test_an_empty_hub(scene):
-    """Every section says that there is nothing."""
+    """Every section says that there is nothing; while it is paused, the page begins with that."""
     said, page = report(scene)
 
     assert (said["open"], said["failed"], said["unreadable"]) == (0, 0, [])
@@ -188,12 +188,7 @@ def test_an_empty_hub(scene):
     assert "No AMI has been promoted." in page.sections["deliveries"]
     assert "Every record could be read." in page.sections["read"]
 
-
-def test_while_paused(scene):
-    """The page begins with that, and by whom."""
     scene.cli("pause", "--why", "KMS outage")
     file = scene._directory / "page.html"
-
     assert scene.cli("report", "-o", str(file))[0] == 0
-
     assert "KMS outage. Nothing new starts." in file.read_text(encoding="utf-8")

@@ -121,8 +121,7 @@ def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), 900)
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
@@ -143,8 +142,7 @@ def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
     assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [{DEV}, {DEV}]
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def test_shares_linger_for_as_long_as_they_are_notified_to(scene):
@@ -158,5 +156,4 @@ def test_shares_linger_for_as_long_as_they_are_notified_to(scene):
     scene.run_until_over()
 
     assert (scene.world.now - copied).total_seconds() < 13 * 60
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)

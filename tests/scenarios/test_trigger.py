@@ -72,8 +72,7 @@ def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
     scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=99)
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 @pytest.mark.parametrize("version", [3, 3.0])
@@ -88,8 +87,7 @@ def test_the_tag_events_version_may_be_a_float(scene, version):
     scene.emit_tag_change(scene.image, {"promote": ""}, version=version)
     scene.run_until_over()
 
-    assert scene.states() == {DEV: "delivered"}
-    scene.assert_invariants()
+    scene.assert_delivered(DEV)
 
 
 def test_a_repeated_or_older_event_starts_nothing(scene):
