@@ -1,1 +1,1 @@
-"""The command line: applies targets files and shows how promotions stand. Never part of the Lambda package."""
+"""The command line: applies targets files and shows promotions. Not part of the Lambda package."""

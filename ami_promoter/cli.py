@@ -1,4 +1,4 @@
-"""The command ``ami-promoter``: its verbs, and what becomes of a call that is wrong or that AWS refuses."""
+"""The command ``ami-promoter``: its verbs, and its handling of wrong usage and AWS's refusals."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Accounts:
     ) -> tuple[Caller, str, str, str]:
         """Make credentials for a session of a role; returns (caller, key, secret, token).
 
-        Whether one may have them is asked elsewhere (sts for AssumeRole; nobody for the Lambda service).
+        The caller checks whether the session is allowed: sts for AssumeRole; the Lambda service needs no check.
         """
         number = next(self._numbers)
         key, token = f"ASIA{number:016d}", f"token-{number:016d}"
@@ -64,7 +64,7 @@ class Accounts:
         return caller, key, SECRET, token
 
     def find(self, key: str, token: str | None) -> Caller | None:
-        """Whose key this is; None if nobody's, or if the session token is not the one that belongs to it."""
+        """Return the caller of an access key; None if it is unknown or its session token is wrong."""
         if key.startswith("AKIA") and key.endswith("ROOT") and key[4:16].isdigit():
             return self.root(key[4:16])
         caller, expected = self._callers.get(key, (None, None))

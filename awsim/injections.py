@@ -41,7 +41,7 @@ CALL_SECONDS = (0.02, 0.04)
 class PlannedCrash:
     """One planned death: of ``function``'s invocation, at the ``nth`` call of ``operation`` from now on.
 
-    An empty name stands for any: with both empty, ``nth`` counts the calls of all functions.
+    An empty name means any: with both empty, ``nth`` counts the calls of all functions.
     """
 
     function: str

@@ -24,7 +24,7 @@ _methods = functools.cache(responses.method_names_from_class)
 
 def patch() -> None:
     """Put this into moto, for the whole process; doing so again changes nothing."""
-    changed: Any = ResponseSerializer  # mypy lets nobody put a method of theirs on a class
+    changed: Any = ResponseSerializer  # mypy refuses assigning a method on a class
     changed.get_value = _value
     responses.method_names_from_class = _methods
 

@@ -31,7 +31,7 @@ _asked: list[tuple[DynamoType, str | None]] = []
 def patch() -> None:
     """Put this into moto, for the whole process; doing so again changes nothing."""
     models.DynamoDBBackend.transact_write_items = _transact_write_items
-    changed: Any = Table  # mypy lets nobody put a method of theirs on a class
+    changed: Any = Table  # mypy refuses assigning a method on a class
     changed.query, changed.all_items = _query_asked, _items_asked
     moto_expressions.patch()
 

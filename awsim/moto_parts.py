@@ -1,4 +1,4 @@
-"""What is taken from moto by names that it promises nobody: all of it, with the reasons. No other module imports moto.
+"""Everything that is used from moto by private names, with the reasons. No other module imports moto.
 
 moto is pinned (``requirements/dev.in``). Its public names are ``mock_aws`` and a server; the simulator needs its parts
 without them, as it authenticates, decides and keeps time itself. After an update of moto, read this list against moto's

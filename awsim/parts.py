@@ -211,7 +211,7 @@ class OrganizationMembers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What every service stands on. No service is part of it."""
+    """The base of every service. It contains no service."""
 
     seed: int
     clock: Clock

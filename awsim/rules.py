@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One behaviour of AWS: a name in kebab-case and the fact it stands on, with its source."""
+    """One behaviour of AWS: a name in kebab-case and the fact behind it, with its source."""
 
     name: str
     fact: str

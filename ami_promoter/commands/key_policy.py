@@ -1,6 +1,6 @@
 """The verbs ``key-policy target`` and ``key-policy hub``: what a key of your own must allow, and whether it does.
 
-Run with credentials of the account that owns the key: no others may read its policy. Nothing is changed.
+Run with credentials of the account that owns the key: only they can read its policy. The commands change nothing.
 The role's own policy is not looked at; the templates write it.
 """
 
@@ -167,7 +167,7 @@ def _lack(key: str, answer: KeyAnswer) -> Fault:
 
 
 def _rotates(kms: Any, arn: str, account: Account) -> bool | None:
-    """Whether KMS renews the key's material by itself; None where that cannot be known (imported, own key store)."""
+    """Whether KMS rotates the key's material automatically; None if not known (imported, custom key store)."""
     try:
         with account.telling("reading the key's rotation"):
             return bool(kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"])

@@ -1,4 +1,4 @@
-"""The verb ``reconcile``: what there is in AWS against what the records and the ledger say, and putting that right.
+"""The verb ``reconcile``: compares AWS with the records and the ledger, and repairs differences.
 
 Without ``--apply`` nothing is changed but that `worker` is asked for a look at each target.
 """
@@ -116,7 +116,7 @@ def reconcile(
 
 
 def _wake_all(view: HubView, repairs: Repairs) -> int:
-    """Let every record look again that has something under way: after a restore each is behind the truth."""
+    """Wake every record that has not ended: after a restore each may differ from AWS."""
     moving = [
         record["_item"]["pk"]
         for kind in ("promotion", "delivery")
@@ -196,7 +196,7 @@ def _to_json(one: Finding, result: str | None) -> dict[str, Any]:
 
 
 def _unpark(connection: Connection, pk: str) -> Report:
-    """Let one parked record go on."""
+    """Let one parked record continue."""
     key = RecordKey(pk)
     with connection.telling("letting the record continue"):
         freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(connection.now()))

@@ -99,7 +99,7 @@ def _named(entries: Sequence[Record]) -> str:
 
 
 def _no_value(promotion: Any, promote: str) -> tuple[str, str]:
-    """Tell a tag that was removed from one that is examined still, or was refused."""
+    """Return why there is nothing to retry: the tag was removed, is still being checked, or was refused."""
     if promotion.get("state") in ("requested", "resolving", "expanding") or promotion.get("candidate") is not None:
         return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
     if promotion.get("faults"):

@@ -1,4 +1,4 @@
-"""The verb ``status``: how promotions stand, read from the service's tables as they are now."""
+"""The verb ``status``: shows promotions, read from the service's tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ami_promoter.verbs import AMI, VerbCaller, verb
 from chalicelib.core.faults import count
 
 MANY = 200
-"""So many promotions with trouble are looked into by `status --failed`."""
+"""`status --failed` reads at most this many promotions that need attention."""
 LISTED = js.thing(
     "", **promotion_data.PROMOTION, deliveries=js.mapping("number of deliveries, by state", js.number("how many"))
 )
@@ -92,7 +92,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class _Around:
-    """What holds for all promotions, and is said first."""
+    """What concerns all promotions, and is shown first."""
 
     paused: Mapping[str, Any] | None
     organization: Sequence[str]

@@ -53,7 +53,7 @@ def in_force(connection: Connection) -> InForce:
 
 
 def _listed(table: TargetsTable, connection: Connection) -> Receivers:
-    """Return those whom the file itself lists, where whom the units have cannot be read; nobody if it is the file."""
+    """Return only the accounts that the file lists if the units cannot be read; none if the file cannot be read."""
     with connection.telling("reading the applied targets"):
         current = table.current()
         try:

@@ -26,7 +26,7 @@ from chalicelib.ports.aws import TagRead
 
 @dataclass(frozen=True, slots=True)
 class QuestionSeen:
-    """What an approver is asked, with what a person wants to know of it."""
+    """What an approver must approve, with facts that help to decide."""
 
     question: Question
     name: str

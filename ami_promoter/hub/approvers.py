@@ -1,6 +1,6 @@
 """Who may approve, by the hub account's own IAM policies: users, and roles that somebody can assume.
 
-What a permissions boundary or the organization's policies deny is not read, nor who may assume a role.
+It does not read permissions boundaries, the organization's policies, or who may assume a role.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Approvers:
 
 
 def read(connection: Connection) -> Approvers:
-    """Read it; what is refused is no trouble."""
+    """Read them; a refusal is reported and not an error."""
     table = f"arn:{connection.partition}:dynamodb:{connection.region}:{connection.account}:table/"
     trigger = Reader(connection).many([(addresses.TRIGGER.pk, addresses.TRIGGER.sk)])
     tag_key = next((str(one["_item"].get("key") or "") for one in trigger.values()), "") or "promote"

@@ -30,7 +30,7 @@ from chalicelib.core.faults import Fault
 
 
 class HubError(Exception):
-    """AWS refused or could not be reached, or somebody was faster. ``fault`` says where, what and what to do."""
+    """AWS refused or could not be reached, or somebody else wrote first. ``fault``: where, what, and what to do."""
 
     def __init__(self, what: str, where: str = "", cure: str = "", code: str = "aws") -> None:
         self.fault = Fault(code, where, what, cure)
@@ -72,7 +72,7 @@ class Account:
         return time.time() + self._ahead
 
     def _handled(self, http_response: Any, **_rest: Any) -> None:
-        """Compare clocks; an answer without a date says nothing."""
+        """Compare clocks; ignore an answer without a date."""
         try:
             reported = parsedate_to_datetime(http_response.headers["Date"]).timestamp()
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -120,7 +120,7 @@ class Connection(Account):
 
     @property
     def place(self) -> str:
-        """Account and Region, for messages; and the table, where it is not the usual one."""
+        """Account and Region for messages, and the table if it is not the default."""
         usual = self.table == f"ami-promoter-{self.region}"
         return super().place if usual else f"{super().place}, table {self.table}"
 

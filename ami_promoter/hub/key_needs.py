@@ -71,7 +71,7 @@ class KeyOwner:
 
 @dataclass(frozen=True, slots=True)
 class KeyAnswer:
-    """What the policy says of one action, and by which statement."""
+    """Whether the policy allows one action, and which statement decides."""
 
     need: Need
     action: str

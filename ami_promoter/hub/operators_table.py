@@ -22,7 +22,7 @@ def write(
 ) -> None:
     """Write in batches; what DynamoDB leaves unprocessed is sent again, with growing waits.
 
-    ``left``: a sentence that says what stands where that is in vain.
+    ``left``: a sentence that says what was written if that fails.
     """
     table = connection.config_table
     for start in range(0, len(requests), AT_ONCE):

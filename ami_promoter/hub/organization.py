@@ -1,4 +1,4 @@
-"""Whom OUs and the organization bring into groups, as discovery has last read it."""
+"""The accounts of OUs and the organization in groups, as discovery has last read them."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Switch:
 
 
 def said(item: Mapping[str, Any]) -> str:
-    """Say when, by whom and why it was paused."""
+    """Write when, by whom and why promotions were paused."""
     why = f": {item['why']}" if item.get("why") else ""
     return f"since {moment(item.get('at'))}, by {item.get('by', 'nobody known')}{why}"
 

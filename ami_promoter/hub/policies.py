@@ -1,4 +1,4 @@
-"""Reading a policy: whether it allows a request, as far as that can be said from the policy alone."""
+"""Evaluates a policy: whether it alone allows a request."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def held_back(document: Mapping[str, Any], request: Request) -> str:
 
 
 def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return a policy's statements, of which one may stand without a list."""
+    """Return a policy's statements; a single one needs no list."""
     return _listed(document.get("Statement", []))
 
 
@@ -68,7 +68,7 @@ def principals(statement: Mapping[str, Any]) -> list[str]:
 
 
 def _holds(statement: Mapping[str, Any], request: Request) -> bool | None:
-    """Whether a statement applies; None where a condition cannot be judged."""
+    """Whether a statement applies; None if a condition cannot be evaluated."""
     if "NotPrincipal" in statement or "NotAction" in statement:
         return None
     named = any(it in ("*", *request.principals) for it in principals(statement))

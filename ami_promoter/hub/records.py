@@ -35,7 +35,7 @@ SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "last_refusal": (dict, type(None)),
     "withdrawn": dict,
 }
-"""Of the members that the command line takes apart; it shows all others as they are."""
+"""The expected types of the members that the command line reads; it shows all others unchanged."""
 
 OPEN_STATES = ("opening", "open", "closing")
 """States of a share in which its permission may be there."""
@@ -75,7 +75,7 @@ class Reader:
         return ((record, tracked) for records, tracked in found.values() for record in records)
 
     def parked(self) -> dict[str, str]:
-        """Every record that is parked, of whatever kind, and why. This reads the whole table."""
+        """Every parked record of any kind, and why it is parked. This reads the whole table."""
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
             FilterExpression="sk = :record AND attribute_exists(parked)",
@@ -138,7 +138,7 @@ class Reader:
         return None if item is None else _record(item)
 
     def source_image(self, ami: str) -> SourceImage | None:
-        """Read what was known of a source when it was examined; None where that is not there, or damaged."""
+        """Read the source AMI as the service last checked it; None if the item is missing or damaged."""
         item = self._table.get(addresses.source_image(ami))
         try:
             return None if item is None else SourceImage.from_json(json.loads(item["body"]))
@@ -166,7 +166,7 @@ class Reader:
         return [record for _, record in sorted(self.many(places).items(), key=itemgetter(0))]
 
     def many(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
-        """Read many records by (pk, sk), consistently; those that are not there are left out."""
+        """Read many records by (pk, sk), consistently; leave out missing ones."""
         left = [wire({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(wanted)]
         found: dict[tuple[str, str], Record] = {}
         attempt = 0
@@ -287,7 +287,7 @@ class History:
             yield from _by_name([*(one for one in found if _name(one) in holders), *self._table.get_all(keys)])
 
     def findings(self, resources: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-        """Yield what the access monitor found of resources, by their ids or ARNs; nothing where it was never on."""
+        """Yield the access monitor's findings about resources, by their ids or ARNs; nothing if it was never on."""
         try:
             for resource in dict.fromkeys(resources):
                 for item in self._findings.query(addresses.findings(resource), "at#"):

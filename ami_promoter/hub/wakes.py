@@ -15,7 +15,7 @@ from chalicelib.core.records.wakes import Wake
 
 
 def wake(connection: Connection, keys: Iterable[RecordKey]) -> None:
-    """Send a wake to the worker of each. What is refused or lost is no trouble: the sweep wakes it within a minute."""
+    """Send a wake to the worker of each record. A lost or refused wake is harmless: the sweep wakes within a minute."""
     left, cause = list(keys), f"operator:{time.time_ns()}"
     if not left:
         return

@@ -1,4 +1,4 @@
-"""Whom an operator has withdrawn from an AMI's promotion: one item for an AMI in the operators' table.
+"""Operators' withdrawals from an AMI's promotion: one item for each AMI in the operators' table.
 
 The item: pk ``withdrawals``, sk the AMI; an attribute for each "account" or "account/region", with when, by whom, and
 the tag's value. No function writes it; a tag event ends what it says (``core/targets/withdrawals.py``).
@@ -45,7 +45,7 @@ class Withdrawn:
                 self._table.update(self._key, f"SET {assigned}", given, names=names)
 
     def remove(self, places: Iterable[str]) -> None:
-        """Take these away; those that are not there are left out."""
+        """Remove these; ignore missing ones."""
         with self._connection.telling("lifting withdrawals (run the command again)"):
             for some in _slices(tuple(places)):
                 names = {f"#n{number}": place for number, place in enumerate(some)}

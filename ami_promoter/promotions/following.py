@@ -1,4 +1,4 @@
-"""Looks at something again and again until it is over, and shows what changes."""
+"""Reads something repeatedly until it has ended, and shows changes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ A_POLL = 15
 """Seconds between two looks of a pipeline that waits."""
 
 EACH = 4
-"""So many deliveries are named in a line of changes."""
+"""A line of changes names at most this many deliveries."""
 MISSES = 5
-"""So many looks in a row may be refused."""
+"""At most this many consecutive reads may fail."""
 
 _T = TypeVar("_T")
 

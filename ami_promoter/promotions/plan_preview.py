@@ -1,4 +1,4 @@
-"""What a value of the tag would do, target by target. Pure; nothing is asked of a target."""
+"""What a value of the tag would do, target by target. Pure; it asks no target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chalicelib.core.targets.withdrawals import covering
 THERE = {"delivered": "there already", "shared": "there already"}
 AGAIN = ("failed", "cancelled", "withdrawn")
 MOVING = ("delivered", *AGAIN)
-"""What is not among these, nor shared, is under way."""
+"""Every other state except ``shared`` is under way."""
 
 TARGET = js.thing(
     "one target",

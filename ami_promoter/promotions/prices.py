@@ -38,7 +38,7 @@ def of_target(target: Target, gib: int, hub_region: str) -> dict[str, float]:
 
 
 def lines(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what they cost together; nothing where nothing is copied."""
+    """Yield the total cost; nothing if nothing is copied."""
     total = {name: sum(one["dollars"].get(name, 0.0) for one in targets) for name in ("storage", "transfer", "timed")}
     begun = sum(bool(one["calls"]) for one in targets)
     if not begun:

@@ -1,6 +1,6 @@
-"""Promotions and deliveries as a person, or a program, looks at them. Pure: from records to data.
+"""Promotions and deliveries as data for people and programs. Pure: computed from records.
 
-What stands in a record is read here and in ``hub/records.py``, and nowhere else.
+Only this module and ``hub/records.py`` read a record's body.
 """
 
 from __future__ import annotations

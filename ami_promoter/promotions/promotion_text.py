@@ -22,9 +22,9 @@ from chalicelib.core.faults import count
 from chalicelib.core.targets import approvals
 
 BARS = 24
-"""So many copies are shown one by one; beyond that (and without --wide) each delivery has one bar."""
+"""Up to this many copies have a row each; with more (and without --wide) each delivery has one bar."""
 SINGLY = 24
-"""So many deliveries, or open shares, have a row each; beyond that (and without --wide) equal ones share one."""
+"""Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""
 AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
 """What a cure says at its end to readers of a notice; here `next_step` names the command."""
 FRAME, ROWS = 10, 2
@@ -65,7 +65,7 @@ def show(
 
 
 def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
-    """Say how the promotion as a whole stands."""
+    """Write the state of the whole promotion."""
     yield Text.assemble((data["ami"], "bold"), " ", cell(data["name"]), f" in {place}")
     value = "no tag in force" if data["value"] is None else f"value {quoted(data['value'])}"
     yield Text.assemble(
@@ -119,7 +119,7 @@ def until(moment: str, now: float) -> str:
 
 
 def _fitting(deliveries: Sequence[Data], room: int | None) -> tuple[Sequence[Data], Sequence[Data]]:
-    """Part those that are shown from those that are counted."""
+    """Separate the deliveries to show from those to count."""
     most = len(deliveries) if room is None else max((room - FRAME) // ROWS, 1)
     if len(deliveries) <= most:
         return deliveries, ()
@@ -198,7 +198,7 @@ def _percent(copy: Data) -> int:
 
 
 def time_left(copy: Data) -> str:
-    """Write the estimate of how long a copy takes still; "" where there is none."""
+    """Write the estimated time until a copy completes; "" if there is no estimate."""
     left = copy["seconds_left"]
     return "" if left is None else f"~{span(left)} left" if left else "ends soon"
 
@@ -210,7 +210,7 @@ def trouble(delivery: Data) -> tuple[str, ...]:
 
 
 def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[RenderableType]:
-    """Say what is to be said of deliveries beside their rows: faults, what they wait for, what they left.
+    """Write the remarks on deliveries: faults, what they wait for, and leftovers.
 
     Equal remarks are written once, failures first; with ``wide`` those of each delivery.
     """
@@ -271,7 +271,7 @@ def next_step(data: Data) -> Iterator[RenderableType]:
 
 
 def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
-    """Yield the same as (what, cure); "" where there is nothing to do."""
+    """Yield the same as (what, cure); cure "": nothing to do."""
     by = "CopyImage" if delivery["method"] == "image" else "CopySnapshot and RegisterImage"
     if delivery["method_why"] or delivery["method"] == "image":
         yield f"by {by}: {delivery['method_why'] or 'the targets file says so.'}", ""

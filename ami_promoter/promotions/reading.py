@@ -50,7 +50,7 @@ def unknown(ami: str, connection: Connection) -> Fault:
 
 
 def placed(delivery: Record, entry: Record) -> Record:
-    """Say whose delivery it is, from its promotion's tracked delivery, where its own record cannot be read."""
+    """Add a delivery's target from its promotion's tracked delivery, if its own record cannot be read."""
     ident = str(entry["_item"]["sk"]).removeprefix("delivery#")
     return {"id": ident, "target": {name: entry.get(name) for name in ("account", "region")}, **delivery}
 

@@ -16,7 +16,7 @@ from chalicelib.core.sharing.share import Share
 OPEN = OPEN_STATES
 
 RESOURCE = 2
-"""So many # are in the name of a resource at least."""
+"""The name of such a resource has at least this many #."""
 
 SCHEMA = js.thing(
     "a share that may be open",
@@ -48,7 +48,7 @@ def open_share(pk: str, share: Record) -> dict[str, Any]:
 
 
 def stays(share: Record) -> bool:
-    """Whether somebody holds it beyond copies, so that it is open on purpose."""
+    """Whether it has a standing holding, so that it stays open on purpose."""
     return any(holding.stands for holding in holdings(share))
 
 
@@ -58,7 +58,7 @@ def of_target(pk: str) -> bool:
 
 
 def _end(share: Record) -> int | None:
-    """When it closes even if it is held, in epoch seconds; None: not before its holder lets it go."""
+    """When it closes even if a delivery holds it, in epoch seconds; None: only when its holders release it."""
     end = share["_item"].get("last_closing_at")
     if not stays(share):
         return end if isinstance(end, int) else None

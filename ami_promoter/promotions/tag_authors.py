@@ -21,13 +21,13 @@ DAY = 86_400
 KEPT = 90 * DAY
 """How long CloudTrail keeps its event history."""
 LATE = 15 * 60
-"""An event that is no older may not be in it yet."""
+"""CloudTrail's event history may not contain younger events yet."""
 EARLIER, LATER = 300, 60
 """Seconds around the time that a tag's event names, within which its call is looked for: clocks differ."""
 UNHEARD = 3600
 """The same before a look that no event asked for."""
 MOST = 10
-"""So many changes of the tag, the latest ones, are looked up; each takes two requests."""
+"""At most this many changes, the latest, are looked up; each takes two requests."""
 SEEN = "TagSeen {"
 SHOWN = 200
 """Characters of a value that a history shows."""
@@ -49,7 +49,7 @@ Tagging = dict[str, Any]
 def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]:
     """Return each change of the tag in a promotion's history: (epoch seconds of it, what is known).
 
-    A look that shows the value of the look before is none, unless an event asked for it.
+    A look that shows the previous value is not a change, unless an event asked for the look.
     """
     found: list[tuple[float, Tagging]] = []
     before: str | None = None
@@ -70,7 +70,7 @@ def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]
 def attributed(
     found: Sequence[tuple[float, Tagging]], history: EventHistory, ami: str, key: str, now: float
 ) -> list[Tagging]:
-    """Say of each change who made it, or why nobody can say so."""
+    """Return each change with its author, or why the author is not known."""
     shown: list[Tagging] = []
     for number, (at, change) in enumerate(found):
         if len(found) - number > MOST:
@@ -137,7 +137,7 @@ def _is_about(record: Mapping[str, Any], ami: str, key: str, value: str | None) 
 
 
 def _seen(line: str) -> Mapping[str, Any] | None:
-    """Read what a look at the tag saw; None where a line says something else, or cannot be read."""
+    """Read a look at the tag from a line of history; None if the line is another one or unreadable."""
     if not line.startswith(SEEN):
         return None
     try:

@@ -31,9 +31,9 @@ QUOTE = "'"
 HIDDEN = ("changed_at",)
 """Members that a person reads elsewhere."""
 NAMES = {"key_arn": "key", "image_name": "name", "image_state": "AMI"}
-"""Members whose names are a program's."""
+"""Members that only programs need."""
 INTERNAL = ("additions", "count", "digest", "AMI available", "places", "plan", "planned")
-"""Members by which the service finds its own way; left out without --wide."""
+"""Internal members of the service; shown only with --wide."""
 PLAIN = {
     "Resolved": "value understood",
     "Expanded": "deliveries begun",
@@ -181,7 +181,7 @@ def record_entries(
 
 
 def _answers(made: str, about: str, call: str) -> bool:
-    """Whether a call that was made, with what came of it, is the one that was intended."""
+    """Whether a call, with its result, is the intended one."""
     name, _, thing = call.partition(" ")
     return made == name and (not thing or f'"{thing}"' in about)
 
@@ -242,7 +242,7 @@ def _whole(value: Any) -> int:
 
 
 def ordered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Sort by time; what is not known comes first. Entries of one second stay as they were."""
+    """Sort by time; unknown times come first. Entries of the same second keep their order."""
     return sorted(entries, key=lambda one: "" if one["at"] == "-" else str(one["at"]))
 
 

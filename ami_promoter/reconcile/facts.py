@@ -61,7 +61,7 @@ def source_of(resource: str) -> SourceFacts | None:
 
 @dataclass(frozen=True, slots=True)
 class LedgerShare:
-    """One share as the ledger has it. Times are epoch seconds, 0: unknown.
+    """One share in the ledger. Times are epoch seconds, 0: unknown.
 
     ``intended_at`` is the time in its grant's name, where it is a grant.
     """
@@ -77,7 +77,7 @@ class LedgerShare:
     version: int = 0
     fault: str = ""
     tries: int = 0
-    """So many tries at the present step have not led on."""
+    """Number of tries of the current step that did not complete it."""
     holdings: tuple[Holding, ...] = ()
 
     @property
@@ -87,12 +87,12 @@ class LedgerShare:
 
     @property
     def kind(self) -> str:
-        """What it stands on: snapshot, image, key, policy or role."""
+        """Kind of the permission: snapshot, image, key, policy or role."""
         return addresses.resource_kind(self.resource)
 
     @property
     def key(self) -> str:
-        """ARN of the KMS key that it stands on; "" for a snapshot or AMI."""
+        """ARN of the KMS key that it is for; "" for a snapshot or AMI."""
         return addresses.key_of(self.resource)
 
     @property
@@ -107,7 +107,7 @@ class LedgerShare:
 
     @property
     def receiver(self) -> str:
-        """Whom it lets in: an account id or, of an AMI, possibly the ARN of an OU or organization."""
+        """The receiver: an account id or, for an AMI, possibly the ARN of an OU or organization."""
         return self.share_name if self.kind == "image" else self.account
 
     @property

@@ -1,4 +1,4 @@
-"""Service-linked roles: made for a service, assumed by it alone, changed by nobody else."""
+"""Service-linked roles: only their service can assume or change them."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class Queue:
         return given
 
     def find(self, receipt: str, now: datetime) -> Message | None:
-        """The message that a receipt handle stands for, while the handle is of use."""
+        """The message of a receipt handle, while the handle is valid."""
         for group in self.groups.values():
             for message in group:
                 if message.receipt == receipt:

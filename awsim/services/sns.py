@@ -240,7 +240,7 @@ class Sns:
         return {"MessageId": self._spread(topic, message, attributes)}
 
     def _check(self, given: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
-        """Refuse what cannot be a message, whatever its size."""
+        """Refuse what cannot be a message of any size."""
         subject = given.get("Subject")
         if subject and self._base.on(SUBJECT) and (len(subject) >= LONGEST_SUBJECT or _has_control(subject)):
             raise AwsError("InvalidParameter", "Invalid parameter: Subject")

@@ -97,7 +97,7 @@ class Events:
 
 
 def _id(event: Mapping[str, Any]) -> str:
-    """Return the event's id, as text that a record can hold, whatever came."""
+    """Return the event's id as text that a record can contain."""
     return ascii(str(event.get("id")))[1:-1][:MAX_ID]
 
 

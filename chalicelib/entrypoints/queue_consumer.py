@@ -32,7 +32,7 @@ WORKER_KINDS = ("delivery", "promotion", "quota", "inventory", "baseline", "with
 SHARE_WORKER_KINDS = ("resource",)
 
 TRIES = 5
-"""After so many a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
+"""After this many tries a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
 
 
 class Services(Protocol):

@@ -91,7 +91,7 @@ class TargetSnapshots(Protocol):
         """List every snapshot there that has the delivery's tag."""
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
-        """Describe these copies; one that is not shown is not returned."""
+        """Describe these copies; leave out those that EC2 does not show."""
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""
@@ -100,7 +100,7 @@ class TargetSnapshots(Protocol):
         """Give the snapshots that CopyImage made (the delivery's copies) the tags of their sources."""
 
     def delete(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
-        """Delete these; one that is gone is no error."""
+        """Delete these; a missing one is not an error."""
 
 
 class TargetImages(Protocol):
@@ -110,7 +110,7 @@ class TargetImages(Protocol):
         """List the AMIs that have the name there, disabled and deregistered ones that still show among them."""
 
     def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """List the AMIs there that have the delivery's tag, whatever their names."""
+        """List the AMIs in the target that have the delivery's tag, with any name."""
 
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """Read the new AMI with its attributes."""
@@ -128,7 +128,7 @@ class TargetImages(Protocol):
         """EnableImageDeregistrationProtection, without a cooldown. Done again it changes nothing."""
 
     def deregister(self, delivery: Delivery, image: str) -> None:
-        """Deregister this AMI; one that is gone is no error."""
+        """Deregister this AMI; a missing one is not an error."""
 
 
 class TargetKeys(Protocol):
@@ -170,7 +170,7 @@ class PermissionAdapter(Protocol):
         """Open them in as few calls as AWS allows; returns a grant id for each share_name, where there is one."""
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """Remove them; one that is gone is no error."""
+        """Remove them; a missing one is not an error."""
 
 
 @dataclass(frozen=True, slots=True)

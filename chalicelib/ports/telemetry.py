@@ -24,13 +24,13 @@ class Telemetry(Protocol):
         """A record that cannot stay in its state is worked on; it has been in it for so long."""
 
     def old_news(self, key: RecordKey, what: str) -> None:
-        """A result came to a record that somebody else had moved on meanwhile."""
+        """A result arrived for a record that another worker had changed since."""
 
     def parked(self, key: RecordKey, why: str) -> None:
         """A record was parked: an alarm."""
 
     def repaired(self, key: RecordKey, what: str) -> None:
-        """A worker repaired by itself what a damaged or parked record would have delayed."""
+        """A worker repaired what a damaged or parked record would have delayed."""
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """A share opened or closed, or could not."""
@@ -42,10 +42,10 @@ class Telemetry(Protocol):
         """A share that is to be closed still shows after many tries: an alarm."""
 
     def closed_blind(self, resource: str, account: str) -> None:
-        """A share was closed at its last closing time although somebody held it: an alarm."""
+        """A share was closed at its last closing time although a delivery held it: an alarm."""
 
     def open_shares(self, oldest_seconds: int) -> None:
-        """For so long the oldest share of a resource has been open; one that is preexisting does not count."""
+        """How long the oldest share of a resource has been open, without preexisting ones."""
 
     def not_done(self, what: str, why: str) -> None:
         """Scheduled work, or a part of it, was not done this time."""

@@ -1,4 +1,4 @@
-"""The access monitor: compares CloudTrail's events with the ledger, and notifies a person of what does not agree.
+"""The access monitor: compares CloudTrail's events with the ledger, and notifies people of differences.
 
 Each event has waited ten minutes in its queue, so the ledger has been written by then. The monitor changes no share:
 its role can neither open nor close anything.
@@ -109,7 +109,7 @@ class AccessMonitor:
         settings = self._settings
         applied = self._ports.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
-            raise Refusal(RefusalKind.THROTTLED, applied.fault)  # nobody can tell who is a stranger
+            raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file, no account is known as listed
         key = self._ports.findings.key(action.resource) if action.on_key else None
         return Evidence(
             hub=settings.hub,

@@ -28,7 +28,7 @@ class Budget:
         self._keep = keep
 
     def allows(self, calls: int = 1) -> bool:
-        """Whether there is time for so many calls, even slow ones."""
+        """Whether there is time for this many calls, even slow ones."""
         return self._time_left() >= self._keep + calls * SLOW_CALL
 
     def each(self, items: Iterable[T], calls: int = 1) -> Iterator[T]:

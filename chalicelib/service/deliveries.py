@@ -69,7 +69,7 @@ class DeliveryPorts:
 
 
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, ev.Event]:
-    """Return the machine of deliveries. ``draw`` returns a nonce: a random text that nobody can guess."""
+    """Return the machine of deliveries. ``draw`` returns a nonce: a random text that cannot be guessed."""
 
     def record_intent(record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
         nonces = [draw() for command in commands if isinstance(command, intents.MAKING)]

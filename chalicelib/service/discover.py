@@ -1,4 +1,4 @@
-"""Discovery: what a schedule runs every five minutes beside the sweep.
+"""Discovery: a schedule runs it every five minutes, besides the sweep.
 
 It makes three passes: over the tags, over the standing shares, over the organization. Each continues where it stopped;
 each run begins with another one, so that none is always the last when time runs out, and one that fails stops no other.

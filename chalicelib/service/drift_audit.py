@@ -96,7 +96,9 @@ class DriftAudit:
         if this.part:
             applied = self._ports.applied.read()
             if applied.fault is not None and applied.fault.code != "no-targets-applied":
-                self._telemetry.not_done("drift-audit", applied.fault.what)  # nobody can tell who is a stranger
+                self._telemetry.not_done(
+                    "drift-audit", applied.fault.what
+                )  # without the file, no account is known as listed
                 return
             try:
                 this, looked = self._go_on(this, applied, budget)

@@ -133,7 +133,7 @@ def _delete_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def user_of(ec2: Ec2State, snapshot_id: str, other_than: str = "") -> str | None:
-    """Return the id of a registered image that stands on a snapshot, or None."""
+    """Return the id of a registered image that uses a snapshot, or None."""
     images = (image for image in ec2.images.all() if image.state != "deregistered" and image.id != other_than)
     return next((image.id for image in images if snapshot_id in image.snapshots), None)
 

@@ -1,6 +1,6 @@
 """Tags: CreateTags, DeleteTags, DescribeTags, and tags given at creation.
 
-Each account has tags of its own on a resource; nobody sees another's [aws-facts 4, VERIFIED].
+Each account has its own tags on a resource and cannot see those of others [aws-facts 4, VERIFIED].
 """
 
 from __future__ import annotations

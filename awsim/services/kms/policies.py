@@ -88,7 +88,7 @@ class KeyPolicies:
         return _renamed(version.document, gone) if gone else version.document
 
     def foreign(self, keys: Iterable[KmsKey]) -> Iterator[tuple[str, str, str]]:
-        """Return every statement that lets others than a key's account in: key ARN, Sid, and whom."""
+        """Return every statement that admits principals outside a key's account: key ARN, Sid, and principals."""
         for key in keys:
             for statement in _statements(key.versions[-1].document):
                 names = sorted(name for name in _names({"Statement": statement}) if key.account not in name)

@@ -205,7 +205,7 @@ class Kms:
         return {"KeyId": key.arn}
 
     def _use(self, call: Call) -> Result:
-        """Use a key directly, which must be named; what comes of it stands for bytes."""
+        """Use a key directly, which must be named; the result represents bytes."""
         given = call.params.get("EncryptionContext", {})
         key = self._key(call, {f"kms:encryptioncontext:{name}": value for name, value in given.items()})
         self._check_usable(key)
