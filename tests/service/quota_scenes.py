@@ -162,8 +162,9 @@ def _may_begin(hub: Hub, key: RecordKey) -> bool:
 
 
 def vanished(hub: Hub, key: RecordKey) -> None:
-    """Delete the record."""
+    """Delete the record, and with it the proof of what it made: the promotion begins the delivery again."""
     del hub.stores.records.records[key]
+    hub.invariants.planted |= {copy.id for copy in hub.cloud.live_copies()}
 
 
 def damaged(hub: Hub, key: RecordKey) -> None:

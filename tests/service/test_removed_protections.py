@@ -133,6 +133,14 @@ PROTECTIONS = {
     "the pass over standing shares does nothing": RemovedProtection(
         NO_PASS, partial(NARROWED, shared_ami.TROUBLES["damaged delivery"], None)
     ),
+    "the copies of a promotion that cannot act go on": RemovedProtection(
+        instead(StandingPass, "_end_running", lambda *_: True),
+        partial(
+            removals.test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended,
+            shared_ami.park_promotion,
+            "tag",
+        ),
+    ),
     "a removal waits for the checks of the source": RemovedProtection(
         instead(PromotionExecutor, "_resolve", examined_first(PromotionExecutor._resolve)),
         partial(NARROWED, shared_ami.disable_key, A),

@@ -594,6 +594,8 @@ class ModelWorld(Hub):
     def end(self) -> None:
         """Without events, run until all rests; then repair all, tag it again, and check that it is delivered."""
         self._calm()
+        if self.shape.approval != "none":  # nobody is asked to approve for an account that the file does not list
+            self._list(self.accounts)
         self.silent = True
         self.groups.lose()
         self._discover_at = self.cloud.now + DISCOVERY
