@@ -125,10 +125,11 @@ format: $(VENV) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# With extras: pip checks hashes of a requirement with an extra only against a pin that names it.
 lock: $(VENV_LOCK) ## Pin the requirements again; LOCK=--upgrade for newer ones
 	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/browser requirements/audit requirements/lock; do \
 		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-			--no-header --no-emit-index-url $(LOCK) $$name.in -o $$name.txt || exit 1; done
+			--no-header --no-emit-index-url --no-strip-extras $(LOCK) $$name.in -o $$name.txt || exit 1; done
 
 awscli: $(VENV_AWS) ## Make .venv-aws with the real aws command line (done once)
 
