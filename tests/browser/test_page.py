@@ -135,7 +135,7 @@ def test_what_could_not_be_read_is_said_first(browser):
     browser.look("busy")
 
     warning = browser.driver.find_element("css selector", ".warnings")
-    assert "1 record could not be read whole" in warning.text
+    assert "1 record could not be read completely" in warning.text
     warning.find_element("css selector", "a").click()
     assert browser.run("return location.hash") == "#read"
     assert "it was written by another version" in browser.driver.find_element("id", "read").text
