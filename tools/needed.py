@@ -33,8 +33,6 @@ HEAD = """\
 """
 DENIAL = "the denial"
 """Stands where an action is named else, for the whole of a statement that denies."""
-CHECKED_AT_DEPLOYMENT = "KeepFailedEvents"
-"""Lambda checks this statement when a function is made, so the log has it for whichever test deploys first."""
 Permission = tuple[str, str, str]
 """Role, statement, and action, condition (``only if OPERATOR KEY``) or ``DENIAL``."""
 
@@ -119,7 +117,7 @@ def faults(
 def stale(proved: Mapping[Permission, str], seen: Mapping[Permission, AbstractSet[str]]) -> Iterator[str]:
     """Say which tests of needed.yaml ran and no longer need what they stand for."""
     for permission, test in sorted(proved.items()):
-        if permission[1] != CHECKED_AT_DEPLOYMENT and test not in seen.get(permission, {test}):
+        if test not in seen.get(permission, {test}):
             yield f"{', '.join(permission)}: {test} does not need it any longer. Run `python -m tests.scenarios.without_permission`."
 
 

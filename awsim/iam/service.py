@@ -77,7 +77,8 @@ class Iam(IamApi):
         """Receives each condition without which a statement would apply to a call: caller, Sid, operator and key."""
         self.on_denial: list[Callable[[Caller, str], None]] = []
         """Receives each statement of a role's policies that denies a call: caller and Sid."""
-        self._listened: set[tuple[int, str, str]] = set()
+        self._listened: dict[tuple[int, str, str], Role] = {}
+        """What was passed on, with its role: while the role is kept, no other one has its id."""
 
     def put_role(
         self,
@@ -179,7 +180,7 @@ class Iam(IamApi):
         known = (id(role), ask.action, f"{bool(caller.function)} {ask.resource} {kinds}")
         if known in self._listened:
             return
-        self._listened.add(known)
+        self._listened[known] = role
         for sid in [sid for document in role.policies.values() for sid in policy.allowing(document, ask)]:
             for tell in self.on_allow:
                 tell(caller, ask.action, sid)

@@ -10,9 +10,9 @@ apart that agree.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from chalicelib.core.delivery.deadlines import EXPIRED
 from chalicelib.core.delivery.model import DeliveryState
@@ -38,6 +38,7 @@ from chalicelib.service.waker import Clock, Waker
 CALLS = 8
 """To end one holding: two wakes, each a write and a message, its release, that of its link, and a look at its delivery.
 """
+E = TypeVar("E")
 WITHDRAWN = "withdrawn"
 """Member of a mark: when an operator withdrew an account, so that the pass compares the AMI again."""
 AT_ONCE = 20
@@ -87,7 +88,8 @@ class StandingPass:
 
         def moved(ami: str) -> bool:
             head = heads[ami]
-            return head.moving and (head.value, head.generation) != (tagged.get(ami), applied.generation)
+            seen = tagged.get(ami), applied.generation
+            return head.moving and head.value is not None and (head.value, head.generation) != seen
 
         def look(ami: str) -> None:
             mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
@@ -140,20 +142,19 @@ class StandingPass:
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
         ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
-        ended = 0
-        for one in budget.each(ends, CALLS):
-            if ended % AT_ONCE == 0 and self._has_moved(ami, seen, entitled):
-                return False
-            self._end(ami, one, entitled)
-            ended += 1
-        if ended < len(ends) or not self._end_running(ami, seen, entitled, budget):
+
+        def is_current() -> bool:
+            return not self._has_moved(ami, seen, entitled)
+
+        closed = _all_done(ends, lambda one: self._end(ami, one, entitled), is_current, budget)
+        if not closed or not self._end_running(ami, entitled, is_current, budget):
             return False
         if not held:
             self._forget(ami, mark)
         return True
 
-    def _end_running(self, ami: str, seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
-        """Ask deliveries to end that still copy for nobody, if the promotion cannot; True if all were asked."""
+    def _end_running(self, ami: str, entitled: Entitlement, is_current: Callable[[], bool], budget: Budget) -> bool:
+        """Ask running deliveries that nobody is entitled to to end, if the promotion cannot; True if all were asked."""
         if not self._is_stuck(ami):
             return True
         try:
@@ -161,13 +162,12 @@ class StandingPass:
         except ParkRecord:
             return True
         ends = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
-        if ends and self._has_moved(ami, seen, entitled):
-            return False
-        cause, asked = f"not-entitled:{self._clock() // schedule.MINUTE}", 0
-        for one in budget.each(ends, CALLS):
+        cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
+
+        def ask(one: TrackedDelivery) -> None:
             self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": f"{one.episode}:{cause}"})
-            asked += 1
-        return asked == len(ends)
+
+        return _all_done(ends, ask, is_current, budget)
 
     def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
         """Whether the comparison is out of date: tag, or file and membership, which without a tag count for nothing.
@@ -231,6 +231,17 @@ class StandingPass:
         record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
         if record is not None and record.state is PromotionState.OVER and not record.standing:
             self._records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
+
+
+def _all_done(ends: Sequence[E], act: Callable[[E], None], is_current: Callable[[], bool], budget: Budget) -> bool:
+    """Act on each, as long as there is time and tag, file and members, read before each slice, have not moved."""
+    done = 0
+    for one in budget.each(ends, CALLS):
+        if done % AT_ONCE == 0 and not is_current():
+            return False
+        act(one)
+        done += 1
+    return done == len(ends)
 
 
 def _time(mark: Mapping[str, Any], name: str) -> int:

@@ -17,8 +17,8 @@ from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from chalicelib.service.trigger_tag_guard import TRIGGER
 from tests.service.cloud import REGION, START, CloudBehavior
-from tests.service.gate import ProcessKilled
-from tests.service.hub import Hub
+from tests.service.gate import PortCrash, ProcessKilled
+from tests.service.hub import DISCOVERY, Hub
 from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, OrganizationHub
 from tests.service.shared_ami import (
     AMI,
@@ -31,6 +31,7 @@ from tests.service.shared_ami import (
     lose_head,
     open_to,
     park_delivery,
+    park_promotion,
     pass_time,
     pause,
     shared,
@@ -500,6 +501,46 @@ def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
     pass_time(hub, 900)
 
     assert hub.stores.ledger.standing(AMI) == []
+
+
+def copying_for_a_parked_promotion(accounts=(A, B)):
+    """A hub that copies for hours, whose promotion is parked."""
+    hub = Hub(accounts, behavior=CloudBehavior(copying=(4 * HOUR,)))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, " ".join(accounts))
+    hub.run(until=START + 600)
+    park_promotion(hub)
+    hub.gate.calls = 0
+    return hub
+
+
+def test_a_pass_may_die_at_any_call_that_ends_copies_for_a_parked_promotion():
+    """The mark and the entries in the inboxes are written: a later pass, or the sweep, does the rest."""
+
+    def ended(crash=None):
+        hub = copying_for_a_parked_promotion()
+        hub.gate.crashes = [crash] if crash else []
+        hub.cloud.tag(AMI, None)
+        for _ in range(HOUR // DISCOVERY):
+            hub._discover_at = hub.cloud.now + DISCOVERY
+            hub.run(until=hub.cloud.now + DISCOVERY)
+        assert not hub.cloud.permissions, crash
+        assert not hub.cloud.grants, crash
+        return hub.gate.calls
+
+    for call in range(0, ended(), 3):
+        ended(PortCrash(call, after=bool(call % 2)))
+
+
+def test_a_tag_that_is_put_back_before_the_pass_asks_keeps_the_copies_of_a_parked_promotion():
+    """One look at a missing tag ends nothing; the copies go on and are delivered."""
+    hub = copying_for_a_parked_promotion()
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, 300)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, 6 * HOUR)
+
+    assert {image.account for image in hub.cloud.images.values()} == {A, B}
 
 
 def test_a_tag_that_is_put_back_while_many_are_withdrawn_stops_that():

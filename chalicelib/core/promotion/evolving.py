@@ -101,9 +101,8 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     same = event.value == promotion.value and not again
     refresh = same and (promotion.refresh or promotion.state not in (S.RESOLVING, S.EXPANDING))
     fresh: dict[str, Any] = {"candidate": event.value, "resolved": False, "to_notify": ()}
-    fresh["read_at"] = (
-        promotion.read_at if same else now
-    )  # the event of the same value, written again, may be on its way
+    # The event of the same value, written again, may be on its way.
+    fresh["read_at"] = promotion.read_at if same else now
     fresh["blocked_until"] = 0  # what was refused for another value delays no removal
     fresh["only"] = promotion.only if again or same else ()  # an operator's word about another value
     return _to(promotion, S.RESOLVING, now, refresh=refresh and promotion.state is not S.REQUESTED, **fresh)
