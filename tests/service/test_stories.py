@@ -116,6 +116,30 @@ def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_
     world.end()
 
 
+def test_what_was_cancelled_and_is_wanted_again_of_an_ami_that_is_gone_begins_no_more():
+    """Paused, untagged, tagged again and deregistered: looks and restarts of the promotion put each other off."""
+    world = ModelWorld(WorldSetup(accounts=3, approval="required"))
+    world.tag(0, "default")
+    world.wait(0)
+    world.tag(0, None)
+    world.wait(0)
+    world.pause()
+    world.wait(70)
+    world.tag(0, None)
+    world.wait(31)
+    world.tag(0, "default")
+    world.wait(0)
+    world.deregister_source(0)
+    world.wait(221)
+    world.change_settings()
+    world.wait(70)
+    world.damage("head", 0)
+    world.wait(200)
+    world.change_settings()
+    world.wait(70)
+    world.end()
+
+
 def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_for_it():
     """Refused at first, as the account was not listed; requested again just after another delivery had opened it."""
     world = ModelWorld(WorldSetup(encrypted=(False, False, False)))

@@ -183,6 +183,7 @@ def _gone(promotion: Promotion, now: int) -> Promotion:
         ends: dict[str, Any] = {"cancelling": True, "cancelled_to": "", "withdrawing": True}
         ends |= {"candidate": None, "resolved": False, "to_notify": ()}
         return _to(promotion, S.RUNNING, now, why="The AMI is gone or disabled.", **ends)
+    promotion = replace(promotion, source_refused=True)  # what was cancelled begins no more of an AMI that is gone
     return _idle(promotion, now, "The hub does not own this AMI, or no longer does.")
 
 
