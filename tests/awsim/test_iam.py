@@ -12,9 +12,9 @@ QUEUE = "arn:aws:sqs:us-east-1:222222222222:dead-letters"
 
 def test_each_role_that_is_allowed_is_passed_on_also_after_others_are_gone() -> None:
     """Python gives the id of a role that is gone to the next one: that one is another role all the same."""
-    heard: list[str | None] = []
+    passed_on: list[str | None] = []
     with World() as world:
-        world.iam.on_allow.append(lambda caller, _action, _sid: heard.append(caller.role_arn))
+        world.iam.on_allow.append(lambda caller, _action, _sid: passed_on.append(caller.role_arn))
         for number in range(50):
             name = f"role-{number}"
             policy = {"Statement": [allow("sqs:SendMessage") | {"Sid": "Send"}]}
@@ -23,4 +23,4 @@ def test_each_role_that_is_allowed_is_passed_on_also_after_others_are_gone() -> 
             assert world.iam.decide(caller, "sqs:SendMessage", QUEUE, region="us-east-1").allowed
             world.iam.roles.drop(arn)
 
-    assert len(set(heard)) == 50
+    assert len(set(passed_on)) == 50
