@@ -214,5 +214,7 @@ class Share:
     """The end of its holdings for copies; it only ever moves to a later time."""
     later_end: int = 0
     """A later end of its standing holdings that the applied file has since then; 0: none."""
+    unsure_since: int = 0
+    """Since when nobody can say whether it may stand past its end; 0: the last look at the file could."""
     version: int = 0
     """The version of what the share worker writes, for its conditional write."""
