@@ -134,7 +134,7 @@ class DeliveryExecutor:
             case do.HoldShares():
                 return self._hold(delivery, command, budget)
             case do.LookAtShares():
-                places = [(share.resource, share.share_name) for share in delivery.shares]
+                places = [(share.resource, share.share_name) for share in delivery.shares.needed]
                 return permissions.seen(delivery, self._ports.ledger.find(places))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
@@ -152,7 +152,7 @@ class DeliveryExecutor:
                 return self._register(delivery)
             case do.DiscardImage():
                 made = [one for one in proof.copies(delivery, snapshots.find(delivery)).own if not one.source]
-                images.deregister(delivery, delivery.image or "")
+                images.deregister(delivery, delivery.image.id or "")
                 snapshots.delete(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
             case do.TagCopies():
@@ -278,8 +278,8 @@ class DeliveryExecutor:
 
     def _hold(self, delivery: Delivery, hold: do.HoldShares, budget: Budget) -> ev.Event:
         role, _ = self._ports.targets.live(delivery.target.account) or (delivery.target.role_name, "")
-        done = delivery.shares_at
-        for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
+        done = delivery.shares.continue_at
+        for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
             wanted = LedgerShare(
                 resource=share.resource,
                 share_name=share.share_name,
@@ -294,8 +294,8 @@ class DeliveryExecutor:
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
         until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
-        done = delivery.shares_at
-        for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
+        done = delivery.shares.continue_at
+        for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
             if everything or not share.standing:
                 self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
                 self._wake_resource(delivery, share, "release")
@@ -346,7 +346,7 @@ class DeliveryExecutor:
         known = delivery.copies and all(copy.copy for copy in delivery.copies)
         shown = () if known else self._ports.snapshots.find(delivery)
         found = proof.copies(delivery, shown)
-        accepted = delivery.image == delivery.accepted  # an operator accepts an AMI together with its snapshots
+        accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
         there = shown if accepted else found.own
         copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
         keys = {copy.copy: copy.key_arn for copy in there}
@@ -398,7 +398,7 @@ class DeliveryExecutor:
             region=delivery.target.region,
             episode=delivery.episode,
             state=notified_as(delivery),
-            image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
+            image=(delivery.image.id or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
         if self._ports.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
@@ -429,7 +429,7 @@ def _refused(call: Callable[[], None]) -> Fault | None:
 
 def _upto(delivery: Delivery, done: int) -> int:
     """Return the number of shares done, at which the next run continues; 0: all are done."""
-    return done if done < len(delivery.shares) else 0
+    return done if done < len(delivery.shares.needed) else 0
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:
@@ -450,7 +450,7 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 def notified_as(delivery: Delivery) -> str:
     """Return the outcome for the tracked delivery."""
-    if delivery.ending is DeliveryState.WITHDRAWN and delivery.expired:
+    if delivery.ending is DeliveryState.WITHDRAWN and delivery.sharing.expired:
         return EXPIRED
     return (delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED)).value
 

@@ -109,7 +109,7 @@ class TidiesTooSoon(ExecutorOverride):
 
     def instead(self, record, command):
         """See the class."""
-        self._ports.images.deregister(record, record.image)
+        self._ports.images.deregister(record, record.image.id)
         return self.really(record, command)
 
 
@@ -120,7 +120,7 @@ class TellsOfNothing(ExecutorOverride):
 
     def instead(self, record, command):
         """See the class."""
-        return self.really(replace(record, image="ami-none"), command)
+        return self.really(record.with_image(id="ami-none"), command)
 
 
 class TellsNobody(ExecutorOverride):
@@ -214,8 +214,9 @@ class WithdrawsTheFirst(DeliveryExecutor):
     """Releases the first of its shares, and keeps the others."""
 
     def _release(self, delivery, budget, *, everything):
-        some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
-        return super()._release(replace(delivery, shares=some), budget, everything=everything)
+        needed = delivery.shares.needed
+        some = needed[:1] if delivery.ending == "withdrawn" else needed
+        return super()._release(delivery.with_shares(needed=some), budget, everything=everything)
 
 
 class OpensHalf(ShareWorker):
