@@ -4,8 +4,6 @@ MINUTES=30`.
 Prints what it played. For a failure it prints the story and how to play it again, and exits with 1.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import importlib

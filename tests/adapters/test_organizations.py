@@ -1,7 +1,5 @@
 """AWS Organizations' answers: a page may be empty with more to come, and an answer may name no parent."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.adapters.organizations import AwsOrganization

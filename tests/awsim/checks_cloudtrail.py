@@ -1,7 +1,5 @@
 """Checks of CloudTrail: its event history, and the events that a trail sends to EventBridge."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from typing import Any

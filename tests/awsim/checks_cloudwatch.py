@@ -1,7 +1,5 @@
 """Checks of CloudWatch: when an alarm is in which state."""
 
-from __future__ import annotations
-
 from awsim.api import AwsError
 from awsim.services import cloudwatch
 from awsim.world import World

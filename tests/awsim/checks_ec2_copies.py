@@ -1,7 +1,5 @@
 """Checks of CopySnapshot: what it refuses at once, what fails late, and what a copy has in common with its source."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

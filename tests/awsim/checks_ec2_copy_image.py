@@ -1,7 +1,5 @@
 """Checks of CopyImage: what it requires, what it copies and what not, and how it ends."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

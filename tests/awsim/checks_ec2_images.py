@@ -1,7 +1,5 @@
 """Checks of what DescribeImages and DescribeImageAttribute show, and of the end of an image."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 

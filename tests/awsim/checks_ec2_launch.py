@@ -1,7 +1,5 @@
 """Checks of launching: the launch permission, the keys, and the reason of an instance that cannot start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checks of RegisterImage: what it refuses, what it ignores, and what it takes from snapshots."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from botocore.exceptions import ClientError

@@ -1,7 +1,5 @@
 """Checks of createVolumePermission and of launch permissions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

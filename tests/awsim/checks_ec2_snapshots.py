@@ -1,7 +1,5 @@
 """Checks of what DescribeSnapshots shows, of DeleteSnapshot, and of volumes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from awsim.services.ec2 import access, pages, snapshots, state, volumes

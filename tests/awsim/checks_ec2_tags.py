@@ -1,7 +1,5 @@
 """Checks of tags and of the events of their changes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from awsim.services.ec2 import notices, tags

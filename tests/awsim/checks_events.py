@@ -1,7 +1,5 @@
 """Checks of EventBridge: patterns, buses, forwarding, dead letters."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Checks of IAM's evaluation, and of the gateway that calls it."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """Checks of KMS: who may use a key, and the life of grants."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from functools import partial

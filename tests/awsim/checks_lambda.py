@@ -1,7 +1,5 @@
 """Checks of Lambda, and of the kernel and CloudFormation under it."""
 
-from __future__ import annotations
-
 import json
 from itertools import pairwise
 

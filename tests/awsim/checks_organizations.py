@@ -1,7 +1,5 @@
 """Checks of Organizations: who may call it, and what the lists show."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checks of SNS: filters, size, who may publish."""
 
-from __future__ import annotations
-
 import json
 
 from awsim.services import sns

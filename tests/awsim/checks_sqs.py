@@ -1,7 +1,5 @@
 """Checks of SQS: message groups, deduplication, delay, visibility, dead letters."""
 
-from __future__ import annotations
-
 import json
 
 from awsim.services import queues, sqs

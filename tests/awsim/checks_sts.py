@@ -1,7 +1,5 @@
 """Checks of STS: who may assume a role, and for how long."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Helpers of the EC2 checks: accounts, clients, seeds, and the assertion of a refusal."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

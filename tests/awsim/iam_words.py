@@ -1,7 +1,5 @@
 """Helpers of the checks of IAM, STS and KMS: roles, their clients, and the assertion of a refusal."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Helpers of the checks of queues, events, topics and functions."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import uuid

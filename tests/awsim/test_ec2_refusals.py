@@ -1,7 +1,5 @@
 """What EC2 refuses for its form, and details of filters, pages and volumes."""
 
-from __future__ import annotations
-
 import pytest
 
 from awsim.world import World

@@ -1,7 +1,5 @@
 """Seeded images, what is not modelled, and the simulator's state that the demo and the gateway read."""
 
-from __future__ import annotations
-
 import pytest
 
 from awsim.services.ec2 import blank, ephemeral, no_device, volume

@@ -1,7 +1,5 @@
 """Every answer of the simulator's EC2 matches the SDK's model."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

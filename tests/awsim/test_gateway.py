@@ -1,7 +1,5 @@
 """The simulator's gateway: protocols, credentials, errors, and calls that moto answers."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Operations on keys, aliases and grants, beside the simulator's rules."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """What makes moto's DynamoDB fast changes no answer: the backup of a transaction, and the short way to its handler."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

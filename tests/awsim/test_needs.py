@@ -1,7 +1,5 @@
 """Which permissions each call needs: its actions, resources and condition keys."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """awsim's README is right: its example runs, and it names every part and every injection."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from pathlib import Path

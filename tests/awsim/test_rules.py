@@ -1,7 +1,5 @@
 """Every rule of the simulator has a check, and every check can fail."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The page of ``ami-promoter report`` as a reader uses it: two themes, a phone, a keyboard, paper."""
 
-from __future__ import annotations
-
 import base64
 import time
 

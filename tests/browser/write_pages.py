@@ -3,8 +3,6 @@
 The verb itself writes one in the simulator; the others show records that the simulator would not make.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile

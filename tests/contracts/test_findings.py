@@ -1,7 +1,5 @@
 """The access monitor's table, and closed shares in the ledger, on DynamoDB."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What every ledger, every store of slot leases and every list of tracked deliveries promises."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """What every store of records promises."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of

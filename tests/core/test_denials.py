@@ -1,7 +1,5 @@
 """Which kind of policy denied a call, by AWS's message."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.denials import cause, kind_of

@@ -1,7 +1,5 @@
 """Notices have a bounded size, and an id that shows repeats."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

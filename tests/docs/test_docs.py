@@ -1,7 +1,5 @@
 """The docs say what the code does: links work, lists are complete, examples come from the code."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

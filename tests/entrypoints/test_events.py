@@ -1,7 +1,5 @@
 """Events in: any event wakes the right record and leaves its reason there, and does nothing else."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json

@@ -4,8 +4,6 @@ None raises, since that would only repeat the event; none writes what DynamoDB w
 but the promotion of a well-formed AMI of the hub, whose tag ``worker`` then reads from EC2.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import time

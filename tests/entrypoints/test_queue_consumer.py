@@ -1,7 +1,5 @@
 """Messages from the queues: which are processed, which record's worker runs, and when a record is parked."""
 
-from __future__ import annotations
-
 import json
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """One crash machine for all tests of a process: it sets the simulator up once, and each run is a fork of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """The interface for tests and the soak: the calls of a scenario, and its outcomes under plans."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """What goes wrong in one run: functions killed at numbered calls, and injections into events, wakes and messages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self

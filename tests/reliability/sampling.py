@@ -1,7 +1,5 @@
 """Which runs are played: all single kills in the soak, a seeded sample in the normal test run."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from random import Random

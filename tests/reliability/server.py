@@ -6,8 +6,6 @@ simulator up once; each job is a fork of it. Jobs: {"walk": scenario} and {"play
 repeat.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """The soak's part with crashes and message injections: every single kill, with pairs and storms between them."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence

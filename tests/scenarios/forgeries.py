@@ -1,7 +1,5 @@
 """Shares forged with the credentials of ``worker``, which writes the table of records."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

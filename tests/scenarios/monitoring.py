@@ -1,7 +1,5 @@
 """A scene with the access monitor on and a trail, and its findings."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

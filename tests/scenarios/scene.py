@@ -7,8 +7,6 @@ that no scenario may break are checked at every AWS call (``Watch``) and once mo
 (``Scene.assert_invariants``).
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections import Counter

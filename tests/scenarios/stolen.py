@@ -1,7 +1,5 @@
 """What a thief has who runs code in a function: the credentials that Lambda gives it, and what AWS then answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

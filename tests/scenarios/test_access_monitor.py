@@ -1,7 +1,5 @@
 """The access monitor end to end: no finding for the service's acts, and one for a thief's or a stranger's."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """``history``: every call that changed AWS with AWS's request id, and who wrote the tag."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -4,8 +4,6 @@ The attacker has everything that Lambda gives one function, writes calls and ses
 and external id.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

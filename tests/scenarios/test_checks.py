@@ -1,7 +1,5 @@
 """The checks: all faults of a source or a target are reported at once, before anything is opened."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

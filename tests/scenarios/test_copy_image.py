@@ -1,7 +1,5 @@
 """Copy method image: CopyImage in the target, with a launch permission only while it reads."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

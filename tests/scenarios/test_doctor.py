@@ -1,7 +1,5 @@
 """``doctor`` names what blocks promotions, with a cure, before an AMI is missing."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 

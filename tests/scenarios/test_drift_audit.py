@@ -1,7 +1,5 @@
 """The drift audit end to end: the packaged function, under its own role, over what the simulator's EC2 and KMS show."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

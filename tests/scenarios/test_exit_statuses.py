@@ -4,8 +4,6 @@ Wrong usage, wrong input and a refusal by AWS are shown here, for all verbs on o
 is tested: ``SHOWN`` names the test.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``plan``, ``history``, ``where`` and ``resolve``: what would happen, what happened, and where the AMI is."""
 
-from __future__ import annotations
-
 import json
 
 from tests.scenarios.scene import DEV, PROD, REGION, TEST

@@ -1,7 +1,5 @@
 """deploy/guardrails.yaml: service control policies on who may promote, and who may write the service's own tags."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

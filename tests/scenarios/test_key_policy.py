@@ -1,7 +1,5 @@
 """Key access by policy, and none: the service's statements come and go; the rest of the policy is unchanged."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -3,8 +3,6 @@
 Fifty AMIs of twenty snapshots queue in tests/service/test_limits.py, in memory.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections import Counter
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The notices: one for each end, one summary, with ids that show repeats."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

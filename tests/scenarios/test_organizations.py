@@ -1,7 +1,5 @@
 """OUs as targets: nested ones, accounts that join, that leave or only seem to, and missing permissions."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

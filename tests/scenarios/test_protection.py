@@ -1,7 +1,5 @@
 """Deregistration protection in the simulator: the hub's credentials cannot remove a delivered AMI."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """``ami-promoter reconcile`` for targets of OUs, key policies, hub copies in other Regions, and the applied file."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

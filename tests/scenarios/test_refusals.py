@@ -4,8 +4,6 @@ Each has its documented outcome (docs/operations/outcomes.md): delivered, later;
 cure. The healthy target has its AMI as soon as without them.
 """
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable, Mapping

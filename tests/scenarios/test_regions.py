@@ -1,7 +1,5 @@
 """Other Regions: the target copies directly; an account with several Regions opens its share once."""
 
-from __future__ import annotations
-
 from demo import stage
 from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
 from tests.scenarios.platform import ROOT

@@ -3,8 +3,6 @@
 Each test has only the credentials that Lambda gives the function, like an attacker who runs code in it.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

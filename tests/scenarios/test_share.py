@@ -1,7 +1,5 @@
 """Shares: recorded before they open, as few as possible, closed when not needed; others' permissions stay."""
 
-from __future__ import annotations
-
 from awsim.services.ec2.seeds import volume
 from tests.scenarios.scene import DEV, PROD, REGION, TEST
 

@@ -1,7 +1,5 @@
 """Two hubs serve one target: each finds, opens, makes and removes only its own."""
 
-from __future__ import annotations
-
 import pytest
 
 from demo import stage

@@ -6,8 +6,6 @@ and errors if either closes before its end; no client token makes a second CopyS
 appear late in Describe calls; AMI names are unique.
 """
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import re

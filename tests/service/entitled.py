@@ -1,7 +1,5 @@
 """The port ``Entitlements``, reduced to the accounts that the applied file lists."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from chalicelib.core.faults import Fault

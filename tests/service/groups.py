@@ -1,7 +1,5 @@
 """``WakeQueues`` and ``Wakes`` that behave like SQS FIFO: message groups, ids, visibility timeouts, dead letters."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections import deque

@@ -1,7 +1,5 @@
 """The whole service, in memory or on DynamoDB, with everything that invokes it, on a virtual clock."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections.abc import Callable, Iterator, Sequence

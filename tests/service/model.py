@@ -1,7 +1,5 @@
 """What can happen to a hub, in any order: one rule for each act of ``World``. The invariants are checked after each."""
 
-from __future__ import annotations
-
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 

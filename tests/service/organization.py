@@ -1,7 +1,5 @@
 """An organization of one OU, in memory, and a hub whose resolver reads it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

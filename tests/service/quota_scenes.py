@@ -1,7 +1,5 @@
 """Scenes about copy slots: stuck deliveries, outages, expired leases. Each asserts its own end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

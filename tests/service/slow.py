@@ -4,8 +4,6 @@ Invocations run side by side, as real ones do: each has its own start and durati
 sees what the first one did as if done at once. Two messages of one record are processed one after the other.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping

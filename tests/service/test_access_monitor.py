@@ -1,7 +1,5 @@
 """What the access monitor does with messages that it ignores, and with those that it cannot judge yet."""
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A target with `approval: required` gets nothing without an approval, and nothing by a void one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Discovery's pass over the tags handles every AMI that has changed, also if one AMI's record is damaged."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The drift audit over a hub in memory: what it finds and what it does not, and that each pass ends."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Where a share is opened, the share worker asks EC2 and the applied file who may hold it [invariants 8 and 11]."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The grant audit finds the service's grants that should be closed, and child grants that outlive them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Finished work costs nothing more, in comparison with an empty hub; ``python -m tests.service.growth`` plays years."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

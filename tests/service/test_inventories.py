@@ -1,7 +1,5 @@
 """The worker of an inventory answers each run once, page by page, and deletes only what was ordered."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Far more work than AWS's limits allow at once: a thousand copies in a queue, a thousand accounts on one snapshot."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 

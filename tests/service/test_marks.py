@@ -1,7 +1,5 @@
 """The marks of AMIs with standing shares: the pass, a promotion's worker and an operator write on them at once."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.records import addresses

@@ -1,7 +1,5 @@
 """The resolver and the promotions that it wakes: which accounts join or leave an OU, and what does not change."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

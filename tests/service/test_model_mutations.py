@@ -4,8 +4,6 @@ One fault is not among them, a stale read of a key's policy: ``tests/adapters/km
 two looks after a removal repair all of it that the model can see.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

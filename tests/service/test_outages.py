@@ -1,7 +1,5 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
-from __future__ import annotations
-
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 

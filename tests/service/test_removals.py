@@ -1,7 +1,5 @@
 """Revoking waits for nothing but AWS: an account that tag, file or membership no longer names loses what is shared."""
 
-from __future__ import annotations
-
 from contextlib import contextmanager
 from dataclasses import replace
 

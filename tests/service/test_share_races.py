@@ -1,7 +1,5 @@
 """Two runs of one message group: a call has taken effect, although its result came too late to be written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

@@ -1,7 +1,5 @@
 """The share worker with large numbers: slow calls, kills, refusals about the resource, shares that closed long ago."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

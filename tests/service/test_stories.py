@@ -1,7 +1,5 @@
 """Stories that once failed, in the order in which the model found them."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.service.world import HOUR, NOBODY, ModelWorld, WorldSetup

@@ -1,7 +1,5 @@
 """A tag is set, changed, removed and restored, its events in any order; the last value decides the end."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """A thousand targets of one tag, and hundreds of waiting deliveries: no limit is reached, and waiting is cheap."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """Parts of the service with one protection removed, for the suites that must find them out."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """What these tests read: the package from `make package`, and the target's template."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

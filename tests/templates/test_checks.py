@@ -1,7 +1,5 @@
 """The repository's own checks of a template find what they are for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The guardrails' template: parameters refused with a clear message, and policies within the size limits."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

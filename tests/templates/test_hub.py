@@ -1,7 +1,5 @@
 """The hub's template, as CloudFormation receives it."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """The management account's template: one role, which reads, for one function of one hub."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The package: complete, independent, reproducible, and refused when it is not."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json

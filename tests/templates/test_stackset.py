@@ -1,7 +1,5 @@
 """The StackSet: the same target template everywhere, also for accounts that join later."""
 
-from __future__ import annotations
-
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 

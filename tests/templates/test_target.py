@@ -1,7 +1,5 @@
 """The target's template."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.sharing import key_policy

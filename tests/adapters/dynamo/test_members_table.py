@@ -1,7 +1,5 @@
 """The OUs' members in the table, and the applied file as it is read together with them."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.adapters.dynamo.members_table import MembersTable

@@ -1,7 +1,5 @@
 """Key access by policy, on the simulator's KMS: which statements the adapter writes, keeps and refuses."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace

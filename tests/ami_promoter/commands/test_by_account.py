@@ -1,7 +1,5 @@
 """``history --account`` and ``where`` of a copy read one account's items only, however many others exist."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """OUs from the targets file to the membership in force, and what ``members`` shows and accepts."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Who wrote the tag, from the service's history and CloudTrail's."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

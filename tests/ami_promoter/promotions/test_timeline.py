@@ -1,7 +1,5 @@
 """What a history says about calls: those made, and those without a recorded answer."""
 
-from __future__ import annotations
-
 from ami_promoter.promotions import timeline
 
 MADE = 'CopyStarted {"source": "snap-1", "copy": "snap-9"}'

@@ -1,7 +1,5 @@
 """The findings for one target; no check passes that could not be made."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

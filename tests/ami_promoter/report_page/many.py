@@ -1,7 +1,5 @@
 """Records of a hub with any number of targets and promotions, without a hub."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Reads a page that ``report`` has written."""
 
-from __future__ import annotations
-
 from html.parser import HTMLParser
 
 VOID = {"meta", "br", "link", "hr", "img", "input"}

@@ -1,7 +1,5 @@
 """A delivery starts a copy only soon after it has listed all copies: the record may be older than EC2's state."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from chalicelib.core.delivery import commands as do

@@ -1,7 +1,5 @@
 """The state machine of a delivery: the table, every pair of state and event, and a test for each edge."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product

@@ -1,7 +1,5 @@
 """Reading an image from EC2, and storing it."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

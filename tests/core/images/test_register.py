@@ -1,7 +1,5 @@
 """The RegisterImage request, its name and tags, and the comparison of the copy with its source."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Callable

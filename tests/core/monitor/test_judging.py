@@ -1,7 +1,5 @@
 """The verdict on each kind of act: by the ledger's intents, the applied file, and the open shares."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from random import Random
 

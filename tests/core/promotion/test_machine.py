@@ -1,7 +1,5 @@
 """The state machine of a promotion: what a tag starts, stops, and never starts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import product
 from typing import get_args

@@ -1,7 +1,5 @@
 """The service's statements in a key policy: added, found and removed; the text of others stays."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

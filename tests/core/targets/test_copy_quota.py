@@ -1,7 +1,5 @@
 """Copy slots: the copy quota grants them to the oldest delivery first, by the number of running copies."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from hypothesis import given

@@ -1,7 +1,5 @@
 """What a value means where groups name OUs: which accounts, with which settings, through which OU."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """The checks before anything is opened."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
