@@ -121,10 +121,7 @@ PARTS = (
         60,
     ),
     SoakPart(
-        "outages",
-        "each function off for hours from each state of each mode",
-        _elsewhere("tests.service.outages"),
-        60,
+        "outages", "each function off for hours from each state of each mode", _elsewhere("tests.service.outages"), 60
     ),
     SoakPart(
         "scale",

@@ -91,14 +91,7 @@ class Records(Protocol):
         written.
         """
 
-    def save(
-        self,
-        before: Stored,
-        after: Write,
-        happened: Sequence[str],
-        now: int,
-        also: Extras = (),
-    ) -> Stored | None:
+    def save(self, before: Stored, after: Write, happened: Sequence[str], now: int, also: Extras = ()) -> Stored | None:
         """Write a record with its history, if nobody else has written meanwhile. None: somebody has.
 
         ``also`` is written with it; look-ups among it are written before, and stay where the record is not written.

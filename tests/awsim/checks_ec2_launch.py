@@ -96,11 +96,7 @@ def linked_role(world: World, image: str, key: str) -> None:
     mine = new_key(world, DEV)
     own = world.ec2.seed_image(DEV, HERE, name="own", key=mine)
     default = world.ec2.seed_image(DEV, HERE, name="default", key="alias/aws/ebs")
-    assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own, default)] == [
-        NO_RIGHT,
-        NO_RIGHT,
-        "",
-    ]
+    assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own, default)] == [NO_RIGHT, NO_RIGHT, ""]
 
     for arn in (key, mine):
         world.client("kms", DEV).create_grant(

@@ -248,8 +248,7 @@ def linked_role_once(world: World) -> None:
     refused("AccessDenied", lambda: worker.create_service_linked_role(AWSServiceName="spot.amazonaws.com"))
     root = world.client("iam", HUB)
     refused(
-        "InvalidInput",
-        lambda: root.create_service_linked_role(AWSServiceName="spot.amazonaws.com", CustomSuffix="x"),
+        "InvalidInput", lambda: root.create_service_linked_role(AWSServiceName="spot.amazonaws.com", CustomSuffix="x")
     )
 
 

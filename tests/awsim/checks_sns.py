@@ -50,8 +50,7 @@ def nothing_empty(world: World) -> None:
     refused("InvalidParameter", lambda: client.publish(TopicArn=topic.arn, Message="x", Subject=""))
     attributes = {"account": {"DataType": "String", "StringValue": ""}}
     refused(
-        "ParameterValueInvalid",
-        lambda: client.publish(TopicArn=topic.arn, Message="x", MessageAttributes=attributes),
+        "ParameterValueInvalid", lambda: client.publish(TopicArn=topic.arn, Message="x", MessageAttributes=attributes)
     )
 
 

@@ -114,8 +114,7 @@ def needs_group(world: World) -> None:
     queue = a_queue(world, "q.fifo")
     client = world.client("sqs", HUB)
     refused(
-        "MissingParameter",
-        lambda: client.send_message(QueueUrl=queue.url, MessageBody="x", MessageDeduplicationId="1"),
+        "MissingParameter", lambda: client.send_message(QueueUrl=queue.url, MessageBody="x", MessageDeduplicationId="1")
     )
 
 

@@ -126,7 +126,6 @@ def test_an_arm_image_boots_by_uefi(world: World) -> None:
     snapshot = a_snapshot(world)
 
     refused(
-        "InvalidParameterCombination",
-        lambda: register(world, snapshot, Architecture="arm64", BootMode="legacy-bios"),
+        "InvalidParameterCombination", lambda: register(world, snapshot, Architecture="arm64", BootMode="legacy-bios")
     )
     assert shown_image(world, register(world, snapshot, Architecture="arm64"))["Architecture"] == "arm64"

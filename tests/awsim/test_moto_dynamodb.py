@@ -34,10 +34,7 @@ def _writes(expected: str) -> list[dict[str, Any]]:
         "ExpressionAttributeNames": {"#list": "list"},
         "ExpressionAttributeValues": {":one": {"N": "1"}, ":more": {"L": [{"S": "y"}]}},
     }
-    check = {
-        "ConditionExpression": "n = :n",
-        "ExpressionAttributeValues": {":n": {"N": expected}},
-    }
+    check = {"ConditionExpression": "n = :n", "ExpressionAttributeValues": {":n": {"N": expected}}}
     return [
         {"Update": {"TableName": "t", "Key": _key("a", "1"), **change}},
         {"Delete": {"TableName": "t", "Key": _key("a", "2")}},

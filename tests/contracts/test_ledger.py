@@ -371,11 +371,7 @@ def test_the_last_to_end_knows_that_it_is_the_last(store):
     for name in ("d1", "d2", "d3"):
         assert store.tracked.add(AMI, tracked(name))
 
-    assert [store.tracked.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2", "d3")] == [
-        False,
-        False,
-        True,
-    ]
+    assert [store.tracked.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2", "d3")] == [False, False, True]
     assert [one.state for one in store.tracked.all(AMI)] == ["delivered"] * 3
 
 

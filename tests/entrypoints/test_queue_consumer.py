@@ -37,11 +37,7 @@ class WorkerSetup:
     def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
         self.records, self.ran, self.trouble = MemoryRecords(), [], None
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
-        reasons = Reasons(
-            self.records,
-            lambda: NOW,
-            lambda ami: begun(ami, "111111111111", "us-east-1", NOW),
-        )
+        reasons = Reasons(self.records, lambda: NOW, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
         self.worker = QueueConsumer(services, self.records, reasons, lambda: NOW, Quiet(), kinds)
 
     def run(self, name):

@@ -48,10 +48,7 @@ class Forger:
         self.untagged = scene.seed("private", key=self.other_key)
         (image,) = scene.client("ec2").describe_images(ImageIds=[self.untagged])["Images"]
         self.amis = {TAGGED: scene.image, UNTAGGED: self.untagged}
-        self.snapshots = {
-            TAGGED: scene.snapshots[0],
-            UNTAGGED: image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"],
-        }
+        self.snapshots = {TAGGED: scene.snapshots[0], UNTAGGED: image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]}
         self.keys = {"own": scene.key, "other": self.other_key}
         self._scene = scene
 

@@ -134,13 +134,7 @@ def standing(resource, account=A, name="") -> Share:
 
 @pytest.mark.parametrize(
     "resource",
-    [
-        SNAPSHOT,
-        KEY,
-        IMAGE,
-        addresses.policy_resource(source_key(0)).pk,
-        addresses.role_resource(target_key(A), A).pk,
-    ],
+    [SNAPSHOT, KEY, IMAGE, addresses.policy_resource(source_key(0)).pk, addresses.role_resource(target_key(A), A).pk],
 )
 def test_what_belongs_to_a_tagged_ami_may_be_opened_for_whom_its_tag_names(resource):
     """Its snapshots, itself, their key by grant or policy, and a service role's grant on the target's own key."""

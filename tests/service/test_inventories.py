@@ -10,15 +10,7 @@ from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.inventory import (
-    LOOK,
-    REMOVE,
-    TRIES,
-    Inventory,
-    InventoryPage,
-    OwnImage,
-    OwnSnapshot,
-)
+from chalicelib.core.targets.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import FACETS, TargetSeen, together
 from chalicelib.ports.records import Write
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor

@@ -224,9 +224,7 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
     """C joins an OU whose settings conflict with its own, and B leaves that OU: B is withdrawn, C gets nothing new."""
     it = OrganizationHub(A, B)
     it.cloud.directory = replace(
-        it.cloud.directory,
-        by_unit={"default": (Target("", REGION, mode="share"),)},
-        accounts={C: (Target(C, REGION),)},
+        it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share"),)}, accounts={C: (Target(C, REGION),)}
     )
     it.look()
     it.tag()

@@ -12,13 +12,7 @@ from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS, scenes
 
 FIRST, SECOND = ACCOUNTS[:2]
-VALUES = {
-    None: (),
-    "true": ACCOUNTS[:2],
-    FIRST: (FIRST,),
-    SECOND: (SECOND,),
-    f"{FIRST}+{SECOND}": (FIRST, SECOND),
-}
+VALUES = {None: (), "true": ACCOUNTS[:2], FIRST: (FIRST,), SECOND: (SECOND,), f"{FIRST}+{SECOND}": (FIRST, SECOND)}
 NOBODY = "nobody"
 AMI = "ami-0a"
 

@@ -79,9 +79,7 @@ class AwsTargetImages:
         ec2 = self._sessions.client("ec2", "register", delivery)
         with self._sessions.as_refusal("DescribeImages", delivery.where):
             found = ec2.describe_images(
-                Owners=["self"],
-                Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}],
-                IncludeDisabled=True,
+                Owners=["self"], Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}], IncludeDisabled=True
             )["Images"]
         if not found or found[0]["State"] != "available":
             return SeenImage(found[0] if found else None, {})

@@ -34,13 +34,7 @@ def test_accounts_that_a_unit_brings_are_targets_in_each_of_the_groups_regions(u
 
     found = receivers(directory, "7")
 
-    assert found.places((HUB, HOME)) == (
-        (HUB, FAR),
-        (ONE, FAR),
-        (ONE, HOME),
-        (TWO, THIRD),
-        (THREE, HOME),
-    )
+    assert found.places((HUB, HOME)) == ((HUB, FAR), (ONE, FAR), (ONE, HOME), (TWO, THIRD), (THREE, HOME))
     assert (found.units, found.unread, found.digest) == ({f"arn:{unit}"}, (), "7")
 
 

@@ -77,9 +77,7 @@ def test_nothing_is_found_where_all_agrees():
         a_delivery("delivered", image="ami-9a", copies=[{"copy": COPY}]),
         a_share("closed"),
         permissions={SourceFacts(SNAPSHOT): frozenset()},
-        targets={
-            (DEV, REGION): TargetFacts((image,), (OwnSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),)),
-        },
+        targets={(DEV, REGION): TargetFacts((image,), (OwnSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),))},
     )
 
     assert found(agreeing) == found(delivered) == []
@@ -462,8 +460,7 @@ ROLES = addresses.role_resource(KEY, DEV).pk
 
 
 @pytest.mark.parametrize(
-    ("resource", "name"),
-    [(RESOURCE, DEV), (IMAGE, DEV), (KEY_RESOURCE, ID), (POLICY, DEV), (ROLES, ROLE), (IMAGE, OU)],
+    ("resource", "name"), [(RESOURCE, DEV), (IMAGE, DEV), (KEY_RESOURCE, ID), (POLICY, DEV), (ROLES, ROLE), (IMAGE, OU)]
 )
 @pytest.mark.parametrize("state", ["opening", "open", "closing"])
 def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(resource, name, state):

@@ -49,14 +49,7 @@ class CopiedImage:
     def differences(self, **settings: Any) -> list[str]:
         """Names of the members that differ."""
         faults = register.differences(
-            self.image,
-            self.shown,
-            self.attributes,
-            self.copies,
-            TARGET_KEY,
-            name=self.name,
-            tags=self.tags,
-            **settings,
+            self.image, self.shown, self.attributes, self.copies, TARGET_KEY, name=self.name, tags=self.tags, **settings
         )
         assert {fault.code for fault in faults} <= {"copy-differs"}
         return [fault.where.removeprefix("ami-0bbbbbbbbbbbbbbbb ") for fault in faults]

@@ -588,12 +588,7 @@ def test_a_withdrawal_is_read_before_anything_else_and_ends_deliveries(state, tr
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "counts"),
-    [
-        ("dev", "dev", True),
-        ("dev", "prod", False),
-        ("dev", None, False),
-    ],
+    ("first", "then", "counts"), [("dev", "dev", True), ("dev", "prod", False), ("dev", None, False)]
 )
 def test_a_withdrawal_counts_until_another_value_was_in_force(first, then, counts):
     """In the end ``tagged_at`` is later than the withdrawal, or not."""

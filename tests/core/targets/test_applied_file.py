@@ -113,11 +113,7 @@ def test_groups_and_accounts_resolve_to_targets_once_each():
     found = resolve(f"all dev {PROD} {LONE}", DIRECTORY, "d1")
 
     assert [target.account for target in found.targets] == [LONE, DEV, PROD]
-    assert found.groups == {
-        f"{DEV}/us-east-1": ("all", "dev"),
-        f"{PROD}/us-east-1": ("all",),
-        f"{LONE}/us-east-1": (),
-    }
+    assert found.groups == {f"{DEV}/us-east-1": ("all", "dev"), f"{PROD}/us-east-1": ("all",), f"{LONE}/us-east-1": ()}
     assert (found.faults, found.digest) == ((), "d1")
 
 
