@@ -1,9 +1,7 @@
 """Checks of CopySnapshot: what it refuses at once, what fails late, and what a copy has in common with its source."""
 
-from collections.abc import Callable
 from typing import Any
 
-from awsim.services.ec2 import copies, keys, notices
 from awsim.world import World
 from tests.awsim.ec2_words import (
     DEV,
@@ -26,18 +24,17 @@ from tests.awsim.ec2_words import (
 from tests.awsim.platform_words import refused, wait
 
 
-def shared_first(world: World) -> None:
-    """A foreign snapshot that is not shared does not exist for CopySnapshot; a shared one does."""
+def ec2_copy_needs_share(world: World) -> None:
     snapshot = a_snapshot(world)
 
     refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot))
     share(world, snapshot, PROD)
     refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot))
     share(world, snapshot)
-    wait_for(world, copy(world, snapshot), "completed")
+    _wait_for(world, copy(world, snapshot), "completed")
 
 
-def wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dict[str, Any]:
+def _wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dict[str, Any]:
     """Let a copy end, assert how, and return it."""
     wait(world, HOURS)
     found = shown_snapshot(world, snapshot, account)
@@ -45,52 +42,47 @@ def wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dic
     return found
 
 
-def share_to_the_end(world: World) -> None:
-    """A copy fails if its source is unshared before its end."""
+def ec2_copy_needs_share_to_the_end(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     mine = copy(world, snapshot)
     unshare(world, snapshot)
 
-    found = wait_for(world, mine, "error")
+    found = _wait_for(world, mine, "error")
     assert found["StateMessage"] == "Source snapshot ID is not valid"
 
 
-def source_key(world: World) -> None:
-    """Without access to the source's key the call succeeds, and the copy ends in error."""
+def ec2_copy_needs_source_key(world: World) -> None:
     closed, open_ = new_key(world), new_key(world, users=(DEV,))
     target = new_key(world, DEV)
     for key, state in ((closed, "error"), (open_, "completed")):
         snapshot = a_snapshot(world, key=key)
         share(world, snapshot)
-        found = wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=target), state)
+        found = _wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=target), state)
         assert found.get("StateMessage", "") == ("" if state == "completed" else "Given key ID is not accessible")
 
 
-def target_key(world: World) -> None:
-    """A key of another account that does not admit the copier is accepted, and the copy ends in error."""
+def ec2_copy_needs_target_key(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     foreign = new_key(world, PROD)
 
-    found = wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=foreign), "error")
+    found = _wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=foreign), "error")
     assert found["StateMessage"] == "Given key ID is not accessible"
 
 
-def keys_to_the_end(world: World) -> None:
-    """A copy errors if a key is disabled before its end."""
+def ec2_copy_needs_keys_to_the_end(world: World) -> None:
     key = new_key(world, users=(DEV,))
     snapshot = a_snapshot(world, key=key)
     share(world, snapshot)
     mine = copy(world, snapshot, Encrypted=True, KmsKeyId=new_key(world, DEV))
     world.client("kms", HUB).disable_key(KeyId=key)
 
-    found = wait_for(world, mine, "error")
+    found = _wait_for(world, mine, "error")
     assert found["StateMessage"] == "Given key ID is not accessible"
 
 
-def key_checked_late(world: World) -> None:
-    """An alias that does not exist is accepted; the copy is soon in error."""
+def ec2_copy_key_checked_late(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     mine = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/no-such-key")
@@ -101,18 +93,16 @@ def key_checked_late(world: World) -> None:
     assert (found["State"], found.get("StateMessage")) == ("error", "Given key ID is not accessible")
 
 
-def source_completed(world: World) -> None:
-    """A pending snapshot cannot be copied."""
+def ec2_copy_needs_completed_source(world: World) -> None:
     volume = ec2(world).create_volume(AvailabilityZone=f"{HERE}a", Size=8)["VolumeId"]
     snapshot = ec2(world).create_snapshot(VolumeId=volume)["SnapshotId"]
 
     refused("IncorrectState", lambda: copy(world, snapshot, HUB))
     wait(world, 120)
-    wait_for(world, copy(world, snapshot, HUB), "completed", HUB)
+    _wait_for(world, copy(world, snapshot, HUB), "completed", HUB)
 
 
-def source_region(world: World) -> None:
-    """The source must be in SourceRegion; it can be copied into another Region."""
+def ec2_copy_names_source_region(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
@@ -122,8 +112,7 @@ def source_region(world: World) -> None:
     assert shown_snapshot(world, there, DEV, WEST)["State"] == "completed"
 
 
-def takes_time(world: World) -> None:
-    """A copy is pending, with growing progress, and then completed; the demo can read the progress."""
+def ec2_copy_takes_time(world: World) -> None:
     snapshot = a_snapshot(world, volumes=[20])
     share(world, snapshot)
     mine = copy(world, snapshot)
@@ -137,12 +126,11 @@ def takes_time(world: World) -> None:
     progress = world.ec2.progress()[0]
     assert (progress.account, progress.source, progress.snapshot) == (DEV, snapshot, mine)
     assert 0 <= seen[0] < seen[1] < seen[2] < progress.percent < 100
-    assert wait_for(world, mine, "completed")["Progress"] == "100%"
+    assert _wait_for(world, mine, "completed")["Progress"] == "100%"
     assert world.ec2.progress()[0].percent == 100
 
 
-def at_once(world: World) -> None:
-    """The 21st copy at once is refused, for that account and Region only."""
+def ec2_copies_at_once(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     share(world, snapshot, PROD)
@@ -156,16 +144,14 @@ def at_once(world: World) -> None:
     copy(world, snapshot)
 
 
-def no_token(world: World) -> None:
-    """The same call again makes a second copy."""
+def ec2_copy_has_no_client_token(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
     assert copy(world, snapshot) != copy(world, snapshot)
 
 
-def key_means_encrypted(world: World) -> None:
-    """KmsKeyId without Encrypted is refused, and so is Encrypted=false."""
+def ec2_copy_key_needs_encrypted(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
@@ -173,8 +159,7 @@ def key_means_encrypted(world: World) -> None:
     refused("InvalidParameterValue", lambda: copy(world, snapshot, Encrypted=False))
 
 
-def stays_encrypted(world: World) -> None:
-    """A copy of an encrypted source is under aws/ebs unless a key is named; of a plain one it is plain by default."""
+def ec2_copy_stays_encrypted(world: World) -> None:
     sealed = a_snapshot(world, key=new_key(world, users=(DEV,)))
     plain = a_snapshot(world)
     for snapshot in (sealed, plain):
@@ -189,12 +174,11 @@ def stays_encrypted(world: World) -> None:
         (plain, {"Encrypted": True}, default),
         (plain, {"Encrypted": True, "KmsKeyId": key}, key),
     ):
-        found = wait_for(world, copy(world, snapshot, **asked), "completed")
+        found = _wait_for(world, copy(world, snapshot, **asked), "completed")
         assert (found.get("KmsKeyId"), found["Encrypted"]) == (expected, expected is not None), asked
 
 
-def leaves_tags(world: World) -> None:
-    """A copy has only the tags given in the call, and a meaningless volume id."""
+def ec2_copy_leaves_tags(world: World) -> None:
     snapshot = a_snapshot(world)
     ec2(world).create_tags(Resources=[snapshot], Tags=[{"Key": "team", "Value": "images"}])
     share(world, snapshot)
@@ -208,12 +192,12 @@ def leaves_tags(world: World) -> None:
     assert len(ec2(world, DEV).describe_snapshots(OwnerIds=["self"], Filters=by_tag)["Snapshots"]) == 1
 
 
-def loses_billing(world: World) -> None:
+def ec2_copy_loses_billing(world: World) -> None:
     """An image registered from a copy of a Windows snapshot is billed as Linux: the comparison must find it."""
     snapshot = a_snapshot(world, Platform="windows", PlatformDetails="Windows", UsageOperation="RunInstances:0002")
     share(world, snapshot)
     mine = copy(world, snapshot)
-    wait_for(world, mine, "completed")
+    _wait_for(world, mine, "completed")
 
     kept = shown_image(world, register(world, snapshot))
     lost = shown_image(world, register(world, mine, DEV), DEV)
@@ -221,8 +205,7 @@ def loses_billing(world: World) -> None:
     assert (lost["PlatformDetails"], lost["UsageOperation"]) == ("Linux/UNIX", "RunInstances")
 
 
-def event(world: World) -> None:
-    """Only the copier's account gets the event, in the samples' spelling; also for a failure."""
+def ec2_copy_event(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     good = copy(world, snapshot)
@@ -243,8 +226,7 @@ def event(world: World) -> None:
     assert copies_reported(world, HUB) == []
 
 
-def time_based(world: World) -> None:
-    """A copy completes within the time that was asked for, and says so; the throughput of all together is limited."""
+def ec2_copy_time_based(world: World) -> None:
     world.ec2.pace.copy, world.ec2.pace.copy_per_gib, world.ec2.pace.copy_spread = 0, 60, 0
     big = a_snapshot(world, volumes=(1000,))
     share(world, big)
@@ -268,24 +250,3 @@ def time_based(world: World) -> None:
     assert shown_snapshot(world, plain, DEV)["TransferType"] == "standard"
     assert copies_reported(world, DEV)[0]["transferType"] == "time-based"
     copy(world, big, CompletionDurationMinutes=2880)
-
-
-CHECKS: dict[str, Callable[[World], None]] = {
-    copies.SHARED_FIRST.name: shared_first,
-    copies.SHARED_TO_THE_END.name: share_to_the_end,
-    copies.KEYS_TO_THE_END.name: keys_to_the_end,
-    copies.SOURCE_COMPLETED.name: source_completed,
-    copies.SOURCE_REGION.name: source_region,
-    copies.TAKES_TIME.name: takes_time,
-    copies.AT_ONCE.name: at_once,
-    copies.NO_TOKEN.name: no_token,
-    copies.KEY_MEANS_ENCRYPTED.name: key_means_encrypted,
-    copies.KEY_CHECKED_LATE.name: key_checked_late,
-    copies.STAYS_ENCRYPTED.name: stays_encrypted,
-    copies.LEAVES_TAGS.name: leaves_tags,
-    copies.LOSES_BILLING.name: loses_billing,
-    copies.TIME_BASED.name: time_based,
-    keys.SOURCE_KEY.name: source_key,
-    keys.TARGET_KEY.name: target_key,
-    notices.COPY_EVENT.name: event,
-}

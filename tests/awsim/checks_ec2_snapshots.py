@@ -1,8 +1,5 @@
 """Checks of what DescribeSnapshots shows, of DeleteSnapshot, and of volumes."""
 
-from collections.abc import Callable
-
-from awsim.services.ec2 import access, pages, snapshots, state, volumes
 from awsim.world import World
 from tests.awsim.ec2_words import (
     DEV,
@@ -22,8 +19,7 @@ from tests.awsim.ec2_words import (
 from tests.awsim.platform_words import refused, wait
 
 
-def foreign_is_invisible(world: World) -> None:
-    """Another account sees neither snapshot nor image until the snapshot is shared."""
+def ec2_foreign_is_invisible(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
@@ -33,8 +29,7 @@ def foreign_is_invisible(world: World) -> None:
     assert shown_snapshot(world, snapshot, DEV)["OwnerId"] == HUB
 
 
-def only_the_owner_changes(world: World) -> None:
-    """The other account can use a shared snapshot, but not share or delete it."""
+def ec2_only_the_owner_changes(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
@@ -46,10 +41,9 @@ def only_the_owner_changes(world: World) -> None:
     refused("AuthFailure", lambda: other.delete_snapshot(SnapshotId=snapshot))
 
 
-def inaccessible_left_out(world: World) -> None:
-    """A foreign id is left out of the answer; one that does not exist, or is malformed, is refused."""
+def ec2_inaccessible_snapshot_left_out(world: World) -> None:
     foreign = a_snapshot(world)
-    own = copy_of(world)
+    own = _copy_of(world)
 
     other = ec2(world, DEV)
     try:
@@ -61,16 +55,15 @@ def inaccessible_left_out(world: World) -> None:
     refused("InvalidSnapshotID.Malformed", lambda: other.describe_snapshots(SnapshotIds=["snap-1"]))
 
 
-def copy_of(world: World) -> str:
+def _copy_of(world: World) -> str:
     """Make a snapshot in another account: a copy of a shared one."""
     source = a_snapshot(world)
     share(world, source)
     return copy(world, source)
 
 
-def scoped(world: World) -> None:
-    """OwnerIds and RestorableByUserIds narrow the answer, and so do filters."""
-    mine = copy_of(world)
+def ec2_describe_snapshots_scope(world: World) -> None:
+    mine = _copy_of(world)
 
     client = ec2(world, DEV)
     everything = {s["SnapshotId"] for s in client.describe_snapshots()["Snapshots"]}
@@ -86,8 +79,7 @@ def scoped(world: World) -> None:
     refused("InvalidParameterValue", lambda: client.describe_snapshots(Filters=wrong))
 
 
-def paged(world: World) -> None:
-    """MaxResults bounds a page, and the pages together have everything once."""
+def ec2_describe_pages(world: World) -> None:
     wanted = {a_snapshot(world) for _ in range(12)}
 
     client = ec2(world)
@@ -102,8 +94,7 @@ def paged(world: World) -> None:
     refused("InvalidParameterCombination", lambda: client.describe_snapshots(SnapshotIds=some, MaxResults=5))
 
 
-def no_order(world: World) -> None:
-    """Neither images nor their mappings are in the order of their creation."""
+def ec2_describe_order_not_fixed(world: World) -> None:
     made = [an_image(world, f"image-{n}", volumes=[8, 9, 10, 11, 12, 13, 14]) for n in range(8)]
 
     found = ec2(world).describe_images(Owners=["self"])["Images"]
@@ -113,8 +104,7 @@ def no_order(world: World) -> None:
     assert [m["DeviceName"] for m in mappings] != sorted(m["DeviceName"] for m in mappings)
 
 
-def stale(world: World) -> None:
-    """A read may show an earlier state; the test chooses which operation is late."""
+def ec2_reads_may_be_stale(world: World) -> None:
     wait(world, 100)
     snapshot = a_snapshot(world)
     wait(world, 10)
@@ -132,8 +122,7 @@ def stale(world: World) -> None:
     assert fresh["CreateVolumePermissions"] == [{"UserId": DEV}]
 
 
-def in_use(world: World) -> None:
-    """A registered image's snapshot cannot be deleted; after DeregisterImage it can."""
+def ec2_snapshot_in_use(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
@@ -143,9 +132,8 @@ def in_use(world: World) -> None:
     refused("InvalidSnapshot.NotFound", lambda: shown_snapshot(world, snapshot))
 
 
-def deleted_late(world: World) -> None:
-    """A copy deleted while pending stays, and holds its slot, until it would have ended."""
-    mine = copy_of(world)
+def ec2_pending_snapshot_deleted_at_its_end(world: World) -> None:
+    mine = _copy_of(world)
     ec2(world, DEV).delete_snapshot(SnapshotId=mine)
 
     found = ec2(world, DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"]
@@ -154,8 +142,7 @@ def deleted_late(world: World) -> None:
     assert ec2(world, DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def volume_key_late(world: World) -> None:
-    """CreateVolume accepts an invalid key, and the volume is in error. A valid one makes an encrypted snapshot."""
+def ec2_volume_key_checked_late(world: World) -> None:
     key = new_key(world)
     asked = {"AvailabilityZone": f"{HERE}a", "Size": 8, "Encrypted": True}
     bad = ec2(world).create_volume(**asked, KmsKeyId="alias/none")["VolumeId"]
@@ -168,17 +155,3 @@ def volume_key_late(world: World) -> None:
     wait(world, 120)
     found = shown_snapshot(world, snapshot["SnapshotId"])
     assert (found["State"], found["Progress"], found["KmsKeyId"]) == ("completed", "100%", key)
-
-
-CHECKS: dict[str, Callable[[World], None]] = {
-    access.PRIVATE.name: foreign_is_invisible,
-    access.OWNER_ONLY.name: only_the_owner_changes,
-    snapshots.FEWER.name: inaccessible_left_out,
-    snapshots.SCOPED.name: scoped,
-    snapshots.IN_USE.name: in_use,
-    snapshots.DELETED_LATE.name: deleted_late,
-    pages.PAGES.name: paged,
-    pages.NO_ORDER.name: no_order,
-    state.STALE.name: stale,
-    volumes.VOLUME_KEY.name: volume_key_late,
-}

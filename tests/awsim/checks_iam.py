@@ -3,9 +3,8 @@
 import json
 from datetime import timedelta
 
-from awsim import gateway, wire
+from awsim import wire
 from awsim.api import AwsError
-from awsim.iam import authorisation, ec2_needs, needs, roles, service, service_linked
 from awsim.world import World
 from tests.awsim.iam_words import (
     DEV,
@@ -51,8 +50,7 @@ def _a_snapshot(world: World, **tags: str) -> str:
     return snapshot
 
 
-def nothing_without_allow(world: World) -> None:
-    """A role may do only what its policy allows on the named resource; root may do everything."""
+def iam_nothing_without_allow(world: World) -> None:
     _a_table(world)
     worker = as_role(world, "dynamodb", allow("dynamodb:getitem", TABLE))
 
@@ -62,8 +60,7 @@ def nothing_without_allow(world: World) -> None:
     refused("AccessDeniedException", lambda: worker.get_item(**_read("others")), "table/others")
 
 
-def deny_wins(world: World) -> None:
-    """A Deny overrides an Allow."""
+def iam_explicit_deny_wins(world: World) -> None:
     _a_table(world)
     worker = as_role(world, "dynamodb", allow("dynamodb:*"), allow("dynamodb:DeleteItem", TABLE, Effect="Deny"))
 
@@ -71,8 +68,7 @@ def deny_wins(world: World) -> None:
     refused("AccessDeniedException", lambda: worker.delete_item(**_read()), "explicit deny")
 
 
-def conditions_hold(world: World) -> None:
-    """An Allow with an unmet condition has no effect."""
+def iam_conditions_must_hold(world: World) -> None:
     only_ours = {"StringEquals": {"events:source": "ami-promoter"}}
     worker = as_role(world, "events", allow("events:PutEvents", Condition=only_ours))
     event = {"DetailType": "x", "Detail": "{}"}
@@ -81,8 +77,7 @@ def conditions_hold(world: World) -> None:
     refused("AccessDeniedException", lambda: worker.put_events(Entries=[{**event, "Source": "another"}]))
 
 
-def session_limits(world: World) -> None:
-    """A session policy restricts, and grants nothing."""
+def iam_session_policy_limits(world: World) -> None:
     _a_table(world)
     role = put_role(world, "worker", allow(["dynamodb:GetItem", "dynamodb:DeleteItem"], TABLE))
     worker = session(world, "dynamodb", role, [document(allow(["dynamodb:GetItem", "dynamodb:PutItem"]))])
@@ -92,8 +87,7 @@ def session_limits(world: World) -> None:
     refused("AccessDeniedException", lambda: worker.put_item(TableName="records", Item={"pk": {"S": "x"}}))
 
 
-def boundary_limits(world: World) -> None:
-    """A permissions boundary restricts, and grants nothing."""
+def iam_permissions_boundary_limits(world: World) -> None:
     _a_table(world)
     limit = "arn:aws:iam::" + HUB + ":policy/limit"
     world.iam.roles.managed[limit] = document(allow(["dynamodb:GetItem", "dynamodb:PutItem"]))
@@ -106,8 +100,7 @@ def boundary_limits(world: World) -> None:
     refused("AccessDeniedException", lambda: worker.put_item(TableName="records", Item={"pk": {"S": "x"}}))
 
 
-def service_control(world: World) -> None:
-    """It denies roles and root, for EC2 and KMS, with its own message; service-linked roles are exempt."""
+def iam_service_control_policy_denies(world: World) -> None:
     key = new_key(world)
     kms, ec2 = as_role(world, "kms", allow("kms:*")), as_role(world, "ec2", allow("ec2:*"))
     linked = session(world, "ec2", world.iam.put_service_linked_role(HUB).arn)
@@ -122,8 +115,7 @@ def service_control(world: World) -> None:
     allowed(world.client("ec2", DEV).describe_images)
 
 
-def resource_control(world: World) -> None:
-    """It denies any caller on the account's keys, with its own message; on other keys the same caller is allowed."""
+def iam_resource_control_policy_denies(world: World) -> None:
     key, theirs = new_key(world), new_key(world, DEV)
     kms = as_role(world, "kms", allow("kms:*"))
     attach_control_policy(world, HUB, document(allow("kms:*", Effect="Deny")), "resource")
@@ -136,8 +128,7 @@ def resource_control(world: World) -> None:
     allowed(lambda: world.client("kms", DEV).describe_key(KeyId=theirs))
 
 
-def both_sides(world: World) -> None:
-    """Another account's queue needs an Allow in its own policy and in the caller's."""
+def iam_cross_account_needs_both_sides(world: World) -> None:
     owner = world.client("sqs", DEV)
     url = owner.create_queue(QueueName="theirs")["QueueUrl"]
     arn = f"arn:aws:sqs:{HERE}:{DEV}:theirs"
@@ -153,16 +144,14 @@ def both_sides(world: World) -> None:
     allowed(lambda: worker.send_message(QueueUrl=url, MessageBody="x"))
 
 
-def unknown_refused(world: World) -> None:
-    """A call that the table of needs does not contain is refused, even to a role that may do everything."""
+def iam_unknown_call_refused(world: World) -> None:
     worker = as_role(world, "dynamodb", allow("*"))
 
     allowed(lambda: world.client("dynamodb", HUB).list_tables())
     refused("AccessDeniedException", worker.list_tables, "does not know what this call needs")
 
 
-def tag_on_create(world: World) -> None:
-    """Copying with tags needs CreateTags for this creating call, and for these tags."""
+def ec2_tag_on_create_needs_create_tags(world: World) -> None:
     snapshot = _a_snapshot(world)
     tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
     copy = {"SourceRegion": HERE, "SourceSnapshotId": snapshot}
@@ -180,8 +169,7 @@ def tag_on_create(world: World) -> None:
     refused("UnauthorizedOperation", lambda: worker.create_tags(Resources=[snapshot], Tags=tags[0]["Tags"]))
 
 
-def source_too(world: World) -> None:
-    """CopySnapshot is authorized on the source as well as on the new snapshot."""
+def ec2_copy_snapshot_authorised_on_source(world: World) -> None:
     mine, other = _a_snapshot(world), _a_snapshot(world)
     new = "arn:aws:ec2:*::snapshot/${*}"
     worker = as_role(world, "ec2", allow("ec2:CopySnapshot", [new, f"arn:aws:ec2:{HERE}::snapshot/{mine}"]))
@@ -190,8 +178,7 @@ def source_too(world: World) -> None:
     refused("UnauthorizedOperation", lambda: worker.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=other), other)
 
 
-def copy_image_on_all(world: World) -> None:
-    """CopyImage is authorized on source, new image and the snapshots of both; with tags CreateTags, too."""
+def ec2_copy_image_authorised_on_all(world: World) -> None:
     ec2, mine = world.client("ec2", HUB), world.ec2.seed_image(HUB, HERE, name="mine")
     other = world.ec2.seed_image(HUB, HERE, name="other")
     snapshot = ec2.describe_images(ImageIds=[mine])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
@@ -218,8 +205,7 @@ def copy_image_on_all(world: World) -> None:
     )
 
 
-def linked_role_protected(world: World) -> None:
-    """No caller changes or deletes a service-linked role, and only its service assumes it."""
+def iam_service_linked_role_protected(world: World) -> None:
     world.iam.put_service_linked_role(HUB)
     client, name = world.client("iam", HUB), "AWSServiceRoleForAutoScaling"
     arn = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/{name}"
@@ -233,8 +219,7 @@ def linked_role_protected(world: World) -> None:
     refused("UnmodifiableEntity", lambda: client.delete_role(RoleName=name), "only modifiable by AWS")
 
 
-def linked_role_once(world: World) -> None:
-    """A service's second role needs a suffix, if the service allows one; its creation needs a permission."""
+def iam_service_linked_role_once(world: World) -> None:
     linked = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/*"
     worker = as_role(world, "iam", allow("iam:CreateServiceLinkedRole", linked), allow("iam:GetRole"))
     service = "autoscaling.amazonaws.com"
@@ -252,8 +237,7 @@ def linked_role_once(world: World) -> None:
     )
 
 
-def register_snapshots(world: World) -> None:
-    """RegisterImage is authorized on the snapshots, too, and conditions on their tags can be met."""
+def ec2_register_image_authorised_on_snapshots(world: World) -> None:
     ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world)
     worker = as_role(
         world,
@@ -276,8 +260,7 @@ def register_snapshots(world: World) -> None:
     refused("UnauthorizedOperation", lambda: register("other", other), other)
 
 
-def resource_tags(world: World) -> None:
-    """A resource without the service's tag cannot be deleted; the present tag of the resource counts."""
+def ec2_resource_tag_conditions(world: World) -> None:
     ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world, hub=DEV)
     ours_only = {"StringEquals": {"aws:ResourceTag/hub": HUB}}
     worker = as_role(world, "ec2", allow("ec2:DeleteSnapshot", Condition=ours_only))
@@ -286,8 +269,7 @@ def resource_tags(world: World) -> None:
     allowed(lambda: worker.delete_snapshot(SnapshotId=ours))
 
 
-def expired(world: World) -> None:
-    """An expired session is refused, with each protocol's error."""
+def expired_credentials_refused(world: World) -> None:
     role = put_role(world, "worker", allow("*"))
     _, key, _, token = world.accounts.issue(role, "short", expires=world.now + timedelta(minutes=15))
 
@@ -306,8 +288,7 @@ def expired(world: World) -> None:
         refused(code, call)
 
 
-def inline_size(world: World) -> None:
-    """A role takes 10,240 characters of inline policies; white space does not count, a second policy does."""
+def iam_inline_policies_10240(world: World) -> None:
     client = world.client("iam", HUB)
     put_role(world, "worker")
     size = len("".join(json.dumps(document(allow("ec2:*", [""]))).split()))
@@ -321,8 +302,7 @@ def inline_size(world: World) -> None:
     refused("LimitExceeded", lambda: put("another", size), "for role worker")
 
 
-def leading_keys(world: World) -> None:
-    """A policy can limit a role to some partition keys of a table, for each operation."""
+def dynamodb_leading_keys(world: World) -> None:
     _a_table(world)
     own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["mine"]}}
     client = as_role(world, "dynamodb", allow("dynamodb:*", TABLE, Condition=own))
@@ -343,8 +323,7 @@ def leading_keys(world: World) -> None:
     )
 
 
-def managed_size(world: World) -> None:
-    """A managed policy takes 6,144 characters, and does not count against the role's inline policies."""
+def iam_managed_policy_6144(world: World) -> None:
     arn = put_role(world, "worker")
     size = len("".join(json.dumps(document(allow("ec2:*", [""]))).split()))
 
@@ -362,8 +341,7 @@ def managed_size(world: World) -> None:
     allowed(lambda: world.client("iam", HUB).put_role_policy(RoleName="worker", PolicyName="one", PolicyDocument=text))
 
 
-def modify_image_attribute(world: World) -> None:
-    """A policy can limit ModifyImageAttribute to one attribute; for snapshots the key is absent."""
+def ec2_modify_image_attribute_names_attribute(world: World) -> None:
     image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=(8,))
     (shown,) = world.client("ec2", HUB).describe_images(ImageIds=[image])["Images"]
     snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
@@ -378,8 +356,7 @@ def modify_image_attribute(world: World) -> None:
     refused(code, lambda: ec2.modify_snapshot_attribute(SnapshotId=snapshot, **change))
 
 
-def dry_run(world: World) -> None:
-    """A dry run says whether the call is allowed, deletes nothing, and does not check keys."""
+def ec2_dry_run(world: World) -> None:
     snapshot = _a_snapshot(world)
     worker = as_role(world, "ec2", allow(["ec2:DeleteSnapshot", "ec2:CopySnapshot"]))
     idle = session(world, "ec2", put_role(world, "idle"))
@@ -389,29 +366,3 @@ def dry_run(world: World) -> None:
     refused("DryRunOperation", lambda: worker.copy_snapshot(**copy, DryRun=True))
     refused("UnauthorizedOperation", lambda: idle.delete_snapshot(SnapshotId=snapshot, DryRun=True))
     assert world.client("ec2", HUB).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
-
-
-CHECKS = {
-    service.IDENTITY.name: nothing_without_allow,
-    service.DENY_WINS.name: deny_wins,
-    service.CONDITIONS.name: conditions_hold,
-    service.SESSION.name: session_limits,
-    service.BOUNDARY.name: boundary_limits,
-    service.SCP.name: service_control,
-    service.RCP.name: resource_control,
-    service.BOTH_SIDES.name: both_sides,
-    authorisation.CLOSED.name: unknown_refused,
-    needs.LEADING.name: leading_keys,
-    roles.INLINE_SIZE.name: inline_size,
-    roles.MANAGED_SIZE.name: managed_size,
-    ec2_needs.ATTRIBUTE.name: modify_image_attribute,
-    ec2_needs.TAG_ON_CREATE.name: tag_on_create,
-    ec2_needs.SOURCE_TOO.name: source_too,
-    ec2_needs.COPY_IMAGE_ON_ALL.name: copy_image_on_all,
-    ec2_needs.REGISTER_SNAPSHOTS.name: register_snapshots,
-    ec2_needs.RESOURCE_TAGS.name: resource_tags,
-    service_linked.PROTECTED.name: linked_role_protected,
-    service_linked.ONCE.name: linked_role_once,
-    gateway.EXPIRED.name: expired,
-    gateway.DRY_RUN.name: dry_run,
-}

@@ -24,8 +24,7 @@ def _assume(client: Any, **more: Any) -> Callable[[], Any]:
     return lambda: client.assume_role(**given)
 
 
-def trust(world: World) -> None:
-    """A missing role, a wrong external id and a wrong caller get the same refusal; the right caller gets in."""
+def sts_trust_policy_must_allow(world: World) -> None:
     act = _scene(world)
     other = session(world, "sts", put_role(world, "share-worker", allow("sts:AssumeRole", "*")))
 
@@ -43,14 +42,12 @@ def trust(world: World) -> None:
     assert there["Arn"] == f"arn:aws:sts::{DEV}:assumed-role/AmiCopyRole/a-delivery"
 
 
-def caller_too(world: World) -> None:
-    """With an account in the trust policy, callers also need their own account's permission."""
+def sts_caller_needs_assume_role(world: World) -> None:
     refused("AccessDenied", _assume(_scene(world, allow("sts:AssumeRole", f"arn:aws:iam::{DEV}:role/Another"))))
     allowed(_assume(_scene(world)))
 
 
-def session_size(world: World) -> None:
-    """A session policy of 2,048 characters is accepted, one of 2,049 is not."""
+def sts_session_policy_2048_characters(world: World) -> None:
     act = _scene(world)
 
     def policy(size: int) -> str:
@@ -64,8 +61,7 @@ def session_size(world: World) -> None:
         refused("ValidationError", _assume(act, Policy=policy(2049)), "2048")
 
 
-def packed_size(world: World) -> None:
-    """A policy may be refused below 2,048 characters; an accepted one's answer has the packed size."""
+def sts_session_policy_packed_size(world: World) -> None:
     act = _scene(world)
 
     def policy(resources: int) -> str:
@@ -78,8 +74,7 @@ def packed_size(world: World) -> None:
     refused("PackedPolicyTooLarge", _assume(act, Policy=many))
 
 
-def chaining(world: World) -> None:
-    """A role's session assumes another role for an hour at most, even if that one allows more."""
+def sts_role_chaining_one_hour(world: World) -> None:
     act = _scene(world)
     world.iam.roles.put(DEV, "AmiCopyRole", TRUST_HUB, {}, longest=sts.timedelta(hours=4))
 
@@ -88,7 +83,7 @@ def chaining(world: World) -> None:
     assert (got["Credentials"]["Expiration"] - world.now).total_seconds() <= 3600
 
 
-def duration(world: World) -> None:
+def sts_duration_within_role_maximum(world: World) -> None:
     """More than 12 hours, or than the role allows, are refused (botocore refuses less than 15 minutes)."""
     trust_root = document({"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"})
     put_role(world, "AmiCopyRole", account=DEV, trust=trust_root)
@@ -99,8 +94,7 @@ def duration(world: World) -> None:
     allowed(_assume(root, DurationSeconds=900))
 
 
-def whose(world: World) -> None:
-    """Outside of an organization, or in another, a role lacks its id: a session can be conditional on it."""
+def sts_assume_role_says_whose_role(world: World) -> None:
     people = world.organizations
     ours, theirs = people.create(HUB), people.create("900000000000")
     people.add_account(ours, DEV)
@@ -112,14 +106,3 @@ def whose(world: World) -> None:
     for account in (PROD, "999999999999"):
         arn = put_role(world, "AmiCopyRole", account=account, trust=TRUST_HUB)
         refused("AccessDenied", _assume(act, RoleArn=arn))
-
-
-CHECKS = {
-    sts.TRUST.name: trust,
-    sts.CALLER_TOO.name: caller_too,
-    sts.SESSION_SIZE.name: session_size,
-    sts.PACKED_SIZE.name: packed_size,
-    sts.CHAINING.name: chaining,
-    sts.DURATION.name: duration,
-    sts.WHOSE.name: whose,
-}

@@ -1,9 +1,11 @@
 """Helpers of the checks of queues, events, topics and functions."""
 
 import hashlib
+import importlib
+import inspect
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,15 @@ LAMBDA = {
 }
 EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 FIFO = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
+
+
+def checks_of(files: str) -> Iterator[tuple[str, Callable[[World], None]]]:
+    """Find the rules' checks in these files, each with its rule's name: the functions that are named after a rule."""
+    for path in sorted(Path(__file__).parent.glob(files)):
+        module = importlib.import_module(f"tests.awsim.{path.stem}")
+        for name, found in inspect.getmembers(module, inspect.isfunction):
+            if found.__module__ == module.__name__ and not name.startswith("_"):
+                yield name.replace("_", "-"), found
 
 
 def wait(world: World, seconds: float) -> None:
