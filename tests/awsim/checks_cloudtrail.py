@@ -61,10 +61,7 @@ def cloudtrail_shows_what_was_tagged(world: World) -> None:
 
 def cloudtrail_one_lookup_attribute(world: World) -> None:
     wanted = [{"AttributeKey": "EventName", "AttributeValue": name} for name in ("CreateTags", "CopySnapshot")]
-    refused(
-        "InvalidLookupAttributesException",
-        lambda: world.client("cloudtrail", HUB).lookup_events(LookupAttributes=wanted),
-    )
+    refused("InvalidLookupAttributesException", world.client("cloudtrail", HUB).lookup_events, LookupAttributes=wanted)
 
 
 def cloudtrail_history_of_one_account_and_region(world: World) -> None:
@@ -148,7 +145,10 @@ def cloudtrail_denied_use_shows_with_the_caller_alone(world: World) -> None:
         world.cloudtrail.start_logging(account)
     refused(
         "AccessDeniedException",
-        lambda: world.client("kms", DEV).create_grant(KeyId=key, GranteePrincipal=DEV, Operations=["Decrypt"]),
+        world.client("kms", DEV).create_grant,
+        KeyId=key,
+        GranteePrincipal=DEV,
+        Operations=["Decrypt"],
     )
     wait(world, 310)
 

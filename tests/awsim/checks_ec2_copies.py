@@ -27,9 +27,9 @@ from tests.awsim.platform_words import refused, wait
 def ec2_copy_needs_share(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot))
+    refused("InvalidSnapshot.NotFound", copy, world, snapshot)
     share(world, snapshot, PROD)
-    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot))
+    refused("InvalidSnapshot.NotFound", copy, world, snapshot)
     share(world, snapshot)
     _wait_for(world, copy(world, snapshot), "completed")
 
@@ -97,7 +97,7 @@ def ec2_copy_needs_completed_source(world: World) -> None:
     volume = ec2(world).create_volume(AvailabilityZone=f"{HERE}a", Size=8)["VolumeId"]
     snapshot = ec2(world).create_snapshot(VolumeId=volume)["SnapshotId"]
 
-    refused("IncorrectState", lambda: copy(world, snapshot, HUB))
+    refused("IncorrectState", copy, world, snapshot, HUB)
     wait(world, 120)
     _wait_for(world, copy(world, snapshot, HUB), "completed", HUB)
 
@@ -106,7 +106,7 @@ def ec2_copy_names_source_region(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
-    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot, SourceRegion=WEST))
+    refused("InvalidSnapshot.NotFound", copy, world, snapshot, SourceRegion=WEST)
     there = copy(world, snapshot, region=WEST)
     wait(world, HOURS)
     assert shown_snapshot(world, there, DEV, WEST)["State"] == "completed"
@@ -137,7 +137,7 @@ def ec2_copies_at_once(world: World) -> None:
     for _ in range(20):
         copy(world, snapshot)
 
-    refused("ResourceLimitExceeded", lambda: copy(world, snapshot))
+    refused("ResourceLimitExceeded", copy, world, snapshot)
     copy(world, snapshot, PROD)
     copy(world, snapshot, region=WEST)
     wait(world, HOURS)
@@ -155,8 +155,8 @@ def ec2_copy_key_needs_encrypted(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
-    refused("InvalidParameterCombination", lambda: copy(world, snapshot, KmsKeyId="alias/any"))
-    refused("InvalidParameterValue", lambda: copy(world, snapshot, Encrypted=False))
+    refused("InvalidParameterCombination", copy, world, snapshot, KmsKeyId="alias/any")
+    refused("InvalidParameterValue", copy, world, snapshot, Encrypted=False)
 
 
 def ec2_copy_stays_encrypted(world: World) -> None:
@@ -231,11 +231,11 @@ def ec2_copy_time_based(world: World) -> None:
     big = a_snapshot(world, volumes=(1000,))
     share(world, big)
     for minutes in (10, 20, 2895):
-        refused("InvalidParameterValue", lambda minutes=minutes: copy(world, big, CompletionDurationMinutes=minutes))
+        refused("InvalidParameterValue", copy, world, big, CompletionDurationMinutes=minutes)
     made = copy(world, big, CompletionDurationMinutes=15)
     second = copy(world, big, CompletionDurationMinutes=30)
     third = copy(world, big, CompletionDurationMinutes=15)
-    refused("ResourceLimitExceeded", lambda: copy(world, big, CompletionDurationMinutes=2880))
+    refused("ResourceLimitExceeded", copy, world, big, CompletionDurationMinutes=2880)
     plain = copy(world, big)
     wait(world, 15 * 60 + 1)
 

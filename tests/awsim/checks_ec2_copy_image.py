@@ -59,19 +59,19 @@ def ec2_copy_image_needs_launch_permission(world: World) -> None:
     image = an_image(world)
     share(world, snapshot_of(world, image))
 
-    refused("InvalidAMIID.NotFound", lambda: _copy_image(world, image))
+    refused("InvalidAMIID.NotFound", _copy_image, world, image)
     _permit(world, image, PROD)
-    refused("InvalidAMIID.NotFound", lambda: _copy_image(world, image))
+    refused("InvalidAMIID.NotFound", _copy_image, world, image)
     _permit(world, image)
     _ended(world, _copy_image(world, image), "available")
-    refused("InvalidAMIID.NotFound", lambda: _copy_image(world, image, SourceRegion=WEST))
+    refused("InvalidAMIID.NotFound", _copy_image, world, image, SourceRegion=WEST)
 
 
 def ec2_copy_image_needs_snapshot_shares(world: World) -> None:
     image = _shared_image(world, volumes=[8, 9])
     unshare(world, snapshot_of(world, image, "/dev/sdb"))
 
-    refused("InvalidRequest", lambda: _copy_image(world, image))
+    refused("InvalidRequest", _copy_image, world, image)
 
 
 def ec2_copy_image_needs_launch_permission_to_the_end(world: World) -> None:
@@ -126,7 +126,7 @@ def ec2_copy_image_client_token(world: World) -> None:
     asked: Details = {"Name": "mine", "ClientToken": "once"}
     mine = _copy_image(world, image, **asked)
 
-    refused("IdempotentParameterMismatch", lambda: _copy_image(world, image, Name="other", ClientToken="once"))
+    refused("IdempotentParameterMismatch", _copy_image, world, image, Name="other", ClientToken="once")
     again = ec2(world, DEV).copy_image
     try:
         twin = again(SourceRegion=HERE, SourceImageId=image, **asked)["ImageId"]
@@ -137,7 +137,7 @@ def ec2_copy_image_client_token(world: World) -> None:
         raise AssertionError("was refused") from error
     assert twin == late == mine
     other = _shared_image(world, "other")
-    refused("InvalidAMIName.Duplicate", lambda: _copy_image(world, other, Name="mine", ClientToken="twice"))
+    refused("InvalidAMIName.Duplicate", _copy_image, world, other, Name="mine", ClientToken="twice")
 
 
 def ec2_copy_image_identical(world: World) -> None:
@@ -201,7 +201,7 @@ def ec2_image_copies_at_once(world: World) -> None:
     for _ in range(300):
         _copy_image(world, image)
 
-    refused("ResourceLimitExceeded", lambda: _copy_image(world, image))
+    refused("ResourceLimitExceeded", _copy_image, world, image)
     _copy_image(world, image, region=WEST)
     ec2(world, DEV).copy_snapshot(SourceRegion=HERE, SourceSnapshotId=snapshot_of(world, image))
 
@@ -211,13 +211,13 @@ def ec2_copy_image_no_foreign_marketplace(world: World) -> None:
     image = _shared_image(world, ProductCodes=codes)
 
     assert _ended(world, _copy_image(world, image, HUB), "available", HUB)["ProductCodes"] == codes
-    refused("InvalidRequest", lambda: _copy_image(world, image))
+    refused("InvalidRequest", _copy_image, world, image)
 
 
 def ec2_copy_image_instance_store(world: World) -> None:
     image = _shared_image(world, RootDeviceType="instance-store")
 
-    refused("UnsupportedOperation", lambda: _copy_image(world, image))
+    refused("UnsupportedOperation", _copy_image, world, image)
 
 
 def ec2_copy_image_mappings_late(world: World) -> None:

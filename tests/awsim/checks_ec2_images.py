@@ -37,8 +37,8 @@ def ec2_deregistered_image_lingers(world: World) -> None:
     assert [found["State"] for found in first] == ["deregistered"]
     assert second == []
     wait(world, 2 * 3600)
-    refused("InvalidAMIID.NotFound", lambda: client.describe_images(ImageIds=[image]))
-    refused("InvalidAMIID.NotFound", lambda: client.deregister_image(ImageId=image))
+    refused("InvalidAMIID.NotFound", client.describe_images, ImageIds=[image])
+    refused("InvalidAMIID.NotFound", client.deregister_image, ImageId=image)
 
 
 def ec2_describe_images_scope(world: World) -> None:
@@ -95,7 +95,7 @@ def ec2_image_attribute_no_mappings(world: World) -> None:
     image = an_image(world)
     client = ec2(world)
 
-    refused("AuthFailure", lambda: client.describe_image_attribute(ImageId=image, Attribute="blockDeviceMapping"))
+    refused("AuthFailure", client.describe_image_attribute, ImageId=image, Attribute="blockDeviceMapping")
 
 
 def ec2_uefi_data_only_as_attribute(world: World) -> None:
@@ -117,7 +117,7 @@ def ec2_uefi_data_only_as_attribute(world: World) -> None:
     _launch(world, image)
     permissions = ec2(world).describe_image_attribute(ImageId=image, Attribute="launchPermission")["LaunchPermissions"]
     assert permissions == [{"UserId": DEV}]
-    refused("AuthFailure", lambda: ec2(world, DEV).describe_image_attribute(ImageId=image, Attribute="uefiData"))
+    refused("AuthFailure", ec2(world, DEV).describe_image_attribute, ImageId=image, Attribute="uefiData")
 
 
 def ec2_modify_image_one_attribute(world: World) -> None:
@@ -126,7 +126,10 @@ def ec2_modify_image_one_attribute(world: World) -> None:
 
     refused(
         "InvalidParameterCombination",
-        lambda: client.modify_image_attribute(ImageId=image, Description=description, ImdsSupport=imds),
+        client.modify_image_attribute,
+        ImageId=image,
+        Description=description,
+        ImdsSupport=imds,
     )
     client.modify_image_attribute(ImageId=image, Description=description)
     client.modify_image_attribute(ImageId=image, ImdsSupport=imds)
@@ -138,9 +141,7 @@ def ec2_imds_support_irreversible(world: World) -> None:
     image = an_image(world, ImdsSupport="v2.0")
     client = ec2(world)
 
-    refused(
-        "InvalidParameterValue", lambda: client.modify_image_attribute(ImageId=image, ImdsSupport={"Value": "v1.0"})
-    )
+    refused("InvalidParameterValue", client.modify_image_attribute, ImageId=image, ImdsSupport={"Value": "v1.0"})
 
 
 def ec2_deprecation_in_future(world: World) -> None:
@@ -148,7 +149,7 @@ def ec2_deprecation_in_future(world: World) -> None:
 
     for days in (-1, 4000):
         at = world.now + timedelta(days=days)
-        refused("InvalidParameterValue", lambda at=at: client.enable_image_deprecation(ImageId=image, DeprecateAt=at))
+        refused("InvalidParameterValue", client.enable_image_deprecation, ImageId=image, DeprecateAt=at)
     client.enable_image_deprecation(ImageId=image, DeprecateAt=world.start + timedelta(days=1, seconds=40))
     assert shown_image(world, image)["DeprecationTime"] == "2026-01-06T09:01:00.000Z"
     client.disable_image_deprecation(ImageId=image)
@@ -159,7 +160,7 @@ def ec2_deregistration_protection(world: World) -> None:
     image, client = an_image(world), ec2(world)
     protected = an_image(world, "protected", DeregistrationProtection="enabled-without-cooldown")
 
-    refused("OperationNotPermitted", lambda: client.deregister_image(ImageId=protected))
+    refused("OperationNotPermitted", client.deregister_image, ImageId=protected)
     client.enable_image_deregistration_protection(ImageId=protected)
     client.disable_image_deregistration_protection(ImageId=protected)
     client.deregister_image(ImageId=protected)
@@ -176,7 +177,7 @@ def ec2_deregister_deletes_snapshots(world: World) -> None:
     results = {result["SnapshotId"]: result["ReturnCode"] for result in answer.get("DeleteSnapshotResults", [])}
     assert results == {shared: "skipped", own: "success"}
     assert shown_snapshot(world, shared)["OwnerId"] == HUB
-    refused("InvalidSnapshot.NotFound", lambda: shown_snapshot(world, own))
+    refused("InvalidSnapshot.NotFound", shown_snapshot, world, own)
 
 
 def ec2_disable_image_removes_shares(world: World) -> None:
@@ -186,7 +187,7 @@ def ec2_disable_image_removes_shares(world: World) -> None:
         switch(ImageId=image)
 
     assert world.ec2.foreign_permissions() == []
-    refused("InvalidAMIID.NotFound", lambda: shown_image(world, image, DEV))
+    refused("InvalidAMIID.NotFound", shown_image, world, image, DEV)
     assert shown_image(world, image)["State"] == "available"
     details = [event["detail"] for event in reported(world, HUB, "EC2 AMI State Change")]
     assert sorted(detail["State"] for detail in details) == ["available", "disabled"]

@@ -44,19 +44,19 @@ def _permit(world: World, image: str) -> None:
 def ec2_launch_needs_permission(world: World) -> None:
     image = an_image(world)
 
-    refused("AuthFailure", lambda: _run(world, image))
+    refused("AuthFailure", _run, world, image)
     assert world.launch(DEV, HERE, image) == f"AuthFailure: Not authorized for images: [{image}]"
     _permit(world, image)
     assert _run(world, image)["State"]["Name"] == "running"
     assert world.launch(DEV, HERE, image) == ""
-    refused("InvalidAMIID.NotFound", lambda: _run(world, "ami-00000000000000000"))
+    refused("InvalidAMIID.NotFound", _run, world, "ami-00000000000000000")
 
 
 def ec2_launch_needs_available_image(world: World) -> None:
     image = an_image(world)
     ec2(world).disable_image(ImageId=image)
 
-    refused("InvalidAMIID.Unavailable", lambda: _run(world, image, HUB))
+    refused("InvalidAMIID.Unavailable", _run, world, image, HUB)
     ec2(world).enable_image(ImageId=image)
     assert _run(world, image, HUB)["State"]["Name"] == "running"
 
@@ -109,7 +109,7 @@ def ec2_launch_needs_volume_key(world: World) -> None:
     assert _run(world, image, Encrypted=True, KmsKeyId=mine)["State"]["Name"] == "running"
     assert _run(world, image, Encrypted=True, KmsKeyId=others).get("StateReason", {}).get("Message") == NO_RIGHT
     assert _run(world, image, Encrypted=True, KmsKeyId="alias/none").get("StateReason", {}).get("Message") == NO_RIGHT
-    refused("InvalidParameterCombination", lambda: _run(world, image, KmsKeyId=mine))
+    refused("InvalidParameterCombination", _run, world, image, KmsKeyId=mine)
 
 
 def ec2_launch_key_state(world: World) -> None:
@@ -129,7 +129,7 @@ def ec2_allowed_images_hide_foreign(world: World) -> None:
     assert there.get_allowed_images_settings()["State"] == "disabled"
     there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
 
-    refused("InvalidAMIID.NotFound", lambda: _run(world, shared))
+    refused("InvalidAMIID.NotFound", _run, world, shared)
     assert _run(world, own)["State"]["Name"] == "running"
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [HUB]}])
     assert _run(world, shared)["State"]["Name"] == "running"

@@ -55,7 +55,7 @@ def ec2_image_name_form(world: World) -> None:
     snapshot = a_snapshot(world)
 
     for name in ("a" * 129, "with:colon", "ümlaut", "two\nlines"):
-        refused("InvalidAMIName.Malformed", lambda name=name: make(world, snapshot, Name=name))
+        refused("InvalidAMIName.Malformed", make, world, snapshot, Name=name)
     make(world, snapshot, Name="a(b)[c] d./-'@_" + "9" * 113)
 
 
@@ -64,10 +64,10 @@ def ec2_image_name_unique(world: World) -> None:
     share(world, snapshot)
     made = make(world, snapshot, Name="the one")
 
-    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+    refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
     make(world, snapshot, DEV, Name="the one")
     ec2(world).deregister_image(ImageId=made)
-    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+    refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
     wait(world, 90)
     make(world, snapshot, Name="the one")
 
@@ -76,7 +76,7 @@ def ec2_register_has_no_client_token(world: World) -> None:
     snapshot = a_snapshot(world)
     make(world, snapshot, Name="the one")
 
-    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+    refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
 
 
 def ec2_image_pending_first(world: World) -> None:
@@ -101,8 +101,8 @@ def ec2_image_event(world: World) -> None:
 def ec2_register_tpm_needs_uefi(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, TpmSupport="v2.0", BootMode="uefi-preferred"))
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, TpmSupport="v2.0"))
+    refused("InvalidParameterCombination", make, world, snapshot, TpmSupport="v2.0", BootMode="uefi-preferred")
+    refused("InvalidParameterCombination", make, world, snapshot, TpmSupport="v2.0")
     found = shown_image(world, make(world, snapshot, TpmSupport="v2.0", BootMode="uefi"))
     assert (found["TpmSupport"], found["BootMode"]) == ("v2.0", "uefi")
 
@@ -110,11 +110,9 @@ def ec2_register_tpm_needs_uefi(world: World) -> None:
 def ec2_register_hvm_only(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, VirtualizationType=None, EnaSupport=True))
-    refused(
-        "InvalidParameterCombination", lambda: make(world, snapshot, VirtualizationType=None, SriovNetSupport="simple")
-    )
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, KernelId="aki-00000001"))
+    refused("InvalidParameterCombination", make, world, snapshot, VirtualizationType=None, EnaSupport=True)
+    refused("InvalidParameterCombination", make, world, snapshot, VirtualizationType=None, SriovNetSupport="simple")
+    refused("InvalidParameterCombination", make, world, snapshot, KernelId="aki-00000001")
     found = shown_image(world, make(world, snapshot, EnaSupport=True, SriovNetSupport="simple"))
     assert (found["EnaSupport"], found["SriovNetSupport"]) == (True, "simple")
     paravirtual = make(world, snapshot, VirtualizationType="paravirtual", KernelId="aki-00000001")
@@ -138,7 +136,7 @@ def ec2_register_known_values(world: World) -> None:
 
 
 def ec2_register_billing_products_refused(world: World) -> None:
-    refused("AuthFailure", lambda: make(world, a_snapshot(world), BillingProducts=["bp-1"]))
+    refused("AuthFailure", make, world, a_snapshot(world), BillingProducts=["bp-1"])
 
 
 def ec2_register_takes_codes_from_snapshot(world: World) -> None:
@@ -157,29 +155,29 @@ def ec2_register_takes_codes_from_snapshot(world: World) -> None:
 def ec2_register_needs_root_snapshot(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, RootDeviceName="/dev/sdq"))
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, RootDeviceName=None))
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, RootDeviceName="/dev/sdq")
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, RootDeviceName=None)
 
 
 def ec2_register_no_encrypted_with_snapshot(world: World) -> None:
     key = new_key(world)
     snapshot = a_snapshot(world, key=key)
 
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"Encrypted": True}))
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"Encrypted": False}))
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs={"KmsKeyId": key}))
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, ebs={"Encrypted": True})
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, ebs={"Encrypted": False})
+    refused("InvalidParameterCombination", make, world, snapshot, ebs={"KmsKeyId": key})
     found = shown_image(world, make(world, snapshot))
     assert found["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
 
 
 def ec2_register_needs_completed_snapshot(world: World) -> None:
     snapshot = a_snapshot(world)
-    refused("InvalidSnapshot.NotFound", lambda: make(world, "snap-00000000000000000"))
-    refused("InvalidSnapshot.NotFound", lambda: make(world, snapshot, DEV))
+    refused("InvalidSnapshot.NotFound", make, world, "snap-00000000000000000")
+    refused("InvalidSnapshot.NotFound", make, world, snapshot, DEV)
     share(world, snapshot)
     mine = copy(world, snapshot)
 
-    refused("IncorrectState", lambda: make(world, mine, DEV))
+    refused("IncorrectState", make, world, mine, DEV)
     wait(world, 4 * 3600)
     make(world, mine, DEV)
 
@@ -187,7 +185,7 @@ def ec2_register_needs_completed_snapshot(world: World) -> None:
 def ec2_register_volume_not_smaller(world: World) -> None:
     snapshot = a_snapshot(world, volumes=[20])
 
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"VolumeSize": 19}))
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, ebs={"VolumeSize": 19})
     larger = shown_image(world, make(world, snapshot, ebs={"VolumeSize": 30}))
     same = shown_image(world, make(world, snapshot))
     sizes = [image["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] for image in (larger, same)]
@@ -197,10 +195,10 @@ def ec2_register_volume_not_smaller(world: World) -> None:
 def ec2_register_iops_and_throughput(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("MissingParameter", lambda: make(world, snapshot, ebs={"VolumeType": "io2"}))
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs={"VolumeType": "gp2", "Iops": 300}))
+    refused("MissingParameter", make, world, snapshot, ebs={"VolumeType": "io2"})
+    refused("InvalidParameterCombination", make, world, snapshot, ebs={"VolumeType": "gp2", "Iops": 300})
     wrong = {"VolumeType": "io1", "Iops": 300, "Throughput": 200}
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs=wrong))
+    refused("InvalidParameterCombination", make, world, snapshot, ebs=wrong)
     right = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 250}
     ebs = shown_image(world, make(world, snapshot, ebs=right))["BlockDeviceMappings"][0]["Ebs"]
     assert {name: ebs[name] for name in right} == right
@@ -222,7 +220,7 @@ def ec2_register_mapping_shape(world: World) -> None:
         {"DeviceName": "/dev/sdb", "Ebs": {"VolumeType": "gp2"}},
     ):
         refused("InvalidBlockDeviceMapping", lambda bad=wrong: make(world, snapshot, BlockDeviceMappings=[root, bad]))
-    made = allowed(lambda: make(world, snapshot, BlockDeviceMappings=[root, *others]))
+    made = allowed(make, world, snapshot, BlockDeviceMappings=[root, *others])
     found = {m["DeviceName"]: m for m in shown_image(world, made)["BlockDeviceMappings"]}
     assert found["/dev/sdb"] == others[0]
     assert found["/dev/sdc"] == others[1]

@@ -28,7 +28,7 @@ def ec2_snapshot_share_add_or_remove(world: World) -> None:
     share(world, snapshot, PROD)
 
     both = {"Add": [{"UserId": DEV}], "Remove": [{"UserId": PROD}]}
-    refused("InvalidParameterCombination", lambda: _change(world, snapshot, **both))
+    refused("InvalidParameterCombination", _change, world, snapshot, **both)
     ec2(world).modify_snapshot_attribute(
         SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[DEV]
     )
@@ -47,7 +47,7 @@ def ec2_snapshot_share_500_a_call(world: World) -> None:
     snapshot = a_snapshot(world)
     many = [{"UserId": f"{n:012d}"} for n in range(1, 502)]
 
-    refused("InvalidParameterValue", lambda: _change(world, snapshot, Add=many))
+    refused("InvalidParameterValue", _change, world, snapshot, Add=many)
     _change(world, snapshot, Add=many[:500])
     assert len(_permissions(world, snapshot)) == 500
 
@@ -55,7 +55,7 @@ def ec2_snapshot_share_500_a_call(world: World) -> None:
 def ec2_aws_ebs_snapshot_not_shared(world: World) -> None:
     snapshot = a_snapshot(world, key="alias/aws/ebs")
 
-    refused("OperationNotPermitted", lambda: share(world, snapshot))
+    refused("OperationNotPermitted", share, world, snapshot)
 
 
 def ec2_encrypted_snapshot_not_public(world: World) -> None:
@@ -63,8 +63,8 @@ def ec2_encrypted_snapshot_not_public(world: World) -> None:
     sealed = a_snapshot(world, key=new_key(world))
     sold = a_snapshot(world, ProductCodes=[{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}])
 
-    refused("OperationNotPermitted", lambda: _change(world, sealed, Add=everybody))
-    refused("OperationNotPermitted", lambda: _change(world, sold, Add=everybody))
+    refused("OperationNotPermitted", _change, world, sealed, Add=everybody)
+    refused("OperationNotPermitted", _change, world, sold, Add=everybody)
     _change(world, a_snapshot(world), Add=everybody)
     assert world.ec2.foreign_permissions()[0].kind == "Group"
 
@@ -72,15 +72,15 @@ def ec2_encrypted_snapshot_not_public(world: World) -> None:
 def ec2_share_needs_account_id(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidParameterValue", lambda: share(world, snapshot, "22"))
-    refused("InvalidParameterValue", lambda: _change(world, snapshot, Add=[{"Group": "everybody"}]))
+    refused("InvalidParameterValue", share, world, snapshot, "22")
+    refused("InvalidParameterValue", _change, world, snapshot, Add=[{"Group": "everybody"}])
 
 
 def ec2_closed_account_fails_the_batch(world: World) -> None:
     snapshot = a_snapshot(world)
     world.ec2.state.closed_accounts.add(PROD)
 
-    refused("InvalidParameterValue", lambda: _change(world, snapshot, Add=[{"UserId": DEV}, {"UserId": PROD}]))
+    refused("InvalidParameterValue", _change, world, snapshot, Add=[{"UserId": DEV}, {"UserId": PROD}])
     assert _permissions(world, snapshot) == []
     share(world, snapshot)
 
@@ -116,11 +116,11 @@ def _launch(world: World, image: str, *entries: dict[str, Any]) -> None:
 
 def ec2_images_not_public(world: World) -> None:
     image, ec2 = an_image(world), world.client("ec2", HUB)
-    refused("OperationNotPermitted", lambda: _launch(world, image, {"Group": "all"}))
+    refused("OperationNotPermitted", _launch, world, image, {"Group": "all"})
     ec2.disable_image_block_public_access()
     _launch(world, image, {"Group": "all"})
     ec2.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing")
-    refused("OperationNotPermitted", lambda: _launch(world, an_image(world), {"Group": "all"}))
+    refused("OperationNotPermitted", _launch, world, an_image(world), {"Group": "all"})
 
 
 def ec2_snapshots_not_public_where_blocked(world: World) -> None:
@@ -128,7 +128,7 @@ def ec2_snapshots_not_public_where_blocked(world: World) -> None:
     ec2.enable_snapshot_block_public_access(State="block-new-sharing")
     assert ec2.get_snapshot_block_public_access_state()["State"] == "block-new-sharing"
 
-    refused("OperationNotPermitted", lambda: _change(world, a_snapshot(world), Add=everybody))
+    refused("OperationNotPermitted", _change, world, a_snapshot(world), Add=everybody)
     ec2.disable_snapshot_block_public_access()
     _change(world, a_snapshot(world), Add=everybody)
 
@@ -137,8 +137,8 @@ def ec2_launch_permission_full_arns(world: World) -> None:
     image = an_image(world)
     whole = "arn:aws:organizations::111111111111:organization/o-abcdefghij"
 
-    refused("InvalidAMIAttributeItemValue", lambda: _launch(world, image, {"OrganizationArn": "o-abcdefghij"}))
-    refused("InvalidAMIAttributeItemValue", lambda: _launch(world, image, {"UserId": "22"}))
+    refused("InvalidAMIAttributeItemValue", _launch, world, image, {"OrganizationArn": "o-abcdefghij"})
+    refused("InvalidAMIAttributeItemValue", _launch, world, image, {"UserId": "22"})
     _launch(world, image, {"OrganizationArn": whole}, {"UserId": DEV})
     assert {(p.kind, p.holder) for p in world.ec2.foreign_permissions()} == {
         ("OrganizationArn", whole),
@@ -170,7 +170,7 @@ def ec2_disabled_image_not_shared(world: World) -> None:
     image = an_image(world)
     ec2(world).disable_image(ImageId=image)
 
-    refused("OperationNotPermitted", lambda: _launch(world, image, {"UserId": DEV}))
+    refused("OperationNotPermitted", _launch, world, image, {"UserId": DEV})
     ec2(world).enable_image(ImageId=image)
     _launch(world, image, {"UserId": DEV})
 
@@ -178,4 +178,4 @@ def ec2_disabled_image_not_shared(world: World) -> None:
 def ec2_aws_ebs_image_not_shared(world: World) -> None:
     image = an_image(world, key="alias/aws/ebs")
 
-    refused("InvalidParameter", lambda: _launch(world, image, {"UserId": DEV}))
+    refused("InvalidParameter", _launch, world, image, {"UserId": DEV})

@@ -23,7 +23,7 @@ def ec2_foreign_is_invisible(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
-    refused("InvalidAMIID.NotFound", lambda: shown_image(world, image, DEV))
+    refused("InvalidAMIID.NotFound", shown_image, world, image, DEV)
     assert ec2(world, DEV).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"] == []
     share(world, snapshot)
     assert shown_snapshot(world, snapshot, DEV)["OwnerId"] == HUB
@@ -35,10 +35,8 @@ def ec2_only_the_owner_changes(world: World) -> None:
 
     other = ec2(world, DEV)
     permission = {"Add": [{"UserId": DEV}]}
-    refused(
-        "AuthFailure", lambda: other.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission=permission)
-    )
-    refused("AuthFailure", lambda: other.delete_snapshot(SnapshotId=snapshot))
+    refused("AuthFailure", other.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission=permission)
+    refused("AuthFailure", other.delete_snapshot, SnapshotId=snapshot)
 
 
 def ec2_inaccessible_snapshot_left_out(world: World) -> None:
@@ -51,8 +49,8 @@ def ec2_inaccessible_snapshot_left_out(world: World) -> None:
     except other.exceptions.ClientError as error:
         raise AssertionError("refused instead of left out") from error
     assert [snapshot["SnapshotId"] for snapshot in found] == [own]
-    refused("InvalidSnapshot.NotFound", lambda: other.describe_snapshots(SnapshotIds=["snap-00000000000000000"]))
-    refused("InvalidSnapshotID.Malformed", lambda: other.describe_snapshots(SnapshotIds=["snap-1"]))
+    refused("InvalidSnapshot.NotFound", other.describe_snapshots, SnapshotIds=["snap-00000000000000000"])
+    refused("InvalidSnapshotID.Malformed", other.describe_snapshots, SnapshotIds=["snap-1"])
 
 
 def _copy_of(world: World) -> str:
@@ -76,7 +74,7 @@ def ec2_describe_snapshots_scope(world: World) -> None:
     by_status = [{"Name": "status", "Values": ["completed"]}]
     assert client.describe_snapshots(OwnerIds=["self"], Filters=by_status)["Snapshots"] == []
     wrong = [{"Name": "no-such-filter", "Values": ["x"]}]
-    refused("InvalidParameterValue", lambda: client.describe_snapshots(Filters=wrong))
+    refused("InvalidParameterValue", client.describe_snapshots, Filters=wrong)
 
 
 def ec2_describe_pages(world: World) -> None:
@@ -89,9 +87,9 @@ def ec2_describe_pages(world: World) -> None:
     pages_of = client.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], PaginationConfig={"PageSize": 5})
     listed = [snapshot["SnapshotId"] for page in pages_of for snapshot in page["Snapshots"]]
     assert sorted(listed) == sorted(wanted)
-    refused("InvalidParameterValue", lambda: client.describe_snapshots(MaxResults=4))
+    refused("InvalidParameterValue", client.describe_snapshots, MaxResults=4)
     some = sorted(wanted)[:1]
-    refused("InvalidParameterCombination", lambda: client.describe_snapshots(SnapshotIds=some, MaxResults=5))
+    refused("InvalidParameterCombination", client.describe_snapshots, SnapshotIds=some, MaxResults=5)
 
 
 def ec2_describe_order_not_fixed(world: World) -> None:
@@ -126,10 +124,10 @@ def ec2_snapshot_in_use(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
-    refused("InvalidSnapshot.InUse", lambda: ec2(world).delete_snapshot(SnapshotId=snapshot))
+    refused("InvalidSnapshot.InUse", ec2(world).delete_snapshot, SnapshotId=snapshot)
     ec2(world).deregister_image(ImageId=image)
     ec2(world).delete_snapshot(SnapshotId=snapshot)
-    refused("InvalidSnapshot.NotFound", lambda: shown_snapshot(world, snapshot))
+    refused("InvalidSnapshot.NotFound", shown_snapshot, world, snapshot)
 
 
 def ec2_pending_snapshot_deleted_at_its_end(world: World) -> None:

@@ -27,20 +27,20 @@ def ec2_tag_limit(world: World) -> None:
     image = an_image(world, tags={"aws:made-by": "aws", **{f"k{n}": "v" for n in range(49)}})
     _tag(world, image, k49="v")
 
-    refused("TagLimitExceeded", lambda: _tag(world, image, k50="v"))
+    refused("TagLimitExceeded", _tag, world, image, k50="v")
     _tag(world, image, k49="changed")
     many = [{"Key": f"k{n}", "Value": "v"} for n in range(51)]
     specification = [{"ResourceType": "image", "Tags": many}]
     snapshot = snapshot_of(world, image)
-    refused("TagLimitExceeded", lambda: register(world, snapshot, TagSpecifications=specification))
+    refused("TagLimitExceeded", register, world, snapshot, TagSpecifications=specification)
 
 
 def ec2_tag_prefix_reserved(world: World) -> None:
     image = an_image(world, tags={"aws:made-by": "aws", "promote": "dev", "team": "images"})
     client = ec2(world)
 
-    refused("InvalidParameterValue", lambda: _tag(world, image, **{"aws:mine": "x"}))
-    refused("InvalidParameterValue", lambda: client.delete_tags(Resources=[image], Tags=[{"Key": "aws:made-by"}]))
+    refused("InvalidParameterValue", _tag, world, image, **{"aws:mine": "x"})
+    refused("InvalidParameterValue", client.delete_tags, Resources=[image], Tags=[{"Key": "aws:made-by"}])
     client.delete_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "other"}, {"Key": "team"}])
     wanted = [{"Name": "resource-id", "Values": [image]}, {"Name": "tag:promote", "Values": ["d*"]}]
     found = client.describe_tags(Filters=wanted)["Tags"]
@@ -55,8 +55,8 @@ def ec2_tag_at_creation_kind(world: World) -> None:
     for_snapshot = [{"ResourceType": "snapshot", "Tags": [{"Key": "k", "Value": "v"}]}]
     for_image = [{"ResourceType": "image", "Tags": [{"Key": "k", "Value": "v"}]}]
 
-    refused("InvalidParameterValue", lambda: register(world, snapshot, TagSpecifications=for_snapshot))
-    refused("InvalidParameterValue", lambda: copy(world, snapshot, TagSpecifications=for_image))
+    refused("InvalidParameterValue", register, world, snapshot, TagSpecifications=for_snapshot)
+    refused("InvalidParameterValue", copy, world, snapshot, TagSpecifications=for_image)
 
 
 def ec2_tag_event(world: World) -> None:

@@ -54,18 +54,18 @@ def iam_nothing_without_allow(world: World) -> None:
     _a_table(world)
     worker = as_role(world, "dynamodb", allow("dynamodb:getitem", TABLE))
 
-    allowed(lambda: worker.get_item(**_read()))
-    allowed(lambda: world.client("dynamodb", HUB).delete_item(**_read()))
-    refused("AccessDeniedException", lambda: worker.delete_item(**_read()), "no identity-based policy allows")
-    refused("AccessDeniedException", lambda: worker.get_item(**_read("others")), "table/others")
+    allowed(worker.get_item, **_read())
+    allowed(world.client("dynamodb", HUB).delete_item, **_read())
+    refused("AccessDeniedException", worker.delete_item, **_read(), saying="no identity-based policy allows")
+    refused("AccessDeniedException", worker.get_item, **_read("others"), saying="table/others")
 
 
 def iam_explicit_deny_wins(world: World) -> None:
     _a_table(world)
     worker = as_role(world, "dynamodb", allow("dynamodb:*"), allow("dynamodb:DeleteItem", TABLE, Effect="Deny"))
 
-    allowed(lambda: worker.get_item(**_read()))
-    refused("AccessDeniedException", lambda: worker.delete_item(**_read()), "explicit deny")
+    allowed(worker.get_item, **_read())
+    refused("AccessDeniedException", worker.delete_item, **_read(), saying="explicit deny")
 
 
 def iam_conditions_must_hold(world: World) -> None:
@@ -73,8 +73,8 @@ def iam_conditions_must_hold(world: World) -> None:
     worker = as_role(world, "events", allow("events:PutEvents", Condition=only_ours))
     event = {"DetailType": "x", "Detail": "{}"}
 
-    allowed(lambda: worker.put_events(Entries=[{**event, "Source": "ami-promoter"}]))
-    refused("AccessDeniedException", lambda: worker.put_events(Entries=[{**event, "Source": "another"}]))
+    allowed(worker.put_events, Entries=[{**event, "Source": "ami-promoter"}])
+    refused("AccessDeniedException", worker.put_events, Entries=[{**event, "Source": "another"}])
 
 
 def iam_session_policy_limits(world: World) -> None:
@@ -82,9 +82,9 @@ def iam_session_policy_limits(world: World) -> None:
     role = put_role(world, "worker", allow(["dynamodb:GetItem", "dynamodb:DeleteItem"], TABLE))
     worker = session(world, "dynamodb", role, [document(allow(["dynamodb:GetItem", "dynamodb:PutItem"]))])
 
-    allowed(lambda: worker.get_item(**_read()))
-    refused("AccessDeniedException", lambda: worker.delete_item(**_read()), "no session policy allows")
-    refused("AccessDeniedException", lambda: worker.put_item(TableName="records", Item={"pk": {"S": "x"}}))
+    allowed(worker.get_item, **_read())
+    refused("AccessDeniedException", worker.delete_item, **_read(), saying="no session policy allows")
+    refused("AccessDeniedException", worker.put_item, TableName="records", Item={"pk": {"S": "x"}})
 
 
 def iam_permissions_boundary_limits(world: World) -> None:
@@ -95,9 +95,9 @@ def iam_permissions_boundary_limits(world: World) -> None:
     policies = {"inline": document(allow(["dynamodb:GetItem", "dynamodb:DeleteItem"], TABLE))}
     worker = session(world, "dynamodb", world.iam.put_role(HUB, "worker", trust, policies, boundary=limit).arn)
 
-    allowed(lambda: worker.get_item(**_read()))
-    refused("AccessDeniedException", lambda: worker.delete_item(**_read()))
-    refused("AccessDeniedException", lambda: worker.put_item(TableName="records", Item={"pk": {"S": "x"}}))
+    allowed(worker.get_item, **_read())
+    refused("AccessDeniedException", worker.delete_item, **_read())
+    refused("AccessDeniedException", worker.put_item, TableName="records", Item={"pk": {"S": "x"}})
 
 
 def iam_service_control_policy_denies(world: World) -> None:
@@ -107,9 +107,9 @@ def iam_service_control_policy_denies(world: World) -> None:
     attach_control_policy(world, HUB, document(allow(["kms:*", "ec2:DescribeImages"], Effect="Deny")))
     says = "with an explicit deny in a service control policy"
 
-    refused("AccessDeniedException", lambda: kms.describe_key(KeyId=key), says)
-    refused("UnauthorizedOperation", ec2.describe_images, says)
-    refused("UnauthorizedOperation", world.client("ec2", HUB).describe_images, says)
+    refused("AccessDeniedException", kms.describe_key, KeyId=key, saying=says)
+    refused("UnauthorizedOperation", ec2.describe_images, saying=says)
+    refused("UnauthorizedOperation", world.client("ec2", HUB).describe_images, saying=says)
     allowed(linked.describe_images)
     allowed(ec2.describe_snapshots)
     allowed(world.client("ec2", DEV).describe_images)
@@ -122,10 +122,11 @@ def iam_resource_control_policy_denies(world: World) -> None:
 
     refused(
         "AccessDeniedException",
-        lambda: kms.describe_key(KeyId=key),
-        "with an explicit deny in a resource control policy",
+        kms.describe_key,
+        KeyId=key,
+        saying="with an explicit deny in a resource control policy",
     )
-    allowed(lambda: world.client("kms", DEV).describe_key(KeyId=theirs))
+    allowed(world.client("kms", DEV).describe_key, KeyId=theirs)
 
 
 def iam_cross_account_needs_both_sides(world: World) -> None:
@@ -136,19 +137,19 @@ def iam_cross_account_needs_both_sides(world: World) -> None:
     idle = session(world, "sqs", put_role(world, "idle"))
 
     refused(
-        "AccessDenied", lambda: worker.send_message(QueueUrl=url, MessageBody="x"), "no resource-based policy allows"
+        "AccessDenied", worker.send_message, QueueUrl=url, MessageBody="x", saying="no resource-based policy allows"
     )
     opened = {"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sqs:SendMessage", "Resource": arn}
     owner.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(document(opened))})
-    refused("AccessDenied", lambda: idle.send_message(QueueUrl=url, MessageBody="x"), "no identity-based policy allows")
-    allowed(lambda: worker.send_message(QueueUrl=url, MessageBody="x"))
+    refused("AccessDenied", idle.send_message, QueueUrl=url, MessageBody="x", saying="no identity-based policy allows")
+    allowed(worker.send_message, QueueUrl=url, MessageBody="x")
 
 
 def iam_unknown_call_refused(world: World) -> None:
     worker = as_role(world, "dynamodb", allow("*"))
 
-    allowed(lambda: world.client("dynamodb", HUB).list_tables())
-    refused("AccessDeniedException", worker.list_tables, "does not know what this call needs")
+    allowed(world.client("dynamodb", HUB).list_tables)
+    refused("AccessDeniedException", worker.list_tables, saying="does not know what this call needs")
 
 
 def ec2_tag_on_create_needs_create_tags(world: World) -> None:
@@ -159,14 +160,12 @@ def ec2_tag_on_create_needs_create_tags(world: World) -> None:
     wanted = {"ec2:CreateAction": "CopySnapshot", "aws:RequestTag/ami-promoter:hub": HUB}
     tagging = allow("ec2:CreateTags", SNAPSHOTS, Condition={"StringEquals": wanted})
 
-    refused(
-        "UnauthorizedOperation", lambda: as_role(world, "ec2", copying).copy_snapshot(**copy, TagSpecifications=tags)
-    )
+    refused("UnauthorizedOperation", as_role(world, "ec2", copying).copy_snapshot, **copy, TagSpecifications=tags)
     worker = as_role(world, "ec2", copying, tagging)
-    allowed(lambda: worker.copy_snapshot(**copy, TagSpecifications=tags))
+    allowed(worker.copy_snapshot, **copy, TagSpecifications=tags)
     tags[0]["Tags"] = [{"Key": "ami-promoter:hub", "Value": DEV}]
-    refused("UnauthorizedOperation", lambda: worker.copy_snapshot(**copy, TagSpecifications=tags), "ec2:CreateTags")
-    refused("UnauthorizedOperation", lambda: worker.create_tags(Resources=[snapshot], Tags=tags[0]["Tags"]))
+    refused("UnauthorizedOperation", worker.copy_snapshot, **copy, TagSpecifications=tags, saying="ec2:CreateTags")
+    refused("UnauthorizedOperation", worker.create_tags, Resources=[snapshot], Tags=tags[0]["Tags"])
 
 
 def ec2_copy_snapshot_authorised_on_source(world: World) -> None:
@@ -174,8 +173,8 @@ def ec2_copy_snapshot_authorised_on_source(world: World) -> None:
     new = "arn:aws:ec2:*::snapshot/${*}"
     worker = as_role(world, "ec2", allow("ec2:CopySnapshot", [new, f"arn:aws:ec2:{HERE}::snapshot/{mine}"]))
 
-    allowed(lambda: worker.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=mine))
-    refused("UnauthorizedOperation", lambda: worker.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=other), other)
+    allowed(worker.copy_snapshot, SourceRegion=HERE, SourceSnapshotId=mine)
+    refused("UnauthorizedOperation", worker.copy_snapshot, SourceRegion=HERE, SourceSnapshotId=other, saying=other)
 
 
 def ec2_copy_image_authorised_on_all(world: World) -> None:
@@ -192,16 +191,14 @@ def ec2_copy_image_authorised_on_all(world: World) -> None:
     for resource in (*new, *source):
         part = allow("ec2:CopyImage", [arn for arn in (*new, *source) if arn != resource])
         worker = as_role(world, "ec2", part, tagging)
-        refused("UnauthorizedOperation", lambda worker=worker: worker.copy_image(**asked, Name="refused"))
+        refused("UnauthorizedOperation", worker.copy_image, **asked, Name="refused")
     refused(
-        "UnauthorizedOperation",
-        lambda: as_role(world, "ec2", copying).copy_image(**asked, Name="refused"),
-        "CreateTags",
+        "UnauthorizedOperation", as_role(world, "ec2", copying).copy_image, **asked, Name="refused", saying="CreateTags"
     )
     worker = as_role(world, "ec2", copying, tagging)
-    allowed(lambda: worker.copy_image(**asked, Name="allowed"))
+    allowed(worker.copy_image, **asked, Name="allowed")
     refused(
-        "UnauthorizedOperation", lambda: worker.copy_image(**asked | {"SourceImageId": other}, Name="refused"), other
+        "UnauthorizedOperation", worker.copy_image, **asked | {"SourceImageId": other}, Name="refused", saying=other
     )
 
 
@@ -211,12 +208,10 @@ def iam_service_linked_role_protected(world: World) -> None:
     arn = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/{name}"
 
     assert client.get_role(RoleName=name)["Role"]["Arn"] == arn
-    refused("AccessDenied", lambda: world.client("sts", HUB).assume_role(RoleArn=arn, RoleSessionName="me"))
+    refused("AccessDenied", world.client("sts", HUB).assume_role, RoleArn=arn, RoleSessionName="me")
     anything = json.dumps(document(allow("kms:*")))
-    refused(
-        "UnmodifiableEntity", lambda: client.put_role_policy(RoleName=name, PolicyName="mine", PolicyDocument=anything)
-    )
-    refused("UnmodifiableEntity", lambda: client.delete_role(RoleName=name), "only modifiable by AWS")
+    refused("UnmodifiableEntity", client.put_role_policy, RoleName=name, PolicyName="mine", PolicyDocument=anything)
+    refused("UnmodifiableEntity", client.delete_role, RoleName=name, saying="only modifiable by AWS")
 
 
 def iam_service_linked_role_once(world: World) -> None:
@@ -224,17 +219,15 @@ def iam_service_linked_role_once(world: World) -> None:
     worker = as_role(world, "iam", allow("iam:CreateServiceLinkedRole", linked), allow("iam:GetRole"))
     service = "autoscaling.amazonaws.com"
 
-    refused("NoSuchEntity", lambda: worker.get_role(RoleName="AWSServiceRoleForAutoScaling"))
-    allowed(lambda: worker.create_service_linked_role(AWSServiceName=service))
-    allowed(lambda: worker.get_role(RoleName="AWSServiceRoleForAutoScaling"))
-    refused("InvalidInput", lambda: worker.create_service_linked_role(AWSServiceName=service), "has been taken")
-    more = allowed(lambda: worker.create_service_linked_role(AWSServiceName=service, CustomSuffix="blue"))
+    refused("NoSuchEntity", worker.get_role, RoleName="AWSServiceRoleForAutoScaling")
+    allowed(worker.create_service_linked_role, AWSServiceName=service)
+    allowed(worker.get_role, RoleName="AWSServiceRoleForAutoScaling")
+    refused("InvalidInput", worker.create_service_linked_role, AWSServiceName=service, saying="has been taken")
+    more = allowed(worker.create_service_linked_role, AWSServiceName=service, CustomSuffix="blue")
     assert more["Role"]["RoleName"] == "AWSServiceRoleForAutoScaling_blue"
-    refused("AccessDenied", lambda: worker.create_service_linked_role(AWSServiceName="spot.amazonaws.com"))
+    refused("AccessDenied", worker.create_service_linked_role, AWSServiceName="spot.amazonaws.com")
     root = world.client("iam", HUB)
-    refused(
-        "InvalidInput", lambda: root.create_service_linked_role(AWSServiceName="spot.amazonaws.com", CustomSuffix="x")
-    )
+    refused("InvalidInput", root.create_service_linked_role, AWSServiceName="spot.amazonaws.com", CustomSuffix="x")
 
 
 def ec2_register_image_authorised_on_snapshots(world: World) -> None:
@@ -256,8 +249,8 @@ def ec2_register_image_authorised_on_snapshots(world: World) -> None:
             Architecture="x86_64",
         )
 
-    allowed(lambda: register("ours", ours))
-    refused("UnauthorizedOperation", lambda: register("other", other), other)
+    allowed(register, "ours", ours)
+    refused("UnauthorizedOperation", register, "other", other, saying=other)
 
 
 def ec2_resource_tag_conditions(world: World) -> None:
@@ -265,8 +258,8 @@ def ec2_resource_tag_conditions(world: World) -> None:
     ours_only = {"StringEquals": {"aws:ResourceTag/hub": HUB}}
     worker = as_role(world, "ec2", allow("ec2:DeleteSnapshot", Condition=ours_only))
 
-    refused("UnauthorizedOperation", lambda: worker.delete_snapshot(SnapshotId=other), other)
-    allowed(lambda: worker.delete_snapshot(SnapshotId=ours))
+    refused("UnauthorizedOperation", worker.delete_snapshot, SnapshotId=other, saying=other)
+    allowed(worker.delete_snapshot, SnapshotId=ours)
 
 
 def expired_credentials_refused(world: World) -> None:
@@ -297,9 +290,9 @@ def iam_inline_policies_10240(world: World) -> None:
         text = json.dumps(document(allow("ec2:*", ["x" * (length - size)])), indent=4)
         client.put_role_policy(RoleName="worker", PolicyName=name, PolicyDocument=text)
 
-    refused("LimitExceeded", lambda: put("one", 10_241), "for role worker")
-    allowed(lambda: put("one", 10_240))
-    refused("LimitExceeded", lambda: put("another", size), "for role worker")
+    refused("LimitExceeded", put, "one", 10_241, saying="for role worker")
+    allowed(put, "one", 10_240)
+    refused("LimitExceeded", put, "another", size, saying="for role worker")
 
 
 def dynamodb_leading_keys(world: World) -> None:
@@ -308,19 +301,17 @@ def dynamodb_leading_keys(world: World) -> None:
     client = as_role(world, "dynamodb", allow("dynamodb:*", TABLE, Condition=own))
     mine, theirs = ({"pk": {"S": key}} for key in ("mine", "theirs"))
 
-    allowed(lambda: client.put_item(TableName="records", Item=mine))
-    allowed(lambda: client.get_item(TableName="records", Key=mine))
+    allowed(client.put_item, TableName="records", Item=mine)
+    allowed(client.get_item, TableName="records", Key=mine)
     by_key = {"KeyConditionExpression": "#k = :k", "ExpressionAttributeNames": {"#k": "pk"}}
-    allowed(lambda: client.query(TableName="records", **by_key, ExpressionAttributeValues={":k": mine["pk"]}))
+    allowed(client.query, TableName="records", **by_key, ExpressionAttributeValues={":k": mine["pk"]})
     code = "AccessDeniedException"
-    refused(code, lambda: client.query(TableName="records", **by_key, ExpressionAttributeValues={":k": theirs["pk"]}))
-    refused(code, lambda: client.put_item(TableName="records", Item=theirs))
-    refused(code, lambda: client.delete_item(TableName="records", Key=theirs))
-    refused(code, lambda: client.batch_get_item(RequestItems={"records": {"Keys": [mine, theirs]}}))
-    refused(code, lambda: client.batch_write_item(RequestItems={"records": [{"PutRequest": {"Item": theirs}}]}))
-    refused(
-        code, lambda: client.transact_write_items(TransactItems=[{"Put": {"TableName": "records", "Item": theirs}}])
-    )
+    refused(code, client.query, TableName="records", **by_key, ExpressionAttributeValues={":k": theirs["pk"]})
+    refused(code, client.put_item, TableName="records", Item=theirs)
+    refused(code, client.delete_item, TableName="records", Key=theirs)
+    refused(code, client.batch_get_item, RequestItems={"records": {"Keys": [mine, theirs]}})
+    refused(code, client.batch_write_item, RequestItems={"records": [{"PutRequest": {"Item": theirs}}]})
+    refused(code, client.transact_write_items, TransactItems=[{"Put": {"TableName": "records", "Item": theirs}}])
 
 
 def iam_managed_policy_6144(world: World) -> None:
@@ -338,7 +329,7 @@ def iam_managed_policy_6144(world: World) -> None:
     assert said == "LimitExceeded"
     attach(6144)
     text = json.dumps(document(allow("ec2:*", ["x" * (10_240 - size)])))
-    allowed(lambda: world.client("iam", HUB).put_role_policy(RoleName="worker", PolicyName="one", PolicyDocument=text))
+    allowed(world.client("iam", HUB).put_role_policy, RoleName="worker", PolicyName="one", PolicyDocument=text)
 
 
 def ec2_modify_image_attribute_names_attribute(world: World) -> None:
@@ -348,12 +339,12 @@ def ec2_modify_image_attribute_names_attribute(world: World) -> None:
     only = {"StringEqualsIgnoreCase": {"ec2:Attribute": ["launchPermission", "createVolumePermission"]}}
     ec2 = session(world, "ec2", put_role(world, "sharer", allow("ec2:Modify*", Condition=only)))
 
-    allowed(lambda: ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": DEV}]}))
+    allowed(ec2.modify_image_attribute, ImageId=image, LaunchPermission={"Add": [{"UserId": DEV}]})
     code = "UnauthorizedOperation"
-    refused(code, lambda: ec2.modify_image_attribute(ImageId=image, Description={"Value": "evil"}))
-    refused(code, lambda: ec2.modify_image_attribute(ImageId=image, Attribute="description", Value="evil"))
+    refused(code, ec2.modify_image_attribute, ImageId=image, Description={"Value": "evil"})
+    refused(code, ec2.modify_image_attribute, ImageId=image, Attribute="description", Value="evil")
     change = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
-    refused(code, lambda: ec2.modify_snapshot_attribute(SnapshotId=snapshot, **change))
+    refused(code, ec2.modify_snapshot_attribute, SnapshotId=snapshot, **change)
 
 
 def ec2_dry_run(world: World) -> None:
@@ -362,7 +353,7 @@ def ec2_dry_run(world: World) -> None:
     idle = session(world, "ec2", put_role(world, "idle"))
     copy = {"SourceRegion": HERE, "SourceSnapshotId": snapshot, "Encrypted": True, "KmsKeyId": new_key(world, DEV)}
 
-    refused("DryRunOperation", lambda: worker.delete_snapshot(SnapshotId=snapshot, DryRun=True))
-    refused("DryRunOperation", lambda: worker.copy_snapshot(**copy, DryRun=True))
-    refused("UnauthorizedOperation", lambda: idle.delete_snapshot(SnapshotId=snapshot, DryRun=True))
+    refused("DryRunOperation", worker.delete_snapshot, SnapshotId=snapshot, DryRun=True)
+    refused("DryRunOperation", worker.copy_snapshot, **copy, DryRun=True)
+    refused("UnauthorizedOperation", idle.delete_snapshot, SnapshotId=snapshot, DryRun=True)
     assert world.client("ec2", HUB).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]

@@ -41,7 +41,7 @@ def kms_key_policy_or_grant_needed(world: World) -> None:
     _target_role(world)
 
     assert not _may(world, "Decrypt", key)
-    refused("AccessDeniedException", lambda: session(world, "kms", TARGET).describe_key(KeyId=key), "no resource-based")
+    refused("AccessDeniedException", session(world, "kms", TARGET).describe_key, KeyId=key, saying="no resource-based")
     _grant(world, key)
     wait(world, LATEST)
     assert _may(world, "Decrypt", key)
@@ -69,13 +69,13 @@ def kms_own_accounts_grant_opens_foreign_key(world: World) -> None:
     _target_role(world, allow("kms:CreateGrant", key))
     theirs = session(world, "kms", TARGET)
     asked = {"KeyId": key, "GranteePrincipal": role, "Operations": COPYING}
-    refused("InvalidArnException", lambda: theirs.create_grant(**asked))
+    refused("InvalidArnException", theirs.create_grant, **asked)
     world.iam.put_service_linked_role(DEV)
 
     world.client("kms", HUB).create_grant(**asked)
     wait(world, LATEST)
     assert not _may(world, "Decrypt", key, role)
-    made = allowed(lambda: theirs.create_grant(**asked))["GrantId"]
+    made = allowed(theirs.create_grant, **asked)["GrantId"]
     wait(world, LATEST)
     assert _may(world, "Decrypt", key, role)
     shown = {grant["GrantId"]: grant["IssuingAccount"] for grant in _listed(world, key)}
@@ -125,8 +125,8 @@ def kms_bare_key_id_is_own_account(world: World) -> None:
     key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))))
     dev = world.client("kms", DEV)
 
-    refused("NotFoundException", lambda: dev.describe_key(KeyId=key.rsplit("/", 1)[-1]), f"{HERE}:{DEV}:key/")
-    found = allowed(lambda: dev.describe_key(KeyId=key))["KeyMetadata"]
+    refused("NotFoundException", dev.describe_key, KeyId=key.rsplit("/", 1)[-1], saying=f"{HERE}:{DEV}:key/")
+    found = allowed(dev.describe_key, KeyId=key)["KeyMetadata"]
     assert (found["AWSAccountId"], found["Arn"], found["KeyManager"]) == (HUB, key, "CUSTOMER")
 
 
@@ -136,9 +136,9 @@ def kms_key_policy_32_kilobytes(world: World) -> None:
     root = allow("kms:*", Principal={"AWS": HUB})
     large = [allow("kms:DescribeKey", Principal={"AWS": HUB}, Sid="s" * 300) for _ in range(90)]
 
-    allowed(lambda: kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(document(root))))
+    allowed(kms.put_key_policy, KeyId=key, PolicyName="default", Policy=json.dumps(document(root)))
     text = json.dumps(document(root, *large))
-    refused("LimitExceededException", lambda: kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text))
+    refused("LimitExceededException", kms.put_key_policy, KeyId=key, PolicyName="default", Policy=text)
 
 
 def kms_key_policy_principals_exist(world: World) -> None:
@@ -149,7 +149,7 @@ def kms_key_policy_principals_exist(world: World) -> None:
     def put() -> object:
         return kms.put_key_policy(KeyId=key, PolicyName="default", Policy=naming)
 
-    refused("MalformedPolicyDocumentException", put, "invalid principals")
+    refused("MalformedPolicyDocumentException", put, saying="invalid principals")
     _target_role(world)
     allowed(put)
     world.iam.roles.drop(TARGET)
@@ -167,16 +167,16 @@ def kms_key_policy_account_exists(world: World) -> None:
 
     allowed(_put(world, key, naming))
     world.accounts.closed.add(DEV)
-    refused("MalformedPolicyDocumentException", _put(world, key, naming), "invalid principals")
+    refused("MalformedPolicyDocumentException", _put(world, key, naming), saying="invalid principals")
 
 
 def kms_key_policy_lockout_check(world: World) -> None:
     key = new_key(world)
     away = document(allow("kms:*", Principal={"AWS": DEV}))
 
-    refused("MalformedPolicyDocumentException", _put(world, key, away), "will not allow you to update")
+    refused("MalformedPolicyDocumentException", _put(world, key, away), saying="will not allow you to update")
     refused(
-        "MalformedPolicyDocumentException", lambda: world.client("kms", HUB).create_key(Policy=json.dumps(away)), "will"
+        "MalformedPolicyDocumentException", world.client("kms", HUB).create_key, Policy=json.dumps(away), saying="will"
     )
     allowed(_put(world, key, away, BypassPolicyLockoutSafetyCheck=True))
 
@@ -192,7 +192,7 @@ def kms_key_policy_shows_deleted_role_by_id(world: World) -> None:
     shown = json.loads(world.client("kms", HUB).get_key_policy(KeyId=key)["Policy"])
     assert [name[:4] for name in shown["Statement"][0]["Principal"]["AWS"]] == [HUB[:4], "AROA"]
     assert not _may(world, "Decrypt", key)
-    refused("MalformedPolicyDocumentException", _put(world, key, shown), "invalid principals")
+    refused("MalformedPolicyDocumentException", _put(world, key, shown), saying="invalid principals")
 
 
 def kms_key_policy_works_late(world: World) -> None:
@@ -231,7 +231,7 @@ def kms_aws_ebs_only_through_ec2(world: World) -> None:
     assert not world.kms.may_use(caller, "kms:Decrypt", key, via_service=f"s3.{HERE}.amazonaws.com")[0]
     text = json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]})))
     put = world.client("kms", HUB).put_key_policy
-    refused("AccessDeniedException", lambda: put(KeyId=key, PolicyName="default", Policy=text))
+    refused("AccessDeniedException", put, KeyId=key, PolicyName="default", Policy=text)
 
 
 def kms_grant_works_late(world: World) -> None:
@@ -243,8 +243,8 @@ def kms_grant_works_late(world: World) -> None:
 
     assert len(_listed(world, key)) == 1
     assert not _may(world, "Decrypt", key)
-    refused("AccessDeniedException", lambda: target.describe_key(KeyId=key))
-    allowed(lambda: target.describe_key(KeyId=key, GrantTokens=[token]))
+    refused("AccessDeniedException", target.describe_key, KeyId=key)
+    allowed(target.describe_key, KeyId=key, GrantTokens=[token])
     wait(world, 201)
     assert _may(world, "Decrypt", key)
 
@@ -292,10 +292,10 @@ def kms_grant_name_may_return_dying_grant(world: World) -> None:
 def kms_grantee_must_exist(world: World) -> None:
     key = new_key(world)
 
-    refused("InvalidArnException", lambda: _grant(world, key))
+    refused("InvalidArnException", _grant, world, key)
     organization = f"arn:aws:organizations::{HUB}:organization/o-1"
-    refused("InvalidArnException", lambda: _grant(world, key, GranteePrincipal=organization))
-    allowed(lambda: _grant(world, key, GranteePrincipal=f"arn:aws:iam::{PROD}:root"))
+    refused("InvalidArnException", _grant, world, key, GranteePrincipal=organization)
+    allowed(_grant, world, key, GranteePrincipal=f"arn:aws:iam::{PROD}:root")
 
 
 def kms_child_grant_is_a_subset(world: World) -> None:
@@ -306,8 +306,8 @@ def kms_child_grant_is_a_subset(world: World) -> None:
     target = session(world, "kms", TARGET)
     child = {"KeyId": key, "GranteePrincipal": f"arn:aws:iam::{PROD}:root"}
 
-    refused("AccessDeniedException", lambda: target.create_grant(**child, Operations=["Decrypt", "Encrypt"]))
-    allowed(lambda: target.create_grant(**child, Operations=["Decrypt"]))
+    refused("AccessDeniedException", target.create_grant, **child, Operations=["Decrypt", "Encrypt"])
+    allowed(target.create_grant, **child, Operations=["Decrypt"])
     assert {grant["IssuingAccount"] for grant in _listed(world, key)} == {
         f"arn:aws:iam::{HUB}:root",
         f"arn:aws:iam::{DEV}:root",
@@ -321,7 +321,7 @@ def kms_list_grants_pages(world: World) -> None:
     kms = world.client("kms", HUB)
 
     assert len(_listed(world, key)) == 50
-    refused("ValidationException", lambda: kms.list_grants(KeyId=key, Limit=101))
+    refused("ValidationException", kms.list_grants, KeyId=key, Limit=101)
     first = kms.list_grants(KeyId=key, Limit=100)
     assert (len(first["Grants"]), first["Truncated"]) == (100, True)
     rest = kms.list_grants(KeyId=key, Limit=100, Marker=first["NextMarker"])
@@ -344,8 +344,8 @@ def kms_revoke_gone_grant_not_found(world: World) -> None:
     grant = _grant(world, key)["GrantId"]
     revoke = world.client("kms", HUB).revoke_grant
 
-    allowed(lambda: revoke(KeyId=key, GrantId=grant))
-    refused("NotFoundException", lambda: revoke(KeyId=key, GrantId=grant))
+    allowed(revoke, KeyId=key, GrantId=grant)
+    refused("NotFoundException", revoke, KeyId=key, GrantId=grant)
 
 
 def kms_disabled_key_unusable(world: World) -> None:
@@ -355,23 +355,23 @@ def kms_disabled_key_unusable(world: World) -> None:
     kms = world.client("kms", HUB)
 
     kms.disable_key(KeyId=key)
-    assert allowed(lambda: kms.describe_key(KeyId=key))["KeyMetadata"]["KeyState"] == "Disabled"
+    assert allowed(kms.describe_key, KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
     assert not _may(world, "Decrypt", key, user)
-    refused("DisabledException", lambda: _grant(world, key))
+    refused("DisabledException", _grant, world, key)
     kms.enable_key(KeyId=key)
     assert _may(world, "Decrypt", key, user)
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     assert not _may(world, "Decrypt", key, user)
-    refused("KMSInvalidStateException", lambda: _grant(world, key))
+    refused("KMSInvalidStateException", _grant, world, key)
 
 
 def kms_key_policy_only_at_home(world: World) -> None:
     key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))))
     dev = world.client("kms", DEV)
 
-    allowed(lambda: dev.list_grants(KeyId=key))
-    refused("AccessDeniedException", lambda: dev.get_key_policy(KeyId=key), "another account")
-    refused("AccessDeniedException", lambda: dev.disable_key(KeyId=key))
+    allowed(dev.list_grants, KeyId=key)
+    refused("AccessDeniedException", dev.get_key_policy, KeyId=key, saying="another account")
+    refused("AccessDeniedException", dev.disable_key, KeyId=key)
 
 
 def kms_grant_is_for_aws_resource(world: World) -> None:
@@ -383,7 +383,7 @@ def kms_grant_is_for_aws_resource(world: World) -> None:
 
     assert _may(world, "CreateGrant", key)
     asked = {"KeyId": key, "GranteePrincipal": f"arn:aws:iam::{PROD}:root", "Operations": ["Decrypt"]}
-    refused("AccessDeniedException", lambda: target.create_grant(**asked), "no identity-based policy")
+    refused("AccessDeniedException", target.create_grant, **asked, saying="no identity-based policy")
 
 
 def kms_retire_grant_by_those_it_names(world: World) -> None:

@@ -113,10 +113,10 @@ def org_strangers_are_not_found(world: World) -> None:
     world.organizations.remove(made, DEV)
     _wait(world)
 
-    refused("AccountNotFoundException", lambda: client.describe_account(AccountId=DEV))
-    refused("ChildNotFoundException", lambda: client.list_parents(ChildId=DEV))
-    refused("ParentNotFoundException", lambda: client.list_accounts_for_parent(ParentId="ou-zzzz-00000000"))
-    assert allowed(lambda: client.describe_account(AccountId=PROD))["Account"]["State"] == "ACTIVE"
+    refused("AccountNotFoundException", client.describe_account, AccountId=DEV)
+    refused("ChildNotFoundException", client.list_parents, ChildId=DEV)
+    refused("ParentNotFoundException", client.list_accounts_for_parent, ParentId="ou-zzzz-00000000")
+    assert allowed(client.describe_account, AccountId=PROD)["Account"]["State"] == "ACTIVE"
     assert world.organizations.of(DEV) is None
 
 
@@ -137,11 +137,13 @@ def org_control_policies_deny(world: World) -> None:
     role = put_role(world, "tagger", allow("ec2:*"), account=DEV)
     refused(
         "UnauthorizedOperation",
-        lambda: session(world, "ec2", role).create_tags(Resources=[image[DEV]], Tags=[{"Key": "a", "Value": "b"}]),
+        session(world, "ec2", role).create_tags,
+        Resources=[image[DEV]],
+        Tags=[{"Key": "a", "Value": "b"}],
     )
     for account in (DEV, PROD):
-        refused("UnauthorizedOperation", lambda account=account: tag(account), "service control policy")
+        refused("UnauthorizedOperation", tag, account, saying="service control policy")
     for account in (HUB, MANAGEMENT):
-        allowed(lambda account=account: tag(account))
+        allowed(tag, account)
     world.organizations.attach(made, "no-tags", document(deny), [])
-    allowed(lambda: tag(DEV))
+    allowed(tag, DEV)

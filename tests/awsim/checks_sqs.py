@@ -94,18 +94,13 @@ def sqs_fifo_receipt_expires(world: World) -> None:
     wait(world, 11)
 
     client = world.client("sqs", HUB)
-    refused(
-        "InvalidParameterValue",
-        lambda: client.delete_message(QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"]),
-    )
+    refused("InvalidParameterValue", client.delete_message, QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def sqs_fifo_needs_message_group(world: World) -> None:
     queue = a_queue(world, "q.fifo")
     client = world.client("sqs", HUB)
-    refused(
-        "MissingParameter", lambda: client.send_message(QueueUrl=queue.url, MessageBody="x", MessageDeduplicationId="1")
-    )
+    refused("MissingParameter", client.send_message, QueueUrl=queue.url, MessageBody="x", MessageDeduplicationId="1")
 
 
 def sqs_fifo_needs_deduplication_id(world: World) -> None:
@@ -116,9 +111,7 @@ def sqs_fifo_needs_deduplication_id(world: World) -> None:
         client.send_message(QueueUrl=by_content.url, MessageBody="x", MessageGroupId="g")
 
     assert received(world, by_content) == ["x"]
-    refused(
-        "InvalidParameterValue", lambda: client.send_message(QueueUrl=queue.url, MessageBody="x", MessageGroupId="g")
-    )
+    refused("InvalidParameterValue", client.send_message, QueueUrl=queue.url, MessageBody="x", MessageGroupId="g")
 
 
 def sqs_fifo_no_message_delay(world: World) -> None:
@@ -126,9 +119,12 @@ def sqs_fifo_no_message_delay(world: World) -> None:
     client = world.client("sqs", HUB)
     refused(
         "InvalidParameterValue",
-        lambda: client.send_message(
-            QueueUrl=queue.url, MessageBody="x", MessageGroupId="g", MessageDeduplicationId="1", DelaySeconds=5
-        ),
+        client.send_message,
+        QueueUrl=queue.url,
+        MessageBody="x",
+        MessageGroupId="g",
+        MessageDeduplicationId="1",
+        DelaySeconds=5,
     )
 
 
@@ -139,7 +135,9 @@ def sqs_batch_of_ten(world: World) -> None:
     assert len(client.send_message_batch(QueueUrl=queue.url, Entries=entries[:10])["Successful"]) == 10
     refused(
         "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-        lambda: client.send_message_batch(QueueUrl=queue.url, Entries=entries),
+        client.send_message_batch,
+        QueueUrl=queue.url,
+        Entries=entries,
     )
 
 
@@ -151,8 +149,8 @@ def sqs_batch_not_empty(world: World) -> None:
     queue = a_queue(world)
     client = world.client("sqs", HUB)
     empty = "AWS.SimpleQueueService.EmptyBatchRequest"
-    refused(empty, lambda: client.send_message_batch(QueueUrl=queue.url, Entries=[]))
-    refused(empty, lambda: client.delete_message_batch(QueueUrl=queue.url, Entries=[]))
+    refused(empty, client.send_message_batch, QueueUrl=queue.url, Entries=[])
+    refused(empty, client.delete_message_batch, QueueUrl=queue.url, Entries=[])
 
 
 def sqs_batch_ids_distinct(world: World) -> None:
@@ -160,7 +158,9 @@ def sqs_batch_ids_distinct(world: World) -> None:
     client = world.client("sqs", HUB)
     refused(
         "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
-        lambda: client.send_message_batch(QueueUrl=queue.url, Entries=[_entry(1), _entry(2), _entry(1)]),
+        client.send_message_batch,
+        QueueUrl=queue.url,
+        Entries=[_entry(1), _entry(2), _entry(1)],
     )
     assert received(world, queue) == []
 
@@ -172,7 +172,9 @@ def sqs_batch_id_form(world: World) -> None:
     for bad in ("x" * 81, "a.b", "é"):
         refused(
             "AWS.SimpleQueueService.InvalidBatchEntryId",
-            lambda bad=bad: client.send_message_batch(QueueUrl=queue.url, Entries=[_entry(bad)]),
+            client.send_message_batch,
+            QueueUrl=queue.url,
+            Entries=[_entry(bad)],
         )
 
 
@@ -184,10 +186,7 @@ def sqs_group_and_deduplication_id_form(world: World) -> None:
     for name in good:
         for bad in ("x" * 129, "a b", "é"):
             given = good | {name: bad}
-            refused(
-                "InvalidParameterValue",
-                lambda given=given: client.send_message(QueueUrl=queue.url, MessageBody="x", **given),
-            )
+            refused("InvalidParameterValue", client.send_message, QueueUrl=queue.url, MessageBody="x", **given)
     failed = client.send_message_batch(QueueUrl=queue.url, Entries=[_entry(1, **good | {"MessageGroupId": "a b"})])
     assert [one["Code"] for one in failed["Failed"]] == ["InvalidParameterValue"]
 
@@ -197,13 +196,10 @@ def sqs_message_of_1_mib(world: World) -> None:
     client = world.client("sqs", HUB)
     client.send_message(QueueUrl=queue.url, MessageBody="x" * 1_048_576)
     attributes = {"n": {"DataType": "String", "StringValue": "v" * 100}}
-    refused("MissingParameter", lambda: client.send_message(QueueUrl=queue.url, MessageBody=""))
+    refused("MissingParameter", client.send_message, QueueUrl=queue.url, MessageBody="")
     for there, body, more in ((queue, "x" * 1_048_577, {}), (small, "é" * 513, {}), (small, "x" * 1000, attributes)):
         refused(
-            "InvalidParameterValue",
-            lambda there=there, body=body, more=more: client.send_message(
-                QueueUrl=there.url, MessageBody=body, MessageAttributes=more
-            ),
+            "InvalidParameterValue", client.send_message, QueueUrl=there.url, MessageBody=body, MessageAttributes=more
         )
 
 
@@ -214,8 +210,7 @@ def sqs_batch_of_1_mib(world: World) -> None:
     assert len(client.send_message_batch(QueueUrl=queue.url, Entries=entries)["Successful"]) == 10
     entries[0]["MessageBody"] += "x" * 10
     refused(
-        "AWS.SimpleQueueService.BatchRequestTooLong",
-        lambda: client.send_message_batch(QueueUrl=queue.url, Entries=entries),
+        "AWS.SimpleQueueService.BatchRequestTooLong", client.send_message_batch, QueueUrl=queue.url, Entries=entries
     )
 
 
@@ -225,7 +220,9 @@ def sqs_dead_letter_queue_of_same_kind(world: World) -> None:
     client = world.client("sqs", HUB)
     refused(
         "InvalidParameterValue",
-        lambda: client.create_queue(QueueName="q.fifo", Attributes={"FifoQueue": "true", "RedrivePolicy": redrive}),
+        client.create_queue,
+        QueueName="q.fifo",
+        Attributes={"FifoQueue": "true", "RedrivePolicy": redrive},
     )
 
 
@@ -247,4 +244,4 @@ def sqs_purge_once_a_minute(world: World) -> None:
     client.purge_queue(QueueUrl=queue.url)
 
     assert received(world, queue) == []
-    refused("AWS.SimpleQueueService.PurgeQueueInProgress", lambda: client.purge_queue(QueueUrl=queue.url))
+    refused("AWS.SimpleQueueService.PurgeQueueInProgress", client.purge_queue, QueueUrl=queue.url)

@@ -31,11 +31,11 @@ def sts_trust_policy_must_allow(world: World) -> None:
     refused(
         "AccessDenied",
         _assume(act, ExternalId="wrong"),
-        f"not authorized to perform: sts:AssumeRole on resource: {TARGET}",
+        saying=f"not authorized to perform: sts:AssumeRole on resource: {TARGET}",
     )
-    refused("AccessDenied", lambda: act.assume_role(RoleArn=TARGET, RoleSessionName="a-delivery"))
+    refused("AccessDenied", act.assume_role, RoleArn=TARGET, RoleSessionName="a-delivery")
     refused("AccessDenied", _assume(other))
-    refused("AccessDenied", _assume(act, RoleArn=f"arn:aws:iam::{DEV}:role/Missing"), "role/Missing")
+    refused("AccessDenied", _assume(act, RoleArn=f"arn:aws:iam::{DEV}:role/Missing"), saying="role/Missing")
     got = allowed(_assume(act))["Credentials"]
     there = wire.client("sts", HERE, got["AccessKeyId"], got["SessionToken"]).get_caller_identity()
     assert there["Account"] == DEV
@@ -58,7 +58,7 @@ def sts_session_policy_2048_characters(world: World) -> None:
 
     with world.rules.off(sts.PACKED_SIZE):
         allowed(_assume(act, Policy=policy(2048)))
-        refused("ValidationError", _assume(act, Policy=policy(2049)), "2048")
+        refused("ValidationError", _assume(act, Policy=policy(2049)), saying="2048")
 
 
 def sts_session_policy_packed_size(world: World) -> None:
@@ -78,7 +78,7 @@ def sts_role_chaining_one_hour(world: World) -> None:
     act = _scene(world)
     world.iam.roles.put(DEV, "AmiCopyRole", TRUST_HUB, {}, longest=sts.timedelta(hours=4))
 
-    refused("ValidationError", _assume(act, DurationSeconds=3601), "role chaining")
+    refused("ValidationError", _assume(act, DurationSeconds=3601), saying="role chaining")
     got = allowed(_assume(act, DurationSeconds=3600))
     assert (got["Credentials"]["Expiration"] - world.now).total_seconds() <= 3600
 
@@ -89,7 +89,7 @@ def sts_duration_within_role_maximum(world: World) -> None:
     put_role(world, "AmiCopyRole", account=DEV, trust=trust_root)
     root = world.client("sts", HUB)
 
-    refused("ValidationError", _assume(root, DurationSeconds=7200), "MaxSessionDuration")
+    refused("ValidationError", _assume(root, DurationSeconds=7200), saying="MaxSessionDuration")
     refused("ValidationError", _assume(root, DurationSeconds=43_201))
     allowed(_assume(root, DurationSeconds=900))
 

@@ -69,10 +69,10 @@ def as_role(world: World, service: str, *statements: Mapping[str, Any]) -> Any:
     return session(world, service, put_role(world, "worker", *statements))
 
 
-def allowed(call: Callable[[], Any]) -> Any:
+def allowed(call: Callable[..., Any], /, *args: Any, **params: Any) -> Any:
     """Assert that a call is accepted; return its answer."""
     try:
-        return call()
+        return call(*args, **params)
     except ClientError as error:
         raise AssertionError(f"was refused: {error}") from error
 

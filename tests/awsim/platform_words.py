@@ -44,11 +44,11 @@ def wait(world: World, seconds: float) -> None:
     world.kernel.run(limit=timedelta(seconds=seconds))
 
 
-def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:
+def refused(code: str, call: Callable[..., Any], /, *args: Any, saying: str = "", **params: Any) -> None:
     """Assert that a call is refused with this code, and with ``saying`` in the message."""
     error: ClientError | None = None
     try:
-        call()
+        call(*args, **params)
     except ClientError as caught:
         error = caught
     assert error is not None, f"was not refused with {code}"

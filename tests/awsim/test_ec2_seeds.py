@@ -111,18 +111,18 @@ def test_what_is_not_modelled_is_refused(world: World) -> None:
     image = an_image(world)
 
     client = ec2(world)
-    refused("UnsupportedOperation", lambda: client.create_store_image_task(ImageId=image, Bucket="bucket"))
+    refused("UnsupportedOperation", client.create_store_image_task, ImageId=image, Bucket="bucket")
     two = {"ImageId": image, "MinCount": 1, "MaxCount": 2}
-    refused("UnsupportedOperation", lambda: client.run_instances(**two))
+    refused("UnsupportedOperation", client.run_instances, **two)
     bigger = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 99}}]
-    refused("UnsupportedOperation", lambda: client.run_instances(**two | {"MaxCount": 1}, BlockDeviceMappings=bigger))
+    refused("UnsupportedOperation", client.run_instances, **two | {"MaxCount": 1}, BlockDeviceMappings=bigger)
 
 
 def test_dry_run_changes_nothing(world: World) -> None:
     """DryRun answers DryRunOperation and makes no copy."""
     snapshot = a_snapshot(world)
 
-    refused("DryRunOperation", lambda: copy(world, snapshot, HUB, DryRun=True))
+    refused("DryRunOperation", copy, world, snapshot, HUB, DryRun=True)
     assert world.ec2.progress() == []
 
 
@@ -168,7 +168,7 @@ def test_a_client_token_makes_one_volume(world: World) -> None:
 
     assert first == second
     ec2(world).delete_volume(VolumeId=first)
-    refused("InvalidVolume.NotFound", lambda: ec2(world).describe_volumes(VolumeIds=[first]))
+    refused("InvalidVolume.NotFound", ec2(world).describe_volumes, VolumeIds=[first])
 
 
 def test_deregistration_protection_is_switched(world: World) -> None:
@@ -177,7 +177,7 @@ def test_deregistration_protection_is_switched(world: World) -> None:
     client.enable_image_deregistration_protection(ImageId=image)
 
     assert shown_image(world, image)["DeregistrationProtection"] == "enabled-without-cooldown"
-    refused("OperationNotPermitted", lambda: client.deregister_image(ImageId=image))
+    refused("OperationNotPermitted", client.deregister_image, ImageId=image)
     client.disable_image_deregistration_protection(ImageId=image)
     client.deregister_image(ImageId=image)
 

@@ -157,8 +157,8 @@ def test_a_policy_can_forbid_to_make_a_snapshot_public(world: World) -> None:
         add = {"Add": [with_whom]}
         return worker.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission=add)
 
-    refused("UnauthorizedOperation", lambda: share(Group="all"))
-    allowed(lambda: share(UserId=DEV))
+    refused("UnauthorizedOperation", share, Group="all")
+    allowed(share, UserId=DEV)
 
 
 def test_a_refusal_names_who_what_and_where(world: World) -> None:
@@ -167,7 +167,7 @@ def test_a_refusal_names_who_what_and_where(world: World) -> None:
     who = f"User: arn:aws:sts::{HUB}:assumed-role/worker/a-session is not authorized to perform: sqs:SendMessage"
     wanted = f"{who} on resource: {QUEUE_ARN} because no identity-based policy allows the sqs:SendMessage action"
 
-    refused("AccessDenied", lambda: worker.send_message(**QUEUE, MessageBody="x"), wanted)
+    refused("AccessDenied", worker.send_message, **QUEUE, MessageBody="x", saying=wanted)
 
 
 def test_services_are_let_in_by_resource_policies_only(world: World) -> None:
