@@ -92,7 +92,6 @@ class Stores:
 
 
 def in_memory() -> Stores:
-    """New and empty."""
     return Stores(MemoryRecords(), MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
 
 

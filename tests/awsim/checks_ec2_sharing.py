@@ -19,7 +19,6 @@ def _permissions(world: World, snapshot: str) -> list[dict[str, str]]:
 
 
 def _change(world: World, snapshot: str, **changes: Sequence[dict[str, str]]) -> None:
-    """Call ModifySnapshotAttribute."""
     ec2(world).modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission=changes)
 
 

@@ -60,7 +60,6 @@ def share(world: World, snapshot: str, account: str = DEV) -> None:
 
 
 def unshare(world: World, snapshot: str, account: str = DEV) -> None:
-    """Remove that permission."""
     ec2(world).modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Remove": [{"UserId": account}]})
 
 

@@ -34,7 +34,6 @@ def allow(actions: str | list[str], resource: str | list[str] = "*", **more: Any
 
 
 def document(*statements: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a policy document."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 

@@ -69,12 +69,10 @@ def send(world: World, queue: Queue, body: str, group: str = "g", key: str = "")
 
 
 def received(world: World, queue: Queue, most: int = 10) -> list[str]:
-    """Receive and return the bodies."""
     return [message["Body"] for message in messages(world, queue, most)]
 
 
 def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]:
-    """Receive messages."""
     got = world.client("sqs", HUB).receive_message(QueueUrl=queue.url, MaxNumberOfMessages=most, AttributeNames=["All"])
     found: list[dict[str, Any]] = got.get("Messages", [])
     return found
@@ -154,5 +152,4 @@ def put(
 
 
 def a_topic(world: World, name: str = "notices") -> Topic:
-    """Make a hub topic."""
     return world.sns.create(HUB, HERE, name)

@@ -20,7 +20,6 @@ return [...document.querySelectorAll('body *')]
 
 
 def press(browser, *keys):
-    """Press keys one by one."""
     ActionChains(browser.driver).send_keys(*keys).perform()
 
 

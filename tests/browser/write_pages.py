@@ -22,7 +22,6 @@ PLACES = ("name", "value", "why", "what", "cure", "parked", "snapshot")
 
 
 def main(directory: Path) -> None:
-    """Write all pages."""
     directory.mkdir(parents=True, exist_ok=True)
     pages = {
         "empty": shown(iter(())),

@@ -25,7 +25,6 @@ KEY = "arn:aws:kms:us-east-1:111111111111:key/k"
 
 @pytest.fixture
 def stores(monkeypatch):
-    """The stores of one table."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with on_dynamodb() as found:

@@ -117,7 +117,6 @@ class LimitedTable(Table):
         self.taken, self.most = [], most
 
     def transact(self, writes):
-        """See the table."""
         self.taken.append(len(writes) // 2)
         assert self.taken[-1] <= self.most, "DynamoDB refuses a larger transaction"
         return True

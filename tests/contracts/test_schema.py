@@ -44,7 +44,6 @@ def table(monkeypatch):
 
 
 def body_of(table, key):
-    """The body of an item."""
     return json.loads(table.get(key)["body"])
 
 

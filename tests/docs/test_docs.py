@@ -212,7 +212,6 @@ class Sent:
         self.keys: list[str] = []
 
     def send(self, wake: Wake) -> None:
-        """See the port."""
         self.keys.append(wake.key.pk)
 
 

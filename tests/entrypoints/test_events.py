@@ -35,7 +35,6 @@ class EventsSetup:
         self.reasons = Reasons(self.records, lambda: NOW, lambda ami: begun(ami, HUB, REGION, NOW))
 
     def send(self, wake):
-        """The port ``Wakes``."""
         self.woken_at.append(wake.key.pk)
         taken = wakes.decode(wakes.encode(wake))
         assert taken == wake
@@ -49,7 +48,6 @@ class EventsSetup:
 
 @pytest.fixture
 def scene():
-    """A new EventsSetup."""
     return EventsSetup()
 
 

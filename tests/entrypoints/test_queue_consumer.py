@@ -41,8 +41,6 @@ class WorkerSetup:
         self.worker = QueueConsumer(services, self.records, reasons, lambda: NOW, Quiet(), kinds)
 
     def run(self, name):
-        """A service's ``run``."""
-
         def run(key, *_cause, **_time_left):
             self.ran.append((name, key.pk))
             if self.trouble is not None:

@@ -33,7 +33,6 @@ class Walk:
     outcome: RunOutcome
 
     def plain(self) -> dict[str, Any]:
-        """The walk as JSON values."""
         return asdict(self)
 
 

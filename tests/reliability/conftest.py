@@ -9,6 +9,5 @@ from tests.reliability.machine import CrashMachine
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[CrashMachine]:
-    """Start the built package's server."""
     with CrashMachine() as started:
         yield started

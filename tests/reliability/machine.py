@@ -42,7 +42,6 @@ class CrashMachine:
         )
 
     def walk(self, scenario: str) -> PlainRun:
-        """Run a scenario without injections."""
         said = self._answer(self._ask({"walk": scenario, "package": ""}))
         points = tuple(Point(**point) for point in said["points"])
         return PlainRun(points, RunOutcome.read(said["outcome"]))

@@ -95,7 +95,6 @@ def storms(names: Sequence[str], random: Random, count: int) -> list[Case]:
 
 
 def storm(random: Random) -> RunPlan:
-    """One random plan."""
     messages = MessageInjections(
         lost=random.choice([0, 0, 0.3, 1]),
         times=random.choice([1, 1, 3]),

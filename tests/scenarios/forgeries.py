@@ -53,7 +53,6 @@ class Forger:
         self._scene = scene
 
     def resource(self, forgery: Forgery) -> RecordKey:
-        """The key of its record."""
         kind, _, which = forgery.resource.partition(":")
         match kind:
             case "snapshot":

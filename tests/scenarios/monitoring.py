@@ -61,7 +61,6 @@ def _published(scene: Scene) -> list[dict[str, Any]]:
 
 
 def verdicts(scene: Scene) -> list[tuple[str, str]]:
-    """Severity and verdict of each."""
     return [(one["severity"], one["verdict"]) for one in findings(scene)]
 
 

@@ -26,7 +26,6 @@ def image_scene(scene):
 
 
 def tags_of(raw) -> dict[str, str]:
-    """Tags as a mapping."""
     return {tag["Key"]: tag["Value"] for tag in raw["Tags"]}
 
 

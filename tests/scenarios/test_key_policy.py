@@ -22,7 +22,6 @@ OWNER: dict[str, Any] = {
 
 
 def sids(text: str) -> list[str]:
-    """The Sids in a policy."""
     return [statement["Sid"] for statement in json.loads(text)["Statement"]]
 
 

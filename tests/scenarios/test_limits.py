@@ -61,6 +61,5 @@ def test_ten_amis_of_three_snapshots_at_once_into_one_account(scene):
 
 
 def devices(scene, image):
-    """An AMI's mappings."""
     (shown,) = scene.client("ec2").describe_images(ImageIds=[image])["Images"]
     return shown["BlockDeviceMappings"]

@@ -17,7 +17,6 @@ OURS = f"AmiPromoter{HUB}{REGION.replace('-', '')}To{DEV}"
 
 
 def found(report, code):
-    """The findings with one code."""
     return [one for one in report["found"] if one["code"] == code]
 
 

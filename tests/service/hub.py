@@ -210,7 +210,6 @@ class Hub:
         self._leave_withdrawal(ami, {"seen": f"{self.cloud.now}:{value}"})
 
     def lift(self, ami: str, place: str) -> None:
-        """Lift a withdrawal."""
         del self.cloud.withdrawn[ami, place]
         self._leave_withdrawal(ami, {"retry": f"{self.cloud.now}:{place}"})
 
@@ -439,7 +438,6 @@ class Hub:
             self._discover_at = self.cloud.now + DISCOVERY
 
     def discover(self) -> None:
-        """Run discovery once."""
         self._discover.run(time_left=self._time_left())
 
     # --- small parts -------------------------------------------------------------------------------------------------

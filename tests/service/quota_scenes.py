@@ -171,7 +171,6 @@ def damaged(hub: Hub, key: RecordKey) -> None:
 
 
 def unreadable(hub: Hub, key: RecordKey) -> None:
-    """Make the record unreadable."""
     hub.stores.records.records[key].damaged = True
 
 

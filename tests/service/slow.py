@@ -72,7 +72,6 @@ class SlowGate(Gate):
         self._began, self._spent, self._made, self._worked = 0, 0.0, 0, False
 
     def begin(self, function: str) -> None:
-        """Start an invocation."""
         assert self.cloud is not None
         self._function, self._began = function, self.cloud.now
         self._spent, self._made, self._worked = 0.0, 0, False

@@ -21,5 +21,4 @@ class RecordsStory(RuleBasedStateMachine):
         type(self).reported = story
 
     def count(self) -> None:
-        """Count one step."""
         type(self).steps += 1

@@ -27,7 +27,6 @@ class AppliedHere:
         self.file = AppliedFile(Directory(accounts={DEV: (Target(DEV, "us-east-1"),)}), "digest")
 
     def read(self) -> AppliedFile:
-        """Return the file unchanged."""
         return self.file
 
     def applied_at(self) -> int:
@@ -39,7 +38,6 @@ class PagedTopic(list[Any]):
     """The security topic."""
 
     def publish(self, notice: Any) -> None:
-        """Keep the message."""
         self.append(notice)
 
 
@@ -63,7 +61,6 @@ class MonitorSetup:
 
 @pytest.fixture
 def setup(monkeypatch):
-    """See MonitorSetup."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with on_dynamodb() as stores:

@@ -307,7 +307,6 @@ class AlwaysOtherSettings(LiveApprovals):
     """Says at every look that the targets file has changed the settings of a delivery that waits."""
 
     def look(self, _delivery):
-        """See the class."""
         return ApprovalSeen(changed=True)
 
 

@@ -43,14 +43,12 @@ class TaggedSource(FakeSource):
         self.owned = True
 
     def tag(self, ami):
-        """See the port."""
         self.asked.append(ami)
         if ami in self.refuses:
             raise self.refuses[ami]
         return replace(super().tag(ami), owned=self.owned)
 
     def copies(self, ami, region):
-        """See the port."""
         return self.abroad.get(ami, {}) if region == ABROAD else {}
 
     def snapshots_of(self, image, region):
@@ -64,7 +62,6 @@ class ListedTargets(FakeTargets):
     fault: Fault | None = None
 
     def read(self):
-        """See the port."""
         return AppliedFile(fault=self.fault) if self.fault else super().read()
 
 
@@ -115,7 +112,6 @@ class AskedSource:
 
 
 def held(account=A, ami=AMI, purpose=Purpose.COPY, region=REGION) -> Holding:
-    """A holding for one target."""
     return Holding(ami, account, region, addresses.delivery_id(HUB, ami, account, region), 1, purpose)
 
 
@@ -531,7 +527,6 @@ GRANT = (held(purpose=Purpose.STANDING), held(ami=OTHER, purpose=Purpose.STANDIN
 
 
 def refuses(code, kind=RefusalKind.DENIED) -> Refusal:
-    """What the adapter raises."""
     return Refusal(kind, Fault(f"aws-{code}", "hub", f"DescribeImages was refused: {code}.", "Mend it."))
 
 

@@ -60,7 +60,6 @@ class Audited:
         )
 
     def wake(self, key, _cause) -> None:
-        """The port ``WakeQueues``."""
         self.woken_at.append(key.pk)
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:

@@ -27,7 +27,6 @@ class Marked:
 
     @property
     def mark(self):
-        """As it stands."""
         return self.records.get(MARK)
 
     def run(self, found=None, other=lambda: None):

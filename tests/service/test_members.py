@@ -16,7 +16,6 @@ from tests.service.organization import ARN, FIVE, OU, A, B, C, OrganizationHub, 
 
 
 def record(it):
-    """The AMI's promotion."""
     return PROMOTIONS.decode(it.hub.stores.records.read(addresses.promotion("ami-0a")))
 
 

@@ -37,7 +37,6 @@ class PortOverride:
         self._port, self._method, self._change = port, method, change
 
     def __getattr__(self, name):
-        """See the port."""
         if name == self._method:
             return lambda *args, **kwargs: self._change(self._port, *args, **kwargs)
         return getattr(self._port, name)
@@ -49,7 +48,6 @@ class ExecutorOverride(DeliveryExecutor):
     command: type
 
     def execute(self, record, command, budget):
-        """See the class."""
         return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
 
     def really(self, record, command):
@@ -63,7 +61,6 @@ class OpensBeforeItsTurn(ExecutorOverride):
     command = do.AskSlots
 
     def instead(self, record, command):
-        """See the class."""
         if record.state is DeliveryState.WAITING:
             self._hold(record, do.HoldShares(self._clock() + 10**5), Budget(lambda: 30))
         return self.really(record, command)
@@ -85,7 +82,6 @@ class RemovesNothing(ExecutorOverride):
     command = do.FindLeftovers
 
     def instead(self, record, command):
-        """See the class."""
         return ev.LeftoversSeen((), ())
 
 
@@ -95,7 +91,6 @@ class ThrowsAway(ExecutorOverride):
     command = do.LookAtCopies
 
     def instead(self, record, command):
-        """See the class."""
         self._ports.snapshots.delete(record, command.copies)
         return self.really(record, command)
 
@@ -106,7 +101,6 @@ class TidiesTooSoon(ExecutorOverride):
     command = do.VerifyImage
 
     def instead(self, record, command):
-        """See the class."""
         self._ports.images.deregister(record, record.image)
         return self.really(record, command)
 
@@ -117,7 +111,6 @@ class TellsOfNothing(ExecutorOverride):
     command = do.NotifyOutcome
 
     def instead(self, record, command):
-        """See the class."""
         return self.really(replace(record, image="ami-none"), command)
 
 
@@ -127,7 +120,6 @@ class TellsNobody(ExecutorOverride):
     command = do.NotifyOutcome
 
     def instead(self, record, command):
-        """See the class."""
         return self.really(record, do.NotifyOutcome(publish=False))
 
 
@@ -145,7 +137,6 @@ class ComesTooLate(DeliveryCodec):
     """Is due again days after its deadline."""
 
     def encode(self, record):
-        """See the class."""
         write = super().encode(record)
         return write if write.due_at is None else replace(write, due_at=write.due_at + 10**6)
 
@@ -233,7 +224,6 @@ class NoPass(StandingPass):
 
 
 def nobody(_port, _ami):
-    """Return no withdrawal."""
     return ()
 
 
@@ -274,7 +264,6 @@ class PutsTheOldAgain(PolicyStatements):
 
 
 def plain(world: ModelWorld) -> None:
-    """Promote an AMI."""
     world.tag(0, "default")
     world.end()
 
@@ -511,7 +500,6 @@ MUTATIONS = {
 
 
 def play(mutation: ModelMutation, parts: Parts, stores: Callable) -> None:
-    """Play all its stories."""
     for story in mutation.stories:
         story(ModelWorld(mutation.shape, parts, stores()))
 

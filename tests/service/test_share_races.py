@@ -31,17 +31,14 @@ class SlowPermissions:
         self.between: Callable[[], object] = lambda: None
 
     def showing(self, _resource, shares):
-        """See the port."""
         return frozenset(s.share_name for s in shares if s.account in self.permissions)
 
     def open(self, _resource, shares):
-        """See the port."""
         self._pause()
         self.permissions |= {s.account for s in shares}
         return {}
 
     def close(self, _resource, shares):
-        """See the port."""
         self._pause()
         self.permissions -= {s.account for s in shares}
 
@@ -72,17 +69,14 @@ class RacedSnapshot:
         """The port ``WakeQueues``: not needed, as the sweep wakes."""
 
     def wake_all(self, _wakes) -> tuple[()]:
-        """The port ``WakeQueues``."""
         return ()
 
     def hold(self) -> None:
-        """Add a delivery's holding."""
         wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, last_closing_at=NOW + 90_000)
         self.stores.ledger.hold(RESOURCE.pk, wanted, copying("d1"))
         self.stores.records.make_due(RESOURCE, self.now)
 
     def release(self) -> None:
-        """Release the delivery's holding."""
         self.stores.ledger.release(RESOURCE.pk, ACCOUNT, copying("d1"))
         self.stores.records.make_due(RESOURCE, self.now)
 

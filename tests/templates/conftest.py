@@ -34,7 +34,6 @@ def package() -> Path:
 
 @pytest.fixture(scope="session")
 def hub(package: Path) -> dict[str, Any]:
-    """The hub's template."""
     return yaml.safe_load((package / "template.yaml").read_text(encoding="utf-8"))
 
 

@@ -9,7 +9,6 @@ from tools.template_checks import problems
 
 
 def a_template(type_: str, **properties: Any) -> dict[str, Any]:
-    """A template with one resource."""
     return {"Resources": {"It": {"Type": type_, "Properties": properties}}}
 
 

@@ -256,7 +256,6 @@ def a_zip(path: Path, tag: str) -> Path:
 
 
 def a_function(runtime: str) -> dict[str, Any]:
-    """A template with one function."""
     return {"Resources": {"Worker": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": runtime}}}}
 
 

@@ -17,7 +17,6 @@ GIVEN = {"HubAccountId": HUB, "HubRegion": "us-east-1", "ExternalId": "an-id"}
 
 @pytest.fixture
 def properties(stackset):
-    """The StackSet's own properties."""
     return stackset["Resources"]["Targets"]["Properties"]
 
 

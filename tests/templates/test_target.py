@@ -10,7 +10,6 @@ TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
 
 
 def statements(target, role="Role"):
-    """What a role is allowed."""
     policy = target["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     return [it for it in policy if it.get("Effect") == "Allow"]
 

@@ -33,7 +33,6 @@ class CountingCaller(VerbCaller):
     calls: Counter[str] = field(default_factory=Counter)
 
     def connect(self) -> Connection:
-        """See the class."""
         connection = Connection(REGION)
         connection.dynamodb.meta.events.register("after-call.dynamodb", self._count)
         return connection

@@ -42,7 +42,6 @@ def applied(table):
 
 
 def apply(directory):
-    """Apply a targets file."""
     publisher = Publisher(Connection("us-east-1"))
     publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
 

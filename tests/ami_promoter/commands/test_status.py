@@ -49,7 +49,6 @@ def write(table, record):
 
 
 def a_promotion(ami=AMI, **changes):
-    """Build a running promotion."""
     state = {"state": promotion.PromotionState.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
     return promotion.Promotion(ami, HUB, REGION, NINE, **{**state, **changes})
 

@@ -12,12 +12,10 @@ HOME, FAR, THIRD = "us-east-1", "eu-west-1", "ap-south-1"
 
 
 def targets(account, *regions):
-    """An account's targets."""
     return tuple(Target(account, region) for region in regions)
 
 
 def membership(unit, *accounts):
-    """The membership of one OU."""
     return Membership(1, {unit: Unit(f"arn:{unit}", accounts)})
 
 

@@ -28,7 +28,6 @@ def hub(**changes):
 
 
 def found(facts, check):
-    """Return what a check says."""
     return [one for one in doctor_checks.hub(facts) if one["check"] == check]
 
 

@@ -36,12 +36,10 @@ ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 
 
 def found(target=TARGET, seen=WELL, hub=HERE, **known):
-    """What was found, by check."""
     return {one["check"]: one for one in findings(target, TargetFacts(seen=seen), KnownAtHub(**known), hub)}
 
 
 def policy(*statements) -> str:
-    """A key's policy."""
     return json.dumps({"Statement": list(statements)})
 
 

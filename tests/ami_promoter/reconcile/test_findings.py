@@ -60,7 +60,6 @@ def view(*items, **rest):
 
 
 def found(seen):
-    """The codes and repairs."""
     return [(one.code, one.repair) for one in findings(seen)]
 
 

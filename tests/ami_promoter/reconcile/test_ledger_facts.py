@@ -26,7 +26,6 @@ class HubReader(Reader):
     """Reads a hub's table without a check of the caller."""
 
     def __init__(self, client):
-        """Take the table's name."""
         self._client, self._name = client, TABLE
 
 

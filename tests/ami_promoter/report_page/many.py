@@ -42,7 +42,6 @@ def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> Record:
 
 
 def shown(found: Iterator[Record], days: int = 30) -> Overview:
-    """Compute the page."""
     return overview(sort(found), context(days))
 
 

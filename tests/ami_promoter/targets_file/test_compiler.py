@@ -17,14 +17,12 @@ ONE = '["111111111111"]'
 
 
 def compiled(text, hub=HUB):
-    """Compile a file without faults."""
     directory = compile_targets(text, "targets.yaml", hub)
     assert isinstance(directory, Directory), [str(fault) for fault in directory]
     return directory
 
 
 def faults(text, hub=HUB):
-    """Compile a file with faults."""
     found = compile_targets(text, "targets.yaml", hub)
     assert isinstance(found, tuple)
     return [str(fault) for fault in found]

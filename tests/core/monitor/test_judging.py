@@ -247,7 +247,6 @@ def test_only_what_wakes_people_is_severe():
 
 
 def judge_severity(verdict: ActionVerdict) -> Severity:
-    """The severity of a verdict."""
     from chalicelib.core.monitor.judging import MonitorFinding  # noqa: PLC0415
 
     return MonitorFinding(verdict, "").severity

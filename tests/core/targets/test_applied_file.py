@@ -15,7 +15,6 @@ DEV, PROD, LONE = "111111111111", "222222222222", "033333333333"
 
 
 def a_target(account, **settings):
-    """Build a target in us-east-1."""
     return Target(account, "us-east-1", **settings)
 
 

@@ -14,7 +14,6 @@ QUOTA = CopyQuota("222222222222", "us-east-1")
 
 
 def lease(name: str, wanted: int, created: int = 0, **changes: int) -> SlotLease:
-    """One delivery's slots."""
     return replace(SlotLease(name, 1, NOW + created, wanted, 0, until=NOW + schedule.LEASE), **changes)
 
 

@@ -20,7 +20,6 @@ HAVE = {ORGANIZATION: (HUB, A, B, C), ROOT: (HUB, A, B, C), OUTER: (A, B), INNER
 
 
 def membership(*units: str) -> Membership:
-    """The membership of these OUs."""
     return Membership(1, {unit: Unit(ARN[unit], HAVE[unit]) for unit in units})
 
 

@@ -23,7 +23,6 @@ from tests.core.images.examples import (
 
 
 def codes(faults) -> list[str]:
-    """The fault codes, in order."""
     return [fault.code for fault in faults]
 
 
