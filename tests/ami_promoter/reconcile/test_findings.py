@@ -26,6 +26,15 @@ REMOVED = Change(added=False, own=True, by="role/share-worker", at="09:00")
 TAKEN = Change(added=False, own=False, by="a person", at="09:00")
 
 
+SHOWN, HIDDEN = {SourceFacts(SNAPSHOT): frozenset({DEV})}, {SourceFacts(SNAPSHOT): frozenset()}
+"""The snapshot's permissions, as AWS shows them."""
+
+
+def last(change):
+    """The last change of the snapshot's permission, if there is one."""
+    return {(SourceFacts(SNAPSHOT), DEV): change} if change else {}
+
+
 def item(pk, sk, body, **beside):
     """One item of the table, as the command reads it."""
     return {(pk, sk): {**body, "_item": {"pk": pk, "sk": sk, **beside}}}
@@ -68,14 +77,14 @@ def test_nothing_is_found_where_all_agrees():
     agreeing = view(
         a_delivery(snapshots=[{"id": SNAPSHOT}]),
         a_share("open", HELD),
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
+        permissions=SHOWN,
         targets={(DEV, REGION): TargetFacts(snapshots=(OwnSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
     )
     image = OwnImage("ami-9a", "golden", "available", ID, AMI)
     delivered = view(
         a_delivery("delivered", image="ami-9a", copies=[{"copy": COPY}]),
         a_share("closed"),
-        permissions={SourceFacts(SNAPSHOT): frozenset()},
+        permissions=HIDDEN,
         targets={(DEV, REGION): TargetFacts((image,), (OwnSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),))},
     )
 
@@ -104,11 +113,7 @@ def known(**changes):
 def test_an_open_permission_is_the_services_only_where_there_is_a_witness(share, change, expected):
     """If the share worker added it last, it is closed; a permission without that evidence stays (invariant 2)."""
     items = [] if share is None else [a_share(share)]
-    seen = view(
-        *items,
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
-        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
-    )
+    seen = view(*items, permissions=SHOWN, changes=last(change))
 
     (one,) = findings(seen)
 
@@ -118,9 +123,7 @@ def test_an_open_permission_is_the_services_only_where_there_is_a_witness(share,
 
 def test_the_history_of_a_lost_entry_is_a_witness():
     """The share is gone from the ledger, and its history says that the service opened it."""
-    seen = view(
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})}, once_open=frozenset({(SourceFacts(SNAPSHOT), DEV)})
-    )
+    seen = view(permissions=SHOWN, once_open=frozenset({(SourceFacts(SNAPSHOT), DEV)}))
 
     assert found(seen) == [("open-unknown", known())]
 
@@ -128,11 +131,7 @@ def test_the_history_of_a_lost_entry_is_a_witness():
 @pytest.mark.parametrize(("change", "repair"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
 def test_what_the_ledger_calls_preexisting_stays_unless_a_witness_speaks_against_it(change, repair):
     """After a restore the service takes its own permission for a preexisting one; CloudTrail corrects that."""
-    seen = view(
-        a_share("open", preexisting=True),
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
-        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
-    )
+    seen = view(a_share("open", preexisting=True), permissions=SHOWN, changes=last(change))
 
     assert [one.repair for one in findings(seen)] == [repair]
 
@@ -157,9 +156,7 @@ def test_a_public_snapshot_is_notified_and_never_taken_for_the_services():
 def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
     """A copy under way, or a target that could not be read: the ledger gets it, and it waits for its delivery."""
     seen = view(
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
-        changes={(SourceFacts(SNAPSHOT), DEV): SHARE_WORKER},
-        targets={} if target is None else {(DEV, REGION): target},
+        permissions=SHOWN, changes=last(SHARE_WORKER), targets={} if target is None else {(DEV, REGION): target}
     )
 
     assert known(wait=3600) in [one.repair for one in findings(seen)]
@@ -176,12 +173,7 @@ def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
 )
 def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, repair):
     """Only for a delivery that needs it; a person's decision is reported, and stays."""
-    seen = view(
-        a_delivery(),
-        a_share("open", HELD, **share),
-        permissions={SourceFacts(SNAPSHOT): frozenset()},
-        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
-    )
+    seen = view(a_delivery(), a_share("open", HELD, **share), permissions=HIDDEN, changes=last(change))
 
     assert found(seen) == [(code, repair)]
 
@@ -192,7 +184,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_release_holding(delivery, alive):
     """Its share would stay open until the last closing time."""
-    seen = view(delivery, a_share("open", HELD), permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
+    seen = view(delivery, a_share("open", HELD), permissions=SHOWN)
 
     assert (("held-by-nobody", ReleaseHolding(RESOURCE, DEV, HELD)) in found(seen)) is not alive
 
@@ -334,7 +326,7 @@ def test_a_record_without_a_due_date_is_woken():
     lost = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying")
     promotion = item(f"promotion#{AMI}", "record", {"state": "running"}, state="running")
     resource = a_share("open", HELD) | item(RESOURCE, "record", {}, state="open")
-    seen = view(lost, promotion, resource, permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
+    seen = view(lost, promotion, resource, permissions=SHOWN)
 
     assert found(seen) == [("due-date-lost", MakeDue(pk)) for pk in (f"delivery#{ID}", f"promotion#{AMI}", RESOURCE)]
 
