@@ -216,12 +216,8 @@ def ec2_copy_event(world: World) -> None:
     assert set(found) == {f"arn:aws:ec2::{HERE}:snapshot/{good}", f"arn:aws:ec2::{HERE}:snapshot/{bad}"}
     done = found[f"arn:aws:ec2::{HERE}:snapshot/{good}"]
     assert done["source"] == f"arn:aws:ec2::{HERE}:snapshot/{snapshot}"
-    assert (done["result"], done["cause"], done["incremental"], done["transferType"]) == (
-        "succeeded",
-        "",
-        "false",
-        "standard",
-    )
+    expected = ("succeeded", "", "false", "standard")
+    assert (done["result"], done["cause"], done["incremental"], done["transferType"]) == expected
     assert found[f"arn:aws:ec2::{HERE}:snapshot/{bad}"]["result"] == "failed"
     assert copies_reported(world, HUB) == []
 
@@ -240,11 +236,8 @@ def ec2_copy_time_based(world: World) -> None:
     wait(world, 15 * 60 + 1)
 
     found = shown_snapshot(world, made, DEV)
-    assert (found["State"], found["TransferType"], found["CompletionDurationMinutes"]) == (
-        "completed",
-        "time-based",
-        15,
-    )
+    expected = ("completed", "time-based", 15)
+    assert (found["State"], found["TransferType"], found["CompletionDurationMinutes"]) == expected
     assert shown_snapshot(world, second, DEV)["State"] == "pending"
     assert shown_snapshot(world, third, DEV)["State"] == "pending", "there was less left than it needs"
     assert shown_snapshot(world, plain, DEV)["TransferType"] == "standard"

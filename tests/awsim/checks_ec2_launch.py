@@ -69,10 +69,8 @@ def ec2_launch_needs_source_key(world: World) -> None:
     put_role(world, "launcher", allow("ec2:RunInstances"), account=DEV)
 
     found = _run(world, sealed)
-    assert (found["State"]["Name"], found.get("StateReason")) == (
-        "terminated",
-        {"Code": "Client.InternalError", "Message": NO_RIGHT},
-    )
+    expected = ("terminated", {"Code": "Client.InternalError", "Message": NO_RIGHT})
+    assert (found["State"]["Name"], found.get("StateReason")) == expected
     assert _run(world, usable)["State"]["Name"] == "running"
     assert world.launch(DEV, HERE, usable, by="launcher") == NO_RIGHT
     put_role(world, "launcher", allow("ec2:RunInstances"), allow("kms:*", open_), account=DEV)

@@ -139,10 +139,8 @@ def ec2_launch_permission_full_arns(world: World) -> None:
     refused("InvalidAMIAttributeItemValue", _launch, world, image, {"OrganizationArn": "o-abcdefghij"})
     refused("InvalidAMIAttributeItemValue", _launch, world, image, {"UserId": "22"})
     _launch(world, image, {"OrganizationArn": whole}, {"UserId": DEV})
-    assert {(p.kind, p.holder) for p in world.ec2.foreign_permissions()} == {
-        ("OrganizationArn", whole),
-        ("UserId", DEV),
-    }
+    expected = {("OrganizationArn", whole), ("UserId", DEV)}
+    assert {(p.kind, p.holder) for p in world.ec2.foreign_permissions()} == expected
     ec2(world).reset_image_attribute(ImageId=image, Attribute="launchPermission")
     assert world.ec2.foreign_permissions() == []
 

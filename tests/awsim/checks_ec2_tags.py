@@ -70,19 +70,13 @@ def ec2_tag_event(world: World) -> None:
 
     found = reported(world, HUB, "Tag Change on Resource")
     mine = {e["detail"]["version"]: e for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{image}"]}
-    assert {version: e["detail"]["changed-tag-keys"] for version, e in mine.items()} == {
-        2: ["promote"],
-        3: ["other", "promote"],
-        4: ["promote"],
-    }
+    wanted = {2: ["promote"], 3: ["other", "promote"], 4: ["promote"]}
+    assert {version: e["detail"]["changed-tag-keys"] for version, e in mine.items()} == wanted
     assert mine[3]["detail"]["tags"] == {"team": "images", "promote": "dev prod", "other": "x"}
     assert mine[4]["detail"]["tags"] == {"team": "images", "other": "x"}
     first = mine[2]
-    assert (first["source"], first["detail"]["service"], first["detail"]["resource-type"]) == (
-        "aws.tag",
-        "ec2",
-        "image",
-    )
+    expected = ("aws.tag", "ec2", "image")
+    assert (first["source"], first["detail"]["service"], first["detail"]["resource-type"]) == expected
     born = [e["detail"]["tags"] for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{made}"]]
     assert born == [{"born": "tagged"}]
     assert reported(world, DEV, "Tag Change on Resource") == []

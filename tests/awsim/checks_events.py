@@ -7,6 +7,7 @@ from typing import Any
 from awsim.services import buses
 from awsim.services.buses import Bus, RuleTarget
 from awsim.world import World
+from tests.awsim.iam_words import allow, document
 from tests.awsim.platform_words import DEV, HERE, HUB, PROD, a_queue, a_rule, admit, put, received, refused, wait
 
 TRUST = {"Statement": {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}}
@@ -16,21 +17,16 @@ SERVICE = "events.amazonaws.com"
 def _inbound(world: World, account: str = HUB, *senders: str) -> Bus:
     """A bus that accepts aws.ec2's events from these accounts."""
     bus = world.events.create(account, HERE, "inbound")
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"AWS": [f"arn:aws:iam::{sender}:root" for sender in senders]},
-        "Action": "events:PutEvents",
-        "Resource": bus.arn,
-        "Condition": {"StringEquals": {"events:source": "aws.ec2"}},
-    }
-    bus.policy = {"Version": "2012-10-17", "Statement": [statement]} if senders else None
+    who = {"AWS": [f"arn:aws:iam::{sender}:root" for sender in senders]}
+    condition = {"StringEquals": {"events:source": "aws.ec2"}}
+    statement = allow("events:PutEvents", bus.arn, Principal=who, Condition=condition)
+    bus.policy = document(statement) if senders else None
     return bus
 
 
 def _role(world: World, account: str, action: str = "events:PutEvents") -> str:
     """A role with which EventBridge may put events on any bus."""
-    allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}}
-    return str(world.iam.put_role(account, f"forward-{action[7:]}", TRUST, {"put": allowed}).arn)
+    return str(world.iam.put_role(account, f"forward-{action[7:]}", TRUST, {"put": document(allow(action))}).arn)
 
 
 def _forward(world: World, account: str, bus: Bus, role: str | None) -> None:

@@ -18,6 +18,7 @@ from awsim.services import buses
 from awsim.services.queues import Queue
 from awsim.services.sns import Topic
 from awsim.world import World
+from tests.awsim.iam_words import allow, document
 
 HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
 HERE = "us-east-1"
@@ -80,13 +81,8 @@ def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]
 
 def admit(queue: Queue, service: str) -> None:
     """Let a service send to a queue."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sqs:SendMessage",
-        "Resource": queue.arn,
-    }
-    queue.attributes["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    statement = allow("sqs:SendMessage", queue.arn, Principal={"Service": service})
+    queue.attributes["Policy"] = json.dumps(document(statement))
 
 
 def a_function(world: World, name: str = "probe", **options: Any) -> Function:
@@ -96,15 +92,8 @@ def a_function(world: World, name: str = "probe", **options: Any) -> Function:
     function = Function(name, HUB, HERE, role.arn, handler, package(PROBE), timeout=30)
     for option, value in options.items():
         setattr(function, option, value)
-    services = ["events.amazonaws.com", "sns.amazonaws.com"]
-    function.policy.append(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": services},
-            "Action": "lambda:InvokeFunction",
-            "Resource": function.arn,
-        }
-    )
+    services = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
+    function.policy.append(allow("lambda:InvokeFunction", function.arn, Principal=services))
     return world.lambda_.put(function)
 
 

@@ -19,6 +19,7 @@ from tests.awsim.ec2_words import (
     shown_snapshot,
     snapshot_of,
 )
+from tests.awsim.iam_words import session
 from tests.awsim.platform_words import refused, wait
 
 
@@ -49,12 +50,8 @@ def test_an_image_with_every_kind_of_mapping(world: World) -> None:
     assert keys == {"/dev/xvda": key, "/dev/sdf": other, "/dev/sdg": None}
     assert found["/dev/sdf"]["Ebs"]["Iops"] == 400
     assert found["/dev/sdh"]["Ebs"]["SnapshotId"] == found["/dev/sdi"]["Ebs"]["SnapshotId"] == first
-    assert found["/dev/sdj"]["Ebs"] == {
-        "VolumeSize": 5,
-        "VolumeType": "gp2",
-        "DeleteOnTermination": True,
-        "Encrypted": True,
-    }
+    expected = {"VolumeSize": 5, "VolumeType": "gp2", "DeleteOnTermination": True, "Encrypted": True}
+    assert found["/dev/sdj"]["Ebs"] == expected
     assert found["/dev/sdk"] == {"DeviceName": "/dev/sdk", "VirtualName": "ephemeral1"}
     assert found["/dev/sdl"] == {"DeviceName": "/dev/sdl", "NoDevice": ""}
 
@@ -200,18 +197,7 @@ def test_a_copy_by_a_role_is_checked_with_its_own_policies(world: World) -> None
 
 
 def _copied_as(world: World, role: str, snapshot: str, key: str) -> str:
-    given = world.client("sts", DEV).assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-    import boto3  # noqa: PLC0415 - the world must have taken over first
-
-    client = boto3.client(
-        "ec2",
-        region_name=HERE,
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
-    )
-    made = client.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=snapshot, Encrypted=True, KmsKeyId=key)[
-        "SnapshotId"
-    ]
+    asked = {"SourceRegion": HERE, "SourceSnapshotId": snapshot, "Encrypted": True, "KmsKeyId": key}
+    made = session(world, "ec2", role).copy_snapshot(**asked)["SnapshotId"]
     wait(world, 4 * 3600)
     return str(shown_snapshot(world, made, DEV)["State"])

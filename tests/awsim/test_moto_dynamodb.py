@@ -51,14 +51,9 @@ def test_a_cancelled_transaction_leaves_everything_as_it_was(world: World) -> No
 
     with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as caught:
         dynamodb.transact_write_items(TransactItems=_writes("7"))
+    expected = ["None", "None", "None", "None", "ConditionalCheckFailed"]
 
-    assert [reason["Code"] for reason in caught.value.response["CancellationReasons"]] == [
-        "None",
-        "None",
-        "None",
-        "None",
-        "ConditionalCheckFailed",
-    ]
+    assert [reason["Code"] for reason in caught.value.response["CancellationReasons"]] == expected
     assert dynamodb.scan(TableName="t")["Items"] == before
 
 

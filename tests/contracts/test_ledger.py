@@ -248,11 +248,9 @@ def test_who_comes_before_it_is_archived_keeps_it(store):
         store.ledger.archive([one], NOW)
     store.ledger.archive([other], NOW)
     store.ledger.hold(RESOURCE, replace(SHARE, share_name="333333333333"), copying("d2"))
+    expected = {ACCOUNT: (ShareState.CLOSED, 1), "333333333333": (ShareState.WANTED, 0)}
 
-    assert {s.share_name: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == {
-        ACCOUNT: (ShareState.CLOSED, 1),
-        "333333333333": (ShareState.WANTED, 0),
-    }
+    assert {s.share_name: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == expected
 
 
 def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):

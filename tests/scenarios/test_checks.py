@@ -75,11 +75,8 @@ def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
     scene.run_until_refused(image)
 
     (notice,) = scene.notices()
-    assert {fault["code"] for fault in notice["faults"]} == {
-        "unknown-group",
-        "source-snapshot-aws-ebs-key",
-        "source-product-code",
-    }
+    expected = {"unknown-group", "source-snapshot-aws-ebs-key", "source-product-code"}
+    assert {fault["code"] for fault in notice["faults"]} == expected
     scene.assert_invariants()
 
 

@@ -62,8 +62,5 @@ def test_substitution_reaches_every_string_and_no_other():
 
 def test_nulls_are_left_out_and_nothing_else():
     """Only null members are removed; false, zero and empty ones stay."""
-    assert without_nulls({"a": None, "b": {"c": None, "d": 0}, "e": [{"f": None}, ""], "g": False}) == {
-        "b": {"d": 0},
-        "e": [{}, ""],
-        "g": False,
-    }
+    expected = {"b": {"d": 0}, "e": [{}, ""], "g": False}
+    assert without_nulls({"a": None, "b": {"c": None, "d": 0}, "e": [{"f": None}, ""], "g": False}) == expected

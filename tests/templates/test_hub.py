@@ -13,15 +13,10 @@ from awsim.patterns import matches
 from chalicelib.core.monitor.trail_actions import NAMES
 from chalicelib.service.budget import RESERVED, SLOW_CALL
 from chalicelib.service.discover import PERIOD
-from tests.templates.conftest import ROOT, STACKSET, TARGET
+from tests.templates.conftest import FUNCTIONS, ROOT, STACKSET, TARGET
 from tools.template_checks import problems
 
 TRAIL = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
-HANDLERS = {
-    *("on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"),
-    "access_monitor",
-    "drift_audit",
-}
 MONITOR = ("AccessMonitorOn", "KeyUseWatched")
 """Conditions of resources that only the access monitor needs."""
 
@@ -60,7 +55,7 @@ def test_the_nine_functions_have_their_documented_names_and_a_role_each(hub):
     functions = resources(hub, "AWS::Lambda::Function")
     names = {it["Handler"].removeprefix("app."): it["FunctionName"]["Fn::Sub"] for it in functions.values()}
 
-    assert names == {handler: "ami-promoter-${AWS::Region}-" + handler.replace("_", "-") for handler in HANDLERS}
+    assert names == {name.replace("-", "_"): "ami-promoter-${AWS::Region}-" + name for name in FUNCTIONS.values()}
     for function in functions.values():
         role = hub["Resources"][function["Role"]["Fn::GetAtt"][0]]["Properties"]
         assert role["RoleName"] == function["FunctionName"]

@@ -45,10 +45,8 @@ def test_parameters_that_both_have_mean_the_same(stackset, target):
     for name, ours in stackset["Parameters"].items():
         theirs = target["Parameters"].get(name)
         if theirs and name != "ExternalId":
-            assert (ours.get("Default"), ours.get("AllowedPattern")) == (
-                theirs.get("Default"),
-                theirs.get("AllowedPattern"),
-            )
+            expected = (theirs.get("Default"), theirs.get("AllowedPattern"))
+            assert (ours.get("Default"), ours.get("AllowedPattern")) == expected
     assert "Default" not in stackset["Parameters"]["ExternalId"]
 
 

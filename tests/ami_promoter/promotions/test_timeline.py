@@ -24,10 +24,8 @@ def test_a_call_belongs_to_what_came_of_it():
     )
 
     assert (intended["what"], intended["calls"]) == ([], [])
-    assert called(answered) == [
-        ("CopySnapshot", "r-1", "", MADE),
-        ("CopySnapshot", "r-2", "Throttled", "SlotsAsked {}"),
-    ]
+    expected = [("CopySnapshot", "r-1", "", MADE), ("CopySnapshot", "r-2", "Throttled", "SlotsAsked {}")]
+    assert called(answered) == expected
 
 
 def test_an_intent_that_nothing_answers_says_that_the_id_is_not_known():

@@ -266,13 +266,9 @@ A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole
 def test_a_grant_with_the_services_name_that_the_ledger_lacks_is_put_into_it(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
     (repair,) = [one.repair for one in findings(view(*items, grants=(A_GRANT,))) if one.code == "open-unknown"]
+    expected = (KEY_RESOURCE, share_name, "g" * 64, wait)
 
-    assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == (
-        KEY_RESOURCE,
-        share_name,
-        "g" * 64,
-        wait,
-    )
+    assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == expected
 
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])

@@ -150,19 +150,8 @@ accounts:
     assert directory == Directory(
         {"dev": ("111111111111", "222222222222")},
         {
-            "111111111111": (
-                replace(role, account="111111111111", key="alias/dev", queue_deadline=36 * 3600, tags={"from": "dev"}),
-            ),
-            "222222222222": (
-                replace(
-                    role,
-                    account="222222222222",
-                    key="alias/own",
-                    queue_deadline=36 * 3600,
-                    tags={"from": "dev"},
-                    linger=5400,
-                ),
-            ),
+            "111111111111": (replace(dev, account="111111111111", key="alias/dev"),),
+            "222222222222": (replace(dev, account="222222222222", key="alias/own", linger=5400),),
             "033333333333": (
                 replace(
                     role,

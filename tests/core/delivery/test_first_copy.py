@@ -34,9 +34,7 @@ def test_after_that_they_are_listed_first():
 
     there = seen("snap-0a", "completed", copy="snap-9a")
     found = evolving.evolve(delivery, ev.CopiesFound((there,)), later)
-    assert [(copy.state, copy.copy) for copy in found.copies] == [
-        (CopyState.COMPLETED, "snap-9a"),
-        (CopyState.WANTED, None),
-    ]
+    expected = [(CopyState.COMPLETED, "snap-9a"), (CopyState.WANTED, None)]
+    assert [(copy.state, copy.copy) for copy in found.copies] == expected
     assert do.StartCopy("snap-0b") in outstanding.outstanding(found, later)
     assert do.StartCopy("snap-0a") not in outstanding.outstanding(found, later)

@@ -325,11 +325,9 @@ def test_volumes_that_changed_places_are_found():
     changed = full()
     root, data = changed.ebs("/dev/xvda"), changed.ebs("/dev/xvdb")
     root["SnapshotId"], data["SnapshotId"] = data["SnapshotId"], root["SnapshotId"]
+    expected = ["BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId", "BlockDeviceMappings[/dev/xvdb].Ebs.SnapshotId"]
 
-    assert changed.differences() == [
-        "BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId",
-        "BlockDeviceMappings[/dev/xvdb].Ebs.SnapshotId",
-    ]
+    assert changed.differences() == expected
 
 
 def test_a_blank_volume_may_turn_out_encrypted():
@@ -474,12 +472,9 @@ def test_the_copy_has_the_sources_tags_and_the_services_override_them():
         "ami-promoter:hub": "999999999999",
     }
     image = an_image(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    expected = {"Team": "blue", "Stage": "prod", **OUR_TAGS}
 
-    assert register.result_tags(image, OUR_TAGS, {"Stage": "prod"}, "promote") == {
-        "Team": "blue",
-        "Stage": "prod",
-        **OUR_TAGS,
-    }
+    assert register.result_tags(image, OUR_TAGS, {"Stage": "prod"}, "promote") == expected
 
 
 def test_a_snapshots_copy_bears_its_tags_too():

@@ -335,12 +335,8 @@ def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
     assert outstanding(looked, NOW) == (do.Resolve("dev"),)
 
     after = play(looked, resolved())
-    assert (after.state, after.episode, after.cancelling, after.unread("tag")) == (
-        PromotionState.RUNNING,
-        0,
-        False,
-        None,
-    )
+    expected = (PromotionState.RUNNING, 0, False, None)
+    assert (after.state, after.episode, after.cancelling, after.unread("tag")) == expected
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():

@@ -215,13 +215,9 @@ def test_all_faults_of_a_target_are_found_at_once():
     """One pass shows key, tags and name."""
     key = a_key(arn=TARGET_KEY, account=TARGET, enabled=False, state="Disabled", spec="RSA_2048")
     tags = {f"tag-{number}": "x" for number in range(51)}
+    expected = ["target-key-not-symmetric", "target-key-not-enabled", "target-too-many-tags", "target-name-taken"]
 
-    assert codes(target_faults(A_TARGET, key, tags, "golden", "ami-0cccccccccccccccc")) == [
-        "target-key-not-symmetric",
-        "target-key-not-enabled",
-        "target-too-many-tags",
-        "target-name-taken",
-    ]
+    assert codes(target_faults(A_TARGET, key, tags, "golden", "ami-0cccccccccccccccc")) == expected
 
 
 def test_a_key_that_the_service_does_not_open_may_be_of_a_third_account():
