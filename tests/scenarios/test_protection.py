@@ -38,7 +38,7 @@ def test_a_stolen_worker_deregisters_no_delivered_ami_and_lifts_no_protection(sc
     image = scene.image_in(DEV)["ImageId"]
     ec2 = entered(scene, "worker", COPIES, "ec2")
 
-    refused(lambda: ec2.disable_image_deregistration_protection(ImageId=image))
+    refused(ec2.disable_image_deregistration_protection, ImageId=image)
     with pytest.raises(ec2.exceptions.ClientError, match="OperationNotPermitted"):
         ec2.deregister_image(ImageId=image)
     assert scene.image_in(DEV)["State"] == "available"

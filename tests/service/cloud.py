@@ -202,17 +202,10 @@ class Cloud:
             what()
 
     def event(self, kind: str, resource: str, account: str = HUB, **detail: Any) -> None:
-        self.emit(
-            {
-                "id": f"event-{next(self._ids)}",
-                "time": datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "detail-type": kind,
-                "account": account,
-                "region": REGION,
-                "resources": [f"arn:aws:ec2:{REGION}::{resource}"],
-                "detail": detail,
-            }
-        )
+        time = datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        event = {"id": f"event-{next(self._ids)}", "time": time, "detail-type": kind, "account": account}
+        arn = f"arn:aws:ec2:{REGION}::{resource}"
+        self.emit({**event, "region": REGION, "resources": [arn], "detail": detail})
 
     def changed(self) -> None:
         """Record the present state, for reads that show it late."""
@@ -523,11 +516,15 @@ def key_facts(cloud: Cloud, arn: str, account: str) -> KeyFacts:
 # --- the ports -------------------------------------------------------------------------------------------------------
 
 
-class FakeSource:
-    """The port ``Source``."""
+class OfCloud:
+    """What a port shows of the cloud."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+
+
+class FakeSource(OfCloud):
+    """The port ``Source``."""
 
     def tag(self, ami):
         raw = self._cloud.hub_images.get(ami)
@@ -569,12 +566,10 @@ class FakeSource:
         ]
 
 
-class FakeTargets:
+class FakeTargets(OfCloud):
     """The port ``Targets``."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-        self._read = AppliedFile()
+    _read = AppliedFile()
 
     def paused(self):
         return self._cloud.paused
@@ -624,11 +619,8 @@ AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """The suffix of a share's name, by the audience of its statement."""
 
 
-class FakeTargetSnapshots:
+class FakeTargetSnapshots(OfCloud):
     """The port ``TargetSnapshots``."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
 
     def find(self, delivery):
         return self._cloud.shown(delivery.target.account, delivery.id)
@@ -652,11 +644,8 @@ class FakeTargetSnapshots:
             self._cloud.copies[snapshot].deleted = True
 
 
-class FakeTargetImages:
+class FakeTargetImages(OfCloud):
     """The port ``TargetImages``."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
 
     def register(self, delivery, image):
         copies = {copy.source: copy.copy for copy in delivery.copies}
@@ -695,11 +684,8 @@ class FakeTargetImages:
         self._cloud.deregister(image)
 
 
-class FakeTargetKeys:
+class FakeTargetKeys(OfCloud):
     """The port ``TargetKeys``."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
 
     def describe(self, delivery):
         account = delivery.target.account
@@ -719,13 +705,10 @@ class FakeTargetRoles:
         return ()
 
 
-class FakeSnapshotPermissions:
+class FakeSnapshotPermissions(OfCloud):
     """The port ``PermissionAdapter`` for snapshots."""
 
     batch = 500
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
 
     def showing(self, resource, shares):
         snapshot = resource.split("#")[2]
@@ -740,13 +723,10 @@ class FakeSnapshotPermissions:
         self._cloud.forbid(resource.split("#")[2], {s.account for s in shares})
 
 
-class FakeLaunchPermissions:
+class FakeLaunchPermissions(OfCloud):
     """The port ``PermissionAdapter`` for launch permissions."""
 
     batch = 500
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
 
     def showing(self, resource, shares):
         shown = self._cloud.look().launches
@@ -762,13 +742,10 @@ class FakeLaunchPermissions:
         self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=False)
 
 
-class FakeKeyGrants:
+class FakeKeyGrants(OfCloud):
     """The port ``PermissionAdapter`` for key grants: the same name is the same grant."""
 
     batch = 1
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
 
     def showing(self, resource, shares):
         key = resource.split("#")[2]
@@ -818,11 +795,8 @@ class FakeKms:
         self._cloud.put_policy(KeyId, Policy)
 
 
-class FakeGrantListing:
+class FakeGrantListing(OfCloud):
     """The port ``Grants``."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
 
     def page(self, key_arn, marker):
         hub = "arn:aws:iam::111111111111:root"
@@ -834,11 +808,8 @@ class FakeGrantListing:
         return found, ""
 
 
-class FakeNotices:
+class FakeNotices(OfCloud):
     """The port ``Notices``."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
 
     def publish(self, notice):
         self._cloud.notices.append(notice)

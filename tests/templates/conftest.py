@@ -47,3 +47,15 @@ def target() -> dict[str, Any]:
 def stackset() -> dict[str, Any]:
     """The template of the StackSet, short tags resolved."""
     return yaml_parse(STACKSET.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def guardrails() -> dict[str, Any]:
+    """The template of the control policies, short tags resolved."""
+    return yaml_parse((ROOT / "deploy" / "guardrails.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def organization() -> dict[str, Any]:
+    """The management account's template, short tags resolved."""
+    return yaml_parse((ROOT / "deploy" / "organization.yaml").read_text(encoding="utf-8"))
