@@ -134,7 +134,7 @@ class DeliveryExecutor:
             case do.HoldShares():
                 return self._hold(delivery, command, budget)
             case do.LookAtShares():
-                places = [(share.resource, share.share_name) for share in delivery.shares]
+                places = [(share.resource, share.share_name) for share in delivery.shares.needed]
                 return permissions.seen(delivery, self._ports.ledger.find(places))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
@@ -152,7 +152,7 @@ class DeliveryExecutor:
                 return self._register(delivery)
             case do.DiscardImage():
                 made = [one for one in proof.copies(delivery, snapshots.find(delivery)).own if not one.source]
-                images.deregister(delivery, delivery.image or "")
+                images.deregister(delivery, delivery.image.id or "")
                 snapshots.delete(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
             case do.TagCopies():
@@ -277,8 +277,8 @@ class DeliveryExecutor:
 
     def _hold(self, delivery: Delivery, hold: do.HoldShares, budget: Budget) -> ev.Event:
         role, _ = self._ports.targets.live(delivery.target.account) or (delivery.target.role_name, "")
-        done = delivery.shares_at
-        for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
+        done = delivery.shares.continue_at
+        for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
             wanted = LedgerShare(
                 resource=share.resource,
                 share_name=share.share_name,
@@ -293,8 +293,8 @@ class DeliveryExecutor:
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
         until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
-        done = delivery.shares_at
-        for share in budget.each(delivery.shares[done:], CALLS_A_SHARE):
+        done = delivery.shares.continue_at
+        for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
             if everything or not share.standing:
                 self._ports.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
                 self._wake_resource(delivery, share, "release")
@@ -345,7 +345,7 @@ class DeliveryExecutor:
         known = delivery.copies and all(copy.copy for copy in delivery.copies)
         shown = () if known else self._ports.snapshots.find(delivery)
         found = proof.copies(delivery, shown)
-        there = shown if delivery.image == delivery.accepted else found.own  # accepted with its snapshots
+        there = shown if delivery.image.id == delivery.accepted else found.own  # accepted with its snapshots
         copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
         keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(
@@ -396,7 +396,7 @@ class DeliveryExecutor:
             region=delivery.target.region,
             episode=delivery.episode,
             state=notified_as(delivery),
-            image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
+            image=(delivery.image.id or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
         if self._ports.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
@@ -427,7 +427,7 @@ def _refused(call: Callable[[], None]) -> Fault | None:
 
 def _upto(delivery: Delivery, done: int) -> int:
     """Where its shares are gone on with; 0: none is left."""
-    return done if done < len(delivery.shares) else 0
+    return done if done < len(delivery.shares.needed) else 0
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:
@@ -448,7 +448,7 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 def notified_as(delivery: Delivery) -> str:
     """Return the outcome for the tracked delivery."""
-    if delivery.ending is DeliveryState.WITHDRAWN and delivery.expired:
+    if delivery.ending is DeliveryState.WITHDRAWN and delivery.sharing.expired:
         return EXPIRED
     return (delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED)).value
 

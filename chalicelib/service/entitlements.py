@@ -273,7 +273,7 @@ class LiveEntitlements:
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
         made = peek(self._records, addresses.delivery(ident), DELIVERIES)
         nonces = {attempt.nonce for attempt in made.attempts} if made else set()
-        accepted = made.accepted if made and made.image == made.accepted else ""
+        accepted = made.accepted if made and made.image.id == made.accepted else ""
         theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
         copies = self._source.copies(ami, region)
         return {one: copy.key for one, copy in copies.items() if copy.attempt in nonces or one in theirs}

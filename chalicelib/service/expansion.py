@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.core.delivery.evolving import started as delivery_started
-from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState, snapshots_of
+from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
 from chalicelib.core.errors import LostRace, ParkRecord
 from chalicelib.core.images import names
 from chalicelib.core.images.image import SourceImage
@@ -120,7 +120,7 @@ class Expansion:
 
     def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
         """Whether a delivery that is there starts again. One that is failing just now is asked again when it has."""
-        dated = before.state is DeliveryState.WITHDRAWN and before.expired
+        dated = before.state is DeliveryState.WITHDRAWN and before.sharing.expired
         passed_over = (before.state is DeliveryState.FAILED or dated) and _passed_over(promotion, target)
         if passed_over and not self._is_between(promotion, target):
             return False
@@ -178,8 +178,8 @@ class Expansion:
             groups=groups,
             snapshots=snapshots_of(image),
             attempts=() if before is None else before.attempts,
-            launched_by=_launched_by(target),
-            via=_via(promotion, target),
+            hub_copy=HubCopy(_via(promotion, target)),
+            sharing=Sharing(launched_by=_launched_by(target)),
             method=method,
             method_why=why,
         )

@@ -29,7 +29,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     One that is being published is there, and stays: deliveries that wait for it are woken just before it is recorded
     as delivered, and must not look too early.
     """
-    copy = peek(records, addresses.delivery(delivery.via), DELIVERIES)
+    copy = peek(records, addresses.delivery(delivery.hub_copy.delivery), DELIVERIES)
     if copy is None:
         return ev.HubCopySeen()
     if not (copy.ended or copy.state is DeliveryState.PUBLISHING):
@@ -44,7 +44,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     known = {one.source: one.copy for one in copy.copies if one.copy}
     if not known:  # its AMI was there already: the snapshots say by their tags what they are copies of
         there = snapshots.find(copy)
-        there = there if copy.accepted and copy.accepted == copy.image else proof.copies(copy, there).own
+        there = there if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, there).own
         known = {seen.source: seen.copy for seen in there if seen.state == "completed"}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):

@@ -22,7 +22,7 @@ def leave_to_another(records: Records, ledger: Ledger, delivery: Delivery) -> No
 
     The other must be delivered, and so is past this step: no two leave it to each other.
     """
-    for share in (one for one in delivery.shares if addresses.at_home(one.resource)):
+    for share in (one for one in delivery.shares.needed if addresses.at_home(one.resource)):
         found = (one for one in ledger.shares(share.resource) if one.share_name == share.share_name)
         for entry in (one for one in found if one.state is ShareState.OPEN):
             mine = [holding for holding in entry.holdings if holding.delivery == delivery.id]

@@ -35,12 +35,12 @@ def _need_not_wait(ledger: Ledger, these: ResourceShares, waiting: Sequence[Deli
     Of most the last one is neither, and then the others need not be read: with each snapshot there are more.
     """
     refused = {holding.delivery for s in these.shares if holders.refusal(s) is not None for holding in s.holdings}
-    ends = _find(ledger, (one.shares[-1:] for one in waiting))
+    ends = _find(ledger, (one.shares.needed[-1:] for one in waiting))
     open_ = {
         h.delivery for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None for h in s.holdings
     }
     left = [one for one in waiting if one.id in refused | open_]
-    found = _find(ledger, (one.shares for one in left))
+    found = _find(ledger, (one.shares.needed for one in left))
     for one in left:
         seen = permissions.seen(one, found)
         if seen.open or seen.refused is not None:

@@ -56,7 +56,7 @@ class CallChecks:
 
     def _copying(self, call: Call) -> str:
         record, source = self._delivery(call), call.params["SourceSnapshotId"]
-        read_from = record.get("via_copies", {})
+        read_from = record.get("hub_copy", {}).get("snapshots", {})
         intended = [
             c
             for c in record.get("copies", ())

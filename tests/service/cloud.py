@@ -667,18 +667,18 @@ class FakeTargetImages(OfCloud):
 
     def see(self, delivery, image):
         shown = {image.id: image for image in self._cloud.shown_images(delivery.target.account)}
-        found = shown.get(delivery.image)
+        found = shown.get(delivery.image.id)
         return SeenImage(None if found is None else found.raw, {})
 
     def deprecate(self, delivery, at):
-        if delivery.image not in self._cloud.images:
+        if delivery.image.id not in self._cloud.images:
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
-        self._cloud.images[delivery.image].raw["DeprecationTime"] = at
+        self._cloud.images[delivery.image.id].raw["DeprecationTime"] = at
 
     def protect(self, delivery):
-        if delivery.image not in self._cloud.images:
+        if delivery.image.id not in self._cloud.images:
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
-        self._cloud.images[delivery.image].raw["DeregistrationProtection"] = "enabled-without-cooldown"
+        self._cloud.images[delivery.image.id].raw["DeregistrationProtection"] = "enabled-without-cooldown"
 
     def deregister(self, delivery, image):
         self._cloud.deregister(image)

@@ -155,7 +155,7 @@ def _may_begin(hub: Hub, key: RecordKey) -> bool:
     record = peek(hub.stores.records, key, DELIVERIES)
     if record is None or not deadlines.waits_for_shares(record):
         return False
-    found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.shares])
+    found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.shares.needed])
     return permissions.seen(record, found).open
 
 

@@ -395,7 +395,7 @@ def test_of_an_ami_that_an_operator_has_accepted_its_own_snapshots_may_be_opened
     asked.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
     asked.delivers_to_itself()
     place = addresses.delivery(addresses.delivery_id(HUB, AMI, HUB, ABROAD))
-    asked.records.records[place].body["image"] = image
+    asked.records.records[place].body["image"] = {"id": image}
     asked.records.make_due(place, 1, {"accepted": image})
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk

@@ -70,7 +70,7 @@ def throws_away(executor, record, command):
 
 def tidies_too_soon(executor, record, command):
     """Remove what it made while it still works."""
-    executor._ports.images.deregister(record, record.image)
+    executor._ports.images.deregister(record, record.image.id)
     return executor.really(record, command)
 
 
@@ -87,7 +87,7 @@ class NeverEnds(ShareWorker):
 REMOVES_NOTHING = instead(do.FindLeftovers, lambda *_: ev.LeftoversSeen((), ()))
 """Reports that nothing is left, without a look."""
 TELLS_OF_NOTHING = instead(
-    do.NotifyOutcome, lambda it, record, asked: it.really(replace(record, image="ami-none"), asked)
+    do.NotifyOutcome, lambda it, record, asked: it.really(record.with_image(id="ami-none"), asked)
 )
 """Names an AMI that does not exist."""
 TELLS_NOBODY = instead(do.NotifyOutcome, lambda it, record, _asked: it.really(record, do.NotifyOutcome(publish=False)))
@@ -174,8 +174,9 @@ class WithdrawsTheFirst(DeliveryExecutor):
     """Releases the first of its shares, and keeps the others."""
 
     def _release(self, delivery, budget, *, everything):
-        some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
-        return super()._release(replace(delivery, shares=some), budget, everything=everything)
+        needed = delivery.shares.needed
+        some = needed[:1] if delivery.ending == "withdrawn" else needed
+        return super()._release(delivery.with_shares(needed=some), budget, everything=everything)
 
 
 class OpensHalf(ShareWorker):

@@ -201,7 +201,7 @@ def test_what_closes_does_not_wait_for_what_opens():
 def waiting(resource: SlowResource, name: str, *others: RecordKey) -> RecordKey:
     """A delivery that holds shares of this and other resources, and waits for them."""
     shares = tuple(Needed(key.pk, ACCOUNT) for key in (resource.key, *others))
-    record = replace(a_delivery(Stage.OPENING, holds_copy=True), id=name, shares=shares)
+    record = a_delivery(Stage.OPENING, holds_copy=True, needed=shares, id=name)
     resource.stores.records.create(DELIVERIES.encode(record), START)
     wanted = Share(resource.key.pk, ACCOUNT, ACCOUNT, last_closing_at=START + 10**7)
     resource.stores.ledger.hold(resource.key.pk, wanted, copying(name))

@@ -60,7 +60,7 @@ def test_a_keys_ways_are_those_of_the_deliveries_that_need_it():
     under_way = {
         ("delivery#1", "record"): {"target": {"key_access": "none"}, "snapshots": [there, foreign]},
         ("delivery#2", "record"): {"target": {}, "snapshots": [there]},
-        ("delivery#3", "record"): {"target": {"key_access": "policy"}, "via_key": f"{KEY}2"},
+        ("delivery#3", "record"): {"target": {"key_access": "policy"}, "hub_copy": {"key_arn": f"{KEY}2"}},
         ("promotion#1", "record"): {"snapshots": [{"key_arn": f"{KEY}3"}]},
     }
 

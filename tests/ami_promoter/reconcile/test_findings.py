@@ -82,7 +82,7 @@ def test_nothing_is_found_where_all_agrees():
     )
     image = OwnImage("ami-9a", "golden", "available", ID, AMI)
     delivered = view(
-        a_delivery("delivered", image="ami-9a", copies=[{"copy": COPY}]),
+        a_delivery("delivered", image={"id": "ami-9a"}, copies=[{"copy": COPY}]),
         a_share("closed"),
         permissions=HIDDEN,
         targets={(DEV, REGION): TargetFacts((image,), (OwnSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),))},

@@ -1,7 +1,5 @@
 """A delivery starts a copy only soon after it has listed all copies: the record may be older than EC2's state."""
 
-from dataclasses import replace
-
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, outstanding
@@ -12,12 +10,8 @@ from tests.core.delivery.examples import NOW, a_delivery, seen
 
 def at_work(now):
     """A delivery with a slot for each copy that has started none; its checks were at NOW."""
-    return replace(
-        a_delivery(DeliveryState.COPYING),
-        opened_at=now,
-        next_try=now,
-        slots=SlotRequest(granted=2, until=now + schedule.LEASE),
-    )
+    slots = SlotRequest(granted=2, until=now + schedule.LEASE)
+    return a_delivery(DeliveryState.COPYING, opened_at=now, next_try=now, slots=slots)
 
 
 def test_the_list_that_the_checks_made_is_good_for_a_minute():
