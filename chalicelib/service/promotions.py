@@ -227,10 +227,7 @@ class PromotionExecutor:
             return ev.Counted(to_end=True)
         again = [one for one in tracked if evolving.wanted_again(promotion, one, plan)]
         if again:
-            return ev.Counted(
-                wanted_again=True,
-                asked_again=any(evolving.asked_again(promotion, one) for one in again),
-            )
+            return ev.Counted(wanted_again=True, asked_again=any(evolving.asked_again(promotion, one) for one in again))
         if tracked and promotion.summarised != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
         return ev.SummaryNotified(any(one.state == DeliveryState.SHARED for one in tracked))

@@ -58,11 +58,7 @@ NO_ENTITLEMENT = Entitlement()
 
 
 def entitlement(
-    tag: str | None,
-    last: str | None,
-    applied: AppliedFile,
-    withdrawals: Sequence[Withdrawal] = (),
-    tagged_at: int = 0,
+    tag: str | None, last: str | None, applied: AppliedFile, withdrawals: Sequence[Withdrawal] = (), tagged_at: int = 0
 ) -> Entitlement | Fault:
     """Return who is entitled; or a fault if that is not known, which is no evidence for closing.
 
