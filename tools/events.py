@@ -12,7 +12,7 @@ from typing import Any
 from samtranslator.yaml_helper import yaml_parse
 
 from chalicelib.core import notices
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, Snapshot
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage, Snapshot
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Promotion, TrackedDelivery
 from chalicelib.core.targets.applied_file import Target
@@ -228,7 +228,7 @@ def examples() -> dict[str, dict[str, Any]]:
     key = f"arn:aws:kms:{REGION}:{HUB}:key/7a1f0c55-9a40-4c0b-8f6f-2f1f3c1f0a77"
     source = (Snapshot(SNAPSHOT, key),)
     shared = replace(
-        delivery, target=sharing, image=None, key_arn="", snapshots=source, copies=(), state=DeliveryState.SHARED
+        delivery, target=sharing, image=NewImage(), key_arn="", snapshots=source, copies=(), state=DeliveryState.SHARED
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=f"dev {OTHER}", image_name="golden-2026-01")
@@ -350,12 +350,12 @@ def _delivery() -> Delivery:
         state=DeliveryState.PUBLISHING,
         key_arn=f"arn:aws:kms:{REGION}:{TARGET}:key/03c20e21-0382-45f5-9427-fb8a59b0c90f",
         copies=(Copy(SNAPSHOT, CopyState.COMPLETED, SNAPSHOT_COPY, tries=1),),
-        image=COPIED,
+        image=NewImage(COPIED),
     )
 
 
 def _ended(delivery: Delivery, ending: DeliveryState, *faults: Fault) -> Delivery:
-    return replace(delivery, state=DeliveryState.TIDYING, ending=ending, image=None, faults=faults)
+    return replace(delivery, state=DeliveryState.TIDYING, ending=ending, image=NewImage(), faults=faults)
 
 
 def _image_state(account: str, image: str) -> dict[str, Any]:

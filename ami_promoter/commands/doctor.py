@@ -13,7 +13,7 @@ from ami_promoter.hub import approvers, health, organization, pause_switch
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import receivers
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import Reader, Record, part
 from ami_promoter.reconcile import doctor_checks, grouped_checks
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
 from ami_promoter.reconcile.facts import Place
@@ -176,7 +176,7 @@ def source_keys(account: str, under_way: Mapping[tuple[str, str], Record]) -> di
     """
     found: dict[str, set[str]] = {}
     for (pk, _), record in under_way.items():
-        for one in (*(record.get("snapshots") or ()), {"key_arn": record.get("via_key")}):
+        for one in (*(record.get("snapshots") or ()), {"key_arn": part(record, "hub_copy").get("key_arn")}):
             arn = str(one.get("key_arn"))
             if pk.startswith("delivery#") and arn.split(":")[4:5] == [account]:
                 found.setdefault(arn, set()).add(str(record.get("target", {}).get("key_access", "grant")))

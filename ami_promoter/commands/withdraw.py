@@ -10,7 +10,7 @@ import click
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import Reader, Record, part
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, in_force, tagged_at
 from ami_promoter.promotions.reading import unknown
@@ -100,7 +100,11 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
             return unknown(ami, connection)
         tracked = [one for one in reader.tracked(ami) if "delivery" in one]
         found = reader.many((f"delivery#{entry['delivery']}", "record") for entry in tracked)
-    launched = {_place(one["target"]): list(one.get("launched_by", ())) for one in found.values() if one.get("target")}
+    launched = {
+        _place(one["target"]): list(part(one, "sharing").get("launched_by", ()))
+        for one in found.values()
+        if one.get("target")
+    }
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion, tag))
     over = [one.place for one in every if one.place not in withdrawn]

@@ -25,7 +25,7 @@ from chalicelib.core.sharing.share import Holding
 TRIES = 8
 """For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
 
-LISTS = ("copies", "faults", "shares")
+LISTS = ("copies", "faults")
 CLEANUP = ("leftovers", "to_delete", "unproven")
 SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "entered": dict,
@@ -243,10 +243,22 @@ def _record(item: Mapping[str, Any]) -> Record:
 def _fits(name: str, value: Any) -> bool:
     """Whether a member has the shape in which the command line takes it apart; one that has not is left out."""
     if name in LISTS:
-        return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+        return _dicts(value)
+    if name == "shares":
+        return isinstance(value, dict) and _dicts(value.get("needed", []))
     if name == "cleanup":
         return isinstance(value, dict) and all(isinstance(value.get(one, []), list) for one in CLEANUP)
     return isinstance(value, SHAPES.get(name, object))
+
+
+def _dicts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def part(record: Record, name: str) -> Mapping[str, Any]:
+    """Return a part of a record, such as a delivery's ``image``; empty if it is missing or damaged."""
+    found = record.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 class History:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ami_promoter.hub.records import Record, cancelled_by, unread, withdrawn_in
+from ami_promoter.hub.records import Record, cancelled_by, part, unread, withdrawn_in
 from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
@@ -158,7 +158,7 @@ def _place(shown: Mapping[str, Any]) -> tuple[str, str]:
 def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
     """Show a delivery of the promotion ``of``; ``now`` is in epoch seconds."""
     target, state, cleanup = record.get("target", {}), record.get("state", ""), record.get("cleanup", {})
-    item = record["_item"]
+    item, image = record["_item"], part(record, "image")
     ended = state in ENDED
     return {
         "id": record.get("id"),
@@ -170,15 +170,15 @@ def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
         "next_look": moment(item.get("due_at")),
         "method": record.get("method", "snapshots"),
         "method_why": record.get("method_why", ""),
-        "image": record.get("image"),
+        "image": image.get("id"),
         "key": record.get("key_arn") or None,
         "copies": [_copy(one, now) for one in record.get("copies", ())],
         "cancelled_because": _because(record, of) if state in ("cancelled", "withdrawn") else "",
         "faults": record.get("faults", []),
-        "waits_for": None if ended else record.get("last_refusal") or record.get("shares_wait_for"),
+        "waits_for": None if ended else record.get("last_refusal") or part(record, "shares").get("wait_for"),
         "protect": target.get("protect", True) is not False and target.get("mode") != "share",
-        "protected": record.get("protected") is True,
-        "unprotected": record.get("unprotected"),
+        "protected": image.get("protected") is True,
+        "unprotected": image.get("unprotected"),
         "leftovers": [*cleanup.get("leftovers", []), *cleanup.get("unproven", [])] if ended else [],
         "parked": item.get("parked", ""),
     }
@@ -223,7 +223,7 @@ def seconds_left(progress: Any, began: Any, seen: int | None, now: float) -> int
 def _because(record: Record, of: Record) -> str:
     if cancelled_by(record) == "drain":
         return "An operator drained the hub."
-    if record.get("expired") is True:
+    if part(record, "sharing").get("expired") is True:
         return "The date `until` of the targets file has come."
     by = covering(withdrawn_in(of), "/".join(map(str, _place(record.get("target", {})))))
     if by is not None:

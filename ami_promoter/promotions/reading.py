@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import Reader, Record, part
 from ami_promoter.promotions import promotion_data, shares
 from chalicelib.core.delivery import permissions
 from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
@@ -61,7 +61,7 @@ def _places(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str,
 
 def _held(delivery: Record) -> Iterator[tuple[str, str]]:
     """(resource, share_name) of the shares that it holds or has held; damaged ones are left out."""
-    for share in delivery.get("shares", ()):
+    for share in part(delivery, "shares").get("needed", ()):
         if str(share.get("resource")).count("#") >= shares.RESOURCE:
             yield str(share["resource"]), str(share.get("share_name"))
 

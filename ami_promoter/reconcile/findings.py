@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ami_promoter.hub.records import Record
+from ami_promoter.hub.records import Record, part
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import (
     Grant,
@@ -326,12 +326,7 @@ def _statements(view: HubView) -> Iterator[Finding]:
             where,
             f"Its Sid says that the service added it ({statement.share_name}), but the ledger says {_said(share)}.",
             RecordOpen(
-                statement.resource,
-                statement.share_name,
-                statement.account,
-                wait,
-                statement.principal,
-                version=version,
+                statement.resource, statement.share_name, statement.account, wait, statement.principal, version=version
             ),
             _closes(wait),
         )
@@ -394,7 +389,7 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
         if record is None:
             what = f"The service made it from {image.source} (delivery {image.delivery}), but no record contains it."
             yield Finding("image-unknown", where, f"{what} It belongs to that account, and stays.", wrong=False)
-        elif record["_item"].get("state") in ENDED and record.get("image") != image.id:
+        elif record["_item"].get("state") in ENDED and part(record, "image").get("id") != image.id:
             what = f"The service made it, and its delivery {image.delivery} is {record['_item']['state']} without it."
             yield Finding("image-unknown", where, f"{what} It stays; that account can deregister it.")
     for snapshot in target.snapshots:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import Receivers
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import Reader, part
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.findings import alive, holds
 from ami_promoter.reconcile.inventories import POLL
@@ -171,7 +171,7 @@ class Repairs:
         state = "failed" if record is None else str(record["_item"].get("state"))
         if entry is None or entry.state != "running" or state not in ENDED:
             return MOVED_ON
-        image = str(record.get("image") or "") if record is not None and state == "delivered" else ""
+        image = str(part(record, "image").get("id") or "") if record is not None and state == "delivered" else ""
         self._tracked.end(ami, replace(entry, state=state, image=image))
         self._records.make_due(addresses.promotion(ami), self._now())
         return "done"
@@ -213,8 +213,8 @@ class Repairs:
         """Write the order beside the target's inventory, in parts that fit into an item, and then make it due."""
         key = addresses.inventory(*place)
         slices = [some[start : start + SLICE] for start in range(0, len(some), SLICE)]
-        for number, part in enumerate(slices):
-            body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in part])
+        for number, piece in enumerate(slices):
+            body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in piece])
             item = {"kind": "order", "slices": len(slices), "body": body}
             self._records.put(addresses.inventory_order(key, self._run, number), item)
         self._records.make_due(key, self._now(), {REMOVE: self._run})

@@ -50,7 +50,7 @@ GOOD = ("delivered", "shared")
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the last notice of a delivery."""
     event = SHARED if delivery.shared and delivery.ending is None else _ENDINGS[delivery.ending]
-    image = {DELIVERED: delivery.image, SHARED: delivery.ami}.get(event)
+    image = {DELIVERED: delivery.image.id, SHARED: delivery.ami}.get(event)
     return {
         **_of_delivery(delivery, event, now),
         "outcome": event.partition(".")[2],
@@ -58,8 +58,8 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": _faults(delivery.faults),
-        "protected": delivery.protected if event == DELIVERED and delivery.target.protect else None,
-        "unprotected": None if delivery.unprotected is None else _faults((delivery.unprotected,))[0],
+        "protected": delivery.image.protected if event == DELIVERED and delivery.target.protect else None,
+        "unprotected": None if delivery.image.unprotected is None else _faults((delivery.image.unprotected,))[0],
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
         "approved_by": delivery.approved_by or None,
@@ -119,12 +119,7 @@ def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) 
         "value": promotion.value,
         "counts": counts,
         "deliveries": [
-            {
-                "account": one.account,
-                "region": one.region,
-                "outcome": one.state,
-                "image": one.image or None,
-            }
+            {"account": one.account, "region": one.region, "outcome": one.state, "image": one.image or None}
             for one in all_of_them[:MAX_LISTED]
         ],
         "unlisted": max(len(all_of_them) - MAX_LISTED, 0),

@@ -1,12 +1,10 @@
 """Notices have a bounded size, and an id that shows repeats."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
 from chalicelib.core import notices
-from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.model import DeliveryState, NewImage
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.model import TrackedDelivery
@@ -18,7 +16,7 @@ LIMIT = 256 * 1024
 
 def test_a_repeat_is_known_by_its_id():
     """A repeat after a crash has the same id; another episode has another."""
-    delivery = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
+    delivery = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
 
     assert notices.outcome(delivery, NOW)["id"] == notices.outcome(delivery, NOW + 60)["id"]
     assert notices.outcome(replace(delivery, episode=2), NOW)["id"] != notices.outcome(delivery, NOW)["id"]
@@ -26,15 +24,10 @@ def test_a_repeat_is_known_by_its_id():
 
 def test_the_terminal_message_names_source_account_region_outcome_and_image():
     """All that a consumer needs; a failed AMI has no id in it."""
-    delivery = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
+    delivery = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
     good = notices.outcome(delivery, NOW)
-    assert (good["source_image"], good["account"], good["region"], good["outcome"], good["image"]) == (
-        "ami-0a",
-        "222222222222",
-        "us-east-1",
-        "delivered",
-        "ami-0b",
-    )
+    expected = ("ami-0a", "222222222222", "us-east-1", "delivered", "ami-0b")
+    assert (good["source_image"], good["account"], good["region"], good["outcome"], good["image"]) == expected
 
     bad = notices.outcome(replace(delivery, ending=DeliveryState.FAILED, faults=(Fault("c", "w", "x.", "y."),)), NOW)
     assert (bad["outcome"], bad["image"], bad["faults"][0]["cure"]) == ("failed", None, "y.")

@@ -1,7 +1,5 @@
 """Words that the glossary replaced do not come back, in docs, names, docstrings and comments."""
 
-from __future__ import annotations
-
 import ast
 import io
 import re

@@ -1,7 +1,5 @@
 """Invariants beyond those of every scenario: an intent on record before each call, and no opening without checks."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
@@ -58,7 +56,7 @@ class CallChecks:
 
     def _copying(self, call: Call) -> str:
         record, source = self._delivery(call), call.params["SourceSnapshotId"]
-        read_from = record.get("via_copies", {})
+        read_from = record.get("hub_copy", {}).get("snapshots", {})
         intended = [
             c
             for c in record.get("copies", ())

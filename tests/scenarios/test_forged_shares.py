@@ -4,8 +4,6 @@ The share worker is woken, and finds a share, its holding, and a matching head. 
 opens nothing, and the share says why.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.sharing.share import Purpose, Share, ShareState

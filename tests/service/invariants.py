@@ -111,7 +111,9 @@ class Invariants:
             )
             return
         assert record.state in REMOVES, f"invariant 4: {asked.id} is {record.state}, and all it made is removed"
-        assert not record.adopted, f"invariant 4: {asked.id} removes {record.image}, which an earlier episode delivered"
+        assert not record.image.adopted, (
+            f"invariant 4: {asked.id} removes {record.image.id}, which an earlier episode delivered"
+        )
 
     def _spares_planted(self, asked: Delivery, copies: Iterable[str]) -> None:
         theirs = self.planted & set(copies)
@@ -286,7 +288,7 @@ class Invariants:
             return True
         found = [self._hub.stores.records.read(key) for key in keys]
         parsed = [DELIVERIES.decode(stored) for stored in found if stored is not None]
-        return any(delivery.holds_copy or delivery.holds_standing for delivery in parsed)
+        return any(delivery.shares.held for delivery in parsed)
 
     # --- whose a permission is ---------------------------------------------------------------------------------------
 
@@ -348,7 +350,7 @@ class Invariants:
         if record.ended:
             self._ended[key.pk] = (record.episode, record.state)
         if record.state is DeliveryState.DELIVERED:
-            self._delivered.setdefault(key.pk, record.image or "none")
+            self._delivered.setdefault(key.pk, record.image.id or "none")
 
     # --- at rest -----------------------------------------------------------------------------------------------------
 
@@ -438,7 +440,7 @@ class Invariants:
         """Check that AWS has every permission that a shared delivery holds, except for those that people revoked."""
         cloud, delivery = self._hub.cloud, self._delivery(ident)
         granted = {(key, stem(name)) for key, name in cloud.grants}
-        for share in delivery.shares:
+        for share in delivery.shares.needed:
             kind, name = share.resource.split("#")[1:3]
             place, shown = {
                 "snapshot": ((name, share.share_name), cloud.permissions),

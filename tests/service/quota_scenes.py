@@ -1,7 +1,5 @@
 """Scenes about copy slots: stuck deliveries, outages, expired leases. Each asserts its own end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -157,7 +155,7 @@ def _may_begin(hub: Hub, key: RecordKey) -> bool:
     record = peek(hub.stores.records, key, DELIVERIES)
     if record is None or not deadlines.waits_for_shares(record):
         return False
-    found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.shares])
+    found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.shares.needed])
     return permissions.seen(record, found).open
 
 
@@ -173,7 +171,6 @@ def damaged(hub: Hub, key: RecordKey) -> None:
 
 
 def unreadable(hub: Hub, key: RecordKey) -> None:
-    """Make the record unreadable."""
     hub.stores.records.records[key].damaged = True
 
 

@@ -1,7 +1,5 @@
 """A target with `approval: required` gets nothing without an approval, and nothing by a void one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -325,7 +323,6 @@ class AlwaysOtherSettings(LiveApprovals):
     """Says at every look that the targets file has changed the settings of a delivery that waits."""
 
     def look(self, _delivery):
-        """See the class."""
         return ApprovalSeen(changed=True)
 
 

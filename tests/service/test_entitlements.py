@@ -1,7 +1,5 @@
 """Where a share is opened, the share worker asks EC2 and the applied file who may hold it [invariants 8 and 11]."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -45,14 +43,12 @@ class TaggedSource(FakeSource):
         self.owned = True
 
     def tag(self, ami):
-        """See the port."""
         self.asked.append(ami)
         if ami in self.refuses:
             raise self.refuses[ami]
         return replace(super().tag(ami), owned=self.owned)
 
     def copies(self, ami, region):
-        """See the port."""
         return self.abroad.get(ami, {}) if region == ABROAD else {}
 
     def snapshots_of(self, image, region):
@@ -66,7 +62,6 @@ class ListedTargets(FakeTargets):
     fault: Fault | None = None
 
     def read(self):
-        """See the port."""
         return AppliedFile(fault=self.fault) if self.fault else super().read()
 
 
@@ -117,7 +112,6 @@ class AskedSource:
 
 
 def held(account=A, ami=AMI, purpose=Purpose.COPY, region=REGION) -> Holding:
-    """A holding for one target."""
     return Holding(ami, account, region, addresses.delivery_id(HUB, ami, account, region), 1, purpose)
 
 
@@ -141,13 +135,7 @@ def standing(resource, account=A, name="") -> Share:
 
 @pytest.mark.parametrize(
     "resource",
-    [
-        SNAPSHOT,
-        KEY,
-        IMAGE,
-        addresses.policy_resource(source_key(0)).pk,
-        addresses.role_resource(target_key(A), A).pk,
-    ],
+    [SNAPSHOT, KEY, IMAGE, addresses.policy_resource(source_key(0)).pk, addresses.role_resource(target_key(A), A).pk],
 )
 def test_what_belongs_to_a_tagged_ami_may_be_opened_for_whom_its_tag_names(resource):
     """Its snapshots, itself, their key by grant or policy, and a service role's grant on the target's own key."""
@@ -425,7 +413,7 @@ def test_of_an_ami_that_an_operator_has_accepted_its_own_snapshots_may_be_opened
     asked.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
     asked.delivers_to_itself()
     place = addresses.delivery(addresses.delivery_id(HUB, AMI, HUB, ABROAD))
-    asked.records.records[place].body["image"] = image
+    asked.records.records[place].body["image"] = {"id": image}
     asked.records.make_due(place, 1, {"accepted": image})
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
@@ -557,7 +545,6 @@ GRANT = (held(purpose=Purpose.STANDING), held(ami=OTHER, purpose=Purpose.STANDIN
 
 
 def refuses(code, kind=RefusalKind.DENIED) -> Refusal:
-    """What the adapter raises."""
     return Refusal(kind, Fault(f"aws-{code}", "hub", f"DescribeImages was refused: {code}.", "Mend it."))
 
 

@@ -1,13 +1,11 @@
 """By way of the hub: what a delivery reads of the hub's own copy, at each of its states."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
 
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import CopyState, DeliveryState
+from chalicelib.core.delivery.model import CopyState, DeliveryState, HubCopy
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
@@ -34,7 +32,7 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     seen = hub_copies.look(
-        stores.records, None, replace(a_delivery(), via=made.id, promotion_episode=made.promotion_episode)
+        stores.records, None, a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
     )
 
     copied = ev.HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
@@ -62,7 +60,9 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():
         with_copies(a_delivery(DeliveryState.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
     )
     waiting = [
-        replace(a_delivery(), id=f"{n:020}", via=made.id, target=Target(account, REGION), tries=4, next_try=NOW + 900)
+        a_delivery(
+            id=f"{n:020}", hub_copy=HubCopy(made.id), target=Target(account, REGION), tries=4, next_try=NOW + 900
+        )
         for n, account in enumerate(hub.accounts)
     ]
     for one, due_at in [(made, NOW), *((one, NOW + 900) for one in waiting)]:
@@ -72,7 +72,7 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():
 
     def gone_on() -> int:
         bodies = [hub.stores.records.records[one.key].body for one in waiting]
-        return sum(bool(body.get("via_copies")) for body in bodies)
+        return sum(bool(body.get("hub_copy", {}).get("snapshots")) for body in bodies)
 
     hub.run(until=NOW + 600)
     assert hub.stores.seen(made.key).state == "delivered"

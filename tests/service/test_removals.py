@@ -1,7 +1,5 @@
 """Revoking waits for nothing but AWS: an account that tag, file or membership no longer names loses what is shared."""
 
-from __future__ import annotations
-
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -226,9 +224,7 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
     """C joins an OU whose settings conflict with its own, and B leaves that OU: B is withdrawn, C gets nothing new."""
     it = OrganizationHub(A, B)
     it.cloud.directory = replace(
-        it.cloud.directory,
-        by_unit={"default": (Target("", REGION, mode="share"),)},
-        accounts={C: (Target(C, REGION),)},
+        it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share"),)}, accounts={C: (Target(C, REGION),)}
     )
     it.look()
     it.tag()

@@ -1,7 +1,5 @@
 """A role that the targets file renames while copies run: what is open to the old one is opened to the new one."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """A tag is set, changed, removed and restored, its events in any order; the last value decides the end."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 
@@ -15,13 +13,7 @@ from tests.service.scenes import ACCOUNTS, scenes
 from tests.service.shared_ami import pass_time
 
 FIRST, SECOND = ACCOUNTS[:2]
-VALUES = {
-    None: (),
-    "true": ACCOUNTS[:2],
-    FIRST: (FIRST,),
-    SECOND: (SECOND,),
-    f"{FIRST}+{SECOND}": (FIRST, SECOND),
-}
+VALUES = {None: (), "true": ACCOUNTS[:2], FIRST: (FIRST,), SECOND: (SECOND,), f"{FIRST}+{SECOND}": (FIRST, SECOND)}
 NOBODY = "nobody"
 AMI = "ami-0a"
 

@@ -80,14 +80,14 @@ class AwsTargetImages:
         with self._sessions.as_refusal("DescribeImages", delivery.where):
             found = ec2.describe_images(
                 Owners=["self"],
-                Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}],
+                Filters=[{"Name": "image-id", "Values": [delivery.image.id or ""]}],
                 IncludeDisabled=True,
             )["Images"]
         if not found or found[0]["State"] != "available":
             return SeenImage(found[0] if found else None, {})
         with self._sessions.as_refusal("DescribeImageAttribute", delivery.where):
             attributes = {
-                name: ec2.describe_image_attribute(ImageId=delivery.image, Attribute=name)
+                name: ec2.describe_image_attribute(ImageId=delivery.image.id, Attribute=name)
                 for name in comparison.attributes_to_compare(image)
             }
         return SeenImage(found[0], attributes)
@@ -95,13 +95,13 @@ class AwsTargetImages:
     def deprecate(self, delivery: Delivery, at: str) -> None:
         with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
             self._sessions.client("ec2", "register", delivery).enable_image_deprecation(
-                ImageId=delivery.image, DeprecateAt=at
+                ImageId=delivery.image.id, DeprecateAt=at
             )
 
     def protect(self, delivery: Delivery) -> None:
         with self._sessions.as_refusal("EnableImageDeregistrationProtection", delivery.where):
             self._sessions.client("ec2", "register", delivery).enable_image_deregistration_protection(
-                ImageId=delivery.image, WithCooldown=False
+                ImageId=delivery.image.id, WithCooldown=False
             )
 
     def deregister(self, delivery: Delivery, image: str) -> None:

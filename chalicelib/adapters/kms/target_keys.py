@@ -34,7 +34,7 @@ class AwsTargetKeys:
     def source_keys(self, delivery: Delivery) -> dict[str, str]:
         if delivery.target.key_access != "none":
             return {}
-        region = delivery.target.region if delivery.via else self._hub_region
+        region = delivery.target.region if delivery.hub_copy.delivery else self._hub_region
         kms = self._sessions.client("kms", "look", delivery, region=region)
         seen: dict[str, str] = {}
         for key in delivery.source_keys:

@@ -8,7 +8,7 @@ from chalicelib.core.delivery import copying, methods, permissions, proof
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.deadlines import QUEUE_LOOK, deadline
 from chalicelib.core.delivery.machine import QUEUEING
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
 from chalicelib.core.delivery.slot_use import begun, slots_text
 from chalicelib.core.faults import Fault
@@ -24,8 +24,8 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
         return end(delivery, DeliveryState.CANCELLED, (fault,), now)
     if event.by:
         return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)
-    if delivery.pending_failure is not None:
-        return fail(delivery, now, delivery.pending_failure)
+    if delivery.last_look.failure is not None:
+        return fail(delivery, now, delivery.last_look.failure)
     if now < delivery.next_try:  # an early look does not count as a try
         return delivery
     gone = _gone(delivery) if event.gone else None
@@ -41,16 +41,16 @@ def _gone(delivery: Delivery) -> Fault:
 
 def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, key_arn=event.key_arn, last_refusal=None)
-    delivery = replace(delivery, shares=permissions.needed(delivery))
+    delivery = delivery.with_shares(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = copying.with_unproven(delivery, found)
     copies_image = methods.of(delivery).copies_image
-    standing = tuple(share for share in delivery.shares if share.standing)
+    standing = tuple(share for share in delivery.shares.needed if share.standing)
     if event.image and not (
         copies_image and event.unfinished
     ):  # the AMI exists already: nothing is copied, and its snapshots stay
         accepted = event.image == delivery.accepted  # keeps its snapshots, although no nonce proves them
-        there = replace(delivery, adopted=True, image=event.image, shares=standing)
+        there = delivery.with_image(id=event.image, adopted=True).with_shares(needed=standing)
         there = there.with_cleanup(unproven=()) if accepted else there
         return to(there, DeliveryState.OPENING if standing else DeliveryState.VERIFYING, now)
     if copies_image and event.image:  # CopyImage still runs: it needs its shares and its snapshots
@@ -62,7 +62,8 @@ def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Del
     wrong = tuple(s.copy for s in found.own if s.key_arn != event.key_arn)
     wanted = wanted.with_deletions(wrong)  # copies under an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        return to(wanted, DeliveryState.OPENING if standing else DeliveryState.REGISTERING, now, shares=standing)
+        there = wanted.with_shares(needed=standing)
+        return to(there, DeliveryState.OPENING if standing else DeliveryState.REGISTERING, now)
     return to(wanted, DeliveryState.WAITING, now)
 
 
@@ -74,17 +75,18 @@ def _on_hub_copy_seen(event: ev.HubCopySeen, delivery: Delivery, now: int) -> De
         if now < delivery.next_try:  # an early look does not count as a try
             return delivery
         return again(delivery, now, _until_queued_out(delivery, now, schedule.step(schedule.POLLS, delivery.tries)))
-    return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
+    hub_copy = replace(delivery.hub_copy, snapshots=dict(event.copies), key_arn=event.key_arn)
+    return replace(delivery, hub_copy=hub_copy, tries=0, next_try=now)
 
 
 def _not_overdue(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
     """Start the deadline when the hub's own copy starts, which may have waited a month for its approval."""
     requested = DeliveryState.REQUESTED
     began = now if event.waits else event.began
-    if delivery.pending_failure is None or began <= delivery.entered.get(requested, delivery.created_at):
+    if delivery.last_look.failure is None or began <= delivery.entered.get(requested, delivery.created_at):
         return delivery
     entered = {**delivery.entered, requested: began}
-    fresh = replace(delivery, entered=entered, pending_failure=None, last_look_since=0)
+    fresh = replace(delivery, entered=entered, last_look=LastLook())
     return fresh if (deadline(fresh) or 0) > now else delivery
 
 
@@ -126,13 +128,13 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
 
 def _queued_out(delivery: Delivery, now: int) -> Fault | None:
     """Return the fault of a queue deadline, once the looks after the deadline have ended."""
-    return delivery.pending_failure if now >= delivery.last_look_since + QUEUE_LOOK else None
+    return delivery.last_look.failure if now >= delivery.last_look.since + QUEUE_LOOK else None
 
 
 def _until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
     """Return a wait in seconds that ends at the latest with the looks after a queue deadline."""
-    queued_out = delivery.pending_failure is not None and delivery.state in QUEUEING
-    return min(wait, max(delivery.last_look_since + QUEUE_LOOK - now, 0)) if queued_out else wait
+    queued_out = delivery.last_look.failure is not None and delivery.state in QUEUEING
+    return min(wait, max(delivery.last_look.since + QUEUE_LOOK - now, 0)) if queued_out else wait
 
 
 HANDLERS: Handlers = {

@@ -44,8 +44,8 @@ def _on_copies_found(event: ev.CopiesFound, delivery: Delivery, now: int) -> Del
         return replace(match(delivery, sorted_out.own, now), copies_listed_again=True)
     found = each_copy(match(delivery, sorted_out.own, now), lambda copy: replace(copy, found_at=now))
     judged = _judge(_silent(found, now), sorted_out.own, now)
-    if judged.state is DeliveryState.COPYING and judged.pending_failure is not None:
-        return fail(judged, now, judged.pending_failure)
+    if judged.state is DeliveryState.COPYING and judged.last_look.failure is not None:
+        return fail(judged, now, judged.last_look.failure)
     return judged
 
 
@@ -167,7 +167,7 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
 
 def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """Handle a failed copy. For ten minutes, missing key access may only be late and is not a failure."""
-    early = (copy.intended_at or now) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = (copy.intended_at or now) - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
     if "not accessible" in found.message and early and copy.tries < methods.MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
         return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)

@@ -23,24 +23,24 @@ def deadline(delivery: Delivery) -> int | None:
     After a passed deadline, the time until which the service still tries to look at the target.
     """
     entered = delivery.entered
-    if delivery.last_look_since:
-        return delivery.last_look_since + schedule.LAST_LOOK_WITHIN
+    if delivery.last_look.since:
+        return delivery.last_look.since + schedule.LAST_LOOK_WITHIN
     match delivery.state:
         case DeliveryState.AWAITING_APPROVAL:
             return entered[DeliveryState.AWAITING_APPROVAL] + schedule.APPROVAL_DEADLINE
         case DeliveryState.REQUESTED | DeliveryState.CHECKING | DeliveryState.WAITING:
-            between = delivery.target.copy_deadline if delivery.via else 0
+            between = delivery.target.copy_deadline if delivery.hub_copy.delivery else 0
             return entered.get(DeliveryState.REQUESTED, delivery.created_at) + between + delivery.target.queue_deadline
         case DeliveryState.OPENING | DeliveryState.COPYING:
             return delivery.copies_end
         case DeliveryState.REGISTERING | DeliveryState.VERIFYING:
             return methods.of(delivery).image_deadline(delivery)
         case DeliveryState.STOPPING:
-            return delivery.last_closing_at or entered[DeliveryState.STOPPING] + schedule.TIDYING_DEADLINE
+            return delivery.shares.last_closing_at or entered[DeliveryState.STOPPING] + schedule.TIDYING_DEADLINE
         case DeliveryState.TIDYING | DeliveryState.PUBLISHING:
             return max(entered[delivery.state], released_from(delivery)) + schedule.TIDYING_DEADLINE
         case DeliveryState.SHARED:
-            return delivery.ends_at or delivery.target.until or None
+            return delivery.sharing.ends_at or delivery.target.until or None
         case _:
             return None
 
@@ -65,7 +65,7 @@ def waits_for_shares(delivery: Delivery) -> bool:
 
     The shares may have opened while no worker could read the ledger.
     """
-    return delivery.state is DeliveryState.OPENING and (delivery.holds_copy or delivery.holds_standing)
+    return delivery.state is DeliveryState.OPENING and delivery.shares.held
 
 
 def _can_cancel(delivery: Delivery) -> bool:
@@ -98,9 +98,9 @@ def released_from(delivery: Delivery) -> int:
 def late(delivery: Delivery, now: int) -> bool:
     """Whether the deadline passed over an hour ago. A notice that is refused after that is tried for another hour."""
     last = deadline(delivery)
-    return delivery.pending_failure is not None or (last is not None and now >= last + schedule.NOTICE_DEADLINE)
+    return delivery.last_look.failure is not None or (last is not None and now >= last + schedule.NOTICE_DEADLINE)
 
 
 def gives_up(delivery: Delivery, now: int) -> bool:
     """Whether to give up the notice: it was refused for an hour after the deadline. An outage does not count."""
-    return delivery.pending_failure is not None and now >= delivery.last_look_since + schedule.NOTICE_DEADLINE
+    return delivery.last_look.failure is not None and now >= delivery.last_look.since + schedule.NOTICE_DEADLINE

@@ -8,7 +8,7 @@ from dataclasses import replace
 from chalicelib.core.delivery import copying, methods
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.machine import QUEUEING, WORKING
-from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState, LastLook
 from chalicelib.core.delivery.moves import Handlers, again, each_copy, end, fail, to
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
@@ -18,7 +18,7 @@ MOST_REFUSALS = 2
 
 
 def _on_cancel_asked(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    delivery = replace(delivery, expired=event.expired)
+    delivery = replace(delivery, sharing=replace(delivery.sharing, expired=event.expired))
     return end(
         delivery,
         DeliveryState.WITHDRAWN if delivery.state is DeliveryState.SHARED else DeliveryState.CANCELLED,
@@ -31,50 +31,48 @@ def _on_deadline_passed(_event: ev.DeadlinePassed, delivery: Delivery, now: int)
     if delivery.state is DeliveryState.STOPPING:
         return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), DeliveryState.TIDYING, now)
     if delivery.state is DeliveryState.TIDYING:
-        if delivery.last_look_since:
+        if delivery.last_look.since:
             return left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
-        return replace(delivery, last_look_since=now, next_try=now)
-    if delivery.pending_failure is not None:  # no look has succeeded since
+        return replace(delivery, last_look=LastLook(since=now), next_try=now)
+    if delivery.last_look.failure is not None:  # no look has succeeded since
         why = () if delivery.last_refusal is None else (delivery.last_refusal,)
         left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
-        faults = (*delivery.faults, delivery.pending_failure, *why)
+        faults = (*delivery.faults, delivery.last_look.failure, *why)
         return to(left, DeliveryState.TIDYING, now, ending=DeliveryState.FAILED, faults=faults)
     fault = deadline_fault(delivery)
     begun = delivery.request.intended_at is not None or delivery.request.discarding
     never_begun = methods.of(delivery).copies_image and delivery.state is DeliveryState.REGISTERING and not begun
     if delivery.state in WORKING and not never_begun:
-        return replace(delivery, pending_failure=fault, last_look_since=now, next_try=now)
+        return replace(delivery, last_look=LastLook(fault, now), next_try=now)
     if delivery.state in QUEUEING:
-        return replace(
-            delivery.with_slots(next_ask=now), pending_failure=fault, last_look_since=now, next_try=now, tries=0
-        )
+        return replace(delivery.with_slots(next_ask=now), last_look=LastLook(fault, now), next_try=now, tries=0)
     return fail(delivery, now, fault)
 
 
 def deadline_fault(delivery: Delivery) -> Fault:
     """Return the fault of a passed deadline, with the last refusal."""
-    cause = delivery.shares_wait_for or delivery.last_refusal
+    cause = delivery.shares.wait_for or delivery.last_refusal
     last = "" if cause is None else f" The last refusal was: {cause.what}"
     return Fault(
         f"deadline-{delivery.state}",
         delivery.where,
         f"The state {delivery.state} has lasted until its deadline.{last}",
-        _DEADLINE_CURE[delivery.state] if delivery.shares_wait_for is None else delivery.shares_wait_for.cure,
+        _DEADLINE_CURE[delivery.state] if delivery.shares.wait_for is None else delivery.shares.wait_for.cure,
     )
 
 
 def left_behind(delivery: Delivery, now: int) -> Delivery:
     """End the cleanup with a look after its deadline, and record the leftovers."""
     why = () if delivery.last_refusal is None else (delivery.last_refusal,)
-    done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
-    return replace(done, pending_failure=None, last_look_since=0)
+    done = delivery.with_cleanup(done=True)
+    return replace(done, tries=0, next_try=now, faults=(*delivery.faults, *why), last_look=LastLook())
 
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
     """Record what was or may have been created there: the service cannot read the target; a person must remove it."""
     yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
-    if delivery.image or delivery.request.intended_at is not None:
-        yield delivery.image or f"AMI {delivery.image_name}"
+    if delivery.image.id or delivery.request.intended_at is not None:
+        yield delivery.image.id or f"AMI {delivery.image_name}"
 
 
 _DEADLINE_CURE = {
@@ -100,7 +98,7 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
     delivery = delivery.with_cleanup(leftovers=event.left, unproven=event.unproven[: copying.MOST_UNPROVEN])
     stopping = delivery.state is DeliveryState.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
-    if delivery.last_look_since and not stopping:
+    if delivery.last_look.since and not stopping:
         return left_behind(delivery, now)
     if stopping and event.refusal is not None:
         delivery = delete_refused(delivery)
@@ -131,7 +129,7 @@ def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
         for copy in delivery.copies
         if copy.tries and now < (copy.intended_at or 0) + schedule.SILENCE
     )
-    registered = delivery.request.intended_at if delivery.image is None else None
+    registered = delivery.request.intended_at if delivery.image.id is None else None
     by_copy_image = delivery.request.copy_image_intended_at or 0  # the ids of CopyImage's snapshots are not known
     intended = max(registered or 0, by_copy_image)
     return copies or now < intended + schedule.SILENCE

@@ -15,4 +15,4 @@ def last_event_at(delivery: Delivery) -> int | None:
 
 def expected(delivery: Delivery) -> bool:
     """Whether events should have arrived: the delivery created an AMI, for which EC2 sends an event in every target."""
-    return delivery.ending is None and not delivery.shared and not delivery.adopted
+    return delivery.ending is None and not delivery.shared and not delivery.image.adopted

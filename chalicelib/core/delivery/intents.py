@@ -72,9 +72,8 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
             case do.RegisterImage():
                 delivery = methods.of(delivery).intended(delivery, nonce, now)
             case do.HoldShares(last_closing_at):
-                stays = [share.standing for share in delivery.shares]
-                delivery = replace(
-                    delivery,
+                stays = [share.standing for share in delivery.shares.needed]
+                delivery = delivery.with_shares(
                     holds_copy=not all(stays) or not stays,
                     holds_standing=any(stays),
                     last_closing_at=last_closing_at,

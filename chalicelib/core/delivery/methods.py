@@ -89,8 +89,8 @@ def _intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
 def _image_failed(delivery: Delivery, seen: ev.ImageSeen) -> Fault:
     cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
     if seen.state == "disabled":
-        cure = f"Enable it there (aws ec2 enable-image --image-id {delivery.image}); then tag the AMI again."
-    what = f"The AMI {delivery.image} is {seen.state}, not available. {seen.reason}".rstrip()
+        cure = f"Enable it there (aws ec2 enable-image --image-id {delivery.image.id}); then tag the AMI again."
+    what = f"The AMI {delivery.image.id} is {seen.state}, not available. {seen.reason}".rstrip()
     return Fault("registered-image-failed", delivery.where, what, cure)
 
 
@@ -125,14 +125,14 @@ BY_SNAPSHOTS = CopyMethod(
 
 
 def _reads_source(delivery: Delivery) -> bool:
-    running = delivery.state in (DeliveryState.REGISTERING, DeliveryState.VERIFYING) and not delivery.adopted
-    return running and delivery.available_at is None
+    running = delivery.state in (DeliveryState.REGISTERING, DeliveryState.VERIFYING) and not delivery.image.adopted
+    return running and delivery.image.available_at is None
 
 
 def _copies_and_tagging(delivery: Delivery) -> int:
     if DeliveryState.OPENING not in delivery.entered:  # nothing is copied: the AMI existed already
         return _an_hour_each(delivery)
-    tagging = 0 if delivery.available_at is None else delivery.available_at + schedule.IMAGE_DEADLINE
+    tagging = 0 if delivery.image.available_at is None else delivery.image.available_at + schedule.IMAGE_DEADLINE
     return max(delivery.copies_end, tagging)
 
 
@@ -145,7 +145,7 @@ def _image_copy_intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
 def _image_copy_may_come_true(delivery: Delivery, refused: ev.Refused, now: int) -> bool:
     if refused.fault.code == NAME_NOT_FREE:
         return delivery.tries < MAX_TRIES
-    return now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
+    return now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
 
 
 def _image_copy_missing(delivery: Delivery, now: int) -> Delivery:
@@ -156,7 +156,7 @@ def _image_copy_missing(delivery: Delivery, now: int) -> Delivery:
     fault = Fault(
         "copy-vanished",
         delivery.where,
-        f"The AMI {delivery.image}, a copy of {delivery.ami}, is gone.",
+        f"The AMI {delivery.image.id}, a copy of {delivery.ami}, is gone.",
         "Somebody probably deregistered it: look for DeregisterImage in that account's CloudTrail, "
         "then tag the AMI again.",
     )
@@ -168,9 +168,9 @@ def _image_copy_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Deli
     fault = _image_failed(delivery, seen)
     if seen.state != "failed":
         return fail(delivery, now, fault)
-    early = (delivery.request.copy_image_intended_at or 0) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = (delivery.request.copy_image_intended_at or 0) - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
     late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
-    if early and late_access and not delivery.adopted and delivery.pending_failure is None:
+    if early and late_access and not delivery.image.adopted and delivery.last_look.failure is None:
         return to(delivery.with_request(discarding=True), DeliveryState.REGISTERING, now)
     return fail(
         delivery,
@@ -187,7 +187,7 @@ def _image_copy_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Deli
 BY_IMAGE = CopyMethod(
     copies_image=True,
     reads_source=_reads_source,
-    copied_at=lambda delivery: _registering_since(delivery) if delivery.adopted else delivery.available_at,
+    copied_at=lambda delivery: _registering_since(delivery) if delivery.image.adopted else delivery.image.available_at,
     image_deadline=_copies_and_tagging,
     intended=_image_copy_intended,
     denied=lambda delivery, _nonce: delivery.with_request(

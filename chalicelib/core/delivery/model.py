@@ -127,6 +127,54 @@ class NeededShare:
 
 
 @dataclass(frozen=True, slots=True)
+class HubCopy:
+    """The hub's own copy in the target's Region, which this delivery copies from."""
+
+    delivery: str = ""
+    """The delivery that makes it; "": this delivery copies from the source itself."""
+    snapshots: Mapping[str, str] = field(default_factory=dict)
+    """Source snapshot -> the hub's copy of it, once that exists."""
+    key_arn: str = ""
+    """The hub's key that they are encrypted under."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldShares:
+    """The shares that the delivery needs, and what it knows of its holdings in the ledger."""
+
+    needed: tuple[NeededShare, ...] = ()
+    continue_at: int = 0
+    """Where holding or releasing them continues, if there was no time for all."""
+    holds_copy: bool = False
+    """Whether its holdings for copies are in the ledger, or may be: this is written before them."""
+    holds_standing: bool = False
+    """The same for its standing holdings."""
+    last_closing_at: int | None = None
+    """When the shares for copies close at the latest."""
+    opened_at: int | None = None
+    """When all were first seen open."""
+    wait_for: Fault | None = None
+    """Why one of them does not open, from the ledger: also a cause to report."""
+
+    @property
+    def held(self) -> bool:
+        """Whether any holding is in the ledger, or may be."""
+        return self.holds_copy or self.holds_standing
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How long, and to whom beside the account, the hub's AMI is shared (mode ``share``)."""
+
+    launched_by: tuple[str, ...] = ()
+    """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""
+    ends_at: int = 0
+    """The later end date from the applied file since it was shared; read again at that time."""
+    expired: bool = False
+    """Whether its shares were withdrawn at the date of the targets file."""
+
+
+@dataclass(frozen=True, slots=True)
 class SlotRequest:
     """The request to the copy quota, and the slots that it has granted in this episode."""
 
@@ -159,6 +207,33 @@ class ImageRequest:
     """Whether CopyImage's AMI failed because of a key that is not accessible yet, and is removed for another try."""
     discarded: tuple[str, ...] = ()
     """AMIs that failed so: each try has its own nonce, and none of these AMIs is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """The AMI in the target."""
+
+    id: str | None = None
+    available_at: int | None = None
+    """When it was first seen available and equal to the source."""
+    tagged: bool = False
+    """Whether the snapshots that CopyImage made have their own tags."""
+    protected: bool = False
+    """Whether it has deregistration protection, by this service."""
+    unprotected: Fault | None = None
+    """Why it has none although it should; it is delivered anyway."""
+    adopted: bool = False
+    """It existed before this episode: the service must not remove it if it differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """One more look, which decides whether the delivery fails."""
+
+    failure: Fault | None = None
+    """The fault with which it fails unless the look shows the work finished: a deadline, or a closed share."""
+    since: int = 0
+    """When the look became due; in ``tidying`` also without a fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,69 +276,36 @@ class Delivery:
     """ARN of the approver with whose approval this episode left ``awaiting-approval``; "" if it needs none."""
     key_arn: str = ""
     """The target's key, as the target account's EC2 and KMS name it; known after the checks."""
-    copies: tuple[Copy, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
-    """All attempts that may have created something, also in earlier episodes: their nonces are the proof."""
-    shares: tuple[NeededShare, ...] = ()
-    shares_at: int = 0
-    """Where holding or releasing them continues, if there was no time for all."""
-    holds_copy: bool = False
-    """Whether its holdings for copies are in the ledger, or may be: this is written before them."""
-    holds_standing: bool = False
-    """The same for its standing holdings."""
     method: Literal["snapshots", "image"] = "snapshots"
     """The copy method: CopySnapshot and RegisterImage, or CopyImage."""
     method_why: str = ""
     """Why ``copy_method: auto`` chose it."""
-    launched_by: tuple[str, ...] = ()
-    """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""
-    via: str = ""
-    """The delivery that makes the hub's own copy in this Region, if this one copies from it."""
-    via_copies: Mapping[str, str] = field(default_factory=dict)
-    """Source snapshot -> the hub's copy of it, once that exists."""
-    via_key: str = ""
-    """The hub's key that the hub's copies are encrypted under."""
-    ends_at: int = 0
-    """The later end date from the applied file since it was shared (epoch seconds); read again at that time."""
-    expired: bool = False
-    """Whether its shares were withdrawn at the date of the targets file."""
-    opened_at: int | None = None
-    slots: SlotRequest = field(default_factory=SlotRequest)
-    request: ImageRequest = field(default_factory=ImageRequest)
-    cleanup: Cleanup = field(default_factory=Cleanup)
-    image: str | None = None
-    available_at: int | None = None
-    """When the new AMI was first seen available and equal to the source."""
-    tagged: bool = False
-    """Whether the snapshots that CopyImage made have their own tags."""
-    protected: bool = False
-    """Whether the AMI has deregistration protection, by this service."""
-    unprotected: Fault | None = None
-    """Why it has none although it should; it is delivered anyway."""
-    adopted: bool = False
-    """The AMI existed before this episode: the service must not remove it if it differs."""
+    copies: tuple[Copy, ...] = ()
     copies_listed_again: bool = False
     """Whether all copies were listed once more after the last one ended; needed if any was tried twice."""
-    clear_since: int | None = None
-    """When a look first no longer showed what must be gone: two looks must agree (invariant 5)."""
+    attempts: tuple[Attempt, ...] = ()
+    """All attempts that may have created something, also in earlier episodes: their nonces are the proof."""
+    hub_copy: HubCopy = field(default_factory=HubCopy)
+    shares: HeldShares = field(default_factory=HeldShares)
+    sharing: Sharing = field(default_factory=Sharing)
+    slots: SlotRequest = field(default_factory=SlotRequest)
+    request: ImageRequest = field(default_factory=ImageRequest)
+    image: NewImage = field(default_factory=NewImage)
+    cleanup: Cleanup = field(default_factory=Cleanup)
+    ending: DeliveryState | None = None
+    """FAILED, CANCELLED or WITHDRAWN: how it ends; None: it is not ending."""
     faults: tuple[Fault, ...] = ()
     last_refusal: Fault | None = None
     """The last refusal that the delivery waits for: the cause to report if a deadline passes."""
-    shares_wait_for: Fault | None = None
-    """Why one of its shares does not open, from the ledger: also a cause to report."""
-    pending_failure: Fault | None = None
-    """The fault with which it fails unless a later look shows the work finished: a deadline, or a closed share."""
-    last_look_since: int = 0
-    """When that look became due; in ``tidying`` also without a fault."""
-    ending: DeliveryState | None = None
-    """FAILED, CANCELLED or WITHDRAWN: how it ends; None: it is not ending."""
+    last_look: LastLook = field(default_factory=LastLook)
+    clear_since: int | None = None
+    """When a look first no longer showed what must be gone: two looks must agree (invariant 5)."""
     waiting_notified: bool = False
     tries: int = 0
     """Tries of the current step since the last progress."""
     next_try: int = 0
-    last_closing_at: int | None = None
-    handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
+    handled: Mapping[str, str] = field(default_factory=dict)
     inbox: Mapping[str, str] = field(default_factory=dict)
     """The inbox: entries that others write; read with the record, never written with it."""
 
@@ -279,7 +321,7 @@ class Delivery:
 
     def read_from(self, snapshot: str) -> str:
         """Return the snapshot to copy for a source snapshot: itself, or the hub's copy of it."""
-        return self.via_copies.get(snapshot, snapshot)
+        return self.hub_copy.snapshots.get(snapshot, snapshot)
 
     def attempt(self, source: str = "") -> Attempt | None:
         """Return the last attempt to copy a snapshot, or to make the image."""
@@ -298,8 +340,8 @@ class Delivery:
     @property
     def source_keys(self) -> tuple[str, ...]:
         """The KMS keys of the snapshots to copy, each once."""
-        if self.via:
-            return (self.via_key,) if self.via_key else ()
+        if self.hub_copy.delivery:
+            return (self.hub_copy.key_arn,) if self.hub_copy.key_arn else ()
         return tuple(dict.fromkeys(s.key_arn for s in self.snapshots if s.key_arn is not None))
 
     @property
@@ -321,6 +363,14 @@ class Delivery:
     def ended(self) -> bool:
         """Whether it has ended in this episode."""
         return self.state in ENDED
+
+    def with_shares(self, **changes: Any) -> Delivery:
+        """Return it with members of its held shares changed."""
+        return replace(self, shares=replace(self.shares, **changes))
+
+    def with_image(self, **changes: Any) -> Delivery:
+        """Return it with members of its new AMI changed."""
+        return replace(self, image=replace(self.image, **changes))
 
     def with_slots(self, **changes: Any) -> Delivery:
         """Return it with members of its slot request changed."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.core.delivery.model import Copy, Delivery, DeliveryState
+from chalicelib.core.delivery.model import Copy, Delivery, DeliveryState, LastLook
 from chalicelib.core.faults import Fault
 
 Handlers = Mapping[type, Callable[[Any, Delivery, int], Delivery]]
@@ -16,17 +16,10 @@ Handlers = Mapping[type, Callable[[Any, Delivery, int], Delivery]]
 def to(delivery: Delivery, state: DeliveryState, now: int, **changes: Any) -> Delivery:
     """Enter a state, with its counts of tries and looks at zero."""
     entered = {**delivery.entered, state: delivery.entered.get(state, now)}
-    fresh: dict[str, Any] = {
-        "state": state,
-        "entered": entered,
-        "tries": 0,
-        "next_try": now,
-        "clear_since": None,
-        "shares_at": 0,
-    }
+    fresh = replace(delivery.with_shares(continue_at=0), entered=entered, tries=0, next_try=now, clear_since=None)
     if state is not delivery.state:
-        fresh |= {"pending_failure": None, "last_look_since": 0, "shares_wait_for": None}
-    return replace(delivery, **{**fresh, **changes})
+        fresh = replace(fresh.with_shares(wait_for=None), state=state, last_look=LastLook())
+    return replace(fresh, **changes)
 
 
 def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
@@ -37,10 +30,10 @@ def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
 def end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
     """Turn towards an end other than delivered. The service must first remove what it created in the target."""
     asked = delivery.request.intended_at or delivery.request.discarded
-    made = delivery.image or asked or any(copy.tries or copy.copy for copy in delivery.copies)
+    made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
-    if delivery.adopted:  # it may be in use since an earlier episode: leave it, and report it
-        left = delivery.with_cleanup(done=True, leftovers=(delivery.image or "",))
+    if delivery.image.adopted:  # it may be in use since an earlier episode: leave it, and report it
+        left = delivery.with_cleanup(done=True, leftovers=(delivery.image.id or "",))
         return to(left, DeliveryState.TIDYING, now, **changes)
     if made:
         return to(delivery, DeliveryState.STOPPING, now, **changes)

@@ -52,9 +52,9 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
         (last if delivery.state is DeliveryState.COPYING else first).append(_ask(delivery))
     elif starved(delivery, now):
         last.append(do.LookAtSlots())
-    if delivery.state is DeliveryState.TIDYING and (delivery.holds_copy or delivery.holds_standing):
+    if delivery.state is DeliveryState.TIDYING and delivery.shares.held:
         first.append(do.ReleaseShares())
-    elif delivery.holds_copy and not needs_shares(delivery) and now >= released_from(delivery):
+    elif delivery.shares.holds_copy and not needs_shares(delivery) and now >= released_from(delivery):
         first.append(do.ReleaseShares(all=False))
     if delivery.cleanup.to_delete and due and delivery.state not in (DeliveryState.STOPPING, DeliveryState.TIDYING):
         first.append(do.DeleteSnapshots(delivery.cleanup.to_delete))
@@ -72,7 +72,11 @@ def looks(delivery: Delivery, _now: int) -> tuple[do.Command, ...]:
 
 def waits_for_hub_copy(delivery: Delivery) -> bool:
     """Whether the hub's own copy in this Region must exist first."""
-    return delivery.state is DeliveryState.REQUESTED and bool(delivery.via) and not delivery.via_copies
+    return (
+        delivery.state is DeliveryState.REQUESTED
+        and bool(delivery.hub_copy.delivery)
+        and not delivery.hub_copy.snapshots
+    )
 
 
 def _ask(delivery: Delivery) -> do.AskSlots:
@@ -105,27 +109,23 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case DeliveryState.REGISTERING:
             return (do.RegisterImage(),) if delivery.request.intended_at is None else (do.FindImage(),)
         case DeliveryState.VERIFYING:
-            if delivery.available_at is None:
+            if delivery.image.available_at is None:
                 return (do.VerifyImage(),)
-            untagged = methods.of(delivery).copies_image and not delivery.tagged
+            untagged = methods.of(delivery).copies_image and not delivery.image.tagged
             return (do.TagCopies(),) if untagged else (do.CarryDeprecation(),)
         case DeliveryState.STOPPING:
             return (do.FindLeftovers(),)
         case DeliveryState.TIDYING:
             if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
-            return (
-                ()
-                if delivery.holds_copy or delivery.holds_standing
-                else (do.NotifyOutcome(publish=not gives_up(delivery, now)),)
-            )
+            return () if delivery.shares.held else (do.NotifyOutcome(publish=not gives_up(delivery, now)),)
         case DeliveryState.SHARED:
             end = deadline(delivery)
             return (do.LookAtEnd(),) if end is not None and now >= end else ()
         case DeliveryState.PUBLISHING if _to_protect(delivery):
             return (do.ProtectImage(),)
         case DeliveryState.PUBLISHING:
-            waits = delivery.holds_copy or (delivery.cleanup.to_delete and not late(delivery, now))
+            waits = delivery.shares.holds_copy or (delivery.cleanup.to_delete and not late(delivery, now))
             return () if waits else (do.NotifyOutcome(publish=not gives_up(delivery, now)),)
         case _:
             return ()
@@ -134,12 +134,12 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
 def _to_protect(delivery: Delivery) -> bool:
     """Whether its AMI must be protected first. From `publishing` on the service never removes it."""
     wanted = delivery.target.protect and not delivery.shared
-    return wanted and not delivery.protected and delivery.unprotected is None
+    return wanted and not delivery.image.protected and delivery.image.unprotected is None
 
 
 def _nudged(delivery: Delivery) -> bool:
     """Whether an event is a reason to look before the next scheduled look; after the last look it is not."""
-    if delivery.state is DeliveryState.VERIFYING and delivery.available_at is None:
+    if delivery.state is DeliveryState.VERIFYING and delivery.image.available_at is None:
         return delivery.unread("image") is not None
     if delivery.state is DeliveryState.STOPPING or (
         delivery.state is DeliveryState.TIDYING and not delivery.cleanup.done
@@ -160,11 +160,11 @@ def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
         return (hold,) if due else ()
     if not due or now >= delivery.copies_end:
         return (do.LookAtShares(),)
-    return (hold,) if delivery.shares_at else (do.LookAtShares(), hold)
+    return (hold,) if delivery.shares.continue_at else (do.LookAtShares(), hold)
 
 
 def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
-    if delivery.pending_failure is not None:
+    if delivery.last_look.failure is not None:
         return (do.FindCopies(),) if due else ()
     steps: list[do.Command] = []
     lost = [copy for copy in delivery.copies if copy.state is CopyState.INTENDED]
@@ -226,7 +226,7 @@ def due_at(delivery: Delivery) -> int | None:
         times.append(delivery.slots.next_ask)
     elif delivery.state is DeliveryState.SHARED:
         times = [end and max(end, delivery.next_try) for end in times]
-    elif delivery.state is DeliveryState.COPYING and delivery.pending_failure is not None:
+    elif delivery.state is DeliveryState.COPYING and delivery.last_look.failure is not None:
         times.append(delivery.next_try)
     elif delivery.state is DeliveryState.COPYING:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
@@ -234,12 +234,12 @@ def due_at(delivery: Delivery) -> int | None:
             times.append(delivery.next_try)
     elif (
         delivery.state is not DeliveryState.PUBLISHING
-        or not delivery.holds_copy
+        or not delivery.shares.holds_copy
         or delivery.cleanup.to_delete
         or _to_protect(delivery)
     ):
         times.append(delivery.next_try)  # otherwise it waits for its linger
-    if delivery.holds_copy and not needs_shares(delivery):
+    if delivery.shares.holds_copy and not needs_shares(delivery):
         times.append(released_from(delivery))
     return min((time for time in times if time is not None), default=None)
 

@@ -17,12 +17,12 @@ PROTECT_TRIES = 5
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
-    return to(delivery, DeliveryState.VERIFYING, now, image=image)
+    return to(delivery.with_image(id=image), DeliveryState.VERIFYING, now)
 
 
 def _on_image_registered(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     if delivery.state in (DeliveryState.STOPPING, DeliveryState.TIDYING):
-        return replace(delivery.with_cleanup(done=False), image=event.image, next_try=now)
+        return replace(delivery.with_cleanup(done=False).with_image(id=event.image), next_try=now)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = _adopt_image(replace(delivery, last_refusal=None), event.image, now)
@@ -33,9 +33,9 @@ def _on_image_registered(event: ev.ImageRegistered, delivery: Delivery, now: int
 
 def _on_image_not_found(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
     shown_by = (delivery.request.intended_at or 0) + schedule.SILENCE
-    tried = methods.of(delivery).copies_image or (delivery.request.intended_at or 0) >= delivery.last_look_since
-    if delivery.pending_failure is not None and tried:
-        return fail(delivery, now, delivery.pending_failure)
+    tried = methods.of(delivery).copies_image or (delivery.request.intended_at or 0) >= delivery.last_look.since
+    if delivery.last_look.failure is not None and tried:
+        return fail(delivery, now, delivery.last_look.failure)
     if now < shown_by:
         return replace(delivery, next_try=shown_by)
     if delivery.request.tries >= methods.MAX_TRIES:
@@ -53,8 +53,8 @@ def _never_registered(delivery: Delivery) -> Fault:
 
 
 def _on_image_seen(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
-    if event.state in ("pending", "missing") and delivery.pending_failure is not None:
-        return fail(delivery, now, delivery.pending_failure)
+    if event.state in ("pending", "missing") and delivery.last_look.failure is not None:
+        return fail(delivery, now, delivery.last_look.failure)
     if event.state == "missing":
         return methods.of(delivery).missing(delivery, now)
     if event.state == "pending":
@@ -66,8 +66,8 @@ def _on_image_seen(event: ev.ImageSeen, delivery: Delivery, now: int) -> Deliver
     if event.differences:
         return fail(delivery, now, *event.differences)
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
-    seen = replace(delivery, available_at=now, tries=0, next_try=now, copies=copies or delivery.copies)
-    return seen.with_deletions(event.extras)
+    seen = delivery.with_image(available_at=now).with_deletions(event.extras)
+    return replace(seen, tries=0, next_try=now, copies=copies or delivery.copies)
 
 
 def _on_image_discarded(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
@@ -76,15 +76,15 @@ def _on_image_discarded(_event: ev.ImageDiscarded, delivery: Delivery, now: int)
     if now < begun + schedule.SILENCE:
         return replace(delivery, tries=0, next_try=begun + schedule.SILENCE)
     not_before = begun + schedule.step(schedule.NOT_YET, len(delivery.request.discarded))
-    gone = (*delivery.request.discarded, *([delivery.image] if delivery.image else []))
-    fresh = replace(delivery, image=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
-    if fresh.pending_failure is not None:
-        return fail(fresh, now, fresh.pending_failure)
+    gone = (*delivery.request.discarded, *([delivery.image.id] if delivery.image.id else []))
+    fresh = delivery.with_image(id=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
+    if fresh.last_look.failure is not None:
+        return fail(fresh, now, fresh.last_look.failure)
     return replace(fresh, tries=0, next_try=max(now, not_before))
 
 
 def _on_copies_tagged(_event: ev.CopiesTagged, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery, tagged=True, tries=0, next_try=now)
+    return replace(delivery.with_image(tagged=True), tries=0, next_try=now)
 
 
 def _on_deprecation_carried(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
@@ -92,7 +92,7 @@ def _on_deprecation_carried(_event: ev.DeprecationCarried, delivery: Delivery, n
 
 
 def _on_image_protected(_event: ev.ImageProtected, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery, protected=True, tries=0, next_try=now)
+    return replace(delivery.with_image(protected=True), tries=0, next_try=now)
 
 
 def not_protected(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
@@ -100,17 +100,17 @@ def not_protected(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.kind is RefusalKind.THROTTLED and delivery.tries < PROTECT_TRIES:
         return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries), last_refusal=event.fault)
     why = unprotected_fault(delivery, event.fault)
-    return replace(delivery, unprotected=why, last_refusal=None, tries=0, next_try=now)
+    return replace(delivery.with_image(unprotected=why), last_refusal=None, tries=0, next_try=now)
 
 
 def unprotected_fault(delivery: Delivery, refusal: Fault) -> Fault:
     """Return the fault of a delivered AMI without protection, which principals in the target can deregister."""
     return Fault(
         "image-not-protected",
-        f"{delivery.where}, {delivery.image}",
+        f"{delivery.where}, {delivery.image.id}",
         f"The AMI is delivered, without deregistration protection. {refusal.what}",
         "Protect it with that account's credentials: `aws ec2 enable-image-deregistration-protection --image-id "
-        f"{delivery.image} --region {delivery.target.region}`. If the role may not do it, deploy this version's "
+        f"{delivery.image.id} --region {delivery.target.region}`. If the role may not do it, deploy this version's "
         "deploy/target.yaml there; or write `protect: false` in the targets file.",
     )
 
@@ -127,6 +127,7 @@ def _small(over: Delivery) -> Delivery:
     `status` needs to find its shares follows from the source and from how it was to be copied.
     """
     made = over.copies if over.ending is None else ()
+    standing = tuple(share for share in over.shares.needed if share.standing)
     return replace(
         over,
         source_name="",
@@ -134,11 +135,10 @@ def _small(over: Delivery) -> Delivery:
         snapshots=(),
         entered={over.state: over.entered[over.state]},
         copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
-        shares=tuple(share for share in over.shares if share.standing),
+        shares=replace(over.shares, needed=standing, last_closing_at=None),
         slots=SlotRequest(),
         request=ImageRequest(),
         last_refusal=None,
-        last_closing_at=None,
         handled={},
     )
 
@@ -147,8 +147,9 @@ def _on_end_seen(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
     if event.again_at:
         return replace(delivery, next_try=event.again_at)
     if event.until > now:
-        return replace(delivery, ends_at=event.until)
-    return end(replace(delivery, expired=True), DeliveryState.WITHDRAWN, (), now)
+        return replace(delivery, sharing=replace(delivery.sharing, ends_at=event.until))
+    over = replace(delivery, sharing=replace(delivery.sharing, expired=True))
+    return end(over, DeliveryState.WITHDRAWN, (), now)
 
 
 HANDLERS: Handlers = {

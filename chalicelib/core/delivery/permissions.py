@@ -40,7 +40,8 @@ def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
     """Return the states of a delivery's shares in the ledger; those of others, or of another role, are not open."""
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
-        open=sum(s.state is ledger.ShareState.OPEN and not holders.moved(s) for s in holds) == len(delivery.shares),
+        open=sum(s.state is ledger.ShareState.OPEN and not holders.moved(s) for s in holds)
+        == len(delivery.shares.needed),
         refused=next(filter(None, map(holders.refusal, holds)), None),
         waits_for=next((s.waits_for for s in holds if s.waits_for is not None), None),
     )
@@ -49,7 +50,7 @@ def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
 def _image(delivery: Delivery) -> Iterator[NeededShare]:
     resource = addresses.image_resource(delivery.ami).pk
     if delivery.target.mode == "share":
-        for principal in delivery.launched_by or (delivery.target.account,):
+        for principal in delivery.sharing.launched_by or (delivery.target.account,):
             yield NeededShare(resource, principal, standing=True)
     elif methods.of(delivery).copies_image:
         yield NeededShare(resource, delivery.target.account)
@@ -60,7 +61,7 @@ def _snapshots(delivery: Delivery) -> Iterator[NeededShare]:
     if shared and not delivery.target.share_snapshots:
         return
     for snapshot in delivery.snapshots:
-        region = delivery.target.region if delivery.via else ""
+        region = delivery.target.region if delivery.hub_copy.delivery else ""
         resource = addresses.snapshot_resource(delivery.read_from(snapshot.id), region)
         yield NeededShare(resource.pk, delivery.target.account, standing=shared)
 
@@ -98,7 +99,7 @@ def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
 
 def receiver(delivery: Delivery, share: NeededShare) -> str:
     """The receiver of a share: the account, or the organization or organizational unit that it names instead."""
-    return share.share_name if share.share_name in delivery.launched_by else delivery.target.account
+    return share.share_name if share.share_name in delivery.sharing.launched_by else delivery.target.account
 
 
 def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -> str:

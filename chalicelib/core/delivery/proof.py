@@ -105,7 +105,7 @@ def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[Shown
     bearers: dict[str, list[str]] = defaultdict(list)
     for one in there:
         bearers[one.nonce].append(one.id)
-    known = {delivery.image, delivery.accepted, *delivery.request.discarded}
+    known = {delivery.image.id, delivery.accepted, *delivery.request.discarded}
 
     def own(one: ShownImage) -> bool:
         if one.id in known:
@@ -145,7 +145,7 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
     there, strange = images(delivery, shown)
     made = [one.id for one in there if one.id != delivery.accepted]
     found = copies(delivery, seen)
-    ids = {delivery.image} - {None, delivery.accepted}
+    ids = {delivery.image.id} - {None, delivery.accepted}
     known = {copy.copy for copy in delivery.copies if copy.copy}
     kept = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
     return Removal(

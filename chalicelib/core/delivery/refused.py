@@ -11,7 +11,7 @@ from chalicelib.core.delivery import methods, own_image
 from chalicelib.core.delivery.deadlines import late
 from chalicelib.core.delivery.ending import delete_refused, left_behind
 from chalicelib.core.delivery.methods import forget
-from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState, LastLook
 from chalicelib.core.delivery.moves import Handlers, again, each_copy, fail, to
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import schedule
@@ -32,25 +32,25 @@ def _on_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         if _is_old(delivery, event):
             return delivery
         delivery = methods.of(delivery).denied(delivery, event.nonce)
-    if delivery.last_look_since and event.step == do.FindLeftovers.__name__ and delivery.state is DeliveryState.TIDYING:
+    if delivery.last_look.since and event.step == do.FindLeftovers.__name__ and delivery.state is DeliveryState.TIDYING:
         return left_behind(replace(delivery, last_refusal=event.fault), now)
-    if event.step == do.NotifyOutcome.__name__ and delivery.pending_failure is None and late(delivery, now):
-        delivery = replace(delivery, pending_failure=event.fault, last_look_since=now)
+    if event.step == do.NotifyOutcome.__name__ and delivery.last_look.failure is None and late(delivery, now):
+        delivery = replace(delivery, last_look=LastLook(event.fault, now))
     if event.kind is RefusalKind.ROLE and delivery.state is DeliveryState.REQUESTED:
         return to(delivery, DeliveryState.CHECKING, now, last_refusal=event.fault)
     if (
         event.kind is RefusalKind.ROLE
-        and delivery.pending_failure is not None
+        and delivery.last_look.failure is not None
         and delivery.state is DeliveryState.CHECKING
     ):
-        return fail(delivery, now, delivery.pending_failure)
+        return fail(delivery, now, delivery.last_look.failure)
     stops = delivery.state is DeliveryState.STOPPING and event.step == do.FindLeftovers.__name__
     if stops and event.kind is not RefusalKind.THROTTLED:
         delivery = delete_refused(delivery)
     steps = _waits(event, delivery, now)
     if steps:
         return again(delivery, now, schedule.step(steps, delivery.tries), last_refusal=event.fault)
-    pending = () if delivery.pending_failure is None else (delivery.pending_failure,)
+    pending = () if delivery.last_look.failure is None else (delivery.last_look.failure,)
     return fail(delivery, now, *pending, event.fault)
 
 
@@ -64,9 +64,9 @@ def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
     """Return the waits before the command is tried again; none if the refusal ends the delivery."""
     if delivery.state in _ONLY_WAITS or event.kind is RefusalKind.THROTTLED:
         return schedule.RETRIES
-    if event.kind is RefusalKind.ROLE or (delivery.pending_failure is not None and event.step in LOOKS):
+    if event.kind is RefusalKind.ROLE or (delivery.last_look.failure is not None and event.step in LOOKS):
         return schedule.POLLS
-    if delivery.pending_failure is not None:
+    if delivery.last_look.failure is not None:
         return ()
     if event.kind is RefusalKind.LIMIT:
         return schedule.POLLS
@@ -90,7 +90,7 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.unknown:
         return replace(delivery, last_refusal=event.fault)
     delivery = forget(delivery, event.nonce)
-    early = now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
     waits = {
         RefusalKind.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
         RefusalKind.LIMIT: schedule.MINUTE,

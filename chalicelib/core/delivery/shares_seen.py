@@ -7,7 +7,7 @@ from dataclasses import replace
 from chalicelib.core.delivery import ending, methods
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.deadlines import deadline
-from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState, LastLook
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
 from chalicelib.core.records import schedule
 from chalicelib.core.targets import approvals
@@ -18,21 +18,21 @@ ASKED_ANEW = 5 * schedule.MINUTE
 
 def _on_shares_held(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
     if event.upto:
-        return replace(delivery, shares_at=event.upto, next_try=now)
-    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), shares_at=0)
+        return replace(delivery.with_shares(continue_at=event.upto), next_try=now)
+    held = delivery.with_shares(continue_at=0)
+    return again(held, now, schedule.step(schedule.POLLS, delivery.tries))
 
 
 def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Continue if all are open. This look also decides a passed deadline: they may have opened during an outage."""
     if delivery.state is DeliveryState.COPYING:
-        if event.refused is None or delivery.pending_failure is not None:
+        if event.refused is None or delivery.last_look.failure is not None:
             return delivery
-        return replace(
-            delivery, pending_failure=event.refused, last_look_since=now, next_try=now
-        )  # the finished copies are good
+        # One more look follows, because the finished copies are good.
+        return replace(delivery, last_look=LastLook(event.refused, now), next_try=now)
     if event.open:
         return _opened(replace(delivery, last_refusal=None), now)
-    delivery = replace(delivery, shares_wait_for=event.waits_for)
+    delivery = delivery.with_shares(wait_for=event.waits_for)
     if (
         event.waits_for is not None
         and event.waits_for.code == approvals.NOT_APPROVED
@@ -53,20 +53,21 @@ def _share_worker_by(delivery: Delivery) -> int:
 
 
 def _opened(delivery: Delivery, now: int) -> Delivery:
+    delivery = delivery.with_shares(opened_at=now)
     if delivery.shared:
-        return to(delivery, DeliveryState.PUBLISHING, now, opened_at=now)
-    if delivery.adopted and delivery.image:
-        return to(delivery, DeliveryState.VERIFYING, now, opened_at=now)
+        return to(delivery, DeliveryState.PUBLISHING, now)
+    if delivery.image.adopted and delivery.image.id:
+        return to(delivery, DeliveryState.VERIFYING, now)
     copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
     registers = copied or methods.of(delivery).copies_image
-    return to(delivery, DeliveryState.REGISTERING if registers else DeliveryState.COPYING, now, opened_at=now)
+    return to(delivery, DeliveryState.REGISTERING if registers else DeliveryState.COPYING, now)
 
 
 def _on_shares_released(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
     if event.upto:
-        return replace(delivery, shares_at=event.upto)
-    delivery = replace(delivery, shares_at=0)
-    return replace(delivery, holds_copy=False, holds_standing=delivery.holds_standing and not event.all)
+        return delivery.with_shares(continue_at=event.upto)
+    standing = delivery.shares.holds_standing and not event.all
+    return delivery.with_shares(continue_at=0, holds_copy=False, holds_standing=standing)
 
 
 HANDLERS: Handlers = {

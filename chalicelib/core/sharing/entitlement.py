@@ -1,8 +1,8 @@
 """Entitlement: who may hold what of one AMI now (invariants 1, 8 and 11).
 
-It follows from the tag in force (EC2), the applied targets file, the members of its OUs, and the withdrawals since the
-tag was written. Of records it uses the promotion's head alone, for the value last understood and the time of the last
-tag event. So a damaged or parked record neither keeps a share open nor opens one.
+It follows from the tag in EC2, the applied file, the members of its OUs, and the withdrawals since the tag was written.
+The only record that it uses is the promotion's head. So a damaged or parked record neither keeps a share open nor opens
+one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,7 @@ USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """The targets that the value in force names, by "account/region".
-
-    ``blocked``: accounts that the value names and whose settings conflict: they may keep what they have, and get
-    nothing new.
-    """
+    """The targets that the value in force names, by "account/region"; ``blocked`` accounts with their faults."""
 
     targets: Mapping[str, Target] = field(default_factory=dict)
     value: str = ""
@@ -39,17 +35,14 @@ class Entitlement:
     """Withdrawn targets ("account" or "account/region") -> the operator; ``targets`` has none of them."""
 
     def may_open(self, place: str, resource: str, share_name: str, now: int, *, standing: bool) -> bool:
-        """Whether a share may be opened for a target ("account/region") at ``now`` (epoch seconds).
-
-        ``share_name`` says which permission on the resource it is; ``standing``: for as long as the AMI is shared.
-        """
+        """Whether a share, standing or for copies, may be opened for a target ("account/region") at ``now``."""
         target = self.targets.get(place)
         if target is None:
             return False
         return not standing or _stands(target, resource, share_name, now)
 
     def may_go_on(self, place: str) -> bool:
-        """Whether a delivery that runs for a target may go on: the target is named, or only its settings conflict."""
+        """Whether a running delivery may continue: its target is named, or its account is only blocked."""
         blocked = place.partition("/")[0] in self.blocked and covering(self.withdrawn, place) is None
         return place in self.targets or blocked
 
@@ -75,18 +68,14 @@ NO_ENTITLEMENT = Entitlement()
 
 
 def entitlement(
-    tag: str | None,
-    last: str | None,
-    applied: AppliedFile,
-    withdrawals: Sequence[Withdrawal] = (),
-    tagged_at: int = 0,
+    tag: str | None, last: str | None, applied: AppliedFile, withdrawals: Sequence[Withdrawal] = (), tagged_at: int = 0
 ) -> Entitlement | Fault:
-    """Return who is entitled; or the fault for which that is not known, which is no evidence for closing.
+    """Return who is entitled; or a fault if that is not known, which is no evidence for closing.
 
-    ``tag``: the trigger tag's value in EC2, None if the AMI has none, is gone or disabled.
-    ``last``: the value that was last understood. A value that is not understood changes nothing, so then that one
-    counts, and a name in it that the file has lost names nobody. ``withdrawals``: whom an operator has withdrawn;
-    those count that are not older than ``tagged_at``, the last tag event that is known (epoch seconds).
+    ``tag``: the trigger tag's value in EC2; None if the AMI has none, is gone or disabled.
+    ``last``: the value last understood. It counts if ``tag`` is not understood; a name in it that the file has lost
+    names nobody.
+    ``withdrawals``: those count that are not older than ``tagged_at``, the last known tag event (epoch seconds).
     """
     if tag is None:
         return NO_ENTITLEMENT
@@ -108,7 +97,8 @@ def entitlement(
 def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     """Return the entitlement by a value that is understood.
 
-    A unit's ARN admits all its accounts: while one of them is withdrawn, the service opens nothing new by it.
+    A launch permission for a unit admits all its accounts. So while one of them is withdrawn, the others that share it
+    are blocked.
     """
     left = resolution.without(withdrawn)
     named = {target.place: target for target in left.targets}
@@ -162,7 +152,7 @@ def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
     kind = addresses.resource_kind(resource)
     if kind == "role" and share_name not in target.service_linked_roles:
         return False
-    if addresses.at_home(resource):  # it serves the target's own AMI on the target's own key, in either mode
+    if addresses.at_home(resource):  # a grant on the target's own key, for the target's own AMI: in either mode
         return True
     if target.mode != "share" or 0 < target.until <= now:
         return False

@@ -1,7 +1,5 @@
 """``history --account`` and ``where`` of a copy read one account's items only, however many others exist."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -14,7 +12,7 @@ from ami_promoter.verbs import VerbCaller
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table, wire
 from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.core.delivery.model import Delivery, DeliveryState
+from chalicelib.core.delivery.model import Delivery, DeliveryState, NewImage
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
@@ -35,7 +33,6 @@ class CountingCaller(VerbCaller):
     calls: Counter[str] = field(default_factory=Counter)
 
     def connect(self) -> Connection:
-        """See the class."""
         connection = Connection(REGION)
         connection.dynamodb.meta.events.register("after-call.dynamodb", self._count)
         return connection
@@ -54,9 +51,8 @@ def table(client):
     records.create(PROMOTIONS.encode(started(AMI, HUB, REGION, 1)), 1)
     for account, image in ((DEV, COPY), (PROD, "ami-00000000000000c0a")):
         ident = addresses.delivery_id(HUB, AMI, account, REGION)
-        record = Delivery(
-            ident, HUB, AMI, Target(account, REGION), 1, 1, "golden", (), state=DeliveryState.DELIVERED, image=image
-        )
+        target, made = Target(account, REGION), NewImage(image)
+        record = Delivery(ident, HUB, AMI, target, 1, 1, "golden", (), state=DeliveryState.DELIVERED, image=made)
         write = DELIVERIES.encode(record)
         records.create(write, 1)
         records.save(records.read(write.key), write, ["Delivered"], 2)

@@ -49,7 +49,6 @@ def write(table, record):
 
 
 def a_promotion(ami=AMI, **changes):
-    """Build a running promotion."""
     state = {"state": promotion.PromotionState.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
     return promotion.Promotion(ami, HUB, REGION, NINE, **{**state, **changes})
 
@@ -74,9 +73,9 @@ def scene(table):
     done = a_delivery(
         "333333333333",
         delivery.DeliveryState.DELIVERED,
-        image="ami-0aaaaaaaaaaaaaaaa",
+        image=delivery.NewImage("ami-0aaaaaaaaaaaaaaaa"),
         key_arn="arn:aws:kms:us-east-1:333333333333:key/k",
-        shares=(delivery.NeededShare(SNAPSHOT, "333333333333"),),
+        shares=delivery.HeldShares((delivery.NeededShare(SNAPSHOT, "333333333333"),)),
         copies=(delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-9"),),
     )
     failed = a_delivery(
@@ -85,9 +84,11 @@ def scene(table):
     under_way = a_delivery(
         PROD,
         delivery.DeliveryState.COPYING,
-        shares=(
-            delivery.NeededShare(SNAPSHOT, PROD),
-            delivery.NeededShare(KEY, addresses.delivery_id(HUB, AMI, PROD, REGION)),
+        shares=delivery.HeldShares(
+            (
+                delivery.NeededShare(SNAPSHOT, PROD),
+                delivery.NeededShare(KEY, addresses.delivery_id(HUB, AMI, PROD, REGION)),
+            )
         ),
         copies=(
             delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-7"),
@@ -203,12 +204,7 @@ def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers
 
 @pytest.mark.parametrize(
     ("first", "second", "asked"),
-    [
-        ([DEV], [PROD], f"{DEV},{PROD}"),
-        ([DEV], [], ""),
-        ([], [DEV], ""),
-        ([DEV], [DEV], DEV),
-    ],
+    [([DEV], [PROD], f"{DEV},{PROD}"), ([DEV], [], ""), ([], [DEV], ""), ([DEV], [DEV], DEV)],
 )
 def test_two_operators_retry_at_once(table, first, second, asked):
     """The second request keeps what the first asked for and the service has not read yet."""
@@ -314,7 +310,8 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
     shares = (delivery.NeededShare(image, PROD, standing=True), delivery.NeededShare(key, role, standing=True))
-    record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=shares, shares_wait_for=TROUBLE)
+    held = delivery.HeldShares(shares, wait_for=TROUBLE)
+    record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=held)
     write(table, a_promotion())
     write(table, record)
     DynamoTrackedDeliveries(table).add(AMI, a_tracked(record, "running"))
@@ -377,7 +374,8 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
 
 def test_a_preexisting_share_is_marked(table, capsys):
     """It is open and stays, and needs no action."""
-    done = a_delivery(PROD, delivery.DeliveryState.COPYING, shares=(delivery.NeededShare(SNAPSHOT, PROD),))
+    held = delivery.HeldShares((delivery.NeededShare(SNAPSHOT, PROD),))
+    done = a_delivery(PROD, delivery.DeliveryState.COPYING, shares=held)
     write(table, a_promotion())
     write(table, done)
     DynamoTrackedDeliveries(table).add(AMI, a_tracked(done, "running"))

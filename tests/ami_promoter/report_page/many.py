@@ -1,7 +1,5 @@
 """Records of a hub with any number of targets and promotions, without a hub."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from ami_promoter.hub.records import Record, _tolerant
 from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.report_page.reading import sort
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Promotion, PromotionState, TrackedDelivery
 from chalicelib.core.records import addresses, codec
@@ -44,7 +42,6 @@ def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> Record:
 
 
 def shown(found: Iterator[Record], days: int = 30) -> Overview:
-    """Compute the page."""
     return overview(sort(found), context(days))
 
 
@@ -97,7 +94,7 @@ def _delivery(
         (),
         state=state,
         entered={state: began + 710},
-        image=image,
+        image=NewImage(image),
         faults=faults if state is DeliveryState.FAILED else (),
         copies=(Copy(bad.get("snapshot", "snap-1"), CopyState.PENDING, progress=40, intended_at=began + 27),),
     )

@@ -1,12 +1,18 @@
 """Builders: a delivery in any state, an event of every kind. Each call shows only what matters to its test."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving
-from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, Snapshot
+from chalicelib.core.delivery.model import (
+    Attempt,
+    Copy,
+    CopyState,
+    Delivery,
+    DeliveryState,
+    HeldShares,
+    Snapshot,
+)
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
@@ -21,7 +27,11 @@ ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW) for source in ("snap-0a
 
 
 def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object) -> Delivery:
-    """A delivery of two encrypted snapshots that entered ``state`` now, with what this state requires."""
+    """A delivery of two encrypted snapshots that entered ``state`` now, with what this state requires.
+
+    ``changes``: its members, or those of its held shares.
+    """
+    held = {name: changes.pop(name) for name in HeldShares.__slots__ if name in changes}
     fresh = evolving.started(
         Delivery(
             id="0123456789abcdef0123",
@@ -43,11 +53,11 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         ready if late or state is DeliveryState.WAITING else fresh,
         state=state,
         entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
-        last_closing_at=NOW + 25 * 3600 if late else None,
         ending=DeliveryState.FAILED
         if state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED)
         else None,
     )
+    built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **held})
     return replace(built, **changes)  # type: ignore[arg-type]
 
 

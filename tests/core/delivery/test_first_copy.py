@@ -1,9 +1,5 @@
 """A delivery starts a copy only soon after it has listed all copies: the record may be older than EC2's state."""
 
-from __future__ import annotations
-
-from dataclasses import replace
-
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, outstanding
@@ -14,12 +10,8 @@ from tests.core.delivery.examples import NOW, a_delivery, seen
 
 def at_work(now):
     """A delivery with a slot for each copy that has started none; its checks were at NOW."""
-    return replace(
-        a_delivery(DeliveryState.COPYING),
-        opened_at=now,
-        next_try=now,
-        slots=SlotRequest(granted=2, until=now + schedule.LEASE),
-    )
+    slots = SlotRequest(granted=2, until=now + schedule.LEASE)
+    return a_delivery(DeliveryState.COPYING, opened_at=now, next_try=now, slots=slots)
 
 
 def test_the_list_that_the_checks_made_is_good_for_a_minute():
@@ -36,9 +28,7 @@ def test_after_that_they_are_listed_first():
 
     there = seen("snap-0a", "completed", copy="snap-9a")
     found = evolving.evolve(delivery, ev.CopiesFound((there,)), later)
-    assert [(copy.state, copy.copy) for copy in found.copies] == [
-        (CopyState.COMPLETED, "snap-9a"),
-        (CopyState.WANTED, None),
-    ]
+    expected = [(CopyState.COMPLETED, "snap-9a"), (CopyState.WANTED, None)]
+    assert [(copy.state, copy.copy) for copy in found.copies] == expected
     assert do.StartCopy("snap-0b") in outstanding.outstanding(found, later)
     assert do.StartCopy("snap-0a") not in outstanding.outstanding(found, later)

@@ -1,11 +1,9 @@
 """Which of a target's events count, and when some are expected."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.delivery import forwarded
-from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.delivery.model import DeliveryState, NewImage
 from chalicelib.core.records.wakes import EVENT_AT
 from chalicelib.core.targets.applied_file import Target
 from tests.core.delivery.examples import NOW, REGION, TARGET, a_delivery
@@ -24,7 +22,7 @@ def test_an_event_of_an_earlier_episode_does_not_count(entry, last):
     ("changes", "expected"),
     [
         ({}, True),
-        ({"adopted": True}, False),
+        ({"image": NewImage(adopted=True)}, False),
         ({"ending": DeliveryState.FAILED}, False),
         ({"target": Target(TARGET, REGION, mode="share")}, False),
     ],

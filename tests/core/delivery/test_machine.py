@@ -1,7 +1,5 @@
 """The state machine of a delivery: the table, every pair of state and event, and a test for each edge."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
@@ -24,6 +22,7 @@ from chalicelib.core.delivery.model import (
     Delivery,
     DeliveryState,
     ImageRequest,
+    NewImage,
     SlotRequest,
 )
 from chalicelib.core.errors import IllegalEvent, RefusalKind
@@ -148,12 +147,12 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
-    done = evolving.evolve(replace(opening, holds_standing=True), ev.SharesSeen(open=True), NOW)
+    done = evolving.evolve(opening.with_shares(holds_standing=True), ev.SharesSeen(open=True), NOW)
 
     assert opening.state is DeliveryState.OPENING
-    assert [(share.resource.split("#")[1], share.standing) for share in opening.shares] == [("role", True)]
+    assert [(share.resource.split("#")[1], share.standing) for share in opening.shares.needed] == [("role", True)]
     assert done.state is DeliveryState.REGISTERING
-    assert done.holds_standing
+    assert done.shares.holds_standing
 
 
 def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
@@ -162,13 +161,17 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert opening.state is DeliveryState.OPENING
-    assert [(share.resource, share.share_name, share.standing) for share in opening.shares] == [
+    assert [(share.resource, share.share_name, share.standing) for share in opening.shares.needed] == [
         (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
     ]
 
     held = intents.record_intent(opening, outstanding.outstanding(opening, NOW), NOW, ())
     verifying = evolving.evolve(held, ev.SharesSeen(open=True), NOW)
-    assert (verifying.state, verifying.image, verifying.holds_standing) == (DeliveryState.VERIFYING, "ami-0b", True)
+    assert (verifying.state, verifying.image.id, verifying.shares.holds_standing) == (
+        DeliveryState.VERIFYING,
+        "ami-0b",
+        True,
+    )
     there = evolving.evolve(verifying, ev.ImageSeen("available"), NOW)
     assert not any(isinstance(command, do.ReleaseShares) for command in outstanding.outstanding(there, NOW))
 
@@ -183,12 +186,12 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
     waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
     shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
-    held = replace(opening, holds_standing=True)
+    held = opening.with_shares(holds_standing=True)
 
     assert permissions.seen(held, in_ledger(opening)) == ev.SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == ev.SharesSeen(open=False)
     waiting = evolving.evolve(held, permissions.seen(held, shares), NOW)
-    assert (waiting.state, waiting.shares_wait_for) == (DeliveryState.OPENING, waits_for)
+    assert (waiting.state, waiting.shares.wait_for) == (DeliveryState.OPENING, waits_for)
     last = deadlines.deadline(held)
     assert deadlines.due_events(held, last) == ()
     assert outstanding.outstanding(held, last) == (do.LookAtShares(),)
@@ -205,7 +208,7 @@ def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({
         ledger.Share(
             s.resource, s.share_name, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding})
         )
-        for s in delivery.shares
+        for s in delivery.shares.needed
     ]
     return [replace(share, **others.get(share.share_name, {})) for share in shares]
 
@@ -220,7 +223,7 @@ def test_what_another_episode_holds_is_not_open_to_this_one():
 def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
     """It is an answer once it was given for every present holding."""
     opening = a_delivery(DeliveryState.OPENING, holds_copy=True)
-    name = opening.shares[0].share_name
+    name = opening.shares.needed[0].share_name
     refused = {"state": ledger.ShareState.REFUSED, "fault": FAULT}
     tried_anew = permissions.seen(opening, in_ledger(opening, {name: refused}))
     answered = permissions.seen(opening, in_ledger(opening, {name: {**refused, "answered": 1}}))
@@ -235,7 +238,7 @@ def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
     assert do.LookAtShares() in outstanding.outstanding(copying_now, NOW)
     refused = evolving.evolve(copying_now, ev.SharesSeen(open=False, refused=FAULT), NOW)
-    assert (refused.state, refused.pending_failure) == (DeliveryState.COPYING, FAULT)
+    assert (refused.state, refused.last_look.failure) == (DeliveryState.COPYING, FAULT)
     assert outstanding.outstanding(refused, NOW) == (do.FindCopies(),)
 
 
@@ -243,8 +246,8 @@ def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
     """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
     target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
-    account, *others = sorted(opening.shares, key=lambda share: not share.share_name.endswith("-share"))
-    assert len(opening.shares) == len(others) + 1
+    account, *others = sorted(opening.shares.needed, key=lambda share: not share.share_name.endswith("-share"))
+    assert len(opening.shares.needed) == len(others) + 1
     refused = {account.share_name: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
     seen_now = permissions.seen(opening, in_ledger(opening, refused))
     assert seen_now == ev.SharesSeen(open=False, refused=FAULT)
@@ -323,7 +326,7 @@ def test_a_refused_delete_keeps_no_share_open():
 
     late = deadlines.deadline(twice)
     passed = evolving.evolve(twice, ev.DeadlinePassed(), late)
-    assert outstanding.outstanding(replace(passed, holds_copy=False), late) == (do.FindLeftovers(),)
+    assert outstanding.outstanding(passed.with_shares(holds_copy=False), late) == (do.FindLeftovers(),)
     over = evolving.evolve(passed, refused, late)
     assert (over.cleanup.done, over.cleanup.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
@@ -365,11 +368,9 @@ def test_a_first_look_that_comes_late_is_no_proof_either():
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE)
     second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
+    expected = (C.INTENDED, NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
 
-    assert (first.copies[0].state, first.copies[0].next_look) == (
-        C.INTENDED,
-        NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER,
-    )
+    assert (first.copies[0].state, first.copies[0].next_look) == expected
     assert second.copies[0].state is C.WANTED
 
 
@@ -481,7 +482,7 @@ def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
 
 def test_an_image_that_differs_once_is_looked_at_again():
     """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
-    delivery = a_delivery(DeliveryState.VERIFYING, image="ami-0b")
+    delivery = a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b"))
     for _ in range(copy_events.VERIFY_TRIES - 1):
         delivery = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
         assert delivery.state is DeliveryState.VERIFYING
@@ -615,9 +616,9 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
 def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     """The role was deleted during the copy: the record must end all the same."""
     stopping = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.COMPLETED)
-    assert deadlines.due_events(stopping, stopping.last_closing_at) == (ev.DeadlinePassed(),)
+    assert deadlines.due_events(stopping, stopping.shares.last_closing_at) == (ev.DeadlinePassed(),)
 
-    after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.last_closing_at)
+    after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.shares.last_closing_at)
     assert after.state is DeliveryState.TIDYING
     assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 
@@ -674,7 +675,7 @@ def test_an_ami_and_copies_that_exist_already_are_adopted():
     """The service's AMI goes on to `verifying`; completed copies are not made again."""
     delivery = a_delivery()
     found = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
-    assert (found.state, found.image) == (DeliveryState.VERIFYING, "ami-0b")
+    assert (found.state, found.image.id) == (DeliveryState.VERIFYING, "ami-0b")
 
     half = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
     assert half.state is DeliveryState.WAITING
@@ -687,11 +688,14 @@ def test_unencrypted_snapshots_need_no_key_share():
     plain = replace(plain, snapshots=tuple(replace(s, key_arn=None) for s in plain.snapshots))
     ready = evolving.evolve(plain, ev.TargetReady(TARGET_KEY), NOW)
 
-    assert [share.resource for share in ready.shares] == ["resource#snapshot#snap-0a", "resource#snapshot#snap-0b"]
+    assert [share.resource for share in ready.shares.needed] == [
+        "resource#snapshot#snap-0a",
+        "resource#snapshot#snap-0b",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("known", "named"), [({"image": "ami-0c"}, "ami-0c"), ({"request": ImageRequest(NOW)}, "AMI golden-1")]
+    ("known", "named"), [({"image": NewImage("ami-0c")}, "ami-0c"), ({"request": ImageRequest(NOW)}, "AMI golden-1")]
 )
 def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
     """The role is gone after RegisterImage, answered or not: the leftovers name the AMI for its owner."""
@@ -703,12 +707,12 @@ def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
 
 
 REFUSED_WHILE_HEARING = {
-    "available": a_delivery(DeliveryState.VERIFYING, image="ami-0b", available_at=NOW),
-    "being verified": a_delivery(DeliveryState.VERIFYING, image="ami-0b"),
+    "available": a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b")).with_image(available_at=NOW),
+    "being verified": a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b")),
     "stopping": with_copies(a_delivery(DeliveryState.STOPPING), CopyState.PENDING, CopyState.PENDING),
     "tidying": with_copies(a_delivery(DeliveryState.TIDYING), CopyState.PENDING, CopyState.PENDING),
     "tidied": with_copies(a_delivery(DeliveryState.TIDYING), CopyState.ERROR, CopyState.ERROR).with_cleanup(done=True),
-    "publishing": a_delivery(DeliveryState.PUBLISHING, image="ami-0b"),
+    "publishing": a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b")),
 }
 
 

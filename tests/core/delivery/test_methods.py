@@ -1,7 +1,5 @@
 """A delivery by CopyImage: how long it holds its shares, what it waits for, and that no try leaves anything behind."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -10,7 +8,7 @@ from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSIO
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import deadlines, evolving, methods, outstanding, slot_use
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import Delivery, DeliveryState, ImageRequest, Snapshot
+from chalicelib.core.delivery.model import Delivery, DeliveryState, ImageRequest, NewImage, Snapshot
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import comparison
@@ -25,7 +23,7 @@ BEGUN = ImageRequest(NOW, copy_image_intended_at=NOW)
 
 def an_image_copy(state: DeliveryState = DeliveryState.VERIFYING, **changes: object) -> Delivery:
     """A delivery by CopyImage whose shares opened, and whose copy started, just now; the AMI is pending."""
-    image = {"image": "ami-0b"} if state is DeliveryState.VERIFYING else {}
+    image = {"image": NewImage("ami-0b")} if state is DeliveryState.VERIFYING else {}
     begun = {"opened_at": NOW, "request": BEGUN, "holds_copy": True}
     return a_delivery(state, **{"method": "image", **begun, **image, **changes})
 
@@ -45,9 +43,9 @@ def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
     after = evolving.evolve(a_delivery(method="image"), ev.TargetReady(TARGET_KEY), NOW)
 
     assert after.state is DeliveryState.OPENING
-    assert [share.resource.split("#")[1] for share in after.shares] == ["image", "snapshot", "snapshot", "key"]
-    assert after.shares[0].share_name == TARGET
-    assert not any(share.standing for share in after.shares)
+    assert [share.resource.split("#")[1] for share in after.shares.needed] == ["image", "snapshot", "snapshot", "key"]
+    assert after.shares.needed[0].share_name == TARGET
+    assert not any(share.standing for share in after.shares.needed)
     assert slot_use.slots(after) == (0, 0)
 
 
@@ -118,7 +116,7 @@ def test_a_copy_that_failed_early_is_discarded_with_all_that_it_made_and_then_tr
     assert outstanding.outstanding(once, NOW + 120) == (do.DiscardImage(),)
 
     twice = after_events(once, (ev.ImageDiscarded(), 120))
-    assert (twice.request.discarded, twice.image) == (("ami-0b",), None)
+    assert (twice.request.discarded, twice.image.id) == (("ami-0b",), None)
     assert outstanding.outstanding(twice, NOW + 120) == (do.RegisterImage(),)
     assert outstanding.needs_shares(twice)
 
@@ -127,8 +125,8 @@ def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     """Of two concurrent calls the first one's answer may come after the discard."""
     trying = an_image_copy(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
 
-    assert after_events(trying, (ev.ImageRegistered("ami-0b"), 200)).image is None
-    assert after_events(trying, (ev.ImageRegistered("ami-0c"), 200)).image == "ami-0c"
+    assert after_events(trying, (ev.ImageRegistered("ami-0b"), 200)).image.id is None
+    assert after_events(trying, (ev.ImageRegistered("ami-0c"), 200)).image.id == "ami-0c"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,7 @@ def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     [
         ({"request": replace(BEGUN, copy_image_intended_at=NOW + 601)}, LATE),
         ({}, ev.ImageSeen("failed", reason="The disk is full")),
-        ({"adopted": True}, LATE),
+        ({"image": NewImage("ami-0b", adopted=True)}, LATE),
     ],
     ids=["tried late", "for another reason", "not of this episode"],
 )
@@ -171,7 +169,7 @@ def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
     """CopyImage takes hours and can be cancelled; its results count as gone only when they had time to appear."""
     running = replace(an_image_copy(state), inbox={"cancel": "1:x"})
     assert deadlines.due_events(running, NOW + 60) == (ev.CancelAsked(),)
-    assert deadlines.due_events(replace(running, available_at=NOW), NOW + 60) == ()
+    assert deadlines.due_events(running.with_image(available_at=NOW), NOW + 60) == ()
 
     stopping = after_events(running, (ev.CancelAsked(), 60))
     gone = ev.LeftoversSeen((), ())
@@ -194,8 +192,8 @@ def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
     there = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies), NOW)
     left = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, None, copies), NOW)
 
-    assert (pending.state, pending.cleanup.to_delete, pending.adopted) == (DeliveryState.OPENING, (), False)
-    assert (there.state, there.image, there.adopted) == (DeliveryState.VERIFYING, "ami-0b", True)
+    assert (pending.state, pending.cleanup.to_delete, pending.image.adopted) == (DeliveryState.OPENING, (), False)
+    assert (there.state, there.image.id, there.image.adopted) == (DeliveryState.VERIFYING, "ami-0b", True)
     assert (left.state, left.cleanup.to_delete) == (DeliveryState.OPENING, (copies[0].copy,))
 
 

@@ -1,7 +1,5 @@
 """Only what has the nonce of an attempt is the service's; all else in a target is neither used nor deleted."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -120,7 +118,7 @@ def test_an_ami_with_the_services_name_and_tags_that_no_attempt_made_is_unproven
     assert proof.removal(delivery, (planted,), ()).images == ()
     assert proof.removal(delivery, (planted,), ()).unproven == ("ami-0x",)
     assert proof.named(accepted, (planted,)).own == "ami-0x"
-    assert proof.removal(replace(accepted, image="ami-0x"), (planted,), ()).images == ()
+    assert proof.removal(accepted.with_image(id="ami-0x"), (planted,), ()).images == ()
 
 
 def test_an_ami_of_an_attempt_is_adopted_whichever_episode_made_it():
@@ -148,7 +146,7 @@ def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_th
     an_image = a_delivery(DeliveryState.REGISTERING, method="image", attempts=())
     first = intents.record_intent(an_image, (do.RegisterImage(),), NOW, ["n3"])
     again = intents.record_intent(first.with_request(intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
-    discarding = replace(again, image="ami-0b").with_request(discarding=True)
+    discarding = again.with_image(id="ami-0b").with_request(discarding=True)
     gone = evolving.evolve(discarding, ev.ImageDiscarded(), NOW + 200 + schedule.SILENCE)
     anew = intents.record_intent(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
 

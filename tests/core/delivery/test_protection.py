@@ -1,13 +1,11 @@
 """Deregistration protection: set when no later step may remove the AMI; its failure never fails a delivery."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, outstanding, own_image
-from chalicelib.core.delivery.model import Delivery, DeliveryState
+from chalicelib.core.delivery.model import Delivery, DeliveryState, NewImage
 from chalicelib.core.errors import RefusalKind
 from tests.core.delivery.examples import FAULT, NOW, a_delivery
 
@@ -16,7 +14,7 @@ PROTECT, NOTIFY = do.ProtectImage(), do.NotifyOutcome()
 
 def publishing(**settings: object) -> Delivery:
     """A delivery whose AMI was compared, and whose owner is not notified yet."""
-    fresh = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
+    fresh = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
     return replace(fresh, target=replace(fresh.target, **settings))  # type: ignore[arg-type]
 
 
@@ -32,9 +30,11 @@ def test_an_ami_is_protected_before_its_owner_hears_of_it():
 
     protected = evolving.evolve(delivery, ev.ImageProtected(), NOW)
     assert outstanding.outstanding(protected, NOW) == (NOTIFY,)
-    assert evolving.evolve(protected, ev.OutcomeNotified(), NOW).protected
+    assert evolving.evolve(protected, ev.OutcomeNotified(), NOW).image.protected
     for state in set(DeliveryState) - {DeliveryState.PUBLISHING}:
-        assert PROTECT not in outstanding.outstanding(a_delivery(state, image="ami-0b", available_at=NOW), NOW)
+        assert PROTECT not in outstanding.outstanding(
+            a_delivery(state, image=NewImage("ami-0b")).with_image(available_at=NOW), NOW
+        )
 
 
 def test_what_can_still_be_removed_is_not_protected():
@@ -56,10 +56,10 @@ def test_a_refusal_does_not_fail_a_good_delivery():
         after = refused(publishing(), kind)
         assert outstanding.outstanding(after, NOW) == (NOTIFY,)
         over = evolving.evolve(after, ev.OutcomeNotified(), NOW)
-        assert (over.state, over.protected) == (DeliveryState.DELIVERED, False)
-        assert over.unprotected is not None
-        assert (over.unprotected.code, FAULT.what in over.unprotected.what) == ("image-not-protected", True)
-        assert "enable-image-deregistration-protection --image-id ami-0b" in over.unprotected.cure
+        assert (over.state, over.image.protected) == (DeliveryState.DELIVERED, False)
+        assert over.image.unprotected is not None
+        assert (over.image.unprotected.code, FAULT.what in over.image.unprotected.what) == ("image-not-protected", True)
+        assert "enable-image-deregistration-protection --image-id ami-0b" in over.image.unprotected.cure
 
 
 def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
@@ -78,7 +78,7 @@ def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
 
 def test_while_its_shares_linger_it_is_due_for_its_protection():
     """The protection does not wait for the linger, and is retried meanwhile."""
-    lingering = replace(publishing(linger=3600), holds_copy=True)
+    lingering = publishing(linger=3600).with_shares(holds_copy=True)
     waiting = refused(lingering, RefusalKind.THROTTLED)
 
     assert PROTECT in outstanding.outstanding(lingering, NOW)

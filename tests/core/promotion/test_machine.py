@@ -1,7 +1,5 @@
 """The state machine of a promotion: what a tag starts, stops, and never starts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import product
 from typing import get_args
@@ -338,12 +336,8 @@ def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
     assert outstanding(looked, NOW) == (do.Resolve("dev"),)
 
     after = play(looked, resolved())
-    assert (after.state, after.episode, after.cancelling, after.unread("tag")) == (
-        PromotionState.RUNNING,
-        0,
-        False,
-        None,
-    )
+    expected = (PromotionState.RUNNING, 0, False, None)
+    assert (after.state, after.episode, after.cancelling, after.unread("tag")) == expected
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
@@ -604,12 +598,7 @@ def test_a_withdrawal_is_read_before_anything_else_and_ends_deliveries(state, tr
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "counts"),
-    [
-        ("dev", "dev", True),
-        ("dev", "prod", False),
-        ("dev", None, False),
-    ],
+    ("first", "then", "counts"), [("dev", "dev", True), ("dev", "prod", False), ("dev", None, False)]
 )
 def test_a_withdrawal_counts_until_another_value_was_in_force(first, then, counts):
     """In the end ``tagged_at`` is later than the withdrawal, or not."""

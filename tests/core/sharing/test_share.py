@@ -1,7 +1,5 @@
 """The ledger's decisions: what opens, what closes, what stays, and what closes in any case."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Mutation: a withdrawn delivery releases its first share only."""
 
-from dataclasses import replace
-
 from chalicelib.service.deliveries import DeliveryExecutor
 
 _release = DeliveryExecutor._release
@@ -9,8 +7,9 @@ _release = DeliveryExecutor._release
 
 def release(self, delivery, time_left, *, everything):
     """Release only the first share of a withdrawn delivery."""
-    some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
-    return _release(self, replace(delivery, shares=some), time_left, everything=everything)
+    needed = delivery.shares.needed
+    some = needed[:1] if delivery.ending == "withdrawn" else needed
+    return _release(self, delivery.with_shares(needed=some), time_left, everything=everything)
 
 
 DeliveryExecutor._release = release
