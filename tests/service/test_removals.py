@@ -636,3 +636,29 @@ def test_what_a_delivery_that_cannot_act_holds_for_copies_that_nobody_wants_is_r
     left = {A} if lost else set()
     assert {account for _, account in hub.cloud.permissions} == left
     assert open_to(hub) | set(hub.cloud.admitted(source_key(0))) == left
+
+
+def test_a_delivery_that_was_given_up_as_unreadable_and_begins_again_is_ended_like_any_other():
+    """B's ended record is damaged while it is wanted again, then repaired; the tag loses B while that copies."""
+    hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=START + 600)
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, 5 * HOUR)
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+    key = hub.delivery_key(AMI, B)
+    before = hub.stores.records.records[key].body
+    TROUBLES["damaged delivery"](hub)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+    hub.stores.records.records[key].body = before
+    hub.stores.records.unpark(key, hub.cloud.now)
+    for value in (None, f"{A} {B}"):
+        hub.cloud.tag(AMI, value)
+        pass_time(hub, 900)
+    assert hub.outcomes()[AMI, B] == "copying"
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, 900)
+
+    assert not hub.cloud.permissions
