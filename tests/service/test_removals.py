@@ -660,8 +660,11 @@ def test_what_a_delivery_that_cannot_act_holds_for_copies_that_nobody_wants_is_r
     assert open_to(hub) | set(hub.cloud.admitted(source_key(0))) == left
 
 
-def test_a_delivery_that_was_given_up_as_unreadable_and_begins_again_is_ended_like_any_other():
-    """B's ended record is damaged while it is wanted again, then repaired; the tag loses B while that copies."""
+@pytest.mark.parametrize("damage", ["repaired", "deleted"])
+def test_a_delivery_whose_record_was_damaged_and_begins_again_is_ended_like_any_other(damage):
+    """B's ended record is unreadable while it is wanted again, then repaired; or it is deleted. The tag loses B while
+    it copies.
+    """
     hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, f"{A} {B}")
@@ -674,8 +677,11 @@ def test_a_delivery_that_was_given_up_as_unreadable_and_begins_again_is_ended_li
     TROUBLES["damaged delivery"](hub)
     hub.cloud.tag(AMI, f"{A} {B}")
     pass_time(hub, HOUR)
-    hub.stores.records.records[key].body = before
-    hub.stores.records.unpark(key, hub.cloud.now)
+    if damage == "deleted":
+        del hub.stores.records.records[key]
+    else:
+        hub.stores.records.records[key].body = before
+        hub.stores.records.unpark(key, hub.cloud.now)
     for value in (None, f"{A} {B}"):
         hub.cloud.tag(AMI, value)
         pass_time(hub, 900)
