@@ -61,12 +61,7 @@ SWITCH = Rights(config=frozenset({"UpdateItem"}))
 ASK_TARGETS = WAKE | Rights(records=frozenset({"PutItem", "UpdateItem"}))
 SEE_OPEN = Rights(
     anything=frozenset(
-        {
-            "ec2:DescribeImages",
-            "ec2:DescribeImageAttribute",
-            "ec2:DescribeSnapshots",
-            "ec2:DescribeSnapshotAttribute",
-        }
+        {"ec2:DescribeImages", "ec2:DescribeImageAttribute", "ec2:DescribeSnapshots", "ec2:DescribeSnapshotAttribute"}
     ),
     keys=frozenset({"kms:ListGrants"}),
 )
@@ -86,8 +81,7 @@ SEE_APPROVERS = Rights(anything=frozenset({"iam:GetAccountAuthorizationDetails"}
 """Asked for only where a target needs an approval; without it `doctor` says that it could not see who may approve."""
 ASK_CLOUDTRAIL = Rights(anything=frozenset({"cloudtrail:LookupEvents"}))
 REPAIR = ASK_CLOUDTRAIL | Rights(
-    records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}),
-    keys=frozenset({"kms:GetKeyPolicy"}),
+    records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}), keys=frozenset({"kms:GetKeyPolicy"})
 )
 APPLY = Rights(config=frozenset({"BatchWriteItem", "PutItem"}))
 ACCEPT = Rights(config=frozenset({"PutItem"}))
@@ -144,10 +138,7 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
             "Action": sorted(needed.tag),
             "Resource": "arn:*:ec2:*::image/*",
             # ForAllValues holds where the key is missing, as in a DeleteTags that names no tag and so deletes all
-            "Condition": {
-                "ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]},
-                "Null": {"aws:TagKeys": "false"},
-            },
+            "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]}, "Null": {"aws:TagKeys": "false"}},
         },
         {
             "Sid": "WakeTheWorker",

@@ -205,9 +205,7 @@ class InSections(click.Group):
 
 
 @click.group(
-    "ami-promoter",
-    cls=InSections,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    "ami-promoter", cls=InSections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(package_name="ami-promoter")
 def root() -> None:

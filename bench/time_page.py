@@ -55,7 +55,7 @@ def plots(results: Results) -> Mapping[str, str]:
         "every event lost": [(case.deliveries, results.of(case).seconds / 60) for case in matrix.SWEPT],
     }
     functions = {
-        "this service": [(case.deliveries, results.of(case).billed / case.deliveries) for case in matrix.SIZES],
+        "this service": [(case.deliveries, results.of(case).billed / case.deliveries) for case in matrix.SIZES]
     }
     for targets in RIVAL_SIZES:
         for one in rivals(Case(targets)):

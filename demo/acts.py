@@ -25,10 +25,7 @@ STILL = timedelta(minutes=6)
 
 
 def run(
-    console: Console,
-    seed: int = 0,
-    ways: Sequence[Way] = WAYS,
-    meddle: Callable[[World], object] = lambda _: None,
+    console: Console, seed: int = 0, ways: Sequence[Way] = WAYS, meddle: Callable[[World], object] = lambda _: None
 ) -> int:
     """Show all ways on a console; returns the exit status. ``meddle`` may do something before the tag is set."""
     accounts = len({way.account for way in ways} - {stage.HUB})

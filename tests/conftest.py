@@ -3,8 +3,6 @@
 As in the simulator, Python collects garbage less often: it takes most of the time of some tests otherwise.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 

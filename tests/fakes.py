@@ -1,7 +1,5 @@
 """In-memory versions of the stores. The contracts in tests/contracts run against these and against DynamoDB."""
 
-from __future__ import annotations
-
 import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict

@@ -4,8 +4,6 @@ MINUTES=30`.
 Prints what it played. For a failure it prints the story and how to play it again, and exits with 1.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import importlib
@@ -123,10 +121,7 @@ PARTS = (
         60,
     ),
     SoakPart(
-        "outages",
-        "each function off for hours from each state of each mode",
-        _elsewhere("tests.service.outages"),
-        60,
+        "outages", "each function off for hours from each state of each mode", _elsewhere("tests.service.outages"), 60
     ),
     SoakPart(
         "scale",

@@ -1,7 +1,5 @@
 """The four stores of one table, in memory or on DynamoDB (moto in process), with views of records for assertions."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,7 +92,6 @@ class Stores:
 
 
 def in_memory() -> Stores:
-    """New and empty."""
     return Stores(MemoryRecords(), MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
 
 

@@ -1,7 +1,5 @@
 """Rules about the source that no linter checks."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections import defaultdict

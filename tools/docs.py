@@ -13,17 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chalicelib.core.images.members import MEMBERS
-from tools import (
-    calls,
-    cli_docs,
-    events,
-    permissions,
-    rules,
-    stackset,
-    state_machine,
-    templates_docs,
-    what_is_copied,
-)
+from tools import calls, cli_docs, events, permissions, rules, stackset, state_machine, templates_docs, what_is_copied
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -44,11 +44,7 @@ PLACEHOLDER = "s3://placeholder/deployment.zip"
 BOUNDARY = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${PermissionsBoundary}"}
 """The permissions boundary of every role, if the stack has one."""
 
-UNUSED = (
-    "boto3/data/",
-    "aws_lambda_powertools/event_handler/",
-    "aws_lambda_powertools/utilities/",
-)
+UNUSED = ("boto3/data/", "aws_lambda_powertools/event_handler/", "aws_lambda_powertools/utilities/")
 """What the libraries bring and no function reads: resource models of boto3, a web framework, and helpers for handlers."""
 USED = ("aws_lambda_powertools/utilities/__init__.py", "aws_lambda_powertools/utilities/jmespath_utils/")
 """Among these, what Powertools' logger imports."""

@@ -79,12 +79,7 @@ class DrainView:
 class Drain:
     """Drains one hub. ``tell``: called with a line when the counts change."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        clock: TerminalClock,
-        tell: Callable[[str], None] = tell,
-    ) -> None:
+    def __init__(self, connection: Connection, clock: TerminalClock, tell: Callable[[str], None] = tell) -> None:
         self._connection = connection
         self._reader = Reader(connection)
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))

@@ -63,9 +63,7 @@ PRINTS = js.some_of(
 )
 KEYS = Matching("arn,arn", "arn:[a-z0-9-]+:kms:.+", "ARNs of keys, with commas between")
 RECORD = Matching(
-    "key",
-    "(promotion|delivery|quota|resource|inventory)#.+",
-    "a record's key, like delivery#0123456789abcdef0123",
+    "key", "(promotion|delivery|quota|resource|inventory)#.+", "a record's key, like delivery#0123456789abcdef0123"
 )
 
 
@@ -96,11 +94,7 @@ def reconcile(
         return _unpark(connection, unpark)
     name = f"{int(connection.now())}-{uuid.uuid4().hex[:8]}"
     looking = Looking(
-        connection,
-        tell,
-        keys=tuple(key for key in (keys or "").split(",") if key),
-        since=since,
-        patience=timeout,
+        connection, tell, keys=tuple(key for key in (keys or "").split(",") if key), since=since, patience=timeout
     )
     view = looking.look(name, targets=not hub_only)
     found = findings(view)

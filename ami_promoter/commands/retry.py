@@ -81,11 +81,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         lines.append(f"{_named(entries)}: was withdrawn by {by}; it does not start again.")
         lines.append(f"{lift} ends the withdrawal; so does writing the tag again.")
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
-    data |= {
-        "ami": ami,
-        "unparked": [str(key) for key in freed],
-        "again": [entry["delivery"] for entry in again],
-    }
+    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry["delivery"] for entry in again]}
     return Report(tuple(lines) or (f"Nothing to do: no delivery of {ami} has failed, and nothing is parked.",), data)
 
 

@@ -132,12 +132,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
     rows: list[Sequence[RenderableType]] = []
     for one in deliveries:
         looks = "" if one["image"] or one["state"] in BAD else until(one["next_look"], now)
-        name: list[RenderableType] = [
-            cell(_place(one)),
-            state(one["state"]),
-            age(one["since"], now),
-            looks,
-        ]
+        name: list[RenderableType] = [cell(_place(one)), state(one["state"]), age(one["since"], now), looks]
         running = [] if one["image"] or one["state"] in BAD else one["copies"]
         rows.append((*name, _result(one, wide=wide) if one["image"] or not running or each else _bar(running)))
         for copy in running if each else ():

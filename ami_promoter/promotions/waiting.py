@@ -31,12 +31,7 @@ EXITS = {
     Exit.FAILED: "a delivery failed, or the value, the source or an account is refused",
     Exit.CANCELLED: "nothing failed, but a delivery was cancelled or withdrawn",
 }
-NAMES = {
-    Exit.OK: "delivered",
-    Exit.UNFINISHED: "timed-out",
-    Exit.FAILED: "failed",
-    Exit.CANCELLED: "cancelled",
-}
+NAMES = {Exit.OK: "delivered", Exit.UNFINISHED: "timed-out", Exit.FAILED: "failed", Exit.CANCELLED: "cancelled"}
 PRINTS = js.some_of(
     js.thing(
         outcome=js.text(f"outcome of the promotion: {', '.join(NAMES.values())}"),

@@ -326,12 +326,7 @@ def _statements(view: HubView) -> Iterator[Finding]:
             where,
             f"Its Sid says that the service added it ({statement.share_name}), but the ledger says {_said(share)}.",
             RecordOpen(
-                statement.resource,
-                statement.share_name,
-                statement.account,
-                wait,
-                statement.principal,
-                version=version,
+                statement.resource, statement.share_name, statement.account, wait, statement.principal, version=version
             ),
             _closes(wait),
         )

@@ -120,10 +120,7 @@ def _read(shown: Overview) -> Element:
         rows = [el("li", el("code", record), f": {why}") for record, why in shown.damaged.items()]
         cure = el("p", el("code", "ami-promoter reconcile"), " shows what to do about each.", class_="cure")
         could_not = [
-            el(
-                "p",
-                "These records are damaged or were written by another version. The page shows what it could read:",
-            ),
+            el("p", "These records are damaged or were written by another version. The page shows what it could read:"),
             el("ul", rows),
             cure,
         ]

@@ -36,11 +36,7 @@ def publish(connection: Connection, page: bytes, to: Address) -> None:
     try:
         with connection.telling(f"writing the page to {to}"):
             connection.client("s3").put_object(
-                Bucket=to.bucket,
-                Key=to.key,
-                Body=page,
-                ContentType="text/html; charset=utf-8",
-                CacheControl="no-store",
+                Bucket=to.bucket, Key=to.key, Body=page, ContentType="text/html; charset=utf-8", CacheControl="no-store"
             )
     except HubError as error:
         fault = error.fault

@@ -123,11 +123,7 @@ def images(shown: Overview) -> Element:
         "For each target, the image that was delivered last. Images belong to one family if their names differ only in "
         "a date, a long number or a version at the end. The list includes images that their account has removed since; "
     )
-    rule: Content = (
-        words,
-        code("ami-promoter verify"),
-        " checks each image.",
-    )
+    rule: Content = (words, code("ami-promoter verify"), " checks each image.")
     return _section("images", "Current images", el("p", rule, class_="dim"), map(_family, shown.families))
 
 

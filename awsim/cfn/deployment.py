@@ -23,8 +23,7 @@ from awsim.cfn.resources import StackServices
 from awsim.rules import rule
 
 LONG_VALUES = rule(
-    "cloudformation-parameter-value-4096",
-    "A parameter's value may have 4,096 bytes. [CloudFormation quotas]",
+    "cloudformation-parameter-value-4096", "A parameter's value may have 4,096 bytes. [CloudFormation quotas]"
 )
 LONGEST_VALUE = 4096
 

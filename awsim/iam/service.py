@@ -80,12 +80,7 @@ class Iam(IamApi):
         """What was passed on, with its role: while the role is kept, no other one has its id."""
 
     def put_role(
-        self,
-        account: str,
-        name: str,
-        trust: Document,
-        policies: Mapping[str, Document] | None = None,
-        **options: Any,
+        self, account: str, name: str, trust: Document, policies: Mapping[str, Document] | None = None, **options: Any
     ) -> Role:
         """Make a role or replace its trust and policies; for the options see ``roles.put``. Raises AwsError."""
         return self.roles.put(account, name, trust, policies, **options)

@@ -127,10 +127,7 @@ class AwsOrganization:
     def _client(self) -> Any:
         if not self._named.read_role:
             return self._sessions.own("organizations")
-        policy = {
-            "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Action": list(READS), "Resource": "*"}],
-        }
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(READS), "Resource": "*"}]}
         return self._sessions.assumed(
             "organizations",
             self._region,

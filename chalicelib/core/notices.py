@@ -119,12 +119,7 @@ def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) 
         "value": promotion.value,
         "counts": counts,
         "deliveries": [
-            {
-                "account": one.account,
-                "region": one.region,
-                "outcome": one.state,
-                "image": one.image or None,
-            }
+            {"account": one.account, "region": one.region, "outcome": one.state, "image": one.image or None}
             for one in all_of_them[:MAX_LISTED]
         ],
         "unlisted": max(len(all_of_them) - MAX_LISTED, 0),

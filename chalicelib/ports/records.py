@@ -90,14 +90,7 @@ class Records(Protocol):
         Returns the records that exist already; if there are any, nothing was written.
         """
 
-    def save(
-        self,
-        before: Stored,
-        after: Write,
-        happened: Sequence[str],
-        now: int,
-        also: Extras = (),
-    ) -> Stored | None:
+    def save(self, before: Stored, after: Write, happened: Sequence[str], now: int, also: Extras = ()) -> Stored | None:
         """Write a record with its history, if it has not been written since it was read; else return None.
 
         ``also``: items to write with it. Look-ups among them are written first, even if the record then is not.

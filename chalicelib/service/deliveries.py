@@ -378,13 +378,12 @@ class DeliveryExecutor:
 
     def _look_at_end(self, delivery: Delivery) -> ev.EndSeen:
         """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
-        now = self._clock()
+        now, known = self._clock(), deadlines.deadline(delivery) or 0
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
-        if not resolution.understood:
-            waits = now < delivery.target.until + schedule.LAST_LOOK_WITHIN
-            return ev.EndSeen(now + schedule.POLLS[-1] if waits else 0)
-        live = next((one for one in resolution.targets if one.place == delivery.target.place), None)
-        return ev.EndSeen(end_in_force(live, now) if live else 0)
+        if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
+            return ev.EndSeen(known, again_at=now + schedule.POLLS[-1])
+        date = resolution.until(delivery.target.place) if resolution.understood else None
+        return ev.EndSeen(end_in_force(date, now))
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
         self._note_events(delivery)

@@ -32,7 +32,9 @@ FRESH = 10
 """Seconds for which one read of an AMI serves all its resources."""
 MOST_ASKED = 5
 """Most AMIs that one look asks about for a share: hundreds may hold one grant, and each takes calls of its own."""
-STRANGER, NOT_NOW = "not-entitled", "not-entitled-now"
+STRANGER, NOT_NOW, NOT_SHOWN = "not-entitled", "not-entitled-now", "not-shown-as-its-part"
+LOOKS = 6
+"""After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
 
@@ -55,6 +57,7 @@ class LiveEntitlements:
     def __init__(self, records: Records, source: Source, targets: Targets, clock: Clock, hub: str, region: str) -> None:
         self._reads: dict[str, tuple[int, TagRead]] = {}
         self._keys: dict[tuple[str, ...], frozenset[str]] = {}
+        self._keys_read: set[tuple[str, ...]] = set()
         self._abroad: dict[tuple[str, str], Mapping[str, str]] = {}
         self._clock = clock
         self._records = records
@@ -72,7 +75,7 @@ class LiveEntitlements:
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
         look = _AskedOnce(applied, shares, applied.strangers(held_by))
-        self._abroad = {}
+        self._abroad, self._keys_read = {}, set()
         judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
         refused, waits, owed = judged
         for share in shares:
@@ -148,9 +151,8 @@ class LiveEntitlements:
                 if not isinstance(entitled, Entitlement):
                     known = False
                     continue
-                target = entitled.targets.get(holding.place)
-                if target is not None and entitled.may_keep(holding.place, resource, share.share_name, now):
-                    ends[share.share_name] = end_in_force(target, now)
+                if entitled.may_keep(holding.place, resource, share.share_name, now):
+                    ends[share.share_name] = entitled.end(holding.place, now)
                     break
             else:
                 if known:
@@ -185,12 +187,16 @@ class LiveEntitlements:
             self._reads = {ami: (self._clock(), read)}
         return read
 
-    def _keys_of(self, read: TagRead) -> frozenset[str]:
-        """Read the keys of an AMI's snapshots, once: a snapshot's key never changes."""
+    def _is_key_of(self, key: str, read: TagRead) -> bool:
+        """Whether it is a key of the snapshots that an AMI has now. That never changes; a read may lack some of them.
+
+        So one that is missing is read again, once in a look.
+        """
         snapshots = tuple(sorted(read.snapshots))
-        if snapshots not in self._keys:
+        if key not in self._keys.get(snapshots, ()) and snapshots not in self._keys_read:
+            self._keys_read.add(snapshots)
             self._keys = {snapshots: self._source.keys(snapshots)}
-        return self._keys[snapshots]
+        return key in self._keys.get(snapshots, ())
 
     def _head(self, ami: str) -> Head | None:
         """Return the promotion's head; None: it is damaged. Its value counts while the tag's own is not understood."""
@@ -212,9 +218,21 @@ class LiveEntitlements:
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
-        if not self._belongs(resource, holding, read):
+        return None if self._belongs(resource, holding, read) else self._no_part(share, holding)
+
+    def _no_part(self, share: Share, holding: Holding) -> Fault:
+        """Return the fault of what EC2 does not show as a part of an AMI. One look is enough where it lists all parts.
+
+        DescribeSnapshots may leave one out for a moment.
+        """
+        _, kind, name, *_ = share.resource.split("#")
+        listed = kind == "image" or (kind == "snapshot" and "@" not in name)
+        shown = share.waits_for is None or share.waits_for.code != NOT_SHOWN
+        if listed or (not shown and share.tries >= LOOKS):
             return _stranger(share, f"It is no part of {holding.ami}.")
-        return None
+        what = f"Nothing is shared yet: EC2 does not show it as a part of {holding.ami}."
+        cure = "The service looks again for five minutes; then see which snapshots and keys the AMI has."
+        return Fault(NOT_SHOWN, f"{share.resource}, {share.account}", what, cure)
 
     def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Mapping[str, Approval]:
         """Read the approvals of an AMI that these shares need, together."""
@@ -253,7 +271,7 @@ class LiveEntitlements:
         if kind == "snapshot" and not region:
             return snapshot in read.snapshots
         if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
-            return name in self._keys_of(read)
+            return self._is_key_of(name, read)
         if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
             self._abroad[holding.ami, region] = self._copies(holding.ami, region)
         proven = self._abroad[holding.ami, region]
@@ -277,8 +295,7 @@ class LiveEntitlements:
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
     """Whether the file no longer gives a target ("account/region") anything, of any AMI."""
     meant = applied.resolve(account, in_force=True)
-    target = next((one for one in meant.targets if one.place == place), None)
-    return meant.understood and (target is None or not end_in_force(target, now))
+    return meant.understood and not end_in_force(meant.until(place), now)
 
 
 def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:

@@ -133,13 +133,7 @@ class GrantAudit:
         return place, False
 
     def _account(
-        self,
-        key_arn: str,
-        account: str,
-        grants: Sequence[SeenGrant],
-        budget: Budget,
-        *,
-        reports: bool,
+        self, key_arn: str, account: str, grants: Sequence[SeenGrant], budget: Budget, *, reports: bool
     ) -> tuple[bool, bool]:
         """Look at the grants of one account. Returns whether there was a ghost, and whether there was time for all."""
         of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk

@@ -128,7 +128,8 @@ class PromotionExecutor:
             return ev.Blocked(resolution.waits)
         if resolution.faults:  # the notice lists the source's faults as well
             by_organization = any(fault.code.startswith("organization-") for fault in resolution.faults)
-            return ev.Resolved(value, (*resolution.faults, *self._source_faults(promotion, ())), by_organization)
+            faults = (*resolution.faults, *self._source_faults(promotion, ()))
+            return ev.Resolved(value, faults, by_organization, still=self._still(promotion, value))
         before = self._plans.read(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
             resolution = resolution.only(before.wanted | before.blocked)
@@ -149,6 +150,13 @@ class PromotionExecutor:
             withdrawn=withdrawn,
             approval=any(map(needs, resolution.targets)),
         )
+
+    def _still(self, promotion: Promotion, refused: str) -> ev.Resolved | None:
+        """Resolve the value in force, where another one is refused: a removal by file or members does not wait."""
+        if promotion.value in (None, refused) or not promotion.digest:
+            return None
+        found = self._resolve(replace(promotion, refresh=True), promotion.value or "")
+        return found if isinstance(found, ev.Resolved) and not found.faults else None
 
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {one.place: one.state for one in self._ports.tracked.all(promotion.ami)}
@@ -227,10 +235,7 @@ class PromotionExecutor:
             return ev.Counted(to_end=True)
         again = [one for one in tracked if evolving.wanted_again(promotion, one, plan)]
         if again:
-            return ev.Counted(
-                wanted_again=True,
-                asked_again=any(evolving.asked_again(promotion, one) for one in again),
-            )
+            return ev.Counted(wanted_again=True, asked_again=any(evolving.asked_again(promotion, one) for one in again))
         if tracked and promotion.summarised != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
         return ev.SummaryNotified(any(one.state == DeliveryState.SHARED for one in tracked))

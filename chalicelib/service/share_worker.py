@@ -336,11 +336,12 @@ class ShareWorker:
             except Refusal:
                 ends = {}
             for s in some:
-                end = ends.get(s.share_name)
+                end, since = ends.get(s.share_name), 0
                 if end is None:
-                    end = min(now + schedule.MINUTE, holders.first_end(s) + schedule.LAST_LOOK_WITHIN)
+                    since = s.unsure_since or now
+                    end = min(now + schedule.MINUTE, since + schedule.LAST_LOOK_WITHIN)
                 if end > now:
-                    prolonged.append(replace(s, later_end=end, tries=s.tries + 1))
+                    prolonged.append(replace(s, later_end=end, unsure_since=since, tries=s.tries + 1))
                 else:
                     over.add(s.share_name)
         happened = "the applied file gives it a later date, or cannot be read now"

@@ -1,7 +1,5 @@
 """What the hub's own AMI in another Region is made of, asked of the simulator's EC2."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """AWS Organizations' answers: a page may be empty with more to come, and an answer may name no parent."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.adapters.organizations import AwsOrganization
@@ -20,19 +18,15 @@ class Parents:
         self._pages = pages
 
     def own(self, _service):
-        """See ``Sessions``."""
         return self
 
     def describe_organization(self):
-        """See the API."""
         return {"Organization": {"Id": "o-a1b2c3d4e5"}}
 
     def describe_account(self, **_):
-        """See the API."""
         return {"Account": {"Id": ACCOUNT, "State": "ACTIVE"}}
 
     def list_parents(self, *, ChildId, NextToken="0"):  # noqa: N803 - the API's names
-        """See the API."""
         number, pages = int(NextToken), self._pages[ChildId]
         more = {"NextToken": str(number + 1)} if number + 1 < len(pages) else {}
         return {"Parents": [{"Id": one} for one in pages[number]], **more}
@@ -68,7 +62,6 @@ def test_a_read_role_that_cannot_be_assumed_says_which_stack_makes_it():
         """Sessions that cannot assume the role."""
 
         def assumed(self, *_):
-            """See ``Sessions``."""
             raise Refusal(RefusalKind.ROLE, fault)
 
     named = Organization(id="o-a1b2c3d4e5", read_role=role, external_id="secret")

@@ -1,7 +1,5 @@
 """The real ``aws`` command line, for tests over HTTP."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

@@ -1,24 +1,21 @@
 """Checks of CloudTrail: its event history, and the events that a trail sends to EventBridge."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from typing import Any
 
-from awsim.services import cloudtrail
 from awsim.world import World
 from tests.awsim.platform_words import DEV, HERE, HUB, refused, wait
 
 
-def history(world: World, account: str = HUB, region: str = HERE) -> list[dict[str, Any]]:
+def _history(world: World, account: str = HUB, region: str = HERE) -> list[dict[str, Any]]:
     """Look up who changed the sharing of snapshots."""
     wanted = [{"AttributeKey": "EventName", "AttributeValue": "ModifySnapshotAttribute"}]
     found = world.client("cloudtrail", account, region).lookup_events(LookupAttributes=wanted)["Events"]
     return [json.loads(event["CloudTrailEvent"]) for event in found]
 
 
-def share(world: World) -> str:
+def _share(world: World) -> str:
     """Share a snapshot of the hub with another account."""
     image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1])
     (shown,) = world.client("ec2", HUB).describe_images(ImageIds=[image])["Images"]
@@ -29,13 +26,12 @@ def share(world: World) -> str:
     return snapshot
 
 
-def late(world: World) -> None:
-    """A call appears in the history minutes later, with its caller and its parameters."""
-    snapshot = share(world)
+def cloudtrail_history_is_late(world: World) -> None:
+    snapshot = _share(world)
 
-    assert history(world) == []
+    assert _history(world) == []
     wait(world, 310)
-    (record,) = history(world)
+    (record,) = _history(world)
     assert record["userIdentity"]["arn"] == f"arn:aws:iam::{HUB}:root"
     assert record["requestParameters"] == {
         "snapshotId": snapshot,
@@ -44,8 +40,7 @@ def late(world: World) -> None:
     }
 
 
-def words_of_tags(world: World) -> None:
-    """CreateTags appears with resources, keys and values; calls outside of the requested time do not appear."""
+def cloudtrail_shows_what_was_tagged(world: World) -> None:
     image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1])
     world.client("ec2", HUB).create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "dev"}])
     wait(world, 310)
@@ -64,44 +59,37 @@ def words_of_tags(world: World) -> None:
     assert before == []
 
 
-def one_attribute(world: World) -> None:
-    """Two lookup attributes are refused."""
+def cloudtrail_one_lookup_attribute(world: World) -> None:
     wanted = [{"AttributeKey": "EventName", "AttributeValue": name} for name in ("CreateTags", "CopySnapshot")]
-    refused(
-        "InvalidLookupAttributesException",
-        lambda: world.client("cloudtrail", HUB).lookup_events(LookupAttributes=wanted),
-    )
+    refused("InvalidLookupAttributesException", world.client("cloudtrail", HUB).lookup_events, LookupAttributes=wanted)
 
 
-def own(world: World) -> None:
-    """Another account or Region does not see the call."""
-    share(world)
+def cloudtrail_history_of_one_account_and_region(world: World) -> None:
+    _share(world)
     wait(world, 310)
 
-    assert history(world, DEV) == []
-    assert history(world, HUB, "eu-west-1") == []
+    assert _history(world, DEV) == []
+    assert _history(world, HUB, "eu-west-1") == []
 
 
-def reported(world: World, account: str = HUB) -> list[dict[str, Any]]:
+def _reported(world: World, account: str = HUB) -> list[dict[str, Any]]:
     """The CloudTrail records that have arrived on an account's default bus."""
     seen = [event for arn, event in world.events.seen if f":{account}:" in arn]
     return [event["detail"] for event in seen if event["detail-type"].endswith("via CloudTrail")]
 
 
-def needs_trail(world: World) -> None:
-    """Without a trail no event arrives; with one, each call that changes something arrives once."""
-    share(world)
+def cloudtrail_events_need_a_trail(world: World) -> None:
+    _share(world)
     wait(world, 310)
-    assert reported(world) == []
+    assert _reported(world) == []
 
     world.cloudtrail.start_logging(HUB)
-    share(world)
+    _share(world)
     wait(world, 310)
-    assert [record["eventName"] for record in reported(world)] == ["ModifySnapshotAttribute"]
+    assert [record["eventName"] for record in _reported(world)] == ["ModifySnapshotAttribute"]
 
 
-def used_for(world: World) -> None:
-    """A copy under a key shows that EBS has used it for the caller, with the snapshot in the encryption context."""
+def cloudtrail_shows_key_use_through_ec2(world: World) -> None:
     key: str = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
     image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1], key=key)
     (shown,) = world.client("ec2", HUB).describe_images(ImageIds=[image])["Images"]
@@ -110,24 +98,23 @@ def used_for(world: World) -> None:
     world.client("ec2", HUB).copy_snapshot(SourceSnapshotId=source, SourceRegion=HERE, Encrypted=True, KmsKeyId=key)
     wait(world, 600)
 
-    uses = [record for record in reported(world) if record["eventName"] == "Decrypt"]
+    uses = [record for record in _reported(world) if record["eventName"] == "Decrypt"]
     assert {record["requestParameters"]["encryptionContext"]["aws:ebs:id"] for record in uses} > {source}
     assert {record["userIdentity"]["invokedBy"] for record in uses} == {"ec2.amazonaws.com"}
     assert all(record["readOnly"] and record["resources"][0]["ARN"] == key for record in uses)
 
 
-def notified_later(world: World) -> None:
-    """The event does not arrive at once."""
+def cloudtrail_tells_eventbridge_later(world: World) -> None:
     world.cloudtrail.start_logging(HUB)
-    share(world)
+    _share(world)
 
     wait(world, 15)
-    assert reported(world) == []
+    assert _reported(world) == []
     wait(world, 310)
-    assert len(reported(world)) == 1
+    assert len(_reported(world)) == 1
 
 
-def foreign_grant(world: World) -> str:
+def _foreign_grant(world: World) -> str:
     """Let an account create a grant on a hub key whose policy admits it; return the key's ARN."""
     both = {"AWS": [f"arn:aws:iam::{account}:root" for account in (HUB, DEV)]}
     policy = {"Statement": [{"Effect": "Allow", "Principal": both, "Action": "kms:*", "Resource": "*"}]}
@@ -139,13 +126,12 @@ def foreign_grant(world: World) -> str:
     return key
 
 
-def owner_sees(world: World) -> None:
-    """The owner's event has the caller without an ARN, and the grant; the caller's account gets one, too."""
-    key = foreign_grant(world)
+def cloudtrail_key_owner_sees_use(world: World) -> None:
+    key = _foreign_grant(world)
     wait(world, 310)
 
-    assert [len(reported(world, account)) for account in (HUB, DEV)] == [1, 1]
-    (record,), (own,) = reported(world), reported(world, DEV)
+    assert [len(_reported(world, account)) for account in (HUB, DEV)] == [1, 1]
+    (record,), (own,) = _reported(world), _reported(world, DEV)
     assert (record["userIdentity"]["type"], record["userIdentity"]["accountId"]) == ("AWSAccount", DEV)
     assert "arn" not in record["userIdentity"]
     assert record["resources"][0]["ARN"] == key
@@ -153,42 +139,29 @@ def owner_sees(world: World) -> None:
     assert record["eventID"] != own["eventID"]
 
 
-def denied_elsewhere(world: World) -> None:
-    """A denied call appears in the caller's account only."""
+def cloudtrail_denied_use_shows_with_the_caller_alone(world: World) -> None:
     key: str = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
     for account in (HUB, DEV):
         world.cloudtrail.start_logging(account)
     refused(
         "AccessDeniedException",
-        lambda: world.client("kms", DEV).create_grant(KeyId=key, GranteePrincipal=DEV, Operations=["Decrypt"]),
+        world.client("kms", DEV).create_grant,
+        KeyId=key,
+        GranteePrincipal=DEV,
+        Operations=["Decrypt"],
     )
     wait(world, 310)
 
-    assert [record["errorCode"] for record in reported(world, DEV)] == ["AccessDeniedException"]
-    assert reported(world) == []
+    assert [record["errorCode"] for record in _reported(world, DEV)] == ["AccessDeniedException"]
+    assert _reported(world) == []
 
 
-def shared_use(world: World) -> None:
-    """Another account copies a shared snapshot: the owner's event has the snapshot and that account."""
-    snapshot = share(world)
+def cloudtrail_tells_of_shared_snapshots(world: World) -> None:
+    snapshot = _share(world)
     world.cloudtrail.start_logging(HUB)
     world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)
     wait(world, 310)
 
-    assert [(record["eventName"], record["serviceEventDetails"]) for record in reported(world)] == [
+    assert [(record["eventName"], record["serviceEventDetails"]) for record in _reported(world)] == [
         ("SharedSnapshotCopyInitiated", {"snapshotId": snapshot, "accountId": DEV})
     ]
-
-
-CHECKS = {
-    cloudtrail.LATE.name: late,
-    cloudtrail.ONE_ATTRIBUTE.name: one_attribute,
-    cloudtrail.OWN.name: own,
-    cloudtrail.TAGS.name: words_of_tags,
-    cloudtrail.NEEDS_TRAIL.name: needs_trail,
-    cloudtrail.NOTIFIED_LATER.name: notified_later,
-    cloudtrail.OWNER_SEES.name: owner_sees,
-    cloudtrail.DENIED_ELSEWHERE.name: denied_elsewhere,
-    cloudtrail.SHARED_USE.name: shared_use,
-    cloudtrail.USED_FOR.name: used_for,
-}

@@ -1,15 +1,11 @@
 """Checks of CloudWatch: when an alarm is in which state."""
 
-from __future__ import annotations
-
 from awsim.api import AwsError
-from awsim.services import cloudwatch
 from awsim.world import World
 from tests.awsim.platform_words import HERE, HUB, a_queue, wait
 
 
-def missing(world: World) -> None:
-    """Without a single run a heartbeat's alarm is on, a failure's is off, and one that says nothing does not know."""
+def cloudwatch_missing_data_as_the_alarm_says(world: World) -> None:
     for treated, threshold in (("breaching", "LessThanThreshold"), ("notBreaching", "GreaterThanThreshold"), ("", "")):
         alarm = {
             "AlarmName": treated or "silent",
@@ -39,7 +35,7 @@ def missing(world: World) -> None:
 MINE = {"Namespace": "Mine", "MetricName": "Runs"}
 
 
-def alarm_on(world: World, expression: str) -> str:
+def _alarm_on(world: World, expression: str) -> str:
     """State of an alarm that is on at 0 and above, of a queue with no message and a metric without data."""
     stats = {
         "queue": {
@@ -66,8 +62,7 @@ def alarm_on(world: World, expression: str) -> str:
     return str(shown["StateValue"])
 
 
-def missing_in_math(world: World) -> None:
-    """A metric without data is 0 beside one that has some; two without data, and a division by 0, are no data."""
+def cloudwatch_math_counts_missing_data_as_zero(world: World) -> None:
     a_queue(world)
     states = {
         "queue + none": "ALARM",
@@ -79,14 +74,11 @@ def missing_in_math(world: World) -> None:
         "IF(FILL(none, 0) > 20, 100 * FILL(nothing, 0) / none, 0)": "ALARM",
         "IF(queue == 0, 0 - 1, 1)": "OK",
     }
-    assert {expression: alarm_on(world, expression) for expression in states} == states
+    assert {expression: _alarm_on(world, expression) for expression in states} == states
     for expression in ("RATE(queue)", "IF(queue > 1, 0, RATE(none))", "queue +", "stranger + 1"):
         try:
-            alarm_on(world, expression)
+            _alarm_on(world, expression)
         except AwsError as error:
             assert error.code == "ValidationError"  # noqa: PT017 - a rule switched off must end in an AssertionError
         else:
             raise AssertionError(expression)
-
-
-CHECKS = {cloudwatch.MISSING.name: missing, cloudwatch.MISSING_IN_MATH.name: missing_in_math}

@@ -1,11 +1,7 @@
 """Checks of CopySnapshot: what it refuses at once, what fails late, and what a copy has in common with its source."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from typing import Any
 
-from awsim.services.ec2 import copies, keys, notices
 from awsim.world import World
 from tests.awsim.ec2_words import (
     DEV,
@@ -28,18 +24,17 @@ from tests.awsim.ec2_words import (
 from tests.awsim.platform_words import refused, wait
 
 
-def shared_first(world: World) -> None:
-    """A foreign snapshot that is not shared does not exist for CopySnapshot; a shared one does."""
+def ec2_copy_needs_share(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot))
+    refused("InvalidSnapshot.NotFound", copy, world, snapshot)
     share(world, snapshot, PROD)
-    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot))
+    refused("InvalidSnapshot.NotFound", copy, world, snapshot)
     share(world, snapshot)
-    wait_for(world, copy(world, snapshot), "completed")
+    _wait_for(world, copy(world, snapshot), "completed")
 
 
-def wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dict[str, Any]:
+def _wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dict[str, Any]:
     """Let a copy end, assert how, and return it."""
     wait(world, HOURS)
     found = shown_snapshot(world, snapshot, account)
@@ -47,52 +42,47 @@ def wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dic
     return found
 
 
-def share_to_the_end(world: World) -> None:
-    """A copy fails if its source is unshared before its end."""
+def ec2_copy_needs_share_to_the_end(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     mine = copy(world, snapshot)
     unshare(world, snapshot)
 
-    found = wait_for(world, mine, "error")
+    found = _wait_for(world, mine, "error")
     assert found["StateMessage"] == "Source snapshot ID is not valid"
 
 
-def source_key(world: World) -> None:
-    """Without access to the source's key the call succeeds, and the copy ends in error."""
+def ec2_copy_needs_source_key(world: World) -> None:
     closed, open_ = new_key(world), new_key(world, users=(DEV,))
     target = new_key(world, DEV)
     for key, state in ((closed, "error"), (open_, "completed")):
         snapshot = a_snapshot(world, key=key)
         share(world, snapshot)
-        found = wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=target), state)
+        found = _wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=target), state)
         assert found.get("StateMessage", "") == ("" if state == "completed" else "Given key ID is not accessible")
 
 
-def target_key(world: World) -> None:
-    """A key of another account that does not admit the copier is accepted, and the copy ends in error."""
+def ec2_copy_needs_target_key(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     foreign = new_key(world, PROD)
 
-    found = wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=foreign), "error")
+    found = _wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=foreign), "error")
     assert found["StateMessage"] == "Given key ID is not accessible"
 
 
-def keys_to_the_end(world: World) -> None:
-    """A copy errors if a key is disabled before its end."""
+def ec2_copy_needs_keys_to_the_end(world: World) -> None:
     key = new_key(world, users=(DEV,))
     snapshot = a_snapshot(world, key=key)
     share(world, snapshot)
     mine = copy(world, snapshot, Encrypted=True, KmsKeyId=new_key(world, DEV))
     world.client("kms", HUB).disable_key(KeyId=key)
 
-    found = wait_for(world, mine, "error")
+    found = _wait_for(world, mine, "error")
     assert found["StateMessage"] == "Given key ID is not accessible"
 
 
-def key_checked_late(world: World) -> None:
-    """An alias that does not exist is accepted; the copy is soon in error."""
+def ec2_copy_key_checked_late(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     mine = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/no-such-key")
@@ -103,29 +93,26 @@ def key_checked_late(world: World) -> None:
     assert (found["State"], found.get("StateMessage")) == ("error", "Given key ID is not accessible")
 
 
-def source_completed(world: World) -> None:
-    """A pending snapshot cannot be copied."""
+def ec2_copy_needs_completed_source(world: World) -> None:
     volume = ec2(world).create_volume(AvailabilityZone=f"{HERE}a", Size=8)["VolumeId"]
     snapshot = ec2(world).create_snapshot(VolumeId=volume)["SnapshotId"]
 
-    refused("IncorrectState", lambda: copy(world, snapshot, HUB))
+    refused("IncorrectState", copy, world, snapshot, HUB)
     wait(world, 120)
-    wait_for(world, copy(world, snapshot, HUB), "completed", HUB)
+    _wait_for(world, copy(world, snapshot, HUB), "completed", HUB)
 
 
-def source_region(world: World) -> None:
-    """The source must be in SourceRegion; it can be copied into another Region."""
+def ec2_copy_names_source_region(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
-    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot, SourceRegion=WEST))
+    refused("InvalidSnapshot.NotFound", copy, world, snapshot, SourceRegion=WEST)
     there = copy(world, snapshot, region=WEST)
     wait(world, HOURS)
     assert shown_snapshot(world, there, DEV, WEST)["State"] == "completed"
 
 
-def takes_time(world: World) -> None:
-    """A copy is pending, with growing progress, and then completed; the demo can read the progress."""
+def ec2_copy_takes_time(world: World) -> None:
     snapshot = a_snapshot(world, volumes=[20])
     share(world, snapshot)
     mine = copy(world, snapshot)
@@ -139,44 +126,40 @@ def takes_time(world: World) -> None:
     progress = world.ec2.progress()[0]
     assert (progress.account, progress.source, progress.snapshot) == (DEV, snapshot, mine)
     assert 0 <= seen[0] < seen[1] < seen[2] < progress.percent < 100
-    assert wait_for(world, mine, "completed")["Progress"] == "100%"
+    assert _wait_for(world, mine, "completed")["Progress"] == "100%"
     assert world.ec2.progress()[0].percent == 100
 
 
-def at_once(world: World) -> None:
-    """The 21st copy at once is refused, for that account and Region only."""
+def ec2_copies_at_once(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     share(world, snapshot, PROD)
     for _ in range(20):
         copy(world, snapshot)
 
-    refused("ResourceLimitExceeded", lambda: copy(world, snapshot))
+    refused("ResourceLimitExceeded", copy, world, snapshot)
     copy(world, snapshot, PROD)
     copy(world, snapshot, region=WEST)
     wait(world, HOURS)
     copy(world, snapshot)
 
 
-def no_token(world: World) -> None:
-    """The same call again makes a second copy."""
+def ec2_copy_has_no_client_token(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
     assert copy(world, snapshot) != copy(world, snapshot)
 
 
-def key_means_encrypted(world: World) -> None:
-    """KmsKeyId without Encrypted is refused, and so is Encrypted=false."""
+def ec2_copy_key_needs_encrypted(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
-    refused("InvalidParameterCombination", lambda: copy(world, snapshot, KmsKeyId="alias/any"))
-    refused("InvalidParameterValue", lambda: copy(world, snapshot, Encrypted=False))
+    refused("InvalidParameterCombination", copy, world, snapshot, KmsKeyId="alias/any")
+    refused("InvalidParameterValue", copy, world, snapshot, Encrypted=False)
 
 
-def stays_encrypted(world: World) -> None:
-    """A copy of an encrypted source is under aws/ebs unless a key is named; of a plain one it is plain by default."""
+def ec2_copy_stays_encrypted(world: World) -> None:
     sealed = a_snapshot(world, key=new_key(world, users=(DEV,)))
     plain = a_snapshot(world)
     for snapshot in (sealed, plain):
@@ -191,12 +174,11 @@ def stays_encrypted(world: World) -> None:
         (plain, {"Encrypted": True}, default),
         (plain, {"Encrypted": True, "KmsKeyId": key}, key),
     ):
-        found = wait_for(world, copy(world, snapshot, **asked), "completed")
+        found = _wait_for(world, copy(world, snapshot, **asked), "completed")
         assert (found.get("KmsKeyId"), found["Encrypted"]) == (expected, expected is not None), asked
 
 
-def leaves_tags(world: World) -> None:
-    """A copy has only the tags given in the call, and a meaningless volume id."""
+def ec2_copy_leaves_tags(world: World) -> None:
     snapshot = a_snapshot(world)
     ec2(world).create_tags(Resources=[snapshot], Tags=[{"Key": "team", "Value": "images"}])
     share(world, snapshot)
@@ -210,12 +192,12 @@ def leaves_tags(world: World) -> None:
     assert len(ec2(world, DEV).describe_snapshots(OwnerIds=["self"], Filters=by_tag)["Snapshots"]) == 1
 
 
-def loses_billing(world: World) -> None:
+def ec2_copy_loses_billing(world: World) -> None:
     """An image registered from a copy of a Windows snapshot is billed as Linux: the comparison must find it."""
     snapshot = a_snapshot(world, Platform="windows", PlatformDetails="Windows", UsageOperation="RunInstances:0002")
     share(world, snapshot)
     mine = copy(world, snapshot)
-    wait_for(world, mine, "completed")
+    _wait_for(world, mine, "completed")
 
     kept = shown_image(world, register(world, snapshot))
     lost = shown_image(world, register(world, mine, DEV), DEV)
@@ -223,8 +205,7 @@ def loses_billing(world: World) -> None:
     assert (lost["PlatformDetails"], lost["UsageOperation"]) == ("Linux/UNIX", "RunInstances")
 
 
-def event(world: World) -> None:
-    """Only the copier's account gets the event, in the samples' spelling; also for a failure."""
+def ec2_copy_event(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     good = copy(world, snapshot)
@@ -235,59 +216,30 @@ def event(world: World) -> None:
     assert set(found) == {f"arn:aws:ec2::{HERE}:snapshot/{good}", f"arn:aws:ec2::{HERE}:snapshot/{bad}"}
     done = found[f"arn:aws:ec2::{HERE}:snapshot/{good}"]
     assert done["source"] == f"arn:aws:ec2::{HERE}:snapshot/{snapshot}"
-    assert (done["result"], done["cause"], done["incremental"], done["transferType"]) == (
-        "succeeded",
-        "",
-        "false",
-        "standard",
-    )
+    expected = ("succeeded", "", "false", "standard")
+    assert (done["result"], done["cause"], done["incremental"], done["transferType"]) == expected
     assert found[f"arn:aws:ec2::{HERE}:snapshot/{bad}"]["result"] == "failed"
     assert copies_reported(world, HUB) == []
 
 
-def time_based(world: World) -> None:
-    """A copy completes within the time that was asked for, and says so; the throughput of all together is limited."""
+def ec2_copy_time_based(world: World) -> None:
     world.ec2.pace.copy, world.ec2.pace.copy_per_gib, world.ec2.pace.copy_spread = 0, 60, 0
     big = a_snapshot(world, volumes=(1000,))
     share(world, big)
     for minutes in (10, 20, 2895):
-        refused("InvalidParameterValue", lambda minutes=minutes: copy(world, big, CompletionDurationMinutes=minutes))
+        refused("InvalidParameterValue", copy, world, big, CompletionDurationMinutes=minutes)
     made = copy(world, big, CompletionDurationMinutes=15)
     second = copy(world, big, CompletionDurationMinutes=30)
     third = copy(world, big, CompletionDurationMinutes=15)
-    refused("ResourceLimitExceeded", lambda: copy(world, big, CompletionDurationMinutes=2880))
+    refused("ResourceLimitExceeded", copy, world, big, CompletionDurationMinutes=2880)
     plain = copy(world, big)
     wait(world, 15 * 60 + 1)
 
     found = shown_snapshot(world, made, DEV)
-    assert (found["State"], found["TransferType"], found["CompletionDurationMinutes"]) == (
-        "completed",
-        "time-based",
-        15,
-    )
+    expected = ("completed", "time-based", 15)
+    assert (found["State"], found["TransferType"], found["CompletionDurationMinutes"]) == expected
     assert shown_snapshot(world, second, DEV)["State"] == "pending"
     assert shown_snapshot(world, third, DEV)["State"] == "pending", "there was less left than it needs"
     assert shown_snapshot(world, plain, DEV)["TransferType"] == "standard"
     assert copies_reported(world, DEV)[0]["transferType"] == "time-based"
     copy(world, big, CompletionDurationMinutes=2880)
-
-
-CHECKS: dict[str, Callable[[World], None]] = {
-    copies.SHARED_FIRST.name: shared_first,
-    copies.SHARED_TO_THE_END.name: share_to_the_end,
-    copies.KEYS_TO_THE_END.name: keys_to_the_end,
-    copies.SOURCE_COMPLETED.name: source_completed,
-    copies.SOURCE_REGION.name: source_region,
-    copies.TAKES_TIME.name: takes_time,
-    copies.AT_ONCE.name: at_once,
-    copies.NO_TOKEN.name: no_token,
-    copies.KEY_MEANS_ENCRYPTED.name: key_means_encrypted,
-    copies.KEY_CHECKED_LATE.name: key_checked_late,
-    copies.STAYS_ENCRYPTED.name: stays_encrypted,
-    copies.LEAVES_TAGS.name: leaves_tags,
-    copies.LOSES_BILLING.name: loses_billing,
-    copies.TIME_BASED.name: time_based,
-    keys.SOURCE_KEY.name: source_key,
-    keys.TARGET_KEY.name: target_key,
-    notices.COPY_EVENT.name: event,
-}

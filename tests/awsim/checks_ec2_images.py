@@ -1,11 +1,7 @@
 """Checks of what DescribeImages and DescribeImageAttribute show, and of the end of an image."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from datetime import timedelta
 
-from awsim.services.ec2 import image_attributes, images, retirement
 from awsim.world import World
 from tests.awsim.ec2_words import (
     DEV,
@@ -22,13 +18,12 @@ from tests.awsim.ec2_words import (
 from tests.awsim.platform_words import refused, wait
 
 
-def launch(world: World, image: str, account: str = DEV) -> None:
+def _launch(world: World, image: str, account: str = DEV) -> None:
     """Let an account launch an image of the hub."""
     ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": account}]})
 
 
-def lingers(world: World) -> None:
-    """A deregistered image is shown for a while, then not, then refused by id; its attributes fail at once."""
+def ec2_deregistered_image_lingers(world: World) -> None:
     image = an_image(world)
     ec2(world).deregister_image(ImageId=image)
 
@@ -42,16 +37,15 @@ def lingers(world: World) -> None:
     assert [found["State"] for found in first] == ["deregistered"]
     assert second == []
     wait(world, 2 * 3600)
-    refused("InvalidAMIID.NotFound", lambda: client.describe_images(ImageIds=[image]))
-    refused("InvalidAMIID.NotFound", lambda: client.deregister_image(ImageId=image))
+    refused("InvalidAMIID.NotFound", client.describe_images, ImageIds=[image])
+    refused("InvalidAMIID.NotFound", client.deregister_image, ImageId=image)
 
 
-def scoped(world: World) -> None:
-    """Owners and ExecutableUsers filter; a shared image is among those that the caller may launch."""
+def ec2_describe_images_scope(world: World) -> None:
     mine = world.ec2.seed_image(DEV, HERE, name="mine")
     shared = an_image(world)
     an_image(world, "not shared")
-    launch(world, shared)
+    _launch(world, shared)
 
     client = ec2(world, DEV)
     everything = {image["ImageId"] for image in client.describe_images()["Images"]}
@@ -66,10 +60,9 @@ def scoped(world: World) -> None:
     assert [i["ImageId"] for i in ec2(world).describe_images(Filters=by_snapshot)["Images"]] == [shared]
 
 
-def old_hidden(world: World) -> None:
-    """A deprecated image is missing in others' lists, but not in its owner's, nor if it is named."""
+def ec2_deprecated_image_hidden(world: World) -> None:
     image = an_image(world)
-    launch(world, image)
+    _launch(world, image)
     ec2(world).enable_image_deprecation(ImageId=image, DeprecateAt=world.now + timedelta(hours=1))
     assert len(ec2(world, DEV).describe_images()["Images"]) == 1
     wait(world, 2 * 3600)
@@ -80,10 +73,9 @@ def old_hidden(world: World) -> None:
     assert len(ec2(world).describe_images(Owners=["self"])["Images"]) == 1
 
 
-def tags_private(world: World) -> None:
-    """The other account does not see the image's tags, and may add its own."""
+def ec2_tags_of_others_invisible(world: World) -> None:
     image = an_image(world, tags={"promote": "dev"})
-    launch(world, image)
+    _launch(world, image)
 
     assert "Tags" not in shown_image(world, image, DEV)
     ec2(world, DEV).create_tags(Resources=[image], Tags=[{"Key": "seen", "Value": "yes"}])
@@ -91,8 +83,7 @@ def tags_private(world: World) -> None:
     assert shown_image(world, image)["Tags"] == [{"Key": "promote", "Value": "dev"}]
 
 
-def shows_encrypted(world: World) -> None:
-    """Each EBS mapping shows whether it is encrypted, without the key."""
+def ec2_describe_images_shows_encrypted(world: World) -> None:
     image = an_image(world, key=new_key(world))
 
     ebs = shown_image(world, image)["BlockDeviceMappings"][0]["Ebs"]
@@ -100,16 +91,14 @@ def shows_encrypted(world: World) -> None:
     assert "KmsKeyId" not in ebs
 
 
-def no_mappings(world: World) -> None:
-    """The attribute blockDeviceMapping is refused."""
+def ec2_image_attribute_no_mappings(world: World) -> None:
     image = an_image(world)
     client = ec2(world)
 
-    refused("AuthFailure", lambda: client.describe_image_attribute(ImageId=image, Attribute="blockDeviceMapping"))
+    refused("AuthFailure", client.describe_image_attribute, ImageId=image, Attribute="blockDeviceMapping")
 
 
-def uefi_apart(world: World) -> None:
-    """UEFI data is an attribute of its own; the other attributes equal DescribeImages."""
+def ec2_uefi_data_only_as_attribute(world: World) -> None:
     image = an_image(world, uefi_data="QUFB", BootMode="uefi", Description="d", ImdsSupport="v2.0", TpmSupport="v2.0")
 
     def attribute(name: str, member: str) -> object:
@@ -125,20 +114,22 @@ def uefi_apart(world: World) -> None:
     assert attribute("sriovNetSupport", "SriovNetSupport") == "simple"
     assert attribute("deregistrationProtection", "DeregistrationProtection") == "disabled"
     assert attribute("kernel", "KernelId") is None
-    launch(world, image)
+    _launch(world, image)
     permissions = ec2(world).describe_image_attribute(ImageId=image, Attribute="launchPermission")["LaunchPermissions"]
     assert permissions == [{"UserId": DEV}]
-    refused("AuthFailure", lambda: ec2(world, DEV).describe_image_attribute(ImageId=image, Attribute="uefiData"))
+    refused("AuthFailure", ec2(world, DEV).describe_image_attribute, ImageId=image, Attribute="uefiData")
 
 
-def one_attribute(world: World) -> None:
-    """Description and IMDS support are set one by one."""
+def ec2_modify_image_one_attribute(world: World) -> None:
     image, client = an_image(world), ec2(world)
     description, imds = {"Value": "new"}, {"Value": "v2.0"}
 
     refused(
         "InvalidParameterCombination",
-        lambda: client.modify_image_attribute(ImageId=image, Description=description, ImdsSupport=imds),
+        client.modify_image_attribute,
+        ImageId=image,
+        Description=description,
+        ImdsSupport=imds,
     )
     client.modify_image_attribute(ImageId=image, Description=description)
     client.modify_image_attribute(ImageId=image, ImdsSupport=imds)
@@ -146,43 +137,37 @@ def one_attribute(world: World) -> None:
     assert (found["Description"], found["ImdsSupport"]) == ("new", "v2.0")
 
 
-def imds_stays(world: World) -> None:
-    """IMDS support cannot be set to anything but v2.0."""
+def ec2_imds_support_irreversible(world: World) -> None:
     image = an_image(world, ImdsSupport="v2.0")
     client = ec2(world)
 
-    refused(
-        "InvalidParameterValue", lambda: client.modify_image_attribute(ImageId=image, ImdsSupport={"Value": "v1.0"})
-    )
+    refused("InvalidParameterValue", client.modify_image_attribute, ImageId=image, ImdsSupport={"Value": "v1.0"})
 
 
-def deprecation_in_future(world: World) -> None:
-    """A past time and one too far ahead are refused; the time is rounded to the minute, and can be removed."""
+def ec2_deprecation_in_future(world: World) -> None:
     image, client = an_image(world), ec2(world)
 
     for days in (-1, 4000):
         at = world.now + timedelta(days=days)
-        refused("InvalidParameterValue", lambda at=at: client.enable_image_deprecation(ImageId=image, DeprecateAt=at))
+        refused("InvalidParameterValue", client.enable_image_deprecation, ImageId=image, DeprecateAt=at)
     client.enable_image_deprecation(ImageId=image, DeprecateAt=world.start + timedelta(days=1, seconds=40))
     assert shown_image(world, image)["DeprecationTime"] == "2026-01-06T09:01:00.000Z"
     client.disable_image_deprecation(ImageId=image)
     assert "DeprecationTime" not in shown_image(world, image)
 
 
-def protection(world: World) -> None:
-    """A protected image cannot be deregistered; an unprotected one can."""
+def ec2_deregistration_protection(world: World) -> None:
     image, client = an_image(world), ec2(world)
     protected = an_image(world, "protected", DeregistrationProtection="enabled-without-cooldown")
 
-    refused("OperationNotPermitted", lambda: client.deregister_image(ImageId=protected))
+    refused("OperationNotPermitted", client.deregister_image, ImageId=protected)
     client.enable_image_deregistration_protection(ImageId=protected)
     client.disable_image_deregistration_protection(ImageId=protected)
     client.deregister_image(ImageId=protected)
     client.deregister_image(ImageId=image)
 
 
-def deletes_snapshots(world: World) -> None:
-    """On request an image's snapshots are deleted with it, except for those that another image uses."""
+def ec2_deregister_deletes_snapshots(world: World) -> None:
     image = an_image(world, volumes=[8, 9])
     shared, own = snapshot_of(world, image), snapshot_of(world, image, "/dev/sdb")
     mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": shared}}
@@ -192,35 +177,17 @@ def deletes_snapshots(world: World) -> None:
     results = {result["SnapshotId"]: result["ReturnCode"] for result in answer.get("DeleteSnapshotResults", [])}
     assert results == {shared: "skipped", own: "success"}
     assert shown_snapshot(world, shared)["OwnerId"] == HUB
-    refused("InvalidSnapshot.NotFound", lambda: shown_snapshot(world, own))
+    refused("InvalidSnapshot.NotFound", shown_snapshot, world, own)
 
 
-def disabling_unshares(world: World) -> None:
-    """Disabling removes every launch permission, and enabling restores none; the owner gets one event for each."""
+def ec2_disable_image_removes_shares(world: World) -> None:
     image, client = an_image(world), ec2(world)
-    launch(world, image)
+    _launch(world, image)
     for switch in (client.disable_image, client.disable_image, client.enable_image):
         switch(ImageId=image)
 
     assert world.ec2.foreign_permissions() == []
-    refused("InvalidAMIID.NotFound", lambda: shown_image(world, image, DEV))
+    refused("InvalidAMIID.NotFound", shown_image, world, image, DEV)
     assert shown_image(world, image)["State"] == "available"
     details = [event["detail"] for event in reported(world, HUB, "EC2 AMI State Change")]
     assert sorted(detail["State"] for detail in details) == ["available", "disabled"]
-
-
-CHECKS: dict[str, Callable[[World], None]] = {
-    images.LINGERS.name: lingers,
-    images.SCOPED.name: scoped,
-    images.OLD_HIDDEN.name: old_hidden,
-    images.TAGS_PRIVATE.name: tags_private,
-    images.SHOWS_ENCRYPTED.name: shows_encrypted,
-    image_attributes.NO_MAPPINGS.name: no_mappings,
-    image_attributes.UEFI_APART.name: uefi_apart,
-    image_attributes.ONE_ATTRIBUTE.name: one_attribute,
-    image_attributes.IMDS_STAYS.name: imds_stays,
-    retirement.UNSHARED.name: disabling_unshares,
-    retirement.IN_FUTURE.name: deprecation_in_future,
-    retirement.PROTECTED.name: protection,
-    retirement.DELETES_SNAPSHOTS.name: deletes_snapshots,
-}

@@ -1,11 +1,7 @@
 """Checks of launching: the launch permission, the keys, and the reason of an instance that cannot start."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from typing import Any
 
-from awsim.services.ec2 import instances, settings
 from awsim.world import World
 from tests.awsim.ec2_words import DEV, HERE, HUB, an_image, ec2, new_key
 from tests.awsim.iam_words import allow, put_role
@@ -28,7 +24,7 @@ LAUNCHING = [
 """What Auto Scaling's guide grants its role [aws-facts 3]."""
 
 
-def run(world: World, image: str, account: str = DEV, **ebs: Any) -> dict[str, Any]:
+def _run(world: World, image: str, account: str = DEV, **ebs: Any) -> dict[str, Any]:
     """Launch an image through the API, wait, and return the instance."""
     more: dict[str, Any] = {"BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": ebs}]} if ebs else {}
     client = ec2(world, account)
@@ -40,56 +36,51 @@ def run(world: World, image: str, account: str = DEV, **ebs: Any) -> dict[str, A
     return found
 
 
-def permit(world: World, image: str) -> None:
+def _permit(world: World, image: str) -> None:
     """Let the other account launch an image of the hub."""
     ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": DEV}]})
 
 
-def permitted(world: World) -> None:
-    """A launch permission is necessary, and sufficient for a plain image; its snapshots need no share."""
+def ec2_launch_needs_permission(world: World) -> None:
     image = an_image(world)
 
-    refused("AuthFailure", lambda: run(world, image))
+    refused("AuthFailure", _run, world, image)
     assert world.launch(DEV, HERE, image) == f"AuthFailure: Not authorized for images: [{image}]"
-    permit(world, image)
-    assert run(world, image)["State"]["Name"] == "running"
+    _permit(world, image)
+    assert _run(world, image)["State"]["Name"] == "running"
     assert world.launch(DEV, HERE, image) == ""
-    refused("InvalidAMIID.NotFound", lambda: run(world, "ami-00000000000000000"))
+    refused("InvalidAMIID.NotFound", _run, world, "ami-00000000000000000")
 
 
-def available(world: World) -> None:
-    """A disabled image cannot be launched, not even by its owner; after EnableImage it can."""
+def ec2_launch_needs_available_image(world: World) -> None:
     image = an_image(world)
     ec2(world).disable_image(ImageId=image)
 
-    refused("InvalidAMIID.Unavailable", lambda: run(world, image, HUB))
+    refused("InvalidAMIID.Unavailable", _run, world, image, HUB)
     ec2(world).enable_image(ImageId=image)
-    assert run(world, image, HUB)["State"]["Name"] == "running"
+    assert _run(world, image, HUB)["State"]["Name"] == "running"
 
 
-def source_key(world: World) -> None:
-    """Without the snapshot's key the instance is terminated with a reason; a role also needs the permission."""
+def ec2_launch_needs_source_key(world: World) -> None:
     closed, open_ = new_key(world), new_key(world, users=(DEV,))
     sealed, usable = an_image(world, "sealed", key=closed), an_image(world, "usable", key=open_)
-    permit(world, sealed)
-    permit(world, usable)
+    _permit(world, sealed)
+    _permit(world, usable)
     put_role(world, "launcher", allow("ec2:RunInstances"), account=DEV)
 
-    found = run(world, sealed)
-    assert (found["State"]["Name"], found.get("StateReason")) == (
-        "terminated",
-        {"Code": "Client.InternalError", "Message": NO_RIGHT},
-    )
-    assert run(world, usable)["State"]["Name"] == "running"
+    found = _run(world, sealed)
+    expected = ("terminated", {"Code": "Client.InternalError", "Message": NO_RIGHT})
+    assert (found["State"]["Name"], found.get("StateReason")) == expected
+    assert _run(world, usable)["State"]["Name"] == "running"
     assert world.launch(DEV, HERE, usable, by="launcher") == NO_RIGHT
     put_role(world, "launcher", allow("ec2:RunInstances"), allow("kms:*", open_), account=DEV)
     assert world.launch(DEV, HERE, usable, by="launcher") == ""
     put_role(world, "launcher", allow("kms:*", open_), account=DEV)
     assert world.launch(DEV, HERE, usable, by="launcher").startswith("UnauthorizedOperation")
-    linked_role(world, usable, open_)
+    _linked_role(world, usable, open_)
 
 
-def linked_role(world: World, image: str, key: str) -> None:
+def _linked_role(world: World, image: str, key: str) -> None:
     """Auto Scaling's role launches a shared image only after its own account has granted it the key.
 
     It launches its own account's image under aws/ebs without a grant; one under a customer managed key needs one.
@@ -98,11 +89,7 @@ def linked_role(world: World, image: str, key: str) -> None:
     mine = new_key(world, DEV)
     own = world.ec2.seed_image(DEV, HERE, name="own", key=mine)
     default = world.ec2.seed_image(DEV, HERE, name="default", key="alias/aws/ebs")
-    assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own, default)] == [
-        NO_RIGHT,
-        NO_RIGHT,
-        "",
-    ]
+    assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own, default)] == [NO_RIGHT, NO_RIGHT, ""]
 
     for arn in (key, mine):
         world.client("kms", DEV).create_grant(
@@ -112,61 +99,48 @@ def linked_role(world: World, image: str, key: str) -> None:
     assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own)] == ["", ""]
 
 
-def volume_key(world: World) -> None:
-    """A launch may name a key for the new volume, and needs it; by default it is the account's default key."""
+def ec2_launch_needs_volume_key(world: World) -> None:
     image = an_image(world, key=new_key(world, users=(DEV,)))
-    permit(world, image)
+    _permit(world, image)
     mine, others = new_key(world, DEV), new_key(world)
 
-    assert run(world, image, Encrypted=True, KmsKeyId=mine)["State"]["Name"] == "running"
-    assert run(world, image, Encrypted=True, KmsKeyId=others).get("StateReason", {}).get("Message") == NO_RIGHT
-    assert run(world, image, Encrypted=True, KmsKeyId="alias/none").get("StateReason", {}).get("Message") == NO_RIGHT
-    refused("InvalidParameterCombination", lambda: run(world, image, KmsKeyId=mine))
+    assert _run(world, image, Encrypted=True, KmsKeyId=mine)["State"]["Name"] == "running"
+    assert _run(world, image, Encrypted=True, KmsKeyId=others).get("StateReason", {}).get("Message") == NO_RIGHT
+    assert _run(world, image, Encrypted=True, KmsKeyId="alias/none").get("StateReason", {}).get("Message") == NO_RIGHT
+    refused("InvalidParameterCombination", _run, world, image, KmsKeyId=mine)
 
 
-def key_state(world: World) -> None:
-    """A disabled key has its own reason."""
+def ec2_launch_key_state(world: World) -> None:
     key = new_key(world, users=(DEV,))
     image = an_image(world, key=key)
-    permit(world, image)
+    _permit(world, image)
     world.client("kms", HUB).disable_key(KeyId=key)
 
-    assert run(world, image)["StateReason"]["Code"] == "Client.InvalidKMSKey.InvalidState"
+    assert _run(world, image)["StateReason"]["Code"] == "Client.InvalidKMSKey.InvalidState"
     assert world.launch(DEV, HERE, image) == BAD_KEY
 
 
-def allowed_images(world: World) -> None:
-    """A shared image of an owner that is not allowed is not found at launch; an own or allowed one is."""
+def ec2_allowed_images_hide_foreign(world: World) -> None:
     shared, own = an_image(world), world.ec2.seed_image(DEV, HERE, name="own")
-    permit(world, shared)
+    _permit(world, shared)
     there = ec2(world, DEV)
     assert there.get_allowed_images_settings()["State"] == "disabled"
     there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
 
-    refused("InvalidAMIID.NotFound", lambda: run(world, shared))
-    assert run(world, own)["State"]["Name"] == "running"
+    refused("InvalidAMIID.NotFound", _run, world, shared)
+    assert _run(world, own)["State"]["Name"] == "running"
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [HUB]}])
-    assert run(world, shared)["State"]["Name"] == "running"
+    assert _run(world, shared)["State"]["Name"] == "running"
     assert there.get_allowed_images_settings()["ImageCriteria"] == [{"ImageProviders": [HUB]}]
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[])
     there.disable_allowed_images_settings()
-    assert run(world, shared)["State"]["Name"] == "running"
-    other_settings(there)
+    assert _run(world, shared)["State"]["Name"] == "running"
+    _other_settings(there)
 
 
-def other_settings(there: Any) -> None:
+def _other_settings(there: Any) -> None:
     """Other settings of a new account."""
     assert there.get_ebs_encryption_by_default()["EbsEncryptionByDefault"] is False
     assert there.get_ebs_default_kms_key_id()["KmsKeyId"] == "alias/aws/ebs"
     assert there.get_snapshot_block_public_access_state()["State"] == "unblocked"
     assert there.get_image_block_public_access_state()["ImageBlockPublicAccessState"] == "block-new-sharing"
-
-
-CHECKS: dict[str, Callable[[World], None]] = {
-    instances.PERMITTED.name: permitted,
-    instances.AVAILABLE.name: available,
-    instances.SOURCE_KEY.name: source_key,
-    instances.VOLUME_KEY.name: volume_key,
-    instances.KEY_STATE.name: key_state,
-    settings.ALLOWED.name: allowed_images,
-}

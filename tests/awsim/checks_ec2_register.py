@@ -1,12 +1,5 @@
 """Checks of RegisterImage: what it refuses, what it ignores, and what it takes from snapshots."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
-from botocore.exceptions import ClientError
-
-from awsim.services.ec2 import mappings, notices, register
 from awsim.world import World
 from tests.awsim.ec2_words import (
     DEV,
@@ -23,19 +16,11 @@ from tests.awsim.ec2_words import (
     snapshot_of,
 )
 from tests.awsim.ec2_words import register as make
+from tests.awsim.iam_words import allowed
 from tests.awsim.platform_words import refused, wait
 
 
-def accepted(call: Callable[[], str]) -> str:
-    """Assert that a call is accepted, and return its answer."""
-    try:
-        return call()
-    except ClientError as error:
-        raise AssertionError(f"was refused: {error}") from error
-
-
-def inherits_nothing(world: World) -> None:
-    """An image registered with another image's snapshot has none of that image's attributes and tags."""
+def ec2_register_inherits_nothing(world: World) -> None:
     source = an_image(
         world,
         tags={"team": "images"},
@@ -55,8 +40,7 @@ def inherits_nothing(world: World) -> None:
     assert not attribute["UefiData"].get("Value")
 
 
-def bad_defaults(world: World) -> None:
-    """Architecture and virtualization type must be given; gp3 has its own defaults."""
+def ec2_register_bad_defaults(world: World) -> None:
     made = make(world, a_snapshot(world), Architecture=None, VirtualizationType=None)
 
     found = shown_image(world, made)
@@ -67,39 +51,35 @@ def bad_defaults(world: World) -> None:
     assert (ebs["VolumeType"], ebs["VolumeSize"], ebs["DeleteOnTermination"]) == ("standard", 8, False)
 
 
-def name_form(world: World) -> None:
-    """Long and unusual names are refused; all names within the documented form are accepted."""
+def ec2_image_name_form(world: World) -> None:
     snapshot = a_snapshot(world)
 
     for name in ("a" * 129, "with:colon", "ümlaut", "two\nlines"):
-        refused("InvalidAMIName.Malformed", lambda name=name: make(world, snapshot, Name=name))
+        refused("InvalidAMIName.Malformed", make, world, snapshot, Name=name)
     make(world, snapshot, Name="a(b)[c] d./-'@_" + "9" * 113)
 
 
-def name_unique(world: World) -> None:
-    """A name is taken in its account and Region until some time after DeregisterImage."""
+def ec2_image_name_unique(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     made = make(world, snapshot, Name="the one")
 
-    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+    refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
     make(world, snapshot, DEV, Name="the one")
     ec2(world).deregister_image(ImageId=made)
-    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+    refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
     wait(world, 90)
     make(world, snapshot, Name="the one")
 
 
-def no_token(world: World) -> None:
-    """A repeated call is refused for its name; it does not return the existing image."""
+def ec2_register_has_no_client_token(world: World) -> None:
     snapshot = a_snapshot(world)
     make(world, snapshot, Name="the one")
 
-    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+    refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
 
 
-def pending_first(world: World) -> None:
-    """A new image is pending, then available."""
+def ec2_image_pending_first(world: World) -> None:
     made = make(world, a_snapshot(world))
 
     assert shown_image(world, made)["State"] == "pending"
@@ -107,8 +87,7 @@ def pending_first(world: World) -> None:
     assert shown_image(world, made)["State"] == "available"
 
 
-def image_event(world: World) -> None:
-    """The owner's bus gets events for available and deregistered, with an ARN without an account."""
+def ec2_image_event(world: World) -> None:
     made = make(world, a_snapshot(world))
     wait(world, 10)
     ec2(world).deregister_image(ImageId=made)
@@ -119,33 +98,28 @@ def image_event(world: World) -> None:
     assert set(found[0]["detail"]) == {"RequestId", "ImageId", "State", "ErrorMessage"}
 
 
-def tpm_needs_uefi(world: World) -> None:
-    """NitroTPM requires uefi, and is refused with uefi-preferred."""
+def ec2_register_tpm_needs_uefi(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, TpmSupport="v2.0", BootMode="uefi-preferred"))
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, TpmSupport="v2.0"))
+    refused("InvalidParameterCombination", make, world, snapshot, TpmSupport="v2.0", BootMode="uefi-preferred")
+    refused("InvalidParameterCombination", make, world, snapshot, TpmSupport="v2.0")
     found = shown_image(world, make(world, snapshot, TpmSupport="v2.0", BootMode="uefi"))
     assert (found["TpmSupport"], found["BootMode"]) == ("v2.0", "uefi")
 
 
-def hvm_only(world: World) -> None:
-    """ENA and SR-IOV require hvm; kernel and RAM disk require paravirtual."""
+def ec2_register_hvm_only(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, VirtualizationType=None, EnaSupport=True))
-    refused(
-        "InvalidParameterCombination", lambda: make(world, snapshot, VirtualizationType=None, SriovNetSupport="simple")
-    )
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, KernelId="aki-00000001"))
+    refused("InvalidParameterCombination", make, world, snapshot, VirtualizationType=None, EnaSupport=True)
+    refused("InvalidParameterCombination", make, world, snapshot, VirtualizationType=None, SriovNetSupport="simple")
+    refused("InvalidParameterCombination", make, world, snapshot, KernelId="aki-00000001")
     found = shown_image(world, make(world, snapshot, EnaSupport=True, SriovNetSupport="simple"))
     assert (found["EnaSupport"], found["SriovNetSupport"]) == (True, "simple")
     paravirtual = make(world, snapshot, VirtualizationType="paravirtual", KernelId="aki-00000001")
     assert shown_image(world, paravirtual)["KernelId"] == "aki-00000001"
 
 
-def known_values(world: World) -> None:
-    """Values that the model does not list, and UEFI data that is not base64, are refused."""
+def ec2_register_known_values(world: World) -> None:
     snapshot = a_snapshot(world)
 
     for name, value in (
@@ -161,13 +135,11 @@ def known_values(world: World) -> None:
         refused("InvalidParameterValue", lambda more={**asked, name: value}: make(world, snapshot, **more))
 
 
-def billing_refused(world: World) -> None:
-    """Setting billing products is refused."""
-    refused("AuthFailure", lambda: make(world, a_snapshot(world), BillingProducts=["bp-1"]))
+def ec2_register_billing_products_refused(world: World) -> None:
+    refused("AuthFailure", make, world, a_snapshot(world), BillingProducts=["bp-1"])
 
 
-def codes_from_snapshot(world: World) -> None:
-    """Product codes come from the snapshot, also through a copy."""
+def ec2_register_takes_codes_from_snapshot(world: World) -> None:
     snapshot = a_snapshot(world, ProductCodes=[{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}])
     share(world, snapshot)
     mine = copy(world, snapshot)
@@ -180,65 +152,59 @@ def codes_from_snapshot(world: World) -> None:
     )
 
 
-def has_root(world: World) -> None:
-    """The root device must be in the mappings, with a snapshot."""
+def ec2_register_needs_root_snapshot(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, RootDeviceName="/dev/sdq"))
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, RootDeviceName=None))
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, RootDeviceName="/dev/sdq")
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, RootDeviceName=None)
 
 
-def no_encrypted(world: World) -> None:
-    """Encrypted (of any value) and KmsKeyId are refused beside a snapshot."""
+def ec2_register_no_encrypted_with_snapshot(world: World) -> None:
     key = new_key(world)
     snapshot = a_snapshot(world, key=key)
 
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"Encrypted": True}))
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"Encrypted": False}))
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs={"KmsKeyId": key}))
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, ebs={"Encrypted": True})
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, ebs={"Encrypted": False})
+    refused("InvalidParameterCombination", make, world, snapshot, ebs={"KmsKeyId": key})
     found = shown_image(world, make(world, snapshot))
     assert found["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
 
 
-def snapshot_ready(world: World) -> None:
-    """The snapshot must exist, be usable by the caller, and be completed."""
+def ec2_register_needs_completed_snapshot(world: World) -> None:
     snapshot = a_snapshot(world)
-    refused("InvalidSnapshot.NotFound", lambda: make(world, "snap-00000000000000000"))
-    refused("InvalidSnapshot.NotFound", lambda: make(world, snapshot, DEV))
+    refused("InvalidSnapshot.NotFound", make, world, "snap-00000000000000000")
+    refused("InvalidSnapshot.NotFound", make, world, snapshot, DEV)
     share(world, snapshot)
     mine = copy(world, snapshot)
 
-    refused("IncorrectState", lambda: make(world, mine, DEV))
+    refused("IncorrectState", make, world, mine, DEV)
     wait(world, 4 * 3600)
     make(world, mine, DEV)
 
 
-def big_enough(world: World) -> None:
-    """A volume is as large as its snapshot, or larger."""
+def ec2_register_volume_not_smaller(world: World) -> None:
     snapshot = a_snapshot(world, volumes=[20])
 
-    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"VolumeSize": 19}))
+    refused("InvalidBlockDeviceMapping", make, world, snapshot, ebs={"VolumeSize": 19})
     larger = shown_image(world, make(world, snapshot, ebs={"VolumeSize": 30}))
     same = shown_image(world, make(world, snapshot))
     sizes = [image["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] for image in (larger, same)]
     assert sizes == [30, 20]
 
 
-def iops_and_throughput(world: World) -> None:
-    """io1 and io2 require Iops, gp2 refuses it, Throughput is for gp3 only."""
+def ec2_register_iops_and_throughput(world: World) -> None:
     snapshot = a_snapshot(world)
 
-    refused("MissingParameter", lambda: make(world, snapshot, ebs={"VolumeType": "io2"}))
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs={"VolumeType": "gp2", "Iops": 300}))
+    refused("MissingParameter", make, world, snapshot, ebs={"VolumeType": "io2"})
+    refused("InvalidParameterCombination", make, world, snapshot, ebs={"VolumeType": "gp2", "Iops": 300})
     wrong = {"VolumeType": "io1", "Iops": 300, "Throughput": 200}
-    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs=wrong))
+    refused("InvalidParameterCombination", make, world, snapshot, ebs=wrong)
     right = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 250}
     ebs = shown_image(world, make(world, snapshot, ebs=right))["BlockDeviceMappings"][0]["Ebs"]
     assert {name: ebs[name] for name in right} == right
 
 
-def mapping_shape(world: World) -> None:
-    """A mapping has one kind, and a name of its own; ephemeral, no-device and blank mappings are shown as given."""
+def ec2_register_mapping_shape(world: World) -> None:
     snapshot = a_snapshot(world)
     root = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
     others = [
@@ -254,30 +220,8 @@ def mapping_shape(world: World) -> None:
         {"DeviceName": "/dev/sdb", "Ebs": {"VolumeType": "gp2"}},
     ):
         refused("InvalidBlockDeviceMapping", lambda bad=wrong: make(world, snapshot, BlockDeviceMappings=[root, bad]))
-    made = accepted(lambda: make(world, snapshot, BlockDeviceMappings=[root, *others]))
+    made = allowed(make, world, snapshot, BlockDeviceMappings=[root, *others])
     found = {m["DeviceName"]: m for m in shown_image(world, made)["BlockDeviceMappings"]}
     assert found["/dev/sdb"] == others[0]
     assert found["/dev/sdc"] == others[1]
     assert found["/dev/sdd"]["Ebs"] == {**others[2]["Ebs"], "Encrypted": False}
-
-
-CHECKS: dict[str, Callable[[World], None]] = {
-    register.INHERITS_NOTHING.name: inherits_nothing,
-    register.BAD_DEFAULTS.name: bad_defaults,
-    register.NAME_FORM.name: name_form,
-    register.NAME_UNIQUE.name: name_unique,
-    register.NO_TOKEN.name: no_token,
-    register.PENDING_FIRST.name: pending_first,
-    register.TPM_NEEDS_UEFI.name: tpm_needs_uefi,
-    register.HVM_ONLY.name: hvm_only,
-    register.KNOWN_VALUES.name: known_values,
-    register.BILLING_REFUSED.name: billing_refused,
-    register.FROM_SNAPSHOT.name: codes_from_snapshot,
-    register.HAS_ROOT.name: has_root,
-    mappings.NO_ENCRYPTED.name: no_encrypted,
-    mappings.SNAPSHOT_READY.name: snapshot_ready,
-    mappings.BIG_ENOUGH.name: big_enough,
-    mappings.IOPS_THROUGHPUT.name: iops_and_throughput,
-    mappings.KNOWN_DEVICES.name: mapping_shape,
-    notices.IMAGE_EVENT.name: image_event,
-}

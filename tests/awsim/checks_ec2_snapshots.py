@@ -1,10 +1,5 @@
 """Checks of what DescribeSnapshots shows, of DeleteSnapshot, and of volumes."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
-from awsim.services.ec2 import access, pages, snapshots, state, volumes
 from awsim.world import World
 from tests.awsim.ec2_words import (
     DEV,
@@ -24,34 +19,29 @@ from tests.awsim.ec2_words import (
 from tests.awsim.platform_words import refused, wait
 
 
-def foreign_is_invisible(world: World) -> None:
-    """Another account sees neither snapshot nor image until the snapshot is shared."""
+def ec2_foreign_is_invisible(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
-    refused("InvalidAMIID.NotFound", lambda: shown_image(world, image, DEV))
+    refused("InvalidAMIID.NotFound", shown_image, world, image, DEV)
     assert ec2(world, DEV).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"] == []
     share(world, snapshot)
     assert shown_snapshot(world, snapshot, DEV)["OwnerId"] == HUB
 
 
-def only_the_owner_changes(world: World) -> None:
-    """The other account can use a shared snapshot, but not share or delete it."""
+def ec2_only_the_owner_changes(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
 
     other = ec2(world, DEV)
     permission = {"Add": [{"UserId": DEV}]}
-    refused(
-        "AuthFailure", lambda: other.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission=permission)
-    )
-    refused("AuthFailure", lambda: other.delete_snapshot(SnapshotId=snapshot))
+    refused("AuthFailure", other.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission=permission)
+    refused("AuthFailure", other.delete_snapshot, SnapshotId=snapshot)
 
 
-def inaccessible_left_out(world: World) -> None:
-    """A foreign id is left out of the answer; one that does not exist, or is malformed, is refused."""
+def ec2_inaccessible_snapshot_left_out(world: World) -> None:
     foreign = a_snapshot(world)
-    own = copy_of(world)
+    own = _copy_of(world)
 
     other = ec2(world, DEV)
     try:
@@ -59,20 +49,19 @@ def inaccessible_left_out(world: World) -> None:
     except other.exceptions.ClientError as error:
         raise AssertionError("refused instead of left out") from error
     assert [snapshot["SnapshotId"] for snapshot in found] == [own]
-    refused("InvalidSnapshot.NotFound", lambda: other.describe_snapshots(SnapshotIds=["snap-00000000000000000"]))
-    refused("InvalidSnapshotID.Malformed", lambda: other.describe_snapshots(SnapshotIds=["snap-1"]))
+    refused("InvalidSnapshot.NotFound", other.describe_snapshots, SnapshotIds=["snap-00000000000000000"])
+    refused("InvalidSnapshotID.Malformed", other.describe_snapshots, SnapshotIds=["snap-1"])
 
 
-def copy_of(world: World) -> str:
+def _copy_of(world: World) -> str:
     """Make a snapshot in another account: a copy of a shared one."""
     source = a_snapshot(world)
     share(world, source)
     return copy(world, source)
 
 
-def scoped(world: World) -> None:
-    """OwnerIds and RestorableByUserIds narrow the answer, and so do filters."""
-    mine = copy_of(world)
+def ec2_describe_snapshots_scope(world: World) -> None:
+    mine = _copy_of(world)
 
     client = ec2(world, DEV)
     everything = {s["SnapshotId"] for s in client.describe_snapshots()["Snapshots"]}
@@ -85,11 +74,10 @@ def scoped(world: World) -> None:
     by_status = [{"Name": "status", "Values": ["completed"]}]
     assert client.describe_snapshots(OwnerIds=["self"], Filters=by_status)["Snapshots"] == []
     wrong = [{"Name": "no-such-filter", "Values": ["x"]}]
-    refused("InvalidParameterValue", lambda: client.describe_snapshots(Filters=wrong))
+    refused("InvalidParameterValue", client.describe_snapshots, Filters=wrong)
 
 
-def paged(world: World) -> None:
-    """MaxResults bounds a page, and the pages together have everything once."""
+def ec2_describe_pages(world: World) -> None:
     wanted = {a_snapshot(world) for _ in range(12)}
 
     client = ec2(world)
@@ -99,13 +87,12 @@ def paged(world: World) -> None:
     pages_of = client.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], PaginationConfig={"PageSize": 5})
     listed = [snapshot["SnapshotId"] for page in pages_of for snapshot in page["Snapshots"]]
     assert sorted(listed) == sorted(wanted)
-    refused("InvalidParameterValue", lambda: client.describe_snapshots(MaxResults=4))
+    refused("InvalidParameterValue", client.describe_snapshots, MaxResults=4)
     some = sorted(wanted)[:1]
-    refused("InvalidParameterCombination", lambda: client.describe_snapshots(SnapshotIds=some, MaxResults=5))
+    refused("InvalidParameterCombination", client.describe_snapshots, SnapshotIds=some, MaxResults=5)
 
 
-def no_order(world: World) -> None:
-    """Neither images nor their mappings are in the order of their creation."""
+def ec2_describe_order_not_fixed(world: World) -> None:
     made = [an_image(world, f"image-{n}", volumes=[8, 9, 10, 11, 12, 13, 14]) for n in range(8)]
 
     found = ec2(world).describe_images(Owners=["self"])["Images"]
@@ -115,8 +102,7 @@ def no_order(world: World) -> None:
     assert [m["DeviceName"] for m in mappings] != sorted(m["DeviceName"] for m in mappings)
 
 
-def stale(world: World) -> None:
-    """A read may show an earlier state; the test chooses which operation is late."""
+def ec2_reads_may_be_stale(world: World) -> None:
     wait(world, 100)
     snapshot = a_snapshot(world)
     wait(world, 10)
@@ -134,20 +120,18 @@ def stale(world: World) -> None:
     assert fresh["CreateVolumePermissions"] == [{"UserId": DEV}]
 
 
-def in_use(world: World) -> None:
-    """A registered image's snapshot cannot be deleted; after DeregisterImage it can."""
+def ec2_snapshot_in_use(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
 
-    refused("InvalidSnapshot.InUse", lambda: ec2(world).delete_snapshot(SnapshotId=snapshot))
+    refused("InvalidSnapshot.InUse", ec2(world).delete_snapshot, SnapshotId=snapshot)
     ec2(world).deregister_image(ImageId=image)
     ec2(world).delete_snapshot(SnapshotId=snapshot)
-    refused("InvalidSnapshot.NotFound", lambda: shown_snapshot(world, snapshot))
+    refused("InvalidSnapshot.NotFound", shown_snapshot, world, snapshot)
 
 
-def deleted_late(world: World) -> None:
-    """A copy deleted while pending stays, and holds its slot, until it would have ended."""
-    mine = copy_of(world)
+def ec2_pending_snapshot_deleted_at_its_end(world: World) -> None:
+    mine = _copy_of(world)
     ec2(world, DEV).delete_snapshot(SnapshotId=mine)
 
     found = ec2(world, DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"]
@@ -156,8 +140,7 @@ def deleted_late(world: World) -> None:
     assert ec2(world, DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def volume_key_late(world: World) -> None:
-    """CreateVolume accepts an invalid key, and the volume is in error. A valid one makes an encrypted snapshot."""
+def ec2_volume_key_checked_late(world: World) -> None:
     key = new_key(world)
     asked = {"AvailabilityZone": f"{HERE}a", "Size": 8, "Encrypted": True}
     bad = ec2(world).create_volume(**asked, KmsKeyId="alias/none")["VolumeId"]
@@ -170,17 +153,3 @@ def volume_key_late(world: World) -> None:
     wait(world, 120)
     found = shown_snapshot(world, snapshot["SnapshotId"])
     assert (found["State"], found["Progress"], found["KmsKeyId"]) == ("completed", "100%", key)
-
-
-CHECKS: dict[str, Callable[[World], None]] = {
-    access.PRIVATE.name: foreign_is_invisible,
-    access.OWNER_ONLY.name: only_the_owner_changes,
-    snapshots.FEWER.name: inaccessible_left_out,
-    snapshots.SCOPED.name: scoped,
-    snapshots.IN_USE.name: in_use,
-    snapshots.DELETED_LATE.name: deleted_late,
-    pages.PAGES.name: paged,
-    pages.NO_ORDER.name: no_order,
-    state.STALE.name: stale,
-    volumes.VOLUME_KEY.name: volume_key_late,
-}

@@ -1,10 +1,5 @@
 """Checks of tags and of the events of their changes."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
-from awsim.services.ec2 import notices, tags
 from awsim.world import World
 from tests.awsim.ec2_words import (
     DEV,
@@ -23,31 +18,29 @@ from tests.awsim.ec2_words import (
 from tests.awsim.platform_words import refused
 
 
-def tag(world: World, resource: str, **values: str) -> None:
+def _tag(world: World, resource: str, **values: str) -> None:
     """Put tags on a resource of the hub."""
     ec2(world).create_tags(Resources=[resource], Tags=[{"Key": key, "Value": value} for key, value in values.items()])
 
 
-def limit(world: World) -> None:
-    """50 tags fit, without AWS's own; the 51st is refused, also at creation."""
+def ec2_tag_limit(world: World) -> None:
     image = an_image(world, tags={"aws:made-by": "aws", **{f"k{n}": "v" for n in range(49)}})
-    tag(world, image, k49="v")
+    _tag(world, image, k49="v")
 
-    refused("TagLimitExceeded", lambda: tag(world, image, k50="v"))
-    tag(world, image, k49="changed")
+    refused("TagLimitExceeded", _tag, world, image, k50="v")
+    _tag(world, image, k49="changed")
     many = [{"Key": f"k{n}", "Value": "v"} for n in range(51)]
     specification = [{"ResourceType": "image", "Tags": many}]
     snapshot = snapshot_of(world, image)
-    refused("TagLimitExceeded", lambda: register(world, snapshot, TagSpecifications=specification))
+    refused("TagLimitExceeded", register, world, snapshot, TagSpecifications=specification)
 
 
-def reserved(world: World) -> None:
-    """aws: tags can be neither set nor removed; DeleteTags and DescribeTags otherwise work."""
+def ec2_tag_prefix_reserved(world: World) -> None:
     image = an_image(world, tags={"aws:made-by": "aws", "promote": "dev", "team": "images"})
     client = ec2(world)
 
-    refused("InvalidParameterValue", lambda: tag(world, image, **{"aws:mine": "x"}))
-    refused("InvalidParameterValue", lambda: client.delete_tags(Resources=[image], Tags=[{"Key": "aws:made-by"}]))
+    refused("InvalidParameterValue", _tag, world, image, **{"aws:mine": "x"})
+    refused("InvalidParameterValue", client.delete_tags, Resources=[image], Tags=[{"Key": "aws:made-by"}])
     client.delete_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "other"}, {"Key": "team"}])
     wanted = [{"Name": "resource-id", "Values": [image]}, {"Name": "tag:promote", "Values": ["d*"]}]
     found = client.describe_tags(Filters=wanted)["Tags"]
@@ -56,50 +49,34 @@ def reserved(world: World) -> None:
     assert shown_image(world, image)["Tags"] == [{"Key": "aws:made-by", "Value": "aws"}]
 
 
-def one_kind(world: World) -> None:
-    """RegisterImage tags images only, CopySnapshot snapshots only."""
+def ec2_tag_at_creation_kind(world: World) -> None:
     snapshot = a_snapshot(world)
     share(world, snapshot)
     for_snapshot = [{"ResourceType": "snapshot", "Tags": [{"Key": "k", "Value": "v"}]}]
     for_image = [{"ResourceType": "image", "Tags": [{"Key": "k", "Value": "v"}]}]
 
-    refused("InvalidParameterValue", lambda: register(world, snapshot, TagSpecifications=for_snapshot))
-    refused("InvalidParameterValue", lambda: copy(world, snapshot, TagSpecifications=for_image))
+    refused("InvalidParameterValue", register, world, snapshot, TagSpecifications=for_snapshot)
+    refused("InvalidParameterValue", copy, world, snapshot, TagSpecifications=for_image)
 
 
-def event(world: World) -> None:
-    """Each change makes one event with all tags and the next version, also at creation; no change makes none."""
+def ec2_tag_event(world: World) -> None:
     image = an_image(world, tags={"team": "images"})
-    tag(world, image, promote="dev")
-    tag(world, image, promote="dev")
-    tag(world, image, promote="dev prod", other="x")
+    _tag(world, image, promote="dev")
+    _tag(world, image, promote="dev")
+    _tag(world, image, promote="dev prod", other="x")
     ec2(world).delete_tags(Resources=[image], Tags=[{"Key": "promote"}])
     specification = [{"ResourceType": "image", "Tags": [{"Key": "born", "Value": "tagged"}]}]
     made = register(world, snapshot_of(world, image), TagSpecifications=specification)
 
     found = reported(world, HUB, "Tag Change on Resource")
     mine = {e["detail"]["version"]: e for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{image}"]}
-    assert {version: e["detail"]["changed-tag-keys"] for version, e in mine.items()} == {
-        2: ["promote"],
-        3: ["other", "promote"],
-        4: ["promote"],
-    }
+    wanted = {2: ["promote"], 3: ["other", "promote"], 4: ["promote"]}
+    assert {version: e["detail"]["changed-tag-keys"] for version, e in mine.items()} == wanted
     assert mine[3]["detail"]["tags"] == {"team": "images", "promote": "dev prod", "other": "x"}
     assert mine[4]["detail"]["tags"] == {"team": "images", "other": "x"}
     first = mine[2]
-    assert (first["source"], first["detail"]["service"], first["detail"]["resource-type"]) == (
-        "aws.tag",
-        "ec2",
-        "image",
-    )
+    expected = ("aws.tag", "ec2", "image")
+    assert (first["source"], first["detail"]["service"], first["detail"]["resource-type"]) == expected
     born = [e["detail"]["tags"] for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{made}"]]
     assert born == [{"born": "tagged"}]
     assert reported(world, DEV, "Tag Change on Resource") == []
-
-
-CHECKS: dict[str, Callable[[World], None]] = {
-    tags.MOST_TAGS.name: limit,
-    tags.RESERVED.name: reserved,
-    tags.ONE_KIND.name: one_kind,
-    notices.TAG_EVENT.name: event,
-}

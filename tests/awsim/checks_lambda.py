@@ -1,16 +1,12 @@
 """Checks of Lambda, and of the kernel and CloudFormation under it."""
 
-from __future__ import annotations
-
 import json
 from itertools import pairwise
 
 from botocore.exceptions import ClientError
 
-from awsim import kernel
 from awsim.api import AwsError
-from awsim.cfn import TemplateError, deployment, resources
-from awsim.services import lambda_
+from awsim.cfn import TemplateError
 from awsim.services.buses import RuleTarget
 from awsim.world import World
 from tests.awsim.platform_words import (
@@ -41,8 +37,7 @@ def _refused(action: object, said: str) -> None:
     raise AssertionError(f"was not refused: {said}")
 
 
-def timeout(world: World) -> None:
-    """A function that exceeds its timeout is stopped before its next call."""
+def lambda_timeout(world: World) -> None:
     queue = a_queue(world)
     function = a_function(world, timeout=3)
     after = ["call", "sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": "late"}]
@@ -52,8 +47,7 @@ def timeout(world: World) -> None:
     assert received(world, queue) == []
 
 
-def dead(world: World) -> None:
-    """A killed invocation makes no other call: not in a finally, nor after catching the kill."""
+def killed_invocation_makes_no_call(world: World) -> None:
     queue = a_queue(world)
     function = a_function(world)
 
@@ -71,8 +65,7 @@ def dead(world: World) -> None:
         assert received(world, queue) == bodies
 
 
-def permission(world: World) -> None:
-    """EventBridge cannot invoke a function whose policy does not allow it."""
+def lambda_service_needs_permission(world: World) -> None:
     function = a_function(world, policy=EVERYTHING)
     function.policy.clear()
     a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
@@ -83,8 +76,7 @@ def permission(world: World) -> None:
     assert "AccessDenied" in (world.events.deliveries[0].refused or "")
 
 
-def retries(world: World) -> None:
-    """A failed asynchronous invocation is retried twice, after one minute and after two."""
+def lambda_async_retried_twice(world: World) -> None:
     function = a_function(world)
     a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
     put(world, {"steps": [["fail"]]})
@@ -95,8 +87,7 @@ def retries(world: World) -> None:
     assert [round((b - a).total_seconds() / 60) for a, b in pairwise(began)] == [1, 2]
 
 
-def dead_letters(world: World) -> None:
-    """An event whose retries have failed goes to the dead-letter queue, and its details to the OnFailure target."""
+def lambda_async_dead_letters(world: World) -> None:
     dead_queue, story = a_queue(world, "dead"), a_queue(world, "story")
     function = a_function(world, dead_letters=dead_queue.arn, on_failure=story.arn, retries=1)
     a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
@@ -109,15 +100,13 @@ def dead_letters(world: World) -> None:
     assert reported["responsePayload"] == {"errorMessage": "RuntimeError: no way"}
 
 
-def dead_letter_rights(world: World) -> None:
-    """A dead-letter queue requires that the function's role may send to it."""
+def lambda_dead_letters_need_rights(world: World) -> None:
     dead_queue = a_queue(world, "dead")
     nothing = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}}
     _refused(lambda: a_function(world, policy=nothing, dead_letters=dead_queue.arn), "permissions to call SendMessage")
 
 
-def apart(world: World) -> None:
-    """Concurrent invocations do not share memory; a later one reuses an idle environment."""
+def lambda_environment_for_each_concurrent_invocation(world: World) -> None:
     function = a_function(world)
     pause = ["call", "sqs", "list_queues", {}]
     pair = [
@@ -131,8 +120,7 @@ def apart(world: World) -> None:
     assert (later.cold, later.result["said"]) == (False, [2])
 
 
-def concurrency(world: World) -> None:
-    """A mapping keeps to its maximum concurrency, which cannot be one."""
+def lambda_mapping_maximum_concurrency(world: World) -> None:
     queue = a_queue(world, "q.fifo", VisibilityTimeout="180")
     function = a_function(world)
     most = 0
@@ -151,29 +139,25 @@ def concurrency(world: World) -> None:
     _refused(lambda: feed(world, queue, function, concurrency=1), "at least 2")
 
 
-def queue_rights(world: World) -> None:
-    """A mapping requires that the function's role may delete from the queue."""
+def lambda_mapping_needs_queue_rights(world: World) -> None:
     queue = a_queue(world, VisibilityTimeout="180")
     some = ["sqs:ReceiveMessage", "sqs:GetQueueAttributes"]
     policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": some, "Resource": queue.arn}}
     _refused(lambda: feed(world, queue, a_function(world, policy=policy)), "permissions to call DeleteMessage")
 
 
-def visible(world: World) -> None:
-    """A mapping requires a visibility timeout at least as long as the function's timeout."""
+def lambda_mapping_visibility_covers_timeout(world: World) -> None:
     queue = a_queue(world, VisibilityTimeout="29")
     _refused(lambda: feed(world, queue, a_function(world)), "less than Function timeout")
 
 
-def fifo_limits(world: World) -> None:
-    """A FIFO queue's mapping allows no batching window, and no batches of eleven."""
+def lambda_mapping_fifo_limits(world: World) -> None:
     queue, function = a_queue(world, "q.fifo", VisibilityTimeout="180"), a_function(world)
     _refused(lambda: feed(world, queue, function, window=1), "not supported for FIFO")
     _refused(lambda: feed(world, queue, function, batch_size=11), "not supported for FIFO")
 
 
-def failed_stays(world: World) -> None:
-    """A message whose invocation failed is received again only after its visibility timeout."""
+def lambda_mapping_failed_batch_stays(world: World) -> None:
     queue, function = a_queue(world, VisibilityTimeout="180"), a_function(world)
     feed(world, queue, function)
     send(world, queue, order(["fail"]))
@@ -187,8 +171,7 @@ def failed_stays(world: World) -> None:
     assert len(queue.messages) == 1
 
 
-def named_once(world: World) -> None:
-    """A second stack, also in another Region, cannot create a role of the same name."""
+def cfn_role_name_is_taken_once(world: World) -> None:
     properties = {"RoleName": "AmiCopyRole", "AssumeRolePolicyDocument": LAMBDA}
     template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}}
     for _ in range(2):  # the same stack again is an update
@@ -196,26 +179,7 @@ def named_once(world: World) -> None:
     _refused(lambda: world.deploy(template, HUB, "us-west-2", "one", {}), "already exists")
 
 
-def long_values(world: World) -> None:
-    """A parameter's value of 4,097 characters is refused, and one of 4,096 is not."""
+def cloudformation_parameter_value_4096(world: World) -> None:
     template = {"Parameters": {"P": {"Type": "CommaDelimitedList"}}, "Resources": {}}
     world.deploy(template, HUB, HERE, "one", {"P": "x" * 4096})
     _refused(lambda: world.deploy(template, HUB, HERE, "one", {"P": "x" * 4097}), "P: a parameter's value")
-
-
-CHECKS = {
-    lambda_.TIMEOUT.name: timeout,
-    kernel.DEAD.name: dead,
-    lambda_.PERMISSION.name: permission,
-    lambda_.RETRIES.name: retries,
-    lambda_.DEAD_LETTERS.name: dead_letters,
-    lambda_.DEAD_LETTER_RIGHTS.name: dead_letter_rights,
-    lambda_.APART.name: apart,
-    lambda_.CONCURRENCY.name: concurrency,
-    lambda_.QUEUE_RIGHTS.name: queue_rights,
-    lambda_.VISIBLE.name: visible,
-    lambda_.NO_WINDOW.name: fifo_limits,
-    lambda_.FAILED_STAYS.name: failed_stays,
-    deployment.LONG_VALUES.name: long_values,
-    resources.NAMED_ONCE.name: named_once,
-}

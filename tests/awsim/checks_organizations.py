@@ -1,11 +1,8 @@
 """Checks of Organizations: who may call it, and what the lists show."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 
-from awsim.services import organizations
 from awsim.services.organizations import SimulatedOrganization
 from awsim.world import World
 from tests.awsim.iam_words import DEV, HUB, PROD, allow, allowed, document, put_role, session
@@ -45,8 +42,7 @@ def _ids(client: Any, parent: str) -> list[str]:
     return [account["Id"] for account in _all(client, "list_accounts_for_parent", parent)]
 
 
-def administrators(world: World) -> None:
-    """The hub is refused until it is a delegated administrator; DescribeOrganization is always allowed."""
+def org_management_or_delegated_only(world: World) -> None:
     made, outer, _, _ = _scene(world)
     hub = world.client("organizations", HUB)
 
@@ -61,8 +57,7 @@ def administrators(world: World) -> None:
     allowed(hub.list_roots)
 
 
-def direct(world: World) -> None:
-    """An OU's list has only its own accounts and OUs; launch permissions also admit accounts of inner OUs."""
+def org_direct_children_only(world: World) -> None:
     made, outer, inner, client = _scene(world)
 
     assert _ids(client, outer) == [DEV]
@@ -74,8 +69,7 @@ def direct(world: World) -> None:
     assert world.organizations.contains(made.arn, HUB)
 
 
-def pages(world: World) -> None:
-    """A page has 20 of 45 accounts at most, even if more are requested."""
+def org_pages_of_20(world: World) -> None:
     made, outer, _, client = _scene(world)
     for number in range(44):
         world.organizations.add_account(made, f"{600000000000 + number}", outer)
@@ -87,8 +81,7 @@ def pages(world: World) -> None:
     assert len(_ids(client, outer)) == 45
 
 
-def empty_pages(world: World) -> None:
-    """A page without accounts has a token; the next ones have the accounts."""
+def org_empty_page_is_not_the_last(world: World) -> None:
     _, outer, _, client = _scene(world)
     first = client.list_accounts_for_parent(ParentId=outer)
 
@@ -97,8 +90,7 @@ def empty_pages(world: World) -> None:
     assert _ids(client, outer) == [DEV]
 
 
-def states(world: World) -> None:
-    """A closed account has ``State`` CLOSED, while ``Status`` says suspended."""
+def org_state_tells_more_than_status(world: World) -> None:
     made, outer, _, client = _scene(world)
     world.organizations.close(made, DEV)
     _wait(world)
@@ -107,8 +99,7 @@ def states(world: World) -> None:
     assert (account.get("State"), account["Status"]) == ("CLOSED", "SUSPENDED")
 
 
-def late(world: World) -> None:
-    """A moved account is listed in its old OU for a while, and then in the new one."""
+def org_reads_are_late(world: World) -> None:
     made, outer, inner, client = _scene(world)
     world.organizations.move(made, DEV, inner)
 
@@ -117,21 +108,19 @@ def late(world: World) -> None:
     assert (_ids(client, outer), _ids(client, inner)) == ([], [DEV, PROD])
 
 
-def strangers(world: World) -> None:
-    """An account that left the organization, or never belonged to it, is not found."""
+def org_strangers_are_not_found(world: World) -> None:
     made, _, _, client = _scene(world)
     world.organizations.remove(made, DEV)
     _wait(world)
 
-    refused("AccountNotFoundException", lambda: client.describe_account(AccountId=DEV))
-    refused("ChildNotFoundException", lambda: client.list_parents(ChildId=DEV))
-    refused("ParentNotFoundException", lambda: client.list_accounts_for_parent(ParentId="ou-zzzz-00000000"))
-    assert allowed(lambda: client.describe_account(AccountId=PROD))["Account"]["State"] == "ACTIVE"
+    refused("AccountNotFoundException", client.describe_account, AccountId=DEV)
+    refused("ChildNotFoundException", client.list_parents, ChildId=DEV)
+    refused("ParentNotFoundException", client.list_accounts_for_parent, ParentId="ou-zzzz-00000000")
+    assert allowed(client.describe_account, AccountId=PROD)["Account"]["State"] == "ACTIVE"
     assert world.organizations.of(DEV) is None
 
 
-def control(world: World) -> None:
-    """A denial at any level binds an account's roles and root, except for the management account."""
+def org_control_policies_deny(world: World) -> None:
     made, outer, _, _ = _scene(world)
     image = {
         account: world.ec2.seed_image(account, "us-east-1", name="it", volumes=(8,)) for account in (DEV, PROD, HUB)
@@ -148,23 +137,13 @@ def control(world: World) -> None:
     role = put_role(world, "tagger", allow("ec2:*"), account=DEV)
     refused(
         "UnauthorizedOperation",
-        lambda: session(world, "ec2", role).create_tags(Resources=[image[DEV]], Tags=[{"Key": "a", "Value": "b"}]),
+        session(world, "ec2", role).create_tags,
+        Resources=[image[DEV]],
+        Tags=[{"Key": "a", "Value": "b"}],
     )
     for account in (DEV, PROD):
-        refused("UnauthorizedOperation", lambda account=account: tag(account), "service control policy")
+        refused("UnauthorizedOperation", tag, account, saying="service control policy")
     for account in (HUB, MANAGEMENT):
-        allowed(lambda account=account: tag(account))
+        allowed(tag, account)
     world.organizations.attach(made, "no-tags", document(deny), [])
-    allowed(lambda: tag(DEV))
-
-
-CHECKS = {
-    organizations.CONTROL.name: control,
-    organizations.ADMINISTRATORS.name: administrators,
-    organizations.DIRECT.name: direct,
-    organizations.PAGES.name: pages,
-    organizations.EMPTY_PAGES.name: empty_pages,
-    organizations.STATES.name: states,
-    organizations.LATE.name: late,
-    organizations.STRANGERS.name: strangers,
-}
+    allowed(tag, DEV)

@@ -1,7 +1,5 @@
 """Checks of STS: who may assume a role, and for how long."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any
@@ -26,33 +24,30 @@ def _assume(client: Any, **more: Any) -> Callable[[], Any]:
     return lambda: client.assume_role(**given)
 
 
-def trust(world: World) -> None:
-    """A missing role, a wrong external id and a wrong caller get the same refusal; the right caller gets in."""
+def sts_trust_policy_must_allow(world: World) -> None:
     act = _scene(world)
     other = session(world, "sts", put_role(world, "share-worker", allow("sts:AssumeRole", "*")))
 
     refused(
         "AccessDenied",
         _assume(act, ExternalId="wrong"),
-        f"not authorized to perform: sts:AssumeRole on resource: {TARGET}",
+        saying=f"not authorized to perform: sts:AssumeRole on resource: {TARGET}",
     )
-    refused("AccessDenied", lambda: act.assume_role(RoleArn=TARGET, RoleSessionName="a-delivery"))
+    refused("AccessDenied", act.assume_role, RoleArn=TARGET, RoleSessionName="a-delivery")
     refused("AccessDenied", _assume(other))
-    refused("AccessDenied", _assume(act, RoleArn=f"arn:aws:iam::{DEV}:role/Missing"), "role/Missing")
+    refused("AccessDenied", _assume(act, RoleArn=f"arn:aws:iam::{DEV}:role/Missing"), saying="role/Missing")
     got = allowed(_assume(act))["Credentials"]
     there = wire.client("sts", HERE, got["AccessKeyId"], got["SessionToken"]).get_caller_identity()
     assert there["Account"] == DEV
     assert there["Arn"] == f"arn:aws:sts::{DEV}:assumed-role/AmiCopyRole/a-delivery"
 
 
-def caller_too(world: World) -> None:
-    """With an account in the trust policy, callers also need their own account's permission."""
+def sts_caller_needs_assume_role(world: World) -> None:
     refused("AccessDenied", _assume(_scene(world, allow("sts:AssumeRole", f"arn:aws:iam::{DEV}:role/Another"))))
     allowed(_assume(_scene(world)))
 
 
-def session_size(world: World) -> None:
-    """A session policy of 2,048 characters is accepted, one of 2,049 is not."""
+def sts_session_policy_2048_characters(world: World) -> None:
     act = _scene(world)
 
     def policy(size: int) -> str:
@@ -63,11 +58,10 @@ def session_size(world: World) -> None:
 
     with world.rules.off(sts.PACKED_SIZE):
         allowed(_assume(act, Policy=policy(2048)))
-        refused("ValidationError", _assume(act, Policy=policy(2049)), "2048")
+        refused("ValidationError", _assume(act, Policy=policy(2049)), saying="2048")
 
 
-def packed_size(world: World) -> None:
-    """A policy may be refused below 2,048 characters; an accepted one's answer has the packed size."""
+def sts_session_policy_packed_size(world: World) -> None:
     act = _scene(world)
 
     def policy(resources: int) -> str:
@@ -80,29 +74,27 @@ def packed_size(world: World) -> None:
     refused("PackedPolicyTooLarge", _assume(act, Policy=many))
 
 
-def chaining(world: World) -> None:
-    """A role's session assumes another role for an hour at most, even if that one allows more."""
+def sts_role_chaining_one_hour(world: World) -> None:
     act = _scene(world)
     world.iam.roles.put(DEV, "AmiCopyRole", TRUST_HUB, {}, longest=sts.timedelta(hours=4))
 
-    refused("ValidationError", _assume(act, DurationSeconds=3601), "role chaining")
+    refused("ValidationError", _assume(act, DurationSeconds=3601), saying="role chaining")
     got = allowed(_assume(act, DurationSeconds=3600))
     assert (got["Credentials"]["Expiration"] - world.now).total_seconds() <= 3600
 
 
-def duration(world: World) -> None:
+def sts_duration_within_role_maximum(world: World) -> None:
     """More than 12 hours, or than the role allows, are refused (botocore refuses less than 15 minutes)."""
     trust_root = document({"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"})
     put_role(world, "AmiCopyRole", account=DEV, trust=trust_root)
     root = world.client("sts", HUB)
 
-    refused("ValidationError", _assume(root, DurationSeconds=7200), "MaxSessionDuration")
+    refused("ValidationError", _assume(root, DurationSeconds=7200), saying="MaxSessionDuration")
     refused("ValidationError", _assume(root, DurationSeconds=43_201))
     allowed(_assume(root, DurationSeconds=900))
 
 
-def whose(world: World) -> None:
-    """Outside of an organization, or in another, a role lacks its id: a session can be conditional on it."""
+def sts_assume_role_says_whose_role(world: World) -> None:
     people = world.organizations
     ours, theirs = people.create(HUB), people.create("900000000000")
     people.add_account(ours, DEV)
@@ -114,14 +106,3 @@ def whose(world: World) -> None:
     for account in (PROD, "999999999999"):
         arn = put_role(world, "AmiCopyRole", account=account, trust=TRUST_HUB)
         refused("AccessDenied", _assume(act, RoleArn=arn))
-
-
-CHECKS = {
-    sts.TRUST.name: trust,
-    sts.CALLER_TOO.name: caller_too,
-    sts.SESSION_SIZE.name: session_size,
-    sts.PACKED_SIZE.name: packed_size,
-    sts.CHAINING.name: chaining,
-    sts.DURATION.name: duration,
-    sts.WHOSE.name: whose,
-}

@@ -1,7 +1,5 @@
 """A simulator for each test of awsim."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """Helpers of the EC2 checks: accounts, clients, seeds, and the assertion of a refusal."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -62,7 +60,6 @@ def share(world: World, snapshot: str, account: str = DEV) -> None:
 
 
 def unshare(world: World, snapshot: str, account: str = DEV) -> None:
-    """Remove that permission."""
     ec2(world).modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Remove": [{"UserId": account}]})
 
 

@@ -1,7 +1,5 @@
 """Helpers of the checks of IAM, STS and KMS: roles, their clients, and the assertion of a refusal."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,7 +34,6 @@ def allow(actions: str | list[str], resource: str | list[str] = "*", **more: Any
 
 
 def document(*statements: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a policy document."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
@@ -71,10 +68,10 @@ def as_role(world: World, service: str, *statements: Mapping[str, Any]) -> Any:
     return session(world, service, put_role(world, "worker", *statements))
 
 
-def allowed(call: Callable[[], Any]) -> Any:
+def allowed(call: Callable[..., Any], /, *args: Any, **params: Any) -> Any:
     """Assert that a call is accepted; return its answer."""
     try:
-        return call()
+        return call(*args, **params)
     except ClientError as error:
         raise AssertionError(f"was refused: {error}") from error
 

@@ -1,11 +1,11 @@
 """Helpers of the checks of queues, events, topics and functions."""
 
-from __future__ import annotations
-
 import hashlib
+import importlib
+import inspect
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from awsim.services import buses
 from awsim.services.queues import Queue
 from awsim.services.sns import Topic
 from awsim.world import World
+from tests.awsim.iam_words import allow, document
 
 HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
 HERE = "us-east-1"
@@ -30,16 +31,25 @@ EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action"
 FIFO = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
 
 
+def checks_of(files: str) -> Iterator[tuple[str, Callable[[World], None]]]:
+    """Find the rules' checks in these files, each with its rule's name: the functions that are named after a rule."""
+    for path in sorted(Path(__file__).parent.glob(files)):
+        module = importlib.import_module(f"tests.awsim.{path.stem}")
+        for name, found in inspect.getmembers(module, inspect.isfunction):
+            if found.__module__ == module.__name__ and not name.startswith("_"):
+                yield name.replace("_", "-"), found
+
+
 def wait(world: World, seconds: float) -> None:
     """Let virtual time pass, and run what is due."""
     world.kernel.run(limit=timedelta(seconds=seconds))
 
 
-def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:
+def refused(code: str, call: Callable[..., Any], /, *args: Any, saying: str = "", **params: Any) -> None:
     """Assert that a call is refused with this code, and with ``saying`` in the message."""
     error: ClientError | None = None
     try:
-        call()
+        call(*args, **params)
     except ClientError as caught:
         error = caught
     assert error is not None, f"was not refused with {code}"
@@ -60,12 +70,10 @@ def send(world: World, queue: Queue, body: str, group: str = "g", key: str = "")
 
 
 def received(world: World, queue: Queue, most: int = 10) -> list[str]:
-    """Receive and return the bodies."""
     return [message["Body"] for message in messages(world, queue, most)]
 
 
 def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]:
-    """Receive messages."""
     got = world.client("sqs", HUB).receive_message(QueueUrl=queue.url, MaxNumberOfMessages=most, AttributeNames=["All"])
     found: list[dict[str, Any]] = got.get("Messages", [])
     return found
@@ -73,13 +81,8 @@ def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]
 
 def admit(queue: Queue, service: str) -> None:
     """Let a service send to a queue."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sqs:SendMessage",
-        "Resource": queue.arn,
-    }
-    queue.attributes["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    statement = allow("sqs:SendMessage", queue.arn, Principal={"Service": service})
+    queue.attributes["Policy"] = json.dumps(document(statement))
 
 
 def a_function(world: World, name: str = "probe", **options: Any) -> Function:
@@ -89,15 +92,8 @@ def a_function(world: World, name: str = "probe", **options: Any) -> Function:
     function = Function(name, HUB, HERE, role.arn, handler, package(PROBE), timeout=30)
     for option, value in options.items():
         setattr(function, option, value)
-    services = ["events.amazonaws.com", "sns.amazonaws.com"]
-    function.policy.append(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": services},
-            "Action": "lambda:InvokeFunction",
-            "Resource": function.arn,
-        }
-    )
+    services = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
+    function.policy.append(allow("lambda:InvokeFunction", function.arn, Principal=services))
     return world.lambda_.put(function)
 
 
@@ -145,5 +141,4 @@ def put(
 
 
 def a_topic(world: World, name: str = "notices") -> Topic:
-    """Make a hub topic."""
     return world.sns.create(HUB, HERE, name)

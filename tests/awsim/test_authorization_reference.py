@@ -3,8 +3,6 @@
 The simulator's own reading is awsim/iam/ec2_needs.py and awsim/services/kms. Where they differ, one of them is wrong.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from importlib.resources import files

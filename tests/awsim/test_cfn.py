@@ -1,7 +1,5 @@
 """CloudFormation: parameters, conditions, functions, resources."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What EC2 refuses for its form, and details of filters, pages and volumes."""
 
-from __future__ import annotations
-
 import pytest
 
 from awsim.world import World
@@ -45,8 +43,8 @@ def test_filters_that_cannot_be(world: World) -> None:
     client = ec2(world)
 
     empty, many = [{"Name": "name", "Values": []}], [{"Name": "name", "Values": [str(n) for n in range(201)]}]
-    refused("InvalidParameterValue", lambda: client.describe_images(Filters=empty))
-    refused("FilterLimitExceeded", lambda: client.describe_images(Filters=many))
+    refused("InvalidParameterValue", client.describe_images, Filters=empty)
+    refused("FilterLimitExceeded", client.describe_images, Filters=many)
 
 
 def test_a_token_belongs_to_its_operation(world: World) -> None:
@@ -56,8 +54,8 @@ def test_a_token_belongs_to_its_operation(world: World) -> None:
     first = client.describe_images(Owners=["self"], MaxResults=3)
     token = first["NextToken"]
 
-    refused("InvalidParameterValue", lambda: client.describe_images(NextToken="made up"))
-    refused("InvalidParameterValue", lambda: client.describe_snapshots(NextToken=token))
+    refused("InvalidParameterValue", client.describe_images, NextToken="made up")
+    refused("InvalidParameterValue", client.describe_snapshots, NextToken=token)
     client.deregister_image(ImageId=first["Images"][-1]["ImageId"])
     wait(world, 120)
     second = client.describe_images(Owners=["self"], MaxResults=3, NextToken=token)
@@ -82,7 +80,7 @@ def test_a_token_belongs_to_its_operation(world: World) -> None:
 )
 def test_ids_and_places_that_are_none(world: World, code: str, operation: str, asked: dict[str, object]) -> None:
     """Malformed and unknown ids, accounts and zones have their own error codes."""
-    refused(code, lambda: getattr(ec2(world), operation)(**asked))
+    refused(code, getattr(ec2(world), operation), **asked)
 
 
 def test_tags_that_cannot_be(world: World) -> None:
@@ -94,7 +92,7 @@ def test_tags_that_cannot_be(world: World) -> None:
         [{"Key": "k", "Value": "v" * 257}],
         [{"Key": "k", "Value": "v"}, {"Key": "k", "Value": "w"}],
     ):
-        refused("InvalidParameterValue", lambda tags=tags: ec2(world).create_tags(Resources=[image], Tags=tags))
+        refused("InvalidParameterValue", ec2(world).create_tags, Resources=[image], Tags=tags)
 
 
 def test_a_volume_of_a_snapshot(world: World) -> None:
@@ -105,12 +103,12 @@ def test_a_volume_of_a_snapshot(world: World) -> None:
     made = ec2(world).create_volume(**asked)
 
     assert (made["Size"], made["KmsKeyId"], made["Encrypted"]) == (20, key, True)
-    refused("InvalidParameterValue", lambda: ec2(world).create_volume(**asked, Size=19))
-    refused("InvalidSnapshot.NotFound", lambda: ec2(world, DEV).create_volume(**asked))
+    refused("InvalidParameterValue", ec2(world).create_volume, **asked, Size=19)
+    refused("InvalidSnapshot.NotFound", ec2(world, DEV).create_volume, **asked)
     share(world, snapshot)
     theirs = ec2(world, DEV).create_volume(**asked)["VolumeId"]
     assert ec2(world, DEV).describe_volumes(VolumeIds=[theirs])["Volumes"][0]["State"] == "error"
-    refused("IncorrectState", lambda: ec2(world, DEV).create_snapshot(VolumeId=theirs))
+    refused("IncorrectState", ec2(world, DEV).create_snapshot, VolumeId=theirs)
 
 
 def test_encryption_by_default(world: World) -> None:
@@ -127,8 +125,5 @@ def test_an_arm_image_boots_by_uefi(world: World) -> None:
     """arm64 with legacy BIOS is refused; without a boot mode it is accepted."""
     snapshot = a_snapshot(world)
 
-    refused(
-        "InvalidParameterCombination",
-        lambda: register(world, snapshot, Architecture="arm64", BootMode="legacy-bios"),
-    )
+    refused("InvalidParameterCombination", register, world, snapshot, Architecture="arm64", BootMode="legacy-bios")
     assert shown_image(world, register(world, snapshot, Architecture="arm64"))["Architecture"] == "arm64"

@@ -1,7 +1,5 @@
 """Seeded images, what is not modelled, and the simulator's state that the demo and the gateway read."""
 
-from __future__ import annotations
-
 import pytest
 
 from awsim.services.ec2 import blank, ephemeral, no_device, volume
@@ -21,6 +19,7 @@ from tests.awsim.ec2_words import (
     shown_snapshot,
     snapshot_of,
 )
+from tests.awsim.iam_words import session
 from tests.awsim.platform_words import refused, wait
 
 
@@ -51,12 +50,8 @@ def test_an_image_with_every_kind_of_mapping(world: World) -> None:
     assert keys == {"/dev/xvda": key, "/dev/sdf": other, "/dev/sdg": None}
     assert found["/dev/sdf"]["Ebs"]["Iops"] == 400
     assert found["/dev/sdh"]["Ebs"]["SnapshotId"] == found["/dev/sdi"]["Ebs"]["SnapshotId"] == first
-    assert found["/dev/sdj"]["Ebs"] == {
-        "VolumeSize": 5,
-        "VolumeType": "gp2",
-        "DeleteOnTermination": True,
-        "Encrypted": True,
-    }
+    expected = {"VolumeSize": 5, "VolumeType": "gp2", "DeleteOnTermination": True, "Encrypted": True}
+    assert found["/dev/sdj"]["Ebs"] == expected
     assert found["/dev/sdk"] == {"DeviceName": "/dev/sdk", "VirtualName": "ephemeral1"}
     assert found["/dev/sdl"] == {"DeviceName": "/dev/sdl", "NoDevice": ""}
 
@@ -113,18 +108,18 @@ def test_what_is_not_modelled_is_refused(world: World) -> None:
     image = an_image(world)
 
     client = ec2(world)
-    refused("UnsupportedOperation", lambda: client.create_store_image_task(ImageId=image, Bucket="bucket"))
+    refused("UnsupportedOperation", client.create_store_image_task, ImageId=image, Bucket="bucket")
     two = {"ImageId": image, "MinCount": 1, "MaxCount": 2}
-    refused("UnsupportedOperation", lambda: client.run_instances(**two))
+    refused("UnsupportedOperation", client.run_instances, **two)
     bigger = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 99}}]
-    refused("UnsupportedOperation", lambda: client.run_instances(**two | {"MaxCount": 1}, BlockDeviceMappings=bigger))
+    refused("UnsupportedOperation", client.run_instances, **two | {"MaxCount": 1}, BlockDeviceMappings=bigger)
 
 
 def test_dry_run_changes_nothing(world: World) -> None:
     """DryRun answers DryRunOperation and makes no copy."""
     snapshot = a_snapshot(world)
 
-    refused("DryRunOperation", lambda: copy(world, snapshot, HUB, DryRun=True))
+    refused("DryRunOperation", copy, world, snapshot, HUB, DryRun=True)
     assert world.ec2.progress() == []
 
 
@@ -170,7 +165,7 @@ def test_a_client_token_makes_one_volume(world: World) -> None:
 
     assert first == second
     ec2(world).delete_volume(VolumeId=first)
-    refused("InvalidVolume.NotFound", lambda: ec2(world).describe_volumes(VolumeIds=[first]))
+    refused("InvalidVolume.NotFound", ec2(world).describe_volumes, VolumeIds=[first])
 
 
 def test_deregistration_protection_is_switched(world: World) -> None:
@@ -179,7 +174,7 @@ def test_deregistration_protection_is_switched(world: World) -> None:
     client.enable_image_deregistration_protection(ImageId=image)
 
     assert shown_image(world, image)["DeregistrationProtection"] == "enabled-without-cooldown"
-    refused("OperationNotPermitted", lambda: client.deregister_image(ImageId=image))
+    refused("OperationNotPermitted", client.deregister_image, ImageId=image)
     client.disable_image_deregistration_protection(ImageId=image)
     client.deregister_image(ImageId=image)
 
@@ -202,18 +197,7 @@ def test_a_copy_by_a_role_is_checked_with_its_own_policies(world: World) -> None
 
 
 def _copied_as(world: World, role: str, snapshot: str, key: str) -> str:
-    given = world.client("sts", DEV).assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-    import boto3  # noqa: PLC0415 - the world must have taken over first
-
-    client = boto3.client(
-        "ec2",
-        region_name=HERE,
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
-    )
-    made = client.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=snapshot, Encrypted=True, KmsKeyId=key)[
-        "SnapshotId"
-    ]
+    asked = {"SourceRegion": HERE, "SourceSnapshotId": snapshot, "Encrypted": True, "KmsKeyId": key}
+    made = session(world, "ec2", role).copy_snapshot(**asked)["SnapshotId"]
     wait(world, 4 * 3600)
     return str(shown_snapshot(world, made, DEV)["State"])

@@ -1,9 +1,6 @@
 """Every answer of the simulator's EC2 matches the SDK's model."""
 
-from __future__ import annotations
-
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +11,8 @@ from botocore.model import ListShape, Shape, StructureShape
 from awsim.services.ec2.service import OPERATIONS
 from awsim.world import World
 from tests.awsim.ec2_words import HERE, HUB, shown_image
+from tests.awsim.platform_words import checks_of
 
-AREAS = ("snapshots", "copies", "copy_image", "register", "images", "sharing", "tags", "launch")
-CHECKS: dict[str, Callable[[World], None]] = {
-    name: check
-    for area in AREAS
-    for name, check in importlib.import_module(f"tests.awsim.checks_ec2_{area}").CHECKS.items()
-}
 MODEL = botocore.session.get_session().get_service_model("ec2")
 TYPES = {"string": str, "boolean": bool, "integer": int, "long": int, "timestamp": datetime}
 SPELT_OTHERWISE = {"Platform"}
@@ -49,7 +41,7 @@ def mismatches(value: object, shape: Shape, where: str) -> Iterator[str]:
 def test_every_answer_has_its_models_shape() -> None:
     """All answers in all checks of EC2 have known members of the right types, and every operation occurs."""
     answered, found = set(), set()
-    for check in CHECKS.values():
+    for _, check in checks_of("checks_ec2_*.py"):
         with World() as world:
             check(world)
             for call in world.calls:

@@ -1,7 +1,5 @@
 """The simulator over HTTP, with the real ``aws`` command line."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

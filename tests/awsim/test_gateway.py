@@ -1,7 +1,5 @@
 """The simulator's gateway: protocols, credentials, errors, and calls that moto answers."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from datetime import UTC, datetime
@@ -134,7 +132,7 @@ def test_a_compressed_body_is_read(world: World) -> None:
 
 def test_a_service_that_is_not_simulated_says_so(world: World) -> None:
     """An operation of a service that the simulator models itself is never passed on to moto."""
-    refused("NotImplemented", lambda: world.client("kms", HUB).generate_random(NumberOfBytes=8), "does not play kms")
+    refused("NotImplemented", world.client("kms", HUB).generate_random, NumberOfBytes=8, saying="does not play kms")
 
 
 def test_modelled_errors_keep_their_class(world: World) -> None:
@@ -180,7 +178,7 @@ def test_roles_can_be_played_with_by_the_api(world: World) -> None:
     iam.delete_role_policy(RoleName="mine", PolicyName="keys")
     refused("AccessDeniedException", kms.list_keys)
     iam.delete_role(RoleName="mine")
-    refused("NoSuchEntity", lambda: iam.get_role(RoleName="mine"))
+    refused("NoSuchEntity", iam.get_role, RoleName="mine")
 
 
 def test_the_clock_and_boto3_are_given_back() -> None:

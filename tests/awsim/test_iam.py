@@ -1,7 +1,5 @@
 """What the simulator's IAM passes on of its decisions."""
 
-from __future__ import annotations
-
 from awsim.api import Caller
 from awsim.world import World
 from tests.awsim.iam_words import allow

@@ -1,7 +1,5 @@
 """Each fault injection, and its effect."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

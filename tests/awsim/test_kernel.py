@@ -1,7 +1,5 @@
 """Virtual time, and the baton that lets one strand run."""
 
-from __future__ import annotations
-
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor

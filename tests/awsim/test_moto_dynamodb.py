@@ -1,7 +1,5 @@
 """What makes moto's DynamoDB fast changes no answer: the backup of a transaction, and the short way to its handler."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -36,10 +34,7 @@ def _writes(expected: str) -> list[dict[str, Any]]:
         "ExpressionAttributeNames": {"#list": "list"},
         "ExpressionAttributeValues": {":one": {"N": "1"}, ":more": {"L": [{"S": "y"}]}},
     }
-    check = {
-        "ConditionExpression": "n = :n",
-        "ExpressionAttributeValues": {":n": {"N": expected}},
-    }
+    check = {"ConditionExpression": "n = :n", "ExpressionAttributeValues": {":n": {"N": expected}}}
     return [
         {"Update": {"TableName": "t", "Key": _key("a", "1"), **change}},
         {"Delete": {"TableName": "t", "Key": _key("a", "2")}},
@@ -56,14 +51,9 @@ def test_a_cancelled_transaction_leaves_everything_as_it_was(world: World) -> No
 
     with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as caught:
         dynamodb.transact_write_items(TransactItems=_writes("7"))
+    expected = ["None", "None", "None", "None", "ConditionalCheckFailed"]
 
-    assert [reason["Code"] for reason in caught.value.response["CancellationReasons"]] == [
-        "None",
-        "None",
-        "None",
-        "None",
-        "ConditionalCheckFailed",
-    ]
+    assert [reason["Code"] for reason in caught.value.response["CancellationReasons"]] == expected
     assert dynamodb.scan(TableName="t")["Items"] == before
 
 

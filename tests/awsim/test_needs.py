@@ -1,7 +1,5 @@
 """Which permissions each call needs: its actions, resources and condition keys."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -10,7 +8,7 @@ from awsim import iam
 from awsim.api import Call
 from awsim.iam import needs
 from awsim.world import World
-from tests.awsim.iam_words import DEV, HERE, HUB, allow, allowed, as_role
+from tests.awsim.iam_words import DEV, HERE, HUB, allow, allowed, as_role, document
 from tests.awsim.platform_words import refused
 
 TAGS = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
@@ -19,45 +17,21 @@ QUEUE = {"QueueUrl": f"https://sqs.{HERE}.amazonaws.com/{HUB}/worker.fifo"}
 QUEUE_ARN = f"arn:aws:sqs:{HERE}:{HUB}:worker.fifo"
 TABLE_ARN = f"arn:aws:dynamodb:{HERE}:{HUB}:table/t"
 BUS = f"arn:aws:events:{HERE}:{DEV}:event-bus/inbound"
-NEW_SNAPSHOT = f"arn:aws:ec2:{HERE}::snapshot/*"
+NEW_SNAPSHOT, NEW_IMAGE = f"arn:aws:ec2:{HERE}::snapshot/*", f"arn:aws:ec2:{HERE}::image/*"
 
-NEEDED: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
-    ("ec2:DescribeImages", {}, [("ec2:DescribeImages", "*")]),
-    ("ec2:GetAllowedImagesSettings", {}, [("ec2:GetAllowedImagesSettings", "*")]),
-    ("events:DescribeRule", {"Name": "r"}, [("events:DescribeRule", f"arn:aws:events:{HERE}:{HUB}:rule/r")]),
-    (
-        "events:ListTargetsByRule",
-        {"Rule": "r", "EventBusName": BUS},
-        [("events:ListTargetsByRule", f"arn:aws:events:{HERE}:{HUB}:rule/inbound/r")],
-    ),
-    (
-        "events:DescribeEventBus",
-        {"Name": "inbound"},
-        [("events:DescribeEventBus", f"arn:aws:events:{HERE}:{HUB}:event-bus/inbound")],
-    ),
-    (
-        "ec2:DescribeSnapshotAttribute",
-        {"SnapshotId": "snap-1"},
-        [("ec2:DescribeSnapshotAttribute", f"arn:aws:ec2:{HERE}::snapshot/snap-1")],
-    ),
-    (
-        "ec2:DescribeImageAttribute",
-        {"ImageId": "ami-1"},
-        [("ec2:DescribeImageAttribute", f"arn:aws:ec2:{HERE}::image/ami-1")],
-    ),
-    (
-        "ec2:EnableImageDeprecation",
-        {"ImageId": "ami-1"},
-        [("ec2:EnableImageDeprecation", f"arn:aws:ec2:{HERE}::image/ami-1")],
-    ),
+NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("ec2:DescribeImages", {}, ["*"]),
+    ("ec2:GetAllowedImagesSettings", {}, ["*"]),
+    ("events:DescribeRule", {"Name": "r"}, [f"arn:aws:events:{HERE}:{HUB}:rule/r"]),
+    ("events:ListTargetsByRule", {"Rule": "r", "EventBusName": BUS}, [f"arn:aws:events:{HERE}:{HUB}:rule/inbound/r"]),
+    ("events:DescribeEventBus", {"Name": "inbound"}, [f"arn:aws:events:{HERE}:{HUB}:event-bus/inbound"]),
+    ("ec2:DescribeSnapshotAttribute", {"SnapshotId": "snap-1"}, [f"arn:aws:ec2:{HERE}::snapshot/snap-1"]),
+    ("ec2:DescribeImageAttribute", {"ImageId": "ami-1"}, [f"arn:aws:ec2:{HERE}::image/ami-1"]),
+    ("ec2:EnableImageDeprecation", {"ImageId": "ami-1"}, [f"arn:aws:ec2:{HERE}::image/ami-1"]),
     (
         "ec2:CopySnapshot",
         {"SourceSnapshotId": "snap-1", "SourceRegion": "eu-west-1", "TagSpecifications": TAGS},
-        [
-            ("ec2:CopySnapshot", "arn:aws:ec2:eu-west-1::snapshot/snap-1"),
-            ("ec2:CopySnapshot", NEW_SNAPSHOT),
-            ("ec2:CreateTags", NEW_SNAPSHOT),
-        ],
+        ["arn:aws:ec2:eu-west-1::snapshot/snap-1", NEW_SNAPSHOT, f"ec2:CreateTags {NEW_SNAPSHOT}"],
     ),
     (
         "ec2:RegisterImage",
@@ -65,51 +39,45 @@ NEEDED: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
             "TagSpecifications": IMAGE_TAGS,
             "BlockDeviceMappings": [{"Ebs": {"SnapshotId": "snap-1"}}, {"VirtualName": "ephemeral0"}, {"Ebs": {}}],
         },
-        [
-            ("ec2:RegisterImage", f"arn:aws:ec2:{HERE}::image/*"),
-            ("ec2:CreateTags", f"arn:aws:ec2:{HERE}::image/*"),
-            ("ec2:RegisterImage", f"arn:aws:ec2:{HERE}::snapshot/snap-1"),
-        ],
+        [NEW_IMAGE, f"ec2:CreateTags {NEW_IMAGE}", f"arn:aws:ec2:{HERE}::snapshot/snap-1"],
     ),
     (
         "ec2:CreateTags",
         {"Resources": ["ami-1", "vol-1"], "Tags": []},
-        [
-            ("ec2:CreateTags", f"arn:aws:ec2:{HERE}::image/ami-1"),
-            ("ec2:CreateTags", f"arn:aws:ec2:{HERE}:{HUB}:volume/vol-1"),
-        ],
+        [f"arn:aws:ec2:{HERE}::image/ami-1", f"arn:aws:ec2:{HERE}:{HUB}:volume/vol-1"],
     ),
-    ("dynamodb:Query", {"TableName": "t"}, [("dynamodb:Query", TABLE_ARN)]),
-    ("dynamodb:Query", {"TableName": "t", "IndexName": "due"}, [("dynamodb:Query", f"{TABLE_ARN}/index/due")]),
-    ("dynamodb:GetItem", {"TableName": TABLE_ARN}, [("dynamodb:GetItem", TABLE_ARN)]),
+    ("dynamodb:Query", {"TableName": "t"}, [TABLE_ARN]),
+    ("dynamodb:Query", {"TableName": "t", "IndexName": "due"}, [f"{TABLE_ARN}/index/due"]),
+    ("dynamodb:GetItem", {"TableName": TABLE_ARN}, [TABLE_ARN]),
     (
         "dynamodb:TransactWriteItems",
         {"TransactItems": [{kind: {"TableName": "t"}} for kind in ("Put", "Update", "Delete", "ConditionCheck")]},
-        [(f"dynamodb:{name}", TABLE_ARN) for name in ("PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")],
+        [f"dynamodb:{kind}Item {TABLE_ARN}" for kind in ("Put", "Update", "Delete", "ConditionCheck")],
     ),
-    ("dynamodb:BatchWriteItem", {"RequestItems": {"t": []}}, [("dynamodb:BatchWriteItem", TABLE_ARN)]),
-    ("sqs:SendMessage", QUEUE, [("sqs:SendMessage", QUEUE_ARN)]),
-    ("sqs:DeleteMessageBatch", QUEUE, [("sqs:DeleteMessage", QUEUE_ARN)]),
-    ("sqs:GetQueueUrl", {"QueueName": "worker.fifo"}, [("sqs:GetQueueUrl", QUEUE_ARN)]),
-    ("sns:Publish", {"TopicArn": "arn:aws:sns:r:a:t"}, [("sns:Publish", "arn:aws:sns:r:a:t")]),
+    ("dynamodb:BatchWriteItem", {"RequestItems": {"t": []}}, [TABLE_ARN]),
+    ("sqs:SendMessage", QUEUE, [QUEUE_ARN]),
+    ("sqs:DeleteMessageBatch", QUEUE, [f"sqs:DeleteMessage {QUEUE_ARN}"]),
+    ("sqs:GetQueueUrl", {"QueueName": "worker.fifo"}, [QUEUE_ARN]),
+    ("sns:Publish", {"TopicArn": "arn:aws:sns:r:a:t"}, ["arn:aws:sns:r:a:t"]),
     (
         "events:PutEvents",
         {"Entries": [{"Source": "a"}, {"Source": "b", "EventBusName": BUS}]},
-        [("events:PutEvents", f"arn:aws:events:{HERE}:{HUB}:event-bus/default"), ("events:PutEvents", BUS)],
+        [f"arn:aws:events:{HERE}:{HUB}:event-bus/default", BUS],
     ),
-    ("lambda:Invoke", {"FunctionName": "f"}, [("lambda:InvokeFunction", f"arn:aws:lambda:{HERE}:{HUB}:function:f")]),
-    ("ssm:PutParameter", {"Name": "/ami/x"}, [("ssm:PutParameter", f"arn:aws:ssm:{HERE}:{HUB}:parameter/ami/x")]),
+    ("lambda:Invoke", {"FunctionName": "f"}, [f"lambda:InvokeFunction arn:aws:lambda:{HERE}:{HUB}:function:f"]),
+    ("ssm:PutParameter", {"Name": "/ami/x"}, [f"arn:aws:ssm:{HERE}:{HUB}:parameter/ami/x"]),
     (
         "logs:PutLogEvents",
         {"logGroupName": "g", "logStreamName": "s"},
-        [("logs:PutLogEvents", f"arn:aws:logs:{HERE}:{HUB}:log-group:g:log-stream:s")],
+        [f"arn:aws:logs:{HERE}:{HUB}:log-group:g:log-stream:s"],
     ),
-    ("cloudwatch:PutMetricData", {"Namespace": "n"}, [("cloudwatch:PutMetricData", "*")]),
-    ("cloudtrail:LookupEvents", {}, [("cloudtrail:LookupEvents", "*")]),
-    ("organizations:ListRoots", {}, [("organizations:ListRoots", "*")]),
+    ("cloudwatch:PutMetricData", {"Namespace": "n"}, ["*"]),
+    ("cloudtrail:LookupEvents", {}, ["*"]),
+    ("organizations:ListRoots", {}, ["*"]),
     ("sts:AssumeRole", {}, []),
     ("kms:CreateGrant", {}, []),
 ]
+"""A call, its parameters, and the resources on which it needs the action of its name, or the action in front."""
 
 
 def _call(world: World, name: str, params: dict[str, Any]) -> Call:
@@ -118,12 +86,13 @@ def _call(world: World, name: str, params: dict[str, Any]) -> Call:
 
 
 @pytest.mark.parametrize(("name", "params", "expected"), NEEDED)
-def test_needs_of_a_call(world: World, name: str, params: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+def test_needs_of_a_call(world: World, name: str, params: dict[str, Any], expected: list[str]) -> None:
     """A call needs these actions on these resources, dependent ones included."""
     found = needs.of(world.authorisation.facts, _call(world, name, params))
 
     assert found is not None
-    assert [(need.action, need.resource) for need in found] == expected
+    expected = [one if " " in one else f"{name} {one}" for one in expected]
+    assert [f"{need.action} {need.resource}" for need in found] == expected
 
 
 def test_a_call_that_is_not_in_the_table_is_unknown(world: World) -> None:
@@ -159,8 +128,8 @@ def test_a_policy_can_forbid_to_make_a_snapshot_public(world: World) -> None:
         add = {"Add": [with_whom]}
         return worker.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission=add)
 
-    refused("UnauthorizedOperation", lambda: share(Group="all"))
-    allowed(lambda: share(UserId=DEV))
+    refused("UnauthorizedOperation", share, Group="all")
+    allowed(share, UserId=DEV)
 
 
 def test_a_refusal_names_who_what_and_where(world: World) -> None:
@@ -169,22 +138,17 @@ def test_a_refusal_names_who_what_and_where(world: World) -> None:
     who = f"User: arn:aws:sts::{HUB}:assumed-role/worker/a-session is not authorized to perform: sqs:SendMessage"
     wanted = f"{who} on resource: {QUEUE_ARN} because no identity-based policy allows the sqs:SendMessage action"
 
-    refused("AccessDenied", lambda: worker.send_message(**QUEUE, MessageBody="x"), wanted)
+    refused("AccessDenied", worker.send_message, **QUEUE, MessageBody="x", saying=wanted)
 
 
 def test_services_are_let_in_by_resource_policies_only(world: World) -> None:
     """A resource's policy decides about a service, with its conditions."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": QUEUE_ARN,
-        "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:events:*:*:rule/ours"}},
-    }
-    document = {"Version": "2012-10-17", "Statement": [statement]}
+    condition = {"ArnEquals": {"aws:SourceArn": "arn:aws:events:*:*:rule/ours"}}
+    service = {"Service": "events.amazonaws.com"}
+    policy = document(allow("sqs:SendMessage", QUEUE_ARN, Principal=service, Condition=condition))
 
     def may(service: str, source: str) -> bool:
-        return world.iam.service_may(service, document, "sqs:SendMessage", QUEUE_ARN, {"aws:SourceArn": source})
+        return world.iam.service_may(service, policy, "sqs:SendMessage", QUEUE_ARN, {"aws:SourceArn": source})
 
     assert may("events.amazonaws.com", f"arn:aws:events:{HERE}:{HUB}:rule/ours")
     assert not may("events.amazonaws.com", f"arn:aws:events:{HERE}:{HUB}:rule/other")
@@ -195,15 +159,12 @@ def test_services_are_let_in_by_resource_policies_only(world: World) -> None:
 def test_own_resource_policies_let_in_a_named_role_within_its_session(world: World) -> None:
     """In one account a resource policy that names a role is enough; a session policy still restricts it."""
     role = world.iam.put_role(HUB, "worker", {"Version": "2012-10-17", "Statement": []})
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"AWS": role.arn}, "Action": "sqs:*", "Resource": QUEUE_ARN}],
-    }
-    narrow = {"Version": "2012-10-17", "Statement": [allow("sqs:ReceiveMessage")]}
+    policy = document(allow("sqs:*", QUEUE_ARN, Principal={"AWS": role.arn}))
+    narrow = document(allow("sqs:ReceiveMessage"))
 
     def decide(*policies: dict[str, Any]) -> iam.Decision:
         caller, *_ = world.accounts.issue(role.arn, "a-session", policies=policies)
-        return world.iam.decide(caller, "sqs:SendMessage", QUEUE_ARN, region=HERE, resource_policy=document)
+        return world.iam.decide(caller, "sqs:SendMessage", QUEUE_ARN, region=HERE, resource_policy=policy)
 
     assert decide().allowed
     assert not decide(narrow).allowed

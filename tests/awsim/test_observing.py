@@ -1,7 +1,5 @@
 """What a test can observe in a simulator without changing it; and a bus that admits an organization."""
 
-from __future__ import annotations
-
 import pytest
 
 from awsim.api import AwsError

@@ -1,7 +1,5 @@
 """EventBridge's patterns, case by case."""
 
-from __future__ import annotations
-
 import pytest
 
 from awsim import patterns

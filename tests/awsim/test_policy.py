@@ -1,7 +1,5 @@
 """The policy evaluator: documents, conditions, wildcards, variables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

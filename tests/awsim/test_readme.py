@@ -1,7 +1,5 @@
 """awsim's README is right: its example runs, and it names every part and every injection."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from pathlib import Path
@@ -46,11 +44,9 @@ def test_a_rule_of_one_service_stands_with_that_service() -> None:
     """The rules left for all services belong to none."""
     table = rules.page()
     everywhere = table[table.index(f"### {rules.EVERYWHERE}") : table.index("### CloudFormation")]
+    expected = ["expired-credentials-refused", "killed-invocation-makes-no-call"]
 
-    assert re.findall(r"^\| `([\w-]+)` \|", everywhere, re.MULTILINE) == [
-        "expired-credentials-refused",
-        "killed-invocation-makes-no-call",
-    ]
+    assert re.findall(r"^\| `([\w-]+)` \|", everywhere, re.MULTILINE) == expected
 
 
 def test_a_rule_without_a_source_is_refused() -> None:

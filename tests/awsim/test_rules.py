@@ -1,24 +1,17 @@
 """Every rule of the simulator has a check, and every check can fail."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 import awsim
 from awsim.rules import ALL
 from awsim.world import World
+from tests.awsim.platform_words import checks_of
 
 Check = Callable[[World], None]
-
-
-def _checks() -> Iterator[tuple[str, Check]]:
-    for path in sorted(Path(__file__).parent.glob("checks_*.py")):
-        yield from importlib.import_module(f"tests.awsim.{path.stem}").CHECKS.items()
 
 
 def _import_all() -> None:
@@ -28,7 +21,7 @@ def _import_all() -> None:
 
 
 _import_all()
-CHECKS = list(_checks())
+CHECKS = list(checks_of("checks_*.py"))
 
 
 def test_every_rule_has_exactly_one_check() -> None:

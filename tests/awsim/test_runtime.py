@@ -1,7 +1,5 @@
 """How the simulator runs functions: environment, modules, credentials, logs, queues."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """A function imports only what it needs, and none of the command line's libraries."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench import cold

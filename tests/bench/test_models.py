@@ -1,7 +1,5 @@
 """What the benchmark computes: the bound, DynamoDB's units, rates, alternatives, prices, the plot."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET

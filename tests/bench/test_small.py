@@ -1,7 +1,5 @@
 """The benchmark with one target and ten, on the package, and the numbers that must not grow."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

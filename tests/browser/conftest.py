@@ -1,7 +1,5 @@
 """Headless Chromium, on the pages that ``write_pages`` has written."""
 
-from __future__ import annotations
-
 import base64
 import shutil
 from importlib import resources

@@ -1,7 +1,5 @@
 """The page of ``ami-promoter report`` as a reader uses it: two themes, a phone, a keyboard, paper."""
 
-from __future__ import annotations
-
 import base64
 import time
 
@@ -22,7 +20,6 @@ return [...document.querySelectorAll('body *')]
 
 
 def press(browser, *keys):
-    """Press keys one by one."""
     ActionChains(browser.driver).send_keys(*keys).perform()
 
 

@@ -3,8 +3,6 @@
 The verb itself writes one in the simulator; the others show records that the simulator would not make.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile
@@ -24,7 +22,6 @@ PLACES = ("name", "value", "why", "what", "cure", "parked", "snapshot")
 
 
 def main(directory: Path) -> None:
-    """Write all pages."""
     directory.mkdir(parents=True, exist_ok=True)
     pages = {
         "empty": shown(iter(())),

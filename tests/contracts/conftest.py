@@ -1,7 +1,5 @@
 """Every contract runs against the in-memory stores and against DynamoDB (moto in process)."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.stores import in_memory, on_dynamodb

@@ -1,7 +1,5 @@
 """The access monitor's table, and closed shares in the ledger, on DynamoDB."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +25,6 @@ KEY = "arn:aws:kms:us-east-1:111111111111:key/k"
 
 @pytest.fixture
 def stores(monkeypatch):
-    """The stores of one table."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with on_dynamodb() as found:
@@ -125,10 +122,8 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
     assert [state for _, state in known.steps] == states * 2
     assert [time for time, _ in known.steps][::4] == [NOW, NOW + 1000]
     assert known.grants == {f"g-{NOW}", f"g-{NOW + 1000}"}
-    assert [known.state(NOW + seconds) for seconds in (-1, 30, 90, 300)] == [
-        *(None, ShareState.OPENING, ShareState.OPEN),
-        ShareState.CLOSED,
-    ]
+    expected = [*(None, ShareState.OPENING, ShareState.OPEN), ShareState.CLOSED]
+    assert [known.state(NOW + seconds) for seconds in (-1, 30, 90, 300)] == expected
     assert {one.account for one in past.ever(RESOURCE)} == {ACCOUNT, OTHER}
     assert past.ever("resource#snapshot#snap-0b") == []
 

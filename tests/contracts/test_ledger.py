@@ -1,7 +1,5 @@
 """What every ledger, every store of slot leases and every list of tracked deliveries promises."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -119,7 +117,6 @@ class LimitedTable(Table):
         self.taken, self.most = [], most
 
     def transact(self, writes):
-        """See the table."""
         self.taken.append(len(writes) // 2)
         assert self.taken[-1] <= self.most, "DynamoDB refuses a larger transaction"
         return True
@@ -251,11 +248,9 @@ def test_who_comes_before_it_is_archived_keeps_it(store):
         store.ledger.archive([one], NOW)
     store.ledger.archive([other], NOW)
     store.ledger.hold(RESOURCE, replace(SHARE, share_name="333333333333"), copying("d2"))
+    expected = {ACCOUNT: (ShareState.CLOSED, 1), "333333333333": (ShareState.WANTED, 0)}
 
-    assert {s.share_name: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == {
-        ACCOUNT: (ShareState.CLOSED, 1),
-        "333333333333": (ShareState.WANTED, 0),
-    }
+    assert {s.share_name: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == expected
 
 
 def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
@@ -373,11 +368,7 @@ def test_the_last_to_end_knows_that_it_is_the_last(store):
     for name in ("d1", "d2", "d3"):
         assert store.tracked.add(AMI, tracked(name))
 
-    assert [store.tracked.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2", "d3")] == [
-        False,
-        False,
-        True,
-    ]
+    assert [store.tracked.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2", "d3")] == [False, False, True]
     assert [one.state for one in store.tracked.all(AMI)] == ["delivered"] * 3
 
 

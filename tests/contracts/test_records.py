@@ -1,7 +1,5 @@
 """What every store of records promises."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
@@ -14,7 +12,6 @@ KEY = RecordKey("delivery#0123")
 
 
 def write(state: str = "requested", due: int | None = NOW, **changes) -> Write:
-    """A write of a record."""
     return Write(KEY, state, changes.pop("body", {"n": 1}), due, **changes)
 
 

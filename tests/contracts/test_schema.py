@@ -1,7 +1,5 @@
 """Every item with a body has a schema number: this version reads its own, and guesses at no other."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -46,7 +44,6 @@ def table(monkeypatch):
 
 
 def body_of(table, key):
-    """The body of an item."""
     return json.loads(table.get(key)["body"])
 
 

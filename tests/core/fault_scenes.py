@@ -3,8 +3,6 @@
 ``python -m tests.core.fault_scenes`` writes that file again; read the difference as an on-call engineer would.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Notices have a bounded size, and an id that shows repeats."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -28,13 +26,8 @@ def test_the_terminal_message_names_source_account_region_outcome_and_image():
     """All that a consumer needs; a failed AMI has no id in it."""
     delivery = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
     good = notices.outcome(delivery, NOW)
-    assert (good["source_image"], good["account"], good["region"], good["outcome"], good["image"]) == (
-        "ami-0a",
-        "222222222222",
-        "us-east-1",
-        "delivered",
-        "ami-0b",
-    )
+    expected = ("ami-0a", "222222222222", "us-east-1", "delivered", "ami-0b")
+    assert (good["source_image"], good["account"], good["region"], good["outcome"], good["image"]) == expected
 
     bad = notices.outcome(replace(delivery, ending=DeliveryState.FAILED, faults=(Fault("c", "w", "x.", "y."),)), NOW)
     assert (bad["outcome"], bad["image"], bad["faults"][0]["cure"]) == ("failed", None, "y.")

@@ -1,7 +1,5 @@
 """``make demo`` ends with status 0 with and without injected faults, and can end with status 1."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

@@ -1,7 +1,5 @@
 """``make demo-all``: every way of sharing ends as expected, and a way that does not is reported."""
 
-from __future__ import annotations
-
 import io
 import re
 

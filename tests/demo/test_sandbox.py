@@ -1,7 +1,5 @@
 """``make sandbox``: a simulator that runs until it is stopped, for the real ``aws`` command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The packaged hub and the target's template, deployed unchanged in the simulator."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The docs say what the code does: links work, lists are complete, examples come from the code."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re
@@ -214,7 +212,6 @@ class Sent:
         self.keys: list[str] = []
 
     def send(self, wake: Wake) -> None:
-        """See the port."""
         self.keys.append(wake.key.pk)
 
 

@@ -1,7 +1,5 @@
 """What the docs name exists: queries, messages, fields, metrics, alarms, commands, options, parameters, files."""
 
-from __future__ import annotations
-
 import ast
 import re
 import runpy

@@ -1,7 +1,5 @@
 """The files that the guide tells readers to write: complete, with existing names and the guide's values."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

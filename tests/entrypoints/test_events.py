@@ -1,7 +1,5 @@
 """Events in: any event wakes the right record and leaves its reason there, and does nothing else."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json
@@ -37,7 +35,6 @@ class EventsSetup:
         self.reasons = Reasons(self.records, lambda: NOW, lambda ami: begun(ami, HUB, REGION, NOW))
 
     def send(self, wake):
-        """The port ``Wakes``."""
         self.woken_at.append(wake.key.pk)
         taken = wakes.decode(wakes.encode(wake))
         assert taken == wake
@@ -51,7 +48,6 @@ class EventsSetup:
 
 @pytest.fixture
 def scene():
-    """A new EventsSetup."""
     return EventsSetup()
 
 
@@ -133,42 +129,27 @@ def test_a_repeated_or_older_event_changes_nothing(scene):
     assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        tag_event(account=TARGET),
-        tag_event(region="eu-west-1"),
-        tag_event(resources=[f"arn:aws:ec2:{REGION}:{HUB}:instance/i-0abc"]),
-        tag_event(resources=[]),
-        tag_event(detail={"changed-tag-keys": ["Name"]}),
-        tag_event(detail={"tags": {}}),
-        tag_event(detail={"version": "3"}),
-        tag_event(detail={"version": True}),
-        tag_event(detail={"version": -1}),
-        tag_event(detail={"version": 3.5}),
-        tag_event(detail={"version": float("nan")}),
-        tag_event(detail={"version": float("inf")}),
-        tag_event(detail={"version": 1e300}),
-    ],
-    ids=[
-        "account",
-        "region",
-        "instance",
-        "nothing",
-        "key",
-        "removed",
-        "text",
-        "boolean",
-        "negative",
-        "broken",
-        "not a number",
-        "infinite",
-        "too large",
-    ],
-)
-def test_what_is_not_a_new_tag_on_an_image_of_the_hub_starts_nothing(scene, event):
+NO_NEW_TAG = {
+    "account": {"account": TARGET},
+    "region": {"region": "eu-west-1"},
+    "instance": {"resources": [f"arn:aws:ec2:{REGION}:{HUB}:instance/i-0abc"]},
+    "nothing": {"resources": []},
+    "key": {"detail": {"changed-tag-keys": ["Name"]}},
+    "removed": {"detail": {"tags": {}}},
+    "text": {"detail": {"version": "3"}},
+    "boolean": {"detail": {"version": True}},
+    "negative": {"detail": {"version": -1}},
+    "broken": {"detail": {"version": 3.5}},
+    "not a number": {"detail": {"version": float("nan")}},
+    "infinite": {"detail": {"version": float("inf")}},
+    "too large": {"detail": {"version": 1e300}},
+}
+
+
+@pytest.mark.parametrize("changes", NO_NEW_TAG.values(), ids=NO_NEW_TAG)
+def test_what_is_not_a_new_tag_on_an_image_of_the_hub_starts_nothing(scene, changes):
     """Another account, Region, resource or key; a removed tag of an unknown AMI."""
-    scene.events.tag_change(event)
+    scene.events.tag_change(tag_event(**changes))
 
     assert scene.records.records == {}
 

@@ -4,8 +4,6 @@ None raises, since that would only repeat the event; none writes what DynamoDB w
 but the promotion of a well-formed AMI of the hub, whose tag ``worker`` then reads from EC2.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import time
@@ -57,7 +55,6 @@ class StrictRecords(MemoryRecords):
     """Records that refuse what DynamoDB refuses, and entries that would let an item grow without limit."""
 
     def leave(self, key, inbox, now, **how):
-        """See the port."""
         check_key(key.pk)
         for name, value in inbox.items():
             assert isinstance(value, str)
@@ -65,13 +62,11 @@ class StrictRecords(MemoryRecords):
         return super().leave(key, inbox, now, **how)
 
     def create(self, write, now):
-        """See the port."""
         check_key(write.key.pk)
         json.dumps(write.body).encode()
         return super().create(write, now)
 
     def list(self, pk, prefix):
-        """See the port."""
         check_key(pk)
         return super().list(pk, prefix)
 
@@ -80,7 +75,6 @@ class StrictWakes(list[wakes.Wake]):
     """The port ``Wakes`` with SQS's limits: group ids of at most 128 characters. What is sent decodes unchanged."""
 
     def send(self, wake):
-        """See the port."""
         assert 0 < len(wake.key.pk) <= 128
         body = wakes.encode(wake)
         assert len(body.encode()) < 1024

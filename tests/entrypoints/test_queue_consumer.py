@@ -1,7 +1,5 @@
 """Messages from the queues: which are processed, which record's worker runs, and when a record is parked."""
 
-from __future__ import annotations
-
 import json
 from types import SimpleNamespace
 
@@ -39,16 +37,10 @@ class WorkerSetup:
     def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
         self.records, self.ran, self.trouble = MemoryRecords(), [], None
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
-        reasons = Reasons(
-            self.records,
-            lambda: NOW,
-            lambda ami: begun(ami, "111111111111", "us-east-1", NOW),
-        )
+        reasons = Reasons(self.records, lambda: NOW, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
         self.worker = QueueConsumer(services, self.records, reasons, lambda: NOW, Quiet(), kinds)
 
     def run(self, name):
-        """A service's ``run``."""
-
         def run(key, *_cause, **_time_left):
             self.ran.append((name, key.pk))
             if self.trouble is not None:

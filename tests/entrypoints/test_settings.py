@@ -1,7 +1,5 @@
 """What a function reads from its environment."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.errors import Misconfigured

@@ -5,8 +5,6 @@ be forked: the child continues with its own injections, and the parent waits for
 a crash at call 200 does not repeat the 190 calls before it.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 import os
@@ -35,7 +33,6 @@ class Walk:
     outcome: RunOutcome
 
     def plain(self) -> dict[str, Any]:
-        """The walk as JSON values."""
         return asdict(self)
 
 

@@ -1,7 +1,5 @@
 """One crash machine for all tests of a process: it sets the simulator up once, and each run is a fork of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +9,5 @@ from tests.reliability.machine import CrashMachine
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[CrashMachine]:
-    """Start the built package's server."""
     with CrashMachine() as started:
         yield started

@@ -1,7 +1,5 @@
 """How soon a scenario must end, and a check that it does under message injections."""
 
-from __future__ import annotations
-
 from tests.reliability.plans import RunPlan
 
 SEEDS = (20260105, 1)

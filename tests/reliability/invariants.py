@@ -1,7 +1,5 @@
 """Invariants beyond those of every scenario: an intent on record before each call, and no opening without checks."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """The interface for tests and the soak: the calls of a scenario, and its outcomes under plans."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -44,7 +42,6 @@ class CrashMachine:
         )
 
     def walk(self, scenario: str) -> PlainRun:
-        """Run a scenario without injections."""
         said = self._answer(self._ask({"walk": scenario, "package": ""}))
         points = tuple(Point(**point) for point in said["points"])
         return PlainRun(points, RunOutcome.read(said["outcome"]))

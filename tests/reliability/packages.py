@@ -1,7 +1,5 @@
 """Mutated packages: the built package with one protection removed, to show that the tests find out."""
 
-from __future__ import annotations
-
 import shutil
 import zipfile
 from pathlib import Path

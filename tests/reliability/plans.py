@@ -1,7 +1,5 @@
 """What goes wrong in one run: functions killed at numbered calls, and injections into events, wakes and messages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
@@ -89,12 +87,10 @@ class RunPlan:
         return min(crash.number for crash in self.crashes)
 
     def plain(self) -> dict[str, Any]:
-        """The plan as JSON values."""
         return asdict(self)
 
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Self:
-        """Decode a plan."""
         messages = dict(plain["messages"])
         messages["twins"] = tuple((queue, share) for queue, share in messages["twins"])
         return cls(
@@ -128,12 +124,10 @@ class RunOutcome:
     """The final state of a failed run."""
 
     def plain(self) -> dict[str, Any]:
-        """The outcome as JSON values."""
         return asdict(self)
 
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Self:
-        """Decode an outcome."""
         plan = RunPlan.read(plain["plan"])
         return cls(**{**plain, "plan": plan, "problems": tuple(plain["problems"]), "killed": tuple(plain["killed"])})
 

@@ -1,7 +1,5 @@
 """Which runs are played: all single kills in the soak, a seeded sample in the normal test run."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -97,7 +95,6 @@ def storms(names: Sequence[str], random: Random, count: int) -> list[Case]:
 
 
 def storm(random: Random) -> RunPlan:
-    """One random plan."""
     messages = MessageInjections(
         lost=random.choice([0, 0, 0.3, 1]),
         times=random.choice([1, 1, 3]),

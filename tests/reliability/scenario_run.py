@@ -1,7 +1,5 @@
 """One run of a scenario under a plan: its counted calls, when it is over, and its outcome."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta

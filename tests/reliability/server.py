@@ -6,8 +6,6 @@ simulator up once; each job is a fork of it. Jobs: {"walk": scenario} and {"play
 repeat.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -42,7 +40,6 @@ class Server:
         self._walks: dict[tuple[str, str], dict[str, Any]] = {}
 
     def answer(self, job: Mapping[str, Any]) -> None:
-        """Run one job."""
         self._number = job["number"]
         scenario, package = job.get("walk") or job["play"], job["package"]
         if "walk" in job:

@@ -1,7 +1,5 @@
 """The soak's part with crashes and message injections: every single kill, with pairs and storms between them."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,11 +21,7 @@ CHUNK = 60
 
 
 def run(
-    seconds: float,
-    seed: int,
-    tell: Callable[[str, RunOutcome], None] = lambda _name, _outcome: None,
-    *,
-    skip: int = 0,
+    seconds: float, seed: int, tell: Callable[[str, RunOutcome], None] = lambda _name, _outcome: None, *, skip: int = 0
 ) -> tuple[int, list[str]]:
     """Play for this many seconds; return the number of runs, and the story of each failure.
 

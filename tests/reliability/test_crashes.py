@@ -1,7 +1,5 @@
 """A function of the package may be killed at any AWS call, before the call's effect or after it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from random import Random
 

@@ -1,7 +1,5 @@
 """Kills and disorder in every mode: share mode, CopyImage, key policy, Auto Scaling, by way of the hub."""
 
-from __future__ import annotations
-
 from collections import Counter
 from random import Random
 

@@ -1,7 +1,5 @@
 """Each check can fail: a package without the protection breaks an invariant, or does not end in time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pytest

@@ -1,7 +1,5 @@
 """Events and wakes in any order, number and time, on the packaged functions: the same end, if later."""
 
-from __future__ import annotations
-
 from random import Random
 
 import pytest

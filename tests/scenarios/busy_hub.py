@@ -1,7 +1,5 @@
 """A hub after a busy day, with something for each part of ``ami-promoter report``'s page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from demo import stage

@@ -1,7 +1,5 @@
 """A new scene for each scenario."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Ways in which a record may be damaged: by hand, by another version, by a bug. In DynamoDB's own types."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Trouble for a scenario: refusals for one account, damaged records, and assertions on the unaffected targets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any

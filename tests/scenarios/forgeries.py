@@ -1,7 +1,5 @@
 """Shares forged with the credentials of ``worker``, which writes the table of records."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 
@@ -50,15 +48,11 @@ class Forger:
         self.untagged = scene.seed("private", key=self.other_key)
         (image,) = scene.client("ec2").describe_images(ImageIds=[self.untagged])["Images"]
         self.amis = {TAGGED: scene.image, UNTAGGED: self.untagged}
-        self.snapshots = {
-            TAGGED: scene.snapshots[0],
-            UNTAGGED: image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"],
-        }
+        self.snapshots = {TAGGED: scene.snapshots[0], UNTAGGED: image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]}
         self.keys = {"own": scene.key, "other": self.other_key}
         self._scene = scene
 
     def resource(self, forgery: Forgery) -> RecordKey:
-        """The key of its record."""
         kind, _, which = forgery.resource.partition(":")
         match kind:
             case "snapshot":

@@ -1,7 +1,5 @@
 """The source key's policy, as its owner writes it, and the targets file that lets the service change it."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A scene with the access monitor on and a trail, and its findings."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -63,7 +61,6 @@ def _published(scene: Scene) -> list[dict[str, Any]]:
 
 
 def verdicts(scene: Scene) -> list[tuple[str, str]]:
-    """Severity and verdict of each."""
     return [(one["severity"], one["verdict"]) for one in findings(scene)]
 
 

@@ -1,7 +1,5 @@
 """An organization with OUs, and a targets file of them."""
 
-from __future__ import annotations
-
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import HUB, REGION

@@ -6,8 +6,6 @@ with their own roles and those that they assume; a test's calls with stolen cred
 condition and a denial count in any call: most are needed by the test of an attack.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """What an operator or the platform does to a running hub: switches, purges, updates, and a restored table."""
 
-from __future__ import annotations
-
 import copy
 import json
 import shutil

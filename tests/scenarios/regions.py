@@ -1,7 +1,5 @@
 """Targets in another Region: their files, and what an account owns there."""
 
-from __future__ import annotations
-
 from demo import stage
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
 

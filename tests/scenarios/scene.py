@@ -7,8 +7,6 @@ that no scenario may break are checked at every AWS call (``Watch``) and once mo
 (``Scene.assert_invariants``).
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections import Counter
@@ -114,18 +112,15 @@ class Scene:
         return status, " ".join((out + err).split())
 
     def apply(self, text: str) -> None:
-        """Apply a targets file."""
         file = self._directory / "targets.yaml"
         file.write_text(text, encoding="utf-8")
         status, out, err = self.cli("targets", "apply", "--yes", str(file))
         assert status == 0, out + err
 
     def tag(self, value: str, image: str = "", key: str = TRIGGER) -> None:
-        """Tag a hub AMI."""
         self.client("ec2").create_tags(Resources=[image or self.image], Tags=[{"Key": key, "Value": value}])
 
     def untag(self, image: str = "") -> None:
-        """Remove the trigger tag."""
         self.client("ec2").delete_tags(Resources=[image or self.image], Tags=[{"Key": TRIGGER}])
 
     def share_before(self, account: str, snapshot: str) -> None:
@@ -195,7 +190,6 @@ class Scene:
     # --- time --------------------------------------------------------------------------------------------------------
 
     def wait(self, seconds: float) -> None:
-        """Let virtual time pass."""
         self.world.kernel.run(limit=timedelta(seconds=seconds))
 
     def run_until(self, what: Callable[[], object], seconds: float = 3 * HOUR) -> None:
@@ -315,7 +309,6 @@ class Scene:
 
     @staticmethod
     def body(item: Mapping[str, Any]) -> dict[str, Any]:
-        """Parse an item's body."""
         body: dict[str, Any] = json.loads(item["body"])
         return body
 

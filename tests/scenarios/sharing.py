@@ -1,7 +1,5 @@
 """Share mode: a targets file with it, and the end of its promotions."""
 
-from __future__ import annotations
-
 from demo import stage
 from tests.scenarios.scene import DEV, PROD, TEST, targets_file
 

@@ -1,7 +1,5 @@
 """All refusals and all kinds of damage, for any duration; the normal run draws a few of each by a seed."""
 
-from __future__ import annotations
-
 import random
 import tempfile
 import time

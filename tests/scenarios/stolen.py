@@ -1,7 +1,5 @@
 """What a thief has who runs code in a function: the credentials that Lambda gives it, and what AWS then answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -55,10 +53,10 @@ def entered(scene: Scene, function: str, role: str, service: str, account: str =
     return wire.client(service, REGION, answer["AccessKeyId"], answer["SessionToken"])
 
 
-def refused(call: Callable[[], Any]) -> None:
+def refused(call: Callable[..., Any], *args: Any, **params: Any) -> None:
     """AWS denies the call."""
     with pytest.raises(ClientError) as caught:
-        call()
+        call(*args, **params)
     assert caught.value.response["Error"]["Code"] in {
         *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
     }, caught.value

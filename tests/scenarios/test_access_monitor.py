@@ -1,7 +1,5 @@
 """The access monitor end to end: no finding for the service's acts, and one for a thief's or a stranger's."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -186,10 +184,8 @@ def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybod
     ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
     scene.wait(LATE)
     assert verdicts(scene)[1:] == [("page", "foreign-stranger")] * 2
-    assert [(one["call"], one["receivers"]) for one in findings(scene)[1:]] == [
-        ("DisableImageBlockPublicAccess", ["all"]),
-        ("ModifyImageAttribute", ["all"]),
-    ]
+    expected = [("DisableImageBlockPublicAccess", ["all"]), ("ModifyImageAttribute", ["all"])]
+    assert [(one["call"], one["receivers"]) for one in findings(scene)[1:]] == expected
 
 
 def test_lifting_the_block_of_public_snapshots_is_a_page(scene):
@@ -313,10 +309,8 @@ def test_one_alarm_for_each_principal_and_hour_and_history_has_every_finding(sce
     status, out, _ = scene.cli("history", scene.image, "--json")
     found = json.loads(out)["findings"]
     assert status == 0
-    assert sorted((one["call"], one["severity"]) for one in found) == [
-        ("CreateTags", "none"),
-        *[("ModifySnapshotAttribute", "page")] * 4,
-    ]
+    expected = [("CreateTags", "none"), *[("ModifySnapshotAttribute", "page")] * 4]
+    assert sorted((one["call"], one["severity"]) for one in found) == expected
     status, out, _ = scene.cli("history", scene.image)
     assert "Access monitor: 5" in out
 

@@ -1,7 +1,5 @@
 """``history``: every call that changed AWS with AWS's request id, and who wrote the tag."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -159,11 +157,9 @@ def test_who_tagged_and_who_took_the_tag_away(scene):
     scene.wait(900)
 
     written, removed = history(scene)["tags"]
+    expected = ("", "CloudTrail shows a call only some minutes later; run the command again")
 
-    assert (early["by"], early["why_unknown"]) == (
-        "",
-        "CloudTrail shows a call only some minutes later; run the command again",
-    )
+    assert (early["by"], early["why_unknown"]) == expected
     assert early["event"]
     (call,) = scene.calls("CreateTags", HUB)
     assert (written["value"], written["by"], written["request_id"]) == (DEV, call.caller.arn, call.request_id)

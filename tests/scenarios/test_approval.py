@@ -1,7 +1,5 @@
 """``approval: required``: nothing opens before an approver has approved it, whatever a record says."""
 
-from __future__ import annotations
-
 import json
 
 import boto3

@@ -1,7 +1,5 @@
 """``promote``, ``cancel`` and ``retry``: the tag from the command line, and another try for what failed."""
 
-from __future__ import annotations
-
 import json
 
 from tests.scenarios.scene import DEV, TEST, targets_file

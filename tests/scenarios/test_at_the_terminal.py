@@ -1,7 +1,5 @@
 """Verbs that ask the service for nothing: the targets file, key policies, completion; and that no verb lacks a test."""
 
-from __future__ import annotations
-
 import ast
 import json
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The real ``aws`` command line with a simulator over HTTP: what a person types and sees."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

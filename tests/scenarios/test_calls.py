@@ -1,7 +1,5 @@
 """What a promotion costs in calls: within its limits, and as docs/reference/calls.md says."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tools import calls

@@ -1,7 +1,5 @@
 """The checks: all faults of a source or a target are reported at once, before anything is opened."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -77,11 +75,8 @@ def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
     scene.run_until_refused(image)
 
     (notice,) = scene.notices()
-    assert {fault["code"] for fault in notice["faults"]} == {
-        "unknown-group",
-        "source-snapshot-aws-ebs-key",
-        "source-product-code",
-    }
+    expected = {"unknown-group", "source-snapshot-aws-ebs-key", "source-product-code"}
+    assert {fault["code"] for fault in notice["faults"]} == expected
     scene.assert_invariants()
 
 
@@ -135,10 +130,7 @@ def disable_and_take(scene):
 
 @pytest.mark.parametrize(
     ("spoil", "codes"),
-    [
-        (delete_alias, {"target-key-missing"}),
-        (disable_and_take, {"target-key-not-enabled", "target-name-taken"}),
-    ],
+    [(delete_alias, {"target-key-missing"}), (disable_and_take, {"target-key-not-enabled", "target-name-taken"})],
 )
 def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, codes):
     """The delivery fails with all faults, the other one is delivered, and nothing was opened to its account."""
@@ -156,8 +148,7 @@ def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
     """A plain root and a volume under the hub's key: all copies are under the target's key."""
     other_key = a_key(scene)
     image = scene.seed(
-        "mixed",
-        volumes=[volume("/dev/xvda", 8, key=None), volume("/dev/sdb", 8), volume("/dev/sdc", 8, key=other_key)],
+        "mixed", volumes=[volume("/dev/xvda", 8, key=None), volume("/dev/sdb", 8), volume("/dev/sdc", 8, key=other_key)]
     )
     plain = scene.seed("plain", key=None)
     scene.tag("", image)

@@ -1,7 +1,5 @@
 """Each verb works with exactly the permissions that its documentation names; the two policies do what they say."""
 
-from __future__ import annotations
-
 import json
 
 import boto3

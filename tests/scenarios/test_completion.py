@@ -1,7 +1,5 @@
 """Completion: the target's event is a reason to look; the worker reads the truth in EC2."""
 
-from __future__ import annotations
-
 from tests.scenarios.scene import DEV, STRANGER, TEST
 
 

@@ -1,7 +1,5 @@
 """The copy: every snapshot once, tagged, under the target's key, within EC2's limit of concurrent copies."""
 
-from __future__ import annotations
-
 import pytest
 
 from awsim.services import sts

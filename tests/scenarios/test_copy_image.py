@@ -1,7 +1,5 @@
 """Copy method image: CopyImage in the target, with a launch permission only while it reads."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -28,7 +26,6 @@ def image_scene(scene):
 
 
 def tags_of(raw) -> dict[str, str]:
-    """Tags as a mapping."""
     return {tag["Key"]: tag["Value"] for tag in raw["Tags"]}
 
 

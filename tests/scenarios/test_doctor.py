@@ -1,7 +1,5 @@
 """``doctor`` names what blocks promotions, with a cure, before an AMI is missing."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 
@@ -255,11 +253,8 @@ def test_who_does_not_answer_is_named(scene):
     found = [one for one in json.loads(out)["findings"] if one["check"] == "target"]
 
     assert status == SICK
-    assert {one["where"]: one["passed"] for one in found} == {
-        f"{DEV}/{REGION}": True,
-        f"{TEST}/{REGION}": False,
-        f"{PROD}/{REGION}": True,
-    }
+    expected = {f"{DEV}/{REGION}": True, f"{TEST}/{REGION}": False, f"{PROD}/{REGION}": True}
+    assert {one["where"]: one["passed"] for one in found} == expected
     assert "has not answered" in next(one["what"] for one in found if not one["passed"])
     assert "Targets that answered: 2 of 3." in err
 

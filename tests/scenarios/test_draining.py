@@ -1,7 +1,5 @@
 """``ami-promoter drain`` on a running hub, until its stack may be deleted."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

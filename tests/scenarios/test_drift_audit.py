@@ -1,7 +1,5 @@
 """The drift audit end to end: the packaged function, under its own role, over what the simulator's EC2 and KMS show."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -22,8 +20,7 @@ def passes(scene: Scene) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    "way",
-    ["copy, by grants, for Auto Scaling", "copy, by the key's policy", "share with snapshots, by grants"],
+    "way", ["copy, by grants, for Auto Scaling", "copy, by the key's policy", "share with snapshots, by grants"]
 )
 def test_what_a_promotion_opens_is_accounted_for_in_every_mode(scene, way):
     """While copies run, while it is shared, and after the tag was removed."""
@@ -104,10 +101,7 @@ def test_what_somebody_took_away_of_a_standing_share_is_a_warning(scene):
     scene.client("kms").revoke_grant(KeyId=scene.key, GrantId=ours["GrantId"])
     scene.wait(TWO_LOOKS)
 
-    assert sorted(audited(scene)) == [
-        ("warning", "vanished", scene.key),
-        ("warning", "vanished", scene.snapshots[0]),
-    ]
+    assert sorted(audited(scene)) == [("warning", "vanished", scene.key), ("warning", "vanished", scene.snapshots[0])]
 
 
 @pytest.mark.parametrize(("operation", "when"), [("PutItem", "after"), ("Publish", "after")])

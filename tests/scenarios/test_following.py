@@ -1,7 +1,5 @@
 """``promote --wait``, ``wait`` and ``status``: what a pipeline and a person see of a promotion."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """``plan``, ``history``, ``where`` and ``resolve``: what would happen, what happened, and where the AMI is."""
 
-from __future__ import annotations
-
 import json
 
 from tests.scenarios.scene import DEV, PROD, REGION, TEST
@@ -48,11 +46,8 @@ def test_a_plan_is_what_then_happens(scene):
 def test_a_plan_tells_what_is_there_from_what_ends(scene):
     """A delivered AMI stays; a delivery that the value no longer names stays, or is cancelled if it runs."""
     scene.promote("dev")
-    assert does(run(scene, "plan", scene.image, f"{DEV} {PROD}")[1]) == {
-        DEV: "there already",
-        TEST: "stays",
-        PROD: "new",
-    }
+    expected = {DEV: "there already", TEST: "stays", PROD: "new"}
+    assert does(run(scene, "plan", scene.image, f"{DEV} {PROD}")[1]) == expected
     scene.world.ec2.pace.copy = 600
     scene.tag("dev prod")
     scene.run_until_state("copying", PROD)

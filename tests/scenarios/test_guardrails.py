@@ -1,7 +1,5 @@
 """deploy/guardrails.yaml: service control policies on who may promote, and who may write the service's own tags."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -101,12 +99,8 @@ def test_nobody_but_the_service_writes_its_tags(guarded):
 
     for ec2 in (admin, guarded.client("ec2", DEV)):
         for resource in (own, snapshot):
-            refused(lambda ec2=ec2, it=resource: ec2.create_tags(Resources=[it], Tags=ours))
-        refused(
-            lambda ec2=ec2: ec2.copy_image(
-                SourceImageId=own, SourceRegion=REGION, Name="planted", TagSpecifications=planted
-            )
-        )
+            refused(ec2.create_tags, Resources=[resource], Tags=ours)
+        refused(ec2.copy_image, SourceImageId=own, SourceRegion=REGION, Name="planted", TagSpecifications=planted)
     backup.create_tags(Resources=[snapshot], Tags=ours)
 
     guarded.apply(f'defaults: {{external_id: {stage.EXTERNAL_ID}}}\ngroups: {{default: ["{DEV}"]}}\n')

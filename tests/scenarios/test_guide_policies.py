@@ -1,7 +1,5 @@
 """The guide's policies, tried in the simulator: sufficient, and no wider than the page says."""
 
-from __future__ import annotations
-
 import json
 import re
 import textwrap

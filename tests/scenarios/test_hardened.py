@@ -1,7 +1,5 @@
 """A hub with everything that a security review may require: its own keys, boundaries, reserved concurrency."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Key access by policy, and none: the service's statements come and go; the rest of the policy is unchanged."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -24,7 +22,6 @@ OWNER: dict[str, Any] = {
 
 
 def sids(text: str) -> list[str]:
-    """The Sids in a policy."""
     return [statement["Sid"] for statement in json.loads(text)["Statement"]]
 
 

@@ -3,8 +3,6 @@
 Fifty AMIs of twenty snapshots queue in tests/service/test_limits.py, in memory.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections import Counter
 from collections.abc import Iterable
@@ -63,6 +61,5 @@ def test_ten_amis_of_three_snapshots_at_once_into_one_account(scene):
 
 
 def devices(scene, image):
-    """An AMI's mappings."""
     (shown,) = scene.client("ec2").describe_images(ImageIds=[image])["Images"]
     return shown["BlockDeviceMappings"]

@@ -1,7 +1,5 @@
 """The notices: one for each end, one summary, with ids that show repeats."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
@@ -35,11 +33,8 @@ def test_each_outcome_has_its_notice(scene):
     (over,) = scene.notices("promotion.over")
     assert over["outcome"] == "incomplete"
     assert over["counts"] == {"delivered": 2, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0}
-    assert {d["account"]: d["outcome"] for d in over["deliveries"]} == {
-        DEV: "delivered",
-        TEST: "delivered",
-        PROD: "failed",
-    }
+    expected = {DEV: "delivered", TEST: "delivered", PROD: "failed"}
+    assert {d["account"]: d["outcome"] for d in over["deliveries"]} == expected
     scene.assert_invariants()
 
 

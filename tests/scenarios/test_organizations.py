@@ -1,7 +1,5 @@
 """OUs as targets: nested ones, accounts that join, that leave or only seem to, and missing permissions."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -117,10 +115,8 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
     assert (status, out.startswith(f"Accepted: {TEST} {PROD}.")) == (0, True)
     scene.wait(READING)
     assert accounts(scene) == [DEV]
-    assert [one["why"] for one in members(scene)["left"]] == [
-        "its state is CLOSED",
-        "it is no longer in the organization",
-    ]
+    expected = ["its state is CLOSED", "it is no longer in the organization"]
+    assert [one["why"] for one in members(scene)["left"]] == expected
     assert counted(scene, "AccountsHeld") == 0
 
 

@@ -4,8 +4,6 @@ The surroundings of an example (a runner, Packer, Terraform) are missing: the te
 runs them in its shell, as a role with the page's permissions and no others.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -3,8 +3,6 @@
 `ami-promoter doctor` reports those that it can see before a copy, and the delivery's fault the others.
 """
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The platform's failures: a consumer off for days, a purged queue, the sweep off, an update during a delivery."""
 
-from __future__ import annotations
-
 import pytest
 
 from demo import stage

@@ -1,7 +1,5 @@
 """Records that cannot be read or that always raise: each is parked alone, and a person finds it."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable, Mapping

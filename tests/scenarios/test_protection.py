@@ -1,7 +1,5 @@
 """Deregistration protection in the simulator: the hub's credentials cannot remove a delivered AMI."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -40,7 +38,7 @@ def test_a_stolen_worker_deregisters_no_delivered_ami_and_lifts_no_protection(sc
     image = scene.image_in(DEV)["ImageId"]
     ec2 = entered(scene, "worker", COPIES, "ec2")
 
-    refused(lambda: ec2.disable_image_deregistration_protection(ImageId=image))
+    refused(ec2.disable_image_deregistration_protection, ImageId=image)
     with pytest.raises(ec2.exceptions.ClientError, match="OperationNotPermitted"):
         ec2.deregister_image(ImageId=image)
     assert scene.image_in(DEV)["State"] == "available"

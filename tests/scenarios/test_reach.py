@@ -1,7 +1,5 @@
 """Each "no" in the table of what stolen credentials reach (docs/reference/permissions.md), tried in the simulator."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any

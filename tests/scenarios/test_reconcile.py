@@ -1,7 +1,5 @@
 """``ami-promoter reconcile``: after a restore of the table, or lost records, AWS and the records agree again."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.records.addresses import delivery_id

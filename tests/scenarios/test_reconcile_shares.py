@@ -1,7 +1,5 @@
 """``ami-promoter reconcile`` for targets of OUs, key policies, hub copies in other Regions, and the applied file."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -19,7 +17,6 @@ OURS = f"AmiPromoter{HUB}{REGION.replace('-', '')}To{DEV}"
 
 
 def found(report, code):
-    """The findings with one code."""
     return [one for one in report["found"] if one["code"] == code]
 
 

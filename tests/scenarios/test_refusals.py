@@ -4,8 +4,6 @@ Each has its documented outcome (docs/operations/outcomes.md): delivered, later;
 cure. The healthy target has its AMI as soon as without them.
 """
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable, Mapping
@@ -39,12 +37,10 @@ class CallTrouble:
 
 
 def role(account: str) -> str:
-    """The role's ARN."""
     return f"arn:aws:iam::{account}:role/AmiCopyRole"
 
 
 def key(scene: Scene, account: str) -> str:
-    """The target's key."""
     return str(scene.stage.targets[account].outputs["KeyArn"])
 
 
@@ -333,7 +329,6 @@ def grant_revoked(scene, image):
 
 
 def snapshots_of(scene, image):
-    """Ids of an AMI's snapshots."""
     (shown,) = scene.client("ec2").describe_images(ImageIds=[image])["Images"]
     return [mapping["Ebs"]["SnapshotId"] for mapping in shown["BlockDeviceMappings"]]
 

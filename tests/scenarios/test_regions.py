@@ -1,7 +1,5 @@
 """Other Regions: the target copies directly; an account with several Regions opens its share once."""
 
-from __future__ import annotations
-
 from demo import stage
 from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
 from tests.scenarios.platform import ROOT
@@ -135,12 +133,8 @@ def test_where_the_hubs_own_copy_fails_so_do_those_that_wait_for_it(abroad):
     abroad.promote("")
 
     ended = regions_of(abroad.status()["deliveries"])
-    assert ended == {
-        (DEV, REGION, "delivered"),
-        (TEST, REGION, "delivered"),
-        (HUB, FAR, "failed"),
-        (DEV, FAR, "failed"),
-    }
+    expected = {(DEV, REGION, "delivered"), (TEST, REGION, "delivered"), (HUB, FAR, "failed"), (DEV, FAR, "failed")}
+    assert ended == expected
     (failed,) = [one for one in abroad.notices("delivery.failed") if one["account"] == DEV]
     (fault,) = failed["faults"]
     assert fault["code"] == "hub-copy-failed"

@@ -1,7 +1,5 @@
 """Registering: the copy equals the image in every field, or it is removed."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import replace
 

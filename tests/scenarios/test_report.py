@@ -1,7 +1,5 @@
 """``ami-promoter report``: the page shows AWS's state, and names what could not be read."""
 
-from __future__ import annotations
-
 import json
 import re
 from contextlib import contextmanager

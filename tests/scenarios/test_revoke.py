@@ -1,7 +1,5 @@
 """Revoking: on failure, cancel and deadline as on success; never under a copy that is wanted, and always in the end."""
 
-from __future__ import annotations
-
 from demo import stage
 from tests.scenarios import failures
 from tests.scenarios.platform import pace

@@ -3,8 +3,6 @@
 Each test has only the credentials that Lambda gives the function, like an attacker who runs code in it.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -94,12 +92,7 @@ def test_discovery_writes_the_members_and_nothing_that_operators_write(scene):
 def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
     """It may only send wakes to the worker; whatever record and reason they name, no account receives anything."""
     sqs = client(scene, function, "sqs")
-    keys = [
-        f"promotion#{scene.image}",
-        "delivery#0123",
-        f"quota#{STRANGER}#{REGION}",
-        f"inventory#{STRANGER}#{REGION}",
-    ]
+    keys = [f"promotion#{scene.image}", "delivery#0123", f"quota#{STRANGER}#{REGION}", f"inventory#{STRANGER}#{REGION}"]
     url = scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-worker.fifo")["QueueUrl"]
     for number, key in enumerate(keys):
         for reason in ({"tag": "000000000009"}, {"untag": "000000000009"}, {"image": "x"}, {"cancel": "1:x"}):

@@ -1,7 +1,5 @@
 """Service-linked roles: Auto Scaling launches a promoted AMI, with a grant on the key that the AMI needs."""
 
-from __future__ import annotations
-
 import json
 import re
 

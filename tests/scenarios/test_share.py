@@ -1,7 +1,5 @@
 """Shares: recorded before they open, as few as possible, closed when not needed; others' permissions stay."""
 
-from __future__ import annotations
-
 from awsim.services.ec2.seeds import volume
 from tests.scenarios.scene import DEV, PROD, REGION, TEST
 
@@ -113,10 +111,7 @@ def test_a_share_that_a_person_adds_during_the_copy_stays(scene):
     scene.tag("")
     scene.run_until_state("copying")
     scene.client("ec2").modify_snapshot_attribute(
-        SnapshotId=scene.snapshots[0],
-        Attribute="createVolumePermission",
-        OperationType="add",
-        UserIds=[stranger],
+        SnapshotId=scene.snapshots[0], Attribute="createVolumePermission", OperationType="add", UserIds=[stranger]
     )
     scene.preexisting = {share for share in scene.world.shares_open() if stranger in share}
     scene.run_until_over()

@@ -1,7 +1,5 @@
 """Share mode: the AMI stays the hub's, and the target may launch it for as long as the tag and the file say so."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import pytest

@@ -1,7 +1,5 @@
 """Forged completions, hostile events and messages: nothing starts, nothing is believed, no delivery is delayed."""
 
-from __future__ import annotations
-
 import copy
 import json
 import random

@@ -1,7 +1,5 @@
 """The sweep alone is enough: with events and wakes lost, functions killed and AWS in trouble, everything ends."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.scenarios.scene import DEV, PROD, TEST

@@ -1,7 +1,5 @@
 """Time-based copies in the simulator: AWS is asked for a time, and where it has no throughput left, for none."""
 
-from __future__ import annotations
-
 from demo import stage
 from tests.scenarios.scene import DEV, HUB
 

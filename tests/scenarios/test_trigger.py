@@ -1,7 +1,5 @@
 """The trigger: which tags start a promotion, which change it, and which do nothing."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

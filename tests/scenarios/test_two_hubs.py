@@ -1,7 +1,5 @@
 """Two hubs serve one target: each finds, opens, makes and removes only its own."""
 
-from __future__ import annotations
-
 import pytest
 
 from demo import stage
@@ -59,10 +57,8 @@ def test_both_deliver_to_one_target_at_once(scene, other):
     scene.wait(GATHERING)
 
     assert set(hubs_of(scene)) == {HUB, OTHER}
-    assert {(notice["hub"], notice["source_image"]) for notice in scene.notices("delivery.delivered")} == {
-        (HUB, scene.image),
-        (OTHER, other),
-    }
+    expected = {(HUB, scene.image), (OTHER, other)}
+    assert {(notice["hub"], notice["source_image"]) for notice in scene.notices("delivery.delivered")} == expected
     assert scene.world.shares_open() == []
     scene.assert_invariants()
 

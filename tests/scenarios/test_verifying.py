@@ -1,7 +1,5 @@
 """``verify``: the checks that a careful operator makes by hand."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

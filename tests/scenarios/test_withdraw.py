@@ -1,7 +1,5 @@
 """``ami-promoter withdraw``: ends one account's part; the tag stays, and the next tag event serves it again."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

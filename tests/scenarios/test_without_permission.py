@@ -1,7 +1,5 @@
 """A permission that is withheld is missed: one of needed.yaml is played here, all of them by `make soak`."""
 
-from __future__ import annotations
-
 import random
 
 from tests.scenarios.without_permission import fails, without

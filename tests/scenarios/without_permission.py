@@ -11,8 +11,6 @@ writes that file after `make permissions`: it runs the tests that the log names 
 fails. What is proved stays, unless its test no longer needs the permission, so a second run is short.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import random

@@ -1,7 +1,5 @@
 """The parts of `make second-opinion` that need no emulator: reading the guide, filling in values, the report."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """How events, wakes and invocations arrive. Each list is used in turn and starts over; an empty fate is a loss."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ and errors if either closes before its end; no client token makes a second CopyS
 appear late in Describe calls; AMI names are unique.
 """
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import re
@@ -194,7 +192,6 @@ class Cloud:
     # --- time --------------------------------------------------------------------------------------------------------
 
     def after(self, seconds: int, what: Callable[[], None]) -> None:
-        """Schedule an action."""
         heapq.heappush(self.to_come, (self.now + seconds, next(self._ids), what))
 
     def soon(self, seconds: int, what: Callable[[], None]) -> None:
@@ -205,18 +202,10 @@ class Cloud:
             what()
 
     def event(self, kind: str, resource: str, account: str = HUB, **detail: Any) -> None:
-        """Emit an event."""
-        self.emit(
-            {
-                "id": f"event-{next(self._ids)}",
-                "time": datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "detail-type": kind,
-                "account": account,
-                "region": REGION,
-                "resources": [f"arn:aws:ec2:{REGION}::{resource}"],
-                "detail": detail,
-            }
-        )
+        time = datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        event = {"id": f"event-{next(self._ids)}", "time": time, "detail-type": kind, "account": account}
+        arn = f"arn:aws:ec2:{REGION}::{resource}"
+        self.emit({**event, "region": REGION, "resources": [arn], "detail": detail})
 
     def changed(self) -> None:
         """Record the present state, for reads that show it late."""
@@ -515,7 +504,6 @@ class Cloud:
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Tags as a mapping."""
     return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
 
 
@@ -528,14 +516,17 @@ def key_facts(cloud: Cloud, arn: str, account: str) -> KeyFacts:
 # --- the ports -------------------------------------------------------------------------------------------------------
 
 
-class FakeSource:
-    """The port ``Source``."""
+class OfCloud:
+    """What a port shows of the cloud."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
+
+class FakeSource(OfCloud):
+    """The port ``Source``."""
+
     def tag(self, ami):
-        """See the port."""
         raw = self._cloud.hub_images.get(ami)
         if raw is None or ami in self._cloud.gone:
             return TagRead(None, None)
@@ -549,7 +540,6 @@ class FakeSource:
         )
 
     def keys(self, snapshots):
-        """See the port."""
         return frozenset(self._cloud.hub_snapshots[one].get("KmsKeyId") for one in snapshots) - {None}
 
     def copies(self, ami, region):
@@ -561,7 +551,6 @@ class FakeSource:
         return frozenset()
 
     def examine(self, ami):
-        """See the port."""
         raw = self._cloud.hub_images.get(ami)
         if raw is None or ami in self._cloud.gone:
             return None
@@ -570,7 +559,6 @@ class FakeSource:
         return image, {arn: key_facts(self._cloud, arn, HUB) for arn in source_keys(image)}
 
     def tagged(self):
-        """See the port."""
         found = {ami: tags.get(TRIGGER) for ami, tags in self._cloud.look().tags.items()}
         images = {ami: raw for ami, raw in self._cloud.hub_images.items() if ami not in self._cloud.gone}
         return [
@@ -578,19 +566,15 @@ class FakeSource:
         ]
 
 
-class FakeTargets:
+class FakeTargets(OfCloud):
     """The port ``Targets``."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-        self._read = AppliedFile()
+    _read = AppliedFile()
 
     def paused(self):
-        """See the port."""
         return self._cloud.paused
 
     def read(self):
-        """See the port."""
         directory = self._cloud.directory
         if self._cloud.applied is not None:
             return self._cloud.applied
@@ -599,20 +583,16 @@ class FakeTargets:
         return self._read
 
     def withdrawals(self, ami):
-        """See the port."""
         return [one for (of, _), one in sorted(self._cloud.withdrawn.items()) if of == ami]
 
     def approvals(self, ami, places):
-        """See the port."""
         found = self._cloud.approvals
         return {place: found[ami, place] for place in places if (ami, place) in found}
 
     def generation(self):
-        """See the port."""
         return self.read().generation
 
     def live(self, account):
-        """See the port."""
         targets = self._cloud.directory.accounts.get(account) or self._brought().get(account)
         return (targets[0].role_name, targets[0].external_id) if targets else None
 
@@ -639,32 +619,24 @@ AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """The suffix of a share's name, by the audience of its statement."""
 
 
-class FakeTargetSnapshots:
+class FakeTargetSnapshots(OfCloud):
     """The port ``TargetSnapshots``."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
     def find(self, delivery):
-        """See the port."""
         return self._cloud.shown(delivery.target.account, delivery.id)
 
     def look_at(self, delivery, copies):
-        """See the port."""
         return tuple(copy for copy in self.find(delivery) if copy.copy in copies)
 
     def copy(self, delivery, source):
-        """See the port."""
         return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))
 
     def tag(self, delivery, image):
-        """See the port."""
         for copy in delivery.copies:
             assert self._cloud.copies[copy.copy].source == copy.source
             self._cloud.copies[copy.copy].tagged = True
 
     def delete(self, delivery, snapshots):
-        """See the port."""
         used = {copy for image in self._cloud.images.values() for copy in image.copies}
         if used & set(snapshots):
             raise refusal(RefusalKind.DENIED, "InvalidSnapshot.InUse")
@@ -672,74 +644,57 @@ class FakeTargetSnapshots:
             self._cloud.copies[snapshot].deleted = True
 
 
-class FakeTargetImages:
+class FakeTargetImages(OfCloud):
     """The port ``TargetImages``."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
     def register(self, delivery, image):
-        """See the port."""
         copies = {copy.source: copy.copy for copy in delivery.copies}
         request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, TRIGGER))
         return self._cloud.register(delivery.target.account, request, delivery.id, delivery.ami, delivery.nonce())
 
     def copy(self, delivery, image):
-        """See the port."""
         tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
         account, name = delivery.target.account, delivery.image_name
         return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.request.token, tags)
 
     def named(self, delivery):
-        """See the port."""
         shown = self._cloud.shown_images(delivery.target.account)
         return tuple(shows(image) for image in shown if image.name == delivery.image_name)
 
     def of_delivery(self, delivery):
-        """See the port."""
         shown = self._cloud.shown_images(delivery.target.account)
         return tuple(shows(image) for image in shown if image.delivery == delivery.id)
 
     def see(self, delivery, image):
-        """See the port."""
         shown = {image.id: image for image in self._cloud.shown_images(delivery.target.account)}
         found = shown.get(delivery.image.id)
         return SeenImage(None if found is None else found.raw, {})
 
     def deprecate(self, delivery, at):
-        """See the port."""
         if delivery.image.id not in self._cloud.images:
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
         self._cloud.images[delivery.image.id].raw["DeprecationTime"] = at
 
     def protect(self, delivery):
-        """See the port."""
         if delivery.image.id not in self._cloud.images:
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
         self._cloud.images[delivery.image.id].raw["DeregistrationProtection"] = "enabled-without-cooldown"
 
     def deregister(self, delivery, image):
-        """See the port."""
         self._cloud.deregister(image)
 
 
-class FakeTargetKeys:
+class FakeTargetKeys(OfCloud):
     """The port ``TargetKeys``."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
     def describe(self, delivery):
-        """See the port."""
         account = delivery.target.account
         return key_facts(self._cloud, target_key(account), account), ""
 
     def source_keys(self, delivery):
-        """See the port."""
         return {}
 
     def policies(self, delivery, keys):
-        """See the port."""
         return {key: self._cloud.policy(key) for key in keys}
 
 
@@ -747,81 +702,62 @@ class FakeTargetRoles:
     """The port ``TargetRoles``."""
 
     def missing(self, delivery):
-        """See the port."""
         return ()
 
 
-class FakeSnapshotPermissions:
+class FakeSnapshotPermissions(OfCloud):
     """The port ``PermissionAdapter`` for snapshots."""
 
     batch = 500
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
     def showing(self, resource, shares):
-        """See the port."""
         snapshot = resource.split("#")[2]
         shown = self._cloud.look().permissions
         return frozenset(s.share_name for s in shares if (snapshot, s.account) in shown)
 
     def open(self, resource, shares):
-        """See the port."""
         self._cloud.allow(resource.split("#")[2], {s.account for s in shares})
         return {}
 
     def close(self, resource, shares):
-        """See the port."""
         self._cloud.forbid(resource.split("#")[2], {s.account for s in shares})
 
 
-class FakeLaunchPermissions:
+class FakeLaunchPermissions(OfCloud):
     """The port ``PermissionAdapter`` for launch permissions."""
 
     batch = 500
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
     def showing(self, resource, shares):
-        """See the port."""
         shown = self._cloud.look().launches
         return frozenset(s.share_name for s in shares if (resource.split("#")[2], s.account) in shown)
 
     def open(self, resource, shares):
-        """See the port."""
         if resource.split("#")[2] in self._cloud.gone:
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
         self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=True)
         return {}
 
     def close(self, resource, shares):
-        """See the port."""
         self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=False)
 
 
-class FakeKeyGrants:
+class FakeKeyGrants(OfCloud):
     """The port ``PermissionAdapter`` for key grants: the same name is the same grant."""
 
     batch = 1
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
     def showing(self, resource, shares):
-        """See the port."""
         key = resource.split("#")[2]
         shown = self._cloud.look().grants
         return frozenset(s.share_name for s in shares if (key, grant_name(s)) in shown)
 
     def open(self, resource, shares):
-        """See the port."""
         for share in shares:
             self._cloud.grant(resource.split("#")[2], grant_name(share), share.grantee)
         return {share.share_name: f"id-{grant_name(share)}" for share in shares}
 
     def close(self, resource, shares):
-        """See the port."""
         for share in shares:
             self._cloud.revoke(resource.split("#")[2], grant_name(share))
 
@@ -830,7 +766,6 @@ class FakeRoleGrants(FakeKeyGrants):
     """The port ``PermissionAdapter`` for service-linked roles. A hub key must admit the account before it grants."""
 
     def open(self, resource, shares):
-        """See the port."""
         key, account = resource.split("#")[2:4]
         if not addresses.at_home(resource) and not self._cloud.lets_grant(key, account):
             raise refusal(RefusalKind.NOT_YET, "AccessDeniedException")
@@ -849,7 +784,6 @@ class FakeKms:
         return self._kms
 
     def now(self):
-        """Epoch seconds."""
         return self._cloud.now
 
     def get_key_policy(self, KeyId, PolicyName):  # noqa: N803 - boto3's
@@ -858,18 +792,13 @@ class FakeKms:
         return {"Policy": self._cloud.policy(KeyId, self._cloud.now - age)}
 
     def put_key_policy(self, KeyId, PolicyName, Policy):  # noqa: N803 - boto3's
-        """See KMS."""
         self._cloud.put_policy(KeyId, Policy)
 
 
-class FakeGrantListing:
+class FakeGrantListing(OfCloud):
     """The port ``Grants``."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
     def page(self, key_arn, marker):
-        """See the port."""
         hub = "arn:aws:iam::111111111111:root"
         of_key = {name: grantee for (key, name), grantee in self._cloud.grants.items() if key == key_arn}
         found = [
@@ -879,14 +808,10 @@ class FakeGrantListing:
         return found, ""
 
 
-class FakeNotices:
+class FakeNotices(OfCloud):
     """The port ``Notices``."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
     def publish(self, notice):
-        """See the port."""
         self._cloud.notices.append(notice)
 
 

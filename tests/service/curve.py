@@ -4,8 +4,6 @@ It counts calls at the ports, as ``growth.py`` does. ``python -m tests.service.c
 for each number of targets; `make bench` compares it with the cost of the packaged service.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections import Counter

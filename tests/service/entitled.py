@@ -1,7 +1,5 @@
 """The port ``Entitlements``, reduced to the accounts that the applied file lists."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from chalicelib.core.faults import Fault
@@ -27,7 +25,6 @@ class ListedOnly:
         return {s.share_name: 0 for s in shares}
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
-        """See the port."""
         listed = self._listed({s.account for s in shares})
         refused = {
             s.share_name: Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE)

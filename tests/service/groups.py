@@ -1,7 +1,5 @@
 """``WakeQueues`` and ``Wakes`` that behave like SQS FIFO: message groups, ids, visibility timeouts, dead letters."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections import deque
@@ -47,11 +45,9 @@ class MessageGroups:
         self.dead: list[WakeMessage] = []
 
     def wake(self, key: RecordKey, cause: str) -> None:
-        """See the port."""
         self.send(Wake(key, cause))
 
     def send(self, wake: Wake) -> None:
-        """See the port."""
         now, key, cause = self._clock(), wake.key, wake.cause
         if now - self._sent.get((key.pk, cause), -REMEMBERED) < REMEMBERED:
             return
@@ -64,7 +60,6 @@ class MessageGroups:
                 self._headed(key.pk)
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
-        """See the port."""
         for key, cause in wakes:
             self.wake(key, cause)
         return ()

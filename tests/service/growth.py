@@ -45,7 +45,6 @@ class Cost:
     units: float = 0.0
 
     def __sub__(self, other: Cost) -> Cost:
-        """Return what was added since."""
         return Cost(self.calls - other.calls, self.units - other.units)
 
     def copy(self) -> Cost:

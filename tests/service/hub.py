@@ -1,7 +1,5 @@
 """The whole service, in memory or on DynamoDB, with everything that invokes it, on a virtual clock."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -212,7 +210,6 @@ class Hub:
         self._leave_withdrawal(ami, {"seen": f"{self.cloud.now}:{value}"})
 
     def lift(self, ami: str, place: str) -> None:
-        """Lift a withdrawal."""
         del self.cloud.withdrawn[ami, place]
         self._leave_withdrawal(ami, {"retry": f"{self.cloud.now}:{place}"})
 
@@ -441,7 +438,6 @@ class Hub:
             self._discover_at = self.cloud.now + DISCOVERY
 
     def discover(self) -> None:
-        """Run discovery once."""
         self._discover.run(time_left=self._time_left())
 
     # --- small parts -------------------------------------------------------------------------------------------------

@@ -5,8 +5,6 @@ line of JSON; `make bench` puts it on its page. Memory is the peak that Python a
 ``tracemalloc``; seconds are virtual, at 30 milliseconds for each call.
 """
 
-from __future__ import annotations
-
 import json
 import tracemalloc
 from collections.abc import Callable

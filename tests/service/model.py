@@ -1,7 +1,5 @@
 """What can happen to a hub, in any order: one rule for each act of ``World``. The invariants are checked after each."""
 
-from __future__ import annotations
-
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
@@ -76,7 +74,6 @@ class Model(RecordsStory):
 
     @rule(seconds=st.sampled_from([1, 2, 5, 6, 30, 61, 200, 900, HOUR, 5 * HOUR]))
     def wait(self, seconds):
-        """Let time pass."""
         self.world.wait(seconds)
 
     @rule(number=NUMBERS, value=st.sampled_from(VALUES), then=THEN)
@@ -96,7 +93,6 @@ class Model(RecordsStory):
     @precondition(lambda self: self.world.shape.pending)
     @rule()
     def make_available(self):
-        """Make the pending AMI available."""
         self.world.make_available()
 
     @rule(fates=some(EVENT_FATES), then=THEN)
@@ -107,7 +103,6 @@ class Model(RecordsStory):
 
     @rule(fates=some(WAKE_FATES), then=THEN)
     def wakes(self, fates, then):
-        """Lose, double or delay wakes."""
         self.world.expect("wakes", fates)
         self.world.wait(then)
 
@@ -135,13 +130,11 @@ class Model(RecordsStory):
 
     @rule(what=st.sampled_from(sorted(REFUSALS)), number=st.none() | NUMBERS, times=st.integers(1, 4), then=THEN)
     def refuse(self, what, number, times, then):
-        """Let AWS refuse calls."""
         self.world.refuse(what, number, times)
         self.world.wait(then)
 
     @rule(messages=some(ERRORS, 2), then=THEN)
     def copies_fail(self, messages, then):
-        """Let copies end in error."""
         self.world.expect("fails", messages)
         self.world.wait(then)
 
@@ -199,7 +192,6 @@ class Model(RecordsStory):
     @precondition(lambda self: not self.world.invariants.poisoned)
     @rule(number=NUMBERS, unreadable=st.booleans(), then=THEN)
     def poison(self, number, unreadable, then):
-        """Damage a record."""
         self.world.poison(number, unreadable=unreadable)
         self.world.wait(then)
 

@@ -1,7 +1,5 @@
 """An organization of one OU, in memory, and a hub whose resolver reads it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -33,12 +31,10 @@ class FakeOrganization:
         self.calls = 0
 
     def unit(self, unit: str) -> UnitFound:
-        """See the port."""
         self._called()
         return UnitFound(ARN, (unit,))
 
     def page(self, step: Step) -> Page:
-        """See the port."""
         self._called()
         if step.what == "units" or (not step.token and not self.accounts):
             return Page()
@@ -47,7 +43,6 @@ class FakeOrganization:
         return Page(found, str(number + 1) if number < len(listed) else "")
 
     def whereabouts(self, account: str) -> Whereabouts:
-        """See the port."""
         self._called()
         return Whereabouts(self.accounts.get(account, ""), (OU, "r-ab12") if account in self.accounts else ())
 
@@ -68,11 +63,9 @@ class MemoryMembers:
     lets_go: frozenset[str] = frozenset()
 
     def membership(self) -> Membership:
-        """See the port."""
         return self.hub.cloud.directory.membership
 
     def publish(self, before: Membership, after: Membership) -> bool:
-        """See the port."""
         if self.membership().generation != before.generation:
             return False
         after = replace(after, generation=before.generation + 1)
@@ -80,11 +73,9 @@ class MemoryMembers:
         return True
 
     def reading(self) -> tuple[MembersReading, int]:
-        """See the port."""
         return codec.decode(MembersReading, self.kept), self.version
 
     def save(self, reading: MembersReading, version: int) -> bool:
-        """See the port."""
         if version != self.version:
             return False
         self.kept, self.version = codec.encode(reading), version + 1
@@ -95,7 +86,6 @@ class MemoryMembers:
         return True
 
     def accepted(self, _now: int) -> frozenset[str]:
-        """See the port."""
         return self.lets_go
 
 
@@ -103,11 +93,9 @@ class FakeApplied(FakeTargets):
     """The port ``Applied``."""
 
     def organization(self) -> Organization | None:
-        """See the port."""
         return self._cloud.directory.organization
 
     def groups(self) -> Any:
-        """See the port."""
         return self._cloud.directory.groups
 
 

@@ -1,7 +1,5 @@
 """Outages: a function is off for hours, starting in any state of any mode; what must hold during and after it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace

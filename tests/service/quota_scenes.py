@@ -1,7 +1,5 @@
 """Scenes about copy slots: stuck deliveries, outages, expired leases. Each asserts its own end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -173,7 +171,6 @@ def damaged(hub: Hub, key: RecordKey) -> None:
 
 
 def unreadable(hub: Hub, key: RecordKey) -> None:
-    """Make the record unreadable."""
     hub.stores.records.records[key].damaged = True
 
 

@@ -4,8 +4,6 @@
 (``FULL``), each time with other durations of calls.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What is promoted, to which targets, under which event and wake delays; and the end that every scene must reach."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

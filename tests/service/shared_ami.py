@@ -1,7 +1,5 @@
 """An AMI that is shared with some accounts, and what may be wrong while its permissions are to be removed."""
 
-from __future__ import annotations
-
 from chalicelib.core.records import addresses
 from tests.service.cloud import START, source_key
 from tests.service.hub import Hub

@@ -4,8 +4,6 @@ Invocations run side by side, as real ones do: each has its own start and durati
 sees what the first one did as if done at once. Two messages of one record are processed one after the other.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -74,7 +72,6 @@ class SlowGate(Gate):
         self._began, self._spent, self._made, self._worked = 0, 0.0, 0, False
 
     def begin(self, function: str) -> None:
-        """Start an invocation."""
         assert self.cloud is not None
         self._function, self._began = function, self.cloud.now
         self._spent, self._made, self._worked = 0.0, 0, False

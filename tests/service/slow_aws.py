@@ -39,18 +39,15 @@ class Slow:
         self.refuses: Callable[[str, Sequence[Share]], Refusal | None] = lambda _what, _shares: None
 
     def showing(self, _resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         self._call("showing", shares)
         return frozenset(s.share_name for s in shares if s.share_name in self.there)
 
     def open(self, _resource: str, shares: Sequence[Share]) -> dict[str, str]:
-        """See the port."""
         self._call("open", shares)
         self.there |= {s.share_name for s in shares}
         return {s.share_name: f"grant-of-{s.share_name}" for s in shares} if self.batch == 1 else {}
 
     def close(self, _resource: str, shares: Sequence[Share]) -> None:
-        """See the port."""
         self._call("close", shares)
         self.there -= {s.share_name for s in shares}
 
@@ -110,17 +107,14 @@ class SlowResource:
         self.stores.records.create(Write(resource, "open", {"resource": resource.pk}, self.clock()), self.clock())
 
     def clock(self) -> int:
-        """Epoch seconds."""
         return int(self.now)
 
     def spend(self) -> None:
-        """Let a call take time."""
         self.now += self.seconds
         if self.now > self.ends:
             raise SliceKilled
 
     def wake(self, _key: RecordKey, _cause: str) -> None:
-        """The port ``WakeQueues``."""
         self.woken = True
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> tuple[()]:
@@ -143,7 +137,6 @@ class SlowResource:
         self._note()
 
     def release(self, names: Sequence[str], *, account: str = "") -> None:
-        """Release these holdings."""
         for name in names:
             self.stores.ledger.release(self.key.pk, name, copying(f"d-{name}", account or name))
         self._note()
@@ -180,7 +173,6 @@ class SlowResource:
 
     @property
     def shares(self) -> Sequence[Share]:
-        """The shares in the ledger."""
         return self.stores.ledger.shares(self.key.pk)
 
     def states(self) -> Counter[ShareState]:

@@ -1,7 +1,5 @@
 """The cases on a slow AWS: modes, killed functions, and the end that each must reach."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """A state machine that counts its cases and steps, and keeps the story of the last one for a person to read."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from hypothesis.stateful import RuleBasedStateMachine
@@ -23,5 +21,4 @@ class RecordsStory(RuleBasedStateMachine):
         type(self).reported = story
 
     def count(self) -> None:
-        """Count one step."""
         type(self).steps += 1

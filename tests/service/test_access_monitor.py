@@ -1,7 +1,5 @@
 """What the access monitor does with messages that it ignores, and with those that it cannot judge yet."""
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from pathlib import Path
@@ -29,7 +27,6 @@ class AppliedHere:
         self.file = AppliedFile(Directory(accounts={DEV: (Target(DEV, "us-east-1"),)}), "digest")
 
     def read(self) -> AppliedFile:
-        """Return the file unchanged."""
         return self.file
 
     def applied_at(self) -> int:
@@ -41,7 +38,6 @@ class PagedTopic(list[Any]):
     """The security topic."""
 
     def publish(self, notice: Any) -> None:
-        """Keep the message."""
         self.append(notice)
 
 
@@ -65,7 +61,6 @@ class MonitorSetup:
 
 @pytest.fixture
 def setup(monkeypatch):
-    """See MonitorSetup."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with on_dynamodb() as stores:

@@ -1,7 +1,5 @@
 """Copy slots are leases: no parked, damaged or late record keeps an account's AMIs from arriving (invariant 7)."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

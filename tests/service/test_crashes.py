@@ -1,7 +1,5 @@
 """A process can be killed at any call of any port, before or after its effect; the next run continues from there."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

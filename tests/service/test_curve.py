@@ -1,7 +1,5 @@
 """The programs that `make bench` runs in memory, with small numbers: what they measure, and that it does not grow."""
 
-from __future__ import annotations
-
 from tests.service import curve, largest_promotion
 
 

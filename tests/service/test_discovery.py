@@ -1,7 +1,5 @@
 """Discovery's pass over the tags handles every AMI that has changed, also if one AMI's record is damaged."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from dataclasses import replace
@@ -46,11 +44,9 @@ class CountingQueues:
         self.woken = []
 
     def wake(self, key, cause):
-        """See the port."""
         self.woken.append(key.pk)
 
     def wake_all(self, wakes):
-        """See the port."""
         for key, cause in wakes:
             self.wake(key, cause)
         return ()
@@ -74,12 +70,10 @@ class Files:
         self.file = file
 
     def read(self):
-        """See the port."""
         return self.file
 
 
 def a_pass(records, wakes, file=BOTH):
-    """A pass over these records."""
     return TagPass(records, Files(file), Waker(records, wakes, lambda: NOW), lambda: NOW, HUB, REGION)
 
 
@@ -241,7 +235,6 @@ class One:
         self.ran, self.name, self.fails = ran, name, fails
 
     def run(self, *_found, time_left):
-        """See the passes."""
         self.ran.append(self.name)
         if self.fails:
             raise Misconfigured("the resolver's reading cannot be read")

@@ -1,7 +1,5 @@
 """The drift audit over a hub in memory: what it finds and what it does not, and that each pass ends."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from dataclasses import replace
@@ -54,12 +52,10 @@ class OpenHub:
         return [one for one in self.open if one.startswith("ami-")]
 
     def receivers(self, resource: str) -> set[str] | None:
-        """As set."""
         self._asked(resource)
         return self.open.get(resource)
 
     def policy(self, key: str) -> str | None:
-        """As set."""
         self._asked("policy")
         return self.policies.get(key)
 
@@ -86,7 +82,6 @@ class Kept:
         self.saves_left = 10**9
 
     def read(self) -> Pass | None:
-        """As saved."""
         return self.at
 
     def save(self, this: Pass) -> Pass | None:
@@ -104,11 +99,9 @@ class Kept:
         return self.known.get(about, 0) > now
 
     def notified(self, about: str, now: int) -> None:
-        """Write it down."""
         self.known[about] = now + 7 * schedule.DAY
 
     def keep(self, place: Any, finding: Any, region: str, now: int) -> None:
-        """Remember it."""
         self.kept.append((place.resource, finding.verdict.value))
 
 
@@ -129,7 +122,6 @@ class Setup:
         self.learning = 0
 
     def run(self, seconds: int = 240) -> None:
-        """One invocation."""
         ports = DriftPorts(self.hub, self.ledger, self, self.kept, self, self)
         settings = DriftSettings(HUB, REGION, self.learning)
         self.hub.spent = 0
@@ -144,19 +136,15 @@ class Setup:
         return [(one["severity"], one["verdict"], one["receivers"]) for one in self.topic[before:]]
 
     def read(self) -> AppliedFile:
-        """As it is."""
         return self.file
 
     def applied_at(self) -> int:
-        """As set."""
         return self.since
 
     def publish(self, notice: Any) -> None:
-        """Keep it."""
         self.topic.append(notice)
 
     def wake_all(self, wakes: Any) -> list[Any]:
-        """Remember the records."""
         self.woken += [key.pk for key, _ in wakes]
         return []
 
@@ -168,13 +156,11 @@ class Setup:
         return share
 
     def grant(self, ident: str, name: str = "", grantee: str = ROLE, issuer: str = f"arn:aws:iam::{HUB}:root") -> None:
-        """Let a grant show."""
         self.hub.listed[KEY].append(SeenGrant(ident, name, issuer, grantee))
 
 
 @pytest.fixture
 def setup() -> Setup:
-    """See Setup."""
     return Setup()
 
 

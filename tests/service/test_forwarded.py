@@ -1,7 +1,5 @@
 """Whether a target's events arrive is written down when a delivery ends, once, for `doctor`."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.records import addresses

@@ -1,7 +1,5 @@
 """Each function is off for 2 and for 26 hours, from each state on: no completed work is lost."""
 
-from __future__ import annotations
-
 from random import Random
 
 import pytest

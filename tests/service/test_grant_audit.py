@@ -1,7 +1,5 @@
 """The grant audit finds the service's grants that should be closed, and child grants that outlive them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -62,7 +60,6 @@ class Audited:
         )
 
     def wake(self, key, _cause) -> None:
-        """The port ``WakeQueues``."""
         self.woken_at.append(key.pk)
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:

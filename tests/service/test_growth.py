@@ -1,7 +1,5 @@
 """Finished work costs nothing more, in comparison with an empty hub; ``python -m tests.service.growth`` plays years."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -18,12 +16,7 @@ def empty() -> Growth:
 
 @pytest.mark.parametrize(
     "much",
-    [
-        Size(finished=2_000, keys=2, tagged=100, shared=20),
-        Size(finished=20_000),
-        Size(tagged=1_000),
-        Size(shared=50),
-    ],
+    [Size(finished=2_000, keys=2, tagged=100, shared=20), Size(finished=20_000), Size(tagged=1_000), Size(shared=50)],
     ids=["all of it", "closed shares on one key", "tagged", "shared"],
 )
 def test_what_is_behind_a_hub_costs_nothing_but_its_heads_and_standing_shares(empty, much):

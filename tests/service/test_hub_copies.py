@@ -1,7 +1,5 @@
 """By way of the hub: what a delivery reads of the hub's own copy, at each of its states."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Message groups run side by side, and one may even be processed twice at once: the result is the same."""
 
-from __future__ import annotations
-
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

@@ -1,7 +1,5 @@
 """The worker of an inventory answers each run once, page by page, and deletes only what was ordered."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,15 +10,7 @@ from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.inventory import (
-    LOOK,
-    REMOVE,
-    TRIES,
-    Inventory,
-    InventoryPage,
-    OwnImage,
-    OwnSnapshot,
-)
+from chalicelib.core.targets.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import FACETS, TargetSeen, together
 from chalicelib.ports.records import Write
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
@@ -46,7 +36,6 @@ class Place:
     looks: int = 0
 
     def page(self, account: str, region: str, part: str, cursor: str) -> InventoryPage:
-        """See the port."""
         self.looks += 1
         if self.trouble:
             raise self.trouble
@@ -62,7 +51,6 @@ class Place:
         return InventoryPage(snapshots=found, cursor=more)
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
-        """See the port."""
         if self.trouble:
             raise self.trouble
         self.snapshots.remove(snapshot)
@@ -77,7 +65,6 @@ class Checks:
     trouble: Refusal | None = None
 
     def read(self, target: Target, facet: str) -> TargetSeen:
-        """See the port."""
         if self.trouble:
             raise self.trouble
         self.read_of.append((target.key, facet))
@@ -91,7 +78,6 @@ class File:
     targets: tuple[Target, ...] = (Target(DEV, REGION, key="alias/own"),)
 
     def read(self) -> AppliedFile:
-        """See the port."""
         return AppliedFile(Directory({}, {DEV: self.targets}), "digest")
 
 
@@ -125,7 +111,6 @@ class InventorySetup:
 
     @property
     def key(self) -> addresses.RecordKey:
-        """Where the record is."""
         return addresses.inventory(DEV, REGION, checks=self.about)
 
     def ask(self, **inbox: str) -> None:
@@ -142,12 +127,10 @@ class InventorySetup:
         self.ask(**{REMOVE: run})
 
     def run(self, seconds: int = 30) -> Inventory:
-        """Run the worker once."""
         self.worker.run(self.key, "test", time_left=lambda: seconds)
         return INVENTORIES.decode(self.records.read(self.key))
 
     def results(self, run: str) -> list[str | None]:
-        """The results of an order."""
         items = [item for _, item in self.records.list(KEY.pk, f"remove#{run}#")]
         return [one.get("result") for item in items for one in json.loads(item["body"])]
 
@@ -176,7 +159,6 @@ class Countdown:
     """Time that is left: enough for this many steps."""
 
     def __init__(self, steps: int) -> None:
-        """Start at this number."""
         self.steps = steps
 
     def __call__(self) -> int:

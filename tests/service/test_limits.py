@@ -1,7 +1,5 @@
 """Far more work than AWS's limits allow at once: a thousand copies in a queue, a thousand accounts on one snapshot."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 
@@ -97,7 +95,6 @@ class NarrowAdapter(FakeSnapshotPermissions):
         self.calls = 0
 
     def open(self, resource, shares):
-        """See the port."""
         self.calls += 1
         after = self._cloud.permissions | {(resource.split("#")[2], s.account) for s in shares}
         if len(after) > self._most:

@@ -1,7 +1,5 @@
 """The marks of AMIs with standing shares: the pass, a promotion's worker and an operator write on them at once."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.records import addresses
@@ -29,7 +27,6 @@ class Marked:
 
     @property
     def mark(self):
-        """As it stands."""
         return self.records.get(MARK)
 
     def run(self, found=None, other=lambda: None):

@@ -1,7 +1,5 @@
 """The resolver and the promotions that it wakes: which accounts join or leave an OU, and what does not change."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -18,7 +16,6 @@ from tests.service.organization import ARN, FIVE, OU, A, B, C, OrganizationHub, 
 
 
 def record(it):
-    """The AMI's promotion."""
     return PROMOTIONS.decode(it.hub.stores.records.read(addresses.promotion("ami-0a")))
 
 

@@ -1,7 +1,5 @@
 """Whatever happens to the service, the invariants hold at each moment, and the sweep alone brings all to its end."""
 
-from __future__ import annotations
-
 from hypothesis import settings
 
 from tests.service.model import Model

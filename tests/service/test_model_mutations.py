@@ -4,8 +4,6 @@ One fault is not among them, a stale read of a key's policy: ``tests/adapters/km
 two looks after a removal repair all of it that the model can see.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -39,36 +37,41 @@ class PortOverride:
         self._port, self._method, self._change = port, method, change
 
     def __getattr__(self, name):
-        """See the port."""
         if name == self._method:
             return lambda *args, **kwargs: self._change(self._port, *args, **kwargs)
         return getattr(self._port, name)
 
 
-class ExecutorOverride(DeliveryExecutor):
-    """Replaces what the executor does for a command, or adds to it."""
+def instead(command: type, what: Callable) -> type[DeliveryExecutor]:
+    """An executor that does something else for this command. ``what`` gets executor, record and command."""
 
-    command: type
+    class Override(DeliveryExecutor):
+        def execute(self, record, asked, budget):
+            return what(self, record, asked) if isinstance(asked, command) else self.really(record, asked)
 
-    def execute(self, record, command, budget):
-        """See the class."""
-        return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
+        def really(self, record, asked):
+            return super().execute(record, asked, Budget(lambda: 30))
 
-    def really(self, record, command):
-        """Execute the command as the service does."""
-        return super().execute(record, command, Budget(lambda: 30))
+    return Override
 
 
-class OpensBeforeItsTurn(ExecutorOverride):
-    """Holds its shares while it waits for a slot."""
+def opens_before_its_turn(executor, record, command):
+    """Hold the shares while it waits for a slot."""
+    if record.state is DeliveryState.WAITING:
+        executor._hold(record, do.HoldShares(executor._clock() + 10**5), Budget(lambda: 30))
+    return executor.really(record, command)
 
-    command = do.AskSlots
 
-    def instead(self, record, command):
-        """See the class."""
-        if record.state is DeliveryState.WAITING:
-            self._hold(record, do.HoldShares(self._clock() + 10**5), Budget(lambda: 30))
-        return self.really(record, command)
+def throws_away(executor, record, command):
+    """Delete a copy after looking at it."""
+    executor._ports.snapshots.delete(record, command.copies)
+    return executor.really(record, command)
+
+
+def tidies_too_soon(executor, record, command):
+    """Remove what it made while it still works."""
+    executor._ports.images.deregister(record, record.image.id)
+    return executor.really(record, command)
 
 
 class NeverEnds(ShareWorker):
@@ -81,56 +84,14 @@ class NeverEnds(ShareWorker):
         super().__init__(records, PortOverride(ledger, "shares", shares), *rest)
 
 
-class RemovesNothing(ExecutorOverride):
-    """Reports that nothing is left, without a look."""
-
-    command = do.FindLeftovers
-
-    def instead(self, record, command):
-        """See the class."""
-        return ev.LeftoversSeen((), ())
-
-
-class ThrowsAway(ExecutorOverride):
-    """Deletes a copy after looking at it."""
-
-    command = do.LookAtCopies
-
-    def instead(self, record, command):
-        """See the class."""
-        self._ports.snapshots.delete(record, command.copies)
-        return self.really(record, command)
-
-
-class TidiesTooSoon(ExecutorOverride):
-    """Removes what it made while it still works."""
-
-    command = do.VerifyImage
-
-    def instead(self, record, command):
-        """See the class."""
-        self._ports.images.deregister(record, record.image.id)
-        return self.really(record, command)
-
-
-class TellsOfNothing(ExecutorOverride):
-    """Names an AMI that does not exist."""
-
-    command = do.NotifyOutcome
-
-    def instead(self, record, command):
-        """See the class."""
-        return self.really(record.with_image(id="ami-none"), command)
-
-
-class TellsNobody(ExecutorOverride):
-    """Ends without a notice."""
-
-    command = do.NotifyOutcome
-
-    def instead(self, record, command):
-        """See the class."""
-        return self.really(record, do.NotifyOutcome(publish=False))
+REMOVES_NOTHING = instead(do.FindLeftovers, lambda *_: ev.LeftoversSeen((), ()))
+"""Reports that nothing is left, without a look."""
+TELLS_OF_NOTHING = instead(
+    do.NotifyOutcome, lambda it, record, asked: it.really(record.with_image(id="ami-none"), asked)
+)
+"""Names an AMI that does not exist."""
+TELLS_NOBODY = instead(do.NotifyOutcome, lambda it, record, _asked: it.really(record, do.NotifyOutcome(publish=False)))
+"""Ends without a notice."""
 
 
 def registers_unwritten(draw):
@@ -147,7 +108,6 @@ class ComesTooLate(DeliveryCodec):
     """Is due again days after its deadline."""
 
     def encode(self, record):
-        """See the class."""
         write = super().encode(record)
         return write if write.due_at is None else replace(write, due_at=write.due_at + 10**6)
 
@@ -232,11 +192,10 @@ class NoPass(StandingPass):
     """Compares no standing shares: it would close what a delivery forgot."""
 
     def run(self, *_args, **_named):
-        """See the class."""
+        pass
 
 
 def nobody(_port, _ami):
-    """Return no withdrawal."""
     return ()
 
 
@@ -277,7 +236,6 @@ class PutsTheOldAgain(PolicyStatements):
 
 
 def plain(world: ModelWorld) -> None:
-    """Promote an AMI."""
     world.tag(0, "default")
     world.end()
 
@@ -460,7 +418,7 @@ MUTATIONS = {
         "invariant 1: .* has held its shares", Parts(delivery_machine=waits_for_the_running), (stopped,)
     ),
     "opens before its turn": ModelMutation(
-        "invariant 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)
+        "invariant 1: .* while waiting", Parts(deliveries=instead(do.AskSlots, opens_before_its_turn)), (waiting,)
     ),
     "knows no last closing time": ModelMutation(
         "invariant 1: .* past its last closing time", Parts(share_worker=NeverEnds), (damaged,)
@@ -475,9 +433,13 @@ MUTATIONS = {
     "does not look": ModelMutation(
         "invariant 4: .* is copied", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(100, 120))
     ),
-    "removes nothing": ModelMutation("invariant 4: orphans", Parts(deliveries=RemovesNothing), (failing,), PAIR),
-    "throws away": ModelMutation("invariant 4: .* goes on with", Parts(deliveries=ThrowsAway)),
-    "tidies too soon": ModelMutation("invariant 4: .* all it made is removed", Parts(deliveries=TidiesTooSoon)),
+    "removes nothing": ModelMutation("invariant 4: orphans", Parts(deliveries=REMOVES_NOTHING), (failing,), PAIR),
+    "throws away": ModelMutation(
+        "invariant 4: .* goes on with", Parts(deliveries=instead(do.LookAtCopies, throws_away))
+    ),
+    "tidies too soon": ModelMutation(
+        "invariant 4: .* all it made is removed", Parts(deliveries=instead(do.VerifyImage, tidies_too_soon))
+    ),
     "the last writer wins": ModelMutation(
         "invariant (1|3|4|6)", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless
     ),
@@ -502,19 +464,18 @@ MUTATIONS = {
     "believes the promotion": ModelMutation(
         "invariant 8: .* stranger", Parts(entitlements=wrong.EntitlesEverybody), (dropped,)
     ),
-    "tells of nothing": ModelMutation("invariant 10: .* never was", Parts(deliveries=TellsOfNothing)),
+    "tells of nothing": ModelMutation("invariant 10: .* never was", Parts(deliveries=TELLS_OF_NOTHING)),
     "opens by a void approval": ModelMutation(
         "invariant 11: .* without a valid approval", VOID, (voided,), WorldSetup(approval="required")
     ),
     "opens by an expired approval": ModelMutation(
         "invariant 11: .* without a valid approval", VOID, (expired,), WorldSetup(approval="required")
     ),
-    "tells nobody": ModelMutation("nobody was told", Parts(deliveries=TellsNobody)),
+    "tells nobody": ModelMutation("nobody was told", Parts(deliveries=TELLS_NOBODY)),
 }
 
 
 def play(mutation: ModelMutation, parts: Parts, stores: Callable) -> None:
-    """Play all its stories."""
     for story in mutation.stories:
         story(ModelWorld(mutation.shape, parts, stores()))
 

@@ -1,7 +1,5 @@
 """The properties can fail: each wrong service below breaks one, in a scene that is known to show it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial

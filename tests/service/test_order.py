@@ -1,7 +1,5 @@
 """The order of events and wakes does not matter: doubled, shuffled, early, late or lost, they lead to the same end."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 

@@ -1,7 +1,5 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
-from __future__ import annotations
-
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
@@ -53,7 +51,6 @@ def a_hub(method: str = "snapshots", **behavior: object) -> Hub:
 
 
 def one_step(hub: Hub) -> None:
-    """Let the next step happen."""
     step = hub._next()
     assert step is not None, hub.outcomes()
     hub.cloud.now = max(hub.cloud.now, step[0])

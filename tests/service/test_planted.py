@@ -1,7 +1,5 @@
 """Someone in a target makes snapshots with all predictable tags of the service, under the target's key."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.records import addresses

@@ -1,7 +1,5 @@
 """Records that cannot be read do not stop discovery, a promotion's expansion or a copy quota."""
 
-from __future__ import annotations
-
 from chalicelib.core.records import addresses
 from tests.service.cloud import START, CloudBehavior
 from tests.service.hub import Hub

@@ -1,7 +1,5 @@
 """One refusal of AWS at a time: what follows, and what the target's owner reads."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

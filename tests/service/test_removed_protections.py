@@ -4,8 +4,6 @@ Scenes with a wrong *part* of the service are in ``test_mutations.py``. Here a f
 another module runs unchanged. If two protections cover for each other, both runs remove the other one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Large numbers on a slow AWS, in samples; `make soak` plays the numbers that the service is designed for."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.service.scale import SAMPLE, cases

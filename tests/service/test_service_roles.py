@@ -1,7 +1,5 @@
 """Grants for service-linked roles: opened with the copy, kept with the AMI, closed if the delivery fails."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.errors import RefusalKind

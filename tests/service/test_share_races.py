@@ -1,7 +1,5 @@
 """Two runs of one message group: a call has taken effect, although its result came too late to be written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest
@@ -33,17 +31,14 @@ class SlowPermissions:
         self.between: Callable[[], object] = lambda: None
 
     def showing(self, _resource, shares):
-        """See the port."""
         return frozenset(s.share_name for s in shares if s.account in self.permissions)
 
     def open(self, _resource, shares):
-        """See the port."""
         self._pause()
         self.permissions |= {s.account for s in shares}
         return {}
 
     def close(self, _resource, shares):
-        """See the port."""
         self._pause()
         self.permissions -= {s.account for s in shares}
 
@@ -74,17 +69,14 @@ class RacedSnapshot:
         """The port ``WakeQueues``: not needed, as the sweep wakes."""
 
     def wake_all(self, _wakes) -> tuple[()]:
-        """The port ``WakeQueues``."""
         return ()
 
     def hold(self) -> None:
-        """Add a delivery's holding."""
         wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, last_closing_at=NOW + 90_000)
         self.stores.ledger.hold(RESOURCE.pk, wanted, copying("d1"))
         self.stores.records.make_due(RESOURCE, self.now)
 
     def release(self) -> None:
-        """Release the delivery's holding."""
         self.stores.ledger.release(RESOURCE.pk, ACCOUNT, copying("d1"))
         self.stores.records.make_due(RESOURCE, self.now)
 

@@ -1,7 +1,5 @@
 """The share worker with large numbers: slow calls, kills, refusals about the resource, shares that closed long ago."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -38,7 +36,6 @@ def accounts(count: int) -> list[str]:
 
 
 def refusal(code: str, why: RefusalKind = RefusalKind.DENIED) -> Refusal:
-    """What an adapter raises."""
     return Refusal(why, Fault(code, "hub", f"It was refused: {code}.", "Mend it."))
 
 
@@ -71,7 +68,6 @@ class AsksOfEachAmi:
         self.resource, self.unknown = resource, unknown
 
     def judge(self, _resource, shares):
-        """See the port."""
         amis = {holding.ami for one in shares for holding in one.holdings}
         for _ in range(5 * len(amis)):
             self.resource.spend()

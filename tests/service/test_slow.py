@@ -1,7 +1,5 @@
 """A slow AWS: calls of 0.1 to 2 s; functions are killed at their limit, after a slice, or after any number of calls."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.service.arrivals import NOTHING_COMES

@@ -59,7 +59,6 @@ class Aws:
         return self
 
     def began(self) -> None:
-        """Start an invocation."""
         self._made, self.took_at = 0, self.now
 
     def left(self) -> int:
@@ -100,7 +99,6 @@ class Aws:
         }
 
     def put_item(self, **request: Any) -> Any:
-        """Store an item."""
         self._call("PutItem")
         item = values(request["Item"])
         self.items[RecordKey(item["pk"], item["sk"])] = request["Item"]
@@ -131,7 +129,6 @@ class InTurn(SideBySide):
         self._aws = aws
 
     def map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> Sequence[Any]:
-        """See there."""
         free = [self._aws.now] * THREADS
         results = []
         for item in items:

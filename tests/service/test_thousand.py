@@ -1,7 +1,5 @@
 """A thousand targets of one tag, and hundreds of waiting deliveries: no limit is reached, and waiting is cheap."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections import Counter
@@ -35,7 +33,6 @@ class Measured(MemoryRecords):
     """Refuses items that are too large for DynamoDB."""
 
     def create(self, write: Write, now: int) -> bool:
-        """See the port."""
         _fits(write.body)
         return super().create(write, now)
 
@@ -47,13 +44,11 @@ class Measured(MemoryRecords):
         now: int,
         also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
     ) -> bool:
-        """See the port."""
         _fits({"body": after.body, "inbox": before.inbox, "happened": list(happened)})
         assert len(also) + 2 <= IN_A_TRANSACTION
         return super().save(before, after, happened, now, also)
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
-        """See the port."""
         _fits(attributes)
         super().put(key, attributes)
 
@@ -70,7 +65,6 @@ class Counting(MemoryRecords):
         self.swept: Counter[str] = Counter()
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
-        """See the port."""
         self.swept["due"] += 1
         page = super().due(shard, until, limit, after)
         self.swept["seen"] += len(page)
@@ -78,7 +72,6 @@ class Counting(MemoryRecords):
 
 
 def stores(records: MemoryRecords) -> Stores:
-    """In-memory stores with these records."""
     return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
 
 

@@ -1,7 +1,5 @@
 """An operator withdraws an account: its part ends whatever else is wrong, and starts again with the next tag event."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.records import addresses

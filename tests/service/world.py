@@ -149,11 +149,9 @@ class Supply:
         self._ordered.extend(some)
 
     def stop(self) -> None:
-        """Drop the ordered values."""
         self._ordered.clear()
 
     def __iter__(self) -> Supply:
-        """See the iterator."""
         return self
 
     def __next__(self) -> Any:
@@ -244,11 +242,9 @@ class ModelWorld(Hub):
         self.excused |= {(ami, account) for ami in amis for account in accounts}
 
     def ami(self, number: int) -> str:
-        """One of the hub's AMIs."""
         return AMIS[number % len(self.shape.amis)]
 
     def account(self, number: int) -> str:
-        """One of the target accounts."""
         return self.accounts[number % len(self.accounts)]
 
     def _lacks_role(self, *args: Any) -> bool:

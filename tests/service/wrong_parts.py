@@ -1,7 +1,5 @@
 """Parts of the service with one protection removed, for the suites that must find them out."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -49,7 +47,6 @@ class EntitlesEverybody:
         pass
 
     def judge(self, _resource, _shares):
-        """See the class."""
         return Judgement()
 
     def ends(self, _resource, shares):
@@ -69,7 +66,6 @@ class LetsGoEarly(DeliveryExecutor):
     """Releases its shares as soon as its copies have started."""
 
     def execute(self, record, command, budget):
-        """See the class."""
         event = super().execute(record, command, budget)
         if isinstance(command, do.StartCopy):
             self._release(record, budget, everything=True)
@@ -80,7 +76,6 @@ class DoesNotLook(DeliveryExecutor):
     """Copies again without looking whether the first call took effect."""
 
     def execute(self, record, command, budget):
-        """See the class."""
         return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().execute(record, command, budget)
 
 
@@ -88,7 +83,6 @@ class NeverDue(DeliveryCodec):
     """Is never due, and waits for events alone."""
 
     def encode(self, record):
-        """See the class."""
         return replace(super().encode(record), due_at=None)
 
 
@@ -96,7 +90,6 @@ class KeepsItsSlots(DeliveryExecutor):
     """Requests slots and never returns them."""
 
     def execute(self, record, command, budget):
-        """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not DeliveryState.WAITING:
             had = record.slots
             return ev.SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
@@ -121,7 +114,6 @@ class TakesNothingBack(CopyQuotas):
     """Takes every delivery for active, so that no lease expires."""
 
     def goes_on(self, lease):
-        """See CopyQuotas."""
         return True
 
 
@@ -129,7 +121,6 @@ class RenewsNothing(CopyQuotas):
     """Takes slots back when their lease has expired, without looking whether the delivery is active."""
 
     def goes_on(self, lease):
-        """See CopyQuotas."""
         return False
 
 
@@ -155,7 +146,6 @@ class IgnoresVersions(MemoryRecords):
     """Overwrites what others have written meanwhile."""
 
     def save(self, before, after, happened, now, also=()):
-        """See the class."""
         item = self.records[before.key]
         return super().save(replace(before, version=item.version), after, happened, now, also)
 
@@ -169,5 +159,4 @@ class TakesAllForApproved(LiveApprovals):
     """Takes every delivery for approved."""
 
     def look(self, _delivery):
-        """See the class."""
         return ApprovalSeen("nobody")

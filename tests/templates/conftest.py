@@ -1,7 +1,5 @@
 """What these tests read: the package from `make package`, and the target's template."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +34,6 @@ def package() -> Path:
 
 @pytest.fixture(scope="session")
 def hub(package: Path) -> dict[str, Any]:
-    """The hub's template."""
     return yaml.safe_load((package / "template.yaml").read_text(encoding="utf-8"))
 
 
@@ -50,3 +47,15 @@ def target() -> dict[str, Any]:
 def stackset() -> dict[str, Any]:
     """The template of the StackSet, short tags resolved."""
     return yaml_parse(STACKSET.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def guardrails() -> dict[str, Any]:
+    """The template of the control policies, short tags resolved."""
+    return yaml_parse((ROOT / "deploy" / "guardrails.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def organization() -> dict[str, Any]:
+    """The management account's template, short tags resolved."""
+    return yaml_parse((ROOT / "deploy" / "organization.yaml").read_text(encoding="utf-8"))

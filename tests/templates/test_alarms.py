@@ -1,7 +1,5 @@
 """Parked, dead and late records are seen: alarms and dashboard watch existing metrics, and say what to do."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """deploy/chat.yaml: each notice that a channel asked for becomes a message that the chat integration shows."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

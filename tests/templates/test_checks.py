@@ -1,7 +1,5 @@
 """The repository's own checks of a template find what they are for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -11,7 +9,6 @@ from tools.template_checks import problems
 
 
 def a_template(type_: str, **properties: Any) -> dict[str, Any]:
-    """A template with one resource."""
     return {"Resources": {"It": {"Type": type_, "Properties": properties}}}
 
 
@@ -65,8 +62,5 @@ def test_substitution_reaches_every_string_and_no_other():
 
 def test_nulls_are_left_out_and_nothing_else():
     """Only null members are removed; false, zero and empty ones stay."""
-    assert without_nulls({"a": None, "b": {"c": None, "d": 0}, "e": [{"f": None}, ""], "g": False}) == {
-        "b": {"d": 0},
-        "e": [{}, ""],
-        "g": False,
-    }
+    expected = {"b": {"d": 0}, "e": [{}, ""], "g": False}
+    assert without_nulls({"a": None, "b": {"c": None, "d": 0}, "e": [{"f": None}, ""], "g": False}) == expected

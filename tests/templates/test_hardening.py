@@ -1,7 +1,5 @@
 """What a security review asks of the templates: confused deputies, boundaries, keys, and retention."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """The hub's template, as CloudFormation receives it."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -15,15 +13,10 @@ from awsim.patterns import matches
 from chalicelib.core.monitor.trail_actions import NAMES
 from chalicelib.service.budget import RESERVED, SLOW_CALL
 from chalicelib.service.discover import PERIOD
-from tests.templates.conftest import ROOT, STACKSET, TARGET
+from tests.templates.conftest import FUNCTIONS, ROOT, STACKSET, TARGET
 from tools.template_checks import problems
 
 TRAIL = json.loads((ROOT / "tests" / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
-HANDLERS = {
-    *("on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"),
-    "access_monitor",
-    "drift_audit",
-}
 MONITOR = ("AccessMonitorOn", "KeyUseWatched")
 """Conditions of resources that only the access monitor needs."""
 
@@ -62,7 +55,7 @@ def test_the_nine_functions_have_their_documented_names_and_a_role_each(hub):
     functions = resources(hub, "AWS::Lambda::Function")
     names = {it["Handler"].removeprefix("app."): it["FunctionName"]["Fn::Sub"] for it in functions.values()}
 
-    assert names == {handler: "ami-promoter-${AWS::Region}-" + handler.replace("_", "-") for handler in HANDLERS}
+    assert names == {name.replace("-", "_"): "ami-promoter-${AWS::Region}-" + name for name in FUNCTIONS.values()}
     for function in functions.values():
         role = hub["Resources"][function["Role"]["Fn::GetAtt"][0]]["Properties"]
         assert role["RoleName"] == function["FunctionName"]
@@ -310,6 +303,7 @@ def test_the_template_knows_no_account_and_no_region(hub):
     assert re.findall(r"\b\d{12}\b|\barn:aws[a-z-]*:|\b[a-z]{2}-(?:east|west|central|north|south)[a-z]*-\d", text) == []
 
 
+BUILDER = "arn:aws:iam::111111111111:role/image-builder"
 GOOD_AND_BAD = [
     ("hub", "TriggerTagKey", ["promote", "team:promote"], ["", "aws:promote", "ami-promoter:x", "a\nb"]),
     ("hub", "TargetRoleName", ["AmiCopyRole"], ["", "*", "path/Role", "a" * 65]),
@@ -379,6 +373,22 @@ GOOD_AND_BAD = [
     ("stackset", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x"]),
     ("stackset", "PermissionsBoundary", ["", "limits"], ["/limits", "*"]),
     ("stackset", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs"]),
+    ("guardrails", "HubAccountId", ["012345678901"], ["", "12345678901"]),
+    ("guardrails", "TriggerTagKey", ["promote"], ["", "aws:promote"]),
+    (
+        "guardrails",
+        "Taggers",
+        [BUILDER],
+        ["", "image-builder", f"arn:aws:sts::{'1' * 12}:assumed-role/a/b", "*", f"{BUILDER} "],
+    ),
+    ("guardrails", "Exempt", ["arn:aws:iam::*:role/service-role/AWSBackup*"], ["*", "arn:aws:iam::1:role/x"]),
+    ("guardrails", "ReserveIn", ["ou-ab12-11111111"], ["1111", "o-a1b2c3d4e5", "ou-ab12-11111111 "]),
+    ("guardrails", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role", "*"]),
+    ("organization", "HubAccountId", ["012345678901"], ["", "12345678901"]),
+    ("organization", "HubRegion", ["eu-central-1"], ["", "eu-central-1a"]),
+    ("organization", "RoleName", ["AmiOrganizationRead"], ["", "a b", "path/Role"]),
+    ("organization", "ExternalId", ["3f2b-77"], ["", "x", "with blank"]),
+    ("organization", "PermissionsBoundary", ["limits"], ["/limits", "*"]),
 ]
 
 
@@ -395,23 +405,26 @@ def test_a_bad_parameter_is_refused_with_a_word_of_help(template, parameter, goo
     assert declared["ConstraintDescription"]
 
 
-def test_every_parameter_that_is_written_is_tried_with_good_and_bad_values(hub, target, stackset):
+TEMPLATES = ("hub", "target", "stackset", "guardrails", "organization")
+
+
+def test_every_parameter_that_is_written_is_tried_with_good_and_bad_values(request):
     """The list above has every parameter."""
     patterned = {
         (name, parameter)
-        for name, template in (("hub", hub), ("target", target), ("stackset", stackset))
-        for parameter, declared in template["Parameters"].items()
+        for name in TEMPLATES
+        for parameter, declared in request.getfixturevalue(name)["Parameters"].items()
         if declared["Type"] != "Number" and "AllowedValues" not in declared
     }
 
     assert {(name, parameter) for name, parameter, _, _ in GOOD_AND_BAD} == patterned
 
 
-def test_every_parameter_and_output_is_described(hub, target, stackset):
+def test_every_parameter_and_output_is_described(request):
     """The console shows what each is for."""
-    for template in (hub, target, stackset):
+    for template in map(request.getfixturevalue, TEMPLATES):
         for part in ("Parameters", "Outputs"):
-            assert [name for name, it in template[part].items() if not it.get("Description")] == []
+            assert [name for name, it in template.get(part, {}).items() if not it.get("Description")] == []
 
 
 def test_app_only_wires():

@@ -1,7 +1,5 @@
 """Names are an interface: for targets, subscribers, resources that outlive the stack, and a second hub."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

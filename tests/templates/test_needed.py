@@ -1,7 +1,5 @@
 """The check finds an unneeded permission, and an exception without a permission; and the two lists are whole."""
 
-from __future__ import annotations
-
 import json
 
 from tools.needed import actions, conditions, denials, excuses, faults, logged, proofs, stale

@@ -1,7 +1,5 @@
 """The package: complete, independent, reproducible, and refused when it is not."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json
@@ -18,22 +16,11 @@ from typing import Any
 import botocore
 import pytest
 
-from tests.templates.conftest import ROOT
+from tests.templates.conftest import FUNCTIONS, ROOT
 from tools import sdk_data
 from tools.package import BrokenPackage, check_runtime, check_zip
 
 SDK = Path(botocore.__file__).parent / "data"
-HANDLERS = {
-    "on_tag_change",
-    "on_image_state",
-    "on_target_event",
-    "worker",
-    "share_worker",
-    "sweep",
-    "discover",
-    "access_monitor",
-    "drift_audit",
-}
 
 ALONE = """
 import json, pkgutil, sys
@@ -95,7 +82,7 @@ def test_the_zip_runs_alone(package: Path, tmp_path: Path):
 
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["wired"] == {handler: handler.replace("_", "-") for handler in HANDLERS}
+    assert answer["wired"] == {name.replace("-", "_"): name for name in FUNCTIONS.values()}
     assert all(Path(it).is_relative_to(tmp_path) for it in answer["from"])
 
 
@@ -258,7 +245,6 @@ def a_zip(path: Path, tag: str) -> Path:
 
 
 def a_function(runtime: str) -> dict[str, Any]:
-    """A template with one function."""
     return {"Resources": {"Worker": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": runtime}}}}
 
 

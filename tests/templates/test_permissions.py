@@ -1,7 +1,5 @@
 """Policies have known actions, as narrow as IAM allows, each statement with a reason, all documented."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

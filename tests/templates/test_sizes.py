@@ -1,7 +1,5 @@
 """Lists in parameters: the most that CloudFormation accepts fits into the policies, and more is refused."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

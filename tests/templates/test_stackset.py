@@ -1,7 +1,5 @@
 """The StackSet: the same target template everywhere, also for accounts that join later."""
 
-from __future__ import annotations
-
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
@@ -19,7 +17,6 @@ GIVEN = {"HubAccountId": HUB, "HubRegion": "us-east-1", "ExternalId": "an-id"}
 
 @pytest.fixture
 def properties(stackset):
-    """The StackSet's own properties."""
     return stackset["Resources"]["Targets"]["Properties"]
 
 
@@ -48,10 +45,8 @@ def test_parameters_that_both_have_mean_the_same(stackset, target):
     for name, ours in stackset["Parameters"].items():
         theirs = target["Parameters"].get(name)
         if theirs and name != "ExternalId":
-            assert (ours.get("Default"), ours.get("AllowedPattern")) == (
-                theirs.get("Default"),
-                theirs.get("AllowedPattern"),
-            )
+            expected = (theirs.get("Default"), theirs.get("AllowedPattern"))
+            assert (ours.get("Default"), ours.get("AllowedPattern")) == expected
     assert "Default" not in stackset["Parameters"]["ExternalId"]
 
 

@@ -1,7 +1,5 @@
 """The target's template."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.sharing import key_policy
@@ -12,7 +10,6 @@ TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
 
 
 def statements(target, role="Role"):
-    """What a role is allowed."""
     policy = target["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     return [it for it in policy if it.get("Effect") == "Allow"]
 
@@ -136,10 +133,8 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     rules = [it["Properties"] for it in target["Resources"].values() if it["Type"] == "AWS::Events::Rule"]
 
     assert problems(target) == []
-    assert [it["EventPattern"]["detail-type"] for it in rules] == [
-        ["EBS Snapshot Notification"],
-        ["EC2 AMI State Change"],
-    ]
+    expected = [["EBS Snapshot Notification"], ["EC2 AMI State Change"]]
+    assert [it["EventPattern"]["detail-type"] for it in rules] == expected
     here = [it["Name"]["Fn::Sub"].replace("${HubAccountId}", "HUB").replace("${HubRegion}", "R") for it in rules]
     assert here == list(seen.rule_names("HUB", "R"))
     [look] = [it for it in statements(target) if it["Sid"] == "LookAtForwardingRules"]

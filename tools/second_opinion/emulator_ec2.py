@@ -135,11 +135,7 @@ def snapshots_are_copied_between_accounts() -> None:
         }
         ec2._parse_tag_specs(parameters, "snapshot", ident)
         later(COPY_SECONDS, lambda: complete(ident, source_id))
-        return ec2._xml(
-            200,
-            "CopySnapshotResponse",
-            f"<snapshotId>{ident}</snapshotId>{ec2._tag_set_xml(ident)}",
-        )
+        return ec2._xml(200, "CopySnapshotResponse", f"<snapshotId>{ident}</snapshotId>{ec2._tag_set_xml(ident)}")
 
     def complete(ident: str, source: str) -> None:
         ec2._snapshots[ident] |= {"State": "completed", "Progress": "100%"}

@@ -24,10 +24,7 @@ EXTERNAL_ID = "AN-ID-OF-YOUR-CHOICE"
 BUCKET = "packages-of-the-hub"
 NAME = "golden-1"
 FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "worker", "share-worker", "sweep", "discover")
-STACKS = (
-    ("HUB", "ami-promoter", "build/hub/template.yaml"),
-    ("TARGET", "ami-promoter-target", "deploy/target.yaml"),
-)
+STACKS = (("HUB", "ami-promoter", "build/hub/template.yaml"), ("TARGET", "ami-promoter-target", "deploy/target.yaml"))
 COMMAND_WITHIN, PROMOTED_WITHIN = 180, 120
 
 TARGETS_FILE = f"""\

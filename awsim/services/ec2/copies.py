@@ -56,12 +56,10 @@ AT_ONCE = rule(
     "[aws-facts 2, VERIFIED; per account UNVERIFIED]",
 )
 NO_TOKEN = rule(
-    "ec2-copy-has-no-client-token",
-    "The same CopySnapshot again makes a second copy [aws-facts 2, VERIFIED]",
+    "ec2-copy-has-no-client-token", "The same CopySnapshot again makes a second copy [aws-facts 2, VERIFIED]"
 )
 KEY_MEANS_ENCRYPTED = rule(
-    "ec2-copy-key-needs-encrypted",
-    "KmsKeyId requires Encrypted, and Encrypted cannot be false [aws-facts 2, VERIFIED]",
+    "ec2-copy-key-needs-encrypted", "KmsKeyId requires Encrypted, and Encrypted cannot be false [aws-facts 2, VERIFIED]"
 )
 KEY_CHECKED_LATE = rule(
     "ec2-copy-key-checked-late",
@@ -273,5 +271,5 @@ OPERATIONS = {
         _copy_snapshot,
         "SourceRegion SourceSnapshotId Description Encrypted KmsKeyId TagSpecifications DestinationRegion PresignedUrl "
         "CompletionDurationMinutes",
-    ),
+    )
 }

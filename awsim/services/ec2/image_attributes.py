@@ -21,12 +21,10 @@ NO_MAPPINGS = rule(
     "[aws-facts 5, VERIFIED]",
 )
 ONE_ATTRIBUTE = rule(
-    "ec2-modify-image-one-attribute",
-    "ModifyImageAttribute changes one attribute per call [aws-facts 4, VERIFIED]",
+    "ec2-modify-image-one-attribute", "ModifyImageAttribute changes one attribute per call [aws-facts 4, VERIFIED]"
 )
 IMDS_STAYS = rule(
-    "ec2-imds-support-irreversible",
-    "ImdsSupport can be set to v2.0 and never taken back [aws-facts 5, VERIFIED]",
+    "ec2-imds-support-irreversible", "ImdsSupport can be set to v2.0 and never taken back [aws-facts 5, VERIFIED]"
 )
 UEFI_APART = rule(
     "ec2-uefi-data-only-as-attribute",

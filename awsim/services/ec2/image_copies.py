@@ -278,5 +278,5 @@ OPERATIONS = {
         _copy_image,
         "SourceImageId SourceRegion Name Description ClientToken Encrypted KmsKeyId TagSpecifications CopyImageTags "
         "SnapshotCopyCompletionDurationMinutes",
-    ),
+    )
 }

@@ -27,8 +27,7 @@ FULL_ARNS = rule(
     "[aws-facts 4, VERIFIED]",
 )
 NOT_UNDER_DEFAULT_KEY = rule(
-    "ec2-aws-ebs-image-not-shared",
-    "An image with a snapshot under aws/ebs cannot be shared [aws-facts 3, VERIFIED]",
+    "ec2-aws-ebs-image-not-shared", "An image with a snapshot under aws/ebs cannot be shared [aws-facts 3, VERIFIED]"
 )
 NOT_DISABLED = rule(
     "ec2-disabled-image-not-shared",

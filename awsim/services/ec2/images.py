@@ -32,8 +32,7 @@ OLD_HIDDEN = rule(
     "a disabled one unless IncludeDisabled is set [aws-facts 8, VERIFIED]",
 )
 TAGS_PRIVATE = rule(
-    "ec2-tags-of-others-invisible",
-    "Tags on a shared image are invisible to other accounts [aws-facts 4, VERIFIED]",
+    "ec2-tags-of-others-invisible", "Tags on a shared image are invisible to other accounts [aws-facts 4, VERIFIED]"
 )
 SHOWS_ENCRYPTED = rule(
     "ec2-describe-images-shows-encrypted",
@@ -180,5 +179,5 @@ OPERATIONS = {
     "DescribeImages": Operation(
         _describe_images,
         "ImageIds Owners ExecutableUsers Filters IncludeDeprecated IncludeDisabled MaxResults NextToken",
-    ),
+    )
 }

@@ -28,8 +28,7 @@ BAD_DEFAULTS = rule(
     "Without Architecture an image is i386, without VirtualizationType paravirtual [aws-facts 5, VERIFIED]",
 )
 NAME_FORM = rule(
-    "ec2-image-name-form",
-    "A name has 3 to 128 letters, digits, spaces and ()[]./-'@_ [aws-facts 5, VERIFIED]",
+    "ec2-image-name-form", "A name has 3 to 128 letters, digits, spaces and ()[]./-'@_ [aws-facts 5, VERIFIED]"
 )
 NAME_UNIQUE = rule(
     "ec2-image-name-unique",
@@ -238,5 +237,5 @@ OPERATIONS = {
         _register_image,
         "Name Description Architecture VirtualizationType RootDeviceName BlockDeviceMappings EnaSupport "
         "SriovNetSupport BootMode TpmSupport UefiData ImdsSupport KernelId RamdiskId BillingProducts TagSpecifications",
-    ),
+    )
 }

@@ -23,8 +23,7 @@ IN_FUTURE = rule(
     "[aws-facts 8; botocore ec2 model, VERIFIED]",
 )
 PROTECTED = rule(
-    "ec2-deregistration-protection",
-    "A protected image cannot be deregistered [aws-facts 8, VERIFIED; code UNVERIFIED]",
+    "ec2-deregistration-protection", "A protected image cannot be deregistered [aws-facts 8, VERIFIED; code UNVERIFIED]"
 )
 DELETES_SNAPSHOTS = rule(
     "ec2-deregister-deletes-snapshots",

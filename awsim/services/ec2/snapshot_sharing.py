@@ -20,12 +20,10 @@ ONE_WAY = rule(
     "ModifySnapshotAttribute adds or removes, never both in one call [aws-facts 4, VERIFIED]",
 )
 MOST_CHANGES = rule(
-    "ec2-snapshot-share-500-a-call",
-    "ModifySnapshotAttribute takes up to 500 changes [aws-facts 4, VERIFIED]",
+    "ec2-snapshot-share-500-a-call", "ModifySnapshotAttribute takes up to 500 changes [aws-facts 4, VERIFIED]"
 )
 NOT_UNDER_DEFAULT_KEY = rule(
-    "ec2-aws-ebs-snapshot-not-shared",
-    "A snapshot under aws/ebs cannot be shared [aws-facts 3 and 4, VERIFIED]",
+    "ec2-aws-ebs-snapshot-not-shared", "A snapshot under aws/ebs cannot be shared [aws-facts 3 and 4, VERIFIED]"
 )
 BLOCKED = rule(
     "ec2-snapshots-not-public-where-blocked",

@@ -150,10 +150,7 @@ class DynamoRecords:
         else:
             removed.append(RECENT)
         expression = "SET " + ", ".join(assigned) + (" REMOVE " + ", ".join(removed) if removed else "")
-        request: dict[str, Any] = {
-            "names": {"#schema": "schema", "#state": "state"},
-            "condition": "version = :version",
-        }
+        request: dict[str, Any] = {"names": {"#schema": "schema", "#state": "state"}, "condition": "version = :version"}
         update = {"Update": self._table.update_request(after.key, expression, given, **request)}
         if writes:
             written = self._table.transact([update, *writes])

@@ -8,11 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-GONE = (
-    "InvalidSnapshot.NotFound",
-    "InvalidAMIID.NotFound",
-    "InvalidAMIID.Unavailable",
-)
+GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
 
 def described(text: str | None) -> dict[str, str]:

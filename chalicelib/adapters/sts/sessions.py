@@ -63,12 +63,7 @@ class Sessions:
         self._calls.clear()
         return taken
 
-    def _answered(
-        self,
-        event_name: str,
-        parsed_response: Mapping[str, Any] | None,
-        **_rest: Any,
-    ) -> None:
+    def _answered(self, event_name: str, parsed_response: Mapping[str, Any] | None, **_rest: Any) -> None:
         """Record each try of a call that botocore reports, with the request id of its answer or without one."""
         operation = event_name.rpartition(".")[2]
         if not changes(operation):

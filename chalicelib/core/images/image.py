@@ -137,9 +137,7 @@ def attributes_to_read(image: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def read_image(
-    image: Mapping[str, Any],
-    attributes: Mapping[str, Mapping[str, Any]],
-    snapshots: Sequence[Mapping[str, Any]],
+    image: Mapping[str, Any], attributes: Mapping[str, Mapping[str, Any]], snapshots: Sequence[Mapping[str, Any]]
 ) -> SourceImage:
     """An image from EC2's answers, in boto3's shape: an item of ``Images``, and of ``Snapshots`` for each snapshot.
 

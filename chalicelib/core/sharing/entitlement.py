@@ -29,6 +29,8 @@ class Entitlement:
     value: str = ""
     """The tag's value that counts."""
     blocked: Mapping[str, Fault] = field(default_factory=dict)
+    blocked_until: Mapping[str, int] = field(default_factory=dict)
+    """Of a blocked account: the date that ends what it has; 0: none."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """Withdrawn targets ("account" or "account/region") -> the operator; ``targets`` has none of them."""
 
@@ -47,22 +49,26 @@ class Entitlement:
     def may_keep(self, place: str, resource: str, share_name: str, now: int) -> bool:
         """Whether a standing share of a target may stay open at ``now`` (epoch seconds)."""
         target = self.targets.get(place)
-        return self.may_go_on(place) if target is None else _stands(target, resource, share_name, now)
+        return bool(self.end(place, now)) if target is None else _stands(target, resource, share_name, now)
+
+    def end(self, place: str, now: int) -> int:
+        """Return until when (epoch seconds) a target may keep its standing shares; see ``end_in_force``."""
+        if not self.may_go_on(place):
+            return 0
+        target = self.targets.get(place)
+        return end_in_force(self.blocked_until.get(place.partition("/")[0], 0) if target is None else target.until, now)
 
     def ends(self, now: int) -> list[int]:
-        """Return the dates ``until`` of targets that are after ``now`` (epoch seconds)."""
-        return sorted({target.until for target in self.targets.values() if target.until > now})
+        """Return the dates ``until`` that are after ``now`` (epoch seconds)."""
+        dates = {*(target.until for target in self.targets.values()), *self.blocked_until.values()}
+        return sorted(date for date in dates if date > now)
 
 
 NO_ENTITLEMENT = Entitlement()
 
 
 def entitlement(
-    tag: str | None,
-    last: str | None,
-    applied: AppliedFile,
-    withdrawals: Sequence[Withdrawal] = (),
-    tagged_at: int = 0,
+    tag: str | None, last: str | None, applied: AppliedFile, withdrawals: Sequence[Withdrawal] = (), tagged_at: int = 0
 ) -> Entitlement | Fault:
     """Return who is entitled; or a fault if that is not known, which is no evidence for closing.
 
@@ -95,16 +101,20 @@ def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     are blocked.
     """
     left = resolution.without(withdrawn)
-    found = Entitlement({target.place: target for target in left.targets}, "", left.blocked, withdrawn)
-    gone = [target for target in resolution.targets if target.place not in found.targets and _by_unit(target)]
+    named = {target.place: target for target in left.targets}
+    found = Entitlement(named, "", left.blocked, left.blocked_until, withdrawn)
+    gone = [target for target in resolution.targets if target.place not in named and _by_unit(target)]
     if not gone:
         return found
     shut = {launched_by(target): target for target in gone}
-    held_up = {
-        one.account: _shares_unit(one, shut[launched_by(one)]) for one in left.targets if launched_by(one) in shut
-    }
-    named = {place: target for place, target in found.targets.items() if target.account not in held_up}
-    return replace(found, targets=named, blocked={**found.blocked, **held_up})
+    held_up = {one.account: one for one in left.targets if launched_by(one) in shut}
+    faults = {account: _shares_unit(one, shut[launched_by(one)]) for account, one in held_up.items()}
+    return replace(
+        found,
+        targets={place: target for place, target in named.items() if target.account not in held_up},
+        blocked={**left.blocked, **faults},
+        blocked_until={**left.blocked_until, **{account: one.until for account, one in held_up.items()}},
+    )
 
 
 def _by_unit(target: Target) -> bool:
@@ -127,14 +137,14 @@ def launched_by(target: Target) -> str:
     return target.unit if target.launch_permission == "group" and target.unit else target.account
 
 
-def end_in_force(target: Target, now: int) -> int:
-    """Return until when (epoch seconds) a target may keep its standing shares; 0: no longer.
+def end_in_force(until: int | None, now: int) -> int:
+    """Return until when (epoch seconds) a target with this date may keep its standing shares; 0: no longer.
 
-    It is a day from now at most, so that the share worker asks again each day.
+    ``until``: 0 is no date, None no target. It is a day from now at most, so that the share worker asks again each day.
     """
-    if target.until and now >= target.until:
+    if until is None or 0 < until <= now:
         return 0
-    return min(target.until or now + schedule.DAY, now + schedule.DAY)
+    return min(until or now + schedule.DAY, now + schedule.DAY)
 
 
 def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:

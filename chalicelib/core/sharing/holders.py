@@ -41,11 +41,6 @@ def is_statement(share: Share) -> bool:
     return addresses.resource_kind(share.resource) == "policy"
 
 
-def first_end(share: Share) -> int:
-    """Return the latest end of its standing holdings (0: none)."""
-    return max(_standing_ends(share), default=0)
-
-
 def _standing_ends(share: Share) -> list[int]:
     return [holding.until for holding in share.holdings if holding.stands]
 

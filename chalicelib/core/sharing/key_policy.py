@@ -148,20 +148,11 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
         "BoolIfExists": {"kms:GrantIsForAWSResource": "true"},
     }
     re_encrypt = "kms:ReEncryptFrom" if access.audience is Audience.COPIES else "kms:ReEncrypt*"
-    return (
-        _allow(sid, iam, [*USE, re_encrypt], through_ec2),
-        _allow(f"{sid}Look", iam, "kms:DescribeKey", only),
-    )
+    return (_allow(sid, iam, [*USE, re_encrypt], through_ec2), _allow(f"{sid}Look", iam, "kms:DescribeKey", only))
 
 
 def _allow(sid: str, iam: str, action: str | list[str], condition: Mapping[str, Any]) -> dict[str, Any]:
-    said = {
-        "Sid": sid,
-        "Effect": "Allow",
-        "Principal": {"AWS": f"{iam}:root"},
-        "Action": action,
-        "Resource": "*",
-    }
+    said = {"Sid": sid, "Effect": "Allow", "Principal": {"AWS": f"{iam}:root"}, "Action": action, "Resource": "*"}
     return {**said, "Condition": dict(condition)} if condition else said
 
 
@@ -214,10 +205,7 @@ def read(key: str, text: str, hub: str) -> Document | Fault:
 
 
 def edited(
-    document: Document,
-    wanted: Collection[Access],
-    unwanted: Collection[Access] = (),
-    ghosts: Collection[str] = (),
+    document: Document, wanted: Collection[Access], unwanted: Collection[Access] = (), ghosts: Collection[str] = ()
 ) -> str | Fault:
     """Return the text with the ``wanted`` accesses added and the ``unwanted`` ones removed.
 

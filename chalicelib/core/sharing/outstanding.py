@@ -9,6 +9,10 @@ from chalicelib.core.sharing.grant_names import nameless
 from chalicelib.core.sharing.holders import asked_since, is_statement, moved, must_close_at, past_end, standing
 from chalicelib.core.sharing.share import Share, ShareState
 
+MOVES_SOON = 10
+"""Tries (half an hour) to name the new role of an open statement; after that a delivery that waits for it asks again.
+"""
+
 POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
 """Seconds for which a read may still show a removed statement of a key policy [aws-facts 3: the time is UNVERIFIED]."""
 
@@ -109,6 +113,7 @@ def _due(share: Share, now: int) -> Iterable[int | None]:
         yield min(share.next_try, must_close_at(share) or share.next_try) if share.holdings else now
     if share.state is ShareState.OPEN:
         yield _open_due_at(share, now)
+        yield share.next_try if moved(share) and share.holdings and share.tries < MOVES_SOON else None
     elif share.state in idle and not share.holdings:
         yield max(_kept_until(share), share.next_try)
     elif share.state in idle and _asks_again(share):

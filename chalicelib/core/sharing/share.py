@@ -214,5 +214,7 @@ class Share:
     """The end of its holdings for copies; it only moves to a later time."""
     later_end: int = 0
     """The end of its standing holdings, if the applied file has prolonged it; 0: it has not."""
+    unsure_since: int = 0
+    """Since when the service cannot read whether it may stay open past its end; 0: the last look could."""
     version: int = 0
     """For the share worker's conditional write."""

@@ -72,6 +72,7 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
         removed_at=None,
         gone_at=None,
         closed_blind=False,
+        unsure_since=0,
         fault=None,
         waits_for=None,
         together=0,

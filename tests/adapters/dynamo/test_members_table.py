@@ -1,7 +1,5 @@
 """The OUs' members in the table, and the applied file as it is read together with them."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.adapters.dynamo.members_table import MembersTable
@@ -106,13 +104,9 @@ def test_role_and_external_id_of_an_account_that_a_unit_brings_are_its_groups_or
     apply(client, FILE)
     members.publish(Membership(), ONE)
     table = TargetsTable(client, TABLE, MEMBERS)
+    expected = [("Listed", ""), ("Group", "x"), ("Group", "mine"), None]
 
-    assert [table.live(one) for one in (LISTED, A, B, STRANGER)] == [
-        ("Listed", ""),
-        ("Group", "x"),
-        ("Group", "mine"),
-        None,
-    ]
+    assert [table.live(one) for one in (LISTED, A, B, STRANGER)] == expected
     members.publish(members.membership(), Membership())
     assert (table.live(A), table.live(B)) == (None, ("AmiCopyRole", "mine"))
 
@@ -127,11 +121,8 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
     assert table.read().resolve("dev").faults == (fault,)
 
     members.publish(Membership(), ONE)
-    assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == {
-        (LISTED, ""),
-        (A, ARN + OU),
-        (B, ARN + OU),
-    }
+    expected = {(LISTED, ""), (A, ARN + OU), (B, ARN + OU)}
+    assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == expected
     assert table.groups() == FILE.groups
     assert table.organization() == FILE.organization
     assert applied_file.digest_of(applied_file.to_items(FILE)) == table.read().resolve("dev").digest

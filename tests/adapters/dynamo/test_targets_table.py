@@ -137,7 +137,6 @@ def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
             return getattr(client, name)
 
         def batch_get_item(self, RequestItems):  # noqa: N803 - as boto3 spells it
-            """See the class."""
             ((table, request),) = RequestItems.items()
             first, *rest = request["Keys"]
             answer = client.batch_get_item(RequestItems={table: {**request, "Keys": [first]}})

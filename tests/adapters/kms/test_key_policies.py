@@ -1,7 +1,5 @@
 """Key access by policy, on the simulator's KMS: which statements the adapter writes, keeps and refuses."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -90,7 +88,6 @@ class Key:
         return self.share(share.account, ShareState.CLOSED, closed_at=int(self.world.now.timestamp()))
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
         self.world.kernel.elapse(seconds)
 
     def when(self, operation: str, number: int, act: Callable[[], object]) -> None:
@@ -118,7 +115,6 @@ def key() -> Iterator[Key]:
 
 
 def refused(call: Callable[[], object]) -> Refusal:
-    """The refusal of a call."""
     with pytest.raises(Refusal) as caught:
         call()
     return caught.value

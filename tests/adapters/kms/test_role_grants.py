@@ -1,7 +1,5 @@
 """Grants for service-linked roles, on the simulator's STS and KMS: who grants, who revokes, what is refused."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Session policies: narrow, and within STS's limits."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import get_args

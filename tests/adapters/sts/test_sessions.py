@@ -1,7 +1,5 @@
 """Sessions in a target, on the simulator's STS: the adapter asks with a wider policy when one is too large."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """``history --account`` and ``where`` of a copy read one account's items only, however many others exist."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -35,7 +33,6 @@ class CountingCaller(VerbCaller):
     calls: Counter[str] = field(default_factory=Counter)
 
     def connect(self) -> Connection:
-        """See the class."""
         connection = Connection(REGION)
         connection.dynamodb.meta.events.register("after-call.dynamodb", self._count)
         return connection

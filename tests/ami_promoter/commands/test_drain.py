@@ -74,12 +74,7 @@ def handled(table, record):
     return deadlines.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), NINE)
 
 
-UNOPENED = {
-    DeliveryState.AWAITING_APPROVAL,
-    DeliveryState.REQUESTED,
-    DeliveryState.CHECKING,
-    DeliveryState.WAITING,
-}
+UNOPENED = {DeliveryState.AWAITING_APPROVAL, DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING}
 """States in which nothing of a delivery can be open."""
 
 
@@ -251,10 +246,7 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
     assert report.exit is Exit.OK
     assert report.data["drained"] is True
     assert time.slept == [POLL] * 3
-    assert lines == [
-        "Deliveries under way: 1 waiting. Open shares: 1.",
-        "Deliveries under way: none. Open shares: 1.",
-    ]
+    assert lines == ["Deliveries under way: 1 waiting. Open shares: 1.", "Deliveries under way: none. Open shares: 1."]
 
 
 def test_what_a_late_invocation_began_is_asked_as_well(table):

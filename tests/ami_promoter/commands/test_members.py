@@ -1,7 +1,5 @@
 """OUs from the targets file to the membership in force, and what ``members`` shows and accepts."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -44,14 +42,10 @@ def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_wil
     assert found.organization == Organization(
         ORGANIZATION, {ORGANIZATION: ("dev",), OU: ("dev",), OTHER: ("prod",)}, most_leaving="3", back_fill=False
     )
-    assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.by_unit.items()} == {
-        "dev": [("", "AmiCopyRole", 600)],
-        "prod": [("", "Golden", 600)],
-    }
-    assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.own[B].items()} == {
-        "dev": [(B, "AmiCopyRole", 0)],
-        "prod": [(B, "Golden", 0)],
-    }
+    wanted = {"dev": [("", "AmiCopyRole", 600)], "prod": [("", "Golden", 600)]}
+    assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.by_unit.items()} == wanted
+    expected = {"dev": [(B, "AmiCopyRole", 0)], "prod": [(B, "Golden", 0)]}
+    assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.own[B].items()} == expected
 
 
 WRONG = {

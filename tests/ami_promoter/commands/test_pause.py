@@ -18,7 +18,6 @@ NINE = 1767603600
 
 @pytest.fixture
 def table(client):
-    """The hub's table."""
     return Table(client, f"{TABLE}-config")
 
 

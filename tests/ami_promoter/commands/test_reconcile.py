@@ -42,7 +42,6 @@ def applied(table):
 
 
 def apply(directory):
-    """Apply a targets file."""
     publisher = Publisher(Connection("us-east-1"))
     publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
 
@@ -195,11 +194,9 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applie
     table.update(other, "SET body = :body", {":body": "{"})
 
     _, lines = said(capsys, "reconcile", "--hub-only")
+    expected = [f"due-date-lost: {DELIVERY}", f"unreadable: {other}"]
 
-    assert [line for line in lines if not line.startswith(" ")][1:-1] == [
-        f"due-date-lost: {DELIVERY}",
-        f"unreadable: {other}",
-    ]
+    assert [line for line in lines if not line.startswith(" ")][1:-1] == expected
 
 
 @pytest.mark.parametrize(

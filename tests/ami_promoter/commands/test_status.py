@@ -49,7 +49,6 @@ def write(table, record):
 
 
 def a_promotion(ami=AMI, **changes):
-    """Build a running promotion."""
     state = {"state": promotion.PromotionState.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
     return promotion.Promotion(ami, HUB, REGION, NINE, **{**state, **changes})
 
@@ -205,12 +204,7 @@ def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers
 
 @pytest.mark.parametrize(
     ("first", "second", "asked"),
-    [
-        ([DEV], [PROD], f"{DEV},{PROD}"),
-        ([DEV], [], ""),
-        ([], [DEV], ""),
-        ([DEV], [DEV], DEV),
-    ],
+    [([DEV], [PROD], f"{DEV},{PROD}"), ([DEV], [], ""), ([], [DEV], ""), ([DEV], [DEV], DEV)],
 )
 def test_two_operators_retry_at_once(table, first, second, asked):
     """The second request keeps what the first asked for and the service has not read yet."""

@@ -39,7 +39,6 @@ def contents(client):
 
 
 def compiled(text):
-    """Compile a file without faults."""
     return compile_targets(text, "targets.yaml", HubPlace("us-east-1", HUB))
 
 

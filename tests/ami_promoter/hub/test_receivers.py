@@ -12,12 +12,10 @@ HOME, FAR, THIRD = "us-east-1", "eu-west-1", "ap-south-1"
 
 
 def targets(account, *regions):
-    """An account's targets."""
     return tuple(Target(account, region) for region in regions)
 
 
 def membership(unit, *accounts):
-    """The membership of one OU."""
     return Membership(1, {unit: Unit(f"arn:{unit}", accounts)})
 
 
@@ -34,13 +32,7 @@ def test_accounts_that_a_unit_brings_are_targets_in_each_of_the_groups_regions(u
 
     found = receivers(directory, "7")
 
-    assert found.places((HUB, HOME)) == (
-        (HUB, FAR),
-        (ONE, FAR),
-        (ONE, HOME),
-        (TWO, THIRD),
-        (THREE, HOME),
-    )
+    assert found.places((HUB, HOME)) == ((HUB, FAR), (ONE, FAR), (ONE, HOME), (TWO, THIRD), (THREE, HOME))
     assert (found.units, found.unread, found.digest) == ({f"arn:{unit}"}, (), "7")
 
 

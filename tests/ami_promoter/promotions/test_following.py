@@ -15,7 +15,6 @@ class FollowTime:
         self.clock = TerminalClock(self.sleep, lambda: self.at)
 
     def sleep(self, seconds):
-        """Advance the clock."""
         self.at += seconds
 
 

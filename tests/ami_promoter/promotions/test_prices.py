@@ -1,7 +1,5 @@
 """What a plan says of dollars: at most, by list price, and nothing where nothing is copied."""
 
-from __future__ import annotations
-
 import pytest
 
 from ami_promoter.promotions import prices

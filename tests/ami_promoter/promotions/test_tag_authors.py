@@ -1,7 +1,5 @@
 """Who wrote the tag, from the service's history and CloudTrail's."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -58,13 +56,9 @@ def asked_of(history, *looks, now=NINE + 3600):
 def test_a_look_that_shows_nothing_new_is_no_change():
     """The first look is a change; so is another value, and a look that an event caused."""
     found = tag_authors.changes(seen(("dev", "e1"), ("dev", ""), ("prod", ""), ("prod", "e2"), ("None", "e3")))
+    expected = [("dev", "e1"), ("prod", ""), ("prod", "e2"), (None, "e3")]
 
-    assert [(one["value"], one["event"]) for _, one in found] == [
-        ("dev", "e1"),
-        ("prod", ""),
-        ("prod", "e2"),
-        (None, "e3"),
-    ]
+    assert [(one["value"], one["event"]) for _, one in found] == expected
 
 
 def test_it_is_looked_for_about_the_time_that_the_event_names():
@@ -72,13 +66,9 @@ def test_it_is_looked_for_about_the_time_that_the_event_names():
     history = OneCall(call())
     (one,) = asked_of(history, ("dev", "e1"))
     asked_of(history, ("dev", ""))
+    expected = ("arn:aws:sts::111111111111:assumed-role/Builders/jane", "e-1", "r-1", "")
 
-    assert (one["by"], one["cloudtrail_event"], one["request_id"], one["why_unknown"]) == (
-        "arn:aws:sts::111111111111:assumed-role/Builders/jane",
-        "e-1",
-        "r-1",
-        "",
-    )
+    assert (one["by"], one["cloudtrail_event"], one["request_id"], one["why_unknown"]) == expected
     assert history.asked == [("CreateTags", NINE - 300, NINE + 60), ("CreateTags", NINE + 4 - 3600, NINE + 64)]
 
 

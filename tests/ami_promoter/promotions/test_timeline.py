@@ -1,7 +1,5 @@
 """What a history says about calls: those made, and those without a recorded answer."""
 
-from __future__ import annotations
-
 from ami_promoter.promotions import timeline
 
 MADE = 'CopyStarted {"source": "snap-1", "copy": "snap-9"}'
@@ -26,10 +24,8 @@ def test_a_call_belongs_to_what_came_of_it():
     )
 
     assert (intended["what"], intended["calls"]) == ([], [])
-    assert called(answered) == [
-        ("CopySnapshot", "r-1", "", MADE),
-        ("CopySnapshot", "r-2", "Throttled", "SlotsAsked {}"),
-    ]
+    expected = [("CopySnapshot", "r-1", "", MADE), ("CopySnapshot", "r-2", "Throttled", "SlotsAsked {}")]
+    assert called(answered) == expected
 
 
 def test_an_intent_that_nothing_answers_says_that_the_id_is_not_known():

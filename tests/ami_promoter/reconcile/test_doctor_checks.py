@@ -5,7 +5,7 @@ import pytest
 from ami_promoter.commands.doctor import source_keys
 from ami_promoter.hub.health import GoldenKey, Health
 from ami_promoter.reconcile import doctor_checks
-from chalicelib.core.targets.kms_keys import KeyFacts
+from tests.core.images.examples import a_key
 
 HUB, REGION = "111111111111", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/k"
@@ -28,7 +28,6 @@ def hub(**changes):
 
 
 def found(facts, check):
-    """Return what a check says."""
     return [one for one in doctor_checks.hub(facts) if one["check"] == check]
 
 
@@ -45,21 +44,9 @@ def found(facts, check):
 )
 def test_the_hubs_key_is_judged_by_how_targets_get_to_it(access, allowed, lacks, ways):
     """With `key_access: policy` no grant is needed, and with `none` nothing but a look."""
-    key = KeyFacts.from_describe(
-        {
-            "Arn": KEY,
-            "KeyId": "k",
-            "AWSAccountId": HUB,
-            "KeyManager": "CUSTOMER",
-            "Enabled": True,
-            "KeyState": "Enabled",
-            "KeySpec": "SYMMETRIC_DEFAULT",
-            "KeyUsage": "ENCRYPT_DECRYPT",
-        }
-    )
     root = {"AWS": f"arn:aws:iam::{HUB}:root"}
     policy = {"Statement": [{"Effect": "Allow", "Principal": root, "Action": allowed, "Resource": "*"}]}
-    health = Health(keys={KEY: GoldenKey(key, policy)})
+    health = Health(keys={KEY: GoldenKey(a_key(arn=KEY, account=HUB), policy)})
 
     (one,) = found(hub(health=health, access={KEY: access}), "source-key")
 

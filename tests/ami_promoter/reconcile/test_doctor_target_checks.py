@@ -1,7 +1,5 @@
 """The findings for one target; no check passes that could not be made."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -12,20 +10,12 @@ from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, fi
 from ami_promoter.reconcile.facts import TargetFacts
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+from tests.core.images.examples import a_key
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 HERE = HubNames("aws", HUB, REGION, Senders(frozenset({DEV})))
-KEY = KeyFacts(
-    arn=f"arn:aws:kms:{REGION}:{DEV}:key/1",
-    account=DEV,
-    enabled=True,
-    state="Enabled",
-    manager="CUSTOMER",
-    spec="SYMMETRIC_DEFAULT",
-    usage="ENCRYPT_DECRYPT",
-)
+KEY = a_key(arn=f"arn:aws:kms:{REGION}:{DEV}:key/1", account=DEV)
 ROOT = {"Sid": "Root", "Effect": "Allow", "Principal": {"AWS": DEV}, "Action": "kms:*", "Resource": "*"}
 RULES = tuple(ForwardingRule(name, "ENABLED", (HERE.bus,), ("arn:role",)) for name in rule_names(HUB, REGION))
 THROTTLED = Fault("aws-throttled", "there", "It was refused: Throttling.", "The service tries again.")
@@ -38,12 +28,10 @@ ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 
 
 def found(target=TARGET, seen=WELL, hub=HERE, **known):
-    """What was found, by check."""
     return {one["check"]: one for one in findings(target, TargetFacts(seen=seen), KnownAtHub(**known), hub)}
 
 
 def policy(*statements) -> str:
-    """A key's policy."""
     return json.dumps({"Statement": list(statements)})
 
 

@@ -26,6 +26,15 @@ REMOVED = Change(added=False, own=True, by="role/share-worker", at="09:00")
 TAKEN = Change(added=False, own=False, by="a person", at="09:00")
 
 
+SHOWN, HIDDEN = {SourceFacts(SNAPSHOT): frozenset({DEV})}, {SourceFacts(SNAPSHOT): frozenset()}
+"""The snapshot's permissions, as AWS shows them."""
+
+
+def last(change):
+    """The last change of the snapshot's permission, if there is one."""
+    return {(SourceFacts(SNAPSHOT), DEV): change} if change else {}
+
+
 def item(pk, sk, body, **beside):
     """One item of the table, as the command reads it."""
     return {(pk, sk): {**body, "_item": {"pk": pk, "sk": sk, **beside}}}
@@ -60,7 +69,6 @@ def view(*items, **rest):
 
 
 def found(seen):
-    """The codes and repairs."""
     return [(one.code, one.repair) for one in findings(seen)]
 
 
@@ -69,17 +77,15 @@ def test_nothing_is_found_where_all_agrees():
     agreeing = view(
         a_delivery(snapshots=[{"id": SNAPSHOT}]),
         a_share("open", HELD),
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
+        permissions=SHOWN,
         targets={(DEV, REGION): TargetFacts(snapshots=(OwnSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
     )
     image = OwnImage("ami-9a", "golden", "available", ID, AMI)
     delivered = view(
         a_delivery("delivered", image={"id": "ami-9a"}, copies=[{"copy": COPY}]),
         a_share("closed"),
-        permissions={SourceFacts(SNAPSHOT): frozenset()},
-        targets={
-            (DEV, REGION): TargetFacts((image,), (OwnSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),)),
-        },
+        permissions=HIDDEN,
+        targets={(DEV, REGION): TargetFacts((image,), (OwnSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),))},
     )
 
     assert found(agreeing) == found(delivered) == []
@@ -107,11 +113,7 @@ def known(**changes):
 def test_an_open_permission_is_the_services_only_where_there_is_a_witness(share, change, expected):
     """If the share worker added it last, it is closed; a permission without that evidence stays (invariant 2)."""
     items = [] if share is None else [a_share(share)]
-    seen = view(
-        *items,
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
-        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
-    )
+    seen = view(*items, permissions=SHOWN, changes=last(change))
 
     (one,) = findings(seen)
 
@@ -121,9 +123,7 @@ def test_an_open_permission_is_the_services_only_where_there_is_a_witness(share,
 
 def test_the_history_of_a_lost_entry_is_a_witness():
     """The share is gone from the ledger, and its history says that the service opened it."""
-    seen = view(
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})}, once_open=frozenset({(SourceFacts(SNAPSHOT), DEV)})
-    )
+    seen = view(permissions=SHOWN, once_open=frozenset({(SourceFacts(SNAPSHOT), DEV)}))
 
     assert found(seen) == [("open-unknown", known())]
 
@@ -131,11 +131,7 @@ def test_the_history_of_a_lost_entry_is_a_witness():
 @pytest.mark.parametrize(("change", "repair"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
 def test_what_the_ledger_calls_preexisting_stays_unless_a_witness_speaks_against_it(change, repair):
     """After a restore the service takes its own permission for a preexisting one; CloudTrail corrects that."""
-    seen = view(
-        a_share("open", preexisting=True),
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
-        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
-    )
+    seen = view(a_share("open", preexisting=True), permissions=SHOWN, changes=last(change))
 
     assert [one.repair for one in findings(seen)] == [repair]
 
@@ -160,9 +156,7 @@ def test_a_public_snapshot_is_notified_and_never_taken_for_the_services():
 def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
     """A copy under way, or a target that could not be read: the ledger gets it, and it waits for its delivery."""
     seen = view(
-        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
-        changes={(SourceFacts(SNAPSHOT), DEV): SHARE_WORKER},
-        targets={} if target is None else {(DEV, REGION): target},
+        permissions=SHOWN, changes=last(SHARE_WORKER), targets={} if target is None else {(DEV, REGION): target}
     )
 
     assert known(wait=3600) in [one.repair for one in findings(seen)]
@@ -179,12 +173,7 @@ def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
 )
 def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, repair):
     """Only for a delivery that needs it; a person's decision is reported, and stays."""
-    seen = view(
-        a_delivery(),
-        a_share("open", HELD, **share),
-        permissions={SourceFacts(SNAPSHOT): frozenset()},
-        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
-    )
+    seen = view(a_delivery(), a_share("open", HELD, **share), permissions=HIDDEN, changes=last(change))
 
     assert found(seen) == [(code, repair)]
 
@@ -195,7 +184,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_release_holding(delivery, alive):
     """Its share would stay open until the last closing time."""
-    seen = view(delivery, a_share("open", HELD), permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
+    seen = view(delivery, a_share("open", HELD), permissions=SHOWN)
 
     assert (("held-by-nobody", ReleaseHolding(RESOURCE, DEV, HELD)) in found(seen)) is not alive
 
@@ -277,13 +266,9 @@ A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole
 def test_a_grant_with_the_services_name_that_the_ledger_lacks_is_put_into_it(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
     (repair,) = [one.repair for one in findings(view(*items, grants=(A_GRANT,))) if one.code == "open-unknown"]
+    expected = (KEY_RESOURCE, share_name, "g" * 64, wait)
 
-    assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == (
-        KEY_RESOURCE,
-        share_name,
-        "g" * 64,
-        wait,
-    )
+    assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == expected
 
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
@@ -337,7 +322,7 @@ def test_a_record_without_a_due_date_is_woken():
     lost = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying")
     promotion = item(f"promotion#{AMI}", "record", {"state": "running"}, state="running")
     resource = a_share("open", HELD) | item(RESOURCE, "record", {}, state="open")
-    seen = view(lost, promotion, resource, permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
+    seen = view(lost, promotion, resource, permissions=SHOWN)
 
     assert found(seen) == [("due-date-lost", MakeDue(pk)) for pk in (f"delivery#{ID}", f"promotion#{AMI}", RESOURCE)]
 
@@ -462,8 +447,7 @@ ROLES = addresses.role_resource(KEY, DEV).pk
 
 
 @pytest.mark.parametrize(
-    ("resource", "name"),
-    [(RESOURCE, DEV), (IMAGE, DEV), (KEY_RESOURCE, ID), (POLICY, DEV), (ROLES, ROLE), (IMAGE, OU)],
+    ("resource", "name"), [(RESOURCE, DEV), (IMAGE, DEV), (KEY_RESOURCE, ID), (POLICY, DEV), (ROLES, ROLE), (IMAGE, OU)]
 )
 @pytest.mark.parametrize("state", ["opening", "open", "closing"])
 def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(resource, name, state):

@@ -11,7 +11,6 @@ CHECKS = ("target", "key", "forwarding", "settings")
 
 
 def a_check(where, check, *, passed=True, what="It is well.", cure=""):
-    """Build a check's result."""
     return {"where": where, "check": check, "passed": passed, "what": what, "cure": cure}
 
 

@@ -26,12 +26,10 @@ class InventoryTime:
     """A clock that only waiting advances; meanwhile targets answer. ``answers``: place -> after how many seconds."""
 
     def __init__(self, table, answers):
-        """Start without answers."""
         self.now, self.table, self.answers = 1_800_000_000, table, dict(answers)
         self.begun = self.now
 
     def __call__(self):
-        """Return the time."""
         return self.now
 
     def sleep(self, seconds):

@@ -26,7 +26,6 @@ class HubReader(Reader):
     """Reads a hub's table without a check of the caller."""
 
     def __init__(self, client):
-        """Take the table's name."""
         self._client, self._name = client, TABLE
 
 
@@ -108,9 +107,7 @@ def test_the_services_statements_are_found_by_their_sid_with_whom_they_admit():
     text = json.dumps({"Version": "2012-10-17", "Statement": [owner, *other, *copies, *account]})
 
     found = ledger_facts.statements_of(KEY, text, hub_sid)
+    expected = [(DEV, DEV, role, True), (f"{DEV}-share", DEV, f"arn:aws:iam::{DEV}:root", False)]
 
-    assert [(one.share_name, one.account, one.principal, one.complete) for one in found] == [
-        (DEV, DEV, role, True),
-        (f"{DEV}-share", DEV, f"arn:aws:iam::{DEV}:root", False),
-    ]
+    assert [(one.share_name, one.account, one.principal, one.complete) for one in found] == expected
     assert isinstance(ledger_facts.statements_of(KEY, "{", hub_sid), str)

@@ -38,7 +38,6 @@ def repairs(table):
 
 @pytest.fixture
 def ledger(table):
-    """The ledger."""
     return DynamoLedger(table)
 
 

@@ -22,7 +22,6 @@ TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"
 
 
 def name(number):
-    """A delivery's id."""
     return f"{number:020x}"
 
 

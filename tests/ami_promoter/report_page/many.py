@@ -1,7 +1,5 @@
 """Records of a hub with any number of targets and promotions, without a hub."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -44,7 +42,6 @@ def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> Record:
 
 
 def shown(found: Iterator[Record], days: int = 30) -> Overview:
-    """Compute the page."""
     return overview(sort(found), context(days))
 
 

@@ -1,7 +1,5 @@
 """Reads a page that ``report`` has written."""
 
-from __future__ import annotations
-
 from html.parser import HTMLParser
 
 VOID = {"meta", "br", "link", "hr", "img", "input"}
@@ -18,7 +16,6 @@ class WrittenPage(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        """See HTMLParser."""
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
         if tag not in VOID:
@@ -31,14 +28,12 @@ class WrittenPage(HTMLParser):
             self._rows[-1].append("")
 
     def handle_endtag(self, tag):
-        """See HTMLParser."""
         while self._path and self._path.pop()[0] != tag:
             pass
         if tag == "table":
             self.tables[self._caption] = self._rows[1:]
 
     def handle_data(self, data):
-        """See HTMLParser."""
         inside = [tag for tag, _ in self._path]
         for tag, attrs in self._path:
             if tag == "section":

@@ -60,12 +60,9 @@ def test_the_last_one_delivered_to_a_target_is_its_current_one():
     )
 
     (found,) = families([new, old])
+    expected = [("1", "ami-a", "ami-1"), ("2", "ami-c", "ami-2"), ("3", "ami-2", "ami-2")]
 
-    assert [(one.account, one.image, one.source) for one in found.current] == [
-        ("1", "ami-a", "ami-1"),
-        ("2", "ami-c", "ami-2"),
-        ("3", "ami-2", "ami-2"),
-    ]
+    assert [(one.account, one.image, one.source) for one in found.current] == expected
     assert (found.latest.source, found.behind, found.earlier) == ("ami-2", 1, 1)
 
 

@@ -83,11 +83,9 @@ def test_a_time_that_only_the_history_knows():
     """The same item was closed and opened again before it was archived."""
     again = share(ShareState.OPEN, intended_at=300, opened_at=301)
     first = ((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))
+    expected = [("open", 301, None, True), ("closed", 11, 200, False)]
 
-    assert found(again, *steps(*first, (300, "opening"), (301, "open"))) == [
-        ("open", 301, None, True),
-        ("closed", 11, 200, False),
-    ]
+    assert found(again, *steps(*first, (300, "opening"), (301, "open"))) == expected
 
 
 def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
@@ -139,11 +137,8 @@ def test_a_timeline_is_of_the_last_episode():
     """A retry starts a new timeline; steps in the same state are one span; an ended state has no length."""
     first = [(0, "requested"), (1, "checking"), (600, "tidying"), (601, "failed")]
     second = [(700, "requested"), (701, "copying"), (730, "copying"), (800, "delivered")]
+    expected = [("requested", 700, 701), ("copying", 701, 800), ("delivered", 800, 800)]
 
-    assert [(one.state, one.start, one.end) for one in spans([*first, *second])] == [
-        ("requested", 700, 701),
-        ("copying", 701, 800),
-        ("delivered", 800, 800),
-    ]
+    assert [(one.state, one.start, one.end) for one in spans([*first, *second])] == expected
     assert [one.end for one in spans(first[:2])] == [1, None]
     assert spans([]) == []

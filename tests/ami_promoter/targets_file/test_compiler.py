@@ -1,6 +1,7 @@
 """Targets files: what is accepted, what it means, and every fault's exact text."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,12 @@ ONE = '["111111111111"]'
 
 
 def compiled(text, hub=HUB):
-    """Compile a file without faults."""
     directory = compile_targets(text, "targets.yaml", hub)
     assert isinstance(directory, Directory), [str(fault) for fault in directory]
     return directory
 
 
 def faults(text, hub=HUB):
-    """Compile a file with faults."""
     found = compile_targets(text, "targets.yaml", hub)
     assert isinstance(found, tuple)
     return [str(fault) for fault in found]
@@ -146,36 +145,18 @@ accounts:
 """
     )
 
+    role = Target("", "us-east-1", role_name="DefaultsRole")
+    dev = replace(role, queue_deadline=36 * 3600, tags={"from": "dev"})
     assert directory == Directory(
         {"dev": ("111111111111", "222222222222")},
         {
-            "111111111111": (
-                Target(
-                    "111111111111",
-                    "us-east-1",
-                    key="alias/dev",
-                    role_name="DefaultsRole",
-                    queue_deadline=36 * 3600,
-                    tags={"from": "dev"},
-                ),
-            ),
-            "222222222222": (
-                Target(
-                    "222222222222",
-                    "us-east-1",
-                    key="alias/own",
-                    role_name="DefaultsRole",
-                    queue_deadline=36 * 3600,
-                    tags={"from": "dev"},
-                    linger=5400,
-                ),
-            ),
+            "111111111111": (replace(dev, account="111111111111", key="alias/dev"),),
+            "222222222222": (replace(dev, account="222222222222", key="alias/own", linger=5400),),
             "033333333333": (
-                Target(
-                    "033333333333",
-                    "us-east-1",
+                replace(
+                    role,
+                    account="033333333333",
                     key="alias/defaults",
-                    role_name="DefaultsRole",
                     external_id="0042",
                     grantee="account",
                     release_when="registered",

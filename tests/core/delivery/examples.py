@@ -1,7 +1,5 @@
 """Builders: a delivery in any state, an event of every kind. Each call shows only what matters to its test."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from chalicelib.core.delivery import events as ev

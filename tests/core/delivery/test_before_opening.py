@@ -1,7 +1,5 @@
 """A delivery before anything opens: what it waits for, and what ends it."""
 
-from __future__ import annotations
-
 from chalicelib.core.delivery.events import ApprovalSeen
 from chalicelib.core.delivery.evolving import evolve
 from chalicelib.core.delivery.model import DeliveryState

@@ -1,7 +1,5 @@
 """A delivery starts a copy only soon after it has listed all copies: the record may be older than EC2's state."""
 
-from __future__ import annotations
-
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, outstanding
@@ -30,9 +28,7 @@ def test_after_that_they_are_listed_first():
 
     there = seen("snap-0a", "completed", copy="snap-9a")
     found = evolving.evolve(delivery, ev.CopiesFound((there,)), later)
-    assert [(copy.state, copy.copy) for copy in found.copies] == [
-        (CopyState.COMPLETED, "snap-9a"),
-        (CopyState.WANTED, None),
-    ]
+    expected = [(CopyState.COMPLETED, "snap-9a"), (CopyState.WANTED, None)]
+    assert [(copy.state, copy.copy) for copy in found.copies] == expected
     assert do.StartCopy("snap-0b") in outstanding.outstanding(found, later)
     assert do.StartCopy("snap-0a") not in outstanding.outstanding(found, later)

@@ -1,7 +1,5 @@
 """Which of a target's events count, and when some are expected."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.delivery import forwarded

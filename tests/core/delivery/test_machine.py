@@ -1,7 +1,5 @@
 """The state machine of a delivery: the table, every pair of state and event, and a test for each edge."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
@@ -370,11 +368,9 @@ def test_a_first_look_that_comes_late_is_no_proof_either():
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE)
     second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
+    expected = (C.INTENDED, NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
 
-    assert (first.copies[0].state, first.copies[0].next_look) == (
-        C.INTENDED,
-        NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER,
-    )
+    assert (first.copies[0].state, first.copies[0].next_look) == expected
     assert second.copies[0].state is C.WANTED
 
 

@@ -1,7 +1,5 @@
 """A delivery by CopyImage: how long it holds its shares, what it waits for, and that no try leaves anything behind."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Only what has the nonce of an attempt is the service's; all else in a target is neither used nor deleted."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Deregistration protection: set when no later step may remove the AMI; its failure never fails a delivery."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from chalicelib.core.delivery import commands as do

@@ -1,7 +1,5 @@
 """Images as EC2 describes them: a plain one, any one, and what EC2 shows of a registered copy."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass

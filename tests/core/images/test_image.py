@@ -1,7 +1,5 @@
 """Reading an image from EC2, and storing it."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -132,11 +130,5 @@ def test_each_snapshot_is_copied_once_in_order_of_device():
     )
 
     assert snapshots_to_copy(image) == ("snap-0a", "snap-0b")
-    assert [device.kind for device in image.devices] == [
-        "snapshot",
-        "snapshot",
-        "blank",
-        "snapshot",
-        "ephemeral",
-        "no-device",
-    ]
+    expected = ["snapshot", "snapshot", "blank", "snapshot", "ephemeral", "no-device"]
+    assert [device.kind for device in image.devices] == expected

@@ -1,7 +1,5 @@
 """The table of members has everything that the shipped SDK's model has."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 from typing import Any

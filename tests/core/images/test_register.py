@@ -1,7 +1,5 @@
 """The RegisterImage request, its name and tags, and the comparison of the copy with its source."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Callable
@@ -51,14 +49,7 @@ class CopiedImage:
     def differences(self, **settings: Any) -> list[str]:
         """Names of the members that differ."""
         faults = register.differences(
-            self.image,
-            self.shown,
-            self.attributes,
-            self.copies,
-            TARGET_KEY,
-            name=self.name,
-            tags=self.tags,
-            **settings,
+            self.image, self.shown, self.attributes, self.copies, TARGET_KEY, name=self.name, tags=self.tags, **settings
         )
         assert {fault.code for fault in faults} <= {"copy-differs"}
         return [fault.where.removeprefix("ami-0bbbbbbbbbbbbbbbb ") for fault in faults]
@@ -334,11 +325,9 @@ def test_volumes_that_changed_places_are_found():
     changed = full()
     root, data = changed.ebs("/dev/xvda"), changed.ebs("/dev/xvdb")
     root["SnapshotId"], data["SnapshotId"] = data["SnapshotId"], root["SnapshotId"]
+    expected = ["BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId", "BlockDeviceMappings[/dev/xvdb].Ebs.SnapshotId"]
 
-    assert changed.differences() == [
-        "BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId",
-        "BlockDeviceMappings[/dev/xvdb].Ebs.SnapshotId",
-    ]
+    assert changed.differences() == expected
 
 
 def test_a_blank_volume_may_turn_out_encrypted():
@@ -483,12 +472,9 @@ def test_the_copy_has_the_sources_tags_and_the_services_override_them():
         "ami-promoter:hub": "999999999999",
     }
     image = an_image(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    expected = {"Team": "blue", "Stage": "prod", **OUR_TAGS}
 
-    assert register.result_tags(image, OUR_TAGS, {"Stage": "prod"}, "promote") == {
-        "Team": "blue",
-        "Stage": "prod",
-        **OUR_TAGS,
-    }
+    assert register.result_tags(image, OUR_TAGS, {"Stage": "prod"}, "promote") == expected
 
 
 def test_a_snapshots_copy_bears_its_tags_too():

@@ -1,7 +1,5 @@
 """What the access monitor reads from CloudTrail's records: samples, refused calls, and unreadable records."""
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from pathlib import Path

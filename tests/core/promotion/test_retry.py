@@ -1,7 +1,5 @@
 """An operator's retry on a promotion's record: failed deliveries start again, at all or at some accounts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

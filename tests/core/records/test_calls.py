@@ -1,7 +1,5 @@
 """The history lines that record calls."""
 
-from __future__ import annotations
-
 import pytest
 
 from chalicelib.core.records import calls

@@ -1,7 +1,5 @@
 """Records to JSON and back, and what decoding refuses."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum

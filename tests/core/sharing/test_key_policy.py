@@ -1,7 +1,5 @@
 """The service's statements in a key policy: added, found and removed; the text of others stays."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any
@@ -43,7 +41,6 @@ def whole(account: str = DEV) -> Access:
 
 
 def document(text: str | dict[str, Any] = POLICY) -> Document:
-    """A parsed policy."""
     read = key_policy.read(KEY, text if isinstance(text, str) else json.dumps(text), HUB_SID)
     assert isinstance(read, Document), read
     return read

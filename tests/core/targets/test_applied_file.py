@@ -15,7 +15,6 @@ DEV, PROD, LONE = "111111111111", "222222222222", "033333333333"
 
 
 def a_target(account, **settings):
-    """Build a target in us-east-1."""
     return Target(account, "us-east-1", **settings)
 
 
@@ -113,11 +112,7 @@ def test_groups_and_accounts_resolve_to_targets_once_each():
     found = resolve(f"all dev {PROD} {LONE}", DIRECTORY, "d1")
 
     assert [target.account for target in found.targets] == [LONE, DEV, PROD]
-    assert found.groups == {
-        f"{DEV}/us-east-1": ("all", "dev"),
-        f"{PROD}/us-east-1": ("all",),
-        f"{LONE}/us-east-1": (),
-    }
+    assert found.groups == {f"{DEV}/us-east-1": ("all", "dev"), f"{PROD}/us-east-1": ("all",), f"{LONE}/us-east-1": ()}
     assert (found.faults, found.digest) == ((), "d1")
 
 

@@ -1,7 +1,5 @@
 """Copy slots: the copy quota grants them to the oldest delivery first, by the number of running copies."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from hypothesis import given
@@ -16,7 +14,6 @@ QUOTA = CopyQuota("222222222222", "us-east-1")
 
 
 def lease(name: str, wanted: int, created: int = 0, **changes: int) -> SlotLease:
-    """One delivery's slots."""
     return replace(SlotLease(name, 1, NOW + created, wanted, 0, until=NOW + schedule.LEASE), **changes)
 
 

@@ -1,7 +1,5 @@
 """Who joins and leaves an OU: complete readings, positive evidence, and never too many at once."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

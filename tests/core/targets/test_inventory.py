@@ -1,7 +1,5 @@
 """The state machine of an inventory: every pair of state and event, and a due time for each order."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import pytest

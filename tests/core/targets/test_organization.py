@@ -1,7 +1,5 @@
 """What a value means where groups name OUs: which accounts, with which settings, through which OU."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -22,7 +20,6 @@ HAVE = {ORGANIZATION: (HUB, A, B, C), ROOT: (HUB, A, B, C), OUTER: (A, B), INNER
 
 
 def membership(*units: str) -> Membership:
-    """The membership of these OUs."""
     return Membership(1, {unit: Unit(ARN[unit], HAVE[unit]) for unit in units})
 
 
@@ -76,12 +73,8 @@ def test_the_hub_in_its_own_organization_is_no_target():
 
 def test_of_several_units_the_smallest_is_the_way():
     """An OU before the root before the organization, in any order; a listed account id before all."""
-    assert ways([ORGANIZATION, ROOT, OUTER, C], membership(ORGANIZATION, ROOT, OUTER)) == {
-        HUB: ARN[ROOT],
-        A: ARN[OUTER],
-        B: ARN[OUTER],
-        C: "",
-    }
+    expected = {HUB: ARN[ROOT], A: ARN[OUTER], B: ARN[OUTER], C: ""}
+    assert ways([ORGANIZATION, ROOT, OUTER, C], membership(ORGANIZATION, ROOT, OUTER)) == expected
 
 
 def test_an_account_of_an_ou_can_be_named_by_its_id():
@@ -94,11 +87,9 @@ def test_an_accounts_own_block_decides_over_the_group_that_an_ou_brings_it_into(
     """Defaults, then the group, then the account."""
     own = {A: {"dev": (Target(A, REGION, role_name="Mine", linger=60),)}}
     where = directory({"dev": (OUTER,)}, own=own, settings={"dev": {"linger": 60}})
+    expected = {A: ("Mine", 60), B: ("AmiCopyRole", 60)}
 
-    assert {t.account: (t.role_name, t.linger) for t in resolve("dev", where).targets} == {
-        A: ("Mine", 60),
-        B: ("AmiCopyRole", 60),
-    }
+    assert {t.account: (t.role_name, t.linger) for t in resolve("dev", where).targets} == expected
 
 
 @pytest.mark.parametrize("value", ["dev", "prod", "dev prod", "prod,dev"])

@@ -1,7 +1,5 @@
 """The checks before anything is opened."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -10,16 +8,7 @@ from hypothesis import given
 from chalicelib.core.images.members import MEMBERS
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.preflight import method, method_faults, source_faults, target_faults
-from tests.core.fault_scenes import (
-    A_TARGET,
-    GOLDEN,
-    SCENES,
-    TAGS_49,
-    golden,
-    of_image,
-    of_snapshot,
-    of_target,
-)
+from tests.core.fault_scenes import A_TARGET, GOLDEN, SCENES, TAGS_49, golden, of_image, of_snapshot, of_target
 from tests.core.images.examples import (
     HUB,
     KEY,
@@ -34,7 +23,6 @@ from tests.core.images.examples import (
 
 
 def codes(faults) -> list[str]:
-    """The fault codes, in order."""
     return [fault.code for fault in faults]
 
 
@@ -227,13 +215,9 @@ def test_all_faults_of_a_target_are_found_at_once():
     """One pass shows key, tags and name."""
     key = a_key(arn=TARGET_KEY, account=TARGET, enabled=False, state="Disabled", spec="RSA_2048")
     tags = {f"tag-{number}": "x" for number in range(51)}
+    expected = ["target-key-not-symmetric", "target-key-not-enabled", "target-too-many-tags", "target-name-taken"]
 
-    assert codes(target_faults(A_TARGET, key, tags, "golden", "ami-0cccccccccccccccc")) == [
-        "target-key-not-symmetric",
-        "target-key-not-enabled",
-        "target-too-many-tags",
-        "target-name-taken",
-    ]
+    assert codes(target_faults(A_TARGET, key, tags, "golden", "ami-0cccccccccccccccc")) == expected
 
 
 def test_a_key_that_the_service_does_not_open_may_be_of_a_third_account():
