@@ -117,7 +117,7 @@ class Application:
     def access_monitor(self, event: Mapping[str, Any]) -> None:
         """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
         for message in event.get("Records", ()):
-            self._access_monitor.hear(message["body"])
+            self._access_monitor.judge_event(message["body"])
         if "Records" not in event:
             self._access_monitor.watch_trail()
 

@@ -15,21 +15,21 @@ from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.kms_keys import KeyFacts
 
 TakeCalls = Callable[[], Sequence[MadeCall]]
-"""Returns the calls that change AWS and that the adapters have made since it was last asked, each try by itself.
+"""Returns the calls, with each try, by which the adapters have changed AWS since the last time it was called.
 
-So no port returns request ids.
+The history gets request ids this way, so no port returns them.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class TagRead:
-    """A hub AMI as DescribeImages shows it; its members are None if it is not there."""
+    """A hub AMI as DescribeImages shows it; ``value`` and ``image_state`` are None if it does not."""
 
     value: str | None
     image_state: str | None
     image_name: str = ""
     own: bool = False
-    """It has the tag of a delivery."""
+    """It has the tag of a delivery: the service made it."""
     owned: bool = True
     """The hub owns it. EC2 also shows another account's AMI that the hub has tagged."""
     snapshots: frozenset[str] = frozenset()
@@ -48,7 +48,7 @@ class Tagged:
 
 @dataclass(frozen=True, slots=True)
 class HubCopy:
-    """A snapshot of the hub in another Region: its key's ARN, and the nonce of the attempt that made it."""
+    """A snapshot of the hub in another Region: its key's ARN, and its nonce."""
 
     key: str
     attempt: str
@@ -61,16 +61,16 @@ class Source(Protocol):
         """Read the AMI and its trigger tag."""
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
-        """Read image, attributes and snapshots from EC2, and their keys from KMS; None: not there."""
+        """Read image, attributes and snapshots from EC2, and their keys from KMS; None: there is no such AMI."""
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
-        """Return the KMS keys (ARNs) of these snapshots of the hub, in its own Region."""
+        """Return the ARNs of the keys of these snapshots in the hub's Region."""
 
     def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
-        """Return the snapshots that the hub's own delivery of an AMI to another Region made there, by their ids."""
+        """Return, by id, the snapshots in another Region with the tags of the hub's own copy of an AMI."""
 
     def snapshots_of(self, image: str, region: str) -> frozenset[str]:
-        """Return the snapshots of an AMI that the hub owns in another Region; none if it is not there."""
+        """Return the snapshots of an AMI that the hub owns in another Region."""
 
     def tagged(self) -> Sequence[Tagged]:
         """Return every AMI of the hub that has the trigger tag, disabled ones too."""
@@ -78,7 +78,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SeenImage:
-    """The new AMI as DescribeImages and DescribeImageAttribute show it; ``raw`` None: not there."""
+    """The new AMI as DescribeImages (``raw``; None: not shown) and DescribeImageAttribute show it."""
 
     raw: Mapping[str, Any] | None
     attributes: Mapping[str, Mapping[str, Any]]
@@ -88,7 +88,7 @@ class TargetSnapshots(Protocol):
     """Snapshots in one target, in a session limited to one delivery. Every method may raise Refusal."""
 
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
-        """List every snapshot there that has the delivery's tag."""
+        """List every snapshot in the target that has the delivery's tag."""
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
         """Describe these copies; leave out those that EC2 does not show."""
@@ -107,7 +107,7 @@ class TargetImages(Protocol):
     """AMIs in one target, in a session limited to one delivery. Every method may raise Refusal."""
 
     def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """List the AMIs that have the name there, disabled and deregistered ones that still show among them."""
+        """List the AMIs with the delivery's AMI name there, also disabled or deregistered ones that still show."""
 
     def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         """List the AMIs in the target that have the delivery's tag, with any name."""
@@ -119,7 +119,7 @@ class TargetImages(Protocol):
         """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
 
     def copy(self, delivery: Delivery, image: SourceImage) -> str:
-        """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
+        """CopyImage, tagged at creation; returns the AMI's id. Repeating an attempt sends the same client token."""
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
         """EnableImageDeprecation (``at``: ISO 8601)."""
@@ -135,42 +135,39 @@ class TargetKeys(Protocol):
     """KMS keys that a delivery needs. Every method may raise Refusal."""
 
     def describe(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
-        """Return DescribeKey's answer for the target's key, or None and AWS's words if it refuses."""
+        """Return the facts of the target's key; or None and AWS's message if it refuses."""
 
     def source_keys(self, delivery: Delivery) -> Mapping[str, str]:
         """Describe the source's keys with the copy role, if the hub opens none (``key_access: none``).
 
-        Returns each key's ARN and "" where the role may describe it, else AWS's words.
+        Returns for each key's ARN AWS's message of refusal, or "" if the role may describe the key.
         """
 
     def policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
-        """Read the policies of source keys, in the hub: each key's ARN and its text, or why it cannot be read."""
+        """Read the policies of source keys in the hub; returns for each ARN the text, or why it cannot be read."""
 
 
 class TargetRoles(Protocol):
     """Roles in one target. May raise Refusal."""
 
     def missing(self, delivery: Delivery) -> Sequence[str]:
-        """Return the roles that are missing, as far as the session can see.
-
-        Looked for are its service-linked roles ("SERVICE/NAME") and the role that makes their grants ("NAME").
-        """
+        """Return which service-linked roles ("SERVICE/NAME") and which grant role ("NAME") are missing there."""
 
 
 class PermissionAdapter(Protocol):
     """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
 
     batch: int
-    """How many permissions one call opens or closes at most."""
+    """Most permissions that one call opens or closes."""
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """Return the ``share_name`` of those of these shares whose permission shows now."""
+        """Return the ``share_name`` of each share whose permission shows now."""
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """Open them in as few calls as AWS allows; returns a grant id for each share_name, where there is one."""
+        """Open shares; returns by ``share_name`` the ids of the grants that it made."""
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """Remove them; a missing one is not an error."""
+        """Remove the shares' permissions; a missing one is not an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,4 +184,4 @@ class Grants(Protocol):
     """All grants on one key. May raise Refusal."""
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
-        """List those of one page, from ``marker`` on ("": the first); returns them and the next marker ("": none)."""
+        """List the page at ``marker`` ("": the first); returns its grants and the next marker ("": none)."""

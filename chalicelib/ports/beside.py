@@ -1,4 +1,4 @@
-"""Items beside a record, each with a writer of its own: a quota's slots, and a promotion's deliveries."""
+"""Items beside a record that other workers write: a quota's leases, and a promotion's tracked deliveries."""
 
 from __future__ import annotations
 
@@ -16,50 +16,47 @@ class SlotLeases(Protocol):
     def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
         """Write what a delivery wants and has done in its episode, renew its lease, and return the lease.
 
-        What was granted stays. Where nothing is known of the delivery in this episode, ``granted`` is as in the wish:
-        its running copies count. A wish of an older episode changes nothing and is returned as it is; so is one that
-        wants no more, and then the lease is forgotten.
+        Granted slots stay granted. A delivery without a lease in this episode gets the wish's ``granted``, which is its
+        running copies. A wish that wants nothing more deletes the lease; one of an older episode changes nothing; both
+        are returned as they are.
         """
 
     def leases(self, quota: RecordKey) -> Sequence[SlotLease]:
-        """Read all of them."""
+        """Read the leases of a quota."""
 
     def lease(self, quota: RecordKey, delivery: str) -> SlotLease | None:
         """Read a delivery's lease; None: it has none."""
 
     def grant(self, quota: RecordKey, lease: SlotLease) -> None:
-        """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
+        """Write ``granted`` and ``until``, if the lease's episode is the same and it has not been granted more."""
 
     def drop(self, quota: RecordKey, lease: SlotLease) -> None:
-        """Delete one, unless its delivery has asked since it was read."""
+        """Delete a lease, unless its delivery has asked since it was read."""
 
 
 class TrackedDeliveries(Protocol):
     """A promotion's tracked deliveries."""
 
     def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
-        """Put it, if absent or of an older episode. False: there was one.
+        """Write it, if it is absent or of an older episode. False: there was one.
 
-        ``count``: count it as running; or many are counted together, by the method of that name.
+        ``count``: also count it as running; else the caller counts several with ``count``.
         """
 
     def count(self, ami: str, more: int) -> None:
-        """Count so many more as running, which were put before."""
+        """Count so many more deliveries as running, which ``add`` has written."""
 
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """Write that a delivery has ended or is shared; True if it may be the last one running.
 
-        One that rested in ``shared`` is written again when it is withdrawn.
+        A shared delivery is written again when it is withdrawn.
         """
 
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
-        """Write that this episode of the promotion wants a delivery again that is just failing."""
+        """Write that this episode of the promotion wants a delivery to start again once it has failed."""
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
-        """Put it as it was before an episode that ``add`` began, and whose delivery was not written.
-
-        ``before`` has an older episode. Does nothing if it has changed since.
-        """
+        """Write ``before``, of an older episode, if ``tracked`` has not changed: ``add`` announced it in vain."""
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:
         """Read them all."""

@@ -20,29 +20,29 @@ class HubAccess(Protocol):
         """List every AMI's id, disabled ones too."""
 
     def receivers(self, resource: str) -> Collection[str] | None:
-        """Return for whom a snapshot or AMI is open, by its id: account ids, ARNs, PUBLIC; None: it is gone."""
+        """Return to whom a snapshot or AMI (its id) is open: account ids, ARNs, PUBLIC; None: it is gone."""
 
     def policy(self, key: str) -> str | None:
         """Return a key's policy; None: the key is gone."""
 
     def grants(self, key: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
-        """List a page of the grants on a key; returns what leads to the next page, "" if there is none, or no key."""
+        """List the page of a key's grants at ``marker``; returns it and the next marker ("": no more, or no key)."""
 
 
 class DriftFindings(Protocol):
     """The drift audit's items in the table of findings."""
 
     def read(self) -> Pass | None:
-        """Read how far the audit has come; None: it never ran."""
+        """Read the last pass; None: the audit has never run."""
 
     def save(self, this: Pass) -> Pass | None:
-        """Write it, if nobody has since it was read; returns it with its new version, or None."""
+        """Write the pass and return it with its new version; None: another run wrote it first."""
 
     def was_notified(self, about: str, now: int) -> bool:
-        """Whether this was published, and has been there at every pass since."""
+        """Whether this finding was published, and every pass since has found it again."""
 
     def notified(self, about: str, now: int) -> None:
-        """Write that this was published, or is still there."""
+        """Write that this finding was published, or was found again."""
 
     def keep(self, place: DriftPlace, finding: MonitorFinding, region: str, now: int) -> None:
         """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""

@@ -1,4 +1,4 @@
-"""Interfaces to AWS for an operator's question about a target."""
+"""Interfaces to AWS for an operator's questions about a target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TargetInventory(Protocol):
     def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
         """List one page, of at most 200, of the AMIs or snapshots there that have this hub's tag.
 
-        ``cursor`` is that of the page before, "" for the first. Raises StaleCursor where it is not known any longer.
+        ``cursor`` is that of the page before ("": the first page). Raises StaleCursor if AWS no longer knows it.
         """
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
@@ -29,4 +29,4 @@ class TargetChecks(Protocol):
     """Reads a target's settings for an operator. May raise Refusal."""
 
     def read(self, target: Target, facet: Facet) -> TargetSeen:
-        """Read one facet. A refused call is in ``refused``; Refusal: the role cannot be assumed."""
+        """Read one facet; ``refused`` lists calls that AWS refuses. Raises Refusal if the role cannot be assumed."""

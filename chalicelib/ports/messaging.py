@@ -16,14 +16,14 @@ class WakeQueues(Protocol):
         """Send the record's key; the same key and cause within five minutes count once."""
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
-        """Send many, each a record's key and a cause, in any order; returns those that cannot be sent as they are.
+        """Send many (key, cause) in any order; returns the keys that cannot be sent as they are.
 
-        Raises Refusal where the queue does not answer, or answers some only: then all are to be sent again.
+        Raises Refusal if the queue does not answer for all of them: then the caller sends all again.
         """
 
 
 class Wakes(Protocol):
-    """Wakes a record's worker and tells it why."""
+    """Wakes a record's worker, with the reason."""
 
     def send(self, wake: Wake) -> None:
         """Send it; the same key and cause within five minutes count once."""

@@ -1,4 +1,4 @@
-"""What the access monitor needs: the ledger with its past, its own table, and the security topic."""
+"""What the access monitor needs: the ledger with its history, its own table, and the security topic."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from chalicelib.core.targets.applied_file import AppliedFile
 
 
 class LedgerPast(Protocol):
-    """The ledger, read only: what is open, what was, and since when.
-
-    What it reads grows with what is open, not with the years, except in ``ever``.
-    """
+    """The ledger with its history, read only: what is open, what was, and since when."""
 
     def lately(self, resource: str) -> Sequence[Known]:
-        """Read the shares of a resource that are in the ledger, or have left for the archive within half an hour."""
+        """Read the shares of a resource that are in the ledger, or were archived within the last half hour."""
 
     def of(self, resource: str, names: Collection[str]) -> Sequence[Known]:
         """Read the shares of these names, archived ones too."""
 
     def ever(self, resource: str) -> Sequence[Known]:
-        """Read all shares of a resource, archived ones too; of very many only some."""
+        """Read all shares of a resource, archived ones too, of very many only some: much more work than ``lately``."""
 
 
 class AppliedNow(Protocol):
@@ -39,18 +36,18 @@ class AppliedNow(Protocol):
 
 
 class Begun(StrEnum):
-    """The outcomes of beginning to judge an event."""
+    """What ``Findings.begin`` found."""
 
     MINE = "mine"
     DONE = "done"
-    """It was judged before."""
+    """The event was judged before."""
     BUSY = "busy"
-    """Another run judges it just now."""
+    """Another run is judging the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceKey:
-    """What the monitor remembers of a key that the service uses. ``at``: when ``admitted`` was written; 0: not seen."""
+    """What the monitor knows of a key that the service uses: whom its policy admits, and since when (``at``)."""
 
     admitted: frozenset[str] | None = None
     at: int = 0
@@ -58,9 +55,9 @@ class SourceKey:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A grant of the service's own that the trail must show. "" and 0: none is waited for.
+    """A grant of the service that the trail must show; "" while the monitor waits for none.
 
-    ``next_at``: from when the next one is looked for (epoch seconds).
+    ``next_at``: when the monitor chooses the next one (epoch seconds).
     """
 
     grant: str = ""
@@ -72,50 +69,50 @@ class Findings(Protocol):
     """The access monitor's own table, which no other function writes."""
 
     def first_event(self, now: int) -> int:
-        """Return when the first event ever came (epoch seconds): now, if this is it."""
+        """Return when the monitor's first event came (epoch seconds): ``now``, if this is it."""
 
     def begin(self, event: str, now: int) -> Begun:
         """Begin to judge an event, unless it was judged before or another run judges it now."""
 
     def finish(self, event: str, now: int) -> None:
-        """Write that an event was judged and notified."""
+        """Write that an event was judged."""
 
     def keep(self, action: TrailAction, finding: MonitorFinding, now: int) -> None:
         """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
 
     def was_notified(self, about: str) -> bool:
-        """Whether this was notified already."""
+        """Whether a notice about this was sent."""
 
     def notified(self, about: str, now: int) -> None:
-        """Write that this was notified."""
+        """Write that a notice about this was sent."""
 
     def key(self, arn: str) -> SourceKey | None:
-        """Return what is remembered of a key; None: the service was never seen to use it."""
+        """Read what is known of a key; None: the monitor never saw the service use it."""
 
     def remember_key(self, arn: str, key: SourceKey) -> None:
-        """Remember a key; one whose policy was seen at a later time stays as it is."""
+        """Write what is known of a key, unless its policy was seen at a later time."""
 
     def accounts_of(self, grant: str) -> Collection[str]:
-        """Return the accounts that a grant was seen to be made for; none: it was not seen."""
+        """Return the accounts for which the trail showed this grant; none: it did not show it."""
 
     def remember_grant(self, grant: str, accounts: Collection[str], now: int) -> None:
-        """Remember whom a grant was made for."""
+        """Write for which accounts a grant was made."""
 
     def canary(self) -> Canary:
-        """Return the grant that is waited for."""
+        """Read the canary."""
 
     def put_canary(self, canary: Canary) -> None:
-        """Write it."""
+        """Write the canary."""
 
     def grant_shown_at(self) -> int:
-        """Return the time (epoch seconds) of the service's latest own grant that the trail has shown; 0: none."""
+        """Return the time (epoch seconds) of the service's latest grant that the trail has shown; 0: none."""
 
     def grant_shown(self, at: int) -> None:
-        """Write it down."""
+        """Write the time of a grant of the service that the trail has shown."""
 
 
 class SecurityNotices(Protocol):
     """The security topic."""
 
     def publish(self, notice: Mapping[str, Any]) -> None:
-        """Publish one finding; at least once, its ``id`` tells a repeat. Raises Refusal."""
+        """Publish one finding, at least once; a repeat has the same ``id``. Raises Refusal."""

@@ -12,9 +12,9 @@ from chalicelib.core.targets.organization import Membership
 
 @dataclass(frozen=True, slots=True)
 class UnitFound:
-    """An OU, a root or an organization: the ARN by which a launch permission names it, and the parents it begins at.
+    """An OU, a root or an organization: the ARN for launch permissions, and the parents at which reading begins.
 
-    Of a root it is the organization's ARN: launch permissions know no roots.
+    For a root it is the organization's ARN, because launch permissions know no roots.
     """
 
     arn: str
@@ -22,7 +22,7 @@ class UnitFound:
 
 
 class OrganizationReader(Protocol):
-    """The organization that the applied file names. Every method may raise Refusal, worded for a person."""
+    """The organization that the applied file names. Every method may raise Refusal."""
 
     def unit(self, unit: str) -> UnitFound:
         """Find a unit."""
@@ -41,13 +41,13 @@ class MembersStore(Protocol):
         """Read all members in force. Raises Refusal if somebody changed items by hand."""
 
     def publish(self, before: Membership, after: Membership) -> bool:
-        """Write other members in force, if ``before`` still are. False: another run was faster."""
+        """Write new members in force, if ``before`` still are. False: another run wrote first."""
 
     def reading(self) -> tuple[MembersReading, int]:
-        """Read how far the reading has come, and the version."""
+        """Read how far the reading has come, and its version."""
 
     def save(self, reading: MembersReading, version: int) -> bool:
-        """Write it if nobody else has. False: somebody has."""
+        """Write the reading, if its version is still this one."""
 
     def accepted(self, now: int) -> frozenset[str]:
         """Return the accounts whose departure a person has accepted within the last day."""

@@ -14,12 +14,12 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class MadeDue(StrEnum):
-    """The outcomes of making a record due."""
+    """What ``Records.make_due`` found."""
 
     SEND = "send"
-    """It is due, and the caller must send a wake."""
+    """The record is due, and the caller must send a wake."""
     SENT = "sent"
-    """It is due, and a wake is on its way."""
+    """The record is due, and a wake is on its way."""
     NONE = "none"
     """There is no such record, or it is parked."""
 
@@ -31,13 +31,13 @@ class Stored:
     key: RecordKey
     body: Mapping[str, Any]
     version: int
-    """Every write raises it, also one that only makes the record due."""
+    """Every write increments it, also one that only makes the record due."""
     inbox: Mapping[str, str] = field(default_factory=dict)
     parked: str = ""
     scheduled: int | None = None
     """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
     recent: Sequence[Mapping[str, Any]] = ()
-    """The last entries of its history, on the record itself, the oldest first; for the store."""
+    """The last entries of its history, oldest first, which the store keeps on the record itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Due:
 
     key: RecordKey
     wake_at: int
-    """From when the sweep wakes it; its place in the index."""
+    """From when the sweep wakes it: the index's sort key."""
     due_at: int
-    """When it was due, by the record."""
+    """When the record itself says that it is due."""
     latest: int = 0
     """Its deadline; 0: none."""
 
@@ -66,87 +66,83 @@ class Write:
 
 
 Extras = Sequence[tuple[RecordKey, Mapping[str, Any]]]
-"""Items that are written together with a record: where, and what."""
+"""Items that are written together with a record: keys and attributes."""
 
 
 class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
 
     def begin(self, key: RecordKey) -> Stored | None:
-        """Begin work on the record: clear its ``woken_at``, and read it as it is then or later."""
+        """Begin work on a record: clear its ``woken_at``, then read it."""
 
     def read(self, key: RecordKey) -> Stored | None:
-        """Read it, and change nothing."""
+        """Read a record."""
 
     def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
-        """Read these, and change nothing; what is not there, or cannot be read, is left out."""
+        """Read records; those that are missing or cannot be read are left out."""
 
     def create(self, write: Write, now: int) -> bool:
-        """Put it if it is absent. False: there was one."""
+        """Write a record if it is absent. False: there was one."""
 
     def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[RecordKey]:
-        """Put records that are absent, each with its items: all or nothing, and at most 100 items.
+        """Write absent records, each with its items, in one transaction of at most 100 items.
 
-        Returns the records that were there, or that somebody else wrote just then: if there are any, nothing was
-        written.
+        Returns the records that exist already; if there are any, nothing was written.
         """
 
     def save(self, before: Stored, after: Write, happened: Sequence[str], now: int, also: Extras = ()) -> Stored | None:
-        """Write a record with its history, if nobody else has written meanwhile. None: somebody has.
+        """Write a record with its history, if it has not been written since it was read; else return None.
 
-        ``also`` is written with it; look-ups among it are written before, and stay where the record is not written.
+        ``also``: items to write with it. Look-ups among them are written first, even if the record then is not.
         """
 
     def replace(self, write: Write, now: int) -> None:
-        """Write it, whatever is there: for a record that cannot be read and can be computed again."""
+        """Write a record without condition: for one that cannot be read and can be computed again."""
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
-        """Park it: take it out of the index of what is due."""
+        """Park a record: remove it from the index of what is due."""
 
     def unpark(self, key: RecordKey, now: int) -> bool:
-        """Unpark it: it is due at once. False: it is not parked."""
+        """Unpark a record: it is due at once. False: it is not parked."""
 
     def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
-        """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
+        """Make a record due within a minute, in case the wake that follows is lost, and increment its version.
 
-        So a run that works on it just now cannot write what it found before: it looks once more. ``inbox``: what a
-        person asks of it. A parked one only takes that, for when it goes on.
+        So a run that is working on it cannot write what it read before, and looks again. ``inbox``: requests to write;
+        a parked record only gets these.
         """
 
     def leave(
         self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
-        """Write inbox entries for later: a due record keeps its date, and one at rest is due at ``due`` (or now).
+        """Write inbox entries. A due record keeps its time; another one becomes due at ``due`` (default: now).
 
         ``newer``: only if each inbox entry is greater than the one there. False: there is no such record.
         """
 
     def mark_woken(self, key: RecordKey, now: int) -> bool:
-        """Set ``woken_at`` if it is absent or too old to be true. False: somebody has woken."""
+        """Set ``woken_at`` if it is absent or too old. False: a wake is on its way."""
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
-        """Write an item that is safe to write again: a look-up, a blob."""
+        """Write an item beside the records, such as a look-up, without condition."""
 
     def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
-        """Write some attributes of such an item, if those ``seen`` are still so (None: it has none of that name).
-
-        False: they are not, or there is no such item.
-        """
+        """Write attributes of such an item, if it still has those of ``seen`` (None: it lacks the attribute)."""
 
     def get(self, key: RecordKey) -> Mapping[str, Any] | None:
         """Read such an item."""
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
-        """Read all such items of a partition. Raises Unreadable, or NewerSchema, for one of a form not read here."""
+        """Read such items of a partition. Raises Unreadable or NewerSchema if this version cannot read one."""
 
     def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
-        """Read all such items of a partition; one of a form that is not read here comes without its body."""
+        """Read such items of a partition; one that this version cannot read comes without its body."""
 
     def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
-        """Delete such an item, if these of its attributes are still so (None: it has none of that name)."""
+        """Delete such an item, if it still has these attributes (None: it lacks the attribute)."""
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
         """Return records of one shard that were due up to ``until``, longest due first; fewer than ``limit``: the end.
 
-        ``after``: the last one of the page before, whatever has become of it since. Eventually consistent.
+        ``after``: the last record of the page before; it need not be due any more. Eventually consistent.
         """

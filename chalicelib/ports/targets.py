@@ -12,7 +12,7 @@ from chalicelib.core.targets.withdrawals import Withdrawal
 
 
 class Targets(Protocol):
-    """The applied targets file, with the accounts that the units of an organization bring into its groups."""
+    """The applied targets file, with the accounts of the units that it names."""
 
     def read(self) -> AppliedFile:
         """Read the file and the membership as they are in force now, consistently."""
@@ -21,23 +21,23 @@ class Targets(Protocol):
         """Return the generation in force (``AppliedFile.generation``), without reading the content."""
 
     def live(self, account: str) -> tuple[str, str] | None:
-        """Return role name and external id as they are now; None: the file has lost the account."""
+        """Return role name and external id as they are now; None: the file does not contain the account."""
 
     def paused(self) -> bool:
         """Whether an operator has paused new promotions (``ami-promoter pause``)."""
 
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
-        """Read whom an operator has withdrawn from an AMI's promotion, also before the last tag event."""
+        """Read the withdrawals of an AMI, also those from before the last tag event."""
 
     def approvals(self, ami: str, places: Collection[str]) -> Mapping[str, Approval]:
-        """Read an AMI's approvals for these targets ("account/region"), expired and void ones, too."""
+        """Read an AMI's approvals for these targets ("account/region"), also expired and void ones."""
 
 
 class Applied(Targets, Protocol):
     """What else discovery reads of the applied file. May raise Refusal if somebody changed items by hand."""
 
     def organization(self) -> Organization | None:
-        """Return its organization; None: it names no unit."""
+        """Return the organization that the file names; None: it names no unit."""
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Every group's members: accounts and units."""
+        """Return every group's members: accounts and units."""

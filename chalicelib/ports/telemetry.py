@@ -15,13 +15,13 @@ class Telemetry(Protocol):
         """A command was carried out, with this result."""
 
     def moved(self, key: RecordKey, before: str, after: str, cause: str, about: Mapping[str, object]) -> None:
-        """A record was written. If the sweep had woken it, and no event or wake, that is counted.
+        """A record was written. A metric counts the changes of state for which only the sweep had woken it.
 
-        ``about``: what the log says of the record besides, such as its target, or its seconds in ``before``.
+        ``about``: further fields for the log, such as the target, or the seconds in ``before``.
         """
 
     def in_state(self, key: RecordKey, seconds: int) -> None:
-        """A record that cannot stay in its state is worked on; it has been in it for so long."""
+        """A worker began work on a record that must leave its state, in which it has been for so long."""
 
     def old_news(self, key: RecordKey, what: str) -> None:
         """A result arrived for a record that another worker had changed since."""
@@ -30,13 +30,13 @@ class Telemetry(Protocol):
         """A record was parked: an alarm."""
 
     def repaired(self, key: RecordKey, what: str) -> None:
-        """A worker repaired what a damaged or parked record would have delayed."""
+        """A worker repaired a damaged record, or went around it."""
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """A share opened or closed, or could not."""
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
-        """An account that holds no share any longer has grants that it made itself on the source key: an alarm."""
+        """An account without a share has grants on the source key that it made itself: an alarm."""
 
     def not_closing(self, resource: str, account: str, tries: int) -> None:
         """A share that is to be closed still shows after many tries: an alarm."""
@@ -51,28 +51,28 @@ class Telemetry(Protocol):
         """Scheduled work, or a part of it, was not done this time."""
 
     def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
-        """The organization was read. ``held``: accounts whose leaving waits for a person; ``troubles``: by unit."""
+        """The organization was read. ``held``: accounts whose departure waits for a person; ``troubles``: by unit."""
 
     def left(self, account: str, group: str, why: str) -> None:
-        """An account was taken out of a group, on this evidence."""
+        """An account was removed from a group, on this evidence."""
 
     def discovered(self) -> None:
-        """Every pass of discovery was taken, as far as there was time, and none was refused."""
+        """Discovery made every pass, as far as there was time, and AWS refused none."""
 
     def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
         """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
 
     def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
-        """The access monitor has judged CloudTrail's events: counted, so that a silent trail shows."""
+        """The access monitor has judged an action; a metric counts these, so that a silent trail shows."""
 
     def finding(self, severity: str, verdict: str, resource: str) -> None:
-        """The access monitor has notified a finding: an alarm, but for a notice."""
+        """The access monitor or the drift audit has published a finding: an alarm, unless it is a notice."""
 
     def trail_silent(self, grant: str, seconds: int) -> None:
-        """For so long the trail has not shown a grant that the service made: an alarm."""
+        """The trail has not shown a grant of the service for so long: an alarm."""
 
     def audited(self, looked: int, not_seen: int, seconds: int) -> None:
-        """The drift audit has run. ``seconds``: since the last whole pass ended, an alarm where that is long.
+        """The drift audit has run. ``seconds``: since the last whole pass ended; an alarm if that is long.
 
         ``not_seen``: looks of this pass that AWS refused.
         """

@@ -1,10 +1,7 @@
 """The access monitor: compares CloudTrail's events with the ledger, and notifies people of differences.
 
-Each event has waited ten minutes in its queue, so the ledger has been written by then. The monitor changes no share:
-its role can neither open nor close anything.
-
-It judges each event once, by its id. A crash between the notice and its record sends the notice twice, never not at
-all.
+SQS delays each event by ten minutes, so that the ledger has been written by then. The monitor judges each event once,
+by its id; after a crash between a notice and its record it sends the notice again. Its role can change no share.
 """
 
 from __future__ import annotations
@@ -30,15 +27,15 @@ TYPES = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail")
 SHOWS_WITHIN = 30 * schedule.MINUTE
 """Seconds after which the trail must have shown a grant of the service; ten minutes of them are the queue's delay."""
 FRESH = 20 * schedule.MINUTE
-"""Seconds after which a grant is no canary any more: it may be older than the trail or the monitor."""
+"""A grant older than this (seconds) is no canary: the trail or the monitor may not have existed when it was made."""
 LOOKED_THROUGH = 20
-"""Resources that one search for a canary reads."""
+"""Most resources that one search for a canary reads."""
 PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorSettings:
-    """The monitor's hub and parameters. ``learning``: seconds after the first event without a page."""
+    """The monitor's hub and parameters. ``learning``: for so many seconds after the first event it sends no page."""
 
     hub: str
     region: str
@@ -61,7 +58,7 @@ class MonitorPorts:
 
 
 class AccessMonitor:
-    """Judges events, and looks for the trail's silence."""
+    """Judges events, and notices when the trail falls silent."""
 
     def __init__(self, ports: MonitorPorts, settings: MonitorSettings, clock: Clock, telemetry: Telemetry) -> None:
         self._ports = ports
@@ -71,11 +68,11 @@ class AccessMonitor:
 
     # --- an event ----------------------------------------------------------------------------------------------------
 
-    def hear(self, body: str) -> None:
-        """Judge one event as EventBridge put it into the queue. An event that cannot be read is ignored.
+    def judge_event(self, body: str) -> None:
+        """Judge one event as EventBridge put it into the queue; ignore one that cannot be read.
 
-        Raises Refusal where AWS, or the applied file, owes an answer, and LostRace where another run is at it: then it
-        comes again.
+        Raises Refusal if AWS or the applied file does not answer, and LostRace if another run judges the event now; SQS
+        then delivers it again.
         """
         try:
             event = json.loads(body)
@@ -97,7 +94,7 @@ class AccessMonitor:
         for action in found:
             evidence = self._evidence(action)
             finding = judging.judge(action, evidence)
-            if finding.severity is not Severity.NONE and action.on_key:  # before anybody is alarmed, all that ever was
+            if finding.severity is not Severity.NONE and action.on_key:  # before an alarm, also ask what was ever open
                 evidence = self._evidence(action, ever=True)
                 finding = judging.judge(action, evidence)
             self._remember(action, finding, source_key=evidence.source_key)
@@ -105,11 +102,11 @@ class AccessMonitor:
         self._ports.findings.finish(ident, self._clock())
 
     def _evidence(self, action: TrailAction, *, ever: bool = False) -> Evidence:
-        """Read what is known besides an action. ``ever``: of a key, all that was ever open on it."""
+        """Read what an action is judged by. ``ever``: of a key, all shares that were ever open on it."""
         settings = self._settings
         applied = self._ports.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
-            raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file, no account is known as listed
+            raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file every account would be a stranger
         key = self._ports.findings.key(action.resource) if action.on_key else None
         return Evidence(
             hub=settings.hub,
@@ -123,7 +120,7 @@ class AccessMonitor:
         )
 
     def _in_ledger(self, key: str) -> bool:
-        """Whether the ledger has a record of a key as a whole: its grant audit, or its policy."""
+        """Whether the ledger has the record of a key's grant audit or policy."""
         places = (addresses.grants_on(key), addresses.policy_resource(key))
         return any(self._ports.records.get(place) is not None for place in places)
 
@@ -162,7 +159,7 @@ class AccessMonitor:
     # --- what follows ------------------------------------------------------------------------------------------------
 
     def _remember(self, action: TrailAction, finding: MonitorFinding, *, source_key: bool) -> None:
-        """Remember what later events are judged by: the service's keys, whom a policy admits, whose a grant is."""
+        """Store what later events are judged by: the service's keys, whom a policy admits, and a grant's accounts."""
         own = judging.is_own(action.principal, self._settings.hub, self._settings.region)
         expected = own and finding.verdict is ActionVerdict.EXPECTED
         if not action.on_key or not (source_key or expected):
@@ -179,11 +176,11 @@ class AccessMonitor:
                 findings.grant_shown(action.at)
 
     def _conclude(self, action: TrailAction, finding: MonitorFinding, *, learning: bool) -> None:
-        """Keep a finding, and tell it: once for each verdict, key or kind of action, principal and hour."""
+        """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
         findings, now = self._ports.findings, self._clock()
         self._telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
         if finding.severity is Severity.NONE:
-            if action.act is Act.TAGGED:  # who tagged stands in the history
+            if action.act is Act.TAGGED:  # the history says who tagged
                 findings.keep(action, finding, now)
             return
         findings.keep(action, finding, now)
@@ -219,9 +216,9 @@ class AccessMonitor:
     # --- the canary --------------------------------------------------------------------------------------------------
 
     def watch_trail(self) -> None:
-        """Look whether the trail shows a grant of the service's own, one an hour if there was one.
+        """Check that the trail shows a grant that the service made, one grant an hour.
 
-        A trail that shows none is silent, or leaves KMS out: then this monitor sees nothing.
+        If it does not, the trail is silent or leaves KMS out, and this monitor is blind.
         """
         findings, now = self._ports.findings, self._clock()
         canary = findings.canary()
@@ -236,7 +233,7 @@ class AccessMonitor:
                 findings.put_canary(found)
 
     def _fresh_grant(self, now: int) -> Canary | None:
-        """Find a grant that was made lately. What is open to copy is due within the hour."""
+        """Find a grant that was made lately; a key with an open share for copies is due within the hour."""
         for resource in self._due_keys(now):
             for share in self._ports.ledger.shares(resource):
                 made = share.opened_at or 0

@@ -1,6 +1,6 @@
-"""Whether an approver has approved what a delivery is about to open, as the share worker will judge it.
+"""Whether an approver has approved what a delivery is about to open.
 
-It reads the applied file, the tag and the AMI's snapshots, and no record.
+Like the share worker, it reads the applied file, the tag and the AMI's snapshots, and no record.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from chalicelib.service.waker import Clock
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question to an approver; ``waits``: targets ("account/region") without an approval, ``once``: names it."""
+    """A question to an approver. ``waits``: targets ("account/region") without an approval.
+
+    ``once`` identifies it: the same question is asked once.
+    """
 
     question: Question
     waits: tuple[str, ...] = ()
@@ -47,7 +50,7 @@ class LiveApprovals:
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
         live = entitled.targets.get(place)
-        if live is None:  # removals are others' business
+        if live is None:  # the promotion and the pass over standing shares end a delivery that is no longer named
             return ApprovalSeen()
         wanted = approvals.digest_of(delivery.ami, read.snapshots, entitled.value, live)
         if not given.allows(wanted, self._clock()):
@@ -55,9 +58,10 @@ class LiveApprovals:
         return ApprovalSeen(given.by, changed=live != delivery.target)
 
     def _other_settings(self, delivery: Delivery) -> bool:
-        """Whether the applied file gives the target other settings now; which group brings it, the value says.
+        """Whether the applied file now gives the target other settings than the delivery has.
 
-        Of the hub's own copy the value says all: what an OU gives to the hub's account does not count for it.
+        The unit does not count: it depends on the groups in the tag's value. The hub's own copy takes its settings from
+        the value alone, so an OU's settings for the hub's account do not count for it.
         """
         if delivery.target.account == delivery.hub:
             return False
@@ -67,7 +71,7 @@ class LiveApprovals:
 
     def ask(self, ami: str) -> Asked:
         """Return the question to an approver about an AMI. Raises Refusal if it cannot be read now."""
-        read, entitled = self._entitlements.now(ami, fresh=True)  # it is asked because the tag has another value
+        read, entitled = self._entitlements.now(ami, fresh=True)  # the tag's value has just changed
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
         asked = approvals.question(ami, read.snapshots, entitled.value, entitled.targets.values())

@@ -1,7 +1,7 @@
-"""How far a run may go: it asks for the time left before each step, and writes its results slice by slice.
+"""How far a run may go.
 
-A function may be killed at its limit between any two calls. So every loop over many things asks for the time left, and
-the next run finds what earlier slices have done.
+Lambda may stop a function between any two calls. So each loop over many things asks for the time left before each step
+and writes its results in slices, and the next run continues after them.
 """
 
 from __future__ import annotations
@@ -28,21 +28,18 @@ class Budget:
         self._keep = keep
 
     def allows(self, calls: int = 1) -> bool:
-        """Whether there is time for this many calls, even slow ones."""
+        """Whether there is time for this many slow calls."""
         return self._time_left() >= self._keep + calls * SLOW_CALL
 
     def each(self, items: Iterable[T], calls: int = 1) -> Iterator[T]:
-        """Yield one after the other, while there is time for the calls that one takes.
-
-        It always yields the first: a run that begins must make progress.
-        """
+        """Yield items while there is time for the calls of one; always the first, so that each run makes progress."""
         for number, item in enumerate(items):
             if number and not self.allows(calls):
                 return
             yield item
 
     def part(self, share: float) -> Budget:
-        """Return a budget of a part (0 to 1) of the time left, for a step whose results must be written afterwards."""
+        """Return a budget of a part (0 to 1) of the time left; the rest is for writing the step's results."""
         left = self._time_left()
         return Budget(self._time_left, left - max(left - self._keep, 0) * share)
 

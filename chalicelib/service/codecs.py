@@ -1,6 +1,6 @@
-"""The stored forms of deliveries and copy quotas, and what is written together with them.
+"""The stored forms of deliveries and copy quotas, and the items that are written together with them.
 
-Those of promotions and inventories have modules of their own, which a worker of deliveries need not import.
+Promotions and inventories have modules of their own, so that a cold start imports only what it needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.Event]):
-    """Of deliveries."""
+    """The stored form of deliveries."""
 
     def decode(self, stored: Stored) -> Delivery:
         """Read a delivery. Raises Unreadable."""
@@ -39,14 +39,14 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
         return Write(record.key, record.state.value, body(record), record.due_at, deadlines.deadline(record))
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
-        """Return its AMI, its target and, unless it is shared or waits for a person, its seconds in its state."""
+        """Return its AMI and target; and its seconds in its state, unless it ended, is shared or awaits an approval."""
         names = {"ami": record.ami, "target_account": record.target.account, "target_region": record.target.region}
         since = record.entered.get(record.state)
         rests = record.state in (*ENDED, DeliveryState.SHARED, DeliveryState.AWAITING_APPROVAL)
         return names if rests or since is None else {**names, "seconds": now - since}
 
     def intent_items(self, record: Delivery, commands: Sequence[delivery_commands.Command]) -> Items:
-        """Return the look-ups for copies' events. They are written with the intent, because events can be early."""
+        """Return the look-ups for copies' events, which can arrive before the call's answer."""
         target = record.target
         sources = [command.source for command in commands if isinstance(command, delivery_commands.StartCopy)]
         return [
@@ -73,7 +73,7 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
 
 
 class CopyQuotaCodec:
-    """Of copy quotas."""
+    """The stored form of copy quotas."""
 
     def decode(self, stored: Stored) -> CopyQuota:
         """Read a quota. Raises Unreadable."""
@@ -88,7 +88,7 @@ DELIVERIES, COPY_QUOTAS = DeliveryCodec(), CopyQuotaCodec()
 
 
 def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None:
-    """Read another worker's record; None where there is none, where it is parked, and where it cannot be read."""
+    """Read another worker's record; None if it is missing, parked, or cannot be read."""
     try:
         stored = records.read(key)
         return None if stored is None or stored.parked else kind.decode(stored)
@@ -97,7 +97,7 @@ def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None
 
 
 def peek_all(records: Records, keys: Collection[RecordKey], kind: Codec[R, Any, Any]) -> list[R]:
-    """Read records of another worker, in as few calls as may be; as ``peek`` does, each by itself."""
+    """Read records of another worker in few calls, and leave out those for which ``peek`` returns None."""
     found = []
     for stored in records.read_all(keys).values():
         if not stored.parked:
@@ -107,7 +107,7 @@ def peek_all(records: Records, keys: Collection[RecordKey], kind: Codec[R, Any, 
 
 
 def source_image(records: Records, ami: str, whose: RecordKey) -> SourceImage:
-    """Read what was known of a source when it was examined: it may be gone by now. ``whose``: the record that asks.
+    """Read the source as it was when it was examined; by now it may be gone. ``whose``: the record that asks.
 
     Raises Unreadable.
     """
@@ -116,7 +116,7 @@ def source_image(records: Records, ami: str, whose: RecordKey) -> SourceImage:
 
 
 def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
-    """Parse an item beside a record. Raises Unreadable if it is missing, or no JSON."""
+    """Parse the JSON in an item beside a record. Raises Unreadable if the item is missing or damaged."""
     if item is None:
         raise Unreadable(f"{what} is not on record.")
     try:
@@ -139,7 +139,7 @@ def read_body(kind: type[T], stored: Stored) -> T:
 
 
 def body(record: object) -> dict[str, Any]:
-    """Leave out what has its default: a record is written ten times and more, and each KB of it costs a unit."""
+    """Encode a record without its default values: DynamoDB bills each KB, and a record is written ten times or more."""
     values: dict[str, Any] = codec.encode(record, sparse=True)
     values.pop("inbox", None)
     return values

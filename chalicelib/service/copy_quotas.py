@@ -1,6 +1,6 @@
-"""The worker of copy quotas: counts the slots of one (account, Region) and grants what is free, oldest delivery first.
+"""The worker of copy quotas: counts the slots of one (account, Region) and grants the free ones, oldest delivery first.
 
-It writes grants into the deliveries' own items, and wakes a delivery that got more.
+It writes each grant into the delivery's own item, and wakes the delivery.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 
 ROUNDS = 5
-"""How often it looks again because of wakes that came while it worked; after that it wakes itself."""
+"""How often one run counts again because it was woken while it worked; after that it wakes itself."""
 
 NEEDS_SECONDS = 16
 """Seconds that must be left to look at a delivery, or to grant: two SDK time-outs."""
@@ -37,7 +37,7 @@ class CopyQuotas:
         self._telemetry = telemetry
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
-        """Grant what is free. ``time_left``: seconds that the invocation still has; the next one does the rest."""
+        """Grant what is free; the next run does what there is no time for."""
         read = self._records.begin
         for _ in range(ROUNDS):
             try:
@@ -56,9 +56,9 @@ class CopyQuotas:
         self._waker.send(key, f"more:{self._clock()}")
 
     def _rebuild(self, key: RecordKey, error: ParkRecord) -> None:
-        """Replace a record that this version cannot read: it holds nothing but a limit that EC2 will teach again.
+        """Replace a record that this version cannot read. It has only a limit, which EC2's answers will show again.
 
-        Parked, it would hold up every AMI for that account, after a rollback in all accounts at once.
+        Parking it would delay every AMI for that account, and after a rollback every AMI for all accounts.
         """
         _, account, region = key.pk.split("#")
         fresh = CopyQuota(account, region, due_at=self._clock())
@@ -66,7 +66,7 @@ class CopyQuotas:
         self._telemetry.repaired(key, f"The copy quota's record was written again. {error}")
 
     def _counted(self, stored: Stored, quota: CopyQuota, time_left: TimeLeft) -> bool:
-        """Count, grant, and write the record; False if time ran out, or somebody woke it meanwhile."""
+        """Count, grant, and write the record; False if time ran out, or a delivery woke the quota meanwhile."""
         now = self._clock()
         leases = {lease.delivery: lease for lease in self._slots.leases(stored.key)}
         after = copy_quota.learn(quota, leases.values(), now)
@@ -82,12 +82,12 @@ class CopyQuotas:
         return saved and in_time
 
     def _ask_for_slots(self, leases: dict[str, SlotLease], now: int) -> None:
-        """Wake who has copies there, as somebody has come to wait: one may have ended that nobody has looked at yet."""
+        """Wake the deliveries with running copies: one may have ended unseen, and another delivery needs its slot."""
         busy = [lease for lease in leases.values() if lease.running > 0]
         self._waker.wake_all([(addresses.delivery(lease.delivery), f"slots-wanted:{now}") for lease in busy])
 
     def _look(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: TimeLeft) -> bool:
-        """Renew what has run out for the deliveries that go on; take the slots of the others back."""
+        """Renew the expired leases of deliveries that continue, and take back the others; False if time ran out."""
         while doubtful := copy_quota.in_doubt(limit, leases.values(), now):
             for lease in doubtful:
                 if time_left() < NEEDS_SECONDS:
@@ -103,15 +103,15 @@ class CopyQuotas:
         return True
 
     def goes_on(self, lease: SlotLease) -> bool:
-        """Whether somebody works on the delivery, in that episode. Its own record says so, not its item here.
+        """Whether the delivery continues in the lease's episode: its record can be read, is not parked, has not ended.
 
-        A record that can be read, is not parked and has not ended is in the hands of the sweep, however late that is.
+        Then the sweep wakes it sooner or later.
         """
         delivery = peek(self._records, addresses.delivery(lease.delivery), DELIVERIES)
         return delivery is not None and delivery.episode == lease.episode and not delivery.ended
 
     def _grant(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: TimeLeft) -> bool:
-        """Grant what is free and wake those that got more; a wake that is lost is made up for by their next look."""
+        """Grant what is free and wake those that got more; one whose wake is lost sees its grant at its next look."""
         for lease in copy_quota.grants(limit, leases.values(), now):
             if time_left() < NEEDS_SECONDS:
                 return False

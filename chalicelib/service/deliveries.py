@@ -54,7 +54,7 @@ CALLS_A_SHARE = 6
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPorts:
-    """What a delivery's executor works with, beside the records."""
+    """The ports of a delivery's executor, beside the records."""
 
     slots: SlotLeases
     ledger: Ledger
@@ -183,9 +183,9 @@ class DeliveryExecutor:
                 assert_never(command)
 
     def _remove(self, delivery: Delivery, plan: proof.Removal) -> Fault | None:
-        """Remove each thing apart from the others; return the last removal that was refused.
+        """Remove each AMI and copy by a call of its own; return the last refusal.
 
-        Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED].
+        EC2 deletes a copy that still runs when it ends [aws-facts, VERIFIED].
         """
         ports, refusal = self._ports, None
         for image in plan.images:
@@ -226,7 +226,7 @@ class DeliveryExecutor:
         return ev.TargetReady(key.arn, named.own, copies, note, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
-        """Why the policies of the source's keys could not take the service's statements, if it needs any."""
+        """Return why the policies of the source's keys cannot take the statements that this delivery needs."""
         hub_sid = key_policy.hub_sid(delivery.hub, self._region)
         wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, hub_sid)
         if not wanted:
@@ -250,17 +250,18 @@ class DeliveryExecutor:
             limited_at=asked.limited_at or 0,
         )
         lease = self._ports.slots.ask(delivery.copy_quota, wish)
-        if self._is_news(delivery, lease):
+        if self._must_wake_quota(delivery, lease):
             quota = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
             self._waker.wake_or_create(write, cause)
         return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
 
-    def _is_news(self, delivery: Delivery, lease: SlotLease) -> bool:
-        """A wish is; asked again, only where the quota does not know that somebody waits, as it then looks by itself.
+    def _must_wake_quota(self, delivery: Delivery, lease: SlotLease) -> bool:
+        """Whether the quota's worker must look.
 
-        A slot given back is news only where somebody lacks one.
+        It must if this delivery asks for a slot. If it asks again, only if the quota's record does not say yet that a
+        delivery waits, as its worker then looks by itself. If it gives a slot back, only if another delivery waits.
         """
         again = delivery.slots.asked == slot_use.slots_asked_text(delivery)
         if again:
@@ -268,7 +269,7 @@ class DeliveryExecutor:
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
 
     def _waits(self, quota: RecordKey) -> bool | None:
-        """Whether somebody lacks a slot there; None where the record cannot be read, which its own worker repairs."""
+        """Whether a delivery waits for a slot; None if the quota's record cannot be read (its worker repairs it)."""
         try:
             stored = self._records.read(quota)
         except ParkRecord:
@@ -308,7 +309,7 @@ class DeliveryExecutor:
         self._waker.wake_or_create(write, cause)
 
     def _register(self, delivery: Delivery) -> ev.Event:
-        """Register or copy the image. A taken name may be the own earlier call's, whose answer was lost."""
+        """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
         images = self._ports.images
         make = images.copy if methods.of(delivery).copies_image else images.register
         try:
@@ -345,7 +346,8 @@ class DeliveryExecutor:
         known = delivery.copies and all(copy.copy for copy in delivery.copies)
         shown = () if known else self._ports.snapshots.find(delivery)
         found = proof.copies(delivery, shown)
-        there = shown if delivery.image.id == delivery.accepted else found.own  # accepted with its snapshots
+        accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
+        there = shown if accepted else found.own
         copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
         keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(
@@ -364,7 +366,7 @@ class DeliveryExecutor:
                 f"It is encrypted under {keys.get(copy) or 'an unknown key'}, not {delivery.key_arn}.",
                 "The AMI is removed. Check whether somebody moved the key's alias; then tag the AMI again.",
             )
-            for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended
+            for copy in sorted(set(copies.values()) - set(own.values()))  # its own were checked when they ended
             if keys.get(copy) != delivery.key_arn
         )
         if not copies_image:
@@ -375,14 +377,13 @@ class DeliveryExecutor:
         return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _look_at_end(self, delivery: Delivery) -> ev.EndSeen:
-        """Ask the file as applied now; one that cannot be read is asked for a day, then the old date counts."""
-        now = self._clock()
+        """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
+        now, known = self._clock(), deadlines.deadline(delivery) or 0
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
-        if not resolution.understood:
-            waits = now < delivery.target.until + schedule.LAST_LOOK_WITHIN
-            return ev.EndSeen(now + schedule.POLLS[-1] if waits else 0)
-        live = next((one for one in resolution.targets if one.place == delivery.target.place), None)
-        return ev.EndSeen(end_in_force(live, now) if live else 0)
+        if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:
+            return ev.EndSeen(known, again_at=now + schedule.POLLS[-1])
+        date = resolution.until(delivery.target.place) if resolution.understood else None
+        return ev.EndSeen(end_in_force(date, now))
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
         self._note_events(delivery)
@@ -406,7 +407,7 @@ class DeliveryExecutor:
         return ev.OutcomeNotified()
 
     def _note_events(self, delivery: Delivery) -> None:
-        """Write down whether events came from the target: one write for each delivery, and none for an event."""
+        """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
         place, last = (delivery.target.account, delivery.target.region), forwarded.last_event_at(delivery)
         if last is not None:
             self._records.put(addresses.last_event(*place), {"at": last})
@@ -426,12 +427,12 @@ def _refused(call: Callable[[], None]) -> Fault | None:
 
 
 def _upto(delivery: Delivery, done: int) -> int:
-    """Where its shares are gone on with; 0: none is left."""
+    """Return the number of shares done, at which the next run continues; 0: all are done."""
     return done if done < len(delivery.shares.needed) else 0
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:
-    """What is known of source keys that others open: that a role may describe one shows no more than that."""
+    """Say what is known of source keys that their owners open; only the copy shows whether the role may decrypt."""
     return " ".join(
         f"{key}: {words or 'the role may describe it'}; whether it may decrypt, only the copy shows."
         for key, words in sorted(seen.items())
@@ -439,7 +440,7 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
 
 
 def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
-    """Return the fault of a name that is taken by what may be the delivery's, without proof."""
+    """Return the fault of a name that an AMI has which may be the delivery's, but has no known nonce."""
     if named.own or named.unproven is None:
         return ()
     account = delivery.target.account

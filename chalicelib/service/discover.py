@@ -1,7 +1,7 @@
-"""Discovery: a schedule runs it every five minutes, besides the sweep.
+"""Discovery: every five minutes, three passes: over the tags, the standing shares and the organization.
 
-It makes three passes: over the tags, over the standing shares, over the organization. Each continues where it stopped;
-each run begins with another one, so that none is always the last when time runs out, and one that fails stops no other.
+Each pass continues where it stopped. Each run starts with a different pass, so that none is always the last when time
+runs out, and a pass that fails stops no other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chalicelib.service.waker import Clock
 PERIOD = 300
 """Seconds between two runs (``.chalice/extras.yaml``)."""
 KEPT = 40
-"""Seconds that a pass leaves to each later pass, if there are so many: a new file may change every AMI."""
+"""Seconds that a pass leaves for each later pass, if there is that much time."""
 
 
 class Discover:
@@ -53,10 +53,10 @@ class Discover:
             keep = keep if time_left() > keep + KEPT else 0
             try:
                 one(_all_but(keep, time_left))
-            except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
+            except Refusal as refusal:  # the next run looks again, so it needs no dead letter and no alarm
                 self._telemetry.not_done("discover", str(refusal))
                 refused = True
-            except Exception as error:  # noqa: BLE001 - what one cannot read holds up no other; it is raised below
+            except Exception as error:  # noqa: BLE001 - one pass must not stop the others; it is raised below
                 self._telemetry.not_done("discover", repr(error))
                 failed = failed or error
         if failed is not None:
@@ -71,7 +71,7 @@ class Discover:
         self._standing.run(*self._look(), time_left=time_left)
 
     def _look(self) -> tuple[Sequence[Tagged], Heads]:
-        """Read the tagged AMIs and the heads, once for both passes: with 5,000 AMIs these are most of what is read."""
+        """Read the tagged AMIs and the heads, once for both passes: with 5,000 AMIs these are most of the reads."""
         if self._seen is None:
             self._seen = self._source.tagged(), read_heads(self._records)
         return self._seen

@@ -1,11 +1,11 @@
 """The drift audit: compares every snapshot, AMI, key policy and grant of the hub with the ledger, once a day.
 
-The access monitor receives events; the audit looks at what is open, so it also finds permissions from before, and those
-that no event reported. It reads, notifies, and wakes the share worker for what is the service's; it opens and closes
-nothing.
+The access monitor judges events. The audit looks at what is open, so it also finds permissions that are older than the
+monitor or that no event reported. It changes no permission: it notifies people, and wakes the share worker to close the
+service's own.
 
-A run takes up to ``PER_RUN`` looks: EC2 answers attributes one at a time, and the share worker needs its answers, too.
-It writes after each slice how far it has come. After a crash the next run looks at that slice again.
+A run takes at most ``PER_RUN`` looks, so that EC2 does not throttle the share worker. It writes its place after each
+slice, and after a crash the next run looks at that slice again.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.waker import Clock
 
 PER_RUN = 300
-"""Looks of one run. EC2 takes 20 such calls a second for long [aws-facts 6, VERIFIED]; a run is every five minutes."""
+"""Most looks of one run. EC2 allows 20 such calls a second [aws-facts 6, VERIFIED]; a run is every five minutes."""
 GRANTS_PER_RUN = 10 * PER_RUN
-"""Looks of one run at an account's grants: they ask EC2 nothing, and one list of a key's grants serves all."""
+"""Most looks of one run at an account's grants: they do not call EC2, and one list of a key's grants serves all."""
 SLICE = 20
-"""Looks after which it writes how far the pass has come."""
+"""Looks after which the audit writes its place."""
 CALLS = 8
-"""Of one look: what AWS shows, up to three reads of the ledger, and telling one finding."""
+"""Calls of one look: what AWS shows, up to three reads of the ledger, and publishing a finding."""
 SETTLED = schedule.HOUR
 """Seconds after which everything that a new applied file takes away is closed."""
 NOT_LISTED = "~"
-"""Stands behind every account."""
+"""Stands for an account if AWS does not list a key's grants; sorts after all account ids."""
 
 Step = tuple[DriftPlace, tuple[ActionVerdict, ...] | None]
-"""A place, and which verdicts its first look had; None: this is the first look."""
+"""A place and the verdicts of its first look; None: this is the first look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class DriftPorts:
 
 @dataclass(frozen=True, slots=True)
 class DriftSettings:
-    """Where it is. ``learning``: seconds after its first run without a page."""
+    """The hub's account and Region. ``learning``: for so many seconds after its first run the audit sends no page."""
 
     hub: str
     region: str
@@ -72,11 +72,11 @@ class DriftSettings:
 
 
 class _Unfinished(Exception):
-    """AWS asks for patience: the next run goes on here."""
+    """AWS throttles, or time is up: the next run continues here."""
 
 
 class DriftAudit:
-    """One run of it."""
+    """Runs the audit."""
 
     def __init__(self, ports: DriftPorts, settings: DriftSettings, clock: Clock, telemetry: Telemetry) -> None:
         self._ports = ports
@@ -87,7 +87,7 @@ class DriftAudit:
         self._budget = Budget(lambda: 0)
 
     def run(self, *, time_left: TimeLeft) -> None:
-        """Begin a pass if one is due, or go on with it."""
+        """Begin a pass if one is due, or continue the last one."""
         now = self._clock()
         this = self._ports.findings.read() or Pass(first_at=now, began_at=now - drift.EVERY)
         if not this.part and now >= this.began_at + drift.EVERY:
@@ -96,9 +96,8 @@ class DriftAudit:
         if this.part:
             applied = self._ports.applied.read()
             if applied.fault is not None and applied.fault.code != "no-targets-applied":
-                self._telemetry.not_done(
-                    "drift-audit", applied.fault.what
-                )  # without the file, no account is known as listed
+                # Without the file every account would be a stranger.
+                self._telemetry.not_done("drift-audit", applied.fault.what)
                 return
             try:
                 this, looked = self._go_on(this, applied, budget)
@@ -107,7 +106,7 @@ class DriftAudit:
         self._telemetry.audited(looked, this.not_seen, now - (this.ended_at or this.first_at))
 
     def _go_on(self, this: Pass, applied: AppliedFile, budget: Budget) -> tuple[Pass, int]:
-        """Look at place after place. Returns how far it came, and how many it looked at."""
+        """Look at place after place. Returns the pass with its new place, and the number of looks."""
         self._grants, self._budget = ("", {}), budget
         looked, steps = 0, self._steps(this, applied)
         while this.part and not self._waits(this) and looked < _most(this) and (not looked or budget.allows(CALLS)):
@@ -124,7 +123,7 @@ class DriftAudit:
             if looked % SLICE == 0:
                 written = self._ports.findings.save(this)
                 if written is None:
-                    return this, looked  # another run is at it
+                    return this, looked  # another run is working on this pass
                 this = written
         self._ports.findings.save(this)
         return this, looked
@@ -137,14 +136,14 @@ class DriftAudit:
         return replace(this, part="", after="", doubts={}, ended_at=self._clock())
 
     def _waits(self, this: Pass) -> bool:
-        """Whether all but the second looks is done, and these are not due yet."""
+        """Whether only the second looks are left, and these are not due yet."""
         early = self._clock() < this.doubted_at + drift.AGAIN
         return this.part == PassPart.DOUBTS and bool(this.doubts) and early
 
     # --- which places ------------------------------------------------------------------------------------------------
 
     def _steps(self, this: Pass, applied: AppliedFile) -> Iterator[Step]:
-        """Yield the places of a part behind the last one that was looked at, in order."""
+        """Yield the places of a part, in order, after the last one that was looked at."""
         if this.part == PassPart.DOUBTS:
             doubts = sorted(this.doubts.items())
             yield from ((DriftPlace.read(text), verdicts) for text, verdicts in doubts if text > this.after)
@@ -170,7 +169,7 @@ class DriftAudit:
                     yield from (f"{key} {one}" for one in self._granted_to(key, everybody))
 
     def _granted_to(self, key: str, everybody: set[str]) -> Sequence[str]:
-        """Return the accounts whose grants to look at; NOT_LISTED where AWS refuses the list: the look says why."""
+        """Return the accounts whose grants to look at; only NOT_LISTED if AWS refuses the list: its look says why."""
         try:
             return sorted(everybody | self._granted(key).keys())
         except Refusal as refusal:
@@ -179,7 +178,7 @@ class DriftAudit:
             return [NOT_LISTED]
 
     def _granted(self, key: str) -> Mapping[str, Sequence[ShownAccess]]:
-        """List the grants on a key by the account that each lets in; once for all its accounts. May raise Refusal.
+        """List the grants on a key by the account that each admits, once for all accounts. May raise Refusal.
 
         A key has at most 50,000 grants [KMS quotas]: 500 pages, which take half a minute of a run's four.
         """
@@ -193,7 +192,7 @@ class DriftAudit:
                 if not marker:
                     break
                 if not self._budget.allows(CALLS):
-                    raise _Unfinished  # a part of the list proves nothing: the next run begins it again
+                    raise _Unfinished  # part of a list proves nothing: the next run lists from the start
                 page, marker = self._ports.access.grants(key, marker)
             self._grants = (key, found)
         return self._grants[1]
@@ -201,7 +200,7 @@ class DriftAudit:
     # --- one place ---------------------------------------------------------------------------------------------------
 
     def _step(self, this: Pass, step: Step, applied: AppliedFile) -> Pass:
-        """Look at one place. A finding is a doubt at the first look, and is published if the second agrees."""
+        """Look at one place. A finding of a first look is only a doubt; it is published if the second look agrees."""
         place, before = step
         after = str(place) if before is not None else place.name
         this = replace(this, after=after, looks=this.looks + 1)
@@ -221,7 +220,7 @@ class DriftAudit:
         return this
 
     def _look(self, place: DriftPlace, applied: AppliedFile) -> Sequence[MonitorFinding]:
-        """Read what AWS shows, then what the ledger says: an intent is written before its call."""
+        """Read what AWS shows, and then the ledger: an intent is written before its call, so it is never missed."""
         shown = self._shown(place)
         if shown is None:
             return ()
@@ -240,7 +239,7 @@ class DriftAudit:
         return drift.findings(shown, this)
 
     def _shown(self, place: DriftPlace) -> Sequence[ShownAccess] | None:
-        """Return what AWS shows there; None: it is gone."""
+        """Return the access that AWS shows there; None: the resource is gone."""
         if place.account:
             return self._granted(place.resource).get(place.account, ())
         if place.resource.startswith("arn:"):
@@ -251,7 +250,7 @@ class DriftAudit:
         return None if receivers is None else drift.of_permissions(self._homes(place)[0].pk, receivers)
 
     def _may_derive(self, place: DriftPlace, shares: Sequence[Share]) -> frozenset[str]:
-        """Return the account whose grants these are, if something on the key is open to it, by its policy, too."""
+        """Return the place's account if a share on the key is open to it, by grant or policy: it may grant further."""
         if not place.account:
             return frozenset()
         policy = self._ports.ledger.shares(addresses.policy_resource(place.resource).pk)
@@ -270,7 +269,7 @@ class DriftAudit:
     # --- what follows ------------------------------------------------------------------------------------------------
 
     def _conclude(self, place: DriftPlace, finding: MonitorFinding, *, learning: bool) -> None:
-        """Tell a person once for as long as it stays, and wake who closes the service's own permissions."""
+        """Publish a finding once for as long as it persists; wake the share worker if the service must close it."""
         findings, now = self._ports.findings, self._clock()
         about = addresses.digest(str(place), finding.verdict, *sorted(finding.receivers))
         if finding.verdict is ActionVerdict.NO_INTENT:
@@ -283,7 +282,7 @@ class DriftAudit:
         findings.notified(about, now)
 
     def _wake(self, place: DriftPlace, now: int) -> None:
-        """Let the share worker look: it revokes a grant of no share. Without a record it does not look."""
+        """Wake the share worker and the grant audit, which revokes a grant without a share; both need a record."""
         looks = [*self._homes(place), *([addresses.grants_on(place.resource)] if place.account else [])]
         self._ports.wakes.wake_all([(key, f"drift:{now}") for key in looks])
 
@@ -323,6 +322,6 @@ def _most(this: Pass) -> int:
 
 
 def _accounts(applied: AppliedFile) -> set[str]:
-    """Return every account that the file lists, and those of its units."""
+    """Return every account that the file lists, directly or by a unit."""
     units = applied.directory.membership.units.values()
     return {*applied.directory.accounts, *(account for unit in units for account in unit.accounts)}

@@ -1,7 +1,7 @@
-"""The port ``Entitlements``: whether a share may be opened, asked from EC2 and the applied file (invariants 8 and 11).
+"""The port ``Entitlements``: EC2 and the applied file say whether a share may be opened (invariants 8 and 11).
 
-The share's own item and the records of promotion and delivery do not decide it. Three answers come from records, as EC2
-does not have them: the value last understood and the time of the last tag event (the head), and the nonces of the hub's
+Neither the share's item nor the records of promotion and delivery decide it. Only what EC2 does not know comes from
+records: the value last understood and the time of the last tag event (both in the head), and the nonces of the hub's
 own copies.
 """
 
@@ -29,33 +29,35 @@ from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.waker import Clock
 
 FRESH = 10
-"""Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
+"""Seconds for which one read of an AMI serves all its resources."""
 MOST_ASKED = 5
-"""How many AMIs one look asks about for a share: hundreds may hold one grant, and each takes calls of its own."""
-STRANGER, NOT_NOW = "not-entitled", "not-entitled-now"
+"""Most AMIs that one look asks about for a share: hundreds may hold one grant, and each takes calls of its own."""
+STRANGER, NOT_NOW, NOT_SHOWN = "not-entitled", "not-entitled-now", "not-shown-as-its-part"
+LOOKS = 6
+"""After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
 
 @dataclass(slots=True)
 class _AskedOnce:
-    """What one look has read, each once for all its shares."""
+    """What one look has read, once for all its shares. The mappings are by AMI."""
 
     applied: AppliedFile
     shares: Sequence[Share]
     strangers: Collection[str]
     asked: dict[str, tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
-    """By AMI."""
     approved: dict[str, Mapping[str, Approval]] = field(default_factory=dict)
     owed: dict[str, Refusal] = field(default_factory=dict)
-    """By AMI: what AWS does not say of it."""
+    """AWS did not answer for these."""
 
 
 class LiveEntitlements:
-    """Asks EC2 for the tag and the AMI's snapshots, and the applied file for whom the tag names."""
+    """Reads the tag and the AMI's snapshots from EC2, and from the applied file whom the tag names."""
 
     def __init__(self, records: Records, source: Source, targets: Targets, clock: Clock, hub: str, region: str) -> None:
         self._reads: dict[str, tuple[int, TagRead]] = {}
         self._keys: dict[tuple[str, ...], frozenset[str]] = {}
+        self._keys_read: set[tuple[str, ...]] = set()
         self._abroad: dict[tuple[str, str], Mapping[str, str]] = {}
         self._clock = clock
         self._records = records
@@ -67,13 +69,13 @@ class LiveEntitlements:
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
-        Of many AMIs one look asks about some; a share is refused for good only if no AMI entitles it. If AWS does not
-        show one AMI, only the shares that no other AMI holds are refused.
+        One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
+        of them. If AWS does not answer for one AMI, another AMI can still entitle the share.
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
         look = _AskedOnce(applied, shares, applied.strangers(held_by))
-        self._abroad = {}
+        self._abroad, self._keys_read = {}, set()
         judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
         refused, waits, owed = judged
         for share in shares:
@@ -97,7 +99,7 @@ class LiveEntitlements:
         return Judgement(*judged)
 
     def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
-        """Say what keeps a share from being opened for one who holds it: a fault, or that AWS does not say it."""
+        """Return why a share may not be opened for one of its holdings: a fault, or that AWS does not answer."""
         ami = holding.ami
         if ami in look.owed:
             return look.owed[ami]
@@ -115,21 +117,20 @@ class LiveEntitlements:
         return fault
 
     def now(self, ami: str, *, fresh: bool = False) -> tuple[TagRead, Entitlement | Fault]:
-        """Return who is entitled to an AMI now, as for an opening. ``fresh``: read the tag again."""
+        """Return the AMI as read and who may get it now. ``fresh``: read the tag again."""
         if fresh:
             self._reads = {}
         return self._ask(ami, self._targets.read(), opens=True)
 
     def shows(self, ami: str) -> bool:
-        """Whether EC2 shows an AMI of the hub at all. May raise Refusal."""
+        """Whether EC2 shows this AMI of the hub. May raise Refusal."""
         read = self._read(ami)
         return read.owned and read.image_state is not None
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
-        """Return until when each standing share may stay: by the first of its holdings that may keep it.
+        """Return until when each standing share may stay, by the first of its holdings that may keep it.
 
-        Hundreds of AMIs may hold one grant, and each takes calls of its own, so one look asks about some of them. What
-        the file alone answers takes no call.
+        It first leaves out the holdings that the applied file alone ends, then asks about ``MOST_ASKED`` of the AMIs.
         """
         now, applied = self._clock(), self._targets.read()
         asked: dict[str, Entitlement | Fault | Refusal] = {}
@@ -150,9 +151,8 @@ class LiveEntitlements:
                 if not isinstance(entitled, Entitlement):
                     known = False
                     continue
-                target = entitled.targets.get(holding.place)
-                if target is not None and entitled.may_keep(holding.place, resource, share.share_name, now):
-                    ends[share.share_name] = end_in_force(target, now)
+                if entitled.may_keep(holding.place, resource, share.share_name, now):
+                    ends[share.share_name] = entitled.end(holding.place, now)
                     break
             else:
                 if known:
@@ -166,10 +166,10 @@ class LiveEntitlements:
             return refusal
 
     def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
-        """Ask who is entitled.
+        """Return the AMI as read, and who is entitled to it.
 
-        Where a damaged head leaves open whether a tag event has ended a withdrawal, that counts against opening, and is
-        no evidence for closing.
+        With a damaged head it is unknown whether a tag event has ended a withdrawal. Then the withdrawal counts for an
+        opening (``opens``), and not for a closing.
         """
         read = self._read(ami)
         usable = read.owned and read.image_state is not None and read.image_state not in USELESS
@@ -180,25 +180,26 @@ class LiveEntitlements:
         return read, entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
 
     def _read(self, ami: str) -> TagRead:
-        """Read the tag, once for the resources of an AMI that this environment works on in turn."""
+        """Read the AMI, once for all its resources that this Lambda environment works on in turn."""
         at, read = self._reads.get(ami, (0, None))
         if read is None or self._clock() >= at + FRESH:
             read = self._source.tag(ami)
             self._reads = {ami: (self._clock(), read)}
         return read
 
-    def _keys_of(self, read: TagRead) -> frozenset[str]:
-        """Read the keys of the snapshots that an AMI has now, once: a snapshot's key never changes."""
+    def _is_key_of(self, key: str, read: TagRead) -> bool:
+        """Whether it is a key of the snapshots that an AMI has now. That never changes; a read may lack some of them.
+
+        So one that is missing is read again, once in a look.
+        """
         snapshots = tuple(sorted(read.snapshots))
-        if snapshots not in self._keys:
+        if key not in self._keys.get(snapshots, ()) and snapshots not in self._keys_read:
+            self._keys_read.add(snapshots)
             self._keys = {snapshots: self._source.keys(snapshots)}
-        return self._keys[snapshots]
+        return key in self._keys.get(snapshots, ())
 
     def _head(self, ami: str) -> Head | None:
-        """Return what is known of the tag: the value last understood, and when it was written. None: it is damaged.
-
-        What was understood counts while another value that is not stands there.
-        """
+        """Return the promotion's head; None: it is damaged. Its value counts while the tag's own is not understood."""
         try:
             item = self._records.get(addresses.head(ami))
             return codec.decode(Head, json.loads(item["body"]), ami) if item else Head()
@@ -217,12 +218,24 @@ class LiveEntitlements:
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
-        if not self._belongs(resource, holding, read):
+        return None if self._belongs(resource, holding, read) else self._no_part(share, holding)
+
+    def _no_part(self, share: Share, holding: Holding) -> Fault:
+        """Return the fault of what EC2 does not show as a part of an AMI. One look is enough where it lists all parts.
+
+        DescribeSnapshots may leave one out for a moment.
+        """
+        _, kind, name, *_ = share.resource.split("#")
+        listed = kind == "image" or (kind == "snapshot" and "@" not in name)
+        shown = share.waits_for is None or share.waits_for.code != NOT_SHOWN
+        if listed or (not shown and share.tries >= LOOKS):
             return _stranger(share, f"It is no part of {holding.ami}.")
-        return None
+        what = f"Nothing is shared yet: EC2 does not show it as a part of {holding.ami}."
+        cure = "The service looks again for five minutes; then see which snapshots and keys the AMI has."
+        return Fault(NOT_SHOWN, f"{share.resource}, {share.account}", what, cure)
 
     def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Mapping[str, Approval]:
-        """Read the approvals of an AMI that these shares need, in as few calls as may be."""
+        """Read the approvals of an AMI that these shares need, together."""
         if isinstance(entitled, Fault):
             return {}
         places = {one.place for share in shares for one in share.holdings if one.ami == ami}
@@ -238,7 +251,7 @@ class LiveEntitlements:
         entitled: Entitlement | Fault,
         given: Mapping[str, Approval],
     ) -> Fault | None:
-        """Say what is missing where a target needs an approval: it is asked here, whatever records say."""
+        """Return the fault of a missing approval, if the target needs one; what records say of it does not count."""
         place = holding.place
         target = None if isinstance(entitled, Fault) else entitled.targets.get(place)
         if target is None or isinstance(entitled, Fault) or not approvals.needs(target):
@@ -258,7 +271,7 @@ class LiveEntitlements:
         if kind == "snapshot" and not region:
             return snapshot in read.snapshots
         if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
-            return name in self._keys_of(read)
+            return self._is_key_of(name, read)
         if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
             self._abroad[holding.ami, region] = self._copies(holding.ami, region)
         proven = self._abroad[holding.ami, region]
@@ -267,8 +280,8 @@ class LiveEntitlements:
     def _copies(self, ami: str, region: str) -> Mapping[str, str]:
         """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
 
-        Its delivery there made them with nonces that it has on record, or they are those of the AMI that an operator
-        has compared and accepted: tags alone prove nothing.
+        They have a nonce that the hub's delivery there has on record, or belong to the AMI that an operator has
+        accepted. Other tags prove nothing.
         """
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
         made = peek(self._records, addresses.delivery(ident), DELIVERIES)
@@ -280,14 +293,13 @@ class LiveEntitlements:
 
 
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
-    """Whether the file gives a target ("account/region") nothing any longer, whatever AMI is meant."""
+    """Whether the file no longer gives a target ("account/region") anything, of any AMI."""
     meant = applied.resolve(account, in_force=True)
-    target = next((one for one in meant.targets if one.place == place), None)
-    return meant.understood and (target is None or not end_in_force(target, now))
+    return meant.understood and not end_in_force(meant.until(place), now)
 
 
 def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:
-    """Return the holdings of those AMIs that this look asks about: with each try the next ones, so all have a turn."""
+    """Return the holdings of the AMIs that this look asks about; the next try asks about the next ones."""
     amis = sorted({holding.ami for holding in holdings})
     start = tries * MOST_ASKED % len(amis) if len(amis) > MOST_ASKED else 0
     turn = {*[*amis[start:], *amis[:start]][:MOST_ASKED]}
@@ -300,7 +312,7 @@ def _lasts(why: Fault | Refusal) -> bool:
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:
-    """Whom a share for a target names: nothing but a standing launch permission may name the unit that brings it."""
+    """Return the receiver of a target's share: its account; for a standing launch permission possibly its unit."""
     return launched_by(target) if standing and addresses.resource_kind(resource) == "image" else target.account
 
 

@@ -1,4 +1,4 @@
-"""Writes the deliveries of a promotion, each a record of its own, and starts a new episode of those to retry."""
+"""Writes the deliveries of a promotion, and starts a new episode of those to retry."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Expansion:
         self._clock = clock
 
     def run(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Expanded:
-        """Begin deliveries from the ``cursor`` on, as many as there is time for."""
+        """Begin deliveries from ``cursor`` on, as many as there is time for."""
         if not promotion.planned:
             return ev.Expanded(0)
         image = source_image(self._records, promotion.ami, promotion.key)
@@ -63,16 +63,16 @@ class Expansion:
         return ev.Expanded(done, standing)
 
     def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
-        """Count and wake new deliveries. Where a run is killed before, they are due, and a poll counts them."""
+        """Count and wake new deliveries. If the run is killed before, they are due all the same, and a poll counts."""
         if new:
             self._tracked.count(promotion.ami, len(new))
             self._waker.wake_all(new)
             new.clear()
 
     def _begin(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> bool:
-        """Put a delivery that is not there, in as few calls as may be: a thousand are put one after another.
+        """Write a new delivery in few calls, as a plan may have a thousand.
 
-        False: it is there after all; the promotion knows of it what it knew before.
+        False: another run wrote it first; then the tracked delivery becomes what it was.
         """
         fresh = self._fresh(promotion, image, target, groups, _id(promotion, target), None)
         tracked = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
@@ -87,19 +87,19 @@ class Expansion:
         return False
 
     def _note_standing(self, promotion: Promotion, fresh: Delivery) -> None:
-        """Write that shares will stand, before any opens: the pass over standing shares looks after them."""
+        """Mark the AMI before a standing share opens, so that the pass over standing shares compares it."""
         if fresh.shared:
             note = {"kind": "standing", "episode": promotion.episode}
             self._records.put(addresses.standing(promotion.ami), note)
 
     def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> None:
-        """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated."""
+        """Write a delivery that is not there, or start an ended one again. Each write may be repeated."""
         ident = _id(promotion, target)
         key = addresses.delivery(ident)
         try:
             stored = self._records.read(key)
             before = None if stored is None or stored.parked else DELIVERIES.decode(stored)
-        except ParkRecord:  # its own worker parks it; it is one target's trouble (invariant 7)
+        except ParkRecord:  # one target's trouble (invariant 7): its own worker parks it
             self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
             self._give_up(promotion, ident)
             return
@@ -119,7 +119,7 @@ class Expansion:
         self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
 
     def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
-        """Whether a delivery that is there starts again. One that is failing just now is asked again when it has."""
+        """Whether an existing delivery starts again. One that is failing now starts again after it has failed."""
         dated = before.state is DeliveryState.WITHDRAWN and before.sharing.expired
         passed_over = (before.state is DeliveryState.FAILED or dated) and _passed_over(promotion, target)
         if passed_over and not self._is_between(promotion, target):
@@ -135,7 +135,7 @@ class Expansion:
         return False
 
     def _is_between(self, promotion: Promotion, target: Target) -> bool:
-        """Whether this is the hub's own copy, and a target that starts now is to copy from there."""
+        """Whether this is the hub's own copy, and a target that starts now will copy from it."""
         if target.account != promotion.hub:
             return False
         after = [
@@ -149,7 +149,7 @@ class Expansion:
         return any(states.get(one.place, RUNNING) in (RUNNING, *BACK_AGAIN) for one in after)
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
-        """A delivery that has ended by its tag and cannot be read cannot start again: it counts as failed."""
+        """Count a delivery as failed that must start again, but cannot be read."""
         for one in self._tracked.all(promotion.ami):
             if one.delivery == ident and one.state in BACK_AGAIN:
                 failed = replace(one, episode=one.episode + 1, state=DeliveryState.FAILED.value)
@@ -191,18 +191,18 @@ def _id(promotion: Promotion, target: Target) -> str:
 
 
 def _launched_by(target: Target) -> tuple[str, ...]:
-    """Name the unit that the launch permission is to name, where the value's groups have the account by one."""
+    """Return the unit that the launch permission names instead of the account, if there is one."""
     named = launched_by(target)
     return (named,) if target.mode == "share" and named != target.account else ()
 
 
 def _via(promotion: Promotion, target: Target) -> str:
-    """Name the delivery that makes the hub's own copy first, where the target is to copy from there."""
+    """Return the id of the delivery that makes the hub's own copy, if the target copies from it."""
     hub = target.by_way_of
     return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""
 
 
 def _passed_over(promotion: Promotion, target: Target) -> bool:
-    """Whether one that failed, or ended at its date, is not meant: others are, or only file or membership changed."""
+    """Whether a delivery that failed or expired stays ended: a person named others, or only file or members changed."""
     meant = {target.account, f"{target.account}/{target.region}"}
     return promotion.refresh or (bool(promotion.only) and meant.isdisjoint(promotion.only))

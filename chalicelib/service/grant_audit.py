@@ -1,14 +1,16 @@
-"""The grant audit: looks through all grants on a source key, some time after one of the service's was closed there.
+"""The grant audit: lists all grants on a source key, ten minutes after an account's last share there has closed.
 
-Two things can only be seen late and from the key as a whole. First, a grant of the service may show although the ledger
-does not know it as open, after two runs at once and a crash, or if it showed late. Its name proves it, and contains the
-hub's Region, so the audit leaves grants of a hub in another Region alone. Second, the service grants CreateGrant, and a
-derived grant outlives its parent [aws-facts 3, VERIFIED]. The audit reports what an account without a share has made
-there, and does not revoke it: a running instance may need it, or it may be preexisting (invariant 2). A grant for a
-service-linked role is made in that account too, but by the service and under its name: it does not count here.
+It looks for two things:
 
-One look serves all accounts of a key, however many closed. It goes page by page of ListGrants, and in a page account
-by account; if time runs out, the record says how far it came.
+- A grant of the service that the ledger does not know as open: two runs raced and one was killed, or the grant showed
+  late. The audit closes it. It knows the grant by its name, which contains the hub's Region, so it leaves alone the
+  grants of a hub in another Region.
+- A grant that an account without a share has made. The service grants CreateGrant, and a derived grant outlives its
+  parent [aws-facts 3, VERIFIED]. The audit reports it and does not revoke it: a running instance may need it, or it may
+  be preexisting (invariant 2).
+
+One look serves all accounts of a key. It reads ListGrants page by page, and each page account by account; if time runs
+out, it writes its place on the record.
 """
 
 from __future__ import annotations
@@ -33,23 +35,23 @@ from chalicelib.service.waker import Clock, Waker
 AFTER = 10 * schedule.MINUTE
 """Grants appear and vanish up to five minutes late [aws-facts 3, VERIFIED]; after twice that a list is right."""
 PUT_OFF_FOR = 1 * schedule.HOUR
-"""For how long further closings put off a look: on a key that is always in use there is always another one."""
+"""Further closings delay a look by this at most: on a busy key there is always another one."""
 CLOSED = "closed"
 SINCE = "since"
-"""Member of the record: since when (epoch seconds) a look is owed."""
+"""Member of the record: since when (epoch seconds) a look is due."""
 CALLS_FOR_ACCOUNT = 5
-"""Calls for one account: its shares by grant, policy and role; and to write one unknown grant and wake its worker."""
+"""Calls for one account: read its shares by grant, policy and role, write one unknown grant, and wake its worker."""
 
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
-    """Return the record and inbox entry for the audit, when an account's last share on a key has closed."""
+    """Return the audit's record and inbox entry, for when an account's last share on a key has closed."""
     key = addresses.grants_on(addresses.key_of(resource))
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """How far a look has come: the page, and the last account of it that is done; ``found``: a ghost was."""
+    """Where a look stopped: the page, and its last account that is done. ``found``: it has found a ghost."""
 
     marker: str = ""
     account: str = ""
@@ -80,10 +82,7 @@ class GrantAudit:
         self._region = region
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
-        """Look when all closings are long enough ago, or the look was put off for an hour; then wait for the next one.
-
-        If time runs out, the record says how far it came, and the audit continues at once.
-        """
+        """List the key's grants, if the last closing is ten minutes ago or the look was put off for an hour."""
         with parking(key, self._records, self._clock, self._telemetry):
             stored = self._records.begin(key)
             if stored is None or stored.parked:
@@ -109,9 +108,9 @@ class GrantAudit:
                 self._waker.send(key, f"more:{place.marker[-40:]}:{place.account}:{self._clock()}")
 
     def _look(self, key_arn: str, place: _Place, budget: Budget, *, reports: bool) -> tuple[_Place, bool]:
-        """Go on from a place; returns how far it came, and whether AWS refused a page.
+        """Continue from a place. Returns the new place, and whether AWS refused a page.
 
-        ``reports``: also what accounts have left there. After a closing of just now their grants are about to vanish.
+        ``reports``: also report grants that accounts made. Right after a closing these may be about to vanish.
         """
         first = True
         while not place.over:
@@ -119,7 +118,7 @@ class GrantAudit:
                 grants, marker = self._grants.page(key_arn, place.marker)
             except Refusal as refusal:
                 self._telemetry.share(f"{addresses.AUDIT}{key_arn}", "", "grants not listed", why=refusal.fault.what)
-                return _Place(found=place.found), True  # a marker may have expired: from the first page on
+                return _Place(found=place.found), True  # the marker may have expired: start at the first page
             for account, theirs in sorted(self._by_account(grants).items()):
                 if account <= place.account:
                     continue
@@ -136,7 +135,7 @@ class GrantAudit:
     def _account(
         self, key_arn: str, account: str, grants: Sequence[SeenGrant], budget: Budget, *, reports: bool
     ) -> tuple[bool, bool]:
-        """Look at the grants of one account. Returns whether one was a ghost, and whether all were looked at."""
+        """Look at the grants of one account. Returns whether there was a ghost, and whether there was time for all."""
         of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk
         shares = {resource: self._ledger.shares(resource) for resource in (of_key, of_roles)}
         ghosts = [
@@ -165,7 +164,7 @@ class GrantAudit:
         return grant_names.is_grant_of(grant.name, self._region)
 
     def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
-        """Return the grants that concern each account: the service's to it, and others that it made."""
+        """Return for each account the service's grants to it and the grants that it made."""
         found: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
             account = account_of(grant.grantee if self._is_own(grant) else grant.issuer)
@@ -174,13 +173,13 @@ class GrantAudit:
         return found
 
     def _accounts_for(self, shares: Sequence[Share], grant: SeenGrant) -> bool:
-        """Whether the ledger knows a grant for open, about to be, or about to be closed."""
+        """Whether a share in the ledger that is open, opening or closing has this grant."""
         return any(
             holders.needed(s) and grant_names.is_grant_for(s, grant.id, grant.name, self._region) for s in shares
         )
 
     def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
-        """Put a grant of the service's without a share into the ledger, as one that is being closed."""
+        """Write a grant of the service that has no share into the ledger as closing."""
         found = share_events.unrecorded(resource, account, grant.grantee, grant.id, self._clock())
         if not self._ledger.put_right(found, "its grant shows, though it is not open", self._clock()):
             return  # it is in the ledger by now
@@ -193,7 +192,7 @@ class GrantAudit:
         self._waker.wake_or_create(write, cause)
 
     def _report_strays(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
-        """Report what an account has made that once held a share here and holds none any longer."""
+        """Report the grants that an account made, if it once had a share on the key and has none now."""
         policy = addresses.policy_resource(key_arn).pk
         own = addresses.key_resource(key_arn, account).pk
         roles = addresses.role_resource(key_arn, account).pk
@@ -206,12 +205,12 @@ class GrantAudit:
 
 
 def _is_ghost(s: Share) -> bool:
-    """Whether it is a grant without a share that an audit has found, and that is not closed yet."""
+    """Whether an audit wrote this share for a grant without one, and it is still closing."""
     return s.state is share.ShareState.CLOSING and s.share_name == grant_names.unrecorded_name(s.grant_id)
 
 
 def account_of(arn: str) -> str:
-    """Return the account in a principal's ARN; "" where there is none (a service principal)."""
+    """Return the account in a principal's ARN; "" if it has none (a service principal)."""
     parts = arn.split(":")
     return parts[4] if len(parts) > 4 else ""
 

@@ -1,4 +1,4 @@
-"""By way of the hub: a target in another Region copies from the hub's own AMI there, which another delivery makes."""
+"""By way of the hub: a target in another Region copies from the hub's own copy there, which another delivery makes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.waker import Clock, Waker
 
 TELLING = 4
-"""Seconds for waking others. A step has sixteen (``runner.CALLS_OF_STEP``), and this one publishes first."""
+"""Seconds for waking other deliveries. A step has sixteen (``runner.CALLS_OF_STEP``), and this one publishes first."""
 
 WOKEN_AT_ONCE = 80
-"""Messages between two looks at the clock: eight calls side by side."""
+"""Messages that are sent before the clock is read again: eight parallel calls."""
 
 CURE = "See what `ami-promoter status` says of the hub's own delivery there and repair that; then tag the AMI again."
 
 
 def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev.Event:
-    """Read the state of the hub's own copy. One that failed before this delivery was requested may be running again.
+    """Read the state of the hub's own copy. If it failed in an older episode, it may run again, so the delivery waits.
 
-    One that is being published is there, and stays: deliveries that wait for it are woken just before it is recorded
-    as delivered, and must not look too early.
+    A copy that is being published counts as delivered, because the deliveries that wait for it are woken just before
+    its record says so.
     """
     copy = peek(records, addresses.delivery(delivery.hub_copy.delivery), DELIVERIES)
     if copy is None:
@@ -42,7 +42,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
         what = f"The hub's own copy in {copy.target.region}, from which this one was to be made, is {copy.state}.{why}"
         return ev.TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
     known = {one.source: one.copy for one in copy.copies if one.copy}
-    if not known:  # its AMI was there already: the snapshots say by their tags what they are copies of
+    if not known:  # its AMI was there already: the snapshots' tags name their sources
         there = snapshots.find(copy)
         there = there if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, there).own
         known = {seen.source: seen.copy for seen in there if seen.state == "completed"}
@@ -54,10 +54,9 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
 
 
 def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Clock) -> None:
-    """Wake those that wait for this copy of the hub's own, for as long as ``TELLING`` lasts.
+    """Wake the deliveries that wait for this copy, for ``TELLING`` seconds at most.
 
-    This only saves time: a delivery that is not woken finds the copy at its next poll, a quarter of an hour later at
-    most. So a thousand deliveries that wait do not keep this one from writing its own end.
+    A delivery that is not woken finds the copy at its next poll, within a quarter of an hour.
     """
     until = clock() + TELLING
     cause = f"hub-copy:{delivery.id}:{delivery.episode}"

@@ -1,4 +1,4 @@
-"""The executor of inventories: lists one target for an operator, and removes there what the operator named."""
+"""The executor of inventories: lists what the service created in one target, and removes what an operator named."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class InventoryExecutor:
         return self._list(record) if isinstance(command, inventory.ListPage) else self._remove_slice(record, budget)
 
     def _list(self, record: Inventory) -> inventory.Event:
-        """List a page and put it beside the record; written a second time after a crash, it is the same item."""
+        """List a page and write it beside the record; after a crash the next run writes the same item again."""
         try:
             page = self._page(record)
         except StaleCursor as refusal:
@@ -67,7 +67,7 @@ class InventoryExecutor:
         return InventoryPage(seen=seen, cursor=next(iter(FACETS[FACETS.index(facet) + 1 :]), ""))
 
     def _settings(self, record: Inventory) -> Target:
-        """Return the target as the applied file has it. Raises Refusal where it has no such target."""
+        """Return the target as the applied file has it. Raises Refusal if it has no such target."""
         file = self._targets.read()
         meant = file.resolve(record.account)
         for target in meant.targets:
@@ -81,7 +81,7 @@ class InventoryExecutor:
         raise Refusal(RefusalKind.DENIED, next(iter(faults), nowhere))
 
     def _remove_slice(self, record: Inventory, budget: Budget) -> inventory.Event:
-        """Carry out a slice: a list of {snapshot, delivery}; what is done with has its ``result`` beside it."""
+        """Remove a slice, a list of {snapshot, delivery}; an entry that is done has a ``result``."""
         key = addresses.inventory_order(record.key, record.removing, record.slice)
         item = self._records.get(key) or {"slices": 0, "body": "[]"}
         order, slices = json.loads(item["body"]), int(item["slices"])
@@ -95,7 +95,7 @@ class InventoryExecutor:
         return inventory.RemovalsTried(done, over=done >= len(order), last=last)
 
     def _remove(self, record: Inventory, delivery: str, snapshot: str) -> str:
-        """Remove one, unless its delivery is at work: then it is that delivery's."""
+        """Remove a snapshot and return why not, if so. A delivery that has not ended looks after its own."""
         stored = self._records.read(addresses.delivery(delivery))
         if stored is not None and stored.body.get("state") not in _OVER:
             return "its delivery is under way, and looks after it"

@@ -12,7 +12,7 @@ from chalicelib.service.runner import Codec
 
 
 class InventoryCodec(Codec[Inventory, inventory.Command, inventory.Event]):
-    """Of inventories."""
+    """The stored form of inventories."""
 
     def decode(self, stored: Stored) -> Inventory:
         """Read an inventory. Raises Unreadable."""

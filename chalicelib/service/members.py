@@ -1,7 +1,7 @@
-"""The pass over the organization: which accounts its units have.
+"""The pass over the organization: reads which accounts its units have.
 
 A unit that cannot be read changes nothing. An account that left is removed only on evidence
-(``core/targets/departures.py``). The pass over the tags finds the promotions whose targets this changes.
+(``core/targets/departures.py``). The pass over the tags then finds the promotions whose targets have changed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock
 
 NEEDS_SECONDS = 12
-"""Seconds that must be left to ask for a page: an SDK time-out and another try."""
+"""Seconds that must be left to ask for a page: an SDK time-out and a second try."""
 ASK_SECONDS = 26
-"""Seconds to ask where an account is: itself, up to six parents, and the writes afterwards, at 2 s each."""
+"""Seconds to ask where an account is: the account, up to six parents, and the writes afterwards, at 2 s each."""
 STALE = schedule.HOUR
-"""A reading that began longer ago begins again."""
+"""A reading that began longer ago than this starts from the beginning."""
 
 
 class Members:
@@ -53,7 +53,7 @@ class Members:
             return
         try:
             self._read(named, time_left)
-        except LostRace:  # another run is at it
+        except LostRace:  # another run is reading
             return
 
     def _read(self, named: Organization, time_left: TimeLeft) -> None:
@@ -72,7 +72,7 @@ class Members:
             self._judge(named, reader, replace(reading, crawl=None), version + 1, time_left, crawl)
 
     def _begun(self, crawl: Crawl, named: Organization, reader: OrganizationReader, time_left: TimeLeft) -> Crawl:
-        """Find the units; where time is up or AWS is busy the next run goes on."""
+        """Find the units; if time is up or AWS throttles, the next run continues."""
         before = crawl
         for unit in _to_begin(crawl, named):
             if crawl is not before and time_left() <= NEEDS_SECONDS:
@@ -90,7 +90,7 @@ class Members:
         return crawl
 
     def _crawled(self, crawl: Crawl, reader: OrganizationReader, time_left: TimeLeft) -> Crawl:
-        """Read page after page; where time is up or AWS is busy the next run goes on."""
+        """Read page after page; if time is up or AWS throttles, the next run continues."""
         while (step := crawl.next()) is not None and time_left() > NEEDS_SECONDS:
             try:
                 crawl = crawl.read(step, reader.page(step))
@@ -109,7 +109,7 @@ class Members:
         time_left: TimeLeft,
         crawl: Crawl,
     ) -> None:
-        """Say what follows from a finished reading, bring it into force, and then write that it is over."""
+        """Compare a finished reading with the members in force, write the new members, and end the reading."""
         now = self._clock()
         before = self._store.membership()
         after, reading = departures.compare(reading, before, crawl, named.units, now)
@@ -143,12 +143,12 @@ class Members:
 
 
 def _of_others(crawl: Crawl, named: Organization) -> bool:
-    """Whether the file has come to name other units since the reading began."""
+    """Whether the applied file no longer names all units of this reading."""
     return not crawl.roots.keys() | crawl.troubles.keys() <= named.units.keys()
 
 
 def _to_begin(crawl: Crawl, named: Organization) -> list[str]:
-    """Return the units that have not been found yet, nor looked for in vain."""
+    """Return the units that this reading has not looked for yet."""
     return sorted(named.units.keys() - crawl.roots.keys() - crawl.troubles.keys())
 
 

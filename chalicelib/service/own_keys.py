@@ -1,7 +1,7 @@
 """Grants on a target's own key for its service-linked roles, which all AMIs delivered there need.
 
-One delivered AMI's holding keeps such a grant. With one holding for each AMI, the share's item would grow past the
-400 KB that DynamoDB takes.
+One delivered AMI's holding is enough to keep such a grant. With one for each AMI, the share's item would exceed
+DynamoDB's 400 KB.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from chalicelib.ports.records import Records
 from chalicelib.service.codecs import DELIVERIES, peek
 
 LOOKS = 8
-"""How many other holders of the same grant it reads; if none of them is delivered, one more holding stays."""
+"""Most other deliveries that it reads; if none of them is delivered, this delivery keeps its holding."""
 
 
 def leave_to_another(records: Records, ledger: Ledger, delivery: Delivery) -> None:
-    """Release a delivery's holding on its target's key before it is delivered, if another delivery keeps the grant.
+    """Release a delivery's holding on its target's key, if another delivery that is already delivered has one.
 
-    The other must be delivered, and so is past this step: no two leave it to each other.
+    That one is past this step, so no two deliveries leave the grant to each other.
     """
     for share in (one for one in delivery.shares.needed if addresses.at_home(one.resource)):
         found = (one for one in ledger.shares(share.resource) if one.share_name == share.share_name)

@@ -1,4 +1,4 @@
-"""Notices that no promotion or delivery sends: the baseline's, and a withdrawal's for a delivery that cannot act."""
+"""Notices that no promotion or delivery sends: of the baseline, and of a withdrawal whose delivery cannot act."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.service.waker import Clock
 
 
 class OwnNotices:
-    """Sends them. The record of a notice is due until the notice is sent."""
+    """Sends such notices. A notice's record is due until the notice has been sent."""
 
     def __init__(self, records: Records, out: Notices, clock: Clock) -> None:
         self._records = records
@@ -18,7 +18,7 @@ class OwnNotices:
         self._clock = clock
 
     def run(self, key: RecordKey) -> None:
-        """Send the notice, unless it was sent. After a refusal the record stays due, and the sweep wakes it."""
+        """Send the notice once. After a refusal its record stays due, and the sweep wakes it."""
         stored = self._records.begin(key)
         if stored is None or stored.parked or stored.body.get("sent"):
             return

@@ -1,6 +1,6 @@
 """The plan of a promotion: the targets of its value with their settings, in items beside the record.
 
-A plan's name is its digest, so writing it again changes nothing, and the record does not grow with it.
+A plan's name is its digest, so writing the same plan again changes nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Plans:
         self._tracked = tracked
 
     def write(self, promotion: Promotion, resolution: Resolution, blocked: Collection[str]) -> str:
-        """Write the targets and their settings beside the record. What an earlier try wrote is skipped."""
+        """Write the targets and their settings beside the record, except what an earlier try wrote; return the name."""
         planned = [
             {"target": codec.encode(target), "groups": list(resolution.groups.get(target.place, ()))}
             for target in resolution.targets
@@ -59,11 +59,11 @@ class Plans:
         return plan
 
     def read(self, promotion: Promotion, plan: str) -> Plan:
-        """Read whom a plan names, without those that an operator has withdrawn since."""
+        """Read the targets of a plan, without those that an operator has withdrawn."""
         return self.named(promotion, plan).without(promotion.withdrawn)
 
     def named(self, promotion: Promotion, plan: str) -> Plan:
-        """Read whom a plan names. One that is damaged names whom the value in force names by the file as it is now."""
+        """Read the targets of a plan. If it is damaged, resolve the value in force by the applied file instead."""
         if not plan:
             return NO_PLAN
         try:
@@ -87,11 +87,11 @@ class Plans:
         return Plan(wanted, frozenset(place for one in lists for place in one["blocked"]))
 
     def behind(self, promotion: Promotion, plan: str, cursor: int) -> list[PlannedTarget]:
-        """Return the targets behind the first ``cursor``, as far as one item has them. May raise Unreadable."""
+        """Return the targets after the first ``cursor``, up to the end of their item. May raise Unreadable."""
         return self._chunk(promotion, plan, cursor // PLANNED)[cursor % PLANNED :]
 
     def targets(self, promotion: Promotion) -> Iterator[PlannedTarget]:
-        """Yield the targets of the plan in force, chunk by chunk. May raise Unreadable."""
+        """Yield the targets of the plan in force. May raise Unreadable."""
         for number in range(-(-promotion.planned // PLANNED)):
             yield from self._chunk(promotion, promotion.plan, number)
 

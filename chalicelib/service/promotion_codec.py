@@ -19,7 +19,7 @@ from chalicelib.service.runner import Codec, Items
 
 
 class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):
-    """Of promotions."""
+    """The stored form of promotions."""
 
     def decode(self, stored: Stored) -> Promotion:
         """Read a promotion. Raises Unreadable."""
@@ -30,11 +30,11 @@ class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_even
         return Write(record.key, record.state.value, body(record), record.due_at)
 
     def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
-        """The head is written with whatever may change it, so it is never older than the record."""
+        """Return the head's item, if these results may change it: the head is never older than the record."""
         return () if all(isinstance(event, _KEEP_HEAD) for event in results) else [self.head_item(record)]
 
     def head_item(self, promotion: Promotion, *seen: str) -> tuple[RecordKey, Mapping[str, Any]]:
-        """Return the item of a promotion's head, and its place. ``seen``: a value that its first look will find."""
+        """Return the key and the item of a promotion's head. ``seen``: a value that its first look will find."""
         one = head(promotion)
         text = compact(codec.encode(replace(one, known=(*one.known, *seen))))
         return addresses.head(promotion.ami), {"kind": "head", "body": text}
@@ -47,12 +47,12 @@ _KEEP_HEAD = (
     promotion_events.Blocked,
     promotion_events.Paused,
 )
-"""Events that change nothing of the head."""
+"""Events that do not change the head."""
 
 
 PROMOTIONS = PromotionCodec()
 
 
 def begun(ami: str, hub: str, region: str, now: int) -> Write:
-    """Return the record of an AMI's promotion as it begins (epoch seconds), as it is to be stored."""
+    """Return the record of a new promotion as it is to be stored. ``now``: epoch seconds."""
     return PROMOTIONS.encode(evolving.started(ami, hub, region, now))

@@ -1,6 +1,6 @@
-"""The executor of promotions: from the tag to the deliveries, and to one summary.
+"""The executor of promotions: from the tag to the deliveries and one summary.
 
-Each command that goes over many deliveries works in slices: it continues while there is time, and says how far it came.
+A command about many deliveries works in slices: it stops when time runs out, and its event says how far it came.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from chalicelib.service.runner import CALLS_OF_STEP, Machine
 from chalicelib.service.waker import Clock, Waker
 
 LOOKED_FOR = 20
-"""How many deliveries that are tracked as running one count looks for."""
+"""Most deliveries tracked as running that one count reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionPorts:
-    """What a promotion's executor works with, beside the records."""
+    """The ports of a promotion's executor, beside the records."""
 
     source: Source
     targets: Targets
@@ -112,7 +112,7 @@ class PromotionExecutor:
                 assert_never(command)
 
     def _paused(self) -> bool:
-        """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on, and removals."""
+        """Whether an operator has paused new promotions. What runs continues, and removals take effect."""
         return self._ports.targets.paused()
 
     def _withdrawn(self, promotion: Promotion, values: Collection[str | None], tagged_at: int) -> Mapping[str, str]:
@@ -121,14 +121,15 @@ class PromotionExecutor:
     # --- whom the value names ----------------------------------------------------------------------------------------
 
     def _resolve(self, promotion: Promotion, value: str) -> ev.Event:
-        """Resolve a value, and write whom it names beside the record. Needs nothing but the applied file."""
+        """Resolve a value by the applied file alone, and write the plan beside the record."""
         understood_before = value == promotion.value and bool(promotion.digest)
         resolution = self._ports.targets.read().resolve(value, in_force=understood_before)
         if resolution.waits is not None:
             return ev.Blocked(resolution.waits)
-        if resolution.faults:  # with those of the source, so that a person gets all at once
+        if resolution.faults:  # the notice lists the source's faults as well
             by_organization = any(fault.code.startswith("organization-") for fault in resolution.faults)
-            return ev.Resolved(value, (*resolution.faults, *self._source_faults(promotion, ())), by_organization)
+            faults = (*resolution.faults, *self._source_faults(promotion, ()))
+            return ev.Resolved(value, faults, by_organization, still=self._still(promotion, value))
         before = self._plans.read(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
             resolution = resolution.only(before.wanted | before.blocked)
@@ -150,6 +151,13 @@ class PromotionExecutor:
             approval=any(map(needs, resolution.targets)),
         )
 
+    def _still(self, promotion: Promotion, refused: str) -> ev.Resolved | None:
+        """Resolve the value in force, where another one is refused: a removal by file or members does not wait."""
+        if promotion.value in (None, refused) or not promotion.digest:
+            return None
+        found = self._resolve(replace(promotion, refresh=True), promotion.value or "")
+        return found if isinstance(found, ev.Resolved) and not found.faults else None
+
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {one.place: one.state for one in self._ports.tracked.all(promotion.ami)}
         again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
@@ -162,7 +170,7 @@ class PromotionExecutor:
         return ev.Examined(self._source_faults(promotion, [target for target, _ in self._plans.targets(promotion)]))
 
     def _source_faults(self, promotion: Promotion, targets: Sequence[Target]) -> tuple[Fault, ...]:
-        """Read and check the whole source. Where it is in order, what was read is put beside the record."""
+        """Read and check the whole source; write it beside the record if it has no fault."""
         read = self._ports.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is gone, or does not belong to the hub."
@@ -187,7 +195,7 @@ class PromotionExecutor:
     def _cancel(
         self, promotion: Promotion, plan: Plan, after: str, budget: Budget, *, withdraw: bool
     ) -> ev.OthersCancelled:
-        """Ask deliveries to end, in the order of their ids, from ``after`` on."""
+        """Ask deliveries to end, in the order of their ids, beginning after the id ``after``."""
 
         def ends(one: TrackedDelivery) -> bool:
             gone = one.state in (RUNNING, DeliveryState.SHARED) and one.place not in plan
@@ -233,10 +241,10 @@ class PromotionExecutor:
         return ev.SummaryNotified(any(one.state == DeliveryState.SHARED for one in tracked))
 
     def _take_back(self, promotion: Promotion, tracked: Sequence[TrackedDelivery], budget: Budget) -> None:
-        """Put right the tracked deliveries whose new episode was never written: none will end.
+        """Correct tracked deliveries whose new episode was never written, so that they would never end.
 
-        The run that announced one was killed, and the next one had something else to do: it was wanted no longer, or
-        the value was resolved again and the delivery counted as running. One that is wanted starts again.
+        The run that began the episode was killed, and the next run no longer wanted it, or counted it as running. A
+        delivery that is wanted starts again.
         """
         running = [one for one in tracked if one.state == RUNNING]
         start = promotion.tries * LOOKED_FOR % max(len(running), 1)

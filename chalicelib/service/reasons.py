@@ -1,6 +1,6 @@
 """Writes the reason of a wake into the record's inbox, before the record's worker runs.
 
-Functions that receive events can write nothing [invariant 11], so the worker writes why they sent the wake.
+The functions that receive events may write nothing (invariant 11), so the worker does it for them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Reasons:
         self._begun = begun
 
     def leave(self, key: RecordKey, reason: Reason) -> None:
-        """Write it as an inbox entry; begin the promotion of an AMI that has none, if its trigger tag was written.
+        """Write a reason as an inbox entry; if a trigger tag was written and the AMI has no promotion, begin one.
 
-        It can be repeated. An older tag event does not replace a newer one. A parked or missing record gets no entry:
-        the next run asks AWS in any case.
+        May be repeated. An older tag event does not replace a newer one. A parked or missing record gets no entry: its
+        next run reads AWS in any case.
         """
         newer = reason.name in ("tag", "untag")
         inbox = {"tag" if newer else reason.name: reason.value}
-        if key.kind == "delivery":  # only a target's events are reasons for one to look
+        if key.kind == "delivery":  # a delivery gets reasons from its target's events only
             inbox[EVENT_AT] = str(self._clock())
         found = self._records.leave(key, inbox, self._clock(), newer=newer)
         named = PROMOTION.match(key.pk)

@@ -1,4 +1,4 @@
-"""The shares of one resource while the share worker works on them: read from the ledger, changed, and written."""
+"""The shares of one resource while the share worker works on them."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ class ResourceShares:
         self._clock = clock
         self.resource = resource
         self._calls: dict[str, list[str]] = {}
-        """Lines for the history of each share that is written next, by ``share_name``: the calls made for it."""
+        """By ``share_name``: lines of history, such as the calls made for it, to be written with the share."""
         self._written: set[str] = set()
         self.news: dict[str, int] = {}
-        """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
+        """Deliveries to wake, with their episodes: a share that they hold has opened or was refused."""
         self.left: dict[str, int] = {}
-        """When which shares left for the archive, by ``share_name``."""
+        """By ``share_name``: when shares were moved to the archive."""
         self._shares = {s.share_name: s for s in ledger.shares(resource)}
 
     @property
     def shares(self) -> Sequence[Share]:
-        """All of them."""
+        """All shares of the resource."""
         return tuple(self._shares.values())
 
     def save(self, shares: Iterable[Share], happened: str, *, unheld: bool = False) -> list[Share]:
-        """Write them, and return them with their new versions. Raises LostRace."""
+        """Write shares, and return them with their new versions. Raises LostRace."""
         shares = list(shares)
         if shares:
             self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._calls)
@@ -52,14 +52,14 @@ class ResourceShares:
         return saved
 
     def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
-        """Write as many as there is time for, and return those; the others are for the next run. Raises LostRace."""
+        """Write as many shares as there is time for, and return those. Raises LostRace."""
         saved: list[Share] = []
         for some in budget.each(slices(shares, WRITTEN_AT_ONCE)):
             saved += self.save(some, happened, unheld=unheld)
         return saved
 
     def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
-        """Write the results of calls, as far as there is time. If others wrote meanwhile, correct the ledger."""
+        """Write the results of calls, as far as there is time. After a lost race, correct the ledger and raise."""
         try:
             return self.save_some(results, happened, budget)
         except LostRace:
@@ -67,21 +67,21 @@ class ResourceShares:
             raise
 
     def add_history(self, shares: Iterable[Share], *lines: str) -> None:
-        """Add lines to the history of these shares, with their next write."""
+        """Add lines to the history that is written with these shares."""
         for s in shares:
             self._calls.setdefault(s.share_name, []).extend(lines)
 
     def add_unanswered(self, shares: Iterable[Share]) -> None:
-        """Add to the history of shares that an earlier run had begun and wrote no result."""
+        """Add a line to the history of shares for which an earlier run wrote an intent and no result."""
         self.add_history((s for s in shares if outstanding.unanswered(s) and s.share_name not in self._written), LEFT)
 
     def tell_of(self, shares: Iterable[Share]) -> None:
-        """Mark the holders of shares that opened, or were refused, to be woken."""
+        """Remember to wake the holders of shares that opened or were refused."""
         news = (s for s in shares if s.state is ShareState.OPEN or holders.refusal(s) is not None)
         self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
 
     def archive(self, shares: Sequence[Share]) -> None:
-        """Move them to the archive. Raises LostRace if somebody has come to hold one."""
+        """Move shares to the archive. Raises LostRace if a delivery has come to hold one."""
         now = self._clock()
         self._ledger.archive(shares, now)
         for s in shares:

@@ -1,6 +1,6 @@
-"""A pass over many things that may run out of time: the next run continues after the last thing that it finished.
+"""A pass over many names that may run out of time: the next run continues after the last name.
 
-It also continues after one that failed, which would otherwise stop it at the same place each time.
+It also continues after one that failed, which would otherwise stop each run at the same place.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from chalicelib.service.budget import Budget, slices
 
 
 class Rotation:
-    """One pass, by name. Its cursor is an item of its own, written only if the pass did not come to the end."""
+    """A named pass. Its cursor is an item of its own, written only if the pass did not reach the end."""
 
     def __init__(self, records: Records, name: str) -> None:
         self._records = records
         self._key = RecordKey("cursors", name)
 
     def go(self, names: Collection[str], act: Callable[[str], None], budget: Budget, calls: int) -> bool:
-        """Process each in order, starting after the cursor; at least one. False: time ran out before the last.
+        """Process the names in order, starting after the cursor; at least one. False: time ran out before the last.
 
-        ``calls``: how many calls one takes.
+        ``calls``: how many calls one name takes.
         """
         return self.go_in_slices(names, 1, lambda some: act(some[0]), budget, calls)
 
     def go_in_slices(
         self, names: Collection[str], size: int, act: Callable[[list[str]], None], budget: Budget, calls: int
     ) -> bool:
-        """Process up to ``size`` at once, which takes so many calls, as ``go`` does with one."""
+        """Process up to ``size`` names at once, which take ``calls`` together; else like ``go``."""
         if not names:
             return True
         cursor = str((self._records.get(self._key) or {}).get("after", ""))

@@ -1,7 +1,7 @@
-"""Runs one record: reads it, asks what is outstanding, writes the intent, executes it, writes the result.
+"""Runs one record: reads it, asks what is outstanding, writes the intent, executes, writes the result.
 
-The machine decides, the executor calls, the codec knows the stored form. The process may be killed between any two
-calls: the next run starts from the record as it was last written.
+The machine decides, the executor calls AWS, and the codec knows the stored form. If Lambda kills the process between
+two calls, the next run starts from the record as it was last written.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.waker import Clock, Waker
 
 MAX_STEPS = 40
-"""Most steps of one invocation; the next one does the rest."""
+"""Most steps of one invocation."""
 
 CALLS_OF_STEP = 4
-"""How many calls there must be time for, to begin a step, or a command after the first."""
+"""There must be time for so many calls to begin a step, or a command after the first."""
 
 Items = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 
@@ -65,15 +65,15 @@ class Machine(Generic[R, C, E]):
     evolve: Callable[[R, E, int], R]
     """(record, event, now): the record after an event. Raises IllegalEvent."""
     due_events: Callable[[R, int], Sequence[E]] = lambda _record, _now: ()
-    """(record, now): the events that inbox entries and the clock bring."""
+    """(record, now): the events that follow from inbox entries and the clock."""
     looks: Callable[[R, int], Sequence[C]] = lambda _record, _now: ()
-    """(record, now): the looks after a wake if nothing is due, because a wake does not say what it is about."""
+    """(record, now): what to read from AWS after a wake even if nothing is due, as a wake carries no facts."""
     record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
-    """(record, commands, now): the record as it is to be written before these are carried out."""
+    """(record, commands, now): the record to write before the commands are executed."""
     tells: Callable[[R, R], bool] = lambda before, after: before != after
-    """(before, after): whether the history says what led from one to the other; a look that shows nothing new, not."""
+    """(before, after): whether the history gets an entry; not for a look that shows nothing new."""
     announced: Callable[[R, C], str] = lambda _record, _command: ""
-    """(record, command): the AWS call whose intent is on the record, as the history names it; "" if there is none."""
+    """(record, command): the history's name of the AWS call whose intent is on the record; "": none."""
 
 
 class Executor(Protocol[R_contra, C_contra, E_co]):
@@ -84,7 +84,7 @@ class Executor(Protocol[R_contra, C_contra, E_co]):
 
 
 class Codec(Protocol[R, C_contra, E_contra]):
-    """Knows the stored form of one kind of record."""
+    """The stored form of one kind of record."""
 
     def decode(self, stored: Stored) -> R:
         """Read a record, its inbox entries beside it. Raises Unreadable."""
@@ -93,7 +93,7 @@ class Codec(Protocol[R, C_contra, E_contra]):
         """Return the record as it is to be stored, without its inbox entries."""
 
     def about(self, _record: R, _now: int) -> Mapping[str, object]:
-        """Return what the log says of a record besides its key and state; ``seconds``: in one that it must leave."""
+        """Return further fields for the log; ``seconds``: how long the record has been in a state that must end."""
         return {}
 
     def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Items:
@@ -116,7 +116,7 @@ def parking(key: RecordKey, records: Records, clock: Clock, telemetry: Telemetry
 
 
 class Runner(Generic[R, C, E]):
-    """Works on one record of a kind at a time; ``R`` record, ``C`` command, ``E`` event."""
+    """Works on one record at a time; ``R`` record, ``C`` command, ``E`` event."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Runner(Generic[R, C, E]):
         telemetry: Telemetry,
         take_calls: TakeCalls = tuple,
     ) -> None:
-        """``take_calls``: of the adapters that the executor works with, if it changes AWS."""
+        """``take_calls`` belongs to the executor's adapters, if they change AWS."""
         self._machine = machine
         self._executor = executor
         self._codec = codec
@@ -140,7 +140,7 @@ class Runner(Generic[R, C, E]):
         self._take_calls = take_calls
 
     def run(self, key: RecordKey, cause: str, *, time_left: TimeLeft) -> None:
-        """Do what is outstanding for one record. ``time_left`` says how many seconds the invocation still has."""
+        """Do what is outstanding for one record; if steps or time run out, wake it again."""
         budget, steps = Budget(time_left), 0
         with parking(key, self._records, self._clock, self._telemetry):
             stored = self._records.begin(key)
@@ -183,15 +183,14 @@ class Runner(Generic[R, C, E]):
         return [call for command in commands if (call := self._machine.announced(record, command))]
 
     def _execute(self, record: R, commands: Sequence[C], budget: Budget) -> tuple[list[E], list[str]]:
-        """Carry out the commands in turn; stop where a result leads to another state, as the rest is then moot.
+        """Execute the commands until a result changes the state, or time runs out; the next step asks for the rest.
 
-        Or where time runs out: what is left is asked for again, and intents are looked for first. Returns the results,
-        and the lines of history: each result's, and those of the calls that it took.
+        Returns the results and the lines of history: one for each result, and for each call that changed AWS.
         """
         results: list[E] = []
         happened: list[str] = []
         state = record.state
-        self._take_calls()  # what was called before is not about this record
+        self._take_calls()  # drop calls made for another record
         for command in commands:
             event = self._executor.execute(record, command, budget)
             results.append(event)
@@ -205,9 +204,9 @@ class Runner(Generic[R, C, E]):
     def _write_results(
         self, stored: Stored, record: R, results: Sequence[E], happened: Sequence[str], cause: str
     ) -> Stored | None:
-        """Write what the results lead to; where somebody else wrote first, evolve what they wrote. None is dropped.
+        """Evolve the record by the results and write it; after a lost race, evolve what the other run wrote.
 
-        A call that changed AWS is written down, too, where it changes nothing here.
+        A call that changed AWS is written into the history even if it changes nothing on the record.
         """
         fresh: Stored | None = stored
         called = any(map(calls.MadeCall.read, happened))
@@ -237,16 +236,16 @@ class Runner(Generic[R, C, E]):
         self._telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
 
     def _write(self, before: Stored, after: R, happened: Sequence[str], items: Items) -> Stored | None:
-        """Write a record with its history and the items that belong to it; None: somebody else wrote first."""
+        """Write a record with its history and items; None: another run wrote first."""
         return self._records.save(before, self._codec.encode(after), happened, self._clock(), items)
 
 
 def _too_early(scheduled: int | None, due_at: int | None) -> bool:
-    """Whether the sweep would wake a record before it is due: somebody made it so, and was answered."""
+    """Whether the index has an earlier time than the record: a wake made the record due, and has been answered."""
     return scheduled is not None and (due_at is None or scheduled < due_at)
 
 
 def _short(event: object) -> str:
-    """One line of history: the event with its members, bounded."""
+    """Return one line of history: the event with its members, shortened."""
     members = {name: str(getattr(event, name))[:200] for name in getattr(event, "__dataclass_fields__", {})}
     return f"{type(event).__name__} {json.dumps(members)}"[:1000]

@@ -1,4 +1,4 @@
-"""Wakes the deliveries that wait for the shares of a resource, when they need not wait any longer."""
+"""Wakes the deliveries that wait for the shares of a resource, once all are open or one was refused."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from chalicelib.service.resource_shares import ResourceShares
 from chalicelib.service.waker import Waker
 
 WOKEN_AT_ONCE = 25
-"""Deliveries that it reads and wakes together: three reads of their records and shares, one message for ten."""
+"""Deliveries that are read and woken together: three reads of their records and shares, one message for ten."""
 
 
 def wake(records: Records, ledger: Ledger, waker: Waker, these: ResourceShares) -> None:
-    """Wake those that need not wait any longer: the last of its shares wakes a delivery, and no other."""
+    """Wake the next deliveries in ``these.news`` that need not wait any longer."""
     episodes = {addresses.delivery(delivery): these.news.pop(delivery) for delivery in list(these.news)[:WOKEN_AT_ONCE]}
     found = peek_all(records, episodes, DELIVERIES)
     waiting = [one for one in found if one.episode == episodes[one.key] and deadlines.waits_for_shares(one)]
@@ -30,9 +30,9 @@ def wake(records: Records, ledger: Ledger, waker: Waker, these: ResourceShares) 
 
 
 def _need_not_wait(ledger: Ledger, these: ResourceShares, waiting: Sequence[Delivery]) -> Iterator[Delivery]:
-    """Yield those of which all shares are open, or one is refused.
+    """Yield the deliveries whose shares are all open, or of which one was refused.
 
-    Of most the last one is neither, and then the others need not be read: with each snapshot there are more.
+    It first reads each delivery's last share: usually that one is neither, and the others need not be read.
     """
     refused = {holding.delivery for s in these.shares if holders.refusal(s) is not None for holding in s.holdings}
     ends = _find(ledger, (one.shares.needed[-1:] for one in waiting))

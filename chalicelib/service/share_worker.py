@@ -1,14 +1,11 @@
 """The share worker: opens and closes the shares of one resource, for all deliveries that hold them.
 
-Deliveries write their holdings into the ledger and wake the resource; this module opens and closes, in as few calls as
-AWS allows. It closes first, so that revoking never waits for openings. Deliveries read the states of their shares in
-the ledger when they are woken and when they are due; so a wake that is lost, or that there is no time for, costs them
-one poll.
+Deliveries write their holdings into the ledger and wake the resource. The share worker closes first, so that revoking
+never waits for openings. It works in slices: it asks for the time left before each call, writes results after each
+slice, and the next run continues there.
 
-The share worker reads the shares once in a pass. A delivery that holds or releases a share meanwhile writes the ledger
-first and then makes the resource's record due, so the record's conditional write fails and another pass reads them
-again. It works in slices: it asks for the time left before each call, writes results after each slice, and the next
-run continues there.
+It reads the shares once in each pass. A delivery that holds or releases a share meanwhile writes the ledger and then
+makes the resource's record due. So the conditional write of that record fails, and another pass reads the shares again.
 """
 
 from __future__ import annotations
@@ -34,23 +31,23 @@ from chalicelib.service.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.service.waker import Clock, Waker
 
 PASSES = 6
-"""Most passes of one run, if others write meanwhile; after the last it sends itself a wake."""
+"""Most passes of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
 ONE_BY_ONE = 10
-"""Shares in a slice, if each takes calls of its own, as a grant does."""
+"""Shares in a slice, if each takes a call of its own, as a grant does."""
 CALLS_FOR_ONE = 2
 CALLS_FOR_MANY = 6
 """A key's policy is read, read again and put, and read back."""
 CALLS_TO_ASK = 5
-"""Who is entitled by one AMI's tag: the applied file, the membership, the AMI, its snapshots, its promotion's head."""
+"""Reads that say who is entitled to one AMI: applied file, members, AMI, snapshots, and the promotion's head."""
 FOR_ASKING = 0.6
 """The part of the time left for asking who is entitled."""
 FOR_INTENTS = 0.4
-"""The part of the time left for writing intents: their results must be written, too."""
+"""The part of the time left for writing intents; the rest is for the calls and their results."""
 
 Act = Callable[[Sequence[Share]], list[Share]]
 
 LATELY = 30 * schedule.MINUTE
-"""The access monitor judges what CloudTrail reports ten minutes later by what was open a quarter of an hour before."""
+"""The access monitor judges a call ten minutes later by what was open a quarter of an hour before the call."""
 
 
 class ShareWorker:
@@ -67,7 +64,7 @@ class ShareWorker:
         telemetry: Telemetry,
         take_calls: TakeCalls = tuple,
     ) -> None:
-        """``take_calls``: of the adapters."""
+        """``take_calls`` belongs to the adapters."""
         self._records = records
         self._ledger = ledger
         self._adapters = adapters
@@ -107,9 +104,9 @@ class ShareWorker:
             self._waker.send(key, f"raced:{self._clock()}")
 
     def _begin(self, key: RecordKey, budget: Budget) -> Stored | None:
-        """Begin; a record that cannot be read, or that is parked, does not keep its shares open.
+        """Begin the resource's record. If it is parked or cannot be read, work on the shares here, and return None.
 
-        The shares are items of their own. Its due date is left as it is, so that the sweep comes back to it.
+        The record then stays due, so that the sweep wakes it again.
         """
         try:
             stored = self._records.begin(key)
@@ -121,10 +118,7 @@ class ShareWorker:
         return None
 
     def _work(self, these: ResourceShares, budget: Budget) -> bool:
-        """Take slice after slice; True: nothing is left to be done now.
-
-        The first is taken whatever time is left: a run that begins makes progress.
-        """
+        """Do slice after slice, at least one; True: nothing is left to be done now."""
         first = True
         while (step := self._next(these, budget)) is not None:
             if not first and not budget.allows(CALLS_FOR_MANY):
@@ -134,7 +128,7 @@ class ShareWorker:
         return True
 
     def _next(self, these: ResourceShares, budget: Budget) -> Callable[[], None] | None:
-        """Return the next slice: what closes comes before the wakes, and those before what opens."""
+        """Return the next slice: first closings, then wakes, then openings, then the archive."""
         now = self._clock()
         adapter = self._adapters[addresses.resource_kind(these.resource)]
         size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
@@ -155,7 +149,7 @@ class ShareWorker:
         return None
 
     def _drop_damaged(self, these: ResourceShares, damaged: Sequence[Share]) -> None:
-        """Report what stands among the holdings and cannot be read, once, and take it out: it holds nothing."""
+        """Report holdings that cannot be read, once, and remove them: they hold nothing."""
         for s in damaged:
             self._telemetry.share(these.resource, s.account, "a holding cannot be read", found=list(s.damaged))
         these.save(damaged, f"holdings that cannot be read were taken out: {[s.damaged for s in damaged]!r:.500}")
@@ -165,7 +159,7 @@ class ShareWorker:
     def _open(
         self, adapter: PermissionAdapter, these: ResourceShares, opening: Sequence[Share], budget: Budget
     ) -> None:
-        """Ask who is entitled and what is preexisting; write the intent; open; write the result."""
+        """Ask who is entitled, look what is preexisting, write the intent, open, write the result."""
         try:
             opening = self._entitled(these, opening, budget)
             fresh = [s for s in opening if s.state not in (ShareState.OPENING, ShareState.CLOSING)]
@@ -205,9 +199,9 @@ class ShareWorker:
             self._telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
-        """Leave out who may not hold it; what promotion and delivery say does not count.
+        """Return the shares whose receivers are entitled to them, and write why the others are not opened.
 
-        Each AMI takes questions of its own; AMIs without time to ask are left for the next slice.
+        Each AMI takes reads of its own; the next slice does the AMIs for which there is no time.
         """
         judged = Judgement()
         part, asked = budget.part(FOR_ASKING), list[Share]()
@@ -238,10 +232,10 @@ class ShareWorker:
         return [share_events.opened(s, self._clock(), grants.get(s.share_name, "")) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
-        """Let the history of those that are acted on say which calls that took: one call for all has one id."""
+        """Return ``act``, which then adds the AWS calls that it makes to the history of the shares that it is given."""
 
         def acted(some: Sequence[Share]) -> list[Share]:
-            self._take_calls()  # what was called before is not about these
+            self._take_calls()  # drop calls made for other shares
             try:
                 return act(some)
             finally:
@@ -250,7 +244,7 @@ class ShareWorker:
         return acted
 
     def _in_batches(self, adapter: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
-        """Act in as large batches as may be; return what was decided, or learned, while there was time."""
+        """Act in the largest batches allowed, while there is time; return the shares with their results."""
         done: list[Share] = []
         calls = CALLS_FOR_ONE if adapter.batch == 1 else CALLS_FOR_MANY
         for batch in budget.each(_batches(shares, adapter.batch), calls):
@@ -258,10 +252,10 @@ class ShareWorker:
         return done
 
     def _halved(self, batch: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
-        """Act on all at once; where AWS refuses one account, on each half, down to the one that is meant.
+        """Act on a batch; if AWS refuses one account, act on each half, down to that account.
 
-        A refusal about the resource is everybody's, after one call. There are so many calls in a run at most: what is
-        left by then keeps its intent, and remembers in how small a batch the next run is to try it.
+        A refusal about the resource ends the batch after one call. A run makes ``most_calls`` at most; shares that are
+        left keep their intent, and ``together`` says in how small a batch the next run tries them.
         """
         waiting, done = [list(batch)], list[Share]()
         for call in range(most_calls(len(batch))):
@@ -300,7 +294,7 @@ class ShareWorker:
     def _close(
         self, adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget
     ) -> None:
-        """Write the intent; remove; look whether it is gone; write the result."""
+        """Write the intent, remove the permission, look whether it is gone, write the result."""
         closing = self._not_prolonged(these, closing, budget)
         now = self._clock()
         begun = [s for s in closing if s.state is ShareState.CLOSING]
@@ -328,10 +322,10 @@ class ShareWorker:
             self._report_closing(these.resource, s)
 
     def _not_prolonged(self, these: ResourceShares, closing: Sequence[Share], budget: Budget) -> list[Share]:
-        """Keep open what stands where the file as applied now gives a later date than the one that has come.
+        """Return the shares to close. A standing share stays open if the applied file now has a later end date.
 
-        Where nobody can say so, it is asked again each minute for a day: an outage withdraws nothing. Each AMI takes
-        questions of its own; those for whom there is no time are left for the next slice.
+        If the end date cannot be read, the share worker asks again each minute for a day: an outage withdraws nothing.
+        The next slice does the AMIs for which there is no time.
         """
         dated = [s for s in closing if s.state is ShareState.OPEN and holders.standing(s)]
         undated = {s.share_name for s in closing} - {s.share_name for s in dated}
@@ -342,11 +336,12 @@ class ShareWorker:
             except Refusal:
                 ends = {}
             for s in some:
-                end = ends.get(s.share_name)
+                end, since = ends.get(s.share_name), 0
                 if end is None:
-                    end = min(now + schedule.MINUTE, holders.first_end(s) + schedule.LAST_LOOK_WITHIN)
+                    since = s.unsure_since or now
+                    end = min(now + schedule.MINUTE, since + schedule.LAST_LOOK_WITHIN)
                 if end > now:
-                    prolonged.append(replace(s, later_end=end, tries=s.tries + 1))
+                    prolonged.append(replace(s, later_end=end, unsure_since=since, tries=s.tries + 1))
                 else:
                     over.add(s.share_name)
         happened = "the applied file gives it a later date, or cannot be read now"
@@ -354,9 +349,9 @@ class ShareWorker:
         return [s for s in closing if s.share_name in undated | over]
 
     def _remind_audit(self, these: ResourceShares, closing: Sequence[Share]) -> None:
-        """Let all grants of the key be looked through, once the last share of an account there has closed.
+        """Ask for the key's grant audit, if an account's last share on the key is closing.
 
-        Asked for before it closes: a death afterwards must not leave it unasked.
+        It asks before the closing, so that a crash after it cannot lose the request.
         """
         if grant_names.nameless(these.resource) or addresses.at_home(these.resource):
             return
@@ -366,9 +361,9 @@ class ShareWorker:
             self._waker.remind(*grant_audit.reminder(these.resource, self._clock()))
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        """Remove what has no name; later looks say whether it is gone.
+        """Remove permissions without a name; later looks say whether they are gone.
 
-        A refusal matters while something shows: EC2 itself takes all launch permissions of an AMI that is disabled.
+        A refusal counts only if a permission still shows: EC2 itself removes the launch permissions of a disabled AMI.
         """
         try:
             adapter.close(resource, some)
@@ -382,7 +377,7 @@ class ShareWorker:
         return [share_events.looked_for_nameless(s, self._clock(), showing=s.share_name in showing) for s in some]
 
     def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        """Remove what has the service's name, and look at once: what shows is the service's."""
+        """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
         adapter.close(resource, some)
         showing = adapter.showing(resource, some)
         return [share_events.looked_for_named(s, self._clock(), showing=s.share_name in showing) for s in some]
@@ -405,7 +400,7 @@ class ShareWorker:
 
 
 def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:
-    """Cut into batches of at most ``most``, and of no more than each of its members may be in."""
+    """Cut into batches of at most ``most`` shares, and at most ``together`` of each share in the batch."""
     batch: list[Share] = []
     room = most
     for s in shares:
@@ -420,7 +415,7 @@ def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:
 
 
 def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
-    """Put those together that are held for the same AMIs, longest waiting first."""
+    """Group shares that are held for the same AMIs, in their order."""
     found: dict[frozenset[str], list[Share]] = {}
     for s in shares:
         found.setdefault(frozenset(holding.ami for holding in s.holdings), []).append(s)
@@ -428,7 +423,7 @@ def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
 
 
 def _is_elsewhere(s: Share) -> bool:
-    """Whether a grant would go to a principal of another account than the one that is asked about."""
+    """Whether the grantee belongs to another account than the share's, for which the entitlement was asked."""
     return bool(s.grantee) and s.grantee.split(":")[4:5] != [s.account]
 
 
@@ -441,9 +436,9 @@ def _to_a_stranger(s: Share) -> Fault:
 def _archived_lately(
     key: RecordKey, before: Mapping[str, Any], left: Mapping[str, int], now: int
 ) -> Mapping[str, Mapping[str, int]]:
-    """Return which shares of a key have left for the archive lately: the access monitor finds their history by that.
+    """Return the member that lists a key's lately archived shares, by which the access monitor finds their history.
 
-    What another run archived, and was killed before it wrote this, the monitor looks for among all.
+    If a run is killed before it writes this, the monitor looks through the whole archive.
     """
     known = before.get(addresses.ARCHIVED_LATELY)
     both = {**(known if isinstance(known, dict) else {}), **left}

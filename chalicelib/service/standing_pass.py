@@ -1,11 +1,10 @@
 """The pass over standing shares: compares what is held with the entitlement, and closes what nobody is entitled to.
 
-Where a promotion is parked or damaged it also asks the running deliveries that it no longer names to end.
+It needs no record of a promotion or delivery: it reads the ledger, the tags in EC2, the applied file and the members
+(invariant 1). It only closes. It skips an AMI whose tag, file and members are the same as at its last comparison,
+except once a day. A change of a tag counts after two looks that agree.
 
-It is level-triggered and needs no record of a promotion or delivery: the ledger says who holds what of which AMI, EC2
-whether the AMI is tagged, applied file and members whom its tag names (invariant 1). It only closes. It skips an AMI
-whose tag, file and members are as at its last comparison, except once a day. A tag counts after two looks some time
-apart that agree.
+If a promotion is parked or damaged, the pass also asks its running deliveries to end that nobody is entitled to.
 """
 
 from __future__ import annotations
@@ -36,13 +35,12 @@ from chalicelib.service.tag_pass import DAMAGED, Heads, read_head
 from chalicelib.service.waker import Clock, Waker
 
 CALLS = 8
-"""To end one holding: two wakes, each a write and a message, its release, that of its link, and a look at its delivery.
-"""
+"""Calls to end one holding: two wakes (a write and a message each), two releases, and a read of its delivery."""
 E = TypeVar("E")
 WITHDRAWN = "withdrawn"
-"""Member of a mark: when an operator withdrew an account, so that the pass compares the AMI again."""
+"""Member of a mark: when an operator withdrew an account; then the pass compares the AMI again."""
 AT_ONCE = 20
-"""Holdings that are ended on one reading of tag, file and membership."""
+"""Holdings that the pass ends before it reads tag, file and members again."""
 DAY = 24 * schedule.HOUR
 
 
@@ -58,7 +56,7 @@ class StandingPorts:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What an AMI's comparison is made from: its tag, the generation of file and membership, and its last tag event."""
+    """What an AMI's comparison is based on. ``tagged_at``: its last tag event; ``generation``: of file and members."""
 
     tag: str | None
     generation: str
@@ -97,14 +95,14 @@ class StandingPass:
             compared = f"{tag}|{head.value}|{applied.generation}|{mark.get(WITHDRAWN, '')}"
             if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
-            if "tag" not in mark or mark["tag"] != tag:  # "" is a value, too
+            if "tag" not in mark or mark["tag"] != tag:  # None (no tag) differs from no entry
                 self._write(ami, mark, {"tag": tag, "tag_since": now})
                 return  # one look at a tag is no evidence
-            # of a damaged head nobody can tell whether a tag event has ended what was withdrawn: no evidence
+            # A damaged head does not say whether a tag event has ended a withdrawal, so a withdrawal is no evidence.
             withdrawals = () if head is DAMAGED else self._ports.targets.withdrawals(ami)
             entitled = entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
-            if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
+            if isinstance(entitled, Fault) or lost:  # the value last understood, or whom it names, is unknown
                 self._telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
                 return
             if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
@@ -117,7 +115,7 @@ class StandingPass:
         self._mark_stuck([ami for ami in heads if ami not in marks and moved(ami)], budget)
 
     def _mark_stuck(self, amis: Collection[str], budget: Budget) -> None:
-        """Mark running promotions that cannot act on news of tag or file, so that the next passes compare them."""
+        """Mark running promotions that are parked or damaged, so that the next passes compare them."""
 
         def mark(ami: str) -> None:
             if self._is_stuck(ami):
@@ -130,15 +128,12 @@ class StandingPass:
         return peek(self._records, addresses.promotion(ami), PROMOTIONS) is None
 
     def _reads(self, ami: str) -> str | None:
-        """Read the tag of one AMI; None: it has none, or is of no use. Disabled AMIs are seen."""
+        """Read the tag of one AMI; None: it has none, or the AMI's state entitles nobody."""
         read = self._ports.source.tag(ami)
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
     def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
-        """Release what is not entitled; True if all of it was looked at. What was seen is read again for it.
-
-        What has changed since is compared by the next pass.
-        """
+        """Release the holdings that are not entitled; True if there was time for all, and nothing changed meanwhile."""
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
         ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
@@ -154,7 +149,7 @@ class StandingPass:
         return True
 
     def _end_running(self, ami: str, entitled: Entitlement, is_current: Callable[[], bool], budget: Budget) -> bool:
-        """Ask running deliveries that nobody is entitled to to end, if the promotion cannot; True if all were asked."""
+        """Ask running deliveries without entitlement to end, if the promotion cannot; True if all were asked."""
         if not self._is_stuck(ami):
             return True
         try:
@@ -170,9 +165,9 @@ class StandingPass:
         return _all_done(ends, ask, is_current, budget)
 
     def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
-        """Whether the comparison is out of date: tag, or file and membership, which without a tag count for nothing.
+        """Whether tag, file or members have changed since, or a tag event has ended a withdrawal.
 
-        Or a tag event has ended what an operator withdrew: the heads were read at the beginning, minutes ago.
+        Without a tag, file and members do not count. The heads may have been read minutes ago.
         """
         if entitled.withdrawn and read_head(self._records, ami).tagged_at != seen.tagged_at:
             return True
@@ -180,9 +175,9 @@ class StandingPass:
         return moved or self._reads(ami) != seen.tag
 
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
-        """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again.
+        """Release one delivery's holding. First ask the delivery to end, as it could hold the share again.
 
-        The link goes last: killed before it has woken and notified all, the next pass finds it.
+        The link is removed last, so that the next pass finds the holding if this run is killed.
         """
         held = one.holding
         target = entitled.targets.get(one.holding.place)
@@ -199,12 +194,12 @@ class StandingPass:
         self._ports.ledger.release(one.resource, one.share_name, held)
 
     def _mark_tracked(self, ami: str, delivery: str) -> None:
-        """Tell promotion and owners in the place of a delivery that cannot: one that is parked, or cannot be read."""
+        """Track the delivery as withdrawn and notify its owners, if it is parked or damaged and cannot do so itself."""
         if peek(self._records, addresses.delivery(delivery), DELIVERIES) is not None:
             return
         try:
             tracked = self._ports.tracked.all(ami)
-        except ParkRecord:  # the promotion's trouble: it holds up no removal
+        except ParkRecord:  # a damaged promotion delays no removal
             return
         for one in tracked:
             if one.delivery == delivery and one.state == DeliveryState.SHARED:
@@ -212,7 +207,7 @@ class StandingPass:
                 self._ports.tracked.end(ami, replace(one, state=DeliveryState.WITHDRAWN.value, image=""))
 
     def _tell(self, ami: str, one: TrackedDelivery) -> None:
-        """Let `worker` send the notice that the delivery itself cannot, before the promotion counts it as withdrawn."""
+        """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""
         key, now = addresses.withdrawal(one.delivery, one.episode), self._clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
         body = {**known, "hub": self._hub, "source_image": ami}
@@ -220,21 +215,21 @@ class StandingPass:
         self._waker.send(key, "withdrawn")
 
     def _write(self, ami: str, mark: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
-        """Write on the mark as it was read, unless a new episode has put a fresh one, or an operator has withdrawn.
+        """Update the mark, unless a new episode has replaced it, or an operator has withdrawn an account meanwhile.
 
-        It is compared again then. Another pass may have written what it saw itself, and that stays.
+        Then the next pass compares the AMI again.
         """
         self._records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
 
     def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
-        """Take the mark away where nothing is held, and the promotion that put it is over."""
+        """Remove the mark, if the promotion that wrote it is over and shares nothing."""
         record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
         if record is not None and record.state is PromotionState.OVER and not record.standing:
             self._records.forget(addresses.standing(ami), {"episode": mark.get("episode")})
 
 
 def _all_done(ends: Sequence[E], act: Callable[[E], None], is_current: Callable[[], bool], budget: Budget) -> bool:
-    """Act on each, as long as there is time and tag, file and members, read before each slice, have not moved."""
+    """Act on each item; False if time runs out, or ``is_current`` (asked before each slice) is false."""
     done = 0
     for one in budget.each(ends, CALLS):
         if done % AT_ONCE == 0 and not is_current():
@@ -245,5 +240,5 @@ def _all_done(ends: Sequence[E], act: Callable[[E], None], is_current: Callable[
 
 
 def _time(mark: Mapping[str, Any], name: str) -> int:
-    """Read a time of a mark; one that is damaged keeps neither this AMI's shares open nor another's."""
+    """Read a time of a mark; 0 if it is damaged, so that the AMI is compared."""
     return found if isinstance(found := mark.get(name), int) else 0

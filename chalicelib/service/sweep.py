@@ -1,9 +1,8 @@
 """The sweep: wakes what is due. It alone is enough to bring every record to its end (invariant 6).
 
-It also wakes a record that somebody may have woken already, because that wake can be lost. It computes when to wake a
-record from when the record was due (``schedule.last_wake``), by growing steps, so that it writes to no record: a
-function of 512 MB could not do ten thousand writes in its time. It writes only how far it has come, in one item for
-each shard, and the next run continues there.
+It wakes a due record again and again, at growing intervals, because any wake can be lost. It computes these times from
+the record's due time alone (``schedule.last_wake``) and writes to no record, as its time is too short for ten thousand
+writes. It writes only its place in each shard, where the next run continues.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from chalicelib.service.budget import TimeLeft
 from chalicelib.service.waker import Clock
 
 POSITIONS = "sweep"
-"""The partition of its places in the shards: one read gets all."""
+"""The partition of the sweep's places in the shards."""
 PAGE = 200
-"""Records between two looks at the time left: twenty messages of ten, three rounds of eight side by side."""
+"""Records in a page, after which the sweep asks for the time left: three rounds of eight parallel calls."""
 
 
 def position_of(shard: int) -> RecordKey:
@@ -36,7 +35,7 @@ def position_of(shard: int) -> RecordKey:
 
 @dataclass(frozen=True)
 class Round:
-    """One look through a shard, maybe over several invocations: wakes every record that has a wake in (since, until].
+    """One look through a shard, in one or more invocations: wakes each record that has a wake time in (since, until].
 
     Epoch seconds. ``after``: the last record of the last page; None: the round begins.
     """
@@ -47,7 +46,7 @@ class Round:
 
     @classmethod
     def resumed(cls, item: Mapping[str, Any] | None, now: int) -> Round:
-        """Return the round that was not ended, else the next one; if none can be read, one over all that is due."""
+        """Return the unfinished round or the next one; if the stored one is damaged, one over all that is due."""
         try:
             since, until, *place = json.loads("[0, 0]" if item is None else item["round"])
             if not place:
@@ -58,7 +57,7 @@ class Round:
             return cls(0, now)
 
     def text(self) -> str:
-        """As it is stored; one that has ended has no place."""
+        """Return the stored form; a round that has ended has no place."""
         place = [] if self.after is None else [self.after.wake_at, self.after.key.pk, self.after.key.sk]
         return json.dumps([self.since, self.until, *place], separators=(",", ":"))
 
@@ -74,13 +73,13 @@ class Sweep:
         self._shards = shards
 
     def run(self, *, time_left: TimeLeft) -> None:
-        """Wake every record whose time has come since the last run. What is left is woken next minute."""
+        """Wake every record whose time has come since the last run. The next run does what there is no time for."""
         now = self._clock()
         woken = seen = 0
         oldest = now
         rounds: dict[int, Round] = {}
         positions = dict(self._records.list(POSITIONS, "shard#"))
-        # No shard is always the last, should time run out, or the first, should it end with the first page.
+        # Each run starts with another shard, in case time runs out.
         waiting = deque((now // schedule.MINUTE + n) % self._shards for n in range(self._shards))
         while waiting and time_left() > self.needs_seconds:
             shard = waiting.popleft()
@@ -91,7 +90,7 @@ class Sweep:
             oldest = min((oldest, *(due.due_at for due in page)))
             try:
                 unfit = self._wakes.wake_all(wakes) if wakes else ()
-            except Refusal as refusal:  # the next run sends them again, from the same place; the other shards go on
+            except Refusal as refusal:  # the next run sends this page again
                 self._telemetry.not_done("sweep", str(refusal))
                 continue
             if unfit:
@@ -115,6 +114,6 @@ class Sweep:
 
 
 def _wakes(page: Sequence[Due], this: Round) -> Sequence[tuple[RecordKey, str]]:
-    """Return who is woken, and as what: the same wake sent twice, by a round that was killed, counts once."""
+    """Return the wakes of a page. A wake has the same cause in each try, so SQS drops a repeat."""
     found = ((due.key, schedule.last_wake(due.wake_at, due.latest, this.until)) for due in page)
     return [(key, f"sweep:{at}") for key, at in found if at is not None and at > this.since]

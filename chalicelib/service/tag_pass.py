@@ -1,8 +1,7 @@
-"""The pass over tags: compares the tags in EC2 with the heads, for lost tag events and new files.
+"""The pass over tags: compares the tags in EC2 with the heads of all promotions, and acts where the two differ.
 
-AMIs that are tagged when it first looks are the baseline. After that it reads one list of tagged AMIs and the heads of
-all promotions, and acts only where the two differ: if nothing has changed, a pass costs a few pages. If time runs out,
-the next run continues.
+So it finds lost tag events, and promotions whose targets a new file or new members change. AMIs that are tagged when
+it first looks are the baseline.
 """
 
 from __future__ import annotations
@@ -27,28 +26,28 @@ from chalicelib.service.waker import Clock, Waker
 
 BASELINE = RecordKey("discovery", "baseline")
 CALLS = 4
-"""For one AMI: an inbox entry, ``woken_at``, a message, and the cursor; for new ones: two transactions and messages."""
+"""For one AMI: an inbox entry, ``woken_at``, a message, and the cursor; for a slice of new ones: two transactions and
+messages."""
 AT_ONCE = 25
-"""New promotions in one transaction, each with its head: with 5,000 tagged AMIs a slow AWS leaves no time for single
-writes."""
+"""New promotions in one transaction, each with its head: with 5,000 tagged AMIs there is no time for single writes."""
 A_PART = 0.7
-"""Of the time that is left: for promotions that may have to close something; then for others that are known."""
+"""Part of the time left for promotions that may have to close something; then the same part for other known ones."""
 LISTED = 100
 """How many AMIs the notice of the baseline names."""
 DAMAGED = Head()
-"""The head of a promotion whose head cannot be read: no value is known, so the promotion looks, and writes it again."""
+"""Stands for a head that cannot be read: it has no value, so the promotion is woken, and writes its head again."""
 
 Heads = Mapping[str, Head]
 """By AMI."""
 
 
 def read_heads(records: Records) -> Heads:
-    """Read the heads of all promotions. One that cannot be read, also for its form, hides no other."""
+    """Read the heads of all promotions; DAMAGED for each that cannot be read."""
     return {key.sk: _head(key, item) for key, item in records.list_readable(HEADS, "ami-")}
 
 
 def read_head(records: Records, ami: str) -> Head:
-    """Read that of one promotion, as it is now; DAMAGED where it cannot be read, or there is none."""
+    """Read the head of one promotion; DAMAGED if it is missing or cannot be read."""
     found = records.list_readable(HEADS, ami)
     return next((_head(key, item) for key, item in found if key.sk == ami), DAMAGED)
 
@@ -97,7 +96,7 @@ class TagPass:
         def new(some: list[str]) -> None:
             self._start([tagged[ami] for ami in some], budget)
 
-        # A removal is never behind additions; and what comes behind has its part of the time, whatever is before it.
+        # Removals come first, and each later turn has a part of the time to itself.
         turns: list[tuple[str, Collection[str], int, Callable[[list[str]], None]]] = [
             ("tags-open", may_close, 1, known),
             ("tags", moves.keys() - may_close - starts, 1, known),
@@ -109,7 +108,7 @@ class TagPass:
             part = budget if number == len(turns) else budget.part(A_PART)
             try:
                 Rotation(self._records, name).go_in_slices(amis, size, act, part, CALLS)
-            except Exception as error:  # noqa: BLE001 - one AMI's trouble keeps no other back; it is raised below
+            except Exception as error:  # noqa: BLE001 - one AMI's trouble must not delay others; it is raised below
                 failed = failed or error
         if failed is not None:
             raise failed
@@ -126,7 +125,7 @@ class TagPass:
                 self._forget(addresses.head(ami), was)
 
     def _forget(self, key: RecordKey, was: Head | None) -> None:
-        """Take a head away, unless it has been written again since it was read; one of a newer form stays."""
+        """Delete a head, unless it has been written since it was read, or a newer version wrote it."""
         try:
             item = self._records.get(key)
         except ParkRecord:
@@ -139,7 +138,7 @@ class TagPass:
         self._waker.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
 
     def _start(self, some: Sequence[Tagged], budget: Budget) -> None:
-        """Put promotions that nobody has looked at yet, and wake them. Of one that is there the head was lost."""
+        """Begin promotions and wake them. One that exists already has lost its head: wake it to look at its tag."""
         now = self._clock()
         values = {addresses.promotion(one.ami): one.value for one in some}
         new = [evolving.started(one.ami, self._hub, self._region, now) for one in some]
@@ -149,7 +148,7 @@ class TagPass:
             self._look(key, values[key])
 
     def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
-        """Put promotions with their heads, many by one call. Returns those that were there."""
+        """Write promotions with their heads, in one transaction. Returns the keys of those that existed already."""
         now = self._clock()
         items = {
             one.key: (
@@ -165,9 +164,9 @@ class TagPass:
         return there
 
     def _leave(self, tagged: Mapping[str, Tagged], heads: Heads, time_left: TimeLeft) -> None:
-        """Put what was tagged before the service first looked on record, where it waits for a new tag event.
+        """Write the baseline: a promotion for each AMI that is tagged now, which waits for a new tag event.
 
-        EC2 keeps no time for a tag. One notice says what was left; its worker sends it.
+        EC2 keeps no time for a tag, so the service cannot tell old tags from new ones. One notice lists these AMIs.
         """
         left = Rotation(self._records, "baseline").go_in_slices(
             [ami for ami in tagged if ami not in heads],
@@ -180,7 +179,7 @@ class TagPass:
             return
         now, there = self._clock(), read_heads(self._records)
         if any(self._is_new(ami) for ami in tagged.keys() - there.keys()):
-            return  # another run wrote just then: what is left now would be promoted as if it were tagged again
+            return  # written by another run meanwhile, or not yet: ending here would promote the rest as newly tagged
         found = [ami for ami, head in there.items() if ami in tagged and head.waits]
         if found:
             body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self._region, "hub": self._hub}
@@ -202,5 +201,5 @@ class TagPass:
 
 
 def _has_open(head: Head | None) -> bool:
-    """Whether something of a promotion may be open, so that news of it may be a removal."""
+    """Whether shares of a promotion may be open, so that a change may be a removal."""
     return head is not None and (head.moving or head.standing)

@@ -17,7 +17,7 @@ from chalicelib.ports.records import Records
 
 
 class TriggerTagGuard:
-    """The port ``Source``. Refuses to read tags by a new key while there are standing shares by the old one."""
+    """The port ``Source``, with this check before each read of tags."""
 
     def __init__(self, source: Source, records: Records, key: str) -> None:
         self._source = source
@@ -52,7 +52,7 @@ class TriggerTagGuard:
         return self._source.copies(ami, region)
 
     def _check(self) -> None:
-        """Compare the key with the one on record, once in an environment: another parameter brings new ones."""
+        """Compare the key with the one on record, once: a Lambda environment keeps its parameters."""
         if self._checked:
             return
         item = self._records.get(TRIGGER) or {}

@@ -1,4 +1,4 @@
-"""Wakes: one conditional write that is safe to repeat, and a message that may be lost."""
+"""Waking a record: a conditional write that is safe to repeat, and a message that may be lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Clock = Callable[[], int]
 
 
 class Waker:
-    """Wakes the workers of records. A wake carries no facts: it makes a worker look."""
+    """Wakes the workers of records. A wake carries no facts; the worker looks."""
 
     def __init__(self, records: Records, wakes: WakeQueues, clock: Clock) -> None:
         self._records = records
@@ -23,7 +23,7 @@ class Waker:
     def wake(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING) -> bool:
         """Make a record due, so that the sweep finds it, and send a wake, unless one is on its way.
 
-        ``inbox``: what a person asks of it. False: there is no such record, or it is parked.
+        ``inbox``: requests to write. False: there is no such record, or it is parked.
         """
         call = self._records.make_due(key, self._clock(), inbox)
         if call is MadeDue.SEND:
@@ -31,21 +31,21 @@ class Waker:
         return call is not MadeDue.NONE
 
     def wake_or_create(self, write: Write, cause: str) -> None:
-        """Wake one that may not exist yet."""
+        """Wake a record, and create it first if it does not exist."""
         if not self.wake(write.key, cause) and self._records.create(write, self._clock()):
             self.send(write.key, cause)
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> None:
-        """Send wakes without making records due: for records just written, or that look soon by themselves."""
+        """Send wakes without making records due: they were just written, or look soon by themselves."""
         self._wakes.wake_all(wakes)
 
     def remind(self, write: Write, inbox: Mapping[str, str]) -> None:
-        """Fill the inbox of a record that may not exist yet and is due at ``write.due_at``, if not sooner."""
+        """Write inbox entries for a record, and create it first if it does not exist; due by ``write.due_at``."""
         if not self._records.leave(write.key, inbox, self._clock(), due=write.due_at):
             self._records.create(write, self._clock())
             self._records.leave(write.key, inbox, self._clock(), due=write.due_at)
 
     def send(self, key: RecordKey, cause: str) -> None:
-        """Wake a record that has just been written, unless a wake is on its way."""
+        """Send a wake for a record that is due already, unless one is on its way."""
         if self._records.mark_woken(key, self._clock()):
             self._wakes.wake(key, cause)

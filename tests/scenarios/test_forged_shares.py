@@ -22,6 +22,7 @@ groups:
 
 
 NO_PART, ANOTHER, NOT_NOW = "no part of", "another receiver", "does not name it now"
+NOT_SHOWN = "does not show it as a part"
 NOT_LISTED = f"does not contain account {STRANGER}"
 FORGERIES = {
     "an untagged snapshot, to a stranger": Forgery("snapshot:untagged", STRANGER, (UNTAGGED, STRANGER), NOT_LISTED),
@@ -30,8 +31,8 @@ FORGERIES = {
     "an untagged snapshot, to a target": Forgery("snapshot:untagged", DEV, (UNTAGGED, DEV), NOT_NOW, WAITS),
     "an untagged snapshot in the name of a tagged AMI": Forgery("snapshot:untagged", DEV, (TAGGED, DEV), NO_PART),
     "a listed account that the tag does not name": Forgery("snapshot:tagged", PROD, (TAGGED, PROD), NOT_NOW, WAITS),
-    "another key": Forgery("key:other", DEV, (TAGGED, DEV), NO_PART, grantee=role_of(DEV)),
-    "another key by its policy": Forgery("policy:other", DEV, (TAGGED, DEV), NO_PART, grantee=role_of(DEV)),
+    "another key": Forgery("key:other", DEV, (TAGGED, DEV), NOT_SHOWN, WAITS, grantee=role_of(DEV)),
+    "another key by its policy": Forgery("policy:other", DEV, (TAGGED, DEV), NOT_SHOWN, WAITS, grantee=role_of(DEV)),
     "the key, to a stranger's role": Forgery(
         "key:own", DEV, (TAGGED, DEV), "is not of that account", grantee=role_of(STRANGER)
     ),
@@ -94,7 +95,8 @@ def assert_not_opened(forgery: Forgery, share: Share, purpose: Purpose) -> None:
     """
     reason = share.fault or share.waits_for
     assert reason is not None, f"{forgery}: {share}"
-    assert reason.code in ("not-entitled", "not-entitled-now", "grantee-elsewhere"), f"{forgery}: {reason}"
+    codes = ("not-entitled", "not-entitled-now", "not-shown-as-its-part", "grantee-elsewhere")
+    assert reason.code in codes, f"{forgery}: {reason}"
     assert share.state in (ShareState.REFUSED, ShareState.WANTED), f"{forgery}: {share}"
     if purpose is Purpose.COPY:
         assert forgery.says in reason.what, f"{forgery}: {reason}"

@@ -52,11 +52,11 @@ class MonitorSetup:
         settings = MonitorSettings(HUB, "us-east-1", "promote", 0, frozenset(), 4)
         self.monitor = AccessMonitor(ports, settings, lambda: NOW, self.telemetry)
 
-    def hear(self, name: str, **changes: Any) -> None:
+    def judge_event(self, name: str, **changes: Any) -> None:
         """Give it a sample event with a changed detail."""
         event = deepcopy(SAMPLES[name]["event"])
         event["detail"] |= changes
-        self.monitor.hear(json.dumps(event))
+        self.monitor.judge_event(json.dumps(event))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def setup(monkeypatch):
 )
 def test_what_is_no_event_of_cloudtrail_is_left(setup, body):
     """The message is dropped: it would come again unchanged."""
-    setup.monitor.hear(body)
+    setup.monitor.judge_event(body)
 
     assert setup.telemetry.reported == []
 
@@ -90,7 +90,7 @@ def test_what_is_no_event_of_cloudtrail_is_left(setup, body):
 def test_another_accounts_event_is_left(setup):
     """Another account forwarded its own events to the hub's bus."""
     event = deepcopy(SAMPLES["an AMI is made public, and an OU loses it"]["event"]) | {"account": DEV}
-    setup.monitor.hear(json.dumps(event))
+    setup.monitor.judge_event(json.dumps(event))
 
     assert setup.topic == []
 
@@ -98,10 +98,10 @@ def test_another_accounts_event_is_left(setup):
 def test_the_same_event_is_judged_once_and_another_of_that_hour_is_kept_and_not_notified_again(setup):
     """Repeats have CloudTrail's id. A similar event within the hour is kept without a second notice."""
     name = "an AMI is made public, and an OU loses it"
-    setup.hear(name)
-    setup.hear(name)
+    setup.judge_event(name)
+    setup.judge_event(name)
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
-    setup.hear(name, eventID="e-another")
+    setup.judge_event(name, eventID="e-another")
 
     assert len(setup.topic) == 1
     judged = [args for name, args in setup.telemetry.reported if name == "judged"]
@@ -112,16 +112,16 @@ def test_while_another_run_judges_an_event_it_comes_again(setup):
     """SQS delivers the message again, because the other run may be killed."""
     setup.findings.begin("e-2", NOW - 1)
     with pytest.raises(LostRace):
-        setup.hear("an AMI is made public, and an OU loses it")
+        setup.judge_event("an AMI is made public, and an OU loses it")
 
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     """The event comes again later; if no file was ever applied, every account is a stranger."""
     setup.applied.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
     with pytest.raises(Refusal):
-        setup.hear("a snapshot is shared")
+        setup.judge_event("a snapshot is shared")
     setup.applied.file = AppliedFile(fault=nothing_applied("here"))
-    setup.hear("a snapshot is shared", eventID="e-later", userIdentity={"arn": f"arn:aws:iam::{HUB}:user/jo"})
+    setup.judge_event("a snapshot is shared", eventID="e-later", userIdentity={"arn": f"arn:aws:iam::{HUB}:user/jo"})
 
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
 
@@ -129,7 +129,7 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
 def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
     """The service's acts have no intent on record, people's acts are theirs, and the keys are not the service's."""
     for name in SAMPLES:
-        setup.hear(name)
+        setup.judge_event(name)
 
     verdicts = {(args[0], str(args[2])) for kind, args in setup.telemetry.reported if kind == "judged"}
     assert verdicts == {

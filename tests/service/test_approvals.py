@@ -205,6 +205,22 @@ def test_a_tag_that_names_it_no_longer_ends_it_at_once():
     assert not opened(hub)
 
 
+def test_an_account_that_the_file_loses_while_the_tag_has_a_refused_value_waits_no_longer():
+    """A removal does not wait for a value that is understood; the other account waits on, and no notice is repeated."""
+    hub = waiting((A, B))
+    hub.cloud.tag(AMI, "dve")
+    pass_time(hub, HOUR)
+    listed = hub.cloud.directory.accounts
+    hub.cloud.directory = Directory({"default": (A,)}, {A: listed[A]})
+    pass_time(hub, HOUR)
+
+    assert hub.outcomes() == {(AMI, A): WAITS, (AMI, B): "cancelled"}
+    assert len([one for one in hub.cloud.notices if one["event"] == "promotion.refused"]) == 1
+    looks = len(hub.invocations)
+    pass_time(hub, HOUR)
+    assert len(hub.invocations) < looks + 30, "discovery does not wake it every five minutes"
+
+
 def test_a_pause_holds_nothing_back_that_was_approved():
     """Both approved and waiting deliveries continue while new promotions are paused."""
     hub = waiting()

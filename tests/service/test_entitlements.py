@@ -18,7 +18,7 @@ from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.ports.aws import HubCopy
 from chalicelib.service.codecs import DELIVERIES
-from chalicelib.service.entitlements import FRESH, LiveEntitlements
+from chalicelib.service.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
 from tests.core.delivery.examples import a_delivery
 from tests.fakes import MemoryRecords
 from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeSource, FakeTargets, source_key, target_key
@@ -120,6 +120,11 @@ def share(resource=SNAPSHOT, account=A, *holdings: Holding, name="") -> Share:
     return Share(resource, name or account, account, holdings=frozenset(holdings or {held()}))
 
 
+def looked_for(one: Share) -> Share:
+    """The share after looks over five minutes that did not show it as a part of the AMI."""
+    return replace(one, tries=LOOKS, waits_for=Fault(NOT_SHOWN, "there", "It is not shown.", "Wait."))
+
+
 def standing(resource, account=A, name="") -> Share:
     """A standing share that is requested for A."""
     return share(resource, account, held(purpose=Purpose.STANDING), name=name)
@@ -185,9 +190,21 @@ def test_a_share_in_the_name_of_one_target_and_to_another_receiver_is_refused(re
     ],
 )
 def test_what_is_no_part_of_the_ami_is_refused(resource):
-    """Another AMI, its snapshot or key, or an unknown AMI."""
-    how, why = AskedSource().judge(share(resource))
+    """Another AMI, its snapshot or key, or an unknown AMI; a key, if looks over five minutes do not show it."""
+    how, why = AskedSource().judge(looked_for(share(resource)))
     assert (how, why.endswith(f"It is no part of {AMI}.")) == ("refused", True)
+
+
+@pytest.mark.parametrize("resource", [KEY, addresses.policy_resource(source_key(0)).pk])
+def test_a_read_that_lacks_a_snapshot_for_a_moment_refuses_nothing(resource):
+    """DescribeSnapshots answers what it knows just then; the next look shows the key, and reads it again."""
+    asked = AskedSource()
+    live = LiveEntitlements(asked.records, asked.source, asked.targets, lambda: asked.cloud.now, HUB, REGION)
+    keys, asked.source.keys = asked.source.keys, lambda _snapshots: frozenset()
+    assert live.judge(resource, [share(resource)]).waits[A].code == NOT_SHOWN
+    asked.source.keys = keys
+    judged = live.judge(resource, [share(resource)])
+    assert not {**judged.waits, **judged.refused}
 
 
 def test_a_share_that_nobody_holds_is_refused():
@@ -367,9 +384,10 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
         addresses.snapshot_resource("snap-0c", "eu-west-2").pk,
         addresses.key_resource(f"{KEY_ABROAD}-other", A).pk,
     )
-    assert [asked.answer(share(one, A, abroad)) for one in others] == ["refused"] * 3
+    assert [asked.answer(looked_for(share(one, A, abroad))) for one in others] == ["refused"] * 3
     asked.source.abroad = {OTHER: asked.source.abroad[AMI]}
-    assert [asked.answer(share(one, A, abroad)) for one in (copy, key)] == ["refused"] * 2
+    assert [asked.answer(share(one, A, abroad)) for one in (copy, key)] == ["waits"] * 2, "a read may lack it"
+    assert [asked.answer(looked_for(share(one, A, abroad))) for one in (copy, key)] == ["refused"] * 2
 
 
 @pytest.mark.parametrize("nonces", [None, (), ("nonce-2",)], ids=["no record", "none", "another"])
@@ -383,7 +401,7 @@ def test_a_snapshot_abroad_with_the_services_tags_and_no_known_nonce_is_no_copy_
         asked.delivers_to_itself(*nonces)
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
-    assert asked.answer(share(copy, A, held(region=ABROAD))) == "refused"
+    assert asked.answer(looked_for(share(copy, A, held(region=ABROAD)))) == "refused"
 
 
 @pytest.mark.parametrize(("image", "answer"), [("ami-0c", "may"), ("ami-0d", "refused")])
@@ -399,7 +417,7 @@ def test_of_an_ami_that_an_operator_has_accepted_its_own_snapshots_may_be_opened
     asked.records.make_due(place, 1, {"accepted": image})
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
-    assert asked.answer(share(copy, A, held(region=ABROAD))) == answer
+    assert asked.answer(looked_for(share(copy, A, held(region=ABROAD)))) == answer
 
 
 def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():

@@ -379,6 +379,54 @@ def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_dat
     assert open_to(hub) == set()
 
 
+def test_a_file_that_cannot_be_read_just_when_it_is_asked_again_withdraws_nobody():
+    """The file gave a later date, so it is asked each day; for 22 hours it cannot be read."""
+    hub = shared(until=START + 6 * HOUR)
+    move_end(hub, START + 100 * HOUR)
+    pass_time(hub, 40 * HOUR)
+    hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+    pass_time(hub, 22 * HOUR)
+    hub.cloud.applied = None
+    pass_time(hub, 6 * HOUR)
+
+    assert open_to(hub) == {A, B}
+    assert set(hub.outcomes().values()) == {"shared"}
+
+
+@pytest.mark.parametrize("before", [6 * HOUR, 0], ids=["an earlier date", "no date"])
+def test_an_account_whose_settings_conflict_keeps_what_it_has_until_its_date(before):
+    """The file gave the date after the AMI was shared, and B's other settings conflict a day before it."""
+    hub = shared(until=before and START + before)
+    move_end(hub, START + 50 * HOUR)
+    pass_time(hub, 20 * HOUR)
+    accounts = hub.cloud.directory.accounts
+    conflict = {**accounts, B: (replace(accounts[B][0], by_way_of=C),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=conflict)
+    pass_time(hub, 28 * HOUR)
+    assert open_to(hub) == {A, B}
+    pass_time(hub, 2 * HOUR)
+
+    assert open_to(hub) == set()
+    assert set(hub.outcomes().values()) == {"withdrawn"}
+
+
+def test_copies_end_though_an_operator_has_paused_and_discovery_cannot_know_that_the_tag_is_gone():
+    """Both events are lost, and the head; the promotion waits to copy to C, too."""
+    hub = Hub((A, B, C), behavior=CloudBehavior(copying=(4 * HOUR,)))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=START + 600)
+    pause(hub)
+    hub.cloud.tag(AMI, f"{A} {B} {C}")
+    hub.run(until=START + 1200)
+    break_head(hub)
+    hub.cloud.emit = lambda _event: None
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, HOUR)
+
+    assert not hub.cloud.permissions
+
+
 @pytest.mark.parametrize("standing", [True, False])
 def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
     """The stack's parameter was changed: no pass runs until it is restored; without standing shares it may change."""

@@ -10,6 +10,7 @@ from chalicelib.core.records import addresses
 from tests.service.cloud import START, source_key
 from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS, scenes
+from tests.service.shared_ami import pass_time
 
 FIRST, SECOND = ACCOUNTS[:2]
 VALUES = {None: (), "true": ACCOUNTS[:2], FIRST: (FIRST,), SECOND: (SECOND,), f"{FIRST}+{SECOND}": (FIRST, SECOND)}
@@ -89,3 +90,30 @@ def test_a_new_value_whose_event_is_lost_starts_all_that_failed_whatever_a_retry
     hub.run()
 
     assert set(hub.outcomes().values()) == {"delivered"}
+
+
+def test_a_value_that_is_refused_interrupts_no_delivery_of_the_value_in_force_and_is_left_alone():
+    """The pause keeps a wider value from being delivered; somebody writes `dve`, twice, and discovery sees that alone.
+
+    After the pause what the value in force names is delivered, and nobody looks at the refused value again.
+    """
+    hub = Hub(ACCOUNTS)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, FIRST)
+    hub.run(until=START + 3600)
+    hub.cloud.emit = lambda _event: None
+    hub.cloud.tag(AMI, "dve")
+    pass_time(hub, 900)
+    hub.cloud.paused = True
+    for value in (" ".join(ACCOUNTS), "dve"):
+        hub.cloud.tag(AMI, value)
+        pass_time(hub, 3600)
+    assert hub.outcomes() == {(AMI, FIRST): "delivered"}
+    hub.cloud.paused = False
+    pass_time(hub, 3600)
+    assert hub.outcomes() == dict.fromkeys(((AMI, one) for one in ACCOUNTS), "delivered")
+    assert "promotion.refused" in [notice["event"] for notice in hub.cloud.notices]
+    looks = [one for one in hub.invocations if one.startswith("promotion#")]
+    pass_time(hub, 3600)
+
+    assert [one for one in hub.invocations if one.startswith("promotion#")] == looks

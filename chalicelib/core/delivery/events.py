@@ -263,9 +263,13 @@ class WaitingNotified:
 
 @dataclass(frozen=True, slots=True)
 class EndSeen:
-    """The end date of sharing (epoch seconds) was read from the applied file; 0: it may no longer be shared."""
+    """The end date of sharing (epoch seconds) was read from the applied file; 0: it may no longer be shared.
+
+    ``again_at``: the file could not be read, and when to read it again; ``until`` is then the date that is known.
+    """
 
     until: int
+    again_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ def due_at(delivery: Delivery) -> int | None:
     if delivery.state is DeliveryState.WAITING:
         times.append(delivery.slots.next_ask)
     elif delivery.state is DeliveryState.SHARED:
-        pass
+        times = [end and max(end, delivery.next_try) for end in times]
     elif delivery.state is DeliveryState.COPYING and delivery.last_look.failure is not None:
         times.append(delivery.next_try)
     elif delivery.state is DeliveryState.COPYING:

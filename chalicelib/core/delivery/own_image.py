@@ -144,6 +144,8 @@ def _small(over: Delivery) -> Delivery:
 
 
 def _on_end_seen(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
+    if event.again_at:
+        return replace(delivery, next_try=event.again_at)
     if event.until > now:
         return replace(delivery, sharing=replace(delivery.sharing, ends_at=event.until))
     over = replace(delivery, sharing=replace(delivery.sharing, expired=True))

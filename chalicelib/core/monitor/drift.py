@@ -1,8 +1,7 @@
-"""Whether the ledger accounts for what AWS shows: permissions, grants and statements, one resource at a time.
+"""Whether the ledger accounts for the permissions, grants and statements that AWS shows on one resource.
 
-The access monitor judges calls; this module judges states. A permission that is in no share is foreign or, if it has
-the service's name, the service's without a record. A permission that the ledger calls open and held, and that AWS does
-not show, has vanished. One look proves neither, because both sides change and reads are late: see ``DriftPlace``.
+A permission without a share is foreign; with the service's name, it is the service's without a record. A permission
+that the ledger calls open and held, and that AWS does not show, has vanished. Both take two looks: see ``DriftPlace``.
 """
 
 from __future__ import annotations
@@ -20,48 +19,48 @@ from chalicelib.core.sharing import grant_names, holders, key_policy
 from chalicelib.core.sharing.share import Share, ShareState
 
 EVERY = schedule.DAY
-"""A pass begins so long after the one before began."""
+"""From the beginning of a pass to that of the next one."""
 AGAIN = 15 * schedule.MINUTE
-"""Time after the last doubt of a pass until the doubtful places are read again. Grants show within five minutes."""
+"""From the last doubt of a pass to the second looks. Grants show within five minutes."""
 CALL = "drift audit"
-"""Used in place of the call that a finding of the access monitor names."""
+"""Stands in a finding where the access monitor's findings name a call."""
 DOUBTS = 500
-"""At most this many places are read twice; findings beyond that count at once. One item stores them."""
+"""Most doubtful places, as one item stores them; a finding beyond that needs no second look."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownAccess:
-    """One thing that AWS shows open. ``receiver``: account id, ARN or PUBLIC."""
+    """One permission, grant or statement that AWS shows. ``receiver``: account id, ARN or PUBLIC."""
 
     receiver: str
     resource: str
-    """The ledger's partition that would account for it."""
+    """The ledger's partition in which its share would be."""
     name: str = ""
-    """Of a grant its name, of a statement of the service the share's ``share_name``."""
+    """A grant's name; for a statement of the service its ``share_name``."""
     grant: str = ""
-    """Id of the grant."""
+    """A grant's id."""
     own: bool = False
     """It has the service's name."""
     sibling: bool = False
-    """It has the name of the account's hub in another Region, which audits its own."""
+    """It has the name of the account's hub in another Region, which makes its own audit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is known besides what AWS shows, read after it. ``region`` is the hub's.
+    """What the service knows of a resource, read after AWS. ``region`` is the hub's.
 
-    ``settled``: the applied file has been in force for so long that what it took away must be closed.
+    ``settled``: the applied file has been in force for so long that what it no longer names must be closed.
     """
 
     hub: str
     region: str
     shares: Sequence[Share] = ()
-    """The ledger's, of every partition that could account for something here."""
+    """The ledger's shares of this resource."""
     strangers: frozenset[str] = frozenset()
     """The receivers that the applied file does not list."""
     settled: bool = True
     may_derive: frozenset[str] = frozenset()
-    """Accounts that may make grants of their own, as something on the key is open to them."""
+    """Accounts to which the key is open, so that they may make grants of their own."""
 
 
 def findings(shown: Collection[ShownAccess], this: Situation) -> tuple[MonitorFinding, ...]:
@@ -96,7 +95,7 @@ def _of_what_shows(shown: Collection[ShownAccess], this: Situation) -> Iterator[
 
 
 def _open_to_a_stranger(one: ShownAccess, known: Sequence[Share]) -> MonitorFinding:
-    """Who can write the ledger could put a stranger into it. So the applied file decides, which no function writes."""
+    """Judge access of the ledger to an account that the file does not list: an attacker could write the ledger."""
     if all(share.preexisting for share in known):
         why = "It was open before the service came, and the applied targets file does not list the receiver."
         return MonitorFinding(ActionVerdict.STRANGER, why, (one.receiver,))
@@ -113,7 +112,7 @@ def _vanished(shown: Collection[ShownAccess], this: Situation) -> Iterator[Monit
 
 
 def is_of(one: ShownAccess, share: Share, region: str) -> bool:
-    """Whether what shows is the permission of a share."""
+    """Whether this access is the permission of a share."""
     if one.resource != share.resource:
         return False
     if grant_names.nameless(share.resource):
@@ -124,7 +123,7 @@ def is_of(one: ShownAccess, share: Share, region: str) -> bool:
 
 
 def _at_home(receiver: str, hub: str) -> bool:
-    """Whether a receiver is of the hub's own account, or an AWS service."""
+    """Whether a receiver belongs to the hub's account, or is an AWS service."""
     return ":organizations:" not in receiver and account_of(receiver) in ("", hub)
 
 
@@ -132,12 +131,12 @@ def _at_home(receiver: str, hub: str) -> bool:
 
 
 def of_permissions(resource: str, receivers: Collection[str]) -> tuple[ShownAccess, ...]:
-    """Return what a snapshot's or an AMI's attribute shows."""
+    """Return the access that a snapshot's or an AMI's attribute shows."""
     return tuple(ShownAccess(receiver, resource) for receiver in sorted(receivers))
 
 
 def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, ...]:
-    """Return whom a key's policy lets in: by the service's statements, each a share's, and by all others."""
+    """Return the access that a key's policy gives: by the service's statements, and by all others."""
     resource, hub_sid = addresses.policy_resource(key).pk, key_policy.hub_sid(hub, region)
     try:
         stated = json.loads(text)["Statement"]
@@ -158,7 +157,7 @@ def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, 
 
 
 def of_grant(key: str, grant: str, name: str, grantee: str, issuer: str, region: str) -> ShownAccess:
-    """Return whom a grant lets in: its grantee; where that is an AWS service or is gone, who issued it."""
+    """Return the access that a grant gives to its grantee; to its issuer, if that is an AWS service or is gone."""
     receiver = grantee if account_of(grantee) else issuer
     account, own = account_of(receiver), grant_names.is_grant_of(name, region)
     of_roles = own and grant_names.ROLE_PATH in grantee
@@ -182,10 +181,10 @@ class PassPart(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DriftPlace:
-    """What one look is at: a snapshot, an AMI, a key's policy, or one account's grants on a key.
+    """The object of one look: a snapshot, an AMI, a key's policy, or one account's grants on a key.
 
-    A finding there is a doubt at first. It counts if a second look, ``AGAIN`` later, has the same verdict: between the
-    two every late read has become true, and everything that was just being opened or closed is.
+    A finding is a doubt at first, and counts if a second look has the same verdict ``AGAIN`` later. By then late reads
+    have become true, and what was being opened or closed is done.
     """
 
     part: str
@@ -194,12 +193,12 @@ class DriftPlace:
 
     @property
     def resource(self) -> str:
-        """What a finding there is kept by: an id, or a key's ARN."""
+        """The id of the snapshot or AMI, or the key's ARN."""
         return self.name.partition(" ")[0]
 
     @property
     def account(self) -> str:
-        """Whose grants; "" elsewhere."""
+        """The account whose grants it is about; "" for the other kinds."""
         return self.name.partition(" ")[2]
 
     def __str__(self) -> str:
@@ -207,7 +206,7 @@ class DriftPlace:
 
     @classmethod
     def read(cls, text: str) -> DriftPlace:
-        """Read one as it was written."""
+        """Read a place from its text."""
         part, _, name = text.partition(" ")
         return cls(part, name)
 
@@ -231,4 +230,4 @@ class Pass:
     doubts: Mapping[str, tuple[ActionVerdict, ...]] = field(default_factory=dict)
     """Each doubtful place, as text, with the verdicts of its first look."""
     version: int = 0
-    """Of the item, for its conditional write."""
+    """For the item's conditional write."""

@@ -1,10 +1,10 @@
-"""Whether the ledger accounts for an action, and if not, how bad that is.
+"""Whether an action on a resource is expected, and if not, how bad it is.
 
-The ledger accounts for the service's own action by an intent: it says that the share worker was about to open or close
-the share at that time (invariant 3). But the share worker's role can write the ledger, too. So the applied file, which
-no function can write, must list an account that the action lets in.
+An action of the service is expected if the ledger has its intent: the share worker was about to open or close the share
+at that time (invariant 3). As that role can also write the ledger, the applied file, which no function can write, must
+list the account that the action admits.
 
-The monitor judges an action of anybody else by whom it lets in, and by what it takes away that the service needs.
+An action of anybody else is judged by whom it admits, and by what it removes that the service needs.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import AppliedFile
 
 BEFORE = 15 * schedule.MINUTE
-"""So long before the call an intent may have been written: its run was slow, or was killed and repeated."""
+"""An intent may be so much older than its call: the run was slow, or was killed and repeated."""
 RECEIVERS_NAMED = 100
-"""Receivers that a notice names."""
+"""Most receivers that a notice names."""
 AFTER = 1 * schedule.MINUTE
-"""So much later than the call it may seem to be: two clocks, and CloudTrail's whole seconds."""
+"""An intent may seem so much newer than its call: two clocks, and CloudTrail's whole seconds."""
 STILL_USED = 15 * schedule.MINUTE
-"""For this time after a share has closed, a use of it is expected: the call came before, and its event late."""
+"""A use of a share is expected for so long after it has closed: CloudTrail's event is late."""
 
 _S = ShareState
 OPEN = (_S.OPENING, _S.OPEN, _S.CLOSING)
 
 
 class ActionVerdict(StrEnum):
-    """What the monitor says of an action."""
+    """The verdict on an action."""
 
     EXPECTED = "expected"
-    """The ledger accounts for it, or it lets nobody in and takes nothing away."""
+    """The ledger has its intent, or it admits nobody and removes nothing that is needed."""
     LISTED = "foreign-listed"
-    """Somebody else let an account in that the applied file lists: a notice."""
+    """Somebody else admitted an account that the applied file lists: a notice."""
     VANISHED = "vanished"
-    """Somebody else took away what the service still needs: a warning."""
+    """Somebody else removed what the service still needs: a warning."""
     STRANGER = "foreign-stranger"
-    """Somebody else let a stranger in, or everybody: a page."""
+    """Somebody else admitted an account that the applied file does not list, or everybody: a page."""
     NO_INTENT = "own-without-intent"
-    """A role of the service did what the ledger did not intend, so the role is stolen: a page."""
+    """A role of the service acted without an intent in the ledger; its credentials are probably stolen: a page."""
 
 
 class Severity(StrEnum):
@@ -73,10 +73,7 @@ _WORST_FIRST = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger says of one share of the resource, whether it is open, closed, or in the archive.
-
-    ``steps``: when (epoch seconds) it came into which state.
-    """
+    """What the ledger or its archive knows of one share. ``steps``: when (epoch seconds) it entered which state."""
 
     share_name: str
     account: str
@@ -86,7 +83,7 @@ class Known:
     steps: tuple[tuple[int, ShareState], ...] = ()
 
     def state(self, at: int) -> ShareState | None:
-        """Its state at a moment; None: it was not known then."""
+        """Return its state at a moment; None: it did not exist yet."""
         return next((state for time, state in reversed(self.steps) if time <= at), None)
 
     def was(self, states: Collection[ShareState], at: int, before: int = 0, after: int = 0) -> bool:
@@ -96,7 +93,7 @@ class Known:
 
 
 def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
-    """Put together what a share's own item, or its archived one, and its history say."""
+    """Combine a share's item, live or archived, with the steps in its history."""
     own = [(share.intended_at, _S.OPENING), (share.opened_at, _S.OPEN)]
     reported = [(time, state) for time, state in own if time]
     return Known(
@@ -111,47 +108,46 @@ def known(share: Share, steps: Iterable[tuple[int, ShareState]]) -> Known:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known besides the action, read when it is judged."""
+    """What an action is judged by."""
 
     hub: str
     region: str
     """The hub's account and Region."""
     shares: Sequence[Known] = ()
-    """The ledger's shares of the resource, for those whom the action concerns."""
+    """The resource's shares for the accounts that the action concerns."""
     strangers: frozenset[str] = frozenset()
-    """The receivers, and the caller's account, that the applied file does not list."""
+    """Those of the receivers and the caller's account that the applied file does not list."""
     changed_at: int = 0
-    """Since when the applied file is in force. Before that others may have been listed."""
+    """Since when the applied file is in force; the one before may have listed others."""
     builders: frozenset[str] = frozenset()
-    """ARNs of those who build, tag and use golden AMIs in the hub."""
+    """ARNs of the roles that build, tag and use golden AMIs in the hub."""
     source_key: bool = False
-    """The key is one that the service has opened or closed something on."""
+    """The service has opened or closed shares on this key."""
     admitted: frozenset[str] | None = None
-    """Whom the key's policy let in when it was last written; None: not seen yet."""
+    """Whom the key's policy admitted when it was last written; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorFinding:
-    """The verdict on one action."""
+    """The verdict on one action, or on one permission, with the receivers that it concerns."""
 
     verdict: ActionVerdict
     why: str
     receivers: tuple[str, ...] = field(default=())
-    """The receivers that the finding concerns."""
 
     @property
     def severity(self) -> Severity:
-        """How a finding is notified."""
+        """How the finding is notified."""
         return SEVERITIES[self.verdict]
 
 
 def is_own(principal: str, hub: str, region: str) -> bool:
-    """Whether it is a role of a function of the hub in this Region."""
+    """Whether a principal is the role of one of this hub's functions."""
     return _role(principal, hub).startswith(f"ami-promoter-{region}-")
 
 
 def _is_sibling(action: TrailAction, evidence: Evidence) -> bool:
-    """Whether it is a share worker of the account's hub in another Region, which has a ledger of its own."""
+    """Whether the share worker of this account's hub in another Region acted; it has its own ledger."""
     name = _role(action.principal, evidence.hub)
     return name.startswith("ami-promoter-") and name.endswith("-share-worker") and not _is_own(action, evidence)
 
@@ -166,12 +162,12 @@ def _is_own(action: TrailAction, evidence: Evidence) -> bool:
 
 
 def severity(finding: MonitorFinding, *, learning: bool) -> Severity:
-    """Return the severity of a finding's notice; during the learning hours it is never a page."""
+    """Return the severity of a finding's notice; never a page while ``learning``."""
     return Severity.NOTICE if learning and finding.severity is Severity.PAGE else finding.severity
 
 
 def notice(finding: MonitorFinding, severity: Severity) -> dict[str, object]:
-    """Return what every notice of a finding says; the caller adds where and by whom."""
+    """Return the members of a finding's notice; the caller adds where and by whom."""
     return {
         "event": "access.finding",
         "severity": severity.value,
@@ -182,7 +178,7 @@ def notice(finding: MonitorFinding, severity: Severity) -> dict[str, object]:
 
 
 def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:
-    """Return the receivers that the applied file does not list; if no file was applied, all of them."""
+    """Return the receivers that the applied file does not list; all of them if no file was applied."""
     units = {unit.arn for unit in applied.directory.membership.units.values()}
     accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
     unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))
@@ -213,7 +209,7 @@ def _expected(why: str) -> MonitorFinding:
     return MonitorFinding(ActionVerdict.EXPECTED, why)
 
 
-# --- who is let in ---------------------------------------------------------------------------------------------------
+# --- receivers that are added ----------------------------------------------------------------------------------------
 
 
 def _added(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
@@ -244,7 +240,7 @@ def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> M
 
 
 def _let_in(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFinding:
-    """Judge somebody else's letting in of one receiver, or anybody's of everybody."""
+    """Judge that a receiver was admitted without an intent of the ledger."""
     if _is_own(action, evidence):
         return MonitorFinding(ActionVerdict.NO_INTENT, "The service never lets everybody in.", (receiver,))
     if receiver == PUBLIC:
@@ -257,12 +253,12 @@ def _let_in(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFi
 
 
 def _comes_from_outside(receiver: str, hub: str) -> bool:
-    """Whether a receiver is not the hub's own account, and no AWS service."""
+    """Whether a receiver is neither of the hub's account nor an AWS service."""
     return ":organizations:" in receiver or account_of(receiver) not in ("", hub)
 
 
 def _is_for(share: Known, action: TrailAction, receiver: str) -> bool:
-    """Whether a share is that of a receiver. A key's is named for its delivery, and its receiver is the grantee."""
+    """Whether a share is for a receiver: on a key by its grant or grantee, else by its name."""
     if not action.on_key:
         return share.share_name == receiver
     return bool(action.grant and action.grant in share.grants) or share.grantee == receiver
@@ -272,7 +268,7 @@ def _had_access(action: TrailAction, evidence: Evidence, account: str) -> bool:
     return any(share.account == account and share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
 
 
-# --- what is taken away ----------------------------------------------------------------------------------------------
+# --- permissions that are removed ------------------------------------------------------------------------------------
 
 
 def _removed(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
@@ -280,7 +276,7 @@ def _removed(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding
         shares = [share for share in evidence.shares if action.grant in share.grants]
         if not shares:
             yield _expected("No grant that the monitor knows.")
-        else:  # more than one where the grant showed again after it was closed, and is closed again as unrecorded
+        else:  # more than one, if the grant showed again and the grant audit wrote another share to close it
             yield _share_removed(action, evidence, shares[0].grantee, shares)
         return
     for receiver in action.receivers:
@@ -322,7 +318,7 @@ def _disabled(_action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFind
 
 
 def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
-    """A policy is written whole: what is new in it shows by whom it let in before."""
+    """Judge a new policy by comparing whom it admits with whom the policy before admitted."""
     outside = [one for one in action.receivers if one != evidence.hub]
     new = [one for one in outside if evidence.admitted is not None and one not in evidence.admitted]
     if PUBLIC in outside and (evidence.admitted is None or PUBLIC in new):
@@ -371,7 +367,10 @@ def _used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
 
 
 def _share_used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
-    """A snapshot that was never shared with a listed account may be used by way of its AMI's launch permission."""
+    """Judge the use of a shared snapshot.
+
+    A listed account without a share of it is no finding: it may use the snapshot through the AMI's launch permission.
+    """
     was_open = any(share.was(OPEN, action.at, STILL_USED, AFTER) for share in evidence.shares)
     if not action.receivers and evidence.shares and not was_open:
         why = "A snapshot was used of which nothing was open then; CloudTrail does not say by whom."

@@ -1,8 +1,8 @@
-"""What was done to a snapshot, an AMI or a key, read from one CloudTrail record.
+"""Reads from one CloudTrail record what was done to a snapshot, an AMI or a key.
 
-The shapes are those of AWS's documentation and of public samples (tests/samples/trail.json says which). They differ by
-service and by the age of an API, so what cannot be read is left out and raises nothing. A refused call (``errorCode``)
-has changed nothing, and is no action.
+The shapes of records are from AWS's documentation and public samples (tests/samples/trail.json names them). They differ
+between services and API versions, so a member that cannot be read is left out. A refused call (``errorCode``) is no
+action.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from enum import StrEnum
 from typing import Any
 
 PUBLIC = "all"
-"""Everybody: what EC2 calls a group, and ``*`` in a key's policy."""
+"""Everybody: EC2's group of that name, or ``*`` in a key's policy."""
 
 ACCOUNT_WIDE = "account"
-"""The resource of what concerns all snapshots or AMIs of the account."""
+"""Stands for all snapshots or AMIs of the account."""
 
 ELSEWHERE_ONLY = ("kms:CallerAccount", "aws:PrincipalAccount")
-"""Conditions that name the accounts for which a statement with the principal ``*`` counts."""
+"""Conditions that limit a statement with the principal ``*`` to accounts that they name."""
 NARROWING = ("aws:PrincipalOrgID", "aws:PrincipalOrgPaths", "aws:PrincipalArn", "aws:SourceAccount", "aws:SourceArn")
-"""Conditions under which a principal ``*`` is not everybody, without saying which accounts it is."""
+"""Conditions that limit a statement with the principal ``*`` without naming accounts."""
 
 _NAMED = ("userId", "group", "organizationArn", "organizationalUnitArn")
 _ID = re.compile(r"(snap|ami)-[0-9a-f]{1,40}\Z")
@@ -33,18 +33,18 @@ _IN_ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):")
 
 
 class Act(StrEnum):
-    """What kind of action it was."""
+    """The kinds of actions."""
 
     ADDED = "added"
-    """Receivers were let in: a permission or a grant."""
+    """A permission was added, or a grant made, for the receivers."""
     REMOVED = "removed"
-    """A permission or a grant of receivers was taken away."""
+    """A permission or grant of the receivers was removed."""
     CLEARED = "cleared"
-    """All receivers' permissions were taken away at once."""
+    """All permissions on the resource were removed at once."""
     UNBLOCKED = "unblocked"
-    """The account's block of public access was lifted."""
+    """The account's block of public access was disabled."""
     POLICY = "policy"
-    """A key's policy was written; the receivers are all whom it lets in."""
+    """A key's policy was written; the receivers are all whom it admits."""
     DISABLED = "disabled"
     """A key was disabled, or its deletion scheduled."""
     USED = "used"
@@ -66,16 +66,16 @@ class TrailAction:
     at: int
     region: str
     principal: str
-    """The ARN of who called, of a session its role's; where CloudTrail shows none: "ACCOUNT:PRINCIPAL-ID"."""
+    """The caller's ARN (for a session, the role's); "ACCOUNT:PRINCIPAL-ID" if CloudTrail shows none."""
     account: str
-    """The caller's account; "" where an AWS service tells of itself."""
+    """The caller's account; "" for an AWS service's own event."""
     act: Act
     resource: str
     """Id of a snapshot or AMI, ARN of a key, or ``ACCOUNT_WIDE``."""
     receivers: tuple[str, ...] = ()
     """Account ids, ARNs, ``PUBLIC``, or a grantee as CloudTrail writes it."""
     grant: str = ""
-    """Id of the grant."""
+    """A grant's id."""
     by_service: bool = False
     """An AWS service called for the caller."""
     ebs: bool = False
@@ -88,7 +88,7 @@ class TrailAction:
 
 
 def account_of(receiver: str) -> str:
-    """Return the account of a receiver; "" for an AWS service, and for what names no account."""
+    """Return the account of a receiver; "" if it names none, as an AWS service."""
     if receiver.startswith("arn:"):
         found = _IN_ARN.match(receiver)
         return found.group(1) if found else ""
@@ -96,7 +96,7 @@ def account_of(receiver: str) -> str:
 
 
 def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[TrailAction, ...]:
-    """Read the actions of one CloudTrail record (the ``detail`` of the event): none, one, or one for each resource."""
+    """Return the actions of one CloudTrail record (the ``detail`` of the event), one for each resource."""
     reader = _READERS.get(_text(record.get("eventName")))
     at = _epoch(record.get("eventTime"))
     if reader is None or at is None or record.get("errorCode") or not _text(record.get("eventID")):
@@ -105,7 +105,7 @@ def read(record: Mapping[str, Any], trigger_tag: str) -> tuple[TrailAction, ...]
 
 
 class _TrailRecord:
-    """A record with what all readers need."""
+    """A CloudTrail record, with what all readers need."""
 
     def __init__(self, record: Mapping[str, Any], at: int, trigger_tag: str) -> None:
         self.raw = record
@@ -116,14 +116,14 @@ class _TrailRecord:
 
     @property
     def key(self) -> str:
-        """The key's ARN: among the resources, as a request may name it by its id or an alias."""
+        """The key's ARN, first from the resources, because a request may name the key by its id or alias."""
         resources = self.raw.get("resources")
         found = [_text(_mapping(one).get("ARN")) for one in resources] if isinstance(resources, list) else []
         found += [_text(self.asked.get("keyId")), _text(self.answered.get("keyId"))]
         return next((arn for arn in found if ":kms:" in arn and ":key/" in arn), "")
 
     def action(self, act: Act, resource: str, receivers: Iterable[str] = (), **more: Any) -> TrailAction:
-        """Make an action of this record."""
+        """Return an action of this record."""
         identity = _mapping(self.raw.get("userIdentity"))
         issuer = _mapping(_mapping(identity.get("sessionContext")).get("sessionIssuer"))
         account = _text(identity.get("accountId"))
@@ -149,7 +149,10 @@ class _TrailRecord:
         )
 
     def _by_service(self, identity: Mapping[str, Any]) -> bool:
-        """AWS's samples show it in four places; the last is EC2's own session for a volume that is attached."""
+        """Whether an AWS service called for the caller: AWS's samples show that in four places.
+
+        The last is EC2's own session for a volume that is attached.
+        """
         address, agent = _text(self.raw.get("sourceIPAddress")), _text(self.raw.get("userAgent"))
         through = bool(identity.get("invokedBy")) or agent == "AWS Internal" or address == "AWS Internal"
         return through or address.endswith(".amazonaws.com") or "aws:ec2-infrastructure" in _text(identity.get("arn"))
@@ -159,7 +162,7 @@ class _TrailRecord:
 
 
 def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
-    """ModifySnapshotAttribute and ModifyImageAttribute: receivers come and go, in one call perhaps both."""
+    """ModifySnapshotAttribute and ModifyImageAttribute; one call may add and remove receivers."""
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if not _ID.match(resource):
         return
@@ -197,7 +200,7 @@ def _granted(record: _TrailRecord) -> Iterator[TrailAction]:
 
 
 def _grant_ended(record: _TrailRecord) -> Iterator[TrailAction]:
-    """RevokeGrant and RetireGrant; one that is retired by its token shows the id in no public sample."""
+    """RevokeGrant and RetireGrant. No public sample shows the id of a grant that is retired by its token."""
     grant = _text(record.asked.get("grantId")) or _text(_mapping(record.raw.get("additionalEventData")).get("grantId"))
     if record.key:
         yield record.action(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
@@ -219,7 +222,7 @@ def _key_used(record: _TrailRecord) -> Iterator[TrailAction]:
 
 
 def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
-    """An AWS service's event; where snapshot and account stand in it is in no public sample, so both are sought."""
+    """An AWS service's event. No public sample shows where snapshot and account are, so both are searched for."""
     own = _text(record.raw.get("recipientAccountId"))
     found = [value for part in ("serviceEventDetails", "requestParameters") for value in _leaves(record.raw.get(part))]
     snapshots = [ident for value in found if _ID.match(ident := value.rpartition("/")[2])]
@@ -229,7 +232,7 @@ def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
 
 
 def _tagged(record: _TrailRecord) -> Iterator[TrailAction]:
-    """The trigger's key, or, in a DeleteTags that names no key, every key."""
+    """CreateTags and DeleteTags with the trigger tag's key; a DeleteTags without keys deletes every tag."""
     keys = {_text(item.get("key")) for item in _items(record.asked.get("tagSet"))}
     every = record.raw.get("eventName") == "DeleteTags" and not keys
     if not every and record.trigger_tag not in keys:
@@ -273,9 +276,9 @@ NAMES = frozenset(_READERS)
 
 
 def admitted(policy: str) -> tuple[str, ...]:
-    """Return whom a key's policy lets in: accounts, each once, and PUBLIC; nobody where it cannot be read.
+    """Return whom a key's policy admits: account ids and PUBLIC; nobody if it cannot be read.
 
-    Principals that were deleted (``AROA…``) let nobody in.
+    A deleted principal (``AROA…``) admits nobody.
     """
     try:
         statements = json.loads(policy)["Statement"]
@@ -299,7 +302,7 @@ def _principals(principal: Any) -> Iterator[str]:
 
 
 def _everybody(condition: Mapping[str, Any]) -> set[str]:
-    """Whom ``*`` means under a condition: the accounts that it names, nobody known, or everybody."""
+    """Return whom ``*`` means under a condition: the accounts that it names, no known account, or everybody."""
     accounts: set[str] = set()
     narrowed = False
     for operator, tests in condition.items():

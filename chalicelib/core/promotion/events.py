@@ -48,6 +48,8 @@ class Resolved:
     """Withdrawn accounts -> the operator who withdrew them; the plan leaves them out."""
     approval: bool = False
     """Whether a target of the plan needs an approval."""
+    still: Resolved | None = None
+    """If the value has faults: whom the value in force names by the file as it is now. None: it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     promotion = replace(promotion, restarts=0 if again else promotion.restarts)
     since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name, look_blocked_until=0)
-    promotion = replace(promotion, seen_value=event.value, seen_since=since)
+    promotion = replace(promotion, seen_value=event.value, seen_since=since, has_paused=False)
     if event.image_state is None or (event.image_state == "disabled" and promotion.standing):
         return _gone(promotion, now)
     if event.value is None:
@@ -104,6 +104,7 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     # The event of the same value, written again, may be on its way.
     fresh["read_at"] = promotion.read_at if same else now
     fresh["blocked_until"] = 0  # what was refused for another value delays no removal
+    fresh["unfinished"] = promotion.unfinished or promotion.resolved or promotion.state is S.EXPANDING
     fresh["only"] = promotion.only if again or same else ()  # an operator's word about another value
     return _to(promotion, S.RESOLVING, now, refresh=refresh and promotion.state is not S.REQUESTED, **fresh)
 
@@ -195,6 +196,7 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
     if not _believed(promotion, now):
         return _absent(promotion, now)
     nobody: dict[str, Any] = {"value": None, "plan": "", "planned": 0, "places": "", "source_refused": False}
+    nobody["unfinished"] = False
     nobody |= {"candidate": None, "resolved": False, "to_notify": (), "refused_for": "", "absent_since": 0}
     nobody |= {"approval": False, "approval_digest": ""}
     nobody |= {"refused_value": None, "faults": (), "withdrawn": {}, "in_force_since": now}
@@ -226,35 +228,44 @@ def _on_resolved(event: ev.Resolved, promotion: Promotion, now: int) -> Promotio
     A value that names fewer targets counts after two looks.
     """
     if event.faults:
-        refused = _refused(promotion, event.value, event.faults, now)
+        still = promotion if event.still is None else _planned(promotion, event.still)
+        refused = _refused(still, event.value, event.faults, now)
         return replace(refused, refused_by_organization=event.by_organization)
     believed_from = promotion.seen_since + schedule.SECOND_LOOK_AFTER
     if event.removals and now < believed_from:  # the look may have been a stale one: it is taken again
         return _to(promotion, S.RESOLVING, believed_from, candidate=None)
-    others = promotion.plan not in ("", event.plan)
     in_force = replace(
-        promotion,
+        _planned(promotion, event),
         value=event.value,
-        plan=event.plan,
-        planned=event.planned,
-        places=event.places,
-        digest=event.digest,
-        members=event.members,
         refused_value=None,
         in_force_since=promotion.in_force_since if event.value == promotion.value else promotion.read_at,
         tagged_at=promotion.tagged_with(event.value),
-        withdrawn=event.withdrawn,
-        approval=event.approval,
         source_refused=False,
+        unfinished=False,
         faults=promotion.faults if event.blocked else (),
-        cancelling=promotion.cancelling or others,
-        cancelled_to="" if others else promotion.cancelled_to,
         blocked=event.blocked,
     )
     if event.additions:
         return _to(in_force, S.RESOLVING, now, resolved=True)
     done: dict[str, Any] = {"candidate": None, "only": (), "to_notify": _news(in_force, event.blocked)}
     return _to(in_force, S.RUNNING, now, refused_for=promotion.refused_for if event.blocked else "", **done)
+
+
+def _planned(promotion: Promotion, event: ev.Resolved) -> Promotion:
+    """Put the plan of a value in force; whom it no longer names is asked to end."""
+    others = promotion.plan not in ("", event.plan)
+    return replace(
+        promotion,
+        plan=event.plan,
+        planned=event.planned,
+        places=event.places,
+        digest=event.digest,
+        members=event.members,
+        withdrawn=event.withdrawn,
+        approval=event.approval,
+        cancelling=promotion.cancelling or others,
+        cancelled_to="" if others else promotion.cancelled_to,
+    )
 
 
 @_apply.register
@@ -272,6 +283,7 @@ def _on_withdrawals_read(event: ev.WithdrawalsRead, promotion: Promotion, now: i
 @_apply.register
 def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
     """Additions go on where the source passed its checks."""
+    notified = bool(promotion.blocked) or promotion.refused_value is not None
     if event.faults:
         refused = replace(promotion, source_refused=True)
         return _refused(refused, promotion.candidate or "", (*promotion.blocked, *event.faults), now)
@@ -281,11 +293,12 @@ def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotio
         now,
         episode=promotion.episode + 1,
         cursor=0,
+        unfinished=False,
         source_refused=False,
         withdrawing=False,
-        faults=promotion.faults if promotion.blocked else (),
+        faults=promotion.faults if notified else (),
         to_notify=_news(promotion, promotion.blocked),
-        refused_for=promotion.refused_for if promotion.blocked else "",
+        refused_for=promotion.refused_for if notified else "",
     )
 
 
@@ -294,10 +307,23 @@ def _refused(promotion: Promotion, value: str, faults: tuple[Fault, ...], now: i
     if _named(faults, value) != promotion.refused_for:
         return _to(promotion, S.RESOLVING, now, candidate=value, to_notify=faults)
     if promotion.state in (S.REQUESTED, S.RESOLVING):
-        return _to(
-            promotion, S.RUNNING if promotion.state is S.RESOLVING else S.OVER, now, candidate=None, resolved=False
-        )
+        return _go_on(promotion, value, faults, now)
     return promotion
+
+
+def _go_on(promotion: Promotion, refused: str | None, faults: tuple[Fault, ...], now: int, **changes: Any) -> Promotion:
+    """Leave a value that was refused, and go on with the one in force.
+
+    Discovery leaves a refused value alone; an AMI that never was available it finds when it is. Of a value that was
+    understood only the source was refused.
+    """
+    if not promotion.resolved:
+        changes["refused_value"] = None if faults == (_never_available(promotion),) else refused
+    if promotion.unfinished and not promotion.resolved:
+        begun = {"candidate": promotion.value, "resolved": True, "refresh": True}
+        return _to(promotion, S.RESOLVING, now, **begun, **changes)
+    state = S.RUNNING if promotion.state is S.RESOLVING else S.OVER
+    return _to(promotion, state, now, candidate=None, resolved=False, unfinished=False, **changes)
 
 
 def _news(promotion: Promotion, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
@@ -317,9 +343,7 @@ def _on_refused_notified(_event: ev.RefusedNotified, promotion: Promotion, now: 
     if promotion.state is not S.RESOLVING:
         return notified
     why = f"The value {value!r} was refused: {count(len(promotion.to_notify), 'fault')}."
-    given_up = promotion.to_notify == (_never_available(promotion),)  # discovery finds it when it is
-    refused = None if promotion.resolved or given_up else promotion.candidate
-    return _to(notified, S.RUNNING, now, candidate=None, resolved=False, refused_value=refused, why=why)
+    return _go_on(notified, promotion.candidate, promotion.to_notify, now, why=why)
 
 
 def _never_available(promotion: Promotion) -> Fault:
@@ -437,4 +461,4 @@ def _on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
-    return replace(promotion, next_try=now + schedule.POLLS[-1], since=now)
+    return replace(promotion, next_try=now + schedule.POLLS[-1], since=now, has_paused=True)

@@ -122,5 +122,6 @@ def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -
         return Move.FORGET
     if value not in head.known:
         return Move.LOOK
-    resolution = resolver.resolve(value, in_force=value == head.value)
-    return Move.RESOLVE if behind(head, value, resolver.applied, resolution) else None
+    values = {value, value if head.value is None else head.value}  # a removal waits for no refused value
+    late = (behind(head, one, resolver.applied, resolver.resolve(one, in_force=one == head.value)) for one in values)
+    return Move.RESOLVE if any(late) else None

@@ -40,7 +40,7 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
         ev.OthersCancelled: frozenset({S.RESOLVING}),
         ev.Resolved: frozenset({S.RESOLVING, S.RUNNING}),
         ev.Examined: frozenset({S.RESOLVING, S.EXPANDING, S.RUNNING}),
-        ev.RefusedNotified: frozenset({S.RUNNING}),
+        ev.RefusedNotified: frozenset({S.RESOLVING, S.RUNNING}),
         ev.Blocked: frozenset({S.RESOLVING}),
         ev.Paused: frozenset({S.RESOLVING}),
     },
@@ -127,8 +127,8 @@ def has_news(promotion: Promotion) -> bool:
 
 
 def _waits_for_look(promotion: Promotion) -> bool:
-    """Whether a look at the tag is to be taken when the record is due."""
-    return _needs_look(promotion) or bool(promotion.absent_since)
+    """Whether a look at the tag is to be taken when the record is due: the event of its removal can be lost."""
+    return _needs_look(promotion) or bool(promotion.absent_since) or promotion.has_paused
 
 
 def _needs_look(promotion: Promotion) -> bool:

@@ -113,6 +113,9 @@ class Promotion:
     """The name of the plan of the value in force; "": it names no target."""
     planned: int = 0
     """How many targets that plan has."""
+    unfinished: bool = False
+    """Whether another value came before all deliveries of the value in force were written: if it is refused, they are
+    written after it."""
     source_refused: bool = False
     """Whether the source failed its checks for this plan: then the service restarts none of its deliveries."""
     digest: str = ""
@@ -151,6 +154,8 @@ class Promotion:
     """Whether some of its deliveries are in ``shared``: they end with the tag, and with the AMI itself."""
     withdrawing: bool = False
     """Whether these must end whatever the value is: the AMI is gone or disabled."""
+    has_paused: bool = False
+    """Whether it waits for the end of a pause: it looks at the tag each time before it asks whether that has come."""
     absent_since: int = 0
     """Since when looks do not show the tag, or the AMI: it counts after two looks (invariant 5)."""
     only: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
 """Entitlement: who may hold what of one AMI now (invariants 1, 8 and 11).
 
-It follows from the tag in force (EC2), the applied targets file, the members of its OUs, and the withdrawals since the
-tag was written. Of records it uses the promotion's head alone, for the value last understood and the time of the last
-tag event. So a damaged or parked record neither keeps a share open nor opens one.
+It follows from the tag in EC2, the applied file, the members of its OUs, and the withdrawals since the tag was written.
+The only record that it uses is the promotion's head. So a damaged or parked record neither keeps a share open nor opens
+one.
 """
 
 from __future__ import annotations
@@ -23,42 +23,45 @@ USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """The targets that the value in force names, by "account/region".
-
-    ``blocked``: accounts that the value names and whose settings conflict: they may keep what they have, and get
-    nothing new.
-    """
+    """The targets that the value in force names, by "account/region"; ``blocked`` accounts with their faults."""
 
     targets: Mapping[str, Target] = field(default_factory=dict)
     value: str = ""
     """The tag's value that counts."""
     blocked: Mapping[str, Fault] = field(default_factory=dict)
+    blocked_until: Mapping[str, int] = field(default_factory=dict)
+    """Of a blocked account: the date that ends what it has; 0: none."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """Withdrawn targets ("account" or "account/region") -> the operator; ``targets`` has none of them."""
 
     def may_open(self, place: str, resource: str, share_name: str, now: int, *, standing: bool) -> bool:
-        """Whether a share may be opened for a target ("account/region") at ``now`` (epoch seconds).
-
-        ``share_name`` says which permission on the resource it is; ``standing``: for as long as the AMI is shared.
-        """
+        """Whether a share, standing or for copies, may be opened for a target ("account/region") at ``now``."""
         target = self.targets.get(place)
         if target is None:
             return False
         return not standing or _stands(target, resource, share_name, now)
 
     def may_go_on(self, place: str) -> bool:
-        """Whether a delivery that runs for a target may go on: the target is named, or only its settings conflict."""
+        """Whether a running delivery may continue: its target is named, or its account is only blocked."""
         blocked = place.partition("/")[0] in self.blocked and covering(self.withdrawn, place) is None
         return place in self.targets or blocked
 
     def may_keep(self, place: str, resource: str, share_name: str, now: int) -> bool:
         """Whether a standing share of a target may stay open at ``now`` (epoch seconds)."""
         target = self.targets.get(place)
-        return self.may_go_on(place) if target is None else _stands(target, resource, share_name, now)
+        return bool(self.end(place, now)) if target is None else _stands(target, resource, share_name, now)
+
+    def end(self, place: str, now: int) -> int:
+        """Return until when (epoch seconds) a target may keep its standing shares; see ``end_in_force``."""
+        if not self.may_go_on(place):
+            return 0
+        target = self.targets.get(place)
+        return end_in_force(self.blocked_until.get(place.partition("/")[0], 0) if target is None else target.until, now)
 
     def ends(self, now: int) -> list[int]:
-        """Return the dates ``until`` of targets that are after ``now`` (epoch seconds)."""
-        return sorted({target.until for target in self.targets.values() if target.until > now})
+        """Return the dates ``until`` that are after ``now`` (epoch seconds)."""
+        dates = {*(target.until for target in self.targets.values()), *self.blocked_until.values()}
+        return sorted(date for date in dates if date > now)
 
 
 NO_ENTITLEMENT = Entitlement()
@@ -67,12 +70,12 @@ NO_ENTITLEMENT = Entitlement()
 def entitlement(
     tag: str | None, last: str | None, applied: AppliedFile, withdrawals: Sequence[Withdrawal] = (), tagged_at: int = 0
 ) -> Entitlement | Fault:
-    """Return who is entitled; or the fault for which that is not known, which is no evidence for closing.
+    """Return who is entitled; or a fault if that is not known, which is no evidence for closing.
 
-    ``tag``: the trigger tag's value in EC2, None if the AMI has none, is gone or disabled.
-    ``last``: the value that was last understood. A value that is not understood changes nothing, so then that one
-    counts, and a name in it that the file has lost names nobody. ``withdrawals``: whom an operator has withdrawn;
-    those count that are not older than ``tagged_at``, the last tag event that is known (epoch seconds).
+    ``tag``: the trigger tag's value in EC2; None if the AMI has none, is gone or disabled.
+    ``last``: the value last understood. It counts if ``tag`` is not understood; a name in it that the file has lost
+    names nobody.
+    ``withdrawals``: those count that are not older than ``tagged_at``, the last known tag event (epoch seconds).
     """
     if tag is None:
         return NO_ENTITLEMENT
@@ -94,19 +97,24 @@ def entitlement(
 def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     """Return the entitlement by a value that is understood.
 
-    A unit's ARN admits all its accounts: while one of them is withdrawn, the service opens nothing new by it.
+    A launch permission for a unit admits all its accounts. So while one of them is withdrawn, the others that share it
+    are blocked.
     """
     left = resolution.without(withdrawn)
-    found = Entitlement({target.place: target for target in left.targets}, "", left.blocked, withdrawn)
-    gone = [target for target in resolution.targets if target.place not in found.targets and _by_unit(target)]
+    named = {target.place: target for target in left.targets}
+    found = Entitlement(named, "", left.blocked, left.blocked_until, withdrawn)
+    gone = [target for target in resolution.targets if target.place not in named and _by_unit(target)]
     if not gone:
         return found
     shut = {launched_by(target): target for target in gone}
-    held_up = {
-        one.account: _shares_unit(one, shut[launched_by(one)]) for one in left.targets if launched_by(one) in shut
-    }
-    named = {place: target for place, target in found.targets.items() if target.account not in held_up}
-    return replace(found, targets=named, blocked={**found.blocked, **held_up})
+    held_up = {one.account: one for one in left.targets if launched_by(one) in shut}
+    faults = {account: _shares_unit(one, shut[launched_by(one)]) for account, one in held_up.items()}
+    return replace(
+        found,
+        targets={place: target for place, target in named.items() if target.account not in held_up},
+        blocked={**left.blocked, **faults},
+        blocked_until={**left.blocked_until, **{account: one.until for account, one in held_up.items()}},
+    )
 
 
 def _by_unit(target: Target) -> bool:
@@ -129,14 +137,14 @@ def launched_by(target: Target) -> str:
     return target.unit if target.launch_permission == "group" and target.unit else target.account
 
 
-def end_in_force(target: Target, now: int) -> int:
-    """Return until when (epoch seconds) a target may keep its standing shares; 0: no longer.
+def end_in_force(until: int | None, now: int) -> int:
+    """Return until when (epoch seconds) a target with this date may keep its standing shares; 0: no longer.
 
-    It is a day from now at most, so that the share worker asks again each day.
+    ``until``: 0 is no date, None no target. It is a day from now at most, so that the share worker asks again each day.
     """
-    if target.until and now >= target.until:
+    if until is None or 0 < until <= now:
         return 0
-    return min(target.until or now + schedule.DAY, now + schedule.DAY)
+    return min(until or now + schedule.DAY, now + schedule.DAY)
 
 
 def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
@@ -144,7 +152,7 @@ def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
     kind = addresses.resource_kind(resource)
     if kind == "role" and share_name not in target.service_linked_roles:
         return False
-    if addresses.at_home(resource):  # it serves the target's own AMI on the target's own key, in either mode
+    if addresses.at_home(resource):  # a grant on the target's own key, for the target's own AMI: in either mode
         return True
     if target.mode != "share" or 0 < target.until <= now:
         return False

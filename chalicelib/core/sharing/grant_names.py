@@ -13,19 +13,17 @@ ROLE_PATH = ":role/aws-service-role/"
 
 
 def grant_stem(share_name: str, region: str) -> str:
-    """Return the beginning of the names of all grants of a share.
+    """Return the beginning of the names of all grants of a share. KMS allows no dots in names.
 
-    ``region`` is the hub's: two hubs of one account may have grants on one key, and neither closes the other's. KMS
-    takes no dots in names.
+    ``region`` is the hub's, so that two hubs of one account with grants on one key do not close each other's.
     """
     return f"{GRANT_PREFIX}{region}:{re.sub('[^a-zA-Z0-9/_-]', '_', share_name)}:"
 
 
 def grant_name(share: Share, region: str) -> str:
-    """Name a share's grant, with the time of its intent.
+    """Return the name of a share's grant, with the time of its intent: repeating the call returns the same grant.
 
-    Repeating the call returns the same grant. A name is never used again, because soon after revoking KMS could return
-    the revoked grant [aws-facts 3].
+    Each opening has a new name, because soon after revoking KMS could return the revoked grant [aws-facts 3].
     """
     return f"{grant_stem(share.share_name, region)}{share.intended_at}"
 
@@ -42,10 +40,10 @@ def is_grant_for(share: Share, grant_id: str, name: str, region: str) -> bool:
 
 
 def unrecorded_name(grant_id: str) -> str:
-    """Name the share of a grant that no delivery's share accounts for."""
+    """Return the ``share_name`` for a grant that belongs to no delivery's share."""
     return f"grant-{grant_id}"
 
 
 def nameless(resource: str) -> bool:
-    """Whether a permission has no name, so that the service's own looks like any other."""
+    """Whether permissions on a resource have no name, so that the service's look like any other."""
     return addresses.resource_kind(resource) in ("snapshot", "image")

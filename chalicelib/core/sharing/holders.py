@@ -1,4 +1,4 @@
-"""Who holds a share and until when, and which refusal its holders read."""
+"""Who holds a share and until when, and why its holders must stop waiting for it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import ENDED_LONG_AGO, Share, ShareState
 
 MOST_HOLDINGS = 3_500
-"""How many holdings a share has at most: of 95 bytes each they are 332 KB; an item takes 400 KB [aws-facts 6]."""
+"""Most holdings of a share: of 95 bytes each they are 332 KB, and an item may have 400 KB [aws-facts 6]."""
 
 
 def standing(share: Share) -> bool:
-    """Whether it has a standing holding: then `OpenShareAlarm` does not count its age."""
+    """Whether it has a standing holding."""
     return any(holding.stands for holding in share.holdings)
 
 
@@ -31,19 +31,14 @@ def must_close_at(share: Share) -> int:
 
 
 def moved(share: Share) -> bool:
-    """Whether an open statement names another role than its holders now have, because the file has renamed it."""
+    """Whether an open statement names a role that the applied file has renamed since."""
     open_ = share.state is ShareState.OPEN and is_statement(share)
     return open_ and share.opened_to not in ("", share.grantee)
 
 
 def is_statement(share: Share) -> bool:
-    """Whether it is a statement of a key's policy."""
+    """Whether the permission is a statement of a key's policy."""
     return addresses.resource_kind(share.resource) == "policy"
-
-
-def first_end(share: Share) -> int:
-    """Return the latest end of its standing holdings (0: none)."""
-    return max(_standing_ends(share), default=0)
 
 
 def _standing_ends(share: Share) -> list[int]:
@@ -62,10 +57,9 @@ def needed(share: Share) -> bool:
 
 
 def refusal(share: Share) -> Fault | None:
-    """Return why the holders of the share must not wait for it: it was refused, or closed at its end.
+    """Return why the share's holders must stop waiting for it: it was refused, or closed at its end.
 
-    None if a new holding came since: the share worker tries again, and that answer counts for all. An old holder may
-    never release the share, as with a damaged delivery.
+    None if a new holding came since: then the share worker tries again, and all holders get that answer.
     """
     if asked_since(share):
         return None
@@ -81,12 +75,12 @@ def refusal(share: Share) -> Fault | None:
 
 
 def asked_since(share: Share) -> bool:
-    """Whether a new holding came since it was last refused, or closed at its end."""
+    """Whether a holding was added since the share was last refused, or closed at its end."""
     return share.asked > share.answered
 
 
 def held_by_too_many(share: Share) -> Fault:
-    """Return the fault of one more holding than a share can have."""
+    """Return the fault of a share that has ``MOST_HOLDINGS``."""
     return Fault(
         "share-held-by-too-many",
         f"{share.resource}, {share.share_name}",
@@ -97,7 +91,7 @@ def held_by_too_many(share: Share) -> Fault:
 
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:
-    """For how many seconds the service's oldest share has been open; None if none is."""
+    """Return for how many seconds the oldest share for copies has been open; None if none is."""
     counted = [s for s in shares if s.state is ShareState.OPEN and not s.preexisting and not standing(s)]
     opened_at = [s.opened_at for s in counted if s.opened_at is not None]
     return now - min(opened_at) if opened_at else None

@@ -1,9 +1,9 @@
 """Key access by policy: the service's statements in a source key's policy, known by their Sid.
 
-PutKeyPolicy replaces the whole document and has no condition [aws-facts 3, VERIFIED], so the service edits the document
-as text. Other statements keep their bytes; the service refuses a document that it cannot take apart.
+PutKeyPolicy replaces the whole document and has no condition [aws-facts 3, VERIFIED]. So the service edits the document
+as text, leaves other statements as they are, and refuses a document that it cannot parse safely.
 
-An audience is who one statement lets in, and is the last part of a share's ``share_name`` on ``resource#policy#KEY``:
+An audience says whom a statement admits. It is the last part of a share's ``share_name`` on ``resource#policy#KEY``:
 
 - ``ACCOUNT``: the copy role, while it copies (with ``grantee: account`` any role that the account allows);
 - ``ACCOUNT-share``: the whole account, so that its administrators pass it on (share mode);
@@ -23,15 +23,15 @@ from chalicelib.core.faults import Fault, count
 from chalicelib.core.sharing.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
 
 LIMIT = 32_768
-"""Bytes of a key policy; not adjustable [aws-facts 3, VERIFIED]. The whole text counts, blanks too."""
+"""Most bytes of a key policy, blanks included; not adjustable [aws-facts 3, VERIFIED]."""
 
 SID_SHOWN = 80
-"""Letters of another's Sid that a message shows."""
+"""Letters of a Sid that a message shows."""
 
 GRANT_INSTEAD = "set `key_access: grant` in the targets file, which leaves the key policy alone"
 
 USE = ("kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:CreateGrant")
-"""With ReEncrypt and DescribeKey, what AWS lists for users of a shared key [aws-facts 2, VERIFIED]."""
+"""With ReEncrypt and DescribeKey, the actions that AWS lists for users of a shared key [aws-facts 2, VERIFIED]."""
 
 FOR_ROLES = (
     "Encrypt",
@@ -43,10 +43,11 @@ FOR_ROLES = (
     "DescribeKey",
     "CreateGrant",
 )
-"""What AWS lists for a grant to AWSServiceRoleForAutoScaling on a key of another account [aws-facts 3, VERIFIED]."""
+"""The operations that AWS lists for a grant to AWSServiceRoleForAutoScaling on another account's key [aws-facts 3].
+"""
 
 DEAD = re.compile("A(ROA|IDA)[A-Z0-9]{12,}")
-"""How a role or user that was deleted shows as a principal [aws-facts 3]."""
+"""A principal that was a role or user and has been deleted [aws-facts 3]."""
 
 
 class Audience(StrEnum):
@@ -61,19 +62,16 @@ _SUFFIX = {Audience.COPIES: "", Audience.ACCOUNT: "-share", Audience.ROLES: "-ro
 
 
 def hub_sid(account: str, region: str) -> str:
-    """Return the part of a Sid that names the hub, so that no hub removes another's statements.
+    """Return the part of a Sid that names the hub, in letters and digits only.
 
-    Two hubs in two Regions of one account may have statements in one key's policy. A Sid takes only letters and digits.
+    Two hubs in two Regions of one account may have statements in one key's policy, and neither removes the other's.
     """
     return f"{account}{region.replace('-', '')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one share opens. ``principal`` is the ARN of the target's role, or of its root for the whole account.
-
-    ``hub``: see ``hub_sid``.
-    """
+    """What one share opens. ``principal``: ARN of a role, or of the root for the account; ``hub``: ``hub_sid``."""
 
     account: str
     audience: Audience
@@ -82,34 +80,34 @@ class Access:
 
     @property
     def share_name(self) -> str:
-        """Name of its share on the key's resource."""
+        """The ``share_name`` of its share."""
         return share_name(self.account, self.audience)
 
     @property
     def sids(self) -> frozenset[str]:
-        """Of its statements."""
+        """The Sids of its statements."""
         return frozenset({self.sid} if self.audience is Audience.ROLES else {self.sid, f"{self.sid}Look"})
 
     @property
     def sid(self) -> str:
-        """Of the first of them."""
+        """The Sid of its first statement."""
         return f"AmiPromoter{self.hub}To{self.account}{self.audience}"
 
 
 def share_name(account: str, audience: Audience) -> str:
-    """Name the share of an access on the key's resource."""
+    """Return the ``share_name`` of an access."""
     return f"{account}{_SUFFIX[audience]}"
 
 
 def access(name: str, principal: str, hub: str) -> Access:
-    """Return what a share named so is for; ``principal``: the share's grantee; ``hub``: see ``hub_sid``."""
+    """Return the access of a share by its name and its grantee; ``hub``: ``hub_sid``."""
     account, _, rest = name.partition("-")
     audience = next((a for a, suffix in _SUFFIX.items() if suffix == (f"-{rest}" if rest else "")), Audience.COPIES)
     return Access(account, audience, principal, hub)
 
 
 def share_named(sid: str, hub: str) -> str:
-    """Return the ``share_name`` of a statement's share, by its Sid; "" if the statement is not this hub's."""
+    """Return the ``share_name`` that a Sid contains; "" if the statement is not this hub's."""
     found = re.fullmatch(f"AmiPromoter{hub}To([0-9]{{12}})({'|'.join(Audience)})(Look)?", sid)
     return share_name(found[1], Audience(found[2])) if found else ""
 
@@ -120,12 +118,12 @@ def is_siblings(sid: str, account: str) -> bool:
 
 
 def statements(access: Access) -> tuple[dict[str, Any], ...]:
-    """Write the statements that give an access, as narrow as a key policy can say it.
+    """Return the statements that give an access, as narrow as a key policy allows.
 
-    The principal is always the account: a role that was deleted would make every later put fail, and one that is not
-    there yet could not be named [aws-facts 3]. ``kms:ViaService`` names EC2 without a Region: which Region's name a
-    copy in another Region has is not documented, and a key can only be used in its own. DescribeKey is asked through
-    EC2 and directly, so it has a statement without that condition; it tells no more than what a key is.
+    - The principal is always the account, and a condition names the role: a principal that is deleted makes every later
+      PutKeyPolicy fail, and one that does not exist yet is refused [aws-facts 3].
+    - ``kms:ViaService`` names EC2 without a Region: AWS does not document which Region a copy to another Region has.
+    - DescribeKey is called directly as well as through EC2, so it has a statement without that condition.
     """
     partition = access.principal.split(":")[1] if access.principal.startswith("arn:") else "aws"
     iam = f"arn:{partition}:iam::{access.account}"
@@ -163,7 +161,7 @@ def _allow(sid: str, iam: str, action: str | list[str], condition: Mapping[str, 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The policy of the key of this ARN, as KMS returned it. Another hub's statements are others'."""
+    """The policy of a key (ARN) as KMS returned it; ``hub``: ``hub_sid``."""
 
     key: str
     policy: PolicyText
@@ -171,7 +169,7 @@ class Document:
 
     @property
     def sids(self) -> frozenset[str]:
-        """The Sids of the service's statements in it."""
+        """The Sids of this hub's statements."""
         return frozenset(part.sid for part in self.policy.parts if self._is_own(part))
 
     def _is_own(self, part: Part) -> bool:
@@ -179,20 +177,20 @@ class Document:
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """Whom it names, in the service's statements too: one of them may be what KMS cannot see."""
+        """All principals that it names, also in this hub's statements."""
         return tuple(sorted({name for part in self.policy.parts for name in part.principals}))
 
     def shows(self, one: Access) -> bool:
-        """Whether any statement with a Sid of the access exists."""
+        """Whether it has any statement of the access."""
         return not one.sids.isdisjoint(self.sids)
 
     def gives(self, one: Access) -> bool:
-        """Whether an access is there just as the service writes it, each statement once."""
+        """Whether it has the access exactly as the service writes it, each statement once."""
         mine = [part.value for part in self.policy.parts if part.sid in one.sids]
         return sorted(map(meaning, mine)) == sorted(map(meaning, statements(one)))
 
     def same_others(self, other: Document) -> bool:
-        """Whether all other statements mean the same in both."""
+        """Whether all statements but this hub's mean the same in both."""
         return self._said(others=True) == other._said(others=True)
 
     def _said(self, *, others: bool) -> tuple[str, list[str]]:
@@ -201,10 +199,7 @@ class Document:
 
 
 def read(key: str, text: str, hub: str) -> Document | Fault:
-    """Take a key policy apart; a fault if that is not safe.
-
-    ``key``: the key's ARN, for messages; ``hub``: see ``hub_sid``.
-    """
+    """Parse a key policy; a fault if that is not safe. ``key``: its ARN, for messages; ``hub``: ``hub_sid``."""
     policy = taken_apart(text)
     return _unreadable(key, policy) if isinstance(policy, str) else Document(key, policy, hub)
 
@@ -212,11 +207,10 @@ def read(key: str, text: str, hub: str) -> Document | Fault:
 def edited(
     document: Document, wanted: Collection[Access], unwanted: Collection[Access] = (), ghosts: Collection[str] = ()
 ) -> str | Fault:
-    """Return the text with the statements of some accesses added and those of others removed.
+    """Return the text with the ``wanted`` accesses added and the ``unwanted`` ones removed.
 
-    ``ghosts``: Sids of statements to be taken out as well.
-    What stands there already as it should is left alone. A fault where the document would be too large, where nothing
-    would be left in it, or where another's dead principal would make the put fail.
+    ``ghosts``: Sids of further statements to remove. A wanted access that it has already is left alone. A fault if the
+    document would be too large or empty, or if a deleted principal in it would make PutKeyPolicy fail.
     """
     lacking = [one for one in {one.share_name: one for one in wanted}.values() if not document.gives(one)]
     new = [_compact(statement) for one in lacking for statement in statements(one)]
@@ -239,7 +233,7 @@ def edited(
 
 
 def faults(key: str, hub: str, region: str, text: str | Fault, wanted: Collection[Access]) -> tuple[Fault, ...]:
-    """Return why these accesses do not fit into a key's policy, before anything is opened; empty if they do.
+    """Return why these accesses cannot be added to a key's policy; empty if they can.
 
     ``hub`` and ``region`` are the hub's; ``text``: the policy, or why it could not be read.
     """
@@ -256,7 +250,7 @@ def faults(key: str, hub: str, region: str, text: str | Fault, wanted: Collectio
 
 
 def foreign_key(key: str, hub: str) -> Fault | None:
-    """Return the fault of a key whose policy the hub cannot put: PutKeyPolicy works at home only [aws-facts 3]."""
+    """Return the fault of another account's key: PutKeyPolicy works in the key's own account only [aws-facts 3]."""
     account = key.split(":")[4] if key.count(":") >= 5 else ""
     if account == hub:
         return None
@@ -269,7 +263,7 @@ def foreign_key(key: str, hub: str) -> Fault | None:
 
 
 def dead_principals(document: Document) -> Iterator[Fault]:
-    """Name every principal that exists no longer: with it in the document, every put fails, also one of the owner's."""
+    """Yield a fault for each deleted principal: with it in the document every PutKeyPolicy fails, the owner's too."""
     for number, part in enumerate(document.policy.parts, 1):
         for name in sorted(filter(DEAD.fullmatch, part.principals)):
             what = (

@@ -1,7 +1,6 @@
-"""Edits a policy document as text: cuts statements out and adds them, and keeps every other byte.
+"""Edits a policy document as text: removes and adds statements, and keeps every other byte.
 
-Parsing a policy and writing it again would keep its meaning and lose its owner's layout; and if a member occurs twice,
-a parser shows only the last.
+Parsing a policy and writing it again would lose its owner's layout, and if a member occurs twice, all but the last.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One statement: where it stands in the text, and what it says."""
+    """One statement: where it is in the text, and its content."""
 
     start: int
     end: int
@@ -23,12 +22,12 @@ class Part:
 
     @property
     def sid(self) -> str:
-        """Its Sid; "" without one."""
+        """Its Sid; "" if it has none."""
         return str(self.value.get("Sid", ""))
 
     @property
     def principals(self) -> frozenset[str]:
-        """The AWS principals that it names, excepted ones too."""
+        """The AWS principals in ``Principal`` and ``NotPrincipal``."""
         found: set[str] = set()
         for element in ("Principal", "NotPrincipal"):
             value = self.value.get(element, [])
@@ -53,7 +52,7 @@ class PolicyText:
 
 
 def taken_apart(text: str) -> PolicyText | str:
-    """Take a policy apart; the reason, in words, if that is not safe."""
+    """Find the statements in a policy; or return why that is not safe."""
     try:
         whole = json.loads(text)
         found = list(_members(text)) if isinstance(whole, dict) else []
@@ -70,7 +69,7 @@ def taken_apart(text: str) -> PolicyText | str:
 
 
 def rebuilt(policy: PolicyText, without: Collection[str], new: Sequence[str]) -> str:
-    """Return the text without the statements of these Sids and with new ones at the end; all else byte for byte."""
+    """Return the text without the statements of these Sids and with new ones at the end."""
     text, parts = policy.text, policy.parts
     kept = [number for number, part in enumerate(parts) if part.sid not in without]
     if not new and len(kept) == len(parts):
@@ -88,9 +87,9 @@ def rebuilt(policy: PolicyText, without: Collection[str], new: Sequence[str]) ->
 
 
 def meaning(value: Any) -> str:
-    """Return a part of a policy as text, the same text for equal meanings.
+    """Return a part of a policy as text, the same text for the same meaning.
 
-    A list of one is its member, order in a list of words does not matter, and an account id is its root
+    A list of one means its member, order in a list does not matter, and an account id means its root ARN
     [IAM user guide: policy elements; KMS may return either form].
     """
     return json.dumps(_plain(value), sort_keys=True)
@@ -113,7 +112,7 @@ def _roots(value: Any) -> Any:
 
 
 def _members(text: str) -> Iterator[tuple[str, int, int]]:
-    """Find the members of the object that a JSON text is, known to be well formed: name, begin and end of value."""
+    """Yield name, start and end of value of each member of a JSON object, which is known to be well formed."""
     decoder = json.JSONDecoder()
     at = _after(text, 0, "{")
     while text[at] != "}":
@@ -125,7 +124,7 @@ def _members(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _elements(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Find the statements in a value that is a list of them, or one alone."""
+    """Yield start and end of each statement in a value that is a list of statements or a single one."""
     if text[start] != "[":
         yield start, end
         return
@@ -138,7 +137,7 @@ def _elements(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _after(text: str, at: int, sign: str) -> int:
-    """Skip blanks, the sign if it is there, and blanks again."""
+    """Skip blanks, then ``sign`` if it is there, then blanks."""
     at = _blanks(text, at)
     return _blanks(text, at + 1) if text[at] == sign else at
 

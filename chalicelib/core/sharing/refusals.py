@@ -1,7 +1,7 @@
-"""Whether a refusal of a batch of shares is about one account or about the resource.
+"""Whether AWS refuses a batch of shares because of one account, or because of the resource.
 
-If it is about one account, the share worker halves the batch down to that account, so that only its share fails
-(invariant 7). If it is about the resource, halving would only repeat the refusal for each account.
+Because of one account, the share worker halves the batch down to that account, so that only its share fails (invariant
+7). Because of the resource, each half would be refused, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Subject(StrEnum):
     ACCOUNT = "account"
     """One account of the batch: halve it."""
     RESOURCE = "resource"
-    """The resource, the service's own rights, or AWS just now: the same for all, as one call has shown."""
+    """The resource, the service's own rights, or an outage: all accounts would be refused."""
 
 
 SUBJECTS: Mapping[str, Subject] = {
@@ -56,7 +56,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "key-policy-key-state": Subject.RESOURCE,
     "key-policy-key-gone": Subject.RESOURCE,
     "key-policy-not-shown": Subject.RESOURCE,
-    # any of them
+    # all of them
     "aws-throttled": Subject.RESOURCE,
     "aws-unreachable": Subject.RESOURCE,
 }
@@ -69,8 +69,5 @@ def subject(code: str) -> Subject:
 
 
 def most_calls(size: int) -> int:
-    """Return how many calls a batch of so many shares may take in one run, where it is halved.
-
-    It is enough to find one account and to open the others; the next run does the rest.
-    """
+    """Return the most calls of one run for a batch: enough to find one account and to open the others."""
     return 2 * max(size, 1).bit_length() + 8

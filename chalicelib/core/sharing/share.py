@@ -1,11 +1,11 @@
 """The ledger's records: each share with its holdings, its state and its end.
 
-One share is one permission for one account. It is open as long as somebody holds it (invariant 1). A permission from
-before the service stays (invariant 2). The intent is on the record before the call (invariant 3). After its last
-closing time the share worker closes it, for which it needs nothing but resource, account and time.
+A share is open as long as a delivery holds it (invariant 1). A permission that is preexisting stays (invariant 2). The
+intent is on the record before the call (invariant 3). After its last closing time the share worker closes it even if a
+delivery holds it.
 
 ``TRANSITIONS`` says which states can follow an event; ``share_events`` computes them, and ``outstanding`` says what is
-left to do. The share worker moves a closed or refused share without holdings to the archive.
+left to do.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Holding:
     until: int = 0
 
     def __str__(self) -> str:
-        """As the ledger stores it: the same holding is the same text, so adding and removing may be repeated."""
+        """Return the text that the ledger stores; adding or removing the same text may be repeated."""
         parts = (self.ami, self.account, self.region, self.delivery, self.episode, self.purpose, self.until)
         return "|".join(map(str, parts))
 
     @classmethod
     def read(cls, text: Any) -> Holding | None:
-        """Read one. None: it cannot be read, and holds nothing."""
+        """Read a stored holding. None: it is damaged, and holds nothing."""
         parts = text.split("|") if isinstance(text, str) else []
         if len(parts) != len(cls.__dataclass_fields__):
             return None
@@ -73,7 +73,7 @@ class Holding:
 
     @property
     def stands(self) -> bool:
-        """Whether it is standing."""
+        """Whether its purpose is standing."""
         return self.purpose is Purpose.STANDING
 
 
@@ -100,7 +100,7 @@ class Event(StrEnum):
     """The events of a share."""
 
     SEEN = "seen"
-    """The permission shows before the service asked for it, or a new holder must wait: the share worker looks again."""
+    """The permission shows before the service opened it, or a new holding came: the share worker looks again."""
     OPENING_INTENDED = "opening intended"
     """An entitled delivery holds it: the intent to add the permission is written."""
     OPENED = "opened"
@@ -118,9 +118,9 @@ class Event(StrEnum):
     ENDED = "ended"
     """Its end has come before it was opened."""
     FOUND_OPEN = "found open"
-    """A late call of the service took effect after another run had closed it: it is closed again."""
+    """A late call of another run opened it after it was closed: it is closed again."""
     FOUND_CLOSED = "found closed"
-    """A late call of the service took effect after another run had opened it: it is opened again."""
+    """A late call of another run closed it after it was opened: it is opened again."""
     LEFT = "left"
     """No delivery holds it, and it is closed."""
 
@@ -181,16 +181,16 @@ class Share:
     """The permission existed before the service's; the service never removes it."""
     grant_id: str = ""
     seen_at: int | None = None
-    """When the permission first showed before the service asked for it; one look is not enough."""
+    """When a look first showed the permission before the service opened it; two looks make it preexisting."""
     intended_at: int = 0
-    """When it was last intended to open it; a grant's name says so."""
+    """The time of the last intent to open it; a grant's name contains it."""
     opened_to: str = ""
-    """For a statement: the grantee when it was last intended to open it."""
+    """For a statement: the grantee at that time."""
     opened_at: int | None = None
     removed_at: int | None = None
-    """When a nameless permission was last removed; None: it is to be removed."""
+    """When a nameless permission was last removed; None: it must be removed."""
     gone_at: int | None = None
-    """When the first look since missed it."""
+    """When a look first missed it after that."""
     closed_at: int | None = None
     closed_blind: bool = False
     """It was closed at its end although a delivery held it."""
@@ -201,18 +201,20 @@ class Share:
     fault: Fault | None = None
     """Why it could not be opened."""
     waits_for: Fault | None = None
-    """What now keeps it from opening: the share worker tries again."""
+    """Why it cannot be opened now: the share worker tries again."""
     answered: int = 0
     """The value of ``asked`` when it was last refused, or closed at its end."""
     asked: int = 0
-    """How many holdings have been added since it came into the ledger. Written by deliveries, read here."""
+    """How many holdings deliveries have added since it came into the ledger."""
     holdings: frozenset[Holding] = frozenset()
-    """Written by deliveries, read here."""
+    """Deliveries write these, not the share worker."""
     damaged: tuple[str, ...] = ()
     """Holdings that cannot be read: they hold nothing; the share worker reports them once and removes them."""
     last_closing_at: int = 0
-    """The end of its holdings for copies; it only ever moves to a later time."""
+    """The end of its holdings for copies; it only moves to a later time."""
     later_end: int = 0
-    """A later end of its standing holdings that the applied file has since then; 0: none."""
+    """The end of its standing holdings, if the applied file has prolonged it; 0: it has not."""
+    unsure_since: int = 0
+    """Since when the service cannot read whether it may stay open past its end; 0: the last look could."""
     version: int = 0
-    """The version of what the share worker writes, for its conditional write."""
+    """For the share worker's conditional write."""

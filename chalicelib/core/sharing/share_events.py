@@ -13,33 +13,33 @@ from chalicelib.core.sharing.holders import is_statement, past_end
 from chalicelib.core.sharing.share import TRANSITIONS, Event, Share, ShareState
 
 FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
-"""For how long (seconds) a look before an opening counts as the first of two."""
+"""Seconds for which a look before an opening counts as the first of two."""
 
 GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key; after that its administrators must end it."""
 
 GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
-"""How long a grant may take to show (seconds). One whose id was never received is found by its name [aws-facts 3]."""
+"""Seconds within which ListGrants shows a new grant [aws-facts 3]."""
 
 LOOKS_APART = 1 * schedule.MINUTE
 """Seconds between the two looks that must miss a nameless permission before it counts as gone."""
 
 GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
-"""Seconds after the removal before which the second of them does not count."""
+"""Seconds from the removal to the second of these looks, at least."""
 
 
 def _to(share: Share, event: Event, state: ShareState, **changes: Any) -> Share:
-    """Move a share. Raises IllegalEvent for an edge that the table does not have."""
+    """Move a share to a state. Raises IllegalEvent if the table does not have that transition."""
     if state not in TRANSITIONS[share.state].get(event, ()):
         raise IllegalEvent(f"{share.resource}, {share.share_name}", share.state, f"{event} to {state}")
     return replace(share, state=state, **changes)
 
 
 def doubtful(share: Share, now: int) -> Share | None:
-    """Return the share to look at again, if one look shows its permission, and two are needed.
+    """Return the share to look at a second time, as a look shows its permission before the opening; None: this is it.
 
-    A permission is preexisting after two looks (invariant 5): one stale look would keep open what nobody holds. A first
-    look of long ago, for a holder that left again, does not count.
+    A permission is preexisting only after two looks, because one may be stale (invariant 5). A first look of long ago,
+    for an earlier holder, does not count.
     """
     if share.seen_at is None or now >= share.seen_at + FIRST_LOOK_COUNTS_FOR:
         return replace(_asked_again(share), seen_at=now, next_try=now + schedule.SECOND_LOOK_AFTER)
@@ -49,14 +49,14 @@ def doubtful(share: Share, now: int) -> Share | None:
 
 
 def _asked_again(share: Share) -> Share:
-    """Results for earlier holders do not concern a new holder, which must wait a while."""
+    """Return the share without the results for earlier holders, if a new holder must wait."""
     if share.state not in (ShareState.REFUSED, ShareState.CLOSED) or not share.holdings:
         return share
     return _to(share, Event.SEEN, ShareState.WANTED, fault=None, closed_blind=False)
 
 
 def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
-    """Return the share with the intent to open it; ``seen``: the permission showed before the service asked for it."""
+    """Return the share with the intent to open it; ``seen``: the permission is preexisting."""
     if share.state is ShareState.OPENING:
         return share
     return _to(
@@ -72,6 +72,7 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
         removed_at=None,
         gone_at=None,
         closed_blind=False,
+        unsure_since=0,
         fault=None,
         waits_for=None,
         together=0,
@@ -87,10 +88,9 @@ def opened(share: Share, now: int, grant_id: str = "") -> Share:
 
 
 def refused(share: Share, fault: Fault, now: int) -> Share:
-    """It cannot be opened, and asking again will not change that.
+    """It cannot be opened, and trying again will not help.
 
-    If an intent was written, an earlier call may have taken effect: then the share worker closes it like an open one.
-    A statement that was to be opened for another role is open.
+    If an intent was written, an earlier call may have opened it, so the share worker closes it.
     """
     begun = share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
     state = ShareState.CLOSING if begun else ShareState.REFUSED
@@ -99,7 +99,7 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
 
 
 def ended(share: Share, now: int) -> Share:
-    """It ended before it was opened: its holders read that, and nothing is left to do."""
+    """Its end came before it was opened; its holders read this fault."""
     fault = Fault(
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",
@@ -112,11 +112,10 @@ def ended(share: Share, now: int) -> Share:
 
 
 def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
-    """Whether a refused opening is tried again.
+    """Whether the share worker tries a refused opening again: after a throttle or an outage, and in two cases more.
 
-    What is open to another role stays so: AWS's refusal is no evidence against it. A grant for a service-linked role is
-    made by the target, which must be let in, and from whose account the key must be accessible: that becomes true late
-    [aws-facts 3].
+    A statement that is open to the role's former name stays open meanwhile. A grant for a service-linked role is made
+    by the grant role in the target, and role and key may become accessible late [aws-facts 3].
     """
     if why is RefusalKind.THROTTLED or share.state is ShareState.OPEN:
         return True
@@ -126,14 +125,14 @@ def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
 
 
 def put_off(share: Share, now: int) -> Share:
-    """A throttle or an outage: it is tried again soon."""
+    """AWS throttled or did not answer: the share worker tries again soon."""
     return replace(
         _asked_again(share), tries=share.tries + 1, next_try=now + schedule.step(schedule.RETRIES, share.tries)
     )
 
 
 def wait_for(share: Share, fault: Fault, now: int) -> Share:
-    """It is tried again until a fault has passed, which its holders read."""
+    """The share worker tries again until the fault is gone; the holders read it."""
     return replace(put_off(share, now), waits_for=fault)
 
 
@@ -158,7 +157,7 @@ def intend_closing(share: Share, now: int) -> Share:
 
 
 def removed(share: Share, now: int) -> Share:
-    """A nameless permission was removed; the first look comes a minute later, or a little more."""
+    """A nameless permission was removed; the first look comes one to two minutes later."""
     return _to(
         share,
         Event.LOOKED_AT,
@@ -171,16 +170,15 @@ def removed(share: Share, now: int) -> Share:
 
 
 def _together_at(moment: int) -> int:
-    """Return the next whole minute: one look then serves all that were removed from a resource within a minute."""
+    """Return the next whole minute, so that one look serves all permissions removed within a minute."""
     return -(-moment // schedule.MINUTE) * schedule.MINUTE
 
 
 def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
-    """A look came after the removal of a nameless permission.
+    """The share worker looked after the removal of a nameless permission.
 
-    If the permission shows, it is the service's: it is removed again, and the time starts again. If two looks miss it,
-    a minute apart and the last two minutes after the removal, it is gone; one that shows later is somebody else's
-    (invariant 2).
+    If the permission shows, it is the service's, and is removed again. If two looks a minute apart miss it, the second
+    at least two minutes after the removal, it is gone; one that shows later is somebody else's (invariant 2).
     """
     if showing or share.removed_at is None:
         again = {"removed_at": None, "gone_at": None, "tries": share.tries + 1, "next_try": now}
@@ -193,13 +191,13 @@ def looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
 
 
 def believable_from(share: Share) -> int:
-    """From when an absent grant or statement counts as gone, and not only as late to show."""
+    """Return from when a grant or statement that does not show counts as gone, instead of late to show."""
     unheard = addresses.resource_kind(share.resource) in ("key", "role") and not share.grant_id
     return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.SECOND_LOOK_AFTER)
 
 
 def looked_for_named(share: Share, now: int, *, showing: bool) -> Share:
-    """A look came after the removal of a grant or statement: one look is enough, if it is not too early."""
+    """The share worker looked after the removal of a grant or statement: one look is enough, if it is not too early."""
     if not showing and now >= believable_from(share):
         return closed(share, now)
     again = put_off(share, now)
@@ -213,9 +211,9 @@ def closed(share: Share, now: int) -> Share:
 
 
 def given_up(share: Share, fault: Fault, now: int) -> Share | None:
-    """Return the share that the service gives up to close; None: it tries again.
+    """Return the share as given up after many tries; None: the share worker tries again.
 
-    Only on a target's own key: such a grant serves that account's own role on that account's own key.
+    It gives up only on a target's own key, where the grant serves that account's own role.
     """
     if not addresses.at_home(share.resource) or share.tries < GIVEN_UP_AFTER:
         return None
@@ -223,12 +221,12 @@ def given_up(share: Share, fault: Fault, now: int) -> Share | None:
 
 
 def archived(share: Share) -> Share:
-    """It leaves the ledger."""
+    """It is moved to the archive."""
     return _to(share, Event.LEFT, ShareState.ARCHIVED)
 
 
 def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
-    """Return a share for a grant of the service that the ledger does not know: it must be closed."""
+    """Return a closing share for a grant of the service that the ledger does not know."""
     return Share(
         resource,
         unrecorded_name(grant_id),
@@ -242,12 +240,12 @@ def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: in
 
 
 def raced(tried: Share, found: Share | None, now: int) -> Share | None:
-    """Return the share to write after a call for ``tried``, if another run wrote the share meanwhile.
+    """Return how to correct the ledger after a call for ``tried``, if another run wrote the share meanwhile.
 
-    ``found``: the share in the ledger now (None: it is archived). The call has taken effect: if it opened what the
-    ledger calls closed, the share closes again; if it closed what the ledger calls open, it opens again. If the other
-    run is in the middle of its call, writing the share unchanged makes that run's result come too late in its turn.
-    None: ledger and call agree, or the permission is not the service's.
+    ``found``: the share in the ledger now (None: it is archived). If the call opened a share that the ledger calls
+    closed, it must close again; if it closed one that the ledger calls open, it must open again. If the other run is in
+    the middle of a call, the share is written unchanged, so that the other run loses the race for its result and comes
+    here, too. None: ledger and call agree, or the permission is preexisting.
     """
     if tried.preexisting or (found is not None and found.preexisting):
         return None

@@ -109,6 +109,8 @@ class Resolution:
     targets: tuple[Target, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     blocked: Mapping[str, Fault] = field(default_factory=dict)
+    blocked_until: Mapping[str, int] = field(default_factory=dict)
+    """Of each blocked account: the latest date ``until`` that its settings name; 0: they name none."""
     faults: tuple[Fault, ...] = ()
     digest: str = ""
     members: int = 0
@@ -125,6 +127,11 @@ class Resolution:
     def places(self) -> tuple[str, ...]:
         """Every target as "account/region"."""
         return tuple(target.place for target in self.targets)
+
+    def until(self, place: str) -> int | None:
+        """Return the date until which a target may keep its standing shares; 0: without end, None: no such target."""
+        found = next((target.until for target in self.targets if target.place == place), None)
+        return self.blocked_until.get(place.partition("/")[0]) if found is None else found
 
     def only(self, places: Collection[str]) -> Resolution:
         """Leave out every target that is not among these ("account/region")."""
@@ -245,7 +252,8 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     targets, blocked = _judged({account: everybody.targets(account, chosen[account]) for account in chosen}, directory)
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organization is None or directory.organization.back_fill
-    return Resolution(targets, groups, blocked, digest=digest, members=members, back_fill=back_fill)
+    ends = {account: everybody.latest_date(account) for account in blocked}
+    return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill)
 
 
 def _judged(
@@ -296,12 +304,7 @@ class _Everybody:
 
     def targets(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
         """Return the account's targets, which all of its groups must agree on, named by the value or not."""
-        groups = self._groups.get(account, [])
-        brought = [name for name in groups if self.ways[name][account]]
-        found = {name: self._brought(account, name) for name in brought}
-        if len(brought) < len(groups) or not groups:
-            listed = next((name for name in groups if name not in brought), "")
-            found = {listed: self._directory.accounts.get(account, ()), **found}
+        found = self._found(account)
         first = next(iter(found.values()))
         others = [name for name, targets in found.items() if targets != first]
         if others:
@@ -311,6 +314,20 @@ class _Everybody:
         if any(self.ways[name].get(account) == "" for name in chosen):
             unit = ""
         return self._abroad(target if target.unit == unit else replace(target, unit=unit) for target in first)
+
+    def latest_date(self, account: str) -> int:
+        """Return the latest date ``until`` of its targets in all of its groups; 0: they have none."""
+        return max((target.until for targets in self._found(account).values() for target in targets), default=0)
+
+    def _found(self, account: str) -> dict[str, tuple[Target, ...]]:
+        """Return its targets by each group that a unit brings it into, and as the file lists it."""
+        groups = self._groups.get(account, [])
+        brought = [name for name in groups if self.ways[name][account]]
+        found = {name: self._brought(account, name) for name in brought}
+        if len(brought) < len(groups) or not groups:
+            listed = next((name for name in groups if name not in brought), "")
+            found = {listed: self._directory.accounts.get(account, ()), **found}
+        return found
 
     def _brought(self, account: str, group: str) -> tuple[Target, ...]:
         own = self._directory.own.get(account, {}).get(group)

@@ -535,6 +535,8 @@ def test_a_pause_may_last_for_a_year_without_a_deadline():
         now = NOW + quarter * 900
         looked = evolve(looked, ev.Paused(), now)
         assert outstanding(looked, now + 899) == ()
+        assert outstanding(looked, now + 900) == (do.LookAtTag(),), "the event of its removal can be lost"
+        looked = evolve(looked, TAG, now + 900)
         assert outstanding(looked, now + 900) == (do.Examine(),)
 
 

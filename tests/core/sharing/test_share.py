@@ -192,6 +192,17 @@ def test_an_open_share_is_looked_at_every_hour():
     assert holders.oldest_open([replace(open_one, preexisting=True)], NOW) is None
 
 
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_statement_that_is_to_name_another_role_is_tried_again_soon(purpose):
+    """Where the file renames the role; after half an hour only if a delivery asks again."""
+    holding = Holding("ami-0a", "222222222222", "us-east-1", "delivery", 1, purpose)
+    statement = a_share(ShareState.OPEN, opened_at=NOW - 100, opened_to="old", grantee="new", next_try=NOW + 20)
+    statement = replace(statement, resource=addresses.policy_resource("key").pk, holdings=frozenset({holding}))
+
+    assert outstanding.due_at([statement], NOW) == NOW + 20
+    assert outstanding.due_at([replace(statement, tries=outstanding.MOVES_SOON)], NOW) != NOW + 20
+
+
 HUBS = addresses.role_resource("arn:aws:kms:us-east-1:111111111111:key/source", "222222222222").pk
 OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222222222222").pk
 
