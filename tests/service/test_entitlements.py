@@ -628,6 +628,18 @@ def test_until_when_a_grant_stands_is_said_by_those_amis_that_aws_shows():
     assert A not in entitled.ends(KEY, [share(KEY, A, *GRANT)])
 
 
+@pytest.mark.parametrize("head", [True, False], ids=["damaged head", "no head"])
+def test_a_damaged_head_is_no_evidence_against_what_stands_while_a_value_is_not_understood(head):
+    """It says whom the last value named. Without one no value was ever understood, and nobody may keep anything."""
+    asked = AskedSource(mode="share", key_access="grant")
+    if head:
+        asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
+    asked.cloud.tag(AMI, "dve")
+    live = LiveEntitlements(asked.records, asked.source, asked.targets, lambda: asked.cloud.now, HUB, REGION)
+
+    assert live.ends(KEY, [standing(KEY)]) == ({} if head else {A: 0})
+
+
 def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questions():
     """Nobody has released them: asking about all would outlast the worker; each has its turn, look after look."""
     asked = AskedSource(mode="share", key_access="grant")
