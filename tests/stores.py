@@ -107,7 +107,7 @@ def create_table(client: Any, name: str, resource: str = "Table") -> None:
 
 @contextmanager
 def on_dynamodb() -> Iterator[Stores]:
-    """New and empty, for the duration of the context. The environment must have credentials."""
+    """New and empty, for the duration of the context."""
     moto_dynamodb.patch()
     moto_answers.patch()
     with mock_aws():

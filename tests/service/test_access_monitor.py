@@ -60,9 +60,7 @@ class MonitorSetup:
 
 
 @pytest.fixture
-def setup(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def setup():
     with on_dynamodb() as stores:
         yield MonitorSetup(stores)
 
