@@ -86,8 +86,7 @@ def ec2_closed_account_fails_the_batch(world: World) -> None:
 
 def ec2_share_removal_may_not_take(world: World) -> None:
     """Injected: a removal answers success and does nothing; the next one works."""
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     world.ec2.state.deaf_removals = 1
 
     unshare(world, snapshot)
@@ -97,8 +96,7 @@ def ec2_share_removal_may_not_take(world: World) -> None:
 
 
 def ec2_share_event(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     share(world, snapshot)
 
     details = [event["detail"] for event in reported(world, DEV, "EBS Snapshot Notification")]

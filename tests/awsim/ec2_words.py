@@ -43,9 +43,12 @@ def snapshot_of(world: World, image: str, device: str = "/dev/xvda") -> str:
     return str(found[device]["Ebs"]["SnapshotId"])
 
 
-def a_snapshot(world: World, **details: Any) -> str:
-    """Make a hub snapshot through an image; ``key`` encrypts it."""
-    return snapshot_of(world, an_image(world, f"for-a-snapshot-{len(world.ec2.state.images.all())}", **details))
+def a_snapshot(world: World, *, shared: bool = False, **details: Any) -> str:
+    """Make a hub snapshot through an image; ``key`` encrypts it, ``shared`` lets DEV use it."""
+    made = snapshot_of(world, an_image(world, f"for-a-snapshot-{len(world.ec2.state.images.all())}", **details))
+    if shared:
+        share(world, made)
+    return made
 
 
 def shown_snapshot(world: World, snapshot: str, account: str = HUB, region: str = HERE) -> dict[str, Any]:
