@@ -14,8 +14,7 @@ UNIT = f"arn:aws:organizations::{HUB}:ou/o-abcdefghij/ou-abcd-12345678"
 def _permissions(world: World, snapshot: str) -> list[dict[str, str]]:
     """Return a snapshot's permissions, as its owner reads them."""
     found = ec2(world).describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
-    listed: list[dict[str, str]] = found["CreateVolumePermissions"]
-    return listed
+    return found["CreateVolumePermissions"]
 
 
 def _change(world: World, snapshot: str, **changes: Sequence[dict[str, str]]) -> None:

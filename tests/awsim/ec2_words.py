@@ -33,8 +33,7 @@ def an_image(world: World, name: str = "golden", **details: Any) -> str:
 
 def shown_image(world: World, image: str, account: str = HUB, **more: Any) -> dict[str, Any]:
     """Return an image as an account sees it."""
-    found: dict[str, Any] = ec2(world, account).describe_images(ImageIds=[image], **more)["Images"][0]
-    return found
+    return ec2(world, account).describe_images(ImageIds=[image], **more)["Images"][0]
 
 
 def snapshot_of(world: World, image: str, device: str = "/dev/xvda") -> str:
@@ -53,8 +52,7 @@ def a_snapshot(world: World, *, shared: bool = False, **details: Any) -> str:
 
 def shown_snapshot(world: World, snapshot: str, account: str = HUB, region: str = HERE) -> dict[str, Any]:
     """Return a snapshot as an account sees it."""
-    found: dict[str, Any] = ec2(world, account, region).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
-    return found
+    return ec2(world, account, region).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
 
 
 def share(world: World, snapshot: str, account: str = DEV) -> None:
