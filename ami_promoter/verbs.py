@@ -76,16 +76,16 @@ class Matching(click.ParamType[str]):
 
 
 class Duration(click.ParamType[int]):
-    """A length of time, in seconds. A number without a letter is in ``unit``s."""
+    """A length of time, in seconds. ``letter``: the one that a number without a letter gets."""
 
     name = "duration"
 
-    def __init__(self, unit: str, least: str, most: str) -> None:
-        self._unit, self._least, self._most = unit, least, most
+    def __init__(self, letter: str, least: str, most: str) -> None:
+        self._letter, self._least, self._most = letter, least, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See Click."""
-        text = f"{value}{self._unit if str(value).isdigit() else ''}"
+        text = f"{value}{self._letter if str(value).isdigit() else ''}"
         try:
             length = durations.seconds(text)
         except ValueError:

@@ -282,7 +282,7 @@ class Application:
         from chalicelib.service.runner import Runner
 
         tracked = DynamoTrackedDeliveries(self._table)
-        ports = PromotionPorts(self._source, self._targets, tracked, self._notices, self._approvals)
+        ports = PromotionPorts(self._source, self._targets, tracked, self._ledger, self._notices, self._approvals)
         tag = self._settings.trigger_tag
         executor = PromotionExecutor(self._records, self._waker, now, ports, trigger_tag=tag)
         return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)

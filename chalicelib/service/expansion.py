@@ -18,7 +18,7 @@ from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.withdrawals import covering
 from chalicelib.ports.beside import TrackedDeliveries
-from chalicelib.ports.records import Records
+from chalicelib.ports.records import Records, Stored
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, source_image
 from chalicelib.service.plans import Plans
@@ -110,13 +110,27 @@ class Expansion:
             return
         fresh = self._fresh(promotion, image, target, groups, ident, before)
         self._note_standing(promotion, fresh)
-        self._tracked.add(promotion.ami, TrackedDelivery(ident, target.account, target.region, fresh.episode, RUNNING))
+        fresh = self._track(promotion, fresh, stored)
         write = DELIVERIES.encode(fresh)
         if stored is None:
             self._records.create(write, self._clock())
         elif not self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock()):
             raise LostRace(str(key))
         self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
+
+    def _track(self, promotion: Promotion, fresh: Delivery, stored: Stored | None) -> Delivery:
+        """Track a new episode. Its number is above that with which an unreadable record was given up."""
+        target = fresh.target
+        tracked = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
+        if self._tracked.add(promotion.ami, tracked):
+            return fresh
+        known = next((one for one in self._tracked.all(promotion.ami) if one.delivery == fresh.id), tracked)
+        now = self._records.read(fresh.key)
+        if stored is None or now is None or now.version != stored.version:
+            return fresh  # another run has begun it
+        number = known.episode + (known.state != RUNNING)
+        self._tracked.add(promotion.ami, replace(tracked, episode=number))
+        return replace(fresh, episode=number)
 
     def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
         """Whether an existing delivery starts again. One that is failing now starts again after it has failed."""
@@ -153,7 +167,7 @@ class Expansion:
         for one in self._tracked.all(promotion.ami):
             if one.delivery == ident and one.state in BACK_AGAIN:
                 failed = replace(one, episode=one.episode + 1, state=DeliveryState.FAILED.value)
-                self._tracked.add(promotion.ami, failed)
+                self._tracked.add(promotion.ami, failed, count=False)
 
     def _fresh(
         self,

@@ -26,9 +26,11 @@ from chalicelib.core.targets.approvals import needs
 from chalicelib.core.targets.withdrawals import by_place, in_force
 from chalicelib.ports.aws import Source
 from chalicelib.ports.beside import TrackedDeliveries
+from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
+from chalicelib.service import copy_holdings
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, compact, peek_all
@@ -49,6 +51,7 @@ class PromotionPorts:
     source: Source
     targets: Targets
     tracked: TrackedDeliveries
+    ledger: Ledger
     notices: Notices
     approvals: LiveApprovals
 
@@ -167,7 +170,8 @@ class PromotionExecutor:
 
     def _examine(self, promotion: Promotion) -> ev.Event:
         """Check the source for the targets of the plan."""
-        return ev.Examined(self._source_faults(promotion, [target for target, _ in self._plans.targets(promotion)]))
+        faults = self._source_faults(promotion, [target for target, _ in self._plans.targets(promotion)])
+        return ev.Examined(faults, preflight.may_be_partial(faults))
 
     def _source_faults(self, promotion: Promotion, targets: Sequence[Target]) -> tuple[Fault, ...]:
         """Read and check the whole source; write it beside the record if it has no fault."""
@@ -228,7 +232,7 @@ class PromotionExecutor:
         plan = self._plans.read(promotion, promotion.plan)
         if any(evolving.to_end(promotion, one, plan) for one in tracked):
             if promotion.tries >= machine.WORTH_A_LOOK:
-                self._take_back(promotion, tracked, budget)
+                self._take_back(promotion, tracked, plan, budget)
                 for one in budget.each(tracked, CALLS_OF_STEP):  # it may have opened after the others were asked
                     if one.state == DeliveryState.SHARED and evolving.unwanted(promotion, one, plan):
                         self._ask_to_end(promotion, one)
@@ -240,11 +244,11 @@ class PromotionExecutor:
             self._ports.notices.publish(notices.summary(promotion, tracked, self._clock()))
         return ev.SummaryNotified(any(one.state == DeliveryState.SHARED for one in tracked))
 
-    def _take_back(self, promotion: Promotion, tracked: Sequence[TrackedDelivery], budget: Budget) -> None:
+    def _take_back(self, promotion: Promotion, tracked: Sequence[TrackedDelivery], plan: Plan, budget: Budget) -> None:
         """Correct tracked deliveries whose new episode was never written, so that they would never end.
 
         The run that began the episode was killed, and the next run no longer wanted it, or counted it as running. A
-        delivery that is wanted starts again.
+        delivery that is wanted starts again; what one that is not wanted and cannot act holds for copies is released.
         """
         running = [one for one in tracked if one.state == RUNNING]
         start = promotion.tries * LOOKED_FOR % max(len(running), 1)
@@ -259,6 +263,9 @@ class PromotionExecutor:
             elif before is None and self._is_missing(key):
                 never = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
                 self._ports.tracked.take_back(promotion.ami, one, never)
+            elif before is None and one.place not in plan:
+                ports = self._records, self._ports.ledger, self._waker, self._clock
+                copy_holdings.release(*ports, promotion.ami, one)
 
     def _is_missing(self, key: RecordKey) -> bool:
         try:

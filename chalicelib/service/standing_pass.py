@@ -27,6 +27,7 @@ from chalicelib.ports.ledger import Ledger, StandingHolding
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service import copy_holdings
 from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.codecs import DELIVERIES, peek
 from chalicelib.service.promotion_codec import PROMOTIONS
@@ -161,6 +162,8 @@ class StandingPass:
 
         def ask(one: TrackedDelivery) -> None:
             self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": f"{one.episode}:{cause}"})
+            if peek(self._records, addresses.delivery(one.delivery), DELIVERIES) is None:
+                copy_holdings.release(self._records, self._ports.ledger, self._waker, self._clock, ami, one)
 
         return _all_done(ends, ask, is_current, budget)
 

@@ -171,7 +171,7 @@ class Hub:
         loop = (records, waker, clock, reported)
         entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
         self.approvals = self.parts.approvals(entitlements, targets, clock)
-        promotion_ports = PromotionPorts(source, targets, tracked, notices, self.approvals)
+        promotion_ports = PromotionPorts(source, targets, tracked, ledger, notices, self.approvals)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (

@@ -14,7 +14,7 @@ from chalicelib.core.targets.organization import Organization
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from chalicelib.service.trigger_tag_guard import TRIGGER
-from tests.service.cloud import REGION, START, CloudBehavior
+from tests.service.cloud import REGION, START, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
 from tests.service.hub import DISCOVERY, Hub
 from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, OrganizationHub
@@ -605,3 +605,60 @@ def test_a_tag_that_is_put_back_while_many_are_withdrawn_stops_that():
     standing.run([], heads, time_left=lambda: 30)
 
     assert len(hub.stores.ledger.standing(AMI)) == 2 * 15 - AT_ONCE
+
+
+@pytest.mark.parametrize("promotion", [None, park_promotion], ids=["promotion in order", "promotion parked"])
+@pytest.mark.parametrize("lost", [None, A], ids=["tag", "name"])
+@pytest.mark.parametrize(
+    ("settings", "trouble"),
+    [
+        ({}, TROUBLES["damaged delivery"]),
+        ({"copy_method": "image"}, park_delivery),
+        ({"key_access": "policy"}, TROUBLES["damaged delivery"]),
+    ],
+    ids=["snapshots", "image", "policy"],
+)
+def test_what_a_delivery_that_cannot_act_holds_for_copies_that_nobody_wants_is_released(
+    promotion, trouble, lost, settings
+):
+    """Within the hour, and not at the last closing time; the other account's copies continue while it is named."""
+    hub = Hub((A, B), target=settings, behavior=CloudBehavior(copying=(4 * HOUR,)))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=START + 600)
+    assert {account for _, account in hub.cloud.permissions} == {A, B}
+    for one in filter(None, (trouble, promotion)):
+        one(hub)
+    hub.watchful, hub.gate.watch = False, lambda *_: None
+    hub.cloud.tag(AMI, lost)
+    pass_time(hub, HOUR)
+
+    left = {A} if lost else set()
+    assert {account for _, account in hub.cloud.permissions} == left
+    assert open_to(hub) | set(hub.cloud.admitted(source_key(0))) == left
+
+
+def test_a_delivery_that_was_given_up_as_unreadable_and_begins_again_is_ended_like_any_other():
+    """B's ended record is damaged while it is wanted again, then repaired; the tag loses B while that copies."""
+    hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=START + 600)
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, 5 * HOUR)
+    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+    key = hub.delivery_key(AMI, B)
+    before = hub.stores.records.records[key].body
+    TROUBLES["damaged delivery"](hub)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+    hub.stores.records.records[key].body = before
+    hub.stores.records.unpark(key, hub.cloud.now)
+    for value in (None, f"{A} {B}"):
+        hub.cloud.tag(AMI, value)
+        pass_time(hub, 900)
+    assert hub.outcomes()[AMI, B] == "copying"
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, 900)
+
+    assert not hub.cloud.permissions

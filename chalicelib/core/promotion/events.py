@@ -64,6 +64,8 @@ class Examined:
     """The source was checked for the targets of the plan; ``faults``: all that it has."""
 
     faults: tuple[Fault, ...] = ()
+    partial: bool = False
+    """Whether EC2 may not have shown all of it: then it is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,7 +282,9 @@ def _on_withdrawals_read(event: ev.WithdrawalsRead, promotion: Promotion, now: i
 
 @_apply.register
 def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
-    """Additions go on where the source passed its checks."""
+    """Additions go on where the source passed its checks; what EC2 does not show yet has seven minutes to show."""
+    if event.partial and promotion.tries < len(schedule.NOT_YET):
+        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries))
     notified = bool(promotion.blocked) or promotion.refused_value is not None
     if event.faults:
         refused = replace(promotion, source_refused=True)

@@ -18,6 +18,7 @@ __all__ = ["KeyFacts", "source_faults", "target_faults"]
 
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
+SNAPSHOT_MISSING = "source-snapshot-missing"
 BY_COPY_IMAGE = (
     "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage copies all of it"
 )
@@ -49,6 +50,11 @@ def source_faults(
         *_source_tags(image, trigger_tag),
         *unknown_values(image),
     )
+
+
+def may_be_partial(faults: Iterable[Fault]) -> bool:
+    """Whether EC2 may just not show all of the source yet: DescribeSnapshots can lack one for a moment."""
+    return any(fault.code == SNAPSHOT_MISSING for fault in faults)
 
 
 def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
@@ -298,7 +304,7 @@ def _snapshots(image: SourceImage, hub_account: str) -> Iterator[Fault]:
             yield from _snapshot(known[snapshot_id], hub_account)
         else:
             yield Fault(
-                "source-snapshot-missing",
+                SNAPSHOT_MISSING,
                 f"{image.id} {snapshot_id}",
                 "The image names a snapshot that the hub cannot see: it was deleted, is in the Recycle Bin, or "
                 "belongs to another account.",

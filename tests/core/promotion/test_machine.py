@@ -55,6 +55,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.Resolved("dev", (FAULT,)),
     ev.Examined(),
     ev.Examined((FAULT,)),
+    ev.Examined((FAULT,), partial=True),
     ev.Expanded(1),
     ev.Expanded(0, standing=True),
     ev.OthersCancelled("d1"),
@@ -526,6 +527,17 @@ def test_one_refusal_after_a_day_away_gives_nothing_up():
     for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
         waiting = evolve(waiting, ev.Blocked(FAULT), late)
     assert waiting.to_notify[0].code == "source-never-available"
+
+
+def test_a_source_that_ec2_may_not_show_whole_yet_is_refused_after_seven_minutes():
+    """DescribeSnapshots can lack a snapshot for a moment; a look that shows all of it continues at once."""
+    looked, partial = play(with_tag_event(a_promotion()), TAG, resolved(additions=True)), ev.Examined((FAULT,), True)
+    for after in (0, 60, 180):
+        assert outstanding(looked, NOW + after) == (do.Examine(),)
+        looked = evolve(looked, partial, NOW + after)
+        assert outstanding(looked, NOW + after) == ()
+    assert evolve(looked, ev.Examined(), NOW + 420).state is PromotionState.EXPANDING
+    assert outstanding(evolve(looked, partial, NOW + 420), NOW + 420) == (do.NotifyRefused((FAULT,)),)
 
 
 def test_a_pause_may_last_for_a_year_without_a_deadline():
