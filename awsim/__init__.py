@@ -1,4 +1,1 @@
-"""AWS's rules on a laptop: an embedded multi-account AWS with a virtual clock.
-
-Never shipped in the Lambda package.
-"""
+"""AWS's rules on a laptop: an AWS with many accounts and a virtual clock, in one process. Never shipped."""

@@ -18,7 +18,7 @@ LONGEST_LAMBDA_SESSION = timedelta(hours=12)
 class Accounts:
     """The credentials of one world.
 
-    An account needs no setting up: its root's key is ``AKIA`` + account id + ``ROOT``, in every world.
+    Each account has a root, whose access key is ``AKIA`` + account id + ``ROOT``; nobody has to create it.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -26,10 +26,10 @@ class Accounts:
         self._callers: dict[str, tuple[Caller, str | None]] = {}
         self._numbers = itertools.count(1)
         self.closed: set[str] = set()
-        """Accounts that were closed, or never were: other services do not see them."""
+        """Accounts that are closed or never existed: other services do not see them."""
 
     def root(self, account: str) -> Caller:
-        """Return the account's root, who may do everything there."""
+        """Return the root of an account, which may do everything there."""
         key = f"AKIA{account}ROOT"
         if key not in self._callers:
             self._callers[key] = (Caller(account, f"arn:aws:iam::{account}:root", key), None)
@@ -44,9 +44,9 @@ class Accounts:
         function: str | None = None,
         expires: datetime | None = None,
     ) -> tuple[Caller, str, str, str]:
-        """Make credentials for a session of a role; returns (caller, key, secret, token).
+        """Make credentials for a session of a role; return (caller, key, secret, token).
 
-        The caller checks whether the session is allowed: sts for AssumeRole; the Lambda service needs no check.
+        The calling service checks whether the session is allowed: STS for AssumeRole; Lambda needs no check.
         """
         number = next(self._numbers)
         key, token = f"ASIA{number:016d}", f"token-{number:016d}"

@@ -1,4 +1,4 @@
-"""The words that every part of the simulator shares: who calls, what is called, how it is refused."""
+"""What every part of the simulator uses: callers, calls, refusals."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated principal, as it was when its credentials were made.
+    """An authenticated principal.
 
-    ``arn`` is what GetCallerIdentity says (``arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`` or
-    ``arn:aws:iam::ACCOUNT:root``); ``role_arn`` is the role behind a session, else None.
-    ``session_policies`` are parsed documents; a session may do only what they also allow.
+    ``arn`` is what GetCallerIdentity returns (``arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`` or
+    ``arn:aws:iam::ACCOUNT:root``); ``role_arn`` is the role behind a session, else None. ``session_policies`` are
+    parsed documents, which limit what the session may do.
     """
 
     account: str
@@ -29,20 +29,20 @@ class Caller:
 
 @dataclass(slots=True)
 class Call:
-    """One AWS call on its way through the gateway."""
+    """One AWS call."""
 
     caller: Caller
     service: str
-    """botocore's service name: ec2, kms, sts, sqs, sns, dynamodb, events, lambda."""
+    """The service's name in botocore: ec2, kms, sts, sqs, sns, dynamodb, events, lambda."""
     operation: str
     """The API's own name: CopySnapshot."""
     params: dict[str, Any]
-    """Parameters in botocore's shape, as one would pass them to the client method."""
+    """The parameters as the client method takes them."""
     region: str
     at: datetime
     request_id: str
     error: str | None = None
-    """AWS's error code if it was refused."""
+    """AWS's error code, if the call was refused."""
     result: Mapping[str, Any] = field(default_factory=dict)
     invocation: str | None = None
     """Id of the Lambda invocation that made it."""
@@ -51,7 +51,7 @@ class Call:
 
 
 class AwsError(Exception):
-    """A refusal, in AWS's own code and words."""
+    """A refusal, with AWS's code and message."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -66,7 +66,7 @@ class Service(Protocol):
     name: str
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """What it answers itself, by operation name; the rest goes to moto.
+        """The operations that it answers itself, by name; moto answers the others.
 
         A handler returns the response in botocore's shape, or raises AwsError.
         """
@@ -74,17 +74,17 @@ class Service(Protocol):
 
 
 class Clock(Protocol):
-    """Virtual time; the kernel is that."""
+    """Virtual time; the kernel implements it."""
 
     @property
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """The virtual time, in UTC."""
         ...
 
     def after(self, seconds: float, what: Callable[[], object], label: str) -> object:
-        """Let ``what`` happen in some virtual seconds."""
+        """Call ``what`` in some virtual seconds."""
         ...
 
     def elapse(self, seconds: float) -> None:
-        """Let a while pass, as an AWS call does."""
+        """Let some virtual seconds pass, as an AWS call does."""
         ...

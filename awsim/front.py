@@ -1,4 +1,4 @@
-"""The world over HTTP, on 127.0.0.1 only: for the real ``aws`` command line and any other SDK."""
+"""Serves the world over HTTP, on 127.0.0.1 only, for the ``aws`` command and any SDK."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESS = "127.0.0.1"
 
 
 class _Quiet(WSGIRequestHandler):
-    """Does not write a line for each request; functions own the process's output while they run."""
+    """Logs no requests, because a function's standard output is the process's while it runs."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug named it
         """Say nothing."""
@@ -34,9 +34,10 @@ class Served(Protocol):
 
 
 class Front:
-    """Serves a world's gateway. Each request waits for its turn, so that still one thread runs at a time.
+    """Serves a world's gateway; a context manager whose ``url`` is the endpoint.
 
-    A context manager; ``url`` is the endpoint. Port 0 takes a free one; a port that is taken raises OSError.
+    Requests wait for each other, so that one thread runs at a time. Port 0 takes a free port; a port in use raises
+    OSError.
     """
 
     def __init__(self, world: Served, port: int = 0) -> None:
@@ -68,10 +69,10 @@ class Front:
 
 
 def write_profiles(directory: Path, accounts: Mapping[str, str], region: str, url: str) -> dict[str, str]:
-    """Write an AWS config and credentials file with a profile for each account, as its root.
+    """Write an AWS config and credentials file with a profile for each account's root.
 
-    Returns the environment variables under which every AWS SDK uses them, the first profile by default. (Version 1 of
-    the ``aws`` command line overrides a configured endpoint for ``aws sqs``: ``--endpoint-url`` must say it there.)
+    Returns the environment variables by which every AWS SDK uses them; the first profile is the default. Version 1 of
+    the ``aws`` command ignores a configured endpoint for ``aws sqs``, which needs ``--endpoint-url``.
     """
     directory.mkdir(parents=True, exist_ok=True)
     config, credentials = directory / "aws-config", directory / "aws-credentials"

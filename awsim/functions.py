@@ -1,4 +1,4 @@
-"""What Lambda keeps: functions, invocations, event source mappings. No behaviour."""
+"""Lambda's data: functions, invocations, event source mappings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awsim.runtime import Environment, Package
 
 @dataclass(slots=True, eq=False)
 class Function:
-    """A function as it is deployed, with its idle execution environments."""
+    """A deployed function, with its idle execution environments."""
 
     name: str
     account: str
@@ -27,7 +27,7 @@ class Function:
     runtime: str = "python3.13"
     variables: Mapping[str, str] = field(default_factory=dict)
     dead_letters: str | None = None
-    """ARN of the queue for events that asynchronous invocation gave up on."""
+    """ARN of the queue for asynchronous events that failed for good."""
     reserved: int | None = None
     policy: list[Mapping[str, Any]] = field(default_factory=list)
     """Statements of its resource policy."""
@@ -45,7 +45,7 @@ class Function:
 
 @dataclass(slots=True, eq=False)
 class Invocation:
-    """One run of a function, from its start to its end."""
+    """One run of a function."""
 
     id: str
     function: str
@@ -58,12 +58,12 @@ class Invocation:
     """running, ok, error, timeout, crashed."""
     result: Any = None
     error: str = ""
-    """Kind and text of the error, as Lambda reports it."""
+    """Type and text of the error, as Lambda reports it."""
     lines: list[str] = field(default_factory=list)
 
     @property
     def log(self) -> str:
-        """All it printed."""
+        """Everything that it printed."""
         return "".join(self.lines)
 
     @property
@@ -74,13 +74,13 @@ class Invocation:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, one way or another."""
+        """Whether it has ended."""
         return self.ended is not None
 
 
 @dataclass(slots=True, eq=False)
 class EventSource:
-    """A queue as a source of events for a function."""
+    """A queue whose messages invoke a function."""
 
     id: str
     queue: str

@@ -1,4 +1,4 @@
-"""Every call goes through here: who calls, may they, and who answers."""
+"""Every call passes here: identify the caller, authorise, answer."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ UNKNOWN_KEY = "The security token included in the request is invalid."
 
 
 class Gateway:
-    """Every AWS call of a world passes here, however it came. It holds no lock: the kernel's baton is enough.
+    """Every AWS call of a world passes here.
 
-    ``before`` runs when a call has arrived and before anything is checked, ``after`` when it has had its effect or was
-    refused, and before its answer goes out. A hook may raise AwsError to refuse the call, or what kills its caller, and
-    may let virtual time pass. Each call is added to ``calls`` when it arrives. ``answered`` sees each answer, as it
-    goes out; it changes nothing.
+    It needs no lock, because the kernel runs one thread at a time. ``before`` is called when a call arrives, before any
+    check; ``after`` when it has taken effect or was refused, before the answer is returned. A hook may let virtual time
+    pass, raise AwsError to refuse the call, or raise what kills its caller. ``calls`` gets each call when it arrives,
+    and ``answered`` each answer.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Gateway:
     def handle(self, method: str, url: str, headers: Mapping[str, Any], body: Any) -> Response:
         """Answer one HTTP request: (status, headers, body).
 
-        May raise what kills the caller (a BaseException of the kernel's), before the call has its effect or after.
+        May raise a BaseException of the kernel's that kills the caller, before or after the call takes effect.
         """
         number = next(self._ids)
         request_id = f"{number:08x}-0000-4000-8000-{number:012x}"
@@ -126,7 +126,7 @@ class Gateway:
 
 
 def error_code(answer: Response) -> str | None:
-    """Read AWS's error code off a serialised answer; None for a success."""
+    """Return AWS's error code from a serialised answer; None for a success."""
     status, headers, body = answer
     if status < 400:
         return None
@@ -140,7 +140,7 @@ def error_code(answer: Response) -> str | None:
 
 
 def _refusal(request: AwsRequest, code: str, message: str) -> AwsError:
-    """Word the same refusal as the protocol's family of services does."""
+    """Return the same refusal in the wording of the protocol's services."""
     if request.protocol == "ec2":
         if code == "ExpiredToken":
             return AwsError("RequestExpired", "Request has expired.", 400)

@@ -1,11 +1,11 @@
-"""Fault injections: crashes, lost and doubled events, lost messages, throttles, outages, stale reads, on demand.
+"""Fault injections: crashes, lost and doubled events, lost messages, throttles, outages, stale reads.
 
-Nothing is injected until a test asks for it; :meth:`Injections.calm` ends all of it. What is left to chance comes from
-the kernel's seeded generator, so the same seed gives the same run.
+Nothing is injected until a test asks for it; :meth:`Injections.calm` ends all injections. Chance comes from the
+kernel's seeded generator, so the same seed gives the same run.
 
-The gateway asks :meth:`Injections.before` when a call has arrived and :meth:`Injections.after` when it has had its
-effect; EventBridge asks :meth:`Injections.arrivals` for each event, SQS asks :meth:`Injections.loses`, Lambda asks
-:meth:`Injections.twin`, and services whose reads are eventually consistent ask :meth:`Injections.as_of`.
+The gateway asks :meth:`Injections.before` when a call has arrived and :meth:`Injections.after` when it has taken
+effect; EventBridge asks :meth:`Injections.arrivals` for each event, SQS :meth:`Injections.loses`, Lambda
+:meth:`Injections.twin`, and services with eventually consistent reads :meth:`Injections.as_of`.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ THROTTLED = {
     "sqs": ("RequestThrottled", 403),
     "sts": ("Throttling", 400),
 }
-"""How each service says "too fast": code and HTTP status."""
+"""Each service's throttling error: code and HTTP status."""
 
 CALL_SECONDS = (0.02, 0.04)
-"""How long an AWS call takes, in virtual seconds: from ... to."""
+"""How long an AWS call takes, in virtual seconds: from, to."""
 
 
 @dataclass(slots=True)
 class PlannedCrash:
-    """One planned death: of ``function``'s invocation, at the ``nth`` call of ``operation`` from now on.
+    """A planned kill of ``function``'s invocation at the ``nth`` call of ``operation`` from now on.
 
     An empty name means any: with both empty, ``nth`` counts the calls of all functions.
     """
@@ -50,13 +50,13 @@ class PlannedCrash:
     when: Literal["before", "after"]
     seen: int = 0
     call: str = ""
-    """Request id of the call that it was planned for, once that has arrived."""
+    """Request id of the call at which it kills, once that has arrived."""
     invocations: list[str] = field(default_factory=list)
-    """Ids of the invocations that it killed: none while it is still to come."""
+    """Ids of the invocations that it killed."""
 
     @property
     def happened(self) -> bool:
-        """Whether it has struck."""
+        """Whether it has killed an invocation."""
         return bool(self.invocations)
 
 
@@ -72,19 +72,19 @@ class _Refusal:
 
 
 class Injections:
-    """What is made to go wrong in one world."""
+    """The injections of one world."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self.happened: Counter[str] = Counter()
-        """How often which struck: ``events lost``, ``events doubled``, ``events repeated``, ``messages lost``,
+        """How often each was injected: ``events lost``, ``events doubled``, ``events repeated``, ``messages lost``,
         ``messages given out twice``."""
         self.made: list[tuple[str, str]] = []
-        """(function, operation) of each call of a function, refused ones too, as they are counted for crashes."""
+        """(function, operation) of each call of a function, refused ones included: crashes count these."""
         self.calm()
 
     def calm(self) -> None:
-        """End all injections, also those still to come."""
+        """End all injections, planned ones too."""
         self.crashes: list[PlannedCrash] = []
         self._refusals: list[_Refusal] = []
         self._dropped = self._doubled = 0.0
@@ -101,16 +101,16 @@ class Injections:
     def crash(
         self, function: str, operation: str, nth: int = 1, when: Literal["before", "after"] = "before"
     ) -> PlannedCrash:
-        """Kill an invocation at its ``nth`` call of ``operation`` from now on (counted over all its invocations).
+        """Kill an invocation at its ``nth`` call of ``operation`` from now on, counted over all its invocations.
 
-        ``function`` is the name or its last part (``worker``); ``before`` means that the call has no effect, ``after``
-        that it has its effect and the caller gets no answer. The killed invocation can make no other call.
+        ``function`` is the name or its last part (``worker``). ``before``: the call takes no effect; ``after``: it
+        takes effect, and the caller gets no answer. The killed invocation can make no other call.
         """
         self.crashes.append(PlannedCrash(function, operation, nth, when))
         return self.crashes[-1]
 
     def drop_events(self, share: float = 1.0) -> None:
-        """Lose this share of the service events (those of ``aws.*``; the scheduled ones are guaranteed, and stay)."""
+        """Lose this share of the service events (those of ``aws.*``, but not scheduled ones, which AWS guarantees)."""
         self._dropped = share
 
     def double_events(self, share: float = 1.0) -> None:
@@ -118,15 +118,15 @@ class Injections:
         self._doubled = share
 
     def repeat_events(self, times: int = 3) -> None:
-        """Deliver every service event so many times, each up to a minute after the first."""
+        """Deliver every service event so many times, each repeat up to a minute after the first."""
         self._times = times
 
     def twin_messages(self, queue: str, share: float = 1.0) -> None:
-        """Give this share of a queue's messages to two invocations at once; ``queue`` is as for ``called``."""
+        """Give this share of a queue's messages to two invocations at once; ``queue`` as for ``called``."""
         self._twins[queue] = share
 
     def shuffle_events(self, seconds: float = 60) -> None:
-        """Deliver each service event after a random while of up to ``seconds``, so out of order."""
+        """Deliver each service event after a random time of up to ``seconds``, so out of order."""
         self._spread = seconds
 
     def late_events(self, seconds: float) -> None:
@@ -134,18 +134,18 @@ class Injections:
         self._late = seconds
 
     def early_events(self, seconds: float = 2) -> None:
-        """Let the answer of each EC2 call that changes something take this long: its events come before it returns."""
+        """Delay the answer of each EC2 call that changes something, so that its events arrive before the answer."""
         self._early = seconds
 
     def lose_messages(self, queues: Sequence[str], except_from: str = "") -> None:
-        """Lose every message to these queues, named as for ``called``, but those that the named function sends.
+        """Lose every message to these queues (named as for ``called``), except those of the named function.
 
         Senders see success.
         """
         self._deaf, self._received = tuple(queues), except_from
 
     def throttle(self, operation: str, n: int = 1, service: str = "") -> None:
-        """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words."""
+        """Throttle the next ``n`` calls of ``operation``."""
         self._refusals.append(_Refusal(service, operation, "", n, None, "", 0))
 
     def outage(self, service: str, seconds: float, account: str = "") -> None:
@@ -158,12 +158,12 @@ class Injections:
         self._refusals.append(_Refusal("", operation, account, n, None, code, status))
 
     def stale_reads(self, operation: str, n: int = 1, seconds: float = 60) -> None:
-        """Answer the next ``n`` calls of a read as things were some seconds ago."""
+        """Answer the next ``n`` calls of a read with the state of some seconds ago."""
         self._stale.setdefault(operation, []).extend([timedelta(seconds=seconds)] * n)
 
     @contextmanager
     def silence(self) -> Iterator[None]:
-        """Lose all service events for as long as this lasts."""
+        """Lose all service events within the context."""
         self._silent = True
         try:
             yield
@@ -173,7 +173,7 @@ class Injections:
     # --- asked by the world ---
 
     def before(self, call: Call) -> None:
-        """A call is on its way: let others run meanwhile; refuse it, or kill who makes it. Raises AwsError, Killed."""
+        """Handle the arrival of a call: let others run, then refuse it or kill its caller. Raises AwsError, Killed."""
         kernel = self._kernel
         kernel.elapse(kernel.random.uniform(*CALL_SECONDS))
         strand = kernel.current
@@ -191,13 +191,13 @@ class Injections:
                 )
 
     def after(self, call: Call) -> None:
-        """A call has had its effect: kill who made it, or let the answer take its time. Raises Killed."""
+        """Handle the effect of a call: kill its caller, or delay the answer. Raises Killed."""
         self._die(call, "after")
         if self._early and call.service == "ec2" and not call.operation.startswith("Describe"):
             self._kernel.elapse(self._early)
 
     def arrivals(self, source: str) -> list[float]:
-        """After how many seconds an event of this source arrives, once for each time it does; empty if it is lost."""
+        """Return for each arrival of an event of this source after how many seconds it is; empty: it is lost."""
         if not source.startswith("aws.") or source == "aws.events":
             return [self._kernel.random.uniform(0.1, 1.0)]
         random = self._kernel.random
@@ -213,7 +213,7 @@ class Injections:
         return [seconds + random.uniform(0, self._spread) for seconds in times]
 
     def loses(self, queue: str) -> bool:
-        """Whether a message sent to a queue now gets lost."""
+        """Whether a message sent to a queue now is lost."""
         strand = self._kernel.current
         sender = strand.function if strand else ""
         lost = any(called(queue, name) for name in self._deaf) and not (
@@ -223,14 +223,14 @@ class Injections:
         return lost
 
     def twin(self, queue: str) -> bool:
-        """Whether a message that a queue gives out now goes to a second invocation as well."""
+        """Whether a queue gives a message to a second invocation as well."""
         random = self._kernel.random
         twin = any(called(queue, name) and random.random() < share for name, share in self._twins.items())
         self.happened["messages given out twice"] += twin
         return twin
 
     def as_of(self, call: Call) -> datetime:
-        """The moment whose state a read shows: now, unless the reads of this operation are stale."""
+        """Return the time whose state a read shows: now, unless the reads of this operation are stale."""
         lags = self._stale.get(call.operation)
         return self._kernel.now - (lags.pop(0) if lags else timedelta())
 

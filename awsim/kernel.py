@@ -1,9 +1,9 @@
-"""Virtual time, and who may run: one thread at a time, in an order that the seed decides.
+"""Virtual time, and which thread may run: one at a time, in an order that the seed decides.
 
 The *driver* is the thread that owns the world (a test, the demo, the HTTP front). It calls :meth:`Kernel.run`, which
-takes what is due off a heap, in order, and moves the clock to it. A *strand* is an invocation of a function, in a
-thread of its own. Between them goes a baton: a strand runs only while the driver waits for it, and gives the baton back
-at each AWS call (:meth:`Kernel.elapse`), so crashes, interleavings and time are the kernel's to decide.
+takes what is due from a heap, in order, and moves the clock. A *strand* is a function's invocation, in its own thread.
+The driver passes a *baton* to a strand and waits; the strand gives it back at each AWS call (:meth:`Kernel.elapse`). So
+the kernel decides about crashes, interleavings and time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Protocol, SupportsIndex
 from awsim.rules import Rules, rule
 
 PATIENCE = 120.0
-"""Real seconds that a strand may hold the baton before it is called stuck."""
+"""Real seconds for which a strand may hold the baton; then the kernel reports it as stuck."""
 
 DEAD = rule(
     "killed-invocation-makes-no-call",
@@ -34,24 +34,24 @@ _sleep = time.sleep
 
 
 def _strand() -> Strand | None:
-    """Return the strand that the current thread belongs to: its own thread, or one that it started."""
+    """Return the strand of the current thread, which the strand itself may have started."""
     return getattr(threading.current_thread(), "strand", None)
 
 
 class Killed(BaseException):
-    """Raised in a strand that was killed, at each call it still tries. No ``except Exception`` catches it."""
+    """Raised in a killed strand at each further call. No ``except Exception`` catches it."""
 
 
 class ProcessClock(Protocol):
-    """The clock of this process."""
+    """The clock that this process shows."""
 
     def shift(self, delta: timedelta) -> None:
-        """Move it on."""
+        """Move the clock on."""
         ...
 
 
 class Timer:
-    """Something due at a time; ``cancel`` takes it back."""
+    """A scheduled action, which ``cancel`` ends."""
 
     __slots__ = ("label", "what", "when")
 
@@ -61,15 +61,15 @@ class Timer:
         self.what: Callable[[], object] | None = what
 
     def cancel(self) -> None:
-        """Make it never happen."""
+        """Unschedule it."""
         self.what = None
 
 
 class Strand:
     """A thread that runs only while it holds the baton.
 
-    ``surroundings`` makes a context entered whenever it takes the baton and left whenever it gives it back (the
-    environment of a function). ``killed`` says why it was killed, if it was.
+    ``surroundings`` makes a context that is entered whenever the strand takes the baton, and left whenever it gives it
+    back (a function's environment). ``killed`` says why it was killed, if it was.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Strand:
         self.killed: str | None = None
         self.done = False
         self.error: BaseException | None = None
-        """What escaped from ``what``: an error of the simulator, raised again in the driver."""
+        """An error of the simulator that the strand raised; the driver raises it again."""
         self.deadline: Timer | None = None
         """Cancelled when it ends."""
         self.ended: Callable[[], object] = lambda: None
-        """Called in the driver when it has come to its end, also by being killed."""
+        """Called in the driver when the strand has ended or was killed."""
         self._kernel = kernel
         self._what = what
         self._surroundings = surroundings
@@ -101,12 +101,12 @@ class Strand:
         self._timer: Timer | None = None
         self._reported = False
         self.turns = threading.RLock()
-        """For its own thread and those that it starts: one of them makes a call at a time, and holds the baton then."""
+        """Lets one of the strand's threads at a time make a call, and hold the baton then."""
         self._thread = threading.Thread(target=self._main, name=label, daemon=True)
         vars(self._thread)["strand"] = self
 
     def kill(self, why: str) -> None:
-        """Let it run no further: it is woken to end, and can make no other call."""
+        """End the strand: it is woken to end, and can make no other call."""
         if self.done or self.killed:
             return
         self.killed = why
@@ -116,7 +116,7 @@ class Strand:
             self._kernel.after(0, self.resume, f"{self.label} is killed")
 
     def resume(self) -> None:
-        """Hand the baton to it and wait until it comes back (the driver calls this)."""
+        """Pass the baton to the strand and wait until it comes back (the driver calls this)."""
         if self.done:
             return
         if self.killed and self._thread.ident is None:  # killed before it began
@@ -152,7 +152,7 @@ class Strand:
             raise Killed(self.killed)
 
     def _report(self) -> None:
-        """Tell, in the driver, that it has come to its end, if it has."""
+        """Call ``ended``, in the driver, if the strand has ended."""
         if self.done:
             if self.deadline:
                 self.deadline.cancel()
@@ -173,7 +173,7 @@ class Strand:
 
 
 class Kernel:
-    """The clock, the heap of what is due, and the baton of one world."""
+    """The clock, the heap of scheduled actions, and the baton of one world."""
 
     def __init__(self, seed: int, start: datetime, rules: Rules) -> None:
         self.random = Random(seed)
@@ -195,17 +195,17 @@ class Kernel:
 
     @property
     def strict(self) -> bool:
-        """Whether who was killed can make no other call."""
+        """Whether a killed strand can make no other call."""
         return self._rules.on(DEAD)
 
     def at(self, when: datetime, what: Callable[[], object], label: str) -> Timer:
-        """Let ``what`` happen at a time (now, if that is past). Things due at one time keep the order they came in."""
+        """Call ``what`` at a time (now, if that is past). Actions of the same time keep their order."""
         timer = Timer(max(when, self._now), what, label)
         heapq.heappush(self._heap, (timer.when, next(self._order), timer))
         return timer
 
     def after(self, seconds: float, what: Callable[[], object], label: str) -> Timer:
-        """Let ``what`` happen in some virtual seconds."""
+        """Call ``what`` in some virtual seconds."""
         return self.at(self._now + timedelta(seconds=seconds), what, label)
 
     def spawn(
@@ -221,9 +221,9 @@ class Kernel:
         return strand
 
     def run(self, until: Callable[[], object] | None = None, limit: timedelta = timedelta(days=1)) -> bool:
-        """Let virtual time run until ``until()`` is true (then True) or ``limit`` has passed (then what it is by then).
+        """Let virtual time run until ``until()`` is true or ``limit`` has passed; return what it then is.
 
-        ``until`` is asked after each step, and its own AWS calls take no time.
+        ``until`` is asked after each step; its own AWS calls take no time.
         """
         with self._gate:
             end = self._now + limit
@@ -236,10 +236,10 @@ class Kernel:
             return until is not None and self._ask(until)
 
     def elapse(self, seconds: float) -> None:
-        """Let a while pass, as an AWS call does.
+        """Let some virtual seconds pass, as an AWS call does.
 
-        In a strand: the others go on meanwhile, and if it was killed this raises :class:`Killed`. In the driver: what
-        is due meanwhile happens, except inside a step of the kernel's own (there only the clock moves).
+        In a strand, the others run meanwhile; in a killed one this raises :class:`Killed`. In the driver, scheduled
+        actions run meanwhile; inside such an action only the clock moves.
         """
         strand = _strand()
         if strand is not None:
@@ -256,25 +256,25 @@ class Kernel:
             self._move(end)
 
     def turn(self) -> AbstractContextManager[object]:
-        """Take turns, inside, with the other threads of this one's function, if it is one of a function's.
+        """Within the context, no other thread of this strand makes a call.
 
-        Their calls take time one after the other, though a real function's would take it side by side.
+        The calls of a function's threads so take time one after another, though on AWS they would take it in parallel.
         """
         strand = _strand()
         return nullcontext() if strand is None else strand.turns
 
     @contextmanager
     def visit(self) -> Iterator[None]:
-        """Be the driver for a while, from any thread: the HTTP front's requests come in here."""
+        """Be the driver within the context, from any thread: the HTTP front's requests use this."""
         with self._gate:
             yield
 
     @contextmanager
     def installed(self, process: ProcessClock) -> Iterator[None]:
-        """While this lasts, the process's clock follows, and ``time.sleep`` in the driver and in strands takes no time.
+        """Within the context, the process's clock shows virtual time, and ``time.sleep`` takes none.
 
-        (botocore sleeps between its retries. Leaving kills all strands that are left.) A thread that a strand starts
-        belongs to it.
+        (botocore sleeps between retries.) A thread that a strand starts belongs to the strand. Leaving the context
+        kills all strands that are left.
         """
         driver = threading.get_ident()
         start_thread = threading.Thread.start
@@ -312,7 +312,7 @@ class Kernel:
             self._depth -= 1
 
     def _step(self, end: datetime) -> bool:
-        """Do the next thing due up to ``end``; False when there is none."""
+        """Run the next action that is due by ``end``; False: there is none."""
         while self._heap and self._heap[0][0] <= end:
             when, _, timer = heapq.heappop(self._heap)
             what, timer.what = timer.what, None
@@ -335,7 +335,7 @@ class Kernel:
         self._now = when
 
     def _dismiss(self) -> None:
-        """Kill and join every strand that still waits, so that no thread outlives its world."""
+        """Kill and join every waiting strand, so that no thread outlives its world."""
         waiting = [timer.what for _, _, timer in self._heap]
         self._heap.clear()
         for what in waiting:

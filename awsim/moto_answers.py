@@ -1,8 +1,8 @@
-"""Makes moto's answers affordable: the same ones, without looking for the names of methods and members each time.
+"""Makes moto's answers faster by caching what moto looks up for each call and member.
 
-For each call, moto lists all methods of a service's class to find one; for a class that is the same list each time. For
-each member that an answer might have, moto asks half a dozen classes how else the member may be called in whatever
-object holds it. For a dictionary that depends on the service's model alone.
+For each call, moto lists all methods of a service's class to find one. For each member of an answer, it asks half a
+dozen classes for the names that the member may have in the object; for a dictionary these depend on the service's model
+alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _methods = functools.cache(responses.method_names_from_class)
 
 
 def patch() -> None:
-    """Put this into moto, for the whole process; doing so again changes nothing."""
+    """Patch moto for the whole process; may be repeated."""
     changed: Any = ResponseSerializer  # mypy refuses assigning a method on a class
     changed.get_value = _value
     responses.method_names_from_class = _methods
@@ -45,9 +45,10 @@ def _value(self: Any, value: Any, key: str, shape: Any) -> Any:
 
 @functools.cache
 def _names(key: str, shape: Any, parent: Any) -> tuple[str, ...]:
-    """What a member may be called in a dictionary. ``parent`` stands in the shape, too, but may change between calls.
+    """Return the names that a member may have in a dictionary.
 
-    Models are kept for the process, so a member's shape is the same each time.
+    ``parent`` is in the shape, too, but may change between calls. Models are kept for the process, so a member's shape
+    is always the same object.
     """
     names = XFormedAttributePicker().get_possible_keys(AttributePickerContext({}, key, shape))
     return tuple(dict.fromkeys(names))

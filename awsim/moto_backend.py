@@ -1,7 +1,6 @@
-"""moto, in this process, for what the simulator does not play itself.
+"""Answers with moto, in this process, what the simulator does not model.
 
-Requests are handed to moto's own handlers under the caller's account and Region, without its mocks, URL matching
-or servers.
+It calls moto's handlers under the caller's account and Region, without moto's mocks, URL matching or servers.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from awsim.moto_parts import Request as MotoRequest
 from awsim.protocol import AwsRequest, Response
 
 ANY_ACCOUNT = "123456789012"
-"""Handlers are the same in all accounts; one has to be named to get at them."""
+"""Any account id: moto's handlers are the same in all accounts."""
 
 Handler = Callable[[Any, str, Any], tuple[int, dict[str, Any], str | bytes]]
 
 
 def reset() -> None:
-    """Forget everything in all accounts."""
+    """Delete the state of all accounts."""
     BackendDict.reset()
 
 
 class Tables:
-    """The tables of DynamoDB, as far as policies ask about their items."""
+    """The facts of DynamoDB's tables that policies can test."""
 
     def partition_key(self, account: str, region: str, table: str) -> str | None:
         """See ``iam.need.TableFacts``."""
@@ -41,7 +40,7 @@ class Tables:
         return None if known is None else str(known.hash_key_attr)
 
     def item(self, account: str, region: str, table: str, key: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Return an item as it is now, in DynamoDB's JSON; empty if there is none. No policy is asked."""
+        """Return an item, in DynamoDB's JSON, without asking any policy; empty if there is none."""
         by_account: Any = backends.get_backend("dynamodb")
         known = by_account[account][region].tables[table]
         names = [known.hash_key_attr, *([known.range_key_attr] if known.has_range_key else [])]

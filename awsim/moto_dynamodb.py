@@ -1,10 +1,9 @@
-"""Makes moto's DynamoDB affordable: the same answers, without going through the whole table for each.
+"""Makes moto's DynamoDB faster, with the same answers.
 
-Before a transaction moto copies the table once for every item in it, to be able to roll back; here the same backup is
-made of the items that the transaction names. For a query moto sorts all items of the table and then picks; here it is
-given the partition that is asked for, or, for an index, what it needs not sort as it will sort it later. With hundreds
-of records the two take most of a simulation's time. And moto looks for a form, files, a query and a path in each
-request; DynamoDB's have a JSON body and nothing else.
+Before a transaction, moto copies the whole table once for every item in it; here it copies the items that the
+transaction names. For a query, moto sorts all items of the table; here it gets only the partition, or for an index an
+unsorted list, which it sorts later anyway. With hundreds of records these two take most of a simulation's time. And
+moto looks for a form, files, a query and a path in each request; DynamoDB's have only a JSON body.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _asked: list[tuple[DynamoType, str | None]] = []
 
 
 def patch() -> None:
-    """Put this into moto, for the whole process; doing so again changes nothing."""
+    """Patch moto for the whole process; may be repeated."""
     models.DynamoDBBackend.transact_write_items = _transact_write_items
     changed: Any = Table  # mypy refuses assigning a method on a class
     changed.query, changed.all_items = _query_asked, _items_asked
@@ -37,14 +36,14 @@ def patch() -> None:
 
 
 def answers(body: bytes) -> bool:
-    """Whether ``answer`` can read a request: moto's parser is needed for binary values."""
+    """Whether ``answer`` can read a request: it cannot read binary values."""
     return b'"B"' not in body and b'"BS"' not in body
 
 
 def answer(
     region: str, account: str, headers: Mapping[str, str], body: bytes
 ) -> tuple[int, dict[str, Any], str | bytes]:
-    """Let moto answer a request, given only what its DynamoDB handler looks at."""
+    """Answer a request with moto's DynamoDB handler, given only what that reads."""
     handler: Any = DynamoHandler()
     handler.headers, handler.region, handler.current_account = headers, region, account
     handler.partition, handler.access_key = "aws", ""
@@ -95,7 +94,7 @@ def _transact_write_items(backend: Any, transact_items: list[dict[str, Any]]) ->
 
 
 def _backup(table: Any, keys: list[dict[str, Any]]) -> Any:
-    """Copy a table as it is now; items that are not named are shared with it, as the transaction leaves them alone."""
+    """Copy the items of a table that are named; the transaction does not change the others."""
     backup = copy.copy(table)
     backup.items = table.items.copy()
     for key in keys:

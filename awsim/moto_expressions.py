@@ -1,9 +1,8 @@
-"""Makes moto's update expressions affordable: the same answers, each expression read and checked once.
+"""Makes moto's update expressions faster: reads and checks each expression once.
 
-A text gives the same tree, and moto's validator copies a tree before it works on it, so trees are kept. What it checks
-of an expression without a look at the item depends on the text, the names and the table's keys alone, so it is done
-once for them; only what was found good is remembered. Walking a tree asks a class's map of each node; here it is asked
-once for each kind of node. The three took a third of a simulation's time.
+Moto's validator copies a tree before it changes it, so trees can be cached by their text. Checks that do not look at
+the item depend on text, names and the table's keys alone, so they run once for these; only a success is cached. Walking
+a tree asks a class's map for each node; here once for each kind of node. The three took a third of a simulation's time.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ OF_THE_TEXT = (
     validators.OverlappingPathsValidator,
     validators.UpdateHashRangeKeyValidator,
 )
-"""Processors that look at expression, names and the table's keys, change nothing, and come first."""
+"""Processors that read only expression, names and the table's keys, change nothing, and run first."""
 
 _make = expressions.UpdateExpressionParser.make
 _sound: set[Any] = set()
-"""(text, names, keys of the table) that the processors of the text let pass."""
+"""(text, names, keys of the table) for which these processors have found no error."""
 
 
 def patch() -> None:
-    """Put this into moto, for the whole process; doing so again changes nothing."""
+    """Patch moto for the whole process; may be repeated."""
     expressions.UpdateExpressionParser.make = staticmethod(_read)
     nodes.DepthFirstTraverser.traverse_node_recursively = _traverse
     validators.Validator.validate = _validate
@@ -44,7 +43,7 @@ def _read(text: str) -> Any:
 
 
 def _validate(self: Any) -> Any:
-    """Do what ``Validator.validate`` does, but leave out what is known to pass."""
+    """Do what ``Validator.validate`` does, except checks that are known to succeed."""
     tree, text = self.node_to_validate, getattr(self.node_to_validate, "text", None)
     names = frozenset((self.expression_attribute_names or {}).items())
     known = (text, names, tuple(self.table.table_key_attrs))
@@ -80,7 +79,7 @@ _concerned: dict[tuple[type, type], bool] = {}
 
 
 def _concerns(processor: type, kind: type, wanted: Callable[[], tuple[type, ...]]) -> bool:
-    """Whether a processor has anything to do with a kind of node."""
+    """Whether a processor handles a kind of node."""
     known = _concerned.get((processor, kind))
     if known is None:
         known = _concerned[processor, kind] = issubclass(kind, wanted())
@@ -91,7 +90,7 @@ _has_hook: Callable[[Any], bool] = functools.cache(
     lambda kind: kind.pre_processing_of_child is not nodes.DepthFirstTraverser.pre_processing_of_child
 )
 _is_node: Callable[[Any], bool] = functools.cache(lambda kind: issubclass(kind, Node))
-"""Whether a class is one of nodes; asking an abstract class each time costs more."""
+"""Whether a class is a node's; cached, because asking an abstract class is slow."""
 
 
 def _deepcopy(value: Any) -> Any:
@@ -99,7 +98,7 @@ def _deepcopy(value: Any) -> Any:
 
 
 def _copied(node: Any) -> Any:
-    """Copy a tree as it was read: below its nodes are texts and numbers only."""
+    """Copy a tree; below its nodes are only texts and numbers."""
     new = object.__new__(type(node))
     new.__dict__.update(node.__dict__)
     if node.children is not None:

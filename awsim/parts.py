@@ -1,6 +1,6 @@
-"""What the parts of a world ask of each other: small protocols, and no part that implements them.
+"""What the parts of a world ask of each other, as small protocols without implementations.
 
-A service gets a :class:`Base` and, by name, the few other services that it speaks to. The world alone makes them all.
+A service gets a :class:`Base` and, by name, the few other services that it uses. Only the world creates them all.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class RoleLookup(Protocol):
 
 
 class Policies(Protocol):
-    """Who may do what; IAM is that."""
+    """Decides who may do what; IAM implements it."""
 
     @property
     def roles(self) -> RoleLookup:
-        """The roles that policies hang on."""
+        """The roles that have the policies."""
         ...
 
     def decide(
@@ -49,11 +49,11 @@ class Policies(Protocol):
         ...
 
     def guarded(self, caller: Caller, ask: Ask, owner: str = "") -> str:
-        """Say which policy of an organization denies it; "" if none. ``owner``: the account of the key or role."""
+        """Return which policy of an organization denies it; "": none. ``owner``: the account of the key or role."""
         ...
 
     def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
-        """What the caller's own policies say, and what its session policies say."""
+        """Return the verdicts of the caller's own policies, and of its session policies."""
         ...
 
     def service_may(
@@ -68,12 +68,12 @@ class Policies(Protocol):
         ...
 
     def context(self, caller: Caller, region: str) -> dict[str, Values]:
-        """Condition keys that every request has."""
+        """Return the condition keys that every request has."""
         ...
 
 
 class Credentials(Protocol):
-    """Who holds which access key."""
+    """The holders of access keys."""
 
     @property
     def closed(self) -> Collection[str]:
@@ -94,35 +94,35 @@ class Credentials(Protocol):
 
 
 class Injected(Protocol):
-    """What a test asked to go wrong, as far as services must play it."""
+    """The injections that services must play."""
 
     def arrivals(self, source: str) -> list[float]:
-        """After how many seconds an event of this source arrives, once for each time it does."""
+        """Return after how many seconds an event of this source arrives, for each time that it does."""
         ...
 
     def loses(self, queue: str) -> bool:
-        """Whether a message sent to a queue now gets lost."""
+        """Whether a message sent to a queue now is lost."""
         ...
 
     def twin(self, queue: str) -> bool:
-        """Whether a message that a queue gives out now goes to a second invocation as well."""
+        """Whether a queue gives a message to a second invocation as well."""
         ...
 
     def as_of(self, call: Call) -> datetime:
-        """The moment whose state a read shows."""
+        """Return the time whose state a read shows."""
         ...
 
 
 class Receiver(Protocol):
-    """What takes a message or an event from another service: a function, a topic."""
+    """A function or topic that another service sends messages or events to."""
 
     def deliver(self, arn: str, body: str, *, principal: str, source_arn: str) -> None:
-        """Hand over for a service (``events.amazonaws.com``). Raises AwsError if it is not there or may not be."""
+        """Deliver for a service (``events.amazonaws.com``). Raises AwsError if it is missing, or its policy forbids."""
         ...
 
 
 class Queues(Protocol):
-    """Queues, as other services reach them."""
+    """Queues, as other services use them."""
 
     def deliver(
         self,
@@ -134,12 +134,12 @@ class Queues(Protocol):
         group: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Send for a service. Raises AwsError if no queue is there or its policy forbids."""
+        """Send for a service. Raises AwsError if the queue is missing or its policy forbids."""
         ...
 
 
 class EventBus(Protocol):
-    """Where services tell what happened."""
+    """EventBridge, as services that emit events use it."""
 
     def emit(
         self,
@@ -150,12 +150,12 @@ class EventBus(Protocol):
         resources: Sequence[str],
         detail: Mapping[str, Any],
     ) -> None:
-        """Tell an account's default bus; best effort."""
+        """Send an event to an account's default bus; best effort."""
         ...
 
 
 class DescribedKey(Protocol):
-    """What EC2 needs to know of a key."""
+    """What EC2 needs to know about a key."""
 
     @property
     def arn(self) -> str:
@@ -193,15 +193,15 @@ class KeyService(Protocol):
         via_service: str = ...,
         context: Mapping[str, Values] | None = None,
     ) -> tuple[bool, str]:
-        """Whether a service may do ``kms:...`` to a key for its caller now, and if not, why not."""
+        """Return whether a service may call ``kms:...`` on a key for its caller now, and if not, why not."""
         ...
 
 
 class OrganizationMembers(Protocol):
-    """Organizations, as sharing by organization or OU needs it."""
+    """Organizations, as sharing with an organization or OU needs it."""
 
     def contains(self, arn: str, account: str) -> bool:
-        """Whether an account belongs to what an ARN names."""
+        """Whether an account belongs to the organization, root or OU of an ARN."""
         ...
 
     def id_of(self, account: str) -> str | None:
@@ -211,12 +211,12 @@ class OrganizationMembers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The base of every service. It contains no service."""
+    """What every service needs."""
 
     seed: int
     clock: Clock
     random: Random
-    """The one source of chance of a world, drawn from in the order of what happens."""
+    """The world's only random generator."""
     rules: Rules
     policies: Policies
     credentials: Credentials

@@ -1,7 +1,7 @@
-"""EventBridge's event patterns: does this event match? Pure.
+"""EventBridge's event patterns: whether an event matches. Pure.
 
-Operators: exact values, prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists;
-``$or``; nested objects; arrays on either side. [EventBridge user guide, content filtering]
+Operators: exact values, prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists; ``$or``; nested
+objects; arrays on either side. [EventBridge user guide, content filtering]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MISSING = _Missing()
 
 
 def matches(pattern: Pattern, event: Any) -> bool:
-    """Whether every field of the pattern matches the event; of an array of objects one must match as a whole."""
+    """Whether every field of a pattern matches the event; of an array of objects one must match every field."""
     if isinstance(event, list):
         return any(matches(pattern, one) for one in event)
     fields = event if isinstance(event, Mapping) else {}
@@ -42,7 +42,7 @@ def matches(pattern: Pattern, event: Any) -> bool:
 
 
 def problem_of(pattern: Any, where: str = "the pattern") -> str | None:
-    """What is wrong with a pattern, for InvalidEventPatternException; None if nothing is."""
+    """Return what is wrong with a pattern, for InvalidEventPatternException; None if nothing is."""
     if not isinstance(pattern, Mapping):
         return f"{where} must be an object or an array"
     if not pattern:
@@ -134,5 +134,5 @@ def _listed(value: Any) -> list[Any]:
 
 
 def called(name: str, short: str) -> bool:
-    """Whether a function or queue is meant by ``short``: its whole name, or what comes after a Region in it."""
+    """Whether ``short`` names a function or queue: by its whole name, or by what follows a Region in it."""
     return name == short or re.search(rf"-\d-{re.escape(short)}$", name) is not None

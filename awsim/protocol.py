@@ -1,6 +1,6 @@
-"""AWS's wire protocols, by botocore's own service models: a request in, a response or an error out.
+"""AWS's wire protocols, by botocore's service models: a request in, a response or an error out.
 
-Works the same for a request caught under boto3 and for one that came over HTTP from any SDK or the ``aws`` command.
+It works the same for a request caught under boto3 and for one over HTTP from any SDK or the ``aws`` command.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from awsim.moto_parts import (
 from awsim.moto_parts import Request as MotoRequest
 
 SIGNED_AS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
-"""Where the signing name in a request is not botocore's name of the service."""
+"""The signing name in a request -> botocore's name of the service, if they differ."""
 
 SERIALIZERS: dict[str, type[ResponseSerializer]] = {
     "ec2": EC2Serializer,
@@ -56,7 +56,7 @@ Response = tuple[int, dict[str, str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class AwsRequest:
-    """One AWS request, understood."""
+    """One parsed AWS request."""
 
     method: str
     url: str
@@ -73,7 +73,7 @@ class AwsRequest:
 
 
 def parse(method: str, url: str, headers: Mapping[str, Any], body: Any) -> AwsRequest:
-    """Read a signed request. Raises AwsError if it is not signed, or asks for something unknown."""
+    """Read a signed request. Raises AwsError if it is not signed, or its operation is unknown."""
     lower = {str(name).lower(): _text(value) for name, value in headers.items()}
     raw = _bytes(body)
     if lower.get("content-encoding") == "gzip":
@@ -107,12 +107,12 @@ def result(request: AwsRequest, value: Mapping[str, Any], request_id: str) -> Re
 
 
 def family(headers: Mapping[str, Any]) -> str:
-    """Tell in which protocol to refuse a request that could not be read."""
+    """Return the protocol in which to refuse a request that could not be read."""
     return "json" if any(str(name).lower() == "x-amz-target" for name in headers) else "query"
 
 
 def error(service: str, protocol: str, refused: AwsError, request_id: str) -> Response:
-    """Serialise a refusal as AWS words it in that protocol."""
+    """Serialise a refusal in AWS's wording for that protocol."""
     code, message = refused.code, refused.message
     if protocol == "ec2":
         body = (
@@ -139,13 +139,13 @@ def service_model(service: str) -> ServiceModel:
 
 @functools.cache
 def operation_model(service: str, operation: str) -> OperationModel:
-    """Botocore's model of an operation; its shapes are resolved once in a process."""
+    """Return botocore's model of an operation; its shapes are resolved once in a process."""
     model: OperationModel = service_model(service).operation_model(operation)
     return model
 
 
 def protocol_of(service: str) -> str:
-    """Return the protocol that a service speaks if the request did not show one."""
+    """Return the protocol of a service, for a request that did not show one."""
     return str(service_model(service).protocol)
 
 
@@ -217,7 +217,7 @@ def _aware(value: Any) -> datetime:
 
 @functools.cache
 def _error_names(service: str) -> Mapping[str, tuple[str, str | None]]:
-    """Error code or shape name -> (shape name, code in the query protocol where that differs)."""
+    """Return error code or shape name -> (shape name, code in the query protocol)."""
     names: dict[str, tuple[str, str | None]] = {}
     for shape in service_model(service).error_shapes:
         code = shape.metadata.get("error", {}).get("code")

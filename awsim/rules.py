@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One behaviour of AWS: a name in kebab-case and the fact behind it, with its source."""
+    """One behaviour of AWS: a kebab-case name, and the fact with its source."""
 
     name: str
     fact: str
@@ -28,7 +28,7 @@ ALL: dict[str, Rule] = {}
 
 
 def rule(name: str, fact: str) -> Rule:
-    """Declare a rule; names are unique over the whole awsim."""
+    """Declare a rule; its name must be unique in the simulator."""
     if name in ALL:
         raise ValueError(f"rule {name!r} is declared twice")
     ALL[name] = Rule(name, fact)
@@ -36,7 +36,7 @@ def rule(name: str, fact: str) -> Rule:
 
 
 class Rules:
-    """Which rules are on in one world. All are, until switched off."""
+    """Which rules one world enforces: all, until a test switches one off."""
 
     def __init__(self) -> None:
         self._off: set[Rule] = set()
@@ -47,7 +47,7 @@ class Rules:
 
     @contextmanager
     def off(self, rule: Rule) -> Iterator[None]:
-        """Switch one rule off for a while."""
+        """Switch one rule off within the context."""
         self._off.add(rule)
         try:
             yield

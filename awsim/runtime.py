@@ -1,10 +1,9 @@
-"""Where a function runs: its package, and execution environments that keep to themselves.
+"""Runs functions: their packages, and execution environments that share no state.
 
-A function's own modules (``app``, ``chalicelib``) are imported afresh in each execution environment, which is a cold
-start. Third-party modules are shared with this process, since importing them takes long and they are pinned anyway;
-and environments share those modules of a zipped package that keep nothing (``KEEP_NOTHING``), for the same reason.
-What they keep for the whole process and Lambda keeps for one environment (environment variables, boto3's default
-session, logging, Powertools' metrics) is swapped whenever an environment takes or gives back the baton.
+Each execution environment imports a function's own modules (``app``, ``chalicelib``) again, which is a cold start. To
+save time, environments share third-party modules with this process, and those modules of a zipped package that keep no
+state (``KEEP_NOTHING``). Process-wide state that Lambda keeps for each environment (environment variables, boto3's
+default session, logging, Powertools' metrics) is swapped whenever an environment takes or gives back the baton.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ import boto3
 Handler = Callable[[Any, Any], Any]
 
 ALWAYS_OWN = ("app", "chalicelib")
-"""What Chalice packages: the function's own, whatever this process could import under these names."""
+"""Chalice packages these: they are the function's own, even if this process could import them."""
 KEEP_NOTHING = tuple(f"chalicelib.{part}" for part in ("adapters", "core", "entrypoints", "ports", "service"))
-"""Packages whose modules define and hold nothing that a call changes: ``tests/test_source.py`` checks it."""
+"""Packages whose modules have no state that a call changes; ``tests/test_source.py`` checks that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Code of a function, unpacked: the directory, and the names of the modules that are the function's own.
+    """A function's code, unpacked: the directory, and the names of the function's own modules.
 
-    ``shared`` are those that environments share, as far as one has imported them.
+    ``shared`` has the modules that environments share, once one has imported them.
     """
 
     directory: str
@@ -54,7 +53,7 @@ class Package:
 
 
 def package(source: Path) -> Package:
-    """Unpack a deployment package (a zip, or a directory as one would zip it); once in a process for each content."""
+    """Unpack a deployment package (a zip, or a directory), once in a process for each content."""
     if source.is_dir():
         files = sorted(str(path.relative_to(source)) for path in source.rglob("*.py"))
         return _described(str(source), files, None)
@@ -84,7 +83,7 @@ def _described(directory: str, files: Sequence[str], shared: dict[str, ModuleTyp
 
 
 def _own_roots(files: Iterable[str]) -> frozenset[str]:
-    """Top-level modules of a package that are the function's own: by name, and what this process does not have."""
+    """Return the top-level modules that are the function's own: ALWAYS_OWN, and those that this process lacks."""
     roots = {_root(name) for name in files if name.endswith(".py")}
     return frozenset(root for root in roots if root in ALWAYS_OWN or not _importable(root))
 
@@ -101,7 +100,7 @@ def _importable(root: str) -> bool:
 
 
 class _PackageLoader(SourceFileLoader):
-    """Loads a module of a function's own; compiles it once in a process, however many environments import it."""
+    """Loads a function's own module, compiled once in a process."""
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the module's code."""
@@ -116,7 +115,7 @@ class _SharedLoader(_PackageLoader):
         self._shared = shared
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Return the module that another environment has loaded, and with it what that one has imported."""
+        """Return the module that another environment has loaded, with those that it imports."""
         known = self._shared.get(spec.name)
         if known is not None:
             for name, module in self._shared.items():
@@ -150,7 +149,7 @@ vars(dataclasses)["exec"] = _execute
 
 
 class _Finder:
-    """Finds a function's own modules in its package, before anything else is asked."""
+    """Finds a function's own modules in its package, before any other finder."""
 
     def __init__(self, of: Package) -> None:
         self._package = of
@@ -158,7 +157,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module; None for what is not the function's own."""
+        """Find a module; None if it is not the function's own."""
         if name.split(".", 1)[0] not in self._package.roots:
             return None
         spec = PathFinder.find_spec(name, [self._package.directory] if path is None else path)
@@ -172,20 +171,20 @@ class _Finder:
 
 
 class Log(io.TextIOBase):
-    """``sys.stdout`` of the thread that has the baton: lines go to that environment's invocation.
+    """``sys.stdout`` of the thread that has the baton: lines go to its invocation.
 
-    There is one for the whole process, since logging handlers of third-party libraries keep it.
+    There is one for the whole process, because logging handlers of third-party libraries keep it.
     """
 
     def __init__(self) -> None:
         self.lines: list[str] | None = None
 
     def writable(self) -> bool:
-        """It can be written to."""
+        """True."""
         return True
 
     def write(self, text: str) -> int:
-        """Add to the log of the invocation that runs; it is dropped if none does."""
+        """Add to the log of the running invocation, if one runs."""
         if self.lines is not None:
             self.lines.append(text)
         return len(text)
@@ -196,14 +195,14 @@ LOG = Log()
 
 @dataclass(slots=True)
 class _Held:
-    """A process-wide setting of which an environment has its own value."""
+    """A process-wide setting of which each environment has its own value."""
 
     owner: Any
     name: str
     value: Any
 
     def swap(self) -> None:
-        """Exchange the process's value and this one's."""
+        """Exchange the process's value and this environment's."""
         outside = getattr(self.owner, self.name)
         setattr(self.owner, self.name, self.value)
         self.value = outside
@@ -212,8 +211,8 @@ class _Held:
 class Environment:
     """One execution environment of a function.
 
-    ``surroundings`` puts it in place for as long as its thread has the baton. ``handler`` imports the function's
-    modules, which is the cold start; it must be called inside.
+    ``surroundings`` installs it while its thread has the baton. ``handler``, which must be called inside, imports the
+    function's modules: the cold start.
     """
 
     def __init__(self, of: Package, handler: str, variables: Mapping[str, str], made: datetime) -> None:
@@ -240,7 +239,7 @@ class Environment:
         self._metrics = False
 
     def handler(self) -> Handler:
-        """The function's handler, its modules imported if they are not yet. Raises whatever importing raises."""
+        """Return the function's handler; import its modules first, which may raise anything."""
         self.cold = False
         module, name = self._handler.rsplit(".", 1)
         found: Handler = getattr(importlib.import_module(module), name)
@@ -248,7 +247,7 @@ class Environment:
 
     @contextmanager
     def surroundings(self) -> Iterator[None]:
-        """Swap this environment in, and out again."""
+        """Install this environment within the context."""
         self._hold_metrics()
         # a shared module that this environment imports does not import again what it needs: all of them must be there
         outside = self._swap_modules({**(self._package.shared or {}), **self._modules})
@@ -266,7 +265,7 @@ class Environment:
             self._modules = self._swap_modules(outside)
 
     def _hold_metrics(self) -> None:
-        """Powertools gathers metrics on its class: give this environment collections of its own."""
+        """Powertools keeps metrics on its class: give this environment its own collections."""
         metrics = getattr(sys.modules.get("aws_lambda_powertools.metrics.metrics"), "Metrics", None)
         if metrics is not None and not self._metrics:
             self._metrics = True

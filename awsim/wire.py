@@ -1,4 +1,4 @@
-"""The transport under boto3: requests go to the world of this process, not to the network."""
+"""The transport under boto3: requests go to the world of this process instead of the network."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class _Raw(io.BytesIO):
 
 @contextmanager
 def installed(gateway: Gateway, kernel: Kernel) -> Iterator[None]:
-    """While inside, every botocore client of this process talks to the world.
+    """Within the context, every botocore client of this process talks to the world.
 
-    botocore's own checks, retries and parsing stay in the path; only the socket is replaced, and the value of a
-    signature, which the simulator does not check and whose making takes a tenth of a call. Sessions made meanwhile
-    share what they read of botocore's service models, the models made of it and their clients' classes: a function's
-    cold start would else read EC2's again, which takes 0.15 s, and each role's client write 700 methods again.
+    botocore's own checks, retries and parsing stay in use. Replaced are the socket, and the value of a signature, which
+    the simulator does not check and which takes a tenth of a call. Sessions share botocore's service models and client
+    classes: otherwise each cold start would read EC2's model again (0.15 s), and each role's client would generate 700
+    methods again.
     """
 
     def send(_session: URLLib3Session, request: _Request) -> AWSResponse:
@@ -72,11 +72,11 @@ _new_alias = EventAliaser._alias_event_name  # noqa: SLF001
 _classes: dict[str, Any] = {}
 _models: dict[str, Any] = {}
 BARE = frozenset({"dynamodb", "ec2", "events", "kms", "sns", "sqs", "sts"})
-"""Services to whose client classes neither botocore nor boto3 adds anything that a session could change."""
+"""Services whose client classes botocore and boto3 extend by nothing that a session can change."""
 
 
 def _client_class(creator: Any, service: str, model: Any) -> Any:
-    """Make a client's class once for all sessions, where the classes are the same."""
+    """Make a client's class once for all sessions, if the classes are the same."""
     if service not in BARE:
         return _new_class(creator, service, model)
     if service not in _classes:
@@ -85,7 +85,7 @@ def _client_class(creator: Any, service: str, model: Any) -> Any:
 
 
 def _model(creator: Any, service: str, version: str | None = None) -> Any:
-    """Make a service's model once for all sessions: operations and shapes are worked out once in it, too."""
+    """Make a service's model once for all sessions; it resolves operations and shapes once, too."""
     if service not in BARE or version is not None:
         return _new_model(creator, service, version)
     if service not in _models:

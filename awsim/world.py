@@ -1,4 +1,4 @@
-"""One embedded AWS: every account, every Region, one virtual clock.
+"""One AWS in this process: every account, every Region, one virtual clock.
 
 ``with World() as world:`` makes boto3, everywhere in this process, talk to the world instead of AWS, and stops the
 clock at ``world.start``. One world at a time in a process.
@@ -40,12 +40,12 @@ from awsim.services.sqs import Sqs
 from awsim.services.sts import Sts
 
 GARBAGE = (20_000, 20, 20)
-"""How seldom to look for garbage: the models of AWS's services are half a million objects that stay, and looking
-through them as often as Python does by itself takes a quarter of a scenario's time."""
+"""Thresholds for a rarer garbage collection: the models of AWS's services are half a million objects that stay, and
+with Python's thresholds scanning them takes a quarter of a scenario's time."""
 
 
 class World:
-    """All parts of one simulator, wired.
+    """All parts of one simulator, connected.
 
     ``seed`` decides everything that AWS leaves open (ids, delays, order of events): the same seed and the same calls
     give the same run. ``start`` is the virtual time at which it begins.
@@ -110,7 +110,7 @@ class World:
         return self.kernel.now
 
     def __enter__(self) -> Self:
-        """Take over the clock, the AWS transport, the common source of randomness and moto's state of this process."""
+        """Take over this process's clock, AWS transport, shared random generator and moto state."""
         with ExitStack() as stack:
             clock = self._travel.start()
             stack.callback(self._travel.stop)
@@ -126,18 +126,19 @@ class World:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Give everything back."""
+        """Restore these."""
         self._stack.close()
 
     def client(self, service: str, account: str, region: str = "us-east-1") -> Any:
-        """Make (or reuse) a boto3 client with the credentials of an account's root."""
+        """Return a boto3 client with the credentials of an account's root."""
         return wire.client(service, region, self.accounts.root(account).access_key, None)
 
     def launch(self, account: str, region: str, image: str, by: str = "", **more: Any) -> str:
-        """Try a launch, and say at once why the instance would not run; empty if it would.
+        """Return why an instance would not run if it were launched now; "" if it would.
 
-        ``by`` is the name of a role of the account with its path (``aws-service-role/autoscaling.amazonaws.com/...``),
-        or empty for the account's root; ``more`` are parameters of RunInstances. Nothing is launched, no time passes.
+        ``by`` is the name, with its path, of a role of the account
+        (``aws-service-role/autoscaling.amazonaws.com/...``), or "" for the account's root; ``more`` are parameters of
+        RunInstances. Nothing is launched, and no time passes.
         """
         caller = self.accounts.root(account)
         if by:
@@ -154,7 +155,7 @@ class World:
             return f"{refused.code}: {refused.message}"
 
     def shares_open(self) -> list[str]:
-        """Every foreign permission on a snapshot, image or key, by grant or policy, read from state, not the API."""
+        """Return every permission on a snapshot, image or key for another account, by grant or policy, from state."""
         return list(self._shares())
 
     def _shares(self) -> Iterator[str]:
@@ -167,5 +168,5 @@ class World:
     def deploy(
         self, template: Mapping[str, Any] | Path, account: str, region: str, stack: str, parameters: Mapping[str, str]
     ) -> Stack:
-        """Bring up a CloudFormation template (SAM included) and return the stack with its outputs."""
+        """Deploy a CloudFormation template (SAM included) and return the stack with its outputs."""
         return cfn.deploy(self, template, account, region, stack, parameters)

@@ -80,10 +80,10 @@ class CapacityUnits:
         for place, key in _written(call):
             old, new = was.get(place, {}), self._item(call, place, key)
             purpose = purpose_of(place)
-            self.writes[call.invocation or "", purpose] += twice * units(max(size(old), size(new)), WRITE)
+            self.writes[call.invocation or "", purpose] += twice * capacity_units(max(size(old), size(new)), WRITE)
             self.items[purpose] += 1
             self.stored += size(new) - size(old)
-            changed = sum(units(size(entry), WRITE) for entry in _entries(_indexed(old), _indexed(new)))
+            changed = sum(capacity_units(size(entry), WRITE) for entry in _entries(_indexed(old), _indexed(new)))
             if changed and call.error is None:
                 self.writes[call.invocation or "", PURPOSES["index"]] += changed
 
@@ -117,9 +117,9 @@ def purpose_of(place: Place) -> str:
     return PURPOSES.get(kind, kind)
 
 
-def units(size_in_bytes: int, unit: int) -> int:
-    """Return the units for so many bytes: one at least."""
-    return max(1, math.ceil(size_in_bytes / unit))
+def capacity_units(size_in_bytes: int, size_of_unit: int) -> int:
+    """Return the read or write units for so many bytes: one at least."""
+    return max(1, math.ceil(size_in_bytes / size_of_unit))
 
 
 def size(item: Item) -> int:
@@ -145,7 +145,7 @@ def _value(value: Mapping[str, Any]) -> int:
 
 
 def _read(request: Mapping[str, Any], size_in_bytes: int) -> float:
-    return units(size_in_bytes, READ) / (1 if request.get("ConsistentRead") else 2)
+    return capacity_units(size_in_bytes, READ) / (1 if request.get("ConsistentRead") else 2)
 
 
 def _indexed(item: Item) -> Item:

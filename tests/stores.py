@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,7 +12,7 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from awsim import moto_answers, moto_dynamodb
+from awsim import cfn, moto_answers, moto_dynamodb
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
@@ -21,6 +22,8 @@ from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliverie
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.sweep import Round, position_of
 from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries, next_wake
+
+EXTRAS = Path(__file__).parents[1] / ".chalice" / "extras.yaml"
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,7 @@ class Stores:
         """
         if self.table is None:
             until = {f"due#{shard}": self._swept(f"due#{shard}") for shard in range(SHARDS)}
-            found: int | None = self.records.next_due(lambda key: until[shard_of(key)])
-            return found
+            return self.records.next_due(lambda key: until[shard_of(key)])
         due = defaultdict(list)
         for partition in dynamodb_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].tables["state"].items.values():
             for values in (item.attrs for item in partition.values() if "due_shard" in item.attrs):
@@ -95,47 +97,21 @@ def in_memory() -> Stores:
     return Stores(MemoryRecords(), MemorySlotLeases(), MemoryLedger(), MemoryTrackedDeliveries())
 
 
+def create_table(client: Any, name: str, resource: str = "Table") -> None:
+    """Create a table with keys and indexes as the hub's template declares them."""
+    declared = cfn.read(EXTRAS)["Resources"][resource]["Properties"]
+    parts = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    client.create_table(TableName=name, **{part: declared[part] for part in parts if part in declared})
+
+
 @contextmanager
 def on_dynamodb() -> Iterator[Stores]:
-    """New and empty, for the duration of the context. The environment must have credentials."""
+    """New and empty, for the duration of the context."""
     moto_dynamodb.patch()
     moto_answers.patch()
     with mock_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")
-        client.create_table(
-            TableName="state",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": kind}
-                for name, kind in (
-                    ("pk", "S"),
-                    ("sk", "S"),
-                    ("due_shard", "S"),
-                    ("wake_at", "N"),
-                    ("delivered_to", "S"),
-                    ("delivered_as", "S"),
-                )
-            ],
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": "due",
-                    "KeySchema": [
-                        {"AttributeName": "due_shard", "KeyType": "HASH"},
-                        {"AttributeName": "wake_at", "KeyType": "RANGE"},
-                    ],
-                    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["due_at", "latest"]},
-                },
-                *(
-                    {
-                        "IndexName": name,
-                        "KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}],
-                        "Projection": {"ProjectionType": "KEYS_ONLY"},
-                    }
-                    for name, attribute in (("account", "delivered_to"), ("image", "delivered_as"))
-                ),
-            ],
-        )
+        create_table(client, "state")
         table = Table(client, "state")
         yield Stores(
             DynamoRecords(table), DynamoSlotLeases(table), DynamoLedger(table), DynamoTrackedDeliveries(table), table

@@ -1,4 +1,4 @@
-"""Reads what is in force just now: the applied targets file, with the accounts that the organization's units have."""
+"""Reads the applied targets file, with the accounts of the units that it names."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from chalicelib.core.targets.applied_file import AppliedFile
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """``known``: ``receivers`` are all there are, so that absence from them means something.
-
-    ``faults`` say what could not be read, and why a target may not have been asked.
-    """
+    """Who may receive anything. ``known``: ``receivers`` is complete; else ``faults`` say what could not be read."""
 
     receivers: Receivers = field(default_factory=Receivers)
     known: bool = False

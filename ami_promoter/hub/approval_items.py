@@ -1,7 +1,7 @@
-"""What an approver is asked about an AMI, and the approvals: an item for each target in the operators' table.
+"""The question to an approver about an AMI, and the approvals: an item for each target in the operators' table.
 
-The items: pk ``approvals#AMI``, sk "account/region", with the digest, when, until when, and by whom. Only an approver
-may write these partitions; nobody writes to void one (``core/targets/approvals.py``).
+An item: pk ``approvals#AMI``, sk "account/region", with digest, time, end, and approver. Only an approver may write
+these partitions (``core/targets/approvals.py``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class QuestionSeen:
 
 
 def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Fault:
-    """Read what waits for an approver, as the service will judge it; may raise HubError."""
+    """Return the question to an approver as the service will judge it, or why there is none; may raise HubError."""
     source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
     try:
         read = source.tag(ami)
@@ -55,7 +55,7 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
 
 
 def approve(connection: Connection, question: Question, seconds: int) -> int:
-    """Approve for so long; return until when (epoch seconds). May raise HubError."""
+    """Write the approvals, valid for so many seconds; return their end (epoch seconds). May raise HubError."""
     at = int(connection.now())
     until = at + seconds
     requests = []

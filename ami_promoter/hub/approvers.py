@@ -1,4 +1,4 @@
-"""Who may approve, by the hub account's own IAM policies: users, and roles that somebody can assume.
+"""Which users and roles may approve, by the hub account's own IAM policies.
 
 It does not read permissions boundaries, the organization's policies, or who may assume a role.
 """
@@ -18,21 +18,21 @@ from chalicelib.core.records import addresses
 
 KINDS = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
 AN_IMAGE = "ami-00000000000000000"
-"""Stands for any."""
+"""Stands for any AMI."""
 
 
 @dataclass(frozen=True, slots=True)
 class Approvers:
-    """Names like ``role/Approver`` of those who may approve, and of those among them who may write the tag as well."""
+    """Names, such as ``role/Approver``, of those who may approve (``able``), and who also may write the tag."""
 
     able: tuple[str, ...] = ()
     taggers: tuple[str, ...] = ()
     unread: str = ""
-    """Why it could not be read; "" if it was."""
+    """Why IAM could not be read; "" if it was."""
 
 
 def read(connection: Connection) -> Approvers:
-    """Read them; a refusal is reported and not an error."""
+    """Read who may approve. ``unread`` has AWS's refusal, if any."""
     table = f"arn:{connection.partition}:dynamodb:{connection.region}:{connection.account}:table/"
     trigger = Reader(connection).many([(addresses.TRIGGER.pk, addresses.TRIGGER.sk)])
     tag_key = next((str(one["_item"].get("key") or "") for one in trigger.values()), "") or "promote"
@@ -44,7 +44,7 @@ def read(connection: Connection) -> Approvers:
 
 
 def judged(pages: Iterable[Mapping[str, Any]], table: str, region: str, tag_key: str) -> Approvers:
-    """Say who may approve, by IAM's answer. Pure. ``table``: ARN of the operators' table."""
+    """Return who may approve, by IAM's answer. Pure. ``table``: ARN of the operators' table."""
     every = list(pages)
     managed = {
         policy["Arn"]: version["Document"]
@@ -77,7 +77,7 @@ def _callers(
     managed: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, list[Mapping[str, Any]]],
 ) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
-    """Yield (name, its policies) of each user, and of each role that not only an AWS service may assume."""
+    """Yield (name, policies) of each user, and of each role that others than AWS services may assume."""
     for page in pages:
         for user in page.get("UserDetailList", ()):
             inherited = [one for group in user.get("GroupList", ()) for one in groups.get(group, ())]
@@ -101,7 +101,7 @@ def _documents(
 
 
 def _verdict(documents: Iterable[Mapping[str, Any]], action: str, resource: str, context: Mapping[str, str]) -> str:
-    """Judge identity policies as one document, which names no principal."""
+    """Judge identity policies, which name no principal, as one document."""
     meant = [
         {**statement, "Principal": "*"}
         for document in documents

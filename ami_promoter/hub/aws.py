@@ -1,6 +1,6 @@
-"""The rim towards AWS: connections under the caller's credentials, and AWS's refusals in words for a person.
+"""Connections to AWS under the caller's credentials, and AWS's refusals in words for a person.
 
-AWS_ENDPOINT_URL, profiles and the other usual settings hold, as boto3 reads them.
+AWS_ENDPOINT_URL, profiles and other settings work as boto3 reads them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def regions() -> tuple[str, ...]:
 
 
 def region(profile: str | None = None) -> str | None:
-    """Return the Region that the environment or the profile says; None if nothing does. May raise HubError."""
+    """Return the Region of the environment or the profile, if either has one. May raise HubError."""
     with _telling("AWS configuration", "reading it"):
         return os.environ.get("AWS_REGION") or boto3.Session(profile_name=profile).region_name
 
@@ -68,7 +68,7 @@ class Account:
         self.caller = identity["Arn"]
 
     def now(self) -> float:
-        """Return the time (epoch seconds) by AWS's clock: that of its last answer, which a laptop's may differ from."""
+        """Return the time (epoch seconds) by AWS's clock, taken from its last answer: a laptop's clock may be wrong."""
         return time.time() + self._ahead
 
     def _handled(self, http_response: Any, **_rest: Any) -> None:
@@ -95,15 +95,15 @@ class Account:
 
     @contextmanager
     def telling(self, doing: str) -> Iterator[None]:
-        """Turn an error of AWS's into a HubError that says what was being done, where, and what may help."""
+        """Turn an AWS error into a HubError that says what the command was doing, where, and what may help."""
         with _telling(self.place, doing):
             yield
 
 
 class Connection(Account):
-    """The hub's tables under the caller's credentials. Refuses those of another account than ``hub``.
+    """The hub's tables under the caller's credentials, which must be of the account ``hub``.
 
-    ``table`` is the table of the records; those of the targets file and of the members have its name and a suffix.
+    ``table`` is the table of the records; the names of the other two begin with its name.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Connection(Account):
 
     @property
     def named(self) -> dict[str, str]:
-        """The same for a program."""
+        """Account, Region and table as JSON data."""
         return {"account": self.account, "region": self.region, "table": self.table}
 
 

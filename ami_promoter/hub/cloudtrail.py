@@ -1,6 +1,6 @@
 """CloudTrail's event history: who called what in the hub. It needs no trail, and keeps 90 days of one Region.
 
-An event can be looked up some minutes after its call, so what was done just now has no witness yet.
+An event appears some minutes after its call.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 
 PAUSE = 0.5
-"""Seconds before a further request: two requests a second are allowed [CloudTrail API reference, LookupEvents]."""
+"""Seconds between requests: CloudTrail allows two a second [CloudTrail API reference, LookupEvents]."""
 
 
 class EventHistory:
-    """Looks up calls that were carried out, in one Region ("": the hub's own)."""
+    """Looks up successful calls in one Region ("": the hub's own)."""
 
     def __init__(self, connection: Connection, region: str = "", sleep: Callable[[float], None] = time.sleep) -> None:
         self.region = region or connection.region

@@ -1,4 +1,4 @@
-"""Reads how the hub itself is: its workers, its queues of dead letters, who receives its notices and its alarms."""
+"""Reads the hub's state: its workers, its dead-letter queues, who receives its notices and alarms."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Senders:
 
     accounts: frozenset[str] = frozenset()
     organizations: bool = False
-    """Whether it admits an organization; who is in that, the policy does not say."""
+    """The policy admits an organization, whose accounts it does not name."""
 
     def lacks(self, account: str) -> bool:
-        """Whether it is sure that an account may not."""
+        """Whether the policy certainly does not admit an account."""
         return not self.organizations and account not in self.accounts
 
 
 @dataclass(frozen=True, slots=True)
 class GoldenKey:
-    """A key that encrypts what is being promoted or shared, and its policy."""
+    """A key that encrypts an AMI that is promoted or shared, and its policy."""
 
     facts: KeyFacts
     policy: Mapping[str, Any]
@@ -43,7 +43,7 @@ class GoldenKey:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What was seen; a member that is None could not be read, and ``unread`` says why, by the member's name."""
+    """What was read. A member that is None could not be read; ``unread`` says why, by the member's name."""
 
     sources: Mapping[str, Mapping[str, str]] | None = None
     """Worker -> UUID of its event source mapping -> its state."""
@@ -54,17 +54,15 @@ class Health:
     topic: str = ""
     """ARN of the topic of the notices."""
     alarms: Mapping[str, Mapping[str, str]] | None = None
-    """ARN of a topic that the alarms notify -> its subscriptions, as above; one that could not be read is in ``unread``
-    by its ARN."""
+    """ARN of a topic that the alarms notify -> its subscriptions, as above."""
     senders: Senders | None = None
-    """Who may send to the inbound bus."""
     keys: Mapping[str, GoldenKey] = field(default_factory=dict)
-    """ARN of a source's key -> what was read of it; one that could not be read is in ``unread``."""
+    """By ARN. Topics and keys that could not be read are in ``unread`` by their ARN."""
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
-    """Read it, and the source keys of these ARNs; what is refused is left out and reported."""
+    """Read the hub's state, and the source keys with these ARNs."""
     prefix, unread = f"ami-promoter-{connection.region}", {}
     topic = f"arn:{connection.partition}:sns:{connection.region}:{connection.account}:{prefix}-notices"
 
@@ -117,7 +115,7 @@ def _waiting(connection: Connection, queue: str) -> int:
 
 
 def _alarm_topics(connection: Connection, queue: str) -> list[str]:
-    """Name the topics that the hub's alarms notify: those of the alarm on one of its queues, as all have the same."""
+    """Return the topics of the alarm on one of the hub's queues; all its alarms notify the same."""
     cloudwatch: Any = connection.client("cloudwatch")
     found = cloudwatch.describe_alarms_for_metric(
         Namespace="AWS/SQS",

@@ -16,7 +16,7 @@ FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one role must be allowed, in one statement; ``role`` is its name, ``condition`` the narrowest that works."""
+    """The actions that one role (its name) needs, and the narrowest condition under which they work."""
 
     sid: str
     role: str
@@ -25,7 +25,7 @@ class Need:
 
 
 def target_needs(role: str) -> tuple[Need, ...]:
-    """What the role in a target needs on the key that encrypts the copies."""
+    """Return what the copy role in a target needs on the key that encrypts the copies."""
     use = (
         "kms:Decrypt",
         "kms:ReEncryptFrom",
@@ -41,9 +41,9 @@ def target_needs(role: str) -> tuple[Need, ...]:
 
 
 def hub_needs(region: str, access: Collection[str] = ("grant",)) -> tuple[Need, ...]:
-    """What the hub's functions need on the key that encrypts the source. ``access``: the ``key_access`` of targets.
+    """Return what the hub's functions need on the key that encrypts the source.
 
-    Where that is ``none``, the key's owner opens it, and the service only looks at it.
+    ``access``: the ``key_access`` of targets; with ``none`` the key's owner opens it, and the service only reads it.
     """
     worker, share_worker = (f"ami-promoter-{region}-{name}" for name in ("worker", "share-worker"))
     grants, policy = ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"), ("kms:GetKeyPolicy", "kms:PutKeyPolicy")
@@ -56,13 +56,13 @@ def hub_needs(region: str, access: Collection[str] = ("grant",)) -> tuple[Need, 
 
 
 def grant_needs(role: str) -> tuple[Need, ...]:
-    """What the grant role in a target needs on the account's own key, to let service-linked roles use it."""
+    """Return what the grant role in a target needs on the account's own key."""
     return (Need("AmiPromoterLetsServicesUseTheKey", role, ("kms:CreateGrant", "kms:ListGrants")),)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyOwner:
-    """The account and Region that a key is in, whose role is to use it."""
+    """Where a key, and the role that needs it, are."""
 
     partition: str
     account: str
@@ -71,18 +71,18 @@ class KeyOwner:
 
 @dataclass(frozen=True, slots=True)
 class KeyAnswer:
-    """Whether the policy allows one action, and which statement decides."""
+    """Whether the policy allows one action (``verdict``), and which statement decides (``by``)."""
 
     need: Need
     action: str
     verdict: str
     by: str
     held_back: str = ""
-    """Of a missing one: the statement that would allow it if a condition held, and that condition."""
+    """If the action is missing: a statement that would allow it under a condition, and that condition."""
 
 
 def asked(need: Need, document: Mapping[str, Any], owner: KeyOwner) -> Iterator[KeyAnswer]:
-    """Ask a key's policy for each action of a need."""
+    """Judge each action of a need by a key's policy."""
     root = f"arn:{owner.partition}:iam::{owner.account}"
     for action in need.actions:
         request = policies.Request(
@@ -102,7 +102,7 @@ def asked(need: Need, document: Mapping[str, Any], owner: KeyOwner) -> Iterator[
 
 
 def unfit(key: KeyFacts, account: str) -> Iterator[Fault]:
-    """Why no policy could help; ``account``: the one whose key it is to be."""
+    """Yield why the service cannot use a key, whatever its policy says. ``account``: the one that must own the key."""
     if key.account != account:
         cure = "Use credentials of the account that owns the key; no other can read its policy."
         yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account}.", cure)

@@ -9,9 +9,9 @@ from typing import Any
 from ami_promoter.hub.aws import Connection, HubError
 
 TRIES = 8
-"""For items that DynamoDB leaves unprocessed: then the command gives up, within half a minute."""
+"""Tries for items that DynamoDB leaves unprocessed, within half a minute."""
 AT_ONCE = 25
-"""Requests that one BatchWriteItem takes."""
+"""Most requests of one BatchWriteItem."""
 
 
 def write(
@@ -20,9 +20,9 @@ def write(
     left: str,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Write in batches; what DynamoDB leaves unprocessed is sent again, with growing waits.
+    """Write in batches, and send again what DynamoDB leaves unprocessed. May raise HubError.
 
-    ``left``: a sentence that says what was written if that fails.
+    ``left``: a sentence for the error that says what was written.
     """
     table = connection.config_table
     for start in range(0, len(requests), AT_ONCE):

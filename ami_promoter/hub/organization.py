@@ -21,14 +21,14 @@ def table(connection: Connection) -> MembersTable:
 
 
 def trouble_lines(connection: Connection) -> Iterator[str]:
-    """Say for ``status`` what is wrong with the organization, if anything is."""
+    """Yield for ``status`` what is wrong with the organization."""
     named, membership, reading = read(connection)
     if named is not None:
         yield from troubles(to_json(named, membership, reading))
 
 
 def read(connection: Connection) -> tuple[Organization | None, Membership, MembersReading]:
-    """Read what the applied file names, who is in it, and what discovery has recorded; may raise HubError."""
+    """Read the organization that the file names, its members, and discovery's reading; may raise HubError."""
     try:
         tables = (connection.config_table, connection.members_table)
         members = table(connection)
@@ -45,7 +45,7 @@ def read(connection: Connection) -> tuple[Organization | None, Membership, Membe
 
 
 def to_json(named: Organization, membership: Membership, reading: MembersReading) -> dict[str, Any]:
-    """Give it for a program."""
+    """Return what ``read`` returned as JSON data."""
     return {
         "organization": named.id,
         "back_fill": named.back_fill,
@@ -73,7 +73,7 @@ def to_json(named: Organization, membership: Membership, reading: MembersReading
 
 
 def troubles(data: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is wrong with it, of what ``to_json`` returned."""
+    """Yield what is wrong with the organization, from the result of ``to_json``."""
     for unit in data["units"]:
         if unit["trouble"] is not None:
             said = f"{unit['trouble']['where']}: {unit['trouble']['what']} {unit['trouble']['cure']}"
@@ -86,6 +86,6 @@ def troubles(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def some(accounts: list[str]) -> str:
-    """Name accounts, the first twenty."""
+    """Return the number of accounts and the first twenty ids."""
     shown = " ".join(accounts[:20]) + (" …" if len(accounts) > 20 else "")
     return f"{count(len(accounts), 'account')}{': ' if shown else ''}{shown}"

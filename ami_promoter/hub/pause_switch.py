@@ -1,4 +1,4 @@
-"""The switch that pauses the hub: one item in the operators' table, read by the functions before anything new is begun.
+"""The switch that pauses the hub: one item in the operators' table, which `worker` reads before it starts anything new.
 
 The item: pk ``switches``, sk ``promotions``; ``paused`` (true or false), ``by`` (ARN of the caller), ``at`` (epoch
 seconds) and ``why`` (text). No item means not paused.
@@ -23,7 +23,7 @@ SCHEMA = js.perhaps(
         why=js.text("the reason that the operator gave with `--why`; empty: none"),
     )
 )
-"""Of what ``to_json`` returns."""
+"""The schema of what ``to_json`` returns."""
 
 
 class Switch:
@@ -41,7 +41,7 @@ class Switch:
         return item if item and item.get("paused") else None
 
     def turn(self, *, paused: bool, why: str) -> bool:
-        """Pause or resume, and record who did it; if that is so already, write nothing and return False."""
+        """Pause or resume, and record who did it; False: it was so already."""
         given = {
             ":kind": "switch",
             ":paused": paused,
@@ -69,7 +69,7 @@ def said(item: Mapping[str, Any]) -> str:
 
 
 def to_json(item: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the same as JSON data; None if promotions are not paused."""
+    """Return the switch's item as JSON data; None if promotions are not paused."""
     if item is None:
         return None
     return {"since": moment(item.get("at")), "by": item.get("by"), "why": item.get("why", "")}

@@ -12,7 +12,7 @@ ALLOWED, MISSING, DENIED, UNCLEAR = "allowed", "missing", "denied", "unclear"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An action by one of ``principals`` (all names under which the caller goes), with what is known of its context."""
+    """An action by a caller, whose ARNs and account id are ``principals``, with the known context keys."""
 
     action: str
     principals: Sequence[str]
@@ -20,7 +20,7 @@ class Request:
 
 
 def judge(document: Mapping[str, Any], request: Request) -> tuple[str, str]:
-    """Return a verdict, and the Sid that made it. A denial wins; a condition that is not known leaves it unclear."""
+    """Return a verdict and the Sid that decides. A denial wins; a condition that cannot be evaluated is unclear."""
     held = [(one, _holds(one, request)) for one in statements(document)]
     for effect, holds, verdict in (
         ("Deny", True, DENIED),
@@ -35,7 +35,7 @@ def judge(document: Mapping[str, Any], request: Request) -> tuple[str, str]:
 
 
 def held_back(document: Mapping[str, Any], request: Request) -> str:
-    """Name the first statement that would allow a request if its condition held, and what it asks; "" if none would."""
+    """Return the first statement that would allow a request if its condition held, with the condition; "": none."""
     for one in statements(document):
         bare = {name: part for name, part in one.items() if name != "Condition"}
         if one["Effect"] == "Allow" and "Condition" in one and _holds(bare, request) and _holds(one, request) is False:
@@ -50,7 +50,7 @@ def held_back(document: Mapping[str, Any], request: Request) -> str:
 
 
 def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return a policy's statements; a single one needs no list."""
+    """Return a policy's statements, also if it is a single one without a list."""
     return _listed(document.get("Statement", []))
 
 

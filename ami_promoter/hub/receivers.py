@@ -1,7 +1,4 @@
-"""Who may receive anything: the applied targets file and the accounts that the organization's units have.
-
-Pure. An OU, the root and the organization are *units*. What a tag selects of this is not asked here.
-"""
+"""Who may receive any AMI, by the applied targets file and the accounts of its units, whatever a tag names. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +11,10 @@ from chalicelib.core.targets.applied_file import Directory, Target
 
 @dataclass(frozen=True, slots=True)
 class Receivers:
-    """``regions``: account -> the Regions in which it is a target. ``units``: ARNs of the units that groups name.
+    """Who may receive anything.
 
-    ``unread`` are ids of units whose accounts nobody has read yet; ``digest`` names the applied file, for messages.
+    ``regions``: account -> the Regions in which it is a target. ``units``: ARNs of the units that groups name.
+    ``unread``: ids of units whose accounts discovery has not read yet. ``digest``: of the applied file, for messages.
     """
 
     regions: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -25,22 +23,22 @@ class Receivers:
     digest: str = ""
 
     def contain(self, receiver: str) -> bool | None:
-        """Whether an account id or a unit's ARN may receive anything; None while a unit was never read."""
+        """Whether an account id or a unit's ARN may receive anything; None: unknown until all units have been read."""
         if receiver in self.regions or receiver in self.units:
             return True
         return None if self.unread else False
 
     def places(self, hub: tuple[str, str] = ("", "")) -> tuple[tuple[str, str], ...]:
-        """Return every target as (account, Region), sorted; without the hub in its own Region, which is none."""
+        """Return every target as (account, Region), sorted, without ``hub``, which is no target."""
         every = {(account, region) for account, regions in self.regions.items() for region in regions}
         return tuple(sorted(every - {hub}))
 
 
 def receivers(directory: Directory, digest: str = "") -> Receivers:
-    """Gather all accounts that a group or ``accounts`` lists, or that a unit brings into a group, with their Regions.
+    """Collect all accounts that the file lists, or that a unit brings into a group, with their Regions.
 
-    Of an account that several groups have, the Regions of all of them: where these differ the service copies nothing
-    new, and what it made before is there all the same.
+    An account in several groups gets the Regions of all of them. If these differ, the service copies nothing new there,
+    but earlier AMIs exist.
     """
     regions: dict[str, set[str]] = {}
     for account, targets in directory.accounts.items():
@@ -61,6 +59,6 @@ def receivers(directory: Directory, digest: str = "") -> Receivers:
 
 
 def _brought(directory: Directory, group: str, account: str) -> Iterator[Target]:
-    """Yield an account's targets in a group into which a unit brings it; its own block goes before the group's."""
+    """Yield an account's targets in a group that has it by a unit; the account's own settings override the group's."""
     own = directory.own.get(account, {}).get(group)
     yield from directory.by_unit.get(group, ()) if own is None else own

@@ -1,4 +1,4 @@
-"""Asks an AMI's record to look again, and parked records to go on."""
+"""Writes an operator's requests to records: look again, withdraw, accept, continue after parking."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from chalicelib.ports.records import MadeDue
 
 
 def look_again(connection: Connection, ami: str, place: str = "", *, written: bool = False) -> bool:
-    """Make an AMI's record look at its tag, as at a new event; False if there is none.
+    """Make an AMI's promotion look at its tag, as after a new event; False if there is no promotion.
 
-    ``place``: only failed deliveries to this account, or ACCOUNT/REGION, start again; several by commas.
-    ``written``: the tag was written just now, with whatever value, which ends what was withdrawn before.
+    ``place``: start again only failed deliveries to this account, or ACCOUNT/REGION; several are separated by commas.
+    ``written``: the command has just written the tag, which ends earlier withdrawals.
     """
     now = int(connection.now())
     with connection.telling("asking the service to look again (the tag is written)"):
@@ -33,7 +33,7 @@ def look_again(connection: Connection, ami: str, place: str = "", *, written: bo
 
 
 def _with_unread(connection: Connection, ami: str, place: str) -> str:
-    """Add to the places those of another command's request that the service has not read yet; "" means all."""
+    """Return the places with those of an earlier request that the service has not read yet; "" means all."""
     record = Reader(connection).promotion(ami)
     waiting = None if record is None else unread(record, "retry")
     if record is None or waiting is None:
@@ -43,9 +43,9 @@ def _with_unread(connection: Connection, ami: str, place: str) -> str:
 
 
 def withdraw(connection: Connection, ami: str, value: str) -> None:
-    """Make an AMI's record, and the pass over standing shares, read whom an operator has withdrawn.
+    """Make an AMI's promotion, and the pass over standing shares, read the withdrawals.
 
-    ``value``: the tag's value, which the record may not have seen yet.
+    ``value``: the tag's value, which the promotion may not have seen yet.
     """
     now, stamp = int(connection.now()), str(time.time_ns())
     with connection.telling("asking the service to withdraw (run the command again)"):
@@ -60,14 +60,14 @@ def withdraw(connection: Connection, ami: str, value: str) -> None:
 
 
 def accept(connection: Connection, deliveries: Iterable[str], image: str) -> None:
-    """Write on each of an account's deliveries that a person has compared the AMI; in other Regions none is found."""
+    """Write on each of these deliveries that a person has compared and accepted the AMI."""
     with connection.telling(f"accepting {image}"):
         for ident in deliveries:
             _records(connection).leave(addresses.delivery(ident), {ACCEPTED: image}, int(connection.now()))
 
 
 def unpark(connection: Connection, keys: Iterable[addresses.RecordKey]) -> list[addresses.RecordKey]:
-    """Let parked records go on; return those that were parked."""
+    """Let parked records continue; return those that were parked."""
     with connection.telling("letting parked records continue"):
         return [key for key in keys if _records(connection).unpark(key, int(connection.now()))]
 

@@ -1,4 +1,4 @@
-"""The service's records, as the command line reads them: plain dicts, so that a version apart shows what it can."""
+"""The service's records as plain dicts, so that a command of another version shows what it can."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chalicelib.core.sharing.grant_names import nameless
 from chalicelib.core.sharing.share import Holding
 
 TRIES = 8
-"""For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
+"""Tries for items that DynamoDB leaves unread, within half a minute."""
 
 LISTS = ("copies", "faults")
 CLEANUP = ("leftovers", "to_delete", "unproven")
@@ -38,20 +38,20 @@ SHAPES: Mapping[str, type | tuple[type, ...]] = {
 """The expected types of the members that the command line reads; it shows all others unchanged."""
 
 OPEN_STATES = ("opening", "open", "closing")
-"""States of a share in which its permission may be there."""
+"""States of a share in which its permission may exist."""
 
 PAST = ("closed#", "history#share#")
-"""What the sort keys of closed shares begin with, and those of the steps of a share; its name follows."""
+"""Prefixes of the sort keys of archived shares, and of the entries in a share's history; the share's name follows."""
 
 Record = Mapping[str, Any]
-"""A record's body, with the item that holds it as ``_item``."""
+"""A record's body, with its DynamoDB item as ``_item``."""
 
 SharesOfOneName = tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]
-"""Items of the shares that have had one name on one resource, one after the other; and of their steps."""
+"""The items of the shares that have had one name on one resource, in turn; and the entries of their histories."""
 
 
 class Reader:
-    """Reads records; bodies become dicts, with the item's own attributes beside them as ``_item``."""
+    """Reads records."""
 
     def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = connection.dynamodb
@@ -61,7 +61,7 @@ class Reader:
         self._sleep = sleep
 
     def promotions(self) -> Iterator[tuple[Record, list[Record]]]:
-        """Every promotion with its tracked deliveries. There is no index of them: this reads the whole table."""
+        """Return every promotion with its tracked deliveries. This reads the whole table."""
         found: dict[str, tuple[list[Record], list[Record]]] = {}
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
@@ -75,7 +75,7 @@ class Reader:
         return ((record, tracked) for records, tracked in found.values() for record in records)
 
     def parked(self) -> dict[str, str]:
-        """Every parked record of any kind, and why it is parked. This reads the whole table."""
+        """Return every parked record, and why it is parked. This reads the whole table."""
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
             FilterExpression="sk = :record AND attribute_exists(parked)",
@@ -85,9 +85,9 @@ class Reader:
         return {item["pk"]: str(item["parked"]) for item in sorted(items, key=lambda item: str(item["pk"]))}
 
     def under_way(self, tell: Callable[[int], None] = lambda _: None) -> dict[tuple[str, str], Record]:
-        """What has not ended of promotions and deliveries, and every share, by (pk, sk).
+        """Return the promotions and deliveries that have not ended, and every share, by (pk, sk).
 
-        This reads the whole table, consistently. ``tell`` gets how many items DynamoDB has looked at so far.
+        This reads the whole table, consistently. ``tell`` gets the number of items that DynamoDB has read so far.
         """
         ended = {f":{state}": str(state) for state in sorted(ENDED)}
         pages = self._client.get_paginator("scan").paginate(
@@ -114,10 +114,10 @@ class Reader:
         return found
 
     def scan(self, expression: str, given: Mapping[str, Any], tell: Callable[[int], None]) -> Iterator[Record]:
-        """Read what a filter lets through, page by page, consistently; ``#name`` in the filter is that attribute.
+        """Read the items that match a filter, consistently; ``#name`` in the filter stands for that attribute.
 
-        A body that is damaged is left out and the record has ``unreadable``. ``tell`` gets, after each page, how many
-        items DynamoDB has looked at so far.
+        A record whose body is damaged has ``unreadable``. ``tell`` gets the number of items that DynamoDB has read so
+        far.
         """
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
@@ -146,16 +146,16 @@ class Reader:
             return None
 
     def tracked(self, ami: str) -> list[Record]:
-        """Read a promotion's items for its deliveries."""
+        """Read a promotion's tracked deliveries."""
         return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
     def made_from(self, image: str) -> list[tuple[str, Record]]:
-        """Find the deliveries that made an AMI, each with the source AMI."""
-        found = self.marked(BY_IMAGE, "delivered_as", image)
+        """Return the tracked deliveries that made an AMI, each with its source AMI."""
+        found = self.tracked_by(BY_IMAGE, "delivered_as", image)
         return [(str(one["_item"]["pk"]).removeprefix("promotion#"), one) for one in found if one.get("image") == image]
 
-    def marked(self, index: str, attribute: str, value: str) -> list[Record]:
-        """Read the marks of deliveries that an index names, by source AMI and delivery."""
+    def tracked_by(self, index: str, attribute: str, value: str) -> list[Record]:
+        """Read the tracked deliveries that an index names, ordered by source AMI and delivery."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._name,
             IndexName=index,
@@ -187,14 +187,14 @@ class Reader:
 
 
 def holdings(share: Record) -> tuple[Holding, ...]:
-    """Return who holds a share; what cannot be read holds nothing."""
+    """Return a share's holdings, without damaged ones."""
     stored = share["_item"].get("holdings", ())
     read = (Holding.read(text) for text in (stored if isinstance(stored, (set, frozenset)) else ()))
     return tuple(sorted((holding for holding in read if holding is not None), key=str))
 
 
 def standing(found: Iterable[tuple[tuple[str, str], Record]], places: Collection[tuple[str, str]]) -> list[Record]:
-    """Return the shares among records by (pk, sk) that are open on purpose for targets at these (account, Region)."""
+    """Return the shares among records by (pk, sk) that are open for standing holdings of these (account, Region)."""
     return [
         share
         for (_, sk), share in found
@@ -205,7 +205,7 @@ def standing(found: Iterable[tuple[tuple[str, str], Record]], places: Collection
 
 
 def withdrawn_in(promotion: Record) -> Mapping[str, str]:
-    """Return whom operators have withdrawn ("account" or "account/region"), and who did, as the service has read it."""
+    """Return the withdrawals that the promotion knows: "account" or "account/region" -> the operator."""
     return {str(place): str(by) for place, by in promotion.get("withdrawn", {}).items()}
 
 
@@ -217,12 +217,12 @@ def unread(promotion: Record, name: str) -> object:
 
 
 def cancelled_by(record: Record) -> str:
-    """Return who asked a delivery to end: ``drain`` for an operator's, "" for the tag, the file or the organization."""
+    """Return ``drain`` if an operator's drain asked a delivery to end; "" if tag, file or organization did."""
     return "drain" if str(record["_item"].get("in:cancel", "")).endswith(":drain") else ""
 
 
 def _tolerant(item: Mapping[str, Any]) -> Record:
-    """Read an item; one whose body is damaged is ``unreadable``, and has what stands beside the body."""
+    """Read an item; one whose body is damaged is ``unreadable``."""
     try:
         dict(json.loads(item.get("body", "{}")))
     except (TypeError, ValueError):
@@ -231,7 +231,7 @@ def _tolerant(item: Mapping[str, Any]) -> Record:
 
 
 def _record(item: Mapping[str, Any]) -> Record:
-    """Read an item. Of one whose body cannot be read, its own attributes are shown: a person must find it."""
+    """Read an item; if its body is damaged, only the attributes beside the body."""
     try:
         body = dict(json.loads(item.get("body", "{}")))
     except (TypeError, ValueError):
@@ -241,7 +241,7 @@ def _record(item: Mapping[str, Any]) -> Record:
 
 
 def _fits(name: str, value: Any) -> bool:
-    """Whether a member has the shape in which the command line takes it apart; one that has not is left out."""
+    """Whether a member has the type that the command line expects; other members are left out."""
     if name in LISTS:
         return _dicts(value)
     if name == "shares":
@@ -262,7 +262,7 @@ def part(record: Record, name: str) -> Mapping[str, Any]:
 
 
 class History:
-    """Reads what happened: the history beside records, and what is kept of shares that are closed."""
+    """Reads the history of records, and the archive of shares."""
 
     def __init__(self, connection: Connection) -> None:
         self._reader = Reader(connection)
@@ -274,25 +274,25 @@ class History:
         return self._reader.promotion(ami)
 
     def tracked(self, ami: str | None, account: str | None) -> list[Record]:
-        """Read the marks of an AMI's deliveries, or of all deliveries to an account."""
+        """Read the tracked deliveries of an AMI, or those to an account, or both."""
         reader = self._reader
-        found = reader.tracked(ami) if ami else reader.marked(BY_ACCOUNT, "delivered_to", str(account))
+        found = reader.tracked(ami) if ami else reader.tracked_by(BY_ACCOUNT, "delivered_to", str(account))
         return [one for one in found if "delivery" in one and account in (None, one.get("account"))]
 
     def of(self, pk: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the entries of a record's history, the oldest first; the last ones stand on the record itself."""
+        """Yield the entries of a record's history, the oldest first; the last ones are on the record itself."""
         items = [item for item in self._table.query(pk, "history#") if not str(item["sk"]).startswith("history#share")]
         record = self._table.get(addresses.RecordKey(pk))
         found = [one for item in (*items, *([record] if record else [])) for one in entries_of(item)]
         yield from {one["version"] or (one["at"], number): one for number, one in enumerate(found)}.values()
 
     def shares_at(self, places: Iterable[tuple[str, str]]) -> Iterator[SharesOfOneName]:
-        """Yield what is kept of the shares at each (resource, share_name), open or closed, and of their histories."""
+        """Yield the shares at each (resource, share_name), open or archived, with their histories."""
         wanted: dict[str, set[str]] = {}
         for resource, holder in places:
             wanted.setdefault(resource, set()).add(holder)
         for resource, holders in wanted.items():
-            # Those of a snapshot or AMI are all of one AMI and read at once; a key's may be of thousands.
+            # A snapshot's or AMI's shares are read together; a key may have those of thousands of AMIs.
             names = ("",) if len(holders) > 1 and nameless(resource) else tuple(f"{holder}#" for holder in holders)
             found = [one for name in names for kind in PAST for one in self._table.query(resource, f"{kind}{name}")]
             keys = [addresses.share(addresses.RecordKey(resource), holder) for holder in holders]
@@ -310,7 +310,7 @@ class History:
 
 
 def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:
-    """Put together what is of one resource and name."""
+    """Group items by resource and share name."""
     found: dict[tuple[str, str], SharesOfOneName] = {}
     for item in items:
         shares, steps = found.setdefault((str(item["pk"]), _name(item)), ([], []))
@@ -319,7 +319,7 @@ def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:
 
 
 def _name(item: Mapping[str, Any]) -> str:
-    """Return the share_name in the sort key of a share, of one that is closed, or of a step of one."""
+    """Return the share_name in the sort key of a share, an archived share, or a share's history."""
     sk = str(item["sk"])
     if sk.startswith(PAST[0]):
         return sk.removeprefix(PAST[0]).rpartition("#")[0]

@@ -14,14 +14,14 @@ from chalicelib.core.targets.kms_keys import KeyFacts
 
 
 class CallersSessions(Sessions):
-    """The caller's own clients, where the service has those of its functions."""
+    """``Sessions`` with the caller's own clients instead of a function's."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection.region, connection.now)
         self._connection = connection
 
     def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
-        """See Sessions; ``once`` makes no difference, as nothing is changed."""
+        """See Sessions; ``once`` does not matter, because the command changes nothing."""
         del once
         return self._connection.client(service, region or None)
 

@@ -1,4 +1,4 @@
-"""The trigger's tag on an AMI of the hub."""
+"""The trigger tag of an AMI of the hub."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from chalicelib.core.faults import Fault
 
 
 class Tag:
-    """One AMI's tag ``key``, read and written under the caller's credentials."""
+    """One AMI's trigger tag, under the caller's credentials."""
 
     def __init__(self, connection: Connection, key: str, ami: str) -> None:
         self._connection = connection
@@ -16,7 +16,7 @@ class Tag:
         self._ami = ami
 
     def read(self) -> str | Fault | None:
-        """Return its value, None without the tag; a fault if the hub owns no such AMI."""
+        """Return the tag's value, None if there is no tag; a fault if the hub owns no such AMI."""
         with self._connection.telling(f"looking at {self._ami}"):
             wanted = [{"Name": "image-id", "Values": [self._ami]}]
             found = self._ec2.describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)["Images"]
@@ -26,11 +26,11 @@ class Tag:
         return next((str(one["Value"]) for one in found[0].get("Tags", ()) if one["Key"] == self.key), None)
 
     def write(self, value: str) -> None:
-        """Set it."""
+        """Write the tag."""
         with self._connection.telling(f"tagging {self._ami}"):
             self._ec2.create_tags(Resources=[self._ami], Tags=[{"Key": self.key, "Value": value}])
 
     def remove(self) -> None:
-        """Take it away."""
+        """Remove the tag."""
         with self._connection.telling(f"removing the tag of {self._ami}"):
             self._ec2.delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])

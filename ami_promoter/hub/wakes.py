@@ -1,4 +1,4 @@
-"""Wakes for the records that a person has just asked for something, so that they answer in seconds."""
+"""Wakes records after an operator's request, so that they answer in seconds."""
 
 from __future__ import annotations
 

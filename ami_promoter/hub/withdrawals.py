@@ -1,7 +1,7 @@
 """Operators' withdrawals from an AMI's promotion: one item for each AMI in the operators' table.
 
-The item: pk ``withdrawals``, sk the AMI; an attribute for each "account" or "account/region", with when, by whom, and
-the tag's value. No function writes it; a tag event ends what it says (``core/targets/withdrawals.py``).
+The item: pk ``withdrawals``, sk the AMI; for each "account" or "account/region" an attribute with time, operator and
+the tag's value. No function writes it; a tag event ends a withdrawal (``core/targets/withdrawals.py``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chalicelib.core.targets import withdrawals
 from chalicelib.core.targets.withdrawals import Withdrawal
 
 AT_ONCE = 50
-"""Attributes in one update: DynamoDB takes 4 KB of expression."""
+"""Most attributes in one update: DynamoDB allows 4 KB of expression."""
 
 
 class Withdrawn:
@@ -28,13 +28,13 @@ class Withdrawn:
         self._table = Table(connection.dynamodb, connection.config_table)
 
     def read(self) -> Sequence[Withdrawal]:
-        """Return all of them, also those that a tag event has ended."""
+        """Return all withdrawals, also those that a tag event has ended."""
         with self._connection.telling("reading the withdrawals"):
             item = self._table.get(self._key) or {}
         return [withdrawals.read(name, value) for name, value in sorted(item.items()) if name[:1].isdigit()]
 
     def write(self, places: Iterable[str], value: str, after: int) -> None:
-        """Withdraw these now. ``after``: when the tag was last written, as far as is known (epoch seconds)."""
+        """Withdraw these now. ``after``: when the tag was last written, if known (epoch seconds)."""
         at, by = max(int(self._connection.now()), after), self._connection.caller
         fresh = {one: withdrawals.written(Withdrawal(one, at, by, value)) for one in places}
         with self._connection.telling("withdrawing (run the command again; it keeps what it has written)"):
@@ -59,7 +59,7 @@ def in_force(found: Iterable[Withdrawal], record: Record | None, tag: str | None
 
 
 def tagged_at(record: Record | None) -> int:
-    """Return when the tag was last written, as far as an AMI's record knows (epoch seconds); 0: it does not."""
+    """Return when the tag was last written (epoch seconds), by the AMI's record; 0: unknown."""
     known = (record or {}).get("tagged_at")
     return known if isinstance(known, int) else 0
 

@@ -118,9 +118,9 @@ def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:
 
 
 def _key_policy(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
-    """Judge the key's policy alone: what the role's own policies and the organization's say of the key, nobody may ask.
+    """Judge the key's policy alone: the service cannot read the role's and the organization's policies.
 
-    KMS has no dry run that would tell [aws-facts 3].
+    KMS has no dry run for this [aws-facts 3].
     """
     if seen.key is None or seen.key.manager == "AWS":
         return
@@ -182,7 +182,7 @@ def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
 
 
 def _forwarding(target: Target, seen: TargetSeen, known: KnownAtHub, hub: HubNames) -> Iterator[Finding]:
-    """Events only save time: without them a copy's end is noticed later, and nothing is lost."""
+    """Check the rules that forward events to the hub. Without them the service notices a copy's end later."""
     refused = [fault for call, fault in seen.refused.items() if call in ("DescribeRule", "ListTargetsByRule")]
     if refused:
         yield _unseen("forwarding", refused[0])
@@ -214,7 +214,7 @@ def _forwarding(target: Target, seen: TargetSeen, known: KnownAtHub, hub: HubNam
 
 
 def _no_event(target: Target, known: KnownAtHub, hub: HubNames) -> Finding:
-    """What no setting shows: the rules look right, and yet nothing came."""
+    """Return the finding that the rules look right, and yet no event arrived."""
     before = (
         f"the last one arrived {moment(known.last_event_at)}"
         if known.last_event_at
@@ -250,7 +250,7 @@ def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubNames
 
 
 def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
-    """It hides foreign AMIs that miss its criteria, never an account's own [aws-facts 4, VERIFIED]."""
+    """Check Allowed AMIs, which hides other accounts' AMIs that miss its criteria [aws-facts 4, VERIFIED]."""
     if target.mode != "share":
         return
     if "GetAllowedImagesSettings" in seen.refused:
@@ -284,7 +284,7 @@ def _as_api(one: AllowedImages) -> dict[str, list[str]]:
 
 
 def _settings(seen: TargetSeen) -> Finding:
-    """Say what is set there; none of it blocks a delivery, as each copy names its key."""
+    """List the account's settings; none blocks a delivery, as each copy names its key."""
     calls = ("GetEbs", "GetSnapshotBlock", "GetImageBlock")
     refused = [fault for call, fault in seen.refused.items() if call.startswith(calls)]
     if refused:

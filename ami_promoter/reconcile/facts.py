@@ -1,8 +1,4 @@
-"""What `reconcile` knows about one hub: plain values that the comparison (`findings`) works on.
-
-`looking` reads them from AWS and the table. How the ledger stores a share, and how grants and statements are named,
-is known by `ledger_facts` alone.
-"""
+"""What `reconcile` knows about one hub: plain values, which ``view_reading`` reads and ``findings`` compares."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ Place = tuple[str, str]
 """Account and Region."""
 
 OPEN = ("opening", "open", "closing")
-"""States of a share whose permission may be there."""
+"""States of a share whose permission may exist."""
 
 ROLE_PATH = ":role/aws-service-role/"
 
@@ -61,10 +57,7 @@ def source_of(resource: str) -> SourceFacts | None:
 
 @dataclass(frozen=True, slots=True)
 class LedgerShare:
-    """One share in the ledger. Times are epoch seconds, 0: unknown.
-
-    ``intended_at`` is the time in its grant's name, where it is a grant.
-    """
+    """One share in the ledger. Times are epoch seconds, 0: unknown; a grant's name contains ``intended_at``."""
 
     resource: str
     share_name: str
@@ -82,7 +75,7 @@ class LedgerShare:
 
     @property
     def is_going(self) -> bool:
-        """Whether it is being closed just now, which takes some minutes, and nothing is in the way."""
+        """Whether it is closing, which takes some minutes, without trouble so far."""
         return self.state == "closing" and not self.fault and self.tries < TRIES_BEFORE_ALARM
 
     @property
@@ -97,7 +90,7 @@ class LedgerShare:
 
     @property
     def may_be_open(self) -> bool:
-        """Whether its permission may be there."""
+        """Whether its permission may exist."""
         return self.state in OPEN
 
     @property
@@ -112,7 +105,7 @@ class LedgerShare:
 
     @property
     def on_targets_key(self) -> bool:
-        """Whether it is a grant on a target's own key for that target's own service-linked role: no share at all."""
+        """Whether it is a grant on a target's own key for that target's own service-linked role, so no share."""
         return addresses.at_home(self.resource)
 
     def __str__(self) -> str:
@@ -125,10 +118,7 @@ class LedgerShare:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A grant on a key of the hub that has the service's name.
-
-    One that stands (for an account, or for a service-linked role) belongs to no single delivery.
-    """
+    """A grant on a key of the hub with the service's name. A standing one has no ``delivery``."""
 
     key_arn: str
     id: str
@@ -139,21 +129,21 @@ class Grant:
 
     @property
     def resource(self) -> str:
-        """The ledger's name of what it stands on."""
+        """The ledger's resource for it."""
         place = addresses.role_resource if ROLE_PATH in self.grantee else addresses.key_resource
         return place(self.key_arn, self.account).pk
 
     @property
     def share_name(self) -> str:
-        """Its entry in the ledger."""
+        """The ledger's name of its share."""
         return self.delivery or self.grantee.partition(ROLE_PATH)[2] or self.account
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyStatement:
-    """The service's statements, by their Sid, in a key's policy: one access of one account.
+    """The service's statements for one access of one account in a key's policy.
 
-    ``principal`` is the ARN they let in; ``complete``: all statements of the access are there.
+    ``principal`` is the ARN that they admit; ``complete``: all statements of the access are there.
     """
 
     key_arn: str
@@ -164,13 +154,13 @@ class PolicyStatement:
 
     @property
     def resource(self) -> str:
-        """The ledger's name of what it stands on."""
+        """The ledger's resource for it."""
         return addresses.policy_resource(self.key_arn).pk
 
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """What has the service's tags in one target, or what it is like, as was asked. ``fault``: why it was not seen."""
+    """What the service created in one target, or (``seen``) its settings. ``fault``: why it could not be read."""
 
     images: tuple[OwnImage, ...] = ()
     snapshots: tuple[OwnSnapshot, ...] = ()
@@ -190,11 +180,11 @@ class HubView:
     now: int
     hub: str
     items: Mapping[tuple[str, str], Record] = field(default_factory=dict)
-    """Records and tracked deliveries by (pk, sk): those under way, and those that something else here names."""
+    """Records and tracked deliveries by (pk, sk): those under way, and those that another member names."""
     ledger: Mapping[tuple[str, str], LedgerShare] = field(default_factory=dict)
-    """(resource, share_name) -> share: those that may be open or are held, and those that something here names."""
+    """(resource, share_name) -> share: those that may be open or are held, and those that another member names."""
     permissions: Mapping[SourceFacts, frozenset[str]] = field(default_factory=dict)
-    """Accounts and, of an AMI, OUs and organizations; "all" where it is public. Absent: not read."""
+    """Accounts and, for an AMI, OUs and organizations; "all" if it is public. Absent: not read."""
     grants: tuple[Grant, ...] = ()
     statements: tuple[PolicyStatement, ...] = ()
     granted_keys: frozenset[str] = frozenset()
@@ -204,7 +194,7 @@ class HubView:
     changes: Mapping[tuple[SourceFacts, str], Change] = field(default_factory=dict)
     """(snapshot or AMI, receiver) -> the last change of that permission that CloudTrail knows."""
     once_open: frozenset[tuple[SourceFacts, str]] = frozenset()
-    """(snapshot or AMI, receiver) whose ledger entry is lost, and whose history says that the service had it open."""
+    """(snapshot or AMI, receiver) that the ledger has lost, and that the service had open by the share's history."""
     targets: Mapping[Place, TargetFacts] = field(default_factory=dict)
     receivers: Receivers | None = None
     """Who may receive anything; None: not known, and a trouble says why."""
@@ -220,7 +210,7 @@ class HubView:
         return self.record(addresses.delivery(ident).pk)
 
     def of_kind(self, kind: str) -> Iterator[Record]:
-        """All records of a kind."""
+        """Yield all records of a kind."""
         return (it for (pk, sk), it in self.items.items() if sk == "record" and pk.startswith(f"{kind}#"))
 
     def share(self, resource: str, share_name: str) -> LedgerShare | None:

@@ -1,4 +1,4 @@
-"""Shows checks of many targets on a few lines: groups equal ones, and puts those that did not pass first. Pure."""
+"""Shows checks of many targets on a few lines: groups equal ones, failed ones first. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads what the hub has open, with the caller's credentials: permissions, grants and key policies."""
+"""Reads permissions, grants and key policies of the hub, with the caller's credentials."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ AGAIN = "Repair that, and run the command again."
 
 @dataclass(slots=True)
 class Candidates:
-    """What may be open somewhere: ids by Region ("" is the hub's own), and ARNs of keys."""
+    """AMIs in the hub's Region, snapshots and keys that may have open permissions."""
 
     images: set[str] = field(default_factory=set)
-    """AMIs in the hub's Region, whose launch permissions and snapshots are looked at."""
     snapshots: dict[str, set[str]] = field(default_factory=dict)
+    """By Region; "" is the hub's own."""
     keys: set[str] = field(default_factory=set)
 
     def add_snapshots(self, region: str, ids: Iterable[str]) -> None:
@@ -46,7 +46,7 @@ class HubReading:
         self.faults: list[Fault] = []
 
     def there(self, candidates: Candidates) -> tuple[list[SourceFacts], set[str]]:
-        """Return those of the candidates that the hub owns, and the keys of the hub that they are under."""
+        """Return the candidates that the hub owns, and the hub's keys that encrypt them."""
         found: list[SourceFacts] = []
         keys = set(candidates.keys)
         with self._connection.telling("describing source images and snapshots"):
@@ -61,7 +61,7 @@ class HubReading:
         return sorted(found), {key for key in keys if key.split(":")[4:5] == [self._connection.account]}
 
     def _described(self, region: str, what: str, ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
-        """Describe images or snapshots of the hub: unknown ids in a filter are left out, and are no error."""
+        """Describe images or snapshots of the hub, by a filter, in which an unknown id is no error."""
         images = what == "images"
         given: dict[str, Any] = {"Owners": ["self"], "IncludeDisabled": True} if images else {"OwnerIds": ["self"]}
         pages = self._ec2(region).get_paginator(f"describe_{what}")
@@ -73,7 +73,7 @@ class HubReading:
             progress.at(start, len(ordered))
 
     def permissions(self, sources: Iterable[SourceFacts]) -> dict[SourceFacts, frozenset[str]]:
-        """Read who may use each snapshot and launch each AMI; what cannot be read is left out, and reported."""
+        """Read who may use each snapshot and launch each AMI; ``faults`` gets what cannot be read."""
         found: dict[SourceFacts, frozenset[str]] = {}
         ordered = list(sources)
         progress = Progress(self._tell, "Reading who may use snapshots and AMIs")
@@ -97,7 +97,7 @@ class HubReading:
         return frozenset(entry.get("UserId") or "all" for entry in answer["CreateVolumePermissions"])
 
     def grants(self, keys: Iterable[str]) -> tuple[tuple[Grant, ...], frozenset[str]]:
-        """Return the grants with the service's name on these keys, and which keys were read to the end."""
+        """Return the grants with the service's name on these keys, and the keys that were read to the end."""
         found: list[Grant] = []
         read: set[str] = set()
         hub, region = self._connection.account, self._connection.region
@@ -137,7 +137,7 @@ class HubReading:
             yield key
 
     def _unread(self, key: str, error: Exception, what: str, right: str) -> None:
-        """Say that something of a key cannot be read; of a key that was deleted nothing is open."""
+        """Add a fault that something of a key cannot be read, unless the key was deleted, so that nothing is open."""
         if code(error) == KEY_GONE:
             return
         cure = f"You need {right} on this key (docs/reference/cli.md). {AGAIN}"
@@ -151,5 +151,5 @@ class HubReading:
 
 
 def code(error: Exception) -> str:
-    """Return AWS's code of an error; "" where it is none of AWS's."""
+    """Return the code of an AWS error; "" for another error."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""

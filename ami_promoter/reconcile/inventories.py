@@ -1,8 +1,8 @@
 """Asks what the service has in each target, and reads the answers.
 
-The roles in targets trust the service alone, so `worker` looks there: it is asked by an entry in the inbox of the
-target's record, and its answer is read from the table. Where another command asks the same, the entry becomes its own;
-the look that it asks for begins later, so its answer is taken.
+The roles in targets trust the service alone, so `worker` looks there: the command writes an entry into the inbox of the
+target's inventory, and reads the answer from the table. If another command replaces the entry, this one takes the
+answer to that, because it is newer.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from chalicelib.core.targets.seen import together
 from chalicelib.ports.records import Write
 
 POLL = 5
-"""Seconds between two looks for the answers of targets."""
+"""Seconds between two reads of the answers."""
 AT_ONCE = 100
-"""So many targets are asked, and then woken: they answer while the next are asked."""
+"""Targets that are asked before they are woken together: they answer while the next ones are asked."""
 STEPS, SILENT = 10, 30
-"""How far it is, is said in so many steps, and after so many seconds."""
+"""Progress is reported in so many steps, and at least every so many seconds."""
 
 
 class Inventories:
-    """Asks the targets of one hub. ``patience``: seconds without any new answer after which it goes on without.
+    """Asks the targets of one hub. ``patience``: seconds without a new answer after which it stops waiting.
 
-    ``checks``: what the targets are like; otherwise what the service created there.
+    ``checks``: ask for the targets' settings instead of what the service created there.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Inventories:
         self._records = DynamoRecords(self._table)
 
     def ask(self, places: Sequence[Place], run: str) -> dict[Place, TargetFacts]:
-        """Ask each of these targets to be looked at, and wait for the answers; ``run`` names this look."""
+        """Ask `worker` to look at these targets, and wait for the answers; ``run`` is the id of this request."""
         progress = Progress(self._tell, "Asking the targets", self._clock)
         with self._connection.telling("asking the targets"):
             known = self._reader.many([(key.pk, key.sk) for key in map(self._key, places)])
@@ -91,7 +91,7 @@ class Inventories:
         return addresses.inventory(*place, checks=self._checks)
 
     def _ask(self, place: Place, run: str, *, known: bool) -> None:
-        """Ask one target; ``known``: it has been asked before, so that its record is there."""
+        """Ask about one target; ``known``: its inventory exists."""
         record, now = Inventory(*place, checks=self._checks), int(self._connection.now())
         if not known:
             body = codec.encode(record)
@@ -100,7 +100,7 @@ class Inventories:
         self._records.make_due(record.key, now, {LOOK: run})
 
     def _answers(self, places: Iterable[Place]) -> dict[Place, TargetFacts]:
-        """Read the answers that have come since."""
+        """Read the answers that have arrived."""
         keys = {self._key(place): place for place in places}
         with self._connection.telling("reading the targets' answers"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])
@@ -111,7 +111,7 @@ class Inventories:
         return {keys[key]: self._facts(*one) for key, one in found.items() if _is_complete(*one)}
 
     def _pages(self, answered: Mapping[addresses.RecordKey, Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-        """Read what was found, of all that have answered together, in its order."""
+        """Read the pages of all inventories that have been answered, by partition key, in their order."""
         wanted = [addresses.inventory_page(key, n) for key, one in answered.items() for n in range(one.get("pages", 0))]
         pages: dict[str, list[Mapping[str, Any]]] = {}
         for page in sorted(self._table.get_all(wanted), key=lambda page: str(page["sk"])):
@@ -130,14 +130,14 @@ class Inventories:
 
 
 def _is_answered(record: Mapping[str, Any]) -> bool:
-    """Whether the last look that was asked for, this one or a later one, is over."""
+    """Whether `worker` has finished the last look that was asked for."""
     item = record["_item"]
     sound = isinstance(item.get("version"), int) and not item.get("parked")
     return sound and bool(record.get("seen")) and record["seen"] == item.get(INBOX + LOOK)
 
 
 def _is_complete(record: Mapping[str, Any], pages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether all pages are of that look, and none of one that another command has asked for meanwhile."""
+    """Whether all pages are of that look; another command may have asked for the next one meanwhile."""
     return len(pages) == record.get("pages", 0) and all(page.get("run") == record["seen"] for page in pages)
 
 

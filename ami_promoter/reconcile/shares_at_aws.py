@@ -1,4 +1,4 @@
-"""Whether AWS shows what the ledger calls open. Pure."""
+"""Whether AWS shows the shares that the ledger calls open. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chalicelib.core.sharing.grant_names import unrecorded_name
 
 
 class Shown:
-    """What a view says of permissions, grants and statements, found by the ledger's names."""
+    """The permissions, grants and statements of a view, by the ledger's names."""
 
     def __init__(self, view: HubView) -> None:
         self._view = view
@@ -18,7 +18,7 @@ class Shown:
         self._complete = {(one.resource, one.share_name) for one in view.statements if one.complete}
 
     def shows(self, share: LedgerShare) -> bool | None:
-        """Whether the permission of a share is there; None where that was not, or could not be, read."""
+        """Whether AWS shows the permission of a share; None if it was not read."""
         source = source_of(share.resource)
         if source is not None:
             seen = self._view.permissions.get(source)
@@ -35,7 +35,7 @@ class Shown:
         return [one for one in self._view.ledger.values() if one.state == "open" and self.shows(one) is False]
 
     def unexplained(self) -> list[tuple[str, str]]:
-        """Return (resource, share_name) of all that AWS shows and the ledger does not know as the service's."""
+        """Return (resource, share_name) of all that AWS shows and the ledger does not list as opened by the service."""
         places = [(source.resource, receiver) for source, seen in self._view.permissions.items() for receiver in seen]
         places += [(grant.resource, grant.share_name) for grant in self._view.grants]
         places += [(grant.resource, unrecorded_name(grant.id)) for grant in self._view.grants]

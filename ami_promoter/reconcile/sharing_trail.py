@@ -1,4 +1,4 @@
-"""Who shared a snapshot or AMI, by CloudTrail's event history: the only witness outside the service's own table."""
+"""Who shared a snapshot or AMI, by CloudTrail's event history: the only source besides the service's own table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory, asked, who
 
 NAMED = ("userId", "organizationArn", "organizationalUnitArn", "group")
-"""How a request names whom it is about."""
+"""The members of a request that name a receiver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The last change of a permission. ``own``: made by this service's function, or by somebody else (``by``)."""
+    """The last change of a permission, by the ARN ``by``. ``own``: that is this service's share worker."""
 
     added: bool
     own: bool
@@ -26,10 +26,7 @@ class Change:
 
 
 class Trail:
-    """Reads the history of a hub from ``since`` (epoch seconds) on, in one Region ("": the hub's own).
-
-    A call stands in the history of the Region in which it was made.
-    """
+    """Reads the event history of one Region ("": the hub's own) since a time (epoch seconds)."""
 
     def __init__(self, connection: Connection, since: int, region: str = "") -> None:
         self._connection = connection
@@ -38,7 +35,7 @@ class Trail:
         self.troubles: list[str] = []
 
     def changes(self) -> Mapping[tuple[str, str], Change]:
-        """Return the last change of each (snapshot or AMI, account or ARN), and nothing of what could not be read."""
+        """Return the last change of each (snapshot or AMI, account or ARN); none if the history cannot be read."""
         found: dict[tuple[str, str], Change] = {}
         try:
             records = sorted(self._records(), key=lambda record: str(record.get("eventTime")))
@@ -62,7 +59,7 @@ class Trail:
 
 
 def _changed(record: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield (account or ARN, whether it was added) of each that the request names."""
+    """Yield (account or ARN, whether it was added) for each receiver in a request."""
     permission = asked(record).get("createVolumePermission") or asked(record).get("launchPermission") or {}
     for verb, added in (("add", True), ("remove", False)):
         for item in (permission.get(verb) or {}).get("items", ()):

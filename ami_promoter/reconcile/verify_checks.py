@@ -134,7 +134,7 @@ def _protection(delivery: Mapping[str, Any], *, protected: bool) -> _Found:
 
 
 def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[_Found]:
-    """Check that nothing is open to the account except on purpose."""
+    """Check that nothing is open to the account that no standing or preexisting share, and no copy, needs."""
     for images, name in ((False, "snapshot-permissions"), (True, "launch-permission")):
         read = {source: who for source, who in seen.permissions.items() if source.is_image is images}
         to_all = [str(source) for source, who in read.items() if "all" in who]

@@ -94,7 +94,7 @@ def _is_kept(pk: str, sk: str, record: Record) -> bool:
 
 
 class Looking:
-    """Looks at one hub. ``keys``: ARNs of further source keys; ``tell`` gets lines that say how far it is."""
+    """Looks at one hub. ``keys``: ARNs of further source keys; ``tell`` gets lines about the progress."""
 
     def __init__(
         self,
@@ -114,10 +114,10 @@ class Looking:
         self._table = Table(connection.dynamodb, connection.table)
 
     def look(self, run: str, *, targets: bool) -> HubView:
-        """Look at everything; ``run`` names this look. May raise HubError.
+        """Read everything; ``run`` is the id of this look. May raise HubError.
 
-        The ledger is read before AWS; where the two differ its entry is read once more, as it may have moved on. Who
-        may receive is read after the ledger, so that nobody's share looks open to an account that was added meanwhile.
+        The ledger is read before AWS; entries that differ from AWS are read again, because they may have changed
+        meanwhile. The applied file is read after the ledger, so that it contains the receiver of each new share.
         """
         now = int(self._connection.now())
         seen = self._targets(run) if targets else {}

@@ -45,7 +45,7 @@ def moment(epoch: int | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """Write a duration in its two largest units: ``45s``, ``3m``, ``2h 5m``, ``3d 4h``. Negative ones are ``0s``."""
+    """Write a duration in at most two parts: ``45s``, ``3m``, ``2h 5m``, ``3d 4h``. Negative ones are ``0s``."""
     whole = max(0, int(seconds))
     days, hours, minutes = whole // 86400, whole % 86400 // 3600, whole % 3600 // 60
     if days:

@@ -39,9 +39,9 @@ def deploy(
     stack: str,
     parameters: Mapping[str, str],
 ) -> Stack:
-    """Bring a template up, or bring a stack that is up to it. Raises TemplateError, AwsError.
+    """Create a stack from a template, or update it. Raises TemplateError, AwsError.
 
-    Paths in it begin where its file lies, or where the process is if it is not read from a file.
+    Relative paths in the template start at its file, or at the working directory if it was not read from a file.
     """
     if isinstance(template, Path):
         body, folder = read(template), template.parent
@@ -64,7 +64,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Knows CloudFormation's short forms."""
+    """A YAML loader that knows CloudFormation's short forms."""
 
 
 @functools.cache
@@ -106,7 +106,7 @@ def _translated_text(body: str, parameters: str, folder: str, region: str) -> st
 
 
 def _translated(body: str, parameters: str, folder: str, region: str) -> dict[str, Any]:
-    """Translate SAM to CloudFormation; once in a process for the same input."""
+    """Translate SAM to CloudFormation, once in a process for the same input."""
     done: dict[str, Any] = json.loads(_translated_text(body, parameters, folder, region))
     return done
 
@@ -157,7 +157,7 @@ def _parameter_problems(declaration: Mapping[str, Any], text: str) -> Iterator[s
 
 
 class _Deployment:
-    """One run over a template."""
+    """One deployment of a template."""
 
     def __init__(
         self, world: StackServices, body: Mapping[str, Any], stack: Stack, values: Mapping[str, Any], folder: Path
@@ -181,7 +181,7 @@ class _Deployment:
         }
 
     def run(self) -> Stack:
-        """Make all resources whose condition holds, and the outputs."""
+        """Create all resources whose conditions hold, and compute the outputs."""
         self._check_rules()
         wanted = [name for name, resource in self._resources.items() if self._stands(resource)]
         unknown = {str(self._resources[name]["Type"]) for name in wanted} - set(resources.TYPES)
@@ -206,7 +206,7 @@ class _Deployment:
             raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(problems))
 
     def resource(self, name: str) -> Made:
-        """Return a resource, made (with what it needs) if it is not yet."""
+        """Return a resource; create it, and what it needs, if it does not exist yet."""
         if name in self.stack.resources:
             return self.stack.resources[name]
         resource = self._resources.get(name)
@@ -225,7 +225,7 @@ class _Deployment:
         return made
 
     def value(self, node: Any) -> Any:
-        """Work out a value: intrinsic functions done, what is NoValue left out."""
+        """Evaluate a value: compute its intrinsic functions and leave out what is NoValue."""
         if isinstance(node, list):
             return [value for one in node if (value := self.value(one)) is not _GONE]
         if not isinstance(node, Mapping):

@@ -12,7 +12,7 @@ class TemplateError(Exception):
 
 @dataclass(slots=True)
 class Made:
-    """What became of a resource: what Ref gives, and what GetAtt gives."""
+    """A resource that was created: what Ref returns, and what GetAtt returns."""
 
     ref: str
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Made:
 
 @dataclass(slots=True)
 class Stack:
-    """A stack that is up."""
+    """A deployed stack."""
 
     name: str
     account: str

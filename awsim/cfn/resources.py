@@ -1,4 +1,4 @@
-"""What each CloudFormation resource type does in the awsim."""
+"""What each CloudFormation resource type does in the simulator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMED_ONCE = rule(
 
 
 class StackServices(Protocol):
-    """The services of a world in which a stack is brought up."""
+    """The services of a world in which a stack is deployed."""
 
     rules: Rules
     iam: Iam
@@ -45,14 +45,14 @@ class StackServices(Protocol):
     cloudwatch: CloudWatch
 
     def client(self, service: str, account: str, region: str) -> Any:
-        """Make a client of an account's root."""
+        """Return a client of an account's root."""
         ...
 
 
 Properties = dict[str, Any]
 Maker = Callable[["_StackPlace", Properties], Made]
 TYPES: dict[str, tuple[Maker, frozenset[str]]] = {}
-"""Resource type -> what makes it, and the properties it knows."""
+"""Resource type -> the function that creates it, and the properties that it knows."""
 
 BASIC_EXECUTION = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 LOGS = {
@@ -64,7 +64,7 @@ LOGS = {
 
 @dataclass(frozen=True, slots=True)
 class _StackPlace:
-    """Where a resource is made, and under which logical id."""
+    """The account, Region and logical id of a resource."""
 
     world: StackServices
     stack: Stack
@@ -73,7 +73,7 @@ class _StackPlace:
 
     @property
     def generated(self) -> str:
-        """The name that CloudFormation would make up: the same one in no other Region, as IAM's are the account's."""
+        """The name that CloudFormation would generate: different in each Region, as IAM's names are."""
         return f"{self.stack.name}-{self.logical}-{zlib.crc32(self.stack.region.encode()):08X}"
 
     def arn(self, service: str, rest: str) -> str:
@@ -81,14 +81,14 @@ class _StackPlace:
         return f"arn:aws:{service}:{self.stack.region}:{self.stack.account}:{rest}"
 
     def client(self, service: str) -> Any:
-        """A client with which the stack's owner makes what has an API."""
+        """Return a client of the stack's owner."""
         return self.world.client(service, self.stack.account, self.stack.region)
 
 
 def make(world: StackServices, stack: Stack, logical: str, resource: Mapping[str, Any], folder: Path) -> Made:
-    """Make a resource (its values worked out), or bring one that exists to its properties.
+    """Create a resource from its evaluated properties, or update it.
 
-    ``folder`` is where local paths begin. Raises TemplateError, saying which resource and why.
+    Relative paths start at ``folder``. Raises TemplateError, which names the resource and the reason.
     """
     kind, properties = resource["Type"], resource["Properties"]
     maker, known = TYPES[kind]

@@ -1,4 +1,4 @@
-"""IAM: roles, policies and decisions, and what each call of each service needs."""
+"""IAM: roles, policies, decisions, and the permissions that each call needs."""
 
 from awsim.iam.decisions import Decision, refusal
 from awsim.iam.roles import Role

@@ -1,4 +1,4 @@
-"""The IAM API, as far as a person plays with roles in the simulator. The world itself uses ``world.iam.put_role``."""
+"""IAM's API, as far as a person needs it to try out roles. The world itself uses ``world.iam.put_role``."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class IamApi:
         return {"Roles": [_shown(role) for role in self.roles.all(call.caller.account)], "IsTruncated": False}
 
     def _details(self, call: Call) -> Mapping[str, Any]:
-        """Everything about the account's roles; there are no users and groups here."""
+        """Return the account's roles with their policies; the simulator has no users and groups."""
         roles = self.roles.all(call.caller.account)
         none: dict[str, Any] = {"UserDetailList": [], "GroupDetailList": [], "IsTruncated": False}
         return {"RoleDetailList": list(map(_detailed, roles)), "Policies": list(_managed(roles)), **none}

@@ -1,4 +1,4 @@
-"""Whether a call may be made at all: what it needs, and whether its caller has that."""
+"""Whether a caller may make a call: the permissions that the call needs, and whether the caller has them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CLOSED = rule(
 )
 
 PolicyOf = Callable[[str], Document | None]
-"""Finds the policy that a resource itself has, by its ARN."""
+"""Returns a resource's own policy by its ARN."""
 
 
 class Authorisation:
-    """Decides about every call of a world. ``policies`` says, by service, how to find a resource's own."""
+    """Authorises every call of a world. ``policies``: by service, how to find a resource's own policy."""
 
     def __init__(self, iam: Iam, facts: Facts, policies: Mapping[str, PolicyOf]) -> None:
         self._iam = iam
@@ -31,7 +31,7 @@ class Authorisation:
         self._policies = policies
 
     def check(self, call: Call) -> None:
-        """Refuse a call that its caller may not make. Raises AwsError in the service's own words."""
+        """Refuse a call that its caller may not make. Raises AwsError in the service's wording."""
         wanted = needs.of(self.facts, call)
         if wanted is None:
             if call.caller.role_arn is not None and self.facts.rules.on(CLOSED):

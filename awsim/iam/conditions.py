@@ -1,4 +1,4 @@
-"""IAM's condition operators, as its user guide has them (with multivalued context keys)."""
+"""IAM's condition operators, also for multivalued context keys [IAM user guide]."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from awsim.iam import match
 from awsim.iam.match import Context
 
 Test = Callable[[str, str, Context], bool]
-"""(policy's value, request's value, context) -> whether they agree."""
+"""(policy's value, request's value, context) -> whether they match."""
 
 
 def hold(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
@@ -25,7 +25,7 @@ def hold(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
 
 
 def problem(block: Mapping[str, Any]) -> str | None:
-    """What is wrong with a Condition block's form; None if nothing is."""
+    """Return what is wrong with the form of a Condition block; None if nothing is."""
     for name, pairs in block.items():
         _, base, _ = _split(name)
         if base != "Null" and base not in TESTS and base not in NEGATED:
@@ -151,4 +151,4 @@ NEGATED = {
     "NumericNotEquals": "NumericEquals",
     "DateNotEquals": "DateEquals",
 }
-"""A negated operator -> the one it denies. A missing key satisfies it."""
+"""Negated operator -> the operator that it negates. A missing key satisfies it."""

@@ -1,4 +1,4 @@
-"""What a decision is, and how each service words a refusal."""
+"""A decision on a call, and how each service words a refusal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from awsim.api import AwsError, Caller
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether, and if not why, in AWS's words (after "... on resource: X ")."""
+    """Whether a call is allowed, and if not why, in AWS's words (after "... on resource: X ")."""
 
     allowed: bool
     why: str = ""
 
 
 def refusal(caller: Caller, service: str, action: str, resource: str, why: str) -> AwsError:
-    """Word a refusal as the service does."""
+    """Return a refusal in the service's wording."""
     said = f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} {why}".rstrip()
     if service == "ec2":
         return AwsError("UnauthorizedOperation", f"You are not authorized to perform this operation. {said}", 403)

@@ -1,4 +1,4 @@
-"""What EC2's calls need. Snapshots and images have ARNs without an account: ``arn:aws:ec2:REGION::snapshot/ID``."""
+"""The permissions that EC2's calls need. ARNs of snapshots and images have no account."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
 
 
 def arn(call: Call, resource_id: str, region: str | None = None) -> str:
-    """Name a resource of EC2 as IAM does; volumes and instances have their account in it."""
+    """Return a resource's ARN as IAM uses it; only those of volumes and instances have an account."""
     kind = PLAIN.get(resource_id.split("-", 1)[0], "*")
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     return f"arn:aws:ec2:{region or call.region}:{account}:{kind}/{resource_id}"
@@ -61,7 +61,7 @@ def _on(
 
 
 def _about(facts: Facts, call: Call, resource_id: str, region: str) -> dict[str, Values]:
-    """Condition keys that say what a resource is; its tags are seen by their own account only."""
+    """Return the condition keys of a resource; its tags count for their own account only."""
     known = facts.ec2.iam_facts(resource_id, region)
     if known is None:
         return {}
@@ -87,7 +87,7 @@ def _asked(tags: Mapping[str, str]) -> dict[str, Values]:
 
 
 def _created(facts: Facts, call: Call, kind: str) -> Iterator[NeededPermission]:
-    """Make a new resource of a kind; its id is not known yet, so its ARN ends in ``*``."""
+    """Return the permission for a new resource of a kind; its ARN ends in ``*``, as its id is not known yet."""
     tags = _tags(call, kind)
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     new = f"arn:aws:ec2:{call.region}:{account}:{kind}/*"
@@ -143,9 +143,10 @@ def _retag(facts: Facts, call: Call) -> Iterator[NeededPermission]:
 
 
 def _share(facts: Facts, call: Call) -> Iterator[NeededPermission]:
-    """Ask with the accounts and groups that are added or removed, in either of the two spellings of the parameters.
+    """Return the permission for adding or removing accounts and groups, in either form of the parameters.
 
-    AWS lists these keys for snapshots alone [service authorization reference, EC2]: for an AMI they are absent.
+    AWS lists these condition keys for snapshots only, so for AMIs they are absent [service authorization reference,
+    EC2].
     """
     given = call.params.get("CreateVolumePermission") or {}
     context: dict[str, Values] = {}

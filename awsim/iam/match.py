@@ -1,4 +1,4 @@
-"""Wildcards and policy variables, as IAM's documents have them."""
+"""Wildcards and policy variables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 Values = str | Sequence[str]
 Context = Mapping[str, Values]
-"""Condition key in lower case -> its value, or values if it is a multivalued key. A key that is absent is missing."""
+"""Condition key in lower case -> its value or values. A key that the request lacks is missing."""
 
 _TOKEN = re.compile(r"\$\{([^}]*)\}|(\*)|(\?)|([^*?$]+|\$)")
 _VARIABLE = re.compile(r"^\s*([^,]+?)\s*(?:,\s*'(.*)'\s*)?$")
@@ -17,8 +17,8 @@ _VARIABLE = re.compile(r"^\s*([^,]+?)\s*(?:,\s*'(.*)'\s*)?$")
 def like(pattern: str, value: str, context: Context, *, fold: bool = False) -> bool:
     """Whether a value matches a pattern with ``*``, ``?`` and ``${variables}``.
 
-    A variable without a value matches nothing; what a variable stands for is taken literally. ``${*}``, ``${?}`` and
-    ``${$}`` are the characters themselves.
+    A variable without a value matches nothing; its value is taken literally. ``${*}``, ``${?}`` and ``${$}`` are the
+    characters.
     """
     if "${" not in pattern:
         return _compiled(pattern, fold).fullmatch(value) is not None
@@ -27,7 +27,7 @@ def like(pattern: str, value: str, context: Context, *, fold: bool = False) -> b
 
 
 def arn_like(pattern: str, value: str, context: Context) -> bool:
-    """Match ARNs: a wildcard stays within its colon-separated part, but in the last one."""
+    """Whether ARNs match: a wildcard stays within its colon-separated part, except in the last one."""
     if pattern == "*":
         return True
     wanted, given = _parts(pattern), value.split(":", 5)

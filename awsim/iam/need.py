@@ -1,4 +1,4 @@
-"""One permission that a call needs, and what may be asked to work it out."""
+"""One permission that a call needs, and the facts that it is computed from."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from awsim.rules import Rules
 
 @dataclass(frozen=True, slots=True)
 class NeededPermission:
-    """An action on a resource, with the condition keys that this call gives it."""
+    """An action on a resource, with the call's condition keys."""
 
     action: str
     resource: str
     context: Mapping[str, Values] = field(default_factory=dict)
-    """Condition keys of this action, in lower case."""
+    """The condition keys of this action, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceFacts:
-    """What policies may ask about a resource: its ARN, and the values of ec2: and aws:ResourceTag condition keys."""
+    """What policies can test of a resource: its ARN, and its ec2: and aws:ResourceTag condition keys."""
 
     arn: str
     owner: str
@@ -33,10 +33,10 @@ class ResourceFacts:
 
 
 class Ec2Facts(Protocol):
-    """EC2, as far as policies ask about its resources."""
+    """The facts of EC2 that policies can test."""
 
     def iam_facts(self, resource_id: str, region: str) -> ResourceFacts | None:
-        """Return what policies may ask about a resource; None if there is no such resource in the Region."""
+        """Return a resource's facts; None if the Region has no such resource."""
         ...
 
     def snapshots_of(self, image: str, region: str) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class Ec2Facts(Protocol):
 
 
 class OrganizationFacts(Protocol):
-    """Organizations, as far as ARNs need it."""
+    """The facts of Organizations that ARNs need."""
 
     def id_of(self, account: str) -> str | None:
         """Return the id of the organization of an account."""
@@ -53,7 +53,7 @@ class OrganizationFacts(Protocol):
 
 
 class TableFacts(Protocol):
-    """Tables, as far as policies ask about their items."""
+    """The facts of tables that policies can test."""
 
     def partition_key(self, account: str, region: str, table: str) -> str | None:
         """Return the name of a table's partition key; None if there is no such table."""
@@ -62,7 +62,7 @@ class TableFacts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the table of needs may ask."""
+    """All facts from which needed permissions are computed."""
 
     rules: Rules
     roles: Roles
@@ -72,4 +72,4 @@ class Facts:
 
 
 Needs = Callable[[Facts, Call], Iterable[NeededPermission]]
-"""Works out what one call needs."""
+"""Computes the permissions that a call needs."""

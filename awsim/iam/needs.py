@@ -1,7 +1,7 @@
-"""What each call needs: which actions, on which resources, with which condition keys.
+"""The permissions that each call needs: actions, resources, condition keys.
 
-The table is closed: a call that is not in it is refused to everybody but an account's root, so that a forgotten line
-shows as a refusal and not as a hole. [Service authorization reference, per service; aws-facts 2 for CopySnapshot]
+A call that is not in the table is refused to everybody but an account's root, so that a forgotten line shows. [Service
+authorization reference, per service; aws-facts 2 for CopySnapshot]
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from awsim.rules import rule as declare
 
 
 def of(facts: Facts, call: Call) -> list[NeededPermission] | None:
-    """Permissions that a call needs (none: an empty list); None if the table does not know the call."""
+    """Return the permissions that a call needs; None if the table does not have the call."""
     found = TABLE.get(f"{call.service}:{call.operation}")
     return None if found is None else list(found(facts, call))
 
 
 def nothing(_facts: Facts, _call: Call) -> list[NeededPermission]:
-    """Need nothing here: free for all, or asked where the call is made."""
+    """Return no permissions: everybody may call it, or its handler authorises."""
     return []
 
 
@@ -52,7 +52,7 @@ LEADING = declare(
 
 
 def _leading(facts: Facts, call: Call, name: str, items: Iterable[Mapping[str, Any]]) -> dict[str, Values]:
-    """Condition keys of a call on these items (or keys) of a table."""
+    """Return the condition keys of a call on these items (or keys) of a table."""
     key = facts.tables.partition_key(call.caller.account, call.region, name.rpartition("/")[2])
     if key is None or not facts.rules.on(LEADING):
         return {}
@@ -61,7 +61,7 @@ def _leading(facts: Facts, call: Call, name: str, items: Iterable[Mapping[str, A
 
 
 def _queried(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what a Query's condition says of keys, as one item."""
+    """Return the keys in a Query's condition as one item."""
     names, given = params.get("ExpressionAttributeNames", {}), params.get("ExpressionAttributeValues", {})
     equal = _EQUAL.findall(params.get("KeyConditionExpression", ""))
     return [{names.get(name, name): given[value] for name, value in equal if value in given}]
@@ -107,7 +107,7 @@ def _batch(action: str) -> Needs:
 
 
 def _in_organization(action: str, name: str) -> Needs:
-    """Name an account, OU or root by the caller's account: whose administrators may ask is no question of policies."""
+    """Return the ARN of an account, OU or root, with the caller's account; the handler checks who may ask."""
 
     def rule(facts: Facts, call: Call) -> list[NeededPermission]:
         asked = call.params[name]
@@ -223,7 +223,7 @@ SQS = (
     "ChangeMessageVisibilityBatch GetQueueAttributes GetQueueUrl PurgeQueue"
 )
 ORGANIZATIONS = ("DescribeOrganization", "ListAccounts", "ListRoots")
-"""Of those that know no resource."""
+"""Operations whose permission is on no resource."""
 
 TABLE: dict[str, Needs] = {
     **ec2_needs.TABLE,

@@ -1,4 +1,4 @@
-"""One policy document against one request. No accounts, no services: pure evaluation."""
+"""Evaluates one policy document against one request. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from awsim.iam.match import Context, arn_like, like
 
 Document = Mapping[str, Any]
 ControlKind = Literal["service", "resource"]
-"""A service control policy binds principals of accounts, a resource control policy their keys and roles."""
+"""A service control policy limits principals of accounts, a resource control policy their keys and roles."""
 
 
 class PolicyVerdict(StrEnum):
-    """What a document says to a request: nothing, unless a statement applies; one Deny outweighs every Allow."""
+    """A document's verdict on a request; one Deny outweighs every Allow."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -27,7 +27,7 @@ class PolicyVerdict(StrEnum):
 
 
 class Kind(StrEnum):
-    """How a policy named the principal that it applies to, from the most to the least particular."""
+    """How a policy names the principal to which it applies, from the most to the least specific."""
 
     SESSION = "session"
     ROLE = "role"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """A principal as resource policies name it: an identity of an account, or an AWS service."""
+    """A principal as resource policies name it: an account's identity, or an AWS service."""
 
     arn: str = ""
     role_arn: str | None = None
@@ -46,7 +46,7 @@ class Who:
     service: str | None = None
 
     def named_by(self, principal: Any) -> Kind | None:
-        """How a Principal element names this one; None if it does not."""
+        """Return how a Principal element names this principal; None if it does not."""
         if principal == "*":
             return Kind.ANYONE
         if not isinstance(principal, dict):
@@ -68,7 +68,7 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """May this be done? ``context`` has its keys in lower case."""
+    """A request. ``context`` has its keys in lower case."""
 
     action: str
     resource: str
@@ -76,31 +76,31 @@ class Ask:
 
 
 def identity(document: Document, ask: Ask) -> PolicyVerdict:
-    """What an identity or session policy says."""
+    """Return the verdict of an identity or session policy."""
     return _sum(statement["Effect"] for statement in _statements(document) if _applies(statement, ask))
 
 
 def allowing(document: Document, ask: Ask) -> Iterator[str]:
-    """Name the statements of an identity policy that allow this, by their Sid."""
+    """Return the Sids of the statements of an identity policy that allow a request."""
     for statement in _statements(document):
         if statement["Effect"] == "Allow" and _applies(statement, ask):
             yield str(statement.get("Sid", ""))
 
 
 def denying(document: Document, ask: Ask) -> Iterator[str]:
-    """Name the statements of an identity policy that deny this, by their Sid."""
+    """Return the Sids of the statements of an identity policy that deny a request."""
     for statement in _statements(document):
         if statement["Effect"] == "Deny" and _applies(statement, ask):
             yield str(statement.get("Sid", ""))
 
 
 def denies(document: Document) -> bool:
-    """Whether a statement of it denies."""
+    """Whether a statement of the document denies a request."""
     return any(statement["Effect"] == "Deny" for statement in _statements(document))
 
 
 def decided_by_condition(document: Document, ask: Ask) -> Iterator[tuple[str, str, str]]:
-    """Name the conditions of an identity policy without which a statement would apply: Sid, operator and key."""
+    """Return the conditions for which a statement does not apply: Sid, operator and key."""
     for statement in _statements(document):
         rest = {name: part for name, part in statement.items() if name != "Condition"}
         wrong = [
@@ -114,9 +114,9 @@ def decided_by_condition(document: Document, ask: Ask) -> Iterator[tuple[str, st
 
 
 def resource(document: Document, ask: Ask, who: Who) -> tuple[PolicyVerdict, frozenset[Kind]]:
-    """What a resource's own policy says to a principal, and how the statements that decide name it.
+    """Return a resource policy's verdict on a principal, and how its deciding statements name the principal.
 
-    A statement without Resource (a trust policy's) is about the resource that it hangs on.
+    A statement without Resource (as in a trust policy) is about the resource that has the policy.
     """
     found = [
         (str(statement["Effect"]), kind)
@@ -128,7 +128,7 @@ def resource(document: Document, ask: Ask, who: Who) -> tuple[PolicyVerdict, fro
 
 
 def unconditional(document: Document) -> Document:
-    """Drop all conditions: what a reader sees who overlooks them. For the simulator's own tests."""
+    """Return a document without its conditions, for tests of what an overlooked condition would permit."""
     kept = [{name: part for name, part in one.items() if name != "Condition"} for one in _statements(document)]
     return {**document, "Statement": kept}
 

@@ -1,4 +1,4 @@
-"""Roles, as IAM keeps them."""
+"""IAM's roles."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MANAGED_SIZE = rule(
 LONGEST = 10_240
 LONGEST_MANAGED = 6_144
 MANAGED = "managed:"
-"""Begins the name of a policy that is attached to a role, among its policies."""
+"""Prefix of an attached policy's name among a role's policies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One role. A role made again under an old name has another id."""
+    """One role. A role that is deleted and made again under the same name has another id."""
 
     account: str
     name: str
@@ -41,7 +41,7 @@ class Role:
     tags: Mapping[str, str] = field(default_factory=dict)
     path: str = "/"
     boundary: str = ""
-    """ARN of the managed policy that is its permissions boundary; empty for none."""
+    """ARN of the managed policy that is its permissions boundary; "": none."""
 
     @property
     def arn(self) -> str:
@@ -50,16 +50,16 @@ class Role:
 
 
 class Roles:
-    """All roles of all accounts. IAM is global: there is one role of a name in an account, not one per Region."""
+    """All roles of all accounts. Names are unique in an account, in all Regions."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._roles: dict[str, Role] = {}
         self._made = 0
         self.managed: dict[str, Document] = {}
-        """Managed policies by their ARN."""
+        """Managed policies by ARN."""
         self.edited: Callable[[str, Document], Document] = lambda _role, document: document
-        """Changes the policies of the role of a name, for runs that show what a permission is needed for."""
+        """Changes the policies of the role with a name, for tests that show what a permission is needed for."""
 
     def put(
         self,
@@ -73,10 +73,7 @@ class Roles:
         path: str = "/",
         boundary: str = "",
     ) -> Role:
-        """Make a role, or change one that exists (its id stays).
-
-        Raises AwsError: MalformedPolicyDocument, with the statement and what is wrong with it; LimitExceeded.
-        """
+        """Make or change a role; its id stays. Raises AwsError: MalformedPolicyDocument, LimitExceeded."""
         policy.parse(trust, resource_policy=True)
         for given_name, document in (policies or {}).items():
             try:
@@ -127,7 +124,7 @@ class Roles:
             raise AwsError("LimitExceeded", f"Maximum policy size of {LONGEST} bytes exceeded for role {name}")
 
     def drop(self, arn: str) -> None:
-        """Delete a role. Its sessions can do nothing any more, and a role of the same name will be another one."""
+        """Delete a role. Its sessions lose every permission, and a new role of the same name is another one."""
         self._roles.pop(arn, None)
 
     def get(self, arn: str | None) -> Role | None:
@@ -135,7 +132,7 @@ class Roles:
         return self._roles.get(arn or "")
 
     def named(self, account: str, name: str) -> Role | None:
-        """Return an account's role of a name; names are unique in an account, whatever their paths."""
+        """Return an account's role by its name, whatever its path."""
         return next((role for role in self.all(account) if role.name == name), None)
 
     def all(self, account: str) -> list[Role]:

@@ -1,4 +1,4 @@
-"""Who may do what. Evaluated in Python from the documents, never approximated by names."""
+"""IAM decides by evaluating the policy documents, never by names."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ BOTH_SIDES = rule(
 
 
 class Iam(IamApi):
-    """Roles and decisions of one world. Also the IAM API, as far as a person plays with roles."""
+    """Roles and decisions of one world, and IAM's API."""
 
     name = "iam"
     exclusive = True
@@ -67,30 +67,26 @@ class Iam(IamApi):
         self._rules = rules
         self.roles = Roles(rules)
         self.controls: Callable[[str, ControlKind], Sequence[Document]] = lambda _account, _kind: ()
-        """Finds the service or resource control policies that an organization attaches to an account or above it. Their
-        Deny statements count; what they allow is not modelled: all."""
+        """Returns the service or resource control policies that an organization attaches to an account or above it.
+        Only their Deny statements count."""
         self.on_allow: list[Callable[[Caller, str, str], None]] = []
-        """Receives each action that a role's policies and its session allow: caller, action, and the statement's Sid.
-        More than one statement may allow the same; it receives each. The same action of a role on the same resource is
-        looked up once."""
+        """Called with each action that a role's policies and its session allow: caller, action, and the statement's
+        Sid, for each statement that allows it; once for each role, action and resource."""
         self.on_condition: list[Callable[[Caller, str, str], None]] = []
-        """Receives each condition without which a statement would apply to a call: caller, Sid, operator and key."""
+        """Called with each condition for which a statement does not apply to a call: caller, Sid, operator and key."""
         self.on_denial: list[Callable[[Caller, str], None]] = []
-        """Receives each statement of a role's policies that denies a call: caller and Sid."""
+        """Called with each statement of a role's policies that denies a call: caller and Sid."""
         self._listened: dict[tuple[int, str, str], Role] = {}
         """What was passed on, with its role: while the role is kept, no other one has its id."""
 
     def put_role(
         self, account: str, name: str, trust: Document, policies: Mapping[str, Document] | None = None, **options: Any
     ) -> Role:
-        """Make a role or replace its trust and policies; options: those of ``roles.put``.
-
-        Raises AwsError (MalformedPolicyDocument), naming policy, statement and what is wrong.
-        """
+        """Make a role or replace its trust and policies; for the options see ``roles.put``. Raises AwsError."""
         return self.roles.put(account, name, trust, policies, **options)
 
     def put_service_linked_role(self, account: str, service: str = "autoscaling.amazonaws.com") -> Role:
-        """Make a service's role in an account, as the service itself or a person does; see ``service_linked``."""
+        """Make a service's role in an account; see ``service_linked``."""
         return service_linked.make(self.roles, account, service)
 
     def decide(
@@ -135,7 +131,7 @@ class Iam(IamApi):
         return self._by_identity(action, own, session_ok=session_ok)
 
     def guarded(self, caller: Caller, ask: Ask, owner: str = "") -> str:
-        """Say which policy of an organization denies it, in AWS's words; "" if none. ``owner``: of the key or role."""
+        """Return which policy of an organization denies it, in AWS's words; "": none. ``owner``: of the key or role."""
         linked = f":role{service_linked.PATH}" in (caller.role_arn or "")
         if not linked and self._rules.on(SCP) and self._deny(self.controls(caller.account, "service"), ask):
             return "with an explicit deny in a service control policy"
@@ -148,7 +144,7 @@ class Iam(IamApi):
         return any(policy.identity(document, ask) is PolicyVerdict.DENY for document in known)
 
     def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
-        """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
+        """Return the verdicts of the caller's own policies, and of its session policies (ALLOW if there are none)."""
         own, session = self._own(caller, ask), self._session(caller, ask)
         role = self.roles.get(caller.role_arn)
         if role is not None and self.on_allow and own is session is PolicyVerdict.ALLOW:
@@ -165,11 +161,11 @@ class Iam(IamApi):
 
     @staticmethod
     def _is_guarded(role: Role) -> bool:
-        """Whether a statement of its policies denies anything."""
+        """Whether a statement of the role's policies denies anything."""
         return any(policy.denies(document) for document in role.policies.values())
 
     def _listen(self, caller: Caller, role: Role, ask: Ask) -> None:
-        """Pass on which statements allowed it, once for a role, an action, a resource and its kinds of keys."""
+        """Report the statements that allow a call, once for a role, an action, a resource and its condition keys."""
         keys = ask.context.get("dynamodb:leadingkeys", ())
         kinds = sorted({key.partition("#")[0] for key in ([keys] if isinstance(keys, str) else keys)})
         known = (id(role), ask.action, f"{bool(caller.function)} {ask.resource} {kinds}")
@@ -195,7 +191,7 @@ class Iam(IamApi):
         return verdict is PolicyVerdict.ALLOW
 
     def context(self, caller: Caller, region: str) -> dict[str, Values]:
-        """Condition keys that every request has."""
+        """Return the condition keys that every request has."""
         now = self._clock.now
         context: dict[str, Values] = {
             "aws:currenttime": now.isoformat(),

@@ -1,4 +1,4 @@
-"""Service-linked roles: only their service can assume or change them."""
+"""Service-linked roles, which only their service can assume or change."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LAUNCHES: Document = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["ec2:Describe*", "ec2:RunInstances"], "Resource": "*"}],
 }
-"""What matters here of AWS's managed policies for these roles: they launch, and have no right on any key."""
+"""The relevant part of AWS's managed policies for these roles: they launch, and have no right on any key."""
 PATH = "/aws-service-role/"
 
 
 def make(roles: Roles, account: str, service: str, suffix: str = "", *, once: bool = True) -> Role:
     """Make a service's role in an account.
 
-    Raises AwsError (InvalidInput): the service has none, takes no suffix, or its role is there already.
+    Raises AwsError (InvalidInput) if the service has no such role, allows no suffix, or the role exists.
     """
     if service not in NAMES:
         raise AwsError("InvalidInput", f"Service role name cannot be found for {service}")
@@ -57,11 +57,11 @@ def make(roles: Roles, account: str, service: str, suffix: str = "", *, once: bo
 
 
 def is_one(role: Role) -> bool:
-    """Whether a role is linked to a service."""
+    """Whether a role is service-linked."""
     return role.path.startswith(PATH)
 
 
 def protected(role: Role) -> AwsError:
-    """Say that only AWS changes a role."""
+    """Return the refusal of a change to a service-linked role."""
     why = f"Cannot perform the operation on the protected role '{role.name}' - this role is only modifiable by AWS"
     return AwsError("UnmodifiableEntity", why)

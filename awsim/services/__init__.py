@@ -1,1 +1,1 @@
-"""The AWS services that the simulator plays itself."""
+"""The AWS services that the simulator models itself."""

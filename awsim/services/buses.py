@@ -1,4 +1,4 @@
-"""What EventBridge is made of: buses, rules, targets, events. No behaviour."""
+"""EventBridge's data: buses, rules, targets, events."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from awsim.api import AwsError
 
 Event = Mapping[str, Any]
-"""An event as a rule's target gets it: version, id, detail-type, source, account, time, region, resources, detail."""
+"""An event as a target gets it: version, id, detail-type, source, account, time, region, resources, detail."""
 
 UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
 @dataclass(slots=True)
 class RuleTarget:
-    """Where a rule sends what it matches."""
+    """Where a rule sends matching events."""
 
     id: str
     arn: str
@@ -30,7 +30,7 @@ class RuleTarget:
     """Message group, for a FIFO queue."""
 
     def as_api(self) -> dict[str, Any]:
-        """Show it as ListTargetsByRule does."""
+        """Return it as ListTargetsByRule shows it."""
         shown: dict[str, Any] = {"Id": self.id, "Arn": self.arn}
         if self.role:
             shown["RoleArn"] = self.role
@@ -44,7 +44,7 @@ class RuleTarget:
 
 
 WITH_READS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
-"""The state of a rule that gets read-only events, too."""
+"""The state of a rule that also gets read-only events."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class EventRule:
 
     @property
     def every(self) -> float:
-        """Seconds between two times of its schedule."""
+        """Seconds between two runs of its schedule."""
         found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", self.schedule or "")
         if found is None or int(found[1]) < 1:
             why = f"Parameter ScheduleExpression is not valid: {self.schedule} (the simulator plays rate(...) only)"
@@ -95,7 +95,7 @@ class Bus:
 
 
 def target(given: Mapping[str, Any]) -> RuleTarget:
-    """Read a target in the API's shape. Raises AwsError for what the simulator does not play."""
+    """Read a target in the API's shape. Raises AwsError for what the simulator does not model."""
     unknown = set(given) - {"Id", "Arn", "RoleArn", "DeadLetterConfig", "Input", "SqsParameters", "RetryPolicy"}
     if unknown:
         raise AwsError(

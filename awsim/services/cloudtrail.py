@@ -1,8 +1,7 @@
-"""CloudTrail: who changed what in an account and Region, as LookupEvents shows it and as a trail shows EventBridge.
+"""CloudTrail: the event history that LookupEvents shows, and the events that a trail sends to EventBridge.
 
-The event history is made of the calls that passed the gateway, so nothing has to be switched on. What EventBridge
-gets needs a trail (``start_logging``). A request's parameters are shown as far as they say who may use what, or what
-was tagged.
+The event history is made from the calls that pass the gateway. EventBridge gets events only with a trail
+(``start_logging``). Of a request's parameters a record shows those that say who may use what, or what was tagged.
 """
 
 from __future__ import annotations
@@ -66,16 +65,16 @@ USED_FOR = rule(
 )
 
 NOTIFIED_WITHIN = (20.0, 180.0)
-"""Seconds after a call until EventBridge gets the event: from ... to."""
+"""Seconds from a call until EventBridge gets its event: from, to."""
 USES = {"CopySnapshot": "SharedSnapshotCopyInitiated", "CreateVolume": "SharedSnapshotVolumeCreated"}
-"""Call -> what the owner of the snapshot receives."""
+"""Call -> the event that the snapshot's owner receives."""
 
 DELAY = timedelta(minutes=5)
 KEPT = timedelta(days=90)
 SERVICES = ("ec2", "kms", "sts", "lambda", "sqs", "sns", "events")
 READS = ("Describe", "Get", "List", "Receive")
 READ_ONLY = ("Decrypt", "Generate", "ReEncrypt")
-"""Calls of KMS that a record shows as read-only, though their names do not begin like those."""
+"""Prefixes of KMS calls that a record shows as read-only, besides the usual ones."""
 FOR_EC2 = "ec2.amazonaws.com"
 PAGE = 50
 SHOWN_OF_KMS = (
@@ -85,9 +84,9 @@ SHOWN_OF_KMS = (
 
 
 class CloudTrail:
-    """The event history of every account, and the trails of those that have one.
+    """The event history of every account, and the trails.
 
-    ``owner`` says whose a snapshot in a Region is; None if there is none.
+    ``owner`` returns the owner of a snapshot in a Region; None if there is none.
     """
 
     name = "cloudtrail"
@@ -103,15 +102,15 @@ class CloudTrail:
         self._uses = 0
 
     def start_logging(self, account: str) -> None:
-        """Let an account have a trail with management events of every Region."""
+        """Give an account a trail with management events of every Region."""
         self._trails.add(account)
 
     def stop_logging(self, account: str) -> None:
-        """Take its trail away."""
+        """Remove an account's trail."""
         self._trails.discard(account)
 
     def called(self, call: Call) -> None:
-        """A call has had its effect, or was refused: tell the accounts that it concerns and that have a trail."""
+        """Send the event of a call to the accounts concerned that have a trail."""
         if not self._trails and self._base.on(NEEDS_TRAIL):
             return
         if call.service not in SERVICES or call.operation.startswith(READS):
@@ -132,7 +131,7 @@ class CloudTrail:
             self._tell(owner, region, source, "AWS Service Event via CloudTrail", used)
 
     def used(self, caller: Caller, operation: str, key: str, of: str) -> None:
-        """EBS has used a key for a caller, to encrypt or decrypt a volume or snapshot."""
+        """Send the event of EBS's use of a key for a caller, to encrypt or decrypt a volume or snapshot."""
         if self._base.on(USED_FOR) and self._trails:
             self._uses += 1
             given = {"KeyId": key, "EncryptionContext": {"aws:ebs:id": of}}
@@ -149,7 +148,7 @@ class CloudTrail:
         )
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """What it answers."""
+        """The operations that it answers."""
         return {"LookupEvents": self._lookup}
 
     def _lookup(self, call: Call) -> Mapping[str, Any]:
@@ -188,7 +187,7 @@ class CloudTrail:
 
 
 def _record(call: Call, account: str, *, tags: bool) -> dict[str, Any]:
-    """Write a call as CloudTrail does for an account, the caller's or the key's. ``tags``: what is tagged shows."""
+    """Return the record of a call for an account, the caller's or the key's. ``tags``: of the tagged resource."""
     key = _key(call)
     record: dict[str, Any] = {
         "eventVersion": "1.11",
@@ -231,7 +230,7 @@ def _shared_use(call: Call, snapshot: str, owner: str, region: str) -> dict[str,
 
 
 def _key(call: Call) -> str:
-    """The ARN of the key that a call on KMS is about; "" without one. An alias is not looked up."""
+    """Return the ARN of the key that a KMS call is about; "" if none. An alias is not looked up."""
     named = str(call.params.get("KeyId", "")) if call.service == "kms" else ""
     if not named or "alias/" in named:
         return ""
@@ -244,7 +243,7 @@ def _key_owner(call: Call) -> tuple[str, str]:
 
 
 def _foreigner(call: Call) -> dict[str, Any]:
-    """Show a caller of another account, who has no ARN here."""
+    """Return the identity of a caller of another account, which has no ARN in a record."""
     return {"type": "AWSAccount", "principalId": f"AROA:{call.caller.access_key}", "accountId": call.caller.account}
 
 
@@ -264,12 +263,12 @@ def _named(call: Call, attributes: list[Mapping[str, str]]) -> bool:
 
 
 def _event_id(call: Call) -> str:
-    """CloudTrail's own id of the event; it is not the request's."""
+    """Return CloudTrail's id of the event, which is not the request's."""
     return call.request_id.replace("-4000-8000-", "-4000-9000-")
 
 
 def _identity(call: Call) -> dict[str, Any]:
-    """Show who called; a session of a role with the role behind it."""
+    """Return the identity of a caller; of a role's session with the role."""
     caller = call.caller
     identity: dict[str, Any] = {"type": "Root", "arn": caller.arn, "accountId": caller.account}
     if caller.role_arn is None:
@@ -279,7 +278,7 @@ def _identity(call: Call) -> dict[str, Any]:
 
 
 def _parameters(call: Call, *, tags: bool) -> dict[str, Any] | None:
-    """Write the request as CloudTrail does (as public samples of records show it)."""
+    """Return the request as CloudTrail records it (by public samples of records)."""
     if call.operation == "ModifyImageAttribute" and "LaunchPermission" in call.params:
         changes = call.params["LaunchPermission"]
         shown = {

@@ -1,7 +1,7 @@
-"""CloudWatch: metrics of what ran here, and the alarms on them, evaluated when somebody looks.
+"""CloudWatch: metrics, and the alarms on them, which are evaluated when somebody reads them.
 
-Metrics are counted from the functions' own logs (the embedded metric format), from their invocations, and from the
-queues as they are now; nobody has to switch them on. No alarm notifies anybody.
+Metrics come from the functions' logs (the embedded metric format), from their invocations, and from the queues as they
+are now. No alarm notifies anybody.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _Metric = tuple[str, str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Datum:
-    """One value of a metric. ``dimensions``: as (name, value), sorted."""
+    """One value of a metric. ``dimensions``: sorted (name, value) pairs."""
 
     namespace: str
     name: str
@@ -59,20 +59,20 @@ class Datum:
 
     @property
     def metric(self) -> _Metric:
-        """What it is a value of."""
+        """The metric of which it is a value."""
         return self.namespace, self.name, self.dimensions
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What an alarm looks at in each period: metrics and their statistics by id, and an expression of them."""
+    """The metrics and statistics of an alarm by id, and its expression."""
 
     metrics: Mapping[str, tuple[_Metric, str]]
     expression: str
     period: timedelta
 
     def value(self, data: Sequence[Datum], *, zero: bool) -> float | None:
-        """Return the value of a period with this data; None: it has none."""
+        """Return the statistic of these data in a period; None: it has none."""
         values: dict[str, float | None] = {}
         for ident, (metric, statistic) in self.metrics.items():
             found = [one.value for one in data if one.metric == metric]
@@ -97,7 +97,7 @@ def _asked(alarm: _Alarm) -> _Asked:
 
 
 class CloudWatch:
-    """The alarms of every account and Region, in the order in which they were made, and what they look at."""
+    """The alarms of every account and Region, oldest first, and the metrics that they need."""
 
     name = "cloudwatch"
 
@@ -108,7 +108,7 @@ class CloudWatch:
         self._alarms: dict[_Place, dict[str, _Alarm]] = {}
 
     def put(self, account: str, region: str, alarm: _Alarm) -> None:
-        """Make an alarm, or replace the one of its name; ``alarm`` has the members of PutMetricAlarm."""
+        """Create an alarm or replace the one with its name; ``alarm`` has the members of PutMetricAlarm."""
         asked = _asked(alarm)
         if unknown := metric_math.ids(asked.expression) - asked.metrics.keys():
             raise AwsError("ValidationError", f"The expression names no metric of the alarm: {', '.join(unknown)}")
@@ -116,7 +116,7 @@ class CloudWatch:
         self._alarms.setdefault((account, region), {})[alarm["AlarmName"]] = {**known, **alarm}
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """Look at alarms and metrics."""
+        """The operations on alarms and metrics."""
         return {
             "DescribeAlarms": self._describe,
             "DescribeAlarmsForMetric": self._of_metric,
@@ -132,7 +132,7 @@ class CloudWatch:
         return {"MetricAlarms": [one for one in shown if state in (None, one["StateValue"])]}
 
     def _of_metric(self, call: Call) -> Mapping[str, Any]:
-        """Return those of exactly this metric: a dimension more or less is another one."""
+        """Return the data of exactly this metric: other dimensions are another metric."""
         wanted = call.params["Namespace"], call.params["MetricName"], _dimensions(call.params)
         found = (one for one in self._of(call) if "MetricName" in one)
         same = [one for one in found if (one["Namespace"], one["MetricName"], _dimensions(one)) == wanted]
@@ -187,7 +187,7 @@ class CloudWatch:
         return {"Metrics": [one for one in found.values() if all(one[name] == value for name, value in wanted)]}
 
     def _data(self, place: _Place, since: datetime) -> Iterator[Datum]:
-        """Yield every value of an account and Region since then; of queues there is only the present one."""
+        """Yield every value of an account and Region since a time; of queues only the present one."""
         for invocation in reversed(self._invocations):
             if invocation.began < since:
                 break
@@ -228,7 +228,7 @@ def _dimensions(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 class Logs:
-    """What the functions have printed, a log group for each."""
+    """What the functions have printed, in a log group for each."""
 
     name = "logs"
 
@@ -236,7 +236,7 @@ class Logs:
         self._invocations = invocations
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """Read them; what else there is of logs is moto's."""
+        """The operations that read logs; moto answers the others."""
         return {"FilterLogEvents": self._filter, "DescribeLogGroups": self._groups}
 
     def _groups(self, call: Call) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Amazon EventBridge: buses of all accounts and Regions, their rules, and the way of an event from one to another."""
+"""Amazon EventBridge: the buses of all accounts and Regions, their rules, and sending events between them."""
 
 from __future__ import annotations
 
@@ -75,26 +75,26 @@ FIVE = rule("events-five-targets", "One rule takes five targets. [aws-facts 1e, 
 
 SERVICE = "events.amazonaws.com"
 LARGEST = 1_000_000
-"""Bytes, not reached. AWS says 1 MB; that it does not mean 1 MiB is the strict reading."""
+"""Bytes that an event must stay below. AWS says 1 MB; the stricter reading is not 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """One event handed to one target: for tests to look at."""
+    """One event sent to one target, for tests."""
 
     target: str
     event: Event
     refused: str | None = None
-    """Why it could not be handed over."""
+    """Why the target did not get it."""
 
 
 class EventBridge:
     """All buses of a world.
 
-    ``receivers`` are the services that take events besides queues and buses, as ARNs name them: ``lambda``, ``sns``.
-    ``emit`` is how other services of the world tell what happened. ``leaves_out`` says of a scheduled rule whether this
-    once it need not fire: a test that knows the run to be without effect saves its time. ``seen`` holds each (bus ARN,
-    event) that arrived, ``deliveries`` each hand-over to a target.
+    ``receivers``: the services that take events besides queues and buses, by their name in ARNs (``lambda``, ``sns``).
+    Other services call ``emit``. ``leaves_out`` says whether a scheduled rule need not fire this time: a test that
+    knows the run to be without effect saves its time. ``seen`` holds each (bus ARN, event) that arrived, ``deliveries``
+    each event sent to a target.
     """
 
     name = "events"
@@ -130,7 +130,7 @@ class EventBridge:
         }
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """What it answers."""
+        """The operations that it answers."""
         return self._operations
 
     def emit(
@@ -142,7 +142,7 @@ class EventBridge:
         resources: Sequence[str],
         detail: Mapping[str, Any],
     ) -> None:
-        """Tell an account's default bus of something; best effort, as injections have it."""
+        """Send an event to an account's default bus; best effort, as the injections have it."""
         event = self._event(account, region, source, detail_type, resources, detail)
         bus = self.default(account, region)
         for seconds in self._base.injected.arrivals(source):
@@ -153,12 +153,12 @@ class EventBridge:
         return self.create(account, region, "default")
 
     def create(self, account: str, region: str, name: str) -> Bus:
-        """Make a bus, or return it."""
+        """Create a bus, or return it."""
         bus = Bus(name, account, region)
         return self.buses.setdefault(bus.arn, bus)
 
     def put_rule(self, new: EventRule) -> EventRule:
-        """Make a rule or change one (its targets stay). Raises AwsError."""
+        """Create or change a rule (its targets stay). Raises AwsError."""
         problem = patterns.problem_of(new.pattern) if new.pattern is not None else None
         if problem and self._base.on(BAD_PATTERN):
             raise AwsError("InvalidEventPatternException", f"Event pattern is not valid. Reason: {problem}")
@@ -196,14 +196,14 @@ class EventBridge:
         of.targets[new.id] = new
 
     def publish(self, bus: Bus, event: Event, came_from: str | None = None) -> None:
-        """Let an event arrive on a bus now. ``came_from`` is the other account whose rule sent it."""
+        """Let an event arrive on a bus now. ``came_from``: the other account whose rule sent it."""
         self.seen.append((bus.arn, event))
         for one in list(bus.rules.values()):
             if one.enabled and one.pattern is not None and self._matches(one, event):
                 self._hand_over(one, event, came_from)
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
-        """The policy document of a bus."""
+        """Return the policy of a bus."""
         bus = self.buses.get(arn)
         if not self._base.on(BUS_POLICY):
             return ANYBODY
@@ -218,7 +218,7 @@ class EventBridge:
         return patterns.matches(one.pattern or {}, event)
 
     def _tick(self, one: EventRule) -> None:
-        """Let a scheduled rule fire, and set its next time, as long as it is the rule in force."""
+        """Fire a scheduled rule, and schedule the next time, while the rule is in force."""
         bus = self.buses[one.bus]
         if bus.rules.get(one.name) is not one:
             return
@@ -288,7 +288,7 @@ class EventBridge:
             raise AwsError("NO_PERMISSIONS", f"{caller.arn} may not put events on {bus.arn} {decision.why}")
 
     def _conditions(self, of: EventRule, event: Event) -> dict[str, str]:
-        """Condition keys that a bus's policy may ask for when a rule sends."""
+        """Return the condition keys for a bus's policy when a rule sends."""
         account = of.bus.split(":")[4]
         organization = self._organizations.id_of(account)
         return {

@@ -1,4 +1,4 @@
-"""AWS Lambda: functions, their invocations (direct, asynchronous, from a queue), on the kernel's strands."""
+"""AWS Lambda: functions and their invocations (direct, asynchronous, from a queue) on the kernel's strands."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ FAILED_STAYS = rule(
 )
 
 COLD_SECONDS = (0.3, 0.7)
-"""What a cold start takes, unless ``cold_seconds`` says otherwise."""
+"""How long a cold start takes, unless ``cold_seconds`` says otherwise."""
 ASYNC_SECONDS = (0.05, 0.3)
 POLL_SECONDS = (0.02, 0.1)
 LONGEST_LIFE = timedelta(hours=2)
@@ -84,15 +84,15 @@ Done = Callable[[Invocation], None]
 
 
 class QueueStore(Protocol):
-    """SQS, as event source mappings and dead letters need it."""
+    """SQS, as event source mappings and dead letters use it."""
 
     @property
     def queues(self) -> Mapping[str, Queue]:
-        """By ARN."""
+        """Queues by ARN."""
         ...
 
     def receipts(self) -> Iterator[str]:
-        """Receipt handles for messages taken off a queue."""
+        """Return receipt handles for messages taken from a queue."""
         ...
 
     def send(
@@ -106,12 +106,12 @@ class QueueStore(Protocol):
         attributes: dict[str, Any] | None = None,
         delay: int | None = None,
     ) -> Message:
-        """Put a message into a queue."""
+        """Send a message to a queue."""
         ...
 
 
 class Lambda:
-    """All functions of a world; ``invocations`` holds every one there was, in the order they began."""
+    """All functions of a world; ``invocations`` holds all invocations, oldest first."""
 
     name = "lambda"
     exclusive = True
@@ -137,7 +137,7 @@ class Lambda:
         }
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """What it answers."""
+        """The operations that it answers."""
         return self._operations
 
     def put(self, function: Function) -> Function:
@@ -155,7 +155,7 @@ class Lambda:
         return function
 
     def function(self, name: str) -> Function:
-        """Look a function up by its name, or by the last part of it; KeyError if not exactly one fits."""
+        """Return a function by its name, or by its last part; KeyError unless exactly one matches."""
         found = [f for f in self.functions.values() if called(f.name, name)]
         if len(found) != 1:
             raise KeyError(
@@ -187,7 +187,7 @@ class Lambda:
         return source
 
     def queue_changed(self, queue: Queue) -> None:
-        """A queue may have something to give: let the mappings that read it look."""
+        """Let the event source mappings of a queue look: it may have a message."""
         for source in self.sources.values():
             if source.queue == queue.arn:
                 self._poll_in(source, self._base.random.uniform(*POLL_SECONDS))
@@ -207,12 +207,12 @@ class Lambda:
         self._enqueue(function, json.loads(body))
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
-        """The policy document of a function."""
+        """Return the policy of a function."""
         function = self.functions.get(arn)
         return {"Statement": function.policy} if function and function.policy else None
 
     def start(self, function: Function, event: Any, done: Done, attempt: int = 1) -> Invocation:
-        """Run a function on a strand of its own, from now on; ``done`` is called when it has ended.
+        """Run a function on its own strand from now on; ``done`` is called when it has ended.
 
         Raises AwsError (TooManyRequestsException) if its reserved concurrency is used up.
         """
@@ -272,7 +272,7 @@ class Lambda:
     def _ended(
         self, function: Function, invocation: Invocation, environment: Environment, strand: Strand, done: Done
     ) -> None:
-        """Called by the kernel, in the driver, when a strand has come to its end."""
+        """Handle the end of a strand; the kernel calls it in the driver."""
         function.running -= 1
         invocation.ended = self._base.now
         if strand.killed:
@@ -343,7 +343,7 @@ class Lambda:
             self._send_dead(function, function.on_failure, json.dumps(envelope), {})
 
     def _send_dead(self, function: Function, queue: str, body: str, attributes: Mapping[str, Any]) -> None:
-        """Send as the function's role, which must be allowed to; else the event is lost (and AWS counts it)."""
+        """Send with the function's role; without permission the event is lost (and AWS counts it)."""
         found = self._queues.queues.get(queue)
         if found is not None and self._role_may(function, "sqs:SendMessage", queue):
             self._queues.send(found, body, function.role, attributes=dict(attributes))
@@ -395,7 +395,7 @@ class Lambda:
             self.start(source.function, event, lambda _: None)
 
     def _kept(self, source: EventSource, invocation: Invocation, all_ids: Mapping[str, str]) -> set[str]:
-        """Ids of the messages that stay in the queue, because they were not dealt with."""
+        """Return the ids of the messages that stay in the queue, because the function did not process them."""
         if not self._base.on(FAILED_STAYS):
             return set()
         if invocation.outcome != "ok":
@@ -478,7 +478,7 @@ class Lambda:
 
 
 def _variables(function: Function, _caller: Caller, key: str, secret: str, token: str) -> dict[str, str]:
-    """The environment that Lambda gives to a function, and the function's own."""
+    """Return the environment that Lambda gives to a function, with the function's own variables."""
     return {
         "AWS_REGION": function.region,
         "AWS_DEFAULT_REGION": function.region,
@@ -502,7 +502,7 @@ def _variables(function: Function, _caller: Caller, key: str, secret: str, token
 
 
 def _record(message: Message, queue: Queue) -> dict[str, Any]:
-    """Show a message as a function gets it."""
+    """Return a message as a function gets it."""
     attributes = {
         name: {
             "stringValue": value.get("StringValue"),

@@ -25,14 +25,14 @@ OPERATORS: Mapping[type[ast.AST], Callable[[float, float], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """What a part of an expression is in one period: a number, or a metric's value; None: it has none."""
+    """The value of a part of an expression in one period: a number or a metric's value; None: it has none."""
 
     value: float | None
     number: bool = False
 
 
 def ids(expression: str) -> frozenset[str]:
-    """Return the metrics that an expression names; one with anything else in it is refused."""
+    """Return the metrics that an expression names; refuse an expression with any other name in it."""
     tree = _tree(expression)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
@@ -41,15 +41,15 @@ def ids(expression: str) -> frozenset[str]:
 
 
 def compute(expression: str, values: Mapping[str, float | None], *, zero: bool) -> float | None:
-    """Return an expression's value in a period in which metrics have these values; None: it has none.
+    """Return an expression's value in a period, from the metrics' values; None: it has none.
 
-    ``zero``: where only one of two metrics has a value, the other counts as 0.
+    ``zero``: if only one of two metrics has a value, the other counts as 0.
     """
     return _value(_tree(expression), values, zero=zero).value
 
 
 def _tree(expression: str) -> ast.expr:
-    """Read an expression: what is played of metric math is written as Python writes it."""
+    """Parse an expression as Python; the part of metric math that is modelled is written alike."""
     try:
         return ast.parse(expression, mode="eval").body
     except SyntaxError as error:

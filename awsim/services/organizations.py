@@ -1,7 +1,7 @@
 """AWS Organizations: which accounts belong to an organization, in which OU, and in which state.
 
-People's side is in methods (``create``, ``add_unit``, ``add_account``, ``move``, ``close``, ``remove``, ``delegate``);
-the API only reads, as the service only reads.
+Methods (``create``, ``add_unit``, ``add_account``, ``move``, ``close``, ``remove``, ``delegate``) do what people do;
+the API only reads, as the service does.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ PAGE = 20
 LONGEST = 5120
 """Characters of a control policy, white space not counted [AWS Organizations quotas]."""
 OLD_STATUS = {"PENDING_ACTIVATION": "ACTIVE", "CLOSED": "SUSPENDED"}
-"""Where ``Status`` has no word for a state."""
+"""Account states for which ``Status`` has another word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an account is from a moment on; ``parent`` "" once it is out of the organization."""
+    """Where an account is from a time on; ``parent`` "": it has left the organization."""
 
     at: datetime
     parent: str
@@ -113,12 +113,12 @@ class Organizations:
         self._base = base
         self._found: list[SimulatedOrganization] = []
         self.delay = 5.0
-        """Seconds until a change shows in what the API returns."""
+        """Seconds until the API shows a change."""
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
     def create(self, management: str) -> SimulatedOrganization:
-        """Make an organization; ``management`` stands in its root."""
+        """Create an organization; ``management`` is in its root."""
         number = hashlib.sha256(f"{management}/{len(self._found)}".encode()).hexdigest()
         made = SimulatedOrganization(f"o-{number[:10]}", management, f"r-{number[10:14]}")
         self._found.append(made)
@@ -126,7 +126,7 @@ class Organizations:
         return made
 
     def add_unit(self, organization: SimulatedOrganization, name: str, parent: str = "") -> str:
-        """Make an OU below a parent (the root, if none is named); returns its id."""
+        """Create an OU below a parent (default: the root); return its id."""
         tail = hashlib.sha256(f"{organization.id}/{name}/{len(organization.units)}".encode()).hexdigest()[:8]
         unit = f"ou-{organization.root.removeprefix('r-')}-{tail}"
         organization.units[unit] = (name, parent or organization.root)
@@ -143,7 +143,7 @@ class Organizations:
         self._place(organization, account, parent, organization.accounts[account][-1].state)
 
     def set_state(self, organization: SimulatedOrganization, account: str, state: str) -> None:
-        """Suspend or close an account, or bring it back; where it stands stays."""
+        """Suspend, close or reinstate an account, which stays in its OU."""
         self._place(organization, account, organization.accounts[account][-1].parent, state)
 
     def close(self, organization: SimulatedOrganization, account: str) -> None:
@@ -166,7 +166,7 @@ class Organizations:
         targets: Iterable[str],
         kind: ControlKind = "service",
     ) -> None:
-        """Make a control policy, or replace it, and attach it to accounts, OUs or the root, and nowhere else.
+        """Create or replace a control policy, and attach it to these accounts, OUs or the root only.
 
         Raises AwsError (MalformedPolicyDocumentException).
         """
@@ -185,7 +185,7 @@ class Organizations:
     # --- what other services ask -------------------------------------------------------------------------------------
 
     def contains(self, arn: str, account: str) -> bool:
-        """Whether an account belongs, just now, to the organization, root or OU that an ARN names (nested OUs too)."""
+        """Whether an account now belongs to the organization, root or OU of an ARN (nested OUs too)."""
         return any(
             arn in {found.arn, *map(found.arn_of, found.above(placed[-1].parent))}
             for found in self._found
@@ -203,7 +203,7 @@ class Organizations:
         return found.id if found else None
 
     def controls_of(self, account: str, kind: ControlKind) -> Sequence[Document]:
-        """Return the control policies of one kind that bind an account: its principals, or its keys and roles."""
+        """Return the control policies of one kind that limit an account's principals, or its keys and roles."""
         found = self.of(account)
         if found is None or account == found.management or not self._base.on(CONTROL):
             return ()
@@ -309,7 +309,7 @@ class Organizations:
         return stands == parent if self._base.on(DIRECT) else parent in found.above(stands)
 
     def _seen(self, found: SimulatedOrganization, account: str) -> Placement | None:
-        """Where the API shows an account: late."""
+        """Return where the API shows an account: changes show late."""
         late = timedelta(seconds=self.delay if self._base.on(LATE) else 0)
         shown = [one for one in found.accounts.get(account, ()) if one.at + late <= self._base.now]
         return shown[-1] if shown else None
@@ -339,7 +339,7 @@ class Organizations:
         return {"Id": unit, "Arn": found.arn_of(unit), "Name": found.units[unit][0], "Path": f"{path}/"}
 
     def _page(self, call: Call, name: str, listed: list[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Cut a list into pages. A token says where the next one begins."""
+        """Return a page of a list and the token of the next one."""
         token, rules = call.params.get("NextToken"), self._base.rules
         size = min(call.params.get("MaxResults", PAGE), PAGE) if rules.on(PAGES) else len(listed) or 1
         if token is None and rules.on(EMPTY_PAGES):

@@ -1,4 +1,4 @@
-"""One SQS queue as it really behaves; no API, no clock: the time is an argument.
+"""One SQS queue, without API and clock: the time is an argument.
 
 A queue is a set of message groups; in a standard queue each message is a group of its own.
 """
@@ -76,13 +76,13 @@ FIFO_DEFAULTS = {
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """One message, whereever it is in its life."""
+    """One message."""
 
     id: str
     body: str
     sent: datetime
     visible: datetime
-    """When it may be given out (again)."""
+    """When it can be received (again)."""
     sender: str
     sequence: int
     group: str | None = None
@@ -93,7 +93,7 @@ class Message:
     receipt: str = ""
     """The receipt handle of the latest receive."""
     dead_from: str | None = None
-    """ARN of the queue that gave up on it."""
+    """ARN of the queue whose dead letter it is."""
 
     @property
     def md5(self) -> str:
@@ -101,7 +101,7 @@ class Message:
         return hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest()
 
     def in_flight(self, now: datetime) -> bool:
-        """Whether somebody has it."""
+        """Whether it was received and is hidden."""
         return self.receives > 0 and self.visible > now
 
 
@@ -119,7 +119,7 @@ class Queue:
     groups: dict[str, deque[Message]] = field(default_factory=dict)
     memory: dict[tuple[str, str], Message] = field(default_factory=dict)
     dead_letters: Callable[[str], Queue | None] = lambda _: None
-    """Finds the dead-letter queue by ARN."""
+    """Returns the dead-letter queue by its ARN."""
     changed: Callable[[Queue], object] = lambda _: None
     """Called whenever a message may have become available."""
     purged: datetime | None = None
@@ -144,7 +144,7 @@ class Queue:
 
     @property
     def messages(self) -> list[Message]:
-        """All messages, oldest first, in flight or not. For looking at."""
+        """All messages, oldest first, hidden ones too; for tests."""
         return sorted((m for group in self.groups.values() for m in group), key=lambda m: m.sequence)
 
     def twin(self, message: Message, now: datetime) -> Message | None:
@@ -160,7 +160,7 @@ class Queue:
         return twin
 
     def put(self, message: Message, now: datetime, delay: int | None = None) -> None:
-        """Take a message in."""
+        """Add a message."""
         seconds = int(self.attributes["DelaySeconds"]) if delay is None else delay
         if delay is None and not self.rules.on(DELAY):
             seconds = 0
@@ -171,7 +171,7 @@ class Queue:
         self.changed(self)
 
     def receive(self, now: datetime, most: int, timeout: int | None, receipts: Iterator[str]) -> list[Message]:
-        """Give out up to ``most`` messages and hide them for ``timeout`` seconds (None: the queue's own)."""
+        """Return up to ``most`` messages and hide them for ``timeout`` seconds (None: the queue's own)."""
         seconds = int(self.attributes["VisibilityTimeout"]) if timeout is None else timeout
         if not self.rules.on(VISIBILITY):
             seconds = 0
@@ -189,7 +189,7 @@ class Queue:
         return given
 
     def find(self, receipt: str, now: datetime) -> Message | None:
-        """The message of a receipt handle, while the handle is valid."""
+        """Return the message of a receipt handle, while the handle is valid."""
         for group in self.groups.values():
             for message in group:
                 if message.receipt == receipt:
@@ -228,7 +228,7 @@ class Queue:
         }
 
     def next_change(self, now: datetime) -> datetime | None:
-        """When the next hidden message may come out by itself."""
+        """Return when the next hidden message becomes visible by itself."""
         heads = (m.visible for group in self.groups.values() for m in list(group)[: 1 if self.fifo else None])
         return min((when for when in heads if when > now), default=None)
 
@@ -262,7 +262,7 @@ class Queue:
             self.remove(message)
 
     def _to_dead_letters(self, message: Message, now: datetime) -> bool:
-        """Move a message to the dead-letter queue if it has been given out often enough."""
+        """Move a message to the dead-letter queue if it was received often enough."""
         redrive = self.redrive()
         if redrive is None or message.receives < redrive[1] or not self.rules.on(DEAD_LETTER):
             return False

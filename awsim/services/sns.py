@@ -1,4 +1,4 @@
-"""Amazon SNS: topics, subscriptions with filter policies to queues, functions or an inbox in memory."""
+"""Amazon SNS: topics, and subscriptions with filter policies to queues, functions or an inbox in memory."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ TOPIC_POLICY = rule(
 SERVICE = "sns.amazonaws.com"
 LARGEST = 262_144
 LONGEST_SUBJECT = 100
-"""The first length that is too long."""
+"""The length that a subject must stay below."""
 
 
 @dataclass(slots=True)
 class Subscription:
-    """Who gets a topic's messages; those of protocol ``email`` and the like lie in ``inbox``."""
+    """A subscription to a topic; messages for protocols such as ``email`` go to ``inbox``."""
 
     arn: str
     protocol: str
     endpoint: str
     filter: Mapping[str, Any] | None = None
     on_body: bool = False
-    """Whether the filter looks at the message's JSON body instead of its attributes."""
+    """The filter policy is about the message's JSON body instead of its attributes."""
     raw: bool = False
     inbox: list[Mapping[str, Any]] = field(default_factory=list)
 
@@ -107,11 +107,11 @@ class Sns:
         }
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """What it answers."""
+        """The operations that it answers."""
         return self._operations
 
     def create(self, account: str, region: str, name: str) -> Topic:
-        """Make a topic, or return it."""
+        """Create a topic, or return it."""
         topic = Topic(f"arn:aws:sns:{region}:{account}:{name}")
         return self.topics.setdefault(topic.arn, topic)
 
@@ -144,7 +144,7 @@ class Sns:
         self._spread(topic, Published(arn, body, "", {}), {})
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
-        """The policy document of a topic."""
+        """Return the policy of a topic."""
         topic = self.topics.get(arn)
         return topic.policy if topic else None
 
@@ -240,7 +240,7 @@ class Sns:
         return {"MessageId": self._spread(topic, message, attributes)}
 
     def _check(self, given: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
-        """Refuse what cannot be a message of any size."""
+        """Refuse an invalid message."""
         subject = given.get("Subject")
         if subject and self._base.on(SUBJECT) and (len(subject) >= LONGEST_SUBJECT or _has_control(subject)):
             raise AwsError("InvalidParameter", "Invalid parameter: Subject")

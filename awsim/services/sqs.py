@@ -1,4 +1,4 @@
-"""Amazon SQS: queues of all accounts and Regions, over the API and for the services that send to them."""
+"""Amazon SQS: the queues of all accounts and Regions, over the API and for services that send to them."""
 
 from __future__ import annotations
 
@@ -75,10 +75,7 @@ A_TOKEN = re.compile(r"[!-~]{1,128}")
 
 
 class Sqs:
-    """All queues of a world.
-
-    ``queues`` is for looking at (by ARN). ``deliver`` is how other services of the world send.
-    """
+    """All queues of a world, by ARN in ``queues``. Other services of the world call ``deliver``."""
 
     name = "sqs"
     exclusive = True
@@ -87,7 +84,7 @@ class Sqs:
         self.queues: dict[str, Queue] = {}
         self._base = base
         self.watchers: list[Callable[[Queue], object]] = []
-        """Called with a queue whenever a message may have become available in it."""
+        """Called with a queue whenever it may have a message to receive."""
         self._sequence = itertools.count(1)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             name: getattr(self, f"_{_snake(name)}")
@@ -113,13 +110,13 @@ class Sqs:
         }
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """What it answers: all of the API that an application or an operator of one needs."""
+        """The operations that it answers."""
         return self._operations
 
     def create(
         self, account: str, region: str, name: str, attributes: Mapping[str, str], tags: Mapping[str, str] | None = None
     ) -> Queue:
-        """Make a queue, or return the one of that name. Raises AwsError."""
+        """Create a queue, or return the one of that name. Raises AwsError."""
         queue = Queue(name, account, region, self._base.rules, self._base.now, dict(attributes), dict(tags or {}))
         if queue.arn in self.queues:
             return self.queues[queue.arn]
@@ -130,7 +127,7 @@ class Sqs:
         return queue
 
     def queue(self, account: str, region: str, name: str) -> Queue:
-        """Look a queue up by name; KeyError if there is none."""
+        """Return a queue by its name. Raises KeyError."""
         return self.queues[f"arn:aws:sqs:{region}:{account}:{name}"]
 
     def deliver(
@@ -143,7 +140,7 @@ class Sqs:
         group: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Send for a service (``events.amazonaws.com``). Raises AwsError if no queue is there or its policy forbids."""
+        """Send for a service (``events.amazonaws.com``). Raises AwsError if its policy forbids, or it is missing."""
         queue = self.queues.get(arn)
         if queue is None:
             raise _missing()
@@ -158,12 +155,12 @@ class Sqs:
         self.send(queue, body, principal, group=group, attributes=dict(attributes or {}))
 
     def receipts(self) -> Iterator[str]:
-        """Receipt handles, for what takes messages off a queue without the API (Lambda's event source mapping)."""
+        """Return receipt handles, for Lambda's event source mappings, which receive without the API."""
         while True:
             yield f"receipt-{next(self._sequence):012d}"
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
-        """The policy document of a queue."""
+        """Return the policy of a queue."""
         queue = self.queues.get(arn)
         policy: Mapping[str, Any] | None = json.loads(queue.attributes.get("Policy") or "null") if queue else None
         return policy
@@ -320,7 +317,7 @@ class Sqs:
         return {}
 
     def _start_message_move_task(self, call: Call) -> Mapping[str, Any]:
-        """Send what lies in a dead-letter queue back where it came from (here: at once)."""
+        """Move the messages of a dead-letter queue back to their queue (here: at once)."""
         dead_queue = self.queues.get(call.params["SourceArn"])
         if dead_queue is None:
             raise AwsError(
@@ -347,7 +344,7 @@ class Sqs:
         attributes: dict[str, Any] | None = None,
         delay: int | None = None,
     ) -> Message:
-        """Put a message into a queue, or return the one it repeats. Raises AwsError for what the queue forbids."""
+        """Add a message, or return the one that it repeats. Raises AwsError for what the queue forbids."""
         now, rules = self._base.now, self._base.rules
         self._check_size(queue, body, attributes or {})
         for name, token in (("MessageGroupId", group), ("MessageDeduplicationId", deduplication_id)):
@@ -450,7 +447,7 @@ class Sqs:
 
 
 def _shown(message: Message, queue: Queue, names: set[str]) -> dict[str, Any]:
-    """Show a message as ReceiveMessage does."""
+    """Return a message as ReceiveMessage shows it."""
     system = {k: v for k, v in system_attributes(message, queue).items() if k in names or "All" in names}
     shown: dict[str, Any] = {
         "MessageId": message.id,

@@ -130,7 +130,7 @@ class Sts:
     def _admitted(self, call: Call, arn: str) -> Role:
         """Return the role if the caller may assume it.
 
-        Every reason why not looks the same from outside, but a denial by an organization's policy.
+        All refusals look the same, except a denial by an organization's policy.
         """
         caller, policies = call.caller, self._base.policies
         no = refusal(caller, "sts", "sts:AssumeRole", arn, "")

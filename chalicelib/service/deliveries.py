@@ -377,7 +377,7 @@ class DeliveryExecutor:
         return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _look_at_end(self, delivery: Delivery) -> ev.EndSeen:
-        """Read the end date from the applied file. If it cannot be read for a day, the date that is known counts."""
+        """Read the end date from the applied file. If it cannot be read for a day, the delivery's own date counts."""
         now, known = self._clock(), deadlines.deadline(delivery) or 0
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood and now < known + schedule.LAST_LOOK_WITHIN:

@@ -5,9 +5,9 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.adapters.dynamo.table import Table
+from tests.stores import create_table
 
 TABLE = "ami-promoter-us-east-1"
-INDEXES = {"account": "delivered_to", "image": "delivered_as"}
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 
 
@@ -36,25 +36,8 @@ def aws(environment):
 def client(aws):
     """DynamoDB with the hub's tables."""
     client = boto3.client("dynamodb", region_name="us-east-1")
-    for table in (TABLE, CONFIG, MEMBERS):
-        indexed = INDEXES if table == TABLE else {}
-        indexes = [
-            {
-                "IndexName": name,
-                "KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-            for name, attribute in indexed.items()
-        ]
-        client.create_table(
-            TableName=table,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", *indexed.values())
-            ],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
-        )
+    for name, resource in ((TABLE, "Table"), (CONFIG, "ConfigTable"), (MEMBERS, "MembersTable")):
+        create_table(client, name, resource)
     return client
 
 

@@ -11,6 +11,7 @@ from demo import stage
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, Scene
 
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
+DENIALS = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
 COPIES, GRANTS = "AmiCopyRole", "AmiCopyRole-grants"
 
 
@@ -57,6 +58,4 @@ def refused(call: Callable[..., Any], *args: Any, **params: Any) -> None:
     """AWS denies the call."""
     with pytest.raises(ClientError) as caught:
         call(*args, **params)
-    assert caught.value.response["Error"]["Code"] in {
-        *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
-    }, caught.value
+    assert caught.value.response["Error"]["Code"] in DENIALS, caught.value

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from tests.scenarios.scene import DEV, PROD, TEST, targets_file
 from tests.scenarios.sharing import share_with
 
@@ -175,17 +173,20 @@ def test_a_promotion_that_somebody_cancels(scene):
     assert "cancelled: Its tag was removed." in scene.cli("status", scene.image)[1]
 
 
-@pytest.mark.parametrize(
-    ("value", "code", "said"),
-    [("dve", "unknown-group", "Did you mean `dev`?"), (PROD[:-1] + "0", "unknown-account", ""), ("12", "trigger-", "")],
-)
-def test_a_wrong_value_is_refused_before_anything_is_tagged(scene, value, code, said):
-    """With the nearest right name, and nothing happens."""
-    status, reported = run(scene, "promote", scene.image, value)
+WRONG = {
+    "dve": ("unknown-group", "Did you mean `dev`?"),
+    PROD[:-1] + "0": ("unknown-account", ""),
+    "12": ("trigger-", ""),
+}
 
-    assert status == FAULT
-    assert reported["faults"][0]["code"].startswith(code)
-    assert said in reported["faults"][0]["cure"]
+
+def test_a_wrong_value_is_refused_before_anything_is_tagged(scene):
+    """With the nearest right name, and nothing happens."""
+    for value, (code, said) in WRONG.items():
+        status, reported = run(scene, "promote", scene.image, value)
+        assert status == FAULT
+        assert reported["faults"][0]["code"].startswith(code)
+        assert said in reported["faults"][0]["cure"]
     assert scene.nothing_happened()
     tags = scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"][0].get("Tags", [])
     assert "promote" not in {tag["Key"] for tag in tags}

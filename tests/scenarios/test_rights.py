@@ -51,26 +51,27 @@ def assert_refused(scene: Scene, function: str, what: set[str]) -> None:
         for operation, write in writes(dynamodb, *forgeries(scene)[name]).items():
             with pytest.raises(ClientError) as refused:
                 write()
-            assert refused.value.response["Error"]["Code"] == "AccessDeniedException", f"{name}: {operation}"
+            assert refused.value.response["Error"]["Code"] == "AccessDeniedException", (
+                f"{function}: {name}: {operation}"
+            )
         table, forged = forgeries(scene)[name]
         assert forged not in scene.client("dynamodb").scan(TableName=table, ConsistentRead=True)["Items"]
 
 
-@pytest.mark.parametrize("function", HEARING)
-def test_a_function_that_hears_events_can_forge_nothing(scene, function):
+def test_a_function_that_hears_events_can_forge_nothing(scene):
     """It may write no item at all: no applied file, share, due record, promotion or switch."""
     scene.tag("dev")
     scene.run_until_state("copying")
 
-    assert_refused(scene, function, set(forgeries(scene)))
+    for function in HEARING:
+        assert_refused(scene, function, set(forgeries(scene)))
 
 
-@pytest.mark.parametrize("function", ["worker", "share-worker", "sweep"])
-def test_no_worker_and_not_the_sweep_can_change_file_switches_or_members(scene, function):
+def test_no_worker_and_not_the_sweep_can_change_file_switches_or_members(scene):
     """They only read them, so an attacker in one cannot choose receivers."""
-    assert_refused(
-        scene, function, {name for name, (table, _) in forgeries(scene).items() if table in (CONFIG, MEMBERS)}
-    )
+    read = {name for name, (table, _) in forgeries(scene).items() if table in (CONFIG, MEMBERS)}
+    for function in ("worker", "share-worker", "sweep"):
+        assert_refused(scene, function, read)
 
 
 def test_the_sweep_writes_its_own_place_and_no_record(scene):

@@ -1,4 +1,4 @@
-"""Who may know of a resource, and finding one for a call: not there and not yours look the same."""
+"""Who may see a resource. A resource that a caller may not see is refused like a missing one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BY_ORGANISATION = rule(
 
 
 def may_see(ec2: Ec2State, account: str, resource: Resource) -> bool:
-    """Whether an account may know of a resource."""
+    """Whether an account may see a resource."""
     if resource.owner == account or not ec2.on(PRIVATE):
         return True
     match resource:
@@ -54,7 +54,7 @@ def _by_organization(ec2: Ec2State, account: str, image: Ec2Image) -> bool:
 
 
 def visible(ec2: Ec2State, call: Call, table: VersionedTable[S], at: datetime) -> list[S]:
-    """Return all that the caller may know of in the call's Region, as things were at a time."""
+    """Return all that the caller may see in the call's Region, as it was at a time."""
     account = call.caller.account
     if ec2.on(PRIVATE):
         found = [*table.of(account, at), *(record for record in table.lent(at) if record.owner != account)]
@@ -64,7 +64,7 @@ def visible(ec2: Ec2State, call: Call, table: VersionedTable[S], at: datetime) -
 
 
 def reachable(ec2: Ec2State, call: Call, resource_id: str) -> Resource:
-    """Return a resource of the call's Region that the caller may know of."""
+    """Return a resource of the call's Region that the caller may see."""
     kind_of(resource_id)
     found = ec2.resource(resource_id, call.region)
     if found is None or not may_see(ec2, call.caller.account, found):
@@ -75,7 +75,7 @@ def reachable(ec2: Ec2State, call: Call, resource_id: str) -> Resource:
 
 
 def accounts_named(call: Call, name: str, words: set[str]) -> set[str]:
-    """Return the accounts that a parameter names, ``self`` resolved; refuses what is neither that nor a known word."""
+    """Return the accounts in a parameter, with ``self`` resolved; refuse what is neither an id nor a known word."""
     wanted = {call.caller.account if value == "self" else str(value) for value in call.params.get(name, ())}
     if wrong := sorted(value for value in wanted - words if not ACCOUNT.fullmatch(value)):
         raise AwsError("InvalidUserID.Malformed", f"Invalid user id: {wrong[0]!r}")

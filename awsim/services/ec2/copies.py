@@ -1,7 +1,7 @@
 """Copies of snapshots, and CopySnapshot: accepted at once, copied for a long time, and refused late.
 
-Keys and the share of the source are asked when the copy starts and again when it ends. That AWS needs them to the end
-is not proven [aws-facts 4 and 6, UNVERIFIED]: the simulator takes the reading that forgives least.
+The copy checks keys and the source's share when it starts and again when it ends. It is not proven that AWS needs them
+to the end [aws-facts 4 and 6, UNVERIFIED]; the simulator takes the stricter reading.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ TIME_BASED = rule(
     "where nothing is left it is refused [aws-facts, time-based copies, VERIFIED; code and words UNVERIFIED]",
 )
 THROUGHPUT = 2_000.0
-"""MiB a second, of all time-based copies of an account from one Region to another."""
+"""MiB a second for all time-based copies of an account from one Region to another."""
 MINUTES = range(15, 48 * 60 + 1, 15)
 KEY_REFUSED = "Given key ID is not accessible"
 SOURCE_GONE = "Source snapshot ID is not valid"
@@ -111,13 +111,13 @@ def _copy_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def pending(ec2: Ec2State, account: str, region: str) -> int:
-    """Return how many CopySnapshots an account has in progress in a Region, those that it has deleted included."""
+    """Return how many CopySnapshots of an account are in progress in a Region, deleted copies included."""
     mine = (s for s in ec2.snapshots.of(account) if s.region == region)
     return sum(s.origin is not None and not s.origin.image and s.state == "pending" for s in mine)
 
 
 def check_time(ec2: Ec2State, call: Call, minutes: int | None, source: str) -> None:
-    """Refuse a time that cannot be asked for, and any time where the throughput is used up."""
+    """Refuse an invalid time, and any time while the throughput is used up."""
     if minutes is None or not ec2.on(TIME_BASED):
         return
     if minutes not in MINUTES:
@@ -146,7 +146,7 @@ def _source(ec2: Ec2State, call: Call) -> Ec2Snapshot:
 
 
 def check_region(region: str) -> None:
-    """Refuse what is no Region."""
+    """Refuse an unknown Region."""
     if region not in regions():
         raise AwsError("InvalidParameterValue", f"Invalid region name: {region}")
 
@@ -168,15 +168,15 @@ def _check_encryption(ec2: Ec2State, call: Call) -> None:
 
 
 def _twin(ec2: Ec2State, call: Call, source: Ec2Snapshot) -> Ec2Snapshot | None:
-    """Return an earlier copy of the same source by the same account: what an idempotent API would answer."""
+    """Return an earlier copy of the same source by the same account: what an idempotent API would return."""
     mine = (s for s in ec2.snapshots.of(call.caller.account) if s.region == call.region)
     return next((s for s in mine if s.origin is not None and s.origin.snapshot == source.id), None)
 
 
 def begun(ec2: Ec2State, call: Call, source: Ec2Snapshot, image: str = "", *, minutes: int = 0) -> Ec2Snapshot:
-    """Return a copy as it begins, in the caller's account and the call's Region; ``image`` is what it is made for.
+    """Return a new copy in the caller's account and the call's Region; ``image``: for which AMI it is made.
 
-    ``minutes``: within which it is to complete; 0 for a copy that takes as long as it takes.
+    ``minutes``: within which it must complete; 0: no limit.
     """
     account, region, params = call.caller.account, call.region, call.params
     copy_id = ec2.new_id("snap")
@@ -210,7 +210,7 @@ def begun(ec2: Ec2State, call: Call, source: Ec2Snapshot, image: str = "", *, mi
 
 
 def _seconds(ec2: Ec2State, source: Ec2Snapshot, copy_id: str) -> float:
-    """How long a copy takes: by size, give or take a fifth, which the id decides."""
+    """Return how long a copy takes: by size, plus or minus a fifth, which its id decides."""
     dice = int(hashlib.sha256(copy_id.encode()).hexdigest()[:4], 16) / 0xFFFF
     return (ec2.pace.copy + ec2.pace.copy_per_gib * source.size) * (1 + ec2.pace.copy_spread * (dice - 0.5))
 
@@ -220,7 +220,7 @@ def _nothing() -> None:
 
 
 def start(ec2: Ec2State, copy: Ec2Snapshot, then: Callable[[], object] = _nothing) -> None:
-    """Let a copy run to its end, good or bad, and then do something."""
+    """Run a copy to its end, and then call a function."""
     if not ec2.on(TAKES_TIME):
         _end(ec2, copy.id, "", then)
         return
@@ -253,7 +253,7 @@ def _share_trouble(ec2: Ec2State, copy: Ec2Snapshot) -> str:
 
 
 def _key_trouble(ec2: Ec2State, copy: Ec2Snapshot) -> str:
-    """Say why a copy cannot use its keys now; empty if it can."""
+    """Return why a copy cannot use its keys now; "" if it can."""
     origin = copy.origin
     assert origin is not None  # noqa: S101 - it is a copy
     if not keys.may_read(ec2, origin.caller, origin.key, origin.region, origin.snapshot):

@@ -1,4 +1,4 @@
-"""EC2's refusals, in its own codes; texts as seen on AWS where a public report quotes them."""
+"""EC2's refusals with its own codes; the texts are AWS's where a public report quotes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MALFORMED = {
 
 
 def not_found(resource_id: str) -> AwsError:
-    """Say that there is no such resource, or none that the caller may know of."""
+    """Return the refusal of a resource that is missing, or that the caller may not see."""
     prefix = resource_id.split("-", maxsplit=1)[0]
     if prefix == "ami":
         return AwsError("InvalidAMIID.NotFound", f"The image id '[{resource_id}]' does not exist")
@@ -27,7 +27,7 @@ def not_found(resource_id: str) -> AwsError:
 
 
 def check_id(resource_id: str, prefix: str) -> None:
-    """Refuse what does not look like an id of this kind."""
+    """Refuse a text that is not an id of this kind."""
     found = _ID.fullmatch(resource_id)
     if found is None or found[1] != prefix:
         code = _MALFORMED.get(prefix, "InvalidParameterValue")
@@ -35,7 +35,7 @@ def check_id(resource_id: str, prefix: str) -> None:
 
 
 def kind_of(resource_id: str) -> str:
-    """Return snapshot, image, volume or instance; refuses an id of any other kind."""
+    """Return snapshot, image, volume or instance for an id; refuse an id of any other kind."""
     found = _ID.fullmatch(resource_id)
     if found is None:
         raise AwsError("InvalidID", f"The ID '{resource_id}' is not valid")
@@ -43,20 +43,20 @@ def kind_of(resource_id: str) -> str:
 
 
 def wrong_value(name: str, value: object, why: str = "") -> AwsError:
-    """Say that a parameter has a value that EC2 does not take."""
+    """Return the refusal of a parameter's value."""
     return AwsError("InvalidParameterValue", f"Value ({value}) for parameter {name} is invalid. {why}".rstrip())
 
 
 def wrong_combination(message: str) -> AwsError:
-    """Say that two parameters do not go together."""
+    """Return the refusal of two parameters that exclude each other."""
     return AwsError("InvalidParameterCombination", message)
 
 
 def missing(name: str) -> AwsError:
-    """Say that a parameter is missing."""
+    """Return the refusal of a call that lacks a parameter."""
     return AwsError("MissingParameter", f"The request must contain the parameter {name}")
 
 
 def not_authorized(kind: str, resource_id: str) -> AwsError:
-    """Say that only the owner may do this."""
+    """Return the refusal of what only the owner may do."""
     return AwsError("AuthFailure", f"Not authorized for {kind}:{resource_id}")

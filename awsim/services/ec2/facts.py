@@ -1,4 +1,4 @@
-"""What tests, the demo and the gateway may know of EC2's state without an API call."""
+"""Facts of EC2's state that tests, the demo and the gateway read without an API call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from awsim.services.ec2.state import Ec2State
 
 @dataclass(frozen=True, slots=True)
 class CopyProgress:
-    """One copy of a snapshot: where it is made, of what, and how far it is."""
+    """One copy of a snapshot, and its progress."""
 
     account: str
     region: str
@@ -26,7 +26,7 @@ class CopyProgress:
 
 @dataclass(frozen=True, slots=True)
 class ForeignPermission:
-    """A permission that lets someone else use an account's snapshot or image.
+    """A permission on an account's snapshot or image for somebody else.
 
     ``kind`` is UserId, Group, OrganizationArn or OrganizationalUnitArn; ``holder`` its value.
     """
@@ -42,7 +42,7 @@ class ForeignPermission:
 
 
 def progress(ec2: Ec2State) -> list[CopyProgress]:
-    """Return every copy that there is, oldest first."""
+    """Return every copy, oldest first."""
     return [
         CopyProgress(
             account=copy.owner,
@@ -59,7 +59,7 @@ def progress(ec2: Ec2State) -> list[CopyProgress]:
 
 
 def foreign_permissions(ec2: Ec2State) -> list[ForeignPermission]:
-    """Return every permission of someone else on a snapshot or a registered image."""
+    """Return every permission for somebody else on a snapshot or a registered image."""
     found = [
         ForeignPermission(snapshot.id, snapshot.owner, snapshot.region, "Group" if who == "all" else "UserId", who)
         for snapshot in ec2.snapshots.lent()
@@ -75,7 +75,7 @@ def foreign_permissions(ec2: Ec2State) -> list[ForeignPermission]:
 
 
 def iam_facts(ec2: Ec2State, resource_id: str, region: str) -> ResourceFacts | None:
-    """Return what policies may ask about a resource of a Region, or None if there is no such resource."""
+    """Return the facts of a resource that policies can test; None if the Region has no such resource."""
     found = ec2.resource(resource_id, region)
     if found is None:
         return None

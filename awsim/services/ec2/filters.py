@@ -1,6 +1,6 @@
-"""Filters of the Describe calls: names a resource knows, values with wildcards, tags.
+"""Filters of the Describe calls: known names, values with wildcards, tags.
 
-Values of one filter are alternatives, filters are all required, and matching minds case; an unknown name is refused.
+One of a filter's values must match, and every filter must match; case counts; an unknown name is refused.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Any
 from awsim.api import AwsError
 
 Fields = Mapping[str, Callable[[Mapping[str, Any]], Iterable[str]]]
-"""Filter name -> the values that a shown resource has for it."""
+"""Filter name -> the values of a shown resource for it."""
 
 MOST_VALUES = 200
 
 
 def text(value: object) -> str:
-    """Return a value as filters and the wire spell it."""
+    """Return a value as filters and the wire write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
 def member(name: str) -> Callable[[Mapping[str, Any]], Iterable[str]]:
-    """Make a field that is simply one member of what is shown."""
+    """Return a field that is one member of a shown resource."""
     return lambda shown: (text(shown[name]),) if shown.get(name) is not None else ()
 
 
 def keep(shown: Iterable[dict[str, Any]], filters: Sequence[Mapping[str, Any]], fields: Fields) -> list[dict[str, Any]]:
-    """Return those that match every filter."""
+    """Return the resources that match every filter."""
     tests = [(_values_of(entry["Name"], fields), _pattern(entry)) for entry in filters]
     return [item for item in shown if all(any(pattern.fullmatch(v) for v in values(item)) for values, pattern in tests)]
 
@@ -56,7 +56,7 @@ def _pattern(entry: Mapping[str, Any]) -> re.Pattern[str]:
 
 
 def _wild(value: str) -> str:
-    """Return a filter value as a regular expression: * and ? are wild, a backslash makes them plain."""
+    """Return a filter value as a regular expression: * and ? are wildcards unless a backslash precedes them."""
     pieces = re.findall(r"\\.|.", value, re.DOTALL)
     wild = {"*": ".*", "?": "."}
     return "".join(wild.get(piece, re.escape(piece.removeprefix("\\") or piece)) for piece in pieces)

@@ -1,7 +1,7 @@
-"""CopyImage: an identical image with snapshots of its own, made in the caller's account and the call's Region.
+"""CopyImage: an identical image with its own snapshots, in the caller's account and the call's Region.
 
-Keys, the share of each snapshot and the launch permission are asked when the copy starts and again when it ends. That
-AWS needs them to the end is not proven: the simulator takes the reading that forgives least, as for CopySnapshot.
+The copy checks keys, the share of each snapshot and the launch permission when it starts and again when it ends. It is
+not proven that AWS needs them to the end; the simulator takes the stricter reading, as for CopySnapshot.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _copy_image(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _twin(ec2: Ec2State, call: Call) -> str | None:
-    """Return the image that this client token has made."""
+    """Return the image that was made with this client token."""
     token = call.params.get("ClientToken")
     known = ec2.copy_tokens.get((call.caller.account, call.region, token)) if token else None
     if known is None or known.until <= ec2.now or not ec2.on(TOKEN):
@@ -164,7 +164,7 @@ def _pending(ec2: Ec2State, account: str, region: str) -> int:
 
 
 def _tags(ec2: Ec2State, call: Call, source: Ec2Image) -> dict[str, str]:
-    """Return the tags of the source that the copy gets."""
+    """Return the source's tags that the copy gets."""
     if not call.params.get("CopyImageTags"):
         return {}
     owner = call.caller.account if ec2.on(TAGS_STAY) else source.owner
@@ -174,7 +174,7 @@ def _tags(ec2: Ec2State, call: Call, source: Ec2Image) -> dict[str, str]:
 def _begin(
     ec2: Ec2State, call: Call, source: Ec2Image, for_image: Mapping[str, str], for_snapshots: Mapping[str, str]
 ) -> str:
-    """Make the pending image and start the copies of its snapshots; returns its id."""
+    """Make the pending image and start the copies of its snapshots; return its id."""
     image_id, account, region = ec2.new_id("ami"), call.caller.account, call.region
     begun = {
         device: replace(
@@ -233,7 +233,7 @@ def _mappings(source: Ec2Image, made: Mapping[str, str]) -> tuple[Mapping[str, A
 
 
 def _finish(ec2: Ec2State, image_id: str, request_id: str) -> None:
-    """Let a copy end, when all its snapshots have ended or one of them has failed."""
+    """End a copy when all its snapshots have ended or one of them has failed."""
     image = ec2.images.get(image_id)
     if image is None or image.state != "pending" or image.origin is None:
         return

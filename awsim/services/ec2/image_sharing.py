@@ -1,7 +1,4 @@
-"""Launch permissions: who else may launch an image.
-
-Who sees an image by a permission for an organization or OU is asked in ``access``.
-"""
+"""Launch permissions: who else may launch an image (``access`` checks organizations and OUs)."""
 
 from __future__ import annotations
 
@@ -54,7 +51,7 @@ LISTS = {
 
 
 def launch_changes(call: Call) -> tuple[frozenset[Permission], frozenset[Permission]] | None:
-    """Return what a ModifyImageAttribute adds and removes, in either spelling; None if it is about something else."""
+    """Return what a ModifyImageAttribute adds and removes, in either form; None if it changes something else."""
     params = call.params
     pairs = params.get("LaunchPermission", {})
     add, remove = _pairs(pairs.get("Add", ())), _pairs(pairs.get("Remove", ()))

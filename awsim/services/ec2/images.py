@@ -1,4 +1,4 @@
-"""DescribeImages: every member that a real answer has, to the owner and to those the image is shared with."""
+"""DescribeImages: every member of a real answer, for the owner and for those with whom the image is shared."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SHOWS_ENCRYPTED = rule(
     "DescribeImages returns Ebs.Encrypted, which RegisterImage then refuses, and no key [aws-facts 5, VERIFIED]",
 )
 REMEMBERED = timedelta(hours=1)
-"""How long after deregistering an id is answered with nothing instead of refused."""
+"""How long after deregistering a call with the id gets an empty answer instead of a refusal."""
 
 
 def stamp(moment: datetime) -> str:
-    """Return a time as images spell it."""
+    """Return a time in the format of images."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
@@ -83,12 +83,12 @@ def _ended(ec2: Ec2State, image: Ec2Image, at: datetime) -> bool:
 
 
 def _forgotten(ec2: Ec2State, image: Ec2Image, at: datetime) -> bool:
-    """Whether naming a deregistered image is refused by now."""
+    """Whether a call with a deregistered image's id is refused by now."""
     return image.ended is not None and (at >= image.ended + REMEMBERED or not ec2.on(LINGERS))
 
 
 def _hidden(ec2: Ec2State, call: Call, image: Ec2Image, at: datetime) -> bool:
-    """Whether an image is too old, or switched off, to be listed unless it is asked for."""
+    """Whether an image is deprecated or disabled, so that it is listed only on request."""
     if not ec2.on(OLD_HIDDEN):
         return False
     if image.state == "disabled" and not call.params.get("IncludeDisabled"):

@@ -1,7 +1,7 @@
-"""Launching: as much of RunInstances as shows whether an image can be launched, and what an instance that cannot says.
+"""Launching: as much of RunInstances as shows whether an image can be launched, and why not.
 
-One instance per call, pending for a moment and then running or terminated; it has no volumes, no network and no end.
-The client token that the SDK adds to each call is not minded.
+One instance a call, pending for a moment and then running or terminated; it has no volumes, no network and no end. The
+client token that the SDK adds to each call is ignored.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _start(ec2: Ec2State, instance: Instance, reason: Reason) -> None:
 
 
 def _trouble(ec2: Ec2State, caller: Caller, image: Ec2Image, changes: Mapping[str, Mapping[str, Any]]) -> Reason:
-    """Say why the volumes of an image cannot be made for a caller now."""
+    """Return why the image's volumes cannot be made for a caller now."""
     for mapping in image.mappings:
         snapshot = ec2.snapshots.get(mapping.get("Ebs", NOTHING).get("SnapshotId", ""))
         change = changes.get(mapping["DeviceName"], NOTHING)
@@ -150,7 +150,7 @@ def _volume_trouble(
 def _volume_key(
     ec2: Ec2State, account: str, region: str, snapshot: Ec2Snapshot | None, change: Mapping[str, Any]
 ) -> str | None:
-    """Return the key of a new volume as it is named, or None if the volume is not encrypted."""
+    """Return the key that a new volume's mapping names; None if the volume is not encrypted."""
     source = snapshot.key if snapshot else None
     always = (account, region) in ec2.encrypted_by_default
     if not (change.get("Encrypted") or source or always):
@@ -213,7 +213,7 @@ def _shown(instance: Instance) -> dict[str, Any]:
 
 
 def launch_trouble(ec2: Ec2State, call: Call) -> str:
-    """Say why the instance of a RunInstances call would not run now; empty if it would. Raises AwsError."""
+    """Return why the instance of a RunInstances call would not run now; "" if it would. Raises AwsError."""
     found = _image(ec2, call)
     changes = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in call.params.get("BlockDeviceMappings", ())}
     _check_changes(found, changes)

@@ -1,4 +1,4 @@
-"""The KMS keys behind snapshots: which key is meant, and whether a caller may use it through EBS."""
+"""The KMS keys of snapshots, and whether a caller may use them through EBS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TARGET_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEn
 
 
 def resolve(ec2: Ec2State, account: str, region: str, wanted: str) -> str | None:
-    """Return the ARN of the enabled symmetric key that a key id, alias or ARN means there; None if it means none."""
+    """Return the ARN of the enabled symmetric key of a key id, alias or ARN; None if there is none."""
     try:
         key = ec2.kms.describe(account, region, wanted)
     except AwsError:
@@ -35,7 +35,7 @@ def resolve(ec2: Ec2State, account: str, region: str, wanted: str) -> str | None
 
 
 def default(ec2: Ec2State, account: str, region: str) -> str:
-    """Return the key that EBS takes when none is named: the Region's default key where set, else aws/ebs."""
+    """Return the key that EBS uses if a call names none: the Region's default key if set, else aws/ebs."""
     return ec2.encrypted_by_default.get((account, region), DEFAULT_KEY)
 
 
@@ -51,7 +51,7 @@ def is_aws_managed(ec2: Ec2State, arn: str | None) -> bool:
 
 
 def may_read(ec2: Ec2State, caller: Caller, arn: str | None, region: str, snapshot: str) -> bool:
-    """Whether a caller may read what is encrypted under a source snapshot's key."""
+    """Whether a caller may decrypt a source snapshot."""
     return arn is None or not ec2.on(SOURCE_KEY) or may(ec2, caller, SOURCE_ACTIONS, arn, region, snapshot)
 
 
@@ -61,7 +61,7 @@ def may_write(ec2: Ec2State, caller: Caller, arn: str | None, region: str, snaps
 
 
 def may(ec2: Ec2State, caller: Caller, actions: tuple[str, ...], arn: str, region: str, snapshot: str) -> bool:
-    """Whether KMS allows each action, as EC2 asks on the caller's behalf; DescribeKey has no encryption context."""
+    """Whether KMS allows EC2 each action on the caller's behalf; DescribeKey has no encryption context."""
     via = f"ec2.{region}.amazonaws.com"
     bound = {"kms:EncryptionContext:aws:ebs:id": snapshot}
     asked = ((action, {} if action == "kms:DescribeKey" else bound) for action in actions)

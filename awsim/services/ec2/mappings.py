@@ -1,4 +1,4 @@
-"""Block device mappings of RegisterImage: what is refused, and what is filled in."""
+"""Block device mappings of RegisterImage: what is refused, and what AWS fills in."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PROVISIONED = {"io1", "io2", "gp3"}
 
 
 def checked(ec2: Ec2State, call: Call, wanted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the mappings as the image will have them; refuses what AWS refuses."""
+    """Return the mappings as the image will have them; refuse what AWS refuses."""
     names = [mapping.get("DeviceName", "") for mapping in wanted]
     if len(set(names)) < len(names) and ec2.on(KNOWN_DEVICES):
         raise _wrong(f"A device name is used more than once: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""What EC2 tells the default bus of an account, as AWS's samples draw it; best effort, as the events service has it."""
+"""The events that EC2 sends to an account's default bus, in the form of AWS's samples; best effort."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SNAPSHOT_NOTICE = "EBS Snapshot Notification"
 
 
 def sample_arn(region: str, snapshot: str) -> str:
-    """Return a snapshot's ARN as the create, copy and share samples spell it: account and Region swapped."""
+    """Return a snapshot's ARN as the samples of create, copy and share events have it: account and Region swapped."""
     return f"arn:aws:ec2::{region}:snapshot/{snapshot}"
 
 
@@ -47,18 +47,18 @@ def arn(region: str, owner: str, resource: str) -> str:
 
 
 def stamp(moment: datetime) -> str:
-    """Return a time as events spell it."""
+    """Return a time in the format of events."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def snapshot_created(ec2: Ec2State, snapshot: Ec2Snapshot) -> None:
-    """Tell that a snapshot of a volume is complete."""
+    """Send the event that a snapshot of a volume is complete."""
     source = f"arn:aws:ec2::{snapshot.region}:volume/{snapshot.volume}"
     _tell_snapshot(ec2, snapshot, {"event": "createSnapshot", "result": "succeeded", "cause": "", "source": source})
 
 
 def snapshot_copied(ec2: Ec2State, snapshot: Ec2Snapshot, cause: str = "") -> None:
-    """Tell that a copy has ended; ``cause`` is why it failed."""
+    """Send the event that a copy has ended; ``cause``: why it failed."""
     if not ec2.on(COPY_EVENT) or snapshot.origin is None:
         return
     source = sample_arn(snapshot.origin.region, snapshot.origin.snapshot)
@@ -69,7 +69,7 @@ def snapshot_copied(ec2: Ec2State, snapshot: Ec2Snapshot, cause: str = "") -> No
 
 
 def snapshot_shared(ec2: Ec2State, snapshot: Ec2Snapshot, account: str) -> None:
-    """Tell an account that a snapshot was shared with it."""
+    """Send an account the event that a snapshot was shared with it."""
     if ec2.on(SHARE_EVENT):
         detail = {"event": "shareSnapshot", "result": "succeeded", "cause": "", "source": snapshot.owner}
         _tell_snapshot(ec2, snapshot, detail, account)
@@ -83,7 +83,7 @@ def _tell_snapshot(ec2: Ec2State, snapshot: Ec2Snapshot, detail: Mapping[str, st
 
 
 def image_state(ec2: Ec2State, image: Ec2Image, state: str, request_id: str, error: str = "") -> None:
-    """Tell that an image is available, failed, disabled or deregistered."""
+    """Send the event that an image is available, failed, disabled or deregistered."""
     if ec2.on(IMAGE_EVENT):
         detail = {"RequestId": request_id, "ImageId": image.id, "State": state, "ErrorMessage": error}
         what = [arn(image.region, image.owner, image.id)]
@@ -99,7 +99,7 @@ def tags_changed(
     tags: Mapping[str, str],
     version: int,
 ) -> None:
-    """Tell that tags were added, changed or removed."""
+    """Send the event that tags were added, changed or removed."""
     if not ec2.on(TAG_EVENT):
         return
     detail = {

@@ -1,4 +1,4 @@
-"""One operation of EC2: who answers it, and which parameters it minds."""
+"""One operation of EC2: its handler, and its parameters."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Handler = Callable[[Ec2State, Call], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A handler, and the names of the parameters it takes, separated by spaces.
+    """A handler, and the names of its parameters, separated by spaces.
 
-    A parameter that AWS knows and the simulator does not model is refused: ignoring it would be a kindness.
+    A parameter that AWS knows and the simulator does not model is refused instead of ignored.
     """
 
     handler: Handler

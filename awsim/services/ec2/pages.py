@@ -1,4 +1,4 @@
-"""The order and the pages of what Describe calls return."""
+"""Order and pages of what Describe calls return."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST = 1000
 
 
 def shuffled(ec2: Ec2State, items: Sequence[T], name: Callable[[T], str]) -> list[T]:
-    """Return items in an order that means nothing, but is the same each time."""
+    """Return items in an arbitrary order, the same each time."""
     if not ec2.on(NO_ORDER):
         return list(items)
     return sorted(items, key=lambda item: _place(ec2, name(item)))
@@ -37,7 +37,7 @@ def shuffled(ec2: Ec2State, items: Sequence[T], name: Callable[[T], str]) -> lis
 def page(
     ec2: Ec2State, call: Call, items: Sequence[T], name: Callable[[T], str], least: int = 5
 ) -> tuple[list[T], str | None]:
-    """Cut the page that the call asks for, and say how to get the next (None after the last)."""
+    """Return the page that the call asks for, and the token of the next (None after the last)."""
     ordered = shuffled(ec2, items, name)
     size: int | None = call.params.get("MaxResults")
     token: str | None = call.params.get("NextToken")

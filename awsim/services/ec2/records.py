@@ -1,8 +1,7 @@
-"""What the EC2 of the simulator remembers: volumes, snapshots, images, and the tags each account puts on them.
+"""EC2's data: volumes, snapshots, images, and the tags that each account puts on them.
 
-Records never change; a change is a new record put into its table (``state``), so that yesterday can still be read.
-Ids are unique in a world, times are UTC, sizes are GiB, keys are KMS key ARNs (or what the caller wrote, if it names
-no key).
+Records never change; a change is a new record in its table (``state``), so that past states can be read. Ids are unique
+in a world, times are UTC, sizes are GiB, keys are KMS key ARNs (or what the caller wrote, if it names no key).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """An EBS volume; attached to nothing: the instances of the simulator have none."""
+    """An EBS volume; the simulator attaches none."""
 
     id: str
     owner: str
@@ -41,7 +40,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a copy comes from, who asked for it, and when it will have been copied."""
+    """The source of a copy, who asked for it, and when it will be complete."""
 
     owner: str
     region: str
@@ -50,16 +49,16 @@ class Origin:
     caller: Caller
     ends: datetime
     image: str = ""
-    """The image that CopyImage makes of it; empty for a CopySnapshot."""
+    """The image that CopyImage makes with it; "" for a CopySnapshot."""
     minutes: int = 0
-    """Within which it is to complete; 0: it takes as long as it takes."""
+    """Within which it must complete; 0: no limit."""
     throughput: float = 0.0
-    """MiB a second of the quota of time-based copies that it takes."""
+    """MiB a second that it takes of the quota of time-based copies."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageOrigin:
-    """What an image is copied from, and which snapshot it will have on which device."""
+    """The source of a copied image, and its snapshot on each device."""
 
     image: str
     snapshots: Mapping[str, str]
@@ -88,7 +87,7 @@ class Ec2Snapshot:
     key: str | None = None
     state_message: str = ""
     ends: datetime | None = None
-    """When a pending snapshot will be complete, as far as is known."""
+    """When a pending snapshot will be complete, if known."""
     completed: datetime | None = None
     origin: Origin | None = None
     shared_with: frozenset[str] = frozenset()
@@ -105,7 +104,7 @@ class Ec2Snapshot:
         return bool(self.shared_with)
 
     def percent(self, at: datetime) -> int:
-        """How much of it is there at that time: 0 to 100, and 100 only once it is completed."""
+        """How much of it is copied at a time: 0 to 100, and 100 only once it is completed."""
         if self.state == "completed":
             return 100
         if self.ends is None or self.ends <= self.started:
@@ -117,8 +116,8 @@ class Ec2Snapshot:
 class Ec2Image:
     """An AMI.
 
-    ``members`` are members of DescribeImages' Image as they are shown; what depends on the time, on other resources
-    or on who asks is not among them: id, owner, state, tags, Public, mappings and ``Ebs.Encrypted``.
+    ``members`` are members of DescribeImages' Image as they are shown, without those that depend on the time, on other
+    resources or on the caller: id, owner, state, tags, Public, mappings and ``Ebs.Encrypted``.
     """
 
     id: str
@@ -149,14 +148,14 @@ class Ec2Image:
 
     @property
     def snapshots(self) -> tuple[str, ...]:
-        """Ids of the snapshots it stands on."""
+        """Ids of its snapshots."""
         found = (mapping.get("Ebs", NOTHING).get("SnapshotId") for mapping in self.mappings)
         return tuple(str(snapshot) for snapshot in found if snapshot)
 
 
 @dataclass(frozen=True, slots=True)
 class TagSet:
-    """The tags that one account, their owner, sees on one resource, and how often they have changed."""
+    """The tags that one account has put on a resource, and how often they have changed."""
 
     id: str
     owner: str
@@ -169,7 +168,7 @@ class TagSet:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An attempt to launch an image: ``pending``, then ``running``, or ``terminated`` for a reason (code, text)."""
+    """A launch of an image: ``pending``, then ``running``, or ``terminated`` for a reason (code, text)."""
 
     id: str
     owner: str

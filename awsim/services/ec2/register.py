@@ -1,4 +1,4 @@
-"""RegisterImage: takes nothing from anywhere but its own parameters and a few facts of the snapshots."""
+"""RegisterImage: uses nothing but its own parameters and a few facts of the snapshots."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _register_image(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def become_available(ec2: Ec2State, image_id: str, request_id: str) -> None:
-    """Let a pending image be available, and tell its owner."""
+    """Make a pending image available, and send its event."""
     found = ec2.images.get(image_id)
     if found is not None and found.state == "pending":
         notices.image_state(ec2, ec2.images.put(replace(found, state="available")), "available", request_id)
@@ -139,7 +139,7 @@ def check_name(ec2: Ec2State, account: str, region: str, name: str) -> None:
 
 
 def _named(ec2: Ec2State, account: str, region: str, name: str) -> Ec2Image | None:
-    """Return the image that holds a name in an account and Region."""
+    """Return the image with a name in an account and Region."""
     mine = (image for image in ec2.images.of(account) if image.region == region)
     return next((image for image in mine if image.name == name and _holds_name(ec2, image)), None)
 
@@ -224,7 +224,7 @@ def _members(ec2: Ec2State, call: Call, root: str, snapshots: Mapping[str, Ec2Sn
 
 
 def _inherited(ec2: Ec2State, snapshots: Mapping[str, Ec2Snapshot]) -> dict[str, Any]:
-    """Return what a kinder AWS would take from the image that the snapshots were copied from."""
+    """Return what a more lenient AWS would take from the image that the snapshots were copied from."""
     sources = {snapshot.origin.snapshot for snapshot in snapshots.values() if snapshot.origin}
     sources |= {snapshot.id for snapshot in snapshots.values()}
     origin = next((image for image in ec2.images.all() if sources & set(image.snapshots)), None)

@@ -61,7 +61,7 @@ def _protect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _unprotect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    """Take the protection away; the day that a cooldown lasts is not modelled."""
+    """Disable the protection; the day of a cooldown is not modelled."""
     return _set_protection(ec2, own_image(ec2, call), "disabled")
 
 

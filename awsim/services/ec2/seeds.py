@@ -1,7 +1,7 @@
-"""Images to begin with: built long ago, complete, with any attribute an image may have.
+"""Images to begin with: complete, built long ago, with any attribute that an image can have.
 
 ``volumes`` is a list of sizes in GiB (the first is the root) or of what ``volume``, ``blank``, ``ephemeral`` and
-``no_device`` make.
+``no_device`` return.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AGE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One mapping of an image to seed; ``snapshot`` says whether a snapshot is made, or which one is taken."""
+    """One mapping of an image to seed; ``snapshot``: whether a snapshot is made, or which one is used."""
 
     mapping: Mapping[str, Any]
     snapshot: bool | str = False
@@ -61,13 +61,13 @@ def ephemeral(device: str, number: int = 0) -> Device:
 
 
 def no_device(device: str) -> Device:
-    """Make a mapping that takes a device away."""
+    """Make a mapping that removes a device."""
     return Device({"DeviceName": device, "NoDevice": ""})
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Everything about an image to seed that is not one of its devices."""
+    """An image to seed, without its devices."""
 
     key: str | None
     product_codes: tuple[str, ...] = ()
@@ -90,11 +90,13 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
 ) -> str:
     """Make an image with its volumes and snapshots, and return its id.
 
-    ``key`` (id, alias or ARN; None: not encrypted) is for all volumes that have none of their own. ``attributes`` are
+    ``key`` (id, alias or ARN; None: not encrypted) is for all volumes without one of their own. ``attributes`` are
     members of DescribeImages' Image as it will show them (``BootMode="uefi"``, ``ProductCodes=[...]``,
-    ``RootDeviceType="instance-store"``); one that the SDK's model does not have is a TypeError. Product codes, platform
-    details and usage operation are on the snapshots too. ``available_after``: 0, available at once; a number of
-    seconds, pending so long and then available, with an event; None, always pending. ``tell`` emits the tag event.
+    ``RootDeviceType="instance-store"``); one that the SDK's model does not have is a TypeError. The snapshots also get
+    product codes, platform details and usage operation.
+
+    ``available_after``: 0, available at once; a number of seconds, pending so long and then available, with an event;
+    None, always pending. ``tell`` sends the tag event.
     """
     if unknown := sorted(attributes.keys() - _known_members()):
         raise TypeError(f"an image has no member {', '.join(unknown)}")
@@ -117,7 +119,7 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
 
 
 def put_tags(ec2: Ec2State, image: Ec2Image, wanted: Mapping[str, str], *, tell: bool) -> None:
-    """Tag a seeded image; without ``tell`` no event is sent."""
+    """Tag a seeded image; ``tell`` sends the event."""
     tags.put_tags(ec2, image.owner, image.region, image.id, add=wanted, tell=tell)
 
 

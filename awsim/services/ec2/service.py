@@ -65,11 +65,11 @@ class Ec2:
 
     @property
     def pace(self) -> Pace:
-        """How long things take; to be set."""
+        """How long things take; a test may set it."""
         return self.state.pace
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
-        """Every operation on images, snapshots, volumes and tags; those not modelled are refused, not left to moto."""
+        """Every operation on images, snapshots, volumes and tags; moto gets none of them."""
         return self._operations
 
     def _answer(self, operation: Operation, call: Call) -> Mapping[str, Any]:
@@ -78,7 +78,7 @@ class Ec2:
 
     @contextmanager
     def stale(self, seconds: float, *operations: str) -> Iterator[None]:
-        """Let reads (of these operations only, if any are named) lag behind for a while."""
+        """Let reads (or only these operations) lag behind for some seconds."""
         state = self.state
         before, lags = state.lag, dict(state.lags)
         if operations:
@@ -91,27 +91,27 @@ class Ec2:
             state.lag, state.lags = before, lags
 
     def seed_image(self, account: str, region: str, *, name: str, volumes: seeds.Volumes = (8,), **rest: Any) -> str:
-        """Make an image with its snapshots, as if built long ago; see ``seeds.seed_image``. Returns its id."""
+        """Make an image with its snapshots; see ``seeds.seed_image``. Returns its id."""
         return seeds.seed_image(self.state, account, region, name=name, volumes=volumes, **rest)
 
     def launch_trouble(self, call: Call) -> str:
-        """Say why the instance of a RunInstances call would not run now; see ``instances.launch_trouble``."""
+        """Return why the instance of a RunInstances call would not run now; see ``instances.launch_trouble``."""
         return instances.launch_trouble(self.state, call)
 
     def progress(self) -> list[facts.CopyProgress]:
-        """Every copy that there is, with account, Region, source, percent and state, for the demo to show."""
+        """Return every copy, with account, Region, source, percent and state."""
         return facts.progress(self.state)
 
     def foreign_permissions(self) -> list[facts.ForeignPermission]:
-        """Every permission on a snapshot or image that is not its owner's, read from state."""
+        """Return every permission on a snapshot or image for somebody other than its owner."""
         return facts.foreign_permissions(self.state)
 
     def shares_open(self) -> list[str]:
-        """Return the same, one line each."""
+        """Return these permissions as lines of text."""
         return [str(permission) for permission in self.foreign_permissions()]
 
     def tags_of(self, resource_id: str, region: str) -> dict[str, str]:
-        """Return the tags on a resource, as its owner sees them; empty if there is none."""
+        """Return the tags on a resource that its owner sees; empty if there is no such resource."""
         found = self.state.resource(resource_id, region)
         return self.state.tags_on(found.owner, resource_id) if found else {}
 
@@ -121,7 +121,7 @@ class Ec2:
         return found.owner if found else None
 
     def iam_facts(self, resource_id: str, region: str) -> ResourceFacts | None:
-        """Return what policies may ask about a resource; None if there is no such resource in the Region."""
+        """Return the facts of a resource that policies can test; None if the Region has no such resource."""
         return facts.iam_facts(self.state, resource_id, region)
 
     def snapshots_of(self, image: str, region: str) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _changes(call: Call) -> tuple[list[str], list[str]]:
-    """Read both spellings: CreateVolumePermission, and the older OperationType with UserIds and GroupNames."""
+    """Read both forms: CreateVolumePermission, and the older OperationType with UserIds and GroupNames."""
     params = call.params
     pairs = params.get("CreateVolumePermission", {})
     add, remove = _who(pairs.get("Add", ())), _who(pairs.get("Remove", ()))

@@ -73,7 +73,7 @@ def _created(ec2: Ec2State, snapshot_id: str) -> None:
 
 
 def finish(ec2: Ec2State, snapshot: Ec2Snapshot, why_not: str = "") -> Ec2Snapshot:
-    """Let a pending snapshot end: completed, or in error; and if it was deleted meanwhile, it is now gone."""
+    """End a pending snapshot, as completed or in error; remove it if it was deleted meanwhile."""
     if why_not:
         ended = replace(snapshot, state="error", state_message=why_not)
     else:
@@ -97,7 +97,7 @@ def _describe_snapshots(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Ec2Snapshot]:
-    """Return the snapshots that the call is about and its caller may know of, as they were at a time."""
+    """Return the snapshots that the call is about and its caller may see, as they were at a time."""
     if not call.params.get("SnapshotIds"):
         return visible(ec2, call, ec2.snapshots, at)
     found = []

@@ -1,4 +1,4 @@
-"""Everything EC2 knows, for all accounts and Regions, as it is and as it was."""
+"""EC2's state, for all accounts and Regions, with its past."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ R = TypeVar("R", bound=_Record)
 
 
 class VersionedTable(Generic[R]):
-    """Records by id, every version kept, so that a read can be as stale as a test wants it."""
+    """Records by id, with all their versions, so that a read can be as stale as a test wants."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._versions: dict[str, list[tuple[datetime, R | None]]] = {}
         self._owned: dict[str, dict[str, None]] = {}
         self._lent: dict[str, None] = {}
-        """Ids of what was ever lent, so that a look at what one may see need not go through everything."""
+        """Ids of records that were ever shared, so that a look at what one may see need not read all."""
 
     def put(self, record: R) -> R:
-        """Make this the present version."""
+        """Write a record's present version."""
         self._versions.setdefault(record.id, []).append((self._clock(), record))
         self._owned.setdefault(record.owner, {})[record.id] = None
         if record.lent:
@@ -51,7 +51,7 @@ class VersionedTable(Generic[R]):
         return record
 
     def drop(self, record_id: str) -> None:
-        """Let a record be gone from now on."""
+        """Remove a record from now on."""
         self._versions.setdefault(record_id, []).append((self._clock(), None))
 
     def get(self, record_id: str, at: datetime | None = None) -> R | None:
@@ -80,31 +80,31 @@ class VersionedTable(Generic[R]):
 
 @dataclass(slots=True)
 class Pace:
-    """How long things take, in seconds of virtual time; AWS promises none of it, so tests may set it."""
+    """How long things take, in virtual seconds. AWS promises none of these times, so a test may set them."""
 
     copy: float = 90
     copy_per_gib: float = 20
     copy_spread: float = 0.4
-    """By how much the longest copy of a size differs from the shortest, as a share of the middle one."""
+    """The difference between the longest and the shortest copy of a size, as a part of the average."""
     copy_refused: float = 12
-    """From the call to state ``error``, if a key or the source cannot be used."""
+    """From the call to the state ``error``, if a key or the source cannot be used."""
     snapshot: float = 60
     register: float = 4
     launch: float = 15
-    """From RunInstances until the instance runs, or is terminated for want of a key."""
+    """From RunInstances until the instance runs, or is terminated because it has no right on a key."""
     token: float = 86_400
-    """How long CopyImage remembers a client token."""
+    """For how long CopyImage remembers a client token."""
     name_freed: float = 60
     """From DeregisterImage until the name can be used again and the image is no longer shown."""
 
 
 class Ec2State:
-    """The tables, the settings, and the parts of the world that operations ask. The seed makes ids reproducible.
+    """The tables, the settings, and the parts of the world that operations use.
 
-    ``lag`` (seconds) makes every Describe show the state of so long ago; ``lags`` does so for single operations; both
-    add to the stale reads that are injected.
-    ``closed_accounts`` are accounts that AWS no longer takes in a permission. ``deaf_removals`` is how many of the next
-    removals of a snapshot permission answer success and remove nothing.
+    The seed makes ids reproducible. ``lag`` (seconds) makes every Describe show the state of so long ago; ``lags`` does
+    so for single operations; injected stale reads are added to both. ``closed_accounts`` are accounts that AWS no
+    longer accepts in a permission. ``deaf_removals``: so many of the next removals of a snapshot permission answer
+    success and remove nothing.
     """
 
     def __init__(self, base: Base, kms: KeyService, events: EventBus, organizations: OrganizationMembers) -> None:
@@ -119,15 +119,15 @@ class Ec2State:
         self.copy_tokens: dict[tuple[str, str, str], Remembered] = {}
         """(account, Region, client token) -> what CopyImage made for it."""
         self.encrypted_by_default: dict[tuple[str, str], str] = {}
-        """(account, Region) -> the default EBS key, where EBS encryption is on by default."""
+        """(account, Region) -> the default EBS key, if EBS encryption by default is on."""
         self.allowed_images: dict[tuple[str, str], frozenset[str]] = {}
-        """(account, Region) -> whose AMIs it may use besides its own, where Allowed AMIs is enabled."""
+        """(account, Region) -> whose AMIs it may use besides its own, if Allowed AMIs is enabled."""
         self.on_key_use: list[Callable[[Caller, str, str, str], None]] = []
-        """Receives each use of a key by EBS for a caller: caller, KMS's operation, key, and what it encrypts."""
+        """Called with each use of a key by EBS for a caller: caller, KMS's operation, key, and what it encrypts."""
         self.public_images: set[tuple[str, str]] = set()
-        """(account, Region) where block public access for AMIs was lifted."""
+        """(account, Region) in which block public access for AMIs is off."""
         self.blocked_snapshots: dict[tuple[str, str], str] = {}
-        """(account, Region) -> the state of block public access for snapshots, where it is on."""
+        """(account, Region) -> the state of block public access for snapshots, if it is on."""
         self._base = base
         self._made = 0
         self._ago = timedelta()
@@ -148,7 +148,7 @@ class Ec2State:
 
     @property
     def seed(self) -> int:
-        """What chance does in this world."""
+        """The seed of this world's random numbers."""
         return self._base.seed
 
     def on(self, rule: Rule) -> bool:
@@ -156,17 +156,17 @@ class Ec2State:
         return self._base.on(rule)
 
     def after(self, seconds: float, what: Callable[[], object], label: str) -> None:
-        """Do something later, in virtual time."""
+        """Call a function later, in virtual time."""
         self._base.clock.after(seconds, what, label)
 
     def moment(self, call: Call) -> datetime:
-        """Return the time whose state this read shows. To be asked once per call: an injection may be for one only."""
+        """Return the time whose state this read shows. Call it once a call: an injection may be for one only."""
         as_of = self._base.injected.as_of(call) - timedelta(seconds=self.lags.get(call.operation, self.lag))
         return as_of if self.on(STALE) else self.now
 
     @contextmanager
     def backdated(self, ago: timedelta) -> Iterator[None]:
-        """Let new records have been there for a while, so that stale reads see them."""
+        """Within the context, new records are some time old, so that stale reads see them."""
         self._ago = ago
         try:
             yield

@@ -47,7 +47,7 @@ def _create_tags(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _delete_tags(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    """Without Tags all go but AWS's own; with a value only the pair that has it, an empty value included."""
+    """Without Tags, delete all but AWS's own; with a value, only the pair that has it, an empty value included."""
     for resource in call.params["Resources"]:
         reachable(ec2, call, resource)
         present = ec2.tags_on(call.caller.account, resource)
@@ -89,7 +89,7 @@ def _by_pair(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, An
 
 
 def at_creation(ec2: Ec2State, call: Call, kind: str, *others: str) -> dict[str, str]:
-    """Return the tags that a call asks to put on what it creates of a kind; refuses what AWS refuses.
+    """Return the tags that a call puts on what it creates of a kind; refuse what AWS refuses.
 
     ``others`` are the further kinds that the call creates.
     """
@@ -116,7 +116,7 @@ def put_tags(
     remove: Iterable[str] = (),
     tell: bool = True,
 ) -> None:
-    """Change an account's tags on a resource and tell its bus, unless nothing changes."""
+    """Change an account's tags on a resource and send the event, unless nothing changes."""
     present = ec2.tags.get(f"{account}/{resource}")
     before = dict(present.tags) if present else {}
     gone = set(remove)
@@ -131,14 +131,14 @@ def put_tags(
 
 
 def forget(ec2: Ec2State, resource: str) -> None:
-    """Let all tags on a resource go with it, silently."""
+    """Remove all tags on a resource, without an event."""
     for found in ec2.tags.all():
         if found.resource == resource:
             ec2.tags.drop(found.id)
 
 
 def shown(ec2: Ec2State, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Return the ``Tags`` member of a resource; no member if there are none, as on AWS."""
+    """Return the ``Tags`` member of a resource; no member if it has no tags, as on AWS."""
     listed = pages.shuffled(ec2, list(tags.items()), lambda pair: pair[0])
     return {"Tags": [{"Key": key, "Value": value} for key, value in listed]} if tags else {}
 

@@ -1,4 +1,4 @@
-"""Volumes: only what it takes to make snapshots of them."""
+"""Volumes, as far as snapshots of them need it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _create_volume(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _twin(ec2: Ec2State, call: Call) -> Volume | None:
-    """Return the volume that a call with this client token has made."""
+    """Return the volume that was made with this client token."""
     token = call.params.get("ClientToken")
     mine = (v for v in ec2.volumes.of(call.caller.account) if v.region == call.region)
     return next((volume for volume in mine if token and volume.token == token), None)
@@ -83,7 +83,7 @@ def _source(ec2: Ec2State, call: Call) -> Ec2Snapshot | None:
 
 
 def _key(ec2: Ec2State, call: Call, source: Ec2Snapshot | None) -> tuple[str | None, str]:
-    """Return the key of a new volume, and the state it comes to: another's key must also be readable."""
+    """Return the key and the first state of a new volume; another account's key must also be readable."""
     params, account, region = call.params, call.caller.account, call.region
     always = (account, region) in ec2.encrypted_by_default
     if not (params.get("Encrypted") or always or (source and source.key)):

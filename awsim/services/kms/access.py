@@ -1,4 +1,4 @@
-"""Who may use a key: key policy or grant on the key's side, and for another account's key the caller's own policies."""
+"""Who may use a key: by key policy or grant, and for another account's key also by the caller's own policies."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CONTEXT = "kms:encryptioncontext:"
 
 
 class KeyDecisions:
-    """Decides for the keys of one world."""
+    """Decides about the keys of one world."""
 
     def __init__(self, base: Base, grants: Mapping[str, list[KmsGrant]], policies: KeyPolicies) -> None:
         self._base = base
@@ -92,13 +92,13 @@ class KeyDecisions:
     def granting(
         self, caller: Caller, action: str, key: KmsKey, context: Context, tokens: Collection[str] = ()
     ) -> KmsGrant | None:
-        """Return the first grant that lets the caller do this, if there is one that has its effect by now."""
+        """Return the first grant in effect that lets the caller do this, if any."""
         return next(self._all_granting(caller, action, key, context, tokens), None)
 
     def _best(
         self, caller: Caller, action: str, key: KmsKey, context: Context, tokens: Collection[str]
     ) -> KmsGrant | None:
-        """Return such a grant, one that the caller's own account has issued if there is one."""
+        """Return such a grant, preferably one that the caller's own account has issued."""
         found = list(self._all_granting(caller, action, key, context, tokens))
         return next((grant for grant in found if grant.issuer == caller.account), found[0] if found else None)
 

@@ -68,11 +68,11 @@ class GrantStore:
         self._random = Random(f"{base.seed}/grants")
         self._made = 0
         self.delay = (0.0, 60.0)
-        """Seconds that a grant takes to work, and to stop: at random between these two. AWS says up to 300."""
+        """Seconds until a grant works, and until it stops: at random between these. AWS says up to 300."""
         self.by_key: dict[str, list[KmsGrant]] = {}
 
     def create(self, call: Call, key: KmsKey, parent: KmsGrant | None) -> Mapping[str, Any]:
-        """Make a grant, or return the one that has this name; ``parent`` if the right to do so comes from a grant."""
+        """Create a grant, or return the one with this name; ``parent``: the grant that gives the right to do so."""
         params = call.params
         name = params.get("Name")
         if name is not None and not NAMES.fullmatch(name):
@@ -94,7 +94,7 @@ class GrantStore:
         return {"GrantId": grant.id, "GrantToken": token}
 
     def page(self, call: Call, key: KmsKey) -> Mapping[str, Any]:
-        """One page of a key's grants, as a (possibly stale) read shows them."""
+        """Return a page of a key's grants, as a (possibly stale) read shows them."""
         params, rules = call.params, self._base.rules
         limit = params.get("Limit", DEFAULT_PAGE)
         if rules.on(PAGES) and not 1 <= limit <= LARGEST_PAGE:
@@ -117,27 +117,27 @@ class GrantStore:
         return {**answer, "NextMarker": f"marker-{last}"} if last < len(found) else answer
 
     def get(self, key_arn: str, grant_id: str) -> KmsGrant | None:
-        """Return a grant that is there, and not revoked. Raises AwsError for what cannot be a grant's id."""
+        """Return a grant that is not revoked. Raises AwsError for what cannot be a grant's id."""
         if not re.fullmatch(r"[0-9a-f]{64}", grant_id):
             raise AwsError("InvalidGrantIdException", f"Grant ID {grant_id} is not valid")
         found = (grant for grant in self.by_key.get(key_arn, []) if grant.id == grant_id and grant.revoked is None)
         return next(found, None)
 
     def by_token(self, token: str) -> KmsGrant | None:
-        """Return the grant that a token is for."""
+        """Return the grant of a token."""
         everything = (grant for grants in self.by_key.values() for grant in grants)
         return next((grant for grant in everything if token in grant.tokens and grant.revoked is None), None)
 
     def end(self, grant: KmsGrant) -> None:
-        """Revoke or retire."""
+        """Revoke or retire a grant."""
         grant.end(self._base.now, self._wait() if self._base.on(LINGERS) else timedelta())
 
     def missing(self, grant_id: str) -> AwsError:
-        """Say that a grant is not there."""
+        """Return the refusal of a grant that does not exist."""
         return AwsError("NotFoundException", f"Grant ID {grant_id} not found")
 
     def shown_grantee(self, grant: KmsGrant) -> str:
-        """Name the grantee as ListGrants does: by its id once the role is gone."""
+        """Return the grantee as ListGrants shows it: by its id once the role is gone."""
         if grant.grantee_id is None:
             return grant.grantee
         role = self._base.policies.roles.get(grant.grantee)

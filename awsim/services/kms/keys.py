@@ -1,4 +1,4 @@
-"""Keys and aliases: finding them, making them, their policies."""
+"""Keys and aliases."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class KeyStore:
         """(account, Region, alias name) -> key ARN."""
 
     def find(self, account: str, region: str, key_id: str) -> KmsKey:
-        """Return what a key id, key ARN, alias name or alias ARN means to a caller.
+        """Return the key of a key id, key ARN, alias name or alias ARN.
 
         Raises AwsError: NotFoundException, InvalidArnException.
         """
@@ -68,7 +68,7 @@ class KeyStore:
         return key
 
     def make(self, account: str, region: str, policy: str = "", **details: Any) -> KmsKey:
-        """Make a key, under the default policy (the account's root may do all) unless another is given."""
+        """Create a key, under the default policy (the account's root may do all) unless another is given."""
         key_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         key = KmsKey(account, region, key_id, self._base.now, **details)
         self.policies.first(key, policy or json.dumps(default_policy(account), indent=2))
@@ -76,7 +76,7 @@ class KeyStore:
         return key
 
     def ebs(self, account: str, region: str) -> KmsKey:
-        """Return the account's AWS-managed key for EBS, which comes to be when it is first asked for."""
+        """Return the account's AWS-managed key for EBS, which is created at its first use."""
         arn = self.aliases.get((account, region, EBS_ALIAS))
         if arn is None:
             text = "Default key that protects my EBS volumes when no other key is defined"

@@ -1,4 +1,4 @@
-"""Key policies: kept as they were put, late to work, and naming what was deleted by its id."""
+"""Key policies: stored as they were put, late to take effect, and naming deleted principals by their id."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class KeyPolicies:
         self._base = base
         self._random = Random(f"{base.seed}/policies")
         self.delay = (0.0, 5.0)
-        """Seconds until a policy that was put is of effect: at random between these two."""
+        """Seconds until a policy takes effect: at random between these two."""
 
     def first(self, key: KmsKey, text: str) -> None:
-        """Give a new key its policy, which is of effect at once."""
+        """Give a new key its policy, which takes effect at once."""
         key.versions.append(self._version(text, timedelta()))
 
     def put(self, call: Call, key: KmsKey) -> None:
@@ -73,7 +73,7 @@ class KeyPolicies:
         key.versions.append(self._version(text, timedelta(seconds=late)))
 
     def shown(self, call: Call, key: KmsKey) -> str:
-        """Return the text that GetKeyPolicy gives: as it was put, unless a role in it was deleted since."""
+        """Return the text that GetKeyPolicy shows: as it was put, unless a role in it was deleted since."""
         as_of = self._base.injected.as_of(call)
         at = as_of if self._base.on(STALE) else self._base.now
         version = next((v for v in reversed(key.versions) if v.put_at <= at), key.versions[0])
@@ -81,7 +81,7 @@ class KeyPolicies:
         return json.dumps(_renamed(version.document, gone)) if gone else version.text
 
     def in_force(self, key: KmsKey) -> Document:
-        """Return what decides now."""
+        """Return the policy that is in effect now."""
         now = self._base.now
         version = next((v for v in reversed(key.versions) if v.works_from <= now), key.versions[0])
         gone = self._gone(version)
@@ -96,7 +96,7 @@ class KeyPolicies:
                     yield key.arn, str(statement.get("Sid", "")), " ".join(names)
 
     def check(self, call: Call, text: str) -> None:
-        """Refuse a policy that KMS would not take. Raises AwsError."""
+        """Refuse a policy that KMS would not accept. Raises AwsError."""
         if len(text.encode()) > LARGEST and self._base.on(SIZE):
             said = f"The key policy has {len(text.encode())} bytes; {LARGEST} is the limit"
             raise AwsError("LimitExceededException", said)
@@ -121,7 +121,7 @@ class KeyPolicies:
         return Version(self._base.now, self._base.now + late, text, document, roles)
 
     def _gone(self, version: Version) -> Mapping[str, str]:
-        """Return the id of each role in it that is not the one it was."""
+        """Return the id of each role in it that was deleted since, or made again."""
         if not self._base.on(DEAD):
             return {}
         now = {arn: self._base.policies.roles.get(arn) for arn in version.roles}

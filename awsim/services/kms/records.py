@@ -1,4 +1,4 @@
-"""What KMS remembers."""
+"""KMS's data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SYMMETRIC = "SYMMETRIC_DEFAULT"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A key's policy as it was once put."""
+    """One version of a key's policy."""
 
     put_at: datetime
     works_from: datetime
@@ -73,12 +73,12 @@ class KmsGrant:
     grantee: str
     """ARN of a role, a session or an account's root, or an account id."""
     grantee_id: str | None
-    """Id of the role that the grantee was when the grant was made; None for accounts."""
+    """Id that the grantee's role had when the grant was made; None for accounts."""
     retiring: str | None
     retiring_id: str | None
-    """Id of the role that the retiring principal was then; None for accounts and where there is none."""
+    """Id that the retiring principal's role then had; None for accounts, or if there is none."""
     issuer: str
-    """Account that issued it."""
+    """The account that issued it."""
     operations: frozenset[str]
     constraints: Mapping[str, Mapping[str, str]]
     created: datetime
@@ -88,7 +88,7 @@ class KmsGrant:
     tokens: set[str] = field(default_factory=set)
 
     def works(self, now: datetime) -> bool:
-        """Whether it has any effect now: late to begin, late to end."""
+        """Whether it is in effect now: late to begin, late to end."""
         return self.works_from <= now and (self.works_until is None or now < self.works_until)
 
     def listed(self, at: datetime) -> bool:
@@ -100,7 +100,7 @@ class KmsGrant:
         return all(getattr(self, name) == value for name, value in other.items())
 
     def end(self, now: datetime, after: timedelta) -> None:
-        """Revoke or retire it: not listed from now on, of no effect a while later."""
+        """Revoke or retire it: no longer listed, and soon no longer in effect."""
         self.revoked, self.works_until = now, now + after
 
     @property

@@ -1,4 +1,4 @@
-"""The KMS API, and what EC2 asks of KMS on a caller's behalf."""
+"""KMS's API, and what EC2 asks of KMS on a caller's behalf."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ABROAD = {
     *(f"kms:{name}" for name in USES),
 }
 UNUSED = {"kms:DescribeKey", "kms:ListGrants", "kms:RevokeGrant", "kms:RetireGrant"}
-"""What a service may do for its caller with a key that is switched off."""
+"""What a service may do for its caller with a disabled key."""
 SHORTEST_WAIT, LONGEST_WAIT = 7, 30
 Result = Mapping[str, Any]
 
@@ -99,17 +99,17 @@ class Kms:
         via_service: str = "ec2.us-east-1.amazonaws.com",
         context: Mapping[str, Values] | None = None,
     ) -> tuple[bool, str]:
-        """Whether a service may do ``kms:...`` to a key for its caller now, and if not, why not.
+        """Return whether a service may call ``kms:...`` on a key for its caller now, and if not, why not.
 
-        ``context`` holds condition keys: ``kms:EncryptionContext:aws:ebs:id`` and the like; ``kms:ViaService``,
-        ``kms:CallerAccount``, ``aws:ViaAWSService`` and, for the calls on grants, ``kms:GrantIsForAWSResource`` are set
-        here.
+        ``context`` holds condition keys such as ``kms:EncryptionContext:aws:ebs:id``; ``kms:ViaService``,
+        ``kms:CallerAccount``, ``aws:ViaAWSService`` and, for the calls on grants, ``kms:GrantIsForAWSResource`` are
+        added here.
 
         VERIFIED [aws-facts 3]: the key's policy or a grant must admit the caller, and for another account's key the
-        caller's own identity policy must allow it as well; grants begin and end late; ViaService names EC2 in the
-        key's Region. Assumed: that an owner's grant to a role or account of another one is enough on the key's side
-        (two public codebases rely on it), that session policies limit what the service may do (it calls with the
-        caller's own session), and that a grant to a role of the key's own account needs no identity policy.
+        caller's own identity policy must allow it as well; grants begin and end late; ViaService names EC2 in the key's
+        Region. Assumed: that an owner's grant to a role or account of another one is enough on the key's side (two
+        public codebases rely on it), that session policies limit what the service may do (it calls with the caller's
+        own session), and that a grant to a role of the key's own account needs no identity policy.
         """
         _, _, _, region, account, _ = key_arn.split(":", 5)
         try:
@@ -126,14 +126,14 @@ class Kms:
         return decision.allowed, decision.why
 
     def describe(self, account: str, region: str, key_id: str) -> KmsKey:
-        """Return the key that an id, alias or ARN means in an account and Region; no permission is asked.
+        """Return the key of an id, alias or ARN in an account and Region, without asking for permission.
 
         Raises AwsError: NotFoundException, InvalidArnException.
         """
         return self.keys.find(account, region, key_id)
 
     def open_grants(self) -> list[KmsGrant]:
-        """Return every grant, not revoked, to someone outside the key's account."""
+        """Return every grant that is not revoked and is for somebody outside the key's account."""
         everything = (grant for grants in self.grants.by_key.values() for grant in grants)
         return [
             grant
@@ -205,7 +205,7 @@ class Kms:
         return {"KeyId": key.arn}
 
     def _use(self, call: Call) -> Result:
-        """Use a key directly, which must be named; the result represents bytes."""
+        """Use a key directly, which must be named; the result stands for bytes."""
         given = call.params.get("EncryptionContext", {})
         key = self._key(call, {f"kms:encryptioncontext:{name}": value for name, value in given.items()})
         self._check_usable(key)
@@ -291,7 +291,7 @@ class Kms:
         return self.grants.create(call, key, self._parent(call, key, context))
 
     def _parent(self, call: Call, key: KmsKey, context: Mapping[str, Values]) -> KmsGrant | None:
-        """Return the grant without which the caller could not make another one."""
+        """Return the grant that alone gives the caller the right to make another one."""
         bare = KeyDecisions(self._base, {}, self.keys.policies).decide(
             call.caller, "kms:CreateGrant", key, region=call.region, context=self._direct(context)
         )
@@ -345,7 +345,7 @@ class Kms:
     # --- permission ---
 
     def _key(self, call: Call, context: Mapping[str, Values] | None = None) -> KmsKey:
-        """Return the key that a call is about, if its caller may make the call."""
+        """Return the key of a call, if its caller may make the call."""
         action, key_id = f"kms:{call.operation}", call.params["KeyId"]
         try:
             key = self.describe(call.caller.account, call.region, key_id)
@@ -370,7 +370,7 @@ class Kms:
             raise refusal(call.caller, "kms", action, key.arn, decision.why)
 
     def _hide(self, call: Call, action: str, key_id: str) -> None:
-        """Refuse a caller who may not even ask, before saying that there is no such key."""
+        """Refuse a caller without permission before it learns that there is no such key."""
         arn = key_id if key_id.startswith("arn:") else f"arn:aws:kms:{call.region}:{call.caller.account}:key/{key_id}"
         own = arn.split(":")[4] == call.caller.account
         decision = self._base.policies.decide(call.caller, action, arn if own else "*", region=call.region)

@@ -1,14 +1,14 @@
 """What happens to each member of an image: mapped, compared, refused or dropped, each with its reason.
 
-The copy is the image. So ``MEMBERS`` has every member that the pinned SDK knows of an image, its attributes and its
-snapshots; a test compares the table with the SDK's model and fails when the SDK has a member or a value that is not
-here. (The service cannot see that at run time: the SDK silently drops what its model does not know.)
+``MEMBERS`` has every member that the pinned SDK knows of an image, its attributes and its snapshots. A test compares it
+with the SDK's model, and fails if the SDK has another member or value. (At run time the service cannot see such a
+member: the SDK silently drops what its model does not know.)
 
-With CopyImage, EC2 itself copies what is ``MAPPED`` here, and the comparison is the same. It can copy some of what is
-``REFUSED``: ``preflight.method`` decides.
+With CopyImage, EC2 itself copies what is ``MAPPED`` here, and some of what is ``REFUSED`` (``preflight.method``
+decides); the comparison is the same.
 
-``docs/reference/what-is-copied.md`` is written from this table. Its sources are the EC2 API model 2016-11-15 in
-botocore 1.44.8, and sections 2, 3, 5 and 8 of ``docs/reference/aws-facts.md``, cited as [aws-facts N].
+``tools.docs`` writes ``docs/reference/what-is-copied.md`` from this table. Its sources are the EC2 API model 2016-11-15
+in botocore 1.44.8, and sections 2, 3, 5 and 8 of ``docs/reference/aws-facts.md``, cited as [aws-facts N].
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ class Treatment(StrEnum):
     """What the service does with a member of an image."""
 
     MAPPED = "mapped"
-    """Set on the copy, then compared with the source."""
+    """The service sets it on the copy, and then compares it with the source."""
     COMPARED = "compared"
-    """Cannot be set; EC2 must choose the same value, or the copy is discarded."""
+    """The service cannot set it; EC2 must choose the same value, or the service discards the copy."""
     REFUSED = "refused"
-    """Stops the promotion before anything is opened: if present, or at the values listed as refused."""
+    """It stops the promotion before anything is opened: if it is present, or has a value that is listed as refused."""
     DROPPED = "dropped"
-    """Deliberately not carried over; an unknown value still stops the promotion where values are listed."""
+    """The copy does not get it; if values are listed, an unknown one still stops the promotion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One member of one shape of the EC2 API.
 
-    ``values`` lists the values that are known; empty means any. A value of a member with a list that is not on it stops
-    the promotion. ``refused`` are known values that stop it too, each by a check of its own in ``preflight``.
+    ``values``: the known values; empty means any. A value that is not listed stops the promotion, and so do those in
+    ``refused``, each by a check of its own in ``preflight``.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Member:
 
 
 def known_values(shape: str, name: str) -> tuple[str, ...]:
-    """The values that a member may have; empty means any. KeyError if the table does not know the member."""
+    """Return the values that a member may have; empty means any. Raises KeyError for an unknown member."""
     return MEMBERS[shape][name].values
 
 
@@ -72,72 +72,89 @@ def _dropped(name: str, why: str, *values: str) -> Member:
 
 
 _BOOT_MODES = ("legacy-bios", "uefi", "uefi-preferred")
-_ATTRIBUTE = "Read from DescribeImages, which returns the same."
+_SAME = "The copy gets the source's value."
+_ATTRIBUTE = "The service reads it from DescribeImages, which returns the same value."
 _LOCAL_ONLY = "An image on an Outpost, or tied to one Zone, cannot be made elsewhere by copying its snapshots."
-_WATERMARK = "Part of a watermark; see Image.ImageWatermarks."
-_SCAN = "Part of a scan's result; Amazon Inspector scans the copy for its owner."
-_INSTANCE_TYPES = "Part of the instance type specification; an image with one is refused."
+_WATERMARK = "It is part of a watermark, which Image.ImageWatermarks describes."
+_SCAN = "It is part of a scan of the source. Amazon Inspector scans the copy for its owner."
+_INSTANCE_TYPES = "It is part of the instance type specification, and the service refuses an image that has one."
+_PERMISSION = "It is part of the launch permissions of the source, and the copy is private to its owner."
+_STATE_REASON = "The service quotes it if the source's state is a fault."
+_OWN = "The copy has its own value."
+_PRODUCT_CODE = "It is part of a product code, and the service refuses an image that has one."
 
 MEMBERS: Mapping[str, Mapping[str, Member]] = {
     "Image": _shape(
         _mapped(
             "Architecture",
-            "RegisterImage assumes i386 by default [aws-facts 5].",
+            "The service passes the source's value, because RegisterImage assumes i386 by default [aws-facts 5].",
             "i386",
             "x86_64",
             "arm64",
             "x86_64_mac",
             "arm64_mac",
         ),
-        _mapped("BlockDeviceMappings", "By device name, each with its snapshot's copy; see BlockDeviceMapping."),
+        _mapped(
+            "BlockDeviceMappings",
+            "The copy has a mapping for each device name of the source, with the copy of its snapshot.",
+        ),
         _mapped(
             "BootMode",
-            "Nothing is inherited from a snapshot; left out when the source has none, for then the "
-            "instance type decides [aws-facts 5].",
+            "The service passes the source's value, because RegisterImage takes none from a snapshot. If the source "
+            "has none, the service passes none, and the instance type decides [aws-facts 5].",
             *_BOOT_MODES,
         ),
         _mapped(
             "DeprecationTime",
-            "Set by EnableImageDeprecation after registering. EC2 takes no date in the past, so a "
-            "source already deprecated gives a copy deprecated as soon as EC2 allows [aws-facts 8].",
+            "The service sets it by EnableImageDeprecation after registering. EC2 accepts no date in the past, so if "
+            "the source is deprecated already, the copy is deprecated as soon as EC2 allows [aws-facts 8].",
         ),
-        _mapped("Description", "As it is."),
-        _mapped("EnaSupport", "Must be passed, or Nitro instance types refuse to launch the copy [aws-facts 5]."),
-        _mapped("ImdsSupport", "Nothing is inherited from a snapshot [aws-facts 5].", "v2.0"),
+        _mapped("Description", _SAME),
+        _mapped(
+            "EnaSupport",
+            "The service passes the source's value: without it Nitro instance types refuse to launch the copy "
+            "[aws-facts 5].",
+        ),
+        _mapped(
+            "ImdsSupport",
+            "The service passes the source's value, because RegisterImage takes none from a snapshot [aws-facts 5].",
+            "v2.0",
+        ),
         _mapped(
             "Name",
-            "By the target's name template; the default ends in the source's id, as names are unique per "
-            "account and Region.",
+            "The target's name template gives the name. By default it ends in the source's id, because names are "
+            "unique in an account and Region.",
         ),
-        _mapped("RootDeviceName", "As it is; its mapping must be an EBS volume made from a snapshot."),
+        _mapped("RootDeviceName", f"{_SAME} The device must be an EBS volume made from a snapshot."),
         _mapped(
             "SriovNetSupport",
-            "Nothing is inherited from a snapshot; cannot be switched off once on [aws-facts 5].",
+            "The service passes the source's value, because RegisterImage takes none from a snapshot. It cannot be "
+            "disabled once it is enabled [aws-facts 5].",
             "simple",
         ),
         _mapped(
             "Tags",
-            "All but the trigger tag (it would promote the copy), aws: tags (reserved) and ami-promoter: tags of an "
-            "earlier promotion; the service's are added. More than 50 together are refused.",
+            "The copy gets all tags but the trigger tag (it would promote the copy), aws: tags (AWS reserves them) and "
+            "ami-promoter: tags of an earlier promotion. The service adds its own, and refuses more than 50 together.",
         ),
         _mapped(
             "TpmSupport",
-            "Can be set at registration only; together with uefi-preferred RegisterImage cannot make "
-            "the image: it goes by CopyImage, or is refused [aws-facts 5].",
+            "It can be set at registration only. RegisterImage cannot set it together with the boot mode "
+            "uefi-preferred: the service uses CopyImage for such an image, or refuses it [aws-facts 5].",
             "v2.0",
         ),
         _mapped(
             "VirtualizationType",
-            "RegisterImage assumes paravirtual by default. Paravirtual images are refused: "
-            "they need kernel ids of their Region, and only retired instance types run them.",
+            "The service passes the source's value, because RegisterImage assumes paravirtual by default. It refuses "
+            "paravirtual images: they need kernel ids of their Region, and only retired instance types run them.",
             "hvm",
             "paravirtual",
             refused=("paravirtual",),
         ),
-        _compared("Hypervisor", "EC2 sets it; ovm is not supported by EC2.", "ovm", "xen", refused=("ovm",)),
+        _compared("Hypervisor", "EC2 sets it, and does not support ovm.", "ovm", "xen", refused=("ovm",)),
         _compared(
             "ImageType",
-            "Only machine images are promoted.",
+            "The service promotes machine images only.",
             "machine",
             "kernel",
             "ramdisk",
@@ -145,8 +162,9 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         ),
         _compared(
             "PlatformDetails",
-            "RegisterImage derives the licence from metadata on the snapshots, if it survived; "
-            "so all but Linux/UNIX goes by CopyImage or is refused, and the copy must show the same [aws-facts 5].",
+            "RegisterImage derives the licence from metadata of the snapshots, which a copy may have lost. So the "
+            "service uses CopyImage for all platforms but Linux/UNIX, or refuses them, and the copy must show the "
+            "same [aws-facts 5].",
         ),
         _compared(
             "RootDeviceType",
@@ -157,7 +175,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         ),
         _compared(
             "State",
-            "The source must be available; the copy is compared when it is available.",
+            "The source must be available. The service compares the copy when that is available.",
             "pending",
             "available",
             "invalid",
@@ -168,101 +186,105 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "disabled",
             refused=("invalid", "deregistered", "transient", "failed", "error", "disabled"),
         ),
-        _compared("UsageOperation", "The billing code; treated as PlatformDetails."),
+        _compared("UsageOperation", "This is the billing code. The service treats it like PlatformDetails."),
         _refused(
             "InstanceTypeSpecification",
-            "RegisterImage cannot set which instance types an image is for, and a copy "
-            "without it could be launched on types the builder excluded.",
+            "RegisterImage cannot set which instance types an image is for, and a copy without the specification could "
+            "be launched on types that the builder excluded.",
         ),
         _refused(
             "ImageWatermarks",
-            "A watermark passes to what CreateImage and CopyImage make, not to what RegisterImage "
-            "makes: such an image goes by CopyImage, or is refused.",
+            "CreateImage and CopyImage pass a watermark on, and RegisterImage does not. The service uses CopyImage for "
+            "such an image, or refuses it.",
         ),
-        _refused("KernelId", "Belongs to paravirtual images; the id is bound to its Region."),
-        _refused("OwnerId", "Must be the hub: only the owner can share the snapshots. The copy's owner is the target."),
+        _refused("KernelId", "Only paravirtual images have a kernel, and its id is valid in its Region only."),
+        _refused(
+            "OwnerId",
+            "The hub must own the source: only the owner can share the snapshots. The target owns the copy.",
+        ),
         _refused(
             "Platform",
-            "Windows is billed by licence metadata that a copied snapshot may have lost [aws-facts 5]: it goes by "
-            "CopyImage, or is refused.",
+            "EC2 bills Windows by licence metadata that a copied snapshot may have lost [aws-facts 5]. The service "
+            "uses CopyImage for such an image, or refuses it.",
             "Windows",
             "windows",
             refused=("Windows", "windows"),
         ),
         _refused("ProductCodes", "Marketplace and DevPay codes bind the image to a seller's terms [aws-facts 5]."),
-        _refused("RamdiskId", "Belongs to paravirtual images; the id is bound to its Region."),
-        _dropped("CreationDate", "The copy has its own."),
+        _refused("RamdiskId", "Only paravirtual images have a RAM disk, and its id is valid in its Region only."),
+        _dropped("CreationDate", _OWN),
         _dropped(
             "DeregistrationProtection",
-            "The setting protect decides for the copy, which is protected when it is delivered: before, the service "
-            "must be able to remove it after a failure. `ami-promoter verify` compares it.",
+            "The setting protect decides for the copy, and the service protects it when it is delivered: before "
+            "that, it must be able to remove the copy after a failure. `ami-promoter verify` checks the protection.",
         ),
-        _dropped("FreeTierEligible", "Amazon's statement about one image in one account."),
+        _dropped("FreeTierEligible", "Amazon says this of one image in one account."),
         _dropped(
-            "ImageAllowed", "The answer of the asking account's Allowed AMIs setting, not a property of the image."
+            "ImageAllowed", "This is no property of the image: the asking account's setting Allowed AMIs decides."
         ),
-        _dropped("ImageId", "The copy has its own; the source's id is in the tag ami-promoter:source-image."),
-        _dropped("ImageLocation", "For EBS-backed images just owner and name."),
-        _dropped("ImageOwnerAlias", "An alias of OwnerId, which is checked."),
-        _dropped("LastLaunchedTime", "Of the source."),
-        _dropped("Public", "Launch permissions are never copied: the copy is private to its owner."),
-        _dropped("PublicSsmParameterName", "Amazon's public parameter for the source."),
-        _dropped("ScanResults", "Of the source; Amazon Inspector scans the copy for its owner."),
+        _dropped("ImageId", f"{_OWN} The tag ami-promoter:source-image has the source's."),
+        _dropped("ImageLocation", "For an EBS-backed image this is only owner and name."),
+        _dropped("ImageOwnerAlias", "This is an alias of OwnerId, which the service checks."),
+        _dropped("LastLaunchedTime", "It says when the source was launched."),
+        _dropped("Public", "The service never copies launch permissions: the copy is private to its owner."),
+        _dropped("PublicSsmParameterName", "It names Amazon's public parameter for the source."),
+        _dropped("ScanResults", "They are about the source. Amazon Inspector scans the copy for its owner."),
         _dropped(
             "SourceImageId",
-            "EC2 writes it for CreateImage and CopyImage only; the tag ami-promoter:source-image has the source.",
+            "EC2 writes it for CreateImage and CopyImage only. The tag ami-promoter:source-image has the source.",
         ),
-        _dropped("SourceImageRegion", "As SourceImageId."),
-        _dropped("SourceInstanceId", "An instance of the hub; means nothing in the target."),
-        _dropped("StateReason", "Quoted when the source's state is a fault."),
+        _dropped("SourceImageRegion", "EC2 writes it for CreateImage and CopyImage only."),
+        _dropped("SourceInstanceId", "It names an instance of the hub, which means nothing in the target."),
+        _dropped("StateReason", _STATE_REASON),
     ),
     "BlockDeviceMapping": _shape(
-        _mapped("DeviceName", "The key by which mappings are compared; EC2 returns them in any order."),
-        _mapped("Ebs", "See EbsBlockDevice."),
-        _mapped("NoDevice", "As it is: it removes a device that the instance type would bring."),
-        _mapped("VirtualName", "Kept: an instance-store volume (ephemeral0 and so on) beside an EBS root."),
+        _mapped("DeviceName", "The service compares mappings by device name, because EC2 returns them in any order."),
+        _mapped("Ebs", "Each member of EbsBlockDevice has a treatment of its own."),
+        _mapped("NoDevice", f"{_SAME} It removes a device that the instance type would add."),
+        _mapped("VirtualName", f"{_SAME} It adds an instance-store volume (ephemeral0 and so on) to an EBS root."),
     ),
     "EbsBlockDevice": _shape(
-        _mapped("DeleteOnTermination", "As it is."),
-        _mapped("EbsCardIndex", "As it is; 0 is the default."),
+        _mapped("DeleteOnTermination", _SAME),
+        _mapped("EbsCardIndex", f"{_SAME} The default is 0."),
         _mapped(
             "Encrypted",
-            "With a snapshot it may not be passed: the copy is encrypted, and the volume with it, also "
-            "where the source was not. A blank volume keeps it: true is passed on (the volume comes under the "
-            "target's default EBS key at launch), false is the default.",
+            "For a volume from a snapshot the service may not pass it: the copy is encrypted, and the volume with it, "
+            "also if the source was not. A blank volume keeps the source's value: the service passes true, and EC2 "
+            "encrypts the volume under the target's default EBS key at launch; false is the default.",
         ),
-        _mapped("Iops", "For gp3, io1 and io2; other types have none to set. gp3's default is 3000."),
-        _mapped("SnapshotId", "The copy's id; two mappings of one snapshot share one copy, but for CopyImage's."),
-        _mapped("Throughput", "For gp3, MiB/s; its default is 125."),
-        _mapped("VolumeSize", "As it is, GiB; without one it is the snapshot's."),
-        _mapped("VolumeType", "As it is.", "standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"),
+        _mapped("Iops", f"{_SAME} Only gp3, io1 and io2 have it; gp3's default is 3000."),
+        _mapped(
+            "SnapshotId",
+            "It is the id of the snapshot's copy. Two mappings of one snapshot share one copy, except with CopyImage.",
+        ),
+        _mapped("Throughput", f"{_SAME} Only gp3 has it, in MiB/s; the default is 125."),
+        _mapped("VolumeSize", "The copy gets the source's value, in GiB, or else the snapshot's size."),
+        _mapped("VolumeType", _SAME, "standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"),
         _refused("AvailabilityZone", _LOCAL_ONLY),
         _refused("AvailabilityZoneId", _LOCAL_ONLY),
         _refused("OutpostArn", _LOCAL_ONLY),
         _refused(
             "VolumeInitializationRate",
-            "Documented as not returned for images; whether RegisterImage would take it "
-            "is not documented, and it would fail only after the copies are made. By CopyImage it is compared.",
+            "AWS says that it does not return it for images, and not whether RegisterImage accepts it; a refusal would "
+            "come only after the copies were made. With CopyImage the service compares it.",
         ),
         _dropped(
             "KmsKeyId",
-            "RegisterImage takes no key. A volume from a snapshot has the copy's key, a blank encrypted "
-            "one the target's default EBS key: the source's key is never needed again.",
+            "RegisterImage accepts no key. A volume from a snapshot has the copy's key, a blank encrypted one the "
+            "target's default EBS key, so the copy never needs the source's key.",
         ),
     ),
     "ProductCode": _shape(
-        _refused("ProductCodeId", "See Image.ProductCodes."),
-        _refused(
-            "ProductCodeType", "See Image.ProductCodes.", "devpay", "marketplace", refused=("devpay", "marketplace")
-        ),
+        _refused("ProductCodeId", _PRODUCT_CODE),
+        _refused("ProductCodeType", _PRODUCT_CODE, "devpay", "marketplace", refused=("devpay", "marketplace")),
     ),
     "StateReason": _shape(
-        _dropped("Code", "Quoted when the source's state is a fault."),
-        _dropped("Message", "Quoted when the source's state is a fault."),
+        _dropped("Code", _STATE_REASON),
+        _dropped("Message", _STATE_REASON),
     ),
     "Tag": _shape(
-        _mapped("Key", "As it is; see Image.Tags."),
-        _mapped("Value", "As it is."),
+        _mapped("Key", f"{_SAME} Image.Tags says which tags are copied."),
+        _mapped("Value", _SAME),
     ),
     "ImageWatermark": _shape(
         _refused("WatermarkKey", _WATERMARK),
@@ -290,10 +312,13 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
     "ImageAttribute": _shape(
         _mapped(
             "UefiData",
-            "The variable store (Secure Boot keys). DescribeImages does not return it, so it is the one "
-            "attribute that is asked for, and only of images that can boot by UEFI.",
+            "This is the variable store (Secure Boot keys). DescribeImages does not return it, so the service asks for "
+            "this attribute, and only of images that can boot by UEFI.",
         ),
-        _mapped("BlockDeviceMappings", "Read from DescribeImages; asking for the attribute answers AuthFailure."),
+        _mapped(
+            "BlockDeviceMappings",
+            "The service reads it from DescribeImages, because EC2 refuses to return the attribute (AuthFailure).",
+        ),
         _mapped("BootMode", _ATTRIBUTE),
         _mapped("Description", _ATTRIBUTE),
         _mapped("ImdsSupport", _ATTRIBUTE),
@@ -302,34 +327,34 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _refused("KernelId", _ATTRIBUTE),
         _refused("ProductCodes", _ATTRIBUTE),
         _refused("RamdiskId", _ATTRIBUTE),
-        _dropped("DeregistrationProtection", "See Image.DeregistrationProtection."),
-        _dropped("ImageId", "Names the image asked for."),
-        _dropped("LastLaunchedTime", "Of the source."),
-        _dropped(
-            "LaunchPermissions", "Who may launch the source says nothing of the copy, which is private to its owner."
-        ),
+        _dropped("DeregistrationProtection", "The setting protect decides for the copy."),
+        _dropped("ImageId", "It names the image of the request."),
+        _dropped("LastLaunchedTime", "It says when the source was launched."),
+        _dropped("LaunchPermissions", "Who may launch the source does not matter for the copy, which is private."),
     ),
     "AttributeValue": _shape(
-        _mapped("Value", "As its attribute."),
+        _mapped("Value", "The service treats it like its attribute."),
     ),
     "LaunchPermission": _shape(
-        _dropped("Group", "See ImageAttribute.LaunchPermissions."),
-        _dropped("OrganizationArn", "See ImageAttribute.LaunchPermissions."),
-        _dropped("OrganizationalUnitArn", "See ImageAttribute.LaunchPermissions."),
-        _dropped("UserId", "See ImageAttribute.LaunchPermissions."),
+        _dropped("Group", _PERMISSION),
+        _dropped("OrganizationArn", _PERMISSION),
+        _dropped("OrganizationalUnitArn", _PERMISSION),
+        _dropped("UserId", _PERMISSION),
     ),
     "Snapshot": _shape(
-        _mapped("Description", "As it is, on the copy."),
-        _mapped("Encrypted", "The copy is always encrypted, under the target's key, also where the source was not."),
-        _mapped("SnapshotId", "The copy has its own; the source's id is in the tag ami-promoter:source-snapshot."),
-        _mapped("Tags", "As the image's, on the copy; CopySnapshot itself copies none [aws-facts 2]."),
-        _mapped("VolumeSize", "GiB; a copy has its source's size, and a mapping without a size has this one."),
+        _mapped("Description", _SAME),
+        _mapped("Encrypted", "The copy is always encrypted, under the target's key, also if the source was not."),
+        _mapped("SnapshotId", f"{_OWN} The tag ami-promoter:source-snapshot has the source's."),
+        _mapped(
+            "Tags", "The service gives the copy these tags like the image's: CopySnapshot copies none [aws-facts 2]."
+        ),
+        _mapped("VolumeSize", "A copy has its source's size, in GiB. A mapping without a size gets this one."),
         _refused("AvailabilityZone", _LOCAL_ONLY),
         _refused("OutpostArn", _LOCAL_ONLY),
-        _refused("OwnerId", "Must be the hub: only the owner can share a snapshot."),
+        _refused("OwnerId", "The hub must own the snapshot: only the owner can share it."),
         _refused(
             "RestoreExpiryTime",
-            "A snapshot restored from the archive for a time may go back there in the middle of the copy.",
+            "EC2 may move a snapshot that was restored for a time back to the archive in the middle of the copy.",
         ),
         _refused(
             "State",
@@ -348,31 +373,33 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "standard",
             refused=("archive",),
         ),
-        _dropped("AssociatedKmsKeys", "Further keys on the source; the copy is under the target's key alone."),
-        _dropped("CompletionDurationMinutes", "How the source was made."),
-        _dropped("CompletionTime", "The copy has its own."),
-        _dropped("DataEncryptionKeyId", "Names the source's lineage; a copy under another key has its own."),
-        _dropped("FullSnapshotSizeInBytes", "Of the source's blocks; a copy has the same."),
+        _dropped(
+            "AssociatedKmsKeys", "These are further keys of the source. The copy is under the target's key alone."
+        ),
+        _dropped("CompletionDurationMinutes", "It says how the source was made."),
+        _dropped("CompletionTime", _OWN),
+        _dropped("DataEncryptionKeyId", "It names the source's lineage. A copy under another key has its own."),
+        _dropped("FullSnapshotSizeInBytes", "EC2 computes it from the blocks, which the copy has, too."),
         _dropped(
             "KmsKeyId",
-            "The copy is under the target's key. Read, for it is the key to be opened for the copy; a key "
-            "that cannot be opened (aws/ebs, foreign, disabled) is refused.",
+            "The copy is under the target's key. The service reads this one, because it must open it for the copy, and "
+            "refuses a key that it cannot open (aws/ebs, another account's, disabled).",
         ),
-        _dropped("OwnerAlias", "An alias of OwnerId, which is checked."),
-        _dropped("Progress", "Of the source, which is completed."),
+        _dropped("OwnerAlias", "This is an alias of OwnerId, which the service checks."),
+        _dropped("Progress", "It is about the source, which is completed."),
         _dropped(
             "SseType",
-            "Reserved by EC2 for future use; Encrypted and KmsKeyId say what is needed.",
+            "EC2 reserves it for future use. Encrypted and KmsKeyId say what the service needs.",
             "sse-ebs",
             "sse-kms",
             "none",
         ),
-        _dropped("StartTime", "The copy has its own."),
-        _dropped("StateMessage", "Quoted when the source's state is a fault."),
-        _dropped("TransferType", "How the source was made."),
-        _dropped("VolumeId", "A volume of the hub; a copy's is arbitrary [aws-facts 2]."),
+        _dropped("StartTime", _OWN),
+        _dropped("StateMessage", _STATE_REASON),
+        _dropped("TransferType", "It says how the source was made."),
+        _dropped("VolumeId", "It names a volume of the hub. A copy's is arbitrary [aws-facts 2]."),
     ),
     "AssociatedKmsKey": _shape(
-        _dropped("KmsKeyId", "See Snapshot.AssociatedKmsKeys."),
+        _dropped("KmsKeyId", "This is a further key of the source. The copy is under the target's key alone."),
     ),
 }

@@ -215,6 +215,6 @@ class Share:
     later_end: int = 0
     """The end of its standing holdings, if the applied file has prolonged it; 0: it has not."""
     unsure_since: int = 0
-    """Since when nobody can say whether it may stand past its end; 0: the last look at the file could."""
+    """Since when the service cannot read whether it may stay open past its end; 0: the last look could."""
     version: int = 0
     """For the share worker's conditional write."""

@@ -6,6 +6,7 @@ from moto import mock_aws
 
 from chalicelib.adapters.dynamo.targets_table import Current, partition
 from chalicelib.core.targets import applied_file
+from tests.stores import create_table
 
 TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
 
@@ -13,18 +14,11 @@ TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-member
 @pytest.fixture
 def client(monkeypatch):
     """DynamoDB with both tables."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")
-        for table in (TABLE, MEMBERS):
-            client.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            )
+        create_table(client, TABLE, "ConfigTable")
+        create_table(client, MEMBERS, "MembersTable")
         yield client
 
 

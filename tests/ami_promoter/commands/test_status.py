@@ -62,9 +62,13 @@ def a_delivery(account, state, **changes):
     )
 
 
-def a_tracked(record, state):
-    """Build the promotion's item for a delivery."""
-    return promotion.TrackedDelivery(record.id, record.target.account, REGION, 1, state)
+def promoted(table, *deliveries, **changes):
+    """Store a promotion and its deliveries, each with the state that the promotion has of it."""
+    write(table, a_promotion(**changes))
+    for record, state in deliveries:
+        write(table, record)
+        tracked = promotion.TrackedDelivery(record.id, record.target.account, REGION, 1, state)
+        DynamoTrackedDeliveries(table).add(AMI, tracked)
 
 
 @pytest.fixture
@@ -105,11 +109,7 @@ def scene(table):
         ),
         last_refusal=TROUBLE,
     )
-    write(table, a_promotion())
-    tracked = DynamoTrackedDeliveries(table)
-    for record, state in ((done, "delivered"), (failed, "failed"), (under_way, "running")):
-        write(table, record)
-        tracked.add(AMI, a_tracked(record, state))
+    promoted(table, (done, "delivered"), (failed, "failed"), (under_way, "running"))
     opened = {"opened_at": NINE + 30, "last_closing_at": NINE + 90000}
     ledger = DynamoLedger(table)
     for resource, holder, account, state in (
@@ -193,9 +193,7 @@ def test_nothing_failed(client, capsys):
 def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers):
     """A delivery that was cancelled or withdrawn is listed only if it has left something behind."""
     gone = a_delivery(DEV, state, cleanup=delivery.Cleanup(leftovers=leftovers))
-    write(table, a_promotion(value=None, why="Its tag was removed."))
-    write(table, gone)
-    DynamoTrackedDeliveries(table).add(AMI, a_tracked(gone, str(state)))
+    promoted(table, (gone, str(state)), value=None, why="Its tag was removed.")
 
     for words in ([], [AMI]):
         main(["status", *words, "--failed"])
@@ -208,11 +206,10 @@ def test_what_was_ended_on_purpose_is_no_trouble(table, capsys, state, leftovers
 )
 def test_two_operators_retry_at_once(table, first, second, asked):
     """The second request keeps what the first asked for and the service has not read yet."""
-    write(table, a_promotion())
-    for account in (DEV, PROD):
-        failed = a_delivery(account, delivery.DeliveryState.FAILED, faults=(FAULT,))
-        write(table, failed)
-        DynamoTrackedDeliveries(table).add(AMI, a_tracked(failed, "failed"))
+    promoted(
+        table,
+        *((a_delivery(account, delivery.DeliveryState.FAILED, faults=(FAULT,)), "failed") for account in (DEV, PROD)),
+    )
 
     for places in (first, second):
         assert main(["retry", AMI, *(word for place in places for word in ("--account", place))]) == 0
@@ -224,9 +221,7 @@ def test_two_operators_retry_at_once(table, first, second, asked):
 def test_what_is_being_removed_is_not_left_behind(table, capsys):
     """Only an ended delivery has leftovers."""
     tidying = a_delivery(DEV, delivery.DeliveryState.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))
-    write(table, a_promotion())
-    write(table, tidying)
-    DynamoTrackedDeliveries(table).add(AMI, a_tracked(tidying, "running"))
+    promoted(table, (tidying, "running"))
 
     main(["status", AMI])
 
@@ -244,9 +239,7 @@ def test_what_is_being_removed_is_not_left_behind(table, capsys):
 def test_why_a_delivery_was_cancelled(table, capsys, unread, value, why, said):
     """By an operator, by another value, or by removal of the tag."""
     gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED)
-    write(table, a_promotion(value=value, why=why))
-    write(table, gone)
-    DynamoTrackedDeliveries(table).add(AMI, a_tracked(gone, "cancelled"))
+    promoted(table, (gone, "cancelled"), value=value, why=why)
     DynamoRecords(table).leave(gone.key, {"cancel": unread}, NINE)
 
     main(["status", AMI])
@@ -312,9 +305,7 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     shares = (delivery.NeededShare(image, PROD, standing=True), delivery.NeededShare(key, role, standing=True))
     held = delivery.HeldShares(shares, wait_for=TROUBLE)
     record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=held)
-    write(table, a_promotion())
-    write(table, record)
-    DynamoTrackedDeliveries(table).add(AMI, a_tracked(record, "running"))
+    promoted(table, (record, "running"))
     opened = share.Share(image, PROD, PROD, state=share.ShareState.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
 
@@ -360,9 +351,7 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     image = an_image()
     snapshot = delivery.snapshots_of(image)[0].id
     resource = addresses.snapshot_resource(snapshot).pk
-    write(table, a_promotion())
-    write(table, over)
-    DynamoTrackedDeliveries(table).add(AMI, a_tracked(over, "failed"))
+    promoted(table, (over, "failed"))
     DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": json.dumps(image.to_json())})
     closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, last_closing_at=NINE)
     DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
@@ -376,9 +365,7 @@ def test_a_preexisting_share_is_marked(table, capsys):
     """It is open and stays, and needs no action."""
     held = delivery.HeldShares((delivery.NeededShare(SNAPSHOT, PROD),))
     done = a_delivery(PROD, delivery.DeliveryState.COPYING, shares=held)
-    write(table, a_promotion())
-    write(table, done)
-    DynamoTrackedDeliveries(table).add(AMI, a_tracked(done, "running"))
+    promoted(table, (done, "running"))
     before = share.Share(
         SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, last_closing_at=NINE
     )
@@ -449,7 +436,7 @@ def test_an_ami_that_is_not_known(client, capsys):
             f"{AMI}: no promotion of it exists in {PLACE}. Tag it in the hub, or wait: the service finds a tag within "
             "five minutes, even if its event was lost."
         ),
-        "1 fault; nothing was changed.",
+        "1 fault.",
     ]
 
 
@@ -462,12 +449,8 @@ def test_a_missing_table(aws, capsys):
 
 def test_hundreds_of_deliveries(table, capsys):
     """More than one batch of records is read."""
-    write(table, a_promotion())
-    tracked = DynamoTrackedDeliveries(table)
-    for number in range(150):
-        record = a_delivery(f"{number:012d}", delivery.DeliveryState.WAITING)
-        write(table, record)
-        tracked.add(AMI, a_tracked(record, "running"))
+    many = (a_delivery(f"{number:012d}", delivery.DeliveryState.WAITING) for number in range(150))
+    promoted(table, *((record, "running") for record in many))
 
     assert main(["status", AMI, "--json"]) == 0
 
