@@ -78,8 +78,7 @@ class Stores:
         """
         if self.table is None:
             until = {f"due#{shard}": self._swept(f"due#{shard}") for shard in range(SHARDS)}
-            found: int | None = self.records.next_due(lambda key: until[shard_of(key)])
-            return found
+            return self.records.next_due(lambda key: until[shard_of(key)])
         due = defaultdict(list)
         for partition in dynamodb_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].tables["state"].items.values():
             for values in (item.attrs for item in partition.values() if "due_shard" in item.attrs):
@@ -107,7 +106,7 @@ def create_table(client: Any, name: str, resource: str = "Table") -> None:
 
 @contextmanager
 def on_dynamodb() -> Iterator[Stores]:
-    """New and empty, for the duration of the context. The environment must have credentials."""
+    """New and empty, for the duration of the context."""
     moto_dynamodb.patch()
     moto_answers.patch()
     with mock_aws():

@@ -43,8 +43,7 @@ def _wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> di
 
 
 def ec2_copy_needs_share_to_the_end(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     mine = copy(world, snapshot)
     unshare(world, snapshot)
 
@@ -63,8 +62,7 @@ def ec2_copy_needs_source_key(world: World) -> None:
 
 
 def ec2_copy_needs_target_key(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     foreign = new_key(world, PROD)
 
     found = _wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=foreign), "error")
@@ -73,8 +71,7 @@ def ec2_copy_needs_target_key(world: World) -> None:
 
 def ec2_copy_needs_keys_to_the_end(world: World) -> None:
     key = new_key(world, users=(DEV,))
-    snapshot = a_snapshot(world, key=key)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True, key=key)
     mine = copy(world, snapshot, Encrypted=True, KmsKeyId=new_key(world, DEV))
     world.client("kms", HUB).disable_key(KeyId=key)
 
@@ -83,8 +80,7 @@ def ec2_copy_needs_keys_to_the_end(world: World) -> None:
 
 
 def ec2_copy_key_checked_late(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     mine = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/no-such-key")
 
     assert shown_snapshot(world, mine, DEV)["State"] == "pending"
@@ -103,8 +99,7 @@ def ec2_copy_needs_completed_source(world: World) -> None:
 
 
 def ec2_copy_names_source_region(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
 
     refused("InvalidSnapshot.NotFound", copy, world, snapshot, SourceRegion=WEST)
     there = copy(world, snapshot, region=WEST)
@@ -113,8 +108,7 @@ def ec2_copy_names_source_region(world: World) -> None:
 
 
 def ec2_copy_takes_time(world: World) -> None:
-    snapshot = a_snapshot(world, volumes=[20])
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True, volumes=[20])
     mine = copy(world, snapshot)
 
     seen = []
@@ -131,8 +125,7 @@ def ec2_copy_takes_time(world: World) -> None:
 
 
 def ec2_copies_at_once(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     share(world, snapshot, PROD)
     for _ in range(20):
         copy(world, snapshot)
@@ -145,15 +138,13 @@ def ec2_copies_at_once(world: World) -> None:
 
 
 def ec2_copy_has_no_client_token(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
 
     assert copy(world, snapshot) != copy(world, snapshot)
 
 
 def ec2_copy_key_needs_encrypted(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
 
     refused("InvalidParameterCombination", copy, world, snapshot, KmsKeyId="alias/any")
     refused("InvalidParameterValue", copy, world, snapshot, Encrypted=False)
@@ -194,8 +185,9 @@ def ec2_copy_leaves_tags(world: World) -> None:
 
 def ec2_copy_loses_billing(world: World) -> None:
     """An image registered from a copy of a Windows snapshot is billed as Linux: the comparison must find it."""
-    snapshot = a_snapshot(world, Platform="windows", PlatformDetails="Windows", UsageOperation="RunInstances:0002")
-    share(world, snapshot)
+    snapshot = a_snapshot(
+        world, shared=True, Platform="windows", PlatformDetails="Windows", UsageOperation="RunInstances:0002"
+    )
     mine = copy(world, snapshot)
     _wait_for(world, mine, "completed")
 
@@ -206,8 +198,7 @@ def ec2_copy_loses_billing(world: World) -> None:
 
 
 def ec2_copy_event(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     good = copy(world, snapshot)
     bad = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/none")
     wait(world, HOURS)

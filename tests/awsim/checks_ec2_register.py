@@ -60,8 +60,7 @@ def ec2_image_name_form(world: World) -> None:
 
 
 def ec2_image_name_unique(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     made = make(world, snapshot, Name="the one")
 
     refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
@@ -140,8 +139,7 @@ def ec2_register_billing_products_refused(world: World) -> None:
 
 
 def ec2_register_takes_codes_from_snapshot(world: World) -> None:
-    snapshot = a_snapshot(world, ProductCodes=[{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}])
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True, ProductCodes=[{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}])
     mine = copy(world, snapshot)
     wait(world, 4 * 3600)
 

@@ -14,8 +14,7 @@ UNIT = f"arn:aws:organizations::{HUB}:ou/o-abcdefghij/ou-abcd-12345678"
 def _permissions(world: World, snapshot: str) -> list[dict[str, str]]:
     """Return a snapshot's permissions, as its owner reads them."""
     found = ec2(world).describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
-    listed: list[dict[str, str]] = found["CreateVolumePermissions"]
-    return listed
+    return found["CreateVolumePermissions"]
 
 
 def _change(world: World, snapshot: str, **changes: Sequence[dict[str, str]]) -> None:
@@ -86,8 +85,7 @@ def ec2_closed_account_fails_the_batch(world: World) -> None:
 
 def ec2_share_removal_may_not_take(world: World) -> None:
     """Injected: a removal answers success and does nothing; the next one works."""
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     world.ec2.state.deaf_removals = 1
 
     unshare(world, snapshot)
@@ -97,8 +95,7 @@ def ec2_share_removal_may_not_take(world: World) -> None:
 
 
 def ec2_share_event(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     share(world, snapshot)
 
     details = [event["detail"] for event in reported(world, DEV, "EBS Snapshot Notification")]

@@ -30,8 +30,7 @@ def ec2_foreign_is_invisible(world: World) -> None:
 
 
 def ec2_only_the_owner_changes(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
 
     other = ec2(world, DEV)
     permission = {"Add": [{"UserId": DEV}]}

@@ -11,7 +11,6 @@ from tests.awsim.ec2_words import (
     ec2,
     register,
     reported,
-    share,
     shown_image,
     snapshot_of,
 )
@@ -50,8 +49,7 @@ def ec2_tag_prefix_reserved(world: World) -> None:
 
 
 def ec2_tag_at_creation_kind(world: World) -> None:
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
     for_snapshot = [{"ResourceType": "snapshot", "Tags": [{"Key": "k", "Value": "v"}]}]
     for_image = [{"ResourceType": "image", "Tags": [{"Key": "k", "Value": "v"}]}]
 

@@ -21,8 +21,7 @@ def _target_role(world: World, *statements: dict[str, Any]) -> str:
 
 def _grant(world: World, key: str, **more: Any) -> dict[str, Any]:
     asked = {"KeyId": key, "GranteePrincipal": TARGET, "Operations": COPYING, **more}
-    made: dict[str, Any] = world.client("kms", HUB).create_grant(**asked)
-    return made
+    return world.client("kms", HUB).create_grant(**asked)
 
 
 def _may(world: World, action: str, key: str, role: str = TARGET, **context: str) -> bool:
@@ -32,8 +31,7 @@ def _may(world: World, action: str, key: str, role: str = TARGET, **context: str
 
 
 def _listed(world: World, key: str, **narrow: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = world.client("kms", HUB).list_grants(KeyId=key, **narrow)["Grants"]
-    return found
+    return world.client("kms", HUB).list_grants(KeyId=key, **narrow)["Grants"]
 
 
 def kms_key_policy_or_grant_needed(world: World) -> None:

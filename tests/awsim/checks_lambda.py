@@ -30,7 +30,7 @@ from tests.awsim.platform_words import (
 def _refused(action: object, said: str) -> None:
     """Assert that a deployment step is refused with these words."""
     try:
-        action()  # type: ignore[operator]
+        action()
     except (AwsError, TemplateError, ClientError) as refused:
         assert said in str(refused)  # noqa: PT017 - the rule switched off must end in an AssertionError
         return
@@ -55,7 +55,7 @@ def killed_invocation_makes_no_call(world: World) -> None:
         return ["call", "sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": body}]
 
     for when, bodies in (("before", []), ("after", ["one"])):
-        crash = world.injections.crash("probe", "SendMessage", when=when)  # type: ignore[arg-type]
+        crash = world.injections.crash("probe", "SendMessage", when=when)
         invocation = run(
             world, function, ["swallow", [["guarded", [sending("one")], [sending("cleanup")]]]], sending("two")
         )

@@ -33,8 +33,7 @@ def an_image(world: World, name: str = "golden", **details: Any) -> str:
 
 def shown_image(world: World, image: str, account: str = HUB, **more: Any) -> dict[str, Any]:
     """Return an image as an account sees it."""
-    found: dict[str, Any] = ec2(world, account).describe_images(ImageIds=[image], **more)["Images"][0]
-    return found
+    return ec2(world, account).describe_images(ImageIds=[image], **more)["Images"][0]
 
 
 def snapshot_of(world: World, image: str, device: str = "/dev/xvda") -> str:
@@ -43,15 +42,17 @@ def snapshot_of(world: World, image: str, device: str = "/dev/xvda") -> str:
     return str(found[device]["Ebs"]["SnapshotId"])
 
 
-def a_snapshot(world: World, **details: Any) -> str:
-    """Make a hub snapshot through an image; ``key`` encrypts it."""
-    return snapshot_of(world, an_image(world, f"for-a-snapshot-{len(world.ec2.state.images.all())}", **details))
+def a_snapshot(world: World, *, shared: bool = False, **details: Any) -> str:
+    """Make a hub snapshot through an image; ``key`` encrypts it, ``shared`` lets DEV use it."""
+    made = snapshot_of(world, an_image(world, f"for-a-snapshot-{len(world.ec2.state.images.all())}", **details))
+    if shared:
+        share(world, made)
+    return made
 
 
 def shown_snapshot(world: World, snapshot: str, account: str = HUB, region: str = HERE) -> dict[str, Any]:
     """Return a snapshot as an account sees it."""
-    found: dict[str, Any] = ec2(world, account, region).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
-    return found
+    return ec2(world, account, region).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
 
 
 def share(world: World, snapshot: str, account: str = DEV) -> None:

@@ -53,8 +53,7 @@ def put_role(world: World, name: str, *statements: Mapping[str, Any], account: s
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     )
     policies = {"inline": document(*statements)} if statements else {}
-    arn: str = world.iam.put_role(account, name, trust or lambda_, policies).arn
-    return arn
+    return world.iam.put_role(account, name, trust or lambda_, policies).arn
 
 
 def session(world: World, service: str, arn: str, policies: Sequence[Mapping[str, Any]] = ()) -> Any:

@@ -75,8 +75,7 @@ def received(world: World, queue: Queue, most: int = 10) -> list[str]:
 
 def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]:
     got = world.client("sqs", HUB).receive_message(QueueUrl=queue.url, MaxNumberOfMessages=most, AttributeNames=["All"])
-    found: list[dict[str, Any]] = got.get("Messages", [])
-    return found
+    return got.get("Messages", [])
 
 
 def admit(queue: Queue, service: str) -> None:
@@ -136,8 +135,7 @@ def put(
     entry = {"Source": source, "DetailType": "Thing", "Detail": json.dumps(detail)} | (
         {"EventBusName": bus} if bus else {}
     )
-    answer: Mapping[str, Any] = world.client("events", account).put_events(Entries=[entry])["Entries"][0]
-    return answer
+    return world.client("events", account).put_events(Entries=[entry])["Entries"][0]
 
 
 def a_topic(world: World, name: str = "notices") -> Topic:

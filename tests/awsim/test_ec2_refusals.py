@@ -115,8 +115,7 @@ def test_encryption_by_default(world: World) -> None:
     """With EBS encryption by default a copy of a plain snapshot is encrypted under the Region's default key."""
     key = new_key(world, DEV)
     world.ec2.state.encrypted_by_default[DEV, HERE] = key
-    snapshot = a_snapshot(world)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True)
 
     assert shown_snapshot(world, copy(world, snapshot), DEV)["KmsKeyId"] == key
 

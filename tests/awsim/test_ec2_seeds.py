@@ -14,7 +14,6 @@ from tests.awsim.ec2_words import (
     ec2,
     new_key,
     reported,
-    share,
     shown_image,
     shown_snapshot,
     snapshot_of,
@@ -182,8 +181,7 @@ def test_deregistration_protection_is_switched(world: World) -> None:
 def test_a_copy_by_a_role_is_checked_with_its_own_policies(world: World) -> None:
     """A role that may copy but may not use the source's key gets a copy in error."""
     key = new_key(world, users=(DEV,))
-    snapshot = a_snapshot(world, key=key)
-    share(world, snapshot)
+    snapshot = a_snapshot(world, shared=True, key=key)
     target = new_key(world, DEV)
     trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": DEV}, "Action": "sts:AssumeRole"}]}
     may_copy = {"Effect": "Allow", "Action": ["ec2:CopySnapshot", "ec2:DescribeSnapshots"], "Resource": "*"}

@@ -101,8 +101,7 @@ def test_who_may_not_ask_does_not_learn_whether_a_key_exists(world: World) -> No
 
 
 def _grants(world: World, key: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = world.client("kms", HUB).list_grants(KeyId=key)["Grants"]
-    return found
+    return world.client("kms", HUB).list_grants(KeyId=key)["Grants"]
 
 
 def test_a_grant_is_retired_by_those_who_may(world: World) -> None:

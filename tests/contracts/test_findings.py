@@ -24,9 +24,7 @@ KEY = "arn:aws:kms:us-east-1:111111111111:key/k"
 
 
 @pytest.fixture
-def stores(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def stores():
     with on_dynamodb() as found:
         yield found
 

@@ -35,10 +35,8 @@ OLDER, NEWER = VERSION - 1, VERSION + 1
 
 
 @pytest.fixture
-def table(monkeypatch):
+def table():
     """A table on DynamoDB."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with on_dynamodb() as stores:
         yield stores.table
 

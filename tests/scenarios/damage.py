@@ -52,7 +52,7 @@ UNREADABLE_DELIVERY: Mapping[str, Callable[[Body], Attributes]] = {
 }
 
 RAISES: Mapping[str, Callable[[Body], Attributes]] = {
-    "no time of entering": _body(lambda body: {**body, "entered": {}}),
+    "no time of entering": _body(lambda body: {**body, "entered": {}})
 }
 """Of a copying delivery: the body decodes, and every run raises. The fifth try parks it."""
 

@@ -269,8 +269,7 @@ class Scene:
 
     def snapshots_in(self, account: str) -> list[dict[str, Any]]:
         """``describe-snapshots --owner-ids self`` in an account."""
-        found: list[dict[str, Any]] = self.client("ec2", account).describe_snapshots(OwnerIds=["self"])["Snapshots"]
-        return found
+        return self.client("ec2", account).describe_snapshots(OwnerIds=["self"])["Snapshots"]
 
     def shared_with(self, snapshot: str) -> set[str]:
         """``describe-snapshot-attribute``: the accounts that may use a hub snapshot."""
@@ -284,13 +283,11 @@ class Scene:
 
     def grants(self, key: str = "") -> list[dict[str, Any]]:
         """``kms list-grants`` on the source key."""
-        found: list[dict[str, Any]] = self.client("kms").list_grants(KeyId=key or self.key)["Grants"]
-        return found
+        return self.client("kms").list_grants(KeyId=key or self.key)["Grants"]
 
     def key_policy(self) -> str:
         """``kms get-key-policy``: the source key's policy, as its owner reads it."""
-        text: str = self.client("kms").get_key_policy(KeyId=self.key)["Policy"]
-        return text
+        return self.client("kms").get_key_policy(KeyId=self.key)["Policy"]
 
     def faults(self, image: str = "") -> set[str]:
         """Codes of the faults in the AMI's published refusals."""
@@ -309,8 +306,7 @@ class Scene:
 
     @staticmethod
     def body(item: Mapping[str, Any]) -> dict[str, Any]:
-        body: dict[str, Any] = json.loads(item["body"])
-        return body
+        return json.loads(item["body"])
 
     def record(self, name: str) -> dict[str, Any]:
         """The item of a record (``promotion#ami-...``); its state is "" without one. Cheaper than ``status``."""

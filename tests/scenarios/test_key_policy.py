@@ -28,8 +28,7 @@ def sids(text: str) -> list[str]:
 def faults_of(scene: Scene) -> list[dict[str, str]]:
     """The faults in the notice of a failed delivery."""
     (body,) = [b for b in scene.notices("delivery.failed", scene.image) if b["account"] == DEV]
-    found: list[dict[str, str]] = body["faults"]
-    return found
+    return body["faults"]
 
 
 def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner_wants_it(scene: Scene) -> None:

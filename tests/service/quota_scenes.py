@@ -42,7 +42,7 @@ class WorkerOutage:
 
     def __post_init__(self) -> None:
         self._receive = self.hub._receive
-        self.hub._receive = self._dark  # type: ignore[method-assign]
+        self.hub._receive = self._dark
 
     def _dark(self, message: WakeMessage) -> None:
         if message.key.kind == "resource" or not self.since <= self.hub.cloud.now < self.until:

@@ -3,6 +3,7 @@
 import json
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,35 +21,17 @@ HUB, DEV, NOW = "111111111111", "222222222222", 1_767_604_200
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
 
 
-class AppliedHere:
-    """An applied file that lists DEV."""
-
-    def __init__(self) -> None:
-        self.file = AppliedFile(Directory(accounts={DEV: (Target(DEV, "us-east-1"),)}), "digest")
-
-    def read(self) -> AppliedFile:
-        return self.file
-
-    def applied_at(self) -> int:
-        """The file was applied long ago."""
-        return 1
-
-
-class PagedTopic(list[Any]):
-    """The security topic."""
-
-    def publish(self, notice: Any) -> None:
-        self.append(notice)
-
-
 class MonitorSetup:
     """An access monitor over an empty ledger."""
 
     def __init__(self, stores: Any) -> None:
-        self.applied, self.topic, self.telemetry = AppliedHere(), PagedTopic(), Quiet()
+        self.file = AppliedFile(Directory(accounts={DEV: (Target(DEV, "us-east-1"),)}), "digest")
+        self.topic, self.telemetry = [], Quiet()
+        targets = SimpleNamespace(read=lambda: self.file, applied_at=lambda: 1)
+        topic = SimpleNamespace(publish=self.topic.append)
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
-        ports = MonitorPorts(stores.records, stores.ledger, past, self.applied, self.findings, self.topic)
+        ports = MonitorPorts(stores.records, stores.ledger, past, targets, self.findings, topic)
         settings = MonitorSettings(HUB, "us-east-1", "promote", 0, frozenset(), 4)
         self.monitor = AccessMonitor(ports, settings, lambda: NOW, self.telemetry)
 
@@ -60,9 +43,7 @@ class MonitorSetup:
 
 
 @pytest.fixture
-def setup(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def setup():
     with on_dynamodb() as stores:
         yield MonitorSetup(stores)
 
@@ -117,10 +98,10 @@ def test_while_another_run_judges_an_event_it_comes_again(setup):
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     """The event comes again later; if no file was ever applied, every account is a stranger."""
-    setup.applied.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
+    setup.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
     with pytest.raises(Refusal):
         setup.judge_event("a snapshot is shared")
-    setup.applied.file = AppliedFile(fault=nothing_applied("here"))
+    setup.file = AppliedFile(fault=nothing_applied("here"))
     setup.judge_event("a snapshot is shared", eventID="e-later", userIdentity={"arn": f"arn:aws:iam::{HUB}:user/jo"})
 
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]

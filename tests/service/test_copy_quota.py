@@ -67,10 +67,8 @@ def raise_forms(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("seconds", [2, 40])
-def test_a_rollback_holds_up_no_later_ami(seconds, monkeypatch):
+def test_a_rollback_holds_up_no_later_ami(seconds):
     """Records that a newer version wrote are parked; the quota is not, and its slots return."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with on_dynamodb() as stores:
         hub = scenes.a_hub(stores=stores)
         hub.gate.watch = lambda *_: None

@@ -1,7 +1,7 @@
 """A process can be killed at any call of any port, before or after its effect; the next run continues from there."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.core.records import addresses
@@ -55,8 +55,8 @@ def test_dying_again_and_again_however_messages_arrive_changes_nothing(scene, cr
 
 
 @given(scenes(most_accounts=1, most_snapshots=2), CRASHES)
-@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_dying_changes_nothing_on_dynamodb(credentials, scene, crashes):
+@settings(max_examples=2)
+def test_dying_changes_nothing_on_dynamodb(scene, crashes):
     """The same on the real stores, with DynamoDB's conditional writes."""
     with on_dynamodb() as stores:
         all_delivered(scene.play(crashes=crashes, stores=stores, watchful=False), notified_once=False)

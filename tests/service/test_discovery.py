@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,18 +64,10 @@ class CountedReads(MemoryRecords):
         return super().__getattribute__(name)
 
 
-class Files:
-    """The port ``Targets``, as far as this pass uses it."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def read(self):
-        return self.file
-
-
 def a_pass(records, wakes, file=BOTH):
-    return TagPass(records, Files(file), Waker(records, wakes, lambda: NOW), lambda: NOW, HUB, REGION)
+    return TagPass(
+        records, SimpleNamespace(read=lambda: file), Waker(records, wakes, lambda: NOW), lambda: NOW, HUB, REGION
+    )
 
 
 def looked_once():

@@ -76,9 +76,25 @@ class AskedSource:
         self.records, self.source, self.targets = MemoryRecords(), TaggedSource(self.cloud), ListedTargets(self.cloud)
         self.cloud.tag(AMI, A)
 
-    def in_force(self, value, ami=AMI):
+    def in_force(self, value, ami=AMI, **known):
         """Write a head by which the service understood this value last."""
-        self.records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(Head(value=value)))})
+        body = json.dumps(codec.encode(Head(value=value, **known)))
+        self.records.put(addresses.head(ami), {"kind": "head", "body": body})
+
+    def abroad_by_way_of_the_hub(self, accounts=(A,)):
+        """Let the tag's accounts have the AMI in the other Region by way of the hub's own copy there."""
+        listed = {one: (Target(one, REGION), Target(one, ABROAD, by_way_of=HUB)) for one in accounts}
+        listed[HUB] = (Target(HUB, ABROAD),)
+        self.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
+
+    def many(self, count, tagged):
+        """Make this many AMIs of one snapshot, tag some for A, and return a grant that all of them hold."""
+        amis = [f"ami-{number:03x}" for number in range(count)]
+        for ami in amis:
+            self.cloud.make_image(ami, {"snap-00": True})
+        for ami in amis[tagged]:
+            self.cloud.tag(ami, A)
+        return share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
 
     def delivers_to_itself(self, *nonces):
         """Give the hub a delivery to itself in the other Region, which made its copies with these nonces."""
@@ -90,20 +106,17 @@ class AskedSource:
         self.records.records.pop(record.key, None)
         self.records.create(DELIVERIES.encode(record), 1)
 
+    def live(self):
+        """The port, over these."""
+        return LiveEntitlements(self.records, self.source, self.targets, lambda: self.cloud.now, HUB, REGION)
+
     def judge(self, *shares):
         """Of each share: "may" be opened, is "refused" or "waits", or AWS "owed" the answer; and why."""
-        ports = (self.records, self.source, self.targets)
-        judged = LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION).judge(shares[0].resource, shares)
-        found = [
-            ("refused", judged.refused[one.share_name].what)
-            if one.share_name in judged.refused
-            else ("owed", judged.owed[one.share_name].fault.what)
-            if one.share_name in judged.owed
-            else ("waits", judged.waits[one.share_name].what)
-            if one.share_name in judged.waits
-            else ("may", "")
-            for one in shares
-        ]
+        judged = self.live().judge(shares[0].resource, shares)
+        owed = {name: refusal.fault for name, refusal in judged.owed.items()}
+        said = {"waits": judged.waits, "owed": owed, "refused": judged.refused}
+        why = {name: (how, fault.what) for how, faults in said.items() for name, fault in faults.items()}
+        found = [why.get(one.share_name, ("may", "")) for one in shares]
         return found[0] if len(found) == 1 else found
 
     def answer(self, *shares):
@@ -199,7 +212,7 @@ def test_what_is_no_part_of_the_ami_is_refused(resource):
 def test_a_read_that_lacks_a_snapshot_for_a_moment_refuses_nothing(resource):
     """DescribeSnapshots answers what it knows just then; the next look shows the key, and reads it again."""
     asked = AskedSource()
-    live = LiveEntitlements(asked.records, asked.source, asked.targets, lambda: asked.cloud.now, HUB, REGION)
+    live = asked.live()
     keys, asked.source.keys = asked.source.keys, lambda _snapshots: frozenset()
     assert live.judge(resource, [share(resource)]).waits[A].code == NOT_SHOWN
     asked.source.keys = keys
@@ -370,9 +383,7 @@ def test_who_left_the_unit_is_a_stranger():
 def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of():
     """The copies' snapshots and key in that Region; not another AMI's copies, nor those under another key."""
     asked = AskedSource()
-    listed = (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB))
-    own = {HUB: (Target(HUB, ABROAD),)}
-    asked.cloud.directory = Directory({"default": (A,)}, {A: listed, **own}, hub=(HUB, REGION))
+    asked.abroad_by_way_of_the_hub()
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
     key = addresses.key_resource(KEY_ABROAD, A).pk
     abroad = held(region=ABROAD)
@@ -394,9 +405,7 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
 def test_a_snapshot_abroad_with_the_services_tags_and_no_known_nonce_is_no_copy_of_the_hub(nonces):
     """A person who may tag in the hub planted the snapshot: it is shared with no account."""
     asked = AskedSource()
-    own = {HUB: (Target(HUB, ABROAD),)}
-    listed = {A: (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB)), **own}
-    asked.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
+    asked.abroad_by_way_of_the_hub()
     if nonces is not None:
         asked.delivers_to_itself(*nonces)
 
@@ -408,9 +417,7 @@ def test_a_snapshot_abroad_with_the_services_tags_and_no_known_nonce_is_no_copy_
 def test_of_an_ami_that_an_operator_has_accepted_its_own_snapshots_may_be_opened(image, answer):
     """The hub's own copy has no known nonce, as after a restore; another snapshot with the tags is not meant."""
     asked = AskedSource()
-    own = {HUB: (Target(HUB, ABROAD),)}
-    listed = {A: (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB)), **own}
-    asked.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
+    asked.abroad_by_way_of_the_hub()
     asked.delivers_to_itself()
     place = addresses.delivery(addresses.delivery_id(HUB, AMI, HUB, ABROAD))
     asked.records.records[place].body["image"] = {"id": image}
@@ -471,54 +478,38 @@ def test_a_statement_for_service_roles_stands_only_while_the_file_names_some():
 def test_until_when_many_may_keep_an_ami_is_asked_once():
     """One read of the tag and one of the file answer for all shares that are due together."""
     asked = AskedSource()
-    looks, reads, tag, read = [], [], asked.source.tag, asked.targets.read
-    asked.source.tag = lambda ami: looks.append(ami) or tag(ami)
+    reads, read = [], asked.targets.read
     asked.targets.read = lambda: reads.append(1) or read()
     shares = [standing(IMAGE, name=f"share-{number}") for number in range(500)]
 
-    ends = LiveEntitlements(asked.records, asked.source, asked.targets, lambda: asked.cloud.now, HUB, REGION).ends(
-        IMAGE, shares
-    )
+    ends = asked.live().ends(IMAGE, shares)
 
     assert set(ends) == {one.share_name for one in shares}
-    assert (len(looks), len(reads)) == (1, 1)
+    assert (len(asked.source.asked), len(reads)) == (1, 1)
 
 
 @pytest.mark.parametrize("until", [0, 1], ids=["prolonged", "its date has come"])
 def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
     """An account's AMIs under one key hold one grant: reads for each of 500 would outlast the worker."""
     asked = AskedSource(mode="share", key_access="grant", until=until)
-    amis = [f"ami-{number:03x}" for number in range(500)]
-    for ami in amis:
-        asked.cloud.make_image(ami, {"snap-00": True})
-        asked.cloud.tag(ami, A)
-    looks, tag = [], asked.source.tag
-    asked.source.tag = lambda ami: looks.append(ami) or tag(ami)
-    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
-    ports = (asked.records, asked.source, asked.targets)
+    grant = asked.many(500, tagged=slice(None))
 
-    ends = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION).ends(KEY, [grant])
+    ends = asked.live().ends(KEY, [grant])
 
     assert (ends[A] > asked.cloud.now) is not bool(until)
-    assert len(looks) <= 1
+    assert len(asked.source.asked) <= 1
 
 
 def test_whether_a_grant_of_many_amis_may_open_takes_few_questions_and_each_ami_has_its_turn():
     """One of 200 AMIs is tagged for the account: reads for all of them in each run would outlast the worker."""
     asked = AskedSource(mode="share", key_access="grant")
-    amis = [f"ami-{number:03x}" for number in range(200)]
-    for ami in amis:
-        asked.cloud.make_image(ami, {"snap-00": True})
-    asked.cloud.tag(amis[-1], A)
-    looks, tag = [], asked.source.tag
-    asked.source.tag = lambda ami: looks.append(ami) or tag(ami)
-    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
+    grant = asked.many(200, tagged=slice(-1, None))
 
     answers = []
     for tries in range(200):
         answers.append(asked.answer(replace(grant, tries=tries)))
-        assert len(looks) <= 10
-        looks.clear()
+        assert len(asked.source.asked) <= 10
+        asked.source.asked.clear()
         if answers[-1] == "may":
             break
 
@@ -530,8 +521,7 @@ def test_a_grant_stands_while_one_of_its_amis_is_tagged():
     """The first AMI that holds it has lost its tag; the second is tagged."""
     asked = AskedSource(mode="share", key_access="grant")
     grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in (AMI, OTHER)))
-    ports = (asked.records, asked.source, asked.targets)
-    entitled = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION)
+    entitled = asked.live()
     asked.cloud.tag(AMI, None)
     assert entitled.ends(KEY, [grant])[A] == 0
     asked.cloud.tag(OTHER, A)
@@ -586,12 +576,8 @@ def test_where_no_other_is_entitled_the_answer_for_all_is_the_most_patient_one(k
 def test_a_refusal_for_some_of_many_amis_refuses_none_of_those_not_yet_asked_about():
     """Five are asked about in one look; 15 more have their turn."""
     asked = AskedSource(mode="share")
-    amis = [f"ami-{number:03x}" for number in range(20)]
-    for ami in amis:
-        asked.cloud.make_image(ami, {"snap-00": True})
-        asked.cloud.tag(ami, A)
-    asked.source.refuses = {ami: refuses("InvalidAMIID.Malformed") for ami in amis[:19]}
-    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
+    grant = asked.many(20, tagged=slice(None))
+    asked.source.refuses = {f"ami-{number:03x}": refuses("InvalidAMIID.Malformed") for number in range(19)}
 
     assert [asked.answer(replace(grant, tries=tries)) for tries in range(4)] == ["waits"] * 3 + ["may"]
 
@@ -615,8 +601,7 @@ def test_until_when_a_grant_stands_is_said_by_those_amis_that_aws_shows():
     """One that is refused gives no answer for the other; where none of them may keep it, nothing is said."""
     asked = AskedSource(mode="share", key_access="grant")
     asked.cloud.tag(OTHER, A)
-    ports = (asked.records, asked.source, asked.targets)
-    entitled = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION)
+    entitled = asked.live()
     asked.source.refuses[AMI] = refuses("InvalidAMIID.Malformed")
     lone = share(KEY, A, held(purpose=Purpose.STANDING), name="lone")
     ends = entitled.ends(KEY, [share(KEY, A, *GRANT), lone])
@@ -628,16 +613,23 @@ def test_until_when_a_grant_stands_is_said_by_those_amis_that_aws_shows():
     assert A not in entitled.ends(KEY, [share(KEY, A, *GRANT)])
 
 
+@pytest.mark.parametrize("head", [True, False], ids=["damaged head", "no head"])
+def test_a_damaged_head_is_no_evidence_against_what_stands_while_a_value_is_not_understood(head):
+    """It says whom the last value named. Without one no value was ever understood, and nobody may keep anything."""
+    asked = AskedSource(mode="share", key_access="grant")
+    if head:
+        asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
+    asked.cloud.tag(AMI, "dve")
+    live = LiveEntitlements(asked.records, asked.source, asked.targets, lambda: asked.cloud.now, HUB, REGION)
+
+    assert live.ends(KEY, [standing(KEY)]) == ({} if head else {A: 0})
+
+
 def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questions():
     """Nobody has released them: asking about all would outlast the worker; each has its turn, look after look."""
     asked = AskedSource(mode="share", key_access="grant")
-    amis = [f"ami-{number:03x}" for number in range(200)]
-    for ami in amis:
-        asked.cloud.make_image(ami, {"snap-00": True})
-    asked.cloud.tag(amis[-1], A)
-    grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
-    ports = (asked.records, asked.source, asked.targets)
-    entitled = LiveEntitlements(*ports, lambda: asked.cloud.now, HUB, REGION)
+    grant = asked.many(200, tagged=slice(-1, None))
+    entitled = asked.live()
     for tries in range(200):
         asked.source.asked.clear()
         ends = entitled.ends(KEY, [replace(grant, tries=tries)])
@@ -648,11 +640,6 @@ def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questio
 
 
 WITHDRAWN = Withdrawal(A, 100, "operator", A)
-
-
-def head_of(asked, **known):
-    """Write a head like this."""
-    asked.records.put(addresses.head(AMI), {"kind": "head", "body": json.dumps(codec.encode(Head(value=A, **known)))})
 
 
 @pytest.mark.parametrize(
@@ -671,7 +658,7 @@ def head_of(asked, **known):
 def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, tagged_at, expected):
     """Until a later tag event or value. Entries for another place have no effect; a damaged one opens nothing."""
     asked = AskedSource()
-    head_of(asked, tagged_at=tagged_at)
+    asked.in_force(A, tagged_at=tagged_at)
     asked.cloud.withdrawn[AMI, withdrawal.place] = withdrawal
 
     assert asked.answer(share()) == expected

@@ -1,7 +1,10 @@
 """The worker of an inventory answers each run once, page by page, and deletes only what was ordered."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,13 +84,6 @@ class File:
         return AppliedFile(Directory({}, {DEV: self.targets}), "digest")
 
 
-class DeafQueues:
-    """Queues without receivers."""
-
-    def wake(self, key: object, cause: str) -> None:
-        """Drop the wake."""
-
-
 @dataclass
 class InventorySetup:
     """The worker with its record, and a clock."""
@@ -101,7 +97,7 @@ class InventorySetup:
     """Whether it is asked what the target is like."""
 
     def __post_init__(self) -> None:
-        waker = Waker(self.records, DeafQueues(), lambda: self.now)
+        waker = Waker(self.records, SimpleNamespace(wake=lambda *_: None), lambda: self.now)
         executor = InventoryExecutor(self.records, self.place, self.checks, self.file)
         now = lambda: self.now  # noqa: E731
         self.worker = Runner(INVENTORY_MACHINE, executor, INVENTORIES, self.records, waker, now, Quiet())
@@ -155,16 +151,9 @@ def test_what_is_there_lies_beside_the_record():
     assert not scene.records.read(KEY).scheduled
 
 
-class Countdown:
+def countdown(steps: int) -> Callable[[], int]:
     """Time that is left: enough for this many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def __call__(self) -> int:
-        """Return the time left, and count one step."""
-        self.steps -= 1
-        return 30 if self.steps >= 0 else 5
+    return chain(repeat(30, steps), repeat(5)).__next__
 
 
 def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_only():
@@ -175,7 +164,7 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).seen != "one":
         assert scene.records.read(KEY).scheduled
-        scene.worker.run(KEY, "test", time_left=Countdown(1))
+        scene.worker.run(KEY, "test", time_left=countdown(1))
         runs += 1
         assert runs < 100
 
@@ -190,7 +179,7 @@ def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twi
     """The page was stored before the record knew of it."""
     scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
-    scene.worker.run(KEY, "test", time_left=Countdown(2))
+    scene.worker.run(KEY, "test", time_left=countdown(2))
     saving = scene.records.save
 
     def dies(*given: Any) -> bool:
@@ -220,7 +209,7 @@ def test_a_later_run_asks_for_a_look_of_its_own():
     """The listing of the earlier run is not its answer."""
     scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
-    scene.worker.run(KEY, "test", time_left=Countdown(2))
+    scene.worker.run(KEY, "test", time_left=countdown(2))
     scene.place.snapshots = ["snap-4"]
     scene.ask(**{LOOK: "two"})
 
@@ -236,7 +225,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
     scene.order("one", *many[:5])
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).removed != "one":
-        scene.worker.run(KEY, "test", time_left=Countdown(2))
+        scene.worker.run(KEY, "test", time_left=countdown(2))
         runs += 1
         assert runs < 50
 
@@ -326,7 +315,7 @@ def test_what_a_target_is_like_is_read_facet_by_facet():
     scene = InventorySetup(about=True)
     scene.ask(**{LOOK: "one"})
     while INVENTORIES.decode(scene.records.read(scene.key)).seen != "one":
-        scene.worker.run(scene.key, "test", time_left=Countdown(2))
+        scene.worker.run(scene.key, "test", time_left=countdown(2))
 
     assert scene.checks.read_of == [("alias/own", facet) for facet in FACETS]
     assert scene.place.looks == 0

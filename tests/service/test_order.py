@@ -1,7 +1,7 @@
 """The order of events and wakes does not matter: doubled, shuffled, early, late or lost, they lead to the same end."""
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 
 from tests.service.arrivals import NOTHING_COMES, Arrivals
 from tests.service.cloud import CloudBehavior
@@ -26,8 +26,8 @@ def test_any_order_comes_to_the_same_end(scene):
 
 
 @given(scenes(most_accounts=1, most_snapshots=2))
-@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_order_comes_to_the_same_end_on_dynamodb(credentials, scene):
+@settings(max_examples=2)
+def test_any_order_comes_to_the_same_end_on_dynamodb(scene):
     """The same on the real stores."""
     with on_dynamodb() as stores:
         all_delivered(scene.play(stores=stores, watchful=False))

@@ -36,15 +36,15 @@ def off(hub: Hub, seconds: int) -> None:
             raise ProcessKilled
         real(message)
 
-    hub._act = act  # type: ignore[method-assign]
+    hub._act = act
     hub.run(until=until)
-    hub._act = real  # type: ignore[method-assign]
+    hub._act = real
 
 
 def a_hub(method: str = "snapshots", **behavior: object) -> Hub:
     """A hub whose AMI has been tagged."""
     slow = {"copying": (300,), "registering": (120,), **behavior}
-    hub = Hub((A,), behavior=CloudBehavior(**slow), target={"copy_method": method})  # type: ignore[arg-type]
+    hub = Hub((A,), behavior=CloudBehavior(**slow), target={"copy_method": method})
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": False})
     hub.cloud.tag(AMI, A)
     return hub
@@ -241,7 +241,7 @@ def test_throttling_by_the_services_tables_ends_no_delivery(port, method, code):
         except (ClientError, BotoCoreError) as raised:
             raise ProcessKilled from raised
 
-    hub._act = act  # type: ignore[method-assign]
+    hub._act = act
     hub.gate.troubles = [PortTrouble(port, method, error, times=4)]
     hub.run()
 

@@ -15,7 +15,7 @@ CALLS = range(0, 120, 3)
 def a_hub(method: str, **changes: object) -> Hub:
     """A hub whose AMI waits to be tagged."""
     behavior = CloudBehavior(copying=(300,), registering=(60,), lag=(0, 40))
-    hub = Hub((A,), behavior=behavior, target={"copy_method": method}, **changes)  # type: ignore[arg-type]
+    hub = Hub((A,), behavior=behavior, target={"copy_method": method}, **changes)
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": False})
     return hub
 
@@ -41,7 +41,7 @@ def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
 def test_planted_snapshots_are_never_used_wherever_it_dies(method, call):
     """They exist before the tag is set: the service makes its own copies, once, whatever crashes."""
     hub = a_hub(method, crashes=[] if call is None else [PortCrash(call, after=True)], watchful=False)
-    hub.invariants.watch = lambda *_: None  # type: ignore[method-assign] - it takes a planted copy for its own
+    hub.invariants.watch = lambda *_: None  # it takes a planted copy for its own
     hub.gate.watch = hub.invariants.watch
     planted = plant(hub)
     hub.cloud.tag(AMI, A)
@@ -57,7 +57,7 @@ def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
     hub = a_hub(method)
     hub.cloud.tag(AMI, A)
     while len(hub.cloud.live_copies()) < len(SNAPSHOTS):
-        at, act = hub._next()  # type: ignore[misc]
+        at, act = hub._next()
         hub.cloud.now = max(hub.cloud.now, at)
         act()
     planted = plant(hub)

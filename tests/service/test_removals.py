@@ -286,6 +286,28 @@ def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_
     assert it.outcomes == {A: "shared"}
 
 
+def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shares_begins_again():
+    """`worker` was off when the account moved; what the delivery then asks for, the file no longer gives it."""
+    it = OrganizationHub(A)
+    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
+    target = Target("", REGION, mode="share", launch_permission="group")
+    it.cloud.directory = replace(it.cloud.directory, by_unit={"default": (target,)})
+    it.look()
+    works, it.hub.deliveries.run = it.hub.deliveries.run, lambda *_args, **_left: None
+    it.cloud.tag("ami-0a", "default")
+    it.hub.run(until=it.cloud.now + 120)
+    membership = it.cloud.directory.membership
+    other = {OU: replace(membership.units[OU], arn=OTHER_ARN)}
+    membership = replace(membership, units=other, generation=membership.generation + 1)
+    it.cloud.directory = replace(it.cloud.directory, membership=membership)
+    pass_time(it.hub, HOUR)
+    it.hub.deliveries.run = works
+    pass_time(it.hub, HOUR)
+
+    assert {who for _, who in it.cloud.launches} == {OTHER_ARN}
+    assert it.outcomes == {A: "shared"}
+
+
 def test_a_group_that_the_file_drops_names_nobody():
     """The tag's value stays; the accounts of the dropped group lose what is shared."""
     it = by_unit((A, B))

@@ -239,7 +239,7 @@ def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
         put(**request)
         raise SweepKilled
 
-    aws.put_item = put_and_die  # type: ignore[method-assign]
+    aws.put_item = put_and_die
     took = minutes(aws, 100, all_woken(aws))
 
     assert took <= 4_000 / 200 + 2 * SHARDS
@@ -254,7 +254,7 @@ def test_a_worker_that_is_stuck_keeps_nobody_behind_it_from_being_woken():
         put(**request)
         raise SweepKilled
 
-    aws.put_item = put_and_die  # type: ignore[method-assign]
+    aws.put_item = put_and_die
     aws.index[late] = (START + 600, 0)
     minutes(aws, 120, lambda: late.pk in aws.sent)
 
@@ -359,7 +359,7 @@ def test_two_runs_at_once_wake_nobody_twice_and_miss_nobody():
             swept(aws)
         return put(**request)
 
-    aws.put_item = another  # type: ignore[method-assign]
+    aws.put_item = another
     minutes(aws, 5, all_woken(aws))
 
     assert {len(times) for times in aws.sent.values()} == {1}

@@ -14,8 +14,6 @@ TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-member
 @pytest.fixture
 def client(monkeypatch):
     """DynamoDB with both tables."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")

@@ -77,8 +77,7 @@ class RoleGrantsSetup:
     def grants(self, key: str) -> list[dict[str, Any]]:
         """The grants for the role, as the key's owner lists them."""
         owner = self.world.client("kms", key.split(":")[4])
-        found: list[dict[str, Any]] = owner.list_grants(KeyId=key, GranteePrincipal=ROLE)["Grants"]
-        return found
+        return owner.list_grants(KeyId=key, GranteePrincipal=ROLE)["Grants"]
 
 
 def a_share(key: str, **changes: Any) -> Share:

@@ -4,15 +4,7 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving
-from chalicelib.core.delivery.model import (
-    Attempt,
-    Copy,
-    CopyState,
-    Delivery,
-    DeliveryState,
-    HeldShares,
-    Snapshot,
-)
+from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
@@ -58,7 +50,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         else None,
     )
     built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **held})
-    return replace(built, **changes)  # type: ignore[arg-type]
+    return replace(built, **changes)
 
 
 def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
@@ -79,7 +71,7 @@ def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
 def seen(source: str, state: str, **changes: object) -> ev.SeenCopy:
     """A copy as EC2 shows it."""
     shown = ev.SeenCopy(f"{source}c", source, state, key_arn=TARGET_KEY, started_at=NOW, nonce=f"nonce-{source}")
-    return replace(shown, **changes)  # type: ignore[arg-type]
+    return replace(shown, **changes)
 
 
 EVENTS: tuple[ev.Event, ...] = (

@@ -18,7 +18,7 @@ C = CopyState
 def shown(image: str, **changes: object) -> ev.ShownImage:
     """An AMI as EC2 shows it, by default made by the delivery's attempt."""
     ours = ev.ShownImage(image, "available", a_delivery().id, "nonce-", NOW)
-    return replace(ours, **changes)  # type: ignore[arg-type]
+    return replace(ours, **changes)
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------

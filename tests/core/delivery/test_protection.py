@@ -15,7 +15,7 @@ PROTECT, NOTIFY = do.ProtectImage(), do.NotifyOutcome()
 def publishing(**settings: object) -> Delivery:
     """A delivery whose AMI was compared, and whose owner is not notified yet."""
     fresh = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
-    return replace(fresh, target=replace(fresh.target, **settings))  # type: ignore[arg-type]
+    return replace(fresh, target=replace(fresh.target, **settings))
 
 
 def refused(delivery: Delivery, kind: RefusalKind, now: int = NOW) -> Delivery:

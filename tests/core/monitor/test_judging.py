@@ -34,19 +34,19 @@ S, V = ShareState, ActionVerdict
 def action(act: Act, *receivers: str, by: str = OURS, account: str = HUB, **more: object) -> TrailAction:
     """An act on the snapshot, now."""
     given = {"event": "e", "request": "r", "name": "Call", "at": NOW, "region": HERE, "resource": SNAPSHOT} | more
-    return TrailAction(principal=by, account=account, act=act, receivers=receivers, **given)  # type: ignore[arg-type]
+    return TrailAction(principal=by, account=account, act=act, receivers=receivers, **given)
 
 
 def share(account: str = DEV, *steps: tuple[int, ShareState], **more: object) -> Known:
     """A share in the ledger, with its steps in seconds from now."""
     reported = tuple((NOW + seconds, state) for seconds, state in steps)
-    return Known(**{"share_name": account, "account": account, "steps": reported, **more})  # type: ignore[arg-type]
+    return Known(**{"share_name": account, "account": account, "steps": reported, **more})
 
 
 def verdict(what: TrailAction, *shares: Known, **more: object) -> ActionVerdict:
     """The verdict on an act; the applied file lists DEV and TEST, and the key is a source key."""
     given = {"strangers": frozenset({STRANGER, PUBLIC}), "source_key": True} | more
-    return judge(what, Evidence(HUB, HERE, shares, **given)).verdict  # type: ignore[arg-type]
+    return judge(what, Evidence(HUB, HERE, shares, **given)).verdict
 
 
 OPENING = share(DEV, (-5, S.OPENING))

@@ -16,8 +16,7 @@ SAMPLES = json.loads((Path(__file__).parents[2] / "samples" / "trail.json").read
 
 def record(name: str) -> dict[str, Any]:
     """The CloudTrail record of a sample."""
-    detail: dict[str, Any] = deepcopy(SAMPLES[name]["event"]["detail"])
-    return detail
+    return deepcopy(SAMPLES[name]["event"]["detail"])
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -31,12 +31,12 @@ def a_promotion(state: PromotionState = PromotionState.REQUESTED, **changes: obj
     given: dict[str, object] = {"planned": 1}
     if state not in (PromotionState.REQUESTED, PromotionState.RESOLVING):
         given |= {"value": "dev", "plan": "plan", "digest": "digest"}
-    return replace(fresh, state=state, **(given | changes))  # type: ignore[arg-type]
+    return replace(fresh, state=state, **(given | changes))
 
 
 def resolved(value: str = "dev", plan: str = "plan", **how: object) -> ev.Resolved:
     """The event for a value that is understood."""
-    return ev.Resolved(value, plan=plan, planned=1, places=plan, digest="digest", **how)  # type: ignore[arg-type]
+    return ev.Resolved(value, plan=plan, planned=1, places=plan, digest="digest", **how)
 
 
 EVENTS: tuple[ev.Event, ...] = (

@@ -24,7 +24,7 @@ LATER_HOLDER = frozenset({copying("d2")})
 def a_share(state: ShareState = ShareState.WANTED, *, held: bool = True, **changes: object) -> Share:
     """One snapshot permission for one account."""
     base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, asked=1, last_closing_at=END)
-    return replace(base, holdings=HOLDER if held else frozenset(), **changes)  # type: ignore[arg-type]
+    return replace(base, holdings=HOLDER if held else frozenset(), **changes)
 
 
 shares = st.builds(
@@ -150,7 +150,7 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
         {"fault": Fault("code", "where", "what.", "cure.")},
         {"last_closing_at": NOW},
     ):
-        finishing = replace(closing, next_try=NOW, **other)  # type: ignore[arg-type]
+        finishing = replace(closing, next_try=NOW, **other)
         assert outstanding.to_close([finishing], NOW) == [finishing]
 
 
