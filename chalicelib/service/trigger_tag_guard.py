@@ -12,7 +12,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.records.addresses import STANDING, TRIGGER
 from chalicelib.core.targets.kms_keys import KeyFacts
-from chalicelib.ports.aws import HubCopy, Source, Tagged, TagRead
+from chalicelib.ports.aws import HubSnapshot, Source, Tagged, TagRead
 from chalicelib.ports.records import Records
 
 
@@ -47,7 +47,7 @@ class TriggerTagGuard:
         """See the port."""
         return self._source.snapshots_of(image, region)
 
-    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
         """See the port."""
         return self._source.copies(ami, region)
 

@@ -11,7 +11,7 @@ from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.images import image, register
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
-from chalicelib.ports.aws import HubCopy, Tagged, TagRead
+from chalicelib.ports.aws import HubSnapshot, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
@@ -64,7 +64,7 @@ class HubSource:
         read = image.read_image(raw, attributes, self._snapshots(wanted))
         return read, {arn: facts for arn in source_keys(read) if (facts := self._key(arn))}
 
-    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
         filters = [
             {"Name": "tag:ami-promoter:hub", "Values": [self._account]},
             {"Name": "tag:ami-promoter:promotion", "Values": [ami]},
@@ -72,7 +72,7 @@ class HubSource:
         with as_refusal("DescribeSnapshots", f"account {self._account} (hub), {region}"):
             pages = self._sessions.own("ec2", region=region).get_paginator("describe_snapshots")
             return {
-                raw["SnapshotId"]: HubCopy(raw.get("KmsKeyId", ""), _tags(raw).get("ami-promoter:attempt", ""))
+                raw["SnapshotId"]: HubSnapshot(raw.get("KmsKeyId", ""), _tags(raw).get("ami-promoter:attempt", ""))
                 for page in pages.paginate(OwnerIds=["self"], Filters=filters)
                 for raw in page["Snapshots"]
             }
