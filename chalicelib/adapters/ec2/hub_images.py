@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, code_of
@@ -20,17 +20,21 @@ FRESH = 10
 
 
 class HubSource:
-    """The port ``Source``, under the function's own role."""
+    """The port ``Source``, under the function's own role. It calls ``check`` before it reads a trigger tag."""
 
-    def __init__(self, sessions: Sessions, account: str, region: str, trigger_tag: str) -> None:
+    def __init__(
+        self, sessions: Sessions, account: str, region: str, trigger_tag: str, check: Callable[[], None] = lambda: None
+    ) -> None:
         self._sessions = sessions
         self._account = account
         self._last: tuple[str, float, Mapping[str, Any] | None] = ("", 0.0, None)
         self._where = f"account {account} (hub), {region}"
         self._trigger_tag = trigger_tag
+        self._check = check
 
     def tag(self, ami: str) -> TagRead:
         """EC2 also shows another account's AMI that the hub has tagged; ``examine`` then has its fault."""
+        self._check()
         found = self._image(ami)
         self._last = (ami, self._sessions.now(), found)
         if found is None:
@@ -82,6 +86,7 @@ class HubSource:
         return _snapshots_of(found) if found is not None and found["OwnerId"] == self._account else frozenset()
 
     def tagged(self) -> Sequence[Tagged]:
+        self._check()
         pages = self._sessions.own("ec2").get_paginator("describe_images")
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
         with as_refusal("DescribeImages", self._where):
