@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 
 from ami_promoter.hub.aws import HubError
+from ami_promoter.hub.records import is_named
 from ami_promoter.terminal.output import Folded, console, tell
 from ami_promoter.verbs import TerminalClock
 
@@ -90,19 +91,15 @@ def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
     """
     if data is None:
         return "not seen yet"
-    meant = [one for one in data["deliveries"] if not targets or {one["account"], _place(one)} & set(targets)]
+    meant = [one for one in data["deliveries"] if not targets or is_named(one, targets)]
     if len(meant) <= EACH:
-        said = [f"{_place(one).replace('/', ' ')} {one['state']}{_percent([one])}" for one in meant]
+        said = [f"{one['account']} {one['region']} {one['state']}{_percent([one])}" for one in meant]
     else:
         by_state: dict[str, list[Mapping[str, Any]]] = {}
         for one in meant:
             by_state.setdefault(str(one["state"]), []).append(one)
         said = [f"{len(some):,} {state}{_percent(some)}" for state, some in sorted(by_state.items())]
     return f"{data['state']}: {', '.join(said) or 'no delivery yet'}"
-
-
-def _place(delivery: Mapping[str, Any]) -> str:
-    return f"{delivery['account']}/{delivery['region']}"
 
 
 def _percent(deliveries: Sequence[Mapping[str, Any]]) -> str:

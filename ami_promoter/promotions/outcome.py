@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ami_promoter.hub.records import is_named, place_of
 from ami_promoter.terminal.exits import Exit
 from chalicelib.core.faults import count
 from chalicelib.core.targets.withdrawals import covering
@@ -46,9 +47,9 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(None, "The service is checking the value.")
     if tag is not None and data["refused"]:
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
-    named = [one for one in data["deliveries"] if not targets or _names(targets, one)]
+    named = [one for one in data["deliveries"] if not targets or is_named(one, targets)]
     over = data["state"] == "over"
-    missing = [one for one in targets if not any(_names([one], delivery) for delivery in named)]
+    missing = [one for one in targets if not any(is_named(delivery, [one]) for delivery in named)]
     if missing and over:
         return _missing(data, missing)
     moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]
@@ -76,7 +77,7 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
         some = f"{_of(failed, named)} failed" if failed else ""
         return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts)))}.")
     if stopped:
-        by = sorted({who for one in stopped if (who := covering(data["withdrawn"], _place(one))) is not None})
+        by = sorted({who for one in stopped if (who := covering(data["withdrawn"], place_of(one))) is not None})
         operators = f" Withdrawn by {', '.join(by)}." if by else ""
         what = f"{_of(stopped, named)} {'was' if len(stopped) == 1 else 'were'} cancelled or withdrawn.{operators}"
         return Outcome(Exit.CANCELLED, what)
@@ -94,11 +95,3 @@ def _unended(moving: Sequence[object], missing: Sequence[str], named: Sequence[o
 
 def _of(some: Sequence[object], named: Sequence[object]) -> str:
     return f"{len(some)} of {count(len(named), 'delivery', 'deliveries')}"
-
-
-def _names(targets: Sequence[str], delivery: Mapping[str, Any]) -> bool:
-    return bool({delivery["account"], _place(delivery)} & set(targets))
-
-
-def _place(delivery: Mapping[str, Any]) -> str:
-    return f"{delivery['account']}/{delivery['region']}"

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ami_promoter.hub.records import place_of
 from ami_promoter.promotions import shares
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
@@ -219,7 +220,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
         of = f"{_place(first)}: "
         if others:
             word = str(first["state"])
-            places = named([f"{one['account']}/{one['region']}" for one in group])
+            places = named([place_of(one) for one in group])
             yield Folded(f"{places}:", lead=f"{word}  ", lead_style=COLORS.get(word, ""))
             differ = any(list(remarks(one)) != list(remarks(first)) for one in others)
             of = f"Of {of}" if differ else ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record, part
+from ami_promoter.hub.records import OPEN_STATES, Reader, Record, part
 from ami_promoter.promotions import promotion_data, shares
 from chalicelib.core.delivery import permissions
 from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
@@ -30,7 +30,7 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         source = reader.source_image(ami)
         places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _places(one, source)]
         found = sorted(reader.many(places).items())
-    still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in shares.OPEN]
+    still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in OPEN_STATES]
     return promotion_data.page(record, deliveries, still, connection.now())
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ami_promoter.hub.records import OPEN_STATES, Record, holdings
+from ami_promoter.hub.records import Record, holdings
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.holders import must_close_at
 from chalicelib.core.sharing.share import Share
-
-OPEN = OPEN_STATES
 
 RESOURCE = 2
 """The name of such a resource has at least this many #."""
