@@ -13,7 +13,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Organization
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
-from chalicelib.service.trigger_tag_guard import TRIGGER
+from chalicelib.service.trigger_tag_check import TRIGGER
 from tests.service.cloud import REGION, START, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
 from tests.service.hub import DISCOVERY, Hub
