@@ -10,7 +10,6 @@ AMI = "ami-00"
 
 
 def shared(accounts=(A, B), **settings) -> Hub:
-    """A hub whose AMI is shared with some accounts."""
     hub = Hub(accounts, target={"mode": "share", **settings})
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, " ".join(accounts))
