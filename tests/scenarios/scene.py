@@ -212,6 +212,11 @@ class Scene:
         self.run_until(lambda: len(self.notices("promotion.over", image or self.image)) >= times, seconds)
         self.come_to_rest(image)
 
+    def outcome(self, image: str = "", times: int = 1) -> dict[str, str]:
+        """Run until the AMI's promotion is over; return account -> state of its delivery."""
+        self.run_until_over(image, times=times)
+        return self.states(image)
+
     def run_until_refused(self, image: str = "") -> None:
         """Run until the AMI's value or source was refused, and everything is at rest."""
         self.run_until(lambda: self.notices("promotion.refused", image or self.image), HOUR)
