@@ -19,7 +19,6 @@ from tests.awsim.platform_words import refused, wait
 
 
 def _launch(world: World, image: str, account: str = DEV) -> None:
-    """Let an account launch an image of the hub."""
     ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": account}]})
 
 

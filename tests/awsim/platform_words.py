@@ -79,7 +79,6 @@ def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]
 
 
 def admit(queue: Queue, service: str) -> None:
-    """Let a service send to a queue."""
     statement = allow("sqs:SendMessage", queue.arn, Principal={"Service": service})
     queue.attributes["Policy"] = json.dumps(document(statement))
 

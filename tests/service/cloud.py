@@ -235,7 +235,6 @@ class Cloud:
         self.changed()
 
     def make_available(self, ami: str) -> None:
-        """Let a pending AMI become available."""
         self.hub_images[ami]["State"] = "available"
         self.event("EC2 AMI State Change", f"image/{ami}")
 

@@ -260,7 +260,6 @@ class Hub:
     # --- what there is -----------------------------------------------------------------------------------------------
 
     def delivery_key(self, ami: str, account: str) -> RecordKey:
-        """The key of a delivery's record."""
         return _delivery_key(ami, account)
 
     def delivery_keys(self) -> list[RecordKey]:

@@ -32,9 +32,7 @@ def test_what_is_shared_with_it_is_withdrawn_whatever_else_is_wrong(trouble, aga
     trouble(hub)
     for _ in range(1 + again):
         hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
-
-    assert open_to(hub) == {A}
+    assert open_to(hub, after=HOUR) == {A}
 
 
 @pytest.mark.parametrize("place", [B, f"{B}/us-east-1"], ids=["the account", "its Region"])
@@ -44,14 +42,11 @@ def test_a_retry_does_not_serve_it_again_and_a_tag_event_does(place):
     hub.withdraw(AMI, place)
     pass_time(hub, HOUR)
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{B}"})
-    pass_time(hub, 25 * HOUR)
-    assert open_to(hub) == {A}
+    assert open_to(hub, after=25 * HOUR) == {A}
     hub.cloud.tag(AMI, None)
     pass_time(hub, 300)
     hub.cloud.tag(AMI, f"{A} {B}")
-    pass_time(hub, HOUR)
-
-    assert open_to(hub) == {A, B}
+    assert open_to(hub, after=HOUR) == {A, B}
 
 
 def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
@@ -70,15 +65,12 @@ def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_n
             "detail": old,
         }
     )
-    pass_time(hub, HOUR)
-    assert open_to(hub) == {A}
+    assert open_to(hub, after=HOUR) == {A}
     hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, A)
     pass_time(hub, HOUR)
     hub.cloud.tag(AMI, f"{A} {B}")
-    pass_time(hub, HOUR)
-
-    assert open_to(hub) == {A, B}
+    assert open_to(hub, after=HOUR) == {A, B}
 
 
 def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
@@ -102,9 +94,7 @@ def test_what_is_lifted_is_served_again():
     hub.withdraw(AMI, B)
     pass_time(hub, HOUR)
     hub.lift(AMI, B)
-    pass_time(hub, HOUR)
-
-    assert open_to(hub) == {A, B}
+    assert open_to(hub, after=HOUR) == {A, B}
 
 
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
@@ -117,9 +107,7 @@ def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
     hub.cloud.tag(AMI, f"{A} {B}")
     hub.cloud.emit = emit
     hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
-
-    assert open_to(hub) == {A}
+    assert open_to(hub, after=HOUR) == {A}
 
 
 @pytest.mark.parametrize("seconds", [0, 2, 6, 20, 40, 70])
