@@ -1,4 +1,4 @@
-"""How a promotion has come out, for those who wait for it. Pure."""
+"""The outcome of a promotion, for commands that wait for it. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from chalicelib.core.targets.withdrawals import covering
 GOOD = ("delivered", "shared")
 STOPPED = ("cancelled", "withdrawn")
 EXAMINING = ("requested", "resolving", "expanding")
-"""States of a promotion in which faults and ended deliveries may be of an earlier value."""
+"""States of a promotion in which its faults and ended deliveries may belong to an earlier value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``exit``: None while it has not come out yet. ``why`` says in a sentence what decided it, or is waited for.
+    """``exit``: None while there is no outcome yet. ``why`` says in a sentence what decided it, or what is missing.
 
-    ``unseen``: what is waited for is a look of the service, which takes minutes at most.
+    ``unseen``: the service has not looked yet, which takes minutes at most.
     """
 
     exit: Exit | None
@@ -32,8 +32,8 @@ class Outcome:
 def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[str] = ()) -> Outcome:
     """Judge a promotion, or only its ``targets`` ("ACCOUNT" or "ACCOUNT/REGION").
 
-    ``data`` is what ``view.page`` shows, with ``seen_value``; None where there is no record yet. ``tag`` is the value
-    of the AMI's tag as EC2 has it now: while the record has not seen that one, what it says is of an earlier value.
+    ``data`` is the result of ``promotion_data.page``; None if there is no record yet. ``tag`` is the value of the tag
+    in EC2 now: until the record has seen that value, its other facts belong to an earlier one.
     """
     if data is None:
         return Outcome(None, "The service has not seen the tag yet.", unseen=True)

@@ -24,7 +24,7 @@ from chalicelib.core.targets.withdrawals import covering
 THERE = {"delivered": "there already", "shared": "there already"}
 AGAIN = ("failed", "cancelled", "withdrawn")
 MOVING = ("delivered", *AGAIN)
-"""Every other state except ``shared`` is under way."""
+"""States of running deliveries: all others but ``shared``."""
 
 TARGET = js.thing(
     "one target",
@@ -76,10 +76,7 @@ def plan(
     tag_key: str,
     now: float,
 ) -> dict[str, Any]:
-    """Return what a valid value would do; ``deliveries`` maps "account/region" to a delivery's state.
-
-    ``hub`` is its account and Region.
-    """
+    """Return what a valid value would do. ``deliveries``: "account/region" -> state; ``hub``: account and Region."""
     image, keys = examined
     account, region = hub
     opens = any(target.key_access != "none" for target in meant.targets) or not meant.targets
