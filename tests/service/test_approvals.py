@@ -39,8 +39,7 @@ def opened(hub: Hub) -> bool:
 def deliver(hub: Hub) -> None:
     """Approve it; it is delivered then."""
     hub.approve(AMI)
-    hub.run()
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    assert hub.ended() == {(AMI, A): "delivered"}
 
 
 def asked(hub: Hub) -> list[str]:
@@ -98,9 +97,7 @@ def test_it_ends_after_thirty_days_and_the_queue_deadline_does_not_count():
     hub.cloud.now = START + 29 * DAY
     pass_time(hub, HOUR)
     assert hub.outcomes() == {(AMI, A): WAITS}
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "failed"}
+    assert hub.ended() == {(AMI, A): "failed"}
     assert any("deadline-awaiting-approval" in fault for fault in hub.faults())
     assert hub.cloud.now < START + 31 * DAY
 
@@ -168,9 +165,7 @@ def test_a_file_that_asks_for_no_approval_any_longer_lets_it_go_on():
     """The applied file decides which targets need an approval."""
     hub = waiting()
     apply(hub, approval="none")
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    assert hub.ended() == {(AMI, A): "delivered"}
 
 
 def test_an_account_that_joins_needs_a_new_one():
@@ -187,8 +182,7 @@ def test_an_account_that_joins_needs_a_new_one():
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): WAITS}
     assert len(set(asked(hub))) == 2
     hub.approve(AMI)
-    hub.run()
-    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
 def test_a_tag_that_names_it_no_longer_ends_it_at_once():
@@ -199,9 +193,7 @@ def test_a_tag_that_names_it_no_longer_ends_it_at_once():
     pass_time(hub, 300)
     assert hub.outcomes() == {(AMI, A): WAITS, (AMI, B): "cancelled"}
     hub.cloud.tag(AMI, None)
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "cancelled", (AMI, B): "cancelled"}
+    assert hub.ended() == {(AMI, A): "cancelled", (AMI, B): "cancelled"}
     assert not opened(hub)
 
 

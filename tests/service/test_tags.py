@@ -87,9 +87,7 @@ def test_a_new_value_whose_event_is_lost_starts_all_that_failed_whatever_a_retry
     hub.cloud.disabled.clear()
     hub._event_fates = itertools.cycle([()])
     hub.cloud.tag(AMI, "default")
-    hub.run()
-
-    assert set(hub.outcomes().values()) == {"delivered"}
+    assert set(hub.ended().values()) == {"delivered"}
 
 
 def test_a_value_that_is_refused_interrupts_no_delivery_of_the_value_in_force_and_is_left_alone():
