@@ -18,7 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ami_promoter.hub import aws
-from ami_promoter.rights import Rights
+from ami_promoter.rights import NOTHING, Rights
 from ami_promoter.terminal import durations
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
@@ -237,14 +237,13 @@ def verb(
     exits: Mapping[Exit, str] | None = None,
     never: Collection[Exit] = (),
     options: Sequence[Callable[[Any], Any]] = AT_THE_HUB,
-    anywhere: bool = False,
+    reads: bool = False,
 ) -> Callable[[Callable[..., Report]], Callable[..., Report]]:
     """Make a function a verb: ``prints`` is the schema of its JSON, ``needs`` what its caller must be allowed.
 
     ``exits``: statuses that only this verb has, or that mean something of their own here; ``never``: those of ``MEANS``
     that it cannot have.
-
-    ``anywhere``: it works without a Region, too; then the caller's is "".
+    ``reads``: it changes nothing. A verb that needs no rights works without a Region, too; then the caller's is "".
     """
 
     def made(function: Callable[..., Report]) -> Callable[..., Report]:
@@ -254,9 +253,9 @@ def verb(
             common = {known: given.pop(known, None) for known in ("region", "profile", "table", "hub_account")}
             as_json, wide = given.pop("as_json"), given.pop("wide")
             clock = ctx.obj or TerminalClock()
-            common["region"] = _region(common["region"], common["profile"], anywhere=anywhere)
+            common["region"] = _region(common["region"], common["profile"], needed=needs != NOTHING)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
-            return emit(function(caller, **given), as_json=as_json)
+            return emit(function(caller, **given), as_json=as_json, reads=reads)
 
         for option in reversed(options):
             option(run)
@@ -271,10 +270,10 @@ def verb(
     return made
 
 
-def _region(given: str | None, profile: str | None, *, anywhere: bool) -> str:
+def _region(given: str | None, profile: str | None, *, needed: bool) -> str:
     """Return the hub's Region; a fault of the call where nothing says it, or what says it is no Region."""
     found = given or aws.region(profile)
-    if found is None and anywhere:
+    if found is None and not needed:
         return ""
     if found is None:
         what = "The hub's Region is not given: not by --region, AWS_REGION or a profile. Add --region REGION."

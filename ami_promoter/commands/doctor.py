@@ -42,7 +42,13 @@ EXITS = {
 }
 
 
-@verb("doctor", needs=READ_ALL | ASK_TARGETS | SEE_HEALTH | SEE_APPROVERS | CHECK_KEY, prints=PRINTS, exits=EXITS)
+@verb(
+    "doctor",
+    needs=READ_ALL | ASK_TARGETS | SEE_HEALTH | SEE_APPROVERS | CHECK_KEY,
+    prints=PRINTS,
+    exits=EXITS,
+    reads=True,
+)
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
 @click.option("--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets.")
 @hub_only_option

@@ -28,7 +28,7 @@ PRINTS = js.thing(
 Entry = Mapping[str, Any]
 
 
-@verb("history", needs=READ | FIND_DELIVERIES | READ_FINDINGS | ASK_CLOUDTRAIL, prints=PRINTS)
+@verb("history", needs=READ | FIND_DELIVERIES | READ_FINDINGS | ASK_CLOUDTRAIL, prints=PRINTS, reads=True)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--account", type=ACCOUNT, help="Only this account; without AMI: everything done for it.")
 @click.option("--all", "everything", is_flag=True, help="Show bookkeeping steps, too.")

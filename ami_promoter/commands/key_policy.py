@@ -49,7 +49,7 @@ def key_policy() -> None:
     """Print the statements that a key policy needs, or check a key."""
 
 
-@verb("target", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
+@verb("target", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)
 @key_argument
 @click.option("--role-name", type=ROLE, default="AmiCopyRole", show_default=True, help="The role's name in the target.")
 def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
@@ -57,7 +57,7 @@ def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
     return _answer(caller.account(), key, target_needs(role_name))
 
 
-@verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
+@verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS, reads=True)
 @key_argument
 @click.option(
     "--access",

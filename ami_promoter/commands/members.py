@@ -68,12 +68,13 @@ PRINTS = js.some_of(
 
 @verb("members", needs=READ | ACCEPT, prints=PRINTS, never=(Exit.FAULT,))
 @click.argument("action", type=click.Choice(["accept"]), required=False)
-@click.option("--account", type=ACCOUNT, help="With accept: only this account.")
+@click.option("--account", type=ACCOUNT, help="With `accept`: accept this account only.")
 def members(caller: VerbCaller, action: str | None, account: str | None) -> Report:
     """Show the accounts of OUs in the targets file, and who left.
 
-    When more accounts leave a group at once than `most_leaving` allows, they stay targets until you run
-    `members accept`.
+    If more accounts leave a group at once than `most_leaving` allows, they stay targets. `members` shows them, and
+    `members accept` accepts that they have left: the service then removes them within five minutes, unless they are
+    back. An account that leaves after that needs another `members accept`.
     """
     if account and not action:
         raise click.UsageError("--account goes with `members accept`.")

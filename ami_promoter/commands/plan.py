@@ -10,7 +10,7 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
 
 
-@verb("plan", needs=READ | EXAMINE, prints=plan_preview.PLAN, exits=plan_reading.EXITS)
+@verb("plan", needs=READ | EXAMINE, prints=plan_preview.PLAN, exits=plan_reading.EXITS, reads=True)
 @ami_argument
 @click.argument("value", type=VALUE, required=False)
 @tag_key_option

@@ -35,7 +35,7 @@ PRINTS = js.thing(
 )
 
 
-@verb("report", needs=READ_ALL, prints=PRINTS)
+@verb("report", needs=READ_ALL, prints=PRINTS, reads=True)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=f"The file to write. Default: {FILE}."
 )

@@ -47,7 +47,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("status", needs=READ_ALL, prints=PRINTS)
+@verb("status", needs=READ_ALL, prints=PRINTS, reads=True)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--watch", is_flag=True, help="Refresh until the promotion has ended; Ctrl-C stops only the view.")
 @click.option(

@@ -90,7 +90,7 @@ def targets() -> None:
     needs=NOTHING,
     group=targets,
     options=(region_option, profile_option, hub_account_option, json_option, wide_option),
-    anywhere=True,
+    reads=True,
     prints=js.some_of(
         js.thing(
             valid=js.flag("true; for an invalid file the command prints `faults` instead"),
@@ -113,7 +113,7 @@ def validate(caller: VerbCaller, file: str) -> Report:
     return _validate(source, file, caller) if caller.region else _validate_anywhere(source, file, caller)
 
 
-@verb("diff", needs=READ_ALL, group=targets, prints=DIFFERENCE)
+@verb("diff", needs=READ_ALL, group=targets, prints=DIFFERENCE, reads=True)
 @file_argument
 def diff(caller: VerbCaller, file: str) -> Report:
     """Show what applying the file would change."""
@@ -146,6 +146,7 @@ def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
 @verb(
     "show",
     never=(Exit.FAULT,),
+    reads=True,
     group=targets,
     needs=READ,
     prints=js.thing(

@@ -41,7 +41,7 @@ EXITS = {
 }
 
 
-@verb("verify", needs=READ_ALL | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS)
+@verb("verify", needs=READ_ALL | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS, reads=True)
 @ami_argument
 @click.option("--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION.")
 @answers_within_option

@@ -10,7 +10,7 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most
 
 
-@verb("wait", needs=READ | FIND_AMI, prints=waiting.PRINTS, exits=waiting.EXITS)
+@verb("wait", needs=READ | FIND_AMI, prints=waiting.PRINTS, exits=waiting.EXITS, reads=True)
 @ami_argument
 @wait_at_most(help="Give up after this time, such as 90m or 2h; a bare number is minutes.")
 @click.option(

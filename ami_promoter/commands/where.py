@@ -48,7 +48,7 @@ TARGET = Matching(
 )
 
 
-@verb("where", needs=READ | FIND_DELIVERIES, prints=WHERE)
+@verb("where", needs=READ | FIND_DELIVERIES, prints=WHERE, reads=True)
 @ami_argument
 def where(caller: VerbCaller, ami: str) -> Report:
     """Show an AMI's source and all its copies.
@@ -65,6 +65,7 @@ def where(caller: VerbCaller, ami: str) -> Report:
 @verb(
     "resolve",
     needs=READ | FIND_DELIVERIES,
+    reads=True,
     prints=js.thing(images=js.several("one entry for each target, sorted by account and Region", COPY)),
 )
 @ami_argument

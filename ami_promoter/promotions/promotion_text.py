@@ -18,6 +18,7 @@ from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
+from chalicelib.core.delivery.model import CopyState
 from chalicelib.core.faults import count
 from chalicelib.core.targets import approvals
 
@@ -138,7 +139,9 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
         for copy in running if each else ():
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
             tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
-            rows.append((label, cell(copy["state"] or "-", "dim"), time_left(copy), tries, _bar([copy])))
+            again = copy["state"] == CopyState.WANTED and copy["tries"] > 0
+            progress = cell("will be made again", "dim") if again else _bar([copy])
+            rows.append((label, cell(copy["state"] or "-", "dim"), time_left(copy), tries, progress))
     return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "AMI OR PROGRESS"), rows, folds=("TARGET",))
 
 

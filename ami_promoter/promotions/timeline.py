@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import RenderableType
@@ -43,8 +44,8 @@ PLAIN = {
 """Events whose names say little to a person."""
 QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "CopiesFound", "Examined")
 """Bookkeeping between workers; left out without --all."""
-SAME_TAG = re.compile(r'^TagSeen (?!.*"event": "\w)')
-"""A look at the tag that nobody's writing has caused: it says nothing where the state stays the same."""
+TAG = re.compile(r'^TagSeen \{"value": ("(?:[^"\\]|\\.)*").*"event": "(\w?).*"changed_at": "(\d+)"')
+"""A look at the tag: the value, whether a tag event caused it, and when the tag was written."""
 REPEATED = ("SharesSeen",)
 """Left out, too, where the state stays the same."""
 
@@ -252,11 +253,15 @@ def show(
     """Yield a history's lines: each record's by itself, and the shares."""
     of: dict[str, list[Sequence[RenderableType]]] = {}
     last: dict[str, str] = {}
+    tag = ("", 0)
     for one in entries:
         who = f"{one['account']} {one['region']}" if one["account"] else one["record"]
         stays = last.get(who) == one["state"]
         quiet = (*QUIET, *REPEATED) if stays else QUIET
-        of.setdefault(who, []).extend(_rows(one, () if everything else quiet, stays=stays, wide=wide))
+        if stays:
+            quiet = (*quiet, *(what for what in one["what"] if _says_nothing(what, tag)))
+        tag = _looked(one) or tag
+        of.setdefault(who, []).extend(_rows(one, () if everything else quiet, wide=wide))
         last[who] = one["state"]
     for who, rows in of.items():
         yield ""
@@ -289,14 +294,24 @@ def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
     return tuple(cell(text) for text in texts)
 
 
-def _rows(
-    one: Mapping[str, Any], quiet: tuple[str, ...], *, stays: bool, wide: bool
-) -> Iterator[Sequence[RenderableType]]:
+def _looked(one: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return the value of the tag that a step saw, and when; None: it did not look at the tag."""
+    seen = [found[1] for what in one["what"] if (found := TAG.search(what))]
+    return (seen[-1], int(datetime.fromisoformat(one["at"]).timestamp())) if seen and one["at"] != "-" else None
+
+
+def _says_nothing(what: str, before: tuple[str, int]) -> bool:
+    """Whether a look at the tag is none after a tag event, or after one that an earlier look has preceded."""
+    found = TAG.search(what)
+    return found is not None and (not found[2] or (found[1] == before[0] and int(found[3]) <= before[1]))
+
+
+def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
     """Yield an entry's lines, but for events that are ``quiet`` and made no call; without any, all are shown."""
     when = _when(one["at"])
     for number, what in enumerate(one["what"] or [""]):
         made = [call for call in one["calls"] if call["of"] == number]
-        silent = not what or what.startswith(quiet) or PENDING.search(what) or (stays and SAME_TAG.search(what))
+        silent = not what or what.startswith(quiet) or PENDING.search(what)
         if quiet and not made and silent:
             continue
         calls_made = ", ".join(f"{_called(call)} {_request(call, wide=wide)}" for call in made if call["call"])

@@ -167,8 +167,8 @@ def write_json(data: Any) -> None:
     print(json.dumps(data, indent=2))
 
 
-def emit(report: Report, *, as_json: bool) -> Exit:
-    """Print a report and return its exit status."""
+def emit(report: Report, *, as_json: bool, reads: bool) -> Exit:
+    """Print a report and return its exit status. ``reads``: the verb changes nothing, so a fault need not say so."""
     if report.faults and as_json:
         write_json(failure(report.faults, report.status))
     elif as_json:
@@ -179,7 +179,7 @@ def emit(report: Report, *, as_json: bool) -> Exit:
     show((f"ami-promoter: warning: {warning}" for warning in report.warnings), errors)
     if report.faults:
         show((str(fault) for fault in report.faults), errors)
-        show([f"{count(len(report.faults), 'fault')}; nothing was changed."], errors)
+        show([f"{count(len(report.faults), 'fault')}{'' if reads else '; nothing was changed'}."], errors)
     return report.status
 
 

@@ -15,7 +15,14 @@ from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.sharing.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
+from chalicelib.core.sharing.entitlement import (
+    SETTINGS_CHANGED,
+    USELESS,
+    Entitlement,
+    end_in_force,
+    entitlement,
+    launched_by,
+)
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
@@ -168,14 +175,16 @@ class LiveEntitlements:
     def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
         """Return the AMI as read, and who is entitled to it.
 
-        With a damaged head it is unknown whether a tag event has ended a withdrawal. Then the withdrawal counts for an
-        opening (``opens``), and not for a closing.
+        With a damaged head it is unknown whether a tag event has ended a withdrawal, and whom the last value named that
+        was understood. Then the withdrawal counts for an opening (``opens``), and neither counts for a closing.
         """
         read = self._read(ami)
         usable = read.owned and read.image_state is not None and read.image_state not in USELESS
         head, tag = self._head(ami), read.value if usable else None
         counts = tag is not None and (opens or head is not None)
         withdrawals = self._targets.withdrawals(ami) if counts else ()
+        if head is None and tag is not None and not opens and not (found := applied.resolve(tag)).understood:
+            return read, found.waits or found.faults[0]
         head = head or Head()
         return read, entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
 
@@ -215,6 +224,8 @@ class LiveEntitlements:
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, resource, share.share_name, self._clock(), standing=standing):
             by = covering(entitled.withdrawn, place)
+            if place in entitled.targets:
+                return _other_settings(share, holding)
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
@@ -318,6 +329,12 @@ def _receiver(target: Target, resource: str, *, standing: bool) -> str:
 
 def _stranger(share: Share, what: str) -> Fault:
     return Fault(STRANGER, f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
+
+
+def _other_settings(share: Share, holding: Holding) -> Fault:
+    what = f"Nothing is shared: by the applied targets file, {holding.place} does not have this share of {holding.ami}."
+    cure = "The service begins the delivery again with the settings of the file as it is now."
+    return Fault(SETTINGS_CHANGED, f"{share.resource}, {share.account}", what, cure)
 
 
 def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) -> Fault:

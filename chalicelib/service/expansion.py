@@ -72,18 +72,18 @@ class Expansion:
     def _begin(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> bool:
         """Write a new delivery in few calls, as a plan may have a thousand.
 
-        False: another run wrote it first; then the tracked delivery becomes what it was.
+        False: another run wrote it first, and then the tracked delivery becomes what it was; or it was there before.
         """
         fresh = self._fresh(promotion, image, target, groups, _id(promotion, target), None)
         tracked = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
         self._note_standing(promotion, fresh)
-        added = self._tracked.add(promotion.ami, tracked, count=False)
+        if not self._tracked.add(promotion.ami, tracked, count=False):
+            return False
         if self._records.create(DELIVERIES.encode(fresh), self._clock()):
             return True
-        if added:
-            self._tracked.count(promotion.ami, 1)
-            never = replace(tracked, episode=0, state=DeliveryState.CANCELLED.value)
-            self._tracked.take_back(promotion.ami, tracked, never)
+        self._tracked.count(promotion.ami, 1)
+        never = replace(tracked, episode=0, state=DeliveryState.CANCELLED.value)
+        self._tracked.take_back(promotion.ami, tracked, never)
         return False
 
     def _note_standing(self, promotion: Promotion, fresh: Delivery) -> None:
@@ -119,14 +119,14 @@ class Expansion:
         self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
 
     def _track(self, promotion: Promotion, fresh: Delivery, stored: Stored | None) -> Delivery:
-        """Track a new episode. Its number is above that with which an unreadable record was given up."""
+        """Track a new episode. Its number is above that of a record which is gone, or was given up as unreadable."""
         target = fresh.target
         tracked = TrackedDelivery(fresh.id, target.account, target.region, fresh.episode, RUNNING)
         if self._tracked.add(promotion.ami, tracked):
             return fresh
         known = next((one for one in self._tracked.all(promotion.ami) if one.delivery == fresh.id), tracked)
         now = self._records.read(fresh.key)
-        if stored is None or now is None or now.version != stored.version:
+        if (now and now.version) != (stored and stored.version):
             return fresh  # another run has begun it
         number = known.episode + (known.state != RUNNING)
         self._tracked.add(promotion.ami, replace(tracked, episode=number))

@@ -183,8 +183,7 @@ class StandingPass:
         The link is removed last, so that the next pass finds the holding if this run is killed.
         """
         held = one.holding
-        target = entitled.targets.get(one.holding.place)
-        expired = target is not None and 0 < target.until <= self._clock()
+        expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self._clock()
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})

@@ -51,9 +51,9 @@ def test_units_are_counted_as_dynamodb_counts_them():
     """Names and values; a write unit is 1 KB, a read unit 4 KB."""
     item = {"pk": {"S": "a"}, "body": {"S": "x" * 2040}, "n": {"N": "12"}, "all": {"SS": ["ab", "c"]}}
     assert capacity.size(item) == 3 + 2044 + 4 + 6
-    assert capacity.units(capacity.size(item), capacity.WRITE) == 3
-    assert capacity.units(capacity.size(item), capacity.READ) == 1
-    assert capacity.units(0, capacity.READ) == 1
+    assert capacity.capacity_units(capacity.size(item), capacity.WRITE) == 3
+    assert capacity.capacity_units(capacity.size(item), capacity.READ) == 1
+    assert capacity.capacity_units(0, capacity.READ) == 1
     assert capacity.purpose_of(("t", "delivery#1", "history#0")) == "history"
     assert capacity.purpose_of(("t", "delivery#1", "record")) == "the delivery"
 

@@ -95,7 +95,7 @@ def assert_not_opened(forgery: Forgery, share: Share, purpose: Purpose) -> None:
     """
     reason = share.fault or share.waits_for
     assert reason is not None, f"{forgery}: {share}"
-    codes = ("not-entitled", "not-entitled-now", "not-shown-as-its-part", "grantee-elsewhere")
+    codes = ("not-entitled", "not-entitled-now", "not-shown-as-its-part", "settings-changed", "grantee-elsewhere")
     assert reason.code in codes, f"{forgery}: {reason}"
     assert share.state in (ShareState.REFUSED, ShareState.WANTED), f"{forgery}: {share}"
     if purpose is Purpose.COPY:

@@ -37,7 +37,7 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import WITHDRAWN, StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
-from chalicelib.service.trigger_tag_guard import TriggerTagGuard
+from chalicelib.service.trigger_tag_check import TriggerTagCheck
 from chalicelib.service.waker import Waker
 from tests.service.arrivals import ALL_ON_TIME, EARLY, Arrivals
 from tests.service.cloud import (
@@ -152,10 +152,8 @@ class Hub:
         records = guard("records", self.stores.records)
         ledger, tracked = guard("ledger", self.stores.ledger), guard("tracked", self.stores.tracked)
         slots, wakes = guard("slots", self.stores.slots), guard("wakes", self.groups)
-        source, targets = (
-            guard("source", TriggerTagGuard(FakeSource(cloud), self.stores.records, TRIGGER)),
-            guard("targets", FakeTargets(cloud)),
-        )
+        source = guard("source", FakeSource(cloud, TriggerTagCheck(self.stores.records, TRIGGER)))
+        targets = guard("targets", FakeTargets(cloud))
         notices = guard("notices", FakeNotices(cloud))
         adapters = {
             "snapshot": guard("snapshots", FakeSnapshotPermissions(cloud)),

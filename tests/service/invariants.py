@@ -166,7 +166,7 @@ class Invariants:
         self._resolve_claims()
         assert (name, asked.account) not in cloud.foreign, f"invariant 2: {asked.resource} was open before us"
         for copy in (copy for copy in cloud.copies.values() if copy.state == "pending"):
-            if copy.account != asked.account or self._no_longer_wanted(copy.delivery):
+            if copy.account != asked.account or self._no_longer_wanted(copy.delivery, share):
                 continue
             uses = {
                 "snapshot": copy.source == name,
@@ -182,15 +182,20 @@ class Invariants:
         for image in cloud.images.values():
             running = kind == "image" and image.raw["State"] == "pending" and bool(image.mappings)
             uses = running and (image.source, image.account) == (name, asked.account)
-            assert not uses or past_end(share, cloud.now), (
+            assert not uses or past_end(share, cloud.now) or self._is_let_go(image.delivery, share), (
                 f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {image.id}"
             )
 
-    def _no_longer_wanted(self, delivery: str) -> bool:
+    def _is_let_go(self, delivery: str, share: Share) -> bool:
+        """Whether others have released what a delivery that cannot act held, because nobody wants its copies."""
+        holds = any(holding.delivery == delivery for holding in share.holdings)
+        return RecordKey(f"delivery#{delivery}") in self.poisoned and not holds
+
+    def _no_longer_wanted(self, delivery: str, share: Share) -> bool:
         """Whether nobody wants the delivery's copies any longer, and their deletion was accepted or refused twice."""
         key = RecordKey(f"delivery#{delivery}")
         if not delivery or key in self.poisoned or self._hub.stores.records.read(key) is None:
-            return False
+            return self._is_let_go(delivery, share)
         record = self._delivery(delivery)
         return record.state in REMOVES and record.cleanup.deletes_accepted
 

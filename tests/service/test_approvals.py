@@ -213,6 +213,21 @@ def test_an_account_that_the_file_loses_while_the_tag_has_a_refused_value_waits_
     assert len(hub.invocations) < looks + 30, "discovery does not wake it every five minutes"
 
 
+def test_what_begins_again_while_the_tag_has_a_refused_value_repeats_no_notice():
+    """The file gives the waiting account other settings: its next episode has them, by the value in force."""
+    hub = waiting()
+    hub.cloud.tag(AMI, "dve")
+    pass_time(hub, HOUR)
+    apply(hub, tags={"cost": "more"})
+    pass_time(hub, 2 * HOUR)
+
+    assert hub.outcomes() == {(AMI, A): WAITS}
+    assert len([one for one in hub.cloud.notices if one["event"] == "promotion.refused"]) == 1
+    deliver(hub)
+    (image,) = hub.cloud.images.values()
+    assert {"Key": "cost", "Value": "more"} in image.raw["Tags"]
+
+
 def test_a_pause_holds_nothing_back_that_was_approved():
     """Both approved and waiting deliveries continue while new promotions are paused."""
     hub = waiting()

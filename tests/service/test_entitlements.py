@@ -16,7 +16,7 @@ from chalicelib.core.targets import withdrawals
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Resolution, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.core.targets.withdrawals import Withdrawal
-from chalicelib.ports.aws import HubCopy
+from chalicelib.ports.aws import HubSnapshot
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
 from tests.core.delivery.examples import a_delivery
@@ -39,7 +39,7 @@ class TaggedSource(FakeSource):
         super().__init__(cloud)
         self.refuses: dict[str, Refusal] = {}
         self.asked: list[str] = []
-        self.abroad = {AMI: {"snap-0c": HubCopy(KEY_ABROAD, "nonce-1")}}
+        self.abroad = {AMI: {"snap-0c": HubSnapshot(KEY_ABROAD, "nonce-1")}}
         self.owned = True
 
     def tag(self, ami):
@@ -611,6 +611,18 @@ def test_until_when_a_grant_stands_is_said_by_those_amis_that_aws_shows():
     asked.cloud.tag(OTHER, None)
     asked.cloud.now += FRESH
     assert A not in entitled.ends(KEY, [share(KEY, A, *GRANT)])
+
+
+@pytest.mark.parametrize("head", [True, False], ids=["damaged head", "no head"])
+def test_a_damaged_head_is_no_evidence_against_what_stands_while_a_value_is_not_understood(head):
+    """It says whom the last value named. Without one no value was ever understood, and nobody may keep anything."""
+    asked = AskedSource(mode="share", key_access="grant")
+    if head:
+        asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
+    asked.cloud.tag(AMI, "dve")
+    live = LiveEntitlements(asked.records, asked.source, asked.targets, lambda: asked.cloud.now, HUB, REGION)
+
+    assert live.ends(KEY, [standing(KEY)]) == ({} if head else {A: 0})
 
 
 def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questions():

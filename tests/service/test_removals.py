@@ -13,7 +13,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Organization
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
-from chalicelib.service.trigger_tag_guard import TRIGGER
+from chalicelib.service.trigger_tag_check import TRIGGER
 from tests.service.cloud import REGION, START, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
 from tests.service.hub import DISCOVERY, Hub
@@ -272,6 +272,28 @@ def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_
     it.cloud.directory = replace(
         it.cloud.directory, membership=replace(membership, units=moved, generation=membership.generation + 1)
     )
+    pass_time(it.hub, HOUR)
+
+    assert {who for _, who in it.cloud.launches} == {OTHER_ARN}
+    assert it.outcomes == {A: "shared"}
+
+
+def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shares_begins_again():
+    """`worker` was off when the account moved; what the delivery then asks for, the file no longer gives it."""
+    it = OrganizationHub(A)
+    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
+    target = Target("", REGION, mode="share", launch_permission="group")
+    it.cloud.directory = replace(it.cloud.directory, by_unit={"default": (target,)})
+    it.look()
+    works, it.hub.deliveries.run = it.hub.deliveries.run, lambda *_args, **_left: None
+    it.cloud.tag("ami-0a", "default")
+    it.hub.run(until=it.cloud.now + 120)
+    membership = it.cloud.directory.membership
+    other = {OU: replace(membership.units[OU], arn=OTHER_ARN)}
+    membership = replace(membership, units=other, generation=membership.generation + 1)
+    it.cloud.directory = replace(it.cloud.directory, membership=membership)
+    pass_time(it.hub, HOUR)
+    it.hub.deliveries.run = works
     pass_time(it.hub, HOUR)
 
     assert {who for _, who in it.cloud.launches} == {OTHER_ARN}
@@ -612,8 +634,11 @@ def test_what_a_delivery_that_cannot_act_holds_for_copies_that_nobody_wants_is_r
     assert open_to(hub) | set(hub.cloud.admitted(source_key(0))) == left
 
 
-def test_a_delivery_that_was_given_up_as_unreadable_and_begins_again_is_ended_like_any_other():
-    """B's ended record is damaged while it is wanted again, then repaired; the tag loses B while that copies."""
+@pytest.mark.parametrize("damage", ["repaired", "deleted"])
+def test_a_delivery_whose_record_was_damaged_and_begins_again_is_ended_like_any_other(damage):
+    """B's ended record is unreadable while it is wanted again, then repaired; or it is deleted. The tag loses B while
+    it copies.
+    """
     hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, f"{A} {B}")
@@ -626,8 +651,11 @@ def test_a_delivery_that_was_given_up_as_unreadable_and_begins_again_is_ended_li
     TROUBLES["damaged delivery"](hub)
     hub.cloud.tag(AMI, f"{A} {B}")
     pass_time(hub, HOUR)
-    hub.stores.records.records[key].body = before
-    hub.stores.records.unpark(key, hub.cloud.now)
+    if damage == "deleted":
+        del hub.stores.records.records[key]
+    else:
+        hub.stores.records.records[key].body = before
+        hub.stores.records.unpark(key, hub.cloud.now)
     for value in (None, f"{A} {B}"):
         hub.cloud.tag(AMI, value)
         pass_time(hub, 900)

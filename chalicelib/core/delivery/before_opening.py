@@ -13,6 +13,7 @@ from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
 from chalicelib.core.delivery.slot_use import begun, slots_text
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
+from chalicelib.core.sharing.entitlement import SETTINGS_CHANGED
 
 
 def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
@@ -20,7 +21,7 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
     if event.changed:
         what = "The settings of this target in the targets file have changed since the delivery began."
         cure = "The service starts it again with these settings."
-        fault = Fault("settings-changed", delivery.where, what, cure)
+        fault = Fault(SETTINGS_CHANGED, delivery.where, what, cure)
         return end(delivery, DeliveryState.CANCELLED, (fault,), now)
     if event.by:
         return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)

@@ -10,8 +10,11 @@ from chalicelib.core.delivery.deadlines import deadline
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState, LastLook
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
 from chalicelib.core.records import schedule
+from chalicelib.core.sharing.entitlement import SETTINGS_CHANGED
 from chalicelib.core.targets import approvals
 
+BEGINS_AGAIN = (approvals.NOT_APPROVED, SETTINGS_CHANGED)
+"""Codes of faults for which only another episode can open its shares."""
 ASKED_ANEW = 5 * schedule.MINUTE
 """For this time an opening share may still have the fault of an earlier episode."""
 
@@ -33,14 +36,10 @@ def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Deliv
     if event.open:
         return _opened(replace(delivery, last_refusal=None), now)
     delivery = delivery.with_shares(wait_for=event.waits_for)
-    if (
-        event.waits_for is not None
-        and event.waits_for.code == approvals.NOT_APPROVED
-        and now >= _share_worker_by(delivery)
-    ):
+    if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and now >= _share_worker_by(delivery):
         return end(
             delivery, DeliveryState.CANCELLED, (event.waits_for,), now
-        )  # the next episode asks for another approval
+        )  # the next episode asks for another approval, or has the new settings
     last = deadline(delivery)
     if last is not None and now >= last:
         return fail(delivery, now, ending.deadline_fault(delivery))
@@ -48,7 +47,7 @@ def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Deliv
 
 
 def _share_worker_by(delivery: Delivery) -> int:
-    """When the share worker will have read the approval again; its earlier answer may be about the last episode."""
+    """When the share worker will have asked again; its earlier answer may be about the last episode."""
     return delivery.entered[DeliveryState.OPENING] + ASKED_ANEW
 
 

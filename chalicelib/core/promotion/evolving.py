@@ -225,7 +225,7 @@ def _absent(promotion: Promotion, now: int) -> Promotion:
 def _on_resolved(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
     """Put a valid value in force; deliveries that it no longer names are asked to end.
 
-    A value that names fewer targets counts after two looks.
+    A value that names fewer targets counts after two looks. What was refused and is still in the tag stays known.
     """
     if event.faults:
         still = promotion if event.still is None else _planned(promotion, event.still)
@@ -234,21 +234,23 @@ def _on_resolved(event: ev.Resolved, promotion: Promotion, now: int) -> Promotio
     believed_from = promotion.seen_since + schedule.SECOND_LOOK_AFTER
     if event.removals and now < believed_from:  # the look may have been a stale one: it is taken again
         return _to(promotion, S.RESOLVING, believed_from, candidate=None)
+    stands = promotion.seen_value not in (None, event.value) and promotion.seen_value == promotion.refused_value
+    notified = bool(event.blocked) or stands
     in_force = replace(
         _planned(promotion, event),
         value=event.value,
-        refused_value=None,
+        refused_value=promotion.refused_value if stands else None,
         in_force_since=promotion.in_force_since if event.value == promotion.value else promotion.read_at,
         tagged_at=promotion.tagged_with(event.value),
         source_refused=False,
         unfinished=False,
-        faults=promotion.faults if event.blocked else (),
+        faults=promotion.faults if notified else (),
         blocked=event.blocked,
     )
     if event.additions:
         return _to(in_force, S.RESOLVING, now, resolved=True)
     done: dict[str, Any] = {"candidate": None, "only": (), "to_notify": _news(in_force, event.blocked)}
-    return _to(in_force, S.RUNNING, now, refused_for=promotion.refused_for if event.blocked else "", **done)
+    return _to(in_force, S.RUNNING, now, refused_for=promotion.refused_for if notified else "", **done)
 
 
 def _planned(promotion: Promotion, event: ev.Resolved) -> Promotion:

@@ -21,6 +21,10 @@ USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 """States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
 
 
+SETTINGS_CHANGED = "settings-changed"
+"""Fault code: a delivery cannot have what it asks for, because the file gives its target other settings by now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entitlement:
     """The targets that the value in force names, by "account/region"; ``blocked`` accounts with their faults."""
@@ -51,12 +55,14 @@ class Entitlement:
         target = self.targets.get(place)
         return bool(self.end(place, now)) if target is None else _stands(target, resource, share_name, now)
 
+    def date(self, place: str) -> int:
+        """Return the date that ends what a target or a blocked account has (epoch seconds); 0: none."""
+        target = self.targets.get(place)
+        return self.blocked_until.get(place.partition("/")[0], 0) if target is None else target.until
+
     def end(self, place: str, now: int) -> int:
         """Return until when (epoch seconds) a target may keep its standing shares; see ``end_in_force``."""
-        if not self.may_go_on(place):
-            return 0
-        target = self.targets.get(place)
-        return end_in_force(self.blocked_until.get(place.partition("/")[0], 0) if target is None else target.until, now)
+        return end_in_force(self.date(place), now) if self.may_go_on(place) else 0
 
     def ends(self, now: int) -> list[int]:
         """Return the dates ``until`` that are after ``now`` (epoch seconds)."""

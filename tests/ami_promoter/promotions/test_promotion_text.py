@@ -74,6 +74,18 @@ def test_a_screen_shows_what_moves_of_a_thousand_targets():
     assert lines[-1] == "and 993 more targets: 499 delivered, 494 waiting"
 
 
+def test_a_copy_that_failed_will_be_made_again():
+    """Instead of its progress; a copy that was never begun is at 0 %."""
+    copies = [
+        {"source": f"snap-{tries}", "state": "wanted", "tries": tries, "progress": 0, "seconds_left": None}
+        for tries in (0, 1)
+    ]
+
+    lines = printed([a_delivery(1, "copying") | {"copies": copies}], None)
+
+    assert [line.split()[2:] for line in lines if "snap-" in line] == [["0%"], ["will", "be", "made", "again"]]
+
+
 def test_all_are_shown_where_they_fit():
     """And where it is no live view."""
     deliveries = [a_delivery(n, "delivered") for n in range(30)]

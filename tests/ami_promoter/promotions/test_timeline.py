@@ -3,11 +3,12 @@
 from ami_promoter.promotions import timeline
 
 MADE = 'CopyStarted {"source": "snap-1", "copy": "snap-9"}'
+AT = 1767603600
 
 
 def entries(*items):
     """Read a delivery's history; each item is a list of lines."""
-    stored = [{"at": 1767603600 + number, "state": "copying", "what": what} for number, what in enumerate(items)]
+    stored = [{"at": AT + number, "state": "copying", "what": what} for number, what in enumerate(items)]
     return timeline.record_entries(stored, "delivery", "222222222222", "us-east-1")
 
 
@@ -50,11 +51,24 @@ def test_an_intent_whose_call_was_not_made_is_no_mystery():
     assert steps[1]["what"] == ["Refused {}"]
 
 
+def seen(event, changed_at):
+    """A look at the tag; ``event`` "": no tag event caused it."""
+    return f'TagSeen {{"value": "dev", "image_state": "available", "event": "{event}", "changed_at": "{changed_at}"}}'
+
+
+def test_a_late_tag_event_is_no_second_line():
+    """A look has shown the value already, after it was written; writing the same value later is a line of its own."""
+    steps = entries([seen("", 0)], [seen("e1", AT - 5)], [seen("e2", AT + 2)])
+
+    table = list(timeline.show(steps, [], everything=False, wide=False))[2]
+
+    assert table.row_count == 2
+
+
 def test_a_look_at_the_tag_that_shows_nothing_new_is_left_out():
     """One that somebody's writing caused is shown, and with --all each is."""
-    same = 'TagSeen {"value": "dev", "image_state": "available", "event": ""}'
-    written = 'TagSeen {"value": "dev", "image_state": "available", "event": "e1"}'
-    steps = entries([same], [same], [written])
+    same = seen("", 0)
+    steps = entries([same], [same], [seen("e1", AT + 2)])
 
     for everything, shown in ((False, 2), (True, 3)):
         lines = list(timeline.show(steps, [], everything=everything, wide=False))
