@@ -23,6 +23,7 @@ from chalicelib.telemetry import PowertoolsTelemetry
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.ledger import DynamoLedger
     from chalicelib.adapters.dynamo.targets_table import TargetsTable
+    from chalicelib.adapters.ec2.hub_images import HubSource
     from chalicelib.adapters.sns import SnsNotices
     from chalicelib.entrypoints.events import Events
     from chalicelib.entrypoints.queue_consumer import QueueConsumer
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from chalicelib.service.runner import Runner
     from chalicelib.service.share_worker import ShareWorker
     from chalicelib.service.sweep import Sweep
-    from chalicelib.service.trigger_tag_guard import TriggerTagGuard
     from chalicelib.service.waker import Waker
 
 NONCE_BYTES = 10
@@ -217,13 +217,13 @@ class Application:
         return Members(self._targets, members, reader, now, self._telemetry)
 
     @cached_property
-    def _source(self) -> TriggerTagGuard:
+    def _source(self) -> HubSource:
         from chalicelib.adapters.ec2.hub_images import HubSource
-        from chalicelib.service.trigger_tag_guard import TriggerTagGuard
+        from chalicelib.service.trigger_tag_check import TriggerTagCheck
 
         settings = self._settings
-        source = HubSource(self._sessions, settings.hub_account, settings.region, settings.trigger_tag)
-        return TriggerTagGuard(source, self._records, settings.trigger_tag)
+        check = TriggerTagCheck(self._records, settings.trigger_tag)
+        return HubSource(self._sessions, settings.hub_account, settings.region, settings.trigger_tag, check)
 
     @cached_property
     def _notices(self) -> SnsNotices:

@@ -307,7 +307,6 @@ class MemorySlotLeases:
 
 
 def copying(delivery: str, account: str = "222222222222", episode: int = 1) -> Holding:
-    """A copying delivery's holding."""
     return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.COPY)
 
 

@@ -87,3 +87,10 @@ def test_no_test_file_imports_another():
     }
 
     assert found == {"test_removed_protections.py"}
+
+
+def test_every_test_states_a_behaviour_in_its_docstring():
+    """The linter does not ask for it: helpers of tests, and the simulator's checks, need none."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = (node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef))
+    assert [one.name for one in tests if one.name.startswith("test_") and not ast.get_docstring(one)] == []

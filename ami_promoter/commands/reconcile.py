@@ -1,6 +1,6 @@
 """The verb ``reconcile``: compares AWS with the records and the ledger, and repairs differences.
 
-Without ``--apply`` nothing is changed but that `worker` is asked for a look at each target.
+Without ``--apply`` it only asks `worker` to look at each target.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import HubView
-from ami_promoter.reconcile.findings import Finding, findings
-from ami_promoter.reconcile.repair_data import Remove
+from ami_promoter.reconcile.findings import findings
+from ami_promoter.reconcile.repair_data import Finding, Remove
 from ami_promoter.reconcile.repairs import Repairs
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, REPAIR, SEE_OPEN

@@ -1,7 +1,7 @@
-"""What happened to promotions, deliveries and shares, from the history beside their records. Pure.
+"""The history of promotions, deliveries and shares, for a person. Pure.
 
-What an entry says is written by the service as ``Event {"member": "value"}``, or in words; it is shown as it is, in
-plain words, so that an event of another version is shown as well.
+The service writes an entry as ``Event {"member": "value"}``, or in words; it is shown in plain words, also if another
+version wrote it.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "Copi
 TAG = re.compile(r'^TagSeen \{"value": ("(?:[^"\\]|\\.)*").*"event": "(\w?).*"changed_at": "(\d+)"')
 """A look at the tag: the value, whether a tag event caused it, and when the tag was written."""
 REPEATED = ("SharesSeen",)
-"""Left out, too, where the state stays the same."""
+"""Left out, too, if the state stays the same."""
 
 REQUEST = 8
-"""Characters of a request's id that tell it from others."""
+"""Shown characters of a request's id."""
 NOT_KNOWN = "not known"
 OPENED, CLOSED = "opened", "closed"
 HOUR = 3600
 STILL_THERE = 10**12
-"""Later than any time: of a share that has not been put away."""
+"""Stands for the time of archiving of a share that is not archived."""
 
 CALL = js.thing(
     "one request that changes something in AWS",
@@ -136,7 +136,7 @@ def entry(item: Mapping[str, Any], record: str, account: str = "", region: str =
 
 
 def _read(lines: Any) -> dict[str, Any]:
-    """Take the lines of an item apart: what happened, and the calls, each behind what it belongs to."""
+    """Return what happened, and the calls, each with the index of what it belongs to."""
     what: list[str] = []
     made: list[dict[str, Any]] = []
     for line in map(str, lines if isinstance(lines, list) else ()):
@@ -159,7 +159,7 @@ def _call(after: int, call: MadeCall) -> dict[str, Any]:
 def record_entries(
     items: Iterable[Mapping[str, Any]], record: str, account: str = "", region: str = ""
 ) -> list[dict[str, Any]]:
-    """Read a record's history; where an intent was answered by nothing, its step says so."""
+    """Read a record's history; an intent without an answer is shown in its step."""
     shown: list[dict[str, Any]] = []
     waiting: dict[str, dict[str, Any]] = {}
     for item in items:
@@ -182,20 +182,20 @@ def record_entries(
 
 
 def _answers(made: str, about: str, call: str) -> bool:
-    """Whether a call, with its result, is the intended one."""
+    """Whether a call, with its result, belongs to an intent."""
     name, _, thing = call.partition(" ")
     return made == name and (not thing or f'"{thing}"' in about)
 
 
 def _unanswered(one: dict[str, Any] | None, call: str) -> None:
-    """Say in a step that the call which it intended left no answer."""
+    """Add to a step that the call of its intent has no recorded answer."""
     if one is not None:
         one["calls"].append(_call(len(one["what"]) + 1, MadeCall(call.partition(" ")[0])))
         one["what"].append(f"{call} was intended, and no answer is recorded: it is not known whether the call was made")
 
 
 def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Read a share, or what is kept of one that is closed. ``steps``: its own items of history."""
+    """Read a share, live or archived. ``steps``: its own items of history."""
     try:
         body = dict(json.loads(item.get("body", "{}")))
     except (TypeError, ValueError):
@@ -220,10 +220,10 @@ def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> d
 
 
 def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Read the shares that have had one name, one after the other, each with its own steps.
+    """Read the shares that have had one name, in turn, each with its own steps.
 
-    A share that is kept was put away when it was over; what came later is the next one's. One that is neither kept nor
-    open is shown if any call was made for it.
+    Steps after the archiving of a share belong to the next one. A share that is neither archived nor open is shown if
+    any call was made for it.
     """
     left = sorted(steps, key=lambda one: (_whole(one.get("at")), str(one.get("sk"))))
     for item in sorted(items, key=_put_away):
@@ -250,7 +250,7 @@ def ordered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def show(
     entries: Sequence[Mapping[str, Any]], shares: Sequence[Mapping[str, Any]], *, everything: bool, wide: bool
 ) -> Iterator[RenderableType]:
-    """Yield a history's lines: each record's by itself, and the shares."""
+    """Yield a history's lines: a table for each record, and one for the shares."""
     of: dict[str, list[Sequence[RenderableType]]] = {}
     last: dict[str, str] = {}
     tag = ("", 0)
@@ -278,7 +278,7 @@ def show(
 
 
 def show_findings(findings: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
-    """Yield what access monitor and drift audit found."""
+    """Yield the findings of the access monitor and the drift audit."""
     if findings:
         yield ""
         yield f"Access monitor: {len(findings)}"
@@ -301,13 +301,13 @@ def _looked(one: Mapping[str, Any]) -> tuple[str, int] | None:
 
 
 def _says_nothing(what: str, before: tuple[str, int]) -> bool:
-    """Whether a look at the tag is none after a tag event, or after one that an earlier look has preceded."""
+    """Whether a look at the tag shows nothing new: no tag event caused it, or an earlier look has shown that value."""
     found = TAG.search(what)
     return found is not None and (not found[2] or (found[1] == before[0] and int(found[3]) <= before[1]))
 
 
 def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
-    """Yield an entry's lines, but for events that are ``quiet`` and made no call; without any, all are shown."""
+    """Yield an entry's lines, without ``quiet`` events that made no call; all if ``quiet`` is empty."""
     when = _when(one["at"])
     for number, what in enumerate(one["what"] or [""]):
         made = [call for call in one["calls"] if call["of"] == number]

@@ -1,83 +1,35 @@
-"""Compares records, ledger and AWS, and returns findings, each with its repair. Pure.
-
-`reconcile` closes only what the service opened. It knows a grant by its name and issuer, and a statement in a key
-policy by its Sid. A permission of a snapshot or AMI has no name: the service opened it if the ledger or the history of
-a ledger entry says so, or if CloudTrail shows that the share worker was the last to add it. Every other permission
-stays open, and is reported.
-"""
+"""Compares records, ledger and AWS, and returns findings, each with its repair. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ami_promoter.hub.records import Record, part
-from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import (
-    Grant,
     HubView,
-    LedgerShare,
     Place,
-    PolicyStatement,
-    SourceFacts,
     TargetFacts,
-    source_of,
 )
 from ami_promoter.reconcile.repair_data import (
     EndTracked,
+    Finding,
     MakeDue,
-    RecordOpen,
-    ReleaseHolding,
     Remove,
-    Reopen,
-    Repair,
-    Withdraw,
 )
-from ami_promoter.reconcile.shares_at_aws import Shown
-from ami_promoter.reconcile.sharing_trail import Change
+from ami_promoter.reconcile.share_findings import running, share_findings
 from chalicelib.core.delivery.model import ENDED, DeliveryState
-from chalicelib.core.faults import count
-from chalicelib.core.records import addresses, schedule
-from chalicelib.core.sharing.grant_names import unrecorded_name
-from chalicelib.core.sharing.share import Holding
+from chalicelib.core.records import schedule
 
-LATER = schedule.HOUR
-"""A share that a running copy may need closes only after this time, so that its delivery can hold it first."""
 YOUNG = 10 * schedule.MINUTE
 """A younger copy may have an intent that was written after this view was read."""
-SHOWN_WITHIN = 5 * schedule.MINUTE
-"""AWS may not yet show a share that was opened this recently: grants take up to this long [aws-facts 3]."""
-NAMED = 3
-"""A message names at most this many shares and deliveries."""
-NAMED_BY = 12
-"""A message shows this many characters of a digest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One difference. Without a repair an operator must act; ``wrong`` False: for information only."""
-
-    code: str
-    where: str
-    what: str
-    repair: Repair | None = None
-    does: str = ""
-    """What the repair does, in words."""
-    wrong: bool = True
 
 
 def findings(view: HubView) -> tuple[Finding, ...]:
     """Compare everything; repairs are made in the order of the findings."""
-    shown = Shown(view)
     return (
         *_unseen(view),
         *_records(view),
-        *_holdings(view),
-        *_not_listed(view),
-        *_permissions(view),
-        *_missing(view, shown),
-        *_grants(view),
-        *_statements(view),
+        *share_findings(view),
         *(one for place, target in sorted(view.targets.items()) for one in _target(view, place, target)),
     )
 
@@ -147,237 +99,6 @@ def _tracked(view: HubView, pk: str, entry: Record) -> Iterator[Finding]:
         yield Finding("end-not-reported", where, what, repair, "records the end in the promotion")
 
 
-# --- the ledger and the hub ------------------------------------------------------------------------------------------
-
-
-def running(view: HubView, delivery: str) -> bool:
-    """Whether the delivery exists and has not ended."""
-    record = view.delivery(delivery)
-    return record is not None and record["_item"].get("state") not in ENDED
-
-
-def alive(record: Record | None, episode: int) -> bool:
-    """Whether the delivery has not ended and is still in the episode in which it became a holder."""
-    if record is None or record["_item"].get("state") in ENDED:
-        return False
-    return bool(record.get("unreadable")) or record.get("episode") == episode
-
-
-def holds(resource: str, holding: Holding, record: Record | None) -> bool:
-    """Whether the delivery may hold the share: while it has not ended, and on the target's own key also afterwards.
-
-    On that key one delivered delivery holds the grant for all AMIs (``own_keys``). If its record is lost, this function
-    assumes that it was delivered.
-    """
-    if addresses.at_home(resource) and (record is None or record["_item"].get("state") == DeliveryState.DELIVERED):
-        return holding.stands
-    return alive(record, holding.episode)
-
-
-def _holdings(view: HubView) -> Iterator[Finding]:
-    for (resource, share_name), share in sorted(view.ledger.items()):
-        for holding in share.holdings:
-            if not holds(resource, holding, view.delivery(holding.delivery)):
-                who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
-                what = f"{who}, but has ended or does not exist."
-                repair = ReleaseHolding(resource, share_name, holding)
-                yield Finding("held-by-nobody", _where(share), what, repair, "removes the holding")
-
-
-def _not_listed(view: HubView) -> Iterator[Finding]:
-    """Shares that are open to an account that neither the applied file nor a unit in it contains."""
-    strangers: dict[str, list[LedgerShare]] = {}
-    file = view.receivers.digest if view.receivers else ""
-    for _, share in sorted(view.ledger.items()):
-        own = share.may_be_open and not share.is_going and not share.preexisting and not share.on_targets_key
-        if own and view.receivers is not None and view.receivers.contain(share.receiver) is False:
-            strangers.setdefault(share.receiver, []).append(share)
-    for receiver, shares in strangers.items():
-        held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
-        deliveries = sorted({holding.delivery for _, _, holding in held})
-        by = (
-            f"Held by {_some([_delivery(view, one) for one in deliveries])}."
-            if deliveries
-            else "No delivery holds them."
-        )
-        failed = next((f" The last attempt to close one failed: {s.fault}" for s in shares if s.fault), "")
-        who = "this account nor an OU that contains it" if ":" not in receiver else "it"
-        what = (
-            f"{count(len(shares), 'share')} that the service opened may be open to it: "
-            f"{_some(list(map(str, shares)))}. "
-            f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
-            f"{who}: somebody removed it, or the account left its OU, and the service has not withdrawn "
-            f"the shares. {by}{failed} To keep the shares, add it to the file and apply the file."
-        )
-        if ":" in receiver:
-            what += (
-                " `ami-promoter retry AMI` gives deliveries to accounts that the file contains their own permission."
-            )
-        repair = Withdraw(receiver, tuple(held), tuple(sorted({share.resource for share in shares})))
-        does = (
-            "cancels these deliveries; the service then closes the shares"
-            if held
-            else "makes the service check them at once"
-        )
-        yield Finding("receiver-not-listed", _receiver(receiver), what, repair, does)
-
-
-def _permissions(view: HubView) -> Iterator[Finding]:
-    """Open permissions that the ledger does not list as open and opened by the service."""
-    for source, receivers in sorted(view.permissions.items()):
-        for receiver in sorted(receivers):
-            share = view.share(source.resource, receiver)
-            if share is not None and share.may_be_open and not share.preexisting:
-                continue
-            where = f"{source} to {_receiver(receiver)}"
-            change = view.changes.get((source, receiver))
-            added = change is not None and change.added and change.own
-            if receiver != "all" and (added or (source, receiver) in view.once_open):
-                wait = LATER if source.is_image or _may_copy(view, source, receiver) else 0
-                version = 0 if share is None else share.version
-                witness = (
-                    f"CloudTrail: the service added it at {change.at}" if change else "the share's history says so"
-                )
-                yield Finding(
-                    "open-unknown",
-                    where,
-                    f"The service opened it ({witness}) and it is open, but the ledger says {_said(share)}.",
-                    RecordOpen(source.resource, receiver, receiver, wait, version=version),
-                    _closes(wait),
-                )
-            else:
-                yield Finding("open-not-own", where, _whose(share, change), wrong=False)
-
-
-def _whose(share: LedgerShare | None, change: Change | None) -> str:
-    if share is not None and share.preexisting:
-        return "It existed before the service needed it. It stays."
-    if share is None and change is None:
-        return "No record says that the service opened it. It stays."
-    by = f" {change.by} added it at {change.at}." if change is not None and change.added else ""
-    return f"The ledger says {_said(share)}, and no record says that the service opened it since.{by} It stays."
-
-
-def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
-    """Shares that the ledger lists as open, that a delivery needs, and that AWS does not show."""
-    for share in sorted(shown.missing(), key=lambda one: (one.resource, one.share_name)):
-        needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
-        if not needed or view.now < share.opened_at + SHOWN_WITHIN:
-            continue
-        source = source_of(share.resource)
-        change = view.changes.get((source, share.receiver)) if source else None
-        if share.preexisting or (change is not None and not change.added and not change.own):
-            by = f": {change.by} removed it at {change.at}" if change else ""
-            what = f"A delivery needs it, but somebody else removed it{by}. The service does not open it again."
-            yield Finding("taken-away", _where(share), what)
-            continue
-        repair = Reopen(share.resource, share.share_name, share.version)
-        what = "The ledger says that it is open, and a delivery needs it, but AWS does not show it."
-        if not source:
-            what += f" Look in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
-        does = "opens it again for as long as the delivery needs it"
-        yield Finding("open-only-in-ledger", _where(share), what, repair, does)
-
-
-def _grants(view: HubView) -> Iterator[Finding]:
-    """Grants with a name of the service that the ledger does not list as open."""
-    for grant in view.grants:
-        share = view.share(grant.resource, grant.share_name)
-        other = view.share(grant.resource, unrecorded_name(grant.id))
-        if _knows(share, grant) or _knows(other, grant):
-            continue
-        at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
-        own = share is None or not share.may_be_open
-        wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
-        share_name, known = (grant.share_name, share) if own else (unrecorded_name(grant.id), other)
-        whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.share_name}"
-        yield Finding(
-            "open-unknown",
-            f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
-            f"Its name says that the service made it ({whose}), but the ledger says {_said(share)}.",
-            RecordOpen(
-                grant.resource,
-                share_name,
-                grant.account,
-                wait,
-                grant.grantee,
-                grant.intended_at,
-                grant.id,
-                0 if known is None else known.version,
-            ),
-            _closes(wait),
-        )
-
-
-def _statements(view: HubView) -> Iterator[Finding]:
-    """The service's statements in key policies that the ledger does not list as open."""
-    for statement in view.statements:
-        share = view.share(statement.resource, statement.share_name)
-        if share is not None and share.may_be_open and not share.preexisting:
-            continue
-        where = f"{statement.key_arn}, policy statement for account {statement.account}"
-        if share is not None and share.preexisting:
-            yield Finding("open-not-own", where, _whose(share, None), wrong=False)
-            continue
-        wait = LATER if _may_use_key(view, statement) else 0
-        version = 0 if share is None else share.version
-        yield Finding(
-            "open-unknown",
-            where,
-            f"Its Sid says that the service added it ({statement.share_name}), but the ledger says {_said(share)}.",
-            RecordOpen(
-                statement.resource, statement.share_name, statement.account, wait, statement.principal, version=version
-            ),
-            _closes(wait),
-        )
-
-
-def _may_share(view: HubView, account: str) -> bool:
-    """Whether a delivery to the account has not ended, so that it may need a share that the ledger has lost."""
-    deliveries = view.of_kind("delivery")
-    return any(
-        it["_item"].get("state") not in ENDED and it.get("target", {}).get("account") == account for it in deliveries
-    )
-
-
-def _knows(share: LedgerShare | None, grant: Grant) -> bool:
-    return share is not None and share.may_be_open and ledger_facts.is_of(share, grant)
-
-
-def _may_copy(view: HubView, source: SourceFacts, account: str) -> bool:
-    """Whether a copy of the snapshot may be running in the account, or about to start."""
-    places = _places_of(view, account)
-    if places is None or any(s.source == source.id and s.state == "pending" for p in places for s in p.snapshots):
-        return True
-    return any(
-        it["_item"].get("state") not in ENDED
-        and it.get("target", {}).get("account") == account
-        and any(one.get("id") == source.id for one in it.get("snapshots", ()))
-        for it in view.of_kind("delivery")
-    )
-
-
-def _copies_of(view: HubView, grant: Grant) -> bool:
-    places = _places_of(view, grant.account)
-    return places is None or any(
-        s.delivery == grant.delivery and s.state == "pending" for target in places for s in target.snapshots
-    )
-
-
-def _may_use_key(view: HubView, statement: PolicyStatement) -> bool:
-    """Whether a running copy in the account may need the key; a statement does not name the copies that it is for."""
-    places = _places_of(view, statement.account)
-    if places is None or any(s.state == "pending" for target in places for s in target.snapshots):
-        return True
-    return _may_share(view, statement.account)
-
-
-def _places_of(view: HubView, account: str) -> list[TargetFacts] | None:
-    """Return an account's targets; None if one could not be read, or if none was checked."""
-    places = [target for (where, _), target in view.targets.items() if where == account]
-    return None if not places or any(target.trouble for target in places) else places
-
-
 # --- targets ---------------------------------------------------------------------------------------------------------
 
 
@@ -409,34 +130,3 @@ def _known(delivery: Record) -> set[str]:
     copies = {copy.get("copy") for copy in delivery.get("copies", ())}
     cleanup = delivery.get("cleanup", {})
     return {str(it) for it in (*copies, *cleanup.get("to_delete", ()), *cleanup.get("leftovers", ())) if it}
-
-
-def _said(share: LedgerShare | None) -> str:
-    return "nothing" if share is None else share.state
-
-
-def _where(share: LedgerShare) -> str:
-    return f"{share} to {_receiver(share.receiver)}"
-
-
-def _receiver(receiver: str) -> str:
-    """Name an account, or an OU or organization by its ARN, or everybody."""
-    return receiver if ":" in receiver else "everybody" if receiver == "all" else f"account {receiver}"
-
-
-def _delivery(view: HubView, ident: str) -> str:
-    record = view.delivery(ident)
-    if record is None:
-        return f"delivery {ident} (its record is lost)"
-    return f"delivery {ident} (AMI {record.get('ami', '?')}, {record['_item'].get('state')})"
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
-
-
-def _closes(wait: int) -> str:
-    if not wait:
-        return "closes it"
-    return "adds it to the ledger; it closes when its delivery no longer needs it, or in an hour if none holds it"

@@ -1,4 +1,4 @@
-"""The repairs of `ami-promoter reconcile`, as data: a finding proposes one, and ``repairs.py`` carries it out."""
+"""Findings of `ami-promoter reconcile` and the repairs that they propose, as data; ``repairs.py`` makes them."""
 
 from __future__ import annotations
 
@@ -81,3 +81,16 @@ class Remove:
 
 
 Repair = MakeDue | RecordOpen | Reopen | ReleaseHolding | Withdraw | EndTracked | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference. Without a repair an operator must act; ``wrong`` False: for information only."""
+
+    code: str
+    where: str
+    what: str
+    repair: Repair | None = None
+    does: str = ""
+    """What the repair does, in words."""
+    wrong: bool = True

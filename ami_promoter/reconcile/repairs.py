@@ -14,7 +14,6 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Reader, part
 from ami_promoter.reconcile.facts import Place
-from ami_promoter.reconcile.findings import alive, holds
 from ami_promoter.reconcile.inventories import POLL
 from ami_promoter.reconcile.repair_data import (
     EndTracked,
@@ -26,6 +25,7 @@ from ami_promoter.reconcile.repair_data import (
     Repair,
     Withdraw,
 )
+from ami_promoter.reconcile.share_findings import alive, holds
 from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import INBOX, DynamoRecords

@@ -142,13 +142,9 @@ class Organizations:
         """Move an account to another OU, or to the root."""
         self._place(organization, account, parent, organization.accounts[account][-1].state)
 
-    def set_state(self, organization: SimulatedOrganization, account: str, state: str) -> None:
-        """Suspend, close or reinstate an account, which stays in its OU."""
-        self._place(organization, account, organization.accounts[account][-1].parent, state)
-
     def close(self, organization: SimulatedOrganization, account: str) -> None:
-        """Close an account."""
-        self.set_state(organization, account, "CLOSED")
+        """Close an account, which stays in its OU."""
+        self._place(organization, account, organization.accounts[account][-1].parent, "CLOSED")
 
     def remove(self, organization: SimulatedOrganization, account: str) -> None:
         """Let an account leave the organization."""

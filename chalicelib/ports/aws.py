@@ -47,7 +47,7 @@ class Tagged:
 
 
 @dataclass(frozen=True, slots=True)
-class HubCopy:
+class HubSnapshot:
     """A snapshot of the hub in another Region: its key's ARN, and its nonce."""
 
     key: str
@@ -66,7 +66,7 @@ class Source(Protocol):
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
         """Return the ARNs of the keys of these snapshots in the hub's Region."""
 
-    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
         """Return, by id, the snapshots in another Region with the tags of the hub's own copy of an AMI."""
 
     def snapshots_of(self, image: str, region: str) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from chalicelib.core.monitor.drift import DriftPlace, Pass
-from chalicelib.core.monitor.judging import MonitorFinding
+from chalicelib.core.monitor.verdicts import MonitorFinding
 from chalicelib.ports.aws import SeenGrant
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from chalicelib.core.monitor.judging import Known, MonitorFinding
+from chalicelib.core.monitor.judging import Known
 from chalicelib.core.monitor.trail_actions import TrailAction
+from chalicelib.core.monitor.verdicts import MonitorFinding
 from chalicelib.core.targets.applied_file import AppliedFile
 
 

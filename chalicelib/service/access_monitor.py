@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core.errors import LostRace, Refusal, RefusalKind
-from chalicelib.core.monitor import judging, trail_actions
-from chalicelib.core.monitor.judging import ActionVerdict, Evidence, Known, MonitorFinding, Severity
+from chalicelib.core.monitor import judging, trail_actions, verdicts
+from chalicelib.core.monitor.judging import Evidence, Known
 from chalicelib.core.monitor.trail_actions import Act, TrailAction, account_of
+from chalicelib.core.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.share import ShareState
 from chalicelib.ports.ledger import Ledger
@@ -112,7 +113,7 @@ class AccessMonitor:
             hub=settings.hub,
             region=settings.region,
             shares=tuple(self._shares(action, self._ports.past.ever if ever else self._ports.past.lately)),
-            strangers=judging.strangers({*action.receivers, action.account} - {""}, applied),
+            strangers=verdicts.strangers({*action.receivers, action.account} - {""}, applied),
             changed_at=self._ports.applied.applied_at(),
             builders=settings.builders,
             source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
@@ -184,7 +185,7 @@ class AccessMonitor:
                 findings.keep(action, finding, now)
             return
         findings.keep(action, finding, now)
-        severity = judging.severity(finding, learning=learning)
+        severity = verdicts.severity(finding, learning=learning)
         subject = action.resource if action.on_key else action.act.value
         hour = now // schedule.HOUR
         about = addresses.digest(severity, finding.verdict, subject, action.principal, str(hour))
@@ -198,7 +199,7 @@ class AccessMonitor:
         self, action: TrailAction, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
-            **judging.notice(finding, severity),
+            **verdicts.notice(finding, severity),
             "id": ident,
             "hub": self._settings.hub,
             "hub_region": self._settings.region,

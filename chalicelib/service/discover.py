@@ -45,7 +45,11 @@ class Discover:
     def run(self, *, time_left: TimeLeft) -> None:
         """Run all passes, as far as there is time. Raises at the end the error of the first one that failed."""
         self._seen = None
-        passes: list[Callable[[TimeLeft], None]] = [self._over_tags, self._over_standing, self._over_members]
+        passes: list[Callable[[TimeLeft], None]] = [
+            lambda left: self._tags.run(*self._look(), time_left=left),
+            lambda left: self._standing.run(*self._look(), time_left=left),
+            lambda left: self._members.run(time_left=left),
+        ]
         first, refused = self._clock() // PERIOD % len(passes), False
         failed: Exception | None = None
         for number, one in enumerate((*passes[first:], *passes[:first]), start=1):
@@ -64,20 +68,11 @@ class Discover:
         if not refused:
             self._telemetry.discovered()
 
-    def _over_tags(self, time_left: TimeLeft) -> None:
-        self._tags.run(*self._look(), time_left=time_left)
-
-    def _over_standing(self, time_left: TimeLeft) -> None:
-        self._standing.run(*self._look(), time_left=time_left)
-
     def _look(self) -> tuple[Sequence[Tagged], Heads]:
         """Read the tagged AMIs and the heads, once for both passes: with 5,000 AMIs these are most of the reads."""
         if self._seen is None:
             self._seen = self._source.tagged(), read_heads(self._records)
         return self._seen
-
-    def _over_members(self, time_left: TimeLeft) -> None:
-        self._members.run(time_left=time_left)
 
 
 def _all_but(seconds: int, time_left: TimeLeft) -> TimeLeft:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.core.errors import Refusal, RefusalKind
-from chalicelib.core.monitor import drift, judging
+from chalicelib.core.monitor import drift, verdicts
 from chalicelib.core.monitor.drift import DriftPlace, Pass, PassPart, ShownAccess, Situation
-from chalicelib.core.monitor.judging import ActionVerdict, MonitorFinding, Severity
 from chalicelib.core.monitor.trail_actions import account_of
+from chalicelib.core.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import holders
@@ -232,7 +232,7 @@ class DriftAudit:
             settings.hub,
             settings.region,
             shares,
-            judging.strangers({one.receiver for one in shown}, applied),
+            verdicts.strangers({one.receiver for one in shown}, applied),
             settled=self._clock() >= self._ports.applied.applied_at() + SETTLED,
             may_derive=self._may_derive(place, shares),
         )
@@ -275,7 +275,7 @@ class DriftAudit:
         if finding.verdict is ActionVerdict.NO_INTENT:
             self._wake(place, now)
         if not findings.was_notified(about, now):
-            severity = judging.severity(finding, learning=learning)
+            severity = verdicts.severity(finding, learning=learning)
             findings.keep(place, finding, self._settings.region, now)
             self._ports.notices.publish(self._notice(place, finding, severity, about, learning=learning))
             self._telemetry.finding(severity, finding.verdict, place.resource)
@@ -290,7 +290,7 @@ class DriftAudit:
         self, place: DriftPlace, finding: MonitorFinding, severity: Severity, ident: str, *, learning: bool
     ) -> Mapping[str, Any]:
         return {
-            **judging.notice(finding, severity),
+            **verdicts.notice(finding, severity),
             "id": ident,
             "hub": self._settings.hub,
             "hub_region": self._settings.region,

@@ -10,8 +10,9 @@ makes the resource's record due. So the conditional write of that record fails, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from chalicelib.core.errors import LostRace, ParkRecord, Refusal, RefusalKind
@@ -19,7 +20,6 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import grant_names, holders, outstanding, share, share_events
-from chalicelib.core.sharing.refusals import Subject, most_calls, subject
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.aws import PermissionAdapter, TakeCalls
 from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
@@ -28,23 +28,19 @@ from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import grant_audit, share_waiters
 from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.resource_shares import WRITTEN_AT_ONCE, ResourceShares
+from chalicelib.service.share_batches import CALLS_FOR_MANY, Act, in_batches
 from chalicelib.service.waker import Clock, Waker
 
 PASSES = 6
 """Most passes of one run, if deliveries write meanwhile; after the last it sends itself a wake."""
 ONE_BY_ONE = 10
 """Shares in a slice, if each takes a call of its own, as a grant does."""
-CALLS_FOR_ONE = 2
-CALLS_FOR_MANY = 6
-"""A key's policy is read, read again and put, and read back."""
 CALLS_TO_ASK = 5
 """Reads that say who is entitled to one AMI: applied file, members, AMI, snapshots, and the promotion's head."""
 FOR_ASKING = 0.6
 """The part of the time left for asking who is entitled."""
 FOR_INTENTS = 0.4
 """The part of the time left for writing intents; the rest is for the calls and their results."""
-
-Act = Callable[[Sequence[Share]], list[Share]]
 
 LATELY = 30 * schedule.MINUTE
 """The access monitor judges a call ten minutes later by what was open a quarter of an hour before the call."""
@@ -191,7 +187,7 @@ class ShareWorker:
         results = [share_events.opened(s, now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
-        results += self._in_batches(adapter, to_ask, opened, budget)
+        results += in_batches(adapter, to_ask, opened, self._blocked, budget)
         saved = these.save_results(results, "opening was tried", budget)
         these.tell_of(saved)
         for s in saved:
@@ -243,38 +239,6 @@ class ShareWorker:
 
         return acted
 
-    def _in_batches(self, adapter: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
-        """Act in the largest batches allowed, while there is time; return the shares with their results."""
-        done: list[Share] = []
-        calls = CALLS_FOR_ONE if adapter.batch == 1 else CALLS_FOR_MANY
-        for batch in budget.each(_batches(shares, adapter.batch), calls):
-            done += self._halved(batch, act, budget)
-        return done
-
-    def _halved(self, batch: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
-        """Act on a batch; if AWS refuses one account, act on each half, down to that account.
-
-        A refusal about the resource ends the batch after one call. A run makes ``most_calls`` at most; shares that are
-        left keep their intent, and ``together`` says in how small a batch the next run tries them.
-        """
-        waiting, done = [list(batch)], list[Share]()
-        for call in range(most_calls(len(batch))):
-            if not waiting or (call and not budget.allows(CALLS_FOR_ONE)):
-                break
-            some = waiting.pop()
-            try:
-                done += act(some)
-            except Refusal as refusal:
-                if refusal.kind is RefusalKind.THROTTLED or subject(refusal.fault.code) is Subject.RESOURCE:
-                    left = [*some, *(s for more in reversed(waiting) for s in more)]
-                    return done + [self._blocked(s, refusal) for s in left]
-                if len(some) == 1:
-                    done.append(self._blocked(some[0], refusal))
-                    continue
-                middle = len(some) // 2
-                waiting += [some[middle:], some[:middle]]
-        return done + [replace(s, together=len(more)) for more in reversed(waiting) for s in more]
-
     def _blocked(self, s: Share, refusal: Refusal) -> Share:
         now = self._clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
@@ -310,14 +274,13 @@ class ShareWorker:
         own = [s for s in begun if not s.preexisting]
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
-            results += self._in_batches(
-                adapter, unlooked, lambda some: self._looked_at(adapter, these.resource, some), budget
-            )
+            look = partial(self._looked_at, adapter, these.resource)
+            results += in_batches(adapter, unlooked, look, self._blocked, budget)
             own = [s for s in own if s.removed_at is None]
             remove = self._with_calls(these, lambda some: self._removed(adapter, these.resource, some))
         else:
             remove = self._with_calls(these, lambda some: self._revoked(adapter, these.resource, some))
-        results += self._in_batches(adapter, own, remove, budget)
+        results += in_batches(adapter, own, remove, self._blocked, budget)
         for s in these.save_results(results, "closing was tried", budget):
             self._report_closing(these.resource, s)
 
@@ -397,21 +360,6 @@ class ShareWorker:
         self._telemetry.share(resource, s.account, what, open_seconds=seconds)
         if s.closed_blind:
             self._telemetry.closed_blind(resource, s.account)
-
-
-def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:
-    """Cut into batches of at most ``most`` shares, and at most ``together`` of each share in the batch."""
-    batch: list[Share] = []
-    room = most
-    for s in shares:
-        alone = s.together or most
-        if batch and len(batch) >= min(room, alone):
-            yield batch
-            batch, room = [], most
-        batch.append(s)
-        room = min(room, alone)
-    if batch:
-        yield batch
 
 
 def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:

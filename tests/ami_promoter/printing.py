@@ -9,7 +9,6 @@ from ami_promoter.terminal.output import show
 
 
 def as_printed(lines: Iterable[RenderableType], width: int = 80) -> list[str]:
-    """Return the lines on a terminal."""
     out = io.StringIO()
     show(lines, Console(file=out, width=width))
     return [line.rstrip() for line in out.getvalue().splitlines()]

@@ -51,7 +51,6 @@ WRONG = {
 
 
 def verbs(group=root, words=()):
-    """Yield every verb with its words."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from verbs(command, (*words, name))

@@ -18,7 +18,6 @@ from tests.awsim.platform_words import refused
 
 
 def _tag(world: World, resource: str, **values: str) -> None:
-    """Put tags on a resource of the hub."""
     ec2(world).create_tags(Resources=[resource], Tags=[{"Key": key, "Value": value} for key, value in values.items()])
 
 

@@ -13,7 +13,6 @@ HOURS = 4 * 3600
 
 
 def ec2(world: World, account: str = HUB, region: str = HERE) -> Any:
-    """Return an EC2 client of an account's root."""
     return world.client("ec2", account, region)
 
 
@@ -32,7 +31,6 @@ def an_image(world: World, name: str = "golden", **details: Any) -> str:
 
 
 def shown_image(world: World, image: str, account: str = HUB, **more: Any) -> dict[str, Any]:
-    """Return an image as an account sees it."""
     return ec2(world, account).describe_images(ImageIds=[image], **more)["Images"][0]
 
 
@@ -51,7 +49,6 @@ def a_snapshot(world: World, *, shared: bool = False, **details: Any) -> str:
 
 
 def shown_snapshot(world: World, snapshot: str, account: str = HUB, region: str = HERE) -> dict[str, Any]:
-    """Return a snapshot as an account sees it."""
     return ec2(world, account, region).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
 
 

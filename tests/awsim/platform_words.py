@@ -45,6 +45,12 @@ def wait(world: World, seconds: float) -> None:
     world.kernel.run(limit=timedelta(seconds=seconds))
 
 
+def after(world: World, seconds: float) -> World:
+    """Let virtual time pass; return the world, for an assertion about what holds then."""
+    wait(world, seconds)
+    return world
+
+
 def refused(code: str, call: Callable[..., Any], /, *args: Any, saying: str = "", **params: Any) -> None:
     """Assert that a call is refused with this code, and with ``saying`` in the message."""
     error: ClientError | None = None
@@ -79,7 +85,6 @@ def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]
 
 
 def admit(queue: Queue, service: str) -> None:
-    """Let a service send to a queue."""
     statement = allow("sqs:SendMessage", queue.arn, Principal={"Service": service})
     queue.attributes["Policy"] = json.dumps(document(statement))
 

@@ -20,7 +20,6 @@ SPELT_OTHERWISE = {"Platform"}
 
 
 def mismatches(value: object, shape: Shape, where: str) -> Iterator[str]:
-    """How a value differs from its shape."""
     if isinstance(shape, StructureShape):
         assert isinstance(value, dict), where
         for name, member in value.items():

@@ -36,7 +36,6 @@ OLDER, NEWER = VERSION - 1, VERSION + 1
 
 @pytest.fixture
 def table():
-    """A table on DynamoDB."""
     with on_dynamodb() as stores:
         yield stores.table
 

@@ -51,7 +51,6 @@ def test_links_between_pages_lead_somewhere(page):
 
 
 def links(page: Path) -> set[Path]:
-    """The files that a page links to."""
     found = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
     return {(page.parent / link).resolve() for link in found if "://" not in link}
 

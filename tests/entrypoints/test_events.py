@@ -52,7 +52,6 @@ def scene():
 
 
 def tag_event(**changes):
-    """A tag-change event, as AWS documents it."""
     event = {
         "version": "0",
         "id": "event-1",

@@ -35,7 +35,6 @@ def switch(scene: Scene, queue: str, *, on: bool) -> None:
 
 
 def schedule(scene: Scene, function: str, *, on: bool) -> None:
-    """Enable or disable the schedule of a function."""
     client = scene.client("events")
     (client.enable_rule if on else client.disable_rule)(Name=rule_of(scene, function))
 
@@ -79,7 +78,6 @@ def reconcile(scene: Scene, *options: str) -> tuple[int, dict[str, Any]]:
 
 
 def codes(report: dict[str, Any]) -> set[str]:
-    """The codes of a report's findings."""
     return {one["code"] for one in report["found"] if one["wrong"]}
 
 

@@ -91,7 +91,6 @@ class Scene:
     # --- what people do ----------------------------------------------------------------------------------------------
 
     def client(self, service: str, account: str = HUB) -> Any:
-        """A client with an account's administrator."""
         return self.world.client(service, account, REGION)
 
     def cli(self, *words: str) -> tuple[int, str, str]:
@@ -202,6 +201,11 @@ class Scene:
         self.tag(value, image)
         self.run_until_over(image, seconds)
 
+    def promoted(self, value: str = "", image: str = "") -> dict[str, str]:
+        """Promote an AMI; return account -> state of its delivery."""
+        self.promote(value, image)
+        return self.states(image)
+
     def begin_copies(self, value: str = "", seconds: float | None = None) -> None:
         """Tag the AMI, and run until both copies run; ``seconds``: how long these take."""
         self.world.ec2.pace.copy = self.world.ec2.pace.copy if seconds is None else seconds
@@ -212,6 +216,11 @@ class Scene:
         """Run until this many summaries were published for the AMI, and everything is at rest."""
         self.run_until(lambda: len(self.notices("promotion.over", image or self.image)) >= times, seconds)
         self.come_to_rest(image)
+
+    def outcome(self, image: str = "", times: int = 1) -> dict[str, str]:
+        """Run until the AMI's promotion is over; return account -> state of its delivery."""
+        self.run_until_over(image, times=times)
+        return self.states(image)
 
     def run_until_refused(self, image: str = "") -> None:
         """Run until the AMI's value or source was refused, and everything is at rest."""
@@ -224,7 +233,6 @@ class Scene:
         self.wait(2)
 
     def run_until_state(self, state: str, account: str = DEV, image: str = "", seconds: float = HOUR) -> None:
-        """Run until a delivery is in a state."""
         self.run_until(lambda: self.delivery_state(account, image) == state, seconds)
 
     # --- what a user sees --------------------------------------------------------------------------------------------
@@ -437,7 +445,6 @@ class Scene:
         return [i for i in self.items() if i["sk"] == "record" and i["pk"].startswith(f"{kind}#")]
 
     def dead_letters(self) -> list[str]:
-        """The messages in the dead-letter queues."""
         queues = [queue for arn, queue in self.world.sqs.queues.items() if "-dead" in arn]
         return [f"{queue.name}: {body}" for queue in queues for body in (m.body for m in queue.messages)]
 

@@ -20,9 +20,7 @@ def test_promote_and_cancel_write_and_remove_the_tag(scene):
     scene.run_until(lambda: len(scene.live_copies()) == 2)
 
     assert ask(scene, "cancel", scene.image)["changed"]
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "cancelled"}
+    assert scene.outcome() == {DEV: "cancelled"}
     assert not ask(scene, "cancel", scene.image)["changed"]
     assert scene.cli("promote", "ami-00000000000000000", "dev")[0] == 1
     scene.assert_invariants()
@@ -35,18 +33,15 @@ def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
     roles = {account: iam.roles.get(arn) for account, arn in arns.items()}
     for arn in arns.values():
         iam.roles.drop(arn)
-    scene.promote("dev")
-    assert scene.states() == {DEV: "failed", TEST: "failed"}
+    assert scene.promoted("dev") == {DEV: "failed", TEST: "failed"}
     for account, role in roles.items():
         iam.put_role(account, role.name, role.trust, role.policies)
 
     assert len(ask(scene, "retry", scene.image, "--account", DEV)["again"]) == 1
-    scene.run_until_over(times=2)
-    assert scene.states() == {DEV: "delivered", TEST: "failed"}
+    assert scene.outcome(times=2) == {DEV: "delivered", TEST: "failed"}
 
     assert len(ask(scene, "retry", scene.image)["again"]) == 1
-    scene.run_until_over(times=3)
-    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert scene.outcome(times=3) == {DEV: "delivered", TEST: "delivered"}
     assert ask(scene, "retry", scene.image) == {"ami": scene.image, "unparked": [], "again": []}
     scene.assert_invariants()
 

@@ -78,7 +78,6 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
 
 
 def put_policy(kms: Any, key: str, statements: Sequence[dict[str, Any]]) -> None:
-    """Write a key's policy as its owner."""
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
 

@@ -32,7 +32,6 @@ def policy(page, **values):
 
 
 def a_role(scene, account, name, *statements):
-    """Make a role in an account with this policy."""
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
     documents = {"only": {"Version": "2012-10-17", "Statement": list(statements)}}
     return scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [trust]}, documents).arn

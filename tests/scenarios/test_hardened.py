@@ -62,9 +62,7 @@ def test_an_ami_under_the_hubs_own_key_arrives_within_all_boundaries(scene):
     scene.apply(targets_file())
     image = scene.world.ec2.seed_image(HUB, REGION, name="golden-2026-02", volumes=(8, 20), key=key)
     scene.tag("", image)
-    scene.run_until_over(image)
-
-    assert scene.states(image) == {DEV: "delivered"}, scene.describe()
+    assert scene.outcome(image) == {DEV: "delivered"}, scene.describe()
     assert scene.client("kms").list_grants(KeyId=key)["Grants"] == []
 
 
@@ -75,9 +73,7 @@ def test_what_a_boundary_leaves_out_the_service_cannot_do(scene):
     scene.apply(targets_file())
     image = scene.world.ec2.seed_image(HUB, REGION, name="golden-2026-02", volumes=(8,), key=key)
     scene.tag("", image)
-    scene.run_until_over(image)
-
-    assert scene.states(image) == {DEV: "failed"}
+    assert scene.outcome(image) == {DEV: "failed"}
     assert scene.images_in(DEV) == []
 
 

@@ -11,7 +11,6 @@ from tools import events
 
 
 def fail_prod(scene):
-    """Let the delivery to PROD fail."""
     scene.client("kms", PROD).disable_key(KeyId=scene.stage.targets[PROD].outputs["KeyArn"])
 
 

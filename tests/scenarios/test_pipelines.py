@@ -47,7 +47,6 @@ def blocks(section, language):
 
 
 def documents(section):
-    """The JSON documents of a section."""
     return [json.loads(block) for block in blocks(section, "json")]
 
 

@@ -34,7 +34,6 @@ def doctor(scene, *words):
 
 
 def denied(action: str, *actions: str):
-    """A policy that denies these."""
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": [action, *actions], "Resource": "*"}]}
 
 

@@ -96,7 +96,6 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
 
 
 def _calls(row: reaches.Reach) -> set[str]:
-    """The calls that need one of a row's actions."""
     transaction = {"TransactWriteItems"} if reaches.PUT in row.actions else set()
     return {action.removeprefix("dynamodb:") for action in row.actions} | transaction
 

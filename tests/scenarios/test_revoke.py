@@ -26,9 +26,7 @@ def test_a_cancel_closes_the_share_though_its_copies_run_for_hours(scene):
     assert [copy["State"] for copy in scene.snapshots_in(DEV)] == ["pending", "pending"]
     assert scene.states() == {DEV: "stopping"}
 
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "cancelled"}
+    assert scene.outcome() == {DEV: "cancelled"}
     assert scene.snapshots_in(DEV) == []
     scene.assert_invariants()
 
@@ -44,9 +42,7 @@ def test_a_cancel_closes_the_share_after_two_refused_deletions(scene):
 
     assert scene.shared_with(scene.snapshots[0]) == set()
 
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "cancelled"}
+    assert scene.outcome() == {DEV: "cancelled"}
     assert sorted(scene.delivery(DEV)["leftovers"]) == sorted(copy["SnapshotId"] for copy in scene.snapshots_in(DEV))
 
 
@@ -56,9 +52,7 @@ def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end
     scene.watch.may_close_blind = True
     scene.world.ec2.pace.copy = 1_000_000
     scene.tag("")
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "failed"}
+    assert scene.outcome() == {DEV: "failed"}
     assert scene.world.shares_open() == []
     (reported,) = scene.notices("delivery.failed")
     assert set(reported["leftovers"]) == {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}

@@ -123,7 +123,5 @@ def test_a_target_uses_the_source_keys_that_it_names_and_no_other(scene, named):
         ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, "SourceKeyArns": keys}
     )
     scene.tag("")
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "delivered" if named else "failed"}, scene.describe()
+    assert scene.outcome() == {DEV: "delivered" if named else "failed"}, scene.describe()
     scene.assert_invariants()

@@ -44,9 +44,7 @@ def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
         scene.untag()
         scene.wait(3)
     scene.run_until_state("stopping")
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "cancelled"}
+    assert scene.outcome() == {DEV: "cancelled"}
     assert scene.snapshots_in(DEV) == []
     scene.assert_invariants()
 
@@ -73,9 +71,7 @@ def test_an_ami_that_became_available_unheard_goes_on(scene):
     scene.tag("", image)
     scene.wait(10)
     scene.world.injections.drop_events()
-    scene.run_until_over(image)
-
-    assert scene.states(image) == {DEV: "delivered"}
+    assert scene.outcome(image) == {DEV: "delivered"}
     scene.assert_invariants()
 
 
@@ -136,9 +132,7 @@ def test_the_table_is_throttled(scene):
     scene.wait(DISCOVERY)
     for operation in ("UpdateItem", "TransactWriteItems", "GetItem", "Query", "PutItem"):
         scene.world.injections.throttle(operation, 3, service="dynamodb")
-    scene.promote("")
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.promoted("") == {DEV: "delivered"}
     scene.assert_invariants(errors_allowed=True)
 
 

@@ -29,9 +29,7 @@ def test_one_tag_and_the_ami_is_in_three_accounts(scene):
 @pytest.mark.parametrize("value", ["", "true"])
 def test_a_value_that_names_nobody_means_the_default_group(scene, value):
     """An empty value, or ``true``, means the group ``default``."""
-    scene.promote(value)
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.promoted(value) == {DEV: "delivered"}
     scene.assert_invariants()
 
 
@@ -123,9 +121,7 @@ def test_a_refused_value_leaves_what_runs_alone(scene):
     scene.tag(DEV)
     scene.run_until_state("copying")
     scene.tag(f"{DEV} nobody")
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.outcome() == {DEV: "delivered"}
     assert scene.reported() == {"promotion.refused": 1, "delivery.delivered": 1, "promotion.over": 1}
     scene.assert_invariants()
 
@@ -137,9 +133,7 @@ def test_an_ami_tagged_while_pending_waits_for_it(scene):
     scene.wait(190)
     assert scene.nothing_happened()
 
-    scene.run_until_over(image)
-
-    assert scene.states(image) == {DEV: "delivered"}
+    assert scene.outcome(image) == {DEV: "delivered"}
     scene.assert_invariants()
 
 
@@ -148,9 +142,7 @@ def test_a_value_extended_adds_targets_only(scene):
     scene.promote(DEV)
     before = scene.image_in(DEV)
     scene.tag(f"{DEV} {PROD}")
-    scene.run_until_over(times=2)
-
-    assert scene.states() == {DEV: "delivered", PROD: "delivered"}
+    assert scene.outcome(times=2) == {DEV: "delivered", PROD: "delivered"}
     assert scene.image_in(DEV) == before
     assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 2}
     scene.assert_invariants()
@@ -161,9 +153,7 @@ def test_a_value_extended_while_it_runs_adds_targets(scene):
     scene.tag(DEV)
     scene.run_until_state("copying")
     scene.tag(f"{DEV} {PROD}")
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "delivered", PROD: "delivered"}
+    assert scene.outcome() == {DEV: "delivered", PROD: "delivered"}
     assert scene.reported()["delivery.delivered"] == 2
     scene.assert_invariants()
 
@@ -174,9 +164,7 @@ def test_a_value_shortened_cancels_who_is_left_out(scene):
     scene.tag(f"{DEV} {PROD}")
     scene.run_until_state("copying", PROD)
     scene.tag(DEV)
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "delivered", PROD: "cancelled"}
+    assert scene.outcome() == {DEV: "delivered", PROD: "cancelled"}
     assert scene.images_in(PROD) == []
     scene.assert_invariants()
 
@@ -233,9 +221,7 @@ def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
     scene.wait(90)
     if state == "opening":
         scene.world.injections.calm()
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: expected}
+    assert scene.outcome() == {DEV: expected}
     assert scene.reported()[f"delivery.{expected}"] == 1
     named = [image["Name"] for image in scene.images_in(DEV)]
     assert len([name for name in named if name.startswith("golden")]) == (expected == "delivered")
@@ -266,9 +252,7 @@ def test_a_tag_put_back_at_once_is_as_if_it_had_not_gone(scene):
     scene.untag()
     scene.wait(5)
     scene.tag("")
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.outcome() == {DEV: "delivered"}
     assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     scene.assert_invariants()
 
@@ -279,8 +263,7 @@ def test_a_tag_put_back_after_a_cancel_starts_again(scene):
     scene.tag("")
     scene.run_until_state("copying")
     scene.untag()
-    scene.run_until_over()
-    assert scene.states() == {DEV: "cancelled"}
+    assert scene.outcome() == {DEV: "cancelled"}
     scene.tag("")
     scene.run_until_over(times=2)
     scene.wait(10 * 60)
@@ -300,9 +283,7 @@ def test_a_tag_put_back_while_it_is_being_cancelled(scene):
     scene.run_until_state("stopping")
     scene.tag("")
     scene.run_until(lambda: scene.delivery_state(DEV) == "delivered")
-    scene.run_until_over()
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.outcome() == {DEV: "delivered"}
     assert len(scene.images_in(DEV)) == 1
     scene.assert_invariants()
 
@@ -311,16 +292,13 @@ def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
     """The delivered one stays unchanged, even if its owner has deregistered the AMI since."""
     key = scene.stage.targets[TEST].outputs["KeyArn"]
     scene.client("kms", TEST).disable_key(KeyId=key)
-    scene.promote("dev")
-    assert scene.states() == {DEV: "delivered", TEST: "failed"}
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "failed"}
     scene.deregister(DEV, scene.image_in(DEV)["ImageId"], DeleteAssociatedSnapshots=True)
     scene.client("kms", TEST).enable_key(KeyId=key)
     scene.untag()
     scene.wait(2 * 60)
     scene.tag("dev")
-    scene.run_until_over(times=2)
-
-    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert scene.outcome(times=2) == {DEV: "delivered", TEST: "delivered"}
     assert scene.images_in(DEV) == []
     assert scene.image_in(TEST)["State"] == "available"
     assert scene.reported() == Counter({"delivery.delivered": 2, "delivery.failed": 1, "promotion.over": 2})

@@ -235,7 +235,6 @@ class Cloud:
         self.changed()
 
     def make_available(self, ami: str) -> None:
-        """Let a pending AMI become available."""
         self.hub_images[ami]["State"] = "available"
         self.event("EC2 AMI State Change", f"image/{ami}")
 
@@ -524,9 +523,14 @@ class OfCloud:
 
 
 class FakeSource(OfCloud):
-    """The port ``Source``."""
+    """The port ``Source``. ``check``: called before it reads a trigger tag."""
+
+    def __init__(self, cloud: Cloud, check=lambda: None) -> None:
+        super().__init__(cloud)
+        self._check = check
 
     def tag(self, ami):
+        self._check()
         raw = self._cloud.hub_images.get(ami)
         if raw is None or ami in self._cloud.gone:
             return TagRead(None, None)
@@ -559,6 +563,7 @@ class FakeSource(OfCloud):
         return image, {arn: key_facts(self._cloud, arn, HUB) for arn in source_keys(image)}
 
     def tagged(self):
+        self._check()
         found = {ami: tags.get(TRIGGER) for ami, tags in self._cloud.look().tags.items()}
         images = {ami: raw for ami, raw in self._cloud.hub_images.items() if ami not in self._cloud.gone}
         return [

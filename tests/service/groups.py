@@ -88,7 +88,6 @@ class MessageGroups:
             self._headed(name)
 
     def done(self, message: WakeMessage) -> None:
-        """Delete the message."""
         self._groups[message.key.pk].remove(message)
         self._headed(message.key.pk)
 

@@ -60,7 +60,6 @@ class CountingGate(Gate):
     function: str = ""
 
     def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
-        """Make the call, and count it."""
         result = super().call(name, method, real, args, kwargs)
         cost = self.costs.setdefault(self.function, Cost())
         call = f"{name} {method}"

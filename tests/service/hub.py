@@ -37,7 +37,7 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import WITHDRAWN, StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
-from chalicelib.service.trigger_tag_guard import TriggerTagGuard
+from chalicelib.service.trigger_tag_check import TriggerTagCheck
 from chalicelib.service.waker import Waker
 from tests.service.arrivals import ALL_ON_TIME, EARLY, Arrivals
 from tests.service.cloud import (
@@ -154,10 +154,8 @@ class Hub:
         records = guard("records", self.stores.records)
         ledger, tracked = guard("ledger", self.stores.ledger), guard("tracked", self.stores.tracked)
         slots, wakes = guard("slots", self.stores.slots), guard("wakes", self.groups)
-        source, targets = (
-            guard("source", TriggerTagGuard(FakeSource(cloud), self.stores.records, TRIGGER)),
-            guard("targets", FakeTargets(cloud)),
-        )
+        source = guard("source", FakeSource(cloud, TriggerTagCheck(self.stores.records, TRIGGER)))
+        targets = guard("targets", FakeTargets(cloud))
         notices = guard("notices", FakeNotices(cloud))
         adapters = {
             "snapshot": guard("snapshots", FakeSnapshotPermissions(cloud)),
@@ -268,7 +266,6 @@ class Hub:
     # --- what there is -----------------------------------------------------------------------------------------------
 
     def delivery_key(self, ami: str, account: str) -> RecordKey:
-        """The key of a delivery's record."""
         return _delivery_key(ami, account)
 
     def delivery_keys(self) -> list[RecordKey]:
@@ -337,6 +334,11 @@ class Hub:
             assert len(self.invocations) < self.most_invocations, "invariant 6: it does not end"
         if until is not None:
             self.cloud.now = until
+
+    def ended(self) -> dict[tuple[str, str], str]:
+        """Run until nothing more happens; return the outcomes."""
+        self.run()
+        return self.outcomes()
 
     def _next(self) -> tuple[int, Callable[[], None]] | None:
         """Return the next step; of steps due at once, in this order: AWS's own, wakes, the sweep, discovery."""

@@ -84,7 +84,6 @@ class Model(RecordsStory):
 
     @rule(number=NUMBERS, value=st.sampled_from(VALUES[2:]), seconds=st.sampled_from([1, 31, 200]), then=THEN)
     def tag_again(self, number, value, seconds, then):
-        """Remove a tag and set it again."""
         self.world.tag(number, None)
         self.world.wait(seconds)
         self.world.tag(number, value)

@@ -175,7 +175,6 @@ def unreadable(hub: Hub, key: RecordKey) -> None:
 
 
 def parked(hub: Hub, key: RecordKey) -> None:
-    """Park the record."""
     hub.stores.records.park(key, "for a person", hub.cloud.now)
 
 

@@ -10,7 +10,6 @@ AMI = "ami-00"
 
 
 def shared(accounts=(A, B), **settings) -> Hub:
-    """A hub whose AMI is shared with some accounts."""
     hub = Hub(accounts, target={"mode": "share", **settings})
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, " ".join(accounts))
@@ -27,9 +26,16 @@ def pass_time(hub, seconds):
         hub.run(until=hub.cloud.now + 300)
 
 
-def open_to(hub) -> set[str]:
-    """The accounts that may launch the AMI, or use its key."""
+def open_to(hub, *, after=0) -> set[str]:
+    """The accounts that may launch the AMI, or use its key, after so many seconds."""
+    pass_time(hub, after)
     return {who for _, who in hub.cloud.launches} | {grantee.split(":")[4] for grantee in hub.cloud.grants.values()}
+
+
+def outcomes(hub, *, after):
+    """The outcomes after so many seconds."""
+    pass_time(hub, after)
+    return hub.outcomes()
 
 
 def disable_key(hub):

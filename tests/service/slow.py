@@ -137,7 +137,6 @@ class SlowHub(Hub):
         self._off[function] = self.cloud.now + seconds
 
     def until_state(self, ami: str, account: str, state: str) -> None:
-        """Run until a delivery is in a state."""
         while self.outcomes().get((ami, account)) != state:
             step = self._next()
             assert step is not None, f"never {state}: {self.outcomes()}"

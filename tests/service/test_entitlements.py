@@ -16,7 +16,7 @@ from chalicelib.core.targets import withdrawals
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Resolution, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.core.targets.withdrawals import Withdrawal
-from chalicelib.ports.aws import HubCopy
+from chalicelib.ports.aws import HubSnapshot
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
 from tests.core.delivery.examples import a_delivery
@@ -39,7 +39,7 @@ class TaggedSource(FakeSource):
         super().__init__(cloud)
         self.refuses: dict[str, Refusal] = {}
         self.asked: list[str] = []
-        self.abroad = {AMI: {"snap-0c": HubCopy(KEY_ABROAD, "nonce-1")}}
+        self.abroad = {AMI: {"snap-0c": HubSnapshot(KEY_ABROAD, "nonce-1")}}
         self.owned = True
 
     def tag(self, ami):

@@ -13,7 +13,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Organization
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
-from chalicelib.service.trigger_tag_guard import TRIGGER
+from chalicelib.service.trigger_tag_check import TRIGGER
 from tests.service.cloud import REGION, START, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
 from tests.service.hub import DISCOVERY, Hub
@@ -28,6 +28,7 @@ from tests.service.shared_ami import (
     disable_key,
     lose_head,
     open_to,
+    outcomes,
     park_delivery,
     park_promotion,
     pass_time,
@@ -60,9 +61,7 @@ def test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_w
     hub = shared()
     trouble(hub)
     hub.cloud.tag(AMI, value)
-    pass_time(hub, HOUR)
-
-    assert open_to(hub) == ({A} if value else set())
+    assert open_to(hub, after=HOUR) == ({A} if value else set())
 
 
 @pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
@@ -148,9 +147,7 @@ def test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong(trou
     trouble(hub)
     directory = hub.cloud.directory
     hub.cloud.directory = replace(directory, groups={"default": (A,)}, accounts={A: directory.accounts[A]})
-    pass_time(hub, HOUR)
-
-    assert open_to(hub) == {A}
+    assert open_to(hub, after=HOUR) == {A}
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
@@ -215,9 +212,7 @@ def test_an_outage_or_a_fault_alone_withdraws_nobody(trouble):
     """No evidence, no removal: three days later both accounts have what they had."""
     hub = shared()
     trouble(hub)
-    pass_time(hub, 3 * DAY)
-
-    assert open_to(hub) == {A, B}
+    assert open_to(hub, after=3 * DAY) == {A, B}
     assert set(hub.outcomes().values()) == {"shared"}
 
 
@@ -225,9 +220,7 @@ def test_a_value_that_is_not_understood_withdraws_nobody():
     """`dve` for `dev`: what runs continues, and one notice lists the fault."""
     hub = shared()
     hub.cloud.tag(AMI, "dve")
-    pass_time(hub, DAY)
-
-    assert open_to(hub) == {A, B}
+    assert open_to(hub, after=DAY) == {A, B}
     assert len({notice["id"] for notice in hub.cloud.notices if notice["event"] == "promotion.refused"}) == 1
 
 
@@ -336,11 +329,8 @@ def test_a_date_that_the_file_brings_forward_ends_what_is_shared():
     directory = hub.cloud.directory
     accounts = {one: (replace(targets[0], until=until),) for one, targets in directory.accounts.items()}
     hub.cloud.directory = replace(directory, accounts=accounts)
-    pass_time(hub, 2 * HOUR - 600)
-    assert open_to(hub) == {A, B}
-    pass_time(hub, HOUR)
-
-    assert open_to(hub) == set()
+    assert open_to(hub, after=2 * HOUR - 600) == {A, B}
+    assert open_to(hub, after=HOUR) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
     ends = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
     assert ends == ["delivery.shared"] * 2 + ["delivery.withdrawn"] * 2
@@ -362,13 +352,10 @@ def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later
     move_end(hub, later)
     with outage(hub, off):
         pass_time(hub, 6 * HOUR)
-    pass_time(hub, 40 * HOUR)
-    assert open_to(hub) == {A, B}
+    assert open_to(hub, after=40 * HOUR) == {A, B}
     assert set(hub.outcomes().values()) == {"shared"}
     move_end(hub, START + 60 * HOUR)
-    pass_time(hub, 10 * HOUR)
-
-    assert open_to(hub) == set()
+    assert open_to(hub, after=10 * HOUR) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
     reported = sorted({notice["id"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"})
     assert len(reported) == 2
@@ -381,6 +368,7 @@ def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off
     move_end(hub, START + 6 * HOUR)
     with outage(hub, off):
         pass_time(hub, 6 * HOUR)
+
     assert open_to(hub) == set()
 
 
@@ -395,9 +383,7 @@ def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come(
     pass_time(hub, 3 * HOUR)
     accounts = {one: (replace(targets[0], share_snapshots=False),) for one, targets in accounts.items()}
     hub.cloud.directory = replace(hub.cloud.directory, accounts=accounts)
-    pass_time(hub, HOUR)
-
-    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "shared", (AMI, B): "withdrawn"}
     assert "delivery.failed" not in [notice["event"] for notice in hub.cloud.notices]
 
 
@@ -406,10 +392,8 @@ def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_dat
     hub = shared(until=START + 6 * HOUR)
     unreadable = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
     hub.cloud.applied = unreadable
-    pass_time(hub, 20 * HOUR)
-    assert open_to(hub) == {A, B}
-    pass_time(hub, 14 * HOUR)
-    assert open_to(hub) == set()
+    assert open_to(hub, after=20 * HOUR) == {A, B}
+    assert open_to(hub, after=14 * HOUR) == set()
 
 
 def test_a_file_that_cannot_be_read_just_when_it_is_asked_again_withdraws_nobody():
@@ -420,9 +404,7 @@ def test_a_file_that_cannot_be_read_just_when_it_is_asked_again_withdraws_nobody
     hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
     pass_time(hub, 22 * HOUR)
     hub.cloud.applied = None
-    pass_time(hub, 6 * HOUR)
-
-    assert open_to(hub) == {A, B}
+    assert open_to(hub, after=6 * HOUR) == {A, B}
     assert set(hub.outcomes().values()) == {"shared"}
 
 
@@ -435,11 +417,8 @@ def test_an_account_whose_settings_conflict_keeps_what_it_has_until_its_date(bef
     accounts = hub.cloud.directory.accounts
     conflict = {**accounts, B: (replace(accounts[B][0], by_way_of=C),)}
     hub.cloud.directory = replace(hub.cloud.directory, accounts=conflict)
-    pass_time(hub, 28 * HOUR)
-    assert open_to(hub) == {A, B}
-    pass_time(hub, 2 * HOUR)
-
-    assert open_to(hub) == set()
+    assert open_to(hub, after=28 * HOUR) == {A, B}
+    assert open_to(hub, after=2 * HOUR) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
 
 
@@ -473,8 +452,7 @@ def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
     hub.cloud.changed()
     hub._wire()
     hub.cloud.tag("ami-01", A)
-    pass_time(hub, DAY)
-    assert open_to(hub) == before
+    assert open_to(hub, after=DAY) == before
     assert hub.outcomes().get(("ami-01", A)) == (None if standing else "delivered")
     assert standing == any("TriggerTagKey" in str(args) for name, args in hub.telemetry.reported if name == "not_done")
     if not standing:
@@ -485,8 +463,7 @@ def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
         hub.cloud.hub_images[ami]["Tags"] = tags
     hub.cloud.tag(AMI, None)
     hub._wire()
-    pass_time(hub, 2 * HOUR)
-    assert open_to(hub) == set(), "put back, a removed tag withdraws again"
+    assert open_to(hub, after=2 * HOUR) == set(), "put back, a removed tag withdraws again"
 
 
 # --- what is ignored -------------------------------------------------------------------------------------------------
@@ -534,12 +511,10 @@ def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
     fault = Fault("targets-damaged", "table", "They were changed by hand.", "Apply them again.")
     hub._discover._standing._ports.targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
     hub._discover._standing._ports.targets._port.generation = lambda: "digest/5"
-    pass_time(hub, HOUR)
-    assert open_to(hub) == {A, B}
+    assert open_to(hub, after=HOUR) == {A, B}
 
     hub.cloud.tag(AMI, None)
-    pass_time(hub, HOUR)
-    assert open_to(hub) == set()
+    assert open_to(hub, after=HOUR) == set()
 
 
 def test_one_look_that_shows_an_empty_value_withdraws_nobody():
@@ -681,8 +656,7 @@ def test_a_delivery_whose_record_was_damaged_and_begins_again_is_ended_like_any_
     hub.cloud.tag(AMI, f"{A} {B}")
     hub.run(until=START + 600)
     hub.cloud.tag(AMI, A)
-    pass_time(hub, 5 * HOUR)
-    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+    assert outcomes(hub, after=5 * HOUR) == {(AMI, A): "delivered", (AMI, B): "cancelled"}
     key = hub.delivery_key(AMI, B)
     before = hub.stores.records.records[key].body
     TROUBLES["damaged delivery"](hub)

@@ -19,7 +19,7 @@ from chalicelib.core.sharing.refusals import Subject
 from chalicelib.core.sharing.share import Purpose
 from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.ports.ledger import Judgement
-from chalicelib.service import entitlements, share_worker, sweep
+from chalicelib.service import entitlements, share_batches, sweep
 from chalicelib.service.budget import Budget
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.promotions import PromotionExecutor
@@ -161,7 +161,7 @@ PROTECTIONS = {
         shares.test_a_permission_is_closed_when_two_looks_miss_it,
     ),
     "a refusal about the resource is halved": RemovedProtection(
-        instead(share_worker, "subject", lambda _code: Subject.ACCOUNT),
+        instead(share_batches, "subject", lambda _code: Subject.ACCOUNT),
         partial(shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call, "aws-AccessDenied"),
     ),
     "the time left is not asked": RemovedProtection(

@@ -141,7 +141,6 @@ class InTurn(SideBySide):
 
 
 def due_records(many: int, prefix: str = "delivery#") -> dict[RecordKey, tuple[int, int]]:
-    """This many records that are due at one moment."""
     return {RecordKey(prefix + digest(str(n), length=20)): (START, 0) for n in range(many)}
 
 

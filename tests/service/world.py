@@ -387,7 +387,6 @@ class ModelWorld(Hub):
         self.invariants.given_by_hand(snapshot, account)
 
     def revoke_grant(self, number: int) -> None:
-        """Let a person revoke one of the service's grants."""
         if not self.cloud.grants:
             return
         places = sorted(self.cloud.grants)

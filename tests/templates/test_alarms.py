@@ -122,7 +122,6 @@ def test_a_notice_goes_out_only_where_a_topic_is_named(alarms):
 
 
 def anchors(page: str) -> set[str]:
-    """The anchors of a page's headings."""
     titles = re.findall(r"(?m)^#+ (.+)$", page)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 

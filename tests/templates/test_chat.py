@@ -24,7 +24,6 @@ QUOTED = 'AWS says "no"\n\\ and stops'
 
 
 def event_of(notice: dict[str, Any]) -> dict[str, Any]:
-    """A notice as an event on the bus."""
     return {"source": "ami-promoter", "detail-type": notice["event"], "detail": notice}
 
 

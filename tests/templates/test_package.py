@@ -238,7 +238,6 @@ def test_a_zip_that_is_not_fit_is_refused(package: Path, tmp_path: Path, without
 
 
 def a_zip(path: Path, tag: str) -> Path:
-    """A zip with one wheel of this tag."""
     with zipfile.ZipFile(path, "w") as it:
         it.writestr("fast-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
     return path

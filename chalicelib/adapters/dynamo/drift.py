@@ -18,7 +18,7 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, Table
 from chalicelib.core.monitor.drift import CALL, DriftPlace, Pass
-from chalicelib.core.monitor.judging import ActionVerdict, MonitorFinding
+from chalicelib.core.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.core.records.addresses import RecordKey, digest, finding
 
 PASS = RecordKey("drift", "pass")

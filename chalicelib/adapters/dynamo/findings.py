@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, Table
-from chalicelib.core.monitor.judging import MonitorFinding
 from chalicelib.core.monitor.trail_actions import TrailAction
+from chalicelib.core.monitor.verdicts import MonitorFinding
 from chalicelib.core.records.addresses import RecordKey, finding
 from chalicelib.ports.monitor import Begun, Canary, SourceKey
 

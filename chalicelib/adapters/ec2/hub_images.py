@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, code_of
@@ -11,7 +11,7 @@ from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.images import image, register
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
-from chalicelib.ports.aws import HubCopy, Tagged, TagRead
+from chalicelib.ports.aws import HubSnapshot, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
@@ -20,17 +20,21 @@ FRESH = 10
 
 
 class HubSource:
-    """The port ``Source``, under the function's own role."""
+    """The port ``Source``, under the function's own role. It calls ``check`` before it reads a trigger tag."""
 
-    def __init__(self, sessions: Sessions, account: str, region: str, trigger_tag: str) -> None:
+    def __init__(
+        self, sessions: Sessions, account: str, region: str, trigger_tag: str, check: Callable[[], None] = lambda: None
+    ) -> None:
         self._sessions = sessions
         self._account = account
         self._last: tuple[str, float, Mapping[str, Any] | None] = ("", 0.0, None)
         self._where = f"account {account} (hub), {region}"
         self._trigger_tag = trigger_tag
+        self._check = check
 
     def tag(self, ami: str) -> TagRead:
         """EC2 also shows another account's AMI that the hub has tagged; ``examine`` then has its fault."""
+        self._check()
         found = self._image(ami)
         self._last = (ami, self._sessions.now(), found)
         if found is None:
@@ -64,7 +68,7 @@ class HubSource:
         read = image.read_image(raw, attributes, self._snapshots(wanted))
         return read, {arn: facts for arn in source_keys(read) if (facts := self._key(arn))}
 
-    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
         filters = [
             {"Name": "tag:ami-promoter:hub", "Values": [self._account]},
             {"Name": "tag:ami-promoter:promotion", "Values": [ami]},
@@ -72,7 +76,7 @@ class HubSource:
         with as_refusal("DescribeSnapshots", f"account {self._account} (hub), {region}"):
             pages = self._sessions.own("ec2", region=region).get_paginator("describe_snapshots")
             return {
-                raw["SnapshotId"]: HubCopy(raw.get("KmsKeyId", ""), _tags(raw).get("ami-promoter:attempt", ""))
+                raw["SnapshotId"]: HubSnapshot(raw.get("KmsKeyId", ""), _tags(raw).get("ami-promoter:attempt", ""))
                 for page in pages.paginate(OwnerIds=["self"], Filters=filters)
                 for raw in page["Snapshots"]
             }
@@ -82,6 +86,7 @@ class HubSource:
         return _snapshots_of(found) if found is not None and found["OwnerId"] == self._account else frozenset()
 
     def tagged(self) -> Sequence[Tagged]:
+        self._check()
         pages = self._sessions.own("ec2").get_paginator("describe_images")
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
         with as_refusal("DescribeImages", self._where):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.core.monitor.judging import ActionVerdict, MonitorFinding
 from chalicelib.core.monitor.trail_actions import PUBLIC, account_of, admitted
+from chalicelib.core.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing import grant_names, holders, key_policy
 from chalicelib.core.sharing.share import Share, ShareState

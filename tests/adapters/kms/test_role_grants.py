@@ -81,7 +81,6 @@ class RoleGrantsSetup:
 
 
 def a_share(key: str, **changes: Any) -> Share:
-    """A share as the worker has it."""
     resource = addresses.role_resource(key, DEV).pk
     share = Share(resource, f"{SERVICE}/{AUTO_SCALING}", DEV, ROLE, ShareState.OPENING, intended_at=1_800_000_000)
     return replace(share, **changes)

@@ -38,7 +38,6 @@ def kms(aws):
 
 
 def a_key(kms, *statements, rotation=True, **given):
-    """Make a key with this policy."""
     policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
     usual = {"KeyUsage": "ENCRYPT_DECRYPT", "KeySpec": "SYMMETRIC_DEFAULT"}
     arn = kms.create_key(Policy=policy, **{**usual, **given})["KeyMetadata"]["Arn"]

@@ -69,7 +69,6 @@ def test_what_is_refused_again_and_again_is_notified():
 
 
 def a_delivery(account, state, *progress):
-    """Build a delivery with its copies."""
     copies = [{"state": "pending", "progress": one} for one in progress]
     return {"account": account, "region": "us-east-1", "state": state, "copies": copies}
 

@@ -5,7 +5,6 @@ from tests.ami_promoter.printing import as_printed
 
 
 def a_target(number, **changes):
-    """Build a target as a plan has it."""
     one = {
         "account": str(200000000000 + number),
         "region": "us-east-1",

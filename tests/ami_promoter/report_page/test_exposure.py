@@ -18,14 +18,12 @@ def found(*records):
 
 
 def share(state, **members):
-    """Build a share in the ledger."""
     made = Share(PK, ACCOUNT, ACCOUNT, state=state, **members)
     own = {"state": state.value, "account": ACCOUNT, "preexisting": made.preexisting}
     return record(PK, f"share#{ACCOUNT}", made, **own)
 
 
 def archive(at, **members):
-    """Build a share in the archive."""
     made = Share(PK, ACCOUNT, ACCOUNT, state=ShareState.ARCHIVED, **members)
     return record(PK, f"closed#{ACCOUNT}#{at:010d}", made, account=ACCOUNT, at=at, preexisting=made.preexisting)
 

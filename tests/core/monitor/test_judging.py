@@ -8,16 +8,14 @@ import pytest
 from chalicelib.core.monitor.judging import (
     AFTER,
     BEFORE,
-    ActionVerdict,
     Evidence,
     Known,
-    MonitorFinding,
-    Severity,
     is_own,
     judge,
     known,
 )
 from chalicelib.core.monitor.trail_actions import PUBLIC, Act, TrailAction
+from chalicelib.core.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.core.sharing.share import Share, ShareState
 
 HUB, DEV, TEST, STRANGER = "111111111111", "222222222222", "333333333333", "999999999999"

@@ -111,7 +111,6 @@ def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
 
 
 def with_tag_event(promotion: Promotion, version: int = 1) -> Promotion:
-    """The promotion with an unread tag event."""
     return replace(promotion, inbox={"tag": f"{version:012d}"})
 
 

@@ -5,53 +5,21 @@ No AMI has the new tag, so every look would show a removed tag, and the service 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
-from chalicelib.core.images.image import SourceImage
 from chalicelib.core.records.addresses import STANDING, TRIGGER
-from chalicelib.core.targets.kms_keys import KeyFacts
-from chalicelib.ports.aws import HubCopy, Source, Tagged, TagRead
 from chalicelib.ports.records import Records
 
 
-class TriggerTagGuard:
-    """The port ``Source``, with this check before each read of tags."""
+class TriggerTagCheck:
+    """Called before each read of tags by the key. Raises Refusal while there are standing shares by another key."""
 
-    def __init__(self, source: Source, records: Records, key: str) -> None:
-        self._source = source
+    def __init__(self, records: Records, key: str) -> None:
         self._records = records
         self._key = key
         self._checked = False
 
-    def tag(self, ami: str) -> TagRead:
-        """See the port."""
-        self._check()
-        return self._source.tag(ami)
-
-    def tagged(self) -> Sequence[Tagged]:
-        """See the port."""
-        self._check()
-        return self._source.tagged()
-
-    def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
-        """See the port."""
-        return self._source.examine(ami)
-
-    def keys(self, snapshots: Collection[str]) -> frozenset[str]:
-        """See the port."""
-        return self._source.keys(snapshots)
-
-    def snapshots_of(self, image: str, region: str) -> frozenset[str]:
-        """See the port."""
-        return self._source.snapshots_of(image, region)
-
-    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
-        """See the port."""
-        return self._source.copies(ami, region)
-
-    def _check(self) -> None:
+    def __call__(self) -> None:
         """Compare the key with the one on record, once: a Lambda environment keeps its parameters."""
         if self._checked:
             return
