@@ -133,9 +133,9 @@ class TagPass:
         if item is not None and _head(key, item) == was:
             self._records.forget(key, {"kind": "head", **({"body": item["body"]} if "body" in item else {})})
 
-    def _look(self, key: RecordKey, value: str) -> None:
+    def _look(self, key: RecordKey, value: str) -> bool:
         minute = self._clock() // 60
-        self._waker.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
+        return self._waker.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
 
     def _start(self, some: Sequence[Tagged], budget: Budget) -> None:
         """Begin promotions and wake them. One that exists already has lost its head: wake it to look at its tag."""
@@ -145,7 +145,9 @@ class TagPass:
         there = self._create(new, values)
         self._waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         for key in budget.each(sorted(there, key=str), CALLS):
-            self._look(key, values[key])
+            mark = addresses.standing(key.pk.removeprefix("promotion#"))
+            if not self._look(key, values[key]) and self._records.get(mark) is None:  # it is parked
+                self._records.put(mark, {"kind": "standing", "episode": 0})
 
     def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
         """Write promotions with their heads, in one transaction. Returns the keys of those that existed already."""

@@ -129,10 +129,11 @@ def test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended(trou
     assert {image.account for image in hub.cloud.images.values()} == left
 
 
-def test_copies_end_whose_promotion_and_its_head_are_both_damaged():
+@pytest.mark.parametrize("trouble", [break_head, lose_head], ids=["damaged", "lost"])
+def test_copies_end_whose_promotion_cannot_act_and_whose_head_says_nothing(trouble):
     """The file loses B; nobody can tell what the promotion knew, and the tag says whom it names."""
     hub = copying_for_a_parked_promotion()
-    break_head(hub)
+    trouble(hub)
     directory = hub.cloud.directory
     hub.cloud.directory = replace(directory, accounts={A: directory.accounts[A]})
     pass_time(hub, HOUR)
