@@ -145,7 +145,7 @@ class PromotionExecutor:
             blocked=tuple(resolution.blocked.values()),
             plan=self._plans.write(promotion, resolution, blocked),
             planned=len(resolution.targets),
-            places=places_digest(resolution.targets),
+            places=places_digest(resolution.targets, resolution.blocked),
             digest=resolution.digest,
             members=resolution.members,
             removals=not before.wanted | before.blocked <= {*resolution.places, *blocked},

@@ -129,6 +129,24 @@ def test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended(trou
     assert {image.account for image in hub.cloud.images.values()} == left
 
 
+@pytest.mark.parametrize("named", [(), (A,)], ids=["nobody else", "another"])
+def test_copies_of_an_account_whose_settings_conflicted_end_when_the_file_loses_it(named):
+    """While they conflict it keeps what it has; the file then names no other account than before."""
+    hub = Hub((A, B), behavior=CloudBehavior(copying=(4 * HOUR,)))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, " ".join((*named, B)))
+    hub.run(until=START + 600)
+    accounts = hub.cloud.directory.accounts
+    conflict = {**accounts, B: (replace(accounts[B][0], by_way_of=C),)}
+    hub.cloud.directory = replace(hub.cloud.directory, accounts=conflict)
+    pass_time(hub, HOUR)
+    assert {account for _, account in hub.cloud.permissions} == {*named, B}
+    hub.cloud.directory = Directory({"default": (A,)}, {A: accounts[A]})
+    pass_time(hub, HOUR)
+
+    assert {account for _, account in hub.cloud.permissions} == set(named)
+
+
 @pytest.mark.parametrize("trouble", [break_head, lose_head], ids=["damaged", "lost"])
 def test_copies_end_whose_promotion_cannot_act_and_whose_head_says_nothing(trouble):
     """The file loses B; nobody can tell what the promotion knew, and the tag says whom it names."""

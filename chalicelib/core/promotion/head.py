@@ -55,9 +55,13 @@ def head(promotion: Promotion) -> Head:
     )
 
 
-def places_digest(targets: Iterable[Target]) -> str:
-    """Return a digest of targets: their places and, in share mode, the receivers of their launch permissions."""
-    return digest(*sorted(f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets))
+def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str:
+    """Return a digest of targets: their places and, in share mode, the receivers of their launch permissions.
+
+    ``blocked``: accounts whose settings conflict; what they have ends when the file does not name them any longer.
+    """
+    named = [f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets]
+    return digest(*sorted((*named, *blocked)))
 
 
 def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution) -> bool:
@@ -70,7 +74,7 @@ def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution)
         return head.refused_by_organization and resolution.understood
     if head.generation in ("", applied.generation) or not resolution.understood:
         return False
-    if places_digest(resolution.targets) == head.places and not resolution.blocked:
+    if places_digest(resolution.targets, resolution.blocked) == head.places and not resolution.blocked:
         return False
     joins = resolution.back_fill and head.generation.rpartition("/")[2] != applied.generation.rpartition("/")[2]
     return head.moving or head.standing or joins
