@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from awsim.world import World
-from tests.awsim.platform_words import DEV, HERE, HUB, refused, wait
+from tests.awsim.platform_words import DEV, HERE, HUB, after, refused, wait
 
 
 def _history(world: World, account: str = HUB, region: str = HERE) -> list[dict[str, Any]]:
@@ -66,9 +66,7 @@ def cloudtrail_one_lookup_attribute(world: World) -> None:
 
 def cloudtrail_history_of_one_account_and_region(world: World) -> None:
     _share(world)
-    wait(world, 310)
-
-    assert _history(world, DEV) == []
+    assert _history(after(world, 310), DEV) == []
     assert _history(world, HUB, "eu-west-1") == []
 
 
@@ -80,8 +78,7 @@ def _reported(world: World, account: str = HUB) -> list[dict[str, Any]]:
 
 def cloudtrail_events_need_a_trail(world: World) -> None:
     _share(world)
-    wait(world, 310)
-    assert _reported(world) == []
+    assert _reported(after(world, 310)) == []
 
     world.cloudtrail.start_logging(HUB)
     _share(world)
@@ -108,10 +105,8 @@ def cloudtrail_tells_eventbridge_later(world: World) -> None:
     world.cloudtrail.start_logging(HUB)
     _share(world)
 
-    wait(world, 15)
-    assert _reported(world) == []
-    wait(world, 310)
-    assert len(_reported(world)) == 1
+    assert _reported(after(world, 15)) == []
+    assert len(_reported(after(world, 310))) == 1
 
 
 def _foreign_grant(world: World) -> str:

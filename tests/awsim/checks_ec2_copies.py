@@ -21,7 +21,7 @@ from tests.awsim.ec2_words import (
     shown_snapshot,
     unshare,
 )
-from tests.awsim.platform_words import refused, wait
+from tests.awsim.platform_words import after, refused, wait
 
 
 def ec2_copy_needs_share(world: World) -> None:
@@ -103,8 +103,7 @@ def ec2_copy_names_source_region(world: World) -> None:
 
     refused("InvalidSnapshot.NotFound", copy, world, snapshot, SourceRegion=WEST)
     there = copy(world, snapshot, region=WEST)
-    wait(world, HOURS)
-    assert shown_snapshot(world, there, DEV, WEST)["State"] == "completed"
+    assert shown_snapshot(after(world, HOURS), there, DEV, WEST)["State"] == "completed"
 
 
 def ec2_copy_takes_time(world: World) -> None:

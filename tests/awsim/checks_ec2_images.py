@@ -15,7 +15,7 @@ from tests.awsim.ec2_words import (
     shown_snapshot,
     snapshot_of,
 )
-from tests.awsim.platform_words import refused, wait
+from tests.awsim.platform_words import after, refused, wait
 
 
 def _launch(world: World, image: str, account: str = DEV) -> None:
@@ -64,9 +64,7 @@ def ec2_deprecated_image_hidden(world: World) -> None:
     _launch(world, image)
     ec2(world).enable_image_deprecation(ImageId=image, DeprecateAt=world.now + timedelta(hours=1))
     assert len(ec2(world, DEV).describe_images()["Images"]) == 1
-    wait(world, 2 * 3600)
-
-    assert ec2(world, DEV).describe_images()["Images"] == []
+    assert ec2(after(world, 2 * 3600), DEV).describe_images()["Images"] == []
     assert len(ec2(world, DEV).describe_images(IncludeDeprecated=True)["Images"]) == 1
     assert len(ec2(world, DEV).describe_images(ImageIds=[image])["Images"]) == 1
     assert len(ec2(world).describe_images(Owners=["self"])["Images"]) == 1

@@ -17,7 +17,7 @@ from tests.awsim.ec2_words import (
 )
 from tests.awsim.ec2_words import register as make
 from tests.awsim.iam_words import allowed
-from tests.awsim.platform_words import refused, wait
+from tests.awsim.platform_words import after, refused, wait
 
 
 def ec2_register_inherits_nothing(world: World) -> None:
@@ -82,8 +82,7 @@ def ec2_image_pending_first(world: World) -> None:
     made = make(world, a_snapshot(world))
 
     assert shown_image(world, made)["State"] == "pending"
-    wait(world, 10)
-    assert shown_image(world, made)["State"] == "available"
+    assert shown_image(after(world, 10), made)["State"] == "available"
 
 
 def ec2_image_event(world: World) -> None:

@@ -16,7 +16,7 @@ from tests.awsim.ec2_words import (
     shown_snapshot,
     snapshot_of,
 )
-from tests.awsim.platform_words import refused, wait
+from tests.awsim.platform_words import after, refused, wait
 
 
 def ec2_foreign_is_invisible(world: World) -> None:
@@ -135,8 +135,7 @@ def ec2_pending_snapshot_deleted_at_its_end(world: World) -> None:
 
     found = ec2(world, DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"]
     assert [snapshot["State"] for snapshot in found] == ["pending"]
-    wait(world, HOURS)
-    assert ec2(world, DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+    assert ec2(after(world, HOURS), DEV).describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
 def ec2_volume_key_checked_late(world: World) -> None:

@@ -8,7 +8,7 @@ from awsim.services import buses
 from awsim.services.buses import Bus, RuleTarget
 from awsim.world import World
 from tests.awsim.iam_words import allow, document
-from tests.awsim.platform_words import DEV, HERE, HUB, PROD, a_queue, a_rule, admit, put, received, refused, wait
+from tests.awsim.platform_words import DEV, HERE, HUB, PROD, a_queue, a_rule, admit, after, put, received, refused, wait
 
 TRUST = {"Statement": {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}}
 SERVICE = "events.amazonaws.com"
@@ -78,8 +78,7 @@ def events_bad_pattern_refused(world: World) -> None:
 
 def events_aws_sources_are_reserved(world: World) -> None:
     assert put(world, {}, source="aws.ec2").get("ErrorCode") == "NotAuthorizedForSourceException"
-    wait(world, 5)
-    assert world.events.seen == []
+    assert after(world, 5).events.seen == []
 
 
 def events_put_events_of_ten(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from awsim.world import World
 from tests.awsim.iam_words import DEV, HERE, HUB, PROD, TRUST_HUB, allow, allowed, document, new_key, put_role, session
-from tests.awsim.platform_words import refused, wait
+from tests.awsim.platform_words import after, refused, wait
 
 TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 COPYING = ["DescribeKey", "Decrypt", "CreateGrant", "ReEncryptFrom"]
@@ -41,8 +41,7 @@ def kms_key_policy_or_grant_needed(world: World) -> None:
     assert not _may(world, "Decrypt", key)
     refused("AccessDeniedException", session(world, "kms", TARGET).describe_key, KeyId=key, saying="no resource-based")
     _grant(world, key)
-    wait(world, LATEST)
-    assert _may(world, "Decrypt", key)
+    assert _may(after(world, LATEST), "Decrypt", key)
 
 
 def kms_foreign_key_needs_own_policy(world: World) -> None:
@@ -50,9 +49,7 @@ def kms_foreign_key_needs_own_policy(world: World) -> None:
     opened, granted = new_key(world, policy=json.dumps(admitting)), new_key(world)
     _target_role(world, allow("kms:DescribeKey"))
     _grant(world, granted)
-    wait(world, LATEST)
-
-    assert not _may(world, "Decrypt", granted)
+    assert not _may(after(world, LATEST), "Decrypt", granted)
     assert not _may(world, "Decrypt", opened)
     assert _may(world, "DescribeKey", granted)
     _target_role(world, allow("kms:Decrypt", [granted, opened]))
@@ -71,16 +68,13 @@ def kms_own_accounts_grant_opens_foreign_key(world: World) -> None:
     world.iam.put_service_linked_role(DEV)
 
     world.client("kms", HUB).create_grant(**asked)
-    wait(world, LATEST)
-    assert not _may(world, "Decrypt", key, role)
+    assert not _may(after(world, LATEST), "Decrypt", key, role)
     made = allowed(theirs.create_grant, **asked)["GrantId"]
-    wait(world, LATEST)
-    assert _may(world, "Decrypt", key, role)
+    assert _may(after(world, LATEST), "Decrypt", key, role)
     shown = {grant["GrantId"]: grant["IssuingAccount"] for grant in _listed(world, key)}
     assert shown[made] == f"arn:aws:iam::{DEV}:root"
     world.client("kms", HUB).revoke_grant(KeyId=key, GrantId=made)
-    wait(world, LATEST)
-    assert not _may(world, "Decrypt", key, role)
+    assert not _may(after(world, LATEST), "Decrypt", key, role)
 
 
 def kms_root_statement_delegates_to_iam(world: World) -> None:
@@ -99,9 +93,7 @@ def kms_grant_constraints(world: World) -> None:
     key = new_key(world)
     _target_role(world)
     _grant(world, key, Constraints={"EncryptionContextSubset": {"aws:ebs:id": "snap-1"}})
-    wait(world, LATEST)
-
-    assert _may(world, "Decrypt", key)
+    assert _may(after(world, LATEST), "Decrypt", key)
     assert _may(world, "DescribeKey", key, **{EBS: "snap-2"})
     assert not _may(world, "Decrypt", key, **{EBS: "snap-2"})
 
@@ -110,8 +102,7 @@ def kms_grant_dies_with_its_role(world: World) -> None:
     key = new_key(world)
     _target_role(world)
     _grant(world, key)
-    wait(world, LATEST)
-    assert _may(world, "Decrypt", key)
+    assert _may(after(world, LATEST), "Decrypt", key)
 
     world.iam.roles.drop(TARGET)
     _target_role(world)
@@ -201,8 +192,7 @@ def kms_key_policy_works_late(world: World) -> None:
 
     allowed(_put(world, key, both))
     assert not _may(world, "Decrypt", key)
-    wait(world, 4)
-    assert _may(world, "Decrypt", key)
+    assert _may(after(world, 4), "Decrypt", key)
 
 
 def kms_get_key_policy_may_be_stale(world: World) -> None:
@@ -243,8 +233,7 @@ def kms_grant_works_late(world: World) -> None:
     assert not _may(world, "Decrypt", key)
     refused("AccessDeniedException", target.describe_key, KeyId=key)
     allowed(target.describe_key, KeyId=key, GrantTokens=[token])
-    wait(world, 201)
-    assert _may(world, "Decrypt", key)
+    assert _may(after(world, 201), "Decrypt", key)
 
 
 def kms_grant_stops_late(world: World) -> None:
@@ -258,8 +247,7 @@ def kms_grant_stops_late(world: World) -> None:
     assert _listed(world, key) == []
     assert world.kms.open_grants() == []
     assert _may(world, "Decrypt", key)
-    wait(world, 201)
-    assert not _may(world, "Decrypt", key)
+    assert not _may(after(world, 201), "Decrypt", key)
 
 
 def kms_grant_name_is_idempotent(world: World) -> None:
@@ -283,8 +271,7 @@ def kms_grant_name_may_return_dying_grant(world: World) -> None:
 
     assert _grant(world, key, Name="d-1/g1")["GrantId"] == first
     assert _listed(world, key) == []
-    wait(world, 61)
-    assert _grant(world, key, Name="d-1/g1")["GrantId"] != first
+    assert _grant(after(world, 61), key, Name="d-1/g1")["GrantId"] != first
 
 
 def kms_grantee_must_exist(world: World) -> None:

@@ -17,6 +17,7 @@ from tests.awsim.platform_words import (
     a_function,
     a_queue,
     a_rule,
+    after,
     feed,
     order,
     put,
@@ -70,9 +71,7 @@ def lambda_service_needs_permission(world: World) -> None:
     function.policy.clear()
     a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
     put(world, {"steps": []})
-    wait(world, 10)
-
-    assert world.lambda_.invocations == []
+    assert after(world, 10).lambda_.invocations == []
     assert "AccessDenied" in (world.events.deliveries[0].refused or "")
 
 
@@ -161,11 +160,9 @@ def lambda_mapping_failed_batch_stays(world: World) -> None:
     queue, function = a_queue(world, VisibilityTimeout="180"), a_function(world)
     feed(world, queue, function)
     send(world, queue, order(["fail"]))
-    wait(world, 170)
-    assert len(world.lambda_.invocations) == 1
+    assert len(after(world, 170).lambda_.invocations) == 1
 
-    wait(world, 30)
-    assert len(world.lambda_.invocations) == 2
+    assert len(after(world, 30).lambda_.invocations) == 2
     send(world, queue, order())
     wait(world, 10)
     assert len(queue.messages) == 1

@@ -3,7 +3,7 @@
 import json
 
 from awsim.world import World
-from tests.awsim.platform_words import HUB, a_queue, a_topic, admit, messages, received, refused, send, wait
+from tests.awsim.platform_words import HUB, a_queue, a_topic, admit, after, messages, received, refused, send, wait
 
 
 def sqs_message_group_in_order(world: World) -> None:
@@ -49,8 +49,7 @@ def sqs_queue_delay(world: World) -> None:
     send(world, queue, "x")
 
     assert received(world, queue) == []
-    wait(world, 5)
-    assert received(world, queue) == ["x"]
+    assert received(after(world, 5), queue) == ["x"]
 
 
 def sqs_visibility_timeout(world: World) -> None:
@@ -58,8 +57,7 @@ def sqs_visibility_timeout(world: World) -> None:
     send(world, queue, "x")
 
     assert received(world, queue) == ["x"]
-    wait(world, 50)
-    assert received(world, queue) == []
+    assert received(after(world, 50), queue) == []
     wait(world, 15)
     (again,) = messages(world, queue)
     assert again["Attributes"]["ApproximateReceiveCount"] == "2"
@@ -82,9 +80,7 @@ def sqs_redrive_to_dead_letter_queue(world: World) -> None:
 def sqs_retention(world: World) -> None:
     queue = a_queue(world, MessageRetentionPeriod="3600")
     send(world, queue, "x")
-    wait(world, 3601)
-
-    assert received(world, queue) == []
+    assert received(after(world, 3601), queue) == []
 
 
 def sqs_fifo_receipt_expires(world: World) -> None:

@@ -45,6 +45,12 @@ def wait(world: World, seconds: float) -> None:
     world.kernel.run(limit=timedelta(seconds=seconds))
 
 
+def after(world: World, seconds: float) -> World:
+    """Let virtual time pass; return the world, for an assertion about what holds then."""
+    wait(world, seconds)
+    return world
+
+
 def refused(code: str, call: Callable[..., Any], /, *args: Any, saying: str = "", **params: Any) -> None:
     """Assert that a call is refused with this code, and with ``saying`` in the message."""
     error: ClientError | None = None

@@ -9,7 +9,7 @@ import pytest
 from awsim import cfn
 from awsim.cfn import TemplateError
 from awsim.world import World
-from tests.awsim.platform_words import EVERYTHING, HERE, HUB, LAMBDA, PROBE, run, send, wait
+from tests.awsim.platform_words import EVERYTHING, HERE, HUB, LAMBDA, PROBE, after, run, send, wait
 
 
 def _output(world: World, value: Any, parameters: dict[str, str] | None = None, **parts: Any) -> str:
@@ -185,8 +185,7 @@ def test_a_whole_application(world: World, tmp_path: Path) -> None:
     assert world.lambda_.invocations[1].event["detail-type"] == "Scheduled Event"
 
     world.deploy(path, HUB, HERE, "app", {})  # an update that changes nothing
-    wait(world, 65)
-    assert len(world.lambda_.invocations) == 3
+    assert len(after(world, 65).lambda_.invocations) == 3
 
 
 def test_a_denied_table_is_denied(world: World) -> None:

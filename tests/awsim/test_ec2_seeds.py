@@ -19,7 +19,7 @@ from tests.awsim.ec2_words import (
     snapshot_of,
 )
 from tests.awsim.iam_words import session
-from tests.awsim.platform_words import refused, wait
+from tests.awsim.platform_words import after, refused, wait
 
 
 def test_an_image_with_every_kind_of_mapping(world: World) -> None:
@@ -60,9 +60,7 @@ def test_a_pending_image_becomes_available_and_says_so(world: World) -> None:
     soon = an_image(world, available_after=60)
     never = an_image(world, "never", available_after=None)
     assert shown_image(world, soon)["State"] == "pending"
-    wait(world, 61)
-
-    assert shown_image(world, soon)["State"] == "available"
+    assert shown_image(after(world, 61), soon)["State"] == "available"
     assert shown_image(world, never)["State"] == "pending"
     assert [e["detail"]["ImageId"] for e in reported(world, HUB, "EC2 AMI State Change")] == [soon]
 

@@ -15,6 +15,7 @@ from tests.awsim.platform_words import (
     a_queue,
     a_rule,
     admit,
+    after,
     feed,
     order,
     received,
@@ -82,8 +83,7 @@ def test_events_can_be_lost_doubled_and_shuffled(world: World) -> None:
     """Lost: none arrives. Doubled: each twice, with one id. Shuffled: all, in another order."""
     world.injections.drop_events()
     _emit(world, 5)
-    wait(world, 100)
-    assert world.events.seen == []
+    assert after(world, 100).events.seen == []
 
     world.injections.calm()
     world.injections.double_events()
@@ -123,9 +123,7 @@ def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
     client.put_rule(Name="minute", ScheduleExpression="rate(1 minute)")
     client.put_targets(Rule="minute", Targets=[{"Id": "q", "Arn": queue.arn}])
     world.injections.drop_events()
-    wait(world, 185)
-
-    assert len(received(world, queue)) == 3
+    assert len(received(after(world, 185), queue)) == 3
 
 
 def test_messages_are_lost_but_the_named_functions(world: World) -> None:
@@ -171,9 +169,7 @@ def test_an_outage_is_of_one_service_in_one_account_for_a_while(world: World) ->
     world.client("kms", HUB).list_keys()
     with pytest.raises(ClientError, match="ServiceUnavailable"):
         world.client("kms", DEV).list_keys()
-    wait(world, 61)
-
-    assert world.client("kms", DEV).list_keys()["Keys"] == []
+    assert after(world, 61).client("kms", DEV).list_keys()["Keys"] == []
 
 
 def test_stale_reads_show_the_past_as_often_as_asked(world: World) -> None:
@@ -192,9 +188,7 @@ def test_a_rule_with_two_targets_is_not_stopped_by_the_first(world: World) -> No
     admit(good, "events.amazonaws.com")
     a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("closed", closed.arn), RuleTarget("good", good.arn))
     _emit(world)
-    wait(world, 5)
-
-    assert len(received(world, good)) == 1
+    assert len(received(after(world, 5), good)) == 1
 
 
 def test_a_crash_can_be_planned_for_a_numbered_call_of_any_function(world: World) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from awsim.runtime import package
 from awsim.world import World
-from tests.awsim.platform_words import HUB, PROBE, a_function, a_queue, feed, messages, order, run, send, wait
+from tests.awsim.platform_words import HUB, PROBE, a_function, a_queue, after, feed, messages, order, run, send, wait
 
 
 def test_a_function_sees_its_own_environment_and_this_process_keeps_its_own(world: World) -> None:
@@ -176,8 +176,7 @@ def test_a_mapping_that_is_switched_off_lets_messages_lie(world: World) -> None:
     client = world.client("lambda", HUB)
     client.update_event_source_mapping(UUID=source.id, Enabled=False)
     send(world, queue, order())
-    wait(world, 60)
-    assert world.lambda_.invocations == []
+    assert after(world, 60).lambda_.invocations == []
 
     client.update_event_source_mapping(UUID=source.id, Enabled=True)
     wait(world, 10)
@@ -198,8 +197,7 @@ def test_a_function_can_be_invoked_through_the_api(world: World) -> None:
     assert json.load(failed["Payload"]) == {"errorMessage": "no", "errorType": "RuntimeError"}
     inner = {"FunctionName": "probe", "InvocationType": "Event", "Payload": json.dumps({"steps": [["result", 1]]})}
     assert run(world, function, ["call", "lambda", "invoke", inner]).outcome == "ok"
-    wait(world, 5)
-    assert world.lambda_.invocations[-1].result == {"said": [1]}
+    assert after(world, 5).lambda_.invocations[-1].result == {"said": [1]}
 
 
 def test_a_throttled_function_is_tried_again(world: World) -> None:
@@ -207,8 +205,7 @@ def test_a_throttled_function_is_tried_again(world: World) -> None:
     function = a_function(world, reserved=0)
     client = world.client("lambda", HUB)
     client.invoke(FunctionName="probe", InvocationType="Event", Payload=json.dumps({"steps": []}))
-    wait(world, 300)
-    assert world.lambda_.invocations == []
+    assert after(world, 300).lambda_.invocations == []
 
     client.put_function_concurrency(FunctionName="probe", ReservedConcurrentExecutions=5)
     world.kernel.run(until=lambda: world.lambda_.invocations, limit=timedelta(minutes=5))

@@ -201,6 +201,11 @@ class Scene:
         self.tag(value, image)
         self.run_until_over(image, seconds)
 
+    def promoted(self, value: str = "", image: str = "") -> dict[str, str]:
+        """Promote an AMI; return account -> state of its delivery."""
+        self.promote(value, image)
+        return self.states(image)
+
     def begin_copies(self, value: str = "", seconds: float | None = None) -> None:
         """Tag the AMI, and run until both copies run; ``seconds``: how long these take."""
         self.world.ec2.pace.copy = self.world.ec2.pace.copy if seconds is None else seconds

@@ -40,8 +40,7 @@ defaults: {{external_id: {stage.EXTERNAL_ID}, service_linked_roles: [{AUTO_SCALI
 groups: {{default: ["{DEV}"]}}
 """)
     scene.world.iam.put_service_linked_role(DEV, SERVICE)
-    scene.promote("")
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.promoted("") == {DEV: "delivered"}
     return scene
 
 
@@ -243,8 +242,7 @@ def test_the_share_worker_reaches_no_key_that_source_key_arns_does_not_name(scen
     refused(kms.create_grant, KeyId=payroll, GranteePrincipal=to, Operations=GRANT)
     refused(kms.list_grants, KeyId=payroll)
     refused(kms.revoke_grant, KeyId=payroll, GrantId=other)
-    scene.promote("")
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.promoted("") == {DEV: "delivered"}
 
 
 def test_the_share_worker_changes_nothing_of_an_image_but_who_may_use_it(scene):
@@ -347,9 +345,7 @@ defaults:
   source_tags: [os, "build:*"]
 groups: {{default: ["{DEV}"]}}
 """)
-    scene.promote("")
-
-    assert scene.states() == {DEV: "delivered"}, scene.describe()
+    assert scene.promoted("") == {DEV: "delivered"}, scene.describe()
     ec2 = scene.client("ec2", DEV)
     made = [*ec2.describe_images(Owners=["self"])["Images"], *ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]]
     theirs = [{tag["Key"] for tag in one["Tags"] if not tag["Key"].startswith("ami-promoter:")} for one in made]

@@ -88,9 +88,7 @@ def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
     scene.apply(targets_file(method=method))
     scene.launches = {DEV} if method == "image" else set()
     image = scene.seed("twenty", volumes=[1] * 20)
-    scene.promote("", image)
-
-    assert scene.states(image) == {DEV: "delivered"}
+    assert scene.promoted("", image) == {DEV: "delivered"}
     assert len(scene.snapshots_in(DEV)) == 20
     refused = {call.error for call in scene.world.calls if call.operation == "AssumeRole" and call.error}
     assert refused <= ({"PackedPolicyTooLarge"} if packed > sts.Sts.packed_per_character else set())
@@ -107,8 +105,6 @@ def test_copies_of_other_people_count_too(scene):
         ec2.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=snapshot)
     scene.world.ec2.pace.copy = 30
     image = scene.seed("four", volumes=[1] * 4)
-    scene.promote("", image)
-
-    assert scene.states(image) == {DEV: "delivered"}
+    assert scene.promoted("", image) == {DEV: "delivered"}
     assert {i["ImageId"] for i in scene.images_in(DEV)} > {own}
     scene.assert_invariants()

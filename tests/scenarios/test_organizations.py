@@ -44,8 +44,7 @@ def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_to
     people.add_account(made, "888888888888", organization.outer, state="SUSPENDED")
     scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
     scene.apply(organization.file())
-    scene.promote("workloads")
-    assert scene.states() == {DEV: "delivered", TEST: "failed"}
+    assert scene.promoted("workloads") == {DEV: "delivered", TEST: "failed"}
     first = scene.reported()
 
     people.add_account(made, PROD, organization.inner)
@@ -90,8 +89,7 @@ def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization
     (left,) = members(scene)["left"]
     assert (left["account"], left["group"], left["why"]) == (TEST, "workloads", f"it is now in {made.root}")
     assert counted(scene, "UnitsUnreadable") == 0
-    scene.promote("workloads")
-    assert scene.states() == {DEV: "delivered", PROD: "delivered"}
+    assert scene.promoted("workloads") == {DEV: "delivered", PROD: "delivered"}
 
 
 def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
@@ -128,8 +126,7 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
     sharing = "  mode: share\n  key_access: grant\n  service_linked_roles: []\n  launch_permission: group\n"
     scene.apply(organization.file().replace("organization:", f"{sharing}organization:"))
     scene.launches = {arn}
-    scene.promote("workloads")
-    assert scene.states() == {DEV: "shared"}
+    assert scene.promoted("workloads") == {DEV: "shared"}
     assert scene.launch(DEV) == ""
 
     people.add_account(made, TEST, organization.inner)

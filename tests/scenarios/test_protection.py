@@ -64,9 +64,7 @@ def test_an_older_stack_in_the_target_delivers_without_and_says_so(scene):
     """The notice, `status` and `verify` say so, each with the cure; the other target is protected."""
     scene.apply(targets_file())
     deny(scene, DEV, "ec2:EnableImageDeregistrationProtection")
-    scene.promote("dev")
-
-    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
     assert (protection(scene, DEV), protection(scene, TEST)) == ("disabled", "enabled-without-cooldown")
     (notice,) = (one for one in scene.notices("delivery.delivered") if one["account"] == DEV)
     assert notice["protected"] is False

@@ -150,9 +150,7 @@ def test_planted_copies_with_the_services_tags_under_the_targets_key_are_never_u
     scene.wait(1200)
     assert {s["State"] for s in scene.snapshots_in(DEV) if s["SnapshotId"] in planted} == {"completed"}
     scene.watch.problems.clear()  # they count as live copies of the service's
-    scene.promote("")
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.promoted("") == {DEV: "delivered"}
     (made,) = [image for image in scene.images_in(DEV) if image["Name"].startswith("golden")]
     used = {mapping["Ebs"]["SnapshotId"] for mapping in made["BlockDeviceMappings"]}
     assert not used & planted
@@ -167,9 +165,7 @@ def test_a_planted_ami_with_the_services_name_and_tags_is_never_published(scene)
     """It is refused with its own fault, and kept; after its owner has deregistered it, a retry delivers."""
     calm_pace(scene)
     planted = plant_image(scene, delivery_id(HUB, scene.image, DEV, REGION), f"golden-2026-01-{scene.image}")
-    scene.promote("")
-
-    assert scene.states() == {DEV: "failed"}
+    assert scene.promoted("") == {DEV: "failed"}
     (fault,) = scene.delivery(DEV)["faults"]
     assert fault["code"] == "image-unproven"
     assert planted in fault["what"]

@@ -29,9 +29,7 @@ def test_one_tag_and_the_ami_is_in_three_accounts(scene):
 @pytest.mark.parametrize("value", ["", "true"])
 def test_a_value_that_names_nobody_means_the_default_group(scene, value):
     """An empty value, or ``true``, means the group ``default``."""
-    scene.promote(value)
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.promoted(value) == {DEV: "delivered"}
     scene.assert_invariants()
 
 
@@ -294,8 +292,7 @@ def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
     """The delivered one stays unchanged, even if its owner has deregistered the AMI since."""
     key = scene.stage.targets[TEST].outputs["KeyArn"]
     scene.client("kms", TEST).disable_key(KeyId=key)
-    scene.promote("dev")
-    assert scene.states() == {DEV: "delivered", TEST: "failed"}
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "failed"}
     scene.deregister(DEV, scene.image_in(DEV)["ImageId"], DeleteAssociatedSnapshots=True)
     scene.client("kms", TEST).enable_key(KeyId=key)
     scene.untag()

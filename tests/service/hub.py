@@ -329,6 +329,11 @@ class Hub:
         if until is not None:
             self.cloud.now = until
 
+    def ended(self) -> dict[tuple[str, str], str]:
+        """Run until nothing more happens; return the outcomes."""
+        self.run()
+        return self.outcomes()
+
     def _next(self) -> tuple[int, Callable[[], None]] | None:
         """Return the next step; of steps due at once, in this order: AWS's own, wakes, the sweep, discovery."""
         options: list[tuple[int, int, Callable[[], None]]] = []

@@ -32,6 +32,12 @@ def open_to(hub, *, after=0) -> set[str]:
     return {who for _, who in hub.cloud.launches} | {grantee.split(":")[4] for grantee in hub.cloud.grants.values()}
 
 
+def outcomes(hub, *, after):
+    """The outcomes after so many seconds."""
+    pass_time(hub, after)
+    return hub.outcomes()
+
+
 def disable_key(hub):
     """The source's key is disabled."""
     hub.cloud.disabled.add(source_key(0))

@@ -13,7 +13,7 @@ from tests.service.cloud import HUB, REGION, START
 from tests.service.gate import PortCrash
 from tests.service.hub import APPROVER, Hub, Parts
 from tests.service.organization import OU, A, B, OrganizationHub
-from tests.service.shared_ami import AMI, HOUR, open_to, pass_time
+from tests.service.shared_ami import AMI, HOUR, open_to, outcomes, pass_time
 from tests.service.wrong_parts import TakesAllForApproved
 
 DAY = 24 * HOUR
@@ -39,8 +39,7 @@ def opened(hub: Hub) -> bool:
 def deliver(hub: Hub) -> None:
     """Approve it; it is delivered then."""
     hub.approve(AMI)
-    hub.run()
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    assert hub.ended() == {(AMI, A): "delivered"}
 
 
 def asked(hub: Hub) -> list[str]:
@@ -57,8 +56,7 @@ def apply(hub: Hub, **settings) -> None:
 def test_nothing_opens_before_the_approval_and_everything_after_it():
     """The notice asks once, and the outcome names the approver."""
     hub = waiting()
-    pass_time(hub, DAY)
-    assert hub.outcomes() == {(AMI, A): WAITS}
+    assert outcomes(hub, after=DAY) == {(AMI, A): WAITS}
     assert not opened(hub)
     assert len(asked(hub)) == 1
     deliver(hub)
@@ -76,12 +74,9 @@ def test_a_target_that_needs_none_does_not_wait_for_one_that_does(mode):
     hub.cloud.directory = Directory({"default": (A, B)}, listed)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, f"{A} {B}")
-    pass_time(hub, 2 * HOUR)
-
-    assert hub.outcomes() == {(AMI, A): "shared" if mode == "share" else "delivered", (AMI, B): WAITS}
+    assert outcomes(hub, after=2 * HOUR) == {(AMI, A): "shared" if mode == "share" else "delivered", (AMI, B): WAITS}
     hub.approve(AMI)
-    pass_time(hub, 2 * HOUR)
-    assert set(hub.outcomes().values()) == {"shared" if mode == "share" else "delivered"}
+    assert set(outcomes(hub, after=2 * HOUR).values()) == {"shared" if mode == "share" else "delivered"}
 
 
 def test_the_sweep_alone_finds_the_approval():
@@ -96,11 +91,8 @@ def test_it_ends_after_thirty_days_and_the_queue_deadline_does_not_count():
     """Without an approval the delivery fails after 30 days, names the cure, and leaves nothing open."""
     hub = waiting(target={"queue_deadline": HOUR})
     hub.cloud.now = START + 29 * DAY
-    pass_time(hub, HOUR)
-    assert hub.outcomes() == {(AMI, A): WAITS}
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "failed"}
+    assert outcomes(hub, after=HOUR) == {(AMI, A): WAITS}
+    assert hub.ended() == {(AMI, A): "failed"}
     assert any("deadline-awaiting-approval" in fault for fault in hub.faults())
     assert hub.cloud.now < START + 31 * DAY
 
@@ -109,9 +101,7 @@ def test_it_ends_within_minutes_where_its_ami_is_deregistered():
     """Nobody can approve it any more. One look that does not show the AMI proves nothing; two do."""
     hub = waiting()
     hub.cloud.gone.add(AMI)
-    pass_time(hub, HOUR)
-
-    assert hub.outcomes() == {(AMI, A): "failed"}
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "failed"}
     assert [one for one in hub.faults() if one.startswith("source-gone")]
     assert not opened(hub)
 
@@ -168,9 +158,7 @@ def test_a_file_that_asks_for_no_approval_any_longer_lets_it_go_on():
     """The applied file decides which targets need an approval."""
     hub = waiting()
     apply(hub, approval="none")
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    assert hub.ended() == {(AMI, A): "delivered"}
 
 
 def test_an_account_that_joins_needs_a_new_one():
@@ -180,15 +168,12 @@ def test_an_account_that_joins_needs_a_new_one():
     hub.approve(AMI)
     listed = {one: (Target(one, REGION, approval="required"),) for one in (A, B)}
     hub.cloud.directory = Directory({"default": (A, B)}, listed)
-    pass_time(hub, HOUR)
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
     hub.cloud.tag(AMI, f"{A} {B}")
-    pass_time(hub, DAY)
-    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): WAITS}
+    assert outcomes(hub, after=DAY) == {(AMI, A): "delivered", (AMI, B): WAITS}
     assert len(set(asked(hub))) == 2
     hub.approve(AMI)
-    hub.run()
-    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
 def test_a_tag_that_names_it_no_longer_ends_it_at_once():
@@ -196,12 +181,9 @@ def test_a_tag_that_names_it_no_longer_ends_it_at_once():
     hub = waiting((A, B))
     hub.cloud.paused = True
     hub.cloud.tag(AMI, A)
-    pass_time(hub, 300)
-    assert hub.outcomes() == {(AMI, A): WAITS, (AMI, B): "cancelled"}
+    assert outcomes(hub, after=300) == {(AMI, A): WAITS, (AMI, B): "cancelled"}
     hub.cloud.tag(AMI, None)
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "cancelled", (AMI, B): "cancelled"}
+    assert hub.ended() == {(AMI, A): "cancelled", (AMI, B): "cancelled"}
     assert not opened(hub)
 
 
@@ -212,9 +194,7 @@ def test_an_account_that_the_file_loses_while_the_tag_has_a_refused_value_waits_
     pass_time(hub, HOUR)
     listed = hub.cloud.directory.accounts
     hub.cloud.directory = Directory({"default": (A,)}, {A: listed[A]})
-    pass_time(hub, HOUR)
-
-    assert hub.outcomes() == {(AMI, A): WAITS, (AMI, B): "cancelled"}
+    assert outcomes(hub, after=HOUR) == {(AMI, A): WAITS, (AMI, B): "cancelled"}
     assert len([one for one in hub.cloud.notices if one["event"] == "promotion.refused"]) == 1
     looks = len(hub.invocations)
     pass_time(hub, HOUR)
@@ -227,9 +207,7 @@ def test_what_begins_again_while_the_tag_has_a_refused_value_repeats_no_notice()
     hub.cloud.tag(AMI, "dve")
     pass_time(hub, HOUR)
     apply(hub, tags={"cost": "more"})
-    pass_time(hub, 2 * HOUR)
-
-    assert hub.outcomes() == {(AMI, A): WAITS}
+    assert outcomes(hub, after=2 * HOUR) == {(AMI, A): WAITS}
     assert len([one for one in hub.cloud.notices if one["event"] == "promotion.refused"]) == 1
     deliver(hub)
     (image,) = hub.cloud.images.values()
@@ -265,9 +243,7 @@ def test_an_approval_that_is_void_when_the_share_worker_asks_is_asked_for_again(
         hub.cloud.approvals[place] = replace(hub.cloud.approvals[place], until=hub.cloud.now)
     else:
         apply(hub, tags={"cost": "more"})
-    pass_time(hub, DAY)
-
-    assert hub.outcomes() == {(AMI, A): WAITS}
+    assert outcomes(hub, after=DAY) == {(AMI, A): WAITS}
     assert not opened(hub)
     assert [one for one in hub.faults() if one.startswith("not-approved")]
     assert len(asked(hub)) == 2

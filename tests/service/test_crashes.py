@@ -121,8 +121,7 @@ def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from
     hub.cloud.tag(AMI, None)
     hub.run(until=hub.cloud.now + HOUR)
     hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run()
-    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
+    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
 @pytest.mark.parametrize("before", ["nothing", "cancelled", "failed"])

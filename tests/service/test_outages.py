@@ -104,9 +104,7 @@ def assert_delivered_after(hub: Hub, hours: int) -> None:
     """`worker` is off for this long; then the AMI is delivered, from the existing copies, with one notice."""
     before = {copy.id for copy in hub.cloud.copies.values()}
     off(hub, hours * HOUR)
-    hub.run()
-
-    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    assert hub.ended()[AMI, A] == "delivered", hub.faults()
     assert {copy for image in hub.cloud.images.values() for copy in image.copies} >= before
     assert len(hub.cloud.images) == 1
     assert hub.cloud.permissions == set()
@@ -130,9 +128,7 @@ def test_a_slot_that_became_free_during_an_outage_of_all_functions_is_taken_howe
     """The queue deadline passed during the outage; the fresh look finds the slot."""
     hub = waits_for_a_slot(5 * HOUR)
     off(hub, 26 * HOUR)
-    hub.run()
-
-    assert set(hub.outcomes().values()) == {"delivered"}, hub.faults()
+    assert set(hub.ended().values()) == {"delivered"}, hub.faults()
 
 
 def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
@@ -160,9 +156,7 @@ def test_a_role_that_was_made_during_an_outage_of_all_functions_is_used_however_
         off(hub, 20 * HOUR)
         hub.gate.troubles = []
         off(hub, 6 * HOUR)
-    hub.run()
-
-    assert hub.outcomes()[AMI, A] == ("failed" if ends == "never" else "delivered"), hub.faults()
+    assert hub.ended()[AMI, A] == ("failed" if ends == "never" else "delivered"), hub.faults()
     assert {fault.partition(":")[0] for fault in hub.faults()} <= {"deadline-checking", "aws-AccessDenied"}
 
 
@@ -171,9 +165,7 @@ def test_a_first_look_that_nobody_took_in_time_is_taken_however_late():
     hub = a_hub()
     until_state(hub, "requested", 0)
     off(hub, 26 * HOUR)
-    hub.run()
-
-    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    assert hub.ended()[AMI, A] == "delivered", hub.faults()
 
 
 def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
@@ -203,9 +195,7 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
         for method in methods
     ]
     there = {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images)
-    hub.run()
-
-    assert hub.outcomes()[AMI, A] == "failed"
+    assert hub.ended()[AMI, A] == "failed"
     assert {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images) == there
     (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed"]
     assert there <= set(reported["leftovers"])
@@ -243,9 +233,7 @@ def test_throttling_by_the_services_tables_ends_no_delivery(port, method, code):
 
     hub._act = act
     hub.gate.troubles = [PortTrouble(port, method, error, times=4)]
-    hub.run()
-
-    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    assert hub.ended()[AMI, A] == "delivered", hub.faults()
     assert hub.gate.troubles[0].times == 0
     assert hub.faults() == []
 
@@ -261,8 +249,7 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     hub.gate.troubles = [
         PortTrouble("target.images", method, gone, times=WITHOUT_END) for method in ("see", "of_delivery", "deregister")
     ]
-    hub.run()
-    assert hub.outcomes()[AMI, A] == "failed"
+    assert hub.ended()[AMI, A] == "failed"
     left = set(hub.cloud.images)
     assert len(left) == 1
     assert hub.cloud.grants == {}
@@ -271,8 +258,6 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     hub.cloud.tag(AMI, None)
     hub.run()
     hub.cloud.tag(AMI, A)
-    hub.run()
-
-    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    assert hub.ended()[AMI, A] == "delivered", hub.faults()
     assert set(hub.cloud.images) == left
     assert [key for key, _ in hub.cloud.grants] == [target_key(A)]

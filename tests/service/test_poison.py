@@ -29,8 +29,7 @@ def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
     keep = hub.cloud.directory
     hub.cloud.tag("ami-00", "default")
     hub.cloud.after(4, lambda: setattr(hub.cloud, "directory", type(keep)(keep.groups, {})))
-    hub.run()
-    assert set(hub.outcomes().values()) == {"failed"}
+    assert set(hub.ended().values()) == {"failed"}
     hub.cloud.directory = keep
     spoil(hub, hub.delivery_key("ami-00", BAD))
     hub.cloud.tag("ami-00", None)
@@ -73,9 +72,7 @@ def test_a_damaged_plan_is_written_again_by_the_retry_that_its_message_names():
     assert seen is not None
     assert "`ami-promoter retry ami-00`" in seen.parked
     retry(hub, "ami-00")
-    hub.run()
-
-    assert hub.outcomes() == {("ami-00", BAD): "delivered", ("ami-00", GOOD): "delivered"}
+    assert hub.ended() == {("ami-00", BAD): "delivered", ("ami-00", GOOD): "delivered"}
 
 
 def test_a_promotion_goes_on_though_its_plan_is_damaged():
@@ -86,9 +83,7 @@ def test_a_promotion_goes_on_though_its_plan_is_damaged():
     spoil_plan(hub)
     hub.run(until=START + 2 * HOUR)
     hub.cloud.tag("ami-00", GOOD)
-    hub.run()
-
-    assert hub.outcomes() == {("ami-00", BAD): "cancelled", ("ami-00", GOOD): "delivered"}
+    assert hub.ended() == {("ami-00", BAD): "cancelled", ("ami-00", GOOD): "delivered"}
     seen = hub.stores.seen(addresses.promotion("ami-00"))
     assert seen is not None
     assert (seen.parked, seen.state) == ("", "over")

@@ -11,7 +11,7 @@ from tests.service.cloud import START, FakeSource
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.shared_ami import AMI, HOUR, TROUBLES, open_to, park_delivery, pass_time, shared
+from tests.service.shared_ami import AMI, HOUR, TROUBLES, open_to, outcomes, park_delivery, pass_time, shared
 
 DEEP = {**TROUBLES, "parked delivery": park_delivery, "no trouble": lambda _hub: None}
 
@@ -77,15 +77,12 @@ def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
     """The promotion is over, so that nothing else looks at its tag: discovery sees it gone, and set again."""
     hub = copying()
     hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
     hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, None)
     pass_time(hub, 900)
     hub.cloud.tag(AMI, f"{A} {B}")
-    pass_time(hub, HOUR)
-
-    assert hub.outcomes() == dict.fromkeys([(AMI, A), (AMI, B)], "delivered")
+    assert outcomes(hub, after=HOUR) == dict.fromkeys([(AMI, A), (AMI, B)], "delivered")
 
 
 def test_what_is_lifted_is_served_again():
@@ -151,9 +148,7 @@ def test_the_sweep_alone_is_enough():
     hub = copying(arrivals=NOTHING_COMES)
     hub.run(until=START + 600)
     hub.withdraw(AMI, B)
-    hub.run()
-
-    assert hub.outcomes()[AMI, A] == "delivered"
+    assert hub.ended()[AMI, A] == "delivered"
     assert not hub.cloud.permissions
 
 
@@ -165,9 +160,7 @@ def test_a_value_that_is_not_understood_hides_no_withdrawal():
     hub.cloud.tag(AMI, f"{A} {B} nonsense")
     hub.cloud.emit = emit
     hub.withdraw(AMI, B)
-    hub.run()
-
-    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
 
 def test_a_tag_event_during_a_long_pass_counts():
@@ -212,9 +205,7 @@ def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whos
         hub.stores.records.unpark(addresses.promotion(AMI), hub.cloud.now)
         hub.run(until=hub.cloud.now + 120)
     hub.stores.records.unpark(parked, hub.cloud.now)
-    pass_time(hub, HOUR)
-
-    assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
 
 def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
