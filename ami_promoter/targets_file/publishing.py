@@ -17,7 +17,9 @@ from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.operators_table import write
 from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
-from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
+from chalicelib.core.records.addresses import digest_of
+from chalicelib.core.targets.applied_file import Directory
+from chalicelib.core.targets.applied_items import to_items
 
 KEEP = 5
 """How many versions stay in the table, with the one in force."""

@@ -335,6 +335,11 @@ class Hub:
         if until is not None:
             self.cloud.now = until
 
+    def at(self, until: int) -> "Hub":
+        """Run until then; return the hub, for an assertion about what holds then."""
+        self.run(until=until)
+        return self
+
     def ended(self) -> dict[tuple[str, str], str]:
         """Run until nothing more happens; return the outcomes."""
         self.run()

@@ -513,13 +513,10 @@ def test_a_list_of_tags_that_is_older_than_the_tag_withdraws_nobody():
     hub.run(until=START + HOUR)
     old = hub._discover._source.tagged()
     hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=hub.cloud.now + 200)
-    assert open_to(hub) == {A, B}
+    assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
 
     hub._discover._standing.run(old, read_heads(hub.stores.records), time_left=lambda: 30)
-    hub.run(until=hub.cloud.now + 60)
-
-    assert open_to(hub) == {A, B}
+    assert open_to(hub.at(hub.cloud.now + 60)) == {A, B}
     assert set(hub.outcomes().values()) == {"shared"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 RECORD = "record"
@@ -71,6 +72,11 @@ def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
 def digest(*parts: str, length: int = 32) -> str:
     """Hash parts to hexadecimal; the separator cannot occur in any AWS id."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:length]
+
+
+def digest_of(texts: Mapping[str, str]) -> str:
+    """Hash named texts, so that a reader notices a damaged or half-written set: 32 hexadecimal characters."""
+    return digest(*(f"{name} {text}" for name, text in sorted(texts.items())), length=32)
 
 
 def promotion(ami: str) -> RecordKey:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Literal
 
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.records import codec
@@ -368,55 +366,6 @@ def is_account(word: str) -> bool:
 def is_group(word: str) -> bool:
     """Whether it can name a group: a letter, then up to 62 letters, digits, ``.``, ``_`` or ``-``; not ``true``."""
     return re.fullmatch("[A-Za-z][A-Za-z0-9._-]{0,62}", word) is not None and word != "true"
-
-
-def to_items(directory: Directory) -> dict[str, str]:
-    """Write a directory as sort key -> JSON body, canonically: equal directories give equal items."""
-    groups = {f"group#{name}": sorted(members) for name, members in directory.groups.items()}
-    accounts = {f"account#{account}": codec.encode(targets) for account, targets in directory.accounts.items()}
-    by_unit = {f"by-unit#{name}": codec.encode(targets) for name, targets in directory.by_unit.items()}
-    own = {f"own#{account}": codec.encode(targets) for account, targets in directory.own.items()}
-    named = {} if directory.organization is None else {ORGANIZATION: codec.encode(directory.organization)}
-    return {
-        key: json.dumps(body, sort_keys=True, separators=(",", ":"))
-        for key, body in sorted({**groups, **accounts, **by_unit, **own, **named}.items())
-    }
-
-
-def from_items(items: Mapping[str, str]) -> Directory:
-    """Read a directory back; a body of another shape raises ValueError naming the item and the member."""
-    groups: dict[str, tuple[str, ...]] = {}
-    accounts: dict[str, tuple[Target, ...]] = {}
-    by_unit: dict[str, tuple[Target, ...]] = {}
-    own: dict[str, Mapping[str, tuple[Target, ...]]] = {}
-    named: Organization | None = None
-    for key, body in items.items():
-        kind, _, name = key.partition("#")
-        if kind == "group":
-            groups[name] = codec.decode(tuple[str, ...], json.loads(body), key)
-        elif kind == "account":
-            accounts[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
-        elif kind == "by-unit":
-            by_unit[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
-        elif kind == "own":
-            own[name] = _own(json.loads(body), key)
-        elif key == ORGANIZATION:
-            named = codec.decode(Organization, json.loads(body), key)
-        else:
-            raise ValueError(f"{key}: a targets item is a group or an account, or says how units bring accounts")
-    return Directory(groups, accounts, by_unit, own, named)
-
-
-def _own(body: Any, key: str) -> Mapping[str, tuple[Target, ...]]:
-    if not isinstance(body, dict):
-        raise ValueError(f"{key}: {body!r} is no mapping")  # noqa: TRY004 - as the codec says it
-    return {group: codec.decode(tuple[Target, ...], targets, f"{key}.{group}") for group, targets in body.items()}
-
-
-def digest_of(items: Mapping[str, str]) -> str:
-    """Hash the items' text, so that readers recognize a damaged or half-deleted set: 32 hexadecimal characters."""
-    text = "\n".join(f"{key} {body}" for key, body in sorted(items.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def nothing_applied(place: str) -> Fault:

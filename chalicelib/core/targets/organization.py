@@ -5,7 +5,6 @@ A *unit* is an OU (``ou-ab12-11111111``), the root (``r-ab12``) or the whole org
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -93,9 +92,3 @@ def conflict(account: str, differing: Iterable[str], groups: Iterable[str]) -> F
     what = f"account {account} belongs to {named}, through the organization, and they differ in {', '.join(differing)}."
     cure = "Set it for the account under `accounts`, make the groups agree, or move the account; then tag again."
     return Fault("organization-conflict", f"account {account}", what, cure)
-
-
-def text_digest(texts: Mapping[str, str]) -> str:
-    """Hash named texts, so that a reader notices a half-written set: 32 hexadecimal characters."""
-    text = "\n".join(f"{name} {body}" for name, body in sorted(texts.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
