@@ -88,12 +88,9 @@ def test_a_copy_that_has_ended_makes_room_as_soon_as_somebody_comes_to_wait():
     hub.cloud.behavior = CloudBehavior(copying=(18 * schedule.MINUTE, 5 * HOUR))
     hub.cloud._copying = itertools.cycle(hub.cloud.behavior.copying)
     hub.cloud.tag(FULL, "default")
-    hub.run(until=START + 20 * schedule.MINUTE)
-    assert len(hub.cloud.copies) == AT_ONCE
+    assert len(hub.at(START + 20 * schedule.MINUTE).cloud.copies) == AT_ONCE
     hub.cloud.tag(LAST, "default")
-    hub.run(until=START + 22 * schedule.MINUTE)
-
-    assert len(hub.cloud.copies) == AT_ONCE + 1, "its copy runs"
+    assert len(hub.at(START + 22 * schedule.MINUTE).cloud.copies) == AT_ONCE + 1, "its copy runs"
 
 
 def test_a_long_queue_is_counted_in_slices():

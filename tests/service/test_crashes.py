@@ -76,9 +76,7 @@ def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letter
 
     hub.gate.call = call
     hub.cloud.tag("ami-0a", "default")
-    hub.run(until=hub.cloud.now + 30 * 3600)
-
-    assert not hub.cloud.permissions
+    assert not hub.at(hub.cloud.now + 30 * 3600).cloud.permissions
     assert not hub.cloud.grants
     assert len(hub.cloud.images) == 1
 
@@ -113,9 +111,7 @@ def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from
     while hub.gate.troubles[0].times:
         hub.run(until=hub.cloud.now + 1)
     then(hub)
-    hub.run(until=hub.cloud.now + 2 * HOUR)
-
-    assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
+    assert hub.at(hub.cloud.now + 2 * HOUR).stores.seen(addresses.promotion(AMI)).state == "over"
     assert hub.outcomes().get((AMI, B)) == ("cancelled" if again else None)
     hub.cloud.paused = False
     hub.cloud.tag(AMI, None)
@@ -149,7 +145,5 @@ def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wante
     while hub.gate.troubles[0].times:
         hub.run(until=hub.cloud.now + 1)
     hub.stores.records.leave(addresses.promotion(AMI), {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
-    hub.run(until=hub.cloud.now + HOUR)
-
-    assert hub.outcomes() == {(AMI, A): "delivered"}
+    assert hub.at(hub.cloud.now + HOUR).outcomes() == {(AMI, A): "delivered"}
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"

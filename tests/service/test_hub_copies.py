@@ -74,8 +74,7 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():
         bodies = [hub.stores.records.records[one.key].body for one in waiting]
         return sum(bool(body.get("hub_copy", {}).get("snapshots")) for body in bodies)
 
-    hub.run(until=NOW + 600)
-    assert hub.stores.seen(made.key).state == "delivered"
+    assert hub.at(NOW + 600).stores.seen(made.key).state == "delivered"
     assert gone_on() < 1000, "not all can be woken at once"
     hub.run(until=NOW + 45 * 60)
     assert gone_on() == 1000
@@ -100,12 +99,9 @@ def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
     hub.cloud.directory = Directory({}, {**abroad, HUB: (Target(HUB, REGION),)})
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=START + HOUR)
-    assert because_of_the_hub(hub) == 2
+    assert because_of_the_hub(hub.at(START + HOUR)) == 2
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
-    hub.run(until=hub.cloud.now + HOUR)
-
-    assert set(hub.outcomes().values()) == {"failed"}
+    assert set(hub.at(hub.cloud.now + HOUR).outcomes().values()) == {"failed"}
     assert because_of_the_hub(hub) == 3
     assert not hub.gate.troubles[0].times
 
@@ -137,14 +133,10 @@ def test_a_target_waits_as_long_as_the_hubs_copy_waits_for_its_approval():
     hub.cloud.directory = Directory({}, listed)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, A)
-    hub.run(until=START + 5 * HOUR)
-    assert hub.outcomes() == {(AMI, HUB): "awaiting-approval", (AMI, A): "requested"}
+    assert hub.at(START + 5 * HOUR).outcomes() == {(AMI, HUB): "awaiting-approval", (AMI, A): "requested"}
     denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
     hub.gate.troubles.append(PortTrouble("target.keys", "describe", denied, 10**9))  # so that it does not end by itself
     hub.approve(AMI)
-    hub.run(until=hub.cloud.now + HOUR + 1800)
-    assert hub.outcomes()[AMI, A] == "requested"
-    hub.run(until=hub.cloud.now + 1.5 * HOUR)
-
-    assert hub.outcomes()[AMI, A] == "failed"
+    assert hub.at(hub.cloud.now + HOUR + 1800).outcomes()[AMI, A] == "requested"
+    assert hub.at(hub.cloud.now + 1.5 * HOUR).outcomes()[AMI, A] == "failed"
     assert [one for one in hub.faults() if one.startswith("deadline-requested")]

@@ -135,11 +135,8 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
     """The delivery asks once more, and waits only some minutes for the quota's answer."""
     hub = waits_for_a_slot(40 * HOUR)
     end = hub.cloud.now + 23 * HOUR
-    hub.run(until=end - 60)
-    assert hub.outcomes()["ami-01", A] == "waiting"
-    hub.run(until=end + QUEUE_LOOK + 120)
-
-    assert hub.outcomes()["ami-01", A] == "failed"
+    assert hub.at(end - 60).outcomes()["ami-01", A] == "waiting"
+    assert hub.at(end + QUEUE_LOOK + 120).outcomes()["ami-01", A] == "failed"
     assert [fault.partition(":")[0] for fault in hub.faults()] == ["deadline-waiting"]
 
 
@@ -173,9 +170,7 @@ def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
     hub = a_hub(copying=(40 * HOUR,))
     until_state(hub, "copying", 2)
     off(hub, 25 * HOUR)
-    hub.run(until=hub.cloud.now + 50 * HOUR)
-
-    assert hub.outcomes()[AMI, A] == "failed"
+    assert hub.at(hub.cloud.now + 50 * HOUR).outcomes()[AMI, A] == "failed"
     assert any(fault.startswith(("deadline-copying", "share-")) for fault in hub.faults()), hub.faults()
     assert hub.cloud.live_copies() == []
 

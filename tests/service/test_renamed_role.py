@@ -25,8 +25,7 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
     for ami, snapshot in (("ami-0a", "snap-00"), ("ami-0b", "snap-01")):
         hub.cloud.make_image(ami, {snapshot: True})
     hub.cloud.tag("ami-0a", A)
-    hub.run(until=hub.cloud.now + 600)
-    assert named(hub) == {"AmiCopyRole"}
+    assert named(hub.at(hub.cloud.now + 600)) == {"AmiCopyRole"}
     renamed = {A: (replace(hub.cloud.directory.accounts[A][0], role_name="Renamed"),)}
     hub.cloud.directory = Directory({"default": (A,)}, renamed)
     judge, answers = hub.share_worker._entitlements.judge, iter(range(denied))
@@ -38,9 +37,7 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
 
     hub.share_worker._entitlements.judge = judged
     hub.cloud.tag("ami-0b", A)
-    hub.run(until=hub.cloud.now + 600)
-
-    assert (set(hub.outcomes().values()), named(hub)) == ({"copying"}, {"Renamed"})
+    assert (set(hub.at(hub.cloud.now + 600).outcomes().values()), named(hub)) == ({"copying"}, {"Renamed"})
     hub.run()
     assert (set(hub.outcomes().values()), named(hub)) == ({"delivered"}, set())
     hub.invariants.rest()
@@ -65,7 +62,5 @@ def test_an_account_that_leaves_the_file_while_its_role_is_renamed_keeps_no_othe
     hub.share_worker.run = works
     hub.cloud.directory = Directory({"default": (B,)}, {B: accounts[B]})
     hub.cloud.tag("ami-0c", B)
-    hub.run(until=hub.cloud.now + HOUR)
-
-    assert hub.outcomes()["ami-0c", B] == "copying"
+    assert hub.at(hub.cloud.now + HOUR).outcomes()["ami-0c", B] == "copying"
     assert all(A not in str(written[-1]) for written in hub.cloud.policies.values())

@@ -21,9 +21,7 @@ def test_a_function_is_killed_at_its_limit():
     hub = SlowHub(gate=SlowGate(least=4.0, most=6.0), watchful=False)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, "default")
-    hub.run(until=hub.cloud.now + 3600)
-
-    assert hub.gate.deaths["worker limit"] > 0
+    assert hub.at(hub.cloud.now + 3600).gate.deaths["worker limit"] > 0
     assert LIMIT == 30
 
 
@@ -51,18 +49,14 @@ def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
 def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, calls):
     """Every invocation is killed before it writes a result: what was opened closes at its last closing time."""
     hub = SlowCase(die_after=((function, calls),)).hub()
-    hub.run(until=hub.cloud.now + 3 * 24 * 3600)
-
-    assert not hub.cloud.permissions
+    assert not hub.at(hub.cloud.now + 3 * 24 * 3600).cloud.permissions
     assert not hub.cloud.grants
 
 
 def test_some_deaths_are_more_than_a_message_has_tries():
     """The sweep finds a record whose message went to the dead letters."""
     hub = SlowCase(die_after=(("worker", 3),), deaths=SOME_DEATHS).hub()
-    hub.run(until=hub.cloud.now + LONGEST)
-
-    assert hub.groups.dead
+    assert hub.at(hub.cloud.now + LONGEST).groups.dead
     assert set(hub.outcomes().values()) == {"delivered"}
 
 

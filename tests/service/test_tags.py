@@ -56,8 +56,7 @@ def test_a_tag_event_counts_though_a_new_file_made_the_promotion_look_before_it_
     hub.cloud.directory = replace(both, groups={"default": (FIRST,)})
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, "default")
-    hub.run(until=START + 3600)
-    assert hub.outcomes() == {(AMI, FIRST): "shared"}
+    assert hub.at(START + 3600).outcomes() == {(AMI, FIRST): "shared"}
     hub.cloud.directory = both
     hub._event_fates = itertools.cycle([(30,)])
     hub.cloud.tag(AMI, None)
@@ -65,9 +64,7 @@ def test_a_tag_event_counts_though_a_new_file_made_the_promotion_look_before_it_
     hub.cloud.tag(AMI, "default")
     hub.cloud.now += 4
     hub.discover()
-    hub.run(until=hub.cloud.now + 3600)
-
-    assert hub.outcomes() == {(AMI, FIRST): "shared", (AMI, SECOND): "shared"}
+    assert hub.at(hub.cloud.now + 3600).outcomes() == {(AMI, FIRST): "shared", (AMI, SECOND): "shared"}
 
 
 def test_a_new_value_whose_event_is_lost_starts_all_that_failed_whatever_a_retry_before_it_named():
@@ -78,8 +75,7 @@ def test_a_new_value_whose_event_is_lost_starts_all_that_failed_whatever_a_retry
     hub.cloud.tag(AMI, f"{FIRST} {SECOND}")
     hub.run(until=START + 3)
     hub.cloud.directory = replace(file, groups={}, accounts={})
-    hub.run(until=START + 3600)
-    assert set(hub.outcomes().values()) <= {"failed", "cancelled"}
+    assert set(hub.at(START + 3600).outcomes().values()) <= {"failed", "cancelled"}
     hub.cloud.directory = file
     hub.cloud.disabled.add(source_key(0))
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{FIRST}"})

@@ -167,20 +167,16 @@ def test_a_tag_event_during_a_long_pass_counts():
     """The pass has read the heads before B is served again: it takes nothing from B."""
     hub = shared()
     hub.withdraw(AMI, B)
-    hub.run(until=hub.cloud.now + 600)
-    assert open_to(hub) == {A}
+    assert open_to(hub.at(hub.cloud.now + 600)) == {A}
     heads, marks = read_heads(hub.stores.records), hub.stores.records.list(STANDING, "ami-")
     hub.cloud.tag(AMI, None)
     hub.run(until=hub.cloud.now + 120)
     hub.cloud.tag(AMI, f"{A} {B}")
-    hub.run(until=hub.cloud.now + 200)
-    assert open_to(hub) == {A, B}
+    assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
     for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
         hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
     hub._discover._standing.run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
-    hub.run(until=hub.cloud.now + 200)
-
-    assert open_to(hub) == {A, B}
+    assert open_to(hub.at(hub.cloud.now + 200)) == {A, B}
     assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
     assert [one["event"] for one in hub.cloud.notices].count("delivery.withdrawn") == 2  # both before the pass
 
