@@ -10,8 +10,7 @@ copy.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import click
@@ -21,7 +20,7 @@ from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import OPEN_STATES, Reader, Record
 from ami_promoter.hub.wakes import wake
-from ami_promoter.promotions import shares
+from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
@@ -182,8 +181,8 @@ def drained(
     data = {
         "paused": pause_switch.to_json(drain.switch.read()),
         "cancelled": len(drain.cancelled),
-        "promotions": _by_state(view.promotions.values()),
-        "under_way": _by_state(view.running.values()),
+        "promotions": promotion_data.counts(view.promotions.values()),
+        "under_way": promotion_data.counts(view.running.values()),
         "parked": [{"delivery": d.get("id"), "why": d["_item"]["parked"]} for d in view.parked.values()],
         "open_shares": left,
         "kept": kept,
@@ -207,7 +206,7 @@ def drained(
 
 def counts(view: DrainView) -> str:
     """Write the counts of running deliveries and open shares in a line."""
-    states = ", ".join(f"{count} {state}" for state, count in _by_state(view.running.values()).items())
+    states = ", ".join(f"{count} {state}" for state, count in promotion_data.counts(view.running.values()).items())
     return f"Deliveries under way: {states or 'none'}. Open shares: {len(view.shares) or 'none'}."
 
 
@@ -233,7 +232,3 @@ def _view(found: Found) -> DrainView:
 
 def _is(place: Place, kind: str) -> bool:
     return place[0].startswith(f"{kind}#")
-
-
-def _by_state(deliveries: Iterable[Record]) -> dict[str, int]:
-    return dict(sorted(Counter(str(delivery.get("state")) for delivery in deliveries).items()))

@@ -6,7 +6,7 @@ Only this module and ``hub/records.py`` read a record's body.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ami_promoter.hub.records import Record, cancelled_by, part, unread, withdrawn_in
@@ -117,8 +117,8 @@ def _asked(record: Record) -> bool:
     return any(unread(record, name) is not None for name in ("retry", "withdraw"))
 
 
-def counts(tracked: Sequence[Record]) -> dict[str, int]:
-    """Count a promotion's deliveries by state."""
+def counts(tracked: Iterable[Record]) -> dict[str, int]:
+    """Count deliveries or promotions by state."""
     return dict(sorted(Counter(str(entry.get("state")) for entry in tracked).items()))
 
 

@@ -13,6 +13,7 @@ from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, bad, findings, good
 from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import moment
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.targets.applied_file import Target
@@ -250,11 +251,12 @@ def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:
         what = "Targets need an approval, and no role or user of the hub may approve."
         yield bad("approvers", what, f"Attach the policy to the approvers' role: {give}")
     elif not apart:
-        what = f"All that may approve may write the trigger tag, too ({_some(seen.taggers)}): one person can do both."
+        both = first_of(seen.taggers, SHOWN)
+        what = f"All that may approve may write the trigger tag, too ({both}): one person can do both."
         yield bad("approvers", what, f"Attach the policy to a role that may not tag: {give}")
     else:
-        also = f"; {_some(seen.taggers)} may, too, but may also write the tag" if seen.taggers else ""
-        yield good("approvers", f"{_some(apart)} may approve{also}.")
+        also = f"; {first_of(seen.taggers, SHOWN)} may, too, but may also write the tag" if seen.taggers else ""
+        yield good("approvers", f"{first_of(apart, SHOWN)} may approve{also}.")
 
 
 def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
@@ -265,11 +267,6 @@ def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield bad("approvals", what, f"An approver must check and approve it: ami-promoter approve {one.ami}{digest}")
     if facts.approvers is not None and not facts.unapproved:
         yield good("approvals", "No delivery waits for an approval.")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:

@@ -30,6 +30,7 @@ from ami_promoter.reconcile.repair_data import (
 )
 from ami_promoter.reconcile.shares_at_aws import Shown
 from ami_promoter.reconcile.sharing_trail import Change
+from ami_promoter.terminal.alike import first_of
 from chalicelib.core.delivery.model import ENDED, DeliveryState
 from chalicelib.core.faults import count
 from chalicelib.core.records import addresses, schedule
@@ -102,7 +103,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
         deliveries = sorted({holding.delivery for _, _, holding in held})
         by = (
-            f"Held by {_some([_delivery(view, one) for one in deliveries])}."
+            f"Held by {first_of([_delivery(view, one) for one in deliveries], NAMED)}."
             if deliveries
             else "No delivery holds them."
         )
@@ -110,7 +111,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         who = "this account nor an OU that contains it" if ":" not in receiver else "it"
         what = (
             f"{count(len(shares), 'share')} that the service opened may be open to it: "
-            f"{_some(list(map(str, shares)))}. "
+            f"{first_of(list(map(str, shares)), NAMED)}. "
             f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
             f"{who}: somebody removed it, or the account left its OU, and the service has not withdrawn "
             f"the shares. {by}{failed} To keep the shares, add it to the file and apply the file."
@@ -302,11 +303,6 @@ def _delivery(view: HubView, ident: str) -> str:
     if record is None:
         return f"delivery {ident} (its record is lost)"
     return f"delivery {ident} (AMI {record.get('ami', '?')}, {record['_item'].get('state')})"
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _closes(wait: int) -> str:

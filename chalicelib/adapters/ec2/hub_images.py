@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from chalicelib.adapters.ec2.shapes import tags_of
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal, RefusalKind
@@ -39,7 +40,7 @@ class HubSource:
         self._last = (ami, self._sessions.now(), found)
         if found is None:
             return TagRead(None, None)
-        tags = _tags(found)
+        tags = tags_of(found)
         return TagRead(
             value=tags.get(self._trigger_tag),
             image_state=found["State"],
@@ -76,7 +77,7 @@ class HubSource:
         with as_refusal("DescribeSnapshots", f"account {self._account} (hub), {region}"):
             pages = self._sessions.own("ec2", region=region).get_paginator("describe_snapshots")
             return {
-                raw["SnapshotId"]: HubSnapshot(raw.get("KmsKeyId", ""), _tags(raw).get("ami-promoter:attempt", ""))
+                raw["SnapshotId"]: HubSnapshot(raw.get("KmsKeyId", ""), tags_of(raw).get("ami-promoter:attempt", ""))
                 for page in pages.paginate(OwnerIds=["self"], Filters=filters)
                 for raw in page["Snapshots"]
             }
@@ -98,7 +99,7 @@ class HubSource:
         return [tagged for raw in found if (tagged := self._tagged(raw))]
 
     def _tagged(self, raw: Mapping[str, Any]) -> Tagged | None:
-        tags = _tags(raw)
+        tags = tags_of(raw)
         if self._trigger_tag not in tags:
             return None
         return Tagged(raw["ImageId"], tags[self._trigger_tag], raw.get("State", ""))
@@ -135,10 +136,6 @@ class HubSource:
             if refusal.kind is not RefusalKind.DENIED:
                 raise
             return None
-
-
-def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
 
 
 def _snapshots_of(raw: Mapping[str, Any]) -> frozenset[str]:

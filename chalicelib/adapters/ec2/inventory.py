@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib.adapters.ec2.shapes import tags_of
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.session_policies import Work, policy
 from chalicelib.adapters.sts.sessions import Sessions
@@ -133,7 +134,7 @@ def _snapshots_of(images: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _image(raw: Mapping[str, Any]) -> OwnImage:
-    tags = _tags(raw)
+    tags = tags_of(raw)
     return OwnImage(
         id=raw["ImageId"],
         name=raw.get("Name", ""),
@@ -146,7 +147,7 @@ def _image(raw: Mapping[str, Any]) -> OwnImage:
 
 
 def _snapshot(raw: Mapping[str, Any], used: frozenset[str]) -> OwnSnapshot:
-    tags = _tags(raw)
+    tags = tags_of(raw)
     return OwnSnapshot(
         id=raw["SnapshotId"],
         state=raw["State"],
@@ -156,7 +157,3 @@ def _snapshot(raw: Mapping[str, Any], used: frozenset[str]) -> OwnSnapshot:
         used=raw["SnapshotId"] in used,
         key_arn=raw.get("KmsKeyId", ""),
     )
-
-
-def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
