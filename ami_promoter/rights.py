@@ -1,4 +1,4 @@
-"""What each verb needs to be allowed in the account whose credentials it runs with."""
+"""What each verb must be allowed in the account whose credentials it uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chalicelib.core.records.addresses import APPROVALS
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Actions, by what they are on; DynamoDB's without their service's name."""
+    """Actions by what they are on; those on tables without ``dynamodb:``."""
 
     records: frozenset[str] = field(default_factory=frozenset)
     config: frozenset[str] = field(default_factory=frozenset)
@@ -24,7 +24,7 @@ class Rights:
     """Reads of EC2, CloudTrail and of the hub's own parts; most know no resources."""
     keys: frozenset[str] = field(default_factory=frozenset)
     tag: frozenset[str] = field(default_factory=frozenset)
-    """On images, of the trigger's tag alone."""
+    """On images, for the trigger tag only."""
     queue: frozenset[str] = field(default_factory=frozenset)
     """On the worker's queue: without these, an answer takes up to a minute longer."""
     approvals: frozenset[str] = field(default_factory=frozenset)
@@ -35,7 +35,7 @@ class Rights:
         return Rights(*(getattr(self, name) | getattr(other, name) for name in NAMES))
 
     def rows(self) -> Iterable[tuple[str, tuple[str, ...]]]:
-        """Yield (on what, actions), for what there is."""
+        """Yield (on what, actions) for what has actions."""
         for name in NAMES:
             if actions := getattr(self, name):
                 yield name, tuple(sorted(actions))
@@ -47,7 +47,7 @@ _READ = frozenset({"BatchGetItem", "GetItem", "Query"})
 NOTHING = Rights()
 READ = Rights(records=_READ, config=_READ, members=_READ)
 READ_ALL = READ | Rights(records=frozenset({"Scan"}))
-"""For what has no index: all promotions, all that is under way, parked or open."""
+"""For questions without an index: all promotions, or all that is under way, parked or open."""
 READ_FINDINGS = Rights(findings=frozenset({"Query"}))
 FIND_DELIVERIES = Rights(indexes=frozenset({"Query"}))
 WAKE = Rights(queue=frozenset({"sqs:GetQueueUrl", "sqs:SendMessage"}))

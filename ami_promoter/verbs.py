@@ -1,6 +1,6 @@
-"""What every verb has in common: its options, its exit statuses, and the shape of what it prints.
+"""What every verb has in common: options, exit statuses, and the form of its output.
 
-A verb is a function from a ``Caller`` and its own parameters to a ``Report``; ``verb`` makes a Click command of it.
+A verb is a function from a ``VerbCaller`` and its own parameters to a ``Report``; ``verb`` makes a Click command of it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class TerminalClock:
 
 @dataclass(frozen=True, slots=True)
 class VerbCaller:
-    """What the options say of the hub and of the terminal. Asks AWS nothing by itself."""
+    """The options that say which hub, and how to print. Creating it does not call AWS."""
 
     region: str
     profile: str | None = None
@@ -61,7 +61,7 @@ class VerbCaller:
 
 
 class Matching(click.ParamType[str]):
-    """A text of a certain form; ``wanted`` says which."""
+    """A text of a certain form; ``wanted`` describes the form."""
 
     def __init__(self, name: str, pattern: str, wanted: str) -> None:
         self.name = name
@@ -96,7 +96,7 @@ class Duration(click.ParamType[int]):
 
 
 class RegionName(click.ParamType[str]):
-    """A Region that the SDK knows; others are refused before anything goes out to the network."""
+    """A Region that the SDK knows; others are refused before any call."""
 
     name = "region"
 
@@ -112,7 +112,7 @@ class RegionName(click.ParamType[str]):
 
 
 def unknown_region(name: str) -> str:
-    """Say what is wrong with a Region's name; "" where the SDK knows it."""
+    """Return what is wrong with a Region's name; "" if the SDK knows it."""
     known = aws.regions()
     if name in known:
         return ""
@@ -163,7 +163,7 @@ wait_at_most = functools.partial(click.option, "--timeout", type=Duration("m", "
 
 ANYWHERE = (region_option, profile_option, json_option, wide_option)
 COMMON = ("region", "profile", "table", "hub_account", "as_json", "wide")
-"""Parameters that ``Caller`` has; the others are a verb's own."""
+"""Parameters that ``VerbCaller`` takes; the others are a verb's own."""
 AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, json_option, wide_option)
 
 
@@ -175,7 +175,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Operate": ("pause", "resume", "drain"),
     "Other": ("completion",),
 }
-"""How help and reference order the commands: the way of an AMI, then what is seldom needed."""
+"""The order of the commands in help and reference."""
 
 
 class InOrder(click.Group):
@@ -271,7 +271,7 @@ def verb(
 
 
 def _region(given: str | None, profile: str | None, *, needed: bool) -> str:
-    """Return the hub's Region; a fault of the call where nothing says it, or what says it is no Region."""
+    """Return the hub's Region; wrong usage if nothing gives one, or if it is no Region."""
     found = given or aws.region(profile)
     if found is None and not needed:
         return ""

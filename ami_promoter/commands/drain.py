@@ -19,7 +19,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import OPEN_STATES, Reader, Record
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
 from ami_promoter.promotions.promotion_text import shares_table
@@ -217,7 +217,7 @@ def _view(found: Found) -> DrainView:
     open_ = {
         place: it
         for place, it in found.items()
-        if place[1].startswith("share#") and it.get("state") in shares.OPEN and not it.get("preexisting")
+        if place[1].startswith("share#") and it.get("state") in OPEN_STATES and not it.get("preexisting")
     }
     kept = {place: it for place, it in open_.items() if shares.of_target(place[0]) and shares.stays(it)}
     return DrainView(

@@ -10,7 +10,7 @@ import click
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory
 from ami_promoter.hub.records import History, Record
-from ami_promoter.promotions import tag_authors, timeline
+from ami_promoter.promotions import tag_authors, timeline_data, timeline_text
 from ami_promoter.promotions.reading import places_of, unknown
 from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ, READ_FINDINGS
 from ami_promoter.terminal import schema as js
@@ -19,10 +19,10 @@ from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 
 PRINTS = js.thing(
     tags=js.several("changes of the AMI's tag, oldest first; empty without AMI", tag_authors.TAGGING),
-    entries=js.several("steps of the promotion and its deliveries, oldest first", timeline.ENTRY),
-    shares=js.several("shares, sorted by the time of opening", timeline.SHARE),
+    entries=js.several("steps of the promotion and its deliveries, oldest first", timeline_data.ENTRY),
+    shares=js.several("shares, sorted by the time of opening", timeline_data.SHARE),
     findings=js.several(
-        "findings of the access monitor about the AMI, its snapshots and its KMS keys", timeline.FINDING
+        "findings of the access monitor about the AMI, its snapshots and its KMS keys", timeline_data.FINDING
     ),
 )
 Entry = Mapping[str, Any]
@@ -49,21 +49,21 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
         tracked = reader.tracked(ami, account)
         if ami and not tracked and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
-        promoted = timeline.record_entries(reader.of(f"promotion#{ami}"), "promotion") if ami else []
-        entries = timeline.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
+        promoted = timeline_data.record_entries(reader.of(f"promotion#{ami}"), "promotion") if ami else []
+        entries = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
         places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
-        found = [one for items, steps in reader.shares_at(places) for one in timeline.shares_of(items, steps)]
+        found = [one for items, steps in reader.shares_at(places) for one in timeline_data.shares_of(items, steps)]
         shares = sorted(found, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
         noticed = reader.findings([ami, *map(_resource, places)]) if ami else ()
-        findings = timeline.ordered(map(timeline.finding, noticed))
+        findings = timeline_data.ordered(map(timeline_data.finding, noticed))
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
     whose = f" {ami}" if ami else f" account {account}"
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
     lines = (
         head,
         *tag_authors.lines(tags, wide=caller.wide),
-        *timeline.show(entries, shares, everything=everything, wide=caller.wide),
-        *timeline.show_findings(findings, wide=caller.wide),
+        *timeline_text.show(entries, shares, everything=everything, wide=caller.wide),
+        *timeline_text.show_findings(findings, wide=caller.wide),
     )
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
 
@@ -95,4 +95,4 @@ def _tags(
 def _of_deliveries(reader: History, tracked: list[Record]) -> Iterator[Entry]:
     for entry in tracked:
         place = str(entry.get("account", "")), str(entry.get("region", ""))
-        yield from timeline.record_entries(reader.of(f"delivery#{entry['delivery']}"), "delivery", *place)
+        yield from timeline_data.record_entries(reader.of(f"delivery#{entry['delivery']}"), "delivery", *place)

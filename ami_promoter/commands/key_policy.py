@@ -1,7 +1,7 @@
 """The verbs ``key-policy target`` and ``key-policy hub``: what a key of your own must allow, and whether it does.
 
-Run with credentials of the account that owns the key: only they can read its policy. The commands change nothing.
-The role's own policy is not looked at; the templates write it.
+Run them with credentials of the account that owns the key: only they can read its policy. The commands change nothing.
+They do not read the role's own policy, which the templates write.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:
 
 
 def statement(need: Need, account: Account) -> dict[str, Any]:
-    """Write the statement that a key policy needs.
+    """Return the statement that a key policy needs.
 
-    The account with a condition on the role's name, not the role: else one that is created again would have no access,
-    and one that is not there yet could not be named.
+    It names the account, with a condition on the role's name: a role that is created again would lose access, and one
+    that does not exist yet cannot be named.
     """
     arn = f"arn:{account.partition}:iam::{account.account}"
     return {
@@ -141,7 +141,7 @@ def _unclear(answers: Iterable[KeyAnswer]) -> Iterator[str]:
 
 
 def _dead(document: Mapping[str, Any]) -> Iterator[str]:
-    """A principal that was deleted shows as its bare id, and makes the next change of the policy fail."""
+    """Find deleted principals: they show as their bare id, and make the next change of the policy fail."""
     for one in policies.statements(document):
         for principal in policies.principals(one):
             if principal.startswith(("AROA", "AIDA")):

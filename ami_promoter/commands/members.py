@@ -1,4 +1,4 @@
-"""The verb ``members``: the accounts of OUs in groups, the accounts that left, and those that an operator lets go."""
+"""The verb ``members``: the accounts of OUs in groups, and those that left; ``members accept`` accepts that."""
 
 from __future__ import annotations
 

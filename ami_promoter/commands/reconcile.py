@@ -1,6 +1,6 @@
 """The verb ``reconcile``: compares AWS with the records and the ledger, and repairs differences.
 
-Without ``--apply`` nothing is changed but that `worker` is asked for a look at each target.
+Without ``--apply`` it only asks `worker` to look at each target.
 """
 
 from __future__ import annotations

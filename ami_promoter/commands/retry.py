@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ami_promoter.hub import record_requests
-from ami_promoter.hub.records import Reader, Record, withdrawn_in
+from ami_promoter.hub.records import Reader, Record, is_named, place_of, withdrawn_in
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
@@ -57,7 +57,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         return _refused("unknown-ami", ami, f"no promotion of it exists in {connection.place}.", promote)
     if promotion.get("value") is None and not promotion["_item"].get("parked"):
         return _refused("no-value", ami, *_no_value(promotion, promote))
-    wanted = [entry for entry in tracked if place is None or place in _places(entry)]
+    wanted = [entry for entry in tracked if place is None or is_named(entry, [place])]
     if place and not wanted:
         what = f"it has no delivery to {place}."
         return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
@@ -65,8 +65,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries])
     withdrawn = withdrawn_in(promotion)
     failed = [entry for entry in wanted if entry.get("state") in AGAIN]
-    kept_out = [(entry, by) for entry in failed if (by := covering(withdrawn, _places(entry)[1])) is not None]
-    again = [entry for entry in failed if covering(withdrawn, _places(entry)[1]) is None]
+    kept_out = [(entry, by) for entry in failed if (by := covering(withdrawn, place_of(entry))) is not None]
+    again = [entry for entry in failed if covering(withdrawn, place_of(entry)) is None]
     if accepted:
         record_requests.accept(connection, [entry["delivery"] for entry in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
@@ -85,13 +85,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     return Report(tuple(lines) or (f"Nothing to do: no delivery of {ami} has failed, and nothing is parked.",), data)
 
 
-def _places(entry: Record) -> tuple[str, str]:
-    account = str(entry.get("account"))
-    return account, f"{account}/{entry.get('region')}"
-
-
 def _named(entries: Sequence[Record]) -> str:
-    return named([_places(entry)[1] for entry in entries])
+    return named([place_of(entry) for entry in entries])
 
 
 def _no_value(promotion: Any, promote: str) -> tuple[str, str]:

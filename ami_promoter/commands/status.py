@@ -92,7 +92,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class _Around:
-    """What concerns all promotions, and is shown first."""
+    """What concerns all promotions; it is printed first."""
 
     paused: Mapping[str, Any] | None
     organization: Sequence[str]
@@ -145,7 +145,7 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
 
 
 def _failed(connection: Connection, *, wide: bool) -> Report:
-    """Show every promotion in trouble with its faults: enough to begin with at night."""
+    """Show every promotion in trouble with its faults."""
     everything = _all(connection, wide=wide)
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
     bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
@@ -168,10 +168,10 @@ def _failed(connection: Connection, *, wide: bool) -> Report:
 
 
 def _suspect(listed: Mapping[str, Any]) -> bool:
-    """Whether a promotion may be in trouble, by what the list says of it."""
+    """Whether a promotion may be in trouble, by its entry in the list."""
     return bool(listed["why"] or listed["parked"] or listed["deliveries"].keys() - {*GOOD, "running"})
 
 
 def _only_ended(listed: Mapping[str, Any]) -> bool:
-    """Whether nothing of it failed: then it has trouble only if it left something behind, and is read last."""
+    """Whether nothing of it failed: it is in trouble only if it left something behind, so it is read last."""
     return not (listed["why"] or listed["parked"] or "failed" in listed["deliveries"])

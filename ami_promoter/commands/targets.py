@@ -33,7 +33,9 @@ from ami_promoter.verbs import (
     wide_option,
 )
 from chalicelib.core.faults import Fault, count
-from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
+from chalicelib.core.records.addresses import digest_of
+from chalicelib.core.targets.applied_file import Directory
+from chalicelib.core.targets.applied_items import to_items
 
 file_argument = click.argument("file", type=click.Path())
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}

@@ -10,7 +10,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, holdings
+from ami_promoter.hub.records import Reader, holdings, is_named, place_of
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.reconcile import grouped_checks, verify_checks
@@ -56,7 +56,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     page = read_page(connection, ami)
     if page is None:
         return Report(faults=(unknown(ami, connection),))
-    named = [one for one in page["deliveries"] if not targets or {one["account"], _place(one)} & set(targets)]
+    named = [one for one in page["deliveries"] if not targets or is_named(one, targets)]
     if not named:
         what = f"it has no delivery to {', '.join(targets) or 'any account'}."
         return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))
@@ -73,10 +73,6 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
             skipped[one["state"]] = skipped.get(one["state"], 0) + 1
     data = {"ami": ami, "checks": checks, "skipped": skipped, "passed": status is Exit.OK}
     return Report(tuple(_lines(checks, skipped, wide=caller.wide)), data, exit=status)
-
-
-def _place(delivery: Mapping[str, Any]) -> str:
-    return f"{delivery['account']}/{delivery['region']}"
 
 
 def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], Any]) -> verify_checks.SeenInTarget:
@@ -98,7 +94,7 @@ def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], An
 
 
 def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], *, wide: bool) -> Iterator[RenderableType]:
-    placed = [{**one, "where": _place(one)} for one in checks]
+    placed = [{**one, "where": place_of(one)} for one in checks]
     yield from grouped_checks.lines(placed, wide=wide)
     for state, number in sorted(skipped.items()):
         yield f"Not checked, because nothing was delivered: {number:,} {state}."

@@ -10,7 +10,7 @@ import click
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record, part
+from ami_promoter.hub.records import Reader, Record, is_named, part, place_of
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, in_force, tagged_at
 from ami_promoter.promotions.reading import unknown
@@ -101,7 +101,7 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
         tracked = [one for one in reader.tracked(ami) if "delivery" in one]
         found = reader.many((f"delivery#{entry['delivery']}", "record") for entry in tracked)
     launched = {
-        _place(one["target"]): list(part(one, "sharing").get("launched_by", ()))
+        place_of(one["target"]): list(part(one, "sharing").get("launched_by", ()))
         for one in found.values()
         if one.get("target")
     }
@@ -123,7 +123,7 @@ def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> R
         entries.remove(set(seen.over) - set(fresh))
     record_requests.withdraw(connection, seen.ami, seen.tag)
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
-    meant = sorted(_meant(seen.tracked, places), key=_place)
+    meant = sorted(_meant(seen.tracked, places), key=place_of)
     deliveries = [
         {"account": str(one.get("account")), "region": str(one.get("region")), "does": _does(seen, one)}
         for one in meant
@@ -167,12 +167,7 @@ def _waits(seen: AmiSeen) -> Sequence[str]:
 
 
 def _meant(tracked: Sequence[Record], places: Sequence[str]) -> Iterator[Record]:
-    named = set(places)
-    return (one for one in tracked if {str(one.get("account")), _place(one)} & named)
-
-
-def _place(one: Record) -> str:
-    return f"{one.get('account')}/{one.get('region')}"
+    return (one for one in tracked if is_named(one, places))
 
 
 def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iterator[Fault]:
@@ -197,7 +192,7 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
 def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[Record]) -> str:
     """Name the OU or organization by whose ARN one of these may launch the AMI; "": none does."""
     by_file = [launched_by(one) for one in targets if one.mode == "share" and launched_by(one) != one.account]
-    shared = [_place(entry) for entry in tracked if entry.get("state") in ("running", "shared")]
+    shared = [place_of(entry) for entry in tracked if entry.get("state") in ("running", "shared")]
     return next(
         (unit for unit in (*by_file, *(one for place in shared for one in seen.launched.get(place, ()))) if unit), ""
     )

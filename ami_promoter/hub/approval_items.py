@@ -13,6 +13,7 @@ from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.operators_table import write
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import CallersSessions
+from ami_promoter.hub.trigger_tag import no_such_ami
 from ami_promoter.hub.withdrawals import Withdrawn, tagged_at
 from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.core.errors import Refusal
@@ -39,8 +40,7 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
     try:
         read = source.tag(ami)
     except Refusal as refusal:
-        fault = refusal.fault
-        raise HubError(fault.what, fault.where, fault.cure, fault.code) from refusal
+        raise HubError.of(refusal.fault) from refusal
     if useless := _useless(connection, ami, read, tag_key):
         return useless
     with connection.telling("reading the records"):
@@ -71,8 +71,7 @@ def approve(connection: Connection, question: Question, seconds: int) -> int:
 
 def _useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> Fault | None:
     if read.image_state is None or not read.owned:
-        what = f"account {connection.account} owns no such AMI in {connection.region}."
-        return Fault("unknown-ami", ami, what, "Check that the id, the profile and the Region are the hub's.")
+        return no_such_ami(connection, ami)
     if read.value is None:
         what = f"it has no tag `{tag_key}`, so it is promoted to no account."
         return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs.")

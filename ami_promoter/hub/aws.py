@@ -36,6 +36,11 @@ class HubError(Exception):
         self.fault = Fault(code, where, what, cure)
         super().__init__(str(self.fault).removeprefix(": ").rstrip())
 
+    @classmethod
+    def of(cls, fault: Fault) -> HubError:
+        """Return the error of a fault."""
+        return cls(fault.what, fault.where, fault.cure, fault.code)
+
 
 @functools.cache
 def regions() -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def read(connection: Connection) -> tuple[Organization | None, Membership, Membe
             else (named, members.membership(), members.reading()[0])
         )
     except Refusal as refusal:
-        raise HubError(refusal.fault.what, refusal.fault.where, refusal.fault.cure, refusal.fault.code) from refusal
+        raise HubError.of(refusal.fault) from refusal
     except Misconfigured as error:
         raise HubError(str(error), connection.place, code="misconfigured") from error
 

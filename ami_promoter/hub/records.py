@@ -186,6 +186,16 @@ class Reader:
         return found
 
 
+def place_of(one: Record) -> str:
+    """Return a delivery's target as "ACCOUNT/REGION"."""
+    return f"{one.get('account')}/{one.get('region')}"
+
+
+def is_named(one: Record, targets: Collection[str]) -> bool:
+    """Whether one of these ("ACCOUNT" or "ACCOUNT/REGION") is a delivery's target."""
+    return not {str(one.get("account")), place_of(one)}.isdisjoint(targets)
+
+
 def holdings(share: Record) -> tuple[Holding, ...]:
     """Return a share's holdings, without damaged ones."""
     stored = share["_item"].get("holdings", ())

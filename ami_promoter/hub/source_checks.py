@@ -32,5 +32,4 @@ def examine(connection: Connection, ami: str, tag_key: str) -> tuple[SourceImage
     try:
         return source.examine(ami)
     except Refusal as refusal:
-        fault = refusal.fault
-        raise HubError(fault.what, fault.where, fault.cure, fault.code) from refusal
+        raise HubError.of(refusal.fault) from refusal

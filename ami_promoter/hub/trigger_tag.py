@@ -21,8 +21,7 @@ class Tag:
             wanted = [{"Name": "image-id", "Values": [self._ami]}]
             found = self._ec2.describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)["Images"]
         if not found:
-            what = f"account {self._connection.account} owns no such AMI in {self._connection.region}."
-            return Fault("unknown-ami", self._ami, what, "Check that the id, the profile and the Region are the hub's.")
+            return no_such_ami(self._connection, self._ami)
         return next((str(one["Value"]) for one in found[0].get("Tags", ()) if one["Key"] == self.key), None)
 
     def write(self, value: str) -> None:
@@ -34,3 +33,9 @@ class Tag:
         """Remove the tag."""
         with self._connection.telling(f"removing the tag of {self._ami}"):
             self._ec2.delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])
+
+
+def no_such_ami(connection: Connection, ami: str) -> Fault:
+    """Return the fault of an AMI that the hub does not own."""
+    what = f"account {connection.account} owns no such AMI in {connection.region}."
+    return Fault("unknown-ami", ami, what, "Check that the id, the profile and the Region are the hub's.")

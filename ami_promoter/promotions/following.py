@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 
 from ami_promoter.hub.aws import HubError
+from ami_promoter.hub.records import is_named
 from ami_promoter.terminal.output import Folded, console, tell
 from ami_promoter.verbs import TerminalClock
 
@@ -37,8 +38,8 @@ def follow(
 ) -> _T:
     """Look until it is over, or ``limit`` seconds have passed; return what was seen last.
 
-    ``show`` draws it again on a terminal. Elsewhere, or without it, ``changes`` makes a line for standard error, which
-    is written when it differs from the last.
+    On a terminal, ``show`` draws it after each look. Elsewhere, or without ``show``, ``changes`` returns a line for
+    standard error, which is printed if it differs from the last one.
     """
     out = console()
     live = Live(console=out, auto_refresh=False, vertical_overflow="crop") if show and out.is_terminal else None
@@ -59,7 +60,7 @@ def follow(
 
 
 class _Patience(Generic[_T]):
-    """Looks again where AWS refuses a later look, a few times: a wait of hours outlives an outage of a minute."""
+    """Looks again, a few times, if AWS refuses a later look: an outage of a minute must not end a wait of hours."""
 
     def __init__(self, look: Callable[[], _T], clock: TerminalClock, every: float) -> None:
         self._look = look
@@ -68,7 +69,7 @@ class _Patience(Generic[_T]):
         self._seen = False
 
     def look(self) -> _T:
-        """Look; raises the HubError of a first look, and of one that fails again and again."""
+        """Look; raises HubError if the first look fails, or later ones fail again and again."""
         for left in range(MISSES if self._seen else 0, -1, -1):
             try:
                 seen = self._look()
@@ -84,15 +85,15 @@ class _Patience(Generic[_T]):
 
 
 def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
-    """Write a line of changes of a promotion; of few deliveries each, of more how many are in each state.
+    """Return a line about a promotion: each delivery's state, or if there are many, the number in each state.
 
     ``targets``: only these, by account or "ACCOUNT/REGION".
     """
     if data is None:
         return "not seen yet"
-    meant = [one for one in data["deliveries"] if not targets or {one["account"], _place(one)} & set(targets)]
+    meant = [one for one in data["deliveries"] if not targets or is_named(one, targets)]
     if len(meant) <= EACH:
-        said = [f"{_place(one).replace('/', ' ')} {one['state']}{_percent([one])}" for one in meant]
+        said = [f"{one['account']} {one['region']} {one['state']}{_percent([one])}" for one in meant]
     else:
         by_state: dict[str, list[Mapping[str, Any]]] = {}
         for one in meant:
@@ -101,12 +102,8 @@ def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
     return f"{data['state']}: {', '.join(said) or 'no delivery yet'}"
 
 
-def _place(delivery: Mapping[str, Any]) -> str:
-    return f"{delivery['account']}/{delivery['region']}"
-
-
 def _percent(deliveries: Sequence[Mapping[str, Any]]) -> str:
-    """Write how far the slowest copy is."""
+    """Return the progress of the slowest copy."""
     moving = [copy["progress"] or 0 for one in deliveries for copy in one["copies"] if copy["state"] == "pending"]
     slowest = "" if len(deliveries) == 1 else "the slowest copy at "
     return f" ({slowest}{min(moving)}%)" if moving else ""

@@ -1,4 +1,4 @@
-"""How a promotion has come out, for those who wait for it. Pure."""
+"""The outcome of a promotion, for commands that wait for it. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ami_promoter.hub.records import is_named, place_of
 from ami_promoter.terminal.exits import Exit
 from chalicelib.core.faults import count
 from chalicelib.core.targets.withdrawals import covering
@@ -13,14 +14,14 @@ from chalicelib.core.targets.withdrawals import covering
 GOOD = ("delivered", "shared")
 STOPPED = ("cancelled", "withdrawn")
 EXAMINING = ("requested", "resolving", "expanding")
-"""States of a promotion in which faults and ended deliveries may be of an earlier value."""
+"""States of a promotion in which its faults and ended deliveries may belong to an earlier value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``exit``: None while it has not come out yet. ``why`` says in a sentence what decided it, or is waited for.
+    """``exit``: None while there is no outcome yet. ``why`` says in a sentence what decided it, or what is missing.
 
-    ``unseen``: what is waited for is a look of the service, which takes minutes at most.
+    ``unseen``: the service has not looked yet, which takes minutes at most.
     """
 
     exit: Exit | None
@@ -31,8 +32,8 @@ class Outcome:
 def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[str] = ()) -> Outcome:
     """Judge a promotion, or only its ``targets`` ("ACCOUNT" or "ACCOUNT/REGION").
 
-    ``data`` is what ``view.page`` shows, with ``seen_value``; None where there is no record yet. ``tag`` is the value
-    of the AMI's tag as EC2 has it now: while the record has not seen that one, what it says is of an earlier value.
+    ``data`` is the result of ``promotion_data.page``; None if there is no record yet. ``tag`` is the value of the tag
+    in EC2 now: until the record has seen that value, its other facts belong to an earlier one.
     """
     if data is None:
         return Outcome(None, "The service has not seen the tag yet.", unseen=True)
@@ -46,9 +47,9 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(None, "The service is checking the value.")
     if tag is not None and data["refused"]:
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
-    named = [one for one in data["deliveries"] if not targets or _names(targets, one)]
+    named = [one for one in data["deliveries"] if not targets or is_named(one, targets)]
     over = data["state"] == "over"
-    missing = [one for one in targets if not any(_names([one], delivery) for delivery in named)]
+    missing = [one for one in targets if not any(is_named(delivery, [one]) for delivery in named)]
     if missing and over:
         return _missing(data, missing)
     moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]
@@ -76,7 +77,7 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
         some = f"{_of(failed, named)} failed" if failed else ""
         return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts)))}.")
     if stopped:
-        by = sorted({who for one in stopped if (who := covering(data["withdrawn"], _place(one))) is not None})
+        by = sorted({who for one in stopped if (who := covering(data["withdrawn"], place_of(one))) is not None})
         operators = f" Withdrawn by {', '.join(by)}." if by else ""
         what = f"{_of(stopped, named)} {'was' if len(stopped) == 1 else 'were'} cancelled or withdrawn.{operators}"
         return Outcome(Exit.CANCELLED, what)
@@ -94,11 +95,3 @@ def _unended(moving: Sequence[object], missing: Sequence[str], named: Sequence[o
 
 def _of(some: Sequence[object], named: Sequence[object]) -> str:
     return f"{len(some)} of {count(len(named), 'delivery', 'deliveries')}"
-
-
-def _names(targets: Sequence[str], delivery: Mapping[str, Any]) -> bool:
-    return bool({delivery["account"], _place(delivery)} & set(targets))
-
-
-def _place(delivery: Mapping[str, Any]) -> str:
-    return f"{delivery['account']}/{delivery['region']}"

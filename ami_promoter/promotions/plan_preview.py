@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from ami_promoter.hub.records import place_of
 from ami_promoter.promotions import prices
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
@@ -23,7 +24,7 @@ from chalicelib.core.targets.withdrawals import covering
 THERE = {"delivered": "there already", "shared": "there already"}
 AGAIN = ("failed", "cancelled", "withdrawn")
 MOVING = ("delivered", *AGAIN)
-"""Every other state except ``shared`` is under way."""
+"""States of running deliveries: all others but ``shared``."""
 
 TARGET = js.thing(
     "one target",
@@ -75,10 +76,7 @@ def plan(
     tag_key: str,
     now: float,
 ) -> dict[str, Any]:
-    """Return what a valid value would do; ``deliveries`` maps "account/region" to a delivery's state.
-
-    ``hub`` is its account and Region.
-    """
+    """Return what a valid value would do. ``deliveries``: "account/region" -> state; ``hub``: account and Region."""
     image, keys = examined
     account, region = hub
     opens = any(target.key_access != "none" for target in meant.targets) or not meant.targets
@@ -107,7 +105,7 @@ def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, 
     """Return the plan with its withdrawn targets marked: they get nothing new, and keep what was delivered."""
 
     def held_out(one: Mapping[str, Any]) -> dict[str, Any]:
-        by = covering(withdrawn, f"{one['account']}/{one['region']}")
+        by = covering(withdrawn, place_of(one))
         stays = one["does"] in (THERE["delivered"], "stays") and one["mode"] != "share"
         nothing = {} if by is None or stays else {"does": "withdrawn", "gib": 0, "dollars": {}, "calls": {}}
         return {**one, **nothing, "withdrawn_by": by or ""}
@@ -179,7 +177,7 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
         yield "With `--wide` each target has a row of its own."
     remarks = [(one, what) for one in data["targets"] for what in _remarks(one, data["ami"])]
     for said_of in groups(remarks, _remark, each=wide):
-        places = named([f"{one['account']}/{one['region']}" for one, _ in said_of])
+        places = named([place_of(one) for one, _ in said_of])
         yield f"{places}: {said_of[0][1]}"
     yield ""
     total = sum(one["gib"] for one in data["targets"])

@@ -24,7 +24,7 @@ EXITS = {
 
 
 def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Report:
-    """Plan; may raise HubError."""
+    """Make the plan; may raise HubError."""
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami).read()
     if isinstance(tag, Fault):

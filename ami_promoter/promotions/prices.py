@@ -27,7 +27,7 @@ def usd(name: str) -> float:
 def of_target(target: Target, gib: int, hub_region: str) -> dict[str, float]:
     """Return what the copies for a target cost at most: by the month, and once. ``gib``: as if every block were full.
 
-    By way of the hub it copies within its Region; the transfer is that of the hub's own copy there.
+    By way of the hub, the copy stays within its Region; the hub's own copy there pays the transfer.
     """
     elsewhere = target.region != hub_region and not target.by_way_of
     return {

@@ -18,7 +18,7 @@ from chalicelib.core.records import schedule
 from chalicelib.core.targets.withdrawals import covering
 
 BAD = ("failed", "cancelled", "withdrawn")
-"""States of deliveries from which nothing arrived, or no longer is there."""
+"""States of deliveries that have no AMI in the target, or no longer."""
 
 _COPY = js.thing(
     "the copy of one snapshot",
@@ -142,9 +142,9 @@ def page(
 
 
 def only_failed(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave a page only the deliveries that a person must look at.
+    """Return a page with only the deliveries that a person must look at.
 
-    What was cancelled or withdrawn was so on purpose: only what it has left behind is trouble.
+    A cancelled or withdrawn delivery is one of them only if it left something behind.
     """
     signs = ("faults", "parked", "leftovers")
     bad = [one for one in shown["deliveries"] if one["state"] == "failed" or any(one[sign] for sign in signs)]
@@ -199,9 +199,9 @@ def _copy(copy: Mapping[str, Any], now: float) -> dict[str, Any]:
 
 
 def progress_at(copy: Mapping[str, Any]) -> int | None:
-    """Return when EC2 said how far a copy is: each look sets the next one a step of ``POLLS`` later.
+    """Return when EC2 last reported a copy's progress: each look sets the next one a step of ``POLLS`` later.
 
-    None where it has not said so yet, or the copy is over.
+    None if EC2 has not reported it yet, or the copy is over.
     """
     looks, following = _whole(copy.get("looks")), _whole(copy.get("next_look"))
     if copy.get("state") != "pending" or not _whole(copy.get("progress")) or not (looks and following):
@@ -210,9 +210,9 @@ def progress_at(copy: Mapping[str, Any]) -> int | None:
 
 
 def seconds_left(progress: Any, began: Any, seen: int | None, now: float) -> int | None:
-    """Estimate how long a copy takes still, by its pace until ``seen``, when EC2 said how far it is.
+    """Estimate how long a copy still takes, by its pace until ``seen``, when EC2 reported its progress.
 
-    None where no estimate can be made; 0: it should have ended by now. The pace changes: an estimate, no promise.
+    None: no estimate is possible; 0: it should have ended by now.
     """
     if seen is None or not isinstance(began, int) or not 0 < progress < 100 or seen <= began:
         return None

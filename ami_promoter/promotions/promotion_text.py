@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ami_promoter.hub.records import place_of
 from ami_promoter.promotions import shares
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
@@ -27,11 +28,11 @@ BARS = 24
 SINGLY = 24
 """Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""
 AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
-"""What a cure says at its end to readers of a notice; here `next_step` names the command."""
+"""The end of a cure that readers of a notice need; here `next_step` names the command."""
 FRAME, ROWS = 10, 2
-"""Lines of a screen that are not about single deliveries, and those of a delivery with what is said of it."""
+"""Lines of a screen that are not about single deliveries, and lines for a delivery with its remarks."""
 LAST = {"failed": 0, "waiting": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "delivered": 4, "shared": 4}
-"""In which order deliveries are shown where not all fit; what is under way comes second."""
+"""The order of deliveries if not all fit; those under way come second."""
 BAR = 10
 """Columns of a bar."""
 
@@ -43,8 +44,8 @@ def show(
 ) -> Iterator[RenderableType]:
     """Yield a page's lines; ``now`` is in epoch seconds.
 
-    ``failed``: only trouble is shown of deliveries; the head counts all of them.
-    ``room``: so many lines fit on the screen; where there are more deliveries, those that move or failed come first.
+    ``failed``: show only deliveries in trouble; the head counts all. ``room``: the number of lines on the screen; if
+    there are more deliveries, those that failed or run come first.
     """
     yield from head(data, place, now)
     yield ""
@@ -92,7 +93,7 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
 
 
 def quoted(value: str) -> str:
-    """Write a tag's value; an empty one in words."""
+    """Write a tag's value; an empty one as words."""
     return f"`{value}`" if value else "empty (group `default`)"
 
 
@@ -112,7 +113,7 @@ def age(moment: str, now: float) -> str:
 
 
 def until(moment: str, now: float) -> str:
-    """Write in how long a moment is."""
+    """Write how far away a moment is."""
     if moment == "-":
         return "-"
     left = datetime.fromisoformat(moment).timestamp() - now
@@ -181,7 +182,7 @@ def _result(delivery: Data, *, wide: bool) -> RenderableType:
 
 
 def _bar(copies: Sequence[Data]) -> RenderableType:
-    """Draw how far copies are; the number says it without the bar."""
+    """Draw the progress of copies, with the number."""
     percent = sum(_percent(copy) for copy in copies) // len(copies)
     row = Table.grid(padding=(0, 1, 0, 0))
     bar = ProgressBar(100, percent, width=BAR, style="dim", complete_style="cyan", finished_style="green")
@@ -219,7 +220,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
         of = f"{_place(first)}: "
         if others:
             word = str(first["state"])
-            places = named([f"{one['account']}/{one['region']}" for one in group])
+            places = named([place_of(one) for one in group])
             yield Folded(f"{places}:", lead=f"{word}  ", lead_style=COLORS.get(word, ""))
             differ = any(list(remarks(one)) != list(remarks(first)) for one in others)
             of = f"Of {of}" if differ else ""
@@ -253,7 +254,7 @@ def _troubles(data: Data) -> tuple[object, ...]:
 
 
 def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
-    """Say which records are left alone; of one kind and for one reason, once."""
+    """Say which records are parked; those of one kind and for one reason together."""
 
     def same(one: Data) -> tuple[object, ...]:
         return one["record"] if wide else one["record"].partition("#")[0], *alike_anywhere(one["why"])
@@ -263,13 +264,13 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
 
 
 def next_step(data: Data) -> Iterator[RenderableType]:
-    """Say how what failed is tried again."""
+    """Say how to try again what failed."""
     if any(one["state"] == "failed" for one in data["deliveries"]):
         yield f"After you have repaired that: `ami-promoter retry {data['ami']}`"
 
 
 def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
-    """Yield the same as (what, cure); cure "": nothing to do."""
+    """Yield the remarks on a delivery as (what, cure); cure "": nothing to do."""
     by = "CopyImage" if delivery["method"] == "image" else "CopySnapshot and RegisterImage"
     if delivery["method_why"] or delivery["method"] == "image":
         yield f"by {by}: {delivery['method_why'] or 'the targets file says so.'}", ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, Record, part
+from ami_promoter.hub.records import OPEN_STATES, Reader, Record, part
 from ami_promoter.promotions import promotion_data, shares
 from chalicelib.core.delivery import permissions
 from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
@@ -17,7 +17,7 @@ from chalicelib.core.records import addresses, codec
 
 
 def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
-    """Read one AMI's promotion as ``view.page`` shows it; None if there is none. May raise HubError."""
+    """Read one AMI's promotion as ``promotion_data.page`` shows it; None if there is none. May raise HubError."""
     reader = Reader(connection)
     with connection.telling("reading the records"):
         record = reader.promotion(ami)
@@ -30,7 +30,7 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         source = reader.source_image(ami)
         places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _places(one, source)]
         found = sorted(reader.many(places).items())
-    still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in shares.OPEN]
+    still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in OPEN_STATES]
     return promotion_data.page(record, deliveries, still, connection.now())
 
 
@@ -43,7 +43,7 @@ def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> li
 
 
 def unknown(ami: str, connection: Connection) -> Fault:
-    """Say that no promotion of an AMI is known."""
+    """Return the fault of an AMI without a promotion."""
     what = f"no promotion of it exists in {connection.place}."
     cure = "Tag it in the hub, or wait: the service finds a tag within five minutes, even if its event was lost."
     return Fault("unknown-ami", ami, what, cure)
@@ -60,14 +60,14 @@ def _places(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str,
 
 
 def _held(delivery: Record) -> Iterator[tuple[str, str]]:
-    """(resource, share_name) of the shares that it holds or has held; damaged ones are left out."""
+    """Yield (resource, share_name) of the shares that a delivery holds or has held, without damaged ones."""
     for share in part(delivery, "shares").get("needed", ()):
         if str(share.get("resource")).count("#") >= shares.RESOURCE:
             yield str(share["resource"]), str(share.get("share_name"))
 
 
 def _over(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
-    """(resource, share_name) of the shares that an ended delivery can have held: it has no list of its own."""
+    """Yield (resource, share_name) of the shares that an ended delivery can have held, as it has no list of its own."""
     try:
         over = codec.decode(Delivery, {name: value for name, value in delivery.items() if name != "_item"})
     except ValueError:  # damaged

@@ -1,19 +1,17 @@
-"""Shares of the ledger, as a person looks at them."""
+"""Shares of the ledger, as commands show them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from ami_promoter.hub.records import OPEN_STATES, Record, holdings
+from ami_promoter.hub.records import Record, holdings
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.holders import must_close_at
 from chalicelib.core.sharing.share import Share
-
-OPEN = OPEN_STATES
 
 RESOURCE = 2
 """The name of such a resource has at least this many #."""
@@ -34,7 +32,7 @@ SCHEMA = js.thing(
 
 
 def open_share(pk: str, share: Record) -> dict[str, Any]:
-    """Show a share for a program."""
+    """Return a share as JSON data."""
     return {
         "resource": pk.removeprefix("resource#"),
         "account": share.get("account"),
@@ -53,12 +51,12 @@ def stays(share: Record) -> bool:
 
 
 def of_target(pk: str) -> bool:
-    """Whether it is a grant on a target's own key: its AMIs need it, and it is the target's to revoke."""
+    """Whether it is a grant on a target's own key: the target's AMIs need it, and only the target may revoke it."""
     return pk.count("#") >= RESOURCE and addresses.at_home(pk)
 
 
 def _end(share: Record) -> int | None:
-    """When it closes even if a delivery holds it, in epoch seconds; None: only when its holders release it."""
+    """Return when it closes even if a delivery holds it (epoch seconds); None: only when its holders release it."""
     end = share["_item"].get("last_closing_at")
     if not stays(share):
         return end if isinstance(end, int) else None

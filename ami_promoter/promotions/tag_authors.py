@@ -1,7 +1,6 @@
-"""Who wrote the tag, or removed it: the service's history says when and by which event, CloudTrail says who.
+"""Who wrote or removed the tag: the service's history says when and by which event, CloudTrail says who.
 
-``Tag Change on Resource`` names no principal, and the service has no right to ask CloudTrail; the person who asks here
-has.
+``Tag Change on Resource`` names no principal, and the service may not read CloudTrail; the operator may.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ LATE = 15 * 60
 EARLIER, LATER = 300, 60
 """Seconds around the time that a tag's event names, within which its call is looked for: clocks differ."""
 UNHEARD = 3600
-"""The same before a look that no event asked for."""
+"""The same before a look that no tag event caused."""
 MOST = 10
-"""At most this many changes, the latest, are looked up; each takes two requests."""
+"""Most changes, the latest ones, that are looked up; each takes two requests."""
 SEEN = "TagSeen {"
 SHOWN = 200
 """Characters of a value that a history shows."""
@@ -47,9 +46,9 @@ Tagging = dict[str, Any]
 
 
 def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]:
-    """Return each change of the tag in a promotion's history: (epoch seconds of it, what is known).
+    """Return each change of the tag in a promotion's history: (epoch seconds, what is known).
 
-    A look that shows the previous value is not a change, unless an event asked for the look.
+    A look that shows the previous value is not a change, unless a tag event caused it.
     """
     found: list[tuple[float, Tagging]] = []
     before: str | None = None

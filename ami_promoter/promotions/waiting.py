@@ -1,4 +1,4 @@
-"""Waits for a promotion to come out; ``wait`` and ``promote --wait`` share it."""
+"""Waits for the outcome of a promotion, for ``wait`` and ``promote --wait``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ami_promoter.verbs import VerbCaller
 from chalicelib.core.faults import Fault
 
 LATEST = 10 * 60
-"""Seconds in which a tag is seen although its event was lost: discovery looks every five minutes."""
+"""Seconds within which the service sees a tag even if its event was lost: discovery looks every five minutes."""
 
 EXITS = {
     Exit.OK: "every target has the AMI, delivered or shared",
@@ -46,7 +46,7 @@ PRINTS = js.some_of(
 class Wanted:
     """What `wait` waits for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
 
-    ``written``: the tag was written just now, and a read of it may not show it yet.
+    ``written``: the command has just written the tag, and a read may not show it yet.
     """
 
     targets: tuple[str, ...] = ()

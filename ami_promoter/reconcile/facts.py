@@ -6,21 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ami_promoter.hub.receivers import Receivers
-from ami_promoter.hub.records import Record
+from ami_promoter.hub.records import OPEN_STATES, Record
 from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
+from chalicelib.core.sharing.grant_names import ROLE_PATH
 from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Holding
 from chalicelib.core.targets.inventory import OwnImage, OwnSnapshot
 from chalicelib.core.targets.seen import TargetSeen
 
 Place = tuple[str, str]
 """Account and Region."""
-
-OPEN = ("opening", "open", "closing")
-"""States of a share whose permission may exist."""
-
-ROLE_PATH = ":role/aws-service-role/"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,7 +87,7 @@ class LedgerShare:
     @property
     def may_be_open(self) -> bool:
         """Whether its permission may exist."""
-        return self.state in OPEN
+        return self.state in OPEN_STATES
 
     @property
     def stands(self) -> bool:

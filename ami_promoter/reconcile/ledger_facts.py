@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import Record, holdings
-from ami_promoter.reconcile.facts import ROLE_PATH, Grant, LedgerShare, PolicyStatement
+from ami_promoter.hub.records import OPEN_STATES, Record, holdings
+from ami_promoter.reconcile.facts import Grant, LedgerShare, PolicyStatement
 from chalicelib.core.sharing import key_policy
-from chalicelib.core.sharing.grant_names import GRANT_PREFIX
+from chalicelib.core.sharing.grant_names import GRANT_PREFIX, ROLE_PATH
 from chalicelib.core.sharing.key_policy import Access, Audience
 
 OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holdings))"
@@ -49,7 +49,7 @@ def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
 
 def had_open(entry: Mapping[str, Any]) -> bool:
     """Whether the last entry of a share's history says that it was open and not preexisting."""
-    return entry.get("state") in ("opening", "open", "closing") and entry.get("preexisting") is False
+    return entry.get("state") in OPEN_STATES and entry.get("preexisting") is False
 
 
 def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant | None:

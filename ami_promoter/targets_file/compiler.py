@@ -1,4 +1,4 @@
-"""From a targets file's text to a directory of targets, or to every fault in it at once."""
+"""Compiles a targets file's text to a directory of targets, or finds all its faults at once."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ BOUNDS: Mapping[str, tuple[int, int, str]] = {
     "complete_within": (0, 48 * HOUR, "15m to 48h, in steps of 15m; or 0"),
     "linger": (0, 24 * HOUR, "0 to 24h"),
 }
-"""Shortest and longest of each duration, in seconds and in words."""
+"""Shortest and longest value of each duration, in seconds and in words."""
 STEPS = {"complete_within": 15 * MINUTE}
-"""Of which a duration must be a multiple."""
+"""A duration must be a multiple of this."""
 
 
 _BUILT_IN: Mapping[str, Any] = {
@@ -45,7 +45,7 @@ class HubPlace:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """A setting's value, and where in the file it stands."""
+    """A setting's value, and its place in the file."""
 
     value: Any
     path: Path
@@ -55,7 +55,7 @@ _Block = Mapping[str, _Setting]
 
 
 def compile_targets(text: str, name: str, hub: HubPlace) -> Directory | tuple[Fault, ...]:
-    """Check and resolve a file called ``name``; faults come all at once, in the order of their lines."""
+    """Check and resolve a file called ``name``; faults are in the order of their lines."""
     read, faults = document.read(text, name)
     if read.data is None and faults:
         return tuple(faults)
@@ -69,7 +69,7 @@ def compile_targets(text: str, name: str, hub: HubPlace) -> Directory | tuple[Fa
 
 
 class _Compiler:
-    """Resolves a well-shaped document; what has a fault is listed in ``faults`` and otherwise skipped."""
+    """Resolves a document of the right shape; settings with a fault are listed in ``faults`` and left out."""
 
     def __init__(self, read: YamlDocument, hub: HubPlace) -> None:
         self._document = read
@@ -128,7 +128,7 @@ class _Compiler:
         )
 
     def _members(self, name: str, group: Any, organization: Mapping[str, Any]) -> Mapping[str, Path]:
-        """Each member once, with its place; units by their ids."""
+        """Return each member once, with its place; units by their ids."""
         below: Path = ("groups", name, "members") if isinstance(group, dict) else ("groups", name)
         listed = group.get("members") or [] if isinstance(group, dict) else group
         found: dict[str, Path] = {}
@@ -192,7 +192,7 @@ class _Compiler:
         return day or 0
 
     def _regions(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
-        """Check the names against those that the SDK knows: it could not call any other."""
+        """Check the names against the Regions that the SDK knows: it could not call any other."""
         known = _regions_beside(self._hub.region)
         before = len(self.faults)
         for index, region in enumerate(listed):
@@ -212,7 +212,7 @@ class _Compiler:
     def _refuse_hub(
         self, block: _Block | None, own: Mapping[str, _Block], members: Mapping[str, Mapping[str, Path]]
     ) -> None:
-        """Refuse the hub in its own Region, wherever it is named; another Region of it is as good as any."""
+        """Refuse the hub as a target in its own Region; in another Region it may be one."""
         hub = self._hub.account or ""
         if block is None or self._hub.region not in _regions_of(block, self._hub.region):
             return
@@ -234,7 +234,7 @@ class _Compiler:
             yield Target(account=account, region=region, by_way_of=by_way_of, **modes.filled(settings), **keyed)
 
     def _need_hub(self, accounts: Mapping[str, tuple[Target, ...]], resolved: Mapping[str, _Block]) -> None:
-        """Refuse what is to go by way of the hub to a Region that the hub itself does not get AMIs in."""
+        """Refuse a target by way of the hub in a Region in which the hub itself is no target."""
         there = {target.region for target in accounts.get(self._hub.account or "", ())}
         for account, targets in accounts.items():
             for region in sorted({t.region for t in targets if t.by_way_of} - there):
@@ -276,7 +276,7 @@ def _conflicts(
 
 
 def _misshapen(written: Any, good: Mapping[str, Any]) -> set[str]:
-    """Name the settings of defaults and groups that were left out for a fault: they can conflict with nothing."""
+    """Return the settings of defaults and groups that were left out for a fault: they conflict with nothing."""
     if not isinstance(written, dict):
         return set()
     pairs = [(written.get("defaults"), good.get("defaults"))]
@@ -304,7 +304,7 @@ def _plainly(value: Any) -> str:
 
 
 def _foreign_keys(read: YamlDocument, resolved: Mapping[str, _Block], hub_region: str) -> Iterator[Fault]:
-    """Find key ARNs of another account or Region than those they are to serve."""
+    """Find key ARNs of another account or Region than the target's."""
     strangers: dict[tuple[Path, str], list[str]] = {}
     for account, block in resolved.items():
         for region in _regions_of(block, hub_region):

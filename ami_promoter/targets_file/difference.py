@@ -1,4 +1,4 @@
-"""What a targets file would change: a value, and its text for people and for programs."""
+"""What a targets file would change, as a value, as text and as JSON data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Targets and groups added, removed and changed; values are the new ones, but of what is removed."""
+    """Targets and groups added, removed and changed; values are the new ones, for removed ones the old."""
 
     added: Mapping[Place, Target] = field(default_factory=dict)
     removed: Mapping[Place, Target] = field(default_factory=dict)
@@ -27,18 +27,18 @@ class Difference:
     groups_added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups_removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups_changed: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
-    """By name: members that come, members that go."""
+    """By name: members added, members removed."""
     by_unit: Mapping[Place, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
     """By group and Region: settings that change for all accounts that its units bring."""
     organization: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """What changes of what is said of the organization, its units left out."""
+    """Changes of the block ``organization``, without its units."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)
 
 
 def difference(applied: Directory, wanted: Directory) -> Difference:
-    """Compare what is applied with what a file wants."""
+    """Compare the applied file with a new one."""
     before, after = _places(applied), _places(wanted)
     common = sorted(before.keys() & after.keys())
     old, new = applied.groups, wanted.groups
@@ -60,7 +60,7 @@ def difference(applied: Directory, wanted: Directory) -> Difference:
 
 
 def _by_unit(applied: Directory, wanted: Directory) -> dict[Place, Mapping[str, tuple[Any, Any]]]:
-    """Compare what groups with units give to accounts; a Region that comes or goes shows as ``region``."""
+    """Compare what groups with units give to accounts; a Region that is added or removed shows as ``region``."""
     found: dict[Place, Mapping[str, tuple[Any, Any]]] = {}
     for name in sorted(applied.by_unit.keys() & wanted.by_unit.keys()):
         then = {target.region: target for target in applied.by_unit[name]}
@@ -81,7 +81,7 @@ def _organization(then: Organization | None, now: Organization | None) -> dict[s
 
 
 def to_text(change: Difference) -> Iterator[str]:
-    """Yield lines for a person: ``+`` comes, ``-`` goes, ``~`` changes."""
+    """Yield lines for a person: ``+`` added, ``-`` removed, ``~`` changed."""
     for sign, targets in (("+", change.added), ("-", change.removed)):
         for (account, region), target in targets.items():
             unusual = ", ".join(f"{key}: {_shown(key, new)}" for key, (_, new) in _unusual(target).items())
@@ -107,14 +107,14 @@ def to_text(change: Difference) -> Iterator[str]:
 
 
 def _plain(target: Target) -> dict[str, Any]:
-    """Give a target as the file says it; through which unit a group has it, is said when a value is resolved."""
+    """Return a target as the file has it, without its unit, which depends on the value of a tag."""
     values: dict[str, Any] = codec.encode(target)
     values.pop("unit")
     return values
 
 
 def to_json(change: Difference) -> dict[str, Any]:
-    """Give the same for a program; ``commands/targets.py`` has its schema."""
+    """Return the difference as JSON data; ``commands/targets.py`` has its schema."""
     return {
         "targets": {
             "added": [_plain(target) for target in change.added.values()],
@@ -158,7 +158,7 @@ def _settings(old: Target, new: Target) -> dict[str, tuple[Any, Any]]:
 
 
 def _unusual(target: Target) -> dict[str, tuple[Any, Any]]:
-    """Find the settings that are not the built-in ones."""
+    """Return the settings that differ from the built-in ones."""
     return _settings(Target(target.account, target.region), target)
 
 

@@ -1,7 +1,7 @@
 """A YAML file as plain data, with the line and column of everything in it.
 
-Only the plain part of YAML is taken: no anchors, tags of its own or merge keys (``defaults`` and groups are there
-for what repeats), and nothing that one reader takes for a number and another for a string.
+Only plain YAML is accepted: no anchors, custom tags or merge keys (``defaults`` and groups serve for repetition), and
+nothing that some YAML readers take for a number and others for a string.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chalicelib.core.faults import Fault
 
 MAX_DEPTH = 20
 LARGEST = 1_000_000
-"""Characters. A file of three thousand accounts, each with settings of its own, has about half."""
+"""Most characters. A file of three thousand accounts, each with its own settings, has about half."""
 
 Path = tuple[str | int, ...]
 """The way to a value from the top: keys of mappings and indices of lists."""
@@ -31,7 +31,7 @@ class YamlDocument:
     values: Mapping[Path, yaml.Mark] = field(default_factory=dict)
     keys: Mapping[Path, yaml.Mark] = field(default_factory=dict)
     raw: Mapping[Path, str] = field(default_factory=dict)
-    """Each scalar as it is written: 012345678901, not the number that YAML makes of it."""
+    """Each scalar as it is written: 012345678901, not YAML's number."""
 
     def where(self, path: Path) -> str:
         """``file:line:column`` of the value at a path."""
@@ -43,7 +43,7 @@ class YamlDocument:
 
 
 def read(text: str, name: str) -> tuple[YamlDocument, list[Fault]]:
-    """Read a file's text. What has a fault is left out of the document, so that the rest can be checked too."""
+    """Read a file's text. What has a fault is left out, so that the rest can be checked, too."""
     if len(text) > LARGEST:
         what = f"the file has {len(text):,} characters; {LARGEST:,} is the limit."
         cure = "Move repeated settings to `defaults` or to a group, or name OUs instead of accounts."
@@ -69,7 +69,7 @@ def read(text: str, name: str) -> tuple[YamlDocument, list[Fault]]:
 
 
 def unquoted(raw: str, where: str) -> Fault:
-    """The fault of a text that YAML reads as something else, for want of quotes."""
+    """Return the fault of a text without quotes that YAML reads as something else."""
     what = f"{raw} has no quotes: YAML readers take it for a number and lose leading zeros."
     return Fault("targets-unquoted", where, what, f'Quote it: "{raw}".')
 
@@ -135,10 +135,10 @@ def _digits(text: str) -> bool:
 
 
 def _refusals(events: Iterable[yaml.Event], name: str) -> Iterator[Fault]:
-    """Find what is not taken, while the file is being read; nothing is read beyond what stands too deep.
+    """Find what is not accepted while the file is being read; stop where nesting is too deep.
 
-    Composing nodes is recursive, and each sign takes the longer to read the deeper it stands: a file of nothing but
-    brackets would never end.
+    Composing nodes is recursive, and takes the longer for each character the deeper it is: a file of brackets alone
+    would take hours.
     """
     depth = documents = 0
     for event in events:

@@ -1,4 +1,4 @@
-"""What settings of a targets file mean in each mode: which go together, and what is filled in where none is said."""
+"""What settings of a targets file mean in each mode: which exclude each other, and which have defaults."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ SERVICES: Mapping[str, str] = {
 """Service-linked roles that launch instances, by name, and the services that they belong to."""
 
 ONLY_SHARED = ("share_snapshots", "launch_permission", "until")
-"""Settings that say something in share mode alone."""
+"""Settings that have an effect in share mode only."""
 
 DAY = 24 * 3600
 ONLY_COPIED = ("protect", "complete_within", "source_tags")
-"""Settings that say something in copy mode alone."""
+"""Settings that have an effect in copy mode only."""
 
 
 def role(name: str) -> str | None:
-    """Return "SERVICE/NAME" for a role as it is written; None where its service is not known and not said."""
+    """Return "SERVICE/NAME" for a role as it is written; None if its service is neither known nor given."""
     if "/" in name:
         return name
     service = SERVICES.get(name)
@@ -40,7 +40,7 @@ def role(name: str) -> str | None:
 
 
 def day(text: str) -> int | None:
-    """Return the beginning of a day in UTC, in epoch seconds; None where there is no such day."""
+    """Return the beginning of a day in UTC, in epoch seconds; None if there is no such day."""
     try:
         return int(dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp())
     except ValueError:
@@ -48,12 +48,12 @@ def day(text: str) -> int | None:
 
 
 def written(until: int) -> str:
-    """Write such a moment as its day."""
+    """Write such a time as its day."""
     return dt.datetime.fromtimestamp(until, dt.UTC).date().isoformat() if until else ""
 
 
 def filled(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in what share mode means where nothing is said: a statement in the key's policy, Auto Scaling's role."""
+    """Fill in the defaults of share mode: a statement in the key's policy, Auto Scaling's role."""
     if settings.get("mode") != "share":
         return dict(settings)
     return {"key_access": "policy", "service_linked_roles": (role(AUTO_SCALING),), **settings}
@@ -62,7 +62,7 @@ def filled(settings: Mapping[str, Any]) -> dict[str, Any]:
 def misfits(
     read: YamlDocument, account: str, settings: Mapping[str, tuple[Any, Path]], hub_account: str | None, hub_region: str
 ) -> Iterator[Fault]:
-    """Find what an account's settings, each with its place, cannot mean together. What ``defaults`` say is for all."""
+    """Find settings of an account that its mode does not allow, by their places; ``defaults`` are for all modes."""
     said = {name: value for name, (value, _) in settings.items()}
     shared = said.get("mode") == "share"
     regions = said.get("regions", (hub_region,))

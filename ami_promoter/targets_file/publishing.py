@@ -1,6 +1,6 @@
-"""Bringing a compiled targets file into force: items first, then one conditional put of the pointer.
+"""Applies a compiled targets file: writes its items, then the pointer by one conditional put.
 
-Whatever happens before that put changes nothing for the service; after it, the new file is in force as a whole.
+Before that put nothing changes for the service; after it the whole new file is in force.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.operators_table import write
 from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
-from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
+from chalicelib.core.records.addresses import digest_of
+from chalicelib.core.targets.applied_file import Directory
+from chalicelib.core.targets.applied_items import to_items
 
 KEEP = 5
-"""So many versions stay in the table, the one in force included."""
+"""How many versions stay in the table, with the one in force."""
 
 Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedVersion:
-    """What is in force. ``damaged`` says that its items were tampered with, and then ``directory`` is empty."""
+    """The file in force. ``damaged``: somebody changed its items, and ``directory`` is empty."""
 
     current: Current | None
     directory: Directory
@@ -35,7 +37,7 @@ class AppliedVersion:
 
 
 class Publisher:
-    """Reads and replaces what is in force. ``sleep`` waits between tries."""
+    """Reads and replaces the file in force. ``sleep`` waits between tries."""
 
     def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
@@ -43,7 +45,7 @@ class Publisher:
         self._sleep = sleep
 
     def applied(self) -> AppliedVersion:
-        """Read what is in force; may raise HubError."""
+        """Read the file in force; may raise HubError."""
         table = self._read()
         with self._connection.telling("reading the applied targets"):
             current = table.current()
@@ -55,7 +57,7 @@ class Publisher:
                 return AppliedVersion(current, Directory(), damaged=True)
 
     def text(self, current: Current) -> str | None:
-        """Return the text of the file that was applied as this version; None if it was not kept. May raise HubError."""
+        """Return the text of the file with this version; None if it was not kept. May raise HubError."""
         with self._connection.telling("reading the applied targets"):
             found = self._client.get_item(
                 TableName=self._connection.config_table,
@@ -68,7 +70,7 @@ class Publisher:
             return None
 
     def publish(self, before: AppliedVersion, wanted: Directory, source: str, at: str) -> Current:
-        """Bring ``wanted`` into force if ``before`` is still what is in force; raises HubError otherwise.
+        """Put ``wanted`` into force if ``before`` is still in force; raises HubError otherwise.
 
         ``source`` is the file's text, kept for people; ``at`` is ISO 8601 in UTC.
         """

@@ -1,4 +1,4 @@
-"""Does a document have the shape that targets.schema.json describes? Every fault, with its place and cure."""
+"""Checks a document against targets.schema.json, and returns every fault with its place and cure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chalicelib.core.faults import Fault
 
 
 def check(document: YamlDocument) -> tuple[Mapping[str, Any], list[Fault]]:
-    """Return what has the right shape, and a fault for everything that has not."""
+    """Return the parts of the right shape, and a fault for all others."""
     if document.data is None:
         return {}, [names_nobody(document)]
     faults: dict[tuple[str, str], Fault] = {}
@@ -32,7 +32,7 @@ def check(document: YamlDocument) -> tuple[Mapping[str, Any], list[Fault]]:
 
 
 def names_nobody(document: YamlDocument) -> Fault:
-    """The fault of a file that is empty, or as good as."""
+    """Return the fault of a file that names no account."""
     cure = 'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.'
     return Fault("targets-empty", document.where(()), "the file names no account.", cure)
 
@@ -51,7 +51,7 @@ def _validator() -> jsonschema.Draft202012Validator:
 
 
 def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterator[tuple[Path, Fault]]:
-    """Say one finding of the validator in a person's words, with the path of what is not to be used."""
+    """Yield a finding of the validator in words, with the path of what must not be used."""
     path: Path = tuple(error.absolute_path)
     rule: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
     instance: Any = error.instance
@@ -107,7 +107,7 @@ def _unread(key: str, known: set[str]) -> str:
 
 
 def _shown(document: YamlDocument, path: Path) -> str:
-    """What stands in the file at a path: a key of a mapping, or a list's element."""
+    """Return what the file has at a path: a mapping's key, or a list's element."""
     if isinstance(path[-1], str):
         return path[-1]
     if path in document.raw:
@@ -117,7 +117,7 @@ def _shown(document: YamlDocument, path: Path) -> str:
 
 
 def _name(path: Path) -> str:
-    """Name what a value belongs to: the nearest key above it."""
+    """Return the name of what a value belongs to: the nearest key above it."""
     key = next((step for step in reversed(path) if isinstance(step, str)), None)
     if key is None:
         return "the file"
@@ -140,7 +140,7 @@ def _at(data: Any, path: Path) -> Any:
 
 
 def _drop(good: dict[str, Any], path: Path) -> None:
-    """Take out what stands at a path; a list keeps its length, so that later paths stay true."""
+    """Remove what is at a path; a list keeps its length, so that later paths stay valid."""
     parent: Any = good
     steps: Path = ("", *path)
     for step in steps[:-1]:

@@ -1,4 +1,4 @@
-"""OUs, the root and the organization as members of groups: what a file says of them, and what is wrong in it."""
+"""OUs, the root and the organization as members of groups, and faults in how a file names them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.targets.organization import Organization, is_unit
 
 WHOLE = "organization"
-"""What a group may say for the organization itself."""
+"""The word by which a group names the organization itself."""
 
 Members = Mapping[str, Mapping[str, Path]]
 """Group -> its members, each with its place in the file."""
@@ -24,17 +24,17 @@ def named(member: str, block: Mapping[str, Any]) -> str:
 
 
 def accounts_only(members: Members) -> Members:
-    """Leave the units out."""
+    """Return the members without units."""
     return {name: {one: path for one, path in mentions.items() if not _unit(one)} for name, mentions in members.items()}
 
 
 def groups_with_units(members: Members) -> list[str]:
-    """Name the groups that have a unit."""
+    """Return the groups that have a unit."""
     return [name for name, mentions in members.items() if any(map(_unit, mentions))]
 
 
 def organization(block: Mapping[str, Any], members: Members) -> Organization | None:
-    """Return what the file says of the organization; None where no group names a unit."""
+    """Return the file's organization; None if no group names a unit."""
     units: dict[str, list[str]] = {}
     for name, mentions in sorted(members.items()):
         for one in filter(is_unit, mentions):

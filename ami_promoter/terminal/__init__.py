@@ -1,1 +1,1 @@
-"""What a person or a program reads."""
+"""What the command line prints for a person or a program."""

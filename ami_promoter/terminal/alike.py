@@ -1,4 +1,4 @@
-"""What differs only in the target is shown once, with its first targets named. Pure."""
+"""Shows once what differs only in the target, and names the first targets. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chalicelib.core.faults import count
 T = TypeVar("T")
 
 NAMED = 3
-"""So many targets of a group are named."""
+"""Targets of a group that are named."""
 IDENT = re.compile(
     r"\b(?:ami|snap)-[0-9a-f]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9]{4}-[0-9-]{5}T[0-9:]{8}Z\b"
 )
@@ -29,10 +29,7 @@ def alike_anywhere(*texts: str) -> tuple[str, ...]:
 
 
 def groups(members: Iterable[T], same: Callable[[T], Hashable], *, each: bool = False) -> list[list[T]]:
-    """Put members together of which ``same`` returns the same, in the order of the first of each.
-
-    ``each``: leave each by itself.
-    """
+    """Group members for which ``same`` returns the same, in the order of the first of each. ``each``: do not group."""
     if each:
         return [[one] for one in members]
     found: dict[Hashable, list[T]] = {}

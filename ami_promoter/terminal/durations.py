@@ -9,14 +9,14 @@ SIZES = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
 
 
 def seconds(text: str | int) -> int:
-    """``1d12h`` and the like in seconds; what is not a duration raises ValueError."""
+    """Return a duration such as ``1d12h`` in seconds. Raises ValueError."""
     if not re.fullmatch("0|([0-9]{1,9}[dhms])+", str(text)):
         raise ValueError(f"{text!r} is not a duration")
     return sum(int(number) * SIZES[letter] for number, letter in re.findall("([0-9]+)([dhms])", str(text)))
 
 
 def duration(length: int) -> str:
-    """Write seconds in hours or minutes where they are whole: 5400 is ``90m``, 86400 is ``24h``."""
+    """Write seconds as whole hours or minutes if possible: 5400 is ``90m``, 86400 is ``24h``."""
     for letter in "hm":
         if length and length % SIZES[letter] == 0:
             return f"{length // SIZES[letter]}{letter}"

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The exit status of every verb; which of them a verb has, and what they mean there, its ``--help`` says."""
+    """The exit statuses of all verbs; a verb's ``--help`` says which it has, and what they mean there."""
 
     OK = 0
     FAULT = 1
@@ -24,4 +24,4 @@ MEANS = {
     Exit.USAGE: "wrong usage; nothing was changed",
     Exit.AWS: "AWS refused or could not be reached; you can safely run the command again",
 }
-"""What every verb's statuses mean, unless it says otherwise, or never has one."""
+"""The meanings of the statuses for a verb that does not give its own."""

@@ -1,8 +1,8 @@
 """Prints a report: for a person by rich, for a program as JSON.
 
-Names, tag values and AWS's messages are other people's: their control characters (and those that turn the direction
-of writing) are shown as escapes, so that nobody moves the cursor or forges a line. NO_COLOR and COLUMNS hold, as rich
-reads them. Where the output is no terminal, lines are not folded.
+Other people write names, tag values and AWS's messages. So their control characters (and those that change the
+direction of writing) are shown as escapes: nobody can move the cursor or forge a line. rich reads NO_COLOR and COLUMNS.
+If the output is no terminal, lines are not folded.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ami_promoter.terminal.report import Report
 from chalicelib.core.faults import Fault, count
 
 UNFOLDED = 10_000
-"""Columns where the output is no terminal."""
+"""Columns if the output is no terminal."""
 COMMAND = re.compile(
     r"`(?:aws|ami-promoter) [^`]*`"
     r"|\b(?:aws [a-z0-9-]+ [a-z0-9-]+|ami-promoter [a-z-]+(?: [a-z]+(?= ))?)"
     r"(?: --?[a-z][a-z-]*(?: (?:'[^']*'|[^\s'-]\S*))?| (?:ami-|arn:)\S+)+"
 )
-"""In a message: in backticks, or by its options."""
+"""A command in a message: in backticks, or with options."""
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
 SHORT = 8
@@ -63,21 +63,22 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def printable(text: str) -> str:
-    r"""Write characters that are no visible ones as escapes: ``\x1b``, ``\n``, ``\u202e``."""
+    r"""Write invisible characters as escapes: ``\x1b``, ``\n``, ``\u202e``."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def cell(text: object, style: str = "") -> Text:
-    """Make a piece of text that came from elsewhere fit to print."""
+    """Make text that came from elsewhere safe to print."""
     return Text(printable(str(text)), style=style)
 
 
 class Folded:
     """A line that is folded between words, and indented.
 
-    A word that is too long, an ARN, stays whole, to be copied; and so does a command, which a terminal folds itself.
+    A long word such as an ARN stays whole, so that it can be copied; so does a command, which the terminal folds
+    itself.
     """
 
     def __init__(self, text: str, by: int = 0, style: str = "", *, lead: str = "", lead_style: str = "") -> None:
@@ -101,7 +102,7 @@ class Folded:
 
 
 class Whole:
-    """A line that is never folded: a program may read it."""
+    """A line that is never folded, because a program may read it."""
 
     def __init__(self, text: str) -> None:
         self._text = printable(text)
@@ -112,7 +113,7 @@ class Whole:
 
 
 def state(word: str) -> Text:
-    """Color a state; the word itself says it without."""
+    """Color a state's word."""
     return cell(word, COLORS.get(word, ""))
 
 
@@ -134,10 +135,7 @@ def table(
     folds: Sequence[str] = (),
     cuts: Sequence[str] = (),
 ) -> Table:
-    """Make a table without lines.
-
-    Where a terminal is narrow, columns in ``folds`` are folded and those in ``cuts`` cut; the others stay whole.
-    """
+    """Make a table without lines. On a narrow terminal, columns in ``folds`` are folded and those in ``cuts`` cut."""
     made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for name in head:
         made.add_column(name, no_wrap=name not in (*folds, *cuts), overflow="ellipsis" if name in cuts else "fold")
@@ -158,12 +156,12 @@ def show(lines: Iterable[RenderableType], to: Console) -> None:
 
 
 def tell(line: str) -> None:
-    """Say on standard error how far something is."""
+    """Print a line about the progress to standard error."""
     show([line], console(sys.stderr))
 
 
 def write_json(data: Any) -> None:
-    """Print for a program. Everything but ASCII is escaped."""
+    """Print JSON, in ASCII only."""
     print(json.dumps(data, indent=2))
 
 
@@ -184,7 +182,7 @@ def emit(report: Report, *, as_json: bool, reads: bool) -> Exit:
 
 
 def failed(faults: Sequence[Fault], status: Exit, *, as_json: bool) -> Exit:
-    """Print why a verb was not carried out: a call that is wrong, or AWS."""
+    """Print why a verb was not carried out: wrong usage, or AWS."""
     if as_json:
         write_json(failure(faults, status))
     show((f"ami-promoter: {fault}" for fault in faults), console(sys.stderr))
@@ -192,5 +190,5 @@ def failed(faults: Sequence[Fault], status: Exit, *, as_json: bool) -> Exit:
 
 
 def failure(faults: Sequence[Fault], status: Exit) -> dict[str, Any]:
-    """Build the document that every verb prints with ``--json`` instead of its own where it could not do its work."""
+    """Return the document that a verb prints with ``--json`` if it could not do its work."""
     return {"faults": [fault.to_json() for fault in faults], "exit_status": int(status)}

@@ -1,4 +1,4 @@
-"""Says how far a long reading is, now and then."""
+"""Reports the progress of a long reading from time to time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVERY = 5
 
 
 class Progress:
-    """Tells how far one reading is: at most a line every five seconds, so that a short one says nothing."""
+    """Reports the progress of one reading, at most every five seconds, so that a short one prints nothing."""
 
     def __init__(self, tell: Callable[[str], None], what: str, clock: Callable[[], float] | None = None) -> None:
         self._tell = tell

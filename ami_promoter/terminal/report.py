@@ -1,4 +1,4 @@
-"""What a verb has to say, to a person and to a program."""
+"""The result of a verb, for a person and for a program."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ami_promoter.terminal.exits import Exit
 from chalicelib.core.faults import Fault
 
 FOREVER = 10**11
-"""No record of the service is of a later time (the year 5138); one that says so was damaged."""
+"""A later time (the year 5138) in a record means that the record is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Lines for a person, the same as ``data`` for a program, and what was wrong with what was given.
+    """Lines for a person, the same as ``data`` for a program, and the faults of the input.
 
-    A line that is a string is printed with its control characters made visible; other renderables are printed as they
-    are; code that builds one uses ``output.cell`` for text that came from elsewhere.
+    A string's control characters are made visible when it is printed. Other renderables are printed as they are; code
+    that builds one uses ``output.cell`` for text that came from elsewhere.
     """
 
     lines: tuple[RenderableType, ...] = ()
@@ -38,7 +38,7 @@ class Report:
 
 
 def moment(epoch: int | None) -> str:
-    """Write epoch seconds as ISO 8601 in UTC; a dash where there is no such time."""
+    """Write epoch seconds as ISO 8601 in UTC; a dash if there is no such time."""
     if not isinstance(epoch, int) or not 0 < epoch < FOREVER:
         return "-"
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

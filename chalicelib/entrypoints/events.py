@@ -29,7 +29,7 @@ MAX_VERSION = 10**12
 
 
 class Events:
-    """Sends wakes. Of the records it reads look-ups only, and writes nothing [invariant 11]."""
+    """Sends wakes. It reads look-ups only, and writes nothing (invariant 11)."""
 
     def __init__(self, records: Records, wakes: Wakes, *, hub: str, region: str, trigger_tag: str) -> None:
         self._records = records
@@ -59,13 +59,13 @@ class Events:
         self._wake(addresses.promotion(ami), name, entry, event)
 
     def image_state(self, event: Mapping[str, Any]) -> None:
-        """``EC2 AMI State Change`` in the hub: a promotion that waits for its AMI may go on."""
+        """``EC2 AMI State Change`` in the hub: a promotion may be waiting for its AMI."""
         ami = _last(event.get("resources"), AMI)
         if self._from_hub(event) and ami is not None:
             self._wake(addresses.promotion(ami), "image", _id(event), event)
 
     def target_event(self, event: Mapping[str, Any]) -> None:
-        """What a target forwards: a copy that ended, or an AMI that became available. Only of known deliveries."""
+        """An event that a target forwards: a copy ended, or an AMI became available. Only for known deliveries."""
         account, region = event.get("account"), event.get("region")
         if not (isinstance(account, str) and ACCOUNT.match(account)):
             return

@@ -36,35 +36,35 @@ TRIES = 5
 
 
 class Services(Protocol):
-    """What runs a kind of record; each is made when it is first needed."""
+    """The workers of each kind of record; each is made when it is first needed."""
 
     @property
     def deliveries(self) -> Runner[Any, Any, Any]:
-        """Of deliveries."""
+        """The worker of deliveries."""
 
     @property
     def promotions(self) -> Runner[Any, Any, Any]:
-        """Of promotions."""
+        """The worker of promotions."""
 
     @property
     def copy_quotas(self) -> CopyQuotas:
-        """Of copy quotas."""
+        """The worker of copy quotas."""
 
     @property
     def inventories(self) -> Runner[Any, Any, Any]:
-        """Of inventories."""
+        """The worker of inventories."""
 
     @property
     def own_notices(self) -> OwnNotices:
-        """Of notices that no promotion or delivery sends."""
+        """The worker of notices that no promotion or delivery sends."""
 
     @property
     def share_worker(self) -> ShareWorker:
-        """Of resources with shares."""
+        """The share worker."""
 
     @property
     def grant_audit(self) -> GrantAudit:
-        """Of a key's child grants."""
+        """The grant audit."""
 
 
 class QueueConsumer:
@@ -93,7 +93,7 @@ class QueueConsumer:
             self.take(message["body"], receives, lambda: int(context.get_remaining_time_in_millis() // 1000))
 
     def take(self, body: str, receives: int, time_left: TimeLeft) -> None:
-        """Do what one message asks. ``receives``: how often SQS has given it out, this time included."""
+        """Process one message. ``receives``: how often SQS has delivered it, this time included."""
         wake = wakes.decode(body)
         if wake.key.kind not in self._kinds:
             raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self._kinds)} only.")
@@ -128,7 +128,7 @@ class QueueConsumer:
 
 
 def _is_the_records_own(error: Exception) -> bool:
-    """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
+    """Whether the record is to blame: not if AWS did not answer, only for a request that AWS cannot accept."""
     if isinstance(error, ClientError):
         return bool(error.response["Error"]["Code"] == "ValidationException")
     if isinstance(error, Refusal):

@@ -88,6 +88,8 @@ class StandingPass:
         def moved(ami: str) -> bool:
             head = heads[ami]
             seen = tagged.get(ami), applied.generation
+            if head == DAMAGED:  # its promotion writes it again, unless it cannot act
+                return True
             return head.moving and head.value is not None and (head.value, head.generation) != seen
 
         def look(ami: str) -> None:

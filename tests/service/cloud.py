@@ -22,9 +22,11 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images import register
 from chalicelib.core.images.image import read_image
 from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import digest_of
 from chalicelib.core.sharing import grant_names
 from chalicelib.core.sharing.share import Share
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, digest_of, to_items
+from chalicelib.core.targets.applied_file import AppliedFile, Directory
+from chalicelib.core.targets.applied_items import to_items
 from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.organization import ways

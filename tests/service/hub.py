@@ -72,6 +72,8 @@ MINUTE, DISCOVERY = 60, 300
 APPROVER = "arn:aws:iam::111111111111:user/approver"
 OPERATOR = "arn:aws:iam::111111111111:user/operator"
 MOMENT = 10
+UNSEEN = 2 * DISCOVERY
+"""Seconds for which a tag may have a value that no look shows, if its event is lost."""
 RETRIES = (60, 120)
 """Seconds after which Lambda invokes a function again that was killed while it handled an event."""
 
@@ -244,12 +246,16 @@ class Hub:
         return not any(map(approvals.needs, file.resolve(account, in_force=True).targets))
 
     def _values(self, ami: str, file: AppliedFile) -> Iterator[str]:
-        """Yield the values of an AMI's tag that count: the last understood one, and those that a stale read shows."""
+        """Yield the values of an AMI's tag that count: those that a stale read shows, and the last understood one.
+
+        That is one that the service must have seen: it may not know of a value that stood for minutes.
+        """
         known, until = False, self.cloud.now
         for at, value in reversed(self.cloud.values.get(ami, ())):
             if value is not None and (not known or until > self.cloud.now - STALEST):
                 yield value
-            known, until = known or (value is not None and file.resolve(value).understood), at
+            seen = until - at > UNSEEN
+            known, until = known or (seen and value is not None and file.resolve(value).understood), at
 
     def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
         records, now = self.stores.records, self.cloud.now

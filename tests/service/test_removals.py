@@ -129,6 +129,17 @@ def test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended(trou
     assert {image.account for image in hub.cloud.images.values()} == left
 
 
+def test_copies_end_whose_promotion_and_its_head_are_both_damaged():
+    """The file loses B; nobody can tell what the promotion knew, and the tag says whom it names."""
+    hub = copying_for_a_parked_promotion()
+    break_head(hub)
+    directory = hub.cloud.directory
+    hub.cloud.directory = replace(directory, accounts={A: directory.accounts[A]})
+    pass_time(hub, HOUR)
+
+    assert {account for _, account in hub.cloud.permissions} == {A}
+
+
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
     """Without an event: discovery sees that another file is in force."""

@@ -25,9 +25,9 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
-from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.addresses import RecordKey, digest_of
 from chalicelib.core.targets.departures import DAY, MembersReading
-from chalicelib.core.targets.organization import Membership, Unit, text_digest
+from chalicelib.core.targets.organization import Membership, Unit
 
 MEMBERS = "members"
 CURRENT, READING = RecordKey(MEMBERS, "current"), RecordKey(MEMBERS, "reading")
@@ -60,7 +60,7 @@ class MembersTable:
                 for prefix in (UNITS, "accounts#")
                 for found in self._table.query(MEMBERS, prefix)
             }
-            if text_digest(bodies) == item["digest"]:
+            if digest_of(bodies) == item["digest"]:
                 return _membership(int(item["generation"]), bodies)
         what = "the members of the OUs are not those that `discover` wrote: somebody changed or deleted items."
         cure = (
@@ -94,7 +94,7 @@ class MembersTable:
             for sk, body in new.items()
             if old.get(sk) != body
         ]
-        given = {":generation": before.generation + 1, ":digest": text_digest(new)}
+        given = {":generation": before.generation + 1, ":digest": digest_of(new)}
         there = "attribute_not_exists(pk)"
         if before.generation:
             there, given[":before"] = "generation = :before", before.generation

@@ -37,11 +37,12 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core.errors import Misconfigured, Refusal, TargetsDamaged
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
-from chalicelib.core.records.addresses import SWITCH
+from chalicelib.core.records.addresses import SWITCH, digest_of
 from chalicelib.core.records.addresses import approval as approval_of
 from chalicelib.core.records.addresses import withdrawals as withdrawals_of
 from chalicelib.core.targets import applied_file, approvals, withdrawals
 from chalicelib.core.targets.applied_file import ORGANIZATION, AppliedFile, Directory
+from chalicelib.core.targets.applied_items import from_items
 from chalicelib.core.targets.approvals import Approval
 from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.core.targets.withdrawals import Withdrawal
@@ -192,12 +193,12 @@ class TargetsTable:
     def directory(self, current: Current) -> Directory:
         """Read everything the pointer points at; raises TargetsDamaged if that is not what was applied."""
         items = self._items(current.version)
-        if applied_file.digest_of(items) != current.digest:
+        if digest_of(items) != current.digest:
             raise TargetsDamaged(
                 self._fault(current, "are not those that were applied: somebody changed or deleted items.")
             )
         try:
-            return applied_file.from_items(items)
+            return from_items(items)
         except ValueError as error:
             why = f"cannot be read by this version: {error}."
             raise TargetsDamaged(self._fault(current, why)) from error

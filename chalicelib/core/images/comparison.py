@@ -1,7 +1,7 @@
 """Compares the copy with its source, member by member.
 
-It reads EC2's answer for the copy in the way in which it reads the source's, and not the request that made the copy, so
-that it finds a mistake in the request.
+It reads EC2's answer for the copy as it reads the source's, and not the request that made the copy, so that it finds a
+mistake in the request.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Tags, launch permissions and protection can change, too; EC2 changes no other at
 
 
 def attributes_to_compare(image: SourceImage) -> tuple[str, ...]:
-    """The DescribeImageAttribute calls that the comparison needs of the copy: none, unless the source has UEFI data."""
+    """Return the attributes of the copy to read with DescribeImageAttribute: none, unless the source has UEFI data."""
     return ("uefiData",) if image.uefi_data else ()
 
 
 def copies_by_device(image: SourceImage, registered: Mapping[str, Any]) -> dict[str, str]:
-    """Device name to copy, where nothing but the device says which is which: CopyImage makes them itself."""
+    """Return device name -> copy, for CopyImage, whose copies only their devices tell apart."""
     found = {
         mapping["DeviceName"]: mapping.get("Ebs", {}).get("SnapshotId", "")
         for mapping in registered.get("BlockDeviceMappings", ())
@@ -57,13 +57,12 @@ def differences(
     tags: Mapping[str, str],
     deprecated: bool = True,
 ) -> tuple[Fault, ...]:
-    """How the copy differs from its source, one fault for each member; empty if it is the same image.
+    """Return how the copy differs from its source, one fault for each member.
 
-    ``registered`` is DescribeImages' answer for the copy and ``attributes`` the answers for ``attributes_to_compare``.
-    ``copies`` are by source snapshot, or by the device's name where CopyImage made them (``copies_by_device``).
-    ``name`` and ``tags`` are those that the copy must have; tags that somebody else added do not matter. ``key_arn``
-    is compared where EC2 names a key in a mapping. ``deprecated=False`` leaves out the deprecation date, as long as it
-    has not been set.
+    ``registered`` is DescribeImages' answer for the copy, and ``attributes`` the answers for ``attributes_to_compare``.
+    ``copies`` are by source snapshot, or by device name if CopyImage made them (``copies_by_device``). ``name`` and
+    ``tags`` are those that the copy must have; further tags do not matter. ``key_arn`` is compared if EC2 names a key
+    in a mapping. ``deprecated=False``: the deprecation date has not been set yet.
     """
     needless: dict[str, Mapping[str, Any]] = {
         attribute: {} for attribute in attributes_to_read(registered) if not image.uefi_data
@@ -89,7 +88,7 @@ def differences(
 
 
 def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say what an account has changed of its copy since it was made; ``found``: ``CHANGEABLE`` of DescribeImages."""
+    """Return what an account has changed of its copy since; ``found``: ``CHANGEABLE`` of DescribeImages."""
     result = replace(
         image,
         description=found.get("Description"),
@@ -111,7 +110,7 @@ def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 _Compared = Iterator[tuple[str, Any, Any]]
-"""Member, what it should be, what it is."""
+"""Member, wanted value, found value."""
 
 
 def _image_members(image: SourceImage, result: SourceImage, name: str) -> _Compared:
@@ -172,7 +171,7 @@ def _key_members(registered: Mapping[str, Any], key_arn: str | None) -> _Compare
 
 
 def _deprecation(image: SourceImage, result: SourceImage) -> _Compared:
-    """The same minute; or, where the source was deprecated before the copy was made, a later one."""
+    """Compare the dates: the same minute, or a later one if the source was deprecated before the copy was made."""
     wanted, found = (None if at is None else to_minute(at) for at in (image.deprecation_time, result.deprecation_time))
     if wanted and found and result.creation_date and wanted < to_minute(result.creation_date) + timedelta(hours=1):
         wanted = max(wanted, found)
@@ -180,7 +179,7 @@ def _deprecation(image: SourceImage, result: SourceImage) -> _Compared:
 
 
 def _normal(device: BlockDevice, snapshot_size: int | None) -> dict[str, Any]:
-    """A mapping's members as they work, with EC2's defaults put in."""
+    """Return a mapping's members with EC2's defaults filled in."""
     match device.kind:
         case "no-device":
             return {"NoDevice": True}
@@ -205,9 +204,9 @@ def _normal(device: BlockDevice, snapshot_size: int | None) -> dict[str, Any]:
 
 
 def _of_the_copy(source: BlockDevice, result: BlockDevice, copies: Mapping[str, str]) -> dict[str, Any]:
-    """How a mapping of the copy must differ from the source's: in its snapshot and encryption.
+    """Return a mapping of the source as the copy must have it: with its own snapshot and encryption.
 
-    A blank volume that turns out encrypted where the source's was not is no fault: the target account may encrypt all.
+    A blank volume may be encrypted although the source's is not: the target account may encrypt everything.
     """
     match source.kind:
         case "snapshot":
@@ -220,7 +219,7 @@ def _of_the_copy(source: BlockDevice, result: BlockDevice, copies: Mapping[str, 
 
 
 def _decoded(uefi_data: str | None) -> bytes | None:
-    """UEFI data by what it says, not by how base64 broke its lines."""
+    """Return the content of UEFI data, as base64 may break lines anywhere."""
     if uefi_data is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""When to deprecate the copy: when the source is, or as soon as EC2 allows."""
+"""The deprecation date of the copy: the source's, or as soon as EC2 allows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from chalicelib.core.images.image import SourceImage
 
 
 def deprecate_at(image: SourceImage, now: float) -> str | None:
-    """The date to give to EnableImageDeprecation, or None if the source has none. ``now`` is epoch seconds.
+    """Return the date for EnableImageDeprecation; None if the source has none. ``now`` is epoch seconds.
 
-    EC2 takes no date in the past [aws-facts 8, VERIFIED]: for a source already deprecated it is in five minutes.
+    EC2 accepts no date in the past [aws-facts 8, VERIFIED]: if the source is deprecated already, it is in five minutes.
     """
     if image.deprecation_time is None:
         return None
@@ -19,6 +19,6 @@ def deprecate_at(image: SourceImage, now: float) -> str | None:
 
 
 def to_minute(text: str) -> datetime:
-    """EC2's text of an instant, to the minute: it rounds deprecation dates itself [aws-facts 8, VERIFIED]."""
+    """Return EC2's text of an instant, to the minute: EC2 itself rounds deprecation dates [aws-facts 8, VERIFIED]."""
     at = datetime.fromisoformat(text) + timedelta(seconds=30)
     return at.replace(second=0, microsecond=0)

@@ -14,14 +14,14 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.members import known_values
 
 PROVISIONED_IOPS = frozenset({"gp3", "io1", "io2"})
-"""Volume types that take Iops; what EC2 shows for others is derived from the size."""
+"""Volume types with settable Iops; for the others EC2 shows a value that it derives from the size."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockDevice:
-    """One block device mapping. Sizes are GiB, throughput is MiB/s; None means that EC2 said nothing.
+    """One block device mapping. Sizes are GiB, throughput is MiB/s; None: EC2 shows no value.
 
-    ``placement`` names the Outpost or Zone that the mapping is bound to.
+    ``placement`` names the Outpost or Zone to which the mapping is bound.
     """
 
     name: str
@@ -40,7 +40,7 @@ class BlockDevice:
 
     @property
     def kind(self) -> Literal["no-device", "ephemeral", "snapshot", "blank"]:
-        """A device taken away, an instance-store volume, a volume from a snapshot, or a new empty volume."""
+        """The kind of device: removed, instance store, volume from a snapshot, or empty volume."""
         if self.no_device:
             return "no-device"
         if self.virtual_name is not None:
@@ -50,7 +50,7 @@ class BlockDevice:
 
 @dataclass(frozen=True, slots=True)
 class SourceSnapshot:
-    """One snapshot behind the image. ``key`` is the ARN of its KMS key, None when it is not encrypted; size in GiB."""
+    """One snapshot of the image. ``key`` is the ARN of its KMS key, None if it is not encrypted; size in GiB."""
 
     id: str
     owner: str
@@ -69,10 +69,10 @@ class SourceSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """An image as EC2 describes it, without the members that are deliberately left behind.
+    """An image as EC2 describes it, without the members that the copy deliberately does not get.
 
-    Texts are EC2's own, None where it said nothing. ``uefi_data`` is base64. ``snapshots`` holds those that
-    DescribeSnapshots returned, which may be fewer than the mappings name.
+    Texts are EC2's own; None: EC2 shows none. ``uefi_data`` is base64. ``snapshots`` are those that DescribeSnapshots
+    returned, which may be fewer than the mappings name.
     """
 
     id: str
@@ -108,12 +108,12 @@ class SourceImage:
     snapshots: tuple[SourceSnapshot, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """For a record. UEFI data can make it 64 kB long; all else is a few."""
+        """Return it for a record. UEFI data can make it 64 kB long."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SourceImage:
-        """Back from a record; an unknown or missing member raises TypeError or KeyError."""
+        """Read it from a record; an unknown or missing member raises TypeError or KeyError."""
         return cls(
             **{
                 **value,
@@ -127,10 +127,10 @@ class SourceImage:
 
 
 def attributes_to_read(image: Mapping[str, Any]) -> tuple[str, ...]:
-    """The DescribeImageAttribute calls that an image needs beside DescribeImages, given the latter's answer.
+    """Return the attributes to read with DescribeImageAttribute, by DescribeImages' answer.
 
-    Only UEFI data cannot be had from DescribeImages, and only an image that may boot by UEFI has some: one that says
-    so, one with a TPM, and one for Graviton that says nothing, as UEFI is the default there [aws-facts 5, VERIFIED].
+    DescribeImages lacks only the UEFI data, and only an image that can boot by UEFI has some: one that says so, one
+    with a TPM, and one for Graviton that says nothing, as UEFI is the default there [aws-facts 5, VERIFIED].
     """
     boot_mode = image.get("BootMode") or ("uefi" if image.get("Architecture") == "arm64" else "legacy-bios")
     return () if boot_mode == "legacy-bios" and not image.get("TpmSupport") else ("uefiData",)
@@ -139,10 +139,11 @@ def attributes_to_read(image: Mapping[str, Any]) -> tuple[str, ...]:
 def read_image(
     image: Mapping[str, Any], attributes: Mapping[str, Mapping[str, Any]], snapshots: Sequence[Mapping[str, Any]]
 ) -> SourceImage:
-    """An image from EC2's answers, in boto3's shape: an item of ``Images``, and of ``Snapshots`` for each snapshot.
+    """Build an image from EC2's answers in boto3's shape.
 
-    ``attributes`` maps a name from ``attributes_to_read`` to DescribeImageAttribute's answer. ValueError if one of them
-    is missing: an attribute that was not read must not look like one that is not there.
+    ``image``: an item of ``Images``; ``snapshots``: items of ``Snapshots``. ``attributes`` maps a name from
+    ``attributes_to_read`` to DescribeImageAttribute's answer. Raises ValueError if one is missing: an attribute that
+    was not read must not look like one that the image lacks.
     """
     unread = [name for name in attributes_to_read(image) if name not in attributes]
     if unread:
@@ -165,12 +166,12 @@ def read_image(
 
 
 def snapshots_to_copy(image: SourceImage) -> tuple[str, ...]:
-    """The ids of the snapshots that its mappings name, each once, in order of device name."""
+    """Return the ids of the snapshots that the mappings name, each once, in order of device name."""
     return tuple(dict.fromkeys(device.snapshot_id for device in image.devices if device.snapshot_id is not None))
 
 
 def unknown_values(image: SourceImage) -> tuple[Fault, ...]:
-    """A fault for each value that this version does not know: what it would mean for a copy is a guess."""
+    """Return a fault for each value that this version does not know, and so cannot copy safely."""
     return tuple(
         Fault(
             "source-value-unknown",

@@ -1,4 +1,4 @@
-"""The name of the copy: the target's template, filled and cut to the length that EC2 takes."""
+"""The name of the copy: the target's template, filled in and shortened to the length that EC2 allows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SOURCE_ID_LENGTH = len("ami-0123456789abcdef0")
 
 
 def template_faults(template: str) -> tuple[Fault, ...]:
-    """What is wrong with an AMI name template; a template without faults gives a legal name for every image."""
+    """Return what is wrong with an AMI name template; one without faults gives a legal name for every image."""
     where = f"ami_name {template!r}"
     try:
         parts = list(Formatter().parse(template))
@@ -31,9 +31,10 @@ def template_faults(template: str) -> tuple[Fault, ...]:
 
 
 def image_name(template: str, image: SourceImage) -> str:
-    """The copy's name. ``{source_name}`` is cut to what fits, and what an AMI name may not contain becomes a dash.
+    """Return the copy's name.
 
-    For a template without ``template_faults``; with others it may raise ValueError or KeyError.
+    ``{source_name}`` is shortened to fit, and characters that EC2 does not allow become dashes. For a template without
+    ``template_faults``; another one may raise ValueError or KeyError.
     """
     source_name = "".join(c if _LEGAL.fullmatch(c) else "-" for c in image.name or image.id)
     rest = len(template.format(source_name="", source_id=image.id))
@@ -42,7 +43,7 @@ def image_name(template: str, image: SourceImage) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A similar name that EC2 accepts and that is safe in a shell between single quotes."""
+    """Return a similar name that EC2 accepts and that is safe in a shell between single quotes."""
     return "".join(c if c != "'" and _LEGAL.fullmatch(c) else "-" for c in name)[-MAX_NAME:]
 
 

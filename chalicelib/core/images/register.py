@@ -31,9 +31,10 @@ SOURCE_IMAGE_TAG = f"{OUR_PREFIX}source-image"
 
 
 def copied_tags(tags: Mapping[str, str], trigger_tag: str) -> dict[str, str]:
-    """The source's tags that a copy gets.
+    """Return the source's tags that a copy gets.
 
-    Not the trigger (it would promote the copy), nor ``aws:`` (reserved), nor the service's of an earlier promotion.
+    Not the trigger tag (it would promote the copy), ``aws:`` tags (AWS reserves them), and the service's of an earlier
+    promotion.
     """
     return {
         key: value for key, value in tags.items() if key != trigger_tag and not key.startswith(("aws:", OUR_PREFIX))
@@ -47,9 +48,9 @@ def result_tags(
     trigger_tag: str,
     carried: Sequence[str] = ("*",),
 ) -> dict[str, str]:
-    """All tags of the copy of an image or of a snapshot: the source's, the target's ``extra``, and the service's.
+    """Return all tags of the copy of an image or a snapshot: the source's, the target's ``extra``, and the service's.
 
-    ``carried``: the keys of the source's that the target lets in; one that ends in ``*`` means all that begin so.
+    ``carried``: the keys of the source's tags that the target accepts; one that ends in ``*`` means all that begin so.
     """
     theirs = copied_tags(image.tags, trigger_tag)
     let_in = {key: value for key, value in theirs.items() if any(_means(one, key) for one in carried)}
@@ -61,10 +62,10 @@ def _means(written: str, key: str) -> bool:
 
 
 def request(image: SourceImage, copies: Mapping[str, str], name: str, tags: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments of RegisterImage that make the copy of an image without ``preflight.source_faults``.
+    """Return the arguments of RegisterImage for an image without ``preflight.source_faults``.
 
     ``copies`` maps the id of each of ``image.snapshots_to_copy`` to its copy's; KeyError if one is missing. What the
-    source has not is left out, so that EC2 decides as it did for the source.
+    source lacks is left out, so that EC2 decides as it did for the source.
     """
     wanted: dict[str, Any] = {
         "Name": name,

@@ -19,7 +19,7 @@ class ReadWithdrawals:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Resolve the value by the applied file and the members, without asking EC2 or KMS."""
+    """Resolve the value by the applied file and the members, without calling EC2 or KMS."""
 
     value: str
 

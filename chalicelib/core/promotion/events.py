@@ -18,9 +18,9 @@ class TagSeen:
     own: bool = False
     """It has the tag of a delivery: this service made it, so it never triggers."""
     event: str = ""
-    """The id of the tag's event that asked for this look; "" if none did, as when discovery found the tag."""
+    """The id of the tag event that caused this look; "" if none did, as when discovery found the tag."""
     changed_at: int = 0
-    """When the tag was changed, by that event (epoch seconds); 0: it does not say."""
+    """When the tag changed, by that event (epoch seconds); 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ class WithdrawalsRead:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The source was checked for the targets of the plan; ``faults``: all that it has."""
+    """The source was checked for the targets of the plan; ``faults`` lists all of its faults."""
 
     faults: tuple[Fault, ...] = ()
     partial: bool = False
-    """Whether EC2 may not have shown all of it: then it is looked at again."""
+    """Whether EC2 may not have shown all of the source, so that it must be examined again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class SummaryNotified:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A command was not executed: throttle, outage, denial of the service's role. ``look``: it was LookAtTag."""
+    """A command was not executed: throttle, outage, or missing rights of the service. ``look``: it was LookAtTag."""
 
     fault: Fault
     look: bool = False

@@ -17,10 +17,10 @@ from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import digest
 
 PENDING_DEADLINE = 24 * schedule.HOUR
-"""How long an AMI may stay pending, or a check unable to read what it needs, before the promotion gives up."""
+"""The promotion gives up after this time if the AMI is still pending, or a check cannot read what it needs."""
 
 TRIES_BEFORE_DEADLINE = 10
-"""How many refusals in a row are needed as well: one after an outage of the service proves nothing (invariant 6)."""
+"""It also needs so many refusals in a row: one after an outage proves nothing (invariant 6)."""
 
 S = PromotionState
 
@@ -31,16 +31,13 @@ def started(ami: str, hub: str, region: str, now: int) -> Promotion:
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
-    """Return the promotion of an AMI that was tagged before this service first looked.
-
-    It waits for a tag event; one that arrives late counts, too.
-    """
+    """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
     why = "It was tagged before this service was installed; tag it again to promote it."
     return Promotion(ami, hub, region, created_at=now, state=S.OVER, value=value, why=why, since=now)
 
 
 def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
-    """Return the promotion after the event. Raises IllegalEvent if the table does not allow the transition."""
+    """Return the promotion after an event. Raises IllegalEvent if the table does not allow the transition."""
     allowed = machine.TRANSITIONS[promotion.state].get(type(event))
     if allowed is None:
         raise IllegalEvent(str(promotion.key), promotion.state, type(event).__name__)
@@ -110,25 +107,25 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
 
 
 def _tagged_again(promotion: Promotion) -> bool:
-    """Whether an unheard event tells of a change that no look can have shown: the event may be a day late."""
+    """Whether an unread tag event reports a change that no look can have shown: an event may be a day late."""
     unread = promotion.unread("tag")
     return unread is not None and happened_at(unread) > promotion.read_at
 
 
 def _tag_events(promotion: Promotion, now: int) -> tuple[int, ...]:
-    """Return when events that are unheard yet say that the tag was written; one of the future is taken for now."""
+    """Return when the tag was written by the unread tag events; a time in the future counts as now."""
     at = happened_at(promotion.unread("tag") or "")
     written = promotion.unread("written") or ""
     return (0 if math.isinf(at) else min(int(at), now), min(int(written), now) if written.isdigit() else 0)
 
 
 def tag_entry(version: int, at: int | None, event: str) -> str:
-    """Write a tag event as an inbox entry: its version, when the tag changed (if it says), and its id."""
+    """Return a tag event as an inbox entry: its version, when the tag changed (if known), and its id."""
     return f"{version:012d}{'' if at is None else f'@{at}'}#{event}"
 
 
 def happened_at(unread: str) -> float:
-    """Return when the tag changed; an event that does not say is taken for one of just now."""
+    """Return when the tag changed; infinity if the event does not say."""
     _, _, at = unread.partition("#")[0].partition("@")
     return int(at) if at.isdigit() else math.inf
 
@@ -162,7 +159,7 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
 
 
 def _idle(promotion: Promotion, now: int, why: str) -> Promotion:
-    """Stop checking a value; running deliveries continue."""
+    """Stop checking the value; running deliveries continue."""
     if promotion.state is S.REQUESTED:
         return _to(promotion, S.OVER, now, why=why)
     if promotion.state is S.RESOLVING:
@@ -171,7 +168,7 @@ def _idle(promotion: Promotion, now: int, why: str) -> Promotion:
 
 
 def _gone(promotion: Promotion, now: int) -> Promotion:
-    """Handle a missing or unusable AMI. A running promotion continues with the known facts; standing shares end."""
+    """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
     settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
     if promotion.state is S.OVER and not promotion.standing:
         return _untagged(promotion, now)
@@ -223,7 +220,7 @@ def _absent(promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _on_resolved(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
-    """Put a valid value in force; deliveries that it no longer names are asked to end.
+    """Put a valid value into force, and end the deliveries that it no longer names.
 
     A value that names fewer targets counts after two looks. What was refused and is still in the tag stays known.
     """
@@ -254,7 +251,7 @@ def _on_resolved(event: ev.Resolved, promotion: Promotion, now: int) -> Promotio
 
 
 def _planned(promotion: Promotion, event: ev.Resolved) -> Promotion:
-    """Put the plan of a value in force; whom it no longer names is asked to end."""
+    """Put the plan of a value into force, and end the deliveries that it no longer names."""
     others = promotion.plan not in ("", event.plan)
     return replace(
         promotion,
@@ -284,7 +281,7 @@ def _on_withdrawals_read(event: ev.WithdrawalsRead, promotion: Promotion, now: i
 
 @_apply.register
 def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
-    """Additions go on where the source passed its checks; what EC2 does not show yet has seven minutes to show."""
+    """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
     if event.partial and promotion.tries < len(schedule.NOT_YET):
         return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries))
     notified = bool(promotion.blocked) or promotion.refused_value is not None
@@ -307,7 +304,7 @@ def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotio
 
 
 def _refused(promotion: Promotion, value: str, faults: tuple[Fault, ...], now: int) -> Promotion:
-    """Notify of the faults, unless that has been done; what runs goes on."""
+    """Notify of the faults, unless that was done; what runs continues."""
     if _named(faults, value) != promotion.refused_for:
         return _to(promotion, S.RESOLVING, now, candidate=value, to_notify=faults)
     if promotion.state in (S.REQUESTED, S.RESOLVING):
@@ -316,10 +313,10 @@ def _refused(promotion: Promotion, value: str, faults: tuple[Fault, ...], now: i
 
 
 def _go_on(promotion: Promotion, refused: str | None, faults: tuple[Fault, ...], now: int, **changes: Any) -> Promotion:
-    """Leave a value that was refused, and go on with the one in force.
+    """Give up a value that was refused, and continue with the one in force.
 
-    Discovery leaves a refused value alone; an AMI that never was available it finds when it is. Of a value that was
-    understood only the source was refused.
+    Discovery does not wake a promotion for a refused value. It does wake one whose AMI becomes available. If the value
+    was understood, only its source was refused.
     """
     if not promotion.resolved:
         changes["refused_value"] = None if faults == (_never_available(promotion),) else refused
@@ -427,7 +424,7 @@ def _on_summary_notified(event: ev.SummaryNotified, promotion: Promotion, now: i
 
 
 def to_end(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> bool:
-    """Whether a delivery has neither ended nor reached ``shared``."""
+    """Whether a delivery is still to end: it has neither ended nor reached ``shared``."""
     return tracked.state == RUNNING or (tracked.state == "shared" and unwanted(promotion, tracked, plan))
 
 
@@ -444,7 +441,7 @@ def wanted_again(promotion: Promotion, tracked: TrackedDelivery, plan: Plan) -> 
 
 
 def asked_again(promotion: Promotion, tracked: TrackedDelivery) -> bool:
-    """Whether a delivery has failed that was asked for again when it was already failing."""
+    """Whether a delivery has failed for which a retry was requested while it was failing."""
     return tracked.state == "failed" and tracked.asked_again == promotion.episode > 0
 
 

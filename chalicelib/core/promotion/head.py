@@ -17,26 +17,26 @@ from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a promotion, as it was last written."""
+    """The head of a promotion."""
 
     value: str | None = None
     """The value in force; None: there was no valid value yet."""
     known: tuple[str, ...] = ()
-    """Values of the tag for which discovery does not wake it: in force, refused, or being examined."""
+    """Values of the tag for which discovery does not wake the promotion: in force, refused, or being examined."""
     generation: str = ""
     """File and membership by which the value was resolved: "digest/generation"; "": not yet."""
     places: str = ""
     """Digest of the targets in force."""
     moving: bool = False
-    """Whether it is not over."""
+    """Whether the promotion is not over."""
     standing: bool = False
     """Whether deliveries are in ``shared``."""
     tagged_at: int = 0
-    """When the tag was last written, as far as is known: it ends older withdrawals."""
+    """When the tag was last written, if known: withdrawals before that have ended."""
     refused_by_organization: bool = False
     """Whether its value was refused for a fault that can pass with the next reading of the organization."""
     waits: bool = False
-    """Whether it belongs to the baseline: it waits for a new tag event."""
+    """Whether it belongs to the baseline, and waits for a new tag event."""
 
 
 def head(promotion: Promotion) -> Head:
@@ -61,10 +61,10 @@ def places_digest(targets: Iterable[Target]) -> str:
 
 
 def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution) -> bool:
-    """Whether new file or members change the targets of a value in force, or let a refused value pass.
+    """Whether a new file or new members change the targets of a value in force, or let a refused value pass.
 
-    ``resolution``: whom the tag's value names now. If all copies are finished, only accounts that join count: nothing
-    is open, and what was delivered stays.
+    ``resolution``: by the new ones. If all copies are finished, only accounts that join count: nothing is open, and
+    delivered AMIs stay.
     """
     if value != head.value:
         return head.refused_by_organization and resolution.understood
@@ -104,9 +104,9 @@ class Resolver:
 
 
 def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -> Move | None:
-    """Return what to do about an AMI with the tag ``value`` (None: no tag) and this head.
+    """Return what to do about an AMI with the tag ``value`` (None: no tag) and this head. ``state``: its state in EC2.
 
-    ``state`` is EC2's word. A promotion that gave up an AMI after a day of `pending` looks when it is available.
+    A promotion that gave up a pending AMI after a day looks when the AMI is available.
     """
     if head is None:
         return None if value is None else Move.START

@@ -24,7 +24,7 @@ WITHDRAW = "withdraw"
 """Inbox entry: an operator has withdrawn accounts; the operators' table says which."""
 
 WORTH_A_LOOK = 3
-"""After this many polls a running promotion also reads its tag, because the event of its removal can be lost."""
+"""After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
 
 S = PromotionState
 
@@ -127,18 +127,18 @@ def has_news(promotion: Promotion) -> bool:
 
 
 def _waits_for_look(promotion: Promotion) -> bool:
-    """Whether a look at the tag is to be taken when the record is due: the event of its removal can be lost."""
+    """Whether the promotion must look at its tag when it is due: the event of its removal can be lost."""
     return _needs_look(promotion) or bool(promotion.absent_since) or promotion.has_paused
 
 
 def _needs_look(promotion: Promotion) -> bool:
-    """Whether nothing else can be done before a look at the tag."""
+    """Whether the tag must be read before anything else."""
     resolving = promotion.state is S.RESOLVING and promotion.candidate is None and not promotion.to_notify
     return promotion.state is S.REQUESTED or resolving
 
 
 def due_at(promotion: Promotion) -> int | None:
-    """When to look again if no wake arrives. None: it has ended, and nothing is in doubt."""
+    """Return when to look again if no wake arrives; None: it has ended, and nothing is in doubt."""
     looks = has_news(promotion)
     if promotion.unread(WITHDRAW) is not None:
         return promotion.since

@@ -29,9 +29,9 @@ class PromotionState(StrEnum):
 RUNNING, EXPIRED = "running", "expired"
 """Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
 BACK_AGAIN = ("cancelled", "withdrawn")
-"""The outcomes that start again if only file or members changed: those of an account that had left."""
+"""Outcomes after which a delivery starts again if only file or members changed: those of an account that had left."""
 NOTHING_LEFT = ("failed", *BACK_AGAIN, EXPIRED)
-"""What starts again when the AMI is tagged again."""
+"""Outcomes after which a delivery starts again when the AMI is tagged again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,16 @@ class TrackedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Whom a value names, by "account/region". It lies beside the record, as 17,000 targets do not fit into an item.
+    """Whom a value names, by "account/region"; in items beside the record, as 17,000 targets do not fit into one.
 
-    ``wanted``: deliveries are to be there. ``blocked``: what is there stays, as the account's settings conflict.
+    ``wanted``: must have a delivery. ``blocked``: keep what they have, as their settings conflict.
     """
 
     wanted: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
 
     def without(self, withdrawn: Mapping[str, str]) -> Plan:
-        """Leave out the targets that an operator has withdrawn."""
+        """Return the plan without the targets that an operator has withdrawn."""
         if not withdrawn:
             return self
         gone = {place for place in self.wanted | self.blocked if covering(withdrawn, place) is not None}
@@ -101,13 +101,13 @@ class Promotion:
     in_force_since: int = 0
     """When the value in force was first read, or when two looks had agreed that it was removed."""
     tagged_at: int = 0
-    """When the tag was last written, as far as is known: it ends older withdrawals."""
+    """When the tag was last written, if known: withdrawals before that have ended."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """Withdrawn targets ("account" or "account/region") -> the operator who withdrew them."""
     seen_value: str | None = None
     """The tag's value at the last look."""
     seen_since: int = 0
-    """When a look first showed that value: one that names fewer targets counts after two looks (invariant 1)."""
+    """When a look first showed that value; one that names fewer targets counts after two looks (invariant 1)."""
     image_name: str = ""
     plan: str = ""
     """The name of the plan of the value in force; "": it names no target."""
@@ -123,41 +123,41 @@ class Promotion:
     members: int = 0
     """The generation of the members by which it was resolved; 0: none was needed, or there was none."""
     places: str = ""
-    """Digest of the targets in force: discovery sees by it whether a new file changes them."""
+    """Digest of the targets in force, by which discovery sees whether a new file changes them."""
     refresh: bool = False
     """The value in force is resolved again because file or members changed: failed deliveries are not retried."""
     restarts: int = 0
     """How many times in a row the service restarted cancelled deliveries; a tag event sets it to 0."""
     cursor: int = 0
-    """For how many targets of the plan deliveries are written."""
+    """For how many targets of the plan deliveries have been written."""
     blocked: tuple[Fault, ...] = ()
     """Faults of blocked accounts, which get nothing new and lose nothing."""
     to_notify: tuple[Fault, ...] = ()
     """Faults of a value, a source or single accounts of which no notice has been sent."""
     faults: tuple[Fault, ...] = ()
-    """The faults of the last notice, while they last, for `status`."""
+    """The faults of the last notice, while they persist, for `status`."""
     why: str = ""
     """Why it has ended, in a sentence."""
     approval: bool = False
     """Whether a target of the plan needs an approval."""
     approval_seen_for: str = ""
-    """The episode, value and plan for which it last looked which targets wait for an approval."""
+    """The episode, value and plan for which it last read which targets wait for an approval."""
     approval_digest: str = ""
-    """Digest of what waited for an approval at that look; "": nothing."""
+    """Digest of what then waited for an approval; "": nothing."""
     approval_asked: str = ""
     """The name of the last notice that asked, so that it is sent once."""
     cancelling: bool = False
     """Whether deliveries that the plan does not contain may still run or be shared."""
     cancelled_to: str = ""
-    """The last delivery of the last slice that was asked to end."""
+    """The last delivery that was asked to end in the last slice."""
     standing: bool = False
     """Whether some of its deliveries are in ``shared``: they end with the tag, and with the AMI itself."""
     withdrawing: bool = False
     """Whether these must end whatever the value is: the AMI is gone or disabled."""
     has_paused: bool = False
-    """Whether it waits for the end of a pause: it looks at the tag each time before it asks whether that has come."""
+    """Whether it waits for the end of a pause; before each question it looks at the tag."""
     absent_since: int = 0
-    """Since when looks do not show the tag, or the AMI: it counts after two looks (invariant 5)."""
+    """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
     only: tuple[str, ...] = ()
     """Accounts, or "ACCOUNT/REGION", whose failed deliveries alone an operator asked to start again; none: all."""
     blocked_until: int = 0
@@ -173,13 +173,13 @@ class Promotion:
     refused_value: str | None = None
     """The value that was last refused; discovery leaves it alone."""
     refused_for: str = ""
-    """Digest of the faults last notified, so that a crash repeats a notice and a poll does not."""
+    """Digest of the faults of the last notice: a poll does not repeat it."""
     refused_by_organization: bool = False
     """Whether that refusal can pass with the next reading of the organization."""
     handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
-    """The inbox: entries of others; read with the record, never written with it."""
+    """Entries that others write; read with the record, never written with it."""
 
     @property
     def key(self) -> addresses.RecordKey:
@@ -192,12 +192,12 @@ class Promotion:
         return None if value is None or value == self.handled.get(name) else value
 
     def tagged_with(self, value: str) -> int:
-        """Return ``tagged_at`` if a value is resolved now: another one was written after that in force was."""
+        """Return ``tagged_at`` for a value that is resolved now; another value than that in force was written later."""
         return self.tagged_at if value == self.value else max(self.tagged_at, self.in_force_since)
 
     @property
     def asks_about(self) -> str:
-        """Names what an approver may be asked about now: another value, plan or episode may bring another question."""
+        """Identifies a question to an approver: another value, plan or episode may bring another question."""
         return f"{self.episode}:{self.plan}:{self.value}"
 
     @property

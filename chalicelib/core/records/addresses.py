@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 RECORD = "record"
@@ -32,7 +33,7 @@ def resource_kind(resource: str) -> str:
 
 
 ARCHIVED_LATELY = "archived"
-"""Member of a resource's record: which of its shares left for the archive in the last half hour, and when."""
+"""Member of a resource's record: which shares were archived in the last half hour, and when."""
 
 SWITCH = RecordKey("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""
@@ -44,7 +45,7 @@ def withdrawals(ami: str) -> RecordKey:
 
 
 APPROVALS = "approvals"
-"""Begins the partitions of approvals in the operators' table; only an approver may write there."""
+"""Prefix of the partitions of approvals in the operators' table; only an approver may write there."""
 
 
 def approval(ami: str, place: str) -> RecordKey:
@@ -64,13 +65,18 @@ TRIGGER = RecordKey("discovery", "trigger")
 
 
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
-    """Name one AMI's way to one target: 20 hexadecimal characters that never change."""
+    """Return the id of an AMI's delivery to a target: 20 hexadecimal characters that never change."""
     return digest(hub, ami, account, region, length=20)
 
 
 def digest(*parts: str, length: int = 32) -> str:
     """Hash parts to hexadecimal; the separator cannot occur in any AWS id."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:length]
+
+
+def digest_of(texts: Mapping[str, str]) -> str:
+    """Hash named texts, so that a reader notices a damaged or half-written set: 32 hexadecimal characters."""
+    return digest(*(f"{name} {text}" for name, text in sorted(texts.items())), length=32)
 
 
 def promotion(ami: str) -> RecordKey:
@@ -89,12 +95,12 @@ def copy_quota(account: str, region: str) -> RecordKey:
 
 
 def last_event(account: str, region: str) -> RecordKey:
-    """When the last event from there reached a delivery: an item beside the copy quota, for `doctor`."""
+    """When the last event from a target reached a delivery: an item beside the copy quota, for `doctor`."""
     return RecordKey(copy_quota(account, region).pk, "last-event")
 
 
 def no_event(account: str, region: str) -> RecordKey:
-    """When a delivery last ended there that made an AMI and got no event."""
+    """When a delivery last ended in a target that made an AMI and got no event."""
     return RecordKey(copy_quota(account, region).pk, "no-event")
 
 
@@ -114,17 +120,17 @@ def inventory_order(inventory_key: RecordKey, run: str, number: int) -> RecordKe
 
 
 def snapshot_resource(snapshot: str, region: str = "") -> RecordKey:
-    """The message group of one source snapshot's permissions; ``region`` where it is not the hub's own."""
+    """The message group of one source snapshot's permissions; ``region``: if it is not the hub's."""
     return RecordKey(f"resource#snapshot#{snapshot}{f'@{region}' if region else ''}")
 
 
 def key_resource(key_arn: str, account: str) -> RecordKey:
-    """One account's grants on one source key; each grant takes its own call, so each account has a message group."""
+    """One account's grants on one source key: each takes its own call, so each account has a message group."""
     return RecordKey(f"resource#key#{key_arn}#{account}")
 
 
 def policy_resource(key_arn: str) -> RecordKey:
-    """The message group of one source key's policy, which is written whole: one message group for all accounts."""
+    """The message group of one source key's policy: PutKeyPolicy writes it whole, so all accounts share a group."""
     return RecordKey(f"resource#policy#{key_arn}")
 
 
@@ -134,13 +140,13 @@ def role_resource(key_arn: str, account: str) -> RecordKey:
 
 
 def key_of(resource: str) -> str:
-    """Return the key's ARN in the name of a resource that is a key; "" for snapshots and AMIs."""
+    """Return the ARN of the key that a resource is about; "" for snapshots and AMIs."""
     _, kind, name, *_ = resource.split("#")
     return "" if kind in ("snapshot", "image") else name
 
 
 def at_home(resource: str) -> bool:
-    """Whether it is grants for an account's service-linked roles on a key of that account's own, not the hub's."""
+    """Whether a resource is the grants for an account's service-linked roles on that account's own key."""
     _, kind, *rest = resource.split("#")
     return kind == "role" and rest[0].split(":")[4:5] == rest[1:2]
 
@@ -244,7 +250,7 @@ def archived_share(resource: str, share_name: str, at: int) -> RecordKey:
 
 
 def share_history(share_key: RecordKey, at: int, version: int) -> RecordKey:
-    """One entry of a share's history; versions begin again when it comes back from the archive, times do not."""
+    """One entry of a share's history; versions start again when a share leaves the archive, times do not."""
     return RecordKey(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}")
 
 

@@ -9,10 +9,10 @@ HOUR = 3600
 DAY = 24 * HOUR
 
 POLLS: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 15 * MINUTE)
-"""Between two looks at something that AWS is doing; an event usually comes first."""
+"""Times between looks at something that AWS is doing; usually an event comes first."""
 
 RETRIES: Sequence[int] = (5, 10, 20, 40, 80, 160, 320)
-"""After a throttle or an outage."""
+"""Times between tries after a throttle or an outage."""
 
 NOT_YET: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE)
 """Key access and shares become true late: up to five minutes [aws-facts 3]."""
@@ -55,9 +55,9 @@ WAKE_LOST = 1 * MINUTE
 
 
 def last_wake(due_at: int, deadline: int, until: int) -> int | None:
-    """Return the last moment up to ``until`` at which the sweep wakes a due record; None: there was none yet.
+    """Return the last time up to ``until`` at which the sweep wakes a due record; None: there is none yet.
 
-    It wakes at ``due_at``, from there by the growing steps of ``POLLS``, and at ``deadline`` (0: there is none). All of
+    It wakes at ``due_at``, then after the growing steps of ``POLLS``, and at ``deadline`` (0: there is none). All of
     this follows from when the record was due, so the sweep writes to no record. All in epoch seconds.
     """
     if until < due_at:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Literal
 
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.records import codec
@@ -20,7 +18,7 @@ DEFAULT_GROUP = "default"
 """The group that an empty value, or ``true``, names."""
 
 VALUE = "value of the trigger tag"
-"""The place of a fault in a value; the notice names the AMI beside it."""
+"""Stands for the place of a fault in a tag's value; the notice names the AMI."""
 
 
 ORGANIZATION = "organization"
@@ -63,7 +61,7 @@ class Target:
     ami_name: str = "{source_name}-{source_id}"
     tags: Mapping[str, str] = field(default_factory=dict)
     source_tags: tuple[str, ...] = ("*",)
-    """Keys of the source's tags that go with the AMI; one that ends in ``*`` means all that begin so."""
+    """Keys of the source's tags that the AMI gets; a key that ends in ``*`` means all that begin so."""
     protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600
@@ -73,7 +71,7 @@ class Target:
     linger: int = 0
     approval: Literal["none", "required"] = "none"
     unit: str = ""
-    """ARN of the OU, or organization, through which the value's groups have the account; "" if the file lists it."""
+    """ARN of the OU or organization by which the value's groups have the account; "" if the file lists it."""
 
     @property
     def place(self) -> str:
@@ -83,13 +81,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A tag's value, parsed: names of groups and account ids, each once, sorted."""
+    """A parsed tag value: names of groups and account ids, each once, sorted."""
 
     groups: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The value in its plainest form; parsing it gives this trigger again."""
+        """Return the value in its plainest form, which parses to this trigger again."""
         return " ".join((*self.groups, *self.accounts))
 
 
@@ -110,12 +108,12 @@ class Resolution:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     blocked: Mapping[str, Fault] = field(default_factory=dict)
     blocked_until: Mapping[str, int] = field(default_factory=dict)
-    """Of each blocked account: the latest date ``until`` that its settings name; 0: they name none."""
+    """For each blocked account the latest date ``until`` in its settings; 0: none."""
     faults: tuple[Fault, ...] = ()
     digest: str = ""
     members: int = 0
     back_fill: bool = True
-    """Whether an account that joins later is a target of what is in force."""
+    """Whether an account that joins later becomes a target of the value in force."""
     waits: Fault | None = None
 
     @property
@@ -129,16 +127,16 @@ class Resolution:
         return tuple(target.place for target in self.targets)
 
     def until(self, place: str) -> int | None:
-        """Return the date until which a target may keep its standing shares; 0: without end, None: no such target."""
+        """Return the date until which a target may keep its standing shares; 0: no end, None: no such target."""
         found = next((target.until for target in self.targets if target.place == place), None)
         return self.blocked_until.get(place.partition("/")[0]) if found is None else found
 
     def only(self, places: Collection[str]) -> Resolution:
-        """Leave out every target that is not among these ("account/region")."""
+        """Return the resolution with these targets ("account/region") only."""
         return replace(self, targets=tuple(target for target in self.targets if target.place in places))
 
     def without(self, withdrawn: Mapping[str, str]) -> Resolution:
-        """Leave out every target that an operator has withdrawn."""
+        """Return the resolution without the targets that an operator has withdrawn."""
         if not withdrawn:
             return self
         blocked = {account: fault for account, fault in self.blocked.items() if account not in withdrawn}
@@ -156,14 +154,14 @@ class Directory:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accounts: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     by_unit: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
-    """Of each group with a unit: the targets of an account that a unit brings into it, but for the account's id."""
+    """For each group with a unit: the targets, without account id, of an account that has joined by a unit."""
     own: Mapping[str, Mapping[str, tuple[Target, ...]]] = field(default_factory=dict)
-    """Of each account with a block of its own: its targets in each such group."""
+    """For each account with settings of its own: its targets in each such group."""
     organization: Organization | None = None
     membership: Membership = field(default_factory=Membership)
     """The members of the units; not part of the file."""
     hub: tuple[str, str] = ("", "")
-    """The hub's account and Region, no part of the file: it owns the AMI already, though a unit may have it."""
+    """The hub's account and Region, which are no target even if a unit contains them."""
 
 
 def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
@@ -183,7 +181,7 @@ def _words(value: str) -> list[str]:
 
 
 def _well_formed(value: str) -> Trigger:
-    """Take what is well formed in a value, whatever stands beside it, so that one message lists all faults."""
+    """Return the valid words of a value, so that one message can list all faults."""
     words = [word for word in _words(value) if not _word_fault(word)]
     return Trigger(
         groups=tuple(word for word in words if not is_account(word)), accounts=tuple(filter(is_account, words))
@@ -192,17 +190,17 @@ def _well_formed(value: str) -> Trigger:
 
 @dataclass(frozen=True, slots=True)
 class AppliedFile:
-    """The applied file and the members, as both were at one moment. ``fault``: why they cannot be used."""
+    """The applied file and the members at one moment. ``fault``: why they cannot be used."""
 
     directory: Directory = field(default_factory=Directory)
     digest: str = ""
     fault: Fault | None = None
     _last: dict[tuple[str, bool], Resolution] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The value resolved last: hundreds of shares ask for the same one in turn."""
+    """The value resolved last: hundreds of shares ask for the same value in turn."""
 
     @property
     def generation(self) -> str:
-        """The name of the content of both: equal content has equal names."""
+        """A name of the content of both."""
         return f"{self.digest}/{self.directory.membership.generation}"
 
     def resolve(self, value: str, *, in_force: bool = False) -> Resolution:
@@ -216,10 +214,7 @@ class AppliedFile:
         return self._last[asked]
 
     def strangers(self, accounts: Iterable[str]) -> frozenset[str]:
-        """Return those accounts that neither the file nor a unit that it names contains (invariant 8).
-
-        Returns none if the file cannot be used: it is not known then.
-        """
+        """Return the accounts that neither the file nor a unit in it contains (invariant 8); none if it is unusable."""
         everybody = _Everybody(self.directory)
         return frozenset() if self.fault else frozenset(one for one in accounts if not everybody.has_settings(one))
 
@@ -259,7 +254,7 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
 def _judged(
     found: Mapping[str, tuple[Target, ...] | Fault], directory: Directory
 ) -> tuple[tuple[Target, ...], Mapping[str, Fault]]:
-    """Tell the targets from the accounts that cannot be served; add the hub's own copies that targets wait for."""
+    """Separate the targets from the accounts that cannot be served; add the hub's own copies that targets wait for."""
     blocked = {account: one for account, one in found.items() if isinstance(one, Fault)}
     by_place: dict[str, Target] = {}
     for account, targets in found.items():
@@ -277,7 +272,7 @@ def _judged(
 
 
 class _Everybody:
-    """Whom each group has, and by which way: those that the file lists, and those that a unit brings."""
+    """The accounts of each group, with the unit that brings each, or "" if the file lists it."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -297,13 +292,13 @@ class _Everybody:
         return account in self._directory.accounts or brought
 
     def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
-        """Name the units of these groups (``every``: of all) that have never been read."""
+        """Return the units of these groups (``every``: of all) that discovery has never read."""
         named = self._directory.groups if every else [name for name in groups if name in self._directory.groups]
         units = {member for name in named for member in self._directory.groups[name] if organization.is_unit(member)}
         return sorted(units - self._directory.membership.units.keys())
 
     def targets(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
-        """Return the account's targets, which all of its groups must agree on, named by the value or not."""
+        """Return the account's targets, on which all of its groups must agree, whether the value names them or not."""
         found = self._found(account)
         first = next(iter(found.values()))
         others = [name for name, targets in found.items() if targets != first]
@@ -320,7 +315,7 @@ class _Everybody:
         return max((target.until for targets in self._found(account).values() for target in targets), default=0)
 
     def _found(self, account: str) -> dict[str, tuple[Target, ...]]:
-        """Return its targets by each group that a unit brings it into, and as the file lists it."""
+        """Return the account's targets by each group that has it by a unit, and as the file lists it."""
         groups = self._groups.get(account, [])
         brought = [name for name in groups if self.ways[name][account]]
         found = {name: self._brought(account, name) for name in brought}
@@ -339,12 +334,12 @@ class _Everybody:
         )
 
     def _abroad(self, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Leave out the hub's own account: it is in the organization like others, but owns the AMI already."""
+        """Return the targets without the hub itself, which a unit may contain but which owns the AMI already."""
         return tuple(target for target in targets if (target.account, target.region) != self._directory.hub)
 
 
 def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
-    """Name the settings in which an account's targets differ."""
+    """Return the settings in which an account's targets differ."""
     if [target.region for target in one] != [target.region for target in other]:
         return ["`regions`"]
     pairs = [(codec.encode(here), codec.encode(there)) for here, there in zip(one, other, strict=True)]
@@ -373,57 +368,8 @@ def is_group(word: str) -> bool:
     return re.fullmatch("[A-Za-z][A-Za-z0-9._-]{0,62}", word) is not None and word != "true"
 
 
-def to_items(directory: Directory) -> dict[str, str]:
-    """Write a directory as sort key -> JSON body, canonically: equal directories give equal items."""
-    groups = {f"group#{name}": sorted(members) for name, members in directory.groups.items()}
-    accounts = {f"account#{account}": codec.encode(targets) for account, targets in directory.accounts.items()}
-    by_unit = {f"by-unit#{name}": codec.encode(targets) for name, targets in directory.by_unit.items()}
-    own = {f"own#{account}": codec.encode(targets) for account, targets in directory.own.items()}
-    named = {} if directory.organization is None else {ORGANIZATION: codec.encode(directory.organization)}
-    return {
-        key: json.dumps(body, sort_keys=True, separators=(",", ":"))
-        for key, body in sorted({**groups, **accounts, **by_unit, **own, **named}.items())
-    }
-
-
-def from_items(items: Mapping[str, str]) -> Directory:
-    """Read a directory back; a body of another shape raises ValueError naming the item and the member."""
-    groups: dict[str, tuple[str, ...]] = {}
-    accounts: dict[str, tuple[Target, ...]] = {}
-    by_unit: dict[str, tuple[Target, ...]] = {}
-    own: dict[str, Mapping[str, tuple[Target, ...]]] = {}
-    named: Organization | None = None
-    for key, body in items.items():
-        kind, _, name = key.partition("#")
-        if kind == "group":
-            groups[name] = codec.decode(tuple[str, ...], json.loads(body), key)
-        elif kind == "account":
-            accounts[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
-        elif kind == "by-unit":
-            by_unit[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
-        elif kind == "own":
-            own[name] = _own(json.loads(body), key)
-        elif key == ORGANIZATION:
-            named = codec.decode(Organization, json.loads(body), key)
-        else:
-            raise ValueError(f"{key}: a targets item is a group or an account, or says how units bring accounts")
-    return Directory(groups, accounts, by_unit, own, named)
-
-
-def _own(body: Any, key: str) -> Mapping[str, tuple[Target, ...]]:
-    if not isinstance(body, dict):
-        raise ValueError(f"{key}: {body!r} is no mapping")  # noqa: TRY004 - as the codec says it
-    return {group: codec.decode(tuple[Target, ...], targets, f"{key}.{group}") for group, targets in body.items()}
-
-
-def digest_of(items: Mapping[str, str]) -> str:
-    """Hash the items' text, so that readers recognize a damaged or half-deleted set: 32 hexadecimal characters."""
-    text = "\n".join(f"{key} {body}" for key, body in sorted(items.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
 def nothing_applied(place: str) -> Fault:
-    """The fault of a table that no targets file has been applied to; ``place`` says the table and Region."""
+    """Return the fault of a hub without an applied file; ``place``: its table and Region."""
     return Fault(
         "no-targets-applied",
         place,

@@ -25,7 +25,7 @@ SHORT = 12
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One target's. ``place``: "account/region". ``at``, ``until``: epoch seconds. ``by``: the approver's ARN."""
+    """The approval for one target. ``place``: "account/region". ``at``, ``until``: epoch seconds. ``by``: an ARN."""
 
     place: str
     digest: str
@@ -75,7 +75,7 @@ def short(name: str) -> str:
 
 
 def read(place: str, text: object) -> Approval | None:
-    """Read one as it is stored. One that was damaged by hand approves nothing."""
+    """Read a stored approval. A damaged one approves nothing."""
     try:
         found = json.loads(str(text))
         return Approval(place, str(found["digest"]), int(found["at"]), int(found["until"]), str(found["by"]))
@@ -84,7 +84,7 @@ def read(place: str, text: object) -> Approval | None:
 
 
 def written(one: Approval) -> str:
-    """Return one as it is stored."""
+    """Return an approval as it is stored."""
     return json.dumps({"digest": one.digest, "at": one.at, "until": one.until, "by": one.by})
 
 

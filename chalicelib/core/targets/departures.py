@@ -63,7 +63,7 @@ class UnreadUnit:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What AWS says of one account. ``state`` "": it is not in the organization. ``above``: OUs, then the root."""
+    """AWS's answer about one account. ``state`` "": it is not in the organization. ``above``: OUs, then the root."""
 
     state: str
     above: tuple[str, ...] = ()

@@ -45,7 +45,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnImage:
-    """An AMI there that has this hub's tag."""
+    """An AMI in the target that has this hub's tag."""
 
     id: str
     name: str
@@ -55,12 +55,12 @@ class OwnImage:
     protected: bool = False
     """Whether EC2 refuses to deregister it."""
     changeable: Mapping[str, str] = field(default_factory=dict)
-    """What its account can change, as EC2 shows it: ``comparison.CHANGEABLE``."""
+    """The attributes that its account can change (``comparison.CHANGEABLE``), as EC2 shows them."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnSnapshot:
-    """A snapshot there that has this hub's tag. ``used``: by an AMI there, of any maker."""
+    """A snapshot in the target that has this hub's tag. ``used``: some AMI there uses it."""
 
     id: str
     state: str
@@ -112,9 +112,9 @@ class Inventory:
     look_at: int = 0
     """When the next page may be listed (epoch seconds)."""
     restarts: int = 0
-    """How often this look had to begin again."""
+    """How often this look had to start again."""
     fault: Fault | None = None
-    """Why it could not look."""
+    """Why it could not be listed."""
     tries: int = 0
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from chalicelib.core.targets.applied_file import Target
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What DescribeKey says of a key. ``manager`` is AWS or CUSTOMER; ``state`` is Enabled when it can be used."""
+    """DescribeKey's answer. ``manager`` is AWS or CUSTOMER; ``state`` is Enabled if the key can be used."""
 
     arn: str
     account: str
@@ -48,10 +48,10 @@ def source_keys(image: SourceImage) -> tuple[str, ...]:
 def source_key_faults(
     image: SourceImage, hub_account: str, keys: Mapping[str, KeyFacts], *, opens_keys: bool = True
 ) -> Iterator[Fault]:
-    """Why the keys of the snapshots to copy cannot be opened for a target, each fault naming all its snapshots.
+    """Return why the keys of the snapshots to copy cannot be opened; each fault names all its snapshots.
 
-    ``opens_keys``: false where every target has ``key_access: none``. A key of another account is then its owner's
-    business, and the service may not see it.
+    ``opens_keys``: false if every target has ``key_access: none``. Then another account's key is its owner's business,
+    and the service may not see it.
     """
     needed = set(snapshots_to_copy(image))
     by_key: dict[str, list[str]] = {}
@@ -138,7 +138,7 @@ def _unusable(key: KeyFacts, code: str, where: str) -> Iterator[Fault]:
 
 
 def target_key_faults(target: Target, key: KeyFacts | None, refusal: str) -> Iterator[Fault]:
-    """Why copies in the target cannot be encrypted under its key; ``key`` is None if KMS did not describe it."""
+    """Return why the target's key cannot encrypt copies; ``key``: None if KMS did not describe it."""
     where = f"account {target.account}, {target.region}"
     if key is None:
         yield Fault(

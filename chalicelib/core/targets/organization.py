@@ -5,7 +5,6 @@ A *unit* is an OU (``ou-ab12-11111111``), the root (``r-ab12``) or the whole org
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -24,7 +23,7 @@ class Organization:
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Every unit that the file names -> the groups that name it."""
     read_role: str = ""
-    """ARN of the role that may read the organization, where the hub's own credentials may not; "": they may."""
+    """ARN of the role that may read the organization; "": the hub's own credentials may."""
     external_id: str = ""
     back_fill: bool = True
     """An account that joins a unit gets what is in force for it."""
@@ -34,7 +33,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit's accounts: ACTIVE, those of the units within it included. ``arn``: as a launch permission names it."""
+    """A unit's ACTIVE accounts, with those of units below it. ``arn``: as a launch permission names it."""
 
     arn: str
     accounts: tuple[str, ...] = ()
@@ -56,9 +55,9 @@ def is_unit(member: str) -> bool:
 
 
 def ways(members: Iterable[str], membership: Membership) -> dict[str, str]:
-    """Return a group's accounts -> the ARN of the unit that brings them; "" for those that the file lists itself.
+    """Return a group's accounts -> the ARN of the unit that brings each; "" for those that the file lists.
 
-    Of several units the smallest that the file names: an OU, before the root, before the organization.
+    If several units contain an account, the smallest counts: an OU, then the root, then the organization.
     """
     members = list(members)
     found = {member: "" for member in members if not is_unit(member)}
@@ -81,21 +80,15 @@ def allowance(most_leaving: str, accounts: int) -> int:
 
 
 def not_read_yet(units: Iterable[str], id_: str) -> Fault:
-    """The fault of a value whose units discovery has not read yet: it passes by itself."""
+    """Return the fault of a value whose units discovery has not read yet; it passes by itself."""
     what = f"the service has not read yet which accounts {', '.join(units)} has."
     cure = "The service reads it every five minutes, and then looks at the value again."
     return Fault("organization-not-read-yet", f"organization {id_}", what, cure)
 
 
 def conflict(account: str, differing: Iterable[str], groups: Iterable[str]) -> Fault:
-    """The fault of an account that two groups have, with different settings, because of the unit it stands in."""
+    """Return the fault of an account that two groups have with different settings, because of its unit."""
     named = " and ".join(f"`{group}`" for group in groups)
     what = f"account {account} belongs to {named}, through the organization, and they differ in {', '.join(differing)}."
     cure = "Set it for the account under `accounts`, make the groups agree, or move the account; then tag again."
     return Fault("organization-conflict", f"account {account}", what, cure)
-
-
-def text_digest(texts: Mapping[str, str]) -> str:
-    """Hash texts by name, so that a half-written set is known for one: 32 hexadecimal characters."""
-    text = "\n".join(f"{name} {body}" for name, body in sorted(texts.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

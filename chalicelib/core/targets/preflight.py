@@ -34,11 +34,11 @@ def source_faults(
     trigger_tag: str = "promote",
     opens_keys: bool = True,
 ) -> tuple[Fault, ...]:
-    """Why the image cannot be promoted by any method; empty if it can. Values not known are among them.
+    """Return why no method can promote the image; values that are not known are among the reasons.
 
-    ``keys`` maps the ``key`` of each encrypted snapshot to its facts; a key that is not there could not be described.
-    ``opens_keys``: some target needs the service to open the keys; a key of a third account can then not be used.
-    An image that is still ``pending`` has no fault of state: the promotion waits for it.
+    ``keys``: the ``key`` of each encrypted snapshot -> its facts; a missing key could not be described. ``opens_keys``:
+    some target needs the service to open the keys, so a third account's key cannot be used. A ``pending`` image has no
+    fault of state: the promotion waits for it.
     """
     return (
         *_owner_and_state(image, hub_account),
@@ -53,12 +53,12 @@ def source_faults(
 
 
 def may_be_partial(faults: Iterable[Fault]) -> bool:
-    """Whether EC2 may just not show all of the source yet: DescribeSnapshots can lack one for a moment."""
+    """Whether EC2 may not show all of the source yet: DescribeSnapshots can lack a snapshot for a moment."""
     return any(fault.code == SNAPSHOT_MISSING for fault in faults)
 
 
 def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
-    """Why the service may not share with the target any longer; empty if it may."""
+    """Return why the service may no longer share with the target."""
     if not target.until or now < target.until:
         return ()
     where = f"account {target.account}, {target.region}"
@@ -85,7 +85,7 @@ def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
 
 
 def role_missing(where: str, role: str) -> Fault:
-    """The fault of a target that has no such service-linked role ("SERVICE/NAME")."""
+    """Return the fault of a target without this service-linked role ("SERVICE/NAME")."""
     service, _, name = role.rpartition("/")
     create = f"aws iam create-service-linked-role --aws-service-name {service}"
     suffix = name.partition("_")[2]
@@ -99,7 +99,7 @@ def role_missing(where: str, role: str) -> Fault:
 
 
 def name_not_free(where: str, name: str) -> Fault:
-    """The fault of a name that is taken, though EC2 shows no AMI that has it."""
+    """Return the fault of a name that is taken although EC2 shows no AMI with it."""
     return Fault(
         "ami-name-not-free",
         where,
@@ -111,14 +111,14 @@ def name_not_free(where: str, name: str) -> Fault:
 
 
 def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:
-    """Why RegisterImage cannot make the same image for a target whose copy method is ``snapshots``."""
+    """Return why RegisterImage cannot make the same image for a target with copy method ``snapshots``."""
     if any(target.mode == "copy" and target.copy_method == "snapshots" for target in targets):
         return tuple(_needs_copy_image(image))
     return ()
 
 
 def method(target: Target, image: SourceImage) -> tuple[Literal["snapshots", "image"], str]:
-    """Return how the target is to copy the image, and why, if the service chose."""
+    """Return the copy method of a target, and why, if the service chose it."""
     if target.copy_method != "auto":
         return target.copy_method, ""
     why = next(_needs_copy_image(image), None)
@@ -137,11 +137,11 @@ def target_faults(
     *,
     unproven: tuple[Fault, ...] = (),
 ) -> tuple[Fault, ...]:
-    """Why the target cannot take the image yet; empty if it can.
+    """Return why the target cannot take the image yet.
 
-    ``key`` is None if the target's key could not be described, ``key_trouble`` then AWS's words; ``tags`` are those the
-    copy would have, ``name`` the one it would have, and ``name_taken_by`` the target's AMI that has it already, if any
-    but one that this very delivery made; ``unproven`` the fault of one that may be its own and cannot be proven to be.
+    ``key``: None if the target's key could not be described; ``key_trouble`` then has AWS's message. ``tags`` and
+    ``name``: those that the copy will have. ``name_taken_by``: an AMI of the target that has the name and is not this
+    delivery's. ``unproven``: the fault of an AMI that may be this delivery's, without proof.
     """
     where = f"account {target.account}, {target.region}"
     return (
@@ -208,7 +208,7 @@ def _kind(image: SourceImage) -> Iterator[Fault]:
 
 
 def _needs_copy_image(image: SourceImage) -> Iterator[Fault]:
-    """What CopyImage keeps, and RegisterImage does not [aws-facts 5]."""
+    """Return what CopyImage keeps and RegisterImage does not [aws-facts 5]."""
     yield from _billing(image)
     yield from _not_expressible(image)
     yield from _devices(image)

@@ -20,7 +20,7 @@ FACETS: tuple[Facet, ...] = ("key", "roles", "events", "settings")
 
 
 def rule_names(hub: str, hub_region: str) -> tuple[str, str]:
-    """Name the rules of a target that forward its copy and image events to a hub; deploy/target.yaml names them so."""
+    """Return the names of the rules by which a target forwards its events to a hub, as in deploy/target.yaml."""
     return f"ami-promoter-{hub}-{hub_region}-copies", f"ami-promoter-{hub}-{hub_region}-images"
 
 
@@ -34,7 +34,7 @@ class ForwardingRule:
     buses: tuple[str, ...] = ()
     """ARNs of its targets."""
     roles: tuple[str, ...] = ()
-    """ARNs of the roles with which it reaches them."""
+    """ARNs of the roles that it uses for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class AllowedImages:
     """One criterion of Allowed AMIs."""
 
     providers: tuple[str, ...] = ()
-    """Accounts and aliases whose AMIs meet it; none: it does not ask."""
+    """Accounts and aliases whose AMIs meet it; empty: any."""
     narrower: bool = False
-    """Whether it asks for a name, an age or the like as well."""
+    """Whether it has further conditions, such as a name or an age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class TargetSeen:
     rules: tuple[ForwardingRule, ...] = ()
     encrypts_by_default: bool | None = None
     default_key: str = ""
-    """The key that EBS takes where none is named."""
+    """The key that EBS uses if a call names none."""
     snapshots_public: str = ""
-    """State of block public access for snapshots, as EC2 words it."""
+    """State of block public access for snapshots, in EC2's words."""
     images_public: str = ""
     """The same for AMIs."""
     allowed_images: str = ""
@@ -72,7 +72,7 @@ class TargetSeen:
 
 
 def together(parts: Iterable[Mapping[str, Any]]) -> TargetSeen:
-    """Put together what was stored of each facet (``codec.encode``, sparse). Raises ValueError."""
+    """Combine the stored facets (``codec.encode``, sparse). Raises ValueError."""
     whole: dict[str, Any] = {}
     refused: dict[str, Any] = {}
     for part in parts:

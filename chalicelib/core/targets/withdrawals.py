@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """One account, or one of its Regions, out of one AMI's promotion.
+    """The withdrawal of an account, or of one of its Regions, from one AMI's promotion.
 
     ``place``: "account" or "account/region". ``at``: epoch seconds by AWS's clock. ``by``: the operator's ARN.
-    ``value``: the tag's value that the operator saw; None: it cannot be read any more, and every value is meant.
+    ``value``: the tag's value that the operator saw; None: it is damaged, and the withdrawal is for every value.
     """
 
     place: str
@@ -29,7 +29,7 @@ WITHOUT_END = 2**53
 
 
 def read(place: str, text: object) -> Withdrawal:
-    """Read one as it is stored. One that somebody damaged counts on, so that no damage brings an account back."""
+    """Read a stored withdrawal. A damaged one stays in force, so that no damage brings an account back."""
     try:
         found = json.loads(str(text))
         return Withdrawal(place, int(found["at"]), str(found["by"]), str(found["value"]))
@@ -38,22 +38,22 @@ def read(place: str, text: object) -> Withdrawal:
 
 
 def written(one: Withdrawal) -> str:
-    """Return one as it is stored."""
+    """Return a withdrawal as it is stored."""
     return json.dumps({"at": one.at, "by": one.by, "value": one.value})
 
 
 def in_force(
     withdrawals: Iterable[Withdrawal], values: Collection[str | None], tagged_at: int
 ) -> tuple[Withdrawal, ...]:
-    """Return those that no tag event has ended.
+    """Return the withdrawals that no tag event has ended.
 
-    ``values``: the tag's value, and the one in force. ``tagged_at``: no tag event is known after that time.
+    ``values``: the tag's value, and the one in force. ``tagged_at``: the last known tag event.
     """
     return tuple(one for one in withdrawals if one.at >= tagged_at and (one.value is None or one.value in values))
 
 
 def by_place(withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:
-    """Return who withdrew, by place."""
+    """Return place -> operator."""
     return {one.place: one.by for one in withdrawals}
 
 

@@ -5,7 +5,8 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.adapters.dynamo.targets_table import Current, partition
-from chalicelib.core.targets import applied_file
+from chalicelib.core.records import addresses
+from chalicelib.core.targets import applied_items
 from tests.stores import create_table
 
 TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
@@ -29,10 +30,8 @@ def put(client, pk, sk, **attributes):
 
 def apply(client, directory, generation=1):
     """Apply a directory, as the command line does."""
-    items = applied_file.to_items(directory)
-    current = Current(
-        generation, applied_file.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root"
-    )
+    items = applied_items.to_items(directory)
+    current = Current(generation, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root")
     for sk, body in items.items():
         put(client, partition(current.version), sk, body={"S": body})
     put(client, partition(current.version), "source", text={"B": b"groups: {}"})

@@ -6,7 +6,8 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import applied_file
+from chalicelib.core.records import addresses
+from chalicelib.core.targets import applied_items
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import DAY, MembersReading, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
@@ -125,4 +126,4 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
     assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == expected
     assert table.groups() == FILE.groups
     assert table.organization() == FILE.organization
-    assert applied_file.digest_of(applied_file.to_items(FILE)) == table.read().resolve("dev").digest
+    assert addresses.digest_of(applied_items.to_items(FILE)) == table.read().resolve("dev").digest

@@ -4,7 +4,8 @@ import pytest
 
 from chalicelib.adapters.dynamo.targets_table import Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
-from chalicelib.core.targets import applied_file, withdrawals
+from chalicelib.core.records import addresses
+from chalicelib.core.targets import withdrawals
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.withdrawals import Withdrawal
 from tests.adapters.dynamo.conftest import MEMBERS, TABLE, apply, put
@@ -99,7 +100,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     """An unknown setting stops new promotions, but not what must be closed."""
     body = f'[{{"account":"{DEV}","region":"us-east-1","role_name":"R","external_id":"","colour":"red"}}]'
     items = {f"account#{DEV}": body}
-    current = Current(1, applied_file.digest_of(items), "2026-01-05T09:00:00Z", "arn")
+    current = Current(1, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn")
     put(client, partition(current.version), f"account#{DEV}", body={"S": body})
     pointer = {"generation": {"N": "1"}, "digest": {"S": current.digest}}
     put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})

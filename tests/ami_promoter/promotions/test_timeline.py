@@ -1,6 +1,6 @@
 """What a history says about calls: those made, and those without a recorded answer."""
 
-from ami_promoter.promotions import timeline
+from ami_promoter.promotions import timeline_data, timeline_text
 
 MADE = 'CopyStarted {"source": "snap-1", "copy": "snap-9"}'
 AT = 1767603600
@@ -9,7 +9,7 @@ AT = 1767603600
 def entries(*items):
     """Read a delivery's history; each item is a list of lines."""
     stored = [{"at": AT + number, "state": "copying", "what": what} for number, what in enumerate(items)]
-    return timeline.record_entries(stored, "delivery", "222222222222", "us-east-1")
+    return timeline_data.record_entries(stored, "delivery", "222222222222", "us-east-1")
 
 
 def called(one):
@@ -60,7 +60,7 @@ def test_a_late_tag_event_is_no_second_line():
     """A look has shown the value already, after it was written; writing the same value later is a line of its own."""
     steps = entries([seen("", 0)], [seen("e1", AT - 5)], [seen("e2", AT + 2)])
 
-    table = list(timeline.show(steps, [], everything=False, wide=False))[2]
+    table = list(timeline_text.show(steps, [], everything=False, wide=False))[2]
 
     assert table.row_count == 2
 
@@ -71,7 +71,7 @@ def test_a_look_at_the_tag_that_shows_nothing_new_is_left_out():
     steps = entries([same], [same], [seen("e1", AT + 2)])
 
     for everything, shown in ((False, 2), (True, 3)):
-        lines = list(timeline.show(steps, [], everything=everything, wide=False))
+        lines = list(timeline_text.show(steps, [], everything=everything, wide=False))
         assert lines[2].row_count == shown
 
 
@@ -84,7 +84,7 @@ def test_shares_of_one_name_have_each_their_own_steps():
     ]
     again = {**step, "at": 1767603700, "what": ["opening was tried", "call CreateGrant r-2"]}
 
-    old, new = timeline.shares_of(items, [again, {**step, "at": 1767603600}])
+    old, new = timeline_data.shares_of(items, [again, {**step, "at": 1767603600}])
 
     assert [one["steps"][0]["calls"][0]["request_id"] for one in (old, new)] == ["r-1", "r-2"]
     assert (old["open"], new["open"]) == (False, True)
@@ -93,5 +93,7 @@ def test_shares_of_one_name_have_each_their_own_steps():
 def test_damaged_items_are_shown_as_far_as_they_can_be_read():
     """No content of the table makes the command fail."""
     assert entries("no list", ["call", "call  x y z w"])[1]["calls"] == []
-    (one,) = timeline.shares_of([{"pk": "resource#x", "sk": "closed#d#", "body": "no json"}], [{"at": "x", "what": 5}])
+    (one,) = timeline_data.shares_of(
+        [{"pk": "resource#x", "sk": "closed#d#", "body": "no json"}], [{"at": "x", "what": 5}]
+    )
     assert (one["seconds"], one["steps"]) == (None, [])

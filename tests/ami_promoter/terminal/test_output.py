@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ami_promoter.promotions import timeline
+from ami_promoter.promotions import timeline_data, timeline_text
 from ami_promoter.terminal.output import Folded, printable, short, show
 from ami_promoter.terminal.report import moment, span
 
@@ -124,11 +124,13 @@ def test_a_time_that_cannot_be(epoch):
 )
 def test_events_in_plain_words(what, said):
     """Also an event from another version, or a truncated one."""
-    assert timeline.words(what) == said
+    assert timeline_text.words(what) == said
 
 
 def test_a_damaged_share_is_shown_all_the_same():
     """Unknown values are dashes."""
-    shown = timeline.share({"pk": "resource#snapshot#snap-1", "sk": "closed#1#2", "body": "{", "account": "1" * 12})
+    shown = timeline_data.share(
+        {"pk": "resource#snapshot#snap-1", "sk": "closed#1#2", "body": "{", "account": "1" * 12}
+    )
 
     assert (shown["resource"], shown["opened_at"], shown["seconds"]) == ("snapshot#snap-1", "-", None)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import applied_file
+from chalicelib.core.records import addresses
+from chalicelib.core.targets import applied_items
 from chalicelib.core.targets.applied_file import Directory, Target, Trigger, parse_trigger, resolve
 
 DEV, PROD, LONE = "111111111111", "222222222222", "033333333333"
@@ -162,7 +163,7 @@ def test_a_directory_survives_its_items(accounts, groups):
     """What is written to the table is read back, with every setting."""
     directory = Directory(groups, {account: (target,) for account, target in accounts.items()})
 
-    assert applied_file.from_items(applied_file.to_items(directory)) == directory
+    assert applied_items.from_items(applied_items.to_items(directory)) == directory
 
 
 def test_equal_directories_have_equal_items_and_digests():
@@ -170,17 +171,17 @@ def test_equal_directories_have_equal_items_and_digests():
     one = Directory({"a": (DEV, PROD), "b": (DEV,)}, {DEV: (a_target(DEV, tags={"x": "1", "y": "2"}),)})
     two = Directory({"b": (DEV,), "a": (PROD, DEV)}, {DEV: (a_target(DEV, tags={"y": "2", "x": "1"}),)})
 
-    assert applied_file.to_items(one) == applied_file.to_items(two)
-    assert applied_file.digest_of(applied_file.to_items(one)) == applied_file.digest_of(applied_file.to_items(two))
+    assert applied_items.to_items(one) == applied_items.to_items(two)
+    assert addresses.digest_of(applied_items.to_items(one)) == addresses.digest_of(applied_items.to_items(two))
 
 
 def test_a_digest_knows_a_changed_and_a_missing_item():
     """The digest shows tampering."""
-    items = applied_file.to_items(DIRECTORY)
+    items = applied_items.to_items(DIRECTORY)
     missing = {key: body for key, body in items.items() if key != "group#dev"}
     changed = items | {"group#dev": json.dumps([PROD])}
 
-    assert len({applied_file.digest_of(items), applied_file.digest_of(missing), applied_file.digest_of(changed)}) == 3
+    assert len({addresses.digest_of(items), addresses.digest_of(missing), addresses.digest_of(changed)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -195,4 +196,4 @@ def test_a_digest_knows_a_changed_and_a_missing_item():
 def test_items_of_another_shape_stop_at_the_permission(key, body, message):
     """The service never ignores an unknown setting."""
     with pytest.raises(ValueError, match=message):
-        applied_file.from_items({key: body})
+        applied_items.from_items({key: body})

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import applied_file
+from chalicelib.core.targets import applied_items
 from chalicelib.core.targets.applied_file import Directory, Target, resolve
 from chalicelib.core.targets.organization import Membership, Organization, Unit, allowance, is_unit, ways
 
@@ -141,7 +141,7 @@ def test_a_directory_with_units_survives_its_items():
     own = {A: {"dev": (Target(A, REGION, linger=5),)}}
     where = directory({"dev": (LISTED, OUTER)}, own=own)
 
-    assert applied_file.from_items(applied_file.to_items(where)) == replace(
+    assert applied_items.from_items(applied_items.to_items(where)) == replace(
         where, membership=Membership(), hub=("", "")
     )
 

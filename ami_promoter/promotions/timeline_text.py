@@ -1,0 +1,218 @@
+"""The history of promotions, deliveries and shares on a terminal. Pure: from ``timeline_data`` to what rich prints.
+
+The service writes an entry as ``Event {"member": "value"}``, or in words; it is shown in plain words, also if another
+version wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import RenderableType
+
+from ami_promoter.promotions.shares import named
+from ami_promoter.terminal.output import cell, short, state, table
+from ami_promoter.terminal.report import span
+
+EMPTY = ("None", "()", "{}", "", "False", "0")
+SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), message='([^']*)'")
+PENDING = re.compile(r"^CopiesSeen .*?state='pending'")
+"""A look that showed nothing new."""
+ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
+CODE = re.compile(r"Fault\(code='([^']*)'")
+QUOTE = "'"
+HIDDEN = ("changed_at",)
+"""Members that a person reads elsewhere."""
+NAMES = {"key_arn": "key", "image_name": "name", "image_state": "AMI"}
+"""Members that only programs need."""
+INTERNAL = ("additions", "count", "digest", "AMI available", "places", "plan", "planned")
+"""Internal members of the service; shown only with --wide."""
+PLAIN = {
+    "Resolved": "value understood",
+    "Expanded": "deliveries begun",
+    "SummaryNotified": "notice sent to all",
+    "OutcomeNotified": "notice sent",
+}
+"""Events whose names say little to a person."""
+QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "CopiesFound", "Examined")
+"""Bookkeeping between workers; left out without --all."""
+TAG = re.compile(r'^TagSeen \{"value": ("(?:[^"\\]|\\.)*").*"event": "(\w?).*"changed_at": "(\d+)"')
+"""A look at the tag: the value, whether a tag event caused it, and when the tag was written."""
+REPEATED = ("SharesSeen",)
+"""Left out, too, if the state stays the same."""
+
+REQUEST = 8
+"""Shown characters of a request's id."""
+NOT_KNOWN = "not known"
+OPENED, CLOSED = "opened", "closed"
+HOUR = 3600
+
+
+def show(
+    entries: Sequence[Mapping[str, Any]], shares: Sequence[Mapping[str, Any]], *, everything: bool, wide: bool
+) -> Iterator[RenderableType]:
+    """Yield a history's lines: a table for each record, and one for the shares."""
+    of: dict[str, list[Sequence[RenderableType]]] = {}
+    last: dict[str, str] = {}
+    tag = ("", 0)
+    for one in entries:
+        who = f"{one['account']} {one['region']}" if one["account"] else one["record"]
+        stays = last.get(who) == one["state"]
+        quiet = (*QUIET, *REPEATED) if stays else QUIET
+        if stays:
+            quiet = (*quiet, *(what for what in one["what"] if _says_nothing(what, tag)))
+        tag = _looked(one) or tag
+        of.setdefault(who, []).extend(_rows(one, () if everything else quiet, wide=wide))
+        last[who] = one["state"]
+    for who, rows in of.items():
+        yield ""
+        yield f"{who}:"
+        yield table(
+            ("WHEN (UTC)", "STATE", "WHAT (CALL AND ITS REQUEST)"), rows, folds=("WHAT (CALL AND ITS REQUEST)",)
+        )
+    if shares:
+        yield ""
+        yield f"Shares: {len(shares)}, {sum(one['open'] for one in shares)} open"
+        head = ("WHEN (UTC)", "SHARE", "TO", "WHAT", "REQUEST")
+        rows = [row for one in shares for row in _share_rows(one, wide=wide)]
+        yield table(head, rows, folds=("SHARE", "WHAT"))
+
+
+def show_findings(findings: Sequence[Mapping[str, Any]], *, wide: bool) -> Iterator[RenderableType]:
+    """Yield the findings of the access monitor and the drift audit."""
+    if findings:
+        yield ""
+        yield f"Access monitor: {len(findings)}"
+        head = ("WHEN (UTC)", "SEVERITY", "CALL", "ON", "BY", "WHY")
+        yield table(head, [_finding(one, wide=wide) for one in findings], folds=("BY", "WHY"))
+
+
+def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
+    when = one["at"].removesuffix("Z").replace("T", " ")
+    about = f" ({', '.join(one['receivers'])})" if one["receivers"] else ""
+    resource = ID.sub(lambda found: short(found[0], wide=wide), one["resource"])
+    texts = (when, one["severity"], one["call"], resource, one["principal"], one["why"] + about)
+    return tuple(cell(text) for text in texts)
+
+
+def _looked(one: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return the value of the tag that a step saw, and when; None: it did not look at the tag."""
+    seen = [found[1] for what in one["what"] if (found := TAG.search(what))]
+    return (seen[-1], int(datetime.fromisoformat(one["at"]).timestamp())) if seen and one["at"] != "-" else None
+
+
+def _says_nothing(what: str, before: tuple[str, int]) -> bool:
+    """Whether a look at the tag shows nothing new: no tag event caused it, or an earlier look has shown that value."""
+    found = TAG.search(what)
+    return found is not None and (not found[2] or (found[1] == before[0] and int(found[3]) <= before[1]))
+
+
+def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
+    """Yield an entry's lines, without ``quiet`` events that made no call; all if ``quiet`` is empty."""
+    when = _when(one["at"])
+    for number, what in enumerate(one["what"] or [""]):
+        made = [call for call in one["calls"] if call["of"] == number]
+        silent = not what or what.startswith(quiet) or PENDING.search(what)
+        if quiet and not made and silent:
+            continue
+        calls_made = ", ".join(f"{_called(call)} {_request(call, wide=wide)}" for call in made if call["call"])
+        said = f"{words(what, wide=wide)} ({calls_made})" if calls_made else words(what, wide=wide)
+        yield cell(when), state(one["state"]), cell(said)
+
+
+def _called(call: Mapping[str, Any]) -> str:
+    return f"{call['call']}: {call['error']}" if call["error"] else str(call["call"])
+
+
+def _request(call: Mapping[str, Any], *, wide: bool) -> str:
+    ident = call["request_id"] or ""
+    return (ident if wide else ident[:REQUEST]) or NOT_KNOWN
+
+
+def _when(at: str) -> str:
+    return at.removesuffix("Z").replace("T", " ")
+
+
+def words(what: str, *, wide: bool = False) -> str:
+    """Write an event in plain words: ``CopyStarted {"source": "snap-1"}`` as ``copy started: source snap-1``."""
+    name, brace, rest = what.partition(" {")
+    if not brace or not re.fullmatch("[A-Z][A-Za-z]+", name):
+        return what
+    plain = PLAIN.get(name) or re.sub("(?<=.)([A-Z])", r" \1", name).lower()
+    if seen := SEEN.search(what):
+        copy, now, progress, message = seen.groups()
+        return f"{plain}: {short(copy, wide=wide)} {now} {progress} %{f': {message}' if message else ''}"
+    try:
+        members = dict(json.loads("{" + rest))
+    except (TypeError, ValueError):
+        return f"{plain}: {rest.rstrip('}')}"
+    reported = [_member(key, str(value)) for key, value in members.items() if str(value) not in EMPTY]
+    reported = [one for one in reported if one and (wide or not _internal(one))]
+    return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
+
+
+def _internal(member: str) -> bool:
+    return member in INTERNAL or member.partition(" ")[0] in INTERNAL
+
+
+def _member(key: str, value: str) -> str:
+    """Write a member of an event; the values are as Python writes them."""
+    if key in HIDDEN:
+        return ""
+    key = NAMES.get(key, key)
+    if codes := CODE.findall(value):
+        return f"{key} {', '.join(codes)}"
+    if value == "True":
+        return key
+    return f"{key} {value[1:-1].rstrip(',').replace(QUOTE, '')}" if value.startswith("(") else f"{key} {value}"
+
+
+def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
+    """Yield a share's lines: its opening, its closing, and what was refused in between, each with its request."""
+    where = cell(_named(one["resource"], wide=wide)), cell(one["account"])
+    still = f"{OPENED}, still open" if one["open"] else OPENED
+    opened = closed = False
+    for step in one["steps"]:
+        for call in step["calls"]:
+            what = _happened(one, step, call)
+            opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
+            what = still if what == OPENED else what
+            named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
+            yield cell(_when(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
+    if one["preexisting"]:
+        yield cell(_when(one["opened_at"])), *where, cell("existed before"), cell("")
+        return
+    if not opened and one["opened_at"] != "-":
+        yield cell(_when(one["opened_at"])), *where, cell(still), cell(NOT_KNOWN)
+    if not closed and one["seconds"] is not None:
+        yield cell(_when(one["removed_at"])), *where, cell(_closed(one)), cell(NOT_KNOWN)
+    if one["open"] and not opened and one["opened_at"] == "-":
+        yield cell(""), *where, cell("open"), cell("")
+
+
+def _happened(one: Mapping[str, Any], step: Mapping[str, Any], call: Mapping[str, Any]) -> str:
+    """Say what a call for a share did."""
+    if not call["call"]:
+        return "begun earlier"
+    if call["error"]:
+        return f"{call['call']}: {call['error']}"
+    if step["state"] == "open":
+        return OPENED
+    return _closed(one) if step["state"] in ("closing", "closed") else str(call["call"])
+
+
+def _closed(one: Mapping[str, Any]) -> str:
+    seconds = one["seconds"]
+    if seconds is None:
+        return CLOSED
+    return f"{CLOSED} after {seconds} s" if seconds < HOUR else f"{CLOSED} after {span(seconds)} ({seconds} s)"
+
+
+def _named(resource: str, *, wide: bool) -> str:
+    """Write a resource's name; an id that begins with its kind needs no kind before it."""
+    name = named(resource, wide=wide)
+    return name.partition(" ")[2] if name.startswith(("snapshot snap-", "image ami-")) else name
