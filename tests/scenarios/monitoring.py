@@ -60,10 +60,7 @@ def _published(scene: Scene) -> list[dict[str, Any]]:
     return [json.loads(one.message) for one in scene.world.sns.published if one.topic == TOPIC]
 
 
-def verdicts(scene: Scene, after: int = 0) -> list[tuple[str, str]]:
-    """Severity and verdict of each finding, after some more seconds."""
-    if after:
-        scene.wait(after)
+def verdicts(scene: Scene) -> list[tuple[str, str]]:
     return [(one["severity"], one["verdict"]) for one in findings(scene)]
 
 

@@ -191,6 +191,11 @@ class Scene:
     def wait(self, seconds: float) -> None:
         self.world.kernel.run(limit=timedelta(seconds=seconds))
 
+    def after(self, seconds: float) -> "Scene":
+        """Let virtual time pass; return the scene, for an assertion about what holds then."""
+        self.wait(seconds)
+        return self
+
     def run_until(self, what: Callable[[], object], seconds: float = 3 * HOUR) -> None:
         """Let virtual time run until a condition holds; if it never does, fail with a description of the state."""
         if not self.world.kernel.run(until=what, limit=timedelta(seconds=seconds)):
@@ -385,6 +390,11 @@ class Scene:
         return [i for i in self.world.lambda_.invocations if i.outcome in ("error", "timeout")]
 
     # --- the invariants -----------------------------------------------------------------------------------------------
+
+    def assert_arrives(self, *accounts: str, times: int = 1) -> None:
+        """Run until the promotion is over, and assert that it is delivered to these accounts."""
+        self.run_until_over(times=times)
+        self.assert_delivered(*accounts)
 
     def assert_delivered(self, *accounts: str, errors_allowed: bool = False) -> None:
         """Assert that each of the accounts owns one AMI with its two copies, and nothing is open."""

@@ -41,7 +41,7 @@ def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
     before = judged(scene)
     assert before >= 3
     scene.untag()
-    assert verdicts(scene, after=LATE + 600) == audited(scene) == []
+    assert verdicts(scene.after(LATE + 600)) == audited(scene) == []
     assert judged(scene) > before
     assert scene.dead_letters() == []
     assert scene.failed_invocations() == []
@@ -74,7 +74,7 @@ def test_doubled_late_and_shuffled_events_raise_nothing_and_are_judged_once(scen
     scene.world.injections.repeat_events(3)
     scene.world.injections.shuffle_events(300)
     scene.promote("dev")
-    assert verdicts(scene, after=LATE + 600) == []
+    assert verdicts(scene.after(LATE + 600)) == []
     assert len(judged_events(scene)) == judged(scene) >= 7
 
 
@@ -86,7 +86,7 @@ def test_what_was_shared_before_the_service_may_be_taken_back_by_whoever_shared_
     scene.tag("dev")
     scene.run_until_state("copying")
     share(scene, DEV, operation="remove")
-    assert verdicts(scene, after=LATE) == []
+    assert verdicts(scene.after(LATE)) == []
 
 
 def test_the_hub_of_another_region_is_left_to_its_own_monitor(scene):
@@ -131,14 +131,14 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     """It shares with a stranger, and with a listed account for which nothing was promoted."""
     monitored(scene)
     share(scene, STRANGER, by="share-worker")
-    assert verdicts(scene, after=LATE) == [("page", "own-without-intent")]
+    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")]
     [finding] = findings(scene)
     assert (finding["receivers"], finding["resource"]) == ([STRANGER], scene.snapshots[0])
     assert finding["principal"] == OURS
 
     scene.wait(HOUR)
     share(scene, PROD, by="share-worker")
-    assert verdicts(scene, after=LATE) == [("page", "own-without-intent")] * 2
+    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")] * 2
 
     scene.wait(HOUR)
     now = int(scene.world.now.timestamp())
@@ -148,7 +148,7 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     client(scene, "share-worker", "ec2").modify_snapshot_attribute(
         SnapshotId=scene.snapshots[1], Attribute="createVolumePermission", OperationType="add", UserIds=[STRANGER]
     )
-    assert verdicts(scene, after=LATE) == [("page", "own-without-intent")] * 3
+    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")] * 3
     assert "does not list" in findings(scene)[-1]["why"]
 
 
@@ -158,19 +158,19 @@ def test_a_stolen_share_worker_that_grants_a_key_pages(scene):
     client(scene, "share-worker", "kms").create_grant(
         KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{PROD}:root", Operations=["Decrypt"]
     )
-    assert verdicts(scene, after=LATE) == [("page", "own-without-intent")]
+    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")]
 
 
 def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybody_a_page(scene):
     """The file lists the account, so there is no harm, but the notice says that it happened."""
     monitored(scene)
     share(scene, DEV)
-    assert verdicts(scene, after=LATE) == [("notice", "foreign-listed")]
+    assert verdicts(scene.after(LATE)) == [("notice", "foreign-listed")]
 
     image, ec2 = scene.seed("unencrypted", key=None), scene.client("ec2")
     ec2.disable_image_block_public_access()
     ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
-    assert verdicts(scene, after=LATE)[1:] == [("page", "foreign-stranger")] * 2
+    assert verdicts(scene.after(LATE))[1:] == [("page", "foreign-stranger")] * 2
     expected = [("DisableImageBlockPublicAccess", ["all"]), ("ModifyImageAttribute", ["all"])]
     assert [(one["call"], one["receivers"]) for one in findings(scene)[1:]] == expected
 
@@ -179,7 +179,7 @@ def test_lifting_the_block_of_public_snapshots_is_a_page(scene):
     """A person or a stolen function's role; nothing need have become public yet."""
     monitored(scene)
     scene.client("ec2").disable_snapshot_block_public_access()
-    assert verdicts(scene, after=LATE) == [("page", "foreign-stranger")]
+    assert verdicts(scene.after(LATE)) == [("page", "foreign-stranger")]
     assert findings(scene)[0]["call"] == "DisableSnapshotBlockPublicAccess"
 
 
@@ -192,7 +192,7 @@ def test_a_grant_that_somebody_revokes_under_a_running_copy_is_a_warning(scene):
     scene.wait(LATE)
     [ours] = [one for one in scene.grants() if f":{DEV}:" in one["GranteePrincipal"]]
     scene.client("kms").revoke_grant(KeyId=scene.key, GrantId=ours["GrantId"])
-    assert verdicts(scene, after=LATE) == [("warning", "vanished")]
+    assert verdicts(scene.after(LATE)) == [("warning", "vanished")]
     assert DEV in findings(scene)[0]["receivers"][0]
 
 
@@ -209,7 +209,7 @@ def test_a_stranger_in_a_keys_policy_pages(scene):
     scene.client("kms").put_key_policy(
         KeyId=scene.key, PolicyName="default", Policy=json.dumps({"Statement": statements})
     )
-    assert verdicts(scene, after=LATE) == [("page", "foreign-stranger")]
+    assert verdicts(scene.after(LATE)) == [("page", "foreign-stranger")]
     assert findings(scene)[0]["receivers"] == [STRANGER]
 
 
@@ -228,7 +228,7 @@ def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene
     scene.client("kms", TEST).create_grant(
         KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{TEST}:root", Operations=["Decrypt"]
     )
-    assert verdicts(scene, after=LATE) == [("notice", "foreign-listed")]
+    assert verdicts(scene.after(LATE)) == [("notice", "foreign-listed")]
 
 
 def admit(scene: Scene, *accounts: str) -> None:
@@ -254,7 +254,7 @@ def test_the_use_of_a_key_is_judged_where_a_parameter_asks_for_it(scene):
         scene.client("kms", account).generate_data_key(KeyId=scene.key, KeySpec="AES_256")
     _, key, _, token = scene.world.accounts.issue(person.arn, "person")
     wire.client("kms", REGION, key, token).decrypt(KeyId=scene.key, CiphertextBlob=b"x")
-    assert sorted(verdicts(scene, after=LATE)) == [*[("notice", "foreign-listed")] * 2, ("page", "foreign-stranger")]
+    assert sorted(verdicts(scene.after(LATE))) == [*[("notice", "foreign-listed")] * 2, ("page", "foreign-stranger")]
 
 
 def test_the_use_of_a_key_is_not_judged_unless_a_parameter_asks_for_it(scene):
@@ -263,9 +263,7 @@ def test_the_use_of_a_key_is_not_judged_unless_a_parameter_asks_for_it(scene):
     monitored(scene)
     scene.promote("dev")
     scene.client("kms", STRANGER).decrypt(KeyId=scene.key, CiphertextBlob=b"x")
-    scene.wait(LATE)
-
-    assert judged(scene) >= 3
+    assert judged(scene.after(LATE)) >= 3
     assert verdicts(scene) == []
 
 
@@ -281,7 +279,7 @@ def test_one_alarm_for_each_principal_and_hour_and_history_has_every_finding(sce
             client(scene, "share-worker", "ec2").modify_snapshot_attribute(
                 SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[STRANGER]
             )
-    assert verdicts(scene, after=LATE) == [("page", "own-without-intent")]
+    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")]
     status, out, _ = scene.cli("history", scene.image, "--json")
     found = json.loads(out)["findings"]
     assert status == 0
@@ -295,12 +293,12 @@ def test_nothing_pages_while_it_learns(scene):
     """For the learning hours after its first event a page is a notice."""
     monitored(scene, learning=2)
     share(scene, STRANGER)
-    assert verdicts(scene, after=LATE) == [("notice", "foreign-stranger")]
+    assert verdicts(scene.after(LATE)) == [("notice", "foreign-stranger")]
     assert findings(scene)[0]["learning"] is True
 
     scene.wait(2 * HOUR)
     share(scene, STRANGER)
-    assert verdicts(scene, after=LATE)[1:] == [("page", "foreign-stranger")]
+    assert verdicts(scene.after(LATE))[1:] == [("page", "foreign-stranger")]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +322,7 @@ def test_an_unreadable_applied_file_delays_the_verdict_and_no_more(scene):
     share(scene, STRANGER)
     scene.wait(500)
     scene.world.injections.outage("dynamodb", 400, HUB)
-    assert verdicts(scene, after=LATE + 600) == [("page", "foreign-stranger")]
+    assert verdicts(scene.after(LATE + 600)) == [("page", "foreign-stranger")]
 
 
 # --- a silent trail ---
@@ -343,18 +341,15 @@ def test_a_trail_without_the_services_grants_is_silent(scene):
     scene.world.ec2.pace.copy = 1500
     scene.tag("dev")
     scene.run_until_state("copying")
-    scene.wait(25 * 60)
-    assert silent(scene) == 0
-    scene.wait(15 * 60)
-    assert silent(scene) >= 1
+    assert silent(scene.after(25 * 60)) == 0
+    assert silent(scene.after(15 * 60)) >= 1
 
     scene.world.cloudtrail.start_logging(HUB)
     scene.world.ec2.pace.copy = 30
     scene.promote("dev", scene.seed("another"))
     scene.wait(LATE + 300)
     before = silent(scene)
-    scene.wait(HOUR)
-    assert silent(scene) == before
+    assert silent(scene.after(HOUR)) == before
 
 
 def test_a_trail_that_shows_the_services_grants_is_not_silent(scene):
@@ -363,9 +358,7 @@ def test_a_trail_that_shows_the_services_grants_is_not_silent(scene):
     scene.wait(HOUR)
     scene.world.ec2.pace.copy = 1500
     scene.promote("dev")
-    scene.wait(HOUR)
-
-    assert judged(scene) > 3
+    assert judged(scene.after(HOUR)) > 3
     assert silent(scene) == 0
 
 
@@ -388,17 +381,14 @@ def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
         ExpressionAttributeValues={":day": {"N": str(-24 * HOUR)}},
     )
     monitored(scene, learning=1)
-    scene.wait(2 * HOUR)
-
-    assert (verdicts(scene), judged(scene)) == ([], seen)
+    assert (verdicts(scene.after(2 * HOUR)), judged(scene)) == ([], seen)
     assert audited(scene) == [("page", "foreign-stranger", scene.snapshots[0])]
     assert silent(scene) == 0
     share(scene, PROD, by="share-worker")
-    assert verdicts(scene, after=LATE) == [("page", "own-without-intent")]
+    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")]
     scene.world.ec2.pace.copy = 1500
     scene.promote("dev", scene.seed("another"))
-    scene.wait(HOUR)
-    assert silent(scene) == 0
+    assert silent(scene.after(HOUR)) == 0
 
 
 # --- other Regions ---
@@ -413,5 +403,5 @@ def test_what_happens_in_another_region_is_forwarded(scene):
     scene.world.client("ec2", HUB, there).modify_image_attribute(
         ImageId=image, LaunchPermission={"Add": [{"UserId": STRANGER}]}
     )
-    assert verdicts(scene, after=LATE) == [("page", "foreign-stranger")]
+    assert verdicts(scene.after(LATE)) == [("page", "foreign-stranger")]
     assert findings(scene)[0]["region"] == there

@@ -63,8 +63,7 @@ def asked(scene) -> list[str]:
 
 def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
     """`status`, `plan`, `wait`, `history` and the notices; nothing opens before it, and all is delivered after it."""
-    waiting.wait(A_WHILE)
-    assert nothing_for(waiting)
+    assert nothing_for(waiting.after(A_WHILE))
     (notice,) = waiting.notices("promotion.awaiting-approval")
     assert [one["account"] for one in notice["targets"]] == [PROD]
     short = notice["digest"][:12]
@@ -102,8 +101,7 @@ def test_a_digest_that_is_not_what_waits_any_longer_approves_nothing(waiting):
     fault = approve(waiting, "--digest", digest[:12], status=1)
 
     assert fault["faults"][0]["code"] == "digest-differs"
-    waiting.wait(A_WHILE)
-    assert nothing_for(waiting)
+    assert nothing_for(waiting.after(A_WHILE))
 
 
 @pytest.mark.parametrize("words", [("--for", "30m"), ("--for", "91d"), ("--for", "soon"), ("--digest", "abc")])
@@ -126,17 +124,14 @@ def test_what_is_shared_needs_an_approval_to_begin_and_none_to_stay(scene):
     scene.apply(file(", mode: share, key_access: grant, service_linked_roles: []"))
     scene.launches = {PROD}
     scene.tag("prod")
-    scene.wait(A_WHILE)
-    assert nothing_for(scene)
+    assert nothing_for(scene.after(A_WHILE))
     approve(scene, "--for", "1h")
     scene.run_until_state("shared", PROD)
     scene.run_until(lambda: scene.launch(PROD) == "", 120)
-    scene.wait(1.1 * HOUR)
-    assert scene.launchable_by() == {PROD}
+    assert scene.after(1.1 * HOUR).launchable_by() == {PROD}
     scene.untag()
     scene.run_until_state("withdrawn", PROD)
-    scene.wait(200)
-    assert scene.launchable_by() == set()
+    assert scene.after(200).launchable_by() == set()
     scene.assert_invariants()
 
 
@@ -145,8 +140,7 @@ def test_one_approval_serves_each_region_that_it_names(abroad):
     abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  approval: required\n"))
     abroad.tag("default")
     abroad.run_until(lambda: len(abroad.status().get("deliveries", ())) == 2)
-    abroad.wait(A_WHILE)
-    assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, WAITS), (DEV, FAR, WAITS)}
+    assert regions_of(abroad.after(A_WHILE).status()["deliveries"]) == {(DEV, REGION, WAITS), (DEV, FAR, WAITS)}
     assert found(abroad, DEV, FAR) == ([], [])
     assert approve(abroad)["approved"] == [f"{DEV}/{FAR}", f"{DEV}/{REGION}"]
     abroad.run_until_over()
@@ -204,9 +198,7 @@ def test_where_nobody_asks_a_forged_share_opens(waiting, tmp_path):
     waiting.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", given)
     forger = Forger(waiting)
     forger.write(FORGED["a snapshot"], Purpose.COPY)
-    waiting.wait(90)
-
-    assert PROD in waiting.shared_with(forger.snapshots["tagged"])
+    assert PROD in waiting.after(90).shared_with(forger.snapshots["tagged"])
 
 
 def doctored(scene, check):
@@ -281,5 +273,4 @@ def test_who_operates_cannot_approve(waiting, become):
         with pytest.raises(ClientError, match="AccessDenied"):
             getattr(dynamodb, call)(TableName=f"{TABLE}-config", **words)
     assert waiting.cli("pause", "--why", "test")[0] == 0
-    waiting.wait(A_WHILE)
-    assert nothing_for(waiting)
+    assert nothing_for(waiting.after(A_WHILE))

@@ -60,9 +60,7 @@ def test_retry_lets_a_parked_delivery_go_on(scene):
     table.update_item(**write, ExpressionAttributeValues={":body": good})
 
     assert ask(scene, "retry", scene.image)["unparked"] == [f"delivery#{ident}"]
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def test_who_may_wake_the_worker_is_answered_within_seconds(scene):

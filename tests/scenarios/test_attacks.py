@@ -275,8 +275,7 @@ def test_with_a_golden_tag_the_share_worker_shares_no_other_snapshot_and_can_sti
     scene.run_until_state("copying")
     scene.client("ec2").delete_tags(Resources=scene.snapshots, Tags=[{"Key": "golden"}])
     refused(thief.modify_snapshot_attribute, SnapshotId=scene.snapshots[0], **share)
-    scene.wait(HOUR)
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.after(HOUR).states() == {DEV: "delivered"}
     assert scene.world.shares_open() == []
 
 

@@ -44,8 +44,7 @@ def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
     assert all("copy-image" in f["cure"] for f in reported if f["code"] == "source-snapshot-aws-ebs-key")
     assert scene.world.shares_open() == []
     assert [scene.images_in(account) for account in stage.TARGETS.values()] == [[], [], []]
-    scene.wait(6 * 60)
-    assert scene.reported(images["source-product-code"]) == {"promotion.refused": 1}
+    assert scene.after(6 * 60).reported(images["source-product-code"]) == {"promotion.refused": 1}
     scene.assert_invariants()
 
 
@@ -89,9 +88,7 @@ def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
     scene.untag()
     scene.wait(60)
     scene.tag("")
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
@@ -102,9 +99,7 @@ def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     scene.wait(90)
     assert scene.reported() == {"delivery.waiting-for-role": 1}
     scene.apply(stage.TARGETS_FILE)
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def disable_key(scene):

@@ -15,9 +15,7 @@ def test_a_forged_completion_changes_nothing(scene):
         scene.emit_copied("snap-0123456789abcdef0", copy, DEV, result)
         scene.emit_copied(root, copy, TEST, result)
         scene.emit_copied(root, copy, STRANGER, result)
-    scene.wait(30)
-
-    assert scene.delivery_state(DEV) == "copying"
+    assert scene.after(30).delivery_state(DEV) == "copying"
     assert set(scene.world.shares_open()) == before
     assert scene.images_in(DEV) == []
     assert scene.outcome() == {DEV: "delivered"}
@@ -35,7 +33,5 @@ def test_malformed_events_are_left_alone(scene):
         detail = {"changed-tag-keys": ["promote"], "service": "ec2", "resource-type": "image", "version": version}
         arn = f"arn:aws:ec2:us-east-1::image/{scene.image}"
         scene.emit("Tag Change on Resource", "aws.tag", arn, {**detail, "tags": {"promote": "dev"}})
-    scene.wait(60)
-
-    assert scene.nothing_happened()
+    assert scene.after(60).nothing_happened()
     scene.assert_invariants()

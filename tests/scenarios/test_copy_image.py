@@ -43,8 +43,7 @@ def test_an_ami_is_copied_by_copy_image_and_nothing_stays_shared(image_scene):
     image_scene.tag("dev")
     image_scene.run_until(lambda: len(image_scene.calls("CopyImage")) == 2)
     image_scene.run_until_state("verifying")
-    image_scene.wait(5)
-    assert image_scene.launchable_by() == {DEV, TEST}
+    assert image_scene.after(5).launchable_by() == {DEV, TEST}
     assert all(image_scene.shared_with(snapshot) == {DEV, TEST} for snapshot in image_scene.snapshots)
     assert len(image_scene.grants()) == 2
     began = image_scene.world.now

@@ -29,12 +29,9 @@ def test_what_a_promotion_opens_is_accounted_for_in_every_mode(scene, way):
     apply(scene, WAYS[way])
     scene.world.ec2.pace.copy = 2 * HOUR
     scene.tag("dev")
-    scene.wait(1200)
-    assert scene.world.shares_open()
+    assert scene.after(1200).world.shares_open()
     monitored(scene)
-    scene.wait(TWO_LOOKS)
-
-    assert audited(scene) == []
+    assert audited(scene.after(TWO_LOOKS)) == []
     seen = passes(scene)
     assert seen["ended_at"]
     assert (seen["looks"] >= 6, seen["not_seen"]) == (True, 0)
@@ -57,9 +54,7 @@ def test_what_was_opened_past_the_service_is_found_though_no_event_says_so(scene
     policy["Statement"].append({"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"})
     scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))
     before = scene.world.shares_open()
-    scene.wait(TWO_LOOKS)
-
-    assert sorted(audited(scene)) == [
+    assert sorted(audited(scene.after(TWO_LOOKS))) == [
         ("notice", "foreign-listed", scene.image),
         ("page", "foreign-stranger", scene.key),
         ("page", "foreign-stranger", scene.key),
@@ -81,9 +76,7 @@ def test_a_grant_of_the_service_that_the_ledger_does_not_know_is_a_page_and_is_c
     )
     monitored(scene)
     scene.world.cloudtrail.stop_logging(HUB)
-    scene.wait(TWO_LOOKS)
-
-    assert audited(scene) == [("page", "own-without-intent", scene.key)]
+    assert audited(scene.after(TWO_LOOKS)) == [("page", "own-without-intent", scene.key)]
     assert scene.grants() == []
 
 

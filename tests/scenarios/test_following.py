@@ -144,9 +144,7 @@ def test_waiting_right_after_a_shared_ami_was_cancelled(scene):
     share_with(scene, DEV)
     scene.wait(600)
     scene.cli("cancel", scene.image)
-    scene.wait(20)
-
-    assert run(scene, "wait", scene.image)[0] == CANCELLED
+    assert run(scene.after(20), "wait", scene.image)[0] == CANCELLED
 
 
 def test_it_times_out_and_the_promotion_goes_on(scene):

@@ -59,9 +59,7 @@ def test_a_forged_share_is_not_opened_and_says_why(scene, mode, purpose):
         forger.write(forgery, purpose)
         scene.wait(15)
         assert_not_opened(forgery, forger.look(forgery), purpose)
-    scene.wait(600)
-
-    assert set(scene.world.shares_open()) == before
+    assert set(scene.after(600).world.shares_open()) == before
     assert scene.key_policy() == policy
     assert scene.watch.problems == []
     made = {"ModifySnapshotAttribute", "ModifyImageAttribute", "CreateGrant", "PutKeyPolicy"}
@@ -82,9 +80,7 @@ def test_where_nobody_asks_a_forged_share_opens(scene, tmp_path):
     scene.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", given)
     forger = Forger(scene)
     forger.write(FORGERIES["an untagged snapshot, to a stranger"], Purpose.COPY)
-    scene.wait(90)
-
-    assert scene.shared_with(forger.snapshots[UNTAGGED]) == {STRANGER}
+    assert scene.after(90).shared_with(forger.snapshots[UNTAGGED]) == {STRANGER}
     assert any(STRANGER in problem for problem in scene.watch.problems)
 
 

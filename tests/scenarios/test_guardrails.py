@@ -69,8 +69,7 @@ def test_only_the_listed_principals_promote_and_withdraw(guarded):
     for ec2 in (person(guarded, "administrator"), guarded.client("ec2")):
         for call in ways_to_promote(guarded, ec2).values():
             refused(call)
-    guarded.wait(600)
-    assert guarded.states() == {}
+    assert guarded.after(600).states() == {}
 
     person(guarded, "image-builder").create_tags(Resources=[guarded.image], Tags=[{"Key": TRIGGER, "Value": DEV}])
     guarded.run_until_over()

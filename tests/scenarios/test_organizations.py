@@ -64,8 +64,7 @@ def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization
     for account in (DEV, TEST, PROD):
         people.add_account(made, account, organization.inner)
     scene.apply(organization.file())
-    scene.wait(READING)
-    assert accounts(scene) == [DEV, TEST, PROD]
+    assert accounts(scene.after(READING)) == [DEV, TEST, PROD]
 
     role = scene.world.iam.roles.get(ROLE)
     scene.world.iam.roles.drop(ROLE)
@@ -80,12 +79,10 @@ def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization
     assert counted(scene, "UnitsUnreadable") == 1
 
     scene.world.iam.put_role(MANAGEMENT, role.name, role.trust, role.policies)
-    scene.wait(READING)
-    assert accounts(scene) == [DEV, TEST, PROD]
+    assert accounts(scene.after(READING)) == [DEV, TEST, PROD]
     (missing,) = members(scene)["missing"]
     assert (missing["account"], missing["evidence"]) == (TEST, "")
-    scene.wait(3 * READING)
-    assert accounts(scene) == [DEV, PROD]
+    assert accounts(scene.after(3 * READING)) == [DEV, PROD]
     (left,) = members(scene)["left"]
     assert (left["account"], left["group"], left["why"]) == (TEST, "workloads", f"it is now in {made.root}")
     assert counted(scene, "UnitsUnreadable") == 0
@@ -101,16 +98,13 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
     scene.wait(READING)
     people.close(made, TEST)
     people.remove(made, PROD)
-    scene.wait(6 * READING)
-
-    assert accounts(scene) == [DEV, TEST, PROD]
+    assert accounts(scene.after(6 * READING)) == [DEV, TEST, PROD]
     assert counted(scene, "AccountsHeld") == 2
     assert "Too many accounts left `workloads` at once (more than 10%): 2 accounts" in scene.cli("status")[1]
 
     status, out, _ = scene.cli("members", "accept")
     assert (status, out.startswith(f"Accepted: {TEST} {PROD}.")) == (0, True)
-    scene.wait(READING)
-    assert accounts(scene) == [DEV]
+    assert accounts(scene.after(READING)) == [DEV]
     expected = ["its state is CLOSED", "it is no longer in the organization"]
     assert [one["why"] for one in members(scene)["left"]] == expected
     assert counted(scene, "AccountsHeld") == 0
@@ -136,8 +130,7 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
 
     people.move(made, DEV, made.root)
     scene.run_until_state("withdrawn", DEV)
-    scene.wait(60)
-    assert scene.delivery_state(TEST) == "shared"
+    assert scene.after(60).delivery_state(TEST) == "shared"
     assert scene.launchable_by() == {arn}
     assert {grant["GranteePrincipal"] for grant in scene.grants()} == {f"arn:aws:iam::{TEST}:root"}
     assert scene.launch(DEV) != ""

@@ -20,19 +20,15 @@ def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
     scene.watch.may_close_blind = True
     scene.begin_copies()
     switch(scene, "worker", on=False)
-    scene.wait(2 * 3600)
-    assert scene.world.shares_open() == []
+    assert scene.after(2 * 3600).world.shares_open() == []
     for function in ("sweep", "discover"):
         pace(scene, function, 240)
-    scene.wait(2 * DAY - 2 * 3600)
-    assert scene.delivery_state(DEV) == "copying"
+    assert scene.after(2 * DAY - 2 * 3600).delivery_state(DEV) == "copying"
     assert scene.world.shares_open() == []
 
     pace(scene, "sweep", 1)
     switch(scene, "worker", on=True)
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene):
@@ -51,9 +47,7 @@ def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene)
     assert scene.delivery_state(DEV) == "copying"
 
     schedule(scene, "sweep", on=True)
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def test_the_sweep_is_off_and_events_and_wakes_go_on(scene):

@@ -63,8 +63,7 @@ def damage_deliveries(
     spoil_all(scene, {f"delivery#{scene.delivery_record(DEV, images[name])['id']}": kinds[name] for name in images})
     scene.run_until_over()
     assert_untouched(scene)
-    scene.wait(GATHERING)
-    assert len(scene.world.shares_open()) == len(images), scene.world.shares_open()
+    assert len(scene.after(GATHERING).world.shares_open()) == len(images), scene.world.shares_open()
 
     scene.wait(FIVE_TRIES)
     found = parked(scene)

@@ -83,8 +83,7 @@ def test_reconciled_only_after_the_service_took_its_own_permissions_for_somebody
     scene.run_until_state("delivered", seconds=2 * HOUR)
     scene.come_to_rest()
     tidy_unknown(scene)
-    scene.wait(180)
-    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+    assert scene.after(180).shared_with(scene.snapshots[0]) == {DEV}
 
     status, report = reconcile(scene, "--apply")
 
@@ -133,8 +132,7 @@ def test_records_are_lost_for_good_and_so_is_the_tag(scene):
 
     status, report = reconcile(scene, "--apply")
     assert (status, report["in_order"]) == (0, True)
-    scene.wait(180)
-    assert scene.snapshots_in(DEV) == []
+    assert scene.after(180).snapshots_in(DEV) == []
     assert scene.world.shares_open() == []
     scene.assert_invariants()
 
@@ -152,8 +150,7 @@ def test_what_others_have_shared_stays(scene):
 
     assert status == 0
     assert {one["code"] for one in report["found"]} == {"open-not-own"}
-    scene.wait(180)
-    assert scene.shared_with(root) == {DEV}
+    assert scene.after(180).shared_with(root) == {DEV}
     assert scene.shared_with(data) == {TEST}
     scene.assert_invariants()
 

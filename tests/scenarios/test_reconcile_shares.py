@@ -50,8 +50,7 @@ def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_po
     scene.run_until_state("copying", DEV)
     during = scene.key_policy()
     scene.run_until_over()
-    scene.wait(MINUTE)
-    assert scene.key_policy() == before
+    assert scene.after(MINUTE).key_policy() == before
     put_now(scene, *json.loads(during)["Statement"])
 
     status, report = reconcile(scene)
@@ -59,8 +58,7 @@ def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_po
     assert f"policy statement for account {DEV}" in found(report, "open-unknown")[0]["where"]
 
     assert reconcile(scene, "--apply")[0] == 0
-    scene.wait(3 * MINUTE)
-    assert OURS not in scene.key_policy()
+    assert OURS not in scene.after(3 * MINUTE).key_policy()
     assert reconcile(scene, "--hub-only")[0] == 0
 
 
@@ -80,8 +78,7 @@ def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene
 
     assert reconcile(scene, "--apply", "--hub-only")[0] == 0
     scene.run_until(lambda: OURS in scene.key_policy(), 5 * MINUTE)
-    scene.run_until_over()
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def forget(scene, name):
@@ -150,7 +147,6 @@ def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn
 
     assert reconcile(scene, "--apply", "--hub-only")[0] == 0
     scene.run_until_state("withdrawn", DEV)
-    scene.wait(6 * MINUTE)
-    assert scene.launchable_by() == {TEST}
+    assert scene.after(6 * MINUTE).launchable_by() == {TEST}
     assert scene.delivery_state(TEST) == "shared"
     assert reconcile(scene, "--hub-only")[0] == 0

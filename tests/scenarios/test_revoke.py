@@ -20,9 +20,7 @@ def test_a_cancel_closes_the_share_though_its_copies_run_for_hours(scene):
     scene.begin_copies(seconds=2 * 3600)
     scene.untag()
     scene.run_until_state("stopping")
-    scene.wait(120)
-
-    assert scene.shared_with(scene.snapshots[0]) == set()
+    assert scene.after(120).shared_with(scene.snapshots[0]) == set()
     assert [copy["State"] for copy in scene.snapshots_in(DEV)] == ["pending", "pending"]
     assert scene.states() == {DEV: "stopping"}
 
@@ -38,9 +36,7 @@ def test_a_cancel_closes_the_share_after_two_refused_deletions(scene):
     failures.deny(scene, DEV, "ec2:DeleteSnapshot")
     scene.untag()
     scene.run_until_state("stopping")
-    scene.wait(600)
-
-    assert scene.shared_with(scene.snapshots[0]) == set()
+    assert scene.after(600).shared_with(scene.snapshots[0]) == set()
 
     assert scene.outcome() == {DEV: "cancelled"}
     assert sorted(scene.delivery(DEV)["leftovers"]) == sorted(copy["SnapshotId"] for copy in scene.snapshots_in(DEV))
@@ -75,9 +71,7 @@ def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scen
     pace(scene, "sweep", 15)
     pace(scene, "discover", 60)
     scene.run_until_over(seconds=26 * 3600)
-    scene.wait(90)
-
-    assert scene.states() == {DEV: "failed", TEST: "delivered"}
+    assert scene.after(90).states() == {DEV: "failed", TEST: "delivered"}
     assert scene.reported()["delivery.failed"] == 1
     left = {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
     assert len(left) == 2
@@ -132,9 +126,7 @@ def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
     scene.wait(20)
     assert open_when_registering == [{DEV}, {DEV}]
     assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [{DEV}, {DEV}]
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def test_shares_linger_for_as_long_as_they_are_notified_to(scene):
@@ -143,8 +135,7 @@ def test_shares_linger_for_as_long_as_they_are_notified_to(scene):
     scene.tag("")
     scene.run_until(lambda: scene.images_in(DEV))
     copied = scene.world.now
-    scene.wait(9 * 60)
-    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+    assert scene.after(9 * 60).shared_with(scene.snapshots[0]) == {DEV}
     scene.run_until_over()
 
     assert (scene.world.now - copied).total_seconds() < 13 * 60

@@ -104,9 +104,7 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
     share_worker = scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-share-worker.fifo")["QueueUrl"]
     with pytest.raises(ClientError, match="AccessDenied"):
         sqs.send_message(QueueUrl=share_worker, MessageBody="{}", MessageGroupId="x", MessageDeduplicationId="x")
-    scene.wait(3600)
-
-    assert scene.world.shares_open() == []
+    assert scene.after(3600).world.shares_open() == []
     assert scene.states() == {}
     assert [made["pk"] for made in scene.items() if made["sk"] == "record"] == [f"promotion#{scene.image}"]
     scene.assert_invariants()

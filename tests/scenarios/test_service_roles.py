@@ -71,14 +71,12 @@ def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
 
     scene.tag(TEST)  # the file no longer lists DEV
     scene.run_until_state("withdrawn")
-    scene.wait(15 * 60)
-    assert scale_out(scene) != ""
+    assert scale_out(scene.after(15 * 60)) != ""
     assert scale_out(scene, TEST) == ""
     assert [issuer for _, issuer in for_roles(scene, scene.key)] == [TEST]
     scene.untag()
     scene.run_until_state("withdrawn", TEST)
-    scene.wait(15 * 60)
-    assert for_roles(scene, scene.key) == []
+    assert for_roles(scene.after(15 * 60), scene.key) == []
     assert {call.caller.account for call in scene.calls("RevokeGrant")} == {HUB}
     assert scene.world.shares_open() == []
     scene.assert_invariants()
@@ -94,8 +92,7 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
     assert scale_out(scene, image=mine["ImageId"]) == ""
     assert for_roles(scene, key, DEV) == [(f"arn:aws:iam::{DEV}:role/{ROLE}", DEV)]
     scene.untag()
-    scene.wait(30 * 60)
-    assert scale_out(scene, image=mine["ImageId"]) == ""
+    assert scale_out(scene.after(30 * 60), image=mine["ImageId"]) == ""
     status, out, _ = scene.cli("drain", "--json")
     drained = json.loads(out)
     assert (status, drained["drained"], drained["open_shares"]) == (0, True, [])
@@ -127,8 +124,7 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
         "identity-based policy allows the kms:CreateGrant action"
     )
     assert denied["cure"].startswith("Deploy this version's deploy/target.yaml there ")
-    scene.wait(15 * 60)
-    assert scene.launchable_by() == set()
+    assert scene.after(15 * 60).launchable_by() == set()
     assert for_roles(scene, scene.key) == []
     assert scene.world.shares_open() == []
     scene.assert_invariants()

@@ -53,9 +53,7 @@ def test_a_share_is_not_open_a_minute_longer_than_its_copies_run(scene):
     scene.world.ec2.pace.register = 600
     scene.tag("")
     scene.run_until_state("verifying")
-    scene.wait(30)
-
-    assert scene.delivery_state(DEV) == "verifying"
+    assert scene.after(30).delivery_state(DEV) == "verifying"
     assert scene.world.shares_open() == []
     scene.run_until_over()
     scene.assert_invariants()

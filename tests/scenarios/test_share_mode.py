@@ -28,8 +28,7 @@ def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
 
     sharing.untag()
     sharing.run_until(lambda: sharing.reported()["delivery.withdrawn"] == 2, 10 * 60)
-    sharing.wait(60)
-    assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn", PROD: "delivered"}
+    assert sharing.after(60).states() == {DEV: "withdrawn", TEST: "withdrawn", PROD: "delivered"}
     assert sharing.world.shares_open() == []
     assert sharing.launch(DEV) != ""
     assert len(sharing.images_in(PROD)) == 1
@@ -49,14 +48,12 @@ def test_all_amis_of_an_account_under_one_key_hold_one_grant(sharing):
 
     sharing.untag(other)
     sharing.run_until(lambda: sharing.reported(other)["delivery.withdrawn"] == 1, 10 * 60)
-    sharing.wait(15 * 60)
-    assert sharing.launch(DEV) == ""
+    assert sharing.after(15 * 60).launch(DEV) == ""
     assert sharing.launchable_by(other) == set()
 
     sharing.untag()
     sharing.run_until(lambda: sharing.reported()["delivery.withdrawn"] == 1, 10 * 60)
-    sharing.wait(60)
-    assert sharing.grants() == []
+    assert sharing.after(60).grants() == []
     assert sharing.world.shares_open() == []
     sharing.assert_invariants()
 
@@ -76,8 +73,7 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     }[how]()
 
     sharing.run_until(lambda: sharing.reported()["delivery.withdrawn"] == 2, 15 * 60)
-    sharing.wait(60)
-    assert sharing.world.shares_open() == []
+    assert sharing.after(60).world.shares_open() == []
     sharing.assert_invariants()
 
 
@@ -88,20 +84,17 @@ def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shar
     sharing.tag(DEV)
     sharing.wait(3)
     sharing.tag("dev")
-    sharing.wait(15 * 60)
-    assert sharing.states() == {DEV: "shared", TEST: "shared"}
+    assert sharing.after(15 * 60).states() == {DEV: "shared", TEST: "shared"}
     assert sharing.launch(TEST) == ""
 
     sharing.tag(DEV)
-    sharing.wait(15 * 60)
-    assert sharing.states() == {DEV: "shared", TEST: "withdrawn"}
+    assert sharing.after(15 * 60).states() == {DEV: "shared", TEST: "withdrawn"}
     assert sharing.launchable_by() == {DEV}
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
     assert sharing.launch(DEV) == ""
 
     sharing.apply(SHARING.replace(f'  default: ["{DEV}"]\n  dev: ["{DEV}", "{TEST}"]\n', f'  dev: ["{TEST}"]\n'))
-    sharing.wait(15 * 60)
-    assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn"}  # the file no longer has DEV
+    assert sharing.after(15 * 60).states() == {DEV: "withdrawn", TEST: "withdrawn"}  # the file no longer has DEV
     assert sharing.world.shares_open() == []
     sharing.assert_invariants()
 
@@ -116,14 +109,11 @@ def test_a_preexisting_share_stays_and_the_last_holder_closes(sharing):
     sharing.run_until_over()
     sharing.run_until_over(other)
     sharing.untag()
-    sharing.wait(20 * 60)
-
-    assert sharing.states() == {DEV: "withdrawn"}
+    assert sharing.after(20 * 60).states() == {DEV: "withdrawn"}
     assert sharing.launchable_by() == {DEV}
     assert sharing.launch(DEV, other) == ""
     sharing.untag(other)
-    sharing.wait(20 * 60)
-    assert set(sharing.world.shares_open()) == sharing.preexisting
+    assert set(sharing.after(20 * 60).world.shares_open()) == sharing.preexisting
     sharing.assert_invariants()
 
 
@@ -134,9 +124,7 @@ def test_a_date_in_the_targets_file_withdraws(sharing):
     sharing.apply(SHARING.replace("  mode: share\n", f'  mode: share\n  until: "{until}"\n'))
     sharing.tag("")
     assert shared(sharing) == {DEV: "shared"}
-    sharing.wait(1.2 * HOUR)
-
-    assert sharing.states() == {DEV: "withdrawn"}
+    assert sharing.after(1.2 * HOUR).states() == {DEV: "withdrawn"}
     assert sharing.world.shares_open() == []
     sharing.tag("true")
     sharing.run_until(lambda: sharing.reported()["delivery.failed"] == 1, HOUR)

@@ -174,8 +174,7 @@ def test_a_planted_ami_with_the_services_name_and_tags_is_never_published(scene)
     assert scene.notices("delivery.delivered") == []
 
     scene.client("ec2", DEV).deregister_image(ImageId=planted)
-    scene.wait(120)
-    assert scene.cli("retry", scene.image)[0] == 0
+    assert scene.after(120).cli("retry", scene.image)[0] == 0
     scene.run_until_state("delivered")
     assert scene.delivery(DEV)["image"] != planted
     assert scene.world.shares_open() == []
@@ -195,8 +194,7 @@ def test_a_forged_copy_beside_the_services_own_changes_nothing(scene, tagged):
     for result in ("succeeded", "failed"):
         scene.emit_copied(scene.snapshots[0], forged, DEV, result)
         scene.emit_copied(scene.snapshots[0], forged, STRANGER, result)
-    scene.wait(60)
-    assert scene.delivery_state(DEV) == "copying"
+    assert scene.after(60).delivery_state(DEV) == "copying"
     assert set(scene.world.shares_open()) == before
     assert scene.outcome() == {DEV: "delivered", TEST: "delivered"}
     used = {m["Ebs"]["SnapshotId"] for i in scene.images_in(DEV) if i.get("Tags") for m in i["BlockDeviceMappings"]}

@@ -60,9 +60,7 @@ def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
     assert scene.states() == {}
 
     scene.tag(f"{DEV} {PROD}")
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV, PROD)
+    scene.assert_arrives(DEV, PROD)
 
 
 def test_an_ami_that_became_available_unheard_goes_on(scene):
@@ -153,9 +151,7 @@ def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
     scene.tag("")
     scene.run_until(lambda: crash.happened)
     scene.world.injections.stale_reads("DescribeSnapshots", n=1, seconds=240)
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def test_sts_is_away_for_ten_minutes(scene):

@@ -43,9 +43,7 @@ def test_what_starts_nothing(scene):
     scene.emit_tag_change(scene.image, tags, version=8)
     scene.emit_tag_change("ami-0123456789abcdef0", tags, version=1)
 
-    scene.wait(3 * 60)
-
-    assert scene.nothing_happened()
+    assert scene.after(3 * 60).nothing_happened()
     assert scene.reported() == {}
     scene.assert_invariants()
 
@@ -66,9 +64,7 @@ def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
     """The service reads the value from EC2: an event's own value, here one for more accounts, changes nothing."""
     scene.tag(DEV)
     scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=99)
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 @pytest.mark.parametrize("version", [3, 3.0])
@@ -81,9 +77,7 @@ def test_the_tag_events_version_may_be_a_float(scene, version):
     assert scene.nothing_happened()
 
     scene.emit_tag_change(scene.image, {"promote": ""}, version=version)
-    scene.run_until_over()
-
-    scene.assert_delivered(DEV)
+    scene.assert_arrives(DEV)
 
 
 def test_a_repeated_or_older_event_starts_nothing(scene):
@@ -93,9 +87,7 @@ def test_a_repeated_or_older_event_starts_nothing(scene):
     scene.world.injections.calm()
     for version in (1, 2, 0):
         scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=version)
-    scene.wait(2 * 60)
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.after(2 * 60).states() == {DEV: "delivered"}
     assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     assert len(scene.snapshots_in(DEV)) == 2
     scene.assert_invariants()
@@ -130,8 +122,7 @@ def test_an_ami_tagged_while_pending_waits_for_it(scene):
     """Tagged before it is available: nothing opens until it is, then it is delivered."""
     image = scene.seed("still-building", available_after=200)
     scene.tag("", image)
-    scene.wait(190)
-    assert scene.nothing_happened()
+    assert scene.after(190).nothing_happened()
 
     assert scene.outcome(image) == {DEV: "delivered"}
     scene.assert_invariants()
@@ -236,9 +227,7 @@ def test_a_tag_removed_leaves_what_is_delivered(scene):
     scene.promote(DEV)
     reported = scene.reported()
     scene.untag()
-    scene.wait(3 * 60)
-
-    assert scene.image_in(DEV)["State"] == "available"
+    assert scene.after(3 * 60).image_in(DEV)["State"] == "available"
     assert scene.reported() == reported
     assert scene.status()["value"] is None
     scene.assert_invariants()
@@ -266,9 +255,7 @@ def test_a_tag_put_back_after_a_cancel_starts_again(scene):
     assert scene.outcome() == {DEV: "cancelled"}
     scene.tag("")
     scene.run_until_over(times=2)
-    scene.wait(10 * 60)
-
-    assert scene.states() == {DEV: "delivered"}
+    assert scene.after(10 * 60).states() == {DEV: "delivered"}
     assert len(scene.snapshots_in(DEV)) == 2
     assert scene.reported() == {"delivery.cancelled": 1, "delivery.delivered": 1, "promotion.over": 2}
     scene.assert_invariants()

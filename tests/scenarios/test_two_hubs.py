@@ -54,9 +54,7 @@ def test_both_deliver_to_one_target_at_once(scene, other):
     scene.tag("")
     tag(scene, other)
     scene.run_until(lambda: scene.notices("promotion.over", scene.image) and scene.notices("promotion.over", other))
-    scene.wait(GATHERING)
-
-    assert set(hubs_of(scene)) == {HUB, OTHER}
+    assert set(hubs_of(scene.after(GATHERING))) == {HUB, OTHER}
     expected = {(HUB, scene.image), (OTHER, other)}
     assert {(notice["hub"], notice["source_image"]) for notice in scene.notices("delivery.delivered")} == expected
     assert scene.world.shares_open() == []
@@ -71,9 +69,7 @@ def test_one_hubs_cancelled_delivery_leaves_the_others_alone(scene, other):
     scene.run_until(lambda: len(scene.snapshots_in(DEV)) == 3)
     scene.client("ec2", OTHER).delete_tags(Resources=[other], Tags=[{"Key": "promote"}])
     scene.run_until(lambda: scene.notices("promotion.over", scene.image) and scene.notices("promotion.over", other))
-    scene.wait(GATHERING)
-
-    assert set(hubs_of(scene)) == {HUB}
+    assert set(hubs_of(scene.after(GATHERING))) == {HUB}
     assert len(scene.snapshots_in(DEV)) == 2
     assert {notice["event"] for notice in scene.notices(image=other)} == {"delivery.cancelled", "promotion.over"}
     assert scene.world.shares_open() == []

@@ -53,8 +53,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     status, said = sharing.said("wait")
 
     assert (status, f"Withdrawn by {OPERATOR}" in said) == (6, True), said
-    sharing.wait(200)
-    assert sharing.states() == {DEV: "shared", TEST: "withdrawn", PROD: "delivered"}
+    assert sharing.after(200).states() == {DEV: "shared", TEST: "withdrawn", PROD: "delivered"}
     assert sharing.launchable_by() == {DEV}
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
     assert (sharing.launch(DEV), sharing.launch(TEST) != "", len(sharing.images_in(PROD))) == ("", True, 1)
@@ -76,8 +75,7 @@ def test_the_next_tag_event_serves_it_again_and_a_retry_does_not(sharing, how):
     status, said = sharing.said("retry", "--account", TEST)
     assert (status, f"was withdrawn by {OPERATOR}" in said) == (0, True), said
     sharing.said("retry")
-    sharing.wait(400)
-    assert sharing.delivery_state(TEST) == "withdrawn"
+    assert sharing.after(400).delivery_state(TEST) == "withdrawn"
     {
         "put back": lambda: put_back(sharing),
         "promote": lambda: sharing.cli("promote", sharing.image, f"dev {PROD}"),

@@ -172,10 +172,8 @@ def test_an_ami_more_than_a_grants_record_takes_fails_plainly_and_all_can_be_rev
     world.tag(2, None)
     world.wait(HOUR)
     world.tag(2, "default")
-    world.wait(HOUR)
-    assert list(world.outcomes().values()) == ["withdrawn", "shared", "shared"]
+    assert list(world.after(HOUR).outcomes().values()) == ["withdrawn", "shared", "shared"]
     for number in range(1, 3):
         world.tag(number, None)
-    world.wait(HOUR)
-    assert not world.cloud.grants
+    assert not world.after(HOUR).cloud.grants
     assert not world.cloud.launches

@@ -34,9 +34,7 @@ def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
     granted = own_grants(world)
     world.expect("fails", ["An internal error occurred"])
     world.tag(1, "default")
-    world.wait(HOUR)
-
-    assert list(world.outcomes().values()) == ["delivered", "failed"]
+    assert list(world.after(HOUR).outcomes().values()) == ["delivered", "failed"]
     assert len(granted) == 2
     assert own_grants(world) == granted
     world.tag(0, None)
@@ -50,9 +48,7 @@ def test_it_goes_where_the_only_delivery_fails():
     world = ModelWorld(WorldSetup(service_roles=1))
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
-    world.wait(HOUR)
-
-    assert list(world.outcomes().values()) == ["failed"]
+    assert list(world.after(HOUR).outcomes().values()) == ["failed"]
     assert own_grants(world) == []
     world.end()
 
@@ -63,9 +59,7 @@ def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
     world = ModelWorld(WorldSetup(service_roles=1))
     refuse(world, "open", RefusalKind.NOT_YET, times)
     world.tag(0, "default")
-    world.wait(2 * HOUR)
-
-    assert list(world.outcomes().values()) == [outcome]
+    assert list(world.after(2 * HOUR).outcomes().values()) == [outcome]
     assert world.faults()[:1] == ([] if outcome == "delivered" else ["aws-AccessDenied: AWS says AccessDenied."])
     if outcome == "failed":
         assert not world.cloud.grants
@@ -79,11 +73,8 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
     world = ModelWorld(WorldSetup(service_roles=1, copy_deadline=8 * HOUR))
     refuse(world, "open", RefusalKind.ROLE)
     world.tag(0, "default")
-    world.wait(7 * HOUR)
-    assert list(world.outcomes().values()) == ["opening"]
-    world.wait(2 * HOUR)
-
-    assert list(world.outcomes().values()) == ["failed"]
+    assert list(world.after(7 * HOUR).outcomes().values()) == ["opening"]
+    assert list(world.after(2 * HOUR).outcomes().values()) == ["failed"]
     (fault,) = next(n["faults"] for n in world.cloud.notices if n["event"] == "delivery.failed")
     assert (fault["code"], fault["cure"]) == ("deadline-opening", "Mend it.")
     assert fault["what"].endswith("The last refusal was: AWS says AccessDenied.")
@@ -122,7 +113,6 @@ def test_the_grant_of_many_amis_is_held_by_one_of_them():
 
     world.expect("fails", ["An internal error occurred"])
     world.tag(amis - 1, "default")
-    world.wait(HOUR)
-    assert sorted(world.outcomes().values()) == ["delivered"] * (amis - 1) + ["failed"]
+    assert sorted(world.after(HOUR).outcomes().values()) == ["delivered"] * (amis - 1) + ["failed"]
     assert (own_grants(world), holdings(world)) == (granted, [1, 1])
     world.end()

@@ -282,6 +282,11 @@ class ModelWorld(Hub):
         """Let time pass, with everything that happens meanwhile."""
         self.run(until=self.cloud.now + seconds)
 
+    def after(self, seconds):
+        """Let time pass; return the world, for an assertion about what holds then."""
+        self.wait(seconds)
+        return self
+
     def tag(self, number: int, value: str | None) -> None:
         """Set, change or remove the trigger tag."""
         ami = self.ami(number)
