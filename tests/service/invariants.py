@@ -272,8 +272,8 @@ class Invariants:
             return
         record = self._hub.stores.seen(RecordKey(share.resource))
         due = None if record is None else record.wake_at
-        # A share that stays has no due time. A delivery killed between release and wake is due, and releases it again.
-        let_go = share.resource.startswith("resource#role#") and self._held(share.account)
+        # A standing share has no due time. A delivery killed between release and wake is due, and releases it again.
+        let_go = not share.last_closing_at and self._held(share.account)
         assert due is not None or let_go, (
             f"invariant 6: {share.resource} has a share that is {share.state}, and nothing is due"
         )
