@@ -88,7 +88,7 @@ class PowertoolsTelemetry:
         """Tell how long the oldest share of the resource in hand has been open; a preexisting one does not count."""
         self._seconds("OldestOpenShareSeconds", oldest_seconds)
 
-    def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
+    def derived_grants(self, resource: str, account: str, found: Sequence[str]) -> None:
         self._logger.error("derived grants remain", resource=resource, target_account=account, grants=list(found))
         self._count("GrantsOutliving", len(found))
 

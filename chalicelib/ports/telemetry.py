@@ -35,7 +35,7 @@ class Telemetry(Protocol):
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """A share opened or closed, or could not."""
 
-    def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
+    def derived_grants(self, resource: str, account: str, found: Sequence[str]) -> None:
         """An account without a share has grants on the source key that it made itself: an alarm."""
 
     def not_closing(self, resource: str, account: str, tries: int) -> None:

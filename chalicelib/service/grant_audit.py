@@ -2,12 +2,12 @@
 
 It looks for two things:
 
-- A grant of the service that the ledger does not know as open: two runs raced and one was killed, or the grant showed
-  late. The audit closes it. It knows the grant by its name, which contains the hub's Region, so it leaves alone the
-  grants of a hub in another Region.
-- A grant that an account without a share has made. The service grants CreateGrant, and a derived grant outlives its
-  parent [aws-facts 3, VERIFIED]. The audit reports it and does not revoke it: a running instance may need it, or it may
-  be preexisting (invariant 2).
+- An unrecorded grant: one of the service that the ledger does not know as open. Two runs raced and one was killed, or
+  the grant showed late. The audit closes it. It knows the grant by its name, which contains the hub's Region, so it
+  leaves alone the grants of a hub in another Region.
+- A derived grant: one that an account without a share has made. The service grants CreateGrant, and a derived grant
+  outlives its parent [aws-facts 3, VERIFIED]. The audit reports it and does not revoke it: a running instance may need
+  it, or it may be preexisting (invariant 2).
 
 One look serves all accounts of a key. It reads ListGrants page by page, and each page account by account; if time runs
 out, it writes its place on the record.
@@ -51,7 +51,7 @@ def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a look stopped: the page, and its last account that is done. ``found``: it has found a ghost."""
+    """Where a look stopped: the page, and its last account that is done. ``found``: it found an unrecorded grant."""
 
     marker: str = ""
     account: str = ""
@@ -135,10 +135,10 @@ class GrantAudit:
     def _account(
         self, key_arn: str, account: str, grants: Sequence[SeenGrant], budget: Budget, *, reports: bool
     ) -> tuple[bool, bool]:
-        """Look at the grants of one account. Returns whether there was a ghost, and whether there was time for all."""
+        """Look at the grants of one account. Returns whether one was unrecorded, and whether there was time for all."""
         of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk
         shares = {resource: self._ledger.shares(resource) for resource in (of_key, of_roles)}
-        ghosts = [
+        unrecorded = [
             (resource, grant)
             for grant in grants
             if self._is_own(grant)
@@ -146,19 +146,19 @@ class GrantAudit:
                 shares[resource := of_roles if grant_names.ROLE_PATH in grant.grantee else of_key], grant
             )
         ]
-        begun = [resource for resource, theirs in shares.items() if any(map(_is_ghost, theirs))]
+        begun = [resource for resource, theirs in shares.items() if any(map(_is_unrecorded, theirs))]
         for resource in begun:  # the run that wrote one may have been killed before it woke the share worker
             self._wake(resource, "again")
         closed = 0
-        for resource, grant in budget.each(ghosts, 2):
+        for resource, grant in budget.each(unrecorded, 2):
             self._close(resource, account, grant)
             closed += 1
-        if closed < len(ghosts):
+        if closed < len(unrecorded):
             return True, False
-        strays = [grant.id for grant in grants if not self._is_own(grant)]
-        if reports and strays and not ghosts:
-            self._report_strays(key_arn, account, strays, [*shares[of_key], *shares[of_roles]])
-        return bool(ghosts or begun), True
+        derived = [grant.id for grant in grants if not self._is_own(grant)]
+        if reports and derived and not unrecorded:
+            self._report_derived(key_arn, account, derived, [*shares[of_key], *shares[of_roles]])
+        return bool(unrecorded or begun), True
 
     def _is_own(self, grant: SeenGrant) -> bool:
         return grant_names.is_grant_of(grant.name, self._region)
@@ -187,11 +187,11 @@ class GrantAudit:
         self._wake(resource, grant.id)
 
     def _wake(self, resource: str, grant: str) -> None:
-        cause = f"ghost:{grant}:{self._clock()}"
+        cause = f"unrecorded:{grant}:{self._clock()}"
         write = Write(RecordKey(resource), "open", {"resource": resource}, self._clock())
         self._waker.wake_or_create(write, cause)
 
-    def _report_strays(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
+    def _report_derived(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
         """Report the grants that an account made, if it once had a share on the key and has none now."""
         policy = addresses.policy_resource(key_arn).pk
         own = addresses.key_resource(key_arn, account).pk
@@ -201,10 +201,10 @@ class GrantAudit:
             return
         held = bool(shares) or any(self._ledger.was_open(resource) for resource in (own, roles))
         if held or self._ledger.was_open(policy, account):
-            self._telemetry.strays(own, account, made)
+            self._telemetry.derived_grants(own, account, made)
 
 
-def _is_ghost(s: Share) -> bool:
+def _is_unrecorded(s: Share) -> bool:
     """Whether an audit wrote this share for a grant without one, and it is still closing."""
     return s.state is share.ShareState.CLOSING and s.share_name == grant_names.unrecorded_name(s.grant_id)
 

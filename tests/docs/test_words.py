@@ -104,7 +104,10 @@ IDENTIFIERS: Mapping[str, str] = {
     "hard_close_at": "last_closing_at",
     "hard_end": "must_close_at",
     "holder_key": "share_name",
+    "ghosts": "unrecorded",
     "overdue_at": "last_look",
+    "past_caring": "deadline_acted",
+    "strays": "derived_grants",
     "whole_intended_at": "copy_image_intended_at",
 }
 """An identifier that was replaced, as some of its words are good elsewhere -> what to use instead."""

@@ -112,7 +112,7 @@ class Audited:
         seen = self.stores.seen(GROUP)
         return None if seen is None else seen.wake_at
 
-    def ghosts(self, resource: str = RESOURCE.pk) -> list[str]:
+    def unrecorded(self, resource: str = RESOURCE.pk) -> list[str]:
         """The ids of grants that are to be closed although no share accounts for them."""
         return sorted(s.grant_id for s in self.stores.ledger.shares(resource) if s.state is ShareState.CLOSING)
 
@@ -122,9 +122,9 @@ class Audited:
         return next(s.state for s in shares if s.share_name == delivery)
 
     @property
-    def strays(self) -> list[tuple[str, list[str]]]:
+    def derived(self) -> list[tuple[str, list[str]]]:
         """The reported grants that outlive the service's: account and grant ids."""
-        return [(args[1], list(args[2])) for what, args in self.reported.reported if what == "strays"]
+        return [(args[1], list(args[2])) for what, args in self.reported.reported if what == "derived_grants"]
 
 
 def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
@@ -139,11 +139,11 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     audited.remind()
     audited.now = CLOSED_AT + AFTER
     audited.run()
-    assert (audited.strays, audited.due) == ([], CLOSED_AT + 300 + AFTER)
+    assert (audited.derived, audited.due) == ([], CLOSED_AT + 300 + AFTER)
 
     audited.now = CLOSED_AT + 300 + AFTER
     audited.run()
-    assert (audited.strays, audited.due) == ([(ACCOUNT, ["child-1"])], None)
+    assert (audited.derived, audited.due) == ([(ACCOUNT, ["child-1"])], None)
 
 
 def test_a_key_on_which_shares_close_all_day_is_looked_at_every_hour():
@@ -156,11 +156,11 @@ def test_a_key_on_which_shares_close_all_day_is_looked_at_every_hour():
         audited.now += 300
         if audited.due <= audited.now:
             audited.run()
-    assert (audited.ghosts(), audited.strays) == ([ours("d1").id], [])
+    assert (audited.unrecorded(), audited.derived) == ([ours("d1").id], [])
 
     audited.now += 3600
     audited.run()
-    assert audited.strays == [(OTHER, ["child-1"])]
+    assert audited.derived == [(OTHER, ["child-1"])]
 
 
 @pytest.mark.parametrize("grant", [ours("d1"), ours("d1", OPENED_AT - 86_400), ours("d9")])
@@ -170,7 +170,7 @@ def test_a_grant_of_the_service_that_is_not_open_is_closed_again(grant):
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.run_later()
 
-    assert audited.ghosts() == [grant.id]
+    assert audited.unrecorded() == [grant.id]
     assert audited.due is not None
 
 
@@ -181,7 +181,7 @@ def test_an_older_grant_of_a_share_that_is_open_again_is_closed():
     audited.run_later()
 
     assert audited.state("d1") is ShareState.OPEN
-    assert audited.ghosts() == [ours("d1", OPENED_AT - 86_400).id]
+    assert audited.unrecorded() == [ours("d1", OPENED_AT - 86_400).id]
 
 
 def test_another_hubs_grants_are_left_alone():
@@ -190,7 +190,7 @@ def test_another_hubs_grants_are_left_alone():
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.run_later()
 
-    assert audited.ghosts() == []
+    assert audited.unrecorded() == []
     assert audited.due is None
 
 
@@ -215,11 +215,11 @@ def test_a_grant_for_a_service_role_is_the_services_though_the_account_made_it(s
     audited.run_later()
 
     assert [share.state for share in audited.stores.ledger.shares(ROLES)] == [after]
-    assert audited.strays == []
+    assert audited.derived == []
     assert (audited.due is None) is (state is ShareState.OPEN)
 
 
-def test_its_message_group_is_woken_to_close_a_ghost():
+def test_its_message_group_is_woken_to_close_an_unrecorded_grant():
     """The message group of key and account closes the grant; the audit only finds it."""
     audited = Audited(ours("d1"))
     audited.dealt_with("d1", ShareState.CLOSED)
@@ -237,7 +237,7 @@ def test_what_is_open_or_nobodys_is_left_alone():
     audited.run_later()
 
     assert audited.state("d1") is ShareState.OPEN
-    assert audited.strays == []  # d1 still holds a share for the account; OTHER never had one
+    assert audited.derived == []  # d1 still holds a share for the account; OTHER never had one
     assert audited.due is None
 
 
@@ -247,7 +247,7 @@ def test_each_account_that_left_grants_is_reported_with_them():
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.dealt_with("d2", ShareState.CLOSED, OTHER)
     audited.run_later()
-    assert audited.strays == [(ACCOUNT, ["child-1", "child-2"]), (OTHER, ["child-3"])]
+    assert audited.derived == [(ACCOUNT, ["child-1", "child-2"]), (OTHER, ["child-3"])]
 
 
 def test_where_time_runs_out_it_goes_on_where_it_stopped():
@@ -260,7 +260,7 @@ def test_where_time_runs_out_it_goes_on_where_it_stopped():
     audited.remind()
     audited.now += AFTER
     runs = 0
-    while not audited.ghosts(addresses.key_resource(KEY_ARN, accounts[29]).pk):
+    while not audited.unrecorded(addresses.key_resource(KEY_ARN, accounts[29]).pk):
         audited.seconds = 0
         audited.run()
         runs += 1
@@ -268,7 +268,7 @@ def test_where_time_runs_out_it_goes_on_where_it_stopped():
     assert runs == 30
 
 
-def test_many_ghosts_of_one_account_are_closed_over_several_runs():
+def test_many_unrecorded_grants_of_one_account_are_closed_over_several_runs():
     """Each run writes what it found before its time is over."""
     audited = Audited(*(ours(f"d{n:02}") for n in range(30)))
     audited.dealt_with("d00", ShareState.CLOSED)
@@ -277,9 +277,9 @@ def test_many_ghosts_of_one_account_are_closed_over_several_runs():
     for _ in range(100):
         audited.seconds = 0
         audited.run()
-        if len(audited.ghosts()) == 30:
+        if len(audited.unrecorded()) == 30:
             break
-    assert len(audited.ghosts()) == 30
+    assert len(audited.unrecorded()) == 30
 
 
 def test_a_refused_list_is_asked_for_again():
@@ -287,14 +287,14 @@ def test_a_refused_list_is_asked_for_again():
     audited = Audited(child(1), refusals=1)
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.run_later()
-    assert audited.strays == []
+    assert audited.derived == []
     assert audited.due is not None
     audited.now = audited.due
     audited.run()
-    assert audited.strays == [(ACCOUNT, ["child-1"])]
+    assert audited.derived == [(ACCOUNT, ["child-1"])]
 
 
-def test_a_ghost_is_closed_although_the_audit_was_killed_before_it_woke_the_share_worker():
+def test_an_unrecorded_grant_is_closed_although_the_audit_was_killed_before_it_woke_the_share_worker():
     """Its key has no other share, so nobody else would wake it: the next audit does."""
     it = Audited(ours("d1"))
     it.remind()
@@ -307,7 +307,7 @@ def test_a_ghost_is_closed_although_the_audit_was_killed_before_it_woke_the_shar
     it.waker.wake_or_create = killed
     with pytest.raises(ProcessKilled):
         it.run()
-    assert it.ghosts() == [ours("d1").id]
+    assert it.unrecorded() == [ours("d1").id]
     it.waker.wake_or_create = real
     it.now += 180
     it.run()

@@ -84,8 +84,8 @@ class PolicyStatements:
             if _is_done(document, wanted, unwanted):
                 return
             known = [*wanted, *unwanted, *(self._access(s) for s in others if needed(s))]
-            ghosts = document.sids.difference(*(one.sids for one in known))
-            text = key_policy.edited(document, wanted, unwanted, ghosts)
+            unrecorded = document.sids.difference(*(one.sids for one in known))
+            text = key_policy.edited(document, wanted, unwanted, unrecorded)
             if isinstance(text, Fault):
                 raise Refusal(RefusalKind.DENIED, text)
             latest = self._read(document.key)

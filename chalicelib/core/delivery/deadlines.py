@@ -54,7 +54,7 @@ def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     if wish is not None and _can_cancel(delivery):
         return (ev.CancelAsked(expired=wish.startswith(EXPIRED)),)
     last = deadline(delivery)
-    judged = not past_caring(delivery) and not waits_for_shares(delivery)
+    judged = not deadline_acted(delivery) and not waits_for_shares(delivery)
     if last is not None and now >= last and state is not DeliveryState.SHARED and judged:
         return (ev.DeadlinePassed(),)
     return ()
@@ -82,7 +82,7 @@ def _can_cancel(delivery: Delivery) -> bool:
     )
 
 
-def past_caring(delivery: Delivery) -> bool:
+def deadline_acted(delivery: Delivery) -> bool:
     """Whether the deadline has taken effect already."""
     if delivery.state is DeliveryState.PUBLISHING:
         return True

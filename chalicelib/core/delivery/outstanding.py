@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import methods
-from chalicelib.core.delivery.deadlines import deadline, gives_up, late, past_caring, released_from, waits_for_shares
+from chalicelib.core.delivery.deadlines import deadline, deadline_acted, gives_up, late, released_from, waits_for_shares
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.slot_use import begun, free_slots, slots, slots_asked_text, starved, unused_slots
 from chalicelib.core.records import schedule
@@ -221,7 +221,7 @@ def due_at(delivery: Delivery) -> int | None:
     """
     if delivery.state in ENDED:
         return None
-    times = [None if past_caring(delivery) else deadline(delivery)]
+    times = [None if deadline_acted(delivery) else deadline(delivery)]
     if delivery.state is DeliveryState.WAITING:
         times.append(delivery.slots.next_ask)
     elif delivery.state is DeliveryState.SHARED:

@@ -205,16 +205,16 @@ def read(key: str, text: str, hub: str) -> Document | Fault:
 
 
 def edited(
-    document: Document, wanted: Collection[Access], unwanted: Collection[Access] = (), ghosts: Collection[str] = ()
+    document: Document, wanted: Collection[Access], unwanted: Collection[Access] = (), unrecorded: Collection[str] = ()
 ) -> str | Fault:
     """Return the text with the ``wanted`` accesses added and the ``unwanted`` ones removed.
 
-    ``ghosts``: Sids of further statements to remove. A wanted access that it has already is left alone. A fault if the
-    document would be too large or empty, or if a deleted principal in it would make PutKeyPolicy fail.
+    ``unrecorded``: Sids of further statements to remove. A wanted access that it has already is left alone. A fault if
+    the document would be too large or empty, or if a deleted principal in it would make PutKeyPolicy fail.
     """
     lacking = [one for one in {one.share_name: one for one in wanted}.values() if not document.gives(one)]
     new = [_compact(statement) for one in lacking for statement in statements(one)]
-    without = _sids([*lacking, *unwanted]) | frozenset(ghosts)
+    without = _sids([*lacking, *unwanted]) | frozenset(unrecorded)
     text = rebuilt(document.policy, without, new)
     size = len(text.encode())
     if new and size > LIMIT:
