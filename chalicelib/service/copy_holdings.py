@@ -12,26 +12,45 @@ from chalicelib.core.images.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion.model import TrackedDelivery
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing import holders
 from chalicelib.core.sharing.key_policy import Audience, share_name
+from chalicelib.core.sharing.share import Holding, Share
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records, Write
+from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import source_image
 from chalicelib.service.waker import Clock, Waker
 
+CALLS = 4
+"""Calls to release one holding: the release, and a wake with its two writes and a message."""
 
-def release(records: Records, ledger: Ledger, waker: Waker, clock: Clock, ami: str, one: TrackedDelivery) -> None:
-    """Release them by what is on record of the source. May be repeated. Of the hub's own copies it knows none."""
+
+def release(
+    records: Records, ledger: Ledger, waker: Waker, clock: Clock, ami: str, one: TrackedDelivery, budget: Budget
+) -> bool:
+    """Release them by what is on record of the source; False if there was no time for all. May be repeated.
+
+    A run may have been killed between a release and its wake, so a share that nobody holds is woken, too. Of the hub's
+    own copies it knows none.
+    """
     try:
         image = source_image(records, ami, addresses.delivery(one.delivery))
     except ParkRecord:
-        return
-    for share in ledger.find(list(_places(image, one))):
-        held = [holding for holding in share.holdings if holding.delivery == one.delivery and not holding.stands]
+        return True
+    found = [(share, _held(share, one)) for share in ledger.find(list(_places(image, one)))]
+    left = [(share, held) for share, held in found if held or (holders.needed(share) and not share.holdings)]
+    done = 0
+    for share, held in budget.each(sorted(left, key=lambda pair: not pair[1]), CALLS):  # holdings first
         for holding in held:
             ledger.release(share.resource, share.share_name, holding)
-        if held:
-            write = Write(RecordKey(share.resource), "open", {"resource": share.resource}, clock())
-            waker.wake_or_create(write, f"{one.delivery}:let-go:{clock()}")
+        write = Write(RecordKey(share.resource), "open", {"resource": share.resource}, clock())
+        waker.wake_or_create(write, f"{one.delivery}:let-go:{clock()}")
+        done += 1
+    return done == len(left)
+
+
+def _held(share: Share, one: TrackedDelivery) -> list[Holding]:
+    return [holding for holding in share.holdings if holding.delivery == one.delivery and not holding.stands]
 
 
 def _places(image: SourceImage, one: TrackedDelivery) -> Iterator[tuple[str, str]]:

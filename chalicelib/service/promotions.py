@@ -265,7 +265,7 @@ class PromotionExecutor:
                 self._ports.tracked.take_back(promotion.ami, one, never)
             elif before is None and one.place not in plan:
                 ports = self._records, self._ports.ledger, self._waker, self._clock
-                copy_holdings.release(*ports, promotion.ami, one)
+                copy_holdings.release(*ports, promotion.ami, one, budget)
 
     def _is_missing(self, key: RecordKey) -> bool:
         try:

@@ -160,14 +160,16 @@ class StandingPass:
         except ParkRecord:
             return True
         ends = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
-        cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
+        cause, unfinished = f"not-entitled:{self._clock() // schedule.MINUTE}", list[TrackedDelivery]()
 
         def ask(one: TrackedDelivery) -> None:
             self._waker.wake(addresses.delivery(one.delivery), cause, {"cancel": f"{one.episode}:{cause}"})
             if peek(self._records, addresses.delivery(one.delivery), DELIVERIES) is None:
-                copy_holdings.release(self._records, self._ports.ledger, self._waker, self._clock, ami, one)
+                ports = self._records, self._ports.ledger, self._waker, self._clock
+                if not copy_holdings.release(*ports, ami, one, budget):
+                    unfinished.append(one)
 
-        return _all_done(ends, ask, is_current, budget)
+        return _all_done(ends, ask, is_current, budget) and not unfinished
 
     def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
         """Whether tag, file or members have changed since, or a tag event has ended a withdrawal.

@@ -164,7 +164,7 @@ class HeldShares:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """How long, and to whom beside the account, the hub's AMI is shared (mode ``share``)."""
+    """To whom, and until when, the hub's AMI is shared (mode ``share``)."""
 
     launched_by: tuple[str, ...] = ()
     """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""

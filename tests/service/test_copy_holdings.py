@@ -1,0 +1,80 @@
+"""What a delivery that cannot act holds for its copies is released, however often the run is killed."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from chalicelib.core.promotion.model import TrackedDelivery
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.service import copy_holdings
+from chalicelib.service.budget import Budget
+from chalicelib.service.waker import Waker
+from tests.core.delivery.examples import NOW, REGION, TARGET
+from tests.core.images.examples import an_image
+from tests.fakes import copying
+from tests.stores import in_memory
+
+IMAGE = an_image()
+ONE = TrackedDelivery("d1", TARGET, REGION, 1, "running")
+
+
+class KilledError(Exception):
+    """The function was killed."""
+
+
+class Holdings:
+    """The open shares of an AMI, its snapshot and its key, held by one delivery."""
+
+    def __init__(self):
+        self.stores, self.woken, self.dies = in_memory(), set(), False
+        self.stores.records.put(addresses.source_image(IMAGE.id), {"body": json.dumps(IMAGE.to_json())})
+        (snapshot,) = IMAGE.snapshots
+        self.places = [
+            (addresses.image_resource(IMAGE.id).pk, TARGET),
+            (addresses.snapshot_resource(snapshot.id).pk, TARGET),
+            (addresses.key_resource(snapshot.key, TARGET).pk, ONE.delivery),
+        ]
+        for resource, name in self.places:
+            share = Share(resource, name, TARGET, state=ShareState.OPEN, last_closing_at=NOW + 90_000)
+            self.stores.ledger.hold(resource, share, copying("d1"))
+
+    def wake(self, key, _cause):
+        self.woken.add(key.pk)
+
+    def release(self, seconds=30):
+        records = self.stores.records
+        make_due = records.make_due if not self.dies else killed
+        port = SimpleNamespace(make_due=make_due, create=records.create, mark_woken=records.mark_woken)
+        waker = Waker(port, self, lambda: NOW)
+        budget = Budget(lambda: seconds)
+        return copy_holdings.release(records, self.stores.ledger, waker, lambda: NOW, IMAGE.id, ONE, budget)
+
+    def held(self):
+        return [share for share in self.stores.ledger.find(self.places) if share.holdings]
+
+
+def killed(*_args):
+    raise KilledError
+
+
+def test_a_share_whose_wake_a_killed_run_never_sent_is_woken_by_the_next():
+    """Its holding is gone by then; without a wake it would stay open for another hour."""
+    it = Holdings()
+    it.dies = True
+    with pytest.raises(KilledError):
+        it.release()
+    it.dies = False
+
+    assert it.release()
+    assert (it.held(), it.woken) == ([], {resource for resource, _ in it.places})
+
+
+def test_without_time_for_all_each_run_releases_some_and_says_that_others_are_left():
+    """A run that is out of time ends by itself, so that it is not killed again and again."""
+    it = Holdings()
+    said = [it.release(seconds=0) for _ in it.places]
+
+    assert (it.held(), said[0]) == ([], False)
+    assert it.woken == {resource for resource, _ in it.places}
