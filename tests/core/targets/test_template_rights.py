@@ -50,7 +50,7 @@ def test_each_right_of_the_template_is_one_that_a_delivery_needs_or_is_listed_he
     ],
 )
 def test_a_right_is_asked_for_only_where_the_settings_need_it(settings, action):
-    """An older template stays good for whoever does not use what is new."""
+    """An older template stays good for a target that does not use what is new."""
     without = [one for one in template() if one != action]
 
     assert lacking(COPY, without) == (action,)
