@@ -431,9 +431,7 @@ def _refused(call: Callable[[], None]) -> Fault | None:
 
 
 def _renamed(delivery: Delivery) -> Fault:
-    what = (
-        f"The targets file has renamed {delivery.target.role_name}, and the new role may not use the source's key yet."
-    )
+    what = f"The targets file has renamed {delivery.target.role_name}: the new role may not use the source's key yet."
     return Fault("role-renamed", delivery.where, what, "Nothing to do: the service opens it, and then copies.")
 
 
