@@ -25,20 +25,16 @@ def mutation_of(name: str) -> str:
 
 def raising(name: str) -> str:
     """Return a mutation that replaces the same parts of the service by functions that raise."""
-    return f"{RAISES}\n{ast.unparse(_Raising().visit(ast.parse(mutation_of(name))))}\n"
+    return RAISES + "\n".join(ast.unparse(_raising(one)) for one in ast.parse(mutation_of(name)).body)
 
 
-class _Raising(ast.NodeTransformer):
-    """Changes what is assigned to members of the service's modules and classes."""
-
-    def visit_Assign(self, node: ast.Assign) -> ast.Assign:
-        into_service = any(isinstance(target, ast.Attribute) for target in node.targets)
-        return ast.Assign(node.targets, ast.Name("raises"), lineno=0) if into_service else node
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
-        return node  # a mutation's own
-
-    visit_FunctionDef = visit_ClassDef  # type: ignore[assignment]
+def _raising(statement: ast.stmt) -> ast.stmt:
+    """Let an assignment to a member of a module or class assign what raises."""
+    if isinstance(statement, ast.For):
+        statement.body = [_raising(one) for one in statement.body]
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute):
+        statement.value = ast.Name("raises")
+    return statement
 
 
 def mutated_package(directory: Path, mutation: str) -> str:

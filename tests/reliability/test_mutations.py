@@ -75,6 +75,8 @@ TO_BOTH = [
     SNAPSHOT,
     SNAPSHOT.replace("222222222222", "333333333333"),
 ]
+ILLEGAL = "ami-promoter-us-east-1-share-worker error: IllegalEvent"
+UNEXPECTED = "is not expected in state closed."
 FAILED_AND_OVER = "told [('delivery.failed', 'id'), ('promotion.over', 'id')]"
 TWICE = (
     "told [('delivery.failed', 'id'), ('delivery.failed', 'id'), ('promotion.over', 'id'), ('promotion.over', 'id')]",
@@ -106,10 +108,8 @@ MUTATIONS = {
         PackageMutation(
             (
                 *left_open(SNAPSHOT),
-                "ami-promoter-us-east-1-share-worker error: IllegalEvent: resource#snapshot#snap, 222222222222: "
-                "looked at to closing is not expected in state closed.",
-                f"ami-promoter-us-east-1-share-worker error: IllegalEvent: resource#key#{KEY}#222222222222, id: "
-                "closed to closed is not expected in state closed.",
+                f"{ILLEGAL}: resource#snapshot#snap, 222222222222: looked at to closing {UNEXPECTED}",
+                f"{ILLEGAL}: resource#key#{KEY}#222222222222, id: closed to closed {UNEXPECTED}",
             ),
             dying("share-worker", "ModifySnapshotAttribute", "before", 3),
         )
