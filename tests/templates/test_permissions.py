@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import pytest
 
+from awsim.iam.policy import Ask, PolicyVerdict, identity
 from tools import docs, permissions
 from tools.permissions import Statement, reason, reasons, statements
 
@@ -137,7 +138,8 @@ def written_by(role: str) -> set[str]:
         pattern
         for it in ALL
         if it.role == role and TABLE in it.resources and WRITES & set(it.actions)
-        for patterns in it.condition.values()
+        for operator, patterns in it.condition.items()
+        if operator != "Null"
         for pattern in patterns["dynamodb:LeadingKeys"]
     }
 
@@ -187,3 +189,17 @@ def test_no_snapshot_or_image_can_be_made_public(action: str):
 def test_the_documented_permissions_are_those_in_force():
     """docs/reference/permissions.md is generated from the present policies and reasons."""
     assert docs.main(["--check"]) == 0
+
+
+def test_no_condition_on_partition_keys_holds_where_the_call_names_none():
+    """IAM takes ``ForAllValues`` for true where the key is missing, so each such condition also wants the key."""
+    limited = [it for it in ALL for tests in it.condition.values() if "dynamodb:LeadingKeys" in tests]
+
+    assert len(limited) >= 11
+    for it in limited:
+        for action in it.actions:
+            for table in it.resources:
+                arn = next(arns(table))
+                ask = Ask(action, arn, {})
+                document = {"Statement": {"Effect": "Allow", "Action": action, "Resource": arn, "Condition": it.condition}}
+                assert identity(document, ask) is PolicyVerdict.SILENT, f"{it.role}, {it.sid}"
