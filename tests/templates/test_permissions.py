@@ -13,6 +13,8 @@ from tools.permissions import Statement, reason, reasons, statements
 
 IAM = json.loads((files("cfnlint") / "data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
 ALL = list(statements())
+NARROW = [it for it in ALL if not it.all_actions_but]
+"""The others deny everything but what they name."""
 
 
 def resource_types(action: str) -> dict[str, list[str]]:
@@ -43,7 +45,7 @@ def fits(arn: str, form: str) -> bool:
     return re.fullmatch(form, arn) is not None
 
 
-@pytest.mark.parametrize("statement", ALL, ids=lambda it: f"{it.role}-{it.sid}")
+@pytest.mark.parametrize("statement", NARROW, ids=lambda it: f"{it.role}-{it.sid}")
 def test_a_statement_is_as_narrow_as_iam_can_say_it(statement: Statement):
     """No wildcard in an action, only existing actions; "*" as resource only if IAM has no resource type."""
     for action in statement.actions:
@@ -55,7 +57,7 @@ def test_a_statement_is_as_narrow_as_iam_can_say_it(statement: Statement):
         assert not forms or any(fits(arn, form) for arn in here for form in forms), f"{action} does not apply to {here}"
 
 
-@pytest.mark.parametrize("statement", ALL, ids=lambda it: f"{it.role}-{it.sid}")
+@pytest.mark.parametrize("statement", NARROW, ids=lambda it: f"{it.role}-{it.sid}")
 def test_each_resource_is_one_that_an_action_of_the_statement_applies_to(statement: Statement):
     """No ARN is without effect, or has an account where that resource has none."""
     forms = [form for action in statement.actions for of_type in resource_types(action).values() for form in of_type]
