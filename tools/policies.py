@@ -21,9 +21,17 @@ ONLY_IF = "only if "
 """Begins a condition, where an action is named else."""
 DATA_KEY = "functions under a data key"
 ALL_FUNCTIONS = "all functions"
-NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values(), *HUB_REGION_ROLES.values(), DATA_KEY, ALL_FUNCTIONS)
+NOT_FUNCTIONS = (
+    *TARGET_ROLES.values(),
+    *ORGANIZATION_ROLES.values(),
+    *HUB_REGION_ROLES.values(),
+    DATA_KEY,
+    ALL_FUNCTIONS,
+)
 ATTACHED = {
     "EnterAdmittedAccounts": "worker and share-worker",
+    "ShareWithAdmittedAccounts": "share-worker",
+    "GrantToAdmittedAccounts": "share-worker",
     "GrantOnSourceKeys": "share-worker",
     "ShareGoldenSnapshots": "share-worker",
     "QueuesUnderDataKey": DATA_KEY,
@@ -93,9 +101,12 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
 
 
 def _condition(condition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a condition; of one that only a parameter brings, what it is then."""
+    """Return a condition; of one that only a parameter brings, what it is then. Lists of parameters are taken apart."""
     given: Mapping[str, Any] = condition.get("Fn::If", (None, condition))[1]
-    return given
+    return {
+        operator: {key: _leaves(value) if "Fn::Split" in str(value) else value for key, value in tests.items()}
+        for operator, tests in given.items()
+    }
 
 
 def _leaves(value: Any) -> list[Any]:
