@@ -24,7 +24,7 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
         fault = Fault(SETTINGS_CHANGED, delivery.where, what, cure)
         return end(delivery, DeliveryState.CANCELLED, (fault,), now)
     if event.by:
-        return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)
+        return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by, source=event.source or delivery.source)
     if delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure)
     if now < delivery.next_try:  # an early look does not count as a try
