@@ -105,7 +105,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
         *(f"  {place.replace('/', ' ')}" for place in listed),
         *more,
         *(line for one in arrives for line in _shown(one, several=len(seen.arrives) > 1)),
-        *_changed(ami, seen.since),
+        *_changed(f"ami-promoter promote {ami} '{asked.value}'", seen.since),
         done,
     )
     return Report(lines, data)
@@ -137,10 +137,10 @@ def _tags(tags: Mapping[str, str]) -> Iterator[str]:
     yield from (f"  tag {key} = {value}" for key, value in sorted(tags.items()))
 
 
-def _changed(ami: str, since: Sequence[str]) -> Iterator[str]:
+def _changed(command: str, since: Sequence[str]) -> Iterator[str]:
     if since:
         what = ", ".join(WORDS[name] for name in since)
-        yield f"Somebody has since changed {what}; that does not arrive. To take it, write the tag of {ami} again."
+        yield f"Somebody has since changed {what}; that does not arrive. To take it: {command}"
 
 
 def _differs(ami: str, given: str, short: str, value: str, targets: int) -> Fault:

@@ -60,6 +60,8 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
     entitled = entitlement(read.value, last, applied_file(connection), withdrawals, tagged_at(record))
     if isinstance(entitled, Fault):
         return entitled
+    if not any(map(approvals.needs, entitled.targets.values())):
+        return QuestionSeen(Question(ami, entitled.value), read.image_name)
     with connection.telling("reading the records"):
         examined = Reader(connection).examined(ami, str(record.get("source", "")))
     if examined is None:
@@ -70,7 +72,7 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
     for place in sorted(found.targets):
         carried_to.setdefault(carried(entitled.targets[place]), []).append(place)
     arrives = tuple((tuple(places), arriving(examined, keys)) for keys, places in carried_to.items())
-    live = source_checks.examine(connection, ami, tag_key) if arrives else None
+    live = source_checks.examine(connection, ami, tag_key)
     now = {} if live is None else arriving(kept(live[0], tag_key), ["*"])
     since = [name for name, value in arriving(examined, ["*"]).items() if now and now[name] != value]
     return QuestionSeen(found, read.image_name, arrives, tuple(since))
