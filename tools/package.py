@@ -101,9 +101,11 @@ def merge_template() -> dict[str, Any]:
     merge: dict[str, Any] = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
     config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
     resources = merge["Resources"]
+    of_all = (ROOT / ".chalice" / "policies" / "every_function.json").read_text(encoding="utf-8")
     for function, settings in config["stages"][STAGE]["lambda_functions"].items():
         logical = "".join(word.capitalize() for word in function.split("-"))
         policy = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
+        policy["Statement"] += json.loads(of_all.replace("${Function}", function))["Statement"]
         named = {"Fn::Sub": f"ami-promoter-${{AWS::Region}}-{function}"}
         mine = resources.setdefault(logical, {})
         mine.setdefault("Properties", {})["FunctionName"] = named

@@ -77,12 +77,13 @@ class ApprovalSeen:
     """The approval was read. ``by``: its approver; "": there is none.
 
     ``changed``: it is for settings that were applied after this delivery began. ``gone``: EC2 does not show the AMI, so
-    it cannot be approved.
+    it cannot be approved. ``source``: the name of the source that was approved.
     """
 
     by: str = ""
     changed: bool = False
     gone: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,13 @@ class OthersWait:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleRenamed:
+    """The targets file has another name for the copy role now; nothing was held for it yet."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class SharesHeld:
     """The holdings are in the ledger: all (``upto`` 0), or those before ``upto`` if there was no time for more."""
 
@@ -163,9 +171,10 @@ class CopyStarted:
 
 @dataclass(frozen=True, slots=True)
 class CopiesFound:
-    """The snapshots in the target with this delivery's tag were listed."""
+    """The snapshots in the target with this delivery's tag were listed. ``role``: the copy role that listed them."""
 
     copies: tuple[SeenCopy, ...]
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +298,7 @@ Event = (
     | SlotsAsked
     | SlotsSeen
     | OthersWait
+    | RoleRenamed
     | SharesHeld
     | SharesSeen
     | SharesReleased
