@@ -45,7 +45,7 @@ setup: $(VENV) ## Make .venv with everything pinned (done once)
 
 package: $(PACKAGE) ## Build the deployment package in build/hub/
 
-verify-package: $(VENV) ## Build the package again, and compare: make verify-package ZIP=FILE
+verify-package: $(VENV) ## Compare a package with what is built here: ZIP=FILE
 	@$(BIN)/python -m tools.verify $(ZIP)
 
 demo: $(VENV) $(PACKAGE) ## Promote an AMI without AWS, and watch; TARGETS=200 for more

@@ -418,6 +418,35 @@ def test_the_runtime_is_the_python_that_built_the_package(hub):
     assert runtimes == {f"python{HERE}"}
 
 
+PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
+
+
+@pytest.mark.parametrize(
+    ("suitable", "chosen"),
+    [
+        (PYTHONS, "python3.14"),
+        (("python3", "python3.12", "python3.11"), "python3.12"),
+        (("python", "python3"), "python3"),
+    ],
+)
+def test_make_takes_the_newest_python_that_lambda_has(tmp_path, suitable, chosen):
+    """Where a name answers with no suitable Python, or is a shim without one behind it, the next is asked."""
+    for name in PYTHONS:
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {0 if name in suitable else 1}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["make", "-s", "-f", "-", "show"],
+        input="include Makefile\nshow:\n\t@echo $(PYTHON)\n",
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == str(tmp_path / chosen)
+
+
 def test_a_runtime_that_is_not_the_builders_is_refused(tmp_path):
     """A compiled module for one Python would not load in another, and the function would not start."""
     with pytest.raises(BrokenPackage, match=f"Worker runs on python3.9, and the package was built with python{HERE}"):
