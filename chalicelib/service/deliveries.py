@@ -36,6 +36,7 @@ from chalicelib.core.sharing.share import Holding, Purpose
 from chalicelib.core.sharing.share import Share as LedgerShare
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
+from chalicelib.core.targets.template_rights import template_old
 from chalicelib.ports.aws import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
 from chalicelib.ports.beside import SlotLeases, TrackedDeliveries
 from chalicelib.ports.ledger import Ledger
@@ -208,6 +209,10 @@ class DeliveryExecutor:
         if delivery.shared:
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
             return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
+        allows = self._ports.roles.allows(delivery)
+        faults = template_old(delivery.target, allows) if allows is not None else ()
+        if faults:
+            return ev.TargetUnfit(faults)
         key, key_trouble = self._ports.keys.describe(delivery)
         named = proof.named(delivery, self._ports.images.named(delivery))
         copies = self._ports.snapshots.find(delivery)
