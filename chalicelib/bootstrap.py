@@ -372,7 +372,7 @@ class Application:
     def _approvals(self) -> LiveApprovals:
         from chalicelib.service.approvals import LiveApprovals
 
-        return LiveApprovals(self._entitlements, self._targets, now)
+        return LiveApprovals(self._records, self._entitlements, self._targets, now)
 
 
 _application: list[Application] = []

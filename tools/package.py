@@ -112,7 +112,8 @@ def merge_template() -> dict[str, Any]:
         # The log group first, or the function's first line makes one that is never tidied and fails the stack.
         mine["DependsOn"] = [f"{logical}LogGroup"]
         resources[f"{logical}LogGroup"] = {
-            "DeletionPolicy": "Retain",
+            # An earlier failed creation must not leave a group of this name: it would fail the next one.
+            "DeletionPolicy": "RetainExceptOnCreate",
             "UpdateReplacePolicy": "Retain",
             "Properties": {
                 "LogGroupName": {"Fn::Sub": f"/aws/lambda/ami-promoter-${{AWS::Region}}-{function}"},
