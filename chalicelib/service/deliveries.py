@@ -140,7 +140,7 @@ class DeliveryExecutor:
                 return self._release(delivery, budget, everything=everything)
             case do.StartCopy(source):
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
-                return ev.CopyStarted(source, snapshots.copy(delivery, snapshot))
+                return ev.CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case do.FindCopies():
                 return ev.CopiesFound(snapshots.find(delivery))
             case do.LookAtCopies(copies):
@@ -151,7 +151,9 @@ class DeliveryExecutor:
             case do.RegisterImage():
                 return self._register(delivery)
             case do.DiscardImage():
-                made = [one for one in proof.copies(delivery, snapshots.find(delivery)).own if not one.source]
+                made = [
+                    one for one in proof.copies(delivery, snapshots.find(delivery)).own if one.source == proof.UNKNOWN
+                ]
                 images.deregister(delivery, delivery.image.id or "")
                 snapshots.delete(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
@@ -160,7 +162,7 @@ class DeliveryExecutor:
                 return ev.CopiesTagged()
             case do.FindImage():
                 found = proof.named(delivery, images.named(delivery))
-                return ev.ImageRegistered(found.own) if found.own else ev.ImageNotFound()
+                return ev.ImageRegistered(found.own, found.nonce) if found.own else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
             case do.CarryDeprecation():
@@ -174,7 +176,7 @@ class DeliveryExecutor:
             case do.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
-                return ev.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven)
+                return ev.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
             case do.LookAtEnd():
                 return self._look_at_end(delivery)
             case do.NotifyOutcome(publish):
@@ -223,7 +225,7 @@ class DeliveryExecutor:
         if faults or key is None:
             return ev.TargetUnfit(faults)
         note = _keys_seen(self._ports.keys.source_keys(delivery))
-        return ev.TargetReady(key.arn, named.own, copies, note, unfinished=named.unfinished)
+        return ev.TargetReady(key.arn, named.own, copies, note, nonce=named.nonce, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Return why the policies of the source's keys cannot take the statements that this delivery needs."""
@@ -311,15 +313,16 @@ class DeliveryExecutor:
     def _register(self, delivery: Delivery) -> ev.Event:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
         images = self._ports.images
-        make = images.copy if methods.of(delivery).copies_image else images.register
+        copies_image = methods.of(delivery).copies_image
+        make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
         try:
-            return ev.ImageRegistered(make(delivery, self._image(delivery)))
+            return ev.ImageRegistered(make(delivery, self._image(delivery)), nonce)
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
             if named.own:
-                return ev.ImageRegistered(named.own)
+                return ev.ImageRegistered(named.own, named.nonce)
             for fault in _unproven(delivery, named):
                 raise Refusal(RefusalKind.DENIED, fault) from refusal
             if named.stranger is None:

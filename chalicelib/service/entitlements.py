@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chalicelib.core.delivery import proof
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
@@ -291,16 +292,16 @@ class LiveEntitlements:
     def _copies(self, ami: str, region: str) -> Mapping[str, str]:
         """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
 
-        They have a nonce that the hub's delivery there has on record, or belong to the AMI that an operator has
-        accepted. Other tags prove nothing.
+        Their ids or open nonces are on record in the hub's delivery there, or they belong to the AMI that an operator
+        has accepted. Other tags prove nothing.
         """
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
         made = peek(self._records, addresses.delivery(ident), DELIVERIES)
-        nonces = {attempt.nonce for attempt in made.attempts} if made else set()
         accepted = made.accepted if made and made.image.id == made.accepted else ""
         theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
         copies = self._source.copies(ami, region)
-        return {one: copy.key for one, copy in copies.items() if copy.attempt in nonces or one in theirs}
+        own = {one for one, copy in copies.items() if made and proof.is_own(made, one, copy.attempt)} | theirs
+        return {one: copy.key for one, copy in copies.items() if one in own}
 
 
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:

@@ -45,6 +45,7 @@ def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Del
     delivery = delivery.with_shares(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = copying.with_unproven(delivery, found)
+    delivery = proof.answered(delivery, event.nonce, "", event.image or "")
     copies_image = methods.of(delivery).copies_image
     standing = tuple(share for share in delivery.shares.needed if share.standing)
     if event.image and not (

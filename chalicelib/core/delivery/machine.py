@@ -65,7 +65,7 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
         ev.SlotsAsked: frozenset({S.COPYING}),
         ev.SlotsSeen: frozenset({S.COPYING}),
         ev.OthersWait: frozenset({S.COPYING}),
-        ev.CopyStarted: frozenset({S.COPYING}),
+        ev.CopyStarted: frozenset({S.COPYING}) | _END,
         ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.SnapshotsDeleted: frozenset({S.COPYING}),
@@ -76,7 +76,7 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
     },
     S.REGISTERING: {
         ev.CopiesFound: frozenset({S.REGISTERING}) | _END,
-        ev.CopyStarted: frozenset({S.REGISTERING}),
+        ev.CopyStarted: frozenset({S.REGISTERING}) | _END,
         ev.SlotsAsked: frozenset({S.REGISTERING}),
         ev.SharesReleased: frozenset({S.REGISTERING}),
         ev.SnapshotsDeleted: frozenset({S.REGISTERING}),
@@ -88,7 +88,7 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
         ev.DeadlinePassed: frozenset({S.REGISTERING}) | _END,
     },
     S.VERIFYING: {
-        ev.CopyStarted: frozenset({S.VERIFYING}),
+        ev.CopyStarted: frozenset({S.VERIFYING}) | _END,
         ev.SlotsAsked: frozenset({S.VERIFYING}),
         ev.SharesReleased: frozenset({S.VERIFYING}),
         ev.SnapshotsDeleted: frozenset({S.VERIFYING}),

@@ -112,6 +112,11 @@ class Attempt:
     """The source snapshot; "" for the image."""
     at: int
     """When it was intended (epoch seconds)."""
+    id: str = ""
+    """The snapshot or AMI that it made, by AWS's answer or as found by its nonce: from then on only this is proof.
+
+    CopyImage's attempt is there once for the AMI, and once for each of its snapshots that is known.
+    """
 
 
 @dataclass(frozen=True, slots=True)
