@@ -252,20 +252,30 @@ class DeliveryExecutor:
             limited_at=asked.limited_at or 0,
         )
         lease = self._ports.slots.ask(delivery.copy_quota, wish)
-        if self._must_wake_quota(delivery, lease):
+        again = delivery.slots.asked == slot_use.slots_asked_text(delivery)
+        if self._must_wake_quota(delivery, lease, again=again):
             quota = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
             self._waker.wake_or_create(write, cause)
-        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
+        gone = self._source_gone(delivery) if again and lease.lacking > 0 else None
+        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
 
-    def _must_wake_quota(self, delivery: Delivery, lease: SlotLease) -> bool:
+    def _source_gone(self, delivery: Delivery) -> Fault | None:
+        """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
+        if delivery.state is not DeliveryState.WAITING:
+            return None
+        try:
+            return self._ports.approvals.source_gone(delivery)
+        except Refusal:
+            return None
+
+    def _must_wake_quota(self, delivery: Delivery, lease: SlotLease, *, again: bool) -> bool:
         """Whether the quota's worker must look.
 
         It must if this delivery asks for a slot. If it asks again, only if the quota's record does not say yet that a
         delivery waits, as its worker then looks by itself. If it gives a slot back, only if another delivery waits.
         """
-        again = delivery.slots.asked == slot_use.slots_asked_text(delivery)
         if again:
             return lease.lacking > 0 and not self._waits(delivery.copy_quota)
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False

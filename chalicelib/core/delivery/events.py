@@ -110,6 +110,8 @@ class SlotsAsked:
     until: int = 0
     limited_at: int = 0
     """When EC2 last refused it a copy (epoch seconds)."""
+    gone: Fault | None = None
+    """That this look does not show a source AMI that can be used, while the delivery waits for its first slot."""
 
 
 @dataclass(frozen=True, slots=True)

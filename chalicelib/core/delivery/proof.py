@@ -84,7 +84,7 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
             unproven.append(one)
         else:
             bearers[one.nonce].append(one)
-    doubled = []
+    doubled: list[SeenCopy] = []
     handled = {one.nonce for one in own if one.copy not in adopted}  # also of an attempt from before ids were kept
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in own if one.nonce == nonce)]
