@@ -138,6 +138,9 @@ class DeliveryExecutor:
                 return permissions.seen(delivery, self._ports.ledger.find(places))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
+            case do.LookAtClosing():
+                places = [(share.resource, share.share_name) for share in delivery.shares.needed]
+                return ev.ClosingSeen(permissions.still_open(delivery, self._ports.ledger.find(places)))
             case do.StartCopy(source):
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return ev.CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))

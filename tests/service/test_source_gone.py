@@ -1,4 +1,4 @@
-"""The source AMI is deregistered or disabled between its tag and the opening: what can never open ends within minutes."""
+"""The source AMI is deregistered or disabled between its tag and the opening: what never opens ends within minutes."""
 
 from dataclasses import replace
 

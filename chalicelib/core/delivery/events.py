@@ -158,6 +158,13 @@ class SharesReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosingSeen:
+    """The released shares were read in the ledger. ``open``: the resources on which AWS may still show one."""
+
+    open: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CopyStarted:
     """CopySnapshot answered the attempt with this nonce."""
 
@@ -300,6 +307,7 @@ Event = (
     | SharesHeld
     | SharesSeen
     | SharesReleased
+    | ClosingSeen
     | CopyStarted
     | CopiesFound
     | CopiesSeen

@@ -122,6 +122,7 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
         ev.ImageRegistered: frozenset({S.TIDYING}),
         ev.SlotsAsked: frozenset({S.TIDYING}),
         ev.SharesReleased: frozenset({S.TIDYING}),
+        ev.ClosingSeen: frozenset({S.TIDYING}),
         ev.LeftoversSeen: frozenset({S.TIDYING}),
         ev.OutcomeNotified: frozenset({S.FAILED, S.CANCELLED, S.WITHDRAWN}),
         ev.Refused: frozenset({S.TIDYING}),

@@ -158,6 +158,8 @@ class HeldShares:
     """When the shares for copies close at the latest."""
     opened_at: int | None = None
     """When all were first seen open."""
+    gone: bool = False
+    """Whether looks at AWS have missed the standing ones since they were released: only then it was withdrawn."""
     wait_for: Fault | None = None
     """Why one of them does not open, from the ledger: also a cause to report."""
 
