@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.delivery import ending, proof
+from chalicelib.adapters.dynamo import ledger
+from chalicelib.core.delivery import ending, permissions, proof
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.sharing import share_events
@@ -27,6 +28,7 @@ from chalicelib.service.rotation import Rotation
 from chalicelib.service.standing_pass import StandingPass
 from tests.fakes import MemoryRecords
 from tests.service import shared_ami
+from tests.service import test_damaged_shares as damage
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
 from tests.service import test_marks as marks
@@ -34,8 +36,10 @@ from tests.service import test_outages as outages
 from tests.service import test_planted as planted
 from tests.service import test_removals as removals
 from tests.service import test_share_worker as shares
+from tests.service import test_source_gone as source_gone
 from tests.service import test_sweep as sweeping
 from tests.service.organization import A
+from tests.stores import on_dynamodb
 
 Replace = Callable[[pytest.MonkeyPatch], None]
 
@@ -43,11 +47,6 @@ Replace = Callable[[pytest.MonkeyPatch], None]
 def instead(home: Any, name: str, wrong: Any) -> Replace:
     """Replace a function, or a value of a module."""
     return lambda patch: patch.setattr(home, name, wrong)
-
-
-def anybodys(delivery, _nonce, _made_at):
-    """Take what has the delivery's tag for what its last attempt made."""
-    return replace(delivery.attempts[-1], source="") if delivery.attempts else None
 
 
 def examined_first(resolve):
@@ -82,6 +81,16 @@ def gone_at_once(looked_at):
     return wrong
 
 
+def at_one_look(judge):
+    """Believe a look by itself that shows no AMI."""
+
+    def wrong(self, resource, some):
+        found = judge(self, resource, some)
+        return judge(self, resource, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
+
+    return wrong
+
+
 def everybodys_trouble(why_not):
     """Take what AWS refuses to say of one AMI for its answer about all."""
 
@@ -109,6 +118,12 @@ class RemovedProtection:
     removed: Replace
     test: Callable[[], object]
     anyway: tuple[Replace, ...] = ()
+
+
+def damaged(mode, kind):
+    """Damage every share of a mode, on DynamoDB."""
+    with on_dynamodb() as stores:
+        damage.test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind)
 
 
 COPY = Purpose.COPY
@@ -149,8 +164,27 @@ PROTECTIONS = {
         partial(removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong, shared_ami.pause),
     ),
     "nonces are not asked": RemovedProtection(
-        instead(proof, "_attempt", anybodys),
-        partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "image", None),
+        instead(proof, "copies", lambda _delivery, seen: proof.Copies(tuple(seen))),
+        partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "snapshots", None),
+    ),
+    "what an attempt made is not kept": RemovedProtection(
+        instead(proof, "keep", lambda delivery, _some: delivery),
+        partial(planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used, "snapshots", "snapshots"),
+    ),
+    "one look at a source that is gone is believed": RemovedProtection(
+        instead(LiveEntitlements, "judge", at_one_look(LiveEntitlements.judge)),
+        source_gone.test_one_look_that_does_not_show_it_is_no_evidence,
+    ),
+    "what is open for copies is closed with the source": RemovedProtection(
+        instead(entitlements, "_was_opened", lambda _share: False),
+        source_gone.test_while_copies_run_an_open_statement_is_never_closed_for_that,
+    ),
+    "a share whose state is lost counts as closed": RemovedProtection(
+        instead(ledger, "_was_intended", lambda item, _known: item.get("state") == "open"),
+        partial(damaged, "policy", "state is gone, body is gone"),
+    ),
+    "a withdrawal is told at its release": RemovedProtection(
+        instead(permissions, "still_open", lambda *_: ()), partial(damaged, "policy", "schema is text")
     ),
     "a deadline acts without a look": RemovedProtection(
         instead(ending, "WORKING", frozenset()),
