@@ -79,12 +79,13 @@ class ApprovalSeen:
     """The approval was read. ``by``: its approver; "": there is none.
 
     ``changed``: it is for settings that were applied after this delivery began. ``gone``: EC2 does not show the AMI, so
-    it cannot be approved.
+    it cannot be approved. ``source``: the name of the source that was approved.
     """
 
     by: str = ""
     changed: bool = False
     gone: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,13 @@ class OthersWait:
     """Whether another delivery needs a slot there."""
 
     waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRenamed:
+    """The targets file has another name for the copy role now; nothing was held for it yet."""
+
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +183,10 @@ class CopyStarted:
 
 @dataclass(frozen=True, slots=True)
 class CopiesFound:
-    """The snapshots in the target with this delivery's tag were listed."""
+    """The snapshots in the target with this delivery's tag were listed. ``role``: the copy role that listed them."""
 
     copies: tuple[SeenCopy, ...]
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +313,7 @@ Event = (
     | SlotsAsked
     | SlotsSeen
     | OthersWait
+    | RoleRenamed
     | SharesHeld
     | SharesSeen
     | SharesReleased
