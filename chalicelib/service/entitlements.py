@@ -17,6 +17,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import Examined
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.bounds import NOT_ADMITTED, Bounds
 from chalicelib.core.sharing.entitlement import (
     SETTINGS_CHANGED,
     USELESS,
@@ -42,6 +43,7 @@ FRESH = 10
 MOST_ASKED = 5
 """Most AMIs that one look asks about for a share: hundreds may hold one grant, and each takes calls of its own."""
 STRANGER, NOT_NOW, NOT_SHOWN = "not-entitled", "not-entitled-now", "not-shown-as-its-part"
+EVERYBODY = Bounds()
 LOOKS = 6
 """After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
@@ -71,7 +73,17 @@ class _AskedOnce:
 class LiveEntitlements:
     """Reads the tag and the AMI's snapshots from EC2, and from the applied file whom the tag names."""
 
-    def __init__(self, records: Records, source: Source, targets: Targets, clock: Clock, hub: str, region: str) -> None:
+    def __init__(
+        self,
+        records: Records,
+        source: Source,
+        targets: Targets,
+        clock: Clock,
+        hub: str,
+        region: str,
+        bounds: Bounds = EVERYBODY,
+    ) -> None:
+        self._bounds = bounds
         self._reads: dict[str, tuple[int, TagRead]] = {}
         self._keys: dict[tuple[str, ...], frozenset[str]] = {}
         self._keys_read: set[tuple[str, ...]] = set()
@@ -239,6 +251,8 @@ class LiveEntitlements:
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
+        if (outside := self._bounds.fault(resource, share.account)) is not None:
+            return outside
         return None if self._belongs(resource, holding, read) else self._no_part(share, holding)
 
     def _no_part(self, share: Share, holding: Holding) -> Fault:
@@ -346,7 +360,7 @@ def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:
 
 def _lasts(why: Fault | Refusal) -> bool:
     """Whether asking again will not change it."""
-    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code == STRANGER
+    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code in (STRANGER, NOT_ADMITTED)
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:

@@ -345,7 +345,7 @@ class Hub:
             at, act = step
             self.cloud.now = max(self.cloud.now, at)
             act()
-            assert len(self.invocations) < self.most_invocations, "invariant 6: it does not end"
+            assert len(self.invocations) < self.most_invocations, f"invariant 6: it does not end: {self.outcomes()}"
         if until is not None:
             self.cloud.now = until
 
