@@ -44,7 +44,7 @@ DEAD_LETTER_RIGHTS = rule(
 SOURCE_ARN = rule(
     "lambda-source-function-arn",
     "A function's credentials carry lambda:SourceFunctionArn in their session token, so also where a thief uses them. "
-    "What Lambda calls for it has none: its queue's messages, dead letters; nor has a session that the function assumes. "
+    "What Lambda calls for it has none (its queue, dead letters), nor has a session that the function assumes. "
     "[Lambda developer guide, source function ARN; IAM user guide, properties of a role session]",
 )
 APART = rule(

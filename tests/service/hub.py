@@ -201,7 +201,7 @@ class Hub:
             records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
         )
         self._discover = Discover(records, source, (tags, standing, NoMembers()), clock, reported)
-        self.own_notices = OwnNotices(records, notices, clock)
+        self.own_notices = OwnNotices(records, ledger, notices, clock)
 
     # --- what an operator does ---------------------------------------------------------------------------------------
 
