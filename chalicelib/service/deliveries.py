@@ -250,12 +250,24 @@ class DeliveryExecutor:
             limited_at=asked.limited_at or 0,
         )
         lease = self._ports.slots.ask(delivery.copy_quota, wish)
-        if self._must_wake_quota(delivery, lease):
+        if delivery.ending is not None:
+            self._pass_on_slots(delivery)
+        elif self._must_wake_quota(delivery, lease):
             quota = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
             self._waker.wake_or_create(write, cause)
         return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
+
+    def _pass_on_slots(self, delivery: Delivery) -> None:
+        """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
+
+        By wakes, deliveries that fail at once would pass the slots on to one another in one chain of invocations, which
+        Lambda ends after 16 [aws-facts]. The end of a copy passes its slot on by a wake: the event begins a chain, and
+        the next copy ends it.
+        """
+        if self._waits(delivery.copy_quota) is not False:
+            self._waker.leave_to_sweep(delivery.copy_quota)
 
     def _must_wake_quota(self, delivery: Delivery, lease: SlotLease) -> bool:
         """Whether the quota's worker must look.
