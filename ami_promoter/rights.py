@@ -70,6 +70,7 @@ SEE_HEALTH = Rights(
         {
             "cloudwatch:DescribeAlarmsForMetric",
             "events:DescribeEventBus",
+            "lambda:GetAccountSettings",
             "lambda:ListEventSourceMappings",
             "sns:ListSubscriptionsByTopic",
             "sqs:GetQueueAttributes",
