@@ -207,7 +207,7 @@ def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its
 
 @pytest.mark.parametrize("how", ["grant", "policy"])
 def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setup, how):
-    """Each day, while the share stands by grant or by statement; a target may have derived it, or the hub made it."""
+    """Each day, while the share stands by grant or statement, whether a target derived the grant or the hub made it."""
     standing = frozenset({replace(copying("d1"), purpose=Purpose.STANDING)})
     if how == "grant":
         setup.grant("g-1", grant_name(setup.share(GRANTS, "d1", grantee=ROLE, holdings=standing), REGION))

@@ -112,7 +112,8 @@ def test_the_worker_and_the_share_worker_enter_targets_by_a_role_each_and_only_t
         "target role": "({'Fn::Sub': 'arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*'},)",
     }
     assert not may.keys() & {"ec2:ResetImageAttribute", "ec2:ResetSnapshotAttribute"}
-    assert {action: who for action, who in may.items() if action.startswith("iam:")} == {"iam:GetRole": {"target role"}}
+    reads = {"iam:GetRole": {"target role"}, "iam:GetRolePolicy": {"target role"}}
+    assert {action: who for action, who in may.items() if action.startswith("iam:")} == reads
 
 
 WRITES = {f"dynamodb:{name}" for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLUpdate")}
