@@ -304,6 +304,22 @@ hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-perm
 echo "   grants that the target's account derived and that are still there:"
 hub kms list-grants --key-id "$key" --query "Grants[?contains(IssuingAccount, '$target_account')].[GrantId,GranteePrincipal]"
 
+title "7b. Is a grant for this snapshot's data alone enough? (not used by the service: a target could derive no wider one)"
+if [[ -z $copied || -z ${own_key:-} ]]; then echo "   not asked: there is no copy, or the snapshot is not the script's own"; else
+    grant=$(hub kms create-grant --key-id "$key" --grantee-principal "$grantee" --name "$name-narrow" \
+        --operations "${operations[@]}" --constraints "EncryptionContextSubset={aws:ebs:id=$volume}" --query GrantId)
+    hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVolumePermission \
+        --operation-type add --user-ids "$target_account"
+    read -r copy state message < <(copy_until_ended)
+    if [[ $state == completed ]]; then holds "also with the constraint aws:ebs:id=$volume"; else
+        fails "with the constraint aws:ebs:id=$volume the copy ended in: $state $message"
+    fi
+    if [[ $copy == snap-* ]]; then target ec2 delete-snapshot --snapshot-id "$copy" || true; fi
+    close_grant
+    hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVolumePermission \
+        --operation-type remove --user-ids "$target_account"
+fi
+
 title "8. The copySnapshot event comes to the target's default bus, as in docs/reference/events.md"
 if event=$(heard target "$target_queue" "${copied:-$SNAPSHOT}"); then
     holds "$event"
