@@ -68,6 +68,7 @@ SEE_OPEN = Rights(
 SEE_HEALTH = Rights(
     anything=frozenset(
         {
+            "cloudformation:DescribeStacks",
             "cloudwatch:DescribeAlarmsForMetric",
             "events:DescribeEventBus",
             "lambda:ListEventSourceMappings",

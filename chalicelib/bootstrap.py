@@ -328,7 +328,7 @@ class Application:
         """Sends notices that belong to no promotion or delivery."""
         from chalicelib.service.own_notices import OwnNotices
 
-        return OwnNotices(self._records, self._notices, now)
+        return OwnNotices(self._records, self._ledger, self._notices, now)
 
     @cached_property
     def _ledger(self) -> DynamoLedger:

@@ -14,6 +14,7 @@ from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.promotion.model import Promotion, TrackedDelivery
 from chalicelib.core.records.addresses import digest
+from chalicelib.core.sharing import holders
 from chalicelib.core.targets.approvals import short
 
 SCHEMA = 1
@@ -126,11 +127,11 @@ def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) 
     }
 
 
-def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
+def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], now: int) -> dict[str, Any]:
     """Build the terminal message for a delivery whose own record cannot: parked, or damaged.
 
     ``withdrawn``: what is known of it without that record. The id is that of the delivery's own message, should that
-    ever come.
+    ever come. ``still_open``: resources that AWS has not let go of for an hour.
     """
     delivery, episode = withdrawn["delivery"], withdrawn["episode"]
     where = f"account {withdrawn['account']}, {withdrawn['region']}"
@@ -139,12 +140,16 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
         "parked or cannot be read, so nothing more is known."
     )
     cure = 'See `ami-promoter status`, and "Parked records" in docs/operations/runbook.md.'
+    faults = [Fault("withdrawn-unsaid", where, what, cure)]
+    if still_open:
+        faults.append(holders.still_open(where, still_open))
+    known = {name: withdrawn[name] for name in ("delivery", "episode", "account", "region", "hub", "source_image")}
     return {
         "schema": SCHEMA,
         "id": digest(delivery, str(episode), WITHDRAWN),
         "event": WITHDRAWN,
         "at": now,
-        **withdrawn,
+        **known,
         "source_name": "",
         "groups": [],
         "image_name": "",
@@ -152,7 +157,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
         "image": None,
         "key": None,
         "copies": [],
-        "faults": _faults((Fault("withdrawn-unsaid", where, what, cure),)),
+        "faults": _faults(faults),
         "protected": None,
         "unprotected": None,
         "leftovers": [],

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from chalicelib.core.delivery import proof
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import Examined
@@ -19,14 +20,17 @@ from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.bounds import NOT_ADMITTED, Bounds
 from chalicelib.core.sharing.entitlement import (
+    NOTHING_OPENED,
     SETTINGS_CHANGED,
+    SOURCE_GONE,
     USELESS,
     Entitlement,
     end_in_force,
     entitlement,
     launched_by,
+    source_gone,
 )
-from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.approvals import Approval
@@ -99,7 +103,8 @@ class LiveEntitlements:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
         One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
-        of them. If AWS does not answer for one AMI, another AMI can still entitle the share.
+        of them; and where AMIs are gone, only if the look before found the same. If AWS does not answer for one AMI,
+        another AMI can still entitle the share.
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
@@ -123,8 +128,13 @@ class LiveEntitlements:
                 if patient or (refusals and lasting):
                     owed[share.share_name] = (patient or refusals)[0]
                 else:
+                    gone = [fault for fault in faults if fault.code == SOURCE_GONE]
+                    fault = faults[0] if faults else _stranger(share, "No delivery holds it.")
+                    if lasting and gone:
+                        fault = _all_gone(gone)
+                        lasting = share.waits_for == fault and not _was_opened(share)
                     into = refused if lasting else waits
-                    into[share.share_name] = faults[0] if faults else _stranger(share, "No delivery holds it.")
+                    into[share.share_name] = fault
         return Judgement(*judged)
 
     def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
@@ -141,7 +151,7 @@ class LiveEntitlements:
             look.owed[ami] = refusal
             return refusal
         fault = fault or self._not_approved(share, holding, look.asked[ami][1], look.approved[ami])
-        if fault is not None and fault.code == NOT_NOW and holding.account in look.strangers:
+        if fault is not None and fault.code in (NOT_NOW, SOURCE_GONE) and holding.account in look.strangers:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
         return fault
 
@@ -150,6 +160,14 @@ class LiveEntitlements:
         if fresh:
             self._reads = {}
         return self._ask(ami, self._targets.read(), opens=True)
+
+    def gone(self, ami: str, where: str) -> Fault | None:
+        """Return the fault of an AMI that EC2 does not show, or that cannot be used; one look is weak evidence.
+
+        May raise Refusal.
+        """
+        read = self._read(ami)
+        return None if _usable(read) else source_gone(where, ami, read.image_state if read.owned else None)
 
     def shows(self, ami: str) -> bool:
         """Whether EC2 shows this AMI of the hub. May raise Refusal."""
@@ -201,8 +219,7 @@ class LiveEntitlements:
         was understood. Then the withdrawal counts for an opening (``opens``), and neither counts for a closing.
         """
         read = self._read(ami)
-        usable = read.owned and read.image_state is not None and read.image_state not in USELESS
-        head, tag = self._head(ami), read.value if usable else None
+        head, tag = self._head(ami), read.value if _usable(read) else None
         counts = tag is not None and (opens or head is not None)
         withdrawals = self._targets.withdrawals(ami) if counts else ()
         if head is None and tag is not None and not opens and not (found := applied.resolve(tag)).understood:
@@ -240,6 +257,9 @@ class LiveEntitlements:
     def _fault(
         self, resource: str, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault
     ) -> Fault | None:
+        if not _usable(read):
+            where = f"{share.resource}, {share.account}"
+            return source_gone(where, holding.ami, read.image_state if read.owned else None)
         if isinstance(entitled, Fault):
             return entitled
         place = holding.place
@@ -332,16 +352,16 @@ class LiveEntitlements:
     def _copies(self, ami: str, region: str) -> Mapping[str, str]:
         """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
 
-        They have a nonce that the hub's delivery there has on record, or belong to the AMI that an operator has
-        accepted. Other tags prove nothing.
+        Their ids or open nonces are on record in the hub's delivery there, or they belong to the AMI that an operator
+        has accepted. Other tags prove nothing.
         """
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
         made = peek(self._records, addresses.delivery(ident), DELIVERIES)
-        nonces = {attempt.nonce for attempt in made.attempts} if made else set()
         accepted = made.accepted if made and made.image.id == made.accepted else ""
         theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
         copies = self._source.copies(ami, region)
-        return {one: copy.key for one, copy in copies.items() if copy.attempt in nonces or one in theirs}
+        own = {one for one, copy in copies.items() if made and proof.is_own(made, one, copy.attempt)} | theirs
+        return {one: copy.key for one, copy in copies.items() if one in own}
 
 
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
@@ -360,7 +380,23 @@ def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:
 
 def _lasts(why: Fault | Refusal) -> bool:
     """Whether asking again will not change it."""
-    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code in (STRANGER, NOT_ADMITTED)
+    lasting = (STRANGER, NOT_ADMITTED, SOURCE_GONE)
+    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code in lasting
+
+
+def _usable(read: TagRead) -> bool:
+    return read.owned and read.image_state is not None and read.image_state not in USELESS
+
+
+def _all_gone(gone: Sequence[Fault]) -> Fault:
+    """Return one fault of all AMIs of a share that are gone; two looks that find the same have equal ones."""
+    whats = sorted({fault.what.removesuffix(NOTHING_OPENED) for fault in gone})
+    return replace(gone[0], what=" ".join(whats) + NOTHING_OPENED)
+
+
+def _was_opened(share: Share) -> bool:
+    """Whether it may be open for copies that run, which do not need the AMI: its snapshots may be there."""
+    return share.state in (ShareState.OPEN, ShareState.OPENING) and share.opened_at is not None
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:

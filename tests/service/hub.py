@@ -201,7 +201,7 @@ class Hub:
             records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
         )
         self._discover = Discover(records, source, (tags, standing, NoMembers()), clock, reported)
-        self.own_notices = OwnNotices(records, notices, clock)
+        self.own_notices = OwnNotices(records, ledger, notices, clock)
 
     # --- what an operator does ---------------------------------------------------------------------------------------
 
@@ -430,7 +430,8 @@ class Hub:
             finally:
                 self.gate.pair = None
 
-        lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
+        with self.groups.running(messages):
+            lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
         for one in messages:
             if lived:
                 self.groups.done(one)

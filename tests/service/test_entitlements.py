@@ -98,10 +98,13 @@ class AskedSource:
             self.cloud.tag(ami, A)
         return share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
 
-    def delivers_to_itself(self, *nonces):
-        """Give the hub a delivery to itself in the other Region, which made its copies with these nonces."""
+    def delivers_to_itself(self, *nonces, made="", source="snap-00"):
+        """Give the hub a delivery to itself in the other Region, which made its copies with these nonces.
+
+        ``made``: what is known to have been made with them. ``source`` "": with one call, an AMI.
+        """
         ident = addresses.delivery_id(HUB, AMI, HUB, ABROAD)
-        attempts = tuple(Attempt(nonce, "snap-00", 1) for nonce in nonces)
+        attempts = tuple(Attempt(nonce, source, 1, made) for nonce in nonces)
         record = replace(
             a_delivery(DeliveryState.DELIVERED), id=ident, ami=AMI, target=Target(HUB, ABROAD), attempts=attempts
         )
@@ -429,6 +432,26 @@ def test_a_snapshot_abroad_with_the_services_tags_and_no_known_nonce_is_no_copy_
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
     assert asked.answer(looked_for(share(copy, A, held(region=ABROAD)))) == "refused"
+
+
+@pytest.mark.parametrize(
+    ("known", "answer"),
+    [
+        ({"made": "snap-0c"}, "may"),
+        ({"made": "snap-0another"}, "refused"),
+        ({"source": ""}, "refused"),
+        ({"source": "", "made": "ami-0c"}, "refused"),
+    ],
+    ids=["it", "another", "an AMI that is not known", "an AMI"],
+)
+def test_a_snapshot_abroad_with_the_nonce_of_an_attempt_that_made_something_else_is_no_copy_of_the_hub(known, answer):
+    """A person who may tag in the hub deleted the hub's own copy, and wrote its tags on another snapshot."""
+    asked = AskedSource()
+    asked.abroad_by_way_of_the_hub()
+    asked.delivers_to_itself("nonce-1", **known)
+
+    copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
+    assert asked.answer(looked_for(share(copy, A, held(region=ABROAD)))) == answer
 
 
 @pytest.mark.parametrize(("image", "answer"), [("ami-0c", "may"), ("ami-0d", "refused")])
