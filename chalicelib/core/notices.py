@@ -205,6 +205,29 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+_PLAIN = str.maketrans({"`": "'", '"': "'", "\\": "/", "<": "(", ">": ")", "&": "+"})
+
+
+def plain(text: str) -> str:
+    """Return what others have written for a chat's span of code, which it cannot end.
+
+    A client reads ``<``, ``>`` and ``&`` before all else, for links and mentions. The other signs end a span, or the
+    JSON in which a rule of EventBridge puts the text.
+    """
+    return "".join(char if char.isprintable() else " " for char in text).translate(_PLAIN)
+
+
+def with_plain(notice: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what a chat channel shows of a notice, as plain text (deploy/chat.yaml)."""
+    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), {})
+    said = {
+        "name": notice.get("source_name", ""),
+        "what": first.get("what") or notice.get("why") or "",
+        "cure": first.get("cure", ""),
+    }
+    return {**notice, "plain": {name: plain(str(text)) for name, text in said.items()}}
+
+
 def subject(notice: Mapping[str, Any]) -> str:
     """Return a line for people who subscribe by mail: printable ASCII, as short as SNS wants it."""
     place = f" in {notice['account']}" if notice.get("account") else ""

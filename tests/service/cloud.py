@@ -719,6 +719,9 @@ class FakeTargetRoles:
     def missing(self, delivery):
         return ()
 
+    def allows(self, delivery):
+        return None
+
 
 class FakeSnapshotPermissions(OfCloud):
     """The port ``PermissionAdapter`` for snapshots."""

@@ -330,8 +330,8 @@ GOOD_AND_BAD = [
     (
         "hub",
         "PolicyKeyArns",
-        ["", "arn:aws:kms:eu-west-1:123456789012:key/*", f"arn:aws:kms:eu-west-1:123456789012:key/mrk-{'a' * 32}"],
-        ["*", "alias/x", "arn:aws:kms:*:123456789012:key/*", "arn:aws:iam::123456789012:root"],
+        ["", f"arn:aws:kms:eu-west-1:123456789012:key/mrk-{'a' * 32}"],
+        ["*", "alias/x", "arn:aws:kms:eu-west-1:123456789012:key/*", "arn:aws:iam::123456789012:root"],
     ),
     (
         "hub",
