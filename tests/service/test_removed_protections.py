@@ -229,7 +229,7 @@ PROTECTIONS = {
         r"assert \{\('.*\)\} == set\(\)\n.*Extra items in the left set:\n.*",
         partial(damaged, "policy", "state is gone, body is gone"),
     ),
-    "a withdrawal is told at its release": RemovedProtection(
+    "a withdrawal is notified at its release": RemovedProtection(
         Instead(permissions, "still_open", lambda *_: ()),
         r"assert \[\{.*\}\] == \[\]\n.*Left contains one more item: .*",
         partial(damaged, "policy", "schema is text"),
