@@ -27,6 +27,7 @@ from ami_promoter.verbs import TerminalClock, root
 from awsim.api import Call
 from awsim.services.buses import EventRule
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
+from awsim.services.ec2.snapshot_sharing import changed
 from awsim.world import World
 from chalicelib.core.records.addresses import delivery_id
 from demo import stage
@@ -494,12 +495,13 @@ class Watch:
 
     def _closes_early(self, call: Call) -> None:
         """A share must not close under a copy that still runs, unless EC2 has accepted its deletion (invariant 1)."""
-        if call.params.get("OperationType") != "remove" or self.may_close_blind:
+        removed = changed(call)[1]
+        if not removed or self.may_close_blind:
             return
         for copy in self._world.ec2.state.snapshots.all():
             runs = copy.origin and copy.state == "pending" and not copy.doomed
             source = copy.origin.snapshot if copy.origin and runs else ""
-            if source == call.params["SnapshotId"] and copy.owner in call.params["UserIds"]:
+            if source == call.params["SnapshotId"] and copy.owner in removed:
                 self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {copy.id} copies it")
 
     def _closes_image_early(self, call: Call) -> None:

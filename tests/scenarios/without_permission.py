@@ -28,7 +28,7 @@ from awsim.iam.roles import Roles
 from demo import stage
 from tests.scenarios.permission_log import WHERE, role_of
 from tools.needed import DENIAL, LOG, Permission, actions, conditions, denials, excuses, logged, proofs, write
-from tools.policies import DATA_KEY, ONLY_IF, statements
+from tools.policies import ALL_FUNCTIONS, DATA_KEY, ONLY_IF, statements
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHHELD = "AMI_PROMOTER_WITHHELD"
@@ -60,7 +60,7 @@ def withhold(roles: Roles) -> None:
 
 def _named(role: str) -> Sequence[str]:
     """Return the roles that a policy is attached to, by the heading that it has in the docs."""
-    if role != DATA_KEY:
+    if role not in (ALL_FUNCTIONS, DATA_KEY):
         return role.split(" and ")
     return [it.role for it in statements() if it.sid == "WriteLogs"]
 

@@ -387,9 +387,9 @@ def expired(world: ModelWorld) -> None:
 class OpensByAnyApproval(LiveEntitlements):
     """Opens by any approval that was ever given."""
 
-    def _not_approved(self, share, holding, read, entitled, given):
+    def _not_approved(self, share, holding, entitled, approved):
         place = f"{holding.account}/{holding.region}"
-        return None if place in given else super()._not_approved(share, holding, read, entitled, given)
+        return None if place in approved.given else super()._not_approved(share, holding, entitled, approved)
 
 
 BY_POLICY = WorldSetup(accounts=2, key_access="policy")

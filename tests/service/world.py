@@ -564,7 +564,7 @@ class ModelWorld(Hub):
             "head": [key for key in items if key.pk == addresses.HEADS],
             "mark": [key for key in items if key.pk == addresses.STANDING],
             "plan": [key for key in items if key.sk.startswith("plan#")],
-            "source image": [key for key in items if key.kind == "promotion" and key.sk == "image"],
+            "source image": [key for key in items if key.kind == "promotion" and key.sk.startswith("image")],
             "link": list(links),
             "share": list(self.stores.ledger.items),
         }[what]

@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing.entitlement import SOURCE_GONE
 from chalicelib.core.sharing.grant_names import unrecorded_name
 from chalicelib.core.sharing.holders import is_statement, past_end
 from chalicelib.core.sharing.share import TRANSITIONS, Event, Share, ShareState
@@ -111,17 +112,19 @@ def ended(share: Share, now: int) -> Share:
     return _to(share, Event.ENDED, ShareState.REFUSED, fault=fault, **changes)
 
 
-def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
+def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: int) -> bool:
     """Whether the share worker tries a refused opening again: after a throttle or an outage, and in two cases more.
 
     A statement that is open to the role's former name stays open meanwhile. A grant for a service-linked role is made
-    by the grant role in the target, and role and key may become accessible late [aws-facts 3].
+    by the grant role in the target, and role and key may become accessible late [aws-facts 3]. ``accessible_since``:
+    when the account itself got access to the key (``account_access.open_since``).
     """
     if why is RefusalKind.THROTTLED or share.state is ShareState.OPEN:
         return True
     if share.state is not ShareState.OPENING or addresses.resource_kind(share.resource) != "role":
         return False
-    return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - share.intended_at <= schedule.NOT_YET_FOR)
+    since = max(share.intended_at, accessible_since)
+    return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - since <= schedule.NOT_YET_FOR)
 
 
 def put_off(share: Share, now: int) -> Share:
@@ -132,8 +135,13 @@ def put_off(share: Share, now: int) -> Share:
 
 
 def wait_for(share: Share, fault: Fault, now: int) -> Share:
-    """The share worker tries again until the fault is gone; the holders read it."""
-    return replace(put_off(share, now), waits_for=fault)
+    """The share worker tries again until the fault is gone; the holders read it.
+
+    Of an AMI that is gone, a second look must agree, some time after the first (invariant 5).
+    """
+    waiting = replace(put_off(share, now), waits_for=fault)
+    again_at = now + (schedule.SECOND_LOOK_AFTER if fault.code == SOURCE_GONE else 0)
+    return replace(waiting, next_try=max(waiting.next_try, again_at))
 
 
 def intend_closing(share: Share, now: int) -> Share:
