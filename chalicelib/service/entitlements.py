@@ -1,14 +1,14 @@
-"""The port ``Entitlements``: EC2 and the applied file say whether a share may be opened (invariants 8 and 11).
+"""The port ``Entitlements``: EC2, the applied file and Organizations say whether a share may be opened.
 
-Neither the share's item nor the records of promotion and delivery decide it. Only what EC2 does not know comes from
-records: the value last understood and the time of the last tag event (both in the head), and the nonces of the hub's
-own copies.
+Neither the share's item nor the records of promotion and delivery decide it, nor the table of members (invariants 8 and
+11). Only what EC2 does not know comes from records: the value last understood and the time of the last tag event (both
+in the head), and the nonces of the hub's own copies.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
@@ -27,19 +27,24 @@ from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.approvals import Approval
+from chalicelib.core.targets.organization import is_brought
 from chalicelib.core.targets.withdrawals import covering
 from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.waker import Clock
 
 FRESH = 10
 """Seconds for which one read of an AMI serves all its resources."""
 MOST_ASKED = 5
-"""Most AMIs that one look asks about for a share: hundreds may hold one grant, and each takes calls of its own."""
-STRANGER, NOT_NOW, NOT_SHOWN = "not-entitled", "not-entitled-now", "not-shown-as-its-part"
+"""Most AMIs, or accounts of one AMI, that one look asks about for a share: each takes calls of its own.
+
+Hundreds of AMIs may hold one grant, and hundreds of accounts a launch permission of their OU.
+"""
+STRANGER, NOT_NOW, NOT_SHOWN, NO_MEMBER = "not-entitled", "not-entitled-now", "not-shown-as-its-part", "not-a-member"
 LOOKS = 6
 """After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
@@ -47,21 +52,36 @@ CURE = "See what the tag names (`ami-promoter status`) and what the applied targ
 
 @dataclass(slots=True)
 class _AskedOnce:
-    """What one look has read, once for all its shares. The mappings are by AMI."""
+    """What one look has read, once for all its shares. The mappings are by AMI, or by AMI and account.
+
+    By account where Organizations says something else of it than the table of members.
+    """
 
     applied: AppliedFile
     shares: Sequence[Share]
     strangers: Collection[str]
-    asked: dict[str, tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
-    approved: dict[str, Mapping[str, Approval]] = field(default_factory=dict)
+    asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
+    approved: dict[tuple[str, str], Mapping[str, Approval]] = field(default_factory=dict)
     owed: dict[str, Refusal] = field(default_factory=dict)
-    """AWS did not answer for these."""
+    """AWS did not answer for these AMIs."""
+    unanswered: Refusal | None = None
+    """Organizations refused: it is not asked again in this look."""
 
 
 class LiveEntitlements:
     """Reads the tag and the AMI's snapshots from EC2, and from the applied file whom the tag names."""
 
-    def __init__(self, records: Records, source: Source, targets: Targets, clock: Clock, hub: str, region: str) -> None:
+    def __init__(
+        self,
+        records: Records,
+        source: Source,
+        targets: Targets,
+        members: LiveMembers,
+        clock: Clock,
+        hub: str,
+        region: str,
+    ) -> None:
+        self._members = members
         self._reads: dict[str, tuple[int, TagRead]] = {}
         self._keys: dict[tuple[str, ...], frozenset[str]] = {}
         self._keys_read: set[tuple[str, ...]] = set()
@@ -73,7 +93,9 @@ class LiveEntitlements:
         self._hub = hub
         self._region = region
 
-    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
+    def judge(
+        self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True
+    ) -> Judgement:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
         One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
@@ -85,8 +107,10 @@ class LiveEntitlements:
         self._abroad, self._keys_read = {}, set()
         judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
         refused, waits, owed = judged
-        for share in shares:
-            some = _in_turn(share.holdings, share.tries)
+        for number, share in enumerate(shares):
+            if number and not has_time():
+                return Judgement(*judged, frozenset(one.share_name for one in shares[number:]))
+            some = _in_turn(share.holdings, share.tries, lambda holding: (holding.ami, holding.account))
             whys = list[Fault | Refusal]()
             for holding in some:
                 why = self._why_not(look, resource, share, holding)
@@ -110,18 +134,35 @@ class LiveEntitlements:
         ami = holding.ami
         if ami in look.owed:
             return look.owed[ami]
+        applied = self._checked(look, holding.account)
+        if isinstance(applied, Refusal):
+            return applied if applied.kind is RefusalKind.THROTTLED else applied.fault
+        differs = applied is not look.applied
+        of = ami, holding.account if differs else ""
         try:
-            if ami not in look.asked:
-                look.asked[ami] = self._ask(ami, look.applied, opens=True)
-                look.approved[ami] = self._approvals(ami, look.shares, look.asked[ami][1])
-            fault = self._fault(resource, share, holding, *look.asked[ami])
+            if of not in look.asked:
+                look.asked[of] = self._ask(ami, applied, opens=True)
+                look.approved[of] = self._approvals(ami, look.shares, look.asked[of][1])
+            fault = self._fault(resource, share, holding, *look.asked[of])
         except Refusal as refusal:
             look.owed[ami] = refusal
             return refusal
-        fault = fault or self._not_approved(share, holding, *look.asked[ami], look.approved[ami])
+        fault = fault or self._not_approved(share, holding, *look.asked[of], look.approved[of])
         if fault is not None and fault.code == NOT_NOW and holding.account in look.strangers:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
-        return fault
+        return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and differs else fault
+
+    def _checked(self, look: _AskedOnce, account: str) -> AppliedFile | Refusal:
+        """Return the applied file with an account's units as Organizations says, or its refusal, once in a look.
+
+        A refusal is about the right to ask or about the rate, not about one account.
+        """
+        if look.unanswered is None:
+            try:
+                return self._members.checked(look.applied, [account])
+            except Refusal as refusal:
+                look.unanswered = refusal
+        return look.unanswered if is_brought(account, look.applied.directory.membership) else look.applied
 
     def now(self, ami: str, *, fresh: bool = False) -> tuple[TagRead, Entitlement | Fault]:
         """Return the AMI as read and who may get it now. ``fresh``: read the tag again."""
@@ -149,7 +190,7 @@ class LiveEntitlements:
                 if holding.place not in over:
                     over[holding.place] = _is_over(applied, holding.account, holding.place, now)
             left = [holding for holding in stand if not over[holding.place]]
-            some = _in_turn(left, share.tries)
+            some = _in_turn(left, share.tries, lambda holding: holding.ami)
             known = len(some) == len(left)
             for holding in some:
                 if holding.ami not in asked:
@@ -309,12 +350,12 @@ def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
     return meant.understood and not end_in_force(meant.until(place), now)
 
 
-def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:
-    """Return the holdings of the AMIs that this look asks about; the next try asks about the next ones."""
-    amis = sorted({holding.ami for holding in holdings})
-    start = tries * MOST_ASKED % len(amis) if len(amis) > MOST_ASKED else 0
-    turn = {*[*amis[start:], *amis[:start]][:MOST_ASKED]}
-    return sorted((holding for holding in holdings if holding.ami in turn), key=str)
+def _in_turn(holdings: Collection[Holding], tries: int, of: Callable[[Holding], Hashable]) -> list[Holding]:
+    """Return the holdings that this look asks about, by what they are ``of``; the next try asks about the next ones."""
+    each = sorted({of(holding) for holding in holdings}, key=str)
+    start = tries * MOST_ASKED % len(each) if len(each) > MOST_ASKED else 0
+    turn = {*[*each[start:], *each[:start]][:MOST_ASKED]}
+    return sorted((holding for holding in holdings if of(holding) in turn), key=str)
 
 
 def _lasts(why: Fault | Refusal) -> bool:
@@ -344,3 +385,16 @@ def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) ->
         return Fault(NOT_NOW, where, what, f"`ami-promoter withdraw {holding.ami} --lift` ends that.")
     what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
     return Fault(NOT_NOW, where, what, CURE)
+
+
+def _no_member(share: Share, holding: Holding) -> Fault:
+    """Return the fault of an account that the table of members has in an OU, and Organizations does not."""
+    what = (
+        f"Nothing is shared yet: AWS Organizations itself does not show account {holding.account} as ACTIVE in the OUs "
+        f"by which the tag of {holding.ami} names it."
+    )
+    cure = (
+        "If it has just joined or left, wait: the service asks again. If not, somebody has written the table of members: "
+        "see `ami-promoter members`, and docs/explanation/security.md#what-an-attacker-could-do."
+    )
+    return Fault(NO_MEMBER, f"{share.resource}, {share.account}", what, cure)
