@@ -383,7 +383,6 @@ class Application:
     @cached_property
     def _approvals(self) -> LiveApprovals:
         from chalicelib.service.approvals import LiveApprovals
-    from chalicelib.service.budget import TimeLeft
 
         return LiveApprovals(self._entitlements, self._targets, now)
 
