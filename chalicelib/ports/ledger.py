@@ -84,7 +84,7 @@ class Judgement:
     owed: Mapping[str, Refusal] = field(default_factory=dict)
     """AWS did not answer for the AMIs or accounts that hold it."""
     later: frozenset[str] = frozenset()
-    """There was no time to ask about these."""
+    """There was no time to ask about these, or Organizations throttles: they are asked about next."""
 
 
 class Entitlements(Protocol):

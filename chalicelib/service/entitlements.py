@@ -67,6 +67,11 @@ class _AskedOnce:
     unanswered: Refusal | None = None
     """Organizations refused: it is not asked again in this look."""
 
+    def throttled_for(self, share: Share) -> bool:
+        """Whether Organizations throttles, and one of the accounts that hold a share comes from an OU."""
+        throttled = self.unanswered is not None and self.unanswered.kind is RefusalKind.THROTTLED
+        return throttled and any(is_brought(one.account, self.applied.directory.membership) for one in share.holdings)
+
 
 class LiveEntitlements:
     """Reads the tag and the AMI's snapshots from EC2, and from the applied file whom the tag names."""
@@ -93,9 +98,7 @@ class LiveEntitlements:
         self._hub = hub
         self._region = region
 
-    def judge(
-        self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True
-    ) -> Judgement:
+    def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
         One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
@@ -107,9 +110,11 @@ class LiveEntitlements:
         self._abroad, self._keys_read = {}, set()
         judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
         refused, waits, owed = judged
-        for number, share in enumerate(shares):
-            if number and not has_time():
-                return Judgement(*judged, frozenset(one.share_name for one in shares[number:]))
+        later = set[str]()
+        for share in shares:
+            if share is not shares[0] and (not has_time() or look.throttled_for(share)):
+                later.add(share.share_name)
+                continue
             some = _in_turn(share.holdings, share.tries, lambda holding: (holding.ami, holding.account))
             whys = list[Fault | Refusal]()
             for holding in some:
@@ -127,7 +132,7 @@ class LiveEntitlements:
                 else:
                     into = refused if lasting else waits
                     into[share.share_name] = faults[0] if faults else _stranger(share, "No delivery holds it.")
-        return Judgement(*judged)
+        return Judgement(*judged, frozenset(later))
 
     def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
         """Return why a share may not be opened for one of its holdings: a fault, or that AWS does not answer."""

@@ -75,7 +75,9 @@ class LiveMembers:
             if now >= until:
                 if asked and not has_time():
                     what = "there was no time to ask about all accounts."
-                    fault = Fault("organization-unreadable", f"organization {named.id}", what, "The service asks again.")
+                    fault = Fault(
+                        "organization-unreadable", f"organization {named.id}", what, "The service asks again."
+                    )
                     raise Refusal(RefusalKind.THROTTLED, fault)
                 found, asked = reader.whereabouts(account), True
                 units = frozenset({*found.above, named.id} if found.state == ACTIVE else ())

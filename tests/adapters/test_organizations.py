@@ -35,7 +35,9 @@ class Parents:
 def an_organization(**pages):
     """Make the reader of an account in an OU below the root."""
     organization = Organization(id="o-a1b2c3d4e5", read_role="", external_id="")
-    return AwsOrganization(Parents({ACCOUNT: [[UNIT]], UNIT: [[ROOT]], **pages}), organization, "1" * 12, "us-east-1", "it")
+    return AwsOrganization(
+        Parents({ACCOUNT: [[UNIT]], UNIT: [[ROOT]], **pages}), organization, "1" * 12, "us-east-1", "it"
+    )
 
 
 def test_an_empty_page_with_more_to_come_is_not_the_end():

@@ -464,8 +464,8 @@ def test_the_settings_are_those_of_the_ou_that_has_the_account_and_not_of_one_th
     assert asked.answer(share()) == "may"
 
 
-@pytest.mark.parametrize(("kind", "how"), [("throttled", "owed"), ("denied", "waits"), ("role", "waits")])
-def test_while_organizations_does_not_answer_what_comes_from_ous_waits_and_nothing_else(kind, how):
+@pytest.mark.parametrize("kind", ["denied", "role"])
+def test_while_organizations_refuses_what_comes_from_ous_waits_and_nothing_else(kind):
     """C is listed by the file; it needs no answer. Nothing is refused for good, and one refusal ends the asking."""
     asked = by_unit("account")
     directory = asked.cloud.directory
@@ -473,10 +473,23 @@ def test_while_organizations_does_not_answer_what_comes_from_ous_waits_and_nothi
         directory, groups={"default": (OU, C)}, membership=Membership(1, {OU: Unit(ARN, (A, B))})
     )
     asked.whereabouts.refuses = Refusal(RefusalKind(kind), Fault("organization-unreadable", "o", "Refused.", "Ask."))
-    assert opened_to(asked, A, B, C) == [how, how, "may"]
+    assert opened_to(asked, A, B, C) == ["waits", "waits", "may"]
     assert len(asked.whereabouts.asked) == 1
     asked.whereabouts.refuses = None
     assert opened_to(asked, A, B, C) == ["may", "may", "may"]
+
+
+def test_while_organizations_throttles_one_is_put_off_and_the_others_are_asked_about_next():
+    """Putting off hundreds, time and again, would take hours. C is listed by the file, and may be opened."""
+    asked = by_unit("account")
+    listed = replace(
+        asked.cloud.directory, groups={"default": (OU, C)}, membership=Membership(1, {OU: Unit(ARN, (A, B))})
+    )
+    asked.cloud.directory = listed
+    asked.whereabouts.refuses = Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", "o", "Too many.", "Wait."))
+    shares = [share(SNAPSHOT, one, held(one)) for one in (A, B, C)]
+    judged = asked.live().judge(SNAPSHOT, shares)
+    assert (set(judged.owed), judged.later, len(asked.whereabouts.asked)) == ({A}, {B}, 1)
 
 
 def test_what_organizations_said_of_a_member_counts_for_ten_minutes_and_of_a_stranger_for_one():

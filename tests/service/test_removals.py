@@ -37,7 +37,6 @@ from tests.service.shared_ami import (
 )
 
 
-
 @contextmanager
 def outage(hub, function):
     """`worker` or `share-worker` is killed whenever it is invoked."""

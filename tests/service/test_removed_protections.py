@@ -22,6 +22,7 @@ from chalicelib.ports.ledger import Judgement
 from chalicelib.service import entitlements, share_batches, sweep
 from chalicelib.service.budget import Budget
 from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.standing_pass import StandingPass
@@ -119,6 +120,10 @@ PROTECTIONS = {
     "who may receive is not asked": RemovedProtection(
         instead(LiveEntitlements, "judge", lambda *_: Judgement()),
         partial(entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says, A),
+    ),
+    "the table of members alone says who is in an OU": RemovedProtection(
+        instead(LiveMembers, "checked", lambda _self, applied, *_: applied),
+        entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
     ),
     "to what it belongs is not asked": RemovedProtection(
         instead(LiveEntitlements, "_belongs", lambda *_: True),

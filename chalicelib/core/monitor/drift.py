@@ -135,9 +135,7 @@ def of_permissions(resource: str, receivers: Collection[str]) -> tuple[ShownAcce
     return tuple(ShownAccess(receiver, resource) for receiver in sorted(receivers))
 
 
-def of_policy(
-    key: str, text: str, hub: str, region: str, siblings: Collection[str] = ()
-) -> tuple[ShownAccess, ...]:
+def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[str] = ()) -> tuple[ShownAccess, ...]:
     """Return the access that a key's policy gives: by the service's statements, and by all others.
 
     ``siblings``: the Regions of the account's other hubs.
