@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.targets_table import TargetsTable
     from chalicelib.adapters.ec2.hub_images import HubSource
     from chalicelib.adapters.sns import SnsNotices
-    from chalicelib.entrypoints.events import Events
     from chalicelib.core.targets.organization import Organization
+    from chalicelib.entrypoints.events import Events
     from chalicelib.entrypoints.queue_consumer import QueueConsumer
     from chalicelib.ports.organization import OrganizationReader
     from chalicelib.ports.records import Write

@@ -77,5 +77,5 @@ class Settings:
             builders=frozenset(environment.get(f"{PREFIX}BUILDERS", "").split(",")) - {""},
             learning_hours=int(learning) if learning.isdecimal() else 0,
             siblings=frozenset(environment.get(f"{PREFIX}SIBLING_REGIONS", "").split(",")) - {""},
-            function=environment.get("AWS_LAMBDA_FUNCTION_NAME", cls.function),
+            function=environment.get("AWS_LAMBDA_FUNCTION_NAME") or "ami-promoter",
         )

@@ -163,8 +163,9 @@ class AwsOrganization:
         if refusal.kind is RefusalKind.ROLE:
             cure = (
                 "Deploy deploy/organization.yaml in the management account, with this hub's account and Region; write "
-                "its output RoleArn as `organization: read_role` and as the hub's parameter OrganizationReadRoleArn, and the "
-                "external id as `external_id`. A role from an older version of that template admits `discover` alone."
+                "its output RoleArn as `organization: read_role` and as the hub's parameter OrganizationReadRoleArn, "
+                "and the external id as `external_id`. A role from an older version of that template admits `discover` "
+                "alone."
             )
         elif code == "AWSOrganizationsNotInUseException":
             cure = "Name a `read_role` in the organization's management account, or list account ids instead."

@@ -42,8 +42,8 @@ class LiveMembers:
         """Return the file with the units of these accounts, and all units' ARNs, as Organizations says.
 
         ``receivers``: account ids, and ARNs of units. It is the same object if Organizations agrees, or if none of them
-        comes from a unit. Raises Refusal if Organizations does not answer, or if there is no time to ask about all; what
-        it has answered is remembered.
+        comes from a unit. Raises Refusal if Organizations does not answer, or if there is no time to ask about all;
+        what it has answered is remembered.
         """
         named, membership = applied.directory.organization, applied.directory.membership
         brought = [one for one in receivers if organization.is_brought(one, membership)]

@@ -197,7 +197,8 @@ class ShareWorker:
     def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
         """Return the shares whose receivers are entitled to them, and write why the others are not opened.
 
-        Each AMI takes reads of its own, and each account of an OU; the next slice does those for which there is no time.
+        Each AMI takes reads of its own, and each account of an OU; the next slice does those for which there was no
+        time.
         """
         judged = Judgement()
         part, asked = budget.part(FOR_ASKING), list[Share]()

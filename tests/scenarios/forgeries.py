@@ -1,5 +1,6 @@
 """Shares forged with the credentials of ``worker``, which writes the table of records, and members with those of
-``discover``."""
+``discover``.
+"""
 
 import json
 from dataclasses import dataclass, replace

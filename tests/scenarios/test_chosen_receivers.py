@@ -8,7 +8,7 @@ from awsim.services.organizations import PATHS
 from chalicelib.core.sharing import share_events
 from chalicelib.core.sharing.share import Purpose
 from demo import stage
-from tests.scenarios.forgeries import WITHOUT_END, Forger, Forgery, and_the_stranger, role_of, write_members
+from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of, write_members
 from tests.scenarios.monitoring import audited, monitored, verdicts
 from tests.scenarios.organization import READ_ROLE, READING, ROLE, SECRET, OrganizationScene
 from tests.scenarios.platform import ROOT, new_version
@@ -138,7 +138,7 @@ def test_while_organizations_refuses_only_openings_to_members_of_ous_wait(scene,
     scene.tag("workloads listed", image)
     scene.run_until_state("delivered", PROD, image)
     assert scene.states(image)[TEST] == "opening"
-    status, out, _ = scene.cli("status", image)
+    _status, out, _ = scene.cli("status", image)
     assert "Deploy deploy/organization.yaml in the management account" in out
     scene.world.iam.put_role(role.account, role.name, role.trust, role.policies)
     scene.run_until_state("delivered", TEST, image)

@@ -27,8 +27,8 @@ from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.grant_audit import GrantAudit
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.promotion_codec import PROMOTIONS, begun
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts

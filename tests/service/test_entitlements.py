@@ -404,7 +404,7 @@ def test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing():
     for above in ((), ("r-ab12",), (OTHER_OU, "r-ab12")):
         asked.whereabouts.says[B] = above
         assert opened_to(asked, A, B) == ["may", "waits"]
-    how, why = asked.judge(share(SNAPSHOT, B, held(B)))
+    _how, why = asked.judge(share(SNAPSHOT, B, held(B)))
     assert "Organizations itself does not show account" in why
     asked.whereabouts.says[B] = (OTHER_OU, OU, "r-ab12")
     assert asked.answer(share(SNAPSHOT, B, held(B))) == "may", "an OU below the one that the file names"

@@ -160,7 +160,7 @@ def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[s
     return tuple(found)
 
 
-def of_grant(  # noqa: PLR0913 - a grant has so many parts
+def of_grant(
     key: str, grant: str, name: str, grantee: str, issuer: str, region: str, siblings: Collection[str] = ()
 ) -> ShownAccess:
     """Return the access that a grant gives to its grantee; to its issuer, if that is an AWS service or is gone."""
