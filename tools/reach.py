@@ -43,7 +43,7 @@ POLICY = Reach("change a key's policy (`PolicyKeyArns`)", ("kms:PutKeyPolicy",))
 FILE = Reach("write the applied file, the pause, withdrawals or approvals", WRITES, "-config")
 
 ROWS = (
-    # Whoever opens, or writes the file. Not who writes the members: Organizations itself is asked about each
+    # By opening, or by writing the file; not by writing members, as Organizations itself is asked about each
     # (tests/scenarios/test_chosen_receivers.py).
     Reach("choose a receiver", (), by=(SHARE, LAUNCH, GRANT, POLICY, FILE)),
     SHARE,

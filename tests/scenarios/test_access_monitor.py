@@ -418,7 +418,7 @@ def test_only_a_hub_that_the_operator_names_is_a_sibling_and_never_towards_stran
     let_in(scene, "ami-promoter-eu-west-1-share-worker", PROD)
     scene.wait(LATE)
     assert verdicts(scene) == [], "a sibling, and an account of the file"
-    told = 0
+    known = 0
     for role, account, verdict in (
         ("ami-promoter-eu-west-1-share-worker", STRANGER, ("page", "foreign-stranger")),
         ("ami-promoter-eu-west-2-share-worker", PROD, ("notice", "foreign-listed")),
@@ -426,8 +426,8 @@ def test_only_a_hub_that_the_operator_names_is_a_sibling_and_never_towards_stran
     ):
         let_in(scene, role, account)
         scene.wait(LATE)
-        assert verdicts(scene)[told:] == [verdict] * 2, role
-        told += 2
+        assert verdicts(scene)[known:] == [verdict] * 2, role
+        known += 2
     scene.watch.problems.clear()
 
 

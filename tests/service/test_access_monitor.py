@@ -135,7 +135,7 @@ def of_an_ou(setup, *accounts):
     )
 
 
-def told(setup):
+def published(setup):
     """Verdict and receivers of each notice."""
     return [(one["verdict"], one["receivers"]) for one in setup.topic]
 
@@ -144,11 +144,11 @@ def test_who_is_no_stranger_is_asked_of_organizations_itself(setup):
     """The table of members has both in the OU; Organizations has one of them there."""
     of_an_ou(setup, DEV, TEST)
     setup.judge_event("a snapshot is shared", **BY_JO)
-    assert told(setup) == [("foreign-listed", [DEV, TEST])]
+    assert published(setup) == [("foreign-listed", [DEV, TEST])]
     setup.whereabouts.says[TEST] = ()
     setup.now += 3600
     setup.judge_event("a snapshot is shared", eventID="e-2", **BY_JO)
-    assert told(setup)[1:] == [("foreign-stranger", [TEST])]
+    assert published(setup)[1:] == [("foreign-stranger", [TEST])]
 
 
 @pytest.mark.parametrize("kind", [RefusalKind.THROTTLED, RefusalKind.DENIED, RefusalKind.ROLE])
@@ -163,7 +163,7 @@ def test_while_organizations_does_not_answer_the_event_comes_again(setup, kind):
     setup.whereabouts.refuses = None
     setup.now += 600
     setup.judge_event("a snapshot is shared", **BY_JO)
-    assert told(setup) == [("foreign-listed", [DEV, TEST])]
+    assert published(setup) == [("foreign-listed", [DEV, TEST])]
 
 
 def test_an_event_with_more_accounts_than_one_run_has_time_to_ask_about_is_judged_by_the_next(setup):
@@ -173,7 +173,7 @@ def test_an_event_with_more_accounts_than_one_run_has_time_to_ask_about_is_judge
         setup.judge_event("a snapshot is shared", seconds=5, **BY_JO)
     setup.now += 180
     setup.judge_event("a snapshot is shared", seconds=5, **BY_JO)
-    assert told(setup) == [("foreign-listed", [DEV, TEST])]
+    assert published(setup) == [("foreign-listed", [DEV, TEST])]
 
 
 def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
