@@ -341,7 +341,7 @@ class Application:
         """Sends notices that belong to no promotion or delivery."""
         from chalicelib.service.own_notices import OwnNotices
 
-        return OwnNotices(self._records, self._notices, now)
+        return OwnNotices(self._records, self._ledger, self._notices, now)
 
     @cached_property
     def _ledger(self) -> DynamoLedger:
@@ -374,17 +374,19 @@ class Application:
 
     @cached_property
     def _entitlements(self) -> LiveEntitlements:
+        from chalicelib.core.sharing.bounds import Bounds
         from chalicelib.service.entitlements import LiveEntitlements
 
-        hub, region = self._settings.hub_account, self._settings.region
+        hub, region, accounts = self._settings.hub_account, self._settings.region, self._settings.target_accounts
+        bounds = Bounds(accounts and accounts | {hub}, self._settings.organization)
         members = self._live_members
-        return LiveEntitlements(self._records, self._source, self._targets, members, now, hub, region)
+        return LiveEntitlements(self._records, self._source, self._targets, members, now, hub, region, bounds)
 
     @cached_property
     def _approvals(self) -> LiveApprovals:
         from chalicelib.service.approvals import LiveApprovals
 
-        return LiveApprovals(self._entitlements, self._targets, now)
+        return LiveApprovals(self._records, self._entitlements, self._targets, now)
 
 
 _application: list[Application] = []

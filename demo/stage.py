@@ -71,10 +71,11 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
     """
     if not (root / HUB_TEMPLATE).exists():
         raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
+    key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
     given = {
         **_admitted(world, targets),
         "SubscriberAccounts": ",".join(list(targets.values())[:MOST_LISTED]),
-        "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*",
+        "PolicyKeyArns": key,
         "HubCopies": "true",
         "AlarmTopicArn": world.client("sns", HUB, REGION).create_topic(Name=ALARMS)["TopicArn"],
     }
@@ -84,7 +85,6 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
         account: world.deploy(root / TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
         for account in targets.values()
     }
-    key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
     image = world.ec2.seed_image(
         HUB, REGION, name="golden-2026-01", volumes=SIZES, key=key, tags={"Name": "golden", "team": "platform"}
     )

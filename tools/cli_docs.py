@@ -13,7 +13,7 @@ import click
 
 from ami_promoter.cli import root
 from ami_promoter.promotions.promotion_data import PAGE
-from ami_promoter.rights import APPROVER, READ, READ_ONLY, Rights, policy
+from ami_promoter.rights import APPROVER, READ, READ_ONLY, SEE_APPROVERS, Rights, policy
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import AT_THE_HUB, COMMON, SECTIONS, Verb
@@ -146,6 +146,7 @@ def _needs() -> Iterator[str]:
     yield "Three IAM policies contain these rights: `deploy/cli-read-only.json` for people who look and plan,"
     yield "`deploy/cli-operator.json` for operators, who do everything except approve (edit its tag key if yours is another),"
     yield "`deploy/cli-approver.json` for approvers, who look and approve."
+    yield "None has `iam:GetAccountAuthorizationDetails`, which reads all of the account's IAM: without it `doctor` says that it cannot see who may approve."
     yield f"*reads* stands for {', '.join(f'`{one}`' for one in sorted(READ.records))}.\n"
     yield f"| verb | {' | '.join(ON.values())} |\n| --- |{' --- |' * len(ON)}"
     for words, verb in _verbs(root):
@@ -168,7 +169,8 @@ def read_only() -> str:
 def operator() -> str:
     """Write the policy of those who may do everything but approve."""
     every = reduce(Rights.__or__, (verb.rights for _, verb in _verbs(root)))
-    return json.dumps(policy([replace(every, approvals=frozenset())]), indent=2) + "\n"
+    every = replace(every, approvals=frozenset(), anything=every.anything - SEE_APPROVERS.anything)
+    return json.dumps(policy([every]), indent=2) + "\n"
 
 
 def approver() -> str:

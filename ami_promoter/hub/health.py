@@ -15,6 +15,8 @@ from ami_promoter.hub.aws import Connection
 from chalicelib.core.targets.kms_keys import KeyFacts
 
 WORKERS = ("worker", "share-worker")
+STACK = "ami-promoter"
+"""Name of the hub's stack in the deploy guide."""
 DEAD = ("worker-dead.fifo", "share-worker-dead.fifo", "dead-events")
 
 _T = TypeVar("_T")
@@ -58,6 +60,8 @@ class Health:
     senders: Senders | None = None
     keys: Mapping[str, GoldenKey] = field(default_factory=dict)
     """By ARN. Topics and keys that could not be read are in ``unread`` by their ARN."""
+    parameters: Mapping[str, str] | None = None
+    """Those of the hub's stack."""
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +86,7 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
         None if topics is None else {one: tried(one, partial(_subscriptions, connection, one)) or {} for one in topics},
         tried("senders", lambda: _senders(connection, f"{prefix}-inbound")),
         {key: seen for key in keys if (seen := tried(key, partial(_key, connection, key))) is not None},
+        tried("parameters", lambda: _parameters(connection)),
         unread,
     )
 
@@ -100,6 +105,11 @@ def _senders(connection: Connection, bus: str) -> Senders:
         organizations = organizations or "aws:PrincipalOrgID" in conditions
         accounts |= {name.split(":")[4] if ":" in name else name for name in policies.principals(one)}
     return Senders(frozenset(accounts), organizations)
+
+
+def _parameters(connection: Connection) -> dict[str, str]:
+    (stack,) = connection.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", ())}
 
 
 def _mappings(connection: Connection, function: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from ami_promoter.hub import policies
 from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
+from ami_promoter.reconcile import open_defaults
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, bad, findings, good
 from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal import schema as js
@@ -29,8 +30,8 @@ FINDING = js.thing(
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
         "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, "
-        "notices, alarms, source-key, approvers, approvals; for a target: "
-        "target (whether it answered), key, key-policy, service-roles, forwarding, allowed-amis, settings, "
+        "notices, alarms, source-key, approvers, approvals, open-defaults; for a target: "
+        "target (whether it answered), template, key, key-policy, service-roles, forwarding, allowed-amis, settings, "
         "source-tags, copy-quota"
     ),
     passed=js.perhaps(js.flag("whether the check passed; null: the command could not make it")),
@@ -76,7 +77,7 @@ def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
     every += [*_workers(facts), *_dead(facts), *_notices(facts), *_alarms(facts), *_source_keys(facts)]
-    every += [*_approvers(facts), *_approvals(facts)]
+    every += [*_approvers(facts), *_approvals(facts), *_open_defaults(facts)]
     return [{"where": "hub", **one} for one in every]
 
 
@@ -267,6 +268,13 @@ def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield bad("approvals", what, f"An approver must check and approve it: ami-promoter approve {one.ami}{digest}")
     if facts.approvers is not None and not facts.unapproved:
         yield good("approvals", "No delivery waits for an approval.")
+
+
+def _open_defaults(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    if facts.health.parameters is None:
+        yield _unread(open_defaults.CHECK, facts.health.unread.get("parameters", ""))
+        return
+    yield from open_defaults.findings(facts.health.parameters)
 
 
 def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:

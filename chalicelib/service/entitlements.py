@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
+from chalicelib.core.delivery import proof
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
+from chalicelib.core.images.arriving import Examined
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.bounds import NOT_ADMITTED, Bounds
 from chalicelib.core.sharing.entitlement import (
+    NOTHING_OPENED,
     SETTINGS_CHANGED,
+    SOURCE_GONE,
     USELESS,
     Entitlement,
     end_in_force,
     entitlement,
     launched_by,
+    source_gone,
 )
-from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.approvals import Approval
@@ -33,7 +40,7 @@ from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
-from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.codecs import DELIVERIES, peek, peek_all, source_image
 from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.waker import Clock
 
@@ -45,9 +52,18 @@ MOST_ASKED = 5
 Hundreds of AMIs may hold one grant, and hundreds of accounts a launch permission of their OU.
 """
 STRANGER, NOT_NOW, NOT_SHOWN, NO_MEMBER = "not-entitled", "not-entitled-now", "not-shown-as-its-part", "not-a-member"
+EVERYBODY = Bounds()
 LOOKS = 6
 """After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What is approved of one AMI. ``given``: approvals by "account/region"; ``sources``: what its deliveries bring."""
+
+    given: Mapping[str, Approval] = field(default_factory=dict)
+    sources: Mapping[str, Examined] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -61,7 +77,7 @@ class _AskedOnce:
     shares: Sequence[Share]
     strangers: Collection[str]
     asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
-    approved: dict[tuple[str, str], Mapping[str, Approval]] = field(default_factory=dict)
+    approved: dict[tuple[str, str], Approved] = field(default_factory=dict)
     owed: dict[str, Refusal] = field(default_factory=dict)
     """AWS did not answer for these AMIs."""
     unanswered: Refusal | None = None
@@ -85,8 +101,10 @@ class LiveEntitlements:
         clock: Clock,
         hub: str,
         region: str,
+        bounds: Bounds = EVERYBODY,
     ) -> None:
         self._members = members
+        self._bounds = bounds
         self._reads: dict[str, tuple[int, TagRead]] = {}
         self._keys: dict[tuple[str, ...], frozenset[str]] = {}
         self._keys_read: set[tuple[str, ...]] = set()
@@ -102,7 +120,8 @@ class LiveEntitlements:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
         One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
-        of them. If AWS does not answer for one AMI, another AMI can still entitle the share.
+        of them; and where AMIs are gone, only if the look before found the same. If AWS does not answer for one AMI,
+        another AMI can still entitle the share.
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
@@ -130,8 +149,13 @@ class LiveEntitlements:
                 if patient or (refusals and lasting):
                     owed[share.share_name] = (patient or refusals)[0]
                 else:
+                    gone = [fault for fault in faults if fault.code == SOURCE_GONE]
+                    fault = faults[0] if faults else _stranger(share, "No delivery holds it.")
+                    if lasting and gone:
+                        fault = _all_gone(gone)
+                        lasting = share.waits_for == fault and not _was_opened(share)
                     into = refused if lasting else waits
-                    into[share.share_name] = faults[0] if faults else _stranger(share, "No delivery holds it.")
+                    into[share.share_name] = fault
         return Judgement(*judged, frozenset(later))
 
     def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
@@ -152,8 +176,8 @@ class LiveEntitlements:
         except Refusal as refusal:
             look.owed[ami] = refusal
             return refusal
-        fault = fault or self._not_approved(share, holding, *look.asked[of], look.approved[of])
-        if fault is not None and fault.code == NOT_NOW and holding.account in look.strangers:
+        fault = fault or self._not_approved(share, holding, look.asked[of][1], look.approved[of])
+        if fault is not None and fault.code in (NOT_NOW, SOURCE_GONE) and holding.account in look.strangers:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
         return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and differs else fault
 
@@ -174,6 +198,14 @@ class LiveEntitlements:
         if fresh:
             self._reads = {}
         return self._ask(ami, self._targets.read(), opens=True)
+
+    def gone(self, ami: str, where: str) -> Fault | None:
+        """Return the fault of an AMI that EC2 does not show, or that cannot be used; one look is weak evidence.
+
+        May raise Refusal.
+        """
+        read = self._read(ami)
+        return None if _usable(read) else source_gone(where, ami, read.image_state if read.owned else None)
 
     def shows(self, ami: str) -> bool:
         """Whether EC2 shows this AMI of the hub. May raise Refusal."""
@@ -225,8 +257,7 @@ class LiveEntitlements:
         was understood. Then the withdrawal counts for an opening (``opens``), and neither counts for a closing.
         """
         read = self._read(ami)
-        usable = read.owned and read.image_state is not None and read.image_state not in USELESS
-        head, tag = self._head(ami), read.value if usable else None
+        head, tag = self._head(ami), read.value if _usable(read) else None
         counts = tag is not None and (opens or head is not None)
         withdrawals = self._targets.withdrawals(ami) if counts else ()
         if head is None and tag is not None and not opens and not (found := applied.resolve(tag)).understood:
@@ -264,6 +295,9 @@ class LiveEntitlements:
     def _fault(
         self, resource: str, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault
     ) -> Fault | None:
+        if not _usable(read):
+            where = f"{share.resource}, {share.account}"
+            return source_gone(where, holding.ami, read.image_state if read.owned else None)
         if isinstance(entitled, Fault):
             return entitled
         place = holding.place
@@ -275,6 +309,8 @@ class LiveEntitlements:
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
+        if (outside := self._bounds.fault(resource, share.account)) is not None:
+            return outside
         return None if self._belongs(resource, holding, read) else self._no_part(share, holding)
 
     def _no_part(self, share: Share, holding: Holding) -> Fault:
@@ -291,31 +327,48 @@ class LiveEntitlements:
         cure = "The service looks again for five minutes; then see which snapshots and keys the AMI has."
         return Fault(NOT_SHOWN, f"{share.resource}, {share.account}", what, cure)
 
-    def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Mapping[str, Approval]:
-        """Read the approvals of an AMI that these shares need, together."""
+    def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Approved:
+        """Read the approvals of an AMI that these shares need, together, and what the deliveries that need them bring.
+
+        A delivery whose record cannot be read brings nothing that could be approved.
+        """
         if isinstance(entitled, Fault):
-            return {}
-        places = {one.place for share in shares for one in share.holdings if one.ami == ami}
-        targets = [target for place in places if (target := entitled.targets.get(place)) is not None]
-        needing = [target.place for target in targets if approvals.needs(target)]
-        return self._targets.approvals(ami, needing) if needing else {}
+            return Approved()
+        held = {one.delivery: one.place for share in shares for one in share.holdings if one.ami == ami}
+        needing = {
+            delivery: place
+            for delivery, place in held.items()
+            if (target := entitled.targets.get(place)) is not None and approvals.needs(target)
+        }
+        if not needing:
+            return Approved()
+        given = self._targets.approvals(ami, sorted(set(needing.values())))
+        waiting = [addresses.delivery(one) for one, place in needing.items() if place in given]
+        begun = {one.id: one for one in peek_all(self._records, waiting, DELIVERIES)}
+        read: dict[str, Examined] = {}
+        for delivery in begun.values():
+            if delivery.source not in read:
+                with suppress(ParkRecord):
+                    image = source_image(self._records, ami, delivery.source, delivery.key)
+                    read[delivery.source] = Examined(image)
+        return Approved(given, {one.id: read[one.source] for one in begun.values() if one.source in read})
 
     def _not_approved(
         self,
         share: Share,
         holding: Holding,
-        read: TagRead,
         entitled: Entitlement | Fault,
-        given: Mapping[str, Approval],
+        approved: Approved,
     ) -> Fault | None:
         """Return the fault of a missing approval, if the target needs one; what records say of it does not count."""
         place = holding.place
         target = None if isinstance(entitled, Fault) else entitled.targets.get(place)
         if target is None or isinstance(entitled, Fault) or not approvals.needs(target):
             return None
-        wanted = approvals.digest_of(holding.ami, read.snapshots, entitled.value, target)
+        source = approved.sources.get(holding.delivery)
+        wanted = "" if source is None else approvals.digest_of(holding.ami, source, entitled.value, target)
         where = f"{share.resource}, {share.account}"
-        return approvals.lacking(holding.ami, where, given.get(place), wanted, self._clock())
+        return approvals.lacking(holding.ami, where, approved.given.get(place), wanted, self._clock())
 
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
@@ -337,16 +390,16 @@ class LiveEntitlements:
     def _copies(self, ami: str, region: str) -> Mapping[str, str]:
         """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
 
-        They have a nonce that the hub's delivery there has on record, or belong to the AMI that an operator has
-        accepted. Other tags prove nothing.
+        Their ids or open nonces are on record in the hub's delivery there, or they belong to the AMI that an operator
+        has accepted. Other tags prove nothing.
         """
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
         made = peek(self._records, addresses.delivery(ident), DELIVERIES)
-        nonces = {attempt.nonce for attempt in made.attempts} if made else set()
         accepted = made.accepted if made and made.image.id == made.accepted else ""
         theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
         copies = self._source.copies(ami, region)
-        return {one: copy.key for one, copy in copies.items() if copy.attempt in nonces or one in theirs}
+        own = {one for one, copy in copies.items() if made and proof.is_own(made, one, copy.attempt)} | theirs
+        return {one: copy.key for one, copy in copies.items() if one in own}
 
 
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
@@ -365,7 +418,23 @@ def _in_turn(holdings: Collection[Holding], tries: int, of: Callable[[Holding], 
 
 def _lasts(why: Fault | Refusal) -> bool:
     """Whether asking again will not change it."""
-    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code == STRANGER
+    lasting = (STRANGER, NOT_ADMITTED, SOURCE_GONE)
+    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code in lasting
+
+
+def _usable(read: TagRead) -> bool:
+    return read.owned and read.image_state is not None and read.image_state not in USELESS
+
+
+def _all_gone(gone: Sequence[Fault]) -> Fault:
+    """Return one fault of all AMIs of a share that are gone; two looks that find the same have equal ones."""
+    whats = sorted({fault.what.removesuffix(NOTHING_OPENED) for fault in gone})
+    return replace(gone[0], what=" ".join(whats) + NOTHING_OPENED)
+
+
+def _was_opened(share: Share) -> bool:
+    """Whether it may be open for copies that run, which do not need the AMI: its snapshots may be there."""
+    return share.state in (ShareState.OPEN, ShareState.OPENING) and share.opened_at is not None
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:

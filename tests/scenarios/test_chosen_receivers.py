@@ -115,7 +115,7 @@ def test_monitor_and_audit_page_whatever_ledger_and_members_say(scene, organizat
     assert audited(scene) == [("page", "own-without-intent", scene.snapshots[0])]
 
 
-def test_where_monitor_and_audit_believe_the_table_nobody_is_told(scene, organization, tmp_path):
+def test_where_monitor_and_audit_believe_the_table_nobody_is_notified(scene, organization, tmp_path):
     """The scenario can fail."""
     careless = new_version(tmp_path, "careless", CARELESS)
     scene.wait(HOUR)

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ami_promoter.reconcile.open_defaults import OPEN
 from demo import stage
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
@@ -47,6 +49,25 @@ def test_a_healthy_hub(scene):
     scene.assert_invariants()
 
 
+def test_it_warns_of_each_parameter_that_is_open(scene):
+    """No check fails by it; with deploy/strict.json's choices nothing is open any more."""
+    status, bad, reported = doctor(scene, "--hub-only")
+    warned = [one for one in reported["findings"] if one["check"] == "open-defaults"]
+    assert (status, bad) == (HEALTHY, {})
+    assert {one["what"].partition(":")[0] for one in warned} == set(OPEN)
+    assert all(f"Deploy the hub with {one['what'].partition(':')[0]} " in one["cure"] for one in warned)
+    assert "SourceKeyArns: The share worker may" in scene.cli("doctor", "--hub-only", "--wide")[1]
+
+    given = scene.world.stacks[HUB, REGION, "ami-promoter"].parameters
+    key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+    keys = {"SourceKeyArns": scene.key, "DataKeyArn": key}
+    rest = {"GoldenTagValue": "yes", "BlockPublicSnapshots": "block-all-sharing", "AccessMonitoring": "on"}
+    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {**given, **keys, **rest})
+
+    (closed,) = (one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "open-defaults")
+    assert (closed["passed"], closed["cure"]) == (True, "")
+
+
 def test_a_target_without_the_role(scene):
     """Cause and cure, before anything is promoted there; with one target named, others are not asked.
 
@@ -68,7 +89,7 @@ def test_a_target_without_the_role(scene):
 
     assert lines[1] == f"FAILED  {TEST} {REGION}: target"
     assert (
-        "    target, key, key-policy, forwarding, settings, copy-quota"
+        "    target, template, key, key-policy, forwarding, settings, copy-quota"
         in lines[lines.index(f"passed  2 targets ({DEV} {REGION}, {PROD} {REGION})") :]
     )
     assert "EBS encryption by default is off" in wide
@@ -146,7 +167,8 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == NOT_SEEN
-    assert bad.keys() == {("hub", name) for name in ("workers", "dead-letters", "notices", "alarms")}
+    unseen = ("workers", "dead-letters", "notices", "alarms", "open-defaults")
+    assert bad.keys() == {("hub", name) for name in unseen}
 
 
 def test_calls_that_make_no_sense(scene):

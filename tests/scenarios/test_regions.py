@@ -1,5 +1,6 @@
 """Other Regions: the target copies directly; an account with several Regions opens its share once."""
 
+from awsim.services.ec2.snapshot_sharing import changed
 from demo import stage
 from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
 from tests.scenarios.platform import ROOT
@@ -30,7 +31,8 @@ def test_one_account_with_two_regions_opens_its_snapshots_once(abroad):
 
     def modifying(call):
         if call.operation == "ModifySnapshotAttribute" and call.caller.function:
-            asked.append((call.params["OperationType"], call.params["SnapshotId"], tuple(call.params["UserIds"])))
+            added, removed = changed(call)
+            asked.append(("add" if added else "remove", call.params["SnapshotId"], tuple(added or removed)))
 
     abroad.world.gateway.after.append(modifying)
     abroad.promote("")
@@ -96,7 +98,7 @@ def test_the_hub_itself_gets_the_ami_in_another_region(scene):
         if call.operation == "CreateGrant" and call.caller.function:
             opened.append(call.params["GranteePrincipal"].split(":")[4])
         if call.operation == "ModifySnapshotAttribute":
-            opened.extend(call.params["UserIds"])
+            opened.extend(changed(call)[0])
 
     scene.world.gateway.after.append(opening)
     scene.promote("")
@@ -124,6 +126,24 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
     assert (image["State"], image["Name"]) == ("available", f"golden-2026-01-{abroad.image}")
     assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {abroad.keys_abroad[DEV]}
     assert abroad.world.shares_open() == []
+    abroad.assert_invariants()
+
+
+def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_of_that(abroad):
+    """Deregistered while three copies run: those arrive; whoever was to copy from the hub's fails, and hears why."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
+    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.apply(BETWEEN)
+    abroad.world.ec2.pace.copy = 120
+    abroad.tag("")
+    abroad.run_until(lambda: len(abroad.calls("CopySnapshot")) == 3 * len(abroad.snapshots))
+    abroad.client("ec2").deregister_image(ImageId=abroad.image)
+    abroad.run_until_over()
+
+    there = {(DEV, REGION, "delivered"), (TEST, REGION, "delivered"), (HUB, FAR, "delivered"), (DEV, FAR, "failed")}
+    assert regions_of(abroad.status()["deliveries"]) == there
+    (failed,) = abroad.notices("delivery.failed")
+    assert [fault["code"] for fault in failed["faults"]] == ["source-gone"]
     abroad.assert_invariants()
 
 

@@ -395,10 +395,14 @@ class Cloud:
         tags = {tag["Key"] for tag in self.hub_images[ami].get("Tags", ())}
         return TRIGGER in tags and ami not in self.gone
 
-    def plant_copy(self, account: str, source: str, delivery: str) -> str:
-        """Make a snapshot in a target, under the target's key, that has the service's tags but is not the service's."""
+    def plant_copy(self, account: str, source: str, delivery: str, nonce: str = "", *, whole: bool = False) -> str:
+        """Make a snapshot in a target, under the target's key, that has the service's tags but is not the service's.
+
+        ``nonce``: also the attempt's tag of one of its copies. ``whole``: with CopyImage's nonce, yet its source's tag.
+        """
         ident = f"snap-{next(self._ids):06x}e"
         copy = CloudCopy(ident, account, source, None, delivery, self.now, in_vain=False, state="completed")
+        copy.nonce, copy.by_copy_image, copy.tagged = nonce, whole, whole
         self.copies[ident] = copy
         self._shown_from[ident] = self.now
         return ident
@@ -652,6 +656,10 @@ AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 class FakeTargetSnapshots(OfCloud):
     """The port ``TargetSnapshots``."""
 
+    def role(self, delivery):
+        live = FakeTargets(self._cloud).live(delivery.target.account)
+        return live[0] if live else delivery.target.role_name
+
     def find(self, delivery):
         return self._cloud.shown(delivery.target.account, delivery.id)
 
@@ -733,6 +741,9 @@ class FakeTargetRoles:
 
     def missing(self, delivery):
         return ()
+
+    def allows(self, delivery):
+        return None
 
 
 class FakeSnapshotPermissions(OfCloud):

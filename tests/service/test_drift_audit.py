@@ -15,7 +15,7 @@ from chalicelib.core.monitor.trail_actions import PUBLIC
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.grant_names import grant_name
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.core.sharing.share import Purpose, Share, ShareState
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.ports.aws import SeenGrant
@@ -213,6 +213,24 @@ def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its
     setup.ledger = MemoryLedger()
     setup.hub.policies[KEY] = "{}"
     assert setup.day() == [("notice", "foreign-listed", [ROLE])]
+
+
+@pytest.mark.parametrize("how", ["grant", "policy"])
+def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setup, how):
+    """Each day, while the share stands by grant or statement, whether a target derived the grant or the hub made it."""
+    standing = frozenset({replace(copying("d1"), purpose=Purpose.STANDING)})
+    if how == "grant":
+        setup.grant("g-1", grant_name(setup.share(GRANTS, "d1", grantee=ROLE, holdings=standing), REGION))
+    else:
+        access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
+        setup.share(POLICY, access.share_name, grantee=ROLE, holdings=standing)
+        setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    assert setup.day() == []
+
+    derived, made = (f"arn:aws:iam::{STRANGER}:role/{name}" for name in ("derived", "made"))
+    setup.grant("g-2", "theirs", derived, issuer=ROLE)
+    setup.grant("g-3", "ours", made)
+    assert setup.day() == [("page", "foreign-stranger", [derived, made])]
 
 
 def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):

@@ -10,6 +10,7 @@ from chalicelib.core.errors import NewerSchema, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.bounds import Bounds
 from chalicelib.core.sharing.entitlement import USELESS, of
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets import withdrawals
@@ -87,6 +88,7 @@ class AskedSource:
         self.records, self.source, self.targets = MemoryRecords(), TaggedSource(self.cloud), ListedTargets(self.cloud)
         self.whereabouts = FakeWhereabouts(self.cloud)
         self.cloud.tag(AMI, A)
+        self.bounds = Bounds()
 
     def in_force(self, value, ami=AMI, **known):
         """Write a head by which the service understood this value last."""
@@ -108,10 +110,13 @@ class AskedSource:
             self.cloud.tag(ami, A)
         return share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
 
-    def delivers_to_itself(self, *nonces):
-        """Give the hub a delivery to itself in the other Region, which made its copies with these nonces."""
+    def delivers_to_itself(self, *nonces, made="", source="snap-00"):
+        """Give the hub a delivery to itself in the other Region, which made its copies with these nonces.
+
+        ``made``: what is known to have been made with them. ``source`` "": with one call, an AMI.
+        """
         ident = addresses.delivery_id(HUB, AMI, HUB, ABROAD)
-        attempts = tuple(Attempt(nonce, "snap-00", 1) for nonce in nonces)
+        attempts = tuple(Attempt(nonce, source, 1, made) for nonce in nonces)
         record = replace(
             a_delivery(DeliveryState.DELIVERED), id=ident, ami=AMI, target=Target(HUB, ABROAD), attempts=attempts
         )
@@ -120,8 +125,13 @@ class AskedSource:
 
     def live(self):
         """The port, over these."""
-        members = LiveMembers(lambda _named: self.whereabouts, lambda: self.cloud.now)
-        return LiveEntitlements(self.records, self.source, self.targets, members, lambda: self.cloud.now, HUB, REGION)
+        ports = (
+            self.records,
+            self.source,
+            self.targets,
+            LiveMembers(lambda _named: self.whereabouts, lambda: self.cloud.now),
+        )
+        return LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION, self.bounds)
 
     def judge(self, *shares):
         """Of each share: "may" be opened, is "refused" or "waits", or AWS "owed" the answer; and why."""
@@ -179,6 +189,21 @@ def test_each_share_is_judged_by_itself():
         share(), share(SNAPSHOT, B, held(B)), share(SNAPSHOT, STRANGER, held(STRANGER)), share(SNAPSHOT, C, held(C))
     )
     assert [how for how, _ in found] == ["may", "waits", "refused", "refused"]
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [SNAPSHOT, KEY, IMAGE, addresses.policy_resource(source_key(0)).pk, addresses.role_resource(target_key(A), A).pk],
+)
+def test_nothing_is_opened_for_a_receiver_that_the_stack_does_not_admit(resource):
+    """Of every kind, although tag and file name it; an account that the stack names is served beside it."""
+    asked = AskedSource()
+    asked.cloud.tag(AMI, f"{A} {B}")
+    asked.bounds = Bounds(frozenset({HUB, B}))
+    (how, why), served = asked.judge(share(resource), share(resource, B, held(B)))
+
+    assert (how, "TargetAccounts" in why) == ("refused", True)
+    assert served == ("may", "")
 
 
 # --- what is refused for good ----------------------------------------------------------------------------------------
@@ -573,6 +598,26 @@ def test_a_snapshot_abroad_with_the_services_tags_and_no_known_nonce_is_no_copy_
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
     assert asked.answer(looked_for(share(copy, A, held(region=ABROAD)))) == "refused"
+
+
+@pytest.mark.parametrize(
+    ("known", "answer"),
+    [
+        ({"made": "snap-0c"}, "may"),
+        ({"made": "snap-0another"}, "refused"),
+        ({"source": ""}, "refused"),
+        ({"source": "", "made": "ami-0c"}, "refused"),
+    ],
+    ids=["it", "another", "an AMI that is not known", "an AMI"],
+)
+def test_a_snapshot_abroad_with_the_nonce_of_an_attempt_that_made_something_else_is_no_copy_of_the_hub(known, answer):
+    """A person who may tag in the hub deleted the hub's own copy, and wrote its tags on another snapshot."""
+    asked = AskedSource()
+    asked.abroad_by_way_of_the_hub()
+    asked.delivers_to_itself("nonce-1", **known)
+
+    copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
+    assert asked.answer(looked_for(share(copy, A, held(region=ABROAD)))) == answer
 
 
 @pytest.mark.parametrize(("image", "answer"), [("ami-0c", "may"), ("ami-0d", "refused")])

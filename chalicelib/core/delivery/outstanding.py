@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import methods
-from chalicelib.core.delivery.deadlines import deadline, deadline_acted, gives_up, late, released_from, waits_for_shares
+from chalicelib.core.delivery.deadlines import (
+    deadline,
+    deadline_acted,
+    gives_up,
+    late,
+    released_from,
+    reopens,
+    waits_for_shares,
+)
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.slot_use import begun, free_slots, slots, slots_asked_text, starved, unused_slots
 from chalicelib.core.records import schedule
@@ -118,7 +126,11 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case DeliveryState.TIDYING:
             if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
-            return () if delivery.shares.held else (do.NotifyOutcome(publish=not gives_up(delivery, now)),)
+            if delivery.shares.held:
+                return ()
+            if delivery.ending is DeliveryState.WITHDRAWN and not delivery.shares.gone:
+                return (do.LookAtClosing(),)
+            return (do.NotifyOutcome(publish=not gives_up(delivery, now)),)
         case DeliveryState.SHARED:
             end = deadline(delivery)
             return (do.LookAtEnd(),) if end is not None and now >= end else ()
@@ -175,6 +187,8 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
     looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
     if looks and (due_for_a_look(delivery, now, due=due) or _worth_looking_now(delivery)):
         steps.append(do.LookAtCopies(looks))
+    if reopens(delivery):
+        return (*steps, *_opening(delivery, now, due=due))
     if due:
         ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
         ready = ready[: free_slots(delivery, now)]
@@ -230,7 +244,7 @@ def due_at(delivery: Delivery) -> int | None:
         times.append(delivery.next_try)
     elif delivery.state is DeliveryState.COPYING:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
-        if delivery.cleanup.to_delete:
+        if delivery.cleanup.to_delete or reopens(delivery):
             times.append(delivery.next_try)
     elif (
         delivery.state is not DeliveryState.PUBLISHING
