@@ -27,7 +27,7 @@ class OrganizationScene:
         self.stack = scene.world.deploy(
             ROOT / "deploy" / "organization.yaml", MANAGEMENT, REGION, "ami-promoter-organization", given
         )
-        admitted = {"TargetAccounts": ",".join(sorted(scene.listed)), **READ_ROLE}
+        admitted = {"TargetAccounts": ",".join(sorted(scene.listed)), "OrganizationId": self.made.id, **READ_ROLE}
         scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", admitted)
 
     def file(self, settings: str = BY_ROLE) -> str:

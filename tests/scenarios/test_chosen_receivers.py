@@ -161,8 +161,8 @@ def test_without_paths_each_parent_is_asked(scene, organization, reads):
 
 
 def test_a_role_of_the_same_name_elsewhere_is_not_entered(scene, organization):
-    """Only the one that the hub's parameter names, whatever else trusts the functions."""
-    monitored(scene, **ADMITS_ALL)
+    """Only the one that the hub's parameter names, whatever else trusts the functions, and beside `TargetAccounts`."""
+    monitored(scene, **READ_ROLE)
     name = ROLE.rpartition("/")[2]
     trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}]}
     scene.world.iam.put_role(STRANGER, name, trust, EVERYTHING)

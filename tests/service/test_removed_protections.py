@@ -102,7 +102,7 @@ def gone_at_once(looked_at):
 def at_one_look(judge):
     """Believe a look by itself that shows no AMI."""
 
-    def wrong(self, resource, some):
+    def wrong(self, resource, some, _has_time=None):
         found = judge(self, resource, some)
         return judge(self, resource, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
 
