@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from chalicelib.core.records.addresses import APPROVALS
+from chalicelib.core.records.addresses import OWN_APPROVALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Rights:
     queue: frozenset[str] = field(default_factory=frozenset)
     """On the worker's queue: without these, an answer takes up to a minute longer."""
     approvals: frozenset[str] = field(default_factory=frozenset)
-    """On the partitions of approvals in the operators' table."""
+    """On the caller's own partition of approvals in the operators' table."""
 
     def __or__(self, other: Rights) -> Rights:
         """Both."""
@@ -124,7 +124,7 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
     ]
     statements += [
         _partitions("WriteConfig", writes, config, _OPERATORS),
-        _partitions("Approve", needed.approvals, config, (f"{APPROVALS}#*",)),
+        _partitions("Approve", needed.approvals, config, (OWN_APPROVALS,)),
     ]
     indexes = [f"arn:*:dynamodb:*:*:table/ami-promoter-*-?/index/{name}" for name in _INDEXES]
     actions = sorted(f"dynamodb:{action}" for action in needed.indexes)

@@ -81,7 +81,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "list",
         f"Targets that wait for an approval, each with account and Region; at most {notices.MAX_LISTED}.",
     ),
-    "approved_by": ("text or null", "ARN of the approver; null if the target needs no approval, or has none."),
+    "approved_by": (
+        "text or null",
+        "`aws:userid` of the approver, such as `AROAEXAMPLE:jane`; null if the target needs no approval, or has none.",
+    ),
     "unlisted": ("number", "How many entries the list in this notice leaves out."),
 }
 """Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""

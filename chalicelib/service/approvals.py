@@ -43,8 +43,8 @@ class LiveApprovals:
         place = delivery.target.place
         if self._other_settings(delivery):
             return ApprovalSeen(changed=True)
-        given = self._targets.approvals(delivery.ami, [place]).get(place)
-        if given is None or self._clock() >= given.until:
+        given = self._targets.approvals(delivery.ami, [place]).get(place, ())
+        if all(self._clock() >= one.until for one in given):
             return ApprovalSeen(gone=not self._entitlements.shows(delivery.ami))
         read, entitled = self._entitlements.now(delivery.ami)
         if isinstance(entitled, Fault):
@@ -53,9 +53,10 @@ class LiveApprovals:
         if live is None:  # the promotion and the pass over standing shares end a delivery that is no longer named
             return ApprovalSeen()
         wanted = approvals.digest_of(delivery.ami, read.snapshots, entitled.value, live)
-        if not given.allows(wanted, self._clock()):
+        approved = approvals.allowing(given, wanted, self._clock())
+        if approved is None:
             return ApprovalSeen()
-        return ApprovalSeen(given.by, changed=live != delivery.target)
+        return ApprovalSeen(approved.by, changed=live != delivery.target)
 
     def _other_settings(self, delivery: Delivery) -> bool:
         """Whether the applied file now gives the target other settings than the delivery has.

@@ -26,7 +26,7 @@ from chalicelib.core.sharing.entitlement import (
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
-from chalicelib.core.targets.approvals import Approval
+from chalicelib.core.targets.approvals import Given
 from chalicelib.core.targets.withdrawals import covering
 from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
@@ -53,7 +53,7 @@ class _AskedOnce:
     shares: Sequence[Share]
     strangers: Collection[str]
     asked: dict[str, tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
-    approved: dict[str, Mapping[str, Approval]] = field(default_factory=dict)
+    approved: dict[str, Given] = field(default_factory=dict)
     owed: dict[str, Refusal] = field(default_factory=dict)
     """AWS did not answer for these."""
 
@@ -245,7 +245,7 @@ class LiveEntitlements:
         cure = "The service looks again for five minutes; then see which snapshots and keys the AMI has."
         return Fault(NOT_SHOWN, f"{share.resource}, {share.account}", what, cure)
 
-    def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Mapping[str, Approval]:
+    def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Given:
         """Read the approvals of an AMI that these shares need, together."""
         if isinstance(entitled, Fault):
             return {}
@@ -260,7 +260,7 @@ class LiveEntitlements:
         holding: Holding,
         read: TagRead,
         entitled: Entitlement | Fault,
-        given: Mapping[str, Approval],
+        given: Given,
     ) -> Fault | None:
         """Return the fault of a missing approval, if the target needs one; what records say of it does not count."""
         place = holding.place
@@ -269,7 +269,7 @@ class LiveEntitlements:
             return None
         wanted = approvals.digest_of(holding.ami, read.snapshots, entitled.value, target)
         where = f"{share.resource}, {share.account}"
-        return approvals.lacking(holding.ami, where, given.get(place), wanted, self._clock())
+        return approvals.lacking(holding.ami, where, given.get(place, ()), wanted, self._clock())
 
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""

@@ -240,7 +240,7 @@ class Hub:
                 if target.account != account:
                     continue
                 digest = approvals.digest_of(ami, snapshots, value, target)
-                valid = given is not None and given.allows(digest, self.cloud.now - STALEST)
+                valid = given is not None and given.digest == digest and self.cloud.now - STALEST < given.until
                 if valid or not approvals.needs(target):
                     return True
         return not any(map(approvals.needs, file.resolve(account, in_force=True).targets))
