@@ -40,8 +40,11 @@ class MembersStore(Protocol):
     def membership(self) -> Membership:
         """Read all members in force. Raises Refusal if somebody changed items by hand."""
 
-    def publish(self, before: Membership, after: Membership) -> bool:
-        """Write new members in force, if ``before`` still are. False: another run wrote first."""
+    def publish(self, before: Membership, after: Membership, reading: MembersReading, version: int) -> bool:
+        """Write new members in force, and the reading that found them, both or neither. False: another run wrote first.
+
+        So whoever left counts against the limit of departures from the moment on at which the members lack it.
+        """
 
     def reading(self) -> tuple[MembersReading, int]:
         """Read how far the reading has come, and its version."""

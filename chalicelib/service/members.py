@@ -119,10 +119,12 @@ class Members:
         accepted = self._store.accepted(now)
         groups = self._applied.groups()
         after, reading = departures.remove(reading, after, groups, named.most_leaving, accepted, now)
-        if after.units != before.units and not self._store.publish(before, after):
-            raise LostRace("members/current")
-        if not self._store.save(reading, version):
-            raise LostRace("members/reading")
+        if after.units == before.units:
+            written = self._store.save(reading, version)
+        else:
+            written = self._store.publish(before, after, reading, version)
+        if not written:
+            raise LostRace("members")
         self._tell(before, after, reading, now)
 
     def _where(self, reader: OrganizationReader, account: str) -> departures.Whereabouts | None:

@@ -19,7 +19,7 @@ from chalicelib.core.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.core.sharing import grant_names, holders, outstanding, share, share_events
+from chalicelib.core.sharing import account_access, grant_names, holders, outstanding, share, share_events
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.aws import PermissionAdapter, TakeCalls
 from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
@@ -245,13 +245,20 @@ class ShareWorker:
             self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
             waits = refusal.kind is RefusalKind.THROTTLED
             return (None if waits else share_events.given_up(s, refusal.fault, now)) or share_events.put_off(s, now)
-        if not share_events.worth_waiting(s, refusal.kind, now):
+        since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
+        if not share_events.worth_waiting(s, refusal.kind, now, since):
             return share_events.refused(s, refusal.fault, now)
         return (
             share_events.put_off(s, now)
             if refusal.kind is RefusalKind.THROTTLED
             else share_events.wait_for(s, refusal.fault, now)
         )
+
+    def _accessible_since(self, s: Share, now: int) -> int:
+        """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
+        if addresses.resource_kind(s.resource) != "role" or addresses.at_home(s.resource):
+            return 0
+        return account_access.open_since(self._ledger.find(account_access.places(s.resource, s.account)), now)
 
     # --- closing -----------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ POSITIONS = "sweep"
 """The partition of the sweep's places in the shards."""
 PAGE = 200
 """Records in a page, after which the sweep asks for the time left: three rounds of eight parallel calls."""
+CLOCKS_DIFFER = schedule.MINUTE
+"""Seconds by which the clocks of two runs may differ."""
 
 
 def position_of(shard: int) -> RecordKey:
@@ -46,9 +48,14 @@ class Round:
 
     @classmethod
     def resumed(cls, item: Mapping[str, Any] | None, now: int) -> Round:
-        """Return the unfinished round or the next one; if the stored one is damaged, one over all that is due."""
+        """Return the unfinished round or the next one; if the stored one is damaged, one over all that is due.
+
+        A round that ends in the future is damaged, too: the clock of the run that wrote it was ahead.
+        """
         try:
             since, until, *place = json.loads("[0, 0]" if item is None else item["round"])
+            if int(until) > now + CLOCKS_DIFFER:
+                return cls(0, now)
             if not place:
                 return cls(int(until), now)
             wake_at, pk, sk = place

@@ -65,10 +65,10 @@ class MemoryMembers:
     def membership(self) -> Membership:
         return self.hub.cloud.directory.membership
 
-    def publish(self, before: Membership, after: Membership) -> bool:
-        if self.membership().generation != before.generation:
+    def publish(self, before: Membership, after: Membership, reading: MembersReading, version: int) -> bool:
+        if self.membership().generation != before.generation or not MemoryMembers.save(self, reading, version):
             return False
-        after = replace(after, generation=before.generation + 1)
+        after = replace(after, generation=before.generation + 1, troubles=self.membership().troubles)
         self.hub.cloud.directory = replace(self.hub.cloud.directory, membership=after)
         return True
 

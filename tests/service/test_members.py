@@ -1,5 +1,6 @@
 """The resolver and the promotions that it wakes: which accounts join or leave an OU, and what does not change."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import MembersReading, Missing, to_ask
 from chalicelib.service.promotion_codec import PROMOTIONS
 from tests.service.cloud import REGION, refusal
-from tests.service.gate import PortTrouble
+from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.organization import ARN, FIVE, OU, A, B, C, OrganizationHub, hurried
 
 
@@ -226,6 +227,37 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
     assert it.outcomes == {A: "delivered", B: "delivered", C: "delivered"}
     assert it.reported("delivery.delivered") == 3
     assert places(it) == [f"{A}/{REGION}", f"{C}/{REGION}"]
+
+
+@pytest.mark.parametrize("dies_at", range(1, 13))
+def test_a_resolver_that_dies_lets_no_more_accounts_leave_than_the_limit(dies_at):
+    """Killed after each write: who left counts, and the next one of the same day waits for a person."""
+    it = OrganizationHub(A, B, C, most_leaving="1")
+    it.look(2)
+    writes = itertools.count(1)
+
+    def dying(real):
+        def write(*args):
+            written = real(*args)
+            if next(writes) == dies_at:
+                raise ProcessKilled
+            return written
+
+        return write
+
+    it.members_store.save, it.members_store.publish = dying(it.members_store.save), dying(it.members_store.publish)
+    for gone in (C, B):
+        del it.organization.accounts[gone]
+        for _ in range(6):
+            try:
+                it.look()
+            except ProcessKilled:
+                it.hub.run(until=it.cloud.now + FIVE)
+
+    assert it.have == (A, B)
+    reading, _ = it.members_store.reading()
+    assert [one.account for one in reading.left] == [C]
+    assert reading.held == {"default": (B,)}
 
 
 def test_two_runs_of_the_resolver_do_not_spoil_each_others_reading():

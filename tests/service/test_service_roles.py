@@ -6,7 +6,9 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from tests.service.cloud import refusal, target_key
 from tests.service.gate import PortTrouble
-from tests.service.world import HOUR, WITHOUT_END, ModelWorld, WorldSetup
+from tests.service.hub import Hub
+from tests.service.organization import A
+from tests.service.world import HOUR, SERVICE_ROLES, WITHOUT_END, ModelWorld, WorldSetup
 
 
 def own_grants(world: ModelWorld) -> list[str]:
@@ -51,6 +53,23 @@ def test_it_goes_where_the_only_delivery_fails():
     assert list(world.after(HOUR).outcomes().values()) == ["failed"]
     assert own_grants(world) == []
     world.end()
+
+
+@pytest.mark.parametrize("minutes", [5, 20, 120])
+@pytest.mark.parametrize(
+    ("key_access", "port", "method"), [("policy", "kms", "put_key_policy"), ("grant", "keys", "open")]
+)
+def test_an_outage_in_which_the_account_gets_no_access_to_the_key_fails_no_delivery(minutes, key_access, port, method):
+    """The account can make the grant only when it may use the key itself: its ten minutes count from then on."""
+    settings = {"mode": "share", "key_access": key_access, "service_linked_roles": SERVICE_ROLES[:1]}
+    hub = Hub((A,), target=settings)
+    hub.cloud.make_image("ami-0a", {"snap-00": True})
+    hub.gate.troubles.append(PortTrouble(port, method, refusal(RefusalKind.THROTTLED, "Throttling"), WITHOUT_END))
+    hub.cloud.after(minutes * 60, hub.gate.troubles.clear)
+    hub.cloud.tag("ami-0a", A)
+    hub.run(until=hub.cloud.now + 6 * HOUR)
+
+    assert hub.outcomes() == {("ami-0a", A): "shared"}
 
 
 @pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (WITHOUT_END, "failed")])

@@ -347,6 +347,32 @@ def test_a_damaged_note_of_how_far_it_has_come_stops_nothing(text):
     assert len(aws.sent) == 500
 
 
+@pytest.mark.parametrize("ahead", [90, 3600, 400 * schedule.DAY])
+def test_a_run_whose_clock_was_ahead_stops_the_sweep_for_a_minute_at_most(ahead):
+    """It wrote its place as of its own time; the next run looks at all that is due."""
+    aws = Aws(now=START + ahead, index=due_records(250))
+    swept(aws)
+    aws.now = START
+    aws.sent.clear()
+    aws._ids.clear()
+    late = RecordKey("delivery#late")
+    aws.index[late] = (START + 30, 0)
+    minutes(aws, 2, lambda: late.pk in aws.sent)
+
+
+def test_a_second_between_the_clocks_of_two_runs_wakes_nobody_twice():
+    """Clocks of two machines differ a little: that is no reason to look at all that is due."""
+    aws = Aws(index=due_records(300))
+    aws.index |= {RecordKey(f"delivery#old{n}"): (START - 10_000, 0) for n in range(20)}
+    swept(aws)
+    aws.now -= 1
+    aws.sent.clear()
+    aws._ids.clear()
+    swept(aws)
+
+    assert aws.sent == {}
+
+
 def test_two_runs_at_once_wake_nobody_twice_and_miss_nobody():
     """The schedule invokes it twice: the second starts while the first reads its third page."""
     aws = Aws(index=due_records(2_000), seconds={"Query": 1, "SendMessageBatch": 0.1})

@@ -34,7 +34,7 @@ CURRENT, READING = RecordKey(MEMBERS, "current"), RecordKey(MEMBERS, "reading")
 ACCEPTED = RecordKey("departures", "accepted")
 UNITS = "units"
 SHARDS = 64
-"""Items of accounts: with the pointer and the units they fit into one transaction (100)."""
+"""Items of accounts: with the pointer, the units and the reading they fit into one transaction (100)."""
 TRIES = 3
 """How often a reader of all items tries again if `discover` writes between its pages."""
 
@@ -87,7 +87,7 @@ class MembersTable:
         """Return why units could not be read the last time."""
         return {unit: unread.fault for unit, unread in self.reading()[0].troubles.items()}
 
-    def publish(self, before: Membership, after: Membership) -> bool:
+    def publish(self, before: Membership, after: Membership, reading: MembersReading, version: int) -> bool:
         old, new = dict(_bodies(before)) if before.generation else {}, dict(_bodies(after))
         changed = [
             {"Put": self._table.put_request(RecordKey(MEMBERS, sk), {"body": body})}
@@ -101,7 +101,8 @@ class MembersTable:
         pointer = self._table.update_request(
             CURRENT, "SET generation = :generation, digest = :digest", given, condition=there
         )
-        return self._table.transact([{"Update": pointer}, *changed])
+        found = self._table.put_unless_changed_request(READING, _stored(reading, version), "version", version)
+        return self._table.transact([{"Update": pointer}, *changed, {"Put": found}])
 
     def reading(self) -> tuple[MembersReading, int]:
         item = self._table.get(READING)
@@ -115,12 +116,7 @@ class MembersTable:
             ) from error
 
     def save(self, reading: MembersReading, version: int) -> bool:
-        body = json.dumps(codec.encode(reading), separators=(",", ":"))
-        if version == 0:
-            return self._table.put(READING, {"version": 1, "body": body}, absent=True)
-        given = {":body": body, ":version": version + 1, ":before": version}
-        expression = "SET body = :body, version = :version"
-        return self._table.update(READING, expression, given, condition="version = :before") is not None
+        return self._table.put_unless_changed(READING, _stored(reading, version), "version", version)
 
     def accepted(self, now: int) -> frozenset[str]:
         item = self._config.get(ACCEPTED)
@@ -134,6 +130,10 @@ class MembersTable:
         item = self._table.get(RecordKey(MEMBERS, sk))
         body: Mapping[str, Any] = json.loads(item["body"]) if item else {}
         return body
+
+
+def _stored(reading: MembersReading, version: int) -> Mapping[str, Any]:
+    return {"version": version + 1, "body": json.dumps(codec.encode(reading), separators=(",", ":"))}
 
 
 def _shard(account: str) -> str:

@@ -73,13 +73,18 @@ class Table:
 
     def put_unless_changed(self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int) -> bool:
         """Write a whole item if there is none, or if its number ``name`` is still the one that was read."""
-        request = {
-            "Item": wire({**attributes, "pk": key.pk, "sk": key.sk}),
+        return self.do("put_item", self.put_unless_changed_request(key, attributes, name, seen))
+
+    def put_unless_changed_request(
+        self, key: RecordKey, attributes: Mapping[str, Any], name: str, seen: int
+    ) -> dict[str, Any]:
+        """Build ``put_unless_changed``, for use in a transaction."""
+        return {
+            **self.put_request(key, attributes),
             "ConditionExpression": "attribute_not_exists(pk) OR #number = :seen",
             "ExpressionAttributeNames": {"#number": name},
             "ExpressionAttributeValues": wire({":seen": seen}),
         }
-        return self._conditional(lambda: self._client.put_item(TableName=self._name, **request)) is not None
 
     def update(
         self,

@@ -111,17 +111,19 @@ def ended(share: Share, now: int) -> Share:
     return _to(share, Event.ENDED, ShareState.REFUSED, fault=fault, **changes)
 
 
-def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
+def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: int) -> bool:
     """Whether the share worker tries a refused opening again: after a throttle or an outage, and in two cases more.
 
     A statement that is open to the role's former name stays open meanwhile. A grant for a service-linked role is made
-    by the grant role in the target, and role and key may become accessible late [aws-facts 3].
+    by the grant role in the target, and role and key may become accessible late [aws-facts 3]. ``accessible_since``:
+    when the account itself got access to the key (``account_access.open_since``).
     """
     if why is RefusalKind.THROTTLED or share.state is ShareState.OPEN:
         return True
     if share.state is not ShareState.OPENING or addresses.resource_kind(share.resource) != "role":
         return False
-    return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - share.intended_at <= schedule.NOT_YET_FOR)
+    since = max(share.intended_at, accessible_since)
+    return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - since <= schedule.NOT_YET_FOR)
 
 
 def put_off(share: Share, now: int) -> Share:

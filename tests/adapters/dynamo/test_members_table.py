@@ -9,7 +9,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.targets import applied_items
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.departures import DAY, MembersReading, UnreadUnit
+from chalicelib.core.targets.departures import DAY, Left, MembersReading, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.adapters.dynamo.conftest import MEMBERS, TABLE, apply
 
@@ -39,7 +39,7 @@ def test_generations_follow_each_other_and_leave_nothing_of_the_last(members):
     assert before == Membership()
     for accounts in ((A, B), (A,), (B,), (), (A,)):
         after = Membership(before.generation, {OU: Unit(ARN + OU, accounts)})
-        assert members.publish(before, after)
+        assert members.publish(before, after, *members.reading())
         before = members.membership()
         assert before.units == after.units
         assert members.units_of([A, B, STRANGER]) == dict.fromkeys(accounts, (OU,))
@@ -48,28 +48,42 @@ def test_generations_follow_each_other_and_leave_nothing_of_the_last(members):
 
 def test_only_one_of_two_that_publish_at_once_is_in_force(members):
     """The slower one gets an error."""
-    assert members.publish(Membership(), ONE)
-    assert not members.publish(Membership(), Membership())
+    assert members.publish(Membership(), ONE, *members.reading())
+    assert not members.publish(Membership(), Membership(), *members.reading())
     before = members.membership()
-    assert members.publish(before, before)
-    assert not members.publish(before, Membership())
+    assert members.publish(before, before, *members.reading())
+    assert not members.publish(before, Membership(), *members.reading())
+
+
+def test_members_and_the_reading_that_found_them_are_written_together_or_not_at_all(members):
+    """A departure that is in force is one that counts against the limit, whatever happened to the writer."""
+    left = MembersReading(left=(Left(5, B, "dev", "it is no longer in the organization"),))
+    assert members.publish(Membership(), ONE, MembersReading(), 0)
+    before = members.membership()
+    assert not members.publish(before, Membership(), left, 0), "another run has written the reading"
+    assert (members.membership(), members.reading()) == (before, (MembersReading(), 1))
+
+    assert members.publish(before, Membership(), left, 1)
+    assert members.reading() == (left, 2)
+    assert not members.publish(before, ONE, MembersReading(), 2), "another run has written the members"
+    assert members.reading() == (left, 2)
 
 
 def test_a_listing_is_written_whole_or_not_at_all(members, client):
     """Thousands of accounts in one call: the writer is killed before or after it, never in the middle."""
-    members.publish(Membership(), ONE)
+    members.publish(Membership(), ONE, *members.reading())
     asked = []
     client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
     many = tuple(f"{number:012d}" for number in range(5000))
-    assert members.publish(members.membership(), Membership(1, {OU: Unit(ARN + OU, many)}))
+    assert members.publish(members.membership(), Membership(1, {OU: Unit(ARN + OU, many)}), *members.reading())
 
-    assert [len(params["TransactItems"]) for params in asked if "TransactItems" in params] == [66]
+    assert [len(params["TransactItems"]) for params in asked if "TransactItems" in params] == [67]
     assert members.membership().units[OU].accounts == many
 
 
 def test_items_changed_by_hand_are_not_trusted(members, client):
     """With a stranger in an item, every value with an OU is refused, and nothing is published over it."""
-    members.publish(Membership(), ONE)
+    members.publish(Membership(), ONE, *members.reading())
     apply(client, FILE)
     item = {"pk": {"S": "members"}, "sk": {"S": f"accounts#{int(STRANGER) % 64:02d}"}}
     client.put_item(TableName=MEMBERS, Item={**item, "body": {"S": f'{{"{STRANGER}":["{OU}"]}}'}})
@@ -103,12 +117,12 @@ def test_what_a_person_accepted_holds_for_a_day(members):
 def test_role_and_external_id_of_an_account_that_a_unit_brings_are_its_groups_or_its_own(members, client):
     """Read live, as for the accounts that the file lists; an account that left has none."""
     apply(client, FILE)
-    members.publish(Membership(), ONE)
+    members.publish(Membership(), ONE, *members.reading())
     table = TargetsTable(client, TABLE, MEMBERS)
     expected = [("Listed", ""), ("Group", "x"), ("Group", "mine"), None]
 
     assert [table.live(one) for one in (LISTED, A, B, STRANGER)] == expected
-    members.publish(members.membership(), Membership())
+    members.publish(members.membership(), Membership(), *members.reading())
     assert (table.live(A), table.live(B)) == (None, ("AmiCopyRole", "mine"))
 
 
@@ -121,7 +135,7 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
     members.save(MembersReading(troubles={OU: UnreadUnit(5, fault)}), 0)
     assert table.read().resolve("dev").faults == (fault,)
 
-    members.publish(Membership(), ONE)
+    members.publish(Membership(), ONE, *members.reading())
     expected = {(LISTED, ""), (A, ARN + OU), (B, ARN + OU)}
     assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == expected
     assert table.groups() == FILE.groups

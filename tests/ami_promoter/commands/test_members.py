@@ -107,7 +107,6 @@ def applied(client, tmp_path, capsys):
     assert "+ group dev: 1 account and 2 units of the organization" in said
     assert "2 groups, 2 accounts, 3 units.\n" in said
     members = MembersTable(client, MEMBERS, CONFIG)
-    members.publish(Membership(), Membership(0, {OU: Unit(ARN + OU, (B, C))}))
     trouble = UnreadUnit(1_767_600_000, Fault("organization-unreadable", "organization", "It was refused.", "Ask."))
     reading = MembersReading(
         read_at={OU: 1_767_603_600},
@@ -116,7 +115,7 @@ def applied(client, tmp_path, capsys):
         left=(Left(1_767_600_000, A, "prod", "it is now in r-ab12"),),
         troubles={OTHER: trouble},
     )
-    members.save(reading, 0)
+    assert members.publish(Membership(), Membership(0, {OU: Unit(ARN + OU, (B, C))}), reading, 0)
     return members
 
 

@@ -99,7 +99,11 @@ def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(
     organization = Organization("o-a1b2c3d4e5", {OU: ("default",)})
     apply(Directory({"default": (OU,)}, listed, {"default": (Target("", "us-east-1"),)}, organization=organization))
     members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
-    members.publish(Membership(), Membership(0, {OU: Unit("arn:aws:organizations::9:ou/o-a1b2c3d4e5/x", (DEV,))}))
+    members.publish(
+        Membership(),
+        Membership(0, {OU: Unit("arn:aws:organizations::9:ou/o-a1b2c3d4e5/x", (DEV,))}),
+        *members.reading(),
+    )
     Table(client, f"{TABLE}-members").update(
         addresses.RecordKey("members", "units"), "SET body = :body", {":body": "{}"}
     )

@@ -15,7 +15,7 @@ from chalicelib.core.sharing.grant_names import grant_name
 from chalicelib.core.sharing.share import TRANSITIONS, Event, Holding, Purpose, Share, ShareState
 from tests.fakes import copying, sharing
 
-NOW = 1_800_000_000
+NOW, HOUR = 1_800_000_000, 3600
 END = NOW + 25 * 3600
 HOLDER = frozenset({copying("d1")})
 LATER_HOLDER = frozenset({copying("d2")})
@@ -208,22 +208,24 @@ OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222
 
 
 @pytest.mark.parametrize(
-    ("resource", "state", "why", "after", "waits"),
+    ("resource", "state", "why", "after", "accessible", "waits"),
     [
-        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR, True),
-        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR + 1, False),
-        (OWN, ShareState.OPENING, RefusalKind.ROLE, 24 * 3600, True),
-        (HUBS, ShareState.OPENING, RefusalKind.DENIED, 0, False),
-        (HUBS, ShareState.WANTED, RefusalKind.NOT_YET, 0, False),
-        ("resource#snapshot#snap-0a", ShareState.OPENING, RefusalKind.NOT_YET, 0, False),
-        ("resource#snapshot#snap-0a", ShareState.WANTED, RefusalKind.THROTTLED, 0, True),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR, -NOW, True),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR + 1, -NOW, False),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, HOUR + schedule.NOT_YET_FOR, HOUR, True),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, HOUR + schedule.NOT_YET_FOR + 1, HOUR, False),
+        (OWN, ShareState.OPENING, RefusalKind.ROLE, 24 * HOUR, -NOW, True),
+        (HUBS, ShareState.OPENING, RefusalKind.DENIED, 0, HOUR, False),
+        (HUBS, ShareState.WANTED, RefusalKind.NOT_YET, 0, HOUR, False),
+        ("resource#snapshot#snap-0a", ShareState.OPENING, RefusalKind.NOT_YET, 0, -NOW, False),
+        ("resource#snapshot#snap-0a", ShareState.WANTED, RefusalKind.THROTTLED, 0, -NOW, True),
     ],
 )
-def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, after, waits):
-    """For a missing role as long as the delivery waits, for key access ten minutes, for other causes not at all."""
+def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, after, accessible, waits):
+    """For a missing role as long as the delivery waits, ten minutes from its own access to the key, else not at all."""
     one = replace(a_share(state, intended_at=NOW), resource=resource)
 
-    assert share_events.worth_waiting(one, why, NOW + after) is waits
+    assert share_events.worth_waiting(one, why, NOW + after, NOW + accessible) is waits
 
 
 @pytest.mark.parametrize(
