@@ -77,6 +77,8 @@ SEE_HEALTH = Rights(
         }
     )
 )
+_POLICY = frozenset({"GetResourcePolicy"})
+SEE_WRITERS = Rights(records=_POLICY, config=_POLICY, members=_POLICY)
 SEE_APPROVERS = Rights(anything=frozenset({"iam:GetAccountAuthorizationDetails"}))
 """Asked for only where a target needs an approval; without it `doctor` says that it could not see who may approve."""
 ASK_CLOUDTRAIL = Rights(anything=frozenset({"cloudtrail:LookupEvents"}))
@@ -93,6 +95,9 @@ UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
+TAGGER = READ_ONLY | TAG | UNTAG
+"""Who promotes: writes and removes the trigger tag, and no item."""
+
 APPROVER = READ_ONLY | APPROVE
 """The approver; the right to tag must be another person's."""
 
@@ -107,7 +112,7 @@ _TABLES = {"records": "-?", "config": "-config", "members": "-members", "finding
 def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
     """Write an IAM policy that allows these, for hubs in whatever Region of the account."""
     needed = reduce(Rights.__or__, every, NOTHING)
-    writes, config = needed.config - _READ, _arn(_TABLES["config"])
+    writes, config = needed.config - _READ - _POLICY, _arn(_TABLES["config"])
     statements: list[dict[str, Any]] = [
         {
             "Sid": f"Table{name.capitalize()}",

@@ -220,7 +220,7 @@ def test_doctor_says_what_waits_and_who_may_approve(waiting):
     ((passed, what, cure),) = doctored(waiting, "approvers")
     assert (passed, "no role or user of the hub may approve" in what) == (False, True)
     assert "deploy/cli-approver.json" in cure
-    hand_out("Both", "cli-operator", "cli-approver")
+    hand_out("Both", "cli-tagger", "cli-approver")
     assert doctored(waiting, "approvers")[0][0] is False
     hand_out("Ann", "cli-approver")
     assert doctored(waiting, "approvers") == [
