@@ -87,6 +87,9 @@ class SeenImage:
 class TargetSnapshots(Protocol):
     """Snapshots in one target, in a session limited to one delivery. Every method may raise Refusal."""
 
+    def role(self, delivery: Delivery) -> str:
+        """Return the name of the copy role, as the applied file has it now."""
+
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """List every snapshot in the target that has the delivery's tag."""
 

@@ -43,7 +43,7 @@ class MembersStore(Protocol):
     def publish(self, before: Membership, after: Membership, reading: MembersReading, version: int) -> bool:
         """Write new members in force, and the reading that found them, both or neither. False: another run wrote first.
 
-        So whoever left counts against the limit of departures from the moment on at which the members lack it.
+        So an account that left counts against the limit of departures as soon as the members lack it.
         """
 
     def reading(self) -> tuple[MembersReading, int]:

@@ -37,7 +37,8 @@ def release(
         image = source_image(records, ami, addresses.delivery(one.delivery))
     except ParkRecord:
         return True
-    found = [(share, _held(share, one)) for share in ledger.find(list(_places(image, one)))]
+    shares = [*ledger.find(list(_places(image, one))), *_grants(ledger, image, one)]
+    found = [(share, _held(share, one)) for share in shares]
     left = [(share, held) for share, held in found if held or (holders.needed(share) and not share.holdings)]
     done = 0
     for share, held in budget.each(sorted(left, key=lambda pair: not pair[1]), CALLS):  # holdings first
@@ -58,6 +59,17 @@ def _places(image: SourceImage, one: TrackedDelivery) -> Iterator[tuple[str, str
     yield addresses.image_resource(image.id).pk, one.account
     for snapshot in snapshots_to_copy(image):
         yield addresses.snapshot_resource(snapshot).pk, one.account
-    for key in sorted({snapshot.key for snapshot in image.snapshots if snapshot.key}):
-        yield addresses.key_resource(key, one.account).pk, one.delivery
+    for key in _keys(image):
         yield addresses.policy_resource(key).pk, share_name(one.account, Audience.COPIES)
+
+
+def _grants(ledger: Ledger, image: SourceImage, one: TrackedDelivery) -> Iterator[Share]:
+    """Yield the account's grants to copy by; their names contain a role that only the delivery's record has."""
+    for key in _keys(image):
+        for share in ledger.shares(addresses.key_resource(key, one.account).pk):
+            if share.share_name.startswith(f"{one.delivery}-"):
+                yield share
+
+
+def _keys(image: SourceImage) -> list[str]:
+    return sorted({snapshot.key for snapshot in image.snapshots if snapshot.key})

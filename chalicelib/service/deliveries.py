@@ -139,10 +139,12 @@ class DeliveryExecutor:
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
             case do.StartCopy(source):
+                if snapshots.role(delivery) != delivery.target.role_name:
+                    raise Refusal(RefusalKind.THROTTLED, _renamed(delivery))  # the next list of copies sees to it
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return ev.CopyStarted(source, snapshots.copy(delivery, snapshot))
             case do.FindCopies():
-                return ev.CopiesFound(snapshots.find(delivery))
+                return ev.CopiesFound(snapshots.find(delivery), snapshots.role(delivery))
             case do.LookAtCopies(copies):
                 return ev.CopiesSeen(copies, snapshots.look_at(delivery, copies))
             case do.DeleteSnapshots(useless):
@@ -228,7 +230,7 @@ class DeliveryExecutor:
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Return why the policies of the source's keys cannot take the statements that this delivery needs."""
         hub_sid = key_policy.hub_sid(delivery.hub, self._region)
-        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, hub_sid)
+        wanted = permissions.in_policies(delivery, self._partition, hub_sid)
         if not wanted:
             return ()
         texts = self._ports.keys.policies(delivery, wanted)
@@ -277,14 +279,16 @@ class DeliveryExecutor:
         return stored is not None and bool(stored.body.get("full"))
 
     def _hold(self, delivery: Delivery, hold: do.HoldShares, budget: Budget) -> ev.Event:
-        role, _ = self._ports.targets.live(delivery.target.account) or (delivery.target.role_name, "")
+        live = self._ports.targets.live(delivery.target.account)
+        if live is not None and live[0] != delivery.target.role_name:
+            return ev.RoleRenamed(live[0])
         done = delivery.shares.continue_at
         for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
             wanted = LedgerShare(
                 resource=share.resource,
                 share_name=share.share_name,
                 account=permissions.receiver(delivery, share),
-                grantee=permissions.grantee(delivery, share, role, self._partition),
+                grantee=permissions.grantee(delivery, share, self._partition),
                 last_closing_at=0 if share.standing else hold.last_closing_at,
             )
             self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
@@ -424,6 +428,11 @@ def _refused(call: Callable[[], None]) -> Fault | None:
     except Refusal as refusal:
         return refusal.fault
     return None
+
+
+def _renamed(delivery: Delivery) -> Fault:
+    what = f"The targets file has renamed {delivery.target.role_name}: the new role may not use the source's key yet."
+    return Fault("role-renamed", delivery.where, what, "Nothing to do: the service opens it, and then copies.")
 
 
 def _upto(delivery: Delivery, done: int) -> int:

@@ -629,6 +629,10 @@ AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 class FakeTargetSnapshots(OfCloud):
     """The port ``TargetSnapshots``."""
 
+    def role(self, delivery):
+        live = FakeTargets(self._cloud).live(delivery.target.account)
+        return live[0] if live else delivery.target.role_name
+
     def find(self, delivery):
         return self._cloud.shown(delivery.target.account, delivery.id)
 

@@ -34,7 +34,7 @@ class Holdings:
         self.places = [
             (addresses.image_resource(IMAGE.id).pk, TARGET),
             (addresses.snapshot_resource(snapshot.id).pk, TARGET),
-            (addresses.key_resource(snapshot.key, TARGET).pk, ONE.delivery),
+            (addresses.key_resource(snapshot.key, TARGET).pk, f"{ONE.delivery}-AmiCopyRole"),
         ]
         for resource, name in self.places:
             share = Share(resource, name, TARGET, state=ShareState.OPEN, last_closing_at=NOW + 90_000)

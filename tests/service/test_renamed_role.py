@@ -43,6 +43,78 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
     hub.invariants.rest()
 
 
+def opened_to(hub: Hub) -> set[str]:
+    """The roles to which grants or statements open the source's keys now."""
+    return named(hub) | {grantee.rpartition("/")[2] for grantee in hub.cloud.grants.values()}
+
+
+class Renaming:
+    """A hub that copies two snapshots, one after the other, and its targets file that renames the role."""
+
+    def __init__(self, key_access: str, **target: object) -> None:
+        behavior = CloudBehavior(copying=(2 * HOUR,), limit=1)
+        self.hub = Hub((A,), target={"key_access": key_access, **target}, behavior=behavior)
+        self.hub.cloud.make_image("ami-0a", {"snap-00": True, "snap-01": True})
+        self.started: list[tuple[str, bool]] = []
+        start = self.hub.cloud.start_copy
+
+        def start_copy(*args: object) -> object:
+            role = self.hub.cloud.directory.accounts[A][0].role_name
+            copied = start(*args)
+            self.started.append((role, role in opened_to(self.hub)))
+            return copied
+
+        self.hub.cloud.start_copy = start_copy
+        self.hub.cloud.tag("ami-0a", A)
+
+    def rename(self, role: str = "Renamed") -> None:
+        target = replace(self.hub.cloud.directory.accounts[A][0], role_name=role)
+        self.hub.cloud.directory = Directory({"default": (A,)}, {A: (target,)})
+
+
+@pytest.mark.parametrize("key_access", ["grant", "policy"])
+def test_a_copy_that_starts_after_the_renaming_starts_under_a_role_that_may_use_the_key(key_access):
+    """The first copy runs on, and what it needs stays open; at the end nothing is open to either role."""
+    it = Renaming(key_access)
+    it.hub.run(until=it.hub.cloud.now + 600)
+    it.rename()
+    it.hub.run()
+
+    assert it.started == [("AmiCopyRole", True), ("Renamed", True)]
+    assert it.hub.outcomes() == {("ami-0a", A): "delivered"}
+    assert opened_to(it.hub) == set()
+    it.hub.invariants.rest()
+
+
+@pytest.mark.parametrize("key_access", ["grant", "policy"])
+@pytest.mark.parametrize("after", [0, 1, 5, 20, 60, 7000, 7205])
+def test_whenever_the_file_renames_the_role_the_ami_arrives(key_access, after):
+    """Before anything is opened, while it is, and between the copies; and back again later."""
+    it = Renaming(key_access)
+    for role in ("Renamed", "AmiCopyRole"):
+        it.hub.run(until=it.hub.cloud.now + after)
+        it.rename(role)
+    it.hub.run()
+
+    assert it.hub.outcomes() == {("ami-0a", A): "delivered"}
+    assert all(may_use for _, may_use in it.started), it.started
+    assert opened_to(it.hub) == set()
+    it.hub.invariants.rest()
+
+
+def test_where_the_whole_account_is_the_grantee_a_new_name_opens_nothing_more():
+    """The grant does not name the role."""
+    it = Renaming("grant", grantee="account")
+    it.hub.run(until=it.hub.cloud.now + 600)
+    before = dict(it.hub.cloud.grants)
+    it.rename()
+    it.hub.run(until=it.hub.cloud.now + 1200)
+
+    assert it.hub.cloud.grants == before
+    it.hub.run()
+    assert it.hub.outcomes() == {("ami-0a", A): "delivered"}
+
+
 def test_an_account_that_leaves_the_file_while_its_role_is_renamed_keeps_no_other_from_the_key():
     """A parked delivery holds the statement; another AMI was to open it to the new role just then."""
     hub = Hub((A, B), target={"key_access": "policy"}, behavior=CloudBehavior(copying=(2 * HOUR,)), watchful=False)

@@ -27,6 +27,9 @@ class AwsTargetSnapshots:
         self._trigger_tag = trigger_tag
         self._hub_region = hub_region
 
+    def role(self, delivery: Delivery) -> str:
+        return (self._sessions.role(delivery.target.account) or (delivery.target.role_name,))[0]
+
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
             pages = self._sessions.client("ec2", "look", delivery).get_paginator("describe_snapshots")

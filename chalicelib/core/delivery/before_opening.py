@@ -9,20 +9,16 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.deadlines import QUEUE_LOOK, deadline
 from chalicelib.core.delivery.machine import QUEUEING
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook
-from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
+from chalicelib.core.delivery.moves import Handlers, again, begin_again, fail, to
 from chalicelib.core.delivery.slot_use import begun, slots_text
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
-from chalicelib.core.sharing.entitlement import SETTINGS_CHANGED
 
 
 def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
     """Continue if it is approved. A delivery keeps the settings of its start; other settings need a new delivery."""
     if event.changed:
-        what = "The settings of this target in the targets file have changed since the delivery began."
-        cure = "The service starts it again with these settings."
-        fault = Fault(SETTINGS_CHANGED, delivery.where, what, cure)
-        return end(delivery, DeliveryState.CANCELLED, (fault,), now)
+        return begin_again(delivery, now)
     if event.by:
         return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)
     if delivery.last_look.failure is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import methods, proof
+from chalicelib.core.delivery import methods, permissions, proof
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import Handlers, each_copy, fail, to
 from chalicelib.core.faults import Fault
@@ -46,6 +46,8 @@ def _on_copies_found(event: ev.CopiesFound, delivery: Delivery, now: int) -> Del
     judged = _judge(_silent(found, now), sorted_out.own, now)
     if judged.state is DeliveryState.COPYING and judged.last_look.failure is not None:
         return fail(judged, now, judged.last_look.failure)
+    if judged.state is DeliveryState.COPYING and event.role not in ("", delivery.target.role_name):
+        return permissions.renamed(judged, event.role)
     return judged
 
 
@@ -167,7 +169,8 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
 
 def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """Handle a failed copy. For ten minutes, missing key access may only be late and is not a failure."""
-    early = (copy.intended_at or now) - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    opened_at = delivery.shares.opened_at
+    early = opened_at is None or (copy.intended_at or now) - opened_at <= schedule.NOT_YET_FOR
     if "not accessible" in found.message and early and copy.tries < methods.MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
         return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)

@@ -54,7 +54,7 @@ def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     if wish is not None and _can_cancel(delivery):
         return (ev.CancelAsked(expired=wish.startswith(EXPIRED)),)
     last = deadline(delivery)
-    judged = not deadline_acted(delivery) and not waits_for_shares(delivery)
+    judged = not deadline_acted(delivery) and (reopens(delivery) or not waits_for_shares(delivery))
     if last is not None and now >= last and state is not DeliveryState.SHARED and judged:
         return (ev.DeadlinePassed(),)
     return ()
@@ -65,7 +65,12 @@ def waits_for_shares(delivery: Delivery) -> bool:
 
     The shares may have opened while no worker could read the ledger.
     """
-    return delivery.state is DeliveryState.OPENING and delivery.shares.held
+    return (delivery.state is DeliveryState.OPENING and delivery.shares.held) or reopens(delivery)
+
+
+def reopens(delivery: Delivery) -> bool:
+    """Whether its next copies wait until its shares are open again, because the file has renamed the copy role."""
+    return delivery.state is DeliveryState.COPYING and delivery.shares.opened_at is None
 
 
 def _can_cancel(delivery: Delivery) -> bool:

@@ -126,6 +126,13 @@ class OthersWait:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleRenamed:
+    """The targets file has another name for the copy role now; nothing was held for it yet."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class SharesHeld:
     """The holdings are in the ledger: all (``upto`` 0), or those before ``upto`` if there was no time for more."""
 
@@ -163,9 +170,10 @@ class CopyStarted:
 
 @dataclass(frozen=True, slots=True)
 class CopiesFound:
-    """The snapshots in the target with this delivery's tag were listed."""
+    """The snapshots in the target with this delivery's tag were listed. ``role``: the copy role that listed them."""
 
     copies: tuple[SeenCopy, ...]
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +297,7 @@ Event = (
     | SlotsAsked
     | SlotsSeen
     | OthersWait
+    | RoleRenamed
     | SharesHeld
     | SharesSeen
     | SharesReleased

@@ -53,6 +53,7 @@ _SAYS_NOTHING = (
     ev.SlotsAsked,
     ev.SlotsSeen,
     ev.OthersWait,
+    ev.RoleRenamed,
     ev.SharesHeld,
     ev.SharesSeen,
     ev.DeadlinePassed,

@@ -54,6 +54,7 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
     },
     S.OPENING: {
         ev.SlotsAsked: frozenset({S.OPENING}),
+        ev.RoleRenamed: frozenset({S.OPENING}) | _END,
         ev.SharesHeld: frozenset({S.OPENING}),
         ev.SharesSeen: frozenset({S.OPENING, S.COPYING, S.REGISTERING, S.VERIFYING, S.PUBLISHING}) | _END,
         ev.SnapshotsDeleted: frozenset({S.OPENING}),
@@ -69,6 +70,8 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
         ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.SnapshotsDeleted: frozenset({S.COPYING}),
+        ev.RoleRenamed: frozenset({S.COPYING}),
+        ev.SharesHeld: frozenset({S.COPYING}),
         ev.SharesSeen: frozenset({S.COPYING}),
         ev.Refused: frozenset({S.COPYING}) | _END,
         ev.CancelAsked: _END,

@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.core.delivery.model import Copy, Delivery, DeliveryState, LastLook
 from chalicelib.core.faults import Fault
+from chalicelib.core.sharing.entitlement import SETTINGS_CHANGED
 
 Handlers = Mapping[type, Callable[[Any, Delivery, int], Delivery]]
 """Type of event -> what it changes: (event, delivery, now) -> the delivery after it, ``now`` in epoch seconds."""
@@ -43,6 +44,14 @@ def end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], no
 def fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
     """Turn towards ``failed``."""
     return end(delivery, DeliveryState.FAILED, faults, now)
+
+
+def begin_again(delivery: Delivery, now: int) -> Delivery:
+    """Turn towards ``cancelled``, because it keeps the settings of its start: the promotion begins it again."""
+    what = "The settings of this target in the targets file have changed since the delivery began."
+    cure = "The service starts it again with these settings."
+    fault = Fault(SETTINGS_CHANGED, delivery.where, what, cure)
+    return end(delivery, DeliveryState.CANCELLED, (fault,), now)
 
 
 def each_copy(delivery: Delivery, change: Callable[[Copy], Copy]) -> Delivery:

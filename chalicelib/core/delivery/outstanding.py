@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import methods
-from chalicelib.core.delivery.deadlines import deadline, deadline_acted, gives_up, late, released_from, waits_for_shares
+from chalicelib.core.delivery.deadlines import (
+    deadline,
+    deadline_acted,
+    gives_up,
+    late,
+    released_from,
+    reopens,
+    waits_for_shares,
+)
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.delivery.slot_use import begun, free_slots, slots, slots_asked_text, starved, unused_slots
 from chalicelib.core.records import schedule
@@ -175,6 +183,8 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
     looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
     if looks and (due_for_a_look(delivery, now, due=due) or _worth_looking_now(delivery)):
         steps.append(do.LookAtCopies(looks))
+    if reopens(delivery):
+        return (*steps, *_opening(delivery, now, due=due))
     if due:
         ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
         ready = ready[: free_slots(delivery, now)]
@@ -230,7 +240,7 @@ def due_at(delivery: Delivery) -> int | None:
         times.append(delivery.next_try)
     elif delivery.state is DeliveryState.COPYING:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
-        if delivery.cleanup.to_delete:
+        if delivery.cleanup.to_delete or reopens(delivery):
             times.append(delivery.next_try)
     elif (
         delivery.state is not DeliveryState.PUBLISHING

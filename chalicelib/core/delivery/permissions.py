@@ -16,6 +16,7 @@ instances that would depend on a key access that ends soon.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.events import SharesSeen
@@ -72,8 +73,9 @@ def _keys(delivery: Delivery) -> Iterator[NeededShare]:
         match delivery.target.key_access:
             case "grant":
                 # A standing grant serves every AMI under the key, and its AMIs hold it together, because a key
-                # takes 50,000 [aws-facts 3]. One to copy by ends with its delivery, and is its own.
-                holder = account if shared else delivery.id
+                # takes 50,000 [aws-facts 3]. One to copy by ends with its delivery, and is its own. Its name says for
+                # which role: if the file renames the role while copies run, the new one gets a grant of its own.
+                holder = account if shared else f"{delivery.id}-{_copies_as(delivery)}"
                 yield NeededShare(addresses.key_resource(key, account).pk, holder, standing=shared)
             case "policy":
                 # Statements for launching and for copying allow different actions: they are two shares.
@@ -102,13 +104,18 @@ def receiver(delivery: Delivery, share: NeededShare) -> str:
     return share.share_name if share.share_name in delivery.sharing.launched_by else delivery.target.account
 
 
-def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -> str:
+def _copies_as(delivery: Delivery) -> str:
+    """The copy role's name, or as a fallback "root", the whole account."""
+    return "root" if delivery.target.grantee == "account" else delivery.target.role_name
+
+
+def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
     """The principal (ARN) that a key's grant or statement names; "" where the permission names no principal.
 
-    While copies run it is the target's ``role``, or as a fallback its account. A standing share is for the whole
+    While copies run it is the target's role, or as a fallback its account. A standing share is for the whole
     account, whose administrators delegate it, or for the role that makes grants for service-linked roles.
     """
-    account = delivery.target.account
+    account, role = delivery.target.account, delivery.target.role_name
     match addresses.resource_kind(share.resource):
         case "role":
             return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.share_name}"
@@ -117,15 +124,26 @@ def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -
         case _:
             for_roles = share.resource.startswith(POLICIES) and share.share_name == share_name(account, Audience.ROLES)
             whole = (share.standing and not for_roles) or delivery.target.grantee == "account"
-            name = grant_role(role) if for_roles else role
+            named = share.share_name.removeprefix(f"{delivery.id}-")  # a grant to copy by
+            name = grant_role(role) if for_roles else role if share.resource.startswith(POLICIES) else named
             return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{name}'}"
 
 
-def in_policies(delivery: Delivery, role: str, partition: str, hub: str) -> dict[str, list[Access]]:
+def renamed(delivery: Delivery, role: str) -> Delivery:
+    """Return the delivery with the copy role that the targets file names now, and with what that role needs.
+
+    What was opened to the former role stays: copies that it started may still run.
+    """
+    now = replace(delivery, target=replace(delivery.target, role_name=role))
+    before = delivery.shares.needed if delivery.shares.held else ()
+    return now.with_shares(needed=tuple(dict.fromkeys((*before, *needed(now)))), continue_at=0, opened_at=None)
+
+
+def in_policies(delivery: Delivery, partition: str, hub: str) -> dict[str, list[Access]]:
     """Return the statements that each source key's policy needs, by the key's ARN. ``hub``: ``key_policy.hub_sid``."""
     wanted: dict[str, list[Access]] = {}
     for share in needed(delivery):
         if share.resource.startswith(POLICIES):
-            one = access(share.share_name, grantee(delivery, share, role, partition), hub)
+            one = access(share.share_name, grantee(delivery, share, partition), hub)
             wanted.setdefault(share.resource.removeprefix(POLICIES), []).append(one)
     return wanted

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import ending, methods
+from chalicelib.core.delivery import ending, methods, permissions
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.deadlines import deadline
+from chalicelib.core.delivery.deadlines import deadline, reopens
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState, LastLook
-from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
+from chalicelib.core.delivery.moves import Handlers, again, begin_again, end, fail, to
 from chalicelib.core.records import schedule
 from chalicelib.core.sharing.entitlement import SETTINGS_CHANGED
 from chalicelib.core.targets import approvals
@@ -29,6 +29,8 @@ def _on_shares_held(event: ev.SharesHeld, delivery: Delivery, now: int) -> Deliv
 def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Continue if all are open. This look also decides a passed deadline: they may have opened during an outage."""
     if delivery.state is DeliveryState.COPYING:
+        if event.open and reopens(delivery):
+            return replace(delivery.with_shares(opened_at=now, wait_for=None), tries=0, next_try=now)
         if event.refused is None or delivery.last_look.failure is not None:
             return delivery
         # One more look follows, because the finished copies are good.
@@ -44,6 +46,15 @@ def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Deliv
     if last is not None and now >= last:
         return fail(delivery, now, ending.deadline_fault(delivery))
     return delivery if event.refused is None else fail(delivery, now, event.refused)
+
+
+def _on_role_renamed(event: ev.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
+    """Hold what the new role needs. Before the first copy, what may wait for the former role would never open."""
+    after = permissions.renamed(delivery, event.role)
+    waits = delivery.state is DeliveryState.OPENING and delivery.shares.held
+    if waits and after.shares.needed != delivery.shares.needed:
+        return begin_again(delivery, now)
+    return replace(after, tries=0, next_try=now)
 
 
 def _share_worker_by(delivery: Delivery) -> int:
@@ -70,6 +81,7 @@ def _on_shares_released(event: ev.SharesReleased, delivery: Delivery, _now: int)
 
 
 HANDLERS: Handlers = {
+    ev.RoleRenamed: _on_role_renamed,
     ev.SharesHeld: _on_shares_held,
     ev.SharesSeen: _on_shares_seen,
     ev.SharesReleased: _on_shares_released,

@@ -49,7 +49,8 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         if state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED)
         else None,
     )
-    built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **held})
+    opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
+    built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
     return replace(built, **changes)
 
 
@@ -95,6 +96,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.SlotsSeen(2, NOW + 3600),
     ev.OthersWait(waits=True),
     ev.OthersWait(waits=False),
+    ev.RoleRenamed("Renamed"),
     ev.SharesHeld(),
     ev.SharesSeen(open=True),
     ev.SharesSeen(open=False),
@@ -104,6 +106,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.SharesReleased(all=False),
     ev.CopyStarted("snap-0a", "snap-0ac"),
     ev.CopiesFound(()),
+    ev.CopiesFound((), "Renamed"),
     ev.CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
     ev.CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
     ev.CopiesFound((seen("snap-0a", "completed", nonce=""),)),
