@@ -23,12 +23,14 @@ from chalicelib.telemetry import PowertoolsTelemetry
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.ledger import DynamoLedger
     from chalicelib.adapters.dynamo.targets_table import TargetsTable
+    from chalicelib.adapters.dynamo.told_versions import ToldVersions
     from chalicelib.adapters.ec2.hub_images import HubSource
     from chalicelib.adapters.sns import SnsNotices
     from chalicelib.entrypoints.events import Events
     from chalicelib.entrypoints.queue_consumer import QueueConsumer
     from chalicelib.ports.records import Write
     from chalicelib.service.access_monitor import AccessMonitor
+    from chalicelib.service.applied_versions import AppliedVersions
     from chalicelib.service.approvals import LiveApprovals
     from chalicelib.service.copy_quotas import CopyQuotas
     from chalicelib.service.discover import Discover
@@ -70,9 +72,11 @@ class Application:
     @cached_property
     def worker_entry(self) -> QueueConsumer:
         """Works on promotions, deliveries, copy quotas and inventories."""
-        from chalicelib.entrypoints.queue_consumer import WORKER_KINDS
+        from chalicelib.entrypoints.queue_consumer import APPLIED_FILE, WORKER_KINDS
+        from chalicelib.service.applied_versions import Meeting
 
-        return self._worker(WORKER_KINDS)
+        self._targets.meet = Meeting(self._told, self._wakes, self._telemetry).meet
+        return self._worker((*WORKER_KINDS, APPLIED_FILE))
 
     @cached_property
     def share_worker_entry(self) -> QueueConsumer:
@@ -103,6 +107,7 @@ class Application:
     def discover(self) -> Discover:
         """Return the passes: lost tag events, standing shares that nobody is entitled to, the OUs' members."""
         from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
+        from chalicelib.service.applied_versions import VersionWatch
         from chalicelib.service.discover import Discover
         from chalicelib.service.standing_pass import StandingPass, StandingPorts
         from chalicelib.service.tag_pass import TagPass
@@ -112,7 +117,8 @@ class Application:
         ports = StandingPorts(self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table))
         standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
-        return Discover(self._records, self._source, passes, now, self._telemetry)
+        versions = VersionWatch(self._targets, self._told, self._wakes, now)
+        return Discover(self._records, self._source, passes, versions, now, self._telemetry)
 
     def access_monitor(self, event: Mapping[str, Any]) -> None:
         """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
@@ -200,6 +206,21 @@ class Application:
         hub = (self._settings.hub_account, self._settings.region)
         tables = (self._settings.config_table, self._settings.members_table)
         return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
+
+    @cached_property
+    def _told(self) -> ToldVersions:
+        from chalicelib.adapters.dynamo.told_versions import ToldVersions
+
+        return ToldVersions(Table(self._sessions.own("dynamodb"), self._settings.members_table))
+
+    @cached_property
+    def applied_versions(self) -> AppliedVersions:
+        """Tells of new versions of the applied file."""
+        from chalicelib.service.applied_versions import AppliedVersions
+
+        settings = self._settings
+        hub = (settings.hub_account, settings.region)
+        return AppliedVersions(self._targets, self._told, self._notices, now, self._telemetry, *hub)
 
     @cached_property
     def _members(self) -> Members:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tests.scenarios.monitoring import monitored
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TABLE, TRIGGER, Scene
-from tests.scenarios.stolen import CONFIG, COPIES, GRANTS, MEMBERS, client, entered, item, refused, writes
+from tests.scenarios.stolen import CONFIG, COPIES, GRANTS, client, entered, item, refused, writes
 from tools import permissions
 from tools import reach as reaches
 from tools.reach import ROWS, YES, reach
@@ -34,9 +34,11 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
     snapshot, account = scene.snapshots[0], f"arn:aws:iam::{DEV}:root"
     share = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
     volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
-    put = {table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS)}
+    put = list(writes(dynamodb, CONFIG, item("forged", "record")).values())
     found = [
-        list(writes(dynamodb, FINDINGS, item(row.key, "record")).values()) for row in ROWS if row.ends == "-findings"
+        list(writes(dynamodb, TABLE + row.ends, item(row.key, "record")).values())
+        for row in ROWS
+        if row.ends in ("-members", "-findings")
     ]
     written = [
         [call for name, call in writes(dynamodb, TABLE, item(row.key, "record")).items() if name in _calls(row)]
@@ -66,8 +68,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         [partial(entered, scene, function, COPIES, "ec2")],
         [partial(entered, scene, function, GRANTS, "kms")],
         [partial(organizations.list_accounts_for_parent, ParentId="r-abcd")],
-        put[CONFIG],
-        put[MEMBERS],
+        put,
         *found,
         *written,
         [
@@ -141,6 +142,7 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     assert said["delete shares from the ledger"] == {"share-worker"}
     assert said["write how far the sweep has come"] == {"sweep"}
     assert said["write the members of the OUs"] == said["read the organization"] == {"discover"}
+    assert said["write of which version of the applied file people were told"] == {"worker"}
     assert said["write what the access monitor has judged and notified"] == {"access-monitor"}
     assert said["write what the drift audit has notified"] == {"drift-audit"}
     assert (

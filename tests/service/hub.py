@@ -104,6 +104,13 @@ class NoMembers:
         """See ``Members``."""
 
 
+class NoVersions:
+    """People are told of the applied file's versions elsewhere (``test_applied_versions.py``)."""
+
+    def look(self):
+        """Find nothing."""
+
+
 @dataclass
 class Hub:
     """A hub with its fault injections. Tag an AMI, then ``run`` until nothing more happens."""
@@ -197,7 +204,7 @@ class Hub:
         standing = self.parts.standing_pass(
             records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
         )
-        self._discover = Discover(records, source, (tags, standing, NoMembers()), clock, reported)
+        self._discover = Discover(records, source, (tags, standing, NoMembers()), NoVersions(), clock, reported)
         self.own_notices = OwnNotices(records, notices, clock)
 
     # --- what an operator does ---------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ The accounts of units are in another table (``members_table``), which is read wi
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -46,6 +46,7 @@ from chalicelib.core.targets.applied_items import from_items
 from chalicelib.core.targets.approvals import Approval, Given
 from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.core.targets.withdrawals import Withdrawal
+from chalicelib.ports.applied_versions import Met
 
 POINTERS = "targets"
 CURRENT = "current"
@@ -80,6 +81,8 @@ class TargetsTable:
     """
 
     def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
+        self.meet: Callable[[Met], None] = lambda _met: None
+        """Called with each version before it is used."""
         self._client = client
         self._table = table
         self._hub = hub
@@ -94,6 +97,7 @@ class TargetsTable:
         current = self.current()
         if current is None:
             return AppliedFile(fault=applied_file.nothing_applied(f"table {self._table}"))
+        self.meet(_met(current))
         try:
             if self._read.digest != current.digest or self._read.fault is not None:
                 directory = replace(self.directory(current), hub=self._hub)
@@ -107,6 +111,23 @@ class TargetsTable:
         except Refusal as refusal:
             return AppliedFile(digest=current.digest, fault=refusal.fault)
         return self._read
+
+    def in_force(self) -> Met | None:
+        """Return the version in force; None: nothing was ever applied."""
+        current = self.current()
+        return None if current is None else _met(current)
+
+    def content(self, version: str) -> Directory | None:
+        """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
+        generation, _, digest = version.partition("#")
+        try:
+            directory = self.directory(Current(int(generation), digest, "", ""))
+        except TargetsDamaged:
+            return None
+        directory = replace(directory, hub=self._hub)
+        if directory.organization is None:
+            return directory
+        return replace(directory, membership=self._membership(directory.organization))
 
     def applied_at(self) -> int:
         """Since when (epoch seconds) the file in force is applied; 0: none is, or its time cannot be read."""
@@ -287,6 +308,10 @@ class TargetsTable:
             ConsistentRead=True,
         )
         return {item["sk"]["S"]: item["body"]["S"] for page in pages for item in page["Items"]}
+
+
+def _met(current: Current) -> Met:
+    return Met(current.version, current.applied_at, current.applied_by)
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

@@ -56,6 +56,9 @@ def approval(author: str, ami: str, place: str) -> RecordKey:
     return RecordKey(f"{APPROVALS}#{author}", f"{ami}/{place}")
 
 
+APPLIED_FILE = RecordKey("applied-file")
+"""Wakes `worker` to tell of new versions of the applied file. It is no record: what was told is beside the members."""
+
 STANDING = "standing"
 """The partition of the marks of AMIs with standing shares."""
 
