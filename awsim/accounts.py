@@ -42,6 +42,7 @@ class Accounts:
         *,
         policies: Sequence[Mapping[str, Any]] = (),
         function: str | None = None,
+        source_function: str | None = None,
         expires: datetime | None = None,
     ) -> tuple[Caller, str, str, str]:
         """Make credentials for a session of a role; return (caller, key, secret, token).
@@ -59,6 +60,7 @@ class Accounts:
             session_policies=tuple(policies),
             expires=expires or self._clock.now + LONGEST_LAMBDA_SESSION,
             function=function,
+            source_function=source_function,
         )
         self._callers[key] = (caller, token)
         return caller, key, SECRET, token

@@ -25,6 +25,8 @@ class Caller:
     expires: datetime | None = None
     function: str | None = None
     """Name of the Lambda function whose execution environment holds these credentials."""
+    source_function: str | None = None
+    """ARN of the Lambda function that the session's token names."""
 
 
 @dataclass(slots=True)

@@ -87,6 +87,7 @@ class Credentials(Protocol):
         *,
         policies: Sequence[Mapping[str, Any]] = (),
         function: str | None = None,
+        source_function: str | None = None,
         expires: datetime | None = None,
     ) -> tuple[Caller, str, str, str]:
         """Make credentials for a session of a role; returns (caller, key, secret, token)."""

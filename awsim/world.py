@@ -73,6 +73,7 @@ class World:
         self.calls: list[Call] = []
         self.cloudtrail = CloudTrail(base, self.calls, self.events, self.ec2.owner_of)
         self.cloudwatch = CloudWatch(base, self.lambda_.invocations, self.sqs.queues)
+        self.stacks: dict[tuple[str, str, str], Stack] = {}
         played: tuple[Service, ...] = (
             self.iam,
             self.sts,
@@ -172,3 +173,7 @@ class World:
     ) -> Stack:
         """Deploy a CloudFormation template (SAM included) and return the stack with its outputs."""
         return cfn.deploy(self, template, account, region, stack, parameters)
+
+    def delete_stack(self, account: str, region: str, stack: str) -> None:
+        """Delete a stack. Raises KeyError if there is none, TemplateError."""
+        cfn.delete(self, account, region, stack)

@@ -382,16 +382,18 @@ class Application:
 
     @cached_property
     def _entitlements(self) -> LiveEntitlements:
+        from chalicelib.core.sharing.bounds import Bounds
         from chalicelib.service.entitlements import LiveEntitlements
 
-        hub, region = self._settings.hub_account, self._settings.region
-        return LiveEntitlements(self._records, self._source, self._targets, now, hub, region)
+        hub, region, accounts = self._settings.hub_account, self._settings.region, self._settings.target_accounts
+        bounds = Bounds(accounts and accounts | {hub}, self._settings.organization)
+        return LiveEntitlements(self._records, self._source, self._targets, now, hub, region, bounds)
 
     @cached_property
     def _approvals(self) -> LiveApprovals:
         from chalicelib.service.approvals import LiveApprovals
 
-        return LiveApprovals(self._entitlements, self._targets, now)
+        return LiveApprovals(self._records, self._entitlements, self._targets, now)
 
 
 _application: list[Application] = []

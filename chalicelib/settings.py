@@ -29,6 +29,10 @@ class Settings:
     trigger_tag: str
     keep_history_days: int
     """How long what is over is kept (DynamoDB's time to live)."""
+    target_accounts: frozenset[str] = frozenset()
+    """The stack's parameter TargetAccounts; this and the next in the share worker's environment only."""
+    organization: str = ""
+    """Its OrganizationId."""
     findings_table: str = ""
     """Of the access monitor, and in its environment only."""
     security_topic_arn: str = ""
@@ -68,6 +72,8 @@ class Settings:
         return cls(
             **{field: environment[name] for field, name in wanted.items()},
             keep_history_days=int(environment[days]),
+            target_accounts=frozenset(environment.get(f"{PREFIX}TARGET_ACCOUNTS", "").split(",")) - {""},
+            organization=environment.get(f"{PREFIX}ORGANIZATION", ""),
             findings_table=environment.get(f"{PREFIX}FINDINGS_TABLE", ""),
             security_topic_arn=environment.get(f"{PREFIX}SECURITY_TOPIC_ARN", ""),
             builders=frozenset(environment.get(f"{PREFIX}BUILDERS", "").split(",")) - {""},

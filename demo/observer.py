@@ -16,6 +16,7 @@ from typing import Any
 
 from awsim.api import Call
 from awsim.functions import Invocation
+from awsim.services.ec2 import snapshot_sharing
 from awsim.services.ec2.facts import CopyProgress
 from demo import stage
 from demo.setting import Setting
@@ -234,8 +235,8 @@ class Observer:
     # --- calls ---
 
     def _share_snapshot(self, call: Call) -> None:
-        adds = call.params.get("OperationType") == "add"
-        accounts = call.params.get("UserIds", ())
+        added, removed = snapshot_sharing.changed(call)
+        adds, accounts = bool(added), added or removed
         for account in accounts:
             self._opened_or_closed(account, call.at)
         if adds:

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 
 from tools import policies
-from tools.policies import ATTACHED, DATA_KEY, POLICIES, ROOT, statements
+from tools.policies import ALL_FUNCTIONS, ATTACHED, DATA_KEY, POLICIES, ROOT, statements
 
 LOG = ROOT / "build" / "permissions"
 UNEXERCISED = POLICIES / "unexercised.yaml"
@@ -72,7 +72,7 @@ def denials() -> Iterator[Permission]:
 
 def logged(directory: Path) -> dict[Permission, set[str]]:
     """Read what was needed, each with its tests."""
-    several = {role for role in ATTACHED.values() if role == DATA_KEY or " and " in role}
+    several = {ALL_FUNCTIONS, DATA_KEY, *(role for role in ATTACHED.values() if " and " in role)}
     shared = {it.sid: it.role for it in statements() if it.role in several}
     found: dict[Permission, set[str]] = {}
     for file in sorted(directory.glob("*.json")):

@@ -101,16 +101,19 @@ def merge_template() -> dict[str, Any]:
     merge: dict[str, Any] = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
     config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
     resources = merge["Resources"]
+    of_all = (ROOT / ".chalice" / "policies" / "every_function.json").read_text(encoding="utf-8")
     for function, settings in config["stages"][STAGE]["lambda_functions"].items():
         logical = "".join(word.capitalize() for word in function.split("-"))
         policy = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
+        policy["Statement"] += json.loads(of_all.replace("${Function}", function))["Statement"]
         named = {"Fn::Sub": f"ami-promoter-${{AWS::Region}}-{function}"}
         mine = resources.setdefault(logical, {})
         mine.setdefault("Properties", {})["FunctionName"] = named
         # The log group first, or the function's first line makes one that is never tidied and fails the stack.
         mine["DependsOn"] = [f"{logical}LogGroup"]
         resources[f"{logical}LogGroup"] = {
-            "DeletionPolicy": "Retain",
+            # An earlier failed creation must not leave a group of this name: it would fail the next one.
+            "DeletionPolicy": "RetainExceptOnCreate",
             "UpdateReplacePolicy": "Retain",
             "Properties": {
                 "LogGroupName": {"Fn::Sub": f"/aws/lambda/ami-promoter-${{AWS::Region}}-{function}"},

@@ -9,6 +9,7 @@ import yaml
 
 from tools import needed, reach
 from tools.policies import (
+    ALL_FUNCTIONS,
     DATA_KEY,
     NOT_FUNCTIONS,
     ONLY_IF,
@@ -94,7 +95,8 @@ def page() -> str:
         }.get(statement.role, "HUB")
         cells = (
             f"{statement.sid} (**denies**)" if statement.denied else statement.sid,
-            "<br>".join(f"`{action}`" for action in statement.actions),
+            ("all but " if statement.all_actions_but else "")
+            + "<br>".join(f"`{action}`" for action in statement.actions),
             ("all but " if statement.all_but else "")
             + "<br>".join(f"`{_readable(resource, own)}`" for resource in statement.resources),
             "<br>".join(_conditions(statement.condition, own)),
@@ -123,6 +125,8 @@ def _short(what: str) -> str:
 def _heading(role: str, *, denied: bool) -> str:
     if role == DATA_KEY:
         return "What functions may do besides, with the parameter `DataKeyArn`"
+    if role == ALL_FUNCTIONS:
+        return "What no function's role may do outside its function"
     if role in NOT_FUNCTIONS:
         return role
     named = " and ".join(f"`{one}`" for one in role.split(" and "))
@@ -158,6 +162,7 @@ def _readable(value: Any, own: str) -> str:
         "${OrganizationId}": "OrganizationId (if it is given)",
         "${PolicyKeyArns}": "PolicyKeyArns",
         "${DataKeyArn}": "DataKeyArn",
+        "${Function}": "FUNCTION",
     }.items():
         value = value.replace(name, short)
     return str(value)

@@ -20,9 +20,18 @@ ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLE
 ONLY_IF = "only if "
 """Begins a condition, where an action is named else."""
 DATA_KEY = "functions under a data key"
-NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values(), *HUB_REGION_ROLES.values(), DATA_KEY)
+ALL_FUNCTIONS = "all functions"
+NOT_FUNCTIONS = (
+    *TARGET_ROLES.values(),
+    *ORGANIZATION_ROLES.values(),
+    *HUB_REGION_ROLES.values(),
+    DATA_KEY,
+    ALL_FUNCTIONS,
+)
 ATTACHED = {
     "EnterAdmittedAccounts": "worker and share-worker",
+    "ShareWithAdmittedAccounts": "share-worker",
+    "GrantToAdmittedAccounts": "share-worker",
     "GrantOnSourceKeys": "share-worker",
     "ShareGoldenSnapshots": "share-worker",
     "QueuesUnderDataKey": DATA_KEY,
@@ -45,6 +54,8 @@ class Statement:
     """The actions are denied."""
     all_but: bool = False
     """On all resources but these."""
+    all_actions_but: bool = False
+    """All actions but these."""
 
 
 def statements() -> Iterator[Statement]:
@@ -53,6 +64,7 @@ def statements() -> Iterator[Statement]:
     for function, settings in config["stages"]["hub"]["lambda_functions"].items():
         document = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
         yield from _parse(function, document)
+    yield from _parse(ALL_FUNCTIONS, json.loads((POLICIES / "every_function.json").read_text(encoding="utf-8")))
     extras = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))["Resources"]
     for name, functions in ATTACHED.items():
         yield from _parse(functions, extras[name]["Properties"]["PolicyDocument"])
@@ -73,7 +85,7 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
     for written in document["Statement"]:
         choices = written.get("Fn::If", [written])
         item = next(one for one in choices if isinstance(one, Mapping) and "Sid" in one)
-        actions, denied = item["Action"], item["Effect"] == "Deny"
+        actions, denied = item.get("Action") or item["NotAction"], item["Effect"] == "Deny"
         all_but = "NotResource" in item
         resources = _leaves(item["NotResource"]) if all_but else item["Resource"]
         yield Statement(
@@ -84,13 +96,17 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
             _condition(item.get("Condition", {})),
             denied,
             all_but,
+            all_actions_but="NotAction" in item,
         )
 
 
 def _condition(condition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a condition; of one that only a parameter brings, what it is then."""
+    """Return a condition; of one that only a parameter brings, what it is then. Lists of parameters are taken apart."""
     given: Mapping[str, Any] = condition.get("Fn::If", (None, condition))[1]
-    return given
+    return {
+        operator: {key: _leaves(value) if "Fn::Split" in str(value) else value for key, value in tests.items()}
+        for operator, tests in given.items()
+    }
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -99,7 +99,8 @@ def _applies(row: Reach, statement: Statement) -> bool:
 
 def _is_of_its_keys(row: Reach, statement: Statement) -> bool:
     """Whether the statement's condition on partition keys, if it has one, lets the row's through."""
-    keys = [it["dynamodb:LeadingKeys"] for it in statement.condition.values() if "dynamodb:LeadingKeys" in it]
+    tests = ((operator, it) for operator, it in statement.condition.items() if operator != "Null")
+    keys = [it["dynamodb:LeadingKeys"] for _, it in tests if "dynamodb:LeadingKeys" in it]
     return all(any(fnmatchcase(row.key, pattern) for pattern in patterns) for patterns in keys)
 
 

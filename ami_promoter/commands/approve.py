@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
 import click
 
 from ami_promoter.hub import approval_items
 from ami_promoter.promotions.promotion_text import quoted
-from ami_promoter.rights import APPROVE, FIND_AMI, READ
+from ami_promoter.rights import APPROVE, EXAMINE, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb
@@ -16,19 +19,41 @@ from chalicelib.core.targets import approvals
 
 SHOWN = 20
 """Without --wide the command lists at most this many targets."""
+TAGS = js.mapping("tags of the source that arrive", js.text("a tag's value"))
+WORDS = {"request": "its devices or attributes", "deprecation": "its deprecation", "tags": "its tags"} | {
+    "snapshots": "tags or description of its snapshots"
+}
+"""What may have been changed since the source was examined, in words."""
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
     name=js.text("name of the source AMI"),
     value=js.text("value of the tag that the approval is for"),
-    snapshots=js.several("snapshots of the source AMI", js.text("id of a snapshot")),
-    digest=js.text("digest of what is approved: AMI, snapshots, value and settings of the targets"),
+    arrives=js.several(
+        "what arrives, as the service examined it; targets that get the same tags of the source are together",
+        js.thing(
+            targets=js.several("the targets", js.text("ACCOUNT/REGION")),
+            description=js.perhaps(js.text("description of the AMI")),
+            deprecation=js.perhaps(js.text("date of its deprecation, as EC2 writes it")),
+            tags=TAGS,
+            snapshots=js.several(
+                "its snapshots",
+                js.thing(
+                    id=js.text("id of the source snapshot"),
+                    description=js.perhaps(js.text("its description")),
+                    tags=TAGS,
+                ),
+            ),
+        ),
+    ),
+    since=js.several("what was changed since, and does not arrive before another tag event", js.text("WHAT")),
+    digest=js.text("digest of what is approved: what arrives, the value, and the settings of the targets"),
     approved=js.several("targets that need an approval", js.text("ACCOUNT/REGION")),
     until=js.time("when the approval expires"),
     changed=js.flag("whether the command wrote an approval; false with --dry-run, or if no target needs one"),
 )
 
 
-@verb("approve", needs=READ | FIND_AMI | APPROVE, prints=PRINTS)
+@verb("approve", needs=READ | EXAMINE | APPROVE, prints=PRINTS)
 @ami_argument
 @click.option("--digest", type=DIGEST, help="Approve only what has this digest, as the notice or `status` shows it.")
 @click.option(
@@ -44,9 +69,10 @@ PRINTS = js.thing(
 def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry_run: bool, tag_key: str) -> Report:
     """Approve an AMI for the targets that need an approval.
 
-    The approval holds for the AMI, its snapshots, the tag's value, and these targets with their settings. If one of
-    them changes, each target for which nothing is open yet needs another approval. The service finds an approval
-    within 15 minutes. `--dry-run` needs no right to approve.
+    The approval holds for what arrives (the AMI as the service examined it, with the tags that the targets accept,
+    description and deprecation), the tag's value, and these targets with their settings. Exactly that is registered.
+    If one of them changes, each target for which nothing is open yet needs another approval. The service finds an
+    approval within 15 minutes. `--dry-run` needs no right to approve.
     """
     connection = caller.connect()
     seen = approval_items.asked(connection, ami, tag_key)
@@ -58,11 +84,13 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
         return Report(faults=(_differs(ami, digest, short, asked.value, len(places)),))
     writes = bool(places) and not dry_run
     until = approval_items.approve(connection, asked, lasts) if writes else 0
+    arrives = [_arrives(targets, what) for targets, what in seen.arrives]
     data = {
         "ami": ami,
         "name": seen.name,
         "value": asked.value,
-        "snapshots": list(seen.snapshots),
+        "arrives": arrives,
+        "since": list(seen.since),
         "digest": asked.digest,
         "approved": places,
         "until": moment(until),
@@ -74,12 +102,46 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
     more = [f"  and {len(places) - len(listed)} more; --wide lists all"] if len(listed) < len(places) else []
     done = f"Approved until {moment(until)} by {connection.caller}." if writes else "This changes nothing."
     lines = (
-        f"{ami} {seen.name}, value {quoted(asked.value)}, {count(len(seen.snapshots), 'snapshot')}, digest {short}:",
+        f"{ami} {seen.name}, value {quoted(asked.value)}, digest {short}:",
         *(f"  {place.replace('/', ' ')}" for place in listed),
         *more,
+        *(line for one in arrives for line in _shown(one, several=len(seen.arrives) > 1)),
+        *_changed(f"ami-promoter promote {ami} '{asked.value}'", seen.since),
         done,
     )
     return Report(lines, data)
+
+
+def _arrives(targets: Sequence[str], what: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "targets": list(targets),
+        "description": what["request"].get("Description"),
+        "deprecation": what["deprecation"],
+        "tags": what["tags"],
+        "snapshots": [{"id": name, **one} for name, one in what["snapshots"].items()],
+    }
+
+
+def _shown(one: Mapping[str, Any], *, several: bool) -> Iterator[str]:
+    """Show all of it: an approver answers for what they have seen."""
+    where = f" in {', '.join(place.replace('/', ' ') for place in one['targets'])}" if several else ""
+    yield f"What arrives{where}:"
+    yield f"  description: {one['description'] or '-'}"
+    yield f"  deprecation: {one['deprecation'] or '-'}"
+    yield from _tags(one["tags"])
+    for snapshot in one["snapshots"]:
+        yield f"  {snapshot['id']}: {snapshot['description'] or '-'}"
+        yield from _tags(snapshot["tags"])
+
+
+def _tags(tags: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"  tag {key} = {value}" for key, value in sorted(tags.items()))
+
+
+def _changed(command: str, since: Sequence[str]) -> Iterator[str]:
+    if since:
+        what = ", ".join(WORDS[name] for name in since)
+        yield f"Somebody has since changed {what}; that does not arrive. To take it: {command}"
 
 
 def _differs(ami: str, given: str, short: str, value: str, targets: int) -> Fault:

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from ami_promoter.hub import source_checks
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.operators_table import write
@@ -18,20 +21,27 @@ from chalicelib.adapters.dynamo.targets_table import BY_AMI
 from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
+from chalicelib.core.images.arriving import Examined, arriving, kept
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.entitlement import USELESS, entitlement
 from chalicelib.core.targets import approvals
+from chalicelib.core.targets.applied_file import carried
 from chalicelib.core.targets.approvals import Approval, Question
 from chalicelib.ports.aws import TagRead
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionSeen:
-    """What an approver must approve, with facts that help to decide."""
+    """What an approver must approve, with facts that help to decide.
+
+    ``arrives``: what arrives (``images/arriving.py``), by the tags of the source that are carried, with the targets
+    ("account/region"). ``since``: what EC2 shows otherwise by now; that waits for a tag event.
+    """
 
     question: Question
     name: str
-    snapshots: tuple[str, ...]
+    arrives: tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...] = ()
+    since: tuple[str, ...] = ()
 
 
 def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Fault:
@@ -50,8 +60,22 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
     entitled = entitlement(read.value, last, applied_file(connection), withdrawals, tagged_at(record))
     if isinstance(entitled, Fault):
         return entitled
-    found = approvals.question(ami, read.snapshots, entitled.value, entitled.targets.values())
-    return QuestionSeen(found, read.image_name, tuple(sorted(read.snapshots)))
+    if not any(map(approvals.needs, entitled.targets.values())):
+        return QuestionSeen(Question(ami, entitled.value), read.image_name)
+    with connection.telling("reading the records"):
+        examined = Reader(connection).examined(ami, str(record.get("source", "")))
+    if examined is None:
+        what = "the service has not examined it yet, so it is not known what would arrive."
+        return Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`.")
+    found = approvals.question(ami, Examined(examined), entitled.value, entitled.targets.values())
+    carried_to: dict[tuple[str, ...], list[str]] = {}
+    for place in sorted(found.targets):
+        carried_to.setdefault(carried(entitled.targets[place]), []).append(place)
+    arrives = tuple((tuple(places), arriving(examined, keys)) for keys, places in carried_to.items())
+    live = source_checks.examine(connection, ami, tag_key)
+    now = {} if live is None else arriving(kept(live[0], tag_key), ["*"])
+    since = [name for name, value in arriving(examined, ["*"]).items() if now and now[name] != value]
+    return QuestionSeen(found, read.image_name, arrives, tuple(since))
 
 
 def approve(connection: Connection, question: Question, seconds: int) -> int:

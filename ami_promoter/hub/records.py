@@ -138,12 +138,19 @@ class Reader:
         return None if item is None else _record(item)
 
     def source_image(self, ami: str) -> SourceImage | None:
-        """Read the source AMI as the service last checked it; None if the item is missing or damaged."""
-        item = self._table.get(addresses.source_image(ami))
-        try:
-            return None if item is None else SourceImage.from_json(json.loads(item["body"]))
-        except (KeyError, TypeError, ValueError):
+        """Read the source AMI as once examined, as its snapshots never change; None if it is missing or damaged."""
+        item = next(self._table.query(addresses.promotion(ami).pk, addresses.SOURCE), None)
+        return None if item is None else _source_of(item)
+
+    def examined(self, ami: str, name: str) -> SourceImage | None:
+        """Read the source AMI as it is to arrive. ``name``: as the promotion's record has it.
+
+        None if the item is missing or damaged, or is not what the service examined.
+        """
+        item = self._table.get(addresses.source_image(ami, name))
+        if item is None or (name and addresses.digest(str(item.get("body"))) != name):
             return None
+        return _source_of(item)
 
     def tracked(self, ami: str) -> list[Record]:
         """Read a promotion's tracked deliveries."""
@@ -184,6 +191,13 @@ class Reader:
                 self._sleep(min(0.1 * 2**attempt, 5))
             left = [*unread, *left]
         return found
+
+
+def _source_of(item: Mapping[str, Any]) -> SourceImage | None:
+    try:
+        return SourceImage.from_json(json.loads(item["body"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def place_of(one: Record) -> str:

@@ -53,9 +53,13 @@ def written(until: int) -> str:
 
 
 def filled(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in the defaults of share mode: a statement in the key's policy, Auto Scaling's role."""
+    """Fill in the defaults that depend on other settings.
+
+    Share mode: a statement in the key's policy, Auto Scaling's role. With an approval: no tags of the source, because
+    policies in the target may act on them, and another person than the approver writes them.
+    """
     if settings.get("mode") != "share":
-        return dict(settings)
+        return {**({"source_tags": ()} if settings.get("approval") == "required" else {}), **settings}
     return {"key_access": "policy", "service_linked_roles": (role(AUTO_SCALING),), **settings}
 
 

@@ -2,5 +2,6 @@
 
 from awsim.cfn.deployment import deploy, read
 from awsim.cfn.model import Made, Stack, TemplateError
+from awsim.cfn.removal import delete
 
-__all__ = ["Made", "Stack", "TemplateError", "deploy", "read"]
+__all__ = ["Made", "Stack", "TemplateError", "delete", "deploy", "read"]

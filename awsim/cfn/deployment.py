@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 import yaml
 
-from awsim.cfn import resources
+from awsim.cfn import removal, resources
 from awsim.cfn.model import Made, Stack, TemplateError
 from awsim.cfn.resources import StackServices
 from awsim.rules import rule
@@ -26,6 +26,11 @@ LONG_VALUES = rule(
     "cloudformation-parameter-value-4096", "A parameter's value may have 4,096 bytes. [CloudFormation quotas]"
 )
 LONGEST_VALUE = 4096
+DELETE_FIRST = rule(
+    "cfn-rolled-back-stack-must-be-deleted",
+    "A stack whose creation was rolled back cannot be updated; it must be deleted before the next attempt. "
+    "[CloudFormation user guide, stack status codes: ROLLBACK_COMPLETE, ROLLBACK_FAILED]",
+)
 
 _VARIABLE = re.compile(r"\$\{(!?)([A-Za-z0-9:._]+)\}")
 _GONE = object()
@@ -41,6 +46,7 @@ def deploy(
 ) -> Stack:
     """Create a stack from a template, or update it. Raises TemplateError, AwsError.
 
+    A creation that fails is rolled back, and the stack stays; an update that fails stays as far as it came.
     Relative paths in the template start at its file, or at the working directory if it was not read from a file.
     """
     if isinstance(template, Path):
@@ -51,6 +57,9 @@ def deploy(
     if long and world.rules.on(LONG_VALUES):
         raise TemplateError(f"{', '.join(long)}: a parameter's value may have {LONGEST_VALUE} bytes")
     values = _parameters(body, parameters)
+    known = world.stacks.get((account, region, stack))
+    if known is not None and known.status.startswith("ROLLBACK") and world.rules.on(DELETE_FIRST):
+        raise TemplateError(f"stack {stack} is in {known.status} state and can not be updated: delete it first")
     if "Transform" in body:
         given = {name: value for name, value in values.items() if isinstance(value, str)}
         body = _translated(json.dumps(body), json.dumps(given), str(folder.resolve()), region)
@@ -187,11 +196,19 @@ class _Deployment:
         unknown = {str(self._resources[name]["Type"]) for name in wanted} - set(resources.TYPES)
         if unknown:
             raise TemplateError(f"the simulator does not play the resource types {sorted(unknown)}")
-        for name in wanted:
-            self.resource(name)
-        for name, output in self._body.get("Outputs", {}).items():
-            if self._stands(output):
-                self.stack.outputs[name] = str(self.value(copy.deepcopy(output["Value"])))
+        place = (self.stack.account, self.stack.region, self.stack.name)
+        try:
+            for name in wanted:
+                self.resource(name)
+            for name, output in self._body.get("Outputs", {}).items():
+                if self._stands(output):
+                    self.stack.outputs[name] = str(self.value(copy.deepcopy(output["Value"])))
+        except TemplateError as failed:
+            if place in self.world.stacks:
+                raise
+            self.world.stacks[place] = self.stack
+            raise TemplateError(f"{failed}\n{removal.roll_back(self.world, self.stack)}") from failed
+        self.world.stacks[place] = self.stack
         return self.stack
 
     def _check_rules(self) -> None:
@@ -219,7 +236,7 @@ class _Deployment:
         for other in [needed] if isinstance(needed, str) else needed:
             if self._stands(self._resources.get(other, {})):
                 self.resource(other)
-        ready = {"Type": resource["Type"], "Properties": self.value(resource.get("Properties", {}))}
+        ready = {**resource, "Properties": self.value(resource.get("Properties", {}))}
         self.stack.resources[name] = made = resources.make(self.world, self.stack, name, ready, self.folder)
         self._making.pop()
         return made

@@ -16,14 +16,18 @@ class Made:
 
     ref: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+    type: str = ""
+    deletion: str = "Delete"
+    """Its DeletionPolicy."""
 
 
 @dataclass(slots=True)
 class Stack:
-    """A deployed stack."""
+    """A stack. ``status`` is CREATE_COMPLETE, ROLLBACK_COMPLETE or ROLLBACK_FAILED."""
 
     name: str
     account: str
     region: str
+    status: str = "CREATE_COMPLETE"
     outputs: dict[str, str] = field(default_factory=dict)
     resources: dict[str, Made] = field(default_factory=dict)

@@ -12,6 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from botocore.exceptions import ClientError
+
 from awsim.api import AwsError, Caller
 from awsim.cfn.model import Made, Stack, TemplateError
 from awsim.functions import EventSource, Function
@@ -31,11 +33,23 @@ NAMED_ONCE = rule(
     "A named IAM role belongs to one stack: a second stack, also in another Region of the account, fails. "
     "[aws-facts, later reading, VERIFIED]",
 )
+NAME_TAKEN = rule(
+    "cfn-name-that-exists-fails-the-creation",
+    "A resource with a fixed name cannot be made while something outside of its stack has that name, also where an "
+    "earlier stack of the same template left it. [CloudFormation user guide, troubleshooting: resource already exists]",
+)
+BLOCKED_BEFORE = rule(
+    "cfn-snapshot-block-that-stands-fails-the-creation",
+    "AWS::EC2::SnapshotBlockPublicAccess cannot be made where the Region's block is on already, set by a person or "
+    "left by an earlier stack. [no source; the resource's identifier is the account, so one stands: UNVERIFIED]",
+)
 
 
 class StackServices(Protocol):
-    """The services of a world in which a stack is deployed."""
+    """The services of a world in which a stack is deployed, and its stacks."""
 
+    stacks: dict[tuple[str, str, str], Stack]
+    """(account, Region, name) -> stack; failed ones too, until somebody deletes them."""
     rules: Rules
     iam: Iam
     sqs: Sqs
@@ -73,6 +87,12 @@ class _StackPlace:
     folder: Path
 
     @property
+    def new(self) -> bool:
+        """Whether the stack has not made this resource in an earlier deployment."""
+        known = self.world.stacks.get((self.stack.account, self.stack.region, self.stack.name))
+        return known is None or self.logical not in known.resources
+
+    @property
     def generated(self) -> str:
         """The name that CloudFormation would generate: different in each Region, as IAM's names are."""
         return f"{self.stack.name}-{self.logical}-{zlib.crc32(self.stack.region.encode()):08X}"
@@ -96,11 +116,55 @@ def make(world: StackServices, stack: Stack, logical: str, resource: Mapping[str
     unknown = set(properties) - known
     if unknown:
         raise TemplateError(f"{logical} ({kind}): the simulator does not know the properties {sorted(unknown)}")
+    place = _StackPlace(world, stack, logical, folder)
     try:
-        return maker(_StackPlace(world, stack, logical, folder), properties)
-    except AwsError as refused:
+        _check_name(place, kind, properties)
+        made = maker(place, properties)
+        made.type, made.deletion = kind, resource.get("DeletionPolicy", made.deletion)
+        return made
+    except (AwsError, ClientError) as refused:
         where = f"stack {stack.name} in {stack.account}, {stack.region}"
         raise TemplateError(f"{where}: {logical} ({kind}) cannot be made: {refused}") from refused
+
+
+def _check_name(place: _StackPlace, kind: str, properties: Properties) -> None:
+    if not place.new or kind not in _NAMED or not place.world.rules.on(NAME_TAKEN):
+        return
+    member, stands = _NAMED[kind]
+    if member in properties and stands(place, properties[member]):
+        raise AwsError("AlreadyExists", f"{properties[member]} already exists in {place.stack.account}")
+
+
+def _alias_stands(place: _StackPlace, name: str) -> bool:
+    pages = place.client("kms").get_paginator("list_aliases").paginate()
+    return any(alias["AliasName"] == name for page in pages for alias in page["Aliases"])
+
+
+def _rule_stands(place: _StackPlace, name: str) -> bool:
+    here = (bus for bus in place.world.events.buses.values() if bus.arn.startswith(place.arn("events", "")))
+    return any(name in bus.rules for bus in here)
+
+
+_NAMED: dict[str, tuple[str, Callable[[_StackPlace, str], bool]]] = {
+    "AWS::DynamoDB::Table": (
+        "TableName",
+        lambda place, name: name in place.client("dynamodb").list_tables()["TableNames"],
+    ),
+    "AWS::SQS::Queue": ("QueueName", lambda place, name: place.arn("sqs", name) in place.world.sqs.queues),
+    "AWS::SNS::Topic": ("TopicName", lambda place, name: place.arn("sns", name) in place.world.sns.topics),
+    "AWS::Events::EventBus": (
+        "Name",
+        lambda place, name: place.arn("events", f"event-bus/{name}") in place.world.events.buses,
+    ),
+    "AWS::Events::Rule": ("Name", _rule_stands),
+    "AWS::Lambda::Function": (
+        "FunctionName",
+        lambda place, name: place.arn("lambda", f"function:{name}") in place.world.lambda_.functions,
+    ),
+    "AWS::KMS::Alias": ("AliasName", _alias_stands),
+}
+"""Type -> the property that names it, and whether one of that name stands. Roles are compared by their owner, and
+CloudWatch Logs refuses a group that exists."""
 
 
 def _type(kind: str, known: str) -> Callable[[Maker], Maker]:
@@ -422,15 +486,23 @@ def _rule(place: _StackPlace, given: Properties) -> Made:
     )
     events.put_rule(new)
     new.targets.clear()
-    for target in given.get("Targets", []):
-        events.put_target(new, buses.target(target), Caller(account, f"arn:aws:iam::{account}:root", ""))
+    try:
+        for target in given.get("Targets", []):
+            events.put_target(new, buses.target(target), Caller(account, f"arn:aws:iam::{account}:root", ""))
+    except AwsError:
+        if place.new:
+            events.buses[arn].rules.pop(name)
+        raise
     return Made(name if arn.endswith("/default") else f"{bus}|{name}", {"Arn": new.arn})
 
 
 @_type("AWS::EC2::SnapshotBlockPublicAccess", "State")
 def _block_snapshots(place: _StackPlace, given: Properties) -> Made:
-    account, region = place.stack.account, place.stack.region
-    place.world.client("ec2", account, region).enable_snapshot_block_public_access(State=given["State"])
+    account, ec2 = place.stack.account, place.client("ec2")
+    stands = ec2.get_snapshot_block_public_access_state()["State"] != "unblocked"
+    if place.new and stands and place.world.rules.on(BLOCKED_BEFORE):
+        raise AwsError("AlreadyExists", f"The block of public access for snapshots is on already in {account}")
+    ec2.enable_snapshot_block_public_access(State=given["State"])
     return Made(account, {"AccountId": account})
 
 
@@ -440,6 +512,8 @@ def _block_snapshots(place: _StackPlace, given: Properties) -> Made:
 @_type("AWS::Logs::LogGroup", "LogGroupName RetentionInDays KmsKeyId Tags LogGroupClass")
 def _log_group(place: _StackPlace, given: Properties) -> Made:
     name = given.get("LogGroupName", place.generated)
+    if place.new:
+        place.client("logs").create_log_group(logGroupName=name)
     return Made(name, {"Arn": place.arn("logs", f"log-group:{name}:*")})
 
 

@@ -43,6 +43,13 @@ ATTRIBUTE = rule(
     "UNVERIFIED]",
 )
 
+OLDER_FORM = rule(
+    "ec2-older-sharing-parameters-fill-keys",
+    "ModifySnapshotAttribute has the accounts and groups in ec2:Add/userId, ec2:Remove/userId, ec2:Add/group and "
+    "ec2:Remove/group also where the request names them by OperationType, UserIds and GroupNames, not by "
+    "CreateVolumePermission. [aws-facts 4, UNVERIFIED]",
+)
+
 PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
 
 
@@ -153,7 +160,8 @@ def _share(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     for verb in ("Add", "Remove") if "SnapshotId" in call.params else ():
         users = [entry["UserId"] for entry in given.get(verb, []) if "UserId" in entry]
         groups = [entry["Group"] for entry in given.get(verb, []) if "Group" in entry]
-        if str(call.params.get("OperationType", "")).lower() == verb.lower():
+        older = str(call.params.get("OperationType", "")).lower() == verb.lower()
+        if older and facts.rules.on(OLDER_FORM):
             users += call.params.get("UserIds", [])
             groups += call.params.get("GroupNames", [])
         if users:

@@ -205,6 +205,8 @@ class Iam(IamApi):
             "aws:userid": caller.account,
             "aws:viaawsservice": "false",
         }
+        if caller.source_function is not None:
+            context["lambda:sourcefunctionarn"] = caller.source_function
         role = self.roles.get(caller.role_arn)
         if role is not None:
             context["aws:userid"] = f"{role.id}:{caller.arn.rsplit('/', 1)[-1]}"

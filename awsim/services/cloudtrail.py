@@ -280,11 +280,7 @@ def _identity(call: Call) -> dict[str, Any]:
 def _parameters(call: Call, *, tags: bool) -> dict[str, Any] | None:
     """Return the request as CloudTrail records it (by public samples of records)."""
     if call.operation == "ModifyImageAttribute" and "LaunchPermission" in call.params:
-        changes = call.params["LaunchPermission"]
-        shown = {
-            verb.lower(): {"items": [{f"{name[0].lower()}{name[1:]}": it for name, it in one.items()} for one in ones]}
-            for verb, ones in changes.items()
-        }
+        shown = _who_changed(call.params["LaunchPermission"])
         return {"imageId": call.params["ImageId"], "attributeType": "launchPermission", "launchPermission": shown}
     if call.service == "kms":
         return {f"{name[0].lower()}{name[1:]}": it for name, it in call.params.items() if name in SHOWN_OF_KMS}
@@ -296,10 +292,20 @@ def _parameters(call: Call, *, tags: bool) -> dict[str, Any] | None:
         return {"snapshotId": call.params["SnapshotId"], "attributeType": "CREATE_VOLUME_PERMISSION"}
     if call.operation != "ModifySnapshotAttribute":
         return None
-    items = [{"userId": account} for account in call.params.get("UserIds", ())]
-    items += [{"group": group} for group in call.params.get("GroupNames", ())]
+    changes = call.params.get("CreateVolumePermission")
+    if changes is None:  # the older form
+        who = [{"UserId": account} for account in call.params.get("UserIds", ())]
+        who += [{"Group": group} for group in call.params.get("GroupNames", ())]
+        changes = {call.params.get("OperationType", "add"): who}
     return {
         "snapshotId": call.params["SnapshotId"],
         "attributeType": "CREATE_VOLUME_PERMISSION",
-        "createVolumePermission": {call.params.get("OperationType", "add"): {"items": items}},
+        "createVolumePermission": _who_changed(changes),
+    }
+
+
+def _who_changed(changes: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, Any]:
+    return {
+        verb.lower(): {"items": [{f"{name[0].lower()}{name[1:]}": it for name, it in one.items()} for one in ones]}
+        for verb, ones in changes.items()
     }

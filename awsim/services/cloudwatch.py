@@ -115,6 +115,10 @@ class CloudWatch:
         known = {"AlarmActions": [], "ActionsEnabled": True, "AlarmConfigurationUpdatedTimestamp": self._base.now}
         self._alarms.setdefault((account, region), {})[alarm["AlarmName"]] = {**known, **alarm}
 
+    def drop(self, account: str, region: str, name: str) -> None:
+        """Delete an alarm."""
+        self._alarms[account, region].pop(name)
+
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """The operations on alarms and metrics."""
         return {

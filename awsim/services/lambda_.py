@@ -41,6 +41,12 @@ DEAD_LETTER_RIGHTS = rule(
     "A function is refused when its role may not send to its dead-letter queue. [Lambda developer guide, "
     "dead-letter queues]",
 )
+SOURCE_ARN = rule(
+    "lambda-source-function-arn",
+    "A function's credentials carry lambda:SourceFunctionArn in their session token, so also where a thief uses them. "
+    "What Lambda calls for it has none: its queue's messages, dead letters; nor has a session that the function assumes. "
+    "[Lambda developer guide, source function ARN; IAM user guide, properties of a role session]",
+)
 APART = rule(
     "lambda-environment-for-each-concurrent-invocation",
     "Two invocations at once never share an execution environment; one after another they may. [Lambda developer "
@@ -244,7 +250,10 @@ class Lambda:
             apart = self._base.on(APART)
             return function.idle.pop() if apart else function.idle[0]
         invocation.cold = True
-        session = self._base.credentials.issue(function.role, function.name, function=function.name)
+        source = function.arn if self._base.on(SOURCE_ARN) else None
+        session = self._base.credentials.issue(
+            function.role, function.name, function=function.name, source_function=source
+        )
         new = Environment(function.package, function.handler, _variables(function, *session), self._base.now)
         if not self._base.on(APART):
             function.idle.append(new)

@@ -1,6 +1,7 @@
 """Whether an approver has approved what a delivery is about to open.
 
-Like the share worker, it reads the applied file, the tag and the AMI's snapshots, and no record.
+Like the share worker, it reads the applied file and the tag. What arrives is the source as it was examined, which is on
+record; only what an approver has seen has the approval's digest.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ from chalicelib.core.delivery.events import ApprovalSeen
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
+from chalicelib.core.images.arriving import Examined
+from chalicelib.core.promotion.model import Promotion
+from chalicelib.core.records import addresses
 from chalicelib.core.targets import approvals
+from chalicelib.core.targets.applied_file import of_delivery
 from chalicelib.core.targets.approvals import Question
+from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
+from chalicelib.service.codecs import peek, source_image
 from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.waker import Clock
 
 
@@ -33,7 +41,8 @@ class Asked:
 class LiveApprovals:
     """Looks for the approvals of deliveries and promotions."""
 
-    def __init__(self, entitlements: LiveEntitlements, targets: Targets, clock: Clock) -> None:
+    def __init__(self, records: Records, entitlements: LiveEntitlements, targets: Targets, clock: Clock) -> None:
+        self._records = records
         self._entitlements = entitlements
         self._targets = targets
         self._clock = clock
@@ -46,17 +55,20 @@ class LiveApprovals:
         given = self._targets.approvals(delivery.ami, [place]).get(place, ())
         if all(self._clock() >= one.until for one in given):
             return ApprovalSeen(gone=not self._entitlements.shows(delivery.ami))
-        read, entitled = self._entitlements.now(delivery.ami)
+        _, entitled = self._entitlements.now(delivery.ami)
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
         live = entitled.targets.get(place)
         if live is None:  # the promotion and the pass over standing shares end a delivery that is no longer named
             return ApprovalSeen()
-        wanted = approvals.digest_of(delivery.ami, read.snapshots, entitled.value, live)
+        promotion = peek(self._records, addresses.promotion(delivery.ami), PROMOTIONS)
+        source = promotion.source if promotion is not None else delivery.source  # it may have been examined again
+        examined = Examined(source_image(self._records, delivery.ami, source, delivery.key))
+        wanted = approvals.digest_of(delivery.ami, examined, entitled.value, live)
         approved = approvals.allowing(given, wanted, self._clock())
         if approved is None:
             return ApprovalSeen()
-        return ApprovalSeen(approved.by, changed=live != delivery.target)
+        return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
 
     def _other_settings(self, delivery: Delivery) -> bool:
         """Whether the applied file now gives the target other settings than the delivery has.
@@ -68,13 +80,16 @@ class LiveApprovals:
             return False
         found = self._targets.read().resolve(delivery.target.account, in_force=True)
         live = next((one for one in found.targets if one.place == delivery.target.place), None)
-        return live is not None and replace(live, unit=delivery.target.unit) != delivery.target
+        same_unit = None if live is None else replace(live, unit=delivery.target.unit)
+        return same_unit is not None and of_delivery(same_unit) != of_delivery(delivery.target)
 
-    def ask(self, ami: str) -> Asked:
+    def ask(self, promotion: Promotion) -> Asked:
         """Return the question to an approver about an AMI. Raises Refusal if it cannot be read now."""
-        read, entitled = self._entitlements.now(ami, fresh=True)  # the tag's value has just changed
+        ami = promotion.ami
+        _, entitled = self._entitlements.now(ami, fresh=True)  # the tag's value has just changed
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
-        asked = approvals.question(ami, read.snapshots, entitled.value, entitled.targets.values())
+        examined = Examined(source_image(self._records, ami, promotion.source, promotion.key))
+        asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
         given = self._targets.approvals(ami, asked.targets)
         return Asked(asked, approvals.waiting(asked, given, self._clock()), approvals.asked_as(asked, given))

@@ -18,7 +18,7 @@ from chalicelib.core.sharing.share import Holding, Share
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records, Write
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import source_image
+from chalicelib.service.codecs import some_source_image
 from chalicelib.service.waker import Clock, Waker
 
 CALLS = 4
@@ -34,7 +34,7 @@ def release(
     own copies it knows none.
     """
     try:
-        image = source_image(records, ami, addresses.delivery(one.delivery))
+        image = some_source_image(records, ami, addresses.delivery(one.delivery))
     except ParkRecord:
         return True
     shares = [*ledger.find(list(_places(image, one))), *_grants(ledger, image, one)]

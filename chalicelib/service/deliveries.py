@@ -419,7 +419,7 @@ class DeliveryExecutor:
             self._records.put(addresses.no_event(*place), {"at": self._clock()})
 
     def _image(self, delivery: Delivery) -> SourceImage:
-        return codecs.source_image(self._records, delivery.ami, delivery.key)
+        return codecs.source_image(self._records, delivery.ami, delivery.source, delivery.key)
 
 
 def _refused(call: Callable[[], None]) -> Fault | None:

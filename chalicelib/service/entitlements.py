@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
+from chalicelib.core.images.arriving import Examined
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.bounds import NOT_ADMITTED, Bounds
 from chalicelib.core.sharing.entitlement import (
     SETTINGS_CHANGED,
     USELESS,
@@ -32,7 +35,7 @@ from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
-from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.codecs import DELIVERIES, peek, peek_all, source_image
 from chalicelib.service.waker import Clock
 
 FRESH = 10
@@ -40,9 +43,18 @@ FRESH = 10
 MOST_ASKED = 5
 """Most AMIs that one look asks about for a share: hundreds may hold one grant, and each takes calls of its own."""
 STRANGER, NOT_NOW, NOT_SHOWN = "not-entitled", "not-entitled-now", "not-shown-as-its-part"
+EVERYBODY = Bounds()
 LOOKS = 6
 """After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What is approved of one AMI. ``given``: approvals by "account/region"; ``sources``: what its deliveries bring."""
+
+    given: Given = field(default_factory=dict)
+    sources: Mapping[str, Examined] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -53,7 +65,7 @@ class _AskedOnce:
     shares: Sequence[Share]
     strangers: Collection[str]
     asked: dict[str, tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
-    approved: dict[str, Given] = field(default_factory=dict)
+    approved: dict[str, Approved] = field(default_factory=dict)
     owed: dict[str, Refusal] = field(default_factory=dict)
     """AWS did not answer for these."""
 
@@ -61,7 +73,17 @@ class _AskedOnce:
 class LiveEntitlements:
     """Reads the tag and the AMI's snapshots from EC2, and from the applied file whom the tag names."""
 
-    def __init__(self, records: Records, source: Source, targets: Targets, clock: Clock, hub: str, region: str) -> None:
+    def __init__(
+        self,
+        records: Records,
+        source: Source,
+        targets: Targets,
+        clock: Clock,
+        hub: str,
+        region: str,
+        bounds: Bounds = EVERYBODY,
+    ) -> None:
+        self._bounds = bounds
         self._reads: dict[str, tuple[int, TagRead]] = {}
         self._keys: dict[tuple[str, ...], frozenset[str]] = {}
         self._keys_read: set[tuple[str, ...]] = set()
@@ -118,7 +140,7 @@ class LiveEntitlements:
         except Refusal as refusal:
             look.owed[ami] = refusal
             return refusal
-        fault = fault or self._not_approved(share, holding, *look.asked[ami], look.approved[ami])
+        fault = fault or self._not_approved(share, holding, look.asked[ami][1], look.approved[ami])
         if fault is not None and fault.code == NOT_NOW and holding.account in look.strangers:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
         return fault
@@ -229,6 +251,8 @@ class LiveEntitlements:
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
+        if (outside := self._bounds.fault(resource, share.account)) is not None:
+            return outside
         return None if self._belongs(resource, holding, read) else self._no_part(share, holding)
 
     def _no_part(self, share: Share, holding: Holding) -> Fault:
@@ -245,31 +269,48 @@ class LiveEntitlements:
         cure = "The service looks again for five minutes; then see which snapshots and keys the AMI has."
         return Fault(NOT_SHOWN, f"{share.resource}, {share.account}", what, cure)
 
-    def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Given:
-        """Read the approvals of an AMI that these shares need, together."""
+    def _approvals(self, ami: str, shares: Sequence[Share], entitled: Entitlement | Fault) -> Approved:
+        """Read the approvals of an AMI that these shares need, together, and what the deliveries that need them bring.
+
+        A delivery whose record cannot be read brings nothing that could be approved.
+        """
         if isinstance(entitled, Fault):
-            return {}
-        places = {one.place for share in shares for one in share.holdings if one.ami == ami}
-        targets = [target for place in places if (target := entitled.targets.get(place)) is not None]
-        needing = [target.place for target in targets if approvals.needs(target)]
-        return self._targets.approvals(ami, needing) if needing else {}
+            return Approved()
+        held = {one.delivery: one.place for share in shares for one in share.holdings if one.ami == ami}
+        needing = {
+            delivery: place
+            for delivery, place in held.items()
+            if (target := entitled.targets.get(place)) is not None and approvals.needs(target)
+        }
+        if not needing:
+            return Approved()
+        given = self._targets.approvals(ami, sorted(set(needing.values())))
+        waiting = [addresses.delivery(one) for one, place in needing.items() if place in given]
+        begun = {one.id: one for one in peek_all(self._records, waiting, DELIVERIES)}
+        read: dict[str, Examined] = {}
+        for delivery in begun.values():
+            if delivery.source not in read:
+                with suppress(ParkRecord):
+                    image = source_image(self._records, ami, delivery.source, delivery.key)
+                    read[delivery.source] = Examined(image)
+        return Approved(given, {one.id: read[one.source] for one in begun.values() if one.source in read})
 
     def _not_approved(
         self,
         share: Share,
         holding: Holding,
-        read: TagRead,
         entitled: Entitlement | Fault,
-        given: Given,
+        approved: Approved,
     ) -> Fault | None:
         """Return the fault of a missing approval, if the target needs one; what records say of it does not count."""
         place = holding.place
         target = None if isinstance(entitled, Fault) else entitled.targets.get(place)
         if target is None or isinstance(entitled, Fault) or not approvals.needs(target):
             return None
-        wanted = approvals.digest_of(holding.ami, read.snapshots, entitled.value, target)
+        source = approved.sources.get(holding.delivery)
+        wanted = "" if source is None else approvals.digest_of(holding.ami, source, entitled.value, target)
         where = f"{share.resource}, {share.account}"
-        return approvals.lacking(holding.ami, where, given.get(place, ()), wanted, self._clock())
+        return approvals.lacking(holding.ami, where, approved.given.get(place, ()), wanted, self._clock())
 
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
@@ -319,7 +360,7 @@ def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:
 
 def _lasts(why: Fault | Refusal) -> bool:
     """Whether asking again will not change it."""
-    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code == STRANGER
+    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code in (STRANGER, NOT_ADMITTED)
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:

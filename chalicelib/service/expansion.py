@@ -43,7 +43,7 @@ class Expansion:
         """Begin deliveries from ``cursor`` on, as many as there is time for."""
         if not promotion.planned:
             return ev.Expanded(0)
-        image = source_image(self._records, promotion.ami, promotion.key)
+        image = source_image(self._records, promotion.ami, promotion.source, promotion.key)
         done, standing, new = 0, False, list[tuple[RecordKey, str]]()
         chunk = self._plans.behind(promotion, plan, cursor)
         there = self._records.read_all([addresses.delivery(_id(promotion, target)) for target, _ in chunk])
@@ -189,6 +189,7 @@ class Expansion:
             created_at=self._clock(),
             image_name=names.image_name(target.ami_name, image),
             source_name=image.name or "",
+            source=promotion.source,
             groups=groups,
             snapshots=snapshots_of(image),
             attempts=() if before is None else before.attempts,

@@ -11,8 +11,10 @@ from typing import assert_never
 
 from chalicelib.core import notices
 from chalicelib.core.delivery.model import DeliveryState
-from chalicelib.core.errors import LostRace, ParkRecord, Refusal
+from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Unreadable
 from chalicelib.core.faults import Fault
+from chalicelib.core.images import arriving
+from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
@@ -33,7 +35,7 @@ from chalicelib.ports.targets import Targets
 from chalicelib.service import copy_holdings
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import DELIVERIES, compact, peek_all
+from chalicelib.service.codecs import DELIVERIES, peek_all, source_image, write_source
 from chalicelib.service.deliveries import notified_as
 from chalicelib.service.expansion import Expansion
 from chalicelib.service.plans import Plans
@@ -131,7 +133,7 @@ class PromotionExecutor:
             return ev.Blocked(resolution.waits)
         if resolution.faults:  # the notice lists the source's faults as well
             by_organization = any(fault.code.startswith("organization-") for fault in resolution.faults)
-            faults = (*resolution.faults, *self._source_faults(promotion, ()))
+            faults = (*resolution.faults, *self._source(promotion, ())[1])
             return ev.Resolved(value, faults, by_organization, still=self._still(promotion, value))
         before = self._plans.read(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
@@ -164,21 +166,38 @@ class PromotionExecutor:
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {one.place: one.state for one in self._ports.tracked.all(promotion.ami)}
         again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
-        return any((state := states.get(place, "new")) == "new" or state in again for place in resolution.places)
+        if any((state := states.get(place, "new")) == "new" or state in again for place in resolution.places):
+            return True
+        waiting = (states.get(target.place) == RUNNING and needs(target) for target in resolution.targets)
+        return not promotion.refresh and any(waiting)  # a tag event: the approver is asked about what is tagged now
 
     # --- the source --------------------------------------------------------------------------------------------------
 
     def _examine(self, promotion: Promotion) -> ev.Event:
-        """Check the source for the targets of the plan."""
-        faults = self._source_faults(promotion, [target for target, _ in self._plans.targets(promotion)])
-        return ev.Examined(faults, preflight.may_be_partial(faults))
+        """Check the source for the targets of the plan, and write beside the record what is to arrive.
 
-    def _source_faults(self, promotion: Promotion, targets: Sequence[Target]) -> tuple[Fault, ...]:
-        """Read and check the whole source; write it beside the record if it has no fault."""
+        What somebody tags later waits for a tag event: until then what was examined first counts, also for an account
+        that joins.
+        """
+        image, faults = self._source(promotion, [target for target, _ in self._plans.targets(promotion)])
+        if image is None or faults:
+            return ev.Examined(faults, preflight.may_be_partial(faults))
+        before = None if promotion.tagged_since or not promotion.source else self._examined_before(promotion)
+        return ev.Examined(source=before or write_source(self._records, image))
+
+    def _examined_before(self, promotion: Promotion) -> str | None:
+        try:
+            source_image(self._records, promotion.ami, promotion.source, promotion.key)
+        except Unreadable:
+            return None
+        return promotion.source
+
+    def _source(self, promotion: Promotion, targets: Sequence[Target]) -> tuple[SourceImage | None, tuple[Fault, ...]]:
+        """Read and check the whole source; return it as it is kept on record, and its faults."""
         read = self._ports.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is gone, or does not belong to the hub."
-            return (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
+            return None, (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
         image, key_facts = read
         faults = (
             *preflight.source_faults(
@@ -190,11 +209,7 @@ class PromotionExecutor:
             ),
             *preflight.method_faults(image, targets),
         )
-        if not faults:
-            self._records.put(
-                addresses.source_image(promotion.ami), {"kind": "image", "body": compact(image.to_json())}
-            )
-        return faults
+        return arriving.kept(image, self._trigger_tag), faults
 
     def _cancel(
         self, promotion: Promotion, plan: Plan, after: str, budget: Budget, *, withdraw: bool
@@ -217,7 +232,7 @@ class PromotionExecutor:
 
     def _ask_approval(self, promotion: Promotion) -> ev.ApprovalAsked:
         """Ask an approver about deliveries that have not ended. The notice's id is the same for the same question."""
-        asked = self._ports.approvals.ask(promotion.ami)
+        asked = self._ports.approvals.ask(promotion)
         running = {one.place for one in self._ports.tracked.all(promotion.ami) if one.state == RUNNING}
         waits = [place for place in asked.waits if place in running]
         if not waits:

@@ -182,39 +182,42 @@ class Runner(Generic[R, C, E]):
     def _announced(self, record: R, commands: Sequence[C]) -> list[str]:
         return [call for command in commands if (call := self._machine.announced(record, command))]
 
-    def _execute(self, record: R, commands: Sequence[C], budget: Budget) -> tuple[list[E], list[str]]:
+    def _execute(self, record: R, commands: Sequence[C], budget: Budget) -> tuple[list[tuple[E, int]], list[str]]:
         """Execute the commands until a result changes the state, or time runs out; the next step asks for the rest.
 
-        Returns the results and the lines of history: one for each result, and for each call that changed AWS.
+        Returns the results with their times, and the lines of history: one for each result, and for each call that
+        changed AWS.
         """
-        results: list[E] = []
+        results: list[tuple[E, int]] = []
         happened: list[str] = []
         state = record.state
         self._take_calls()  # drop calls made for another record
         for command in commands:
             event = self._executor.execute(record, command, budget)
-            results.append(event)
+            now = self._clock()
+            results.append((event, now))
             happened += [_short(event), *map(str, self._take_calls())]
-            record = self._machine.evolve(record, event, self._clock())
+            record = self._machine.evolve(record, event, now)
             self._telemetry.did(record.key, record.state.value, command, event)
             if record.state != state or not budget.allows(CALLS_OF_STEP):
                 break
         return results, happened
 
     def _write_results(
-        self, stored: Stored, record: R, results: Sequence[E], happened: Sequence[str], cause: str
+        self, stored: Stored, record: R, results: Sequence[tuple[E, int]], happened: Sequence[str], cause: str
     ) -> Stored | None:
         """Evolve the record by the results and write it; after a lost race, evolve what the other run wrote.
 
+        Each result counts at its own time: a second later it could lead to another state, which does not have the next.
         A call that changed AWS is written into the history even if it changes nothing on the record.
         """
         fresh: Stored | None = stored
         called = any(map(calls.MadeCall.read, happened))
         while fresh is not None:
             after = record
-            for event in results:
+            for event, at in results:
                 try:
-                    after = self._machine.evolve(after, event, self._clock())
+                    after = self._machine.evolve(after, event, at)
                 except IllegalEvent as old_news:
                     if fresh is stored:
                         raise
@@ -223,7 +226,7 @@ class Runner(Generic[R, C, E]):
             if not moved and not called:
                 return None if fresh is stored else fresh
             said = happened if called or self._machine.tells(record, after) else ()
-            written = self._write(fresh, after, said, self._codec.result_items(after, results))
+            written = self._write(fresh, after, said, self._codec.result_items(after, [event for event, _ in results]))
             if written is not None:
                 self._moved(record, after, cause)
                 return written if moved or fresh is not stored else None

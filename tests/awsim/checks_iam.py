@@ -347,6 +347,21 @@ def ec2_modify_image_attribute_names_attribute(world: World) -> None:
     refused(code, ec2.modify_snapshot_attribute, SnapshotId=snapshot, **change)
 
 
+def ec2_older_sharing_parameters_fill_keys(world: World) -> None:
+    snapshot = _a_snapshot(world)
+    elsewhere = {"ForAnyValue:StringNotEquals": {"ec2:Add/userId": [DEV]}}
+    deny = {"Effect": "Deny", "Action": "ec2:ModifySnapshotAttribute", "Resource": "*", "Condition": elsewhere}
+    ec2 = session(world, "ec2", put_role(world, "sharer", allow("ec2:Modify*"), deny))
+
+    code, stranger = "UnauthorizedOperation", "999999999999"
+    named = {"CreateVolumePermission": {"Add": [{"UserId": DEV}, {"UserId": stranger}]}}
+    refused(code, ec2.modify_snapshot_attribute, SnapshotId=snapshot, **named)
+    older = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV, stranger]}
+    refused(code, ec2.modify_snapshot_attribute, SnapshotId=snapshot, **older)
+    allowed(ec2.modify_snapshot_attribute, SnapshotId=snapshot, **older | {"UserIds": [DEV]})
+    allowed(ec2.modify_snapshot_attribute, SnapshotId=snapshot, **older | {"OperationType": "remove"})
+
+
 def ec2_dry_run(world: World) -> None:
     snapshot = _a_snapshot(world)
     worker = as_role(world, "ec2", allow(["ec2:DeleteSnapshot", "ec2:CopySnapshot"]))

@@ -9,6 +9,7 @@ from awsim.api import AwsError
 from awsim.cfn import TemplateError
 from awsim.services.buses import RuleTarget
 from awsim.world import World
+from tests.awsim.iam_words import allow, document, session
 from tests.awsim.platform_words import (
     EVERYTHING,
     HERE,
@@ -44,6 +45,8 @@ def lambda_timeout(world: World) -> None:
     after = ["call", "sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": "late"}]
     invocation = run(world, function, ["sleep", 10], after)
 
+    if invocation.outcome == "error":
+        raise RuntimeError(invocation.error)  # an error of the simulator would fail the check without its rule, too
     assert (invocation.outcome, invocation.error) == ("timeout", "Task timed out after 3.00 seconds")
     assert received(world, queue) == []
 
@@ -117,6 +120,15 @@ def lambda_environment_for_each_concurrent_invocation(world: World) -> None:
     assert [one.result["said"][-1] for one in pair] == [["a"], ["b"]]
     later = run(world, function, ["count"])
     assert (later.cold, later.result["said"]) == (False, [2])
+
+
+def lambda_source_function_arn(world: World) -> None:
+    own = {"ArnEquals": {"lambda:SourceFunctionArn": f"arn:aws:lambda:{HERE}:{HUB}:function:probe"}}
+    queue, function = a_queue(world), a_function(world, policy=document(allow("sqs:*", Condition=own)))
+
+    assert run(world, function, ["call", "sqs", "list_queues", {}]).outcome == "ok"
+    _refused(session(world, "sqs", function.role).list_queues, "not authorized")
+    _refused(lambda: feed(world, queue, function), "permissions to call ReceiveMessage")
 
 
 def lambda_mapping_maximum_concurrency(world: World) -> None:

@@ -226,3 +226,26 @@ def test_reading_the_same_template_twice_gives_two_copies(tmp_path: Path) -> Non
     cfn.read(path)["Resources"].clear()
 
     assert cfn.read(path) == {"Resources": {"A": {}}}
+
+
+def test_a_table_that_is_protected_stops_the_rollback(world: World) -> None:
+    """DeletionProtectionEnabled stops CloudFormation, too; with it lifted, the stack can be deleted, and made again."""
+    properties = {
+        "TableName": "t",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "DeletionProtectionEnabled": True,
+    }
+    resources = {"T": {"Type": "AWS::DynamoDB::Table", "Properties": properties}, **QUEUES}
+    world.sqs.create(HUB, HERE, "dead", {})
+    with pytest.raises(TemplateError, match=r"the stack is ROLLBACK_FAILED.*DeletionProtectionEnabled"):
+        world.deploy({"Resources": resources}, HUB, HERE, "s", {})
+
+    dynamodb = world.client("dynamodb", HUB)
+    with pytest.raises(TemplateError, match="DELETE_FAILED"):
+        world.delete_stack(HUB, HERE, "s")
+    dynamodb.update_table(TableName="t", DeletionProtectionEnabled=False)
+    world.delete_stack(HUB, HERE, "s")
+    del resources["Dead"], resources["Work"]
+    assert list(world.deploy({"Resources": resources}, HUB, HERE, "s", {}).resources) == ["T"]

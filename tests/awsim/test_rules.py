@@ -3,11 +3,12 @@
 import importlib
 import pkgutil
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 import awsim
-from awsim.rules import ALL
+from awsim.rules import ALL, Rule, Rules
 from awsim.world import World
 from tests.awsim.platform_words import checks_of
 
@@ -39,4 +40,25 @@ def test_rule_holds(world: World, name: str, check: Check) -> None:
 def test_check_fails_without_its_rule(world: World, name: str, check: Check) -> None:
     """With the rule off, its check fails."""
     with world.rules.off(ALL[name]), pytest.raises(AssertionError):
+        check(world)
+
+
+class BrokenSimulatorError(RuntimeError):
+    """Where a rule is asked, the simulator breaks."""
+
+
+@pytest.mark.parametrize(("name", "check"), CHECKS, ids=[name for name, _ in CHECKS])
+def test_check_does_not_fail_in_a_broken_simulator(
+    world: World, name: str, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no AssertionError makes the test above red: a rule that only raises proves nothing of its check."""
+    on = Rules.on
+
+    def breaks(rules: Rules, rule: Rule) -> bool:
+        if rule is ALL[name]:
+            raise BrokenSimulatorError
+        return on(rules, rule)
+
+    monkeypatch.setattr(Rules, "on", breaks)
+    with suppress(RuntimeError):
         check(world)

@@ -92,6 +92,7 @@ SCENES: Mapping[str, tuple[Fault, ...]] = {
     "snapshot on an outpost": of_snapshot(OutpostArn="arn:aws:outposts:us-east-1:111111111111:outpost/op-1"),
     "snapshot with too many tags": of_snapshot(Tags=TAGS_49),
     "too many tags": of_image(Tags=TAGS_49),
+    "tags too long together": of_image(Tags=[{"Key": f"tag-{n:02}", "Value": "ä" * 1500} for n in range(45)]),
     "aws/ebs key": of_key(manager="AWS"),
     "key of another account": of_key(account=FOREIGN),
     "key not described": source_faults(an_image(), HUB, {}),

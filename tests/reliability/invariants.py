@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from awsim.api import Call
+from awsim.services.ec2.snapshot_sharing import changed
 from tests.scenarios.scene import DELIVERY_TAG, HUB, REGION, Scene
 
 ROLE_PATH = ":role/aws-service-role/"
@@ -47,10 +48,11 @@ class CallChecks:
                 expected = OPENING if adding else CLOSING
                 found = "; ".join(filter(None, (self._share(resource, one["UserId"], expected) for one in entries)))
             case "ModifySnapshotAttribute" if call.caller.function:
-                expected = OPENING if call.params["OperationType"] == "add" else CLOSING
+                added, removed = changed(call)
+                expected = OPENING if added else CLOSING
                 abroad = "" if call.region == REGION else f"@{call.region}"
                 resource = f"resource#snapshot#{call.params['SnapshotId']}{abroad}"
-                found = "; ".join(filter(None, (self._share(resource, a, expected) for a in call.params["UserIds"])))
+                found = "; ".join(filter(None, (self._share(resource, a, expected) for a in added or removed)))
         if found:
             self._problems.append(f"{call.at:%H:%M:%S}: {found}")
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from awsim.runtime import package
+from awsim.runtime import Environment, package
 from tests.reliability.invariants import CallChecks
 from tests.reliability.plans import ALL_ON_TIME, FunctionCrash, RunOutcome, RunPlan
 from tests.reliability.scenarios import Scenario
@@ -16,17 +16,30 @@ FUNCTION = "ami-promoter-us-east-1-"
 """The prefix of the functions' names."""
 LIMIT = 2 * HOUR
 """The most virtual seconds of a run."""
+TIMED_OUT = f"not within {LIMIT} virtual seconds"
 MOST_CALLS = 2500
 """A run has some hundred calls; one with this many repeats itself without end."""
+MOST_FAILED = 3
+"""No invocation fails that no plan ordered to; after so many the run is stopped."""
+OVERDUE = 15 * 60
+"""Seconds after which somebody must have looked at what is due, also if the look was killed twice."""
 AFTERMATH = 240
 """Seconds for which a run is watched after its end: Lambda's second retry comes two minutes later."""
+
+
+class TimedOut(Exception):
+    """What the scenario waits for does not happen."""
 
 
 class ScenarioRun:
     """A scene with a scenario; its functions' calls are counted from here on."""
 
-    def __init__(self, scene: Scene, scenario: Scenario) -> None:
+    def __init__(self, scene: Scene, scenario: Scenario, mutated: Path | None = None) -> None:
+        """``mutated``: the directory of a package that the functions run instead of the built one."""
         self.scene = scene
+        self._mutated = mutated
+        if mutated is not None:
+            _install(scene, mutated)
         self._before = len(scene.world.injections.made)
         self.at_rest: Callable[[], None] = lambda: None
         """Called whenever no function is running."""
@@ -61,8 +74,8 @@ class ScenarioRun:
         if plan.messages != ALL_ON_TIME:
             plan.messages.begin(injections)
 
-    def run_until(self, what: Callable[[], object], seconds: float = LIMIT) -> None:
-        """Let virtual time run until a condition holds."""
+    def run_until(self, what: Callable[[], object]) -> None:
+        """Let virtual time run until a condition holds. Raises TimedOut or AssertionError."""
 
         def asked() -> bool:
             if not self._busy():
@@ -71,11 +84,12 @@ class ScenarioRun:
                 raise AssertionError("an invariant is broken")
             if self.number > MOST_CALLS:
                 raise AssertionError(f"does not end: {self.number} calls")
+            if len(self.scene.failed_invocations()) > MOST_FAILED:
+                raise AssertionError("its functions fail again and again")
             return bool(what())
 
-        if not self.scene.world.kernel.run(until=asked, limit=timedelta(seconds=seconds)):
-            left = self.scene.world.shares_open()
-            raise AssertionError(f"not within {seconds} virtual seconds; left open: {left}")
+        if not self.scene.world.kernel.run(until=asked, limit=timedelta(seconds=LIMIT)):
+            raise TimedOut
 
     def play(self) -> RunOutcome:
         """Run the scenario to its end, and return the outcome."""
@@ -83,19 +97,43 @@ class ScenarioRun:
         seconds, calls = 0.0, 0
         try:
             self.at_rest()
+            if self._mutated:
+                self._start()
             self._scenario.act(self)
             self.run_until(self._over)
             seconds, calls = (self.scene.world.now - self._began).total_seconds(), self.number
             self._aftermath(seconds)
-            problems += self._scenario.problems(self.scene)
-            self.scene.assert_invariants()
+            problems += [*self._scenario.problems(self.scene), *self.scene.broken_invariants()]
+        except TimedOut:
+            problems += [TIMED_OUT, *self._unfinished(), *self.scene.broken_invariants()]
         except AssertionError as failure:
-            problems += [str(failure), *self.scene.watch.problems[:5]]
+            problems += [str(failure), *self.scene.watch.problems[:5], *self.scene.errors()]
         except Exception:  # noqa: BLE001 - an error of the simulator is reported with its run
             problems.append(traceback.format_exc())
         happened = dict(self.scene.world.injections.happened)
         story = self.scene.describe() if problems else ""
         return RunOutcome(self._plan, tuple(problems), self._killed(), seconds, self._ended, calls, happened, story)
+
+    def _start(self) -> None:
+        """Import a function's package. Raises AssertionError if that fails: no function would do anything."""
+        function = next(iter(self.scene.world.lambda_.functions.values()))
+        environment = Environment(function.package, function.handler, {}, self.scene.world.now)
+        try:
+            with environment.surroundings():
+                environment.handler()
+        except Exception as error:
+            raise AssertionError(f"the package does not start: {error!r}") from error
+
+    def _unfinished(self) -> list[str]:
+        """What is wrong in a run that has no end: what was never begun, is due, or open and should be closed."""
+        scene = self.scene
+        late = scene.world.now.timestamp() - OVERDUE
+        problems = [] if scene.record(f"promotion#{scene.image}")["state"] else ["nobody has looked at the tagged AMI"]
+        problems += [f"nobody looks at what is due: {i['pk']}" for i in scene.items() if i.get("due_at", late) < late]
+        if scene.world.ec2.state.images.get(scene.image).state != "available":
+            open_ = sorted({*scene.world.shares_open()} - scene.preexisting)
+            problems += [f"open, and nobody is entitled: {share}" for share in open_]
+        return problems
 
     def _aftermath(self, seconds: float) -> None:
         """Later events must change nothing: retries, late events, more sweeps."""
@@ -138,7 +176,7 @@ class ScenarioRun:
         return tuple(died)
 
 
-def mutated_package(scene: Scene, directory: Path) -> None:
+def _install(scene: Scene, directory: Path) -> None:
     """Let every function run another package from now on, in cold environments."""
     for function in scene.world.lambda_.functions.values():
         function.package = package(directory)

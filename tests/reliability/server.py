@@ -19,7 +19,7 @@ from demo import stage
 from tests.reliability.branches import explore, in_child, wait_for_threads, walk
 from tests.reliability.modes import MODES
 from tests.reliability.plans import RunPlan
-from tests.reliability.scenario_run import ScenarioRun, mutated_package
+from tests.reliability.scenario_run import ScenarioRun
 from tests.reliability.scenarios import SCENARIOS
 from tests.scenarios.platform import rule_of
 from tests.scenarios.scene import REGION, TEST, Scene
@@ -59,9 +59,7 @@ class Server:
         self._say({"place": place, "outcome": json.loads(outcome)})
 
     def _scenario_run(self, scenario: str, package: str) -> ScenarioRun:
-        if package:
-            mutated_package(self._scene, Path(package))
-        return ScenarioRun(self._scene, {**SCENARIOS, **MODES}[scenario])
+        return ScenarioRun(self._scene, {**SCENARIOS, **MODES}[scenario], Path(package) if package else None)
 
     def _say(self, answer: Mapping[str, Any]) -> None:
         print(json.dumps({**answer, "number": self._number}), file=self._answers, flush=True)

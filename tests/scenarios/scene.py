@@ -27,6 +27,7 @@ from ami_promoter.verbs import TerminalClock, root
 from awsim.api import Call
 from awsim.services.buses import EventRule
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
+from awsim.services.ec2.snapshot_sharing import changed
 from awsim.world import World
 from chalicelib.core.records.addresses import delivery_id
 from demo import stage
@@ -385,13 +386,17 @@ class Scene:
                 lines += [
                     f"    {name}: {body[name]}" for name in ("last_refusal", "faults", "copies") if body.get(name)
                 ]
-        lines += [f"{i.function.rpartition(':')[2]} {i.outcome} {i.error}" for i in self.failed_invocations()]
+        lines += self.errors()
         lines += [f"told: {body['event']} {body.get('account', '')}" for body in self.notices()]
         return "\n".join(lines)
 
     def failed_invocations(self) -> list[Any]:
         """Invocations that raised or timed out, except for those that a test killed."""
         return [i for i in self.world.lambda_.invocations if i.outcome in ("error", "timeout")]
+
+    def errors(self) -> list[str]:
+        """What these invocations say."""
+        return [f"{i.function.rpartition(':')[2]} {i.outcome}: {i.error}" for i in self.failed_invocations()]
 
     # --- the invariants -----------------------------------------------------------------------------------------------
 
@@ -414,12 +419,18 @@ class Scene:
         ``errors_allowed``: the scenario made AWS unreachable for the functions' own calls, so some must have raised,
         and events and wakes may be in dead-letter queues: the sweep replaces them.
         """
+        problems = self.broken_invariants(errors_allowed=errors_allowed)
+        logs = [one.log[-2000:] for one in self.failed_invocations()]
+        assert not problems, "\n".join([*problems, *logs, self.describe()])
+
+    def broken_invariants(self, *, errors_allowed: bool = False) -> list[str]:
+        """Return what ``assert_invariants`` asserts that there is not."""
         self.wait(GATHERING)
         problems = [*self.watch.problems, *self._nothing_left_open(), *self._no_orphans(), *self._records_move()]
         if not errors_allowed:
             problems += [f"dead letter: {letter}" for letter in self.dead_letters()]
-            problems += [f"{i.function} {i.outcome}: {i.error}\n{i.log[-2000:]}" for i in self.failed_invocations()]
-        assert not problems, "\n".join(problems) + "\n" + self.describe()
+            problems += self.errors()
+        return problems
 
     def _nothing_left_open(self) -> list[str]:
         now = set(self.world.shares_open())
@@ -488,12 +499,13 @@ class Watch:
 
     def _closes_early(self, call: Call) -> None:
         """A share must not close under a copy that still runs, unless EC2 has accepted its deletion (invariant 1)."""
-        if call.params.get("OperationType") != "remove" or self.may_close_blind:
+        removed = changed(call)[1]
+        if not removed or self.may_close_blind:
             return
         for copy in self._world.ec2.state.snapshots.all():
             runs = copy.origin and copy.state == "pending" and not copy.doomed
             source = copy.origin.snapshot if copy.origin and runs else ""
-            if source == call.params["SnapshotId"] and copy.owner in call.params["UserIds"]:
+            if source == call.params["SnapshotId"] and copy.owner in removed:
                 self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {copy.id} copies it")
 
     def _closes_image_early(self, call: Call) -> None:

@@ -15,9 +15,15 @@ DENIALS = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Au
 COPIES, GRANTS = "AmiCopyRole", "AmiCopyRole-grants"
 
 
-def client(scene: Scene, function: str, service: str) -> Any:
-    """Call AWS as a function does."""
-    _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{TABLE}-{function}", function)
+def client(scene: Scene, function: str, service: str, within: str = "") -> Any:
+    """Call AWS as a function does: the session token that a thief takes from it names the function, wherever it is used.
+
+    ``within``: another function that was given this one's role; its token names that one.
+    """
+    source = f"arn:aws:lambda:{REGION}:{HUB}:function:{within or f'{TABLE}-{function}'}"
+    _, key, _, token = scene.world.accounts.issue(
+        f"arn:aws:iam::{HUB}:role/{TABLE}-{function}", function, source_function=source
+    )
     return wire.client(service, REGION, key, token)
 
 
@@ -46,9 +52,9 @@ def writes(dynamodb: Any, table: str, forged: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def entered(scene: Scene, function: str, role: str, service: str, account: str = DEV) -> Any:
+def entered(scene: Scene, function: str, role: str, service: str, account: str = DEV, within: str = "") -> Any:
     """Assume a role in a target with a function's credentials, without a session policy."""
-    answer = client(scene, function, "sts").assume_role(
+    answer = client(scene, function, "sts", within).assume_role(
         RoleArn=f"arn:aws:iam::{account}:role/{role}", RoleSessionName="thief", ExternalId=stage.EXTERNAL_ID
     )["Credentials"]
     return wire.client(service, REGION, answer["AccessKeyId"], answer["SessionToken"])

@@ -151,6 +151,170 @@ def test_one_approval_serves_each_region_that_it_names(abroad):
     abroad.assert_invariants()
 
 
+# --- what arrives ---------------------------------------------------------------------------------------------------
+
+
+def retag(scene, *, on=(), **tags):
+    """Somebody who may tag writes tags on the AMI, or on the snapshots ``on``; the trigger tag stays as it is."""
+    pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+    scene.client("ec2").create_tags(Resources=list(on) or [scene.image], Tags=pairs)
+
+
+def theirs(resource) -> dict[str, str]:
+    """The tags of something in a target, without the service's own."""
+    return {one["Key"]: one["Value"] for one in resource["Tags"] if not one["Key"].startswith("ami-promoter:")}
+
+
+def arrived(scene):
+    """What PROD has: tags of the AMI, of its snapshots, its description and deprecation."""
+    scene.run_until_state("delivered", PROD)
+    image = scene.image_in(PROD)
+    ids = [device["Ebs"]["SnapshotId"] for device in image["BlockDeviceMappings"]]
+    snapshots = scene.client("ec2", PROD).describe_snapshots(SnapshotIds=ids)["Snapshots"]
+    return theirs(image), [theirs(one) for one in snapshots], image.get("Description"), image.get("DeprecationTime")
+
+
+@pytest.fixture
+def dressed(scene):
+    """An AMI that its builder gave tags that look approved, which PROD would carry; it waits for an approval."""
+    scene.apply(file(', source_tags: ["*"]'))
+    scene.launches = {PROD}
+    retag(scene, Approved="yes")
+    retag(scene, on=scene.snapshots, access="payments")
+    scene.client("ec2").modify_image_attribute(ImageId=scene.image, Description={"Value": "hardened"})
+    scene.client("ec2").enable_image_deprecation(ImageId=scene.image, DeprecateAt="2031-01-01T00:00:00Z")
+    scene.tag("prod")
+    scene.run_until(lambda: scene.states() == {PROD: WAITS})
+    return scene.after(HOUR)  # by now it looks for the approval each quarter of an hour
+
+
+def undress(scene):
+    """The builder takes all of that away again, so that nobody sees it in the console."""
+    keys = [{"Key": "Approved"}, {"Key": "access"}]
+    scene.client("ec2").delete_tags(Resources=[scene.image, *scene.snapshots], Tags=keys)
+    scene.client("ec2").modify_image_attribute(ImageId=scene.image, Description={"Value": "nothing"})
+    scene.client("ec2").disable_image_deprecation(ImageId=scene.image)
+
+
+def test_the_approver_is_shown_what_arrives_and_not_what_somebody_made_of_it(dressed):
+    """Tags, description and deprecation as they were examined: what was taken away before the approver looked, too."""
+    undress(dressed)
+    status, said, err = dressed.cli("approve", dressed.image, "--dry-run")
+    shown = approve(dressed)
+    (arrives,) = shown["arrives"]
+
+    assert (status, err) == (0, "")
+    for words in ("tag Approved = yes", "tag access = payments", "description: hardened", "deprecation: 2031-01-01"):
+        assert words in said
+    assert "Somebody has since changed" in said
+    assert shown["since"] == ["request", "deprecation", "tags", "snapshots"]
+    tags, of_snapshots, description, deprecation = arrived(dressed)
+    assert (tags, of_snapshots) == (arrives["tags"], [one["tags"] for one in arrives["snapshots"]])
+    assert (description, deprecation[:16]) == (arrives["description"], arrives["deprecation"][:16])
+
+
+@pytest.mark.parametrize("what", ["a tag", "a snapshot's tag", "the description", "the deprecation"])
+@pytest.mark.parametrize("when", ["while it waits", "while copies run"])
+def test_what_is_changed_after_the_approval_does_not_arrive(dressed, what, when):
+    """It waits for a tag event: the delivery registers exactly what the approver saw."""
+    dressed.world.ec2.pace.copy = 600
+    (arrives,) = approve(dressed)["arrives"]
+    if when == "while copies run":
+        dressed.run_until_state("copying", PROD)
+    {
+        "a tag": lambda: retag(dressed, Approved="by security", more="tags"),
+        "a snapshot's tag": lambda: retag(dressed, on=dressed.snapshots, access="all"),
+        "the description": lambda: undress(dressed),
+        "the deprecation": lambda: undress(dressed),
+    }[what]()
+    tags, of_snapshots, description, deprecation = arrived(dressed)
+
+    assert (tags, of_snapshots) == (arrives["tags"], [one["tags"] for one in arrives["snapshots"]])
+    assert (description, deprecation[:16]) == (arrives["description"], arrives["deprecation"][:16])
+    assert not [one for one in dressed.notices("delivery.failed") if one["account"] == PROD]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scene: retag(scene, Approved="by security"),
+        lambda scene: retag(scene, on=scene.snapshots[:1], access="all"),
+        lambda scene: scene.client("ec2").modify_image_attribute(ImageId=scene.image, Description={"Value": "x"}),
+        lambda scene: scene.client("ec2").disable_image_deprecation(ImageId=scene.image),
+    ],
+    ids=["a tag", "a snapshot's tag", "the description", "the deprecation"],
+)
+def test_a_tag_event_voids_the_approval_of_what_was_changed(dressed, change):
+    """The AMI is examined again; the approval is not for that, approvers are asked again, and the new one arrives."""
+    before = approve(dressed)
+    change(dressed)
+    assert dressed.cli("promote", dressed.image, "prod")[0] == 0
+    dressed.wait(A_WHILE)
+    assert nothing_for(dressed)
+    assert (dressed.states(), len(set(asked(dressed)))) == ({PROD: WAITS}, 2)
+    now = approve(dressed, "--digest", asked(dressed)[-1][:12])
+    assert now["digest"] != before["digest"]
+    (arrives,) = now["arrives"]
+    tags, of_snapshots, description, _ = arrived(dressed)
+    assert (tags, of_snapshots) == (arrives["tags"], [one["tags"] for one in arrives["snapshots"]])
+    assert description == arrives["description"]
+
+
+def test_a_tag_event_that_changes_nothing_of_what_arrives_voids_nothing(waiting):
+    """No tag of the source is carried where an approval is required, so another tag is another matter."""
+    approve(waiting)
+    retag(waiting, tested="yes")
+    assert waiting.cli("promote", waiting.image, "dev prod")[0] == 0
+    tags, of_snapshots, *_ = arrived(waiting)
+
+    assert (tags, of_snapshots) == ({}, [{}, {}])
+    assert len(asked(waiting)) == 1
+
+
+def test_a_forged_source_is_not_what_was_approved(dressed):
+    """With the credentials of `worker`: the delivery names another source, as if an approver had seen that one."""
+    (arrives,) = approve(dressed)["arrives"]
+    forge_source(dressed)
+    dressed.wait(90)
+
+    assert nothing_for(dressed)
+    assert arrived(dressed)[0] == arrives["tags"]
+
+
+def forge_source(scene):
+    """Write a source that nobody has examined, and let PROD's delivery claim that it was approved."""
+    forger = Forger(scene)
+    key = addresses.delivery(addresses.delivery_id(HUB, scene.image, PROD, REGION))
+    item = forger.records.get(key)
+    delivery = json.loads(item["body"])
+    examined = forger.records.get(addresses.source_image(scene.image, delivery["source"]))
+    forged = json.dumps(json.loads(examined["body"]) | {"tags": {"Approved": "forged"}}, separators=(",", ":"))
+    claim = {"state": "requested", "approved_by": f"arn:aws:iam::{HUB}:root", "source": addresses.digest(forged)}
+    claim["entered"] = {"requested": delivery["entered"][WAITS]}
+    forger.records.put(addresses.source_image(scene.image, claim["source"]), {**examined, "body": forged})
+    forger.records.put(key, {**item, "body": json.dumps(delivery | claim)})
+
+
+def test_a_source_that_was_changed_in_its_place_is_not_registered(dressed):
+    """Its name is the digest of what was examined: nothing is made of another content, and the delivery is parked."""
+    approve(dressed)
+    forger = Forger(dressed)
+    key = addresses.delivery(addresses.delivery_id(HUB, dressed.image, PROD, REGION))
+    place = addresses.source_image(dressed.image, json.loads(forger.records.get(key)["body"])["source"])
+    item = forger.records.get(place)
+    forged = json.loads(item["body"]) | {"tags": {"Approved": "forged"}}
+    forger.records.put(place, {**item, "body": json.dumps(forged, separators=(",", ":"))})
+
+    assert nothing_for(dressed.after(A_WHILE))
+
+
+def test_nothing_is_approved_that_was_not_examined(scene):
+    """The service has not looked at the AMI yet: nobody knows what would arrive."""
+    scene.apply(file())
+    scene.tag("prod")
+    assert approve(scene, status=1)["faults"][0]["code"] == "not-examined"
+
+
 # --- who may approve -------------------------------------------------------------------------------------------------
 
 FORGED = {

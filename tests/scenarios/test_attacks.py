@@ -10,7 +10,9 @@ from functools import partial
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.core.sharing.share import Purpose
 from demo import stage
+from tests.scenarios.forgeries import TAGGED, Forger, Forgery, role_of
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import (
     AUTO_SCALING,
@@ -327,6 +329,49 @@ def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role
         entered(scene, function, role, "ec2", account)
     for account in (PROD, STRANGER):
         refused(entered, scene, function, role, "ec2", account)
+
+
+@pytest.mark.parametrize("among", ["alone", "with an account that is named"])
+def test_the_share_worker_adds_nobody_whom_the_stack_does_not_name(scene, among):
+    """Neither to a snapshot nor to a key; of several accounts one stranger is enough to refuse the call."""
+    ec2, kms = client(scene, "share-worker", "ec2"), client(scene, "share-worker", "kms")
+    added = [{"UserId": account} for account in ((STRANGER,) if among == "alone" else (DEV, STRANGER))]
+    snapshot = scene.snapshots[0]
+
+    refused(ec2.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission={"Add": added})
+    for to in (f"arn:aws:iam::{STRANGER}:root", f"arn:aws:iam::{STRANGER}:role/{COPIES}"):
+        refused(kms.create_grant, KeyId=scene.key, GranteePrincipal=to, Operations=GRANT)
+    assert scene.world.shares_open() == []
+
+    redeploy(scene, TargetAccounts="")
+    ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": added})
+    assert scene.world.shares_open(), "the attack works where no account is named"
+
+
+@pytest.mark.parametrize("access", ["grant", "policy"])
+def test_an_account_that_has_left_the_list_loses_what_it_has_and_gets_nothing_again(scene, access):
+    """Removals are never denied. IAM cannot deny launch permissions and key policies by receiver: there the code refuses."""
+    scene.apply(f"""\
+defaults:
+  {{external_id: {stage.EXTERNAL_ID}, mode: share, share_snapshots: true, key_access: {access}, service_linked_roles: []}}
+groups: {{default: ["{DEV}"]}}
+""")
+    scene.launches = {DEV}
+    assert scene.promoted("") == {DEV: "shared"}
+    redeploy(scene, TargetAccounts=TEST)
+    scene.untag()
+    scene.run_until(lambda: scene.world.shares_open() == [], HOUR)
+
+    scene.tag("")
+    forger = Forger(scene)
+    for resource in ("snapshot:tagged", "image:tagged", "key:own", "policy:own"):
+        forgery = Forgery(resource, DEV, (TAGGED, DEV), "", grantee=role_of(DEV))
+        forger.write(forgery, Purpose.COPY)
+        scene.wait(15)
+        share = forger.look(forgery)
+        assert share.fault is not None, share
+        assert "TargetAccounts" in share.fault.what
+    assert scene.world.shares_open() == []
 
 
 # --- what a person with the right to tag brings into a target ---

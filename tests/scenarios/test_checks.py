@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from awsim.services.ec2.seeds import volume
+from awsim.services.ec2.snapshot_sharing import changed
 from demo import stage
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
 
@@ -132,7 +133,7 @@ def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, code
     spoil(scene)
     assert scene.promoted("dev") == {DEV: "failed", TEST: "delivered"}
     assert {fault["code"] for fault in scene.delivery(DEV)["faults"]} == codes
-    shared = {user for call in scene.calls("ModifySnapshotAttribute") for user in call.params["UserIds"]}
+    shared = {user for call in scene.calls("ModifySnapshotAttribute") for user in changed(call)[0]}
     assert shared == {TEST}
     scene.assert_invariants()
 

@@ -1,5 +1,6 @@
 """Other Regions: the target copies directly; an account with several Regions opens its share once."""
 
+from awsim.services.ec2.snapshot_sharing import changed
 from demo import stage
 from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
 from tests.scenarios.platform import ROOT
@@ -30,7 +31,8 @@ def test_one_account_with_two_regions_opens_its_snapshots_once(abroad):
 
     def modifying(call):
         if call.operation == "ModifySnapshotAttribute" and call.caller.function:
-            asked.append((call.params["OperationType"], call.params["SnapshotId"], tuple(call.params["UserIds"])))
+            added, removed = changed(call)
+            asked.append(("add" if added else "remove", call.params["SnapshotId"], tuple(added or removed)))
 
     abroad.world.gateway.after.append(modifying)
     abroad.promote("")
@@ -96,7 +98,7 @@ def test_the_hub_itself_gets_the_ami_in_another_region(scene):
         if call.operation == "CreateGrant" and call.caller.function:
             opened.append(call.params["GranteePrincipal"].split(":")[4])
         if call.operation == "ModifySnapshotAttribute":
-            opened.extend(call.params["UserIds"])
+            opened.extend(changed(call)[0])
 
     scene.world.gateway.after.append(opening)
     scene.promote("")

@@ -1,7 +1,9 @@
 """Shares: recorded before they open, as few as possible, closed when not needed; others' permissions stay."""
 
+from awsim.iam.ec2_needs import OLDER_FORM
 from awsim.services.ec2.seeds import volume
-from tests.scenarios.scene import DEV, PROD, REGION, TEST
+from awsim.services.ec2.snapshot_sharing import changed
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST
 
 
 def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
@@ -9,7 +11,7 @@ def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
     seen = []
 
     def look(call):
-        adds = call.operation == "CreateGrant" or call.params.get("OperationType") == "add"
+        adds = call.operation == "CreateGrant" or (call.operation == "ModifySnapshotAttribute" and changed(call)[0])
         if not adds or not (call.caller.function or "").endswith("-share-worker"):
             return
         resource = call.params.get("SnapshotId") or call.params["KeyId"]
@@ -21,6 +23,24 @@ def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
 
     assert seen
     assert all("opening" in states for states in seen)
+    scene.assert_invariants()
+
+
+def test_each_share_names_its_accounts_to_iam(scene):
+    """A policy that denies a call without ec2:Add/userId and ec2:Remove/userId denies none of the share worker's.
+
+    So a policy can say to whom the share worker adds. Whether the older parameters UserIds and OperationType fill these
+    keys is not known; here they fill none.
+    """
+    unnamed = {"Null": {"ec2:Add/userId": "true", "ec2:Remove/userId": "true"}}
+    deny = {"Effect": "Deny", "Action": "ec2:ModifySnapshotAttribute", "Resource": "*", "Condition": unnamed}
+    role = scene.world.iam.roles.named(HUB, f"{TABLE}-share-worker")
+    role.policies["names-accounts"] = {"Version": "2012-10-17", "Statement": [deny]}
+
+    with scene.world.rules.off(OLDER_FORM):
+        assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
+
+    assert scene.shared_with(scene.snapshots[0]) == set()
     scene.assert_invariants()
 
 

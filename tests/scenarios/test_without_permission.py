@@ -46,3 +46,10 @@ def test_a_test_that_is_named_for_a_permission_fails_without_it():
     permission, test = random.Random(13).choice(sorted(proofs().items()))
 
     assert fails(permission, test) == ""
+
+
+def test_what_cannot_be_withheld_is_no_failing_test():
+    """A condition that the statement does not have: an error on the way is no proof that a permission is needed."""
+    (role, sid, _), test = min(proofs().items())
+
+    assert "cannot be withheld: KeyError(" in fails((role, sid, f"{ONLY_IF}StringNever aws:Nothing"), test)

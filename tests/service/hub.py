@@ -9,7 +9,10 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.records import SHARDS
 from chalicelib.adapters.kms.key_policies import PolicyStatements
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
+from chalicelib.core.images.arriving import Examined
 from chalicelib.core.promotion.machine import WITHDRAW
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
@@ -22,7 +25,7 @@ from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
 from chalicelib.ports.ledger import Entitlements
 from chalicelib.service.approvals import LiveApprovals
-from chalicelib.service.codecs import DeliveryCodec
+from chalicelib.service.codecs import DELIVERIES, DeliveryCodec, peek, source_image
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.service.discover import Discover
@@ -177,7 +180,7 @@ class Hub:
         self._worker = QueueConsumer(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
         loop = (records, waker, clock, reported)
         entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
-        self.approvals = self.parts.approvals(entitlements, targets, clock)
+        self.approvals = self.parts.approvals(records, entitlements, targets, clock)
         promotion_ports = PromotionPorts(source, targets, tracked, ledger, notices, self.approvals)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
@@ -222,12 +225,16 @@ class Hub:
 
     def approve(self, ami: str, lasts: int = 7 * DAY) -> None:
         """Approve what waits for it, as the command line does: it writes entries and sends no wake."""
-        read, entitled = LiveEntitlements(
+        _, entitled = LiveEntitlements(
             self.stores.records, FakeSource(self.cloud), FakeTargets(self.cloud), self._clock, HUB, REGION
         ).now(ami)
         if isinstance(entitled, Fault):
             return  # no value was ever understood: the command line refuses
-        asked = approvals.question(ami, read.snapshots, entitled.value, entitled.targets.values())
+        promotion = peek(self.stores.records, addresses.promotion(ami), PROMOTIONS)
+        if promotion is None or not promotion.source:
+            return  # the service has not examined it: the command line refuses
+        examined = Examined(source_image(self.stores.records, ami, promotion.source, promotion.key))
+        asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
         for place, digest in asked.targets.items():
             one = Approval(place, digest, self.cloud.now, self.cloud.now + lasts, APPROVER)
             self.cloud.approvals[ami, place] = one
@@ -235,22 +242,29 @@ class Hub:
     def is_approved(self, place: tuple[str, str]) -> bool:
         """Whether an AMI may be opened for an account: it needs no approval, or has a valid one.
 
-        Valid: for its snapshots, the account's settings and a value of its tag that counts now, and not expired. A read
-        may be as stale as ``STALEST`` says, so a value, or an approval, that ended so lately counts.
+        Valid: for what its delivery registers, the account's settings and a value of its tag that counts now, and not
+        expired. A read may be as stale as ``STALEST`` says, so a value, or an approval, that ended so lately counts.
         """
         ami, account = place
         given, file = self.cloud.approvals.get((ami, f"{account}/{REGION}")), AppliedFile(self.cloud.directory)
-        devices = self.cloud.hub_images[ami]["BlockDeviceMappings"]
-        snapshots = [device["Ebs"]["SnapshotId"] for device in devices]
+        key = addresses.delivery(addresses.delivery_id(HUB, ami, account, REGION))
+        delivery = peek(self.stores.records, key, DELIVERIES)
+        source = None if delivery is None else self._examined(delivery)
         for value in self._values(ami, file):
             for target in file.resolve(value, in_force=True).targets:
                 if target.account != account:
                     continue
-                digest = approvals.digest_of(ami, snapshots, value, target)
+                digest = "" if source is None else approvals.digest_of(ami, source, value, target)
                 valid = given is not None and given.digest == digest and self.cloud.now - STALEST < given.until
                 if valid or not approvals.needs(target):
                     return True
         return not any(map(approvals.needs, file.resolve(account, in_force=True).targets))
+
+    def _examined(self, delivery: Delivery) -> Examined | None:
+        try:
+            return Examined(source_image(self.stores.records, delivery.ami, delivery.source, delivery.key))
+        except ParkRecord:
+            return None
 
     def _values(self, ami: str, file: AppliedFile) -> Iterator[str]:
         """Yield the values of an AMI's tag that count: those that a stale read shows, and the last understood one.
@@ -338,7 +352,7 @@ class Hub:
             at, act = step
             self.cloud.now = max(self.cloud.now, at)
             act()
-            assert len(self.invocations) < self.most_invocations, "invariant 6: it does not end"
+            assert len(self.invocations) < self.most_invocations, f"invariant 6: it does not end: {self.outcomes()}"
         if until is not None:
             self.cloud.now = until
 

@@ -176,6 +176,18 @@ def test_an_account_that_joins_needs_a_new_one():
     assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
+def test_an_account_that_joins_gets_what_was_examined_when_the_tag_was_written():
+    """For all targets, with and without an approval: what somebody tags later waits for a tag event."""
+    it = OrganizationHub(A)
+    it.look(3)
+    it.tag()
+    it.cloud.hub_images["ami-0a"]["Tags"].append({"Key": "later", "Value": "yes"})
+    it.organization.accounts[B] = "ACTIVE"
+    it.look(12)
+    assert it.outcomes == {A: "delivered", B: "delivered"}
+    assert not [image for image in it.cloud.images.values() if "later" in str(image.raw["Tags"])]
+
+
 def test_a_tag_that_names_it_no_longer_ends_it_at_once():
     """Removal from the tag cancels it during the wait for the approval, and also during a pause."""
     hub = waiting((A, B))

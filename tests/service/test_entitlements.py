@@ -10,6 +10,7 @@ from chalicelib.core.errors import NewerSchema, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.bounds import Bounds
 from chalicelib.core.sharing.entitlement import USELESS, of
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets import withdrawals
@@ -75,6 +76,7 @@ class AskedSource:
         self.cloud.make_image(OTHER, {"snap-01": True})
         self.records, self.source, self.targets = MemoryRecords(), TaggedSource(self.cloud), ListedTargets(self.cloud)
         self.cloud.tag(AMI, A)
+        self.bounds = Bounds()
 
     def in_force(self, value, ami=AMI, **known):
         """Write a head by which the service understood this value last."""
@@ -108,7 +110,8 @@ class AskedSource:
 
     def live(self):
         """The port, over these."""
-        return LiveEntitlements(self.records, self.source, self.targets, lambda: self.cloud.now, HUB, REGION)
+        ports = (self.records, self.source, self.targets)
+        return LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION, self.bounds)
 
     def judge(self, *shares):
         """Of each share: "may" be opened, is "refused" or "waits", or AWS "owed" the answer; and why."""
@@ -166,6 +169,21 @@ def test_each_share_is_judged_by_itself():
         share(), share(SNAPSHOT, B, held(B)), share(SNAPSHOT, STRANGER, held(STRANGER)), share(SNAPSHOT, C, held(C))
     )
     assert [how for how, _ in found] == ["may", "waits", "refused", "refused"]
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [SNAPSHOT, KEY, IMAGE, addresses.policy_resource(source_key(0)).pk, addresses.role_resource(target_key(A), A).pk],
+)
+def test_nothing_is_opened_for_a_receiver_that_the_stack_does_not_admit(resource):
+    """Of every kind, although tag and file name it; an account that the stack names is served beside it."""
+    asked = AskedSource()
+    asked.cloud.tag(AMI, f"{A} {B}")
+    asked.bounds = Bounds(frozenset({HUB, B}))
+    (how, why), served = asked.judge(share(resource), share(resource, B, held(B)))
+
+    assert (how, "TargetAccounts" in why) == ("refused", True)
+    assert served == ("may", "")
 
 
 # --- what is refused for good ----------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.delivery import ending, proof
+from chalicelib.core.delivery import ending, evolving, machine, proof
+from chalicelib.core.delivery.events import DeadlinePassed
+from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.sharing import share_events
@@ -26,7 +28,7 @@ from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.standing_pass import StandingPass
 from tests.fakes import MemoryRecords
-from tests.service import shared_ami
+from tests.service import shared_ami, wrong_parts
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
 from tests.service import test_marks as marks
@@ -37,12 +39,27 @@ from tests.service import test_share_worker as shares
 from tests.service import test_sweep as sweeping
 from tests.service.organization import A
 
-Replace = Callable[[pytest.MonkeyPatch], None]
+
+@dataclass(frozen=True)
+class Instead:
+    """Insteads a function, or a value of a module."""
+
+    home: Any
+    name: str
+    wrong: Any
+
+    def __call__(self, patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(self.home, self.name, self.wrong)
+
+    def raising(self) -> "Instead":
+        """Return the same with what raises when it is used."""
+        return Instead(self.home, self.name, wrong_parts.raises if callable(self.wrong) else Unusable())
 
 
-def instead(home: Any, name: str, wrong: Any) -> Replace:
-    """Replace a function, or a value of a module."""
-    return lambda patch: patch.setattr(home, name, wrong)
+class Unusable:
+    """A collection that raises when it is asked."""
+
+    __contains__ = __iter__ = wrong_parts.raises
 
 
 def anybodys(delivery, _nonce, _made_at):
@@ -104,35 +121,57 @@ def whatever_was_seen(change):
 
 @dataclass(frozen=True)
 class RemovedProtection:
-    """What is removed, and the test that fails then. ``anyway``: removed in the run that passes, too."""
+    """What is removed, the test that fails then, and its message, as a regular expression.
 
-    removed: Replace
+    ``anyway``: removed in the run that passes, too.
+    """
+
+    removed: Instead
+    says: str
     test: Callable[[], object]
-    anyway: tuple[Replace, ...] = ()
+    anyway: tuple[Instead, ...] = ()
 
 
 COPY = Purpose.COPY
-NO_PASS = instead(StandingPass, "run", lambda *_, **__: None)
+ANY_END = Instead(
+    evolving,
+    "TRANSITIONS",
+    {
+        state: {
+            event: after | {DeliveryState.STOPPING} if event is DeadlinePassed else after
+            for event, after in row.items()
+        }
+        for state, row in machine.TRANSITIONS.items()
+    },
+)
+"""The table refuses such an end, too, and parks the delivery; these two protections cover for each other."""
+NO_PASS = Instead(StandingPass, "run", lambda *_, **__: None)
 NARROWED = removals.test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong
 
 PROTECTIONS = {
     "who may receive is not asked": RemovedProtection(
-        instead(LiveEntitlements, "judge", lambda *_: Judgement()),
+        Instead(LiveEntitlements, "judge", lambda *_: Judgement()),
+        r"assert \('may', False\) == \('refused', True\)\n.*",
         partial(entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says, A),
     ),
     "to what it belongs is not asked": RemovedProtection(
-        instead(LiveEntitlements, "_belongs", lambda *_: True),
+        Instead(LiveEntitlements, "_belongs", lambda *_: True),
+        r"assert \('may', False\) == \('refused', True\)\n.*",
         partial(entitled.test_what_is_no_part_of_the_ami_is_refused, "resource#snapshot#snap-01"),
     ),
     "whom it names is not asked": RemovedProtection(
-        instead(entitlements, "_receiver", lambda target, _resource, **_: target.unit or target.account),
+        Instead(entitlements, "_receiver", lambda target, _resource, **_: target.unit or target.account),
+        r"assert 'may' != 'may'\n.*",
         partial(entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself, entitled.IMAGE, COPY, {}),
     ),
     "the pass over standing shares does nothing": RemovedProtection(
-        NO_PASS, partial(NARROWED, shared_ami.TROUBLES["damaged delivery"], None)
+        NO_PASS,
+        r"assert \{'200000000002'\} == set\(\)\n.*",
+        partial(NARROWED, shared_ami.TROUBLES["damaged delivery"], None),
     ),
     "the copies of a promotion that cannot act go on": RemovedProtection(
-        instead(StandingPass, "_end_running", lambda *_: True),
+        Instead(StandingPass, "_end_running", lambda *_: True),
+        r"assert \{.*\} == set\(\)\n.* '200000000001'\n.*",
         partial(
             removals.test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended,
             shared_ami.park_promotion,
@@ -140,50 +179,62 @@ PROTECTIONS = {
         ),
     ),
     "a removal waits for the checks of the source": RemovedProtection(
-        instead(PromotionExecutor, "_resolve", examined_first(PromotionExecutor._resolve)),
+        Instead(PromotionExecutor, "_resolve", examined_first(PromotionExecutor._resolve)),
+        r"assert \{.*\} == \{'200000000001'\}\n.*Extra items in the left set:\n +'200000000002'\n.*",
         partial(NARROWED, shared_ami.disable_key, A),
         (NO_PASS,),
     ),
     "a value in force is resolved strictly": RemovedProtection(
-        instead(AppliedFile, "resolve", strictly(AppliedFile.resolve)),
+        Instead(AppliedFile, "resolve", strictly(AppliedFile.resolve)),
+        r"assert \{.*\} == \{'200000000001'\}\n.*Extra items in the left set:\n +'200000000002'\n.*",
         partial(removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong, shared_ami.pause),
     ),
     "nonces are not asked": RemovedProtection(
-        instead(proof, "_attempt", anybodys),
+        Instead(proof, "_attempt", anybodys),
+        r"assert \{'snap-.*\} <= \{'snap-.*\}\n.*Extra items in the left set:\n.*",
         partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "image", None),
     ),
     "a deadline acts without a look": RemovedProtection(
-        instead(ending, "WORKING", frozenset()),
+        Instead(ending, "WORKING", frozenset()),
+        r"\['deadline-verifying: .*'\]\nassert 'failed' == 'delivered'\n.*",
         partial(outages.test_an_outage_of_the_service_destroys_no_good_work, "snapshots", "verifying", 0, 26),
+        (ANY_END,),
     ),
     "one look at a removal is believed": RemovedProtection(
-        instead(share_events, "looked_for_nameless", gone_at_once(share_events.looked_for_nameless)),
+        Instead(share_events, "looked_for_nameless", gone_at_once(share_events.looked_for_nameless)),
+        r"assert \[\(1, 0\), \(0, .*\] == \[\(1, 0\), \(1, .*\]\n.*At index 1 diff: \(0, 1\) != \(1, 1\)\n.*",
         shares.test_a_permission_is_closed_when_two_looks_miss_it,
     ),
     "a refusal about the resource is halved": RemovedProtection(
-        instead(share_batches, "subject", lambda _code: Subject.ACCOUNT),
+        Instead(share_batches, "subject", lambda _code: Subject.ACCOUNT),
+        "assert 999 == 1",
         partial(shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call, "aws-AccessDenied"),
     ),
     "the time left is not asked": RemovedProtection(
-        instead(Budget, "allows", lambda *_: True),
+        Instead(Budget, "allows", lambda *_: True),
+        r"assert \{.*\} == set\(\)\n.*Extra items in the left set:\n.*",
         partial(shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is, 300, 2.0),
     ),
     "an AMI that AWS does not show is everybody's trouble": RemovedProtection(
-        instead(LiveEntitlements, "_why_not", everybodys_trouble(LiveEntitlements._why_not)),
+        Instead(LiveEntitlements, "_why_not", everybodys_trouble(LiveEntitlements._why_not)),
+        r"assert .*\n.*At index 0 diff: \('owed', 'DescribeImages was refused: \w+\.'\) != \('may', ''\)\n.*",
         partial(
             entitled.test_an_ami_that_aws_does_not_show_is_its_own_holders_trouble, RefusalKind.DENIED, entitled.AMI
         ),
     ),
     "a mark is written whatever was seen": RemovedProtection(
-        instead(MemoryRecords, "change", whatever_was_seen(MemoryRecords.change)),
+        Instead(MemoryRecords, "change", whatever_was_seen(MemoryRecords.change)),
+        r"assert \(1, None\) == \(1, 'a stamp'\)\n.*",
         partial(marks.test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost, looks=0, by="withdraw"),
     ),
     "a pass begins anew each time": RemovedProtection(
-        instead(Rotation, "_stopped_behind", lambda *_: None),
+        Instead(Rotation, "_stopped_behind", lambda *_: None),
+        r"assert 59 <= \(\(400 // 7\) \+ 1\)",
         partial(discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are, 7),
     ),
     "the sweep forgets its place": RemovedProtection(
-        instead(sweep.Round, "text", lambda self: f"[{self.since}, {self.until}]"),
+        Instead(sweep.Round, "text", lambda self: f"[{self.since}, {self.until}]"),
+        "not within 100 minutes: 800 of 4000 woken",
         sweeping.test_killed_after_one_page_of_every_run_no_shard_waits_for_another,
     ),
 }
@@ -191,11 +242,19 @@ PROTECTIONS = {
 
 @pytest.mark.parametrize("protection", PROTECTIONS.values(), ids=PROTECTIONS)
 def test_without_it_the_named_test_fails(monkeypatch, protection):
-    """It fails by an assertion of its own, not by an error."""
+    """It fails by the named assertion, and by no other."""
     for change in (*protection.anyway, protection.removed):
         change(monkeypatch)
-    with pytest.raises(AssertionError):
+    with wrong_parts.found_out(protection.says):
         protection.test()
+
+
+@pytest.mark.parametrize("protection", PROTECTIONS.values(), ids=PROTECTIONS)
+def test_if_it_only_raises_the_test_above_fails(monkeypatch, protection):
+    """What does not do without the protection, but raises, shows nothing."""
+    for change in (*protection.anyway, protection.removed.raising()):
+        change(monkeypatch)
+    assert not wrong_parts.passes_for(protection.says, protection.test)
 
 
 @pytest.mark.parametrize("protection", PROTECTIONS.values(), ids=PROTECTIONS)

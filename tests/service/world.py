@@ -564,7 +564,7 @@ class ModelWorld(Hub):
             "head": [key for key in items if key.pk == addresses.HEADS],
             "mark": [key for key in items if key.pk == addresses.STANDING],
             "plan": [key for key in items if key.sk.startswith("plan#")],
-            "source image": [key for key in items if key.kind == "promotion" and key.sk == "image"],
+            "source image": [key for key in items if key.kind == "promotion" and key.sk.startswith("image")],
             "link": list(links),
             "share": list(self.stores.ledger.items),
         }[what]
@@ -639,7 +639,8 @@ class ModelWorld(Hub):
             self._approve_all()  # after the service has seen the tag: an approver knows it from the notice
         self._until_nothing_happens(limit)
         self.tell("All that happens by itself has happened.")
-        assert self.invariants.poisoned or self._next() is None, "invariant 6: it does not come to rest"
+        at_rest = self.invariants.poisoned or self._next() is None
+        assert at_rest, f"invariant 6: it does not come to rest: {self.outcomes()}"
         self.invariants.rest()
 
     def _until_nothing_happens(self, limit: int) -> None:

@@ -1,7 +1,13 @@
 """Parts of the service with one protection removed, for the suites that must find them out."""
 
-from dataclasses import replace
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import fields, replace
 from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
@@ -19,6 +25,46 @@ from tests.fakes import MemoryRecords
 from tests.stores import Stores, in_memory
 
 NEVER = 10**11
+
+
+class Replaced(Exception):
+    """What a mutation replaces was called."""
+
+
+def raises(*_args: object, **_named: object) -> NoReturn:
+    """Stand in for what a mutation replaces."""
+    raise Replaced
+
+
+def raising(part: Any) -> Any:
+    """Return a part that raises in what a wrong part does otherwise: a test that it passes shows nothing."""
+    if not isinstance(part, type):
+        return raises
+    own = [name for name in vars(part) if callable(vars(part)[name]) and (name == "__init__" or name[:2] != "__")]
+    return type(part.__name__, (part,), dict.fromkeys(own, raises))
+
+
+def all_raising(parts: Any) -> Any:
+    """Return the parts of a service with ``raising`` instead of each that is not the usual one."""
+    usual = type(parts)()
+    wrong = {one.name: getattr(parts, one.name) for one in fields(parts)}
+    return replace(parts, **{n: raising(part) for n, part in wrong.items() if part is not getattr(usual, n)})
+
+
+def found_out(says: str) -> AbstractContextManager[pytest.ExceptionInfo[AssertionError]]:
+    """Expect an assertion to fail with a message that is all of this regular expression."""
+    return pytest.raises(AssertionError, match=rf"(?s)\A(?:{says})\Z")
+
+
+def passes_for(says: str, check: Any) -> bool:
+    """Whether a check fails as ``found_out`` expects, and not by another error."""
+    try:
+        check()
+    except AssertionError as error:
+        return re.fullmatch(says, str(error), re.DOTALL) is not None
+    except Exception:  # noqa: BLE001 - any other error makes the test red, too
+        return False
+    return False
 
 
 class ForgetsIntents(ShareWorker):
@@ -153,6 +199,11 @@ class IgnoresVersions(MemoryRecords):
 def careless() -> Stores:
     """Stores in which the last writer wins."""
     return replace(in_memory(), records=IgnoresVersions())
+
+
+def raising_stores(stores: Callable[[], Stores]) -> Callable[[], Stores]:
+    """Return the stores, or, instead of the careless ones, some that raise."""
+    return stores if stores is in_memory else lambda: replace(in_memory(), records=raising(IgnoresVersions)())
 
 
 class TakesAllForApproved(LiveApprovals):

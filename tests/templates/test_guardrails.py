@@ -19,7 +19,7 @@ def test_the_policies_only_deny(guardrails):
 
 
 def test_each_policy_is_short_enough_with_twenty_principals_in_each_list(guardrails):
-    """A service control policy has 5,120 characters at most, spaces outside of texts not counted [Organizations quotas]."""
+    """A service control policy has 5,120 characters at most, without spaces between texts [Organizations quotas]."""
     twenty = [f"{ARN}-{number:02d}" for number in range(20)]
 
     def filled(node):

@@ -123,16 +123,26 @@ def test_an_event_that_finds_no_function_is_kept(hub):
 
 def test_deleting_the_stack_keeps_the_tables_the_logs_and_the_key(hub):
     """The ledger and the history outlive the stack, golden AMIs need their key, and nothing becomes public by it."""
-    kept = {it["Type"] for it in hub["Resources"].values() if it.get("DeletionPolicy") == "Retain"}
+    kept = {it["Type"] for it in hub["Resources"].values() if "DeletionPolicy" in it}
 
     block = "AWS::EC2::SnapshotBlockPublicAccess"
     assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::KMS::Key", block}
     assert resources(hub, block)["PublicSnapshots"] == {"State": {"Ref": "BlockPublicSnapshots"}}
 
 
+def test_a_failed_creation_leaves_only_what_must_not_go(hub):
+    """Tables stay, as deletion protection would stop the rollback; and the block, which a rollback must not lift."""
+    held = {name: it["DeletionPolicy"] for name, it in hub["Resources"].items() if "DeletionPolicy" in it}
+
+    stay = {name for name, policy in held.items() if policy == "Retain"}
+    assert stay == {"PublicSnapshots", *resources(hub, "AWS::DynamoDB::Table")}
+    assert {held[name] for name in held.keys() - stay} == {"RetainExceptOnCreate"}
+    assert all(hub["Resources"][name]["UpdateReplacePolicy"] == "Retain" for name in held)
+
+
 def test_the_stack_makes_no_snapshot_public_again(hub):
-    """A weaker state than an account has shows what is public by its attributes: the default is the strictest."""
-    assert hub["Parameters"]["BlockPublicSnapshots"]["Default"] == "block-all-sharing"
+    """A weaker state than an account has shows what is public by its attributes: by default the stack sets none."""
+    assert hub["Parameters"]["BlockPublicSnapshots"]["Default"] == "false"
 
 
 def inbound(hub):

@@ -7,11 +7,14 @@ from importlib.resources import files
 
 import pytest
 
+from awsim.iam.policy import Ask, PolicyVerdict, identity
 from tools import docs, permissions
 from tools.permissions import Statement, reason, reasons, statements
 
 IAM = json.loads((files("cfnlint") / "data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
 ALL = list(statements())
+NARROW = [it for it in ALL if not it.all_actions_but]
+"""The others deny everything but what they name."""
 
 
 def resource_types(action: str) -> dict[str, list[str]]:
@@ -42,7 +45,7 @@ def fits(arn: str, form: str) -> bool:
     return re.fullmatch(form, arn) is not None
 
 
-@pytest.mark.parametrize("statement", ALL, ids=lambda it: f"{it.role}-{it.sid}")
+@pytest.mark.parametrize("statement", NARROW, ids=lambda it: f"{it.role}-{it.sid}")
 def test_a_statement_is_as_narrow_as_iam_can_say_it(statement: Statement):
     """No wildcard in an action, only existing actions; "*" as resource only if IAM has no resource type."""
     for action in statement.actions:
@@ -54,7 +57,7 @@ def test_a_statement_is_as_narrow_as_iam_can_say_it(statement: Statement):
         assert not forms or any(fits(arn, form) for arn in here for form in forms), f"{action} does not apply to {here}"
 
 
-@pytest.mark.parametrize("statement", ALL, ids=lambda it: f"{it.role}-{it.sid}")
+@pytest.mark.parametrize("statement", NARROW, ids=lambda it: f"{it.role}-{it.sid}")
 def test_each_resource_is_one_that_an_action_of_the_statement_applies_to(statement: Statement):
     """No ARN is without effect, or has an account where that resource has none."""
     forms = [form for action in statement.actions for of_type in resource_types(action).values() for form in of_type]
@@ -137,7 +140,8 @@ def written_by(role: str) -> set[str]:
         pattern
         for it in ALL
         if it.role == role and TABLE in it.resources and WRITES & set(it.actions)
-        for patterns in it.condition.values()
+        for operator, patterns in it.condition.items()
+        if operator != "Null"
         for pattern in patterns["dynamodb:LeadingKeys"]
     }
 
@@ -187,3 +191,19 @@ def test_no_snapshot_or_image_can_be_made_public(action: str):
 def test_the_documented_permissions_are_those_in_force():
     """docs/reference/permissions.md is generated from the present policies and reasons."""
     assert docs.main(["--check"]) == 0
+
+
+def test_no_condition_on_partition_keys_holds_where_the_call_names_none():
+    """IAM takes ``ForAllValues`` for true where the key is missing, so each such condition also wants the key."""
+    limited = [it for it in ALL for tests in it.condition.values() if "dynamodb:LeadingKeys" in tests]
+
+    assert len(limited) >= 11
+    for it in limited:
+        for action in it.actions:
+            for table in it.resources:
+                arn = next(arns(table))
+                ask = Ask(action, arn, {})
+                document = {
+                    "Statement": {"Effect": "Allow", "Action": action, "Resource": arn, "Condition": it.condition}
+                }
+                assert identity(document, ask) is PolicyVerdict.SILENT, f"{it.role}, {it.sid}"

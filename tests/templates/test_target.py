@@ -151,7 +151,7 @@ def test_the_key_rotates_and_outlives_the_stack(target):
     """AMIs need their key for as long as they exist."""
     key = target["Resources"]["Key"]
 
-    assert key["DeletionPolicy"] == key["UpdateReplacePolicy"] == "Retain"
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert key["Properties"]["EnableKeyRotation"] is True
 
 

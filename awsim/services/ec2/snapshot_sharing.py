@@ -70,7 +70,7 @@ def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     snapshot = own_snapshot(ec2, call)
     if call.params.get("Attribute", PERMISSION) != PERMISSION:
         raise wrong_value("attribute", call.params["Attribute"])
-    add, remove = _changes(call)
+    add, remove = changed(call)
     if add and remove and ec2.on(ONE_WAY):
         raise wrong_combination("You can add or remove createVolumePermissions in one request, but not both.")
     if len(add) + len(remove) > MOST and ec2.on(MOST_CHANGES):
@@ -89,8 +89,11 @@ def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return {}
 
 
-def _changes(call: Call) -> tuple[list[str], list[str]]:
-    """Read both forms: CreateVolumePermission, and the older OperationType with UserIds and GroupNames."""
+def changed(call: Call) -> tuple[list[str], list[str]]:
+    """Return whom a ModifySnapshotAttribute adds and whom it removes.
+
+    Both forms are read: CreateVolumePermission, and the older OperationType with UserIds and GroupNames.
+    """
     params = call.params
     pairs = params.get("CreateVolumePermission", {})
     add, remove = _who(pairs.get("Add", ())), _who(pairs.get("Remove", ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions
@@ -34,7 +35,7 @@ class SnapshotPermissions:
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         with as_refusal("ModifySnapshotAttribute (add)", f"{self._where}, {_snapshot_of(resource)}"):
-            self._modify(resource, "add", shares)
+            self._modify(resource, "Add", shares)
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
@@ -42,14 +43,16 @@ class SnapshotPermissions:
             as_refusal("ModifySnapshotAttribute (remove)", f"{self._where}, {_snapshot_of(resource)}"),
             gone(*SNAPSHOT_GONE),
         ):
-            self._modify(resource, "remove", shares)
+            self._modify(resource, "Remove", shares)
 
-    def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:
+    def _modify(self, resource: str, operation: Literal["Add", "Remove"], shares: Sequence[Share]) -> None:
+        # The older parameters OperationType and UserIds say the same; that they fill the condition keys ec2:Add/userId
+        # and ec2:Remove/userId is not known [aws-facts 4].
+        accounts = [{"UserId": account} for account in sorted({share.account for share in shares})]
         self._sessions.own("ec2", region=_region_of(resource)).modify_snapshot_attribute(
             SnapshotId=_snapshot_of(resource),
             Attribute="createVolumePermission",
-            OperationType=operation,
-            UserIds=sorted({share.account for share in shares}),
+            CreateVolumePermission={operation: accounts},
         )
 
 

@@ -20,7 +20,7 @@ def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> D
     if event.changed:
         return begin_again(delivery, now)
     if event.by:
-        return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by)
+        return to(delivery, DeliveryState.REQUESTED, now, approved_by=event.by, source=event.source or delivery.source)
     if delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure)
     if now < delivery.next_try:  # an early look does not count as a try

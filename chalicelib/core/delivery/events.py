@@ -77,12 +77,13 @@ class ApprovalSeen:
     """The approval was read. ``by``: its approver; "": there is none.
 
     ``changed``: it is for settings that were applied after this delivery began. ``gone``: EC2 does not show the AMI, so
-    it cannot be approved.
+    it cannot be approved. ``source``: the name of the source that was approved.
     """
 
     by: str = ""
     changed: bool = False
     gone: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

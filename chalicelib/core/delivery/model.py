@@ -269,6 +269,9 @@ class Delivery:
     promotion_episode: int = 0
     """The promotion's episode that started this episode."""
     source_name: str = ""
+    source: str = ""
+    """The name of the source as it was examined, which is what arrives. A delivery that waits for an approval takes
+    what was approved; "": an earlier version began it."""
     groups: tuple[str, ...] = ()
     state: DeliveryState = DeliveryState.REQUESTED
     entered: Mapping[str, int] = field(default_factory=dict)

@@ -66,6 +66,8 @@ class Examined:
     faults: tuple[Fault, ...] = ()
     partial: bool = False
     """Whether EC2 may not have shown all of the source, so that it must be examined again."""
+    source: str = ""
+    """The name of the source as it is to arrive."""
 
 
 @dataclass(frozen=True, slots=True)

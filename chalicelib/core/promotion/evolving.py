@@ -100,6 +100,7 @@ def _on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion
     fresh: dict[str, Any] = {"candidate": event.value, "resolved": False, "to_notify": ()}
     # The event of the same value, written again, may be on its way.
     fresh["read_at"] = promotion.read_at if same else now
+    fresh["tagged_since"] = promotion.tagged_since or not same
     fresh["blocked_until"] = 0  # what was refused for another value delays no removal
     fresh["unfinished"] = promotion.unfinished or promotion.resolved or promotion.state is S.EXPANDING
     fresh["only"] = promotion.only if again or same else ()  # an operator's word about another value
@@ -293,6 +294,8 @@ def _on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotio
         S.EXPANDING,
         now,
         episode=promotion.episode + 1,
+        source=event.source,
+        tagged_since=False,
         cursor=0,
         unfinished=False,
         source_refused=False,

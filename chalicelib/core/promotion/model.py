@@ -118,6 +118,10 @@ class Promotion:
     written after it."""
     source_refused: bool = False
     """Whether the source failed its checks for this plan: then the service restarts none of its deliveries."""
+    source: str = ""
+    """The name of the source as it was last examined; "": not yet, or an earlier version examined it."""
+    tagged_since: bool = False
+    """Whether a tag event came since: then the next examination counts, and not that one."""
     digest: str = ""
     """Digest of the targets file by which the value was resolved."""
     members: int = 0

@@ -215,9 +215,13 @@ def tracked_delivery(ami: str, delivery: str) -> RecordKey:
     return RecordKey(f"promotion#{ami}", f"delivery#{delivery}")
 
 
-def source_image(ami: str) -> RecordKey:
-    """The source image as it was last examined."""
-    return RecordKey(f"promotion#{ami}", "image")
+SOURCE = "image"
+"""Beginning of the sort keys of sources as they were examined; the whole key of one that an earlier version wrote."""
+
+
+def source_image(ami: str, name: str = "") -> RecordKey:
+    """The source image as it was examined once. ``name``: digest of what the item holds; "": of an earlier version."""
+    return RecordKey(f"promotion#{ami}", f"{SOURCE}#{name}" if name else SOURCE)
 
 
 def plan(ami: str, plan: str, chunk: int) -> RecordKey:

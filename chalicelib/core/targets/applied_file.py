@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.records import codec
@@ -32,6 +32,11 @@ GRANT_ROLE = "-grants"
 def grant_role(copy_role: str) -> str:
     """Return the name of a target's grant role, by the name of its copy role."""
     return f"{copy_role}{GRANT_ROLE}"
+
+
+NOT_OF_THE_DELIVERY = {"of_the_delivery": False}
+"""Metadata of a member of ``Target`` that changes nothing of a delivery, as a name or a retirement: a change of it
+voids no approval and begins no delivery again. A member without it belongs to the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,17 @@ class Target:
     def place(self) -> str:
         """Its address, "account/region"."""
         return f"{self.account}/{self.region}"
+
+
+def of_delivery(target: Target) -> dict[str, Any]:
+    """Return the settings that belong to a delivery, as JSON values."""
+    beside = {one.name for one in fields(target) if not one.metadata.get("of_the_delivery", True)}
+    return {name: value for name, value in codec.encode(target).items() if name not in beside}
+
+
+def carried(target: Target) -> tuple[str, ...]:
+    """Return which tags of the source arrive in a target: where the AMI itself is shared, none."""
+    return target.source_tags if target.mode == "copy" else ()
 
 
 @dataclass(frozen=True, slots=True)

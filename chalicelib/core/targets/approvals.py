@@ -2,20 +2,20 @@
 
 ``ami-promoter approve`` writes them into the operators' table, in a partition that only this approver can write; the
 functions that open shares read them there. An approval has a digest of what the approver saw. So nobody must write to
-void one: if AMI, snapshots, value or settings change, the digest differs.
+void one: if what arrives, the value or the settings change, the digest differs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.records import codec
+from chalicelib.core.images.arriving import Examined
 from chalicelib.core.records.addresses import digest
 from chalicelib.core.records.schedule import DAY
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.applied_file import Target, carried, of_delivery
 
 NOT_APPROVED = "not-approved"
 """Code of the fault of a share that waits for an approval."""
@@ -63,9 +63,9 @@ class Question:
         return digest(self.ami, self.value, *(f"{place} {name}" for place, name in sorted(self.targets.items())))
 
 
-def question(ami: str, snapshots: Collection[str], value: str, targets: Iterable[Target]) -> Question:
-    """Return the question about an AMI with these snapshots whose value in force names these targets."""
-    needing = {one.place: digest_of(ami, snapshots, value, one) for one in targets if needs(one)}
+def question(ami: str, source: Examined, value: str, targets: Iterable[Target]) -> Question:
+    """Return the question about an AMI, as it was examined, whose value in force names these targets."""
+    needing = {one.place: digest_of(ami, source, value, one) for one in targets if needs(one)}
     return Question(ami, value, needing)
 
 
@@ -74,10 +74,10 @@ def needs(target: Target) -> bool:
     return target.approval == "required"
 
 
-def digest_of(ami: str, snapshots: Collection[str], value: str, target: Target) -> str:
-    """Return the digest of what is approved for one target: AMI, snapshots, the tag's value, all its settings."""
-    settings = json.dumps(codec.encode(target), sort_keys=True)
-    return digest(ami, ",".join(sorted(snapshots)), value, settings)
+def digest_of(ami: str, source: Examined, value: str, target: Target) -> str:
+    """Return the digest of what is approved for one target: what arrives there, the tag's value, and its settings."""
+    settings = json.dumps(of_delivery(target), sort_keys=True)
+    return digest(ami, source.digest(carried(target)), value, settings)
 
 
 def short(name: str) -> str:
@@ -126,8 +126,8 @@ def lacking(ami: str, where: str, given: Sequence[Approval], wanted: str, now: i
     if not given:
         what = "Nothing is shared: the target needs an approval, and there is none."
     elif not same:
-        by = given[-1].by
-        what = f"Nothing is shared: {by} approved something else; the tag's value or the settings were changed."
+        changed = "the tag's value, the settings, or the source as it was examined, has changed"
+        what = f"Nothing is shared: {given[-1].by} approved something else; {changed}."
     elif now < same[-1].at:
         what = f"Nothing is shared: the approval by {same[-1].by} is dated ahead."
     else:

@@ -5,6 +5,7 @@ Each answer has all faults at once, so that a person can repair them together.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -19,6 +20,8 @@ __all__ = ["KeyFacts", "source_faults", "target_faults"]
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
 SNAPSHOT_MISSING = "source-snapshot-missing"
+MOST_ON_RECORD = 380_000
+"""Bytes of an examined source as JSON, which is ASCII: DynamoDB takes 400 KB (409,600 bytes) in an item."""
 BY_COPY_IMAGE = (
     "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage copies all of it"
 )
@@ -48,6 +51,7 @@ def source_faults(
         *_snapshots(image, hub_account),
         *source_key_faults(image, hub_account, keys, opens_keys=opens_keys),
         *_source_tags(image, trigger_tag),
+        *_too_large(image),
         *unknown_values(image),
     )
 
@@ -359,6 +363,22 @@ def _source_tags(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
     yield from _too_many(image.id, register.copied_tags(image.tags, trigger_tag))
     for snapshot in image.snapshots:
         yield from _too_many(snapshot.id, register.copied_tags(snapshot.tags, trigger_tag))
+
+
+def _too_large(image: SourceImage) -> Iterator[Fault]:
+    """Find an image that does not fit into one record, because exactly what is on record arrives.
+
+    Only tags can make it so large: those of 20 snapshots, each of the greatest length.
+    """
+    size = len(json.dumps(image.to_json()))
+    if size > MOST_ON_RECORD:
+        yield Fault(
+            "source-too-large",
+            image.id,
+            f"With all tags of the image and its snapshots it takes {size:,} bytes, and a record has "
+            f"{MOST_ON_RECORD:,}.",
+            "Remove or shorten tags of its snapshots and tag the image again.",
+        )
 
 
 def _too_many(where: str, tags: Mapping[str, str]) -> Iterator[Fault]:

@@ -2,8 +2,8 @@
 
 import uuid
 
-from chalicelib.adapters import adapters
-from chalicelib.core.sharing import share
+from chalicelib.adapters.kms import grants
+from chalicelib.core.sharing import grant_names
 
-for module in (adapters, share):
+for module in (grants, grant_names):
     module.grant_name = lambda share, _region: f"somebody:here:{share.share_name}:{uuid.uuid4().hex}"

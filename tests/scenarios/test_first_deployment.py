@@ -1,0 +1,118 @@
+"""A first deployment that fails: what it leaves, and that the next one works."""
+
+import copy
+import json
+
+import pytest
+
+from awsim import cfn
+from awsim.cfn import TemplateError
+from awsim.world import World
+from demo import stage
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, REGION, TABLE
+
+HUBS = {"OrganizationId": "o-a1b2c3d4e5", "CreateSourceKey": "true", "AccessMonitoring": "on"}
+TARGETS = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
+TABLES = [TABLE, f"{TABLE}-config", f"{TABLE}-findings", f"{TABLE}-members"]
+TAKEN = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "taken"}}
+"""A resource that CloudFormation refuses, because its name is taken."""
+
+
+@pytest.fixture
+def world():
+    """A simulator without any stack."""
+    with World(seed=1) as world:
+        yield world
+
+
+def broken(file, after, folder):
+    """Write a template that fails when this part of its resources is made."""
+    template = copy.deepcopy(cfn.read(ROOT / file))
+    resources = list(template["Resources"].items())
+    place = int(len(resources) * after)
+    template["Resources"] = dict([*resources[:place], ("Taken", TAKEN), *resources[place:]])
+    (folder / "deployment.zip").symlink_to(ROOT / "build" / "hub" / "deployment.zip")
+    (folder / "broken.json").write_text(json.dumps(template), encoding="utf-8")
+    return folder / "broken.json"
+
+
+def fails(world, folder, file, after, account, given):
+    """Deploy a broken template as a first deployment; return the state of its stack."""
+    world.client("sns", account, REGION).create_topic(Name="taken")
+    with pytest.raises(TemplateError, match="taken already exists"):
+        world.deploy(broken(file, after, folder), account, REGION, "first", given)
+    return world.stacks[account, REGION, "first"].status
+
+
+def remove(world, table):
+    """Lift a table's protection and delete it, as the guide says."""
+    dynamodb = world.client("dynamodb", HUB, REGION)
+    dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+    dynamodb.delete_table(TableName=table)
+
+
+def keys(world, account):
+    """State of each key of an account."""
+    kms = world.client("kms", account, REGION)
+    every = (kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"])
+    return [key["KeyState"] for key in every if key["KeyManager"] == "CUSTOMER"]
+
+
+@pytest.mark.parametrize("after", [0.3, 0.6, 1])
+def test_a_target_is_deployed_again_at_once_after_its_first_deployment_failed(world, tmp_path, after):
+    """Nothing is left but a key that is to be deleted; the failed stack goes first, then the same command works."""
+    given = TARGETS | {"ForwardEvents": "false"}
+    assert fails(world, tmp_path, stage.TARGET_TEMPLATE, after, DEV, given) == "ROLLBACK_COMPLETE"
+
+    assert set(keys(world, DEV)) <= {"PendingDeletion"}
+    with pytest.raises(TemplateError, match="ROLLBACK_COMPLETE"):
+        world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "first", given)
+    world.delete_stack(DEV, REGION, "first")
+    world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "first", given)
+    assert keys(world, DEV).count("Enabled") == 1
+
+
+def test_a_target_whose_hub_does_not_admit_it_can_be_deployed_again(world):
+    """EventBridge refuses the forwarding rule, as where the hub comes later; then the hub admits the target."""
+    with pytest.raises(TemplateError, match="does not admit account"):
+        world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", TARGETS)
+    world.delete_stack(DEV, REGION, "ami-promoter-target")
+
+    assert stage.set_up(world, ROOT, {"dev": DEV}).targets[DEV].outputs["KeyArn"]
+
+
+@pytest.mark.parametrize("after", [0.3, 0.6, 1])
+def test_a_hub_is_deployed_again_after_its_first_deployment_failed(world, tmp_path, after):
+    """Only tables stay, because their deletion protection holds; lifted and deleted, as the guide says, all is made."""
+    assert fails(world, tmp_path, stage.HUB_TEMPLATE, after, HUB, HUBS) == "ROLLBACK_COMPLETE"
+
+    dynamodb = world.client("dynamodb", HUB, REGION)
+    left = dynamodb.list_tables()["TableNames"]
+    assert set(left) <= set(TABLES)
+    assert set(keys(world, HUB)) <= {"PendingDeletion"}
+    world.delete_stack(HUB, REGION, "first")
+    if left:
+        with pytest.raises(TemplateError, match=f"{TABLE}.* already exists"):
+            world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "first", HUBS)
+        world.delete_stack(HUB, REGION, "first")
+    for table in dynamodb.list_tables()["TableNames"]:
+        remove(world, table)
+
+    stack = world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "first", HUBS)
+    assert sorted(dynamodb.list_tables()["TableNames"]) == TABLES
+    assert stack.status == "CREATE_COMPLETE"
+
+
+def test_a_block_of_public_snapshots_that_stands_fails_no_deployment(world):
+    """A person has set it, and the stack leaves it alone, unless it is told to set it."""
+    ec2 = world.client("ec2", HUB, REGION)
+    ec2.enable_snapshot_block_public_access(State="block-new-sharing")
+    with pytest.raises(TemplateError, match="is on already"):
+        world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "told", {"BlockPublicSnapshots": "block-all-sharing"})
+    world.delete_stack(HUB, REGION, "told")
+    for table in world.client("dynamodb", HUB, REGION).list_tables()["TableNames"]:
+        remove(world, table)
+
+    world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {})
+    assert ec2.get_snapshot_block_public_access_state()["State"] == "block-new-sharing"
