@@ -22,8 +22,8 @@ from chalicelib.telemetry import PowertoolsTelemetry
 
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.ledger import DynamoLedger
+    from chalicelib.adapters.dynamo.notified_versions import NotifiedVersions
     from chalicelib.adapters.dynamo.targets_table import TargetsTable
-    from chalicelib.adapters.dynamo.told_versions import ToldVersions
     from chalicelib.adapters.ec2.hub_images import HubSource
     from chalicelib.adapters.sns import SnsNotices
     from chalicelib.entrypoints.events import Events
@@ -75,7 +75,7 @@ class Application:
         from chalicelib.entrypoints.queue_consumer import APPLIED_FILE, WORKER_KINDS
         from chalicelib.service.applied_versions import Meeting
 
-        self._targets.meet = Meeting(self._told, self._wakes, self._telemetry).meet
+        self._targets.meet = Meeting(self._notified, self._wakes, self._telemetry).meet
         return self._worker((*WORKER_KINDS, APPLIED_FILE))
 
     @cached_property
@@ -117,7 +117,7 @@ class Application:
         ports = StandingPorts(self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table))
         standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
-        versions = VersionWatch(self._targets, self._told, self._wakes, now)
+        versions = VersionWatch(self._targets, self._notified, self._wakes, now)
         return Discover(self._records, self._source, passes, versions, now, self._telemetry)
 
     def access_monitor(self, event: Mapping[str, Any]) -> None:
@@ -208,10 +208,10 @@ class Application:
         return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
 
     @cached_property
-    def _told(self) -> ToldVersions:
-        from chalicelib.adapters.dynamo.told_versions import ToldVersions
+    def _notified(self) -> NotifiedVersions:
+        from chalicelib.adapters.dynamo.notified_versions import NotifiedVersions
 
-        return ToldVersions(Table(self._sessions.own("dynamodb"), self._settings.members_table))
+        return NotifiedVersions(Table(self._sessions.own("dynamodb"), self._settings.members_table))
 
     @cached_property
     def applied_versions(self) -> AppliedVersions:
@@ -220,7 +220,7 @@ class Application:
 
         settings = self._settings
         hub = (settings.hub_account, settings.region)
-        return AppliedVersions(self._targets, self._told, self._notices, now, self._telemetry, *hub)
+        return AppliedVersions(self._targets, self._notified, self._notices, now, self._telemetry, *hub)
 
     @cached_property
     def _members(self) -> Members:

@@ -46,7 +46,7 @@ ROWS = (
     Reach("read the organization", ("organizations:ListAccountsForParent",)),
     Reach("write the applied file, the pause, withdrawals or approvals", WRITES, "-config"),
     Reach("write the members of the OUs", WRITES, "-members", "members"),
-    Reach("write of which version of the applied file people were told", WRITES, "-members", "applied"),
+    Reach("write of which version of the applied file people were notified", WRITES, "-members", "applied"),
     Reach("write what the access monitor has judged and notified", WRITES, "-findings", "notified#0"),
     Reach("write what the drift audit has notified", WRITES, "-findings", "drift#0"),
     Reach("write findings for `history`", WRITES, "-findings", "finding#ami-0"),

@@ -310,7 +310,7 @@ def _apply(
     else:
         now = moment(int(connection.now()))
         current = publisher.publish(applied, wanted, source, now)
-        wake(connection, [APPLIED_FILE])  # so that people are told of it now
+        wake(connection, [APPLIED_FILE])  # so that people are notified of it now
         last = f"Applied as version {current.generation} in {connection.place}: {_size(wanted)}."
     try:
         publisher.clean(current)

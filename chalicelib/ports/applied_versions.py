@@ -1,4 +1,4 @@
-"""The versions of the applied file, and what the service has told people of them."""
+"""The versions of the applied file, and of which of them people were notified."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Met:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """``version``: the last one that people were told of; "": none. ``met``: those that are untold yet, by version.
+class Notified:
+    """``version``: the last one that people were notified of; "": none. ``met``: those that they were not, by version.
 
     ``departed``: see ``difference.departing``.
     """
@@ -47,11 +47,11 @@ class Versions(Protocol):
         """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
 
 
-class ToldStore(Protocol):
-    """Keeps what was told, where no operator can write."""
+class NotifiedStore(Protocol):
+    """Keeps it where no operator can write."""
 
-    def load(self) -> tuple[Told, int]:
+    def load(self) -> tuple[Notified, int]:
         """Read it, with the number of its last write; 0: none."""
 
-    def save(self, told: Told, number: int) -> bool:
+    def save(self, notified: Notified, number: int) -> bool:
         """Write it, if ``number`` is still that of the last write."""

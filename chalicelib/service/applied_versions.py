@@ -1,8 +1,8 @@
 """Tells people of each new version of the applied file that the service meets, and of what it loosens.
 
 ``worker`` writes each version that it reads into a table that no operator can write, before it resolves anything by it:
-so a version that is applied and taken back between two looks is told of, too. A message about the versions wakes it to
-compare and to tell; `discover` sends one every five minutes while something is untold.
+so a version that is applied and taken back between two looks has its notice, too. A message wakes it to compare and to
+notify; `discover` sends one every five minutes while a notice is missing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from chalicelib.core.notices import FileChange, applied
 from chalicelib.core.records.addresses import APPLIED_FILE
 from chalicelib.core.records.wakes import Wake
 from chalicelib.core.targets.difference import departing, difference, loosened
-from chalicelib.ports.applied_versions import Met, Told, ToldStore, Versions
+from chalicelib.ports.applied_versions import Met, Notified, NotifiedStore, Versions
 from chalicelib.ports.messaging import Notices, Wakes
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.waker import Clock
@@ -25,7 +25,7 @@ TRIES = 3
 class Meeting:
     """Remembers versions that are met, and wakes the worker to tell of them."""
 
-    def __init__(self, store: ToldStore, wakes: Wakes, telemetry: Telemetry) -> None:
+    def __init__(self, store: NotifiedStore, wakes: Wakes, telemetry: Telemetry) -> None:
         self._store = store
         self._wakes = wakes
         self._telemetry = telemetry
@@ -43,12 +43,12 @@ class Meeting:
             self._telemetry.not_done("applied-file", repr(error))
 
     def _known(self, met: Met) -> bool:
-        """Write it down if it is new; False: people must be told. The first version of a hub has nothing before it."""
+        """Write it down if it is new; False: people must be notified. A hub's first version has nothing before it."""
         for _ in range(TRIES):
             known, number = self._store.load()
             if known.has(met):
                 return True
-            if not known.version and self._store.save(Told(met.version), number):
+            if not known.version and self._store.save(Notified(met.version), number):
                 return True
             if known.version and self._store.save(replace(known, met={**known.met, met.version: met}), number):
                 break
@@ -56,25 +56,25 @@ class Meeting:
 
 
 class VersionWatch:
-    """What `discover` does: wakes the worker while a version is untold."""
+    """What `discover` does: wakes the worker while a notice is missing."""
 
-    def __init__(self, versions: Versions, store: ToldStore, wakes: Wakes, clock: Clock) -> None:
+    def __init__(self, versions: Versions, store: NotifiedStore, wakes: Wakes, clock: Clock) -> None:
         self._versions, self._store, self._wakes, self._clock = versions, store, wakes, clock
 
     def look(self) -> None:
-        """Compare what is in force with what was told of."""
+        """Compare what is in force with what people were notified of."""
         current, (known, _) = self._versions.in_force(), self._store.load()
         if known.met or (known.version and current is not None and not known.has(current)):
             self._wakes.send(Wake(APPLIED_FILE, f"discover:{self._clock()}"))
 
 
 class AppliedVersions:
-    """What `worker` does: compares each untold version with the one before it, and tells."""
+    """What `worker` does: compares each version that people do not know with the one before it, and notifies them."""
 
     def __init__(
         self,
         versions: Versions,
-        store: ToldStore,
+        store: NotifiedStore,
         notices: Notices,
         clock: Clock,
         telemetry: Telemetry,
@@ -90,7 +90,7 @@ class AppliedVersions:
         self._region = region
 
     def run(self) -> None:
-        """Tell of every untold version, oldest first. Repeated, a notice has the same id. Raises Refusal."""
+        """Notify of every such version, oldest first. Repeated, a notice has the same id. Raises Refusal."""
         known, number = self._store.load()
         if not known.version:
             return
@@ -108,7 +108,7 @@ class AppliedVersions:
             left = {name: met for name, met in known.met.items() if name not in (known.version, one.version)}
             known = replace(known, version=one.version, departed=departed, met=left)
             if not self._store.save(known, number):
-                return  # another invocation met a version, or told of this one: the next message goes on
+                return  # another invocation met a version, or notified of this one: the next message goes on
             number += 1
 
     def _change(self, before: str, after: Met, departed: tuple[str, ...]) -> tuple[FileChange, tuple[str, ...]]:

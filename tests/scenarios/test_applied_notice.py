@@ -15,7 +15,7 @@ CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 LOOSE = file().replace(", approval: required", "")
 
 
-def told(scene: Scene) -> list[dict[str, Any]]:
+def notified(scene: Scene) -> list[dict[str, Any]]:
     """The notices of the applied file."""
     return scene.notices("targets.applied")
 
@@ -40,13 +40,13 @@ def pointer(scene: Scene) -> dict[str, Any]:
 
 def test_a_stolen_operator_who_takes_an_approval_away_is_a_page(waiting, become):  # noqa: F811
     """With deploy/cli-operator.json alone; the notice says what, and who claims to have done it."""
-    assert told(waiting) == []
+    assert notified(waiting) == []
     assert pages(waiting) != "ALARM"
     become(deployed("cli-operator"))
     waiting.apply(LOOSE)
     waiting.wait(60)
 
-    (notice,) = told(waiting)
+    (notice,) = notified(waiting)
     assert notice["loosened"] == [
         {"where": f"{PROD}/{REGION}", "setting": "approval", "before": "required", "after": "none"}
     ]
@@ -54,39 +54,39 @@ def test_a_stolen_operator_who_takes_an_approval_away_is_a_page(waiting, become)
     assert notice["applied_by"] == f"arn:aws:sts::{HUB}:assumed-role/Person/person"
     assert pages(waiting) == "ALARM"
     waiting.apply(file())
-    assert [one["outcome"] for one in told(waiting.after(60))] == ["loosened", "applied"]
+    assert [one["outcome"] for one in notified(waiting.after(60))] == ["loosened", "applied"]
 
 
-def test_without_the_command_line_and_without_any_event_it_is_told_within_minutes(waiting):  # noqa: F811
+def test_without_the_command_line_and_without_any_event_it_is_notified_within_minutes(waiting):  # noqa: F811
     """Somebody writes the pointer by hand, sends no wake and tags nothing."""
     now = pointer(waiting)
     waiting.client("dynamodb").put_item(TableName=CONFIG, Item={**now, "generation": {"N": "9"}})
     waiting.wait(6 * 60)
 
-    (notice,) = told(waiting)
+    (notice,) = notified(waiting)
     assert (notice["version"][:8], notice["compared"], notice["outcome"]) == ("00000009", False, "loosened")
 
 
-def test_what_was_used_and_taken_back_between_two_looks_is_told(waiting):  # noqa: F811
+def test_what_was_used_and_taken_back_between_two_looks_is_notified(waiting):  # noqa: F811
     """The pointer is changed by hand for as long as the promotion needs, then it is what it was."""
     waiting.apply(LOOSE)
     loose = pointer(waiting)
     waiting.apply(file())
     strict = pointer(waiting)
-    before = len(told(waiting.after(6 * 60)))
+    before = len(notified(waiting.after(6 * 60)))
     waiting.client("dynamodb").put_item(TableName=CONFIG, Item=loose)
     waiting.tag("prod")
     waiting.wait(30)
     waiting.client("dynamodb").put_item(TableName=CONFIG, Item=strict)
     waiting.wait(10 * 60)
 
-    assert [one["outcome"] for one in told(waiting)[before:]] == ["loosened", "applied"]
+    assert [one["outcome"] for one in notified(waiting)[before:]] == ["loosened", "applied"]
 
 
-def test_neither_an_operator_nor_another_function_writes_what_was_told(waiting, become):  # noqa: F811
+def test_neither_an_operator_nor_another_function_writes_what_was_notified(waiting, become):  # noqa: F811
     """So nobody but the worker, who tells, can hide a version."""
     become(deployed("cli-operator"))
-    item = {"pk": {"S": "applied"}, "sk": {"S": "told"}}
+    item = {"pk": {"S": "applied"}, "sk": {"S": "notified"}}
     callers = [boto3.Session(region_name=REGION).client("dynamodb")]
     callers += [client(waiting, function, "dynamodb") for function in ("discover", "share-worker", "sweep")]
     for caller in callers:
@@ -103,5 +103,5 @@ def test_a_crash_around_the_notice_repeats_it_with_the_same_id(waiting):  # noqa
     waiting.apply(LOOSE)
     waiting.wait(10 * 60)
 
-    assert len(told(waiting)) == 2
-    assert len({one["id"] for one in told(waiting)}) == 1
+    assert len(notified(waiting)) == 2
+    assert len({one["id"] for one in notified(waiting)}) == 1

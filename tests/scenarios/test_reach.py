@@ -156,7 +156,7 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     assert said["delete shares from the ledger"] == {"share-worker"}
     assert said["write how far the sweep has come"] == {"sweep"}
     assert said["write the members of the OUs"] == said["read the organization"] == {"discover"}
-    assert said["write of which version of the applied file people were told"] == {"worker"}
+    assert said["write of which version of the applied file people were notified"] == {"worker"}
     assert said["write what the access monitor has judged and notified"] == {"access-monitor"}
     assert said["write what the drift audit has notified"] == {"drift-audit"}
     assert (

@@ -108,7 +108,7 @@ class NoMembers:
 
 
 class NoVersions:
-    """People are told of the applied file's versions elsewhere (``test_applied_versions.py``)."""
+    """People are notified of the applied file's versions elsewhere (``test_applied_versions.py``)."""
 
     def look(self):
         """Find nothing."""

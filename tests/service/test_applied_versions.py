@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.core import notices
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.ports.applied_versions import Met, Told
+from chalicelib.ports.applied_versions import Met, Notified
 from chalicelib.service.applied_versions import AppliedVersions, Meeting, VersionWatch
 from tests.service.cloud import Quiet
 
@@ -23,10 +23,10 @@ LOOSE = file(replace(STRICT, approval="none"))
 
 
 class Scene:
-    """A table of versions, what was told, and the worker; ``dies``: after so many notices it cannot write."""
+    """A table of versions, what was notified, and the worker; ``dies``: after so many notices it cannot write."""
 
     def __init__(self):
-        self.files, self.current, self.stored = {}, None, (Told(), 0)
+        self.files, self.current, self.stored = {}, None, (Notified(), 0)
         self.sent, self.wakes, self.dies = [], [], False
         self.worker = AppliedVersions(self, self, self, lambda: 1000, Quiet(), HUB, HERE)
         self.meeting = Meeting(self, self, Quiet())
@@ -46,12 +46,12 @@ class Scene:
     def load(self):
         return self.stored
 
-    def save(self, told, number):
+    def save(self, notified, number):
         if self.dies:
             raise ConnectionError
         if number != self.stored[1]:
             return False
-        self.stored = told, number + 1
+        self.stored = notified, number + 1
         return True
 
     def publish(self, notice):
@@ -70,15 +70,15 @@ class Scene:
 
 @pytest.fixture
 def scene():
-    """A hub whose first version was met: nothing was before it, so nobody is told."""
+    """A hub whose first version was met: nothing was before it, so nobody is notified."""
     scene = Scene()
     scene.meeting.meet(scene.apply(1, file()))
     assert (scene.run(), scene.wakes) == ([], [])
     return scene
 
 
-def test_a_version_that_takes_an_approval_away_is_told_once_with_what_and_who(scene):
-    """And the same version is not told again."""
+def test_a_version_that_takes_an_approval_away_has_one_notice_with_what_and_who(scene):
+    """And the same version has no second notice."""
     scene.apply(2, LOOSE, by="arn:eve")
     assert scene.run() == [("00000001#d1", "00000002#d2", "loosened")]
     (notice,) = scene.sent
@@ -90,13 +90,13 @@ def test_a_version_that_takes_an_approval_away_is_told_once_with_what_and_who(sc
     assert scene.run() == []
 
 
-def test_one_that_was_used_and_taken_back_before_the_worker_looked_is_told_of(scene):
+def test_one_that_was_used_and_taken_back_before_the_worker_looked_has_its_notice(scene):
     """The pointer is byte for byte what it was."""
     before, loose = scene.current, scene.apply(2, LOOSE)
     scene.meeting.meet(loose)
     scene.current = before
     scene.watch.look()
-    assert len(scene.wakes) == 2  # of the meeting, and of discovery while it is untold
+    assert len(scene.wakes) == 2  # of the meeting, and of discovery while the notice is missing
     assert scene.run() == [
         ("00000001#d1", "00000002#d2", "loosened"),
         ("00000002#d2", "00000001#d1", "applied"),

@@ -57,7 +57,7 @@ def approval(author: str, ami: str, place: str) -> RecordKey:
 
 
 APPLIED_FILE = RecordKey("applied-file")
-"""Wakes `worker` to tell of new versions of the applied file. It is no record: what was told is beside the members."""
+"""Wakes `worker` to notify people of new versions of the applied file. It is no record."""
 
 STANDING = "standing"
 """The partition of the marks of AMIs with standing shares."""

@@ -83,7 +83,7 @@ def test_an_account_that_goes_and_comes_back_without_its_approval_is_named():
 
 
 def test_a_group_and_the_organization_count_although_no_account_has_joined_yet():
-    """Whoever joins later gets the looser settings; a share and a number of `most_leaving` are compared."""
+    """An account that joins later gets the looser settings; a share and a number of `most_leaving` are compared."""
 
     def with_unit(most_leaving, **changed):
         named = Organization("o-a1b2c3d4e5", {OU: ("all",)}, most_leaving=most_leaving)
