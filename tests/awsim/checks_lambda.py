@@ -180,6 +180,26 @@ def lambda_mapping_failed_batch_stays(world: World) -> None:
     assert len(queue.messages) == 1
 
 
+def lambda_recursive_loop_terminated(world: World) -> None:
+    dead_queue = a_queue(world, "dead")
+    redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 5})
+    queue = a_queue(world, VisibilityTimeout="180", RedrivePolicy=redrive)
+    function = a_function(world)
+    feed(world, queue, function)
+    send(world, queue, order(["pass on", queue.url, 19]))
+    wait(world, 60)
+    assert [one.in_chain for one in world.lambda_.invocations] == list(range(1, 17))
+    assert [message.receives for message in queue.messages] == [1]
+    assert after(world, 720).lambda_.invocations[16:] == []
+    assert dead_queue.messages == []
+    wait(world, 180)
+    assert received(world, dead_queue) == [order(["pass on", queue.url, 3])]
+
+    function.recursion = "Allow"
+    send(world, queue, order(["pass on", queue.url, 19]))
+    assert len(after(world, 60).lambda_.invocations) == 16 + 20
+
+
 def cfn_role_name_is_taken_once(world: World) -> None:
     properties = {"RoleName": "AmiCopyRole", "AssumeRolePolicyDocument": LAMBDA}
     template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}}

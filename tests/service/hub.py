@@ -436,7 +436,8 @@ class Hub:
             finally:
                 self.gate.pair = None
 
-        lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
+        with self.groups.running(messages):
+            lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
         for one in messages:
             if lived:
                 self.groups.done(one)
