@@ -185,7 +185,7 @@ def _type(kind: str, known: str) -> Callable[[Maker], Maker]:
 @_type(
     "AWS::Lambda::Function",
     "FunctionName Code Handler Role Runtime Timeout MemorySize Environment Tags DeadLetterConfig Description "
-    "ReservedConcurrentExecutions Architectures LoggingConfig TracingConfig EphemeralStorage PackageType",
+    "ReservedConcurrentExecutions RecursiveLoop Architectures LoggingConfig TracingConfig EphemeralStorage PackageType",
 )
 def _function(place: _StackPlace, given: Properties) -> Made:
     name = given.get("FunctionName", place.generated)
@@ -203,6 +203,7 @@ def _function(place: _StackPlace, given: Properties) -> Made:
         given.get("DeadLetterConfig", {}).get("TargetArn"),
         int(given["ReservedConcurrentExecutions"]) if "ReservedConcurrentExecutions" in given else None,
     )
+    function.recursion = given.get("RecursiveLoop", function.recursion)
     place.world.lambda_.put(function)
     return Made(name, {"Arn": function.arn})
 

@@ -13,6 +13,15 @@ from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
 ALARMS = f"arn:aws:sns:{REGION}:{HUB}:{stage.ALARMS}"
 START = datetime(2026, 1, 5, tzinfo=UTC)
+COUNTED = {
+    "Namespace": "AmiPromoter",
+    "Dimensions": [["service"]],
+    "Metrics": [{"Name": "Sweeps"}, {"Name": "Discoveries"}],
+}
+HEARTBEAT = json.dumps(
+    {"_aws": {"CloudWatchMetrics": [COUNTED]}, "service": "ami-promoter", "Sweeps": [1.0], "Discoveries": [1.0]}
+)
+"""A log line that counts as a run of the sweep, as it did once, and as one of discovery."""
 HEALTHY, FAULT, USAGE, NOT_SEEN, SICK = 0, 1, 2, 4, 5
 
 
@@ -158,6 +167,22 @@ def test_a_topic_without_subscribers_is_named(scene):
     assert f"aws sns subscribe --topic-arn {ALARMS} " in bad["hub", "alarms"]["cure"]
 
 
+def test_a_new_accounts_quota_is_too_small_for_the_defaults(scene):
+    """Ten for all functions: the defaults ask for 30 and 10. The command says what fits; with that, all is well."""
+    scene.world.lambda_.quota = 10
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert (status, bad.keys()) == (SICK, {("hub", "concurrency")})
+    assert "30 of `worker` and 10 of `share-worker`" in bad["hub", "concurrency"]["what"]
+    assert "MaximumConcurrency=4 and ShareConcurrency=2" in bad["hub", "concurrency"]["cure"]
+
+    for source in scene.world.lambda_.sources.values():
+        source.concurrency = 2 if source.function.name.endswith("share-worker") else 4
+    assert doctor(scene, "--hub-only")[0] == 0
+    scene.promote("dev")
+    scene.assert_delivered(DEV, TEST)
+
+
 def test_what_may_not_be_read_is_not_called_well(scene, become):
     """No check failed, and some could not be made: an exit status of its own, and the missing permissions."""
     from ami_promoter.rights import ASK_TARGETS, READ_ALL, policy  # noqa: PLC0415 - used here alone
@@ -167,7 +192,7 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == NOT_SEEN
-    unseen = ("workers", "dead-letters", "notices", "alarms", "open-defaults")
+    unseen = ("workers", "concurrency", "dead-letters", "notices", "alarms", "open-defaults")
     assert bad.keys() == {("hub", name) for name in unseen}
 
 
@@ -279,6 +304,30 @@ def test_who_does_not_answer_is_named(scene):
     assert {one["where"]: one["passed"] for one in found} == expected
     assert "has not answered" in next(one["what"] for one in found if not one["passed"])
     assert "Targets that answered: 2 of 3." in err
+
+
+def test_no_other_function_can_hide_that_sweep_and_discovery_have_stopped(scene):
+    """Somebody disables their rules; the stolen ``on-tag-change`` writes their metrics into its own log."""
+    scene.play_every_sweep()
+    scene.wait(1000)
+    cloudwatch, events = scene.client("cloudwatch"), scene.client("events")
+
+    def stopped() -> set[str]:
+        alarms = cloudwatch.describe_alarms()["MetricAlarms"]
+        named = {alarm["AlarmName"].split("-")[2]: alarm["StateValue"] for alarm in alarms}
+        return {name for name, state in named.items() if name.endswith("StoppedAlarm") and state == "ALARM"}
+
+    assert stopped() == set()
+    for rule in events.list_rules()["Rules"]:
+        if "ScheduleExpression" in rule:
+            events.disable_rule(Name=rule["Name"])
+    for minute in range(20):
+        scene.tag(f"nobody-{minute}")
+        scene.wait(60)
+        runs = [one for one in scene.world.lambda_.invocations if one.function.endswith("-on-tag-change")]
+        runs[-1].lines.append(f"{HEARTBEAT}\n")
+
+    assert stopped() == {"SweepStoppedAlarm", "DiscoveryStoppedAlarm"}
 
 
 def test_what_an_operator_sees_without_a_dashboard(scene):
