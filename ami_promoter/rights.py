@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from chalicelib.core.records.addresses import APPROVALS
+from chalicelib.core.records.addresses import OWN_APPROVALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Rights:
     queue: frozenset[str] = field(default_factory=frozenset)
     """On the worker's queue: without these, an answer takes up to a minute longer."""
     approvals: frozenset[str] = field(default_factory=frozenset)
-    """On the partitions of approvals in the operators' table."""
+    """On the caller's own partition of approvals in the operators' table."""
 
     def __or__(self, other: Rights) -> Rights:
         """Both."""
@@ -79,6 +79,8 @@ SEE_HEALTH = Rights(
         }
     )
 )
+_POLICY = frozenset({"GetResourcePolicy"})
+SEE_WRITERS = Rights(records=_POLICY, config=_POLICY, members=_POLICY)
 SEE_APPROVERS = Rights(anything=frozenset({"iam:GetAccountAuthorizationDetails"}))
 """Asked for only where a target needs an approval; without it `doctor` says that it could not see who may approve.
 
@@ -97,6 +99,9 @@ UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
+TAGGER = READ_ONLY | TAG | UNTAG
+"""Who promotes: writes and removes the trigger tag, and no item."""
+
 APPROVER = READ_ONLY | APPROVE
 """The approver; the right to tag must be another person's."""
 
@@ -111,7 +116,7 @@ _TABLES = {"records": "-?", "config": "-config", "members": "-members", "finding
 def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
     """Write an IAM policy that allows these, for hubs in whatever Region of the account."""
     needed = reduce(Rights.__or__, every, NOTHING)
-    writes, config = needed.config - _READ, _arn(_TABLES["config"])
+    writes, config = needed.config - _READ - _POLICY, _arn(_TABLES["config"])
     statements: list[dict[str, Any]] = [
         {
             "Sid": f"Table{name.capitalize()}",
@@ -128,7 +133,7 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
     ]
     statements += [
         _partitions("WriteConfig", writes, config, _OPERATORS),
-        _partitions("Approve", needed.approvals, config, (f"{APPROVALS}#*",)),
+        _partitions("Approve", needed.approvals, config, (OWN_APPROVALS,)),
     ]
     indexes = [f"arn:*:dynamodb:*:*:table/ami-promoter-*-?/index/{name}" for name in _INDEXES]
     actions = sorted(f"dynamodb:{action}" for action in needed.indexes)

@@ -6,6 +6,7 @@ It calls moto's handlers under the caller's account and Region, without moto's m
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,6 +40,14 @@ class Tables:
         known = by_account[account][region].tables.get(table)
         return None if known is None else str(known.hash_key_attr)
 
+    def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
+        """Return the policy of a table, which is also that of its indexes."""
+        table = arn.partition("/index/")[0]
+        _, _, _, region, account, _ = table.split(":", 5)
+        by_account: Any = backends.get_backend("dynamodb")
+        found = by_account[account][region].resource_policies.get(table)
+        return None if found is None else _document(found.policy_doc)
+
     def item(self, account: str, region: str, table: str, key: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
         """Return an item, in DynamoDB's JSON, without asking any policy; empty if there is none."""
         by_account: Any = backends.get_backend("dynamodb")
@@ -46,6 +55,12 @@ class Tables:
         names = [known.hash_key_attr, *([known.range_key_attr] if known.has_range_key else [])]
         found = by_account[account][region].get_item(table, {name: key[name] for name in names})
         return {} if found is None else dict(found.to_json()["Attributes"])
+
+
+@functools.cache
+def _document(text: str) -> Mapping[str, Any]:
+    document: Mapping[str, Any] = json.loads(text)
+    return document
 
 
 def handle(request: AwsRequest, account: str) -> Response:

@@ -90,12 +90,14 @@ class World:
             self.organizations,
         )
         """What the simulator plays itself; everything else is moto's."""
-        facts = Facts(self.rules, self.iam.roles, self.ec2, self.organizations, moto_backend.Tables())
+        tables = moto_backend.Tables()
+        facts = Facts(self.rules, self.iam.roles, self.ec2, self.organizations, tables)
         policies = {
             "sqs": self.sqs.resource_policy,
             "sns": self.sns.resource_policy,
             "events": self.events.resource_policy,
             "lambda": self.lambda_.resource_policy,
+            "dynamodb": tables.resource_policy,
         }
         self.authorisation = Authorisation(self.iam, facts, policies)
         self.gateway = Gateway(kernel, self.rules, self.accounts, self.authorisation, played, self.calls)

@@ -22,6 +22,7 @@ from chalicelib.telemetry import PowertoolsTelemetry
 
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.ledger import DynamoLedger
+    from chalicelib.adapters.dynamo.notified_versions import NotifiedVersions
     from chalicelib.adapters.dynamo.targets_table import TargetsTable
     from chalicelib.adapters.ec2.hub_images import HubSource
     from chalicelib.adapters.sns import SnsNotices
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.ports.organization import OrganizationReader
     from chalicelib.ports.records import Write
     from chalicelib.service.access_monitor import AccessMonitor
+    from chalicelib.service.applied_versions import AppliedVersions
     from chalicelib.service.approvals import LiveApprovals
     from chalicelib.service.budget import TimeLeft
     from chalicelib.service.copy_quotas import CopyQuotas
@@ -74,9 +76,11 @@ class Application:
     @cached_property
     def worker_entry(self) -> QueueConsumer:
         """Works on promotions, deliveries, copy quotas and inventories."""
-        from chalicelib.entrypoints.queue_consumer import WORKER_KINDS
+        from chalicelib.entrypoints.queue_consumer import APPLIED_FILE, WORKER_KINDS
+        from chalicelib.service.applied_versions import Meeting
 
-        return self._worker(WORKER_KINDS)
+        self._targets.meet = Meeting(self._notified, self._wakes, self._telemetry).meet
+        return self._worker((*WORKER_KINDS, APPLIED_FILE))
 
     @cached_property
     def share_worker_entry(self) -> QueueConsumer:
@@ -107,6 +111,7 @@ class Application:
     def discover(self) -> Discover:
         """Return the passes: lost tag events, standing shares that nobody is entitled to, the OUs' members."""
         from chalicelib.adapters.dynamo.tracked_deliveries import DynamoTrackedDeliveries
+        from chalicelib.service.applied_versions import VersionWatch
         from chalicelib.service.discover import Discover
         from chalicelib.service.standing_pass import StandingPass, StandingPorts
         from chalicelib.service.tag_pass import TagPass
@@ -116,7 +121,8 @@ class Application:
         ports = StandingPorts(self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table))
         standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
-        return Discover(self._records, self._source, passes, now, self._telemetry)
+        versions = VersionWatch(self._targets, self._notified, self._wakes, now)
+        return Discover(self._records, self._source, passes, versions, now, self._telemetry)
 
     def access_monitor(self, event: Mapping[str, Any], time_left: TimeLeft) -> None:
         """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
@@ -207,6 +213,21 @@ class Application:
         hub = (self._settings.hub_account, self._settings.region)
         tables = (self._settings.config_table, self._settings.members_table)
         return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
+
+    @cached_property
+    def _notified(self) -> NotifiedVersions:
+        from chalicelib.adapters.dynamo.notified_versions import NotifiedVersions
+
+        return NotifiedVersions(Table(self._sessions.own("dynamodb"), self._settings.members_table))
+
+    @cached_property
+    def applied_versions(self) -> AppliedVersions:
+        """Tells of new versions of the applied file."""
+        from chalicelib.service.applied_versions import AppliedVersions
+
+        settings = self._settings
+        hub = (settings.hub_account, settings.region)
+        return AppliedVersions(self._targets, self._notified, self._notices, now, self._telemetry, *hub)
 
     @cached_property
     def _members(self) -> Members:

@@ -111,6 +111,12 @@ class PowertoolsTelemetry:
         self._count("AccountsHeld", held)
         self._count("UnitsUnreadable", len(troubles))
 
+    def applied(self, version: str, by: str, loosened: Sequence[str], *, alarming: bool) -> None:
+        log = self._logger.error if alarming else self._logger.info
+        log("applied", version=version, applied_by=by, loosened=list(loosened)[:100])
+        if alarming:
+            self._count("TargetsLoosened")
+
     def left(self, account: str, group: str, why: str) -> None:
         self._logger.warning("account left", target_account=account, group=group, why=why)
 

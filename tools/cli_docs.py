@@ -13,7 +13,7 @@ import click
 
 from ami_promoter.cli import root
 from ami_promoter.promotions.promotion_data import PAGE
-from ami_promoter.rights import APPROVER, READ, READ_ONLY, SEE_APPROVERS, Rights, policy
+from ami_promoter.rights import APPROVER, READ, READ_ONLY, SEE_APPROVERS, TAGGER, Rights, policy
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import AT_THE_HUB, COMMON, SECTIONS, Verb
@@ -143,9 +143,11 @@ ON = {
 
 def _needs() -> Iterator[str]:
     yield "## What each verb needs\n"
-    yield "Three IAM policies contain these rights: `deploy/cli-read-only.json` for people who look and plan,"
-    yield "`deploy/cli-operator.json` for operators, who do everything except approve (edit its tag key if yours is another),"
+    yield "Four IAM policies contain these rights: `deploy/cli-read-only.json` for people who look and plan,"
+    yield "`deploy/cli-tagger.json` for people who promote and cancel (edit its tag key if yours is another),"
+    yield "`deploy/cli-operator.json` for operators, who do everything except tag and approve,"
     yield "`deploy/cli-approver.json` for approvers, who look and approve."
+    yield "Who tags and who applies the targets file are two persons, unless you give one both policies."
     yield "None has `iam:GetAccountAuthorizationDetails`, which reads all of the account's IAM: without it `doctor` says that it cannot see who may approve."
     yield f"*reads* stands for {', '.join(f'`{one}`' for one in sorted(READ.records))}.\n"
     yield f"| verb | {' | '.join(ON.values())} |\n| --- |{' --- |' * len(ON)}"
@@ -166,10 +168,15 @@ def read_only() -> str:
     return json.dumps(policy([READ_ONLY]), indent=2) + "\n"
 
 
+def tagger() -> str:
+    """Write the policy of those who look and tag."""
+    return json.dumps(policy([TAGGER]), indent=2) + "\n"
+
+
 def operator() -> str:
-    """Write the policy of those who may do everything but approve."""
+    """Write the policy of those who may do everything but tag and approve."""
     every = reduce(Rights.__or__, (verb.rights for _, verb in _verbs(root)))
-    every = replace(every, approvals=frozenset(), anything=every.anything - SEE_APPROVERS.anything)
+    every = replace(every, tag=frozenset(), approvals=frozenset(), anything=every.anything - SEE_APPROVERS.anything)
     return json.dumps(policy([every]), indent=2) + "\n"
 
 

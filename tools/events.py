@@ -14,8 +14,10 @@ from samtranslator.yaml_helper import yaml_parse
 from chalicelib.core import notices
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, NewImage, Snapshot
 from chalicelib.core.faults import Fault
+from chalicelib.core.notices import FileChange
 from chalicelib.core.promotion.model import Promotion, TrackedDelivery
-from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.difference import difference, loosened
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
@@ -23,6 +25,7 @@ NOW = 1_767_605_629
 AMI, COPIED = "ami-0ce162caf79a45e67", "ami-0da3bf3ff26014a75"
 SNAPSHOT, SNAPSHOT_COPY = "snap-017862c1988311ae0", "snap-022e230b441796263"
 
+_LISTED = f"list of text, at most {notices.MAX_LISTED}"
 FIELDS: Mapping[str, tuple[str, str]] = {
     "schema": (
         "number",
@@ -45,7 +48,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `awaiting`, `refused`, `incomplete`, `ignored`.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `awaiting`, `refused`, `incomplete`, `ignored`, `applied`, `loosened`.",
     ),
     "image": ("text or null", "The new AMI; null unless delivered."),
     "key": (
@@ -85,8 +88,26 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "list",
         f"Targets that wait for an approval, each with account and Region; at most {notices.MAX_LISTED}.",
     ),
-    "approved_by": ("text or null", "ARN of the approver; null if the target needs no approval, or has none."),
-    "unlisted": ("number", "How many entries the list in this notice leaves out."),
+    "approved_by": (
+        "text or null",
+        "`aws:userid` of the approver, such as `AROAEXAMPLE:jane`; null if the target needs no approval, or has none.",
+    ),
+    "version": ("text", "The version of the applied file: its number and a digest."),
+    "before": ("text", "The version with which it was compared: the last one that people were notified of."),
+    "applied_at": ("text", "When it was applied, in ISO 8601: what the version itself says."),
+    "applied_by": ("text", "ARN of the person who applied it: what the version itself says."),
+    "claimed": ("true", "Nothing proves `applied_at` and `applied_by`: who writes the table can write them."),
+    "compared": ("true or false", "Whether both versions could be read; if not, the lists are empty."),
+    "added": (_LISTED, "Targets that the file lists and did not list before."),
+    "removed": (_LISTED, "Targets that it no longer lists."),
+    "changed": (_LISTED, "Targets, and groups with OUs (GROUP/REGION), whose settings it changes."),
+    "changed_groups": (_LISTED, "Groups that are new, gone or have other members."),
+    "settings": (_LISTED, "Names of the settings that it changes."),
+    "loosened": (
+        "list",
+        f"At most {notices.MAX_LISTED} settings that ask for less, each with `where`, `setting`, `before`, `after`.",
+    ),
+    "unlisted": ("number", "How many entries the lists in this notice leave out."),
 }
 """Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""
 
@@ -99,6 +120,8 @@ KINDS: Mapping[str, str] = {
     notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
     notices.AWAITING: "Targets wait for an approval. Sent once for each digest, and again if its approval has expired.",
     notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
+    notices.APPLIED: "The service has met a new version of the applied file, by its next look within five minutes. "
+    "`loosened`: an approval or a limit is less strict than before, or nobody can compare it; then an alarm follows.",
     notices.BASELINE: "A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event.",
     notices.SUMMARY: "All deliveries have ended; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
 }
@@ -256,6 +279,7 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
         notices.AWAITING: notices.awaiting_approval(promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW),
         notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
         notices.SUMMARY: notices.summary(promotion, tracked, NOW),
+        notices.APPLIED: notices.applied(HUB, REGION, _file_change(), NOW),
         notices.BASELINE: notices.baseline(HUB, REGION, [AMI], 1, NOW),
     }
     return {kind: notices.with_plain(notice) for kind, notice in made.items()}
@@ -363,6 +387,16 @@ def _delivery() -> Delivery:
         copies=(Copy(SNAPSHOT, CopyState.COMPLETED, SNAPSHOT_COPY, tries=1),),
         image=NewImage(COPIED),
     )
+
+
+def _file_change() -> FileChange:
+    """An approval is taken away from a target."""
+    target = Target(OTHER, REGION, approval="required")
+    before, after = ({OTHER: (replace(target, approval=one),)} for one in ("required", "none"))
+    files = Directory({"prod": (OTHER,)}, before), Directory({"prod": (OTHER,)}, after)
+    by = f"arn:aws:sts::{HUB}:assumed-role/operators/jane"
+    versions = ("00000006#6d4c1f0e", "00000007#2b9e77aa")
+    return FileChange(*versions, by, "2026-01-05T09:33:49Z", difference(*files), loosened(*files, ()))
 
 
 def _ended(delivery: Delivery, ending: DeliveryState, *faults: Fault) -> Delivery:

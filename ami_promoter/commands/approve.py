@@ -14,6 +14,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb
 from chalicelib.core.faults import Fault, count
+from chalicelib.core.records.schedule import DAY
 from chalicelib.core.targets import approvals
 
 SHOWN = 20
@@ -58,7 +59,7 @@ PRINTS = js.thing(
 @click.option(
     "--for",
     "lasts",
-    type=Duration("d", "1h", "90d"),
+    type=Duration("d", "1h", f"{approvals.LONGEST // DAY}d"),
     default="7d",
     show_default=True,
     help="How long it lasts; 1h to 90d.",

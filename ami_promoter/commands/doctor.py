@@ -18,7 +18,7 @@ from ami_promoter.reconcile import doctor_checks, grouped_checks
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH
+from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH, SEE_WRITERS
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
@@ -44,7 +44,7 @@ EXITS = {
 
 @verb(
     "doctor",
-    needs=READ_ALL | ASK_TARGETS | SEE_HEALTH | SEE_APPROVERS | CHECK_KEY,
+    needs=READ_ALL | ASK_TARGETS | SEE_HEALTH | SEE_WRITERS | SEE_APPROVERS | CHECK_KEY,
     prints=PRINTS,
     exits=EXITS,
     reads=True,

@@ -8,7 +8,7 @@ from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.promotions import plan_preview, plan_reading, waiting
-from ami_promoter.rights import EXAMINE, FIND_AMI, LOOK_AGAIN, READ, TAG, UNTAG
+from ami_promoter.rights import EXAMINE, FIND_AMI, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
@@ -28,7 +28,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("promote", needs=READ | EXAMINE | LOOK_AGAIN | TAG, prints=PRINTS, exits=waiting.EXITS)
+@verb("promote", needs=READ | EXAMINE | TAG, prints=PRINTS, exits=waiting.EXITS)
 @ami_argument
 @click.argument("value", type=VALUE)
 @click.option("--wait", is_flag=True, help="Wait for the outcome, like `wait`.")
@@ -67,12 +67,13 @@ def promote(
     if meant.faults:
         return Report(faults=meant.faults)
     tag.write(value)
-    record_requests.look_again(connection, ami, written=True)
+    asked = record_requests.look_sooner(connection, ami, written=True)
+    again = "failed deliveries start again" if asked else f"an operator must start failed deliveries with `retry {ami}`"
     paused = pause_switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
-    lines += ["It had that value already; failed deliveries start again."] if before == value else []
+    lines += [f"It had that value already; {again}."] if before == value else []
     lines += [f"Not delivered: {fault}" for fault in meant.blocked.values()]
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": pause_switch.to_json(paused)}
@@ -94,7 +95,7 @@ def _means(meant: Resolution) -> str:
 
 @verb(
     "cancel",
-    needs=READ | FIND_AMI | LOOK_AGAIN | UNTAG,
+    needs=READ | FIND_AMI | UNTAG,
     prints=js.thing(ami=js.text("id of the source AMI"), changed=js.flag("whether the command removed the tag")),
 )
 @ami_argument
@@ -113,6 +114,6 @@ def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     if before is None:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
     tag.remove()
-    record_requests.look_again(connection, ami)
+    record_requests.look_sooner(connection, ami)
     ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
     return Report((f"{ami} no longer has the tag {tag_key}: {ends}",), {"ami": ami, "changed": True})

@@ -12,10 +12,11 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection, HubError, regions
 from ami_promoter.hub.records import Reader, standing
+from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
-from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL
+from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
-from ami_promoter.targets_file.difference import difference, to_json, to_text
+from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
@@ -33,9 +34,10 @@ from ami_promoter.verbs import (
     wide_option,
 )
 from chalicelib.core.faults import Fault, count
-from chalicelib.core.records.addresses import digest_of
+from chalicelib.core.records.addresses import APPLIED_FILE, digest_of
 from chalicelib.core.targets.applied_file import Directory
 from chalicelib.core.targets.applied_items import to_items
+from chalicelib.core.targets.difference import difference
 
 file_argument = click.argument("file", type=click.Path())
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}
@@ -124,7 +126,7 @@ def diff(caller: VerbCaller, file: str) -> Report:
 
 @verb(
     "apply",
-    needs=READ_ALL | APPLY,
+    needs=READ_ALL | APPLY | WAKE,
     group=targets,
     prints=js.some_of(
         js.thing(
@@ -308,6 +310,7 @@ def _apply(
     else:
         now = moment(int(connection.now()))
         current = publisher.publish(applied, wanted, source, now)
+        wake(connection, [APPLIED_FILE])  # so that people are notified of it now
         last = f"Applied as version {current.generation} in {connection.place}: {_size(wanted)}."
     try:
         publisher.clean(current)

@@ -1,7 +1,6 @@
 """The question to an approver about an AMI, and the approvals: an item for each target in the operators' table.
 
-An item: pk ``approvals#AMI``, sk "account/region", with digest, time, end, and approver. Only an approver may write
-these partitions (``core/targets/approvals.py``).
+``TargetsTable`` has their form. IAM lets an approver write only the partition of its own ``aws:userid``.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import CallersSessions
 from ami_promoter.hub.trigger_tag import no_such_ami
 from ami_promoter.hub.withdrawals import Withdrawn, tagged_at
+from chalicelib.adapters.dynamo.targets_table import BY_AMI
 from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
@@ -84,9 +84,9 @@ def approve(connection: Connection, question: Question, seconds: int) -> int:
     until = at + seconds
     requests = []
     for place, digest in sorted(question.targets.items()):
-        key = addresses.approval(question.ami, place)
-        body = approvals.written(Approval(place, digest, at, until, connection.caller))
-        item = {"pk": {"S": key.pk}, "sk": {"S": key.sk}, "body": {"S": body}}
+        key = addresses.approval(connection.user, question.ami, place)
+        body = approvals.written(Approval(place, digest, at, until, connection.user))
+        item = {"pk": {"S": key.pk}, "sk": {"S": key.sk}, BY_AMI: {"S": question.ami}, "body": {"S": body}}
         requests.append({"PutRequest": {"Item": item}})
     with connection.telling("approving (run the command again; it keeps what it has written)"):
         write(connection, requests, "The targets that were written are approved.")

@@ -60,7 +60,7 @@ def judged(pages: Iterable[Mapping[str, Any]], table: str, region: str, tag_key:
     }
     partition = table.split(":")[1]
     image = f"arn:{partition}:ec2:{region}::image/{AN_IMAGE}"
-    leading = {"dynamodb:LeadingKeys": f"{addresses.APPROVALS}#{AN_IMAGE}"}
+    leading = {"dynamodb:LeadingKeys": addresses.OWN_APPROVALS}
     able, taggers = [], []
     for name, documents in sorted(_callers(every, managed, groups)):
         verdict = _verdict(documents, "dynamodb:BatchWriteItem", table, leading)

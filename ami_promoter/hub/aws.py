@@ -73,6 +73,7 @@ class Account:
             identity = self.client("sts").get_caller_identity()
         self.account = identity["Account"]
         self.caller = identity["Arn"]
+        self.user = identity["UserId"]  # `aws:userid` in policies
 
     def now(self) -> float:
         """Return the time (epoch seconds) by AWS's clock, taken from its last answer: a laptop's clock may be wrong."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -75,6 +75,8 @@ class Health:
     parameters: Mapping[str, str] | None = None
     """Those of the hub's stack."""
     unread: Mapping[str, str] = field(default_factory=dict)
+    open_tables: Sequence[str] | None = None
+    """Tables without a policy, so that IAM alone decides who writes them."""
 
 
 def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
@@ -101,7 +103,20 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
         {key: seen for key in keys if (seen := tried(key, partial(_key, connection, key))) is not None},
         tried("parameters", lambda: _parameters(connection)),
         unread,
+        tried("writers", lambda: [name for name in _tables(connection) if not _has_policy(connection, name)]),
     )
+
+
+def _tables(connection: Connection) -> tuple[str, ...]:
+    return connection.table, connection.config_table, connection.members_table
+
+
+def _has_policy(connection: Connection, table: str) -> bool:
+    arn = f"arn:{connection.partition}:dynamodb:{connection.region}:{connection.account}:table/{table}"
+    try:
+        return bool(connection.dynamodb.get_resource_policy(ResourceArn=arn)["Policy"])
+    except connection.dynamodb.exceptions.PolicyNotFoundException:
+        return False
 
 
 def _key(connection: Connection, arn: str) -> GoldenKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import Reader, unread
 from ami_promoter.hub.wakes import wake
 from chalicelib.adapters.dynamo.records import DynamoRecords
@@ -30,6 +30,20 @@ def look_again(connection: Connection, ami: str, place: str = "", *, written: bo
     if known:
         wake(connection, [addresses.promotion(ami)])
     return known
+
+
+def look_sooner(connection: Connection, ami: str, *, written: bool = False) -> bool:
+    """Look again after the tag was written or removed; False: the caller may not ask for it.
+
+    Who may tag, and no more, cannot write records. EC2's event, or discovery, then wakes the promotion.
+    """
+    try:
+        look_again(connection, ami, written=written)
+    except HubError as refused:
+        if refused.fault.code != "AccessDeniedException":
+            raise
+        return False
+    return True
 
 
 def _with_unread(connection: Connection, ami: str, place: str) -> str:

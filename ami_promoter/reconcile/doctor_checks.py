@@ -34,7 +34,7 @@ FINDING = js.thing(
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
         "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, concurrency, "
-        "dead-letters, notices, alarms, source-key, approvers, approvals, open-defaults; for a target: "
+        "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults; for a target: "
         "target (whether it answered), template, key, key-policy, service-roles, forwarding, allowed-amis, settings, "
         "source-tags, copy-quota"
     ),
@@ -81,7 +81,13 @@ def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
     every += [*_workers(facts), *_concurrency(facts), *_dead(facts), *_notices(facts), *_alarms(facts)]
-    every += [*_source_keys(facts), *_approvers(facts), *_approvals(facts), *_open_defaults(facts)]
+    every += [
+        *_source_keys(facts),
+        _writers(facts.health),
+        *_approvers(facts),
+        *_approvals(facts),
+        *_open_defaults(facts),
+    ]
     return [{"where": "hub", **one} for one in every]
 
 
@@ -262,6 +268,17 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for arn, why in facts.health.unread.items():
         if arn.split(":")[2:3] == ["kms"]:
             yield _unread("source-key", f"{arn}: {why}")
+
+
+def _writers(health: Health) -> dict[str, Any]:
+    """Warn where IAM alone decides who writes the applied file; that blocks nothing."""
+    if health.open_tables is None:
+        return _unread("writers", f"Who may write the tables: {health.unread.get('writers', 'it was not read')}")
+    if not health.open_tables:
+        return good("writers", "The tables' policies name who may write them.")
+    what = f"No policy protects {', '.join(health.open_tables)}: anybody whom IAM allows it can apply a targets file."
+    cure = "Name the operators' and approvers' roles in the hub's parameters Operators and Approvers, and deploy it."
+    return {**good("writers", what), "cure": cure}
 
 
 def _approvers(facts: HubFacts) -> Iterator[dict[str, Any]]:

@@ -1,83 +1,17 @@
-"""What a targets file would change, as a value, as text and as JSON data."""
+"""What a targets file would change, as text and as JSON data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.targets_file.compiler import BOUNDS
 from ami_promoter.terminal.durations import duration
 from chalicelib.core.faults import count
 from chalicelib.core.records import codec
-from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.organization import Organization, is_unit
-
-Place = tuple[str, str]
-"""Account and Region."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Targets and groups added, removed and changed; values are the new ones, for removed ones the old."""
-
-    added: Mapping[Place, Target] = field(default_factory=dict)
-    removed: Mapping[Place, Target] = field(default_factory=dict)
-    changed: Mapping[Place, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
-    groups_added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    groups_removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    groups_changed: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
-    """By name: members added, members removed."""
-    by_unit: Mapping[Place, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
-    """By group and Region: settings that change for all accounts that its units bring."""
-    organization: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """Changes of the block ``organization``, without its units."""
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, name) for name in self.__slots__)
-
-
-def difference(applied: Directory, wanted: Directory) -> Difference:
-    """Compare the applied file with a new one."""
-    before, after = _places(applied), _places(wanted)
-    common = sorted(before.keys() & after.keys())
-    old, new = applied.groups, wanted.groups
-    members = {name: (set(old[name]), set(new[name])) for name in sorted(old.keys() & new.keys())}
-    return Difference(
-        added={place: after[place] for place in sorted(after.keys() - before.keys())},
-        removed={place: before[place] for place in sorted(before.keys() - after.keys())},
-        changed={place: _settings(before[place], after[place]) for place in common if before[place] != after[place]},
-        groups_added={name: tuple(sorted(new[name])) for name in sorted(new.keys() - old.keys())},
-        groups_removed={name: tuple(sorted(old[name])) for name in sorted(old.keys() - new.keys())},
-        groups_changed={
-            name: (tuple(sorted(now - then)), tuple(sorted(then - now)))
-            for name, (then, now) in members.items()
-            if then != now
-        },
-        by_unit=_by_unit(applied, wanted),
-        organization=_organization(applied.organization, wanted.organization),
-    )
-
-
-def _by_unit(applied: Directory, wanted: Directory) -> dict[Place, Mapping[str, tuple[Any, Any]]]:
-    """Compare what groups with units give to accounts; a Region that is added or removed shows as ``region``."""
-    found: dict[Place, Mapping[str, tuple[Any, Any]]] = {}
-    for name in sorted(applied.by_unit.keys() & wanted.by_unit.keys()):
-        then = {target.region: target for target in applied.by_unit[name]}
-        now = {target.region: target for target in wanted.by_unit[name]}
-        for region in sorted(then.keys() | now.keys()):
-            if region not in then or region not in now:
-                found[name, region] = {"region": (region if region in then else "", region if region in now else "")}
-            elif then[region] != now[region]:
-                found[name, region] = _settings(then[region], now[region])
-    return found
-
-
-def _organization(then: Organization | None, now: Organization | None) -> dict[str, tuple[Any, Any]]:
-    before = {} if then is None else codec.encode(then)
-    after = {} if now is None else codec.encode(now)
-    names = sorted((before.keys() | after.keys()) - {"units"})
-    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.difference import Difference, settings_changed
+from chalicelib.core.targets.organization import is_unit
 
 
 def to_text(change: Difference) -> Iterator[str]:
@@ -148,18 +82,9 @@ def to_json(change: Difference) -> dict[str, Any]:
     }
 
 
-def _places(directory: Directory) -> dict[Place, Target]:
-    return {(target.account, target.region): target for targets in directory.accounts.values() for target in targets}
-
-
-def _settings(old: Target, new: Target) -> dict[str, tuple[Any, Any]]:
-    before, after = codec.encode(old), codec.encode(new)
-    return {key: (before[key], after[key]) for key in before if before[key] != after[key]}
-
-
 def _unusual(target: Target) -> dict[str, tuple[Any, Any]]:
     """Return the settings that differ from the built-in ones."""
-    return _settings(Target(target.account, target.region), target)
+    return settings_changed(Target(target.account, target.region), target)
 
 
 def _shown(key: str, value: Any) -> str:

@@ -6,6 +6,7 @@ import json
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -371,13 +372,15 @@ TABLE_CREATE = (
 
 @_type(
     "AWS::DynamoDB::Table",
-    f"{TABLE_CREATE} PointInTimeRecoverySpecification SSESpecification TimeToLiveSpecification Tags TableClass",
+    f"{TABLE_CREATE} PointInTimeRecoverySpecification SSESpecification TimeToLiveSpecification Tags TableClass "
+    "ResourcePolicy",
 )
 def _table(place: _StackPlace, given: Properties) -> Made:
     name = given.get("TableName", place.generated)
     client = place.client("dynamodb")
     arn = place.arn("dynamodb", f"table/{name}")
-    if name not in client.list_tables()["TableNames"]:
+    made_before = name in client.list_tables()["TableNames"]
+    if not made_before:
         wanted = {key: given[key] for key in TABLE_CREATE.split() if key in given} | {"TableName": name}
         if "StreamSpecification" in wanted:
             wanted["StreamSpecification"] = {"StreamEnabled": True, **wanted["StreamSpecification"]}
@@ -388,6 +391,12 @@ def _table(place: _StackPlace, given: Properties) -> Made:
             client.update_continuous_backups(
                 TableName=name, PointInTimeRecoverySpecification=given["PointInTimeRecoverySpecification"]
             )
+    if "ResourcePolicy" in given:
+        policy = json.dumps(given["ResourcePolicy"]["PolicyDocument"])
+        client.put_resource_policy(ResourceArn=arn, Policy=policy)
+    elif made_before:
+        with suppress(client.exceptions.ResourceNotFoundException):  # it had none
+            client.delete_resource_policy(ResourceArn=arn)
     return Made(name, {"Arn": arn})
 
 

@@ -18,6 +18,12 @@ CLOSED = rule(
     "unauthorised unnoticed. [awsim/iam/needs.py]",
 )
 
+TABLE_POLICY = rule(
+    "dynamodb-resource-policy",
+    "A table can have a policy, which counts for its indexes, too; an explicit Deny there holds for the account's root "
+    "as for any role. [DynamoDB developer guide, using resource-based policies, VERIFIED]",
+)
+
 PolicyOf = Callable[[str], Document | None]
 """Returns a resource's own policy by its ARN."""
 
@@ -40,6 +46,8 @@ class Authorisation:
             return
         for need in wanted:
             policy_of = self._policies.get(call.service)
+            if call.service == "dynamodb" and not self.facts.rules.on(TABLE_POLICY):
+                policy_of = None
             document = policy_of(need.resource) if policy_of is not None and need.resource != "*" else None
             decision = self._iam.decide(
                 call.caller,

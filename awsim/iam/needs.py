@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from awsim.api import Call
+from awsim.api import AwsError, Call
 from awsim.iam import ec2_needs
 from awsim.iam.match import Values
 from awsim.iam.need import Facts, NeededPermission, Needs
@@ -89,6 +89,33 @@ def _transaction(facts: Facts, call: Call) -> Iterator[NeededPermission]:
             yield NeededPermission(
                 f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, name), context
             )
+
+
+_STATEMENT = re.compile(
+    r'\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM|SELECT\s.*?\sFROM)\s+"?([\w.-]+)"?', re.IGNORECASE | re.DOTALL
+)
+PARTIQL = declare(
+    "dynamodb-partiql-has-actions-of-its-own",
+    "A PartiQL statement needs PartiQLInsert, PartiQLUpdate, PartiQLDelete or PartiQLSelect, not PutItem and the like. "
+    "[DynamoDB developer guide, IAM policies with PartiQL, VERIFIED; without partition keys: the simulator's]",
+)
+
+
+def _statement(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    found = _STATEMENT.match(call.params["Statement"])
+    if found is None:
+        raise AwsError("ValidationException", "the simulator cannot read this statement")
+    kind = found[1].split()[0].capitalize()
+    usual = {"Insert": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Select": "Query"}[kind]
+    action = f"PartiQL{kind}" if facts.rules.on(PARTIQL) else usual
+    yield NeededPermission(f"dynamodb:{action}", _table_arn(call, found[2]))
+
+
+def _named_by_arn(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, call.params["ResourceArn"])]
+
+    return rule
 
 
 def _batch(action: str) -> Needs:
@@ -217,7 +244,8 @@ KMS = (
     "EnableKey EnableKeyRotation GenerateDataKey GenerateDataKeyWithoutPlaintext GetKeyPolicy GetKeyRotationStatus "
     "ListAliases ListGrants ListKeys PutKeyPolicy RetireGrant RevokeGrant ScheduleKeyDeletion UpdateAlias"
 )
-DYNAMODB = "GetItem PutItem UpdateItem DeleteItem Query Scan DescribeTable"
+DYNAMODB = "GetItem PutItem UpdateItem DeleteItem Query Scan DescribeTable UpdateTable DeleteTable CreateBackup"
+TABLE_POLICIES = "GetResourcePolicy PutResourcePolicy DeleteResourcePolicy"
 SQS = (
     "SendMessage SendMessageBatch ReceiveMessage DeleteMessage DeleteMessageBatch ChangeMessageVisibility "
     "ChangeMessageVisibilityBatch GetQueueAttributes GetQueueUrl PurgeQueue"
@@ -238,6 +266,8 @@ TABLE: dict[str, Needs] = {
     **{f"dynamodb:{name}": _table(f"dynamodb:{name}") for name in DYNAMODB.split()},
     "dynamodb:TransactWriteItems": _transaction,
     "dynamodb:TransactGetItems": _transaction,
+    "dynamodb:ExecuteStatement": _statement,
+    **{f"dynamodb:{name}": _named_by_arn(f"dynamodb:{name}") for name in TABLE_POLICIES.split()},
     "dynamodb:BatchGetItem": _batch("dynamodb:BatchGetItem"),
     "dynamodb:BatchWriteItem": _batch("dynamodb:BatchWriteItem"),
     **{f"sqs:{name}": _queue(f"sqs:{name.removesuffix('Batch')}") for name in SQS.split()},

@@ -202,6 +202,7 @@ class Iam(IamApi):
             "aws:principalisawsservice": "false",
             "aws:requestedregion": region,
             "aws:securetransport": "true",
+            "aws:userid": caller.account,
             "aws:viaawsservice": "false",
         }
         if caller.source_function is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.core.delivery.model import Delivery, DeliveryState
@@ -16,12 +16,15 @@ from chalicelib.core.promotion.model import Promotion, TrackedDelivery
 from chalicelib.core.records.addresses import digest
 from chalicelib.core.sharing import holders
 from chalicelib.core.targets.approvals import short
+from chalicelib.core.targets.difference import Difference, Loosened
 
 SCHEMA = 1
 MAX_FAULTS = 20
 MAX_LISTED = 100
 """Of deliveries in a summary. SNS takes 256 KiB, EventBridge more; each line is well under 300 bytes."""
 MAX_TEXT = 1000
+MAX_SETTING = 200
+"""Characters of a setting's value."""
 SUBJECT_LENGTH = 99
 """SNS takes less than 100 characters [botocore 1.44 sns model, PublishInput]."""
 LISTS = frozenset({"group"})
@@ -37,6 +40,7 @@ REFUSED = "promotion.refused"
 AWAITING = "promotion.awaiting-approval"
 SUMMARY = "promotion.over"
 BASELINE = "hub.baseline"
+APPLIED = "targets.applied"
 
 _ENDINGS = {
     DeliveryState.FAILED: FAILED,
@@ -183,6 +187,68 @@ def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int)
     }
 
 
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A version of the applied file that is new to the service, and the one before, by their names.
+
+    ``difference``: None where one of the two cannot be read any more. ``by``: an ARN that the version itself claims.
+    """
+
+    before: str
+    after: str
+    by: str
+    applied_at: str
+    difference: Difference | None
+    loosened: Sequence[Loosened] = ()
+
+    @property
+    def alarming(self) -> bool:
+        """Whether it asks for less than before, or nobody can say what it changes."""
+        return bool(self.loosened) or self.difference is None
+
+
+def applied(hub: str, region: str, change: FileChange, now: int) -> dict[str, Any]:
+    """Build the notice of a new version of the applied file."""
+    found = change.difference or Difference()
+    groups = sorted({*found.groups_added, *found.groups_removed, *found.groups_changed})
+    changed = [*found.changed.values(), *found.by_unit.values()]
+    lists: dict[str, list[Any]] = {
+        "added": [f"{account}/{place}" for account, place in found.added],
+        "removed": [f"{account}/{place}" for account, place in found.removed],
+        "changed": [f"{name}/{place}" for name, place in (*found.changed, *found.by_unit)],
+        "changed_groups": groups,
+        "settings": sorted({*(name for settings in changed for name in settings), *found.organization}),
+        "loosened": [{name: value[:MAX_SETTING] for name, value in one._asdict().items()} for one in change.loosened],
+    }
+    unlisted = sum(max(len(values) - MAX_LISTED, 0) for values in lists.values())
+    return {
+        "schema": SCHEMA,
+        "id": digest(hub, region, APPLIED, change.before, change.after, change.applied_at),
+        "event": APPLIED,
+        "at": now,
+        "hub": hub,
+        "region": region,
+        "outcome": "loosened" if change.alarming else "applied",
+        "version": change.after,
+        "before": change.before,
+        "applied_at": change.applied_at,
+        "applied_by": change.by,
+        "claimed": True,
+        "compared": change.difference is not None,
+        **{name: values[:MAX_LISTED] for name, values in lists.items()},
+        "unlisted": unlisted,
+        "why": _why(change),
+    }
+
+
+def _why(change: FileChange) -> str:
+    if change.difference is None:
+        return "The version before, or this one, was deleted or changed, so nobody can say what it changes."
+    if change.loosened:
+        return "An approval or a limit is less strict than before: a person must look at it."
+    return "A new version of the targets file is in force."
+
+
 def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
     """Return the message attributes that a filter policy can use; SNS takes no empty value.
 
@@ -231,7 +297,8 @@ def with_plain(notice: Mapping[str, Any]) -> dict[str, Any]:
 def subject(notice: Mapping[str, Any]) -> str:
     """Return a line for people who subscribe by mail: printable ASCII, as short as SNS wants it."""
     place = f" in {notice['account']}" if notice.get("account") else ""
-    image = notice.get("source_image", count(len(notice.get("images", ())), "AMI"))
+    file = f"targets file {notice.get('version')}" if notice["event"] == APPLIED else ""
+    image = file or notice.get("source_image", count(len(notice.get("images", ())), "AMI"))
     text = f"{image} {notice['outcome']}{place} ({notice.get('source_name', '')})"
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
 

@@ -21,6 +21,7 @@ from chalicelib.service.reasons import Reasons
 from chalicelib.service.waker import Clock
 
 if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
+    from chalicelib.service.applied_versions import AppliedVersions
     from chalicelib.service.copy_quotas import CopyQuotas
     from chalicelib.service.grant_audit import GrantAudit
     from chalicelib.service.own_notices import OwnNotices
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
 
 WORKER_KINDS = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
 """Kinds of records that ``worker`` works on. One of these is parked when its tries are over."""
+APPLIED_FILE = addresses.APPLIED_FILE.kind
+"""``worker`` works on it, too; it is no record, so there is nothing to park."""
 SHARE_WORKER_KINDS = ("resource",)
 
 TRIES = 5
@@ -57,6 +60,10 @@ class Services(Protocol):
     @property
     def own_notices(self) -> OwnNotices:
         """The worker of notices that no promotion or delivery sends."""
+
+    @property
+    def applied_versions(self) -> AppliedVersions:
+        """The worker of notices on the applied file's versions."""
 
     @property
     def share_worker(self) -> ShareWorker:
@@ -119,6 +126,8 @@ class QueueConsumer:
                 services.copy_quotas.run(key, time_left=time_left)
             case "baseline" | "withdrawal":
                 services.own_notices.run(key)
+            case addresses.APPLIED_FILE.kind:
+                services.applied_versions.run()
             case "inventory":
                 services.inventories.run(key, wake.cause, time_left=time_left)
             case _ if addresses.is_audit(key):

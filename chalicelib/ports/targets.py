@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from chalicelib.core.targets.applied_file import AppliedFile
-from chalicelib.core.targets.approvals import Approval
+from chalicelib.core.targets.approvals import Given
 from chalicelib.core.targets.organization import Organization
 from chalicelib.core.targets.withdrawals import Withdrawal
 
@@ -29,8 +29,11 @@ class Targets(Protocol):
     def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
         """Read the withdrawals of an AMI, also those from before the last tag event."""
 
-    def approvals(self, ami: str, places: Collection[str]) -> Mapping[str, Approval]:
-        """Read an AMI's approvals for these targets ("account/region"), also expired and void ones."""
+    def approvals(self, ami: str, places: Collection[str]) -> Given:
+        """Read an AMI's approvals for these targets ("account/region"), also expired and void ones.
+
+        A new one may be missing for seconds; one that was deleted or changed never shows as it was.
+        """
 
 
 class Applied(Targets, Protocol):

@@ -53,6 +53,9 @@ class Telemetry(Protocol):
     def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
         """The organization was read. ``held``: accounts whose departure waits for a person; ``troubles``: by unit."""
 
+    def applied(self, version: str, by: str, loosened: Sequence[str], *, alarming: bool) -> None:
+        """People were notified of a version of the applied file. ``alarming``: it asks for less than before."""
+
     def left(self, account: str, group: str, why: str) -> None:
         """An account was removed from a group, on this evidence."""
 

@@ -52,8 +52,8 @@ class LiveApprovals:
         place = delivery.target.place
         if self._other_settings(delivery):
             return ApprovalSeen(changed=True)
-        given = self._targets.approvals(delivery.ami, [place]).get(place)
-        if given is None or self._clock() >= given.until:
+        given = self._targets.approvals(delivery.ami, [place]).get(place, ())
+        if all(self._clock() >= one.until for one in given):
             return ApprovalSeen(gone=not self._entitlements.shows(delivery.ami))
         _, entitled = self._entitlements.now(delivery.ami)
         if isinstance(entitled, Fault):
@@ -64,9 +64,11 @@ class LiveApprovals:
         promotion = peek(self._records, addresses.promotion(delivery.ami), PROMOTIONS)
         source = promotion.source if promotion is not None else delivery.source  # it may have been examined again
         examined = Examined(source_image(self._records, delivery.ami, source, delivery.key))
-        if not given.allows(approvals.digest_of(delivery.ami, examined, entitled.value, live), self._clock()):
+        wanted = approvals.digest_of(delivery.ami, examined, entitled.value, live)
+        approved = approvals.allowing(given, wanted, self._clock())
+        if approved is None:
             return ApprovalSeen()
-        return ApprovalSeen(given.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
+        return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""

@@ -1,4 +1,6 @@
-"""Discovery: every five minutes, three passes: over the tags, the standing shares and the organization.
+"""Discovery: every five minutes, a look for a new version of the applied file, then three passes.
+
+The passes are over the tags, the standing shares and the organization.
 
 Each pass continues where it stopped. Each run starts with a different pass, so that none is always the last when time
 runs out, and a pass that fails stops no other.
@@ -12,6 +14,7 @@ from chalicelib.core.errors import Refusal
 from chalicelib.ports.aws import Source, Tagged
 from chalicelib.ports.records import Records
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.applied_versions import VersionWatch
 from chalicelib.service.budget import TimeLeft
 from chalicelib.service.members import Members
 from chalicelib.service.standing_pass import StandingPass
@@ -32,12 +35,14 @@ class Discover:
         records: Records,
         source: Source,
         passes: tuple[TagPass, StandingPass, Members],
+        versions: VersionWatch,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._records = records
         self._source = source
         self._tags, self._standing, self._members = passes
+        self._versions = versions
         self._seen: tuple[Sequence[Tagged], Heads] | None = None
         self._clock = clock
         self._telemetry = telemetry
@@ -52,7 +57,7 @@ class Discover:
         ]
         first, refused = self._clock() // PERIOD % len(passes), False
         failed: Exception | None = None
-        for number, one in enumerate((*passes[first:], *passes[:first]), start=1):
+        for number, one in enumerate((lambda _left: self._versions.look(), *passes[first:], *passes[:first])):
             keep = KEPT * (len(passes) - number)
             keep = keep if time_left() > keep + KEPT else 0
             try:

@@ -33,7 +33,7 @@ from chalicelib.core.sharing.entitlement import (
 from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
-from chalicelib.core.targets.approvals import Approval
+from chalicelib.core.targets.approvals import Given
 from chalicelib.core.targets.organization import is_brought
 from chalicelib.core.targets.withdrawals import covering
 from chalicelib.ports.aws import Source, TagRead
@@ -62,7 +62,7 @@ CURE = "See what the tag names (`ami-promoter status`) and what the applied targ
 class Approved:
     """What is approved of one AMI. ``given``: approvals by "account/region"; ``sources``: what its deliveries bring."""
 
-    given: Mapping[str, Approval] = field(default_factory=dict)
+    given: Given = field(default_factory=dict)
     sources: Mapping[str, Examined] = field(default_factory=dict)
 
 
@@ -368,7 +368,7 @@ class LiveEntitlements:
         source = approved.sources.get(holding.delivery)
         wanted = "" if source is None else approvals.digest_of(holding.ami, source, entitled.value, target)
         where = f"{share.resource}, {share.account}"
-        return approvals.lacking(holding.ami, where, approved.given.get(place), wanted, self._clock())
+        return approvals.lacking(holding.ami, where, approved.given.get(place, ()), wanted, self._clock())
 
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""

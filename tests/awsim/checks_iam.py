@@ -372,3 +372,38 @@ def ec2_dry_run(world: World) -> None:
     refused("DryRunOperation", worker.copy_snapshot, **copy, DryRun=True)
     refused("UnauthorizedOperation", idle.delete_snapshot, SnapshotId=snapshot, DryRun=True)
     assert world.client("ec2", HUB).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+
+
+def dynamodb_resource_policy(world: World) -> None:
+    _a_table(world)
+    own = world.client("dynamodb", HUB)
+    denied = {**allow("dynamodb:PutItem", TABLE, Effect="Deny"), "Principal": "*"}
+    own.put_resource_policy(ResourceArn=TABLE, Policy=json.dumps(document(denied)))
+    worker = as_role(world, "dynamodb", allow("dynamodb:*"))
+
+    for client in (worker, own):
+        allowed(client.get_item, **_read())
+        refused(
+            "AccessDeniedException", client.put_item, TableName="records", Item={"pk": {"S": "x"}}, saying="resource"
+        )
+        put = {"PutRequest": {"Item": {"pk": {"S": "x"}}}}
+        allowed(client.batch_write_item, RequestItems={"records": [put]})
+    own.delete_resource_policy(ResourceArn=TABLE)
+    allowed(worker.put_item, TableName="records", Item={"pk": {"S": "x"}})
+
+
+def dynamodb_partiql_has_actions_of_its_own(world: World) -> None:
+    _a_table(world)
+    reader = as_role(world, "dynamodb", allow("dynamodb:GetItem", TABLE))
+    statements = {
+        "PartiQLInsert": "INSERT INTO records VALUE {'pk': 'x'}",
+        "PartiQLUpdate": "UPDATE \"records\" SET a = 'b' WHERE pk = 'x'",
+        "PartiQLDelete": "DELETE FROM records WHERE pk = 'x'",
+    }
+    for action, statement in statements.items():
+        refused(
+            "AccessDeniedException",
+            reader.execute_statement,
+            Statement=statement,
+            saying=f"{action} on resource: {TABLE}",
+        )

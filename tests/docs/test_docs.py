@@ -171,7 +171,7 @@ def test_every_kind_of_notice_has_an_example_made_by_the_code():
     assert {kind: example["event"] for kind, example in examples.items()} == {kind: kind for kind in examples}
     assert {name for example in examples.values() for name in example} == set(events.FIELDS)
     outcomes = re.findall(r"`(\w+)`", events.FIELDS["outcome"][1])
-    assert {example["outcome"] for example in examples.values()} | {"delivered"} == set(outcomes)
+    assert {example["outcome"] for example in examples.values()} | {"delivered", "applied"} == set(outcomes)
 
 
 def test_the_sample_of_a_shared_ami_names_the_hubs_key():

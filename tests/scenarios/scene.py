@@ -244,9 +244,13 @@ class Scene:
     # --- what a user sees --------------------------------------------------------------------------------------------
 
     def notices(self, event: str = "", image: str = "") -> list[dict[str, Any]]:
-        """Bodies of the published notices; only of one event or AMI, if they are named."""
-        bodies = (published.body for published in self.world.sns.published)
-        return [b for b in bodies if event in ("", b["event"]) and image in ("", b.get("source_image"))]
+        """Bodies of the published notices; only of one event or AMI, if they are named.
+
+        Those of the applied file, which every scene sends, only if they are named.
+        """
+        bodies = [published.body for published in self.world.sns.published]
+        bodies = [b for b in bodies if b["event"] == event or (not event and b["event"] != "targets.applied")]
+        return [b for b in bodies if image in ("", b.get("source_image"))]
 
     def reported(self, image: str = "") -> Counter[str]:
         """How often each event was published about the AMI."""

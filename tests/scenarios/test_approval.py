@@ -78,8 +78,10 @@ def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
 
     assert waiting.states() == {DEV: "delivered", PROD: "delivered"}
     (delivered,) = [one for one in waiting.notices("delivery.delivered") if one["account"] == PROD]
-    assert delivered["approved_by"] == f"arn:aws:iam::{HUB}:root"
-    assert f"arn:aws:iam::{HUB}:root" in waiting.said("history")[1]
+    assert delivered["approved_by"] == HUB, "the user id of the account's root"
+    history = json.loads(waiting.cli("history", waiting.image, "--json")[1])
+    steps = [step for one in history["entries"] for step in one["what"]]
+    assert any(step.startswith(f'ApprovalSeen {{"by": "{HUB}"') for step in steps)
     assert len(asked(waiting)) == 1
     assert waiting.status()["approval"] is None
     waiting.assert_invariants()
@@ -342,7 +344,7 @@ def test_a_forged_record_opens_nothing_without_an_approval(waiting, what):
 
 def test_no_function_may_write_an_approval(waiting):
     """With any function's role."""
-    place = addresses.approval(waiting.image, f"{PROD}/{REGION}")
+    place = addresses.approval("AROA:anybody", waiting.image, f"{PROD}/{REGION}")
     item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}, "body": {"S": "{}"}}
     for function in ("worker", "share-worker", "discover", "sweep", "on-tag-change", "on-image-state"):
         dynamodb = client(waiting, function, "dynamodb")
@@ -382,7 +384,7 @@ def test_doctor_says_what_waits_and_who_may_approve(waiting):
     ((passed, what, cure),) = doctored(waiting, "approvers")
     assert (passed, "no role or user of the hub may approve" in what) == (False, True)
     assert "deploy/cli-approver.json" in cure
-    hand_out("Both", "cli-operator", "cli-approver")
+    hand_out("Both", "cli-tagger", "cli-approver")
     assert doctored(waiting, "approvers")[0][0] is False
     hand_out("Ann", "cli-approver")
     assert doctored(waiting, "approvers") == [
@@ -430,7 +432,7 @@ def test_who_operates_cannot_approve(waiting, become):
     status, out, err = waiting.cli("approve", waiting.image)
     assert status == 3, out + err
     dynamodb = boto3.Session(region_name=REGION).client("dynamodb")
-    place = addresses.approval(waiting.image, f"{PROD}/{REGION}")
+    place = addresses.approval("AROA:anybody", waiting.image, f"{PROD}/{REGION}")
     item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}}
     change = {"UpdateExpression": "SET a = :a", "ExpressionAttributeValues": {":a": {"S": "b"}}}
     for call, words in (("put_item", {"Item": item}), ("update_item", {"Key": item, **change})):
@@ -438,3 +440,77 @@ def test_who_operates_cannot_approve(waiting, become):
             getattr(dynamodb, call)(TableName=f"{TABLE}-config", **words)
     assert waiting.cli("pause", "--why", "test")[0] == 0
     assert nothing_for(waiting.after(A_WHILE))
+
+
+def own_client(service="dynamodb"):
+    """A client of whom the scene has become: the default session would keep an earlier test's caller."""
+    return boto3.Session(region_name=REGION).client(service)
+
+
+def approved_item(waiting, author, **changed):
+    """An approval of the AMI for PROD as the package would compute it, in this author's partition."""
+    approve(waiting)
+    (key, found), *_ = approvals_stored(waiting).items()
+    body = json.loads(found["body"]["S"]) | changed
+    place = addresses.approval(author, waiting.image, f"{PROD}/{REGION}")
+    waiting.client("dynamodb").delete_item(TableName=f"{TABLE}-config", Key={"pk": {"S": key}, "sk": found["sk"]})
+    return {**found, "pk": {"S": place.pk}, "sk": {"S": place.sk}, "body": {"S": json.dumps(body)}}
+
+
+def approvals_stored(waiting):
+    """All approvals, by partition."""
+    items = waiting.client("dynamodb").scan(TableName=f"{TABLE}-config", ConsistentRead=True)["Items"]
+    return {one["pk"]["S"]: one for one in items if one["pk"]["S"].startswith(addresses.APPROVALS)}
+
+
+def write(item):
+    """Write an item with the approvers' one action."""
+    own_client().batch_write_item(RequestItems={f"{TABLE}-config": [{"PutRequest": {"Item": item}}]})
+
+
+def test_an_approver_writes_no_end_of_its_own(waiting, become):
+    """An approval that says that it is from 1970 and lasts until 2100, or is of next year, opens nothing now."""
+    for at, until in ((0, 4102444800), (1_800_000_000, 1_800_100_000)):
+        become(deployed("cli-approver"))
+        author = own_client("sts").get_caller_identity()["UserId"]
+        write(approved_item(waiting, author, at=at, until=until))
+        assert nothing_for(waiting.after(A_WHILE)), at
+        assert waiting.states()[PROD] == WAITS
+
+
+def test_an_approver_writes_in_no_other_name_and_takes_back_no_other_approval(waiting, become):
+    """The partition is the author: another one's cannot be written or emptied, and the body names nobody."""
+    become(deployed("cli-approver"))
+    approve(waiting)
+    (mine,) = approvals_stored(waiting)
+    item = approvals_stored(waiting)[mine]
+    others = addresses.approval("AROACISO:jane", waiting.image, f"{PROD}/{REGION}")
+    for change in (
+        {"PutRequest": {"Item": {**item, "pk": {"S": others.pk}}}},
+        {"DeleteRequest": {"Key": {"pk": {"S": others.pk}, "sk": {"S": others.sk}}}},
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            own_client().batch_write_item(RequestItems={f"{TABLE}-config": [change]})
+    body = json.loads(item["body"]["S"]) | {"by": f"arn:aws:sts::{HUB}:assumed-role/CISO/jane"}
+    write({**item, "body": {"S": json.dumps(body)}})
+    waiting.run_until_state("delivered", PROD)
+    (notice,) = [one for one in waiting.notices("delivery.delivered") if one["account"] == PROD]
+    assert (notice["approved_by"], notice["approved_by"].endswith(":person")) == (mine.partition("#")[2], True)
+
+
+def test_an_approval_that_was_taken_back_opens_nothing(waiting, become):
+    """Its author deletes it from its own partition."""
+    become(deployed("cli-approver"))
+    approve(waiting)
+    (mine,) = approvals_stored(waiting)
+    key = {name: approvals_stored(waiting)[mine][name] for name in ("pk", "sk")}
+    own_client().batch_write_item(RequestItems={f"{TABLE}-config": [{"DeleteRequest": {"Key": key}}]})
+    assert nothing_for(waiting.after(A_WHILE))
+
+
+def test_one_approvers_word_is_enough_whatever_another_writes(waiting, become):
+    """A later approval of something else, by another approver, voids nothing."""
+    item = approved_item(waiting, "AROAOTHER:eve", digest="something else")
+    approve(waiting)
+    waiting.client("dynamodb").put_item(TableName=f"{TABLE}-config", Item=item)
+    waiting.run_until_state("delivered", PROD)

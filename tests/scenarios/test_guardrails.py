@@ -1,11 +1,14 @@
 """deploy/guardrails.yaml: service control policies on who may promote, and who may write the service's own tags."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 from awsim import wire
+from awsim.iam.policy import Ask
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, TRIGGER, Scene
@@ -35,6 +38,7 @@ def guarded(scene: Scene) -> Scene:
         "GoldenTaggers": f"arn:aws:iam::{HUB}:role/image-builder",
         "ReserveIn": ours.root,
         "Exempt": "arn:aws:iam::*:role/backup",
+        "Deployers": "arn:aws:iam::*:role/deploy*",
     }
     scene.world.deploy(ROOT / "deploy" / "guardrails.yaml", MANAGEMENT, REGION, "ami-promoter-guardrails", given)
     return scene
@@ -132,3 +136,114 @@ def test_nobody_but_the_service_writes_its_tags(guarded):
         refused(call)
     admin.delete_tags(Resources=[own])
     guarded.assert_invariants()
+
+
+CHANGES = {
+    "AWS::DynamoDB::Table": ("dynamodb:DeleteTable", "dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy"),
+    "AWS::Lambda::Function": (
+        "lambda:UpdateFunctionCode",
+        "lambda:UpdateFunctionConfiguration",
+        "lambda:AddPermission",
+    ),
+    "AWS::IAM::Role": ("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DetachRolePolicy", "iam:PassRole"),
+    "AWS::IAM::ManagedPolicy": ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion"),
+    "AWS::Events::EventBus": ("events:PutPermission", "events:DeleteEventBus"),
+    "AWS::SNS::Topic": ("sns:SetTopicAttributes", "sns:DeleteTopic"),
+    "AWS::SQS::Queue": ("sqs:SetQueueAttributes", "sqs:DeleteQueue"),
+    "AWS::CloudWatch::Alarm": ("cloudwatch:DeleteAlarms", "cloudwatch:DisableAlarmActions"),
+}
+"""Kind of part -> calls that take its protection away."""
+
+
+def denied(scene: Scene, name: str, action: str, arn: str, account: str = HUB, **context: str) -> bool:
+    """Whether the organization denies a role with full permissions this."""
+    role = scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": []}, {"all": EVERYTHING})
+    caller, *_ = scene.world.accounts.issue(role.arn, name)
+    keys = {**scene.world.iam.context(caller, REGION), **{key.replace("_", ":"): one for key, one in context.items()}}
+    return bool(scene.world.iam.guarded(caller, Ask(action, arn, keys)))
+
+
+ARNS = {
+    "AWS::DynamoDB::Table": "arn:aws:dynamodb:{region}:{hub}:table/{name}",
+    "AWS::Lambda::Function": "arn:aws:lambda:{region}:{hub}:function:{name}",
+    "AWS::IAM::Role": "arn:aws:iam::{hub}:role/{name}",
+    "AWS::IAM::ManagedPolicy": "{name}",
+    "AWS::Events::EventBus": "arn:aws:events:{region}:{hub}:event-bus/{name}",
+    "AWS::SNS::Topic": "{name}",
+    "AWS::SQS::Queue": "arn:aws:sqs:{region}:{hub}:{name}",
+    "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:{region}:{hub}:alarm:{name}",
+}
+"""Kind of part -> its ARN, by what Ref returns."""
+
+
+def test_only_deployers_change_the_hubs_parts(guarded: Scene) -> None:
+    """Each part of the deployed stack, by its own name; other parts of the account stay everybody's."""
+    template = yaml_parse((ROOT / "build" / "hub" / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+    kinds = {"AWS::Serverless::Function": "AWS::Lambda::Function", "AWS::Serverless::EventSourceMapping": ""}
+    seen = set()
+    for logical, made in guarded.stage.hub.resources.items():
+        declared = template.get(logical, {}).get("Type", "")
+        kind = kinds.get(declared, declared)
+        if kind not in CHANGES:
+            continue
+        seen.add(kind)
+        arn = ARNS[kind].format(region=REGION, hub=HUB, name=made.ref.rsplit("/", 1)[-1])
+        arn = made.ref if made.ref.startswith("arn:") else arn
+        for action in CHANGES[kind]:
+            assert denied(guarded, "administrator", action, arn), (action, arn)
+            assert not denied(guarded, "deployment", action, arn), (action, arn)
+        assert not denied(guarded, "administrator", CHANGES[kind][0], arn.replace("ami-promoter", "another")), arn
+    assert seen == set(CHANGES)
+    rule = f"arn:aws:events:{REGION}:{HUB}:rule/ami-promoter-OnTagChangeTagChange-1A2B"
+    for action in ("events:DisableRule", "events:RemoveTargets", "events:PutTargets"):
+        assert denied(guarded, "administrator", action, rule), action
+        assert not denied(guarded, "deployment", action, rule), action
+    mapping = f"arn:aws:lambda:{REGION}:{HUB}:event-source-mapping:1"
+    ours = f"arn:aws:lambda:{REGION}:{HUB}:function:ami-promoter-{REGION}-worker"
+    change = "lambda:UpdateEventSourceMapping"
+    assert denied(guarded, "administrator", change, mapping, lambda_functionarn=ours)
+    assert not denied(guarded, "administrator", change, mapping, lambda_functionarn=ours.replace("ami-promoter", "x"))
+
+
+def test_daily_work_needs_no_deployer(guarded: Scene) -> None:
+    """Items, messages, events, notices and reads: what operators, functions and EventBridge do."""
+    table = f"arn:aws:dynamodb:{REGION}:{HUB}:table/ami-promoter-{REGION}"
+    queue = f"arn:aws:sqs:{REGION}:{HUB}:ami-promoter-{REGION}-worker.fifo"
+    topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
+    for action, arn in (
+        *((f"dynamodb:{name}", table) for name in ("PutItem", "UpdateItem", "Query", "CreateBackup", "DescribeTable")),
+        *((f"sqs:{name}", queue) for name in ("SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueUrl")),
+        *((f"sns:{name}", topic) for name in ("Publish", "Subscribe", "ListSubscriptionsByTopic")),
+        ("events:PutEvents", f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-inbound"),
+        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{HUB}:function:ami-promoter-{REGION}-worker"),
+        ("sts:AssumeRole", f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-worker"),
+    ):
+        assert not denied(guarded, "operator", action, arn), action
+
+
+def test_a_targets_administrator_changes_neither_role_nor_its_trust(guarded: Scene) -> None:
+    """Both roles of the service there; the StackSet's role, which is a deployer here, may."""
+    for role in ("AmiCopyRole", "AmiCopyRole-grants"):
+        arn = f"arn:aws:iam::{DEV}:role/{role}"
+        for action in ("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DeleteRole", "iam:AttachRolePolicy"):
+            assert denied(guarded, "administrator", action, arn, DEV), action
+            assert not denied(guarded, "deployer", action, arn, DEV), action
+    assert not denied(guarded, "administrator", "iam:PutRolePolicy", f"arn:aws:iam::{DEV}:role/theirs", DEV)
+
+
+def test_an_administrator_takes_no_tables_policy_away(guarded: Scene) -> None:
+    """By the calls themselves, the root user included; without the guardrail both would."""
+    arn = f"arn:aws:dynamodb:{REGION}:{HUB}:table/ami-promoter-{REGION}-config"
+    trust = {"Version": "2012-10-17", "Statement": []}
+    every = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    clients = [guarded.client("dynamodb")]
+    for name in ("administrator", "deployment"):
+        role = guarded.world.iam.put_role(HUB, name, trust, {"all": every})
+        _, key, _, token = guarded.world.accounts.issue(role.arn, name)
+        clients.append(wire.client("dynamodb", REGION, key, token))
+    root, administrator, deployment = clients
+    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    for client in (root, administrator):
+        refused(client.put_resource_policy, ResourceArn=arn, Policy=policy)
+        refused(client.delete_table, TableName=f"ami-promoter-{REGION}-config")
+    deployment.put_resource_policy(ResourceArn=arn, Policy=policy)

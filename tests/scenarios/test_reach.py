@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tests.scenarios.monitoring import monitored
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TABLE, TRIGGER, Scene
-from tests.scenarios.stolen import CONFIG, COPIES, GRANTS, MEMBERS, client, entered, item, refused, writes
+from tests.scenarios.stolen import CONFIG, COPIES, GRANTS, client, entered, item, refused, writes
 from tools import permissions
 from tools import reach as reaches
 from tools.reach import ROWS, YES, reach
@@ -36,9 +36,11 @@ def attempts(scene: Scene, function: str, within: str = "") -> Mapping[str, Call
     receiver = {"UserIds": [STRANGER], "Attribute": "createVolumePermission", "OperationType": "add"}
     stranger = f"arn:aws:iam::{STRANGER}:root"
     volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
-    put = {table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS)}
+    put = list(writes(dynamodb, CONFIG, item("forged", "record")).values())
     found = [
-        list(writes(dynamodb, FINDINGS, item(row.key, "record")).values()) for row in ROWS if row.ends == "-findings"
+        list(writes(dynamodb, TABLE + row.ends, item(row.key, "record")).values())
+        for row in ROWS
+        if row.ends in ("-members", "-findings")
     ]
     written = [
         [call for name, call in writes(dynamodb, TABLE, item(row.key, "record")).items() if name in _calls(row)]
@@ -75,8 +77,7 @@ def attempts(scene: Scene, function: str, within: str = "") -> Mapping[str, Call
         [partial(entered, scene, function, GRANTS, "kms", within=within)],
         [partial(organizations.describe_account, AccountId=DEV), partial(organizations.list_parents, ChildId=DEV)],
         [partial(organizations.list_accounts_for_parent, ParentId="r-abcd")],
-        put[CONFIG],
-        put[MEMBERS],
+        put,
         *found,
         *written,
         [
@@ -167,6 +168,7 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     assert said["write the members of the OUs"] == said["list the organization"] == {"discover"}
     asks = {"discover", "share-worker", "access-monitor", "drift-audit"}
     assert said["ask the organization about an account"] == asks
+    assert said["write of which version of the applied file people were notified"] == {"worker"}
     assert said["write what the access monitor has judged and notified"] == {"access-monitor"}
     assert said["write what the drift audit has notified"] == {"drift-audit"}
     assert (

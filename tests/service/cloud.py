@@ -599,7 +599,7 @@ class FakeTargets(OfCloud):
 
     def approvals(self, ami, places):
         found = self._cloud.approvals
-        return {place: found[ami, place] for place in places if (ami, place) in found}
+        return {place: (found[ami, place],) for place in places if (ami, place) in found}
 
     def generation(self):
         return self.read().generation

@@ -109,6 +109,13 @@ class NoMembers:
         """See ``Members``."""
 
 
+class NoVersions:
+    """People are notified of the applied file's versions elsewhere (``test_applied_versions.py``)."""
+
+    def look(self):
+        """Find nothing."""
+
+
 @dataclass
 class Hub:
     """A hub with its fault injections. Tag an AMI, then ``run`` until nothing more happens."""
@@ -205,7 +212,7 @@ class Hub:
         standing = self.parts.standing_pass(
             records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
         )
-        self._discover = Discover(records, source, (tags, standing, NoMembers()), clock, reported)
+        self._discover = Discover(records, source, (tags, standing, NoMembers()), NoVersions(), clock, reported)
         self.own_notices = OwnNotices(records, ledger, notices, clock)
 
     # --- what an operator does ---------------------------------------------------------------------------------------
@@ -254,7 +261,7 @@ class Hub:
                 if target.account != account:
                     continue
                 digest = "" if source is None else approvals.digest_of(ami, source, value, target)
-                valid = given is not None and given.allows(digest, self.cloud.now - STALEST)
+                valid = given is not None and given.digest == digest and self.cloud.now - STALEST < given.until
                 if valid or not approvals.needs(target):
                     return True
         return not any(map(approvals.needs, file.resolve(account, in_force=True).targets))

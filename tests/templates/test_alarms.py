@@ -18,6 +18,7 @@ WATCHED = {
     "OldestOpenShareSeconds": "OpenShareAlarm",
     "DeliveriesFailed": "DeliveriesFailedAlarm",
     "ValuesRefused": "ValuesRefusedAlarm",
+    "TargetsLoosened": "TargetsLoosenedAlarm",
     "SecondsInState": "StandStillAlarm",
     "SharesStillOpen": "StillOpenAlarm",
     "SharesClosedBlind": "ClosedBlindAlarm",

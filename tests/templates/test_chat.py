@@ -74,12 +74,12 @@ def messages(notice: dict[str, Any]) -> list[Any]:
 
 @pytest.mark.parametrize("kind", sorted(examples()))
 def test_a_notice_of_a_delivery_or_a_refusal_comes_once_with_cause_and_cure(kind):
-    """The summary and the baseline are not sent: the channel has a message for each delivery."""
+    """The summary and the hub's own notices are not sent: the channel has a message for each delivery, and alarms."""
     notice = examples()[kind]
 
     shown = messages(notice)
 
-    assert len(shown) == (kind not in ("promotion.over", "hub.baseline"))
+    assert len(shown) == (kind not in ("promotion.over", "hub.baseline", "targets.applied"))
     for message in shown:
         assert (message["version"], message["source"], message["id"]) == ("1.0", "custom", notice["id"])
         assert notice["outcome"] in message["content"]["title"]

@@ -365,6 +365,8 @@ GOOD_AND_BAD = [
         ["", "limits", "path/limits"],
         ["/limits", "arn:aws:iam::123456789012:policy/x", "*"],
     ),
+    ("hub", "Operators", ["", f"{BUILDER}*", "arn:aws:iam::012345678901:root"], ["operators", "*", f"{BUILDER} "]),
+    ("hub", "Approvers", ["", BUILDER], ["approvers", "*"]),
     ("hub", "AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:ops"], ["ops", "arn:aws:sqs:eu-west-1:1:q"]),
     (
         "hub",
@@ -398,6 +400,8 @@ GOOD_AND_BAD = [
         ["", "image-builder", f"arn:aws:sts::{'1' * 12}:assumed-role/a/b", "*", f"{BUILDER} "],
     ),
     ("guardrails", "Exempt", ["arn:aws:iam::*:role/service-role/AWSBackup*"], ["*", "arn:aws:iam::1:role/x"]),
+    ("guardrails", "Deployers", ["", BUILDER, "arn:aws:iam::*:role/stacksets-exec-*"], ["*", "deployer"]),
+    ("guardrails", "StackName", ["ami-promoter"], ["", "1a", "a_b"]),
     ("guardrails", "ReserveIn", ["ou-ab12-11111111"], ["1111", "o-a1b2c3d4e5", "ou-ab12-11111111 "]),
     ("guardrails", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role", "*"]),
     ("organization", "HubAccountId", ["012345678901"], ["", "12345678901"]),

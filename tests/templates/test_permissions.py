@@ -128,7 +128,10 @@ TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/a
 
 
 def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write():
-    """Only workers, sweep and discovery write records, only discovery the members, and none file and switches."""
+    """Only workers, sweep and discovery write records, and none file and switches.
+
+    Beside discovery, `worker` writes the table of members, in a partition of its own (``tools/reach.py``).
+    """
     writers: dict[str, set[str]] = {}
     for it in ALL:
         if WRITES & set(it.actions):
@@ -137,7 +140,7 @@ def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write(
 
     assert writers == {
         TABLE: {"worker", "share-worker", "sweep", "discover"},
-        f"{TABLE}-members": {"discover"},
+        f"{TABLE}-members": {"discover", "worker"},
         f"{TABLE}-findings": {"access-monitor", "drift-audit"},
     }
 

@@ -1,4 +1,4 @@
-"""The accounts of the organization's units, as they are in force. Only `discover` can write to this table.
+"""The accounts of the organization's units, as they are in force. Only `discover` writes them.
 
 ===========  ==================  ==================================================================================
 pk           sk                  what

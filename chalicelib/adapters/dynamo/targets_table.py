@@ -14,10 +14,11 @@ pk                           sk                       what
 ``switches``                 ``promotions``           the operator's switch: paused, by, at, why
 ``withdrawals``              ``<AMI>``                whom an operator has withdrawn: an attribute for each account, or
                                                       account/Region, JSON: at, by, value
-``approvals#<AMI>``          ``<account>/<Region>``   what an approver has approved; body: JSON, digest, at, until, by
+``approvals#<user id>``      ``<AMI>/<account>/       what this approver has approved; body: JSON, digest, at, until;
+                             <Region>``               ``ami`` for the index of this name
 ===========================  =======================  ==================================================
 
-Only operators can write to the table, and no function; only approvers can write approvals.
+Only operators can write to the table, and no function; only approvers can write approvals, each their own partition.
 
 A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
 so cleaning up an old one cannot delete items that somebody is writing again.
@@ -28,7 +29,7 @@ The accounts of units are in another table (``members_table``), which is read wi
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -37,18 +38,21 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core.errors import Misconfigured, Refusal, TargetsDamaged
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
-from chalicelib.core.records.addresses import SWITCH, digest_of
-from chalicelib.core.records.addresses import approval as approval_of
+from chalicelib.core.records.addresses import APPROVALS, SWITCH, digest_of
 from chalicelib.core.records.addresses import withdrawals as withdrawals_of
 from chalicelib.core.targets import applied_file, approvals, withdrawals
 from chalicelib.core.targets.applied_file import ORGANIZATION, AppliedFile, Directory
 from chalicelib.core.targets.applied_items import from_items
-from chalicelib.core.targets.approvals import Approval
+from chalicelib.core.targets.approvals import Approval, Given
 from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.core.targets.withdrawals import Withdrawal
+from chalicelib.ports.applied_versions import Met
 
 POINTERS = "targets"
 CURRENT = "current"
+
+BY_AMI = "ami"
+"""The index of approvals by their AMI, then sort key."""
 
 BATCH = 100
 """The most keys of one BatchGetItem."""
@@ -77,6 +81,8 @@ class TargetsTable:
     """
 
     def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
+        self.meet: Callable[[Met], None] = lambda _met: None
+        """Called with each version before it is used."""
         self._client = client
         self._table = table
         self._hub = hub
@@ -91,6 +97,7 @@ class TargetsTable:
         current = self.current()
         if current is None:
             return AppliedFile(fault=applied_file.nothing_applied(f"table {self._table}"))
+        self.meet(_met(current))
         try:
             if self._read.digest != current.digest or self._read.fault is not None:
                 directory = replace(self.directory(current), hub=self._hub)
@@ -104,6 +111,23 @@ class TargetsTable:
         except Refusal as refusal:
             return AppliedFile(digest=current.digest, fault=refusal.fault)
         return self._read
+
+    def in_force(self) -> Met | None:
+        """Return the version in force; None: nothing was ever applied."""
+        current = self.current()
+        return None if current is None else _met(current)
+
+    def content(self, version: str) -> Directory | None:
+        """Return a version with the members of its units as they are now; None: it is gone, or is not what it was."""
+        generation, _, digest = version.partition("#")
+        try:
+            directory = self.directory(Current(int(generation), digest, "", ""))
+        except TargetsDamaged:
+            return None
+        directory = replace(directory, hub=self._hub)
+        if directory.organization is None:
+            return directory
+        return replace(directory, membership=self._membership(directory.organization))
 
     def applied_at(self) -> int:
         """Since when (epoch seconds) the file in force is applied; 0: none is, or its time cannot be read."""
@@ -164,17 +188,35 @@ class TargetsTable:
         item = self._get(key.pk, key.sk) or {}
         return [withdrawals.read(name, value.get("S")) for name, value in sorted(item.items()) if name[:1].isdigit()]
 
-    def approvals(self, ami: str, places: Collection[str]) -> Mapping[str, Approval]:
-        """Read an AMI's approvals for these targets; a damaged one approves nothing."""
-        found: dict[str, Approval] = {}
-        wanted = [_key(at.pk, at.sk) for at in (approval_of(ami, place) for place in sorted(set(places)))]
+    def approvals(self, ami: str, places: Collection[str]) -> Given:
+        """Find them in the index, which is late, and read each at its home; a damaged one approves nothing."""
+        found: dict[str, list[Approval]] = {}
+        wanted = self._approved(ami, places)
         for start in range(0, len(wanted), BATCH):
             for item in self._items_of(wanted[start : start + BATCH]):
-                place = item["sk"]["S"]
-                one = approvals.read(place, item.get("body", {}).get("S"))
+                author = item["pk"]["S"].partition("#")[2]
+                place = item["sk"]["S"].removeprefix(f"{ami}/")
+                one = approvals.read(place, author, item.get("body", {}).get("S"))
                 if one is not None:
-                    found[place] = one
-        return found
+                    found.setdefault(place, []).append(one)
+        return {place: sorted(every, key=lambda one: one.at) for place, every in found.items()}
+
+    def _approved(self, ami: str, places: Collection[str]) -> list[dict[str, Any]]:
+        """Return the keys of an AMI's approvals for these targets, by all approvers."""
+        wanted = {f"{ami}/{place}" for place in places}
+        condition, values = "ami = :ami", {":ami": {"S": ami}}
+        if len(wanted) == 1:  # a delivery asks for its own target alone
+            condition, values = f"{condition} AND sk = :sk", {**values, ":sk": {"S": next(iter(wanted))}}
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=BY_AMI,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+        )
+        keys = (_key(item["pk"]["S"], item["sk"]["S"]) for page in pages for item in page["Items"])
+        return [
+            key for key in keys if key["sk"]["S"] in wanted and key["pk"]["S"].startswith(f"{APPROVALS}#")
+        ]  # an operator can put other items into the index
 
     def current(self) -> Current | None:
         """Read the pointer; None if nothing has ever been applied."""
@@ -266,6 +308,10 @@ class TargetsTable:
             ConsistentRead=True,
         )
         return {item["sk"]["S"]: item["body"]["S"] for page in pages for item in page["Items"]}
+
+
+def _met(current: Current) -> Met:
+    return Met(current.version, current.applied_at, current.applied_by)
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

@@ -45,13 +45,19 @@ def withdrawals(ami: str) -> RecordKey:
 
 
 APPROVALS = "approvals"
-"""Prefix of the partitions of approvals in the operators' table; only an approver may write there."""
+"""Prefix of the partitions of approvals in the operators' table; an approver may write the one of its own user id."""
+
+OWN_APPROVALS = f"{APPROVALS}#${{aws:userid}}"
+"""An approver's own partition, as an IAM policy names it. No user id has a wildcard in it."""
 
 
-def approval(ami: str, place: str) -> RecordKey:
-    """One per AMI and target ("account/region") that an approver has approved."""
-    return RecordKey(f"{APPROVALS}#{ami}", place)
+def approval(author: str, ami: str, place: str) -> RecordKey:
+    """One per approver (``aws:userid``), AMI and target ("account/region")."""
+    return RecordKey(f"{APPROVALS}#{author}", f"{ami}/{place}")
 
+
+APPLIED_FILE = RecordKey("applied-file")
+"""Wakes `worker` to notify people of new versions of the applied file. It is no record."""
 
 STANDING = "standing"
 """The partition of the marks of AMIs with standing shares."""

@@ -1,19 +1,20 @@
 """Approvals: what an approver has allowed the service to open, target by target.
 
-``ami-promoter approve`` writes them into the operators' table, in a partition of each AMI that only the approver's role
-can write; the functions that open shares read them there. An approval has a digest of what the approver saw. So nobody
-must write to void one: if what arrives, the value or the settings change, the digest differs.
+``ami-promoter approve`` writes them into the operators' table, in a partition that only this approver can write; the
+functions that open shares read them there. An approval has a digest of what the approver saw. So nobody must write to
+void one: if what arrives, the value or the settings change, the digest differs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import Examined
 from chalicelib.core.records.addresses import digest
+from chalicelib.core.records.schedule import DAY
 from chalicelib.core.targets.applied_file import Target, carried, of_delivery
 
 NOT_APPROVED = "not-approved"
@@ -22,10 +23,16 @@ NOT_APPROVED = "not-approved"
 SHORT = 12
 """Characters of a digest that a person compares."""
 
+LONGEST = 90 * DAY
+"""An approval holds no longer than this, whatever end its approver has written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """The approval for one target. ``place``: "account/region". ``at``, ``until``: epoch seconds. ``by``: an ARN."""
+    """The approval for one target. ``place``: "account/region". ``at``, ``until``: epoch seconds.
+
+    ``by``: the approver's ``aws:userid``, from the partition: IAM lets nobody else write there.
+    """
 
     place: str
     digest: str
@@ -34,8 +41,12 @@ class Approval:
     by: str
 
     def allows(self, wanted: str, now: int) -> bool:
-        """Whether it has this digest and has not expired."""
-        return self.digest == wanted and now < self.until
+        """Whether it has this digest, is not dated ahead, and has not expired."""
+        return self.digest == wanted and self.at <= now < self.until
+
+
+Given = Mapping[str, Sequence[Approval]]
+"""Place ("account/region") -> its approvals, one of each approver, the newest last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,44 +85,51 @@ def short(name: str) -> str:
     return name[:SHORT]
 
 
-def read(place: str, text: object) -> Approval | None:
+def read(place: str, by: str, text: object) -> Approval | None:
     """Read a stored approval. A damaged one approves nothing."""
     try:
         found = json.loads(str(text))
-        return Approval(place, str(found["digest"]), int(found["at"]), int(found["until"]), str(found["by"]))
+        at = int(found["at"])
+        return Approval(place, str(found["digest"]), at, min(int(found["until"]), at + LONGEST), by)
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def written(one: Approval) -> str:
-    """Return an approval as it is stored."""
-    return json.dumps({"digest": one.digest, "at": one.at, "until": one.until, "by": one.by})
+    """Return the body of an approval as it is stored."""
+    return json.dumps({"digest": one.digest, "at": one.at, "until": one.until})
 
 
-def waiting(asked: Question, given: Mapping[str, Approval], now: int) -> tuple[str, ...]:
-    """Return the targets ("account/region") that have no approval of this question, sorted. ``given``: by place."""
+def allowing(given: Sequence[Approval], wanted: str, now: int) -> Approval | None:
+    """Return the approval of a target that allows this digest: that of one approver is enough. None: there is none."""
+    return next((one for one in given if one.allows(wanted, now)), None)
+
+
+def waiting(asked: Question, given: Given, now: int) -> tuple[str, ...]:
+    """Return the targets ("account/region") that have no approval of this question, sorted."""
     return tuple(
-        place
-        for place, wanted in sorted(asked.targets.items())
-        if place not in given or not given[place].allows(wanted, now)
+        place for place, wanted in sorted(asked.targets.items()) if allowing(given.get(place, ()), wanted, now) is None
     )
 
 
-def asked_as(asked: Question, given: Mapping[str, Approval]) -> str:
+def asked_as(asked: Question, given: Given) -> str:
     """Return the name of one notice that asks: each question is asked once, and again after an approval has expired."""
-    lapsed = [one.until for place, one in given.items() if one.digest == asked.targets.get(place)]
+    lapsed = [one.until for place in given for one in given[place] if one.digest == asked.targets.get(place)]
     return f"{asked.digest}:{max(lapsed, default=0)}"
 
 
-def lacking(ami: str, where: str, given: Approval | None, wanted: str, now: int) -> Fault | None:
+def lacking(ami: str, where: str, given: Sequence[Approval], wanted: str, now: int) -> Fault | None:
     """Return why something may not be opened for a target; None: it is approved."""
-    if given is not None and given.allows(wanted, now):
+    if allowing(given, wanted, now) is not None:
         return None
-    if given is None:
+    same = [one for one in given if one.digest == wanted]
+    if not given:
         what = "Nothing is shared: the target needs an approval, and there is none."
-    elif given.digest == wanted:
-        what = f"Nothing is shared: the approval by {given.by} has expired."
-    else:
+    elif not same:
         changed = "the tag's value, the settings, or the source as it was examined, has changed"
-        what = f"Nothing is shared: {given.by} approved something else; {changed}."
+        what = f"Nothing is shared: {given[-1].by} approved something else; {changed}."
+    elif now < same[-1].at:
+        what = f"Nothing is shared: the approval by {same[-1].by} is dated ahead."
+    else:
+        what = f"Nothing is shared: the approval by {same[-1].by} has expired."
     return Fault(NOT_APPROVED, where, what, f"`ami-promoter approve {ami}` by an approver.")

@@ -1,5 +1,7 @@
 """The applied targets file as the functions read it, against moto's DynamoDB."""
 
+import json
+
 import pytest
 
 from chalicelib.adapters.dynamo.targets_table import Current, TargetsTable, partition
@@ -170,3 +172,67 @@ def test_whom_operators_have_withdrawn_is_read_by_ami(client):
     assert withdrawals.in_force([damaged, read], {"dev"}, 0) == (damaged,)
     assert withdrawals.in_force([damaged, read], {"all"}, 8) == (damaged,)
     assert not table.withdrawals("ami-0b")
+
+
+AMI = "ami-0a"
+
+
+class LateIndex:
+    """A client whose index shows what it showed at first."""
+
+    def __init__(self, client):
+        self._client, self._shown = client, None
+
+    def get_paginator(self, _name):
+        return self
+
+    def paginate(self, **asked):
+        self._shown = self._shown or list(self._client.get_paginator("query").paginate(**asked))
+        return self._shown
+
+    def batch_get_item(self, **asked):
+        return self._client.batch_get_item(**asked)
+
+
+def approve(client, author, place, **body):
+    key = addresses.approval(author, AMI, place)
+    given = {"digest": "d", "at": 1000, "until": 2000, **body}
+    put(client, key.pk, key.sk, ami={"S": AMI}, body={"S": json.dumps(given)})
+    return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
+
+
+def test_approvals_come_from_each_author_and_the_author_is_the_partition(client):
+    """Two approvers, two targets, the newest last; a body that names another author, and a damaged one."""
+    here, there = f"{DEV}/us-east-1", f"{PROD}/us-east-1"
+    approve(client, "AROA2:joe", here, at=1500, by="arn:somebody")
+    approve(client, "AROA1:jane", here)
+    approve(client, "AROA1:jane", there)
+    approve(client, "AROA3:eve", there, until=None)
+    table = TargetsTable(client, TABLE, MEMBERS)
+
+    assert {place: [one.by for one in every] for place, every in table.approvals(AMI, [here, there]).items()} == {
+        here: ["AROA1:jane", "AROA2:joe"],
+        there: ["AROA1:jane"],
+    }
+    assert set(table.approvals(AMI, [here])) == {here}
+    assert table.approvals("ami-0b", [here]) == {}
+
+
+def test_what_an_operator_puts_into_the_index_is_no_approval(client):
+    """Its attributes are an approval's; its partition is not."""
+    place = f"{DEV}/us-east-1"
+    body = json.dumps({"digest": "d", "at": 1000, "until": 2000})
+    put(client, "targets#x", f"{AMI}/{place}", ami={"S": AMI}, body={"S": body})
+
+    assert TargetsTable(client, TABLE, MEMBERS).approvals(AMI, [place]) == {}
+
+
+def test_an_approval_that_was_taken_back_is_gone_while_the_index_still_shows_it(client):
+    """Each is read at its home."""
+    place = f"{DEV}/us-east-1"
+    key = approve(client, "AROA1:jane", place)
+    table = TargetsTable(LateIndex(client), TABLE, MEMBERS)
+    assert place in table.approvals(AMI, [place])
+    client.delete_item(TableName=TABLE, Key=key)
+
+    assert table.approvals(AMI, [place]) == {}

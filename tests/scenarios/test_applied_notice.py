@@ -1,0 +1,107 @@
+"""The notice ``targets.applied``: who decides who receives AMIs tells everybody, whether or not they want to."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.scenarios.scene import HUB, PROD, REGION, TABLE, Scene
+from tests.scenarios.stolen import client
+from tests.scenarios.test_approval import deployed, file, waiting  # noqa: F401 - a fixture
+
+CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
+LOOSE = file().replace(", approval: required", "")
+
+
+def notified(scene: Scene) -> list[dict[str, Any]]:
+    """The notices of the applied file."""
+    return scene.notices("targets.applied")
+
+
+def pages(scene: Scene) -> str:
+    """The state of the alarm."""
+    (alarm,) = scene.client("cloudwatch").describe_alarms(AlarmNames=[name_of(scene)])["MetricAlarms"]
+    return str(alarm["StateValue"])
+
+
+def name_of(scene: Scene) -> str:
+    """The alarm's name."""
+    every = scene.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return next(one["AlarmName"] for one in every if one["MetricName"] == "TargetsLoosened")
+
+
+def pointer(scene: Scene) -> dict[str, Any]:
+    """The item that says which version is in force."""
+    key = {"pk": {"S": "targets"}, "sk": {"S": "current"}}
+    return dict(scene.client("dynamodb").get_item(TableName=CONFIG, Key=key)["Item"])
+
+
+def test_a_stolen_operator_who_takes_an_approval_away_is_a_page(waiting, become):  # noqa: F811
+    """With deploy/cli-operator.json alone; the notice says what, and who claims to have done it."""
+    assert notified(waiting) == []
+    assert pages(waiting) != "ALARM"
+    become(deployed("cli-operator"))
+    waiting.apply(LOOSE)
+    waiting.wait(60)
+
+    (notice,) = notified(waiting)
+    assert notice["loosened"] == [
+        {"where": f"{PROD}/{REGION}", "setting": "approval", "before": "required", "after": "none"}
+    ]
+    assert (notice["outcome"], notice["claimed"]) == ("loosened", True)
+    assert notice["applied_by"] == f"arn:aws:sts::{HUB}:assumed-role/Person/person"
+    assert pages(waiting) == "ALARM"
+    waiting.apply(file())
+    assert [one["outcome"] for one in notified(waiting.after(60))] == ["loosened", "applied"]
+
+
+def test_without_the_command_line_and_without_any_event_it_is_notified_within_minutes(waiting):  # noqa: F811
+    """Somebody writes the pointer by hand, sends no wake and tags nothing."""
+    now = pointer(waiting)
+    waiting.client("dynamodb").put_item(TableName=CONFIG, Item={**now, "generation": {"N": "9"}})
+    waiting.wait(6 * 60)
+
+    (notice,) = notified(waiting)
+    assert (notice["version"][:8], notice["compared"], notice["outcome"]) == ("00000009", False, "loosened")
+
+
+def test_what_was_used_and_taken_back_between_two_looks_is_notified(waiting):  # noqa: F811
+    """The pointer is changed by hand for as long as the promotion needs, then it is what it was."""
+    waiting.apply(LOOSE)
+    loose = pointer(waiting)
+    waiting.apply(file())
+    strict = pointer(waiting)
+    before = len(notified(waiting.after(6 * 60)))
+    waiting.client("dynamodb").put_item(TableName=CONFIG, Item=loose)
+    waiting.tag("prod")
+    waiting.wait(30)
+    waiting.client("dynamodb").put_item(TableName=CONFIG, Item=strict)
+    waiting.wait(10 * 60)
+
+    assert [one["outcome"] for one in notified(waiting)[before:]] == ["loosened", "applied"]
+
+
+def test_neither_an_operator_nor_another_function_writes_what_was_notified(waiting, become):  # noqa: F811
+    """So nobody but the worker, who tells, can hide a version."""
+    become(deployed("cli-operator"))
+    item = {"pk": {"S": "applied"}, "sk": {"S": "notified"}}
+    callers = [boto3.Session(region_name=REGION).client("dynamodb")]
+    callers += [client(waiting, function, "dynamodb") for function in ("discover", "share-worker", "sweep")]
+    for caller in callers:
+        for call, words in (("put_item", {"Item": item}), ("delete_item", {"Key": item})):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                getattr(caller, call)(TableName=MEMBERS, **words)
+    stored = waiting.client("dynamodb").get_item(TableName=MEMBERS, Key=item)["Item"]
+    assert json.loads(stored["body"]["S"])["version"].startswith("00000")
+
+
+def test_a_crash_around_the_notice_repeats_it_with_the_same_id(waiting):  # noqa: F811
+    """At least once, with a deterministic id."""
+    waiting.world.injections.crash("worker", "Publish", nth=1, when="after")
+    waiting.apply(LOOSE)
+    waiting.wait(10 * 60)
+
+    assert len(notified(waiting)) == 2
+    assert len({one["id"] for one in notified(waiting)}) == 1

@@ -1,0 +1,150 @@
+"""The parameters ``Operators`` and ``Approvers``: who writes the tables, whatever IAM allows in the account."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from awsim import wire
+from awsim.iam import policy
+from awsim.iam.policy import Ask, PolicyVerdict, Who
+from chalicelib.core.records import addresses
+from demo import stage
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, Scene
+from tests.scenarios.stolen import refused
+
+CONFIG, MEMBERS, FINDINGS = (f"{TABLE}-{name}" for name in ("config", "members", "findings"))
+TABLES = (TABLE, CONFIG, MEMBERS, FINDINGS)
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]}
+PARAMETERS = {
+    "TargetAccounts": f"{DEV},{TEST}",
+    "AccessMonitoring": "on",
+    "Operators": f"arn:aws:iam::{HUB}:role/Operator*,arn:aws:iam::{HUB}:role/ci/*",
+    "Approvers": f"arn:aws:iam::{HUB}:role/Approver",
+}
+
+
+def deploy(scene: Scene, **given: str) -> None:
+    """Update the hub's stack with these parameters."""
+    parameters = {name: value for name, value in {**PARAMETERS, **given}.items() if value}
+    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", parameters)
+
+
+@pytest.fixture
+def closed(scene: Scene) -> Scene:
+    """A hub that names its operators and approvers."""
+    deploy(scene)
+    return scene
+
+
+def person(scene: Scene, role: str) -> Any:
+    """DynamoDB, for a role that IAM allows everything there."""
+    trust = {"Version": "2012-10-17", "Statement": []}
+    _, key, _, token = scene.world.accounts.issue(
+        scene.world.iam.put_role(HUB, role, trust, {"all": EVERYTHING}).arn, "me"
+    )
+    return wire.client("dynamodb", REGION, key, token)
+
+
+def item(pk: str, sk: str = "x") -> dict[str, Any]:
+    """An item with this key."""
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def ways_to_write(client: Any, table: str, pk: str) -> dict[str, Callable[[], Any]]:
+    """Each call that writes an item, or deletes it."""
+    one = item(pk)
+    change = {"UpdateExpression": "SET a = :a", "ExpressionAttributeValues": {":a": {"S": "b"}}}
+    sql = f"VALUE {{'pk': '{pk}', 'sk': 'x'}}"
+    return {
+        "put": lambda: client.put_item(TableName=table, Item=one),
+        "update": lambda: client.update_item(TableName=table, Key=one, **change),
+        "delete": lambda: client.delete_item(TableName=table, Key=one),
+        "batch": lambda: client.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": one}}]}),
+        "batch of deletes": lambda: client.batch_write_item(RequestItems={table: [{"DeleteRequest": {"Key": one}}]}),
+        "transaction": lambda: client.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": one}}]),
+        "statement": lambda: client.execute_statement(Statement=f'INSERT INTO "{table}" {sql}'),
+    }
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_an_administrator_writes_no_table_and_reads_each(closed: Scene, table: str) -> None:
+    """Nor does the account's root user, by any call."""
+    for client in (person(closed, "Administrator"), closed.client("dynamodb")):
+        for call in ways_to_write(client, table, "targets").values():
+            refused(call)
+        client.get_item(TableName=table, Key=item("targets"))
+        client.scan(TableName=table)
+
+
+def test_operators_write_all_but_approvals_members_and_findings(closed: Scene) -> None:
+    """By each call but PartiQL, which is not known to name partitions."""
+    client = person(closed, "OperatorOnCall")
+    for table, pk in ((TABLE, "promotion#x"), (CONFIG, "targets"), (CONFIG, "switches")):
+        for way, call in ways_to_write(client, table, pk).items():
+            if way == "statement":
+                refused(call)
+            else:
+                call()
+    for table, pk in ((CONFIG, "approvals#AROA:jane"), (MEMBERS, "members"), (FINDINGS, "finding#x")):
+        for call in ways_to_write(client, table, pk).values():
+            refused(call)
+
+
+def test_an_approver_writes_its_own_approvals_and_nothing_else(closed: Scene) -> None:
+    """Even where IAM allows it everything, and also where a pattern of operators names it, too."""
+    for given in ({}, {"Operators": f"arn:aws:iam::{HUB}:role/*"}):
+        deploy(closed, **given)
+        client = person(closed, "Approver")
+        own = f"{addresses.APPROVALS}#{closed.world.iam.roles.get(f'arn:aws:iam::{HUB}:role/Approver').id}:me"
+        for way, call in ways_to_write(client, CONFIG, own).items():
+            if way != "statement":
+                call()
+        for pk in ("targets", "switches", f"{addresses.APPROVALS}#AROA:jane"):
+            for call in ways_to_write(client, CONFIG, pk).values():
+                refused(call)
+        mixed = [{"PutRequest": {"Item": item(pk)}} for pk in (own, "targets")]
+        refused(client.batch_write_item, RequestItems={CONFIG: mixed})
+
+
+def test_without_approvers_nobody_approves(closed: Scene) -> None:
+    """Not even an operator, or the approver of before."""
+    deploy(closed, Approvers="")
+    for role in ("Approver", "OperatorOnCall"):
+        for call in ways_to_write(person(closed, role), CONFIG, "approvals#AROA:jane").values():
+            refused(call)
+
+
+def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(closed: Scene) -> None:
+    """A promotion is delivered; backups, settings and leaving are as before, and TTL deletes as a service."""
+    operator = person(closed, "OperatorOnCall")
+    for one in closed.client("dynamodb").scan(TableName=CONFIG)["Items"]:
+        operator.put_item(TableName=CONFIG, Item=one)
+    closed.promote("dev")
+    assert closed.states() == {DEV: "delivered", TEST: "delivered"}
+    administrator = person(closed, "Administrator")
+    for table in TABLES:
+        arn = f"arn:aws:dynamodb:{REGION}:{HUB}:table/{table}"
+        administrator.create_backup(TableName=table, BackupName="before")
+        document = json.loads(administrator.get_resource_policy(ResourceArn=arn)["Policy"])
+        ask = Ask("dynamodb:DeleteItem", arn, {"aws:principalisawsservice": "true"})
+        assert policy.resource(document, ask, Who(service="dynamodb.amazonaws.com"))[0] is PolicyVerdict.SILENT
+        administrator.update_table(TableName=table, DeletionProtectionEnabled=False)
+        administrator.delete_table(TableName=table)
+
+
+def doctored(scene: Scene) -> list[tuple[Any, str, str]]:
+    """What `doctor` says of the tables' writers."""
+    found = json.loads(scene.cli("doctor", "--hub-only", "--json")[1])["findings"]
+    return [(one["passed"], one["what"], one["cure"]) for one in found if one["check"] == "writers"]
+
+
+def test_doctor_says_whether_the_tables_name_their_writers(scene: Scene) -> None:
+    """It warns of the default; with the parameter it says how many may write."""
+    ((passed, what, cure),) = doctored(scene)
+    assert (passed, "anybody" in what, "Operators" in cure) == (True, True, True)
+    deploy(scene)
+    ((passed, what, cure),) = doctored(scene)
+    assert (passed, cure) == (True, "")

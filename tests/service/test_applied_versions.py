@@ -1,0 +1,178 @@
+"""Notices of the applied file's versions: each that the service met, once, whatever happens in between."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.core import notices
+from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.ports.applied_versions import Met, Notified
+from chalicelib.service.applied_versions import AppliedVersions, Meeting, VersionWatch
+from tests.service.cloud import Quiet
+
+A, HUB, HERE = "111111111111", "999999999999", "us-east-1"
+STRICT = Target(A, HERE, approval="required")
+
+
+def file(target=STRICT):
+    return Directory({"all": (A,)}, {A: (target,)})
+
+
+LOOSE = file(replace(STRICT, approval="none"))
+
+
+class Scene:
+    """A table of versions, what was notified, and the worker; ``dies``: after so many notices it cannot write."""
+
+    def __init__(self):
+        self.files, self.current, self.stored = {}, None, (Notified(), 0)
+        self.sent, self.wakes, self.dies = [], [], False
+        self.worker = AppliedVersions(self, self, self, lambda: 1000, Quiet(), HUB, HERE)
+        self.meeting = Meeting(self, self, Quiet())
+        self.watch = VersionWatch(self, self, self, lambda: 1000)
+
+    def apply(self, number, directory, by="jane"):
+        self.current = Met(f"{number:08d}#d{number}", f"at {number}", by)
+        self.files[self.current.version] = directory
+        return self.current
+
+    def in_force(self):
+        return self.current
+
+    def content(self, version):
+        return self.files.get(version)
+
+    def load(self):
+        return self.stored
+
+    def save(self, notified, number):
+        if self.dies:
+            raise ConnectionError
+        if number != self.stored[1]:
+            return False
+        self.stored = notified, number + 1
+        return True
+
+    def publish(self, notice):
+        assert len(json.dumps(notice)) < 100_000
+        self.sent.append(notice)
+
+    def send(self, wake):
+        self.wakes.append(wake)
+
+    def run(self):
+        """The worker, and what it said: (version before, version, outcome)."""
+        self.sent.clear()
+        self.worker.run()
+        return [(one["before"], one["version"], one["outcome"]) for one in self.sent]
+
+
+@pytest.fixture
+def scene():
+    """A hub whose first version was met: nothing was before it, so nobody is notified."""
+    scene = Scene()
+    scene.meeting.meet(scene.apply(1, file()))
+    assert (scene.run(), scene.wakes) == ([], [])
+    return scene
+
+
+def test_a_version_that_takes_an_approval_away_has_one_notice_with_what_and_who(scene):
+    """And the same version has no second notice."""
+    scene.apply(2, LOOSE, by="arn:eve")
+    assert scene.run() == [("00000001#d1", "00000002#d2", "loosened")]
+    (notice,) = scene.sent
+    assert notice["loosened"] == [
+        {"where": f"{A}/{HERE}", "setting": "approval", "before": "required", "after": "none"}
+    ]
+    assert (notice["applied_by"], notice["claimed"], notice["changed"]) == ("arn:eve", True, [f"{A}/{HERE}"])
+    assert notices.subject(notice) == "targets file 00000002#d2 loosened ()"
+    assert scene.run() == []
+
+
+def test_one_that_was_used_and_taken_back_before_the_worker_looked_has_its_notice(scene):
+    """The pointer is byte for byte what it was."""
+    before, loose = scene.current, scene.apply(2, LOOSE)
+    scene.meeting.meet(loose)
+    scene.current = before
+    scene.watch.look()
+    assert len(scene.wakes) == 2  # of the meeting, and of discovery while the notice is missing
+    assert scene.run() == [
+        ("00000001#d1", "00000002#d2", "loosened"),
+        ("00000002#d2", "00000001#d1", "applied"),
+    ]
+    scene.watch.look()
+    assert (scene.run(), len(scene.wakes)) == ([], 2)
+
+
+def test_the_one_before_counts_too_when_both_were_met(scene):
+    """The worker read the file again after it was taken back."""
+    before, loose = scene.current, scene.apply(2, LOOSE)
+    for met in (before, loose, before, loose, before):
+        scene.meeting.meet(met)
+        scene.current = met
+    assert scene.run() == [
+        ("00000001#d1", "00000002#d2", "loosened"),
+        ("00000002#d2", "00000001#d1", "applied"),
+    ]
+
+
+def test_two_versions_that_nobody_used_in_between_are_one_change(scene):
+    """The notice names the version before, so the gap shows."""
+    scene.apply(2, file(replace(STRICT, linger=1)))
+    scene.apply(3, LOOSE)
+    scene.watch.look()
+    assert len(scene.wakes) == 1
+    assert scene.run() == [("00000001#d1", "00000003#d3", "loosened")]
+
+
+def test_an_account_that_one_version_removes_and_the_next_brings_back_is_a_page(scene):
+    """Neither takes an approval from a target that both have."""
+    scene.apply(2, Directory())
+    assert [outcome for *_, outcome in scene.run()] == ["applied"]
+    scene.apply(3, LOOSE)
+    assert [outcome for *_, outcome in scene.run()] == ["loosened"]
+
+
+@pytest.mark.parametrize("gone", ["00000001#d1", "00000002#d2"])
+def test_what_cannot_be_compared_is_a_page(scene, gone):
+    """Somebody deleted the version before, or this one."""
+    scene.apply(2, file())
+    del scene.files[gone]
+    assert scene.run() == [("00000001#d1", "00000002#d2", "loosened")]
+    assert (scene.sent[0]["compared"], scene.sent[0]["changed"]) == (False, [])
+
+
+def test_a_death_after_the_notice_repeats_it_with_the_same_id(scene):
+    """The receiver recognizes the repeat."""
+    scene.apply(2, LOOSE)
+    scene.dies = True
+    with pytest.raises(ConnectionError):
+        scene.run()
+    (first,) = scene.sent
+    scene.dies = False
+    scene.run()
+    assert [one["id"] for one in scene.sent] == [first["id"]]
+
+
+def test_what_meets_a_version_never_waits_for_this(scene):
+    """A refused write delays no removal; the version is met again."""
+    loose = scene.apply(2, LOOSE)
+    scene.dies = True
+    scene.meeting.meet(loose)
+    assert scene.wakes == []
+    scene.dies = False
+    scene.meeting.meet(loose)
+    scene.meeting.meet(loose)
+    assert len(scene.wakes) == 1
+
+
+def test_a_thousand_changed_targets_are_one_notice_of_limited_size(scene):
+    """It lists a hundred of each, and counts the others."""
+    many = [f"{number:012d}" for number in range(2000)]
+    for number, approval in ((2, "required"), (3, "none")):
+        one = {account: (Target(account, HERE, approval=approval),) for account in many}
+        scene.apply(number, Directory({"all": tuple(many)}, one))
+        scene.run()
+    (notice,) = scene.sent
+    assert (len(notice["changed"]), len(notice["loosened"]), notice["unlisted"]) == (100, 100, 3800)
