@@ -71,6 +71,7 @@ SEE_HEALTH = Rights(
             "cloudformation:DescribeStacks",
             "cloudwatch:DescribeAlarmsForMetric",
             "events:DescribeEventBus",
+            "lambda:GetAccountSettings",
             "lambda:ListEventSourceMappings",
             "sns:ListSubscriptionsByTopic",
             "sqs:GetQueueAttributes",

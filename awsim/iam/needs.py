@@ -252,6 +252,7 @@ TABLE: dict[str, Needs] = {
     "events:DescribeRule": _event_rule("events:DescribeRule", "Name"),
     "events:ListTargetsByRule": _event_rule("events:ListTargetsByRule", "Rule"),
     "lambda:Invoke": _invoke,
+    "lambda:GetAccountSettings": _anywhere("lambda:GetAccountSettings"),
     "lambda:ListEventSourceMappings": _anywhere("lambda:ListEventSourceMappings"),
     "ssm:GetParameter": _parameters("ssm:GetParameter"),
     "ssm:GetParameters": _parameters("ssm:GetParameters"),

@@ -89,6 +89,12 @@ RECURSION = rule(
     "follows each message where a function sends several]",
 )
 MOST_IN_CHAIN = 16
+QUOTA = rule(
+    "lambda-account-concurrency-quota",
+    "All functions of an account and Region together run at most so often at once as its quota says: 1,000, or 10 in a "
+    "new account. A mapping polls all the same; what is throttled returns, with its receive count raised. "
+    "[Lambda developer guide, quotas; aws-facts SQS FIFO and Lambda, VERIFIED]",
+)
 
 COLD_SECONDS = (0.3, 0.7)
 """How long a cold start takes, unless ``cold_seconds`` says otherwise."""
@@ -139,12 +145,15 @@ class Lambda:
         self.sources: dict[str, EventSource] = {}
         self.invocations: list[Invocation] = []
         self.cold_seconds = COLD_SECONDS
+        self.quota = 1000
+        """How many invocations an account may run at once in a Region."""
         self._base = base
         self._kernel = kernel
         self._queues = queues
         self._numbers = itertools.count(1)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             "Invoke": self._invoke,
+            "GetAccountSettings": self._account_settings,
             "ListFunctions": self._list_functions,
             "GetFunction": lambda call: {"Configuration": _configuration(self._named(call)), "Tags": {}},
             "GetFunctionConfiguration": lambda call: _configuration(self._named(call)),
@@ -233,7 +242,8 @@ class Lambda:
         """Run a function on its own strand from now on; ``done`` is called when it has ended.
 
         ``trace``: the trace header of what invokes it. Raises AwsError: TooManyRequestsException if its reserved
-        concurrency is used up, RecursiveInvocationException if it has run too often in this chain.
+        concurrency or the account's quota is used up, RecursiveInvocationException if it has run too often in this
+        chain.
         """
         kernel = self._kernel
         chain = traces.read(trace, f"1-{int(kernel.now.timestamp()):08x}-{len(self.invocations):024x}")
@@ -241,6 +251,9 @@ class Lambda:
         if ran >= MOST_IN_CHAIN and function.recursion != "Allow" and self._base.on(RECURSION):
             raise AwsError("RecursiveInvocationException", f"{function.name} has run {ran} times in this chain.")
         if function.reserved is not None and function.running >= function.reserved:
+            raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
+        place = function.account, function.region
+        if sum(one.running for one in self._in(place)) >= self.quota and self._base.on(QUOTA):
             raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
         number = next(self._numbers)
         invocation = Invocation(
@@ -471,8 +484,18 @@ class Lambda:
         return {**answer, "Payload": json.dumps(result).encode()}
 
     def _list_functions(self, call: Call) -> Mapping[str, Any]:
-        own = [f for f in self.functions.values() if (f.account, f.region) == (call.caller.account, call.region)]
+        own = self._in((call.caller.account, call.region))
         return {"Functions": [_configuration(function) for function in own]}
+
+    def _in(self, place: tuple[str, str]) -> list[Function]:
+        """Return the functions of an account and Region."""
+        return [one for one in self.functions.values() if (one.account, one.region) == place]
+
+    def _account_settings(self, call: Call) -> Mapping[str, Any]:
+        own = self._in((call.caller.account, call.region))
+        free = self.quota - sum(one.reserved or 0 for one in own)
+        limit = {"ConcurrentExecutions": self.quota, "UnreservedConcurrentExecutions": free}
+        return {"AccountLimit": limit, "AccountUsage": {"FunctionCount": len(own)}}
 
     def _get_policy(self, call: Call) -> Mapping[str, Any]:
         function = self._named(call)

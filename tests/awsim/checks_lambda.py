@@ -200,6 +200,19 @@ def lambda_recursive_loop_terminated(world: World) -> None:
     assert len(after(world, 60).lambda_.invocations) == 16 + 20
 
 
+def lambda_account_concurrency_quota(world: World) -> None:
+    world.lambda_.quota = 2
+    queue, function = a_queue(world, VisibilityTimeout="180"), a_function(world)
+    feed(world, queue, function)
+    for number in range(3):
+        send(world, queue, order(["sleep", 5], ["result", number]))
+    assert len(after(world, 60).lambda_.invocations) == 2
+    assert [message.receives for message in queue.messages] == [1]
+    assert len(after(world, 180).lambda_.invocations) == 3
+    limit = world.client("lambda", HUB).get_account_settings()["AccountLimit"]
+    assert limit["UnreservedConcurrentExecutions"] == 2
+
+
 def cfn_role_name_is_taken_once(world: World) -> None:
     properties = {"RoleName": "AmiCopyRole", "AssumeRolePolicyDocument": LAMBDA}
     template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}}

@@ -167,6 +167,22 @@ def test_a_topic_without_subscribers_is_named(scene):
     assert f"aws sns subscribe --topic-arn {ALARMS} " in bad["hub", "alarms"]["cure"]
 
 
+def test_a_new_accounts_quota_is_too_small_for_the_defaults(scene):
+    """Ten for all functions: the defaults ask for 30 and 10. The command says what fits; with that, all is well."""
+    scene.world.lambda_.quota = 10
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert (status, bad.keys()) == (SICK, {("hub", "concurrency")})
+    assert "30 of `worker` and 10 of `share-worker`" in bad["hub", "concurrency"]["what"]
+    assert "MaximumConcurrency=4 and ShareConcurrency=2" in bad["hub", "concurrency"]["cure"]
+
+    for source in scene.world.lambda_.sources.values():
+        source.concurrency = 2 if source.function.name.endswith("share-worker") else 4
+    assert doctor(scene, "--hub-only")[0] == 0
+    scene.promote("dev")
+    scene.assert_delivered(DEV, TEST)
+
+
 def test_what_may_not_be_read_is_not_called_well(scene, become):
     """No check failed, and some could not be made: an exit status of its own, and the missing permissions."""
     from ami_promoter.rights import ASK_TARGETS, READ_ALL, policy  # noqa: PLC0415 - used here alone
@@ -176,7 +192,7 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == NOT_SEEN
-    unseen = ("workers", "dead-letters", "notices", "alarms", "open-defaults")
+    unseen = ("workers", "concurrency", "dead-letters", "notices", "alarms", "open-defaults")
     assert bad.keys() == {("hub", name) for name in unseen}
 
 

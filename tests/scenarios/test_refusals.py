@@ -306,7 +306,7 @@ def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
 
 
 def test_an_ami_that_is_deregistered_before_its_shares_open_holds_up_no_other(scene):
-    """It has all twenty copy slots: within minutes it fails, its owner hears why, and the next AMI gets them."""
+    """It has all twenty copy slots: within minutes it fails, its owner is notified why, and the next AMI gets them."""
     calm_pace(scene)
     large = scene.seed("large", volumes=(1,) * 20, key=None)
     scene.tag(DEV, large)

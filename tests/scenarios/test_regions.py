@@ -130,7 +130,7 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
 
 
 def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_of_that(abroad):
-    """Deregistered while three copies run: those arrive; whoever was to copy from the hub's fails, and hears why."""
+    """Deregistered while three copies run: those arrive; the target that was to copy from the hub's own fails."""
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
     abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
     abroad.apply(BETWEEN)

@@ -28,6 +28,7 @@ from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import AppliedFile, Directory
 from chalicelib.core.targets.applied_items import to_items
 from chalicelib.core.targets.approvals import Approval
+from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.organization import ways
 from chalicelib.core.targets.withdrawals import Withdrawal
@@ -615,6 +616,28 @@ class FakeTargets(OfCloud):
             for group in directory.by_unit
             for account in ways(directory.groups[group], directory.membership)
         }
+
+
+class FakeWhereabouts(OfCloud):
+    """What Organizations itself says of accounts: what the members in force say, or else what ``says`` has."""
+
+    def __init__(self, cloud):
+        super().__init__(cloud)
+        self.says: dict[str, tuple[str, ...]] = {}
+        """By account: the OUs and the root above it; () where it is not in the organization."""
+        self.refuses: Refusal | None = None
+        self.asked: list[str] = []
+
+    def arn(self):
+        return f"arn:aws:organizations::900000000000:organization/{self._cloud.directory.organization.id}"
+
+    def whereabouts(self, account):
+        self.asked.append(account)
+        if self.refuses is not None:
+            raise self.refuses
+        units = self._cloud.directory.membership.units
+        above = self.says.get(account, tuple(name for name, unit in units.items() if account in unit.accounts))
+        return Whereabouts("ACTIVE" if above else "", above)
 
 
 def shows(image: Image) -> ShownImage:

@@ -112,15 +112,15 @@ def test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mod
         damage(stores, item, KINDS[kind])
         stores.records.make_due(RecordKey(item["pk"]), hub.cloud.now)
     hub.run(until=hub.cloud.now + 600)
-    told = []
-    hub.cloud.notices = Told(lambda notice: told.append((notice["event"], set(opened(hub)))))
+    published = []
+    hub.cloud.notices = Watched(lambda notice: published.append((notice["event"], set(opened(hub)))))
     hub.cloud.tag(AMI, None)
     hub.run(until=hub.cloud.now + HOUR)
 
     assert opened(hub) == set()
-    assert [there for event, there in told if event == "delivery.withdrawn" and there] == []
+    assert [there for event, there in published if event == "delivery.withdrawn" and there] == []
     if MODES[mode].get("mode") == "share":
-        assert "delivery.withdrawn" in [event for event, _ in told]
+        assert "delivery.withdrawn" in [event for event, _ in published]
 
 
 @pytest.mark.parametrize(("mode", "kind"), list(zip(itertools.cycle(["policy", "grants"]), FEW, strict=False)))
@@ -135,13 +135,13 @@ def test_a_damaged_share_that_nobody_holds_closes(stores, mode, kind):
     assert opened(hub) == set()
 
 
-class Told(list):
-    """Notices; ``heard`` is called with each."""
+class Watched(list):
+    """Notices; ``seen_by`` is called with each."""
 
-    def __init__(self, heard):
+    def __init__(self, seen_by):
         super().__init__()
-        self._heard = heard
+        self._seen_by = seen_by
 
     def append(self, notice):
-        self._heard(notice)
+        self._seen_by(notice)
         super().append(notice)

@@ -25,6 +25,7 @@ from chalicelib.ports.ledger import Judgement
 from chalicelib.service import entitlements, share_batches, sweep
 from chalicelib.service.budget import Budget
 from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.standing_pass import StandingPass
@@ -101,7 +102,7 @@ def gone_at_once(looked_at):
 def at_one_look(judge):
     """Believe a look by itself that shows no AMI."""
 
-    def wrong(self, resource, some):
+    def wrong(self, resource, some, _has_time=None):
         found = judge(self, resource, some)
         return judge(self, resource, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
 
@@ -169,6 +170,11 @@ PROTECTIONS = {
         r"assert \('may', False\) == \('refused', True\)\n.*",
         partial(entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says, A),
     ),
+    "the table of members alone says who is in an OU": RemovedProtection(
+        Instead(LiveMembers, "checked", lambda _self, applied, *_: applied),
+        r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
+        entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
+    ),
     "to what it belongs is not asked": RemovedProtection(
         Instead(LiveEntitlements, "_belongs", lambda *_: True),
         r"assert \('may', False\) == \('refused', True\)\n.*",
@@ -229,7 +235,7 @@ PROTECTIONS = {
         r"assert \{\('.*\)\} == set\(\)\n.*Extra items in the left set:\n.*",
         partial(damaged, "policy", "state is gone, body is gone"),
     ),
-    "a withdrawal is told at its release": RemovedProtection(
+    "a withdrawal is notified at its release": RemovedProtection(
         Instead(permissions, "still_open", lambda *_: ()),
         r"assert \[\{.*\}\] == \[\]\n.*Left contains one more item: .*",
         partial(damaged, "policy", "schema is text"),

@@ -57,7 +57,7 @@ GOES = {"deregistered": deregister, "with its snapshots": with_its_snapshots, "d
 
 
 def ends_soon(hub: Hub, within: int = 5 * MINUTE) -> None:
-    """Its delivery fails within minutes, its owner hears why, nothing stays open, and it takes few invocations."""
+    """Its delivery fails within minutes, with a notice that says why; nothing stays open, and few invocations do it."""
     began, so_far = hub.cloud.now, len(hub.invocations)
     hub.run(until=began + within)
     assert hub.outcomes()[AMI, A] == "failed", hub.faults()
