@@ -159,6 +159,7 @@ _LOOKS = {
     "LookAtSnapshots": ("arn:*:ec2:*::snapshot/*", {"ec2:DescribeSnapshotAttribute"}),
     "LookAtBuses": ("arn:*:events:*:*:event-bus/ami-promoter-*", {"events:DescribeEventBus"}),
     "LookAtQueues": ("arn:*:sqs:*:*:ami-promoter-*", {"sqs:GetQueueAttributes", "sqs:GetQueueUrl"}),
+    "LookAtStacks": ("arn:*:cloudformation:*:*:stack/*", {"cloudformation:DescribeStacks"}),  # so has the stack
     "LookAtTopics": ("arn:*:sns:*:*:*", {"sns:ListSubscriptionsByTopic"}),  # the alarms' topic has a name of yours
 }
 """Reads that IAM can narrow to resources. Of the others it knows none [service authorization reference]."""
