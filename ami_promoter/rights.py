@@ -81,7 +81,7 @@ SEE_HEALTH = Rights(
 SEE_APPROVERS = Rights(anything=frozenset({"iam:GetAccountAuthorizationDetails"}))
 """Asked for only where a target needs an approval; without it `doctor` says that it could not see who may approve.
 
-It reads all of the account's IAM, so no policy of ours has it: give it to who is to see that."""
+It reads all of the account's IAM, so none of the policies in deploy/ has it: give it to who is to see that."""
 ASK_CLOUDTRAIL = Rights(anything=frozenset({"cloudtrail:LookupEvents"}))
 REPAIR = ASK_CLOUDTRAIL | Rights(
     records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}), keys=frozenset({"kms:GetKeyPolicy"})
