@@ -1,7 +1,7 @@
 # The task runner, for hooks and CI too. `make help` lists the recipes.
 
 .DEFAULT_GOAL := help
-.PHONY: browser help setup package wheel demo demo-all sandbox bench test test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
+.PHONY: browser help setup package verify-package wheel demo demo-all sandbox bench test test-browser lint types imports docs docs-check site pytest permissions coverage soak audit second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -10,9 +10,10 @@ unexport AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT
 unexport AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT
 
-# Python 3.11 to 3.14, with venv and pip. To choose one: `make PYTHON=...`.
+# The newest Python of 3.11 to 3.14 that is here, with venv and pip: the functions run on the version that builds them,
+# and Lambda supports a newer one for longer. To choose another: `make PYTHON=...`.
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 BIN := .venv/bin
@@ -34,7 +35,7 @@ CHECK_BILL := import sys; from cyclonedx.schema import SchemaVersion as V; \
 LOGGED := AMI_PROMOTER_PERMISSION_LOG=$(CURDIR)/build/permissions
 
 PACKAGE := build/hub/template.yaml
-PACKAGED := app.py LICENSE pyproject.toml requirements.txt tools/package.py tools/sbom.py tools/template_checks.py .chalice/config.json .chalice/extras.yaml \
+PACKAGED := app.py LICENSE pyproject.toml requirements.txt tools/package.py tools/checkout.py tools/sbom.py tools/sdk_data.py tools/template_checks.py deploy/target.yaml .chalice/config.json .chalice/extras.yaml \
 	$(wildcard .chalice/policies/*.json) $(shell find chalicelib -type f ! -name '*.pyc')
 
 help: ## Show this help
@@ -43,6 +44,9 @@ help: ## Show this help
 setup: $(VENV) ## Make .venv with everything pinned (done once)
 
 package: $(PACKAGE) ## Build the deployment package in build/hub/
+
+verify-package: $(VENV) ## Compare a package with what is built here: ZIP=FILE
+	@$(BIN)/python -m tools.verify $(ZIP)
 
 demo: $(VENV) $(PACKAGE) ## Promote an AMI without AWS, and watch; TARGETS=200 for more
 	@$(BIN)/python -m demo $(if $(TARGETS),--targets $(TARGETS))

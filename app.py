@@ -61,9 +61,9 @@ def discover(_event: dict[str, Any], context: Any) -> None:
 
 
 @app.lambda_function(name="access-monitor")
-def access_monitor(event: dict[str, Any], _context: Any) -> None:
+def access_monitor(event: dict[str, Any], context: Any) -> None:
     """Judge what CloudTrail tells (standard queue), and look whether the trail is silent (every five minutes)."""
-    bootstrap.application().access_monitor(event)
+    bootstrap.application().access_monitor(event, bootstrap.seconds_left(context))
 
 
 @app.lambda_function(name="drift-audit")

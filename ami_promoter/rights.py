@@ -68,8 +68,10 @@ SEE_OPEN = Rights(
 SEE_HEALTH = Rights(
     anything=frozenset(
         {
+            "cloudformation:DescribeStacks",
             "cloudwatch:DescribeAlarmsForMetric",
             "events:DescribeEventBus",
+            "lambda:GetAccountSettings",
             "lambda:ListEventSourceMappings",
             "sns:ListSubscriptionsByTopic",
             "sqs:GetQueueAttributes",
@@ -80,7 +82,9 @@ SEE_HEALTH = Rights(
 _POLICY = frozenset({"GetResourcePolicy"})
 SEE_WRITERS = Rights(records=_POLICY, config=_POLICY, members=_POLICY)
 SEE_APPROVERS = Rights(anything=frozenset({"iam:GetAccountAuthorizationDetails"}))
-"""Asked for only where a target needs an approval; without it `doctor` says that it could not see who may approve."""
+"""Asked for only where a target needs an approval; without it `doctor` says that it could not see who may approve.
+
+It reads all of the account's IAM, so no policy of ours has it: give it to who is to see that."""
 ASK_CLOUDTRAIL = Rights(anything=frozenset({"cloudtrail:LookupEvents"}))
 REPAIR = ASK_CLOUDTRAIL | Rights(
     records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}), keys=frozenset({"kms:GetKeyPolicy"})
@@ -135,7 +139,7 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
     actions = sorted(f"dynamodb:{action}" for action in needed.indexes)
     statements += [
         {"Sid": "Indexes", "Effect": "Allow", "Action": actions, "Resource": indexes},
-        {"Sid": "Look", "Effect": "Allow", "Action": sorted(needed.anything), "Resource": "*"},
+        *_looks(needed.anything),
         {"Sid": "LookAtKeys", "Effect": "Allow", "Action": sorted(needed.keys), "Resource": "arn:*:kms:*:*:key/*"},
         {
             "Sid": "WriteTheTag",
@@ -154,6 +158,24 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
         },
     ]
     return {"Version": "2012-10-17", "Statement": [one for one in statements if one["Action"]]}
+
+
+_LOOKS = {
+    "LookAtImages": ("arn:*:ec2:*::image/*", {"ec2:DescribeImageAttribute"}),
+    "LookAtSnapshots": ("arn:*:ec2:*::snapshot/*", {"ec2:DescribeSnapshotAttribute"}),
+    "LookAtBuses": ("arn:*:events:*:*:event-bus/ami-promoter-*", {"events:DescribeEventBus"}),
+    "LookAtQueues": ("arn:*:sqs:*:*:ami-promoter-*", {"sqs:GetQueueAttributes", "sqs:GetQueueUrl"}),
+    "LookAtTopics": ("arn:*:sns:*:*:*", {"sns:ListSubscriptionsByTopic"}),  # the alarms' topic has a name of yours
+}
+"""Reads that IAM can narrow to resources. Of the others it knows none [service authorization reference]."""
+
+
+def _looks(actions: frozenset[str]) -> Iterable[dict[str, Any]]:
+    """Allow reads, each on no more than its resources."""
+    for sid, (resource, some) in _LOOKS.items():
+        yield {"Sid": sid, "Effect": "Allow", "Action": sorted(actions & some), "Resource": resource}
+    rest = actions - {one for _, some in _LOOKS.values() for one in some}
+    yield {"Sid": "Look", "Effect": "Allow", "Action": sorted(rest), "Resource": "*"}
 
 
 def _arn(suffix: str) -> str:

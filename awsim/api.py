@@ -50,6 +50,8 @@ class Call:
     """Id of the Lambda invocation that made it."""
     invoked_by: str = ""
     """The AWS service that made it for the caller; "" if the caller did."""
+    trace: str = ""
+    """Its trace header, which the SDK sends inside Lambda."""
 
 
 class AwsError(Exception):

@@ -29,6 +29,8 @@ class Function:
     dead_letters: str | None = None
     """ARN of the queue for asynchronous events that failed for good."""
     reserved: int | None = None
+    recursion: str = "Terminate"
+    """``RecursiveLoop``: whether Lambda ends a chain in which it runs too often; or "Allow"."""
     policy: list[Mapping[str, Any]] = field(default_factory=list)
     """Statements of its resource policy."""
     retries: int = 2
@@ -60,6 +62,10 @@ class Invocation:
     error: str = ""
     """Type and text of the error, as Lambda reports it."""
     lines: list[str] = field(default_factory=list)
+    trace: str = ""
+    """The trace header that its calls send."""
+    in_chain: int = 1
+    """The how-manieth run of its function in one chain of messages and calls it is."""
 
     @property
     def log(self) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from awsim import moto_backend, protocol
+from awsim import moto_backend, protocol, traces
 from awsim.accounts import Accounts
 from awsim.api import AwsError, Call, Caller, Clock, Service
 from awsim.iam.authorisation import Authorisation
@@ -76,6 +76,7 @@ class Gateway:
         call = Call(
             caller, request.service, request.operation, request.params, request.region, self._clock.now, request_id
         )
+        call.trace = request.headers.get(traces.HEADER, "")
         return self._execute(call, request)
 
     def _execute(self, call: Call, request: AwsRequest) -> Response:

@@ -86,6 +86,7 @@ class World:
             self.cloudtrail,
             self.cloudwatch,
             Logs(self.lambda_.invocations),
+            cfn.CloudFormation(self.stacks),
             self.organizations,
         )
         """What the simulator plays itself; everything else is moto's."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
 
 from bench.idle import Idle
 from bench.rivals.promotion import RivalOutcome
@@ -90,19 +92,25 @@ def idle(hour: Idle) -> Dollars:
     }
 
 
-def watching(hour: Idle, alarms: int, dashboards: int) -> Dollars:
-    """Return what a month of watching costs: metrics, alarms, dashboard."""
+def watching(hour: Idle, alarms: Sequence[int], dashboards: int) -> Dollars:
+    """Return what a month of watching costs: metrics, alarms, dashboard.
+
+    ``alarms``: how many metrics each reads, which is what AWS charges.
+    """
     return {
         f"{len(hour.metrics)} custom metrics": len(hour.metrics) * usd("metric_month"),
-        f"{alarms} alarms": alarms * usd("alarm_month"),
+        f"{len(alarms)} alarms, which read {sum(alarms)} metrics": sum(alarms) * usd("alarm_month"),
         "dashboard": dashboards * usd("dashboard_month"),
     }
 
 
-def watchers() -> tuple[int, int]:
-    """Count the alarms and dashboards that are deployed."""
-    text = (FILE.parents[1] / ".chalice" / "extras.yaml").read_text(encoding="utf-8")
-    return text.count("Type: AWS::CloudWatch::Alarm"), text.count("Type: AWS::CloudWatch::Dashboard")
+def watchers() -> tuple[list[int], int]:
+    """Return how many metrics each deployed alarm reads, and how many dashboards there are."""
+    template: Mapping[str, Any] = yaml_parse((FILE.parents[1] / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
+    resources = [one for one in template["Resources"].values() if "Type" in one]
+    read = [one["Properties"].get("Metrics") for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
+    alarms = [sum("MetricStat" in metric for metric in metrics) if metrics else 1 for metrics in read]
+    return alarms, sum(one["Type"] == "AWS::CloudWatch::Dashboard" for one in resources)
 
 
 def storage(gib: int, regions: int) -> Dollars:

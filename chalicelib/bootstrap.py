@@ -26,17 +26,21 @@ if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.targets_table import TargetsTable
     from chalicelib.adapters.ec2.hub_images import HubSource
     from chalicelib.adapters.sns import SnsNotices
+    from chalicelib.core.targets.organization import Organization
     from chalicelib.entrypoints.events import Events
     from chalicelib.entrypoints.queue_consumer import QueueConsumer
+    from chalicelib.ports.organization import OrganizationReader
     from chalicelib.ports.records import Write
     from chalicelib.service.access_monitor import AccessMonitor
     from chalicelib.service.applied_versions import AppliedVersions
     from chalicelib.service.approvals import LiveApprovals
+    from chalicelib.service.budget import TimeLeft
     from chalicelib.service.copy_quotas import CopyQuotas
     from chalicelib.service.discover import Discover
     from chalicelib.service.drift_audit import DriftAudit
     from chalicelib.service.entitlements import LiveEntitlements
     from chalicelib.service.grant_audit import GrantAudit
+    from chalicelib.service.live_members import LiveMembers
     from chalicelib.service.members import Members
     from chalicelib.service.own_notices import OwnNotices
     from chalicelib.service.runner import Runner
@@ -120,10 +124,10 @@ class Application:
         versions = VersionWatch(self._targets, self._notified, self._wakes, now)
         return Discover(self._records, self._source, passes, versions, now, self._telemetry)
 
-    def access_monitor(self, event: Mapping[str, Any]) -> None:
+    def access_monitor(self, event: Mapping[str, Any], time_left: TimeLeft) -> None:
         """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent."""
         for message in event.get("Records", ()):
-            self._access_monitor.judge_event(message["body"])
+            self._access_monitor.judge_event(message["body"], time_left=time_left)
         if "Records" not in event:
             self._access_monitor.watch_trail()
 
@@ -142,6 +146,7 @@ class Application:
             self._ledger,
             DynamoLedgerPast(self._table, self._ledger),
             self._targets,
+            self._live_members,
             DynamoFindings(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
         )
@@ -151,6 +156,7 @@ class Application:
             settings.trigger_tag,
             settings.learning_hours * schedule.HOUR,
             settings.builders,
+            settings.siblings,
             SHARDS,
         )
         return AccessMonitor(ports, where, now, self._telemetry)
@@ -169,12 +175,13 @@ class Application:
             AwsHubAccess(self._sessions, f"account {settings.hub_account} (hub), {settings.region}"),
             self._ledger,
             self._targets,
+            self._live_members,
             DynamoDrift(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
             self._wakes,
         )
         learning = settings.learning_hours * schedule.HOUR
-        where = DriftSettings(settings.hub_account, settings.region, learning)
+        where = DriftSettings(settings.hub_account, settings.region, learning, settings.siblings)
         return DriftAudit(ports, where, now, self._telemetry)
 
     @cached_property
@@ -225,17 +232,23 @@ class Application:
     @cached_property
     def _members(self) -> Members:
         from chalicelib.adapters.dynamo.members_table import MembersTable
-        from chalicelib.adapters.organizations import AwsOrganization
-        from chalicelib.core.targets.organization import Organization
         from chalicelib.service.members import Members
 
         tables = (self._settings.members_table, self._settings.config_table)
         members = MembersTable(self._sessions.own("dynamodb"), *tables)
+        return Members(self._targets, members, self._organization, now, self._telemetry)
 
-        def reader(named: Organization) -> AwsOrganization:
-            return AwsOrganization(self._sessions, named, self._settings.hub_account, self._settings.region)
+    def _organization(self, named: Organization) -> OrganizationReader:
+        from chalicelib.adapters.organizations import AwsOrganization
 
-        return Members(self._targets, members, reader, now, self._telemetry)
+        settings = self._settings
+        return AwsOrganization(self._sessions, named, settings.hub_account, settings.region, settings.function)
+
+    @cached_property
+    def _live_members(self) -> LiveMembers:
+        from chalicelib.service.live_members import LiveMembers
+
+        return LiveMembers(self._organization, now)
 
     @cached_property
     def _source(self) -> HubSource:
@@ -349,7 +362,7 @@ class Application:
         """Sends notices that belong to no promotion or delivery."""
         from chalicelib.service.own_notices import OwnNotices
 
-        return OwnNotices(self._records, self._notices, now)
+        return OwnNotices(self._records, self._ledger, self._notices, now)
 
     @cached_property
     def _ledger(self) -> DynamoLedger:
@@ -387,7 +400,8 @@ class Application:
 
         hub, region, accounts = self._settings.hub_account, self._settings.region, self._settings.target_accounts
         bounds = Bounds(accounts and accounts | {hub}, self._settings.organization)
-        return LiveEntitlements(self._records, self._source, self._targets, now, hub, region, bounds)
+        members = self._live_members
+        return LiveEntitlements(self._records, self._source, self._targets, members, now, hub, region, bounds)
 
     @cached_property
     def _approvals(self) -> LiveApprovals:

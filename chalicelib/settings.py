@@ -39,6 +39,10 @@ class Settings:
     builders: frozenset[str] = frozenset()
     """ARNs of those who build, tag and use golden AMIs."""
     learning_hours: int = 0
+    siblings: frozenset[str] = frozenset()
+    """Regions of this account's other hubs; for the access monitor only."""
+    function: str = "ami-promoter"
+    """The function's name, for the sessions of the organization's read role."""
 
     @property
     def partition(self) -> str:
@@ -78,4 +82,6 @@ class Settings:
             security_topic_arn=environment.get(f"{PREFIX}SECURITY_TOPIC_ARN", ""),
             builders=frozenset(environment.get(f"{PREFIX}BUILDERS", "").split(",")) - {""},
             learning_hours=int(learning) if learning.isdecimal() else 0,
+            siblings=frozenset(environment.get(f"{PREFIX}SIBLING_REGIONS", "").split(",")) - {""},
+            function=environment.get("AWS_LAMBDA_FUNCTION_NAME") or "ami-promoter",
         )

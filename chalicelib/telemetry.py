@@ -130,7 +130,6 @@ class PowertoolsTelemetry:
 
     def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
         self._logger.info("swept", woken=woken, due=due)
-        self._count("Sweeps")
         self._count("RecordsDue", due)
         self._seconds("OldestDueSeconds", oldest_seconds)
 

@@ -148,13 +148,13 @@ def copies(world: World, options: Options) -> Setting:
 def every_way(world: World, ways: Sequence[Way]) -> Setting:
     """Deploy, make and apply what all these ways of sharing take. Raises NotReady."""
     names = {way.name: way.account for way in ways if way.account != stage.HUB}
-    staged = _stage(world, names)
+    organization, units = _organise(world, ways)
+    staged = _stage(world, names, organization.id)
     world.ec2.pace.copy, world.ec2.pace.copy_per_gib = COPYING
     keys = _keys(staged) | {way.place: _prepare_far(world, way.account) for way in ways if way.region == FAR}
     for way in ways:
         if way.role:
             world.iam.put_service_linked_role(way.account)
-    organization, units = _organise(world, ways)
     policy = _open_key(world, staged.key, ways)
     tpm = ""
     if any(way.group == "tpm" for way in ways):
@@ -177,9 +177,9 @@ def every_way(world: World, ways: Sequence[Way]) -> Setting:
     )
 
 
-def _stage(world: World, names: Mapping[str, str]) -> stage.Stage:
+def _stage(world: World, names: Mapping[str, str], organization: str = "") -> stage.Stage:
     try:
-        return stage.set_up(world, ROOT, names)
+        return stage.set_up(world, ROOT, names, organization)
     except FileNotFoundError as missing:
         raise NotReady(str(missing)) from None
 

@@ -63,18 +63,21 @@ class Stage:
     """Ids of its snapshots, the root's first."""
 
 
-def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGETS) -> Stage:
+def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGETS, organization: str = "") -> Stage:
     """Deploy the hub from ``build/hub`` and each target from ``deploy/target.yaml``, and make a key and an AMI.
 
-    ``root`` is the repository, ``targets`` name -> account; the hub admits these, or an organization if they are many.
+    ``root`` is the repository, ``targets`` name -> account; the hub admits these, and the accounts of
+    ``organization`` (an id), which is made if they are many.
     Raises FileNotFoundError, saying what to run, when the package is not built.
     """
     if not (root / HUB_TEMPLATE).exists():
         raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
+    key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
     given = {
+        "OrganizationId": organization,
         **_admitted(world, targets),
         "SubscriberAccounts": ",".join(list(targets.values())[:MOST_LISTED]),
-        "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*",
+        "PolicyKeyArns": key,
         "HubCopies": "true",
         "AlarmTopicArn": world.client("sns", HUB, REGION).create_topic(Name=ALARMS)["TopicArn"],
     }
@@ -84,7 +87,6 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
         account: world.deploy(root / TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
         for account in targets.values()
     }
-    key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
     image = world.ec2.seed_image(
         HUB, REGION, name="golden-2026-01", volumes=SIZES, key=key, tags={"Name": "golden", "team": "platform"}
     )

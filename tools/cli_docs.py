@@ -13,7 +13,7 @@ import click
 
 from ami_promoter.cli import root
 from ami_promoter.promotions.promotion_data import PAGE
-from ami_promoter.rights import APPROVER, READ, READ_ONLY, TAGGER, Rights, policy
+from ami_promoter.rights import APPROVER, READ, READ_ONLY, SEE_APPROVERS, TAGGER, Rights, policy
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import AT_THE_HUB, COMMON, SECTIONS, Verb
@@ -148,6 +148,7 @@ def _needs() -> Iterator[str]:
     yield "`deploy/cli-operator.json` for operators, who do everything except tag and approve,"
     yield "`deploy/cli-approver.json` for approvers, who look and approve."
     yield "Who tags and who applies the targets file are two persons, unless you give one both policies."
+    yield "None has `iam:GetAccountAuthorizationDetails`, which reads all of the account's IAM: without it `doctor` says that it cannot see who may approve."
     yield f"*reads* stands for {', '.join(f'`{one}`' for one in sorted(READ.records))}.\n"
     yield f"| verb | {' | '.join(ON.values())} |\n| --- |{' --- |' * len(ON)}"
     for words, verb in _verbs(root):
@@ -175,7 +176,8 @@ def tagger() -> str:
 def operator() -> str:
     """Write the policy of those who may do everything but tag and approve."""
     every = reduce(Rights.__or__, (verb.rights for _, verb in _verbs(root)))
-    return json.dumps(policy([replace(every, tag=frozenset(), approvals=frozenset())]), indent=2) + "\n"
+    every = replace(every, tag=frozenset(), approvals=frozenset(), anything=every.anything - SEE_APPROVERS.anything)
+    return json.dumps(policy([every]), indent=2) + "\n"
 
 
 def approver() -> str:

@@ -59,6 +59,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "list",
         "Source snapshots and their copies as last known; after a failure the service deletes them, except leftovers.",
     ),
+    "plain": (
+        "object",
+        "What `deploy/chat.yaml` shows: `name` of the AMI, `what` and `cure` of the first fault, as plain text that cannot end a span of code in markdown.",
+    ),
     "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
     "protected": (
         "true, false or null",
@@ -237,15 +241,20 @@ def samples() -> dict[str, dict[str, Any]]:
     }
 
 
-def examples() -> dict[str, dict[str, Any]]:
-    """Return a notice of each kind, as the code makes it."""
-    delivery = _delivery()
-    gone = Fault("copy-failed", delivery.where, f"The copy {SNAPSHOT_COPY} of {SNAPSHOT} ended in error: …", "See …")
+def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, dict[str, Any]]:
+    """Return a notice of each kind, as the code makes it. ``name``: the AMI's; ``aws_says``: AWS's own message."""
+    delivery = replace(_delivery(), source_name=name)
+    gone = Fault(
+        "copy-failed",
+        delivery.where,
+        f"The copy {SNAPSHOT_COPY} of {SNAPSHOT} ended in error: {aws_says}",
+        f"See {aws_says}",
+    )
     role = Fault(
         "role-not-assumable",
         f"arn:aws:iam::{TARGET}:role/AmiCopyRole",
-        "AssumeRole was refused: AccessDenied: …",
-        "The role is missing there, or its trust or external id does not fit: …",
+        f"AssumeRole was refused: AccessDenied: {aws_says}",
+        f"The role is missing there, or its trust or external id does not fit: {aws_says}",
     )
     sharing = replace(delivery.target, mode="share")
     key = f"arn:aws:kms:{REGION}:{HUB}:key/7a1f0c55-9a40-4c0b-8f6f-2f1f3c1f0a77"
@@ -254,12 +263,13 @@ def examples() -> dict[str, dict[str, Any]]:
         delivery, target=sharing, image=NewImage(), key_arn="", snapshots=source, copies=(), state=DeliveryState.SHARED
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
-    promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=f"dev {OTHER}", image_name="golden-2026-01")
+    value = f"dev {OTHER}" if aws_says == "…" else aws_says
+    promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=value, image_name=name)
     tracked = (
         TrackedDelivery(delivery.id, TARGET, REGION, 1, "delivered", COPIED),
         TrackedDelivery("57acc6ddc6fcc2e15da0", OTHER, REGION, 1, "failed"),
     )
-    return {
+    made = {
         notices.DELIVERED: notices.outcome(delivery, NOW),
         notices.FAILED: notices.outcome(_ended(delivery, DeliveryState.FAILED, gone), NOW),
         notices.CANCELLED: notices.outcome(_ended(delivery, DeliveryState.CANCELLED), NOW),
@@ -272,6 +282,7 @@ def examples() -> dict[str, dict[str, Any]]:
         notices.APPLIED: notices.applied(HUB, REGION, _file_change(), NOW),
         notices.BASELINE: notices.baseline(HUB, REGION, [AMI], 1, NOW),
     }
+    return {kind: notices.with_plain(notice) for kind, notice in made.items()}
 
 
 def patterns() -> dict[str, dict[str, Any]]:

@@ -48,8 +48,10 @@ UNUSED = ("boto3/data/", "aws_lambda_powertools/event_handler/", "aws_lambda_pow
 """What the libraries bring and no function reads: resource models of boto3, a web framework, and helpers for handlers."""
 USED = ("aws_lambda_powertools/utilities/__init__.py", "aws_lambda_powertools/utilities/jmespath_utils/")
 """Among these, what Powertools' logger imports."""
-HASH_UNCHECKED = 0b01
-"""A compiled file's flags: it names its source by a hash, not by a time, and Python compares neither (PEP 552)."""
+HASH_CHECKED = 0b11
+"""A compiled file's flags: it names its source by a hash, not by a time, and Python compares it at each import (PEP
+552). The hash is no secret, so this finds a source or a compiled file that was changed alone by mistake, and no
+forgery: for that there is ``tools.verify``."""
 NO_REFERENCES = 2
 """The newest form of marshalled code that does not depend on what else the process has loaded."""
 
@@ -214,7 +216,7 @@ def compiled(name: str, source: bytes) -> tuple[str, bytes]:
     Python of another minor version looks for another name, and compiles as before.
     """
     code = compile(source, name, "exec", dont_inherit=True, optimize=0)
-    head = importlib.util.MAGIC_NUMBER + HASH_UNCHECKED.to_bytes(4, "little") + importlib.util.source_hash(source)
+    head = importlib.util.MAGIC_NUMBER + HASH_CHECKED.to_bytes(4, "little") + importlib.util.source_hash(source)
     place = importlib.util.cache_from_source(name, optimization="")
     return place, head + marshal.dumps(code, NO_REFERENCES)
 

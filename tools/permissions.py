@@ -39,7 +39,8 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - No function can write the applied file, the pause, withdrawals or approvals (table `ami-promoter-R-config`).
   Only `discover` can write the OUs' members (`-members`).
 - A function that receives events writes nothing: it sends wakes, and reads look-ups at most.
-- Only `discover` can read an organization, and no function can change one.
+- Only `discover` can list an organization. `share-worker`, `access-monitor` and `drift-audit` can ask it about an account, and by its read role they could list it.
+  No function can change one.
 - Only `worker` can copy and register in a target; only `share-worker` can open or close a share. No function can do both.
   In a target `share-worker` assumes a role that makes grants for service-linked roles and nothing else.
   A session policy narrows each session ([security](../explanation/security.md#trust)).
@@ -155,7 +156,7 @@ def _readable(value: Any, own: str) -> str:
         "${AWS::AccountId}": own,
         "${TargetRoleName}": "AmiCopyRole",
         "${RoleName}": "AmiCopyRole",
-        "${OrganizationReadRoleName}": "AmiOrganizationRead",
+        "${OrganizationReadRoleArn}": "OrganizationReadRoleArn",
         "${SourceKeyArns}": "SourceKeyArns",
         "${GoldenTagValue}": "GoldenTagValue",
         "${TargetAccounts}": "TargetAccounts",

@@ -32,19 +32,31 @@ class Reach:
     """How the resource's ARN ends, where not every one of the action counts."""
     key: str = ""
     """A partition key of the kind that it is about, in a table."""
+    by: Sequence[Reach] = ()
+    """Other rows of which any one would do, instead of actions."""
 
+
+SHARE = Reach("share a snapshot of the hub", ("ec2:ModifySnapshotAttribute",))
+LAUNCH = Reach("let others launch an AMI of the hub", ("ec2:ModifyImageAttribute",))
+GRANT = Reach("grant the use of a key of the hub", ("kms:CreateGrant",))
+POLICY = Reach("change a key's policy (`PolicyKeyArns`)", ("kms:PutKeyPolicy",))
+FILE = Reach("write the applied file, the pause, withdrawals or approvals", WRITES, "-config")
 
 ROWS = (
-    Reach("share a snapshot of the hub", ("ec2:ModifySnapshotAttribute",)),
-    Reach("let others launch an AMI of the hub", ("ec2:ModifyImageAttribute",)),
-    Reach("grant the use of a key of the hub", ("kms:CreateGrant",)),
+    # By opening, or by writing the file; not by writing members, as Organizations itself is asked about each
+    # (tests/scenarios/test_chosen_receivers.py).
+    Reach("choose a receiver", (), by=(SHARE, LAUNCH, GRANT, POLICY, FILE)),
+    SHARE,
+    LAUNCH,
+    GRANT,
     Reach("revoke a grant on a key of the hub", ("kms:RevokeGrant",)),
-    Reach("change a key's policy (`PolicyKeyArns`)", ("kms:PutKeyPolicy",)),
+    POLICY,
     Reach("use a key of the hub", ("kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom")),
     Reach("assume the copy role of a target", ("sts:AssumeRole",), "/${TargetRoleName}"),
     Reach("assume the grant role of a target", ("sts:AssumeRole",), "/${TargetRoleName}-grants"),
-    Reach("read the organization", ("organizations:ListAccountsForParent",)),
-    Reach("write the applied file, the pause, withdrawals or approvals", WRITES, "-config"),
+    Reach("ask the organization about an account", ("organizations:DescribeAccount",)),
+    Reach("list the organization", ("organizations:ListAccountsForParent",)),
+    FILE,
     Reach("write the members of the OUs", WRITES, "-members", "members"),
     Reach("write of which version of the applied file people were notified", WRITES, "-members", "applied"),
     Reach("write what the access monitor has judged and notified", WRITES, "-findings", "notified#0"),
@@ -82,6 +94,8 @@ ROWS = (
 
 def reach(row: Reach, function: str, every: Sequence[Statement]) -> str:
     """Return what a function's policy says of a row: YES or NO. Denials take away nothing that a row is about."""
+    if row.by:
+        return YES if any(reach(one, function, every) == YES for one in row.by) else NO
     return YES if any(it.role == function and not it.denied and _applies(row, it) for it in every) else NO
 
 

@@ -26,6 +26,7 @@ from botocore.exceptions import (
 from botocore.loaders import create_loader
 from botocore.regions import EndpointResolver
 
+from chalicelib.adapters import legible
 from chalicelib.core.faults import Fault
 
 
@@ -67,6 +68,7 @@ class Account:
         with _telling("AWS configuration", "reading it"):
             self._session = boto3.Session(region_name=region, profile_name=profile)
         self._session.events.register("after-call", self._handled)
+        self._session.events.register(legible.EVENT, legible.make_legible)
         with self.telling("asking STS who is calling"):
             identity = self.client("sts").get_caller_identity()
         self.account = identity["Account"]

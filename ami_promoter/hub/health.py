@@ -15,6 +15,10 @@ from ami_promoter.hub.aws import Connection
 from chalicelib.core.targets.kms_keys import KeyFacts
 
 WORKERS = ("worker", "share-worker")
+UNLIMITED = 1000
+"""What a mapping without MaximumConcurrency may reach [Lambda developer guide, SQS scaling]."""
+STACK = "ami-promoter"
+"""Name of the hub's stack in the deploy guide."""
 DEAD = ("worker-dead.fifo", "share-worker-dead.fifo", "dead-events")
 
 _T = TypeVar("_T")
@@ -42,11 +46,21 @@ class GoldenKey:
 
 
 @dataclass(frozen=True, slots=True)
+class EventSource:
+    """A worker's event source mapping. ``most``: how many invocations it may run at once."""
+
+    state: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """What was read. A member that is None could not be read; ``unread`` says why, by the member's name."""
 
-    sources: Mapping[str, Mapping[str, str]] | None = None
-    """Worker -> UUID of its event source mapping -> its state."""
+    sources: Mapping[str, Mapping[str, EventSource]] | None = None
+    """Worker -> UUID of its event source mapping -> the mapping."""
+    free: int | None = None
+    """The account's quota of concurrent Lambda executions in the Region, without what functions have reserved."""
     dead: Mapping[str, int] | None = None
     """Queue -> messages in it."""
     subscriptions: Mapping[str, str] | None = None
@@ -58,6 +72,8 @@ class Health:
     senders: Senders | None = None
     keys: Mapping[str, GoldenKey] = field(default_factory=dict)
     """By ARN. Topics and keys that could not be read are in ``unread`` by their ARN."""
+    parameters: Mapping[str, str] | None = None
+    """Those of the hub's stack."""
     unread: Mapping[str, str] = field(default_factory=dict)
     open_tables: Sequence[str] | None = None
     """Tables without a policy, so that IAM alone decides who writes them."""
@@ -78,12 +94,14 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
     topics = tried("alarms", lambda: _alarm_topics(connection, f"{prefix}-{DEAD[0]}"))
     return Health(
         tried("sources", lambda: {name: _mappings(connection, f"{prefix}-{name}") for name in WORKERS}),
+        tried("free", lambda: _free(connection)),
         tried("dead", lambda: {f"{prefix}-{name}": _waiting(connection, f"{prefix}-{name}") for name in DEAD}),
         tried("subscriptions", lambda: _subscriptions(connection, topic)),
         topic,
         None if topics is None else {one: tried(one, partial(_subscriptions, connection, one)) or {} for one in topics},
         tried("senders", lambda: _senders(connection, f"{prefix}-inbound")),
         {key: seen for key in keys if (seen := tried(key, partial(_key, connection, key))) is not None},
+        tried("parameters", lambda: _parameters(connection)),
         unread,
         tried("writers", lambda: [name for name in _tables(connection) if not _has_policy(connection, name)]),
     )
@@ -117,9 +135,23 @@ def _senders(connection: Connection, bus: str) -> Senders:
     return Senders(frozenset(accounts), organizations)
 
 
-def _mappings(connection: Connection, function: str) -> dict[str, str]:
+def _parameters(connection: Connection) -> dict[str, str]:
+    (stack,) = connection.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", ())}
+
+
+def _mappings(connection: Connection, function: str) -> dict[str, EventSource]:
     pages = connection.client("lambda").get_paginator("list_event_source_mappings").paginate(FunctionName=function)
-    return {one["UUID"]: str(one["State"]) for page in pages for one in page["EventSourceMappings"]}
+    return {
+        one["UUID"]: EventSource(one["State"], one.get("ScalingConfig", {}).get("MaximumConcurrency", UNLIMITED))
+        for page in pages
+        for one in page["EventSourceMappings"]
+    }
+
+
+def _free(connection: Connection) -> int:
+    limits = connection.client("lambda").get_account_settings()["AccountLimit"]
+    return int(limits["UnreservedConcurrentExecutions"])
 
 
 def _waiting(connection: Connection, queue: str) -> int:

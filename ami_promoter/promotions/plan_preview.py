@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.hub.records import place_of
-from ami_promoter.promotions import prices
+from ami_promoter.promotions import prices, provenance
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
@@ -59,6 +59,9 @@ PLAN = js.thing(
     value=js.text("value of the tag"),
     targets=js.several("targets, sorted by account and Region", TARGET),
     faults=js.several("why the service refuses the source AMI; if there are any, no delivery starts", js.FAULT),
+    doubts=js.several(
+        "warnings about the origin of the source's snapshots; the service refuses nothing for them", js.FAULT
+    ),
     blocked=js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
     waits_for=js.perhaps(js.described("the fault that the whole value waits for; null: none", js.FAULT)),
     checks=js.number("how many checks of the source AMI the command made"),
@@ -94,6 +97,7 @@ def plan(
         "value": value,
         "targets": every,
         "faults": [fault.to_json() for fault in faults],
+        "doubts": [fault.to_json() for fault in provenance.doubts(image)],
         "blocked": [fault.to_json() for fault in meant.blocked.values()],
         "waits_for": meant.waits.to_json() if meant.waits else None,
         "checks": len(image.snapshots) + len(keys) + 1,
@@ -185,6 +189,8 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
     yield f"Copies: {total:,} GiB at most (EBS may copy increments){f', {calls}' if calls else ''}."
     yield from prices.lines(data["targets"])
     faults = (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],)))
+    for equal in groups(data["doubts"], _fault, each=wide):
+        yield f"WARNING {equal[0]['code']}: {first_of([one['where'] for one in equal])}: {said(equal[0])}"
     for equal in groups(faults, _fault, each=wide):
         yield f"FAILED {equal[0]['code']}: {first_of([one['where'] for one in equal])}: {said(equal[0])}"
     if data["ready"]:

@@ -10,6 +10,7 @@ from ami_promoter.hub import policies
 from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import Health
 from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
+from ami_promoter.reconcile import open_defaults
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, bad, findings, good
 from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal import schema as js
@@ -23,14 +24,18 @@ LATE = 30 * 60
 """Seconds past its due time after which a record shows that the sweep or its worker does not run."""
 SHOWN = 5
 """The command names at most this many overdue records."""
+FOR_OTHERS = 4
+"""Concurrent Lambda executions for the functions that receive events, sweep, and discover."""
+LEAST_AT_ONCE = 2
+"""The least MaximumConcurrency of an event source mapping [aws-facts, SQS FIFO and Lambda]."""
 
 FINDING = js.thing(
     "one check",
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
-        "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, "
-        "notices, alarms, source-key, writers, approvers, approvals; for a target: "
-        "target (whether it answered), key, key-policy, service-roles, forwarding, allowed-amis, settings, "
+        "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, concurrency, "
+        "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults; for a target: "
+        "target (whether it answered), template, key, key-policy, service-roles, forwarding, allowed-amis, settings, "
         "source-tags, copy-quota"
     ),
     passed=js.perhaps(js.flag("whether the check passed; null: the command could not make it")),
@@ -75,8 +80,14 @@ class HubFacts:
 def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
-    every += [*_workers(facts), *_dead(facts), *_notices(facts), *_alarms(facts), *_source_keys(facts)]
-    every += [_writers(facts.health), *_approvers(facts), *_approvals(facts)]
+    every += [*_workers(facts), *_concurrency(facts), *_dead(facts), *_notices(facts), *_alarms(facts)]
+    every += [
+        *_source_keys(facts),
+        _writers(facts.health),
+        *_approvers(facts),
+        *_approvals(facts),
+        *_open_defaults(facts),
+    ]
     return [{"where": "hub", **one} for one in every]
 
 
@@ -146,7 +157,8 @@ def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield _unread("workers", facts.health.unread.get("sources", ""))
         return
     for worker, mappings in facts.health.sources.items():
-        off = {uuid: state for uuid, state in mappings.items() if state not in ("Enabled", "Enabling", "Creating")}
+        states = {uuid: one.state for uuid, one in mappings.items()}
+        off = {uuid: state for uuid, state in states.items() if state not in ("Enabled", "Enabling", "Creating")}
         if not mappings:
             yield bad(
                 "workers", f"`{worker}` has no event source mapping: it receives no wakes.", "Deploy the hub again."
@@ -156,6 +168,30 @@ def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
             yield bad("workers", f"The queue of `{worker}` is {state.lower()}: it receives no wakes.", cure)
         if mappings and not off:
             yield good("workers", f"`{worker}` reads its queue.")
+
+
+def _concurrency(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    free, sources = facts.health.free, facts.health.sources
+    if free is None or sources is None:
+        yield _unread("concurrency", facts.health.unread.get("free", facts.health.unread.get("sources", "")))
+        return
+    most = [sum(one.most for one in mappings.values()) for mappings in sources.values()]
+    said = " and ".join(f"{many} of `{worker}`" for worker, many in zip(sources, most, strict=True))
+    if sum(most) + FOR_OTHERS <= free:
+        yield good("concurrency", f"The account's Lambda quota has room for {said}.")
+        return
+    left = max(free - FOR_OTHERS, 2 * LEAST_AT_ONCE)
+    shares = max(left // 3, LEAST_AT_ONCE)
+    cure = (
+        f"Deploy the hub with MaximumConcurrency={left - shares} and ShareConcurrency={shares}, or ask AWS for more: "
+        "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
+        "--desired-value 1000"
+    )
+    what = (
+        f"{said} may run at once, and all other functions need {FOR_OTHERS}, but the account's Lambda quota leaves "
+        f"{free}. A wake that is throttled comes back after three minutes, and after five times it is a dead letter."
+    )
+    yield bad("concurrency", what, cure)
 
 
 def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
@@ -278,6 +314,13 @@ def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield bad("approvals", what, f"An approver must check and approve it: ami-promoter approve {one.ami}{digest}")
     if facts.approvers is not None and not facts.unapproved:
         yield good("approvals", "No delivery waits for an approval.")
+
+
+def _open_defaults(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    if facts.health.parameters is None:
+        yield _unread(open_defaults.CHECK, facts.health.unread.get("parameters", ""))
+        return
+    yield from open_defaults.findings(facts.health.parameters)
 
 
 def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:

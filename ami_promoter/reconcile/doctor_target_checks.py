@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ami_promoter.hub import policies
@@ -22,6 +22,7 @@ from chalicelib.core.targets.applied_file import Target, grant_role
 from chalicelib.core.targets.copy_quota import LIMIT
 from chalicelib.core.targets.kms_keys import target_key_faults
 from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+from chalicelib.core.targets.template_rights import template_old
 
 _AFTERWARDS = re.compile(
     r"\s*;\s*then tag (it|the AMI|the image) again|\s*The service tries again until the queue deadline\."
@@ -74,6 +75,7 @@ def findings(target: Target | None, facts: TargetFacts, known: KnownAtHub, hub: 
     if target is None or facts.seen is None:
         return
     seen = facts.seen
+    yield from _template(target, seen)
     yield from _key(target, seen)
     yield from _key_policy(target, seen, hub)
     yield from _roles(target, seen)
@@ -102,6 +104,19 @@ def _failed(check: str, fault: Fault) -> Finding:
 
 def _unseen(check: str, fault: Fault) -> Finding:
     return {"check": check, "passed": None, "what": fault.what, "cure": _AFTERWARDS.sub("", fault.cure)}
+
+
+def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
+    """Check by the role's own policy that its template is not older than the hub."""
+    if "GetRolePolicy" in seen.refused:
+        refused = seen.refused["GetRolePolicy"]
+        what = f"The role's rights cannot be read; a template older than the hub's does not allow it. {refused.what}"
+        yield _unseen("template", replace(refused, what=what))
+        return
+    found = template_old(target, seen.allows)
+    yield from (_failed("template", fault) for fault in found)
+    if not found:
+        yield good("template", "The role's policy allows every call that the hub makes there.")
 
 
 def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
 """CloudFormation, as far as the project's templates go."""
 
+from awsim.cfn.api import CloudFormation
 from awsim.cfn.deployment import deploy, read
 from awsim.cfn.model import Made, Stack, TemplateError
 from awsim.cfn.removal import delete
 
-__all__ = ["Made", "Stack", "TemplateError", "delete", "deploy", "read"]
+__all__ = ["CloudFormation", "Made", "Stack", "TemplateError", "delete", "deploy", "read"]

@@ -63,7 +63,8 @@ def deploy(
     if "Transform" in body:
         given = {name: value for name, value in values.items() if isinstance(value, str)}
         body = _translated(json.dumps(body), json.dumps(given), str(folder.resolve()), region)
-    return _Deployment(world, body, Stack(stack, account, region), values, folder).run()
+    given = {name: _text(value) for name, value in values.items()}
+    return _Deployment(world, body, Stack(stack, account, region, parameters=given), values, folder).run()
 
 
 def read(path: Path) -> dict[str, Any]:

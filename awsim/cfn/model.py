@@ -29,5 +29,6 @@ class Stack:
     account: str
     region: str
     status: str = "CREATE_COMPLETE"
+    parameters: Mapping[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     resources: dict[str, Made] = field(default_factory=dict)

@@ -87,10 +87,15 @@ class _StackPlace:
     folder: Path
 
     @property
+    def known(self) -> Made | None:
+        """What an earlier deployment of the stack has made of this resource."""
+        stack = self.world.stacks.get((self.stack.account, self.stack.region, self.stack.name))
+        return stack.resources.get(self.logical) if stack else None
+
+    @property
     def new(self) -> bool:
         """Whether the stack has not made this resource in an earlier deployment."""
-        known = self.world.stacks.get((self.stack.account, self.stack.region, self.stack.name))
-        return known is None or self.logical not in known.resources
+        return self.known is None
 
     @property
     def generated(self) -> str:
@@ -181,7 +186,7 @@ def _type(kind: str, known: str) -> Callable[[Maker], Maker]:
 @_type(
     "AWS::Lambda::Function",
     "FunctionName Code Handler Role Runtime Timeout MemorySize Environment Tags DeadLetterConfig Description "
-    "ReservedConcurrentExecutions Architectures LoggingConfig TracingConfig EphemeralStorage PackageType",
+    "ReservedConcurrentExecutions RecursiveLoop Architectures LoggingConfig TracingConfig EphemeralStorage PackageType",
 )
 def _function(place: _StackPlace, given: Properties) -> Made:
     name = given.get("FunctionName", place.generated)
@@ -199,6 +204,7 @@ def _function(place: _StackPlace, given: Properties) -> Made:
         given.get("DeadLetterConfig", {}).get("TargetArn"),
         int(given["ReservedConcurrentExecutions"]) if "ReservedConcurrentExecutions" in given else None,
     )
+    function.recursion = given.get("RecursiveLoop", function.recursion)
     place.world.lambda_.put(function)
     return Made(name, {"Arn": function.arn})
 
@@ -341,13 +347,18 @@ def _key(place: _StackPlace, given: Properties) -> Made:
     client = place.client("kms")
     tags = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in given.get("Tags", [])]
     policy = {"Policy": json.dumps(given["KeyPolicy"])} if "KeyPolicy" in given else {}
+    if place.known is not None:
+        if policy:
+            client.put_key_policy(KeyId=place.known.ref, PolicyName="default", **policy)
+        return place.known
     made = client.create_key(Description=given.get("Description", ""), Tags=tags, **policy)["KeyMetadata"]
     return Made(made["KeyId"], {"Arn": made["Arn"], "KeyId": made["KeyId"]})
 
 
 @_type("AWS::KMS::Alias", "AliasName TargetKeyId")
 def _alias(place: _StackPlace, given: Properties) -> Made:
-    place.client("kms").create_alias(AliasName=given["AliasName"], TargetKeyId=given["TargetKeyId"])
+    kms = place.client("kms")
+    (kms.create_alias if place.new else kms.update_alias)(**given)
     return Made(given["AliasName"])
 
 

@@ -257,6 +257,7 @@ TABLE: dict[str, Needs] = {
     **ec2_needs.TABLE,
     "iam:GetAccountAuthorizationDetails": _anywhere("iam:GetAccountAuthorizationDetails"),
     "iam:GetRole": _role("iam:GetRole"),
+    "iam:GetRolePolicy": _role("iam:GetRolePolicy"),
     "iam:CreateServiceLinkedRole": _service_linked,
     # STS and KMS ask for themselves: they look at the role's trust, at key policies and grants as well.
     "sts:GetCallerIdentity": nothing,
@@ -281,6 +282,7 @@ TABLE: dict[str, Needs] = {
     "events:DescribeRule": _event_rule("events:DescribeRule", "Name"),
     "events:ListTargetsByRule": _event_rule("events:ListTargetsByRule", "Rule"),
     "lambda:Invoke": _invoke,
+    "lambda:GetAccountSettings": _anywhere("lambda:GetAccountSettings"),
     "lambda:ListEventSourceMappings": _anywhere("lambda:ListEventSourceMappings"),
     "ssm:GetParameter": _parameters("ssm:GetParameter"),
     "ssm:GetParameters": _parameters("ssm:GetParameters"),
@@ -291,6 +293,7 @@ TABLE: dict[str, Needs] = {
     "logs:PutLogEvents": _log("logs:PutLogEvents"),
     "logs:DescribeLogGroups": _log("logs:DescribeLogGroups"),
     "logs:FilterLogEvents": _log("logs:FilterLogEvents"),
+    "cloudformation:DescribeStacks": _anywhere("cloudformation:DescribeStacks"),
     "cloudwatch:PutMetricData": _metric,
     "cloudwatch:GetMetricStatistics": _anywhere("cloudwatch:GetMetricStatistics"),
     "cloudwatch:ListMetrics": _anywhere("cloudwatch:ListMetrics"),

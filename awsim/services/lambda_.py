@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
+from awsim import traces
 from awsim.api import AwsError, Call, Caller
 from awsim.functions import Context, EventSource, Function, Invocation
 from awsim.kernel import Kernel, Strand
@@ -44,7 +46,7 @@ DEAD_LETTER_RIGHTS = rule(
 SOURCE_ARN = rule(
     "lambda-source-function-arn",
     "A function's credentials carry lambda:SourceFunctionArn in their session token, so also where a thief uses them. "
-    "What Lambda calls for it has none: its queue's messages, dead letters; nor has a session that the function assumes. "
+    "What Lambda calls for it has none (its queue, dead letters), nor has a session that the function assumes. "
     "[Lambda developer guide, source function ARN; IAM user guide, properties of a role session]",
 )
 APART = rule(
@@ -76,6 +78,22 @@ FAILED_STAYS = rule(
     "Messages of a failed invocation stay invisible until their visibility timeout ends; those of a good one are "
     "deleted. "
     "[aws-facts SQS FIFO, VERIFIED]",
+)
+
+RECURSION = rule(
+    "lambda-recursive-loop-terminated",
+    "Lambda counts by a trace header, which the SDK sends along through SQS and Invoke, how often a function has run "
+    "in one chain, and refuses the 17th run: RecursiveInvocationException. A message stays in its queue, and goes to "
+    "the dead-letter queue after maxReceiveCount. A function with RecursiveLoop: Allow is not refused. "
+    "[Lambda developer guide, invocation-recursion: about 16 times; UNVERIFIED: the exact number, and that the count "
+    "follows each message where a function sends several]",
+)
+MOST_IN_CHAIN = 16
+QUOTA = rule(
+    "lambda-account-concurrency-quota",
+    "All functions of an account and Region together run at most so often at once as its quota says: 1,000, or 10 in a "
+    "new account. A mapping polls all the same; what is throttled returns, with its receive count raised. "
+    "[Lambda developer guide, quotas; aws-facts SQS FIFO and Lambda, VERIFIED]",
 )
 
 COLD_SECONDS = (0.3, 0.7)
@@ -127,12 +145,15 @@ class Lambda:
         self.sources: dict[str, EventSource] = {}
         self.invocations: list[Invocation] = []
         self.cold_seconds = COLD_SECONDS
+        self.quota = 1000
+        """How many invocations an account may run at once in a Region."""
         self._base = base
         self._kernel = kernel
         self._queues = queues
         self._numbers = itertools.count(1)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             "Invoke": self._invoke,
+            "GetAccountSettings": self._account_settings,
             "ListFunctions": self._list_functions,
             "GetFunction": lambda call: {"Configuration": _configuration(self._named(call)), "Tags": {}},
             "GetFunctionConfiguration": lambda call: _configuration(self._named(call)),
@@ -217,19 +238,29 @@ class Lambda:
         function = self.functions.get(arn)
         return {"Statement": function.policy} if function and function.policy else None
 
-    def start(self, function: Function, event: Any, done: Done, attempt: int = 1) -> Invocation:
+    def start(self, function: Function, event: Any, done: Done, attempt: int = 1, trace: str = "") -> Invocation:
         """Run a function on its own strand from now on; ``done`` is called when it has ended.
 
-        Raises AwsError (TooManyRequestsException) if its reserved concurrency is used up.
+        ``trace``: the trace header of what invokes it. Raises AwsError: TooManyRequestsException if its reserved
+        concurrency or the account's quota is used up, RecursiveInvocationException if it has run too often in this
+        chain.
         """
         kernel = self._kernel
+        chain = traces.read(trace, f"1-{int(kernel.now.timestamp()):08x}-{len(self.invocations):024x}")
+        ran = chain.of(function.arn)
+        if ran >= MOST_IN_CHAIN and function.recursion != "Allow" and self._base.on(RECURSION):
+            raise AwsError("RecursiveInvocationException", f"{function.name} has run {ran} times in this chain.")
         if function.reserved is not None and function.running >= function.reserved:
+            raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
+        place = function.account, function.region
+        if sum(one.running for one in self._in(place)) >= self.quota and self._base.on(QUOTA):
             raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
         number = next(self._numbers)
         invocation = Invocation(
             f"{number:08x}-0000-4000-8000-{kernel.random.getrandbits(48):012x}", function.arn, event, kernel.now
         )
-        invocation.attempt = attempt
+        invocation.attempt, invocation.in_chain = attempt, ran + 1
+        invocation.trace = chain.with_run(function.arn).text()
         self.invocations.append(invocation)
         function.running += 1
         environment = self._environment(function, invocation)
@@ -264,6 +295,7 @@ class Lambda:
         try:
             if environment.cold:
                 kernel.elapse(kernel.random.uniform(*self.cold_seconds))
+            os.environ[traces.VARIABLE] = invocation.trace
             handler = environment.handler()
             if self._base.on(TIMEOUT):
                 why = f"Task timed out after {function.timeout}.00 seconds"
@@ -294,15 +326,18 @@ class Lambda:
 
     # --- asynchronous invocation ---
 
-    def _enqueue(self, function: Function, event: Any) -> None:
+    def _enqueue(self, function: Function, event: Any, trace: str = "") -> None:
         began = self._base.now
         attempts = itertools.count(1)
 
         def attempt() -> None:
             try:
-                self.start(function, event, ended, next(attempts))
-            except AwsError:  # throttled: tried again until the event is too old
-                again(60, "throttled")
+                self.start(function, event, ended, next(attempts), trace)
+            except AwsError as refused:
+                if refused.code == "RecursiveInvocationException":
+                    self._give_up(function, event, None, 0, str(refused))
+                else:  # throttled: tried again until the event is too old
+                    again(60, "throttled")
 
         def ended(invocation: Invocation) -> None:
             if invocation.outcome == "ok":
@@ -397,11 +432,15 @@ class Lambda:
                     queue.remove(message)
             self.queue_changed(queue)
 
-        source.running += 1
         event = {"Records": [_record(message, queue) for message in messages]}
-        self.start(source.function, event, done)
+        trace = messages[0].trace
+        try:
+            self.start(source.function, event, done, trace=trace)
+        except AwsError:
+            return  # refused: the messages stay invisible, and come back
+        source.running += 1
         if self._base.injected.twin(queue.name):
-            self.start(source.function, event, lambda _: None)
+            self.start(source.function, event, lambda _: None, trace=trace)
 
     def _kept(self, source: EventSource, invocation: Invocation, all_ids: Mapping[str, str]) -> set[str]:
         """Return the ids of the messages that stay in the queue, because the function did not process them."""
@@ -430,9 +469,9 @@ class Lambda:
         if kind == "DryRun":
             return {"StatusCode": 204, "Payload": b""}
         if kind == "Event":
-            self._enqueue(function, event)
+            self._enqueue(function, event, call.trace)
             return {"StatusCode": 202, "Payload": b""}
-        invocation = self.start(function, event, lambda _: None)
+        invocation = self.start(function, event, lambda _: None, trace=call.trace)
         end = kernel.now + timedelta(seconds=function.timeout + 60)
         while not invocation.done and kernel.now < end:
             kernel.elapse(0.05)
@@ -445,8 +484,18 @@ class Lambda:
         return {**answer, "Payload": json.dumps(result).encode()}
 
     def _list_functions(self, call: Call) -> Mapping[str, Any]:
-        own = [f for f in self.functions.values() if (f.account, f.region) == (call.caller.account, call.region)]
+        own = self._in((call.caller.account, call.region))
         return {"Functions": [_configuration(function) for function in own]}
+
+    def _in(self, place: tuple[str, str]) -> list[Function]:
+        """Return the functions of an account and Region."""
+        return [one for one in self.functions.values() if (one.account, one.region) == place]
+
+    def _account_settings(self, call: Call) -> Mapping[str, Any]:
+        own = self._in((call.caller.account, call.region))
+        free = self.quota - sum(one.reserved or 0 for one in own)
+        limit = {"ConcurrentExecutions": self.quota, "UnreservedConcurrentExecutions": free}
+        return {"AccountLimit": limit, "AccountUsage": {"FunctionCount": len(own)}}
 
     def _get_policy(self, call: Call) -> Mapping[str, Any]:
         function = self._named(call)

@@ -57,6 +57,12 @@ STRANGERS = rule(
     "a parent its children and parents only. [Organizations API reference: errors]",
 )
 
+PATHS = rule(
+    "org-accounts-have-paths",
+    "An account comes with the path to it: organization, root, the OUs from the top, the account. [botocore "
+    "organizations 2016-11-28 model, shapes Account and Path]",
+)
+
 PAGE = 20
 LONGEST = 5120
 """Characters of a control policy, white space not counted [AWS Organizations quotas]."""
@@ -319,7 +325,7 @@ class Organizations:
     def _account(self, found: SimulatedOrganization, account: str) -> Mapping[str, Any]:
         placed = self._seen(found, account)
         state = placed.state if placed else "ACTIVE"
-        shown = {
+        shown: dict[str, Any] = {
             "Id": account,
             "Arn": f"arn:aws:organizations::{found.management}:account/{found.id}/{account}",
             "Name": f"account {account}",
@@ -327,6 +333,9 @@ class Organizations:
             "Status": OLD_STATUS.get(state, state),
             "JoinedMethod": "CREATED",
         }
+        if placed and placed.parent and self._base.on(PATHS):
+            path = "/".join((found.id, *reversed(tuple(found.above(placed.parent))), account))
+            shown["Paths"] = [f"{path}/"]
         return {**shown, "State": state} if self._base.on(STATES) else shown
 
     @staticmethod

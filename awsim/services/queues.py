@@ -94,6 +94,8 @@ class Message:
     """The receipt handle of the latest receive."""
     dead_from: str | None = None
     """ARN of the queue whose dead letter it is."""
+    trace: str = ""
+    """The trace header of the call that sent it."""
 
     @property
     def md5(self) -> str:
@@ -300,6 +302,8 @@ def system_attributes(message: Message, queue: Queue) -> dict[str, str]:
             "MessageDeduplicationId": message.deduplication_id or "",
             "SequenceNumber": f"{message.sequence:020d}",
         }
+    if message.trace:
+        attributes["AWSTraceHeader"] = message.trace
     if message.dead_from:
         attributes["DeadLetterQueueSourceArn"] = message.dead_from
     return attributes

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -233,6 +234,7 @@ class Sqs:
             deduplication_id=given.get("MessageDeduplicationId"),
             delay=given.get("DelaySeconds"),
             attributes=given.get("MessageAttributes", {}),
+            trace=call.trace,
         )
         sent = {"MessageId": message.id, "MD5OfMessageBody": message.md5}
         return sent | ({"SequenceNumber": f"{message.sequence:020d}"} if queue.fifo else {})
@@ -249,7 +251,7 @@ class Sqs:
             )
         for entry in entries:
             params = {**entry, "QueueUrl": call.params["QueueUrl"]}
-            one = Call(call.caller, call.service, "SendMessage", params, call.region, call.at, call.request_id)
+            one = replace(call, operation="SendMessage", params=params)
             try:
                 good.append({"Id": entry["Id"], **self._send_message(one)})
             except AwsError as refused:
@@ -343,6 +345,7 @@ class Sqs:
         deduplication_id: str | None = None,
         attributes: dict[str, Any] | None = None,
         delay: int | None = None,
+        trace: str = "",
     ) -> Message:
         """Add a message, or return the one that it repeats. Raises AwsError for what the queue forbids."""
         now, rules = self._base.now, self._base.rules
@@ -372,6 +375,7 @@ class Sqs:
                 )
         message = Message(self._new_id(), body, now, now, sender, next(self._sequence))
         message.group, message.deduplication_id, message.attributes = group, deduplication_id, attributes or {}
+        message.trace = trace
         twin = queue.twin(message, now)
         if twin is not None:
             return twin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.sts.session_policies import Work
@@ -11,6 +12,7 @@ from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import grant_role
+from chalicelib.core.targets.template_rights import POLICY, allowed
 
 
 class AwsTargetRoles:
@@ -23,6 +25,23 @@ class AwsTargetRoles:
     def missing(self, delivery: Delivery) -> Sequence[str]:
         """If the session may not ask IAM, CreateGrant's refusal names a missing role later."""
         return self.look(delivery)[0]
+
+    def allows(self, delivery: Delivery) -> Sequence[str] | None:
+        """Read the role's own policy. It blocks no delivery if that is refused: older templates do not allow it."""
+        try:
+            return allowed(self.policy(delivery, "look"))
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.ROLE:
+                raise
+            return None
+
+    def policy(self, delivery: Delivery, work: Work) -> Mapping[str, Any]:
+        """Return the copy role's policy. Raises Refusal."""
+        iam = self._sessions.client("iam", work, delivery)
+        role, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
+        with self._sessions.as_refusal("GetRolePolicy", f"{delivery.where}, {role}"):
+            document: Mapping[str, Any] = iam.get_role_policy(RoleName=role, PolicyName=POLICY)["PolicyDocument"]
+            return document
 
     def look(self, delivery: Delivery) -> tuple[Sequence[str], Mapping[str, Fault]]:
         """Return the missing roles, and the roles that the session may not read, with IAM's message."""

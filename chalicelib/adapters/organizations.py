@@ -35,7 +35,9 @@ NO_UNIT = ("OrganizationalUnitNotFoundException", "ParentNotFoundException")
 class AwsOrganization:
     """The port ``OrganizationReader`` for the organization that the targets file names."""
 
-    def __init__(self, sessions: Sessions, named: Organization, hub: str, region: str) -> None:
+    def __init__(self, sessions: Sessions, named: Organization, hub: str, region: str, function: str) -> None:
+        """``function``: the name of the function that asks; the sessions of the read role have it, for CloudTrail."""
+        self._function = function
         self._sessions = sessions
         self._hub = hub
         self._region = region
@@ -43,6 +45,9 @@ class AwsOrganization:
         self._shown: Mapping[str, Any] | None = None
         reader = named.read_role or f"account {hub} (hub)"
         self._where = f"organization {named.id}, read by {reader}"
+
+    def arn(self) -> str:
+        return str(self._organization()["Arn"])
 
     def unit(self, unit: str) -> UnitFound:
         whole = self._organization()
@@ -69,19 +74,32 @@ class AwsOrganization:
         return Page(found, answer.get("NextToken") or "")
 
     def whereabouts(self, account: str) -> Whereabouts:
+        """See the port. The account's path says all, by one call; without one it asks for each parent in turn."""
         self._organization()
         try:
-            state = self._ask("describe_account", account, AccountId=account)["Account"].get("State", "unknown")
-            above: list[str] = []
-            child = account
-            while not child.startswith("r-") and len(above) < DEEPEST:
-                child = self._parent(child)
-                above.append(child)
+            shown = self._ask("describe_account", account, AccountId=account)["Account"]
+            above = self._above(shown) or self._climbed(account)
         except Refusal as refusal:
             if code_of(refusal) in NOBODY:
                 return Whereabouts("")
             raise
-        return Whereabouts(state, tuple(above))
+        return Whereabouts(shown.get("State", "unknown"), above)
+
+    def _above(self, shown: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the OUs of an account and its root, by its path: ``o-…/r-…/ou-…/ou-…/ACCOUNT/``."""
+        for path in shown.get("Paths", ()):
+            whole, *below = str(path).rstrip("/").split("/")
+            if whole == self._named.id:
+                return tuple(part for part in reversed(below) if part.startswith(("ou-", "r-")))
+        return ()
+
+    def _climbed(self, account: str) -> tuple[str, ...]:
+        above: list[str] = []
+        child = account
+        while not child.startswith("r-") and len(above) < DEEPEST:
+            child = self._parent(child)
+            above.append(child)
+        return tuple(above)
 
     def _parent(self, child: str) -> str:
         """Name the one parent of an account or OU."""
@@ -133,7 +151,7 @@ class AwsOrganization:
             self._region,
             self._named.read_role,
             self._named.external_id,
-            "ami-promoter-discover",
+            self._function,
             json.dumps(policy, separators=(",", ":")),
         )
 
@@ -145,8 +163,9 @@ class AwsOrganization:
         if refusal.kind is RefusalKind.ROLE:
             cure = (
                 "Deploy deploy/organization.yaml in the management account, with this hub's account and Region; write "
-                "its output RoleArn as `organization: read_role` and the external id as `external_id`. The role's name "
-                "must be the hub's parameter OrganizationReadRoleName."
+                "its output RoleArn as `organization: read_role` and as the hub's parameter OrganizationReadRoleArn, "
+                "and the external id as `external_id`. A role from an older version of that template admits `discover` "
+                "alone."
             )
         elif code == "AWSOrganizationsNotInUseException":
             cure = "Name a `read_role` in the organization's management account, or list account ids instead."

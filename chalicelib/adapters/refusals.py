@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from chalicelib.core import denials
 from chalicelib.core.errors import Refusal, RefusalKind
@@ -88,8 +89,8 @@ def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
         yield
     except ClientError as error:
         raise refusal(error, step, where, sts=sts) from error
-    except BotoCoreError as error:
-        fault = Fault("aws-unreachable", where, f"{step} got no answer: {error}.", CURES[RefusalKind.THROTTLED])
+    except (BotoCoreError, ResponseParserError) as error:
+        fault = Fault("aws-unreachable", where, f"{step} got no answer: {error!s:.500}.", CURES[RefusalKind.THROTTLED])
         raise Refusal(RefusalKind.THROTTLED, fault, unknown=True) from error
 
 

@@ -10,7 +10,7 @@ from chalicelib.adapters.refusals import as_refusal
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
-from chalicelib.core.notices import LISTS, attributes, subject
+from chalicelib.core.notices import LISTS, attributes, subject, with_plain
 
 SOURCE = "ami-promoter"
 
@@ -25,6 +25,7 @@ class SnsNotices:
 
     def publish(self, notice: Mapping[str, Any]) -> None:
         """The topic comes last, so that a second try after a refusal of the bus sends people no second mail."""
+        notice = with_plain(notice)
         self._put_event(notice)
         with as_refusal("Publish", self._topic_arn):
             self._sessions.own("sns").publish(

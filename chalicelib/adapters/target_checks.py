@@ -15,6 +15,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.seen import AllowedImages, Facet, ForwardingRule, TargetSeen, rule_names
+from chalicelib.core.targets.template_rights import allowed
 
 NO_RULE = "ResourceNotFoundException"
 
@@ -34,7 +35,7 @@ class AwsTargetChecks:
             case "key":
                 return self._key(look, carrier)
             case "roles":
-                return self._missing_roles(look, carrier)
+                return self._roles(look, carrier)
             case "events":
                 return self._forwarding(look, carrier)
             case "settings":
@@ -51,13 +52,15 @@ class AwsTargetChecks:
         read = look("GetKeyPolicy", lambda: kms.get_key_policy(KeyId=key.arn, PolicyName="default"))
         return TargetSeen(key=key, key_policy=read.get("Policy", ""), refused=look.refused)
 
-    def _missing_roles(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
-        if not carrier.target.service_linked_roles:
-            return TargetSeen()
+    def _roles(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         roles = AwsTargetRoles(self._sessions, "check")
+        policy = look("GetRolePolicy", lambda: roles.policy(carrier, "check"))
+        allows = allowed(policy) if policy else ()
+        if not carrier.target.service_linked_roles:
+            return TargetSeen(allows=allows, refused=look.refused)
         found = look("GetRole", lambda: dict(zip(("missing", "denied"), roles.look(carrier), strict=True)))
         look.refused.update({f"GetRole {role}": why for role, why in found.get("denied", {}).items()})
-        return TargetSeen(missing_roles=tuple(found.get("missing", ())), refused=look.refused)
+        return TargetSeen(allows=allows, missing_roles=tuple(found.get("missing", ())), refused=look.refused)
 
     def _forwarding(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         events = self._sessions.client("events", "check", carrier)

@@ -14,6 +14,7 @@ from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.promotion.model import Promotion, TrackedDelivery
 from chalicelib.core.records.addresses import digest
+from chalicelib.core.sharing import holders
 from chalicelib.core.targets.approvals import short
 from chalicelib.core.targets.difference import Difference, Loosened
 
@@ -130,11 +131,11 @@ def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) 
     }
 
 
-def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
+def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], now: int) -> dict[str, Any]:
     """Build the terminal message for a delivery whose own record cannot: parked, or damaged.
 
     ``withdrawn``: what is known of it without that record. The id is that of the delivery's own message, should that
-    ever come.
+    ever come. ``still_open``: resources that AWS has not let go of for an hour.
     """
     delivery, episode = withdrawn["delivery"], withdrawn["episode"]
     where = f"account {withdrawn['account']}, {withdrawn['region']}"
@@ -143,12 +144,16 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
         "parked or cannot be read, so nothing more is known."
     )
     cure = 'See `ami-promoter status`, and "Parked records" in docs/operations/runbook.md.'
+    faults = [Fault("withdrawn-unsaid", where, what, cure)]
+    if still_open:
+        faults.append(holders.still_open(where, still_open))
+    known = {name: withdrawn[name] for name in ("delivery", "episode", "account", "region", "hub", "source_image")}
     return {
         "schema": SCHEMA,
         "id": digest(delivery, str(episode), WITHDRAWN),
         "event": WITHDRAWN,
         "at": now,
-        **withdrawn,
+        **known,
         "source_name": "",
         "groups": [],
         "image_name": "",
@@ -156,7 +161,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
         "image": None,
         "key": None,
         "copies": [],
-        "faults": _faults((Fault("withdrawn-unsaid", where, what, cure),)),
+        "faults": _faults(faults),
         "protected": None,
         "unprotected": None,
         "leftovers": [],
@@ -264,6 +269,29 @@ def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
 
 def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+_PLAIN = str.maketrans({"`": "'", '"': "'", "\\": "/", "<": "(", ">": ")", "&": "+"})
+
+
+def plain(text: str) -> str:
+    """Return what others have written for a chat's span of code, which it cannot end.
+
+    A client reads ``<``, ``>`` and ``&`` before all else, for links and mentions. The other signs end a span, or the
+    JSON in which a rule of EventBridge puts the text.
+    """
+    return "".join(char if char.isprintable() else " " for char in text).translate(_PLAIN)
+
+
+def with_plain(notice: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what a chat channel shows of a notice, as plain text (deploy/chat.yaml)."""
+    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), {})
+    said = {
+        "name": notice.get("source_name", ""),
+        "what": first.get("what") or notice.get("why") or "",
+        "cure": first.get("cure", ""),
+    }
+    return {**notice, "plain": {name: plain(str(text)) for name, text in said.items()}}
 
 
 def subject(notice: Mapping[str, Any]) -> str:

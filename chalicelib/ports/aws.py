@@ -156,6 +156,9 @@ class TargetRoles(Protocol):
     def missing(self, delivery: Delivery) -> Sequence[str]:
         """Return which service-linked roles ("SERVICE/NAME") and which grant role ("NAME") are missing there."""
 
+    def allows(self, delivery: Delivery) -> Sequence[str] | None:
+        """Return the actions that the copy role's own policy allows; None where that cannot be read."""
+
 
 class PermissionAdapter(Protocol):
     """Permissions on one kind of resource in the hub. Every method may raise Refusal."""

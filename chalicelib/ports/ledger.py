@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -82,14 +82,19 @@ class Judgement:
     waits: Mapping[str, Fault] = field(default_factory=dict)
     """For now: by this look, which may be stale, tag and file do not name the receiver."""
     owed: Mapping[str, Refusal] = field(default_factory=dict)
-    """AWS did not answer for the AMIs that hold it."""
+    """AWS did not answer for the AMIs or accounts that hold it."""
+    later: frozenset[str] = frozenset()
+    """There was no time to ask about these, or Organizations throttles: they are asked about next."""
 
 
 class Entitlements(Protocol):
     """Who may hold what now, by tag, applied file and members (invariants 8 and 11)."""
 
-    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
-        """Return which shares may not be opened now. Raises Refusal if the applied file cannot be read."""
+    def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = ...) -> Judgement:
+        """Return which shares may not be opened now. Raises Refusal if the applied file cannot be read.
+
+        An account that an OU brings takes a call of its own, so it asks ``has_time`` before each share but the first.
+        """
 
     def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return by ``share_name`` until when (epoch seconds) a standing share may stay open; 0: no longer.

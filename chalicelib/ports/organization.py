@@ -24,6 +24,9 @@ class UnitFound:
 class OrganizationReader(Protocol):
     """The organization that the applied file names. Every method may raise Refusal."""
 
+    def arn(self) -> str:
+        """Return the organization's ARN."""
+
     def unit(self, unit: str) -> UnitFound:
         """Find a unit."""
 
@@ -31,7 +34,7 @@ class OrganizationReader(Protocol):
         """Read one page of a parent's direct children; an empty one may not be the last."""
 
     def whereabouts(self, account: str) -> Whereabouts:
-        """Return an account's state and its parents; state "": not in the organization."""
+        """Return an account's state and all above it; state "": not in the organization."""
 
 
 class MembersStore(Protocol):

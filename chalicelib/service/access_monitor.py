@@ -2,6 +2,8 @@
 
 SQS delays each event by ten minutes, so that the ledger has been written by then. The monitor judges each event once,
 by its id; after a crash between a notice and its record it sends the notice again. Its role can change no share.
+
+Whether an OU of the applied file brings an account, it asks Organizations itself: `discover` could write the members.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.monitor import AppliedNow, Begun, Canary, Findings, LedgerPast, SecurityNotices, SourceKey
 from chalicelib.ports.records import Records
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import Budget, TimeLeft
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.waker import Clock
 
 TYPES = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail")
@@ -43,6 +47,8 @@ class MonitorSettings:
     trigger_tag: str
     learning: int
     builders: frozenset[str]
+    siblings: frozenset[str]
+    """Regions of this account's other hubs."""
     shards: int
 
 
@@ -54,6 +60,7 @@ class MonitorPorts:
     ledger: Ledger
     past: LedgerPast
     applied: AppliedNow
+    members: LiveMembers
     findings: Findings
     notices: SecurityNotices
 
@@ -69,12 +76,13 @@ class AccessMonitor:
 
     # --- an event ----------------------------------------------------------------------------------------------------
 
-    def judge_event(self, body: str) -> None:
+    def judge_event(self, body: str, *, time_left: TimeLeft) -> None:
         """Judge one event as EventBridge put it into the queue; ignore one that cannot be read.
 
-        Raises Refusal if AWS or the applied file does not answer, and LostRace if another run judges the event now; SQS
-        then delivers it again.
+        Raises Refusal if AWS or the applied file does not answer, or there is no time to ask about every account that
+        it names, and LostRace if another run judges the event now; SQS then delivers it again.
         """
+        has_time = Budget(time_left).allows
         try:
             event = json.loads(body)
         except ValueError:
@@ -93,29 +101,32 @@ class AccessMonitor:
             case Begun.BUSY:
                 raise LostRace(ident)
         for action in found:
-            evidence = self._evidence(action)
+            evidence = self._evidence(action, has_time)
             finding = judging.judge(action, evidence)
             if finding.severity is not Severity.NONE and action.on_key:  # before an alarm, also ask what was ever open
-                evidence = self._evidence(action, ever=True)
+                evidence = self._evidence(action, has_time, ever=True)
                 finding = judging.judge(action, evidence)
             self._remember(action, finding, source_key=evidence.source_key)
             self._conclude(action, finding, learning=now < first + self._settings.learning)
         self._ports.findings.finish(ident, self._clock())
 
-    def _evidence(self, action: TrailAction, *, ever: bool = False) -> Evidence:
+    def _evidence(self, action: TrailAction, has_time: Callable[[], bool], *, ever: bool = False) -> Evidence:
         """Read what an action is judged by. ``ever``: of a key, all shares that were ever open on it."""
         settings = self._settings
         applied = self._ports.applied.read()
         if applied.fault is not None and applied.fault.code != "no-targets-applied":
             raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file every account would be a stranger
         key = self._ports.findings.key(action.resource) if action.on_key else None
+        receivers = {*action.receivers, action.account} - {""}
+        asked = verdicts.accounts_and_units(receivers)
         return Evidence(
             hub=settings.hub,
             region=settings.region,
             shares=tuple(self._shares(action, self._ports.past.ever if ever else self._ports.past.lately)),
-            strangers=verdicts.strangers({*action.receivers, action.account} - {""}, applied),
+            strangers=verdicts.strangers(receivers, self._ports.members.checked(applied, asked, has_time)),
             changed_at=self._ports.applied.applied_at(),
             builders=settings.builders,
+            siblings=settings.siblings,
             source_key=key is not None or (action.on_key and self._in_ledger(action.resource)),
             admitted=None if key is None else key.admitted,
         )

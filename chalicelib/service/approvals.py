@@ -70,6 +70,10 @@ class LiveApprovals:
             return ApprovalSeen()
         return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
 
+    def source_gone(self, delivery: Delivery) -> Fault | None:
+        """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""
+        return self._entitlements.gone(delivery.ami, delivery.where)
+
     def _other_settings(self, delivery: Delivery) -> bool:
         """Whether the applied file now gives the target other settings than the delivery has.
 

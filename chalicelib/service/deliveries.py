@@ -36,6 +36,7 @@ from chalicelib.core.sharing.share import Holding, Purpose
 from chalicelib.core.sharing.share import Share as LedgerShare
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
+from chalicelib.core.targets.template_rights import template_old
 from chalicelib.ports.aws import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
 from chalicelib.ports.beside import SlotLeases, TrackedDeliveries
 from chalicelib.ports.ledger import Ledger
@@ -138,11 +139,14 @@ class DeliveryExecutor:
                 return permissions.seen(delivery, self._ports.ledger.find(places))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
+            case do.LookAtClosing():
+                places = [(share.resource, share.share_name) for share in delivery.shares.needed]
+                return ev.ClosingSeen(permissions.still_open(delivery, self._ports.ledger.find(places)))
             case do.StartCopy(source):
                 if snapshots.role(delivery) != delivery.target.role_name:
                     raise Refusal(RefusalKind.THROTTLED, _renamed(delivery))  # the next list of copies sees to it
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
-                return ev.CopyStarted(source, snapshots.copy(delivery, snapshot))
+                return ev.CopyStarted(source, snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case do.FindCopies():
                 return ev.CopiesFound(snapshots.find(delivery), snapshots.role(delivery))
             case do.LookAtCopies(copies):
@@ -153,7 +157,9 @@ class DeliveryExecutor:
             case do.RegisterImage():
                 return self._register(delivery)
             case do.DiscardImage():
-                made = [one for one in proof.copies(delivery, snapshots.find(delivery)).own if not one.source]
+                made = [
+                    one for one in proof.copies(delivery, snapshots.find(delivery)).own if one.source == proof.UNKNOWN
+                ]
                 images.deregister(delivery, delivery.image.id or "")
                 snapshots.delete(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
@@ -162,7 +168,7 @@ class DeliveryExecutor:
                 return ev.CopiesTagged()
             case do.FindImage():
                 found = proof.named(delivery, images.named(delivery))
-                return ev.ImageRegistered(found.own) if found.own else ev.ImageNotFound()
+                return ev.ImageRegistered(found.own, found.nonce) if found.own else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
             case do.CarryDeprecation():
@@ -176,7 +182,7 @@ class DeliveryExecutor:
             case do.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
                 refusal = self._remove(delivery, plan)
-                return ev.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven)
+                return ev.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
             case do.LookAtEnd():
                 return self._look_at_end(delivery)
             case do.NotifyOutcome(publish):
@@ -208,6 +214,10 @@ class DeliveryExecutor:
         if delivery.shared:
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
             return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
+        allows = self._ports.roles.allows(delivery)
+        faults = template_old(delivery.target, allows) if allows is not None else ()
+        if faults:
+            return ev.TargetUnfit(faults)
         key, key_trouble = self._ports.keys.describe(delivery)
         named = proof.named(delivery, self._ports.images.named(delivery))
         copies = self._ports.snapshots.find(delivery)
@@ -225,7 +235,7 @@ class DeliveryExecutor:
         if faults or key is None:
             return ev.TargetUnfit(faults)
         note = _keys_seen(self._ports.keys.source_keys(delivery))
-        return ev.TargetReady(key.arn, named.own, copies, note, unfinished=named.unfinished)
+        return ev.TargetReady(key.arn, named.own, copies, note, nonce=named.nonce, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Return why the policies of the source's keys cannot take the statements that this delivery needs."""
@@ -252,20 +262,42 @@ class DeliveryExecutor:
             limited_at=asked.limited_at or 0,
         )
         lease = self._ports.slots.ask(delivery.copy_quota, wish)
-        if self._must_wake_quota(delivery, lease):
+        again = delivery.slots.asked == slot_use.slots_asked_text(delivery)
+        if delivery.ending is not None:
+            self._pass_on_slots(delivery)
+        elif self._must_wake_quota(delivery, lease, again=again):
             quota = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
             self._waker.wake_or_create(write, cause)
-        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
+        gone = self._source_gone(delivery) if again and lease.lacking > 0 else None
+        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
 
-    def _must_wake_quota(self, delivery: Delivery, lease: SlotLease) -> bool:
+    def _source_gone(self, delivery: Delivery) -> Fault | None:
+        """Return that the source is gone, for a delivery that would wait for a slot in vain; a refusal says nothing."""
+        if delivery.state is not DeliveryState.WAITING:
+            return None
+        try:
+            return self._ports.approvals.source_gone(delivery)
+        except Refusal:
+            return None
+
+    def _pass_on_slots(self, delivery: Delivery) -> None:
+        """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
+
+        By wakes, deliveries that fail at once would pass the slots on to one another in one chain of invocations, which
+        Lambda ends after 16 [aws-facts]. The end of a copy passes its slot on by a wake: the event begins a chain, and
+        the next copy ends it.
+        """
+        if self._waits(delivery.copy_quota) is not False:
+            self._waker.leave_to_sweep(delivery.copy_quota)
+
+    def _must_wake_quota(self, delivery: Delivery, lease: SlotLease, *, again: bool) -> bool:
         """Whether the quota's worker must look.
 
         It must if this delivery asks for a slot. If it asks again, only if the quota's record does not say yet that a
         delivery waits, as its worker then looks by itself. If it gives a slot back, only if another delivery waits.
         """
-        again = delivery.slots.asked == slot_use.slots_asked_text(delivery)
         if again:
             return lease.lacking > 0 and not self._waits(delivery.copy_quota)
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
@@ -315,15 +347,16 @@ class DeliveryExecutor:
     def _register(self, delivery: Delivery) -> ev.Event:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
         images = self._ports.images
-        make = images.copy if methods.of(delivery).copies_image else images.register
+        copies_image = methods.of(delivery).copies_image
+        make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
         try:
-            return ev.ImageRegistered(make(delivery, self._image(delivery)))
+            return ev.ImageRegistered(make(delivery, self._image(delivery)), nonce)
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
             if named.own:
-                return ev.ImageRegistered(named.own)
+                return ev.ImageRegistered(named.own, named.nonce)
             for fault in _unproven(delivery, named):
                 raise Refusal(RefusalKind.DENIED, fault) from refusal
             if named.stranger is None:

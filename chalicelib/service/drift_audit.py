@@ -4,6 +4,9 @@ The access monitor judges events. The audit looks at what is open, so it also fi
 monitor or that no event reported. It changes no permission: it notifies people, and wakes the share worker to close the
 service's own.
 
+Whether an OU of the applied file brings an account, it asks Organizations itself: `discover` could write the members.
+If there is no time to ask about all accounts of a place, the next run goes on with that place.
+
 A run takes at most ``PER_RUN`` looks, so that EC2 does not throttle the share worker. It writes its place after each
 slice, and after a crash the next run looks at that slice again.
 """
@@ -31,6 +34,7 @@ from chalicelib.ports.messaging import WakeQueues
 from chalicelib.ports.monitor import AppliedNow, SecurityNotices
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import Budget, TimeLeft
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.waker import Clock
 
 PER_RUN = 300
@@ -57,6 +61,7 @@ class DriftPorts:
     access: HubAccess
     ledger: Ledger
     applied: AppliedNow
+    members: LiveMembers
     findings: DriftFindings
     notices: SecurityNotices
     wakes: WakeQueues
@@ -64,11 +69,15 @@ class DriftPorts:
 
 @dataclass(frozen=True, slots=True)
 class DriftSettings:
-    """The hub's account and Region. ``learning``: for so many seconds after its first run the audit sends no page."""
+    """The hub's account and Region. ``learning``: for so many seconds after its first run the audit sends no page.
+
+    ``siblings``: Regions of the account's other hubs.
+    """
 
     hub: str
     region: str
     learning: int
+    siblings: frozenset[str] = frozenset()
 
 
 class _Unfinished(Exception):
@@ -187,7 +196,8 @@ class DriftAudit:
             page, marker = self._ports.access.grants(key, "")
             while True:
                 for one in page:
-                    shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, self._settings.region)
+                    hubs = self._settings.region, self._settings.siblings
+                    shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, *hubs)
                     found[account_of(shown.receiver)].append(shown)
                 if not marker:
                     break
@@ -227,12 +237,14 @@ class DriftAudit:
         shares = [share for home in self._homes(place) for share in self._ports.ledger.shares(home.pk)]
         if not shown and not shares:
             return ()
+        receivers = {one.receiver for one in shown}
+        asked = verdicts.accounts_and_units(receivers)
         settings = self._settings
         this = Situation(
             settings.hub,
             settings.region,
             shares,
-            verdicts.strangers({one.receiver for one in shown}, applied),
+            verdicts.strangers(receivers, self._ports.members.checked(applied, asked, self._budget.allows)),
             settled=self._clock() >= self._ports.applied.applied_at() + SETTLED,
             may_derive=self._may_derive(place, shares),
         )
@@ -245,7 +257,8 @@ class DriftAudit:
         if place.resource.startswith("arn:"):
             text = self._ports.access.policy(place.resource)
             settings = self._settings
-            return None if text is None else drift.of_policy(place.resource, text, settings.hub, settings.region)
+            hubs = settings.hub, settings.region, settings.siblings
+            return None if text is None else drift.of_policy(place.resource, text, *hubs)
         receivers = self._ports.access.receivers(place.resource)
         return None if receivers is None else drift.of_permissions(self._homes(place)[0].pk, receivers)
 

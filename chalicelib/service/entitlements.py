@@ -1,17 +1,18 @@
-"""The port ``Entitlements``: EC2 and the applied file say whether a share may be opened (invariants 8 and 11).
+"""The port ``Entitlements``: EC2, the applied file and Organizations say whether a share may be opened.
 
-Neither the share's item nor the records of promotion and delivery decide it. Only what EC2 does not know comes from
-records: the value last understood and the time of the last tag event (both in the head), and the nonces of the hub's
-own copies.
+Neither the share's item nor the records of promotion and delivery decide it, nor the table of members (invariants 8 and
+11). Only what EC2 does not know comes from records: the value last understood and the time of the last tag event (both
+in the head), and the nonces of the hub's own copies.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from chalicelib.core.delivery import proof
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import Examined
@@ -19,30 +20,38 @@ from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.bounds import NOT_ADMITTED, Bounds
 from chalicelib.core.sharing.entitlement import (
+    NOTHING_OPENED,
     SETTINGS_CHANGED,
+    SOURCE_GONE,
     USELESS,
     Entitlement,
     end_in_force,
     entitlement,
     launched_by,
+    source_gone,
 )
-from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.core.targets.approvals import Given
+from chalicelib.core.targets.organization import is_brought
 from chalicelib.core.targets.withdrawals import covering
 from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.codecs import DELIVERIES, peek, peek_all, source_image
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.waker import Clock
 
 FRESH = 10
 """Seconds for which one read of an AMI serves all its resources."""
 MOST_ASKED = 5
-"""Most AMIs that one look asks about for a share: hundreds may hold one grant, and each takes calls of its own."""
-STRANGER, NOT_NOW, NOT_SHOWN = "not-entitled", "not-entitled-now", "not-shown-as-its-part"
+"""Most AMIs, or accounts of one AMI, that one look asks about for a share: each takes calls of its own.
+
+Hundreds of AMIs may hold one grant, and hundreds of accounts a launch permission of their OU.
+"""
+STRANGER, NOT_NOW, NOT_SHOWN, NO_MEMBER = "not-entitled", "not-entitled-now", "not-shown-as-its-part", "not-a-member"
 EVERYBODY = Bounds()
 LOOKS = 6
 """After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
@@ -59,15 +68,25 @@ class Approved:
 
 @dataclass(slots=True)
 class _AskedOnce:
-    """What one look has read, once for all its shares. The mappings are by AMI."""
+    """What one look has read, once for all its shares. The mappings are by AMI, or by AMI and account.
+
+    By account where Organizations says something else of it than the table of members.
+    """
 
     applied: AppliedFile
     shares: Sequence[Share]
     strangers: Collection[str]
-    asked: dict[str, tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
-    approved: dict[str, Approved] = field(default_factory=dict)
+    asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
+    approved: dict[tuple[str, str], Approved] = field(default_factory=dict)
     owed: dict[str, Refusal] = field(default_factory=dict)
-    """AWS did not answer for these."""
+    """AWS did not answer for these AMIs."""
+    unanswered: Refusal | None = None
+    """Organizations refused: it is not asked again in this look."""
+
+    def throttled_for(self, share: Share) -> bool:
+        """Whether Organizations throttles, and one of the accounts that hold a share comes from an OU."""
+        throttled = self.unanswered is not None and self.unanswered.kind is RefusalKind.THROTTLED
+        return throttled and any(is_brought(one.account, self.applied.directory.membership) for one in share.holdings)
 
 
 class LiveEntitlements:
@@ -78,11 +97,13 @@ class LiveEntitlements:
         records: Records,
         source: Source,
         targets: Targets,
+        members: LiveMembers,
         clock: Clock,
         hub: str,
         region: str,
         bounds: Bounds = EVERYBODY,
     ) -> None:
+        self._members = members
         self._bounds = bounds
         self._reads: dict[str, tuple[int, TagRead]] = {}
         self._keys: dict[tuple[str, ...], frozenset[str]] = {}
@@ -95,11 +116,12 @@ class LiveEntitlements:
         self._hub = hub
         self._region = region
 
-    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
+    def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
         One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
-        of them. If AWS does not answer for one AMI, another AMI can still entitle the share.
+        of them; and where AMIs are gone, only if the look before found the same. If AWS does not answer for one AMI,
+        another AMI can still entitle the share.
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
@@ -107,8 +129,12 @@ class LiveEntitlements:
         self._abroad, self._keys_read = {}, set()
         judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
         refused, waits, owed = judged
+        later = set[str]()
         for share in shares:
-            some = _in_turn(share.holdings, share.tries)
+            if share is not shares[0] and (not has_time() or look.throttled_for(share)):
+                later.add(share.share_name)
+                continue
+            some = _in_turn(share.holdings, share.tries, lambda holding: (holding.ami, holding.account))
             whys = list[Fault | Refusal]()
             for holding in some:
                 why = self._why_not(look, resource, share, holding)
@@ -123,33 +149,63 @@ class LiveEntitlements:
                 if patient or (refusals and lasting):
                     owed[share.share_name] = (patient or refusals)[0]
                 else:
+                    gone = [fault for fault in faults if fault.code == SOURCE_GONE]
+                    fault = faults[0] if faults else _stranger(share, "No delivery holds it.")
+                    if lasting and gone:
+                        fault = _all_gone(gone)
+                        lasting = share.waits_for == fault and not _was_opened(share)
                     into = refused if lasting else waits
-                    into[share.share_name] = faults[0] if faults else _stranger(share, "No delivery holds it.")
-        return Judgement(*judged)
+                    into[share.share_name] = fault
+        return Judgement(*judged, frozenset(later))
 
     def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
         """Return why a share may not be opened for one of its holdings: a fault, or that AWS does not answer."""
         ami = holding.ami
         if ami in look.owed:
             return look.owed[ami]
+        applied = self._checked(look, holding.account)
+        if isinstance(applied, Refusal):
+            return applied if applied.kind is RefusalKind.THROTTLED else applied.fault
+        differs = applied is not look.applied
+        of = ami, holding.account if differs else ""
         try:
-            if ami not in look.asked:
-                look.asked[ami] = self._ask(ami, look.applied, opens=True)
-                look.approved[ami] = self._approvals(ami, look.shares, look.asked[ami][1])
-            fault = self._fault(resource, share, holding, *look.asked[ami])
+            if of not in look.asked:
+                look.asked[of] = self._ask(ami, applied, opens=True)
+                look.approved[of] = self._approvals(ami, look.shares, look.asked[of][1])
+            fault = self._fault(resource, share, holding, *look.asked[of])
         except Refusal as refusal:
             look.owed[ami] = refusal
             return refusal
-        fault = fault or self._not_approved(share, holding, look.asked[ami][1], look.approved[ami])
-        if fault is not None and fault.code == NOT_NOW and holding.account in look.strangers:
+        fault = fault or self._not_approved(share, holding, look.asked[of][1], look.approved[of])
+        if fault is not None and fault.code in (NOT_NOW, SOURCE_GONE) and holding.account in look.strangers:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
-        return fault
+        return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and differs else fault
+
+    def _checked(self, look: _AskedOnce, account: str) -> AppliedFile | Refusal:
+        """Return the applied file with an account's units as Organizations says, or its refusal, once in a look.
+
+        A refusal is about the right to ask or about the rate, not about one account.
+        """
+        if look.unanswered is None:
+            try:
+                return self._members.checked(look.applied, [account])
+            except Refusal as refusal:
+                look.unanswered = refusal
+        return look.unanswered if is_brought(account, look.applied.directory.membership) else look.applied
 
     def now(self, ami: str, *, fresh: bool = False) -> tuple[TagRead, Entitlement | Fault]:
         """Return the AMI as read and who may get it now. ``fresh``: read the tag again."""
         if fresh:
             self._reads = {}
         return self._ask(ami, self._targets.read(), opens=True)
+
+    def gone(self, ami: str, where: str) -> Fault | None:
+        """Return the fault of an AMI that EC2 does not show, or that cannot be used; one look is weak evidence.
+
+        May raise Refusal.
+        """
+        read = self._read(ami)
+        return None if _usable(read) else source_gone(where, ami, read.image_state if read.owned else None)
 
     def shows(self, ami: str) -> bool:
         """Whether EC2 shows this AMI of the hub. May raise Refusal."""
@@ -171,7 +227,7 @@ class LiveEntitlements:
                 if holding.place not in over:
                     over[holding.place] = _is_over(applied, holding.account, holding.place, now)
             left = [holding for holding in stand if not over[holding.place]]
-            some = _in_turn(left, share.tries)
+            some = _in_turn(left, share.tries, lambda holding: holding.ami)
             known = len(some) == len(left)
             for holding in some:
                 if holding.ami not in asked:
@@ -201,8 +257,7 @@ class LiveEntitlements:
         was understood. Then the withdrawal counts for an opening (``opens``), and neither counts for a closing.
         """
         read = self._read(ami)
-        usable = read.owned and read.image_state is not None and read.image_state not in USELESS
-        head, tag = self._head(ami), read.value if usable else None
+        head, tag = self._head(ami), read.value if _usable(read) else None
         counts = tag is not None and (opens or head is not None)
         withdrawals = self._targets.withdrawals(ami) if counts else ()
         if head is None and tag is not None and not opens and not (found := applied.resolve(tag)).understood:
@@ -240,6 +295,9 @@ class LiveEntitlements:
     def _fault(
         self, resource: str, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault
     ) -> Fault | None:
+        if not _usable(read):
+            where = f"{share.resource}, {share.account}"
+            return source_gone(where, holding.ami, read.image_state if read.owned else None)
         if isinstance(entitled, Fault):
             return entitled
         place = holding.place
@@ -332,16 +390,16 @@ class LiveEntitlements:
     def _copies(self, ami: str, region: str) -> Mapping[str, str]:
         """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
 
-        They have a nonce that the hub's delivery there has on record, or belong to the AMI that an operator has
-        accepted. Other tags prove nothing.
+        Their ids or open nonces are on record in the hub's delivery there, or they belong to the AMI that an operator
+        has accepted. Other tags prove nothing.
         """
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
         made = peek(self._records, addresses.delivery(ident), DELIVERIES)
-        nonces = {attempt.nonce for attempt in made.attempts} if made else set()
         accepted = made.accepted if made and made.image.id == made.accepted else ""
         theirs = self._source.snapshots_of(accepted, region) if accepted else frozenset()
         copies = self._source.copies(ami, region)
-        return {one: copy.key for one, copy in copies.items() if copy.attempt in nonces or one in theirs}
+        own = {one for one, copy in copies.items() if made and proof.is_own(made, one, copy.attempt)} | theirs
+        return {one: copy.key for one, copy in copies.items() if one in own}
 
 
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
@@ -350,17 +408,33 @@ def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
     return meant.understood and not end_in_force(meant.until(place), now)
 
 
-def _in_turn(holdings: Collection[Holding], tries: int) -> list[Holding]:
-    """Return the holdings of the AMIs that this look asks about; the next try asks about the next ones."""
-    amis = sorted({holding.ami for holding in holdings})
-    start = tries * MOST_ASKED % len(amis) if len(amis) > MOST_ASKED else 0
-    turn = {*[*amis[start:], *amis[:start]][:MOST_ASKED]}
-    return sorted((holding for holding in holdings if holding.ami in turn), key=str)
+def _in_turn(holdings: Collection[Holding], tries: int, of: Callable[[Holding], Hashable]) -> list[Holding]:
+    """Return the holdings that this look asks about, by what they are ``of``; the next try asks about the next ones."""
+    each = sorted({of(holding) for holding in holdings}, key=str)
+    start = tries * MOST_ASKED % len(each) if len(each) > MOST_ASKED else 0
+    turn = {*[*each[start:], *each[:start]][:MOST_ASKED]}
+    return sorted((holding for holding in holdings if of(holding) in turn), key=str)
 
 
 def _lasts(why: Fault | Refusal) -> bool:
     """Whether asking again will not change it."""
-    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code in (STRANGER, NOT_ADMITTED)
+    lasting = (STRANGER, NOT_ADMITTED, SOURCE_GONE)
+    return why.kind is RefusalKind.DENIED if isinstance(why, Refusal) else why.code in lasting
+
+
+def _usable(read: TagRead) -> bool:
+    return read.owned and read.image_state is not None and read.image_state not in USELESS
+
+
+def _all_gone(gone: Sequence[Fault]) -> Fault:
+    """Return one fault of all AMIs of a share that are gone; two looks that find the same have equal ones."""
+    whats = sorted({fault.what.removesuffix(NOTHING_OPENED) for fault in gone})
+    return replace(gone[0], what=" ".join(whats) + NOTHING_OPENED)
+
+
+def _was_opened(share: Share) -> bool:
+    """Whether it may be open for copies that run, which do not need the AMI: its snapshots may be there."""
+    return share.state in (ShareState.OPEN, ShareState.OPENING) and share.opened_at is not None
 
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:
@@ -385,3 +459,16 @@ def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) ->
         return Fault(NOT_NOW, where, what, f"`ami-promoter withdraw {holding.ami} --lift` ends that.")
     what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
     return Fault(NOT_NOW, where, what, CURE)
+
+
+def _no_member(share: Share, holding: Holding) -> Fault:
+    """Return the fault of an account that the table of members has in an OU, and Organizations does not."""
+    what = (
+        f"Nothing is shared yet: AWS Organizations itself does not show account {holding.account} as ACTIVE in the OUs "
+        f"by which the tag of {holding.ami} names it."
+    )
+    cure = (
+        "If it has just joined or left, wait: the service asks again. If not, somebody has written the table of "
+        "members: see `ami-promoter members`, and docs/explanation/security.md#what-an-attacker-could-do."
+    )
+    return Fault(NO_MEMBER, f"{share.resource}, {share.account}", what, cure)

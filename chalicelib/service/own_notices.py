@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from chalicelib.core import notices
+from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing import holders
+from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records, Write
 from chalicelib.service.waker import Clock
@@ -12,13 +18,17 @@ from chalicelib.service.waker import Clock
 class OwnNotices:
     """Sends such notices. A notice's record is due until the notice has been sent."""
 
-    def __init__(self, records: Records, out: Notices, clock: Clock) -> None:
+    def __init__(self, records: Records, ledger: Ledger, out: Notices, clock: Clock) -> None:
         self._records = records
+        self._ledger = ledger
         self._out = out
         self._clock = clock
 
     def run(self, key: RecordKey) -> None:
-        """Send the notice once. After a refusal its record stays due, and the sweep wakes it."""
+        """Send the notice once. After a refusal its record stays due, and the sweep wakes it.
+
+        That of a withdrawal waits until looks at AWS miss what was shared; after an hour it says what is still open.
+        """
         stored = self._records.begin(key)
         if stored is None or stored.parked or stored.body.get("sent"):
             return
@@ -26,6 +36,20 @@ class OwnNotices:
         if key.kind == "baseline":
             notice = notices.baseline(body["hub"], body["region"], body["images"], body["count"], now)
         else:
-            notice = notices.withdrawn_unsaid(body, now)
+            left = self._still_open(body)
+            if left and now < _since(body) + schedule.TIDYING_DEADLINE:
+                self._records.save(stored, Write(key, "open", body, now + schedule.SILENCE), (), now)
+                return
+            notice = notices.withdrawn_unsaid(body, left, now)
         self._out.publish(notice)
         self._records.save(stored, Write(key, "open", {**body, "sent": now}, None), ("notified",), now)
+
+    def _still_open(self, body: Mapping[str, Any]) -> list[str]:
+        """Return the resources of a withdrawal that AWS may still show; a share of other holders does not count."""
+        places = [(str(resource), str(share_name)) for resource, share_name in body.get("shares", ())]
+        found = self._ledger.find(places) if places else ()
+        return sorted({s.resource for s in found if not s.holdings and holders.may_show(s)})
+
+
+def _since(body: Mapping[str, Any]) -> int:
+    return found if isinstance(found := body.get("since"), int) else 0

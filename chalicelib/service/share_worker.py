@@ -197,13 +197,14 @@ class ShareWorker:
     def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
         """Return the shares whose receivers are entitled to them, and write why the others are not opened.
 
-        Each AMI takes reads of its own; the next slice does the AMIs for which there is no time.
+        Each AMI takes reads of its own, and each account of an OU; the next slice does those for which there was no
+        time.
         """
         judged = Judgement()
         part, asked = budget.part(FOR_ASKING), list[Share]()
         for some in part.each(_by_amis(opening), CALLS_TO_ASK):
             try:
-                more = self._entitlements.judge(these.resource, some)
+                more = self._entitlements.judge(these.resource, some, part.allows)
             except Refusal as refusal:
                 more = Judgement(owed={s.share_name: refusal for s in some})
             if more.owed:
@@ -211,7 +212,7 @@ class ShareWorker:
                 owed = [self._blocked(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
                 these.tell_of(these.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
-            asked += [s for s in some if s.share_name not in more.owed]
+            asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         opening = asked
         elsewhere = {s.share_name: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
         reasons, now = {**judged.refused, **elsewhere}, self._clock()

@@ -216,7 +216,9 @@ class StandingPass:
         """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""
         key, now = addresses.withdrawal(one.delivery, one.episode), self._clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
-        body = {**known, "hub": self._hub, "source_image": ami}
+        links = [link for link in self._ports.ledger.standing(ami) if link.holding.delivery == one.delivery]
+        shares = [[link.resource, link.share_name] for link in links if not addresses.at_home(link.resource)]
+        body = {**known, "hub": self._hub, "source_image": ami, "shares": shares, "since": now}
         self._records.create(Write(key, "open", body, now), now)
         self._waker.send(key, "withdrawn")
 

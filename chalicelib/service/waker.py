@@ -30,6 +30,10 @@ class Waker:
             self._wakes.wake(key, cause)
         return call is not MadeDue.NONE
 
+    def leave_to_sweep(self, key: RecordKey) -> None:
+        """Make a record due within two minutes, and send no wake: the sweep's begins a new chain of invocations."""
+        self._records.make_due(key, self._clock())
+
     def wake_or_create(self, write: Write, cause: str) -> None:
         """Wake a record, and create it first if it does not exist."""
         if not self.wake(write.key, cause) and self._records.create(write, self._clock()):

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Ask two real AWS accounts which assumptions in docs/explanation/assumptions.md hold: ten minutes and a few cents.
+# Ask two real AWS accounts which assumptions in docs/explanation/assumptions.md hold: twenty minutes and a few cents.
 #
 #     docs/explanation/check-assumptions.sh HUB_PROFILE TARGET_PROFILE REGION
 #
 # Both are administrators' profiles of the aws command line. In the target, deploy/target.yaml is deployed for this hub:
 # the check works with a twin of its role, which has the same policy, and with its key. (Another role: ROLE=...; another
-# key: TARGET_KEY=...; a completed snapshot of the hub instead of a new one: SNAPSHOT=...) Everything it makes is called
+# key: TARGET_KEY=...; a completed snapshot of the hub instead of a new one: SNAPSHOT=...; another second Region:
+# OTHER_REGION=...) Everything it makes is called
 # ami-promoter-check, and is removed at the end, also after a failure; its key in the hub is deleted after seven days.
 set -euo pipefail
 export AWS_PAGER=""
 hub_profile=${1:?HUB_PROFILE is missing} target_profile=${2:?TARGET_PROFILE is missing} region=${3:?REGION is missing}
 role=${ROLE:-AmiCopyRole} target_key=${TARGET_KEY:-alias/ami-promoter} name=ami-promoter-check
+other=${OTHER_REGION:-$([[ $region == us-east-1 ]] && echo us-west-2 || echo us-east-1)}
 operations=(DescribeKey Decrypt CreateGrant ReEncryptFrom GenerateDataKey GenerateDataKeyWithoutPlaintext)
 
 hub() { aws --profile "$hub_profile" --region "$region" --output text "$@"; }
@@ -53,19 +55,20 @@ heard() { # heard ACCOUNT QUEUE TEXT: print the first event that has the text in
     done
     return 1
 }
-copy_until_ended() { # print "COPY STATE MESSAGE"; key access may come up to five minutes late, so four tries
-    local copy state
+copy_until_ended() { # copy_until_ended [REGION KEY]: print "COPY STATE MESSAGE"
+    # Key access may come up to five minutes late, so four tries.
+    local copy state into=${1:-$region} under=${2:-$target_key_arn}
     for wait in 0 60 120 240; do
         sleep "$wait"
-        copy=$(twin ec2 copy-snapshot --source-region "$region" --source-snapshot-id "$SNAPSHOT" --description "$name" \
-            --encrypted --kms-key-id "$target_key_arn" --query SnapshotId) || { echo "none refused" && return; }
+        copy=$(twin ec2 copy-snapshot --region "$into" --source-region "$region" --source-snapshot-id "$SNAPSHOT" \
+            --description "$name" --encrypted --kms-key-id "$under" "${@:3}" --query SnapshotId) || { echo "none refused" && return; }
         state=pending
         while [[ $state == pending* ]]; do
             sleep 15
-            state=$(twin ec2 describe-snapshots --snapshot-ids "$copy" --query 'Snapshots[0].[State,StateMessage]')
+            state=$(twin ec2 describe-snapshots --region "$into" --snapshot-ids "$copy" --query 'Snapshots[0].[State,StateMessage]')
         done
         if [[ $state == completed* ]]; then break; fi
-        target ec2 delete-snapshot --snapshot-id "$copy"
+        target ec2 delete-snapshot --region "$into" --snapshot-id "$copy"
     done
     echo "$copy $state"
 }
@@ -115,11 +118,171 @@ target_queue=$queue
 sleep 30 # so is a new rule
 echo "   snapshot $SNAPSHOT of $hub_account under $key, to $target_account under $target_key_arn"
 
-title "1. The owner's grant is enough for a CopySnapshot across accounts"
-hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVolumePermission \
-    --operation-type add --user-ids "$target_account"
-later hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVolumePermission \
-    --operation-type remove --user-ids "$target_account"
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wide" for the one that lists none
+    PYTHONPATH=$repository python3 - "$target_account" "${into:-$region}" "$hub_account" "$key" "$target_key_arn" "$@" <<'PYTHON'
+import sys
+from chalicelib.adapters.sts.session_policies import policy
+from chalicelib.core.delivery.model import Delivery, Snapshot
+from chalicelib.core.targets.applied_file import Target
+
+account, region, hub, source_key, own_key, work, *listed = sys.argv[1:]
+wide = listed == ["wide"]
+snapshots = tuple(Snapshot(one, source_key) for one in listed if not wide)
+target = Target(account, region)
+delivery = Delivery("0" * 20, hub, "ami-0123456789abcdef0", target, 1, 0, "name", snapshots, key_arn=own_key)
+print(policy(work, delivery, None if wide else [one.id for one in snapshots], own_key.split(":")[1]))
+PYTHON
+}
+
+# make_role WHO ROLE PRINCIPAL STATEMENTS: a role with one policy; PRINCIPAL and STATEMENTS are JSON
+make_role() {
+    "$1" iam create-role --role-name "$2" --assume-role-policy-document \
+        "{\"Version\": \"2012-10-17\", \"Statement\": [{\"Effect\": \"Allow\", \"Principal\": $3, \"Action\": \"sts:AssumeRole\"}]}" >/dev/null
+    later "$1" iam delete-role --role-name "$2"
+    "$1" iam put-role-policy --role-name "$2" --policy-name "$name" \
+        --policy-document "{\"Version\": \"2012-10-17\", \"Statement\": [$4]}"
+    later "$1" iam delete-role-policy --role-name "$2" --policy-name "$name"
+}
+as_hub_role() { # as_hub_role ROLE WORDS...: the aws command as a role of the hub
+    local is
+    read -r -a is < <(hub sts assume-role --role-arn "arn:aws:iam::$hub_account:role/$1" --role-session-name "$name" \
+        --query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]')
+    AWS_ACCESS_KEY_ID=${is[0]} AWS_SECRET_ACCESS_KEY=${is[1]} AWS_SESSION_TOKEN=${is[2]} \
+        aws --region "$region" --output text "${@:2}"
+}
+make_bus() { # make_bus WHO BUS REGION [POLICY]
+    "$1" events create-event-bus --region "$3" --name "$2" >/dev/null
+    later "$1" events delete-event-bus --region "$3" --name "$2"
+    if [[ -n ${4:-} ]]; then "$1" events put-permission --region "$3" --event-bus-name "$2" --policy "$4"; fi
+}
+make_rule() { # make_rule WHO REGION
+    "$1" events put-rule --region "$2" --name "$name-forward" \
+        --event-pattern '{"source": ["aws.ec2"], "detail-type": ["EBS Snapshot Notification"]}' >/dev/null
+    later "$1" events delete-rule --region "$2" --name "$name-forward"
+    later "$1" events remove-targets --region "$2" --rule "$name-forward" --ids bus
+}
+forwards() { # forwards WHO REGION ROLE BUS: whether that rule may have the bus as its target; prints what AWS says
+    "$1" events put-targets --region "$2" --rule "$name-forward" --targets "Id=bus,Arn=$4,RoleArn=$3" 2>&1
+}
+
+title "1. ec2:Add/userId has every account of a ModifySnapshotAttribute, up to 500, and no removal"
+make_role hub "$name-share" "{\"AWS\": \"$hub_account\"}" '{"Effect": "Allow", "Action": "ec2:ModifySnapshotAttribute", "Resource": "*"},
+    {"Effect": "Deny", "Action": "ec2:ModifySnapshotAttribute", "Resource": "*",
+     "Condition": {"ForAnyValue:StringNotLike": {"ec2:Add/userId": "1000*"}}}'
+sleep 20
+some() { for ((n = 0; n < $1; n++)); do printf '{UserId=1000%08d},' "$n"; done; }
+asked() { # asked EXPECTED WHAT WORDS...: nothing is changed (--dry-run); EXPECTED: allowed or denied
+    local said
+    said=$(as_hub_role "$name-share" ec2 modify-snapshot-attribute --dry-run --snapshot-id "$SNAPSHOT" "${@:3}" 2>&1) || true
+    case $said in
+        *DryRunOperation*) said=allowed ;;
+        *UnauthorizedOperation*) said=denied ;;
+    esac
+    if [[ $said == "$1" ]]; then holds "$2 is $said"; else fails "$2 should be $1: $said"; fi
+}
+asked allowed "adding 500 listed accounts" --create-volume-permission "Add=[$(some 500)]"
+asked denied "adding 499 listed accounts and a stranger" --create-volume-permission "Add=[$(some 499){UserId=999999999999}]"
+asked allowed "removing a stranger" --create-volume-permission 'Remove=[{UserId=999999999999}]'
+asked denied "adding a stranger by the older parameters" --attribute createVolumePermission --operation-type add \
+    --user-ids 999999999999
+
+title "2. PutTargets asks the hub's bus as its policy asks, with events:source and events:detail-type"
+bus_arn=arn:aws:events:$region:$hub_account:event-bus/$name
+admits() { # admits CONDITION: the statement of .chalice/extras.yaml that admits the target
+    printf '{"Version": "2012-10-17", "Statement": [{"Sid": "FromAccounts", "Effect": "Allow", "Principal": {"AWS": "%s"},
+        "Action": "events:PutEvents", "Resource": "%s", "Condition": {%s}}]}' "$target_account" "$bus_arn" "$1"
+}
+named='"ForAllValues:StringEquals": {"events:source": "aws.ec2",
+    "events:detail-type": ["EBS Snapshot Notification", "EC2 AMI State Change"]}'
+make_bus hub "$name" "$region" "$(admits "$named, \"Null\": {\"events:source\": \"false\", \"events:detail-type\": \"false\"}")"
+make_role target "$name-forward" '{"Service": "events.amazonaws.com"}' \
+    "{\"Effect\": \"Allow\", \"Action\": \"events:PutEvents\", \"Resource\": \"$bus_arn\"}"
+make_rule target "$region"
+sleep 20
+forward_role=arn:aws:iam::$target_account:role/$name-forward
+if said=$(forwards target "$region" "$forward_role" "$bus_arn"); then
+    holds "the target's rule may have the hub's bus as its target"
+else
+    fails "a target's stack is refused; deploy it with ForwardEvents=false: $said"
+    hub events put-permission --event-bus-name "$name" --policy "$(admits "$named")"
+    if said=$(forwards target "$region" "$forward_role" "$bus_arn"); then
+        echo "   it is the Null condition of InboundFromOrganization and InboundFromAccounts: take that out"
+    else
+        echo "   nor without the Null condition: $said"
+    fi
+fi
+
+title "3. A rule of the hub in $other may send to a bus of the hub's own account in $region without a bus policy"
+make_bus hub "$name-own" "$region"
+own_arn=arn:aws:events:$region:$hub_account:event-bus/$name-own
+make_role hub "$name-forward" '{"Service": "events.amazonaws.com"}' \
+    "{\"Effect\": \"Allow\", \"Action\": \"events:PutEvents\", \"Resource\": \"$own_arn\"}"
+make_rule hub "$other"
+sleep 20
+if said=$(forwards hub "$other" "arn:aws:iam::$hub_account:role/$name-forward" "$own_arn"); then
+    holds "the role's right is enough"
+else
+    fails "name the hub's account in TargetAccounts if it is a target in another Region: $said"
+fi
+
+title "4. A bus policy that only denies lets in whom it does not deny"
+make_role hub "$name-put" "{\"AWS\": \"$hub_account\"}" '{"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}'
+deny_arn=arn:aws:events:$region:$hub_account:event-bus/$name-deny
+make_bus hub "$name-deny" "$region" "{\"Version\": \"2012-10-17\", \"Statement\": [{\"Sid\": \"OnlyOne\", \"Effect\": \"Deny\",
+    \"Principal\": \"*\", \"Action\": \"events:PutEvents\", \"Resource\": \"$deny_arn\",
+    \"Condition\": {\"StringNotEquals\": {\"aws:PrincipalArn\": \"arn:aws:iam::$hub_account:role/$name-put\"}}}]}"
+sleep 20
+entries="[{\"Source\": \"$name\", \"DetailType\": \"check\", \"Detail\": \"{}\", \"EventBusName\": \"$name-deny\"}]"
+said=$(as_hub_role "$name-put" events put-events --entries "$entries" --query FailedEntryCount 2>&1) || true
+if [[ $said == 0 ]]; then holds "the role that is left out puts its event"; else fails "worker could send no notice: $said"; fi
+said=$(hub events put-events --entries "$entries" --query 'Entries[0].ErrorCode' 2>&1) || true
+if [[ $said == *AccessDenied* ]]; then holds "nobody else puts one"; else fails "another principal was not denied: $said"; fi
+
+title "5. CloudFormation sets block public access for snapshots where it is on already"
+public=$(hub ec2 get-snapshot-block-public-access-state --query State)
+if [[ $public == unblocked ]]; then
+    echo "   not asked: it is off in $hub_account, $region, and this script does not change that"
+else
+    later hub cloudformation delete-stack --stack-name "$name-block"
+    printf '{"Resources": {"Block": {"Type": "AWS::EC2::SnapshotBlockPublicAccess", "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain", "Properties": {"State": "%s"}}}}' "$public" >"/tmp/$name.json"
+    later rm -f "/tmp/$name.json"
+    if said=$(hub cloudformation deploy --stack-name "$name-block" --template-file "/tmp/$name.json" 2>&1); then
+        holds "a stack takes $public over: BlockPublicSnapshots need not be false"
+    else
+        fails "leave BlockPublicSnapshots at false where the block is on: $said"
+    fi
+fi
+
+title "6. A copy into $other works under the service's own session policy"
+other_key=$(target kms create-key --region "$other" --description "$name" --query KeyMetadata.Arn)
+later target kms schedule-key-deletion --region "$other" --key-id "$other_key" --pending-window-in-days 7
+hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Add=[{UserId=$target_account}]"
+abroad_grant=$(hub kms create-grant --key-id "$key" --grantee-principal "$twin_arn" --name "$name-abroad" \
+    --operations "${operations[@]}" --query GrantId)
+later hub kms revoke-grant --key-id "$key" --grant-id "$abroad_grant"
+twin_was=("${twin_is[@]}")
+read -r -a twin_is < <(target sts assume-role --role-arn "$twin_arn" --role-session-name "$name" --policy \
+    "$(into=$other target_key_arn=$other_key session_policy copy "$SNAPSHOT")" \
+    --query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]')
+untagged=$(twin ec2 copy-snapshot --region "$other" --source-region "$region" --source-snapshot-id "$SNAPSHOT" \
+    --encrypted --kms-key-id "$other_key" 2>&1) && fails "it copies without the delivery's tag: $untagged"
+tags="ResourceType=snapshot,Tags=[{Key=ami-promoter:delivery,Value=00000000000000000000}]"
+read -r copy state message < <(copy_until_ended "$other" "$other_key" --tag-specifications "$tags")
+if [[ $state == completed ]]; then
+    holds "the copy in $other is $copy"
+    later target ec2 delete-snapshot --region "$other" --snapshot-id "$copy"
+else
+    fails "the copy into $other ended in: $state $message"
+fi
+twin_is=("${twin_was[@]}")
+hub kms revoke-grant --key-id "$key" --grant-id "$abroad_grant"
+hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Remove=[{UserId=$target_account}]"
+
+title "7. The owner's grant is enough for a CopySnapshot across accounts"
+hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Add=[{UserId=$target_account}]"
+later hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Remove=[{UserId=$target_account}]"
 copied="" grant=""
 close_grant() { if [[ -n $grant ]]; then hub kms revoke-grant --key-id "$key" --grant-id "$grant" && grant=""; fi; }
 later close_grant
@@ -137,19 +300,34 @@ for grantee in "$twin_arn" "arn:aws:iam::$target_account:root"; do
     fi
     close_grant
 done
-hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVolumePermission \
-    --operation-type remove --user-ids "$target_account"
+hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Remove=[{UserId=$target_account}]"
 echo "   grants that the target's account derived and that are still there:"
 hub kms list-grants --key-id "$key" --query "Grants[?contains(IssuingAccount, '$target_account')].[GrantId,GranteePrincipal]"
 
-title "2. The copySnapshot event comes to the target's default bus, as in docs/reference/events.md"
+title "7b. Is a grant for this snapshot's data alone enough? (not used by the service: a target could derive no wider one)"
+if [[ -z $copied || -z ${own_key:-} ]]; then echo "   not asked: there is no copy, or the snapshot is not the script's own"; else
+    grant=$(hub kms create-grant --key-id "$key" --grantee-principal "$grantee" --name "$name-narrow" \
+        --operations "${operations[@]}" --constraints "EncryptionContextSubset={aws:ebs:id=$volume}" --query GrantId)
+    hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVolumePermission \
+        --operation-type add --user-ids "$target_account"
+    read -r copy state message < <(copy_until_ended)
+    if [[ $state == completed ]]; then holds "also with the constraint aws:ebs:id=$volume"; else
+        fails "with the constraint aws:ebs:id=$volume the copy ended in: $state $message"
+    fi
+    if [[ $copy == snap-* ]]; then target ec2 delete-snapshot --snapshot-id "$copy" || true; fi
+    close_grant
+    hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVolumePermission \
+        --operation-type remove --user-ids "$target_account"
+fi
+
+title "8. The copySnapshot event comes to the target's default bus, as in docs/reference/events.md"
 if event=$(heard target "$target_queue" "${copied:-$SNAPSHOT}"); then
     holds "$event"
 else
     fails "no event in two minutes; the sweep finds the copy's end by asking (metric FoundBySweep)"
 fi
 
-title "3. The tag event comes to the hub's default bus, as in docs/reference/events.md"
+title "9. The tag event comes to the hub's default bus, as in docs/reference/events.md"
 image=$(hub ec2 register-image --name "$name-$$" --root-device-name /dev/xvda --architecture x86_64 \
     --virtualization-type hvm --block-device-mappings "DeviceName=/dev/xvda,Ebs={SnapshotId=$SNAPSHOT}" \
     --tag-specifications "ResourceType=image,Tags=[{Key=$name,Value=at-creation}]" --query ImageId)
@@ -163,7 +341,7 @@ if heard hub "$hub_queue" at-creation >/dev/null; then holds "a tag given at cre
     fails "a tag given at creation tells nothing; discovery finds it within five minutes"
 fi
 
-title "4. Could AssociateKmsKeyId end the sharing of the source key? (not used by the service)"
+title "10. Could AssociateKmsKeyId end the sharing of the source key? (not used by the service)"
 if ! aws ec2 associate-kms-key-id --generate-cli-skeleton >/dev/null 2>&1; then
     echo "   not asked: this aws command line does not know the call; take a newer one"
 else
@@ -173,8 +351,7 @@ else
     later target kms revoke-grant --key-id "$target_key_arn" --grant-id "$grant"
     sleep 60
     if said=$(hub ec2 associate-kms-key-id --snapshot-id "$SNAPSHOT" --kms-key-id "$target_key_arn" 2>&1); then
-        hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVolumePermission \
-            --operation-type add --user-ids "$target_account"
+        hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Add=[{UserId=$target_account}]"
         read -r copy state message < <(copy_until_ended)
         echo "   it takes the target's key, and a copy without any right on the source key ended in: $state $message"
         target ec2 delete-snapshot --snapshot-id "$copy" || true
@@ -183,7 +360,7 @@ else
     fi
 fi
 
-title "5. Revoking when the copy is completed hurts nothing"
+title "11. Revoking when the copy is completed hurts nothing"
 if [[ -z $copied ]]; then echo "   not asked: there is no copy"; else
     if [[ -n ${own_key:-} ]]; then hub kms disable-key --key-id "$key"; fi
     sleep 60
@@ -197,24 +374,8 @@ if [[ -z $copied ]]; then echo "   not asked: there is no copy"; else
     fi
 fi
 
-title "6. STS takes the service's own session policies, and how much of its packed limit each fills"
+title "12. STS takes the service's own session policies, and how much of its packed limit each fills"
 listed() { for ((n = 1; n <= $1; n++)); do printf 'snap-%017x ' "$n"; done; }
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wide" for the one that lists none
-    PYTHONPATH=$repository python3 - "$target_account" "$region" "$hub_account" "$key" "$target_key_arn" "$@" <<'PYTHON'
-import sys
-from chalicelib.adapters.sts.session_policies import policy
-from chalicelib.core.delivery.model import Delivery, Snapshot
-from chalicelib.core.targets.applied_file import Target
-
-account, region, hub, source_key, own_key, work, *listed = sys.argv[1:]
-wide = listed == ["wide"]
-snapshots = tuple(Snapshot(one, source_key) for one in listed if not wide)
-target = Target(account, region)
-delivery = Delivery("0" * 20, hub, "ami-0123456789abcdef0", target, 1, 0, "name", snapshots, key_arn=own_key)
-print(policy(work, delivery, None if wide else [one.id for one in snapshots], own_key.split(":")[1]))
-PYTHON
-}
 for asked in "look" "copy $(listed 1)" "copy $(listed 4)" "copy wide" "image $(listed 1)" "image $(listed 4)" "image wide" \
     "register" "retag" "tidy" "roles"; do
     read -r -a words <<<"$asked"
@@ -229,7 +390,7 @@ for asked in "look" "copy $(listed 1)" "copy $(listed 4)" "copy wide" "image $(l
     fi
 done
 
-title "7. AssumeRole is asked with aws:ResourceOrgID, the organization of the role's account"
+title "13. AssumeRole is asked with aws:ResourceOrgID, the organization of the role's account"
 if organization=$(target organizations describe-organization --query Organization.Id 2>/dev/null); then
     target iam create-role --role-name "$name-enter" --assume-role-policy-document "{\"Version\": \"2012-10-17\", \"Statement\":
         [{\"Effect\": \"Allow\", \"Principal\": {\"AWS\": \"$target_account\"}, \"Action\": \"sts:AssumeRole\"}]}" >/dev/null
@@ -251,11 +412,11 @@ else
     echo "   $target_account is in no organization: not asked"
 fi
 
-title "8. A trail shows grants and sharing to EventBridge, in the shapes that the access monitor reads (it needs a trail here)"
+title "14. A trail shows grants and sharing to EventBridge, in the shapes that the access monitor reads (it needs a trail here)"
 if [[ ${trails:-0} == 0 ]]; then
     echo "   $hub_account has no trail that logs in $region: not asked"
 else
-    for call in ModifySnapshotAttribute CreateGrant SharedSnapshotCopyInitiated; do # those of step 1
+    for call in ModifySnapshotAttribute CreateGrant SharedSnapshotCopyInitiated; do # those of step 7
         if event=$(heard hub "$hub_queue" "\"eventName\":\"$call\""); then
             holds "$call reaches a plain rule: $event"
         else

@@ -35,7 +35,9 @@ class Parents:
 def an_organization(**pages):
     """Make the reader of an account in an OU below the root."""
     organization = Organization(id="o-a1b2c3d4e5", read_role="", external_id="")
-    return AwsOrganization(Parents({ACCOUNT: [[UNIT]], UNIT: [[ROOT]], **pages}), organization, "1" * 12, "us-east-1")
+    return AwsOrganization(
+        Parents({ACCOUNT: [[UNIT]], UNIT: [[ROOT]], **pages}), organization, "1" * 12, "us-east-1", "it"
+    )
 
 
 def test_an_empty_page_with_more_to_come_is_not_the_end():
@@ -66,9 +68,10 @@ def test_a_read_role_that_cannot_be_assumed_says_which_stack_makes_it():
 
     named = Organization(id="o-a1b2c3d4e5", read_role=role, external_id="secret")
     with pytest.raises(Refusal) as refused:
-        AwsOrganization(RoleMissing(), named, "1" * 12, "us-east-1").unit(UNIT)
+        AwsOrganization(RoleMissing(), named, "1" * 12, "us-east-1", "it").unit(UNIT)
 
     said = refused.value.fault
     assert (said.code, said.what) == ("organization-unreadable", fault.what)
     assert said.where == f"organization o-a1b2c3d4e5, read by {role}"
-    assert "must be the hub's parameter OrganizationReadRoleName" in said.cure
+    assert "as the hub's parameter OrganizationReadRoleArn" in said.cure
+    assert "admits `discover` alone" in said.cure

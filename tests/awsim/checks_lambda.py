@@ -180,6 +180,39 @@ def lambda_mapping_failed_batch_stays(world: World) -> None:
     assert len(queue.messages) == 1
 
 
+def lambda_recursive_loop_terminated(world: World) -> None:
+    dead_queue = a_queue(world, "dead")
+    redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 5})
+    queue = a_queue(world, VisibilityTimeout="180", RedrivePolicy=redrive)
+    function = a_function(world)
+    feed(world, queue, function)
+    send(world, queue, order(["pass on", queue.url, 19]))
+    wait(world, 60)
+    assert [one.in_chain for one in world.lambda_.invocations] == list(range(1, 17))
+    assert [message.receives for message in queue.messages] == [1]
+    assert after(world, 720).lambda_.invocations[16:] == []
+    assert dead_queue.messages == []
+    wait(world, 180)
+    assert received(world, dead_queue) == [order(["pass on", queue.url, 3])]
+
+    function.recursion = "Allow"
+    send(world, queue, order(["pass on", queue.url, 19]))
+    assert len(after(world, 60).lambda_.invocations) == 16 + 20
+
+
+def lambda_account_concurrency_quota(world: World) -> None:
+    world.lambda_.quota = 2
+    queue, function = a_queue(world, VisibilityTimeout="180"), a_function(world)
+    feed(world, queue, function)
+    for number in range(3):
+        send(world, queue, order(["sleep", 5], ["result", number]))
+    assert len(after(world, 60).lambda_.invocations) == 2
+    assert [message.receives for message in queue.messages] == [1]
+    assert len(after(world, 180).lambda_.invocations) == 3
+    limit = world.client("lambda", HUB).get_account_settings()["AccountLimit"]
+    assert limit["UnreservedConcurrentExecutions"] == 2
+
+
 def cfn_role_name_is_taken_once(world: World) -> None:
     properties = {"RoleName": "AmiCopyRole", "AssumeRolePolicyDocument": LAMBDA}
     template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}}

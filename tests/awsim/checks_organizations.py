@@ -99,6 +99,15 @@ def org_state_tells_more_than_status(world: World) -> None:
     assert (account.get("State"), account["Status"]) == ("CLOSED", "SUSPENDED")
 
 
+def org_accounts_have_paths(world: World) -> None:
+    made, outer, inner, client = _scene(world)
+    described = client.describe_account(AccountId=PROD)["Account"]
+    listed = _all(client, "list_accounts_for_parent", outer)
+
+    assert described["Paths"] == [f"{made.id}/{made.root}/{outer}/{inner}/{PROD}/"]
+    assert [one["Paths"] for one in listed] == [[f"{made.id}/{made.root}/{outer}/{DEV}/"]]
+
+
 def org_reads_are_late(world: World) -> None:
     made, outer, inner, client = _scene(world)
     world.organizations.move(made, DEV, inner)

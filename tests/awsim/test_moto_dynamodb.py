@@ -62,7 +62,7 @@ def test_a_transaction_that_holds_is_done_as_a_whole(world: World) -> None:
     dynamodb = _table(world)
 
     dynamodb.transact_write_items(TransactItems=_writes("0"))
-    with pytest.raises(ClientError):
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException):
         dynamodb.transact_write_items(TransactItems=_writes("7"))
 
     found = {(item["pk"]["S"], item["sk"]["S"]): item for item in dynamodb.scan(TableName="t")["Items"]}

@@ -8,6 +8,7 @@ import pytest
 
 from bench import bound, capacity, cost, plot
 from bench.case import CALL_SECONDS, REGISTER_SECONDS, Case
+from bench.idle import Idle
 from bench.rates import TokenBucket
 from bench.rivals import RIVALS, build_tool, orchestrator, script, state_machines
 from bench.rivals.promotion import PlayedPromotion, promotion
@@ -105,10 +106,13 @@ def test_each_price_has_its_page_and_says_whether_it_was_confirmed():
 
 
 def test_alarms_and_dashboards_are_those_that_are_deployed():
-    """Counted in the templates."""
+    """Counted in the templates; an alarm on an expression costs as much as the metrics that it reads."""
     alarms, dashboards = cost.watchers()
-    assert alarms > 10
+    assert len(alarms) > 10
     assert dashboards == 1
+    assert max(alarms) == 7
+    assert min(alarms) == 1
+    assert any(f"{sum(alarms)} metrics" in name for name in cost.watching(Idle(), alarms, 1))
 
 
 def test_numbers_are_written_for_people():

@@ -1,9 +1,12 @@
-"""Shares forged with the credentials of ``worker``, which writes the table of records."""
+"""Shares forged with the credentials of ``worker``, which writes the table of records, and members with those of
+``discover``.
+"""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.promotion.head import Head
@@ -12,7 +15,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.ports.records import Write
 from tests.scenarios.scene import HUB, REGION, STRANGER, TABLE
-from tests.scenarios.stolen import client
+from tests.scenarios.stolen import CONFIG, MEMBERS, client
 
 UNTAGGED, TAGGED = "untagged", "tagged"
 REFUSED, WAITS = "refused", "waits"
@@ -37,12 +40,12 @@ def role_of(account: str) -> str:
 
 
 class Forger:
-    """Writes items and sends wakes with only the credentials that Lambda gives to ``worker``."""
+    """Writes items and sends wakes with only the credentials that Lambda gives to a function."""
 
-    def __init__(self, scene):
-        self._sqs = client(scene, "worker", "sqs")
+    def __init__(self, scene, function="worker"):
+        self._sqs = client(scene, function, "sqs")
         self._queue = scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-share-worker.fifo")["QueueUrl"]
-        table = Table(client(scene, "worker", "dynamodb"), TABLE)
+        table = Table(client(scene, function, "dynamodb"), TABLE)
         self.ledger, self.records = DynamoLedger(table), DynamoRecords(table)
         self.other_key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
         self.untagged = scene.seed("private", key=self.other_key)
@@ -89,3 +92,16 @@ class Forger:
         gone = addresses.share(place, forgery.to)
         self._scene.client("dynamodb").delete_item(TableName=TABLE, Key={"pk": {"S": gone.pk}, "sk": {"S": gone.sk}})
         return share
+
+
+def write_members(scene, change):
+    """Write other members with the credentials of ``discover``, as it does; ``change`` returns the units to write."""
+    store = MembersTable(client(scene, "discover", "dynamodb"), MEMBERS, CONFIG)
+    before = store.membership()
+    after = replace(before, units=change(before.units))
+    assert before == after or store.publish(before, after, *store.reading())
+
+
+def and_the_stranger(units):
+    """The units, each with the stranger beside its accounts."""
+    return {name: replace(unit, accounts=tuple(sorted({*unit.accounts, STRANGER}))) for name, unit in units.items()}

@@ -24,7 +24,7 @@ def monitored(scene: Scene, learning: int = 0, mode: str = "on", **parameters: s
     """Switch the access monitor on, as an operator does by a stack update, and give the hub a trail."""
     given = {
         "TargetAccounts": ",".join(sorted(scene.listed)),
-        "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*",
+        "PolicyKeyArns": scene.key,
         "HubCopies": "true",
         "AccessMonitoring": mode,
         "LearningHours": str(learning),

@@ -8,6 +8,8 @@ MANAGEMENT = "900000000000"
 SECRET = "org-secret"
 ROLE = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
 BY_ROLE = f"read_role: {ROLE}, external_id: {SECRET}"
+READ_ROLE = {"OrganizationReadRoleArn": ROLE}
+"""The hub's parameter that names it."""
 READING = 5 * 60 + 30
 """Seconds in which the organization is read once more."""
 
@@ -25,6 +27,8 @@ class OrganizationScene:
         self.stack = scene.world.deploy(
             ROOT / "deploy" / "organization.yaml", MANAGEMENT, REGION, "ami-promoter-organization", given
         )
+        admitted = {"TargetAccounts": ",".join(sorted(scene.listed)), "OrganizationId": self.made.id, **READ_ROLE}
+        scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", admitted)
 
     def file(self, settings: str = BY_ROLE) -> str:
         """A targets file of one group with the outer OU."""

@@ -16,7 +16,7 @@ COPIES, GRANTS = "AmiCopyRole", "AmiCopyRole-grants"
 
 
 def client(scene: Scene, function: str, service: str, within: str = "") -> Any:
-    """Call AWS as a function does: the session token that a thief takes from it names the function, wherever it is used.
+    """Call AWS as a function does; the session token that a thief takes from it names the function everywhere.
 
     ``within``: another function that was given this one's role; its token names that one.
     """

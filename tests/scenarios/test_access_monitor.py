@@ -394,6 +394,43 @@ def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
 # --- other Regions ---
 
 
+def let_in(scene, role, account):
+    """As a role that somebody made in the hub, share the snapshot with an account, and grant it the key."""
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}]}
+    everything = {"Statement": [{"Effect": "Allow", "Action": ["ec2:*", "kms:*"], "Resource": "*"}]}
+    scene.world.iam.put_role(HUB, role, trust, {"all": everything})
+    _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{role}", "somebody")
+    permission = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [account]}
+    wire.client("ec2", REGION, key, token).modify_snapshot_attribute(SnapshotId=scene.snapshots[0], **permission)
+    root = f"arn:aws:iam::{account}:root"
+    wire.client("kms", REGION, key, token).create_grant(
+        KeyId=scene.key, GranteePrincipal=root, Operations=["Decrypt", "CreateGrant"]
+    )
+
+
+def test_only_a_hub_that_the_operator_names_is_a_sibling_and_never_towards_strangers(scene):
+    """Anybody who may create roles can give one the name of another Region's share worker."""
+    monitored(scene, SiblingRegions="eu-west-1,eu-north-1")
+    scene.promote("dev")
+    scene.wait(LATE)
+    assert verdicts(scene) == []
+
+    let_in(scene, "ami-promoter-eu-west-1-share-worker", PROD)
+    scene.wait(LATE)
+    assert verdicts(scene) == [], "a sibling, and an account of the file"
+    known = 0
+    for role, account, verdict in (
+        ("ami-promoter-eu-west-1-share-worker", STRANGER, ("page", "foreign-stranger")),
+        ("ami-promoter-eu-west-2-share-worker", PROD, ("notice", "foreign-listed")),
+        ("ami-promoter-x-share-worker", STRANGER, ("page", "foreign-stranger")),
+    ):
+        let_in(scene, role, account)
+        scene.wait(LATE)
+        assert verdicts(scene)[known:] == [verdict] * 2, role
+        known += 2
+    scene.watch.problems.clear()
+
+
 def test_what_happens_in_another_region_is_forwarded(scene):
     """deploy/hub-region.yaml forwards it to the hub's Region."""
     monitored(scene)

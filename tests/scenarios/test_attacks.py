@@ -4,12 +4,15 @@ The attacker has everything that Lambda gives one function, writes calls and ses
 and external id.
 """
 
+import json
 from datetime import timedelta
 from functools import partial
 
 import pytest
 from botocore.exceptions import ClientError
 
+from awsim import wire
+from awsim.cfn import TemplateError
 from chalicelib.core.sharing.share import Purpose
 from demo import stage
 from tests.scenarios.forgeries import TAGGED, Forger, Forgery, role_of
@@ -32,6 +35,8 @@ from tests.scenarios.stolen import COPIES, GRANTS, client, entered, refused
 
 SLR = f"arn:aws:iam::{DEV}:role/{ROLE}"
 GRANT = ["Decrypt", "CreateGrant"]
+ADMINISTERS = {"Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}}
+TRUST = {"Statement": {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}}
 
 
 @pytest.fixture
@@ -223,14 +228,31 @@ def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(
     kms.revoke_grant(KeyId=scene.key, GrantId=made["GrantId"])
 
 
-def test_the_share_worker_locks_nobody_out_of_a_key(scene):
-    """It may write the policies of the keys in ``PolicyKeyArns``, but not skip KMS's own check of them."""
-    kms = client(scene, "share-worker", "kms")
-    policy = kms.get_key_policy(KeyId=scene.key, PolicyName="default")["Policy"]
-    written = {"KeyId": scene.key, "PolicyName": "default", "Policy": policy}
+def test_the_share_worker_can_lock_the_owner_out_of_a_key_whose_policy_it_may_write(scene):
+    """KMS's own check only demands that the writer may write again; only keys that the stack names are at stake."""
+    kms, owner = client(scene, "share-worker", "kms"), scene.client("kms")
+    payroll = owner.create_key()["KeyMetadata"]["Arn"]
+    thief = {"AWS": f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker"}
+    alone = [{"Effect": "Allow", "Principal": thief, "Action": "kms:*", "Resource": "*"}]
+    written = {"PolicyName": "default", "Policy": json.dumps({"Version": "2012-10-17", "Statement": alone})}
 
-    refused(kms.put_key_policy, **written, BypassPolicyLockoutSafetyCheck=True)
-    kms.put_key_policy(**written)
+    refused(kms.put_key_policy, KeyId=payroll, **written)
+    refused(kms.put_key_policy, KeyId=scene.key, **written, BypassPolicyLockoutSafetyCheck=True)
+    kms.put_key_policy(KeyId=scene.key, **written)
+    scene.wait(600)
+    administrator = scene.world.iam.put_role(HUB, "KeyAdmin", TRUST, {"keys": ADMINISTERS}).arn
+    _, key, _, token = scene.world.accounts.issue(administrator, "person")
+    refused(wire.client("kms", REGION, key, token).schedule_key_deletion, KeyId=scene.key)
+    refused(wire.client("kms", REGION, key, token).put_key_policy, KeyId=scene.key, **written)
+
+
+def test_the_share_worker_writes_no_key_policy_where_no_key_is_named(scene):
+    """The parameter takes no wildcard, and without it the statement does not exist."""
+    kms = client(scene, "share-worker", "kms")
+    redeploy(scene, PolicyKeyArns="")
+    refused(kms.put_key_policy, KeyId=scene.key, PolicyName="default", Policy="{}")
+    with pytest.raises(TemplateError, match="PolicyKeyArns"):
+        redeploy(scene, PolicyKeyArns=f"arn:aws:kms:{REGION}:{HUB}:key/*")
 
 
 def test_the_share_worker_reaches_no_key_that_source_key_arns_does_not_name(scene):
@@ -292,7 +314,7 @@ def a_volume(scene: Scene) -> str:
 
 def redeploy(scene: Scene, **given: str) -> None:
     """Update the hub's stack with other parameters."""
-    before = {"TargetAccounts": f"{DEV},{TEST}", "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*"}
+    before = {"TargetAccounts": f"{DEV},{TEST}", "PolicyKeyArns": scene.key}
     parameters = {name: value for name, value in {**before, **given}.items() if value}
     scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", parameters)
 
@@ -350,10 +372,14 @@ def test_the_share_worker_adds_nobody_whom_the_stack_does_not_name(scene, among)
 
 @pytest.mark.parametrize("access", ["grant", "policy"])
 def test_an_account_that_has_left_the_list_loses_what_it_has_and_gets_nothing_again(scene, access):
-    """Removals are never denied. IAM cannot deny launch permissions and key policies by receiver: there the code refuses."""
+    """Removals are never denied. For launch permissions and key policies IAM has no such condition: code refuses."""
     scene.apply(f"""\
 defaults:
-  {{external_id: {stage.EXTERNAL_ID}, mode: share, share_snapshots: true, key_access: {access}, service_linked_roles: []}}
+  external_id: {stage.EXTERNAL_ID}
+  mode: share
+  share_snapshots: true
+  service_linked_roles: []
+  key_access: {access}
 groups: {{default: ["{DEV}"]}}
 """)
     scene.launches = {DEV}

@@ -5,12 +5,23 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ami_promoter.reconcile.open_defaults import OPEN
 from demo import stage
+from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
 ALARMS = f"arn:aws:sns:{REGION}:{HUB}:{stage.ALARMS}"
 START = datetime(2026, 1, 5, tzinfo=UTC)
+COUNTED = {
+    "Namespace": "AmiPromoter",
+    "Dimensions": [["service"]],
+    "Metrics": [{"Name": "Sweeps"}, {"Name": "Discoveries"}],
+}
+HEARTBEAT = json.dumps(
+    {"_aws": {"CloudWatchMetrics": [COUNTED]}, "service": "ami-promoter", "Sweeps": [1.0], "Discoveries": [1.0]}
+)
+"""A log line that counts as a run of the sweep, as it did once, and as one of discovery."""
 HEALTHY, FAULT, USAGE, NOT_SEEN, SICK = 0, 1, 2, 4, 5
 
 
@@ -47,6 +58,25 @@ def test_a_healthy_hub(scene):
     scene.assert_invariants()
 
 
+def test_it_warns_of_each_parameter_that_is_open(scene):
+    """No check fails by it; with deploy/strict.json's choices nothing is open any more."""
+    status, bad, reported = doctor(scene, "--hub-only")
+    warned = [one for one in reported["findings"] if one["check"] == "open-defaults"]
+    assert (status, bad) == (HEALTHY, {})
+    assert {one["what"].partition(":")[0] for one in warned} == set(OPEN)
+    assert all(f"Deploy the hub with {one['what'].partition(':')[0]} " in one["cure"] for one in warned)
+    assert "SourceKeyArns: The share worker may" in scene.cli("doctor", "--hub-only", "--wide")[1]
+
+    given = scene.world.stacks[HUB, REGION, "ami-promoter"].parameters
+    key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+    keys = {"SourceKeyArns": scene.key, "DataKeyArn": key}
+    rest = {"GoldenTagValue": "yes", "BlockPublicSnapshots": "block-all-sharing", "AccessMonitoring": "on"}
+    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {**given, **keys, **rest})
+
+    (closed,) = (one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "open-defaults")
+    assert (closed["passed"], closed["cure"]) == (True, "")
+
+
 def test_a_target_without_the_role(scene):
     """Cause and cure, before anything is promoted there; with one target named, others are not asked.
 
@@ -68,7 +98,7 @@ def test_a_target_without_the_role(scene):
 
     assert lines[1] == f"FAILED  {TEST} {REGION}: target"
     assert (
-        "    target, key, key-policy, forwarding, settings, copy-quota"
+        "    target, template, key, key-policy, forwarding, settings, copy-quota"
         in lines[lines.index(f"passed  2 targets ({DEV} {REGION}, {PROD} {REGION})") :]
     )
     assert "EBS encryption by default is off" in wide
@@ -137,6 +167,22 @@ def test_a_topic_without_subscribers_is_named(scene):
     assert f"aws sns subscribe --topic-arn {ALARMS} " in bad["hub", "alarms"]["cure"]
 
 
+def test_a_new_accounts_quota_is_too_small_for_the_defaults(scene):
+    """Ten for all functions: the defaults ask for 30 and 10. The command says what fits; with that, all is well."""
+    scene.world.lambda_.quota = 10
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert (status, bad.keys()) == (SICK, {("hub", "concurrency")})
+    assert "30 of `worker` and 10 of `share-worker`" in bad["hub", "concurrency"]["what"]
+    assert "MaximumConcurrency=4 and ShareConcurrency=2" in bad["hub", "concurrency"]["cure"]
+
+    for source in scene.world.lambda_.sources.values():
+        source.concurrency = 2 if source.function.name.endswith("share-worker") else 4
+    assert doctor(scene, "--hub-only")[0] == 0
+    scene.promote("dev")
+    scene.assert_delivered(DEV, TEST)
+
+
 def test_what_may_not_be_read_is_not_called_well(scene, become):
     """No check failed, and some could not be made: an exit status of its own, and the missing permissions."""
     from ami_promoter.rights import ASK_TARGETS, READ_ALL, policy  # noqa: PLC0415 - used here alone
@@ -146,7 +192,8 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == NOT_SEEN
-    assert bad.keys() == {("hub", name) for name in ("workers", "dead-letters", "notices", "alarms")}
+    unseen = ("workers", "concurrency", "dead-letters", "notices", "alarms", "open-defaults")
+    assert bad.keys() == {("hub", name) for name in unseen}
 
 
 def test_calls_that_make_no_sense(scene):
@@ -257,6 +304,30 @@ def test_who_does_not_answer_is_named(scene):
     assert {one["where"]: one["passed"] for one in found} == expected
     assert "has not answered" in next(one["what"] for one in found if not one["passed"])
     assert "Targets that answered: 2 of 3." in err
+
+
+def test_no_other_function_can_hide_that_sweep_and_discovery_have_stopped(scene):
+    """Somebody disables their rules; the stolen ``on-tag-change`` writes their metrics into its own log."""
+    scene.play_every_sweep()
+    scene.wait(1000)
+    cloudwatch, events = scene.client("cloudwatch"), scene.client("events")
+
+    def stopped() -> set[str]:
+        alarms = cloudwatch.describe_alarms()["MetricAlarms"]
+        named = {alarm["AlarmName"].split("-")[2]: alarm["StateValue"] for alarm in alarms}
+        return {name for name, state in named.items() if name.endswith("StoppedAlarm") and state == "ALARM"}
+
+    assert stopped() == set()
+    for rule in events.list_rules()["Rules"]:
+        if "ScheduleExpression" in rule:
+            events.disable_rule(Name=rule["Name"])
+    for minute in range(20):
+        scene.tag(f"nobody-{minute}")
+        scene.wait(60)
+        runs = [one for one in scene.world.lambda_.invocations if one.function.endswith("-on-tag-change")]
+        runs[-1].lines.append(f"{HEARTBEAT}\n")
+
+    assert stopped() == {"SweepStoppedAlarm", "DiscoveryStoppedAlarm"}
 
 
 def test_what_an_operator_sees_without_a_dashboard(scene):

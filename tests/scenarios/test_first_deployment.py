@@ -105,12 +105,12 @@ def test_a_hub_is_deployed_again_after_its_first_deployment_failed(world, tmp_pa
 
 
 def test_a_block_of_public_snapshots_that_stands_fails_no_deployment(world):
-    """A person has set it, and the stack leaves it alone, unless it is told to set it."""
+    """A person has set it, and the stack leaves it alone, unless its parameter says otherwise."""
     ec2 = world.client("ec2", HUB, REGION)
     ec2.enable_snapshot_block_public_access(State="block-new-sharing")
     with pytest.raises(TemplateError, match="is on already"):
-        world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "told", {"BlockPublicSnapshots": "block-all-sharing"})
-    world.delete_stack(HUB, REGION, "told")
+        world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "blocks", {"BlockPublicSnapshots": "block-all-sharing"})
+    world.delete_stack(HUB, REGION, "blocks")
     for table in world.client("dynamodb", HUB, REGION).list_tables()["TableNames"]:
         remove(world, table)
 

@@ -75,9 +75,11 @@ LiveEntitlements.judge = lambda *_: Judgement()
 
 
 def test_where_nobody_asks_a_forged_share_opens(scene, tmp_path):
-    """The scenario can fail: without the check in the package a stranger may read an untagged snapshot."""
-    given = {"TargetAccounts": DEV, "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*", "HubCopies": "true"}
-    scene.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", given)
+    """The scenario can fail: a stranger may read an untagged snapshot where neither the package nor IAM asks for whom.
+
+    IAM asks by ``TargetAccounts``, which this hub does not have.
+    """
+    scene.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", {})
     forger = Forger(scene)
     forger.write(FORGERIES["an untagged snapshot, to a stranger"], Purpose.COPY)
     assert scene.after(90).shared_with(forger.snapshots[UNTAGGED]) == {STRANGER}

@@ -35,6 +35,7 @@ def guarded(scene: Scene) -> Scene:
     given = {
         "HubAccountId": HUB,
         "Taggers": f"arn:aws:iam::{HUB}:role/image-builder,arn:aws:iam::{HUB}:role/release-*",
+        "GoldenTaggers": f"arn:aws:iam::{HUB}:role/image-builder",
         "ReserveIn": ours.root,
         "Exempt": "arn:aws:iam::*:role/backup",
         "Deployers": "arn:aws:iam::*:role/deploy*",
@@ -89,6 +90,22 @@ def test_other_tags_and_other_resources_stay_everybodys(guarded):
     ec2.delete_tags(Resources=[guarded.image], Tags=[{"Key": "owner"}])
     ec2.create_tags(Resources=[guarded.snapshots[0]], Tags=[{"Key": TRIGGER, "Value": "of a snapshot"}])
     ec2.delete_tags(Resources=[guarded.snapshots[0]])
+
+
+def test_nobody_else_says_which_snapshots_may_leave(guarded):
+    """A person with full permissions exports no snapshot of the hub by tagging it, by any call that tags."""
+    ec2, (snapshot, *_) = person(guarded, "administrator"), guarded.snapshots
+    golden = {"Key": "golden", "Value": "yes"}
+    bears = tags("snapshot", golden="yes")
+    person(guarded, "image-builder").create_tags(Resources=[snapshot], Tags=[golden])
+    for mine in (ec2, guarded.client("ec2")):
+        refused(mine.create_tags, Resources=guarded.snapshots, Tags=[{"Key": "a", "Value": "b"}, golden])
+        refused(mine.copy_snapshot, SourceSnapshotId=snapshot, SourceRegion=REGION, TagSpecifications=bears)
+        refused(mine.delete_tags, Resources=[snapshot], Tags=[{"Key": "golden"}])
+        refused(mine.delete_tags, Resources=[snapshot])
+    ec2.create_tags(Resources=[snapshot, guarded.image], Tags=[{"Key": "owner", "Value": "me"}])
+    ec2.create_tags(Resources=[guarded.image], Tags=[golden])
+    person(guarded, "image-builder").delete_tags(Resources=[snapshot], Tags=[{"Key": "golden"}])
 
 
 def test_nobody_but_the_service_writes_its_tags(guarded):

@@ -33,6 +33,8 @@ def attempts(scene: Scene, function: str, within: str = "") -> Mapping[str, Call
     organizations, events = client(scene, function, "organizations", within), client(scene, function, "events", within)
     snapshot, account = scene.snapshots[0], f"arn:aws:iam::{DEV}:root"
     share = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
+    receiver = {"UserIds": [STRANGER], "Attribute": "createVolumePermission", "OperationType": "add"}
+    stranger = f"arn:aws:iam::{STRANGER}:root"
     volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
     put = list(writes(dynamodb, CONFIG, item("forged", "record")).values())
     found = [
@@ -59,6 +61,12 @@ def attempts(scene: Scene, function: str, within: str = "") -> Mapping[str, Call
     }
     grant = kms_grant(scene)
     calls: list[Calls] = [
+        [
+            partial(ec2.modify_snapshot_attribute, SnapshotId=snapshot, **receiver),
+            partial(ec2.modify_image_attribute, ImageId=scene.image, LaunchPermission={"Add": [{"UserId": STRANGER}]}),
+            partial(kms.create_grant, KeyId=scene.key, GranteePrincipal=stranger, Operations=["Decrypt"]),
+            *put[CONFIG],
+        ],
         [partial(ec2.modify_snapshot_attribute, SnapshotId=snapshot, **share)],
         [partial(ec2.modify_image_attribute, ImageId=scene.image, LaunchPermission={"Add": [{"UserId": DEV}]})],
         [partial(kms.create_grant, KeyId=scene.key, GranteePrincipal=account, Operations=["Decrypt"])],
@@ -67,6 +75,7 @@ def attempts(scene: Scene, function: str, within: str = "") -> Mapping[str, Call
         [partial(decrypt, scene, function)],
         [partial(entered, scene, function, COPIES, "ec2", within=within)],
         [partial(entered, scene, function, GRANTS, "kms", within=within)],
+        [partial(organizations.describe_account, AccountId=DEV), partial(organizations.list_parents, ChildId=DEV)],
         [partial(organizations.list_accounts_for_parent, ParentId="r-abcd")],
         put,
         *found,
@@ -148,6 +157,7 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     """The table has both answers; no function tags or makes anything in the hub, uses a key or changes a role."""
     said = {row.what: {it for it in FUNCTIONS if reach(row, it, EVERY) == YES} for row in ROWS}
 
+    assert said["choose a receiver"] == {"share-worker"}
     assert said["share a snapshot of the hub"] == said["assume the grant role of a target"] == {"share-worker"}
     assert said["assume the copy role of a target"] == said["send a notice"] == {"worker"}
     assert said["write a promotion"] == said["write a delivery"] == {"worker", "discover"}
@@ -155,7 +165,9 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     assert said["write shares into the ledger"] == {"worker", "share-worker", "discover"}
     assert said["delete shares from the ledger"] == {"share-worker"}
     assert said["write how far the sweep has come"] == {"sweep"}
-    assert said["write the members of the OUs"] == said["read the organization"] == {"discover"}
+    assert said["write the members of the OUs"] == said["list the organization"] == {"discover"}
+    asks = {"discover", "share-worker", "access-monitor", "drift-audit"}
+    assert said["ask the organization about an account"] == asks
     assert said["write of which version of the applied file people were notified"] == {"worker"}
     assert said["write what the access monitor has judged and notified"] == {"access-monitor"}
     assert said["write what the drift audit has notified"] == {"drift-audit"}

@@ -129,6 +129,24 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
     abroad.assert_invariants()
 
 
+def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_of_that(abroad):
+    """Deregistered while three copies run: those arrive; the target that was to copy from the hub's own fails."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
+    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.apply(BETWEEN)
+    abroad.world.ec2.pace.copy = 120
+    abroad.tag("")
+    abroad.run_until(lambda: len(abroad.calls("CopySnapshot")) == 3 * len(abroad.snapshots))
+    abroad.client("ec2").deregister_image(ImageId=abroad.image)
+    abroad.run_until_over()
+
+    there = {(DEV, REGION, "delivered"), (TEST, REGION, "delivered"), (HUB, FAR, "delivered"), (DEV, FAR, "failed")}
+    assert regions_of(abroad.status()["deliveries"]) == there
+    (failed,) = abroad.notices("delivery.failed")
+    assert [fault["code"] for fault in failed["faults"]] == ["source-gone"]
+    abroad.assert_invariants()
+
+
 def test_where_the_hubs_own_copy_fails_so_do_those_that_wait_for_it(abroad):
     """The hub has no role and key there: the others continue, and the message names what to check."""
     abroad.apply(BETWEEN.replace("defaults:", "defaults:\n  queue_deadline: 5m\n  copy_deadline: 5m"))

@@ -80,6 +80,19 @@ def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scen
     assert scene.failed_invocations() == []
 
 
+def test_withdrawing_an_account_whose_role_vanished_in_mid_copy_closes_within_minutes(scene):
+    """Nobody need wait for the last closing time: EC2 refuses to delete the copies twice, and the share closes."""
+    scene.apply(SHORT)
+    scene.world.ec2.pace.copy = 7200
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.world.iam.roles.drop(ROLE)
+    began = scene.world.now
+    assert scene.said("withdraw", "--account", DEV)[0] == 0
+    scene.run_until(lambda: not scene.world.shares_open(), 900)
+    assert (scene.world.now - began).total_seconds() < 600
+
+
 def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene):
     """An unreadable record of a delivery is parked; its shares close at their last closing time, as blind."""
     scene.apply(SHORT)

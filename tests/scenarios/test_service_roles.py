@@ -169,8 +169,8 @@ def test_a_table_put_back_to_before_it_was_shared_knows_its_shares_again(begin):
     assert scene.states() == {DEV: "shared"}
     assert scale_out(scene) == ""
     scene.untag()
-    scene.run_until_state("withdrawn")
-    scene.wait(75 * 60)  # the old grant, which no delivery knows, waits an hour for one
+    scene.run_until_state("withdrawn", seconds=75 * 60)  # what `reconcile` has added waits an hour for a delivery
+    scene.wait(75 * 60)
     assert scene.launchable_by() == set()
     assert for_roles(scene, scene.key) == []
     scene.assert_invariants()

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.core.records.addresses import delivery_id
 from tests.scenarios.failures import assert_untouched, calm_pace
-from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST, TRIGGER
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST, TRIGGER, targets_file
 
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "events.json").read_text(encoding="utf-8"))
 SEED, HOSTILE = 3, 36
@@ -159,6 +159,42 @@ def test_planted_copies_with_the_services_tags_under_the_targets_key_are_never_u
     (reported,) = scene.notices("delivery.delivered")
     assert reported["image"] == made["ImageId"]
     assert scene.world.shares_open() == []
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_planted_copies_with_every_tag_of_copies_that_were_deleted_are_never_used(scene, method):
+    """Two copies run with their tags; the AMI is untagged, and they are deleted; two snapshots get exactly these tags.
+
+    Tagged again, the service makes copies of its own, and a notice names the planted ones.
+    """
+    calm_pace(scene)
+    scene.world.ec2.pace.copy = 300
+    scene.apply(targets_file(method=method))
+    scene.tag("")
+    scene.run_until(lambda: len(scene.snapshots_in(DEV)) == len(scene.snapshots))
+    tags = [snapshot["Tags"] for snapshot in scene.after(10).snapshots_in(DEV)]
+    scene.untag()
+    scene.run_until(lambda: not scene.snapshots_in(DEV))
+    scene.run_until_over()
+    own_key, planted = scene.stage.targets[DEV].outputs["KeyArn"], set[str]()
+    for source, some in zip(scene.snapshots, tags, strict=True):
+        forged = forge(scene, "", source, own_key)
+        planted.add(forged)
+        named = {one["Key"]: one["Value"] for one in some} | {SOURCE: source}
+        scene.client("ec2", DEV).create_tags(
+            Resources=[forged], Tags=[{"Key": key, "Value": value} for key, value in named.items()]
+        )
+    scene.wait(1200)
+    scene.watch.problems.clear()  # they count as live copies of the service's
+    scene.tag("")
+    assert scene.outcome(times=2) == {DEV: "delivered"}
+
+    (made,) = [image for image in scene.images_in(DEV) if image["Name"].startswith("golden")]
+    used = {mapping["Ebs"]["SnapshotId"] for mapping in made["BlockDeviceMappings"]}
+    assert not used & planted
+    assert planted <= {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
+    assert planted <= set(scene.delivery(DEV)["leftovers"]), "a person hears of them"
+    scene.run_until(lambda: not scene.world.shares_open(), 600)
 
 
 def test_a_planted_ami_with_the_services_name_and_tags_is_never_published(scene):

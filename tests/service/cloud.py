@@ -28,6 +28,7 @@ from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import AppliedFile, Directory
 from chalicelib.core.targets.applied_items import to_items
 from chalicelib.core.targets.approvals import Approval
+from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.organization import ways
 from chalicelib.core.targets.withdrawals import Withdrawal
@@ -394,10 +395,14 @@ class Cloud:
         tags = {tag["Key"] for tag in self.hub_images[ami].get("Tags", ())}
         return TRIGGER in tags and ami not in self.gone
 
-    def plant_copy(self, account: str, source: str, delivery: str) -> str:
-        """Make a snapshot in a target, under the target's key, that has the service's tags but is not the service's."""
+    def plant_copy(self, account: str, source: str, delivery: str, nonce: str = "", *, whole: bool = False) -> str:
+        """Make a snapshot in a target, under the target's key, that has the service's tags but is not the service's.
+
+        ``nonce``: also the attempt's tag of one of its copies. ``whole``: with CopyImage's nonce, yet its source's tag.
+        """
         ident = f"snap-{next(self._ids):06x}e"
         copy = CloudCopy(ident, account, source, None, delivery, self.now, in_vain=False, state="completed")
+        copy.nonce, copy.by_copy_image, copy.tagged = nonce, whole, whole
         self.copies[ident] = copy
         self._shown_from[ident] = self.now
         return ident
@@ -613,6 +618,28 @@ class FakeTargets(OfCloud):
         }
 
 
+class FakeWhereabouts(OfCloud):
+    """What Organizations itself says of accounts: what the members in force say, or else what ``says`` has."""
+
+    def __init__(self, cloud):
+        super().__init__(cloud)
+        self.says: dict[str, tuple[str, ...]] = {}
+        """By account: the OUs and the root above it; () where it is not in the organization."""
+        self.refuses: Refusal | None = None
+        self.asked: list[str] = []
+
+    def arn(self):
+        return f"arn:aws:organizations::900000000000:organization/{self._cloud.directory.organization.id}"
+
+    def whereabouts(self, account):
+        self.asked.append(account)
+        if self.refuses is not None:
+            raise self.refuses
+        units = self._cloud.directory.membership.units
+        above = self.says.get(account, tuple(name for name, unit in units.items() if account in unit.accounts))
+        return Whereabouts("ACTIVE" if above else "", above)
+
+
 def shows(image: Image) -> ShownImage:
     """DescribeImages of one AMI."""
     return ShownImage(image.id, image.raw["State"], image.delivery, image.nonce, image.made)
@@ -714,6 +741,9 @@ class FakeTargetRoles:
 
     def missing(self, delivery):
         return ()
+
+    def allows(self, delivery):
+        return None
 
 
 class FakeSnapshotPermissions(OfCloud):

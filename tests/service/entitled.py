@@ -24,7 +24,7 @@ class ListedOnly:
         """See the port. No share's end is prolonged."""
         return {s.share_name: 0 for s in shares}
 
-    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
+    def judge(self, resource: str, shares: Sequence[Share], _has_time: Callable[[], bool] = lambda: True) -> Judgement:
         listed = self._listed({s.account for s in shares})
         refused = {
             s.share_name: Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE)

@@ -2,9 +2,10 @@
 
 import heapq
 import itertools
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from chalicelib.core.records import wakes
 from chalicelib.core.records.addresses import RecordKey
@@ -14,6 +15,11 @@ REMEMBERED = 300
 VISIBILITY = 180
 MAX_RECEIVES = 5
 SHARE_WORKER_DELAY = 5
+
+
+def function_of(key: RecordKey) -> str:
+    """Return which function works on a record."""
+    return "share-worker" if key.kind == "resource" else "worker"
 
 
 @dataclass
@@ -26,6 +32,8 @@ class WakeMessage:
     number: int
     body: str = ""
     receives: int = 0
+    chain: Counter[str] = field(default_factory=Counter)
+    """How often each function had run, in the chain of wakes, when it was sent."""
 
 
 class MessageGroups:
@@ -43,6 +51,10 @@ class MessageGroups:
         self._sent: dict[tuple[str, str], int] = {}
         self._numbers = itertools.count()
         self.dead: list[WakeMessage] = []
+        self.chain: Counter[str] = Counter()
+        """The chain of the running invocation."""
+        self.longest: Counter[str] = Counter()
+        """The most runs of each function in one chain."""
 
     def wake(self, key: RecordKey, cause: str) -> None:
         self.send(Wake(key, cause))
@@ -55,7 +67,8 @@ class MessageGroups:
         group = self._groups.setdefault(key.pk, deque())
         for delay in self._fate(cause):
             wait = delay + (SHARE_WORKER_DELAY if key.kind == "resource" else 0)
-            group.append(WakeMessage(key, cause, now + wait, next(self._numbers), wakes.encode(wake)))
+            message = WakeMessage(key, cause, now + wait, next(self._numbers), wakes.encode(wake), 0, self.chain)
+            group.append(message)
             if len(group) == 1:
                 self._headed(key.pk)
 
@@ -80,6 +93,17 @@ class MessageGroups:
         for head in aside:
             heapq.heappush(self._heads, head)
         return found
+
+    @contextmanager
+    def running(self, messages: Sequence[WakeMessage]) -> Iterator[None]:
+        """The context in which the invocations of these messages run: what they send continues the longer chain."""
+        for one in messages:
+            self.chain = self.chain | (one.chain + Counter([function_of(one.key)]))
+        self.longest |= self.chain
+        try:
+            yield
+        finally:
+            self.chain = Counter()
 
     def lose(self) -> None:
         """Lose every wake under way, except the sweep's own."""

@@ -31,6 +31,7 @@ from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, deliv
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.promotion_codec import PROMOTIONS, begun
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
@@ -62,6 +63,7 @@ from tests.service.cloud import (
     FakeTargetRoles,
     FakeTargets,
     FakeTargetSnapshots,
+    FakeWhereabouts,
     Quiet,
     tags_of,
     target_key,
@@ -179,7 +181,10 @@ class Hub:
         reasons = self.parts.reasons(records, clock, lambda ami: begun(ami, HUB, REGION, clock()))
         self._worker = QueueConsumer(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
         loop = (records, waker, clock, reported)
-        entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
+        self.whereabouts = FakeWhereabouts(cloud)
+        asks = guard("organization", self.whereabouts)
+        members = LiveMembers(lambda _named: asks, clock)
+        entitlements = self.parts.entitlements(records, source, targets, members, clock, HUB, REGION)
         self.approvals = self.parts.approvals(records, entitlements, targets, clock)
         promotion_ports = PromotionPorts(source, targets, tracked, ledger, notices, self.approvals)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
@@ -208,7 +213,7 @@ class Hub:
             records, StandingPorts(ledger, source, targets, tracked), waker, clock, reported, HUB
         )
         self._discover = Discover(records, source, (tags, standing, NoMembers()), NoVersions(), clock, reported)
-        self.own_notices = OwnNotices(records, notices, clock)
+        self.own_notices = OwnNotices(records, ledger, notices, clock)
 
     # --- what an operator does ---------------------------------------------------------------------------------------
 
@@ -225,8 +230,9 @@ class Hub:
 
     def approve(self, ami: str, lasts: int = 7 * DAY) -> None:
         """Approve what waits for it, as the command line does: it writes entries and sends no wake."""
+        members = LiveMembers(lambda _named: self.whereabouts, self._clock)
         _, entitled = LiveEntitlements(
-            self.stores.records, FakeSource(self.cloud), FakeTargets(self.cloud), self._clock, HUB, REGION
+            self.stores.records, FakeSource(self.cloud), FakeTargets(self.cloud), members, self._clock, HUB, REGION
         ).now(ami)
         if isinstance(entitled, Fault):
             return  # no value was ever understood: the command line refuses
@@ -437,7 +443,8 @@ class Hub:
             finally:
                 self.gate.pair = None
 
-        lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
+        with self.groups.running(messages):
+            lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
         for one in messages:
             if lived:
                 self.groups.done(one)

@@ -17,7 +17,8 @@ from chalicelib.service.members import Members
 from tests.service.cloud import HUB, REGION, FakeTargets
 from tests.service.hub import Hub
 
-ORGANIZATION, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
+ORGANIZATION, OU, OTHER_OU = "o-a1b2c3d4e5", "ou-ab12-11111111", "ou-ab12-22222222"
+ARN, OTHER_ARN = (f"arn:aws:organizations::900000000000:ou/{ORGANIZATION}/{unit}" for unit in (OU, OTHER_OU))
 A, B, C = "200000000001", "200000000002", "200000000003"
 FIVE = 300
 
@@ -29,6 +30,9 @@ class FakeOrganization:
         self.accounts = dict.fromkeys(accounts, "ACTIVE")
         self.refuse: list[RefusalKind | None] = []
         self.calls = 0
+
+    def arn(self) -> str:
+        return f"arn:aws:organizations::900000000000:organization/{ORGANIZATION}"
 
     def unit(self, unit: str) -> UnitFound:
         self._called()
@@ -153,4 +157,4 @@ def hurried(pages: int) -> Callable[[], int]:
     return lambda: next(left)
 
 
-__all__ = ["ARN", "FIVE", "HUB", "OU", "A", "B", "C", "OrganizationHub", "hurried"]
+__all__ = ["ARN", "FIVE", "HUB", "OTHER_ARN", "OTHER_OU", "OU", "A", "B", "C", "OrganizationHub", "hurried"]

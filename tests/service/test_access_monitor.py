@@ -10,14 +10,17 @@ import pytest
 
 from chalicelib.adapters.dynamo.findings import DynamoFindings
 from chalicelib.adapters.dynamo.ledger_past import DynamoLedgerPast
-from chalicelib.core.errors import LostRace, Refusal
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.service.access_monitor import AccessMonitor, MonitorPorts, MonitorSettings
-from tests.service.cloud import Quiet
+from chalicelib.service.live_members import LiveMembers
+from tests.service.cloud import FakeWhereabouts, Quiet
+from tests.service.organization import ARN, ORGANIZATION, OU
 from tests.stores import on_dynamodb
 
-HUB, DEV, NOW = "111111111111", "222222222222", 1_767_604_200
+HUB, DEV, TEST, NOW = "111111111111", "222222222222", "333333333333", 1_767_604_200
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
 
 
@@ -25,21 +28,29 @@ class MonitorSetup:
     """An access monitor over an empty ledger."""
 
     def __init__(self, stores: Any) -> None:
+        self.now = NOW
         self.file = AppliedFile(Directory(accounts={DEV: (Target(DEV, "us-east-1"),)}), "digest")
         self.topic, self.telemetry = [], Quiet()
         targets = SimpleNamespace(read=lambda: self.file, applied_at=lambda: 1)
         topic = SimpleNamespace(publish=self.topic.append)
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
-        ports = MonitorPorts(stores.records, stores.ledger, past, targets, self.findings, topic)
-        settings = MonitorSettings(HUB, "us-east-1", "promote", 0, frozenset(), 4)
-        self.monitor = AccessMonitor(ports, settings, lambda: NOW, self.telemetry)
+        self.whereabouts = FakeWhereabouts(self)
+        members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now)
+        ports = MonitorPorts(stores.records, stores.ledger, past, targets, members, self.findings, topic)
+        settings = MonitorSettings(HUB, "us-east-1", "promote", 0, frozenset(), frozenset(), 4)
+        self.monitor = AccessMonitor(ports, settings, lambda: self.now, self.telemetry)
 
-    def judge_event(self, name: str, **changes: Any) -> None:
+    @property
+    def directory(self) -> Directory:
+        """What the applied file has."""
+        return self.file.directory
+
+    def judge_event(self, name: str, seconds: float = 30, **changes: Any) -> None:
         """Give it a sample event with a changed detail."""
         event = deepcopy(SAMPLES[name]["event"])
         event["detail"] |= changes
-        self.monitor.judge_event(json.dumps(event))
+        self.monitor.judge_event(json.dumps(event), time_left=lambda: seconds)
 
 
 @pytest.fixture
@@ -63,7 +74,7 @@ def setup():
 )
 def test_what_is_no_event_of_cloudtrail_is_left(setup, body):
     """The message is dropped: it would come again unchanged."""
-    setup.monitor.judge_event(body)
+    setup.monitor.judge_event(body, time_left=lambda: 30)
 
     assert setup.telemetry.reported == []
 
@@ -71,7 +82,7 @@ def test_what_is_no_event_of_cloudtrail_is_left(setup, body):
 def test_another_accounts_event_is_left(setup):
     """Another account forwarded its own events to the hub's bus."""
     event = deepcopy(SAMPLES["an AMI is made public, and an OU loses it"]["event"]) | {"account": DEV}
-    setup.monitor.judge_event(json.dumps(event))
+    setup.monitor.judge_event(json.dumps(event), time_left=lambda: 30)
 
     assert setup.topic == []
 
@@ -105,6 +116,64 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     setup.judge_event("a snapshot is shared", eventID="e-later", userIdentity={"arn": f"arn:aws:iam::{HUB}:user/jo"})
 
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+
+
+BY_JO = {"userIdentity": {"arn": f"arn:aws:iam::{HUB}:user/jo"}}
+
+
+def of_an_ou(setup, *accounts):
+    """Let the file name an OU, and the table of members have these accounts in it."""
+    setup.file = AppliedFile(
+        Directory(
+            {"default": (OU,)},
+            {},
+            {"default": (Target("", "us-east-1"),)},
+            organization=Organization(ORGANIZATION, {OU: ("default",)}),
+            membership=Membership(1, {OU: Unit(ARN, accounts)}),
+        ),
+        "digest",
+    )
+
+
+def published(setup):
+    """Verdict and receivers of each notice."""
+    return [(one["verdict"], one["receivers"]) for one in setup.topic]
+
+
+def test_who_is_no_stranger_is_asked_of_organizations_itself(setup):
+    """The table of members has both in the OU; Organizations has one of them there."""
+    of_an_ou(setup, DEV, TEST)
+    setup.judge_event("a snapshot is shared", **BY_JO)
+    assert published(setup) == [("foreign-listed", [DEV, TEST])]
+    setup.whereabouts.says[TEST] = ()
+    setup.now += 3600
+    setup.judge_event("a snapshot is shared", eventID="e-2", **BY_JO)
+    assert published(setup)[1:] == [("foreign-stranger", [TEST])]
+
+
+@pytest.mark.parametrize("kind", [RefusalKind.THROTTLED, RefusalKind.DENIED, RefusalKind.ROLE])
+def test_while_organizations_does_not_answer_the_event_comes_again(setup, kind):
+    """Nobody of the OU is called a stranger, or none, meanwhile."""
+    of_an_ou(setup, DEV, TEST)
+    fault = Fault("organization-unreadable", "o", "Refused.", "Ask.")
+    setup.whereabouts.refuses = Refusal(kind, fault)
+    with pytest.raises(Refusal):
+        setup.judge_event("a snapshot is shared", **BY_JO)
+    assert setup.topic == []
+    setup.whereabouts.refuses = None
+    setup.now += 600
+    setup.judge_event("a snapshot is shared", **BY_JO)
+    assert published(setup) == [("foreign-listed", [DEV, TEST])]
+
+
+def test_an_event_with_more_accounts_than_one_run_has_time_to_ask_about_is_judged_by_the_next(setup):
+    """What Organizations has answered is remembered meanwhile."""
+    of_an_ou(setup, DEV, TEST)
+    with pytest.raises(Refusal, match="no time"):
+        setup.judge_event("a snapshot is shared", seconds=5, **BY_JO)
+    setup.now += 180
+    setup.judge_event("a snapshot is shared", seconds=5, **BY_JO)
+    assert published(setup) == [("foreign-listed", [DEV, TEST])]
 
 
 def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):

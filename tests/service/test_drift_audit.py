@@ -15,12 +15,15 @@ from chalicelib.core.monitor.trail_actions import PUBLIC
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.grant_names import grant_name
-from chalicelib.core.sharing.share import Share, ShareState
+from chalicelib.core.sharing.share import Purpose, Share, ShareState
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.ports.aws import SeenGrant
 from chalicelib.service.drift_audit import PER_RUN, SLICE, DriftAudit, DriftPorts, DriftSettings
+from chalicelib.service.live_members import LiveMembers
 from tests.fakes import MemoryLedger, copying
-from tests.service.cloud import Quiet
+from tests.service.cloud import FakeWhereabouts, Quiet
+from tests.service.organization import ARN, ORGANIZATION, OU
 
 HUB, DEV, TEST, STRANGER, REGION = "111111111111", "222222222222", "333333333333", "999999999999", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/k"
@@ -119,11 +122,18 @@ class Setup:
         self.topic: list[Any] = []
         self.woken: list[str] = []
         self.telemetry = Quiet()
-        self.learning = 0
+        self.learning, self.siblings = 0, frozenset[str]()
+        self.whereabouts = FakeWhereabouts(self)
+        self.members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now)
+
+    @property
+    def directory(self) -> Directory:
+        """What the applied file has."""
+        return self.file.directory
 
     def run(self, seconds: int = 240) -> None:
-        ports = DriftPorts(self.hub, self.ledger, self, self.kept, self, self)
-        settings = DriftSettings(HUB, REGION, self.learning)
+        ports = DriftPorts(self.hub, self.ledger, self, self.members, self.kept, self, self)
+        settings = DriftSettings(HUB, REGION, self.learning, self.siblings)
         self.hub.spent = 0
         DriftAudit(ports, settings, lambda: self.now, self.telemetry).run(time_left=lambda: seconds - self.hub.spent)
 
@@ -205,8 +215,27 @@ def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its
     assert setup.day() == [("notice", "foreign-listed", [ROLE])]
 
 
+@pytest.mark.parametrize("how", ["grant", "policy"])
+def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setup, how):
+    """Each day, while the share stands by grant or statement, whether a target derived the grant or the hub made it."""
+    standing = frozenset({replace(copying("d1"), purpose=Purpose.STANDING)})
+    if how == "grant":
+        setup.grant("g-1", grant_name(setup.share(GRANTS, "d1", grantee=ROLE, holdings=standing), REGION))
+    else:
+        access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, REGION))
+        setup.share(POLICY, access.share_name, grantee=ROLE, holdings=standing)
+        setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
+    assert setup.day() == []
+
+    derived, made = (f"arn:aws:iam::{STRANGER}:role/{name}" for name in ("derived", "made"))
+    setup.grant("g-2", "theirs", derived, issuer=ROLE)
+    setup.grant("g-3", "ours", made)
+    assert setup.day() == [("page", "foreign-stranger", [derived, made])]
+
+
 def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
-    """Its grants and statements on this key are no finding, unless a stranger stands in them."""
+    """Its grants and statements on this key are no finding, unless a stranger stands in them, or nobody named it."""
+    setup.siblings = frozenset({"eu-west-1"})
     setup.grant("g-1", "ami-promoter:eu-west-1:d9:1")
     access = key_policy.Access(DEV, key_policy.Audience.COPIES, ROLE, key_policy.hub_sid(HUB, "eu-west-1"))
     setup.hub.policies[KEY] = json.dumps({"Statement": list(key_policy.statements(access))})
@@ -215,6 +244,76 @@ def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
     root = f"arn:aws:iam::{STRANGER}:root"
     setup.grant("g-2", "ami-promoter:eu-west-1:d9:2", root)
     assert setup.day() == [("page", "foreign-stranger", [root])]
+
+    setup.siblings = frozenset()
+    assert [verdict for _, verdict, _ in setup.day()] == ["foreign-listed", "foreign-listed"]
+
+
+# --- the table of members alone says nothing -------------------------------------------------------------------------
+
+
+def of_an_ou(setup, *accounts: str) -> None:
+    """Let the file name an OU, and the table of members have these accounts in it."""
+    setup.file = AppliedFile(
+        Directory(
+            {"default": (OU,)},
+            {},
+            {"default": (Target("", REGION),)},
+            organization=Organization(ORGANIZATION, {OU: ("default",)}),
+            membership=Membership(1, {OU: Unit(ARN, tuple(accounts))}),
+        ),
+        "digest",
+    )
+
+
+def test_an_account_that_only_the_table_of_members_has_in_an_ou_is_a_stranger(setup):
+    """Also where the ledger says that the service opened the share; and an OU whose ARN only the table has."""
+    of_an_ou(setup, DEV, TEST)
+    evil = ARN.replace("900000000000", STRANGER)
+    setup.share(SNAPSHOT, DEV)
+    setup.share(SNAPSHOT, TEST, account=TEST)
+    setup.hub.open = {SNAP: {DEV, TEST}, AMI: {ARN}}
+    assert setup.day() == [("notice", "foreign-listed", [ARN])]
+
+    setup.whereabouts.says[TEST] = ()
+    assert setup.day() == [("page", "own-without-intent", [TEST])]
+    setup.hub.open[AMI] = {evil}
+    membership = Membership(2, {OU: Unit(evil, (DEV,))})
+    setup.file = replace(setup.file, directory=replace(setup.file.directory, membership=membership))
+    assert ("page", "foreign-stranger", [evil]) in setup.day()
+
+
+def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_where_it_stopped(setup):
+    """Each question takes 0.4 seconds of a run's four minutes."""
+    accounts = [f"{number:012}" for number in range(1, 1001)]
+    of_an_ou(setup, *accounts)
+    setup.hub.open[SNAP] = {*accounts}
+    for one in accounts:
+        setup.share(SNAPSHOT, one, account=one)
+    whereabouts = setup.whereabouts.whereabouts
+
+    def slow(account: str) -> Any:
+        setup.hub.spent += 0.4
+        return whereabouts(account)
+
+    setup.whereabouts.whereabouts = slow
+    setup.whereabouts.says[accounts[-1]] = ()
+    assert setup.day() == [("page", "own-without-intent", [accounts[-1]])]
+    assert setup.hub.spent < 240
+
+
+@pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE, RefusalKind.THROTTLED])
+def test_while_organizations_does_not_answer_the_audit_concludes_nothing_of_accounts_of_ous(setup, kind):
+    """It reports that it did not see, and pages as soon as it does."""
+    of_an_ou(setup, DEV)
+    setup.hub.open[SNAP] = {DEV}
+    setup.share(SNAPSHOT, DEV)
+    setup.whereabouts.says[DEV] = ()
+    setup.whereabouts.refuses = Refusal(kind, Fault("organization-unreadable", "o", "Refused.", "Ask."))
+    assert setup.day() == []
+    assert setup.kept.at.not_seen or setup.kept.at.part
+    setup.whereabouts.refuses = None
+    assert setup.day() == [("page", "own-without-intent", [DEV])]
 
 
 # --- what does not ---

@@ -20,10 +20,21 @@ from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.ports.aws import HubSnapshot
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
+from chalicelib.service.live_members import MEMBER_FOR, STRANGER_FOR, LiveMembers
 from tests.core.delivery.examples import a_delivery
 from tests.fakes import MemoryRecords
-from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeSource, FakeTargets, source_key, target_key
-from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C
+from tests.service.cloud import (
+    HUB,
+    REGION,
+    Cloud,
+    CloudBehavior,
+    FakeSource,
+    FakeTargets,
+    FakeWhereabouts,
+    source_key,
+    target_key,
+)
+from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, C
 
 AMI, OTHER, STRANGER, ABROAD = "ami-0a", "ami-0b", "999999999999", "eu-west-1"
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -75,6 +86,7 @@ class AskedSource:
         self.cloud.make_image(AMI, {"snap-00": True})
         self.cloud.make_image(OTHER, {"snap-01": True})
         self.records, self.source, self.targets = MemoryRecords(), TaggedSource(self.cloud), ListedTargets(self.cloud)
+        self.whereabouts = FakeWhereabouts(self.cloud)
         self.cloud.tag(AMI, A)
         self.bounds = Bounds()
 
@@ -98,10 +110,13 @@ class AskedSource:
             self.cloud.tag(ami, A)
         return share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
 
-    def delivers_to_itself(self, *nonces):
-        """Give the hub a delivery to itself in the other Region, which made its copies with these nonces."""
+    def delivers_to_itself(self, *nonces, made="", source="snap-00"):
+        """Give the hub a delivery to itself in the other Region, which made its copies with these nonces.
+
+        ``made``: what is known to have been made with them. ``source`` "": with one call, an AMI.
+        """
         ident = addresses.delivery_id(HUB, AMI, HUB, ABROAD)
-        attempts = tuple(Attempt(nonce, "snap-00", 1) for nonce in nonces)
+        attempts = tuple(Attempt(nonce, source, 1, made) for nonce in nonces)
         record = replace(
             a_delivery(DeliveryState.DELIVERED), id=ident, ami=AMI, target=Target(HUB, ABROAD), attempts=attempts
         )
@@ -110,7 +125,12 @@ class AskedSource:
 
     def live(self):
         """The port, over these."""
-        ports = (self.records, self.source, self.targets)
+        ports = (
+            self.records,
+            self.source,
+            self.targets,
+            LiveMembers(lambda _named: self.whereabouts, lambda: self.cloud.now),
+        )
         return LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION, self.bounds)
 
     def judge(self, *shares):
@@ -355,7 +375,7 @@ def test_a_unit_that_the_file_names_for_it_may_launch():
     """The file names its ARN with ``launch_permission: group``; another OU's ARN and the account's id are refused."""
     asked = by_unit("group", mode="share")
     assert asked.answer(standing(IMAGE, ARN)) == "may"
-    assert asked.answer(standing(IMAGE, ARN.replace("/one", "/two"))) == "waits"
+    assert asked.answer(standing(IMAGE, OTHER_ARN)) == "waits"
     assert asked.answer(standing(IMAGE, A)) == "waits"
     assert asked.answer(standing(KEY, A)) == "may"
 
@@ -395,6 +415,155 @@ def test_who_left_the_unit_is_a_stranger():
     assert asked.answer(share()) == "may"
 
 
+# --- the table of members alone decides nothing ----------------------------------------------------------------------
+
+
+def opened_to(asked, *accounts):
+    """How each of these accounts' snapshot shares is judged."""
+    return [how for how, _ in asked.judge(*(share(SNAPSHOT, one, held(one)) for one in accounts))]
+
+
+def test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing():
+    """B was written into the table: Organizations has it elsewhere, or not at all, or does not call it ACTIVE."""
+    asked = by_unit("account")
+    for above in ((), ("r-ab12",), (OTHER_OU, "r-ab12")):
+        asked.whereabouts.says[B] = above
+        assert opened_to(asked, A, B) == ["may", "waits"]
+    _how, why = asked.judge(share(SNAPSHOT, B, held(B)))
+    assert "Organizations itself does not show account" in why
+    asked.whereabouts.says[B] = (OTHER_OU, OU, "r-ab12")
+    assert asked.answer(share(SNAPSHOT, B, held(B))) == "may", "an OU below the one that the file names"
+
+
+def test_a_member_of_the_organization_or_its_root_is_one_that_has_any_place_in_it():
+    """The file names the organization itself, or its root."""
+    for unit in (ORGANIZATION, "r-ab12"):
+        asked = by_unit("group", mode="share")
+        whole = asked.whereabouts.arn()
+        asked.cloud.directory = replace(
+            asked.cloud.directory,
+            groups={"default": (unit,)},
+            organization=Organization(ORGANIZATION, {unit: ("default",)}),
+            membership=Membership(1, {unit: Unit(whole, (A, B))}),
+        )
+        asked.whereabouts.says = {A: (OTHER_OU, "r-ab12"), B: ()}
+        assert asked.answer(standing(KEY)) == "may"
+        assert asked.answer(standing(IMAGE, name=whole, account=whole)) != "refused"
+        assert asked.answer(share(addresses.key_resource(source_key(0), B).pk, B, held(B))) == "waits"
+
+
+def test_an_arn_that_only_the_table_of_members_gives_an_ou_may_not_launch():
+    """The launch permission would admit another organization's OU, in the name of a true member of this one."""
+    asked = by_unit("group", mode="share")
+    evil = ARN.replace("900000000000", STRANGER)
+    membership = Membership(2, {OU: Unit(evil, (A, B))})
+    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    held_by_a = held(purpose=Purpose.STANDING)
+    assert asked.answer(share(IMAGE, evil, held_by_a, name=evil)) != "may"
+    assert asked.answer(share(IMAGE, ARN, held_by_a, name=ARN)) == "may"
+
+
+def test_an_arn_of_nothing_makes_no_account_of_an_ou_one_that_the_file_lists():
+    """With it the table would say that the file lists the account itself."""
+    asked = by_unit("account")
+    asked.whereabouts.says[B] = ()
+    membership = Membership(2, {OU: Unit("", (A, B))})
+    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    assert opened_to(asked, A, B) == ["may", "refused"]
+
+
+def test_the_settings_are_those_of_the_ou_that_has_the_account_and_not_of_one_that_the_table_says():
+    """The table moves A from an OU whose group needs an approval to one whose group needs none; the value is A's id."""
+    asked = AskedSource()
+    strict, lax = Target("", REGION, approval="required"), Target("", REGION)
+    asked.cloud.directory = Directory(
+        {"strict": (OU,), "lax": (OTHER_OU,)},
+        {},
+        {"strict": (strict,), "lax": (lax,)},
+        organization=Organization(ORGANIZATION, {OU: ("strict",), OTHER_OU: ("lax",)}),
+        membership=Membership(2, {OU: Unit(ARN), OTHER_OU: Unit(OTHER_ARN, (A,))}),
+    )
+    asked.whereabouts.says[A] = (OU, "r-ab12")
+    assert asked.judge(share())[0] == "waits"
+    asked.whereabouts.says[A] = (OTHER_OU, "r-ab12")
+    assert asked.answer(share()) == "may"
+
+
+@pytest.mark.parametrize("kind", ["denied", "role"])
+def test_while_organizations_refuses_what_comes_from_ous_waits_and_nothing_else(kind):
+    """C is listed by the file; it needs no answer. Nothing is refused for good, and one refusal ends the asking."""
+    asked = by_unit("account")
+    directory = asked.cloud.directory
+    asked.cloud.directory = replace(
+        directory, groups={"default": (OU, C)}, membership=Membership(1, {OU: Unit(ARN, (A, B))})
+    )
+    asked.whereabouts.refuses = Refusal(RefusalKind(kind), Fault("organization-unreadable", "o", "Refused.", "Ask."))
+    assert opened_to(asked, A, B, C) == ["waits", "waits", "may"]
+    assert len(asked.whereabouts.asked) == 1
+    asked.whereabouts.refuses = None
+    assert opened_to(asked, A, B, C) == ["may", "may", "may"]
+
+
+def test_while_organizations_throttles_one_is_put_off_and_the_others_are_asked_about_next():
+    """Putting off hundreds, time and again, would take hours. C is listed by the file, and may be opened."""
+    asked = by_unit("account")
+    listed = replace(
+        asked.cloud.directory, groups={"default": (OU, C)}, membership=Membership(1, {OU: Unit(ARN, (A, B))})
+    )
+    asked.cloud.directory = listed
+    asked.whereabouts.refuses = Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", "o", "Too many.", "Wait."))
+    shares = [share(SNAPSHOT, one, held(one)) for one in (A, B, C)]
+    judged = asked.live().judge(SNAPSHOT, shares)
+    assert (set(judged.owed), judged.later, len(asked.whereabouts.asked)) == ({A}, {B}, 1)
+
+
+def test_what_organizations_said_of_a_member_counts_for_ten_minutes_and_of_a_stranger_for_one():
+    """A promotion opens snapshots and keys of one account in turn; an account that has just joined waits shortly."""
+    asked = by_unit("account")
+    live = asked.live()
+    shares = [share(SNAPSHOT, one, held(one)) for one in (A, B)]
+    asked.whereabouts.says[B] = ()
+    calls = []
+    for seconds in (0, STRANGER_FOR - 1, 1, MEMBER_FOR - STRANGER_FOR):
+        asked.cloud.now += seconds
+        live.judge(SNAPSHOT, shares)
+        calls.append("".join("AB"[one == B] for one in asked.whereabouts.asked))
+        asked.whereabouts.asked.clear()
+    assert calls == ["AB", "", "B", "AB"]
+    asked.cloud.directory = replace(
+        asked.cloud.directory, organization=replace(asked.cloud.directory.organization, read_role="arn:another")
+    )
+    live.judge(SNAPSHOT, shares)
+    assert len(asked.whereabouts.asked) == 2, "another role reads another organization, perhaps"
+
+
+def test_hundreds_of_accounts_that_hold_a_permission_of_their_ou_take_few_questions():
+    """None of them belongs to the OU any more; each has its turn, and the last still does."""
+    asked = by_unit("group", mode="share")
+    accounts = [f"{number:012}" for number in range(1, 41)]
+    membership = Membership(2, {OU: Unit(ARN, tuple(accounts))})
+    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    asked.whereabouts.says = dict.fromkeys(accounts[:-1], ())
+    permission = share(IMAGE, ARN, *(held(one, purpose=Purpose.STANDING) for one in accounts), name=ARN)
+    live = asked.live()
+    for tries in range(40):
+        asked.whereabouts.asked.clear()
+        judged = live.judge(IMAGE, [replace(permission, tries=tries)])
+        assert len(asked.whereabouts.asked) <= 5
+        assert not judged.refused
+        if not judged.waits:
+            break
+    assert tries < 40 / 5
+
+
+def test_when_there_is_no_time_left_the_rest_is_asked_about_later():
+    """The first is always asked about, so that every run gets further."""
+    asked = by_unit("account")
+    shares = [share(SNAPSHOT, one, held(one)) for one in (A, B)]
+    judged = asked.live().judge(SNAPSHOT, shares, lambda: False)
+    assert (judged.later, asked.whereabouts.asked) == ({B}, [A])
+
+
 # --- other Regions ---------------------------------------------------------------------------------------------------
 
 
@@ -429,6 +598,26 @@ def test_a_snapshot_abroad_with_the_services_tags_and_no_known_nonce_is_no_copy_
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
     assert asked.answer(looked_for(share(copy, A, held(region=ABROAD)))) == "refused"
+
+
+@pytest.mark.parametrize(
+    ("known", "answer"),
+    [
+        ({"made": "snap-0c"}, "may"),
+        ({"made": "snap-0another"}, "refused"),
+        ({"source": ""}, "refused"),
+        ({"source": "", "made": "ami-0c"}, "refused"),
+    ],
+    ids=["it", "another", "an AMI that is not known", "an AMI"],
+)
+def test_a_snapshot_abroad_with_the_nonce_of_an_attempt_that_made_something_else_is_no_copy_of_the_hub(known, answer):
+    """A person who may tag in the hub deleted the hub's own copy, and wrote its tags on another snapshot."""
+    asked = AskedSource()
+    asked.abroad_by_way_of_the_hub()
+    asked.delivers_to_itself("nonce-1", **known)
+
+    copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
+    assert asked.answer(looked_for(share(copy, A, held(region=ABROAD)))) == answer
 
 
 @pytest.mark.parametrize(("image", "answer"), [("ami-0c", "may"), ("ami-0d", "refused")])
@@ -638,9 +827,8 @@ def test_a_damaged_head_is_no_evidence_against_what_stands_while_a_value_is_not_
     if head:
         asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
     asked.cloud.tag(AMI, "dve")
-    live = LiveEntitlements(asked.records, asked.source, asked.targets, lambda: asked.cloud.now, HUB, REGION)
 
-    assert live.ends(KEY, [standing(KEY)]) == ({} if head else {A: 0})
+    assert asked.live().ends(KEY, [standing(KEY)]) == ({} if head else {A: 0})
 
 
 def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questions():

@@ -1,6 +1,7 @@
 """By way of the hub: what a delivery reads of the hub's own copy, at each of its states."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service import hub_copies
 from chalicelib.service.codecs import DELIVERIES
-from tests.core.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, with_copies
+from tests.core.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, seen, with_copies
 from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
@@ -31,18 +32,32 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     made = replace(made, entered=dict.fromkeys(DeliveryState, NOW))
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
-    seen = hub_copies.look(
+    looked = hub_copies.look(
         stores.records, None, a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
     )
 
     copied = ev.HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
     failed = {DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN}
     if state in failed:
-        assert isinstance(seen, ev.TargetUnfit)
+        assert isinstance(looked, ev.TargetUnfit)
     else:
         there = state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
         waits = ev.HubCopySeen(waits=state is DeliveryState.AWAITING_APPROVAL, began=NOW)
-        assert seen == (copied if there else waits)
+        assert looked == (copied if there else waits)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["it made another", "no answer was heard"])
+def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_copied_from(known):
+    """The hub's AMI in that Region was there already: its record does not list the copies, so the look lists them."""
+    made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
+    ids = {"snap-0a": "snap-0ac", "snap-0b": "snap-0gone"} if known else {}
+    made = replace(made, attempts=tuple(replace(one, id=ids.get(one.source, "")) for one in made.attempts))
+    stores = in_memory()
+    stores.records.create(DELIVERIES.encode(made), NOW)
+    there = SimpleNamespace(find=lambda _: (seen("snap-0a", "completed"), seen("snap-0b", "completed")))
+    found = hub_copies.look(stores.records, there, a_delivery(hub_copy=HubCopy(made.id)))
+
+    assert [fault.code for fault in getattr(found, "faults", ())] == (["hub-copy-incomplete"] if known else [])
 
 
 def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():

@@ -1,9 +1,13 @@
 """Someone in a target makes snapshots with all predictable tags of the service, under the target's key."""
 
+import itertools
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.core.records import addresses
-from tests.service.cloud import HUB, REGION, CloudBehavior
+from chalicelib.core.targets.applied_file import Directory, Target
+from tests.service.cloud import HUB, INACCESSIBLE, REGION, CloudBehavior
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 
@@ -24,6 +28,17 @@ def plant(hub: Hub) -> set[str]:
     """Make a completed snapshot for each of the source's."""
     delivery = addresses.delivery_id(HUB, AMI, A, REGION)
     return {hub.cloud.plant_copy(A, source, delivery) for source in SNAPSHOTS}
+
+
+def plant_with_nonces(hub: Hub) -> set[str]:
+    """Make a completed snapshot for each of the source's, with the attempt's tag that the service's own copy had."""
+    delivery = addresses.delivery_id(HUB, AMI, A, REGION)
+    known = {copy.source: copy for copy in hub.cloud.copies.values() if copy.nonce}
+    assert set(known) == set(SNAPSHOTS)
+    return {
+        hub.cloud.plant_copy(A, source, delivery, copy.nonce, whole=copy.by_copy_image)
+        for source, copy in known.items()
+    }
 
 
 def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
@@ -66,3 +81,84 @@ def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
     assert {copy.id for copy in hub.cloud.live_copies()} == planted
     (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.cancelled"]
     assert planted == set(reported["leftovers"])
+
+
+# --- with the nonce of an attempt that is over -----------------------------------------------------------------------
+
+
+def until_copies_run(hub: Hub) -> None:
+    """Play until a copy of each snapshot runs, and a quarter of a minute more: their answers are on record."""
+    while len(hub.cloud.live_copies()) < len(SNAPSHOTS):
+        at, act = hub._next()
+        hub.cloud.now = max(hub.cloud.now, at)
+        act()
+    hub.run(until=hub.cloud.now + 15)
+
+
+@pytest.mark.parametrize("again", ["snapshots", "image"])
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used(method, again):
+    """Copies run with their tags; untagged, the service deletes them; somebody writes these tags on other snapshots.
+
+    Tagged again, also by the other copy method, the service copies everything again, and names theirs.
+    """
+    hub = a_hub(method)
+    hub.cloud.tag(AMI, A)
+    until_copies_run(hub)
+    hub.cloud.tag(AMI, None)
+    assert hub.ended()[AMI, A] == "cancelled"
+    assert hub.cloud.live_copies() == []
+    planted = plant_with_nonces(hub)
+    hub.invariants.planted |= planted
+    targets = {A: (Target(A, REGION, copy_method=again),)}
+    hub.cloud.directory = Directory({"default": (A,)}, targets)
+    hub.cloud.tag(AMI, A)
+    hub.run()
+
+    assert_theirs_is_left_alone(hub, planted)
+    assert len(hub.cloud.live_copies()) == 4
+
+
+def test_a_snapshot_with_the_nonce_of_a_copy_that_ended_in_error_is_never_used():
+    """The key is not accessible yet: the copies end in error, and the service tries again with other nonces."""
+    hub = a_hub("snapshots")
+    hub.cloud.behavior = CloudBehavior(fails=(INACCESSIBLE,))
+    hub.cloud._fails = itertools.chain([INACCESSIBLE] * 2, itertools.repeat(""))
+    hub.cloud.tag(AMI, A)
+    while not hub.cloud.copies or any(copy.state != "error" for copy in hub.cloud.copies.values()):
+        at, act = hub._next()
+        hub.cloud.now = max(hub.cloud.now, at)
+        act()
+    planted = plant_with_nonces(hub)
+    hub.invariants.planted |= planted
+    hub.run()
+
+    assert_theirs_is_left_alone(hub, planted)
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_an_ami_with_the_nonce_of_an_attempt_that_is_over_is_never_adopted(method):
+    """The copy differs and is removed; somebody registers another AMI with its name and tags; tagged again."""
+    hub = a_hub(method)
+    hub.cloud._registering = itertools.repeat(900)
+    hub.cloud.tag(AMI, A)
+    while not hub.cloud.images:
+        at, act = hub._next()
+        hub.cloud.now = max(hub.cloud.now, at)
+        act()
+    (made,) = hub.cloud.images.values()
+    hub.run(until=hub.cloud.now + 15)  # its answer is on record
+    made.raw["State"] = "failed"
+    assert hub.ended()[AMI, A] == "failed"
+    assert hub.cloud.images == {}
+    theirs = replace(made, id="ami-0planted", copies=(), raw={**made.raw, "ImageId": "ami-0planted"})
+    theirs.raw["State"] = "available"
+    hub.cloud.images[theirs.id] = theirs
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "failed"
+    assert list(hub.cloud.images) == [theirs.id]
+    assert any("image-unproven" in fault for fault in hub.faults())

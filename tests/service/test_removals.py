@@ -10,14 +10,14 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Organization
+from chalicelib.core.targets.organization import Organization, Unit
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from chalicelib.service.trigger_tag_check import TRIGGER
 from tests.service.cloud import REGION, START, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
 from tests.service.hub import DISCOVERY, Hub
-from tests.service.organization import ARN, ORGANIZATION, OU, A, B, C, OrganizationHub
+from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, C, OrganizationHub
 from tests.service.shared_ami import (
     AMI,
     DAY,
@@ -35,8 +35,6 @@ from tests.service.shared_ami import (
     pause,
     shared,
 )
-
-OTHER_OU, OTHER_ARN = "ou-ab12-22222222", "arn:aws:organizations::900000000000:ou/whole/two"
 
 
 @contextmanager
@@ -198,7 +196,9 @@ def test_an_ami_that_is_enabled_again_while_a_share_was_opening_is_shared_with_n
         hub.cloud.hub_images[AMI]["State"] = state
         hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
         hub.run(until=hub.cloud.now + 120)
-    assert hub.outcomes() == {(AMI, A): "withdrawn", (AMI, B): "opening"}
+    assert hub.outcomes() == {(AMI, A): "tidying", (AMI, B): "opening"}, (
+        "nobody says that it was withdrawn before a look"
+    )
     hub.share_worker.run = works
     pass_time(hub, HOUR)
 
@@ -314,13 +314,14 @@ def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shar
     it = OrganizationHub(A)
     it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
     target = Target("", REGION, mode="share", launch_permission="group")
-    it.cloud.directory = replace(it.cloud.directory, by_unit={"default": (target,)})
+    groups = {**it.cloud.directory.groups, "default": (OU, OTHER_OU)}
+    it.cloud.directory = replace(it.cloud.directory, groups=groups, by_unit={"default": (target,)})
     it.look()
     works, it.hub.deliveries.run = it.hub.deliveries.run, lambda *_args, **_left: None
     it.cloud.tag("ami-0a", "default")
     it.hub.run(until=it.cloud.now + 120)
     membership = it.cloud.directory.membership
-    other = {OU: replace(membership.units[OU], arn=OTHER_ARN)}
+    other = {OU: Unit(ARN), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
     membership = replace(membership, units=other, generation=membership.generation + 1)
     it.cloud.directory = replace(it.cloud.directory, membership=membership)
     pass_time(it.hub, HOUR)

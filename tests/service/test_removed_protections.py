@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.delivery import ending, evolving, machine, proof
+from chalicelib.adapters.dynamo import ledger
+from chalicelib.core.delivery import ending, evolving, machine, permissions, proof
 from chalicelib.core.delivery.events import DeadlinePassed
 from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.errors import RefusalKind
@@ -24,11 +25,13 @@ from chalicelib.ports.ledger import Judgement
 from chalicelib.service import entitlements, share_batches, sweep
 from chalicelib.service.budget import Budget
 from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.live_members import LiveMembers
 from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.standing_pass import StandingPass
 from tests.fakes import MemoryRecords
 from tests.service import shared_ami, wrong_parts
+from tests.service import test_damaged_shares as damage
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
 from tests.service import test_marks as marks
@@ -36,8 +39,10 @@ from tests.service import test_outages as outages
 from tests.service import test_planted as planted
 from tests.service import test_removals as removals
 from tests.service import test_share_worker as shares
+from tests.service import test_source_gone as source_gone
 from tests.service import test_sweep as sweeping
 from tests.service.organization import A
+from tests.stores import on_dynamodb
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,6 @@ class Unusable:
     """A collection that raises when it is asked."""
 
     __contains__ = __iter__ = wrong_parts.raises
-
-
-def anybodys(delivery, _nonce, _made_at):
-    """Take what has the delivery's tag for what its last attempt made."""
-    return replace(delivery.attempts[-1], source="") if delivery.attempts else None
 
 
 def examined_first(resolve):
@@ -95,6 +95,16 @@ def gone_at_once(looked_at):
     def wrong(one, now, *, showing):
         before = one if showing else replace(one, removed_at=now - share_events.GONE_NO_SOONER_THAN, gone_at=0)
         return looked_at(before, now, showing=showing)
+
+    return wrong
+
+
+def at_one_look(judge):
+    """Believe a look by itself that shows no AMI."""
+
+    def wrong(self, resource, some, _has_time=None):
+        found = judge(self, resource, some)
+        return judge(self, resource, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
 
     return wrong
 
@@ -132,6 +142,12 @@ class RemovedProtection:
     anyway: tuple[Instead, ...] = ()
 
 
+def damaged(mode, kind):
+    """Damage every share of a mode, on DynamoDB."""
+    with on_dynamodb() as stores:
+        damage.test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind)
+
+
 COPY = Purpose.COPY
 ANY_END = Instead(
     evolving,
@@ -153,6 +169,11 @@ PROTECTIONS = {
         Instead(LiveEntitlements, "judge", lambda *_: Judgement()),
         r"assert \('may', False\) == \('refused', True\)\n.*",
         partial(entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says, A),
+    ),
+    "the table of members alone says who is in an OU": RemovedProtection(
+        Instead(LiveMembers, "checked", lambda _self, applied, *_: applied),
+        r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
+        entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
     ),
     "to what it belongs is not asked": RemovedProtection(
         Instead(LiveEntitlements, "_belongs", lambda *_: True),
@@ -190,9 +211,34 @@ PROTECTIONS = {
         partial(removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong, shared_ami.pause),
     ),
     "nonces are not asked": RemovedProtection(
-        Instead(proof, "_attempt", anybodys),
-        r"assert \{'snap-.*\} <= \{'snap-.*\}\n.*Extra items in the left set:\n.*",
-        partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "image", None),
+        Instead(proof, "copies", lambda _delivery, seen: proof.Copies(tuple(seen))),
+        r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)\n.*",
+        partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "snapshots", None),
+    ),
+    "what an attempt made is not kept": RemovedProtection(
+        Instead(proof, "keep", lambda delivery, _some: delivery),
+        r"invariant 4: \['ami-.*'\] are made of what somebody planted",
+        partial(planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used, "snapshots", "snapshots"),
+    ),
+    "one look at a source that is gone is believed": RemovedProtection(
+        Instead(LiveEntitlements, "judge", at_one_look(LiveEntitlements.judge)),
+        r"assert 'failed' == 'delivered'\n.*",
+        source_gone.test_one_look_that_does_not_show_it_is_no_evidence,
+    ),
+    "what is open for copies is closed with the source": RemovedProtection(
+        Instead(entitlements, "_was_opened", lambda _share: False),
+        r"invariant 1: resource#policy#.*:key/source-0 closes to 200000000001 under the unfinished snap-.*c",
+        source_gone.test_while_copies_run_an_open_statement_is_never_closed_for_that,
+    ),
+    "a share whose state is lost counts as closed": RemovedProtection(
+        Instead(ledger, "_was_intended", lambda item, _known: item.get("state") == "open"),
+        r"assert \{\('.*\)\} == set\(\)\n.*Extra items in the left set:\n.*",
+        partial(damaged, "policy", "state is gone, body is gone"),
+    ),
+    "a withdrawal is notified at its release": RemovedProtection(
+        Instead(permissions, "still_open", lambda *_: ()),
+        r"assert \[\{.*\}\] == \[\]\n.*Left contains one more item: .*",
+        partial(damaged, "policy", "schema is text"),
     ),
     "a deadline acts without a look": RemovedProtection(
         Instead(ending, "WORKING", frozenset()),

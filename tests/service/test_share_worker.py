@@ -67,7 +67,7 @@ class AsksOfEachAmi:
     def __init__(self, resource: SlowResource, unknown: str = ""):
         self.resource, self.unknown = resource, unknown
 
-    def judge(self, _resource, shares):
+    def judge(self, _resource, shares, _has_time=None):
         amis = {holding.ami for one in shares for holding in one.holdings}
         for _ in range(5 * len(amis)):
             self.resource.spend()

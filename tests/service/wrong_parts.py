@@ -92,7 +92,7 @@ class EntitlesEverybody:
     def __init__(self, *_ports):
         pass
 
-    def judge(self, _resource, _shares):
+    def judge(self, _resource, _shares, _has_time=None):
         return Judgement()
 
     def ends(self, _resource, shares):

@@ -25,7 +25,6 @@ WATCHED = {
     "GrantsOutliving": "GrantsOutlivingAlarm",
     "UnitsUnreadable": "UnitsUnreadableAlarm",
     "AccountsHeld": "AccountsHeldAlarm",
-    "Sweeps": "SweepStoppedAlarm",
     "Discoveries": "DiscoveryStoppedAlarm",
     "FoundBySweep": "FoundBySweepAlarm",
     "AccessPages": "AccessPageAlarm",
@@ -113,6 +112,22 @@ def test_silence_of_what_runs_all_the_time_is_the_alarm_and_silence_of_all_else_
 
     assert breaching == {"SweepStoppedAlarm", "DiscoveryStoppedAlarm", "DriftAuditLateAlarm"}
     assert alarms["SweepStoppedAlarm"]["ComparisonOperator"] == "LessThanThreshold"
+
+
+def test_what_says_that_a_function_has_stopped_is_lambdas_own_count(alarms):
+    """Any function can write the service's metrics: a thief of one could hide that another has stopped."""
+    counted = {
+        name: dimensions["FunctionName"]["Ref"]
+        for name in ("SweepStoppedAlarm", "DiscoveryStoppedAlarm", "DriftAuditLateAlarm")
+        for namespace, metric, dimensions in metrics(alarms[name])
+        if (namespace, metric) == ("AWS/Lambda", "Invocations")
+    }
+
+    assert counted == {
+        "SweepStoppedAlarm": "Sweep",
+        "DiscoveryStoppedAlarm": "Discover",
+        "DriftAuditLateAlarm": "DriftAudit",
+    }
 
 
 def test_a_notice_goes_out_only_where_a_topic_is_named(alarms):

@@ -11,6 +11,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from awsim.patterns import matches
+from chalicelib.core import notices
 from tests.templates.conftest import ROOT
 from tools.events import examples
 
@@ -20,7 +21,11 @@ RULES = {
     for name, it in yaml_parse(CHAT.read_text(encoding="utf-8"))["Resources"].items()
     if it["Type"] == "AWS::Events::Rule"
 }
-QUOTED = 'AWS says "no"\n\\ and stops'
+HOSTILE = (
+    'AWS says "no"\n\\ and <!channel> & <https://evil.example|pay> `*[here](https://evil.example)*` _~x~_ \u202e\x1b[2J'
+)
+NAME = "[golden](//evil.example/x) @here - a 'name' of EC2"
+"""EC2 admits these characters in an AMI's name."""
 
 
 def event_of(notice: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +76,6 @@ def messages(notice: dict[str, Any]) -> list[Any]:
 def test_a_notice_of_a_delivery_or_a_refusal_comes_once_with_cause_and_cure(kind):
     """The summary and the hub's own notices are not sent: the channel has a message for each delivery, and alarms."""
     notice = examples()[kind]
-    for fault in notice.get("faults", ()):
-        fault["what"] = QUOTED
 
     shown = messages(notice)
 
@@ -80,11 +83,35 @@ def test_a_notice_of_a_delivery_or_a_refusal_comes_once_with_cause_and_cure(kind
     for message in shown:
         assert (message["version"], message["source"], message["id"]) == ("1.0", "custom", notice["id"])
         assert notice["outcome"] in message["content"]["title"]
-        assert notice["source_name"] in message["content"]["title"]
+        assert f"`{notice['source_name']}`" in message["content"]["title"]
         assert "None" not in json.dumps(message)
         if notice.get("faults"):
-            assert message["content"]["description"] == QUOTED
-            assert notice["faults"][0]["cure"] in message["content"]["nextSteps"]
+            assert message["content"]["description"] == f"`{notice['plain']['what']}`"
+            assert f"`{notice['plain']['cure']}`" in message["content"]["nextSteps"]
+
+
+@pytest.mark.parametrize("kind", sorted(examples(NAME, HOSTILE)))
+def test_what_others_write_is_plain_text_in_the_channel(kind):
+    """An AMI's name, a tag's value and AWS's words make no link, mention or format: they stand in spans of code."""
+    notice = examples(NAME, HOSTILE)[kind]
+    for message in messages(notice):
+        content = message["content"]
+        for text in (content["title"], content["description"], *content.get("nextSteps", ())):
+            spans = re.findall(r"`[^`]*`", text)
+            outside = re.sub(r"`[^`]*`", "", text)
+            assert outside.count("`") == 0
+            assert not any(word in outside for word in ("evil", "@", "channel", "golden", "says"))
+            assert not [one for span in spans for one in span if one in '<>&"\\' or not one.isprintable()]
+        assert "evil.example" in content["title"]
+
+
+def test_a_mails_subject_begins_with_what_the_service_knows():
+    """A name that looks like another outcome comes after the AMI, the outcome and the account."""
+    bad = "golden) delivered in 333333333333 (\r\nBcc: all"
+    subject = notices.subject(examples(bad)["delivery.failed"])
+
+    assert subject.startswith("ami-0ce162caf79a45e67 failed in 222222222222 (")
+    assert all(" " <= char <= "~" for char in subject)
 
 
 def test_an_approver_gets_the_command_that_approves_just_what_waits():
@@ -94,7 +121,7 @@ def test_an_approver_gets_the_command_that_approves_just_what_waits():
 
     assert f"`{notice['approve']}`" in message["content"]["nextSteps"]
     assert notice["digest"][:12] in notice["approve"]
-    assert message["content"]["description"] == notice["why"]
+    assert message["content"]["description"] == f"`{notice['plain']['what']}`"
 
 
 def test_cloudformation_takes_the_template():

@@ -317,7 +317,13 @@ BUILDER = "arn:aws:iam::111111111111:role/image-builder"
 GOOD_AND_BAD = [
     ("hub", "TriggerTagKey", ["promote", "team:promote"], ["", "aws:promote", "ami-promoter:x", "a\nb"]),
     ("hub", "TargetRoleName", ["AmiCopyRole"], ["", "*", "path/Role", "a" * 65]),
-    ("hub", "OrganizationReadRoleName", ["AmiOrganizationRead"], ["", "*", "path/Role", "a" * 65]),
+    (
+        "hub",
+        "OrganizationReadRoleArn",
+        ["", "arn:aws:iam::900000000000:role/AmiOrganizationRead"],
+        ["AmiOrganizationRead", "arn:aws:iam::*:role/R", "arn:aws:iam::900000000000:role/path/R"],
+    ),
+    ("hub", "SiblingRegions", ["", "eu-west-1", "eu-west-1,us-gov-east-1"], ["eu-west-1a", "*", "eu-west-1,"]),
     ("hub", "OrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "r-abcd", "*"]),
     (
         "hub",
@@ -330,8 +336,8 @@ GOOD_AND_BAD = [
     (
         "hub",
         "PolicyKeyArns",
-        ["", "arn:aws:kms:eu-west-1:123456789012:key/*", f"arn:aws:kms:eu-west-1:123456789012:key/mrk-{'a' * 32}"],
-        ["*", "alias/x", "arn:aws:kms:*:123456789012:key/*", "arn:aws:iam::123456789012:root"],
+        ["", f"arn:aws:kms:eu-west-1:123456789012:key/mrk-{'a' * 32}"],
+        ["*", "alias/x", "arn:aws:kms:eu-west-1:123456789012:key/*", "arn:aws:iam::123456789012:root"],
     ),
     (
         "hub",

@@ -1,4 +1,4 @@
-"""The management account's template: one role, which reads, for one function of one hub."""
+"""The management account's template: one role, which reads, for four functions of one hub."""
 
 import re
 from pathlib import Path
@@ -9,16 +9,20 @@ from tools.template_checks import problems
 TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "organization.yaml"
 
 
-def test_only_discover_with_the_external_id_may_enter_and_only_read(organization):
-    """No function that opens or copies may assume it, and it allows exactly the resolver's calls."""
+ASKS = ("discover", "share-worker", "access-monitor", "drift-audit")
+
+
+def test_only_those_who_ask_for_members_may_enter_with_the_external_id_and_only_read(organization):
+    """It allows exactly the resolver's calls."""
     role = organization["Resources"]["Role"]["Properties"]
     [statement] = role["AssumeRolePolicyDocument"]["Statement"]
     allowed = {one for it in role["Policies"][0]["PolicyDocument"]["Statement"] for one in it["Action"]}
 
     assert statement["Condition"]["StringEquals"] == {
-        "aws:PrincipalArn": {
-            "Fn::Sub": "arn:${AWS::Partition}:iam::${HubAccountId}:role/ami-promoter-${HubRegion}-discover"
-        },
+        "aws:PrincipalArn": [
+            {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{HubAccountId}}:role/ami-promoter-${{HubRegion}}-{function}"}
+            for function in ASKS
+        ],
         "sts:ExternalId": {"Ref": "ExternalId"},
     }
     assert allowed == set(READS)

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,8 @@ import botocore
 import pytest
 
 from tests.templates.conftest import FUNCTIONS, ROOT
-from tools import sdk_data
-from tools.package import BrokenPackage, check_runtime, check_zip
+from tools import checkout, sbom, sdk_data, verify
+from tools.package import BrokenPackage, check_runtime, check_zip, compiled
 
 SDK = Path(botocore.__file__).parent / "data"
 
@@ -172,11 +174,167 @@ def test_it_is_the_same_every_time(package: Path, source: Path):
     done = build(source, PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
 
     assert done.returncode == 0, done.stderr
-    for name in ("deployment.zip", "sbom.cdx.json", "template.yaml"):
+    for name in ("deployment.zip", "template.yaml"):
         ours, theirs = ((at / name).read_bytes() for at in (package, source / "build" / "hub"))
         assert hashlib.sha256(ours).hexdigest() == hashlib.sha256(theirs).hexdigest(), (
             f"{name} differs; if the source is newer than build/hub, run `make package` first."
         )
+    ours, theirs = (json.loads((at / "sbom.cdx.json").read_text()) for at in (package, source / "build" / "hub"))
+    assert theirs["metadata"]["component"].pop("properties") == [{"name": sbom.COMMIT, "value": checkout.UNKNOWN}]
+    ours["metadata"]["component"].pop("properties")
+    assert ours.pop("serialNumber") != theirs.pop("serialNumber")
+    assert ours == theirs
+
+
+def a_checkout(source: Path) -> str:
+    """Put the copied sources under version control; return the commit."""
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
+        subprocess.run(["git", *words], cwd=source, check=True)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_bill_names_the_commit_and_what_is_not_in_it(package: Path, source: Path):
+    """A file counts only if the package is made from it. A folder of somebody else's checkout has no commit."""
+    commit = a_checkout(source)
+    (source / "chalicelib" / "new.py").write_text("")
+    (source / "LICENSE").write_text("mine")
+    (source / "notes.txt").write_text("")
+    bill = json.loads(sbom.text(package / "deployment.zip", source))
+
+    assert bill["metadata"]["component"]["properties"] == [
+        {"name": "ami-promoter:commit", "value": commit},
+        {"name": "ami-promoter:uncommitted", "value": "LICENSE"},
+        {"name": "ami-promoter:uncommitted", "value": "chalicelib/new.py"},
+    ]
+    assert list(checkout.described(source / "chalicelib")) == ["commit unknown: not a git checkout"]
+
+
+def test_the_bill_has_the_hash_of_each_file(package: Path):
+    """As ``sha256sum`` prints it for the unpacked zip."""
+    bill = json.loads((package / "sbom.cdx.json").read_text(encoding="utf-8"))
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        hashes = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+
+    assert hashes == {one["name"]: one["hashes"][0]["content"] for one in bill["metadata"]["component"]["components"]}
+
+
+JUDGE = "chalicelib/service/entitlements.py"
+HONEST = b"def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:\n"
+FORGED = HONEST + b"        return Judgement()\n"
+
+
+@pytest.fixture(scope="module")
+def content(package: Path) -> dict[str, bytes]:
+    """What is in the zip."""
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def judged(directory: Path, content: dict[str, bytes]) -> str:
+    """Unpack a package, and ask its service who may receive; return "everybody" if it runs the forged code."""
+    for name, data in content.items():
+        if name.startswith("chalicelib/"):
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes(data)
+    ask = "from chalicelib.service.entitlements import LiveEntitlements as it; print(it.judge(None, '', ()))"
+    asked = f"import sys; sys.path.insert(0, {str(directory)!r}); {ask}"
+    done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", asked], capture_output=True, text=True, check=False)
+    return "everybody" if done.stdout.startswith("Judgement(") else done.stderr.splitlines()[-1]
+
+
+def test_a_compiled_file_of_another_source_does_not_run(content, tmp_path):
+    """Python compares the hash in it with the source beside it, and compiles the source; so also a patched source."""
+    assert HONEST in content[JUDGE]
+    place, data = compiled(JUDGE, content[JUDGE].replace(HONEST, FORGED))
+
+    assert (
+        judged(tmp_path / "compiled", {**content, place: data}) == judged(tmp_path / "honest", content) != "everybody"
+    )
+    assert judged(tmp_path / "patched", {**content, JUDGE: content[JUDGE].replace(HONEST, FORGED)}) == "everybody"
+
+
+def forged(content: dict[str, bytes]) -> tuple[str, bytes]:
+    """A compiled file of a forged source that has the honest source's hash."""
+    place, data = compiled(JUDGE, content[JUDGE].replace(HONEST, FORGED))
+    return place, data[:8] + importlib.util.source_hash(content[JUDGE]) + data[16:]
+
+
+def test_a_forged_compiled_file_runs_and_is_found_by_comparing(package, content, tmp_path):
+    """The hash is no secret, so Python is content with it, and each source is honest: only a comparison finds it."""
+    place, data = forged(content)
+    assert judged(tmp_path, {**content, place: data}) == "everybody"
+
+    assert list(verify.differences(zipped(tmp_path, {**content, place: data}), package / "deployment.zip")) == [
+        f"differs: {place}"
+    ]
+
+
+def zipped(directory: Path, *parts: dict[str, bytes]) -> Path:
+    """Write files into a zip as the build does; a name in two parts is in it twice."""
+    with zipfile.ZipFile(directory / "given.zip", "w", zipfile.ZIP_DEFLATED) as it, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for part in parts:
+            for name, data in part.items():
+                entry = zipfile.ZipInfo(name)
+                entry.external_attr = 0o644 << 16
+                it.writestr(entry, data)
+    return directory / "given.zip"
+
+
+def test_a_comparison_tells_what_is_there_besides_what_is_missing_and_what_is_there_twice(package, content, tmp_path):
+    """Which of two files of one name is unpacked depends on the program."""
+    less = {name: data for name, data in content.items() if name != "LICENSE"}
+    given = zipped(tmp_path, less, {"sitecustomize.py": b"", "app.py": content["app.py"]})
+
+    assert list(verify.differences(given, package / "deployment.zip")) == [
+        "is missing: LICENSE",
+        "must not be there: app.py (number 2 of this name)",
+        "must not be there: sitecustomize.py",
+    ]
+
+
+def verified(source: Path, given: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tools.verify", given], cwd=source, capture_output=True, text=True, check=False
+    )
+
+
+def test_verify_package_builds_again_and_says_from_what(package, source, content, tmp_path):
+    """Exit status 0 for the same files, 1 if any differs; an uncommitted change of the checkout is named."""
+    commit = a_checkout(source)
+    same = verified(source, package / "deployment.zip")
+    assert (same.returncode, same.stdout.splitlines()) == (
+        0,
+        ["Built again from", f"commit {commit}", f"{package / 'deployment.zip'}: the same files, byte by byte."],
+    )
+
+    place, data = forged(content)
+    (source / "LICENSE").write_text("mine")
+    given = zipped(tmp_path, {**content, place: data})
+    other = verified(source, given)
+    assert (other.returncode, other.stdout.splitlines()) == (
+        1,
+        [
+            "Built again from",
+            f"commit {commit}",
+            "  with an uncommitted change: LICENSE",
+            "differs: LICENSE",
+            f"differs: {place}",
+            f"{given}: 2 differences.",
+        ],
+    )
+
+
+def test_what_cannot_be_compared_is_no_difference(source, tmp_path):
+    """Exit status 2: no file, no zip, or a zip for another Python, with the command that makes that one."""
+    (tmp_path / "text").write_text("no zip")
+    old = zipped(tmp_path, {"__pycache__/app.cpython-39.pyc": b""})
+
+    assert [verified(source, tmp_path / name).returncode for name in ("nothing", "text")] == [2, 2]
+    said = verified(source, old)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert "was built with Python 3.9: `make PYTHON=python3.9`" in said.stderr
 
 
 def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
@@ -258,6 +416,35 @@ def test_the_runtime_is_the_python_that_built_the_package(hub):
     }
 
     assert runtimes == {f"python{HERE}"}
+
+
+PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
+
+
+@pytest.mark.parametrize(
+    ("suitable", "chosen"),
+    [
+        (PYTHONS, "python3.14"),
+        (("python3", "python3.12", "python3.11"), "python3.12"),
+        (("python", "python3"), "python3"),
+    ],
+)
+def test_make_takes_the_newest_python_that_lambda_has(tmp_path, suitable, chosen):
+    """Where a name answers with no suitable Python, or is a shim without one behind it, the next is asked."""
+    for name in PYTHONS:
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {0 if name in suitable else 1}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["make", "-s", "-f", "-", "show"],
+        input="include Makefile\nshow:\n\t@echo $(PYTHON)\n",
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == str(tmp_path / chosen)
 
 
 def test_a_runtime_that_is_not_the_builders_is_refused(tmp_path):

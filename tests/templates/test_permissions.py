@@ -31,7 +31,9 @@ def arns(resource: object) -> Iterator[str]:
             yield from arns(choice)
         return
     if isinstance(resource, dict):
-        resource = resource.get("Fn::Sub", "arn:aws:kms:eu-west-1:123456789012:key/of-the-parameter")
+        known = {"OrganizationReadRoleArn": "arn:aws:iam::123456789012:role/of-the-parameter"}
+        key = "arn:aws:kms:eu-west-1:123456789012:key/of-the-parameter"
+        resource = resource.get("Fn::Sub", known.get(resource.get("Ref", ""), key))
     text = str(resource).replace("${AWS::Partition}", "aws").replace("arn:*:", "arn:aws:")
     text = re.sub(r"\$\{(AWS::Region|HubRegion)\}", "eu-west-1", text)
     yield re.sub(r"\$\{(AWS::AccountId|HubAccountId|TargetAccounts)\}", "123456789012", text)
@@ -85,19 +87,24 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
 def test_the_worker_and_the_share_worker_enter_targets_by_a_role_each_and_only_the_share_worker_opens_shares():
     """No other function can do either, none can change IAM, and key policies need a parameter.
 
-    ``discover`` assumes the role that reads an organization, and no other.
+    Those who ask for members assume one role that reads the organization, by its ARN.
     """
     may: dict[str, set[str]] = {}
     for it in ALL:
         for action in it.actions if not it.denied else ():
             may.setdefault(action, set()).add(it.role)
 
-    assert may["sts:AssumeRole"] == {"worker", "share-worker", "discover"}
-    entered = {it.role: it.resources for it in ALL if "sts:AssumeRole" in it.actions and not it.denied}
-    assert {role: [arn.rpartition("/")[2] for arn in arns] for role, arns in entered.items()} == {
+    entered: dict[str, list[str]] = {}
+    for it in ALL:
+        if "sts:AssumeRole" in it.actions and not it.denied:
+            entered.setdefault(it.role, []).extend(str(one).rpartition("/")[2] for one in it.resources)
+    read_role = "{'Ref': 'OrganizationReadRoleArn'}"
+    assert entered == {
         "worker": ["${TargetRoleName}"],
-        "share-worker": ["${TargetRoleName}-grants"],
-        "discover": ["${OrganizationReadRoleName}"],
+        "share-worker": [read_role, "${TargetRoleName}-grants"],
+        "discover": [read_role],
+        "access-monitor": [read_role],
+        "drift-audit": [read_role],
     }
     for action in ("ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"):
         assert may[action] == {"share-worker"}
@@ -112,7 +119,8 @@ def test_the_worker_and_the_share_worker_enter_targets_by_a_role_each_and_only_t
         "target role": "({'Fn::Sub': 'arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*'},)",
     }
     assert not may.keys() & {"ec2:ResetImageAttribute", "ec2:ResetSnapshotAttribute"}
-    assert {action: who for action, who in may.items() if action.startswith("iam:")} == {"iam:GetRole": {"target role"}}
+    reads = {"iam:GetRole": {"target role"}, "iam:GetRolePolicy": {"target role"}}
+    assert {action: who for action, who in may.items() if action.startswith("iam:")} == reads
 
 
 WRITES = {f"dynamodb:{name}" for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLUpdate")}
@@ -205,8 +213,6 @@ def test_no_condition_on_partition_keys_holds_where_the_call_names_none():
         for action in it.actions:
             for table in it.resources:
                 arn = next(arns(table))
-                ask = Ask(action, arn, {})
-                document = {
-                    "Statement": {"Effect": "Allow", "Action": action, "Resource": arn, "Condition": it.condition}
-                }
-                assert identity(document, ask) is PolicyVerdict.SILENT, f"{it.role}, {it.sid}"
+                allowed = {"Effect": "Allow", "Action": action, "Resource": arn, "Condition": it.condition}
+                verdict = identity({"Statement": allowed}, Ask(action, arn))
+                assert verdict is PolicyVerdict.SILENT, f"{it.role}, {it.sid}"

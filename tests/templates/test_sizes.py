@@ -119,10 +119,6 @@ def test_what_is_listed_fits_into_the_policies_that_deny_all_else(listed):
     found = dict(sizes(PACKAGE / "template.yaml", kind="AWS::IAM::ManagedPolicy", **given))
     the_stacks_own = len(f',"{key(0)}"')  # with CreateSourceKey
 
-    assert {
-        "EnterAdmittedAccounts",
-        "GrantOnSourceKeys",
-        "ShareWithAdmittedAccounts",
-        "GrantToAdmittedAccounts",
-    } <= set(found)
+    lists = {"EnterAdmittedAccounts", "GrantOnSourceKeys", "ShareWithAdmittedAccounts", "GrantToAdmittedAccounts"}
+    assert lists <= set(found)
     assert max(found.values()) + the_stacks_own <= roles.LONGEST_MANAGED

@@ -21,6 +21,7 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.core.sharing import share_events
+from chalicelib.core.sharing.grant_names import unrecorded_name
 from chalicelib.core.sharing.holders import MOST_HOLDINGS, held_by_too_many
 from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
@@ -36,6 +37,9 @@ HOLDINGS_AT_ONCE = 30_000
 
 UNHELD = "attribute_not_exists(holdings)"
 """DynamoDB stores no empty set."""
+
+UNRECORDED = unrecorded_name("")
+"""The beginning of the name of a share that stands for a grant of which only the id is known."""
 
 UNKNOWN = -1
 """A version that cannot be read."""
@@ -272,9 +276,12 @@ class DynamoLedger:
             share = codec.decode(Share, {**body, **place}, where)
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             share = least(item, where, error)
+        else:
+            share = share if _agrees(item, share) else least(item, where, ValueError("its parts differ"), share)
         holdings, damaged = _holdings(item)
         return replace(
             share,
+            account=_account(item),
             holdings=holdings,
             asked=_fitting(item, "asked", 0),
             damaged=damaged,
@@ -331,28 +338,58 @@ def _unchanged(share: Share) -> str:
     return "version = :seen" if share.version != UNKNOWN else "NOT (version = :seen) AND attribute_exists(pk)"
 
 
-def least(item: dict[str, Any], where: str, error: Exception) -> Share:
-    """Return a share from the item's own attributes, enough to close it: a damaged body must not keep it open."""
+def _agrees(item: Mapping[str, Any], share: Share) -> bool:
+    """Whether the item's own attributes say what its body says: one write writes both."""
+    saved = item.get("version") != 0  # before the first save there is only what `hold` has written
+    said: dict[str, object] = {"state": share.state.value}
+    if saved or "intended_at" in item:
+        said |= {"intended_at": share.intended_at, "grant_id": share.grant_id, "preexisting": share.preexisting}
+    return all(name in item and item[name] == value for name, value in said.items())
+
+
+def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | None = None) -> Share:
+    """Return a share of a damaged item, with enough to close it: damage must not keep it open.
+
+    ``body``: what its body says, if that can be read. Unless it is certain that it was never opened, it may be open.
+    Then it is in ``opening``: it opens again if a delivery holds it, and otherwise closes, after looks at AWS.
+    """
     what = f"This share's record cannot be read by this version: {error}."
     cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
-    opened = item.get("state") in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
-    return Share(
-        resource=item["pk"],
-        share_name=_share_name(item),
-        account=_fitting(item, "account", _account(item)),
-        state=ShareState.OPEN if opened else ShareState.REFUSED,
-        intended_at=_fitting(item, "intended_at", 0),
-        grant_id=_fitting(item, "grant_id", ""),
-        preexisting=_fitting(item, "preexisting", False),  # noqa: FBT003 - the default
-        fault=None if opened else Fault("share-unreadable", where, what, cure),
-        answered=_fitting(item, "asked", 0),
+    name, live = _share_name(item), (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    known = body or Share(item["pk"], name, "", fault=Fault("share-unreadable", where, what, cure))
+    state = known.state
+    if _was_intended(item, known) and known.state not in live:
+        state = ShareState.OPEN if item.get("state") in live and body is None else ShareState.OPENING
+    elif body is None:
+        state = ShareState.REFUSED
+    return replace(
+        known,
+        state=state,
+        intended_at=max(_fitting(item, "intended_at", 0), known.intended_at),
+        grant_id=name.removeprefix(UNRECORDED) if name.startswith(UNRECORDED) else "",  # "": found by its name
+        preexisting=_fitting(item, "preexisting", known.preexisting),
+        fault=None if state in live else known.fault,
+        answered=_fitting(item, "asked", 0) if body is None else known.answered,
     )
 
 
-def _account(item: dict[str, Any]) -> str:
-    """A snapshot's share is named for its account, and so is the partition of a key; a policy's begins with it."""
-    pk = str(item["pk"])
-    return pk.rpartition("#")[2] if pk.startswith("resource#key#") else _share_name(item).partition("-")[0]
+def _was_intended(item: Mapping[str, Any], known: Share) -> bool:
+    """Whether an opening may have been intended: False only if the item says so, or was never saved."""
+    if known.intended_at or item.get("state") in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING):
+        return True
+    never_saved = "intended_at" not in item and item.get("version") == 0
+    return not never_saved and bool(item.get("intended_at") != 0)
+
+
+def _account(item: Mapping[str, Any]) -> str:
+    """Return the receiver, by the item's address, whatever its attributes say.
+
+    A permission on a snapshot or AMI is named for it, a statement of a policy begins with it, and a grant's resource
+    ends with it.
+    """
+    pk, name = str(item["pk"]), _share_name(item)
+    kind = addresses.resource_kind(pk)
+    return pk.rpartition("#")[2] if kind in ("key", "role") else name.partition("-")[0] if kind == "policy" else name
 
 
 def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None = None) -> Any:

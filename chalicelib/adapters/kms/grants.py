@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core.records.addresses import key_of
-from chalicelib.core.sharing.grant_names import grant_name
+from chalicelib.core.sharing.grant_names import grant_name, is_named_for
 from chalicelib.core.sharing.holders import standing
 from chalicelib.core.sharing.key_policy import FOR_ROLES
 from chalicelib.core.sharing.share import Share
@@ -75,13 +75,14 @@ class KeyGrants:
                 self._end(resource, share, grant_id)
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
-        """Find the grant by its id if that is known, else by name among its grantee's grants."""
-        by: dict[str, Any] = {"GrantId": share.grant_id} if share.grant_id else {"GranteePrincipal": share.grantee}
+        """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's."""
+        by: dict[str, Any] = {"GranteePrincipal": share.grantee} if share.grantee else {}
+        by = {"GrantId": share.grant_id} if share.grant_id else by
         pages = self._owner(resource, share).get_paginator("list_grants")
         with gone(*GRANT_GONE):
             for page in pages.paginate(KeyId=key_of(resource), **by):
                 for grant in page["Grants"]:
-                    if share.grant_id or grant.get("Name") == self._name(resource, share):
+                    if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
                         yield grant["GrantId"]
 
     def _end(self, resource: str, share: Share, grant_id: str) -> None:
@@ -104,6 +105,10 @@ class KeyGrants:
     def _name(self, _resource: str, share: Share) -> str:
         """Return its name."""
         return grant_name(share, self._region)
+
+    def _is_named(self, _resource: str, share: Share, name: str) -> bool:
+        """Whether a grant's name says that it is this share's."""
+        return is_named_for(share, name, self._region)
 
 
 class GrantListing:

@@ -92,6 +92,11 @@ class RoleGrants(KeyGrants):
         name = super()._name(resource, share)
         return f"{name}:{self._hub}" if addresses.at_home(resource) else name
 
+    def _is_named(self, resource: str, share: Share, name: str) -> bool:
+        """See above; another hub's grant on a target's own key is not this one's."""
+        theirs = addresses.at_home(resource) and not name.endswith(f":{self._hub}")
+        return not theirs and super()._is_named(resource, share, name)
+
 
 class _placed:  # noqa: N801 - reads as a word in a with statement
     """Says of a refusal inside which role in which account was to get which right on which key, and what to do."""

@@ -59,6 +59,8 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
             _allow(["ec2:CopyImage", "ec2:CreateTags"], both, tagged),
             _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
         ]
+    elif work == "look":
+        statements += [_see_itself(delivery, partition)]
     elif work == "retag":
         statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
     elif work == "roles":
@@ -69,6 +71,7 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
             _allow(["kms:DescribeKey", "kms:GetKeyPolicy"], f"arn:{partition}:kms:{own}:key/*"),
             _allow(["events:DescribeRule", "events:ListTargetsByRule"], f"arn:{partition}:events:{own}:rule/*"),
             _see_roles(delivery, partition),
+            _see_itself(delivery, partition),
             _allow(_SETTINGS, "*"),
         ]
     elif work == "tidy":
@@ -117,6 +120,11 @@ def _see_roles(delivery: Delivery, partition: str) -> dict[str, Any]:
     roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
     names = ("aws-service-role/*", "AWSServiceRoleFor*", f"*{GRANT_ROLE}")
     return _allow("iam:GetRole", [f"{roles}{name}" for name in names])
+
+
+def _see_itself(delivery: Delivery, partition: str) -> dict[str, Any]:
+    """Return what reads the copy role's own policy; the role allows it for no other role."""
+    return _allow("iam:GetRolePolicy", f"arn:{partition}:iam::{delivery.target.account}:role/*")
 
 
 def _tagged(delivery: Delivery) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from chalicelib.adapters import legible
 from chalicelib.adapters.refusals import as_refusal, too_large
 from chalicelib.core.records.calls import NO_ANSWER, MadeCall, changes
 
@@ -46,6 +47,7 @@ class Sessions:
         self._refused: set[str] = set()
         self._botocore = botocore.session.get_session()
         self._calls: deque[MadeCall] = deque(maxlen=MOST_CALLS)
+        self._botocore.register(legible.EVENT, legible.make_legible)
         for service in WRITTEN_DOWN:
             self._botocore.register(f"response-received.{service}", self._answered)
         self._region = region

@@ -13,6 +13,7 @@ from chalicelib.core.delivery.moves import Handlers, again, begin_again, fail, t
 from chalicelib.core.delivery.slot_use import begun, slots_text
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
+from chalicelib.core.sharing.entitlement import SOURCE_GONE
 
 
 def _on_approval_seen(event: ev.ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
@@ -41,6 +42,7 @@ def _on_target_ready(event: ev.TargetReady, delivery: Delivery, now: int) -> Del
     delivery = delivery.with_shares(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = copying.with_unproven(delivery, found)
+    delivery = proof.answered(delivery, event.nonce, "", event.image or "")
     copies_image = methods.of(delivery).copies_image
     standing = tuple(share for share in delivery.shares.needed if share.standing)
     if event.image and not (
@@ -100,7 +102,20 @@ def _on_slots_asked(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Deliv
     wait = _until_queued_out(delivery, now, schedule.step(schedule.POLLS, max(delivery.slots.asks - 1, 0)))
     reported = slots_text(delivery, event.wanted, event.done, event.limited_at)
     asked = delivery.with_slots(asked=reported, asks=delivery.slots.asks + 1, next_ask=now + wait)
+    if delivery.state is DeliveryState.WAITING:
+        if event.gone is not None and event.gone == delivery.last_refusal:  # the previous look did not show it either
+            return fail(asked, now, event.gone)
+        asked = _first_look(event.gone, asked, now)
     return _with_slots(asked, event.granted, event.until, now)
+
+
+def _first_look(gone: Fault | None, delivery: Delivery, now: int) -> Delivery:
+    """Remember that a look did not show the source, and look again soon; or forget it, as a look shows it."""
+    if gone is not None:
+        next_ask = min(delivery.slots.next_ask, now + schedule.SECOND_LOOK_AFTER)
+        return replace(delivery.with_slots(next_ask=next_ask), last_refusal=gone)
+    was_gone = delivery.last_refusal is not None and delivery.last_refusal.code == SOURCE_GONE
+    return replace(delivery, last_refusal=None) if was_gone else delivery
 
 
 def _on_slots_seen(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:

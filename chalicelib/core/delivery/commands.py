@@ -67,6 +67,11 @@ class ReleaseShares:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtClosing:
+    """Read in the ledger whether looks at AWS miss the permissions that it has released."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartCopy:
     """CopySnapshot. Its intent is written first."""
 
@@ -159,6 +164,7 @@ Command = (
     | HoldShares
     | LookAtShares
     | ReleaseShares
+    | LookAtClosing
     | StartCopy
     | FindCopies
     | LookAtCopies

@@ -20,6 +20,10 @@ MOST_UNPROVEN = 20
 
 def _on_copy_started(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
+    by_nonce = next((one.id for one in delivery.attempts if one.nonce == event.nonce), "")
+    delivery = proof.answered(delivery, event.nonce, event.source, event.copy)
+    if known is not None and known.adopted and known.copy == by_nonce != event.copy:
+        return _mistaken(event, known, delivery, now)
     if known is None or known.state is not CopyState.INTENDED or delivery.state is not DeliveryState.COPYING:
         if known is not None and known.copy == event.copy:  # now AWS has confirmed it
             return each_copy(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
@@ -34,15 +38,25 @@ def _on_copy_started(event: ev.CopyStarted, delivery: Delivery, now: int) -> Del
     )
 
 
+def _mistaken(event: ev.CopyStarted, known: Copy, delivery: Delivery, now: int) -> Delivery:
+    """Fail: AWS's late answer says that what was adopted by its nonce is somebody else's."""
+    ours = replace(known, copy=event.copy, adopted=False)
+    right = each_copy(delivery, lambda copy: ours if copy is known else copy)
+    if delivery.state not in (DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.VERIFYING):
+        return right
+    return fail(right, now, proof.doubled_fault(delivery.where, [str(known.copy), event.copy]))
+
+
 def _on_copies_found(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
     sorted_out = proof.copies(delivery, event.copies)
     delivery = with_unproven(delivery, sorted_out)
     doubled = _in_doubt(delivery, sorted_out.doubled)
     if doubled:
-        return fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
+        return fail(delivery, now, proof.doubled_fault(delivery.where, [one.copy for one in doubled]))
+    matched = match(delivery, sorted_out.own, now)
     if delivery.state is DeliveryState.REGISTERING:
-        return replace(match(delivery, sorted_out.own, now), copies_listed_again=True)
-    found = each_copy(match(delivery, sorted_out.own, now), lambda copy: replace(copy, found_at=now))
+        return replace(matched, copies_listed_again=True)
+    found = each_copy(matched, lambda copy: replace(copy, found_at=now))
     judged = _judge(_silent(found, now), sorted_out.own, now)
     if judged.state is DeliveryState.COPYING and judged.last_look.failure is not None:
         return fail(judged, now, judged.last_look.failure)
@@ -81,6 +95,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
 def match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delivery:
     """Adopt the oldest live copy of each snapshot that the service made; delete extras and earlier errors."""
     useless: list[str] = []
+    answered = {one.id for one in delivery.attempts}
 
     def match(copy: Copy) -> Copy:
         found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.copy))
@@ -99,13 +114,13 @@ def match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delive
             copy,
             state=state,
             copy=live[0].copy,
-            adopted=True,
+            adopted=live[0].copy not in answered,
             tries=max(copy.tries, 1),
             looks=0,
             next_look=now + schedule.POLLS[0],
         )
 
-    return each_copy(delivery, match).with_deletions(useless)
+    return proof.keep(each_copy(delivery, match).with_deletions(useless), proof.learnt(delivery, seen))
 
 
 def _on_copies_seen(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from chalicelib.core.delivery import copying, methods
+from chalicelib.core.delivery import copying, methods, proof
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.machine import QUEUEING, WORKING
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState, LastLook
@@ -94,7 +94,7 @@ def _on_leftovers_seen(event: ev.LeftoversSeen, delivery: Delivery, now: int) ->
     If nothing is unfinished, the shares may close. If nothing is left, the cleanup is done.
     """
     before = delivery.cleanup.leftovers
-    delivery = replace(delivery, last_refusal=event.refusal)
+    delivery = proof.keep(replace(delivery, last_refusal=event.refusal), event.learnt)
     delivery = delivery.with_cleanup(leftovers=event.left, unproven=event.unproven[: copying.MOST_UNPROVEN])
     stopping = delivery.state is DeliveryState.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from chalicelib.core.delivery.model import Attempt
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 
@@ -53,10 +54,11 @@ class ShownImage:
 
 @dataclass(frozen=True, slots=True)
 class TargetReady:
-    """The target passed its checks. ``image``: this delivery's AMI, if it exists already."""
+    """The target passed its checks. ``image``: this delivery's AMI, if it exists already, found by ``nonce``."""
 
     key_arn: str
     image: str | None = None
+    nonce: str = field(default="", kw_only=True)
     copies: tuple[SeenCopy, ...] = ()
     """Everything in the target that has this delivery's tag."""
     note: str = ""
@@ -109,6 +111,8 @@ class SlotsAsked:
     until: int = 0
     limited_at: int = 0
     """When EC2 last refused it a copy (epoch seconds)."""
+    gone: Fault | None = None
+    """That this look does not show a source AMI that can be used, while the delivery waits for its first slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +166,19 @@ class SharesReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosingSeen:
+    """The released shares were read in the ledger. ``open``: the resources on which AWS may still show one."""
+
+    open: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CopyStarted:
-    """CopySnapshot answered."""
+    """CopySnapshot answered the attempt with this nonce."""
 
     source: str
     copy: str
+    nonce: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +206,10 @@ class SnapshotsDeleted:
 
 @dataclass(frozen=True, slots=True)
 class ImageRegistered:
-    """RegisterImage answered, or the AMI was found."""
+    """RegisterImage or CopyImage answered the attempt with this nonce, or the AMI was found by it."""
 
     image: str
+    nonce: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,13 +257,15 @@ class LeftoversSeen:
 
     ``refusal``: why AWS refused a removal.
 
-    ``unproven``: resources with the tags but no recorded nonce; the service does not touch them.
+    ``unproven``: resources with the tags but no proof; the service does not touch them. ``learnt``: attempts, with what
+    they have made.
     """
 
     left: tuple[str, ...]
     unfinished: tuple[str, ...] = ()
     refusal: Fault | None = None
     unproven: tuple[str, ...] = ()
+    learnt: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +317,7 @@ Event = (
     | SharesHeld
     | SharesSeen
     | SharesReleased
+    | ClosingSeen
     | CopyStarted
     | CopiesFound
     | CopiesSeen

@@ -112,6 +112,11 @@ class Attempt:
     """The source snapshot; "" for the image."""
     at: int
     """When it was intended (epoch seconds)."""
+    id: str = ""
+    """The snapshot or AMI that it made, by AWS's answer or as found by its nonce: from then on only this is proof.
+
+    CopyImage's attempt is there once for the AMI, and once for each of its snapshots that is known.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,8 @@ class HeldShares:
     """When the shares for copies close at the latest."""
     opened_at: int | None = None
     """When all were first seen open."""
+    gone: bool = False
+    """Whether looks at AWS have missed the standing ones since they were released: only then it was withdrawn."""
     wait_for: Fault | None = None
     """Why one of them does not open, from the ledger: also a cause to report."""
 

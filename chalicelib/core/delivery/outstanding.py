@@ -126,7 +126,11 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case DeliveryState.TIDYING:
             if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
-            return () if delivery.shares.held else (do.NotifyOutcome(publish=not gives_up(delivery, now)),)
+            if delivery.shares.held:
+                return ()
+            if delivery.ending is DeliveryState.WITHDRAWN and not delivery.shares.gone:
+                return (do.LookAtClosing(),)
+            return (do.NotifyOutcome(publish=not gives_up(delivery, now)),)
         case DeliveryState.SHARED:
             end = deadline(delivery)
             return (do.LookAtEnd(),) if end is not None and now >= end else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import copying, methods
+from chalicelib.core.delivery import copying, methods, proof
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
 from chalicelib.core.delivery.moves import Handlers, again, end, fail, to
@@ -21,6 +21,7 @@ def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
 
 
 def _on_image_registered(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
+    delivery = proof.answered(delivery, event.nonce, "", event.image)
     if delivery.state in (DeliveryState.STOPPING, DeliveryState.TIDYING):
         return replace(delivery.with_cleanup(done=False).with_image(id=event.image), next_try=now)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
@@ -66,7 +67,7 @@ def _on_image_seen(event: ev.ImageSeen, delivery: Delivery, now: int) -> Deliver
     if event.differences:
         return fail(delivery, now, *event.differences)
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
-    seen = delivery.with_image(available_at=now).with_deletions(event.extras)
+    seen = proof.settled(delivery, event.copies).with_image(available_at=now).with_deletions(event.extras)
     return replace(seen, tries=0, next_try=now, copies=copies or delivery.copies)
 
 

@@ -48,6 +48,15 @@ def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
     )
 
 
+def still_open(delivery: Delivery, found: Iterable[ledger.Share]) -> tuple[str, ...]:
+    """Return the resources whose shares it has released, and which AWS may still show; those of others do not count.
+
+    A grant on the target's own key is the target's: it gives nothing of the hub's.
+    """
+    left = (s for s in found if not addresses.at_home(s.resource) and not s.holdings and holders.may_show(s))
+    return tuple(dict.fromkeys(s.resource for s in left))
+
+
 def _image(delivery: Delivery) -> Iterator[NeededShare]:
     resource = addresses.image_resource(delivery.ami).pk
     if delivery.target.mode == "share":

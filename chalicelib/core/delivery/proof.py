@@ -2,29 +2,36 @@
 
 The tags that name hub, promotion and delivery can be predicted, so principals in a target can put them on another
 snapshot or AMI. A nonce is random for each attempt, and nobody can know it before the call has created the resource.
+Then it can be read there, and written on another resource. So it proves something only until the attempt's resource is
+known: from AWS's answer, or from a look.
 
 ======================================  ======================================================================
 what a look shows                       what the service does
 ======================================  ======================================================================
 its id is on record                     its own: AWS's answer, or an earlier look, gave the id
-the only one with a known nonce         its own: adopted, or deleted as the surplus of an older attempt
-two with one nonce                      neither adopted nor deleted; a fault names both
+the only one with an open nonce         its own: adopted, or deleted as the surplus of an older attempt
+two with one open nonce                 neither adopted nor deleted; a fault names both
+a nonce whose resource is another       left alone, as if it had none
 the delivery's tag, none of its nonces  left alone; an AMI with the name is a fault, until an operator accepts it
 ======================================  ======================================================================
 
-A resource that is more than five minutes older than its attempt does not count.
+A nonce is open if the id of what its attempt made is not on record. A resource that is more than five minutes older
+than its attempt does not count.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Attempt, Delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
+
+UNKNOWN = "?"
+"""The source of a snapshot of CopyImage's AMI, until that is available: its tags prove nothing."""
 
 CLOCKS_DIFFER = 5 * schedule.MINUTE
 """How much older than its intent a resource may appear to be."""
@@ -46,10 +53,12 @@ class Named:
 
     own: str | None = None
     """This delivery's AMI, if there is one; a failed one only if there is no other."""
+    nonce: str = ""
+    """The nonce that this AMI has."""
     stranger: str | None = None
     """Another AMI, without the delivery's tag."""
     unproven: str | None = None
-    """An AMI that has the delivery's tag but no nonce of its attempts."""
+    """An AMI that has the delivery's tag but no proof."""
     unfinished: bool = False
     """Whether the delivery's own AMI is not available."""
 
@@ -57,34 +66,85 @@ class Named:
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     """Sort snapshots that have the delivery's tag."""
     known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
+    made = {one.id: one for one in delivery.attempts if one.id}
+    adopted = {copy.copy for copy in delivery.copies if copy.adopted}
     own, unproven = [], []
     bearers: dict[str, list[SeenCopy]] = defaultdict(list)
     for one in seen:
         attempt = _attempt(delivery, one.nonce, one.started_at)
-        if one.copy in known:
+        if one.copy in made:  # somebody there may have changed the tag that names its source
+            own.append(replace(one, source=made[one.copy].source))
+        elif one.copy in known:
             own.append(one)
-        elif attempt is None or attempt.source not in ("", one.source):
+        elif attempt is None:
             unproven.append(one)
-        elif attempt.source == "":  # CopyImage gives its nonce to every snapshot that it makes
-            own.append(one)
+        elif attempt.source == "":
+            (own if _shares_its_nonce(delivery, attempt) else unproven).append(replace(one, source=UNKNOWN))
+        elif attempt.source != one.source or (attempt.id and attempt.id not in adopted):
+            unproven.append(one)
         else:
             bearers[one.nonce].append(one)
-    handled = {one.nonce for one in own if one.nonce and not _adopted(delivery, one.copy)}
-    doubled = []
+    doubled: list[SeenCopy] = []
+    handled = {one.nonce for one in own if one.copy not in adopted}  # also of an attempt from before ids were kept
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in own if one.nonce == nonce)]
-        if nonce in handled:  # AWS's answer said which is its own
+        if nonce in handled:
             unproven.extend(found)
-        elif len(rivals) == 1:
-            own.extend(found)
         else:
-            doubled.extend(rivals)
+            (own if len(rivals) == 1 else doubled).extend(rivals)
     left = set(doubled)
     return Copies(tuple(one for one in own if one not in left), tuple(doubled), tuple(unproven))
 
 
-def _adopted(delivery: Delivery, copy: str) -> bool:
-    return any(one.copy == copy and one.adopted for one in delivery.copies)
+def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
+    """Whether every snapshot with an image's nonce is its own, as CopyImage gives it to all.
+
+    Only in its episode, and until the AMI has shown which they are.
+    """
+    shown = any(one.nonce == attempt.nonce and one.source not in ("", UNKNOWN) for one in delivery.attempts)
+    return delivery.method == "image" and attempt.at >= delivery.created_at and not shown
+
+
+def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
+    """Return it with what AWS says that an attempt has made: this counts, whatever was found by its nonce before."""
+    return keep(
+        delivery, [replace(one, id=made) for one in delivery.attempts if (one.nonce, one.source) == (nonce, source)]
+    )
+
+
+def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
+    """Return the attempts whose resource a look has found among its own, with its id."""
+    known = {one.id for one in delivery.attempts}
+    new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
+    by = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
+    by |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
+    found = [(by.get((nonce, source)), made) for nonce, source, made in new if made not in known]
+    return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
+
+
+def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
+    """Return it with these attempts as they are now known."""
+    some, there = list(some), {one.id for one in delivery.attempts}
+    known = {(one.nonce, one.source): one for one in some}
+    more = (one for one in some if one.source == UNKNOWN and one.id not in there)
+    attempts = (known.get((one.nonce, one.source), one) if one.source != UNKNOWN else one for one in delivery.attempts)
+    return replace(delivery, attempts=(*attempts, *more))
+
+
+def settled(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
+    """Return it with the snapshots of CopyImage's AMI, as (source, copy): each is proven by its own id from now on."""
+    image = next((one for one in delivery.attempts if one.id and one.id == delivery.image.id), None)
+    there = {one.id for one in delivery.attempts}
+    if image is None:
+        return delivery
+    parts = (replace(image, source=source, id=copy) for source, copy in made if copy not in there)
+    return replace(delivery, attempts=(*delivery.attempts, *parts))
+
+
+def is_own(delivery: Delivery, snapshot: str, nonce: str) -> bool:
+    """Whether a snapshot with this nonce is the delivery's own copy."""
+    known = {one.id for one in delivery.attempts} | {one.copy for one in delivery.copies}
+    return snapshot in known or any(one.nonce == nonce and one.source and not one.id for one in delivery.attempts)
 
 
 def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
@@ -95,7 +155,7 @@ def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
     proven, unproven = images(delivery, mine)
     best = min((one for one in proven if one.id not in delivery.request.discarded), key=_best, default=None)
     if best is not None:
-        return Named(own=best.id, unfinished=best.state != "available")
+        return Named(own=best.id, nonce=best.nonce, unfinished=best.state != "available")
     return Named(stranger=others[0] if others else None, unproven=unproven[0].id if unproven else None)
 
 
@@ -105,13 +165,15 @@ def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[Shown
     bearers: dict[str, list[str]] = defaultdict(list)
     for one in there:
         bearers[one.nonce].append(one.id)
-    known = {delivery.image.id, delivery.accepted, *delivery.request.discarded}
+    made = {one.id for one in delivery.attempts}
+    known = {delivery.image.id, delivery.accepted, *delivery.request.discarded} | made
 
     def own(one: ShownImage) -> bool:
         if one.id in known:
             return True
         attempt = _attempt(delivery, one.nonce, one.created_at)
-        return attempt is not None and attempt.source == "" and len(bearers[one.nonce]) == 1
+        open_ = attempt is not None and not attempt.source and not attempt.id
+        return open_ and len(bearers[one.nonce]) == 1
 
     return tuple(one for one in there if own(one)), tuple(one for one in there if not own(one))
 
@@ -138,6 +200,8 @@ class Removal:
     unfinished: tuple[str, ...] = ()
     """Copies that still run."""
     unproven: tuple[str, ...] = ()
+    learnt: tuple[Attempt, ...] = ()
+    """Attempts whose resource was found by its nonce: with the id, so that nothing else can pass for it later."""
 
 
 def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
@@ -154,12 +218,13 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
         showing=(*made, *(one.copy for one in found.own)),
         unfinished=tuple(one.copy for one in found.own if one.state == "pending"),
         unproven=tuple(kept),
+        learnt=learnt(delivery, found.own, there),
     )
 
 
-def doubled_fault(where: str, bearers: Collection[SeenCopy]) -> Fault:
+def doubled_fault(where: str, bearers: Collection[str]) -> Fault:
     """The fault of several snapshots with one nonce."""
-    ids = ", ".join(sorted(one.copy for one in bearers))
+    ids = ", ".join(sorted(bearers))
     return Fault(
         "attempt-doubled",
         where,

@@ -10,6 +10,7 @@ from chalicelib.core.delivery.deadlines import deadline, reopens
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState, LastLook
 from chalicelib.core.delivery.moves import Handlers, again, begin_again, end, fail, to
 from chalicelib.core.records import schedule
+from chalicelib.core.sharing import holders
 from chalicelib.core.sharing.entitlement import SETTINGS_CHANGED
 from chalicelib.core.targets import approvals
 
@@ -80,9 +81,21 @@ def _on_shares_released(event: ev.SharesReleased, delivery: Delivery, _now: int)
     return delivery.with_shares(continue_at=0, holds_copy=False, holds_standing=standing)
 
 
+def _on_closing_seen(event: ev.ClosingSeen, delivery: Delivery, now: int) -> Delivery:
+    """Say that it was withdrawn only when looks at AWS have missed it; after an hour, say what is still open."""
+    last = deadline(delivery)
+    if event.open and (last is None or now < last):
+        return again(delivery, now, schedule.SILENCE)
+    faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
+    return replace(
+        delivery.with_shares(gone=True), faults=(*delivery.faults, *faults), last_refusal=None, tries=0, next_try=now
+    )
+
+
 HANDLERS: Handlers = {
     ev.RoleRenamed: _on_role_renamed,
     ev.SharesHeld: _on_shares_held,
     ev.SharesSeen: _on_shares_seen,
     ev.SharesReleased: _on_shares_released,
+    ev.ClosingSeen: _on_closing_seen,
 }

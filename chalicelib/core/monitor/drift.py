@@ -42,7 +42,7 @@ class ShownAccess:
     own: bool = False
     """It has the service's name."""
     sibling: bool = False
-    """It has the name of the account's hub in another Region, which makes its own audit."""
+    """It has the name of another hub of the account, which makes its own audit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,13 @@ def of_permissions(resource: str, receivers: Collection[str]) -> tuple[ShownAcce
     return tuple(ShownAccess(receiver, resource) for receiver in sorted(receivers))
 
 
-def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, ...]:
-    """Return the access that a key's policy gives: by the service's statements, and by all others."""
+def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[str] = ()) -> tuple[ShownAccess, ...]:
+    """Return the access that a key's policy gives: by the service's statements, and by all others.
+
+    ``siblings``: the Regions of the account's other hubs.
+    """
     resource, hub_sid = addresses.policy_resource(key).pk, key_policy.hub_sid(hub, region)
+    theirs = [key_policy.hub_sid(hub, one) for one in siblings]
     try:
         stated = json.loads(text)["Statement"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -149,20 +153,22 @@ def of_policy(key: str, text: str, hub: str, region: str) -> tuple[ShownAccess, 
         if name := key_policy.share_named(sid, hub_sid):
             found[ShownAccess(name.partition("-")[0], resource, name, own=True)] = None
         else:
-            others[key_policy.is_siblings(sid, hub)].append(one)
+            others[any(key_policy.share_named(sid, sibling) for sibling in theirs)].append(one)
     for sibling, statements in others.items():
         for receiver in admitted(json.dumps({"Statement": statements})):
             found[ShownAccess(receiver, resource, sibling=sibling)] = None
     return tuple(found)
 
 
-def of_grant(key: str, grant: str, name: str, grantee: str, issuer: str, region: str) -> ShownAccess:
+def of_grant(
+    key: str, grant: str, name: str, grantee: str, issuer: str, region: str, siblings: Collection[str] = ()
+) -> ShownAccess:
     """Return the access that a grant gives to its grantee; to its issuer, if that is an AWS service or is gone."""
     receiver = grantee if account_of(grantee) else issuer
     account, own = account_of(receiver), grant_names.is_grant_of(name, region)
     of_roles = own and grant_names.ROLE_PATH in grantee
     resource = addresses.role_resource(key, account) if of_roles else addresses.key_resource(key, account)
-    sibling = name.startswith(grant_names.GRANT_PREFIX) and not own
+    sibling = not own and any(grant_names.is_grant_of(name, one) for one in siblings)
     return ShownAccess(receiver, resource.pk, name, grant, own=own, sibling=sibling)
 
 

@@ -87,6 +87,8 @@ class Evidence:
     """Since when the applied file is in force; the one before may have listed others."""
     builders: frozenset[str] = frozenset()
     """ARNs of the roles that build, tag and use golden AMIs in the hub."""
+    siblings: frozenset[str] = frozenset()
+    """Regions in which the account has another hub."""
     source_key: bool = False
     """The service has opened or closed shares on this key."""
     admitted: frozenset[str] | None = None
@@ -99,9 +101,12 @@ def is_own(principal: str, hub: str, region: str) -> bool:
 
 
 def _is_sibling(action: TrailAction, evidence: Evidence) -> bool:
-    """Whether the share worker of this account's hub in another Region acted; it has its own ledger."""
-    name = _role(action.principal, evidence.hub)
-    return name.startswith("ami-promoter-") and name.endswith("-share-worker") and not _is_own(action, evidence)
+    """Whether the share worker of another hub of this account acted; it has its own ledger.
+
+    The operator names these hubs: anybody who can create a role could give it such a name.
+    """
+    names = {f"ami-promoter-{region}-share-worker" for region in evidence.siblings - {evidence.region}}
+    return _role(action.principal, evidence.hub) in names
 
 
 def _role(principal: str, hub: str) -> str:
@@ -159,7 +164,7 @@ def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> M
     if _is_own(action, evidence):
         why = "The applied targets file does not list it." if intended else "The ledger did not intend it."
         return MonitorFinding(ActionVerdict.NO_INTENT, why, (receiver,))
-    if _is_sibling(action, evidence):
+    if _is_sibling(action, evidence) and receiver not in evidence.strangers:
         return _expected("A hub of this account in another Region did it; its own monitor judges that.")
     if account_of(receiver) == action.account and _had_access(action, evidence, action.account):
         return _expected("The account passes on within itself what the hub has opened to it.")
@@ -259,7 +264,7 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
         if unknown:
             yield MonitorFinding(ActionVerdict.NO_INTENT, "The ledger did not intend to let them in.", tuple(unknown))
     elif _is_sibling(action, evidence):
-        yield _expected("A hub of this account in another Region did it; its own monitor judges that.")
+        yield from (_let_in(action, evidence, receiver) for receiver in new if receiver in evidence.strangers)
     else:
         yield from (_let_in(action, evidence, receiver) for receiver in new)
         gone = [s for s in evidence.shares if _needed(s, action.at) and s.account not in action.receivers]

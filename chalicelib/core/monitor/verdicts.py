@@ -76,8 +76,17 @@ def notice(finding: MonitorFinding, severity: Severity) -> dict[str, object]:
     }
 
 
+def accounts_and_units(receivers: Collection[str]) -> list[str]:
+    """Return what Organizations must be asked about before it is said who is a stranger: account ids, ARNs of units."""
+    names = {one if ":organizations:" in one else account_of(one) for one in receivers}
+    return sorted(names - {""})
+
+
 def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:
-    """Return the receivers that the applied file does not list; all of them if no file was applied."""
+    """Return the receivers that the applied file does not list; all of them if no file was applied.
+
+    The members of ``applied`` must be those that Organizations itself says (``LiveMembers``).
+    """
     units = {unit.arn for unit in applied.directory.membership.units.values()}
     accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
     unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))

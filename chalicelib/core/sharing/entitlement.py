@@ -24,6 +24,18 @@ USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 SETTINGS_CHANGED = "settings-changed"
 """Fault code: a delivery cannot have what it asks for, because the file gives its target other settings by now."""
 
+SOURCE_GONE = "source-gone"
+"""Fault code: the AMI was deregistered or cannot be used, so it entitles nobody."""
+
+NOTHING_OPENED = " Nothing is opened."
+
+
+def source_gone(where: str, ami: str, state: str | None) -> Fault:
+    """Return the fault of an AMI that entitles nobody. ``state``: EC2's word; None: EC2 does not show it."""
+    what = f"{ami} was deregistered, or no longer belongs to the hub" if state is None else f"{ami} is {state}"
+    cure = f"Enable it (aws ec2 enable-image --image-id {ami}) and tag it again" if state == "disabled" else ""
+    return Fault(SOURCE_GONE, where, f"{what}.{NOTHING_OPENED}", f"{cure or 'Tag another AMI'}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share
+from chalicelib.core.sharing.share import Share, ShareState
 
 GRANT_PREFIX = "ami-promoter:"
 ROLE_PATH = ":role/aws-service-role/"
@@ -35,8 +35,18 @@ def is_grant_of(name: str, region: str) -> bool:
 
 def is_grant_for(share: Share, grant_id: str, name: str, region: str) -> bool:
     """Whether a grant is the one that opened a share."""
+    return grant_id == share.grant_id or is_named_for(share, name, region)
+
+
+def is_named_for(share: Share, name: str, region: str) -> bool:
+    """Whether a grant's name says that it opened a share.
+
+    If the time of its intent is not known, as its record is damaged, each grant with its stem did.
+    """
+    if not share.intended_at and share.state is not ShareState.WANTED:
+        return name.startswith(grant_stem(share.share_name, region))
     own = grant_name(share, region)
-    return grant_id == share.grant_id or name == own or name.startswith(f"{own}:")
+    return name == own or name.startswith(f"{own}:")
 
 
 def unrecorded_name(grant_id: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
@@ -10,6 +10,8 @@ from chalicelib.core.sharing.share import ENDED_LONG_AGO, Share, ShareState
 
 MOST_HOLDINGS = 3_500
 """Most holdings of a share: of 95 bytes each they are 332 KB, and an item may have 400 KB [aws-facts 6]."""
+MOST_NAMED = 5
+"""A fault names so many resources."""
 
 
 def standing(share: Share) -> bool:
@@ -56,6 +58,13 @@ def needed(share: Share) -> bool:
     return bool(share.holdings) or share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 
 
+def may_show(share: Share) -> bool:
+    """Whether AWS may still show the service's permission: it is there, or no look has missed it since its removal."""
+    live = share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
+    missed = share.state is ShareState.CLOSING and share.gone_at is not None
+    return live and not missed and not share.preexisting
+
+
 def refusal(share: Share) -> Fault | None:
     """Return why the share's holders must stop waiting for it: it was refused, or closed at its end.
 
@@ -87,6 +96,17 @@ def held_by_too_many(share: Share) -> Fault:
         f"{MOST_HOLDINGS:,} AMIs or deliveries hold this permission already, which is as many as its record takes.",
         "Build further AMIs under another KMS key, or remove the trigger tag from AMIs that the account no longer "
         "needs; then tag this AMI again.",
+    )
+
+
+def still_open(where: str, resources: Sequence[str]) -> Fault:
+    """The fault of a withdrawal whose shares AWS has not let go of for an hour."""
+    named = ", ".join(one.removeprefix("resource#") for one in resources[:MOST_NAMED])
+    return Fault(
+        "share-still-open",
+        where,
+        f"The account may still have access: for an hour the service could not close {named}. It goes on trying.",
+        'See "Closing by hand" in docs/operations/runbook.md.',
     )
 
 

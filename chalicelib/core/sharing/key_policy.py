@@ -112,11 +112,6 @@ def share_named(sid: str, hub: str) -> str:
     return share_name(found[1], Audience(found[2])) if found else ""
 
 
-def is_siblings(sid: str, account: str) -> bool:
-    """Whether a Sid says that a hub of this account made the statement, in any Region."""
-    return re.fullmatch(f"AmiPromoter{account}[a-z0-9]+To[0-9]{{12}}({'|'.join(Audience)})(Look)?", sid) is not None
-
-
 def statements(access: Access) -> tuple[dict[str, Any], ...]:
     """Return the statements that give an access, as narrow as a key policy allows.
 

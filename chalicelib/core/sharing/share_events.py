@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing.entitlement import SOURCE_GONE
 from chalicelib.core.sharing.grant_names import unrecorded_name
 from chalicelib.core.sharing.holders import is_statement, past_end
 from chalicelib.core.sharing.share import TRANSITIONS, Event, Share, ShareState
@@ -134,8 +135,13 @@ def put_off(share: Share, now: int) -> Share:
 
 
 def wait_for(share: Share, fault: Fault, now: int) -> Share:
-    """The share worker tries again until the fault is gone; the holders read it."""
-    return replace(put_off(share, now), waits_for=fault)
+    """The share worker tries again until the fault is gone; the holders read it.
+
+    Of an AMI that is gone, a second look must agree, some time after the first (invariant 5).
+    """
+    waiting = replace(put_off(share, now), waits_for=fault)
+    again_at = now + (schedule.SECOND_LOOK_AFTER if fault.code == SOURCE_GONE else 0)
+    return replace(waiting, next_try=max(waiting.next_try, again_at))
 
 
 def intend_closing(share: Share, now: int) -> Share:

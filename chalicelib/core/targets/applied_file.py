@@ -34,6 +34,9 @@ def grant_role(copy_role: str) -> str:
     return f"{copy_role}{GRANT_ROLE}"
 
 
+SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
+"""Tags that EC2 shows to accounts with which an AMI is shared [aws-facts, Added November 2026, VERIFIED]."""
+
 NOT_OF_THE_DELIVERY = {"of_the_delivery": False}
 """Metadata of a member of ``Target`` that changes nothing of a delivery, as a name or a retirement: a change of it
 voids no approval and begins no delivery again. A member without it belongs to the delivery."""
@@ -91,8 +94,8 @@ def of_delivery(target: Target) -> dict[str, Any]:
 
 
 def carried(target: Target) -> tuple[str, ...]:
-    """Return which tags of the source arrive in a target: where the AMI itself is shared, none."""
-    return target.source_tags if target.mode == "copy" else ()
+    """Return which tags of the source arrive in a target; where the AMI itself is shared, EC2 shows some of them."""
+    return target.source_tags if target.mode == "copy" else SHOWN_WITH_A_SHARED_AMI
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from chalicelib.core.faults import Fault
 
@@ -66,6 +66,34 @@ def ways(members: Iterable[str], membership: Membership) -> dict[str, str]:
         for account in unit.accounts if unit else ():
             found.setdefault(account, unit.arn if unit else "")
     return found
+
+
+def is_brought(account: str, membership: Membership) -> bool:
+    """Whether the members in force have an account in a unit."""
+    return any(account in unit.accounts for unit in membership.units.values())
+
+
+def corrected(membership: Membership, whole: str, places: Mapping[str, Collection[str]]) -> Membership:
+    """Return the members with what AWS Organizations itself says of some accounts; the same object if it agrees.
+
+    ``whole``: the organization's ARN, from which those of all units follow; ``places``: the ids of all units that
+    contain each of the accounts.
+    """
+    units: dict[str, Unit] = {}
+    for name, unit in membership.units.items():
+        there = {account for account, above in places.items() if name in above}
+        accounts = (set(unit.accounts) - places.keys()) | there
+        units[name] = Unit(arn_of(name, whole), tuple(sorted(accounts)))
+    return membership if units == membership.units else replace(membership, units=units)
+
+
+def arn_of(unit: str, whole: str) -> str:
+    """Return a unit's ARN as launch permissions name it, by that of the organization: they know no root.
+
+    The forms are those of the service authorization reference, and of shapes Organization and OrganizationalUnit in
+    botocore's model.
+    """
+    return f"{whole.replace(':organization/', ':ou/')}/{unit}" if unit.startswith("ou-") else whole
 
 
 def _size(unit: str) -> tuple[int, str]:

@@ -11,7 +11,14 @@ from typing import Literal
 
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.images import register
-from chalicelib.core.images.image import BlockDevice, SourceImage, SourceSnapshot, snapshots_to_copy, unknown_values
+from chalicelib.core.images.image import (
+    ILLEGIBLE,
+    BlockDevice,
+    SourceImage,
+    SourceSnapshot,
+    snapshots_to_copy,
+    unknown_values,
+)
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.kms_keys import KeyFacts, source_key_faults, target_key_faults
 
@@ -52,6 +59,7 @@ def source_faults(
         *source_key_faults(image, hub_account, keys, opens_keys=opens_keys),
         *_source_tags(image, trigger_tag),
         *_too_large(image),
+        *_illegible(image, trigger_tag),
         *unknown_values(image),
     )
 
@@ -378,6 +386,24 @@ def _too_large(image: SourceImage) -> Iterator[Fault]:
             f"With all tags of the image and its snapshots it takes {size:,} bytes, and a record has "
             f"{MOST_ON_RECORD:,}.",
             "Remove or shorten tags of its snapshots and tag the image again.",
+        )
+
+
+def _illegible(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
+    """What was replaced in EC2's answer cannot be carried: the copy's would differ from the source's."""
+    tags = {image.id: image.tags, **{one.id: one.tags for one in image.snapshots}}
+    tags = {owner: register.copied_tags(theirs, trigger_tag) for owner, theirs in tags.items()}
+    found = [
+        f"tag {key!r} of {owner}" for owner in tags for key, value in tags[owner].items() if ILLEGIBLE in key + value
+    ]
+    if ILLEGIBLE in (image.description or ""):
+        found.append("the description")
+    if found:
+        yield Fault(
+            "source-illegible",
+            image.id,
+            f"EC2 cannot show some characters, such as control characters, in: {_few(found)}.",
+            "Write the tag or description again without them, or delete the tag; then tag the image again.",
         )
 
 

@@ -54,6 +54,8 @@ class TargetSeen:
     key: KeyFacts | None = None
     key_policy: str = ""
     """Text of the key's policy; "" if it was not read."""
+    allows: tuple[str, ...] = ()
+    """The actions that the copy role's own policy allows; empty if it was not read."""
     missing_roles: tuple[str, ...] = ()
     """As the port ``TargetRoles`` names them."""
     rules: tuple[ForwardingRule, ...] = ()

@@ -57,7 +57,8 @@ def test_checks_can_change_nothing():
 
 
 def test_looking_can_change_nothing():
-    """The session for reading has only Describe actions."""
-    (statement,) = json.loads(policy("look", a_delivery()))["Statement"]
+    """The session for reading has only Describe actions, and may read the role's own policy."""
+    statement, own = json.loads(policy("look", a_delivery()))["Statement"]
 
     assert all(action.split(":")[1].startswith("Describe") for action in statement["Action"])
+    assert own["Action"] == "iam:GetRolePolicy"

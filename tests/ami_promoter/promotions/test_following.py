@@ -62,9 +62,9 @@ def test_what_is_refused_again_and_again_is_notified():
     """So is a refused first look: then the call itself is wrong."""
     refused = HubError("no.", "DynamoDB")
 
-    with pytest.raises(HubError):
+    with pytest.raises(HubError, match=r"\ADynamoDB: no\.\Z"):
         follow(looks("a", *[refused] * (MISSES + 1)), lambda _: False, FollowTime().clock)
-    with pytest.raises(HubError):
+    with pytest.raises(HubError, match=r"\ADynamoDB: no\.\Z"):
         follow(looks(refused), lambda _: False, FollowTime().clock)
 
 

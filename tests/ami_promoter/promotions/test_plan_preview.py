@@ -25,7 +25,7 @@ def a_target(number, **changes):
 
 def printed(targets, *, wide=False, blocked=()):
     """Return a plan's lines on a terminal of 120 columns, without the costs."""
-    data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": targets, "blocked": blocked}
+    data = {"ami": "ami-1", "name": "golden", "value": "dev", "targets": targets, "blocked": blocked, "doubts": []}
     data |= {"faults": [], "waits_for": None, "checks": 3, "ready": not blocked}
     lines = as_printed(plan_preview.show(data, "here", wide=wide), 120)
     return lines[2 : lines.index("", 2)] + [line for line in lines if line.startswith("FAILED")]

@@ -104,6 +104,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.SharesSeen(open=False, refused=FAULT),
     ev.SharesReleased(),
     ev.SharesReleased(all=False),
+    ev.ClosingSeen(),
+    ev.ClosingSeen(("resource#image#ami-0a",)),
     ev.CopyStarted("snap-0a", "snap-0ac"),
     ev.CopiesFound(()),
     ev.CopiesFound((), "Renamed"),

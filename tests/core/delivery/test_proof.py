@@ -7,7 +7,7 @@ import pytest
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, intents, outstanding, proof
-from chalicelib.core.delivery.model import Attempt, CopyState, DeliveryState, ImageRequest, SlotRequest
+from chalicelib.core.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import schedule
 from tests.core.delivery.examples import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
@@ -101,6 +101,75 @@ def test_where_aws_named_the_copy_another_snapshot_with_its_nonce_is_left():
     assert after.copies[0].copy == "snap-0ac"
 
 
+def with_ids(delivery: Delivery, **ids: str) -> Delivery:
+    """The delivery whose attempts are known to have made these: by the nonce's end, with _ for -."""
+    known = {f"nonce-{name.replace('_', '-')}": made for name, made in ids.items()}
+    return replace(delivery, attempts=tuple(replace(one, id=known.get(one.nonce, "")) for one in delivery.attempts))
+
+
+def test_once_it_is_known_what_an_attempt_made_only_that_is_proven_in_every_later_episode():
+    """Whatever has its nonce; and its own source counts, not the tag that somebody there can change."""
+    delivery = with_ids(a_delivery(episode=2), snap_0a="snap-0ac")
+    planted = seen("snap-0a", "completed", copy="snap-0x")
+    ours = seen("snap-0a", "completed", nonce="changed")
+
+    assert proof.copies(delivery, (planted,)).unproven == (planted,)
+    assert proof.copies(delivery, (planted, replace(ours, source="snap-0b"))).own == (ours,)
+    ready = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, copies=(planted, ours)), NOW)
+    assert (ready.copies[0].copy, ready.copies[0].adopted) == ("snap-0ac", False)
+    assert ready.cleanup.unproven == ("snap-0x",)
+
+
+@pytest.mark.parametrize("state", [DeliveryState.COPYING, DeliveryState.STOPPING, DeliveryState.TIDYING])
+def test_an_answer_a_look_and_a_cleanup_say_what_an_attempt_made(state):
+    """Each writes the id on the record: of a copy, of an AMI, and of what CopyImage made."""
+    begun = with_copies(a_delivery(state), C.INTENDED, C.COMPLETED)
+    answered = evolving.evolve(begun, ev.CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
+    assert answered.attempts[0].id == "snap-0ac"
+
+    shows = (shown("ami-0b"),), (seen("snap-0a", "completed"),)
+    left = proof.removal(begun, *shows)
+    stopping = replace(begun, state=DeliveryState.STOPPING)
+    after = evolving.evolve(stopping, ev.LeftoversSeen(left.showing, learnt=left.learnt), NOW)
+    assert [one.id for one in after.attempts] == ["snap-0ac", "", "ami-0b"]
+
+    by_image = replace(begun, method="image")
+    made = proof.removal(by_image, (), (seen("", "pending", copy="snap-0i", nonce="nonce-"),))
+    assert made.copies == ("snap-0bc", "snap-0i")
+    kept = proof.keep(by_image, made.learnt)
+    assert kept.attempts[-1] == Attempt("nonce-", proof.UNKNOWN, NOW, "snap-0i")
+    assert proof.keep(kept, proof.learnt(kept, proof.copies(kept, (seen("", "", copy="snap-0i"),)).own)) == kept
+
+
+def test_what_copyimage_made_is_proven_by_its_nonce_only_in_its_episode_and_until_the_ami_shows_it():
+    """After that, a snapshot with the nonce is left alone; each of the AMI's is proven by its own id."""
+    running = with_ids(a_delivery(DeliveryState.VERIFYING, method="image"), **{"": "ami-0b"}).with_image(id="ami-0b")
+    planted = seen("snap-0a", "completed", copy="snap-0x", nonce="nonce-")
+    parts = (("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc"))
+    there = evolving.evolve(running, ev.ImageSeen("available", copies=parts), NOW)
+    own = seen("", "completed", copy="snap-0bc", nonce="nonce-")
+
+    assert proof.copies(running, (planted,)).own == (replace(planted, source=proof.UNKNOWN),)
+    found = proof.copies(there, (planted, own))
+    assert (found.own, [one.copy for one in found.unproven]) == ((replace(own, source="snap-0b"),), ["snap-0x"])
+    later = replace(running, episode=2, created_at=NOW + 1)
+    assert [one.copy for one in proof.copies(later, (planted,)).unproven] == ["snap-0x"]
+    assert [one.copy for one in proof.copies(replace(running, method="snapshots"), (planted,)).unproven] == ["snap-0x"]
+
+
+@pytest.mark.parametrize("state", [DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.VERIFYING])
+def test_a_late_answer_that_names_another_snapshot_than_was_adopted_ends_the_delivery(state):
+    """A look of another run found only the one that somebody had planted; AWS's answer counts."""
+    begun = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    planted = seen("snap-0a", "completed", copy="snap-0x")
+    misled = replace(evolving.evolve(begun, ev.CopiesFound((planted,)), NOW), state=state)
+    after = evolving.evolve(misled, ev.CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
+
+    assert (after.state, [fault.code for fault in after.faults]) == (DeliveryState.STOPPING, ["attempt-doubled"])
+    plan = proof.removal(after, (), (planted, seen("snap-0a", "completed")))
+    assert (plan.copies, plan.unproven) == (("snap-0ac", "snap-0bc"), ("snap-0x",))
+
+
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
@@ -123,7 +192,7 @@ def test_an_ami_with_the_services_name_and_tags_that_no_attempt_made_is_unproven
 
 def test_an_ami_of_an_attempt_is_adopted_whichever_episode_made_it():
     """Nonces are kept for the life of the record; another AMI with the name is reported as a stranger's."""
-    assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b")
+    assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b", nonce="nonce-")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
 
 
@@ -133,6 +202,19 @@ def test_of_two_amis_of_one_nonce_neither_is_adopted():
 
     assert proof.named(a_delivery(), twins).own is None
     assert proof.removal(a_delivery(), twins, ()).images == ()
+
+
+@pytest.mark.parametrize("made", ["ami-0b", "ami-0gone"])
+def test_an_ami_with_the_nonce_of_an_attempt_that_made_another_is_unproven(made):
+    """RegisterImage answered, the AMI is gone, and somebody registers one with its name and tags."""
+    delivery = with_ids(a_delivery(episode=2), **{"": made})
+    found = proof.named(delivery, (shown("ami-0b"),))
+
+    assert (found.own, found.unproven) == (("ami-0b", None) if made == "ami-0b" else (None, "ami-0b"))
+    ready = evolving.evolve(a_delivery(episode=2), ev.TargetReady(TARGET_KEY, "ami-0b", nonce="nonce-"), NOW)
+    registered = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
+    registered = evolving.evolve(registered, ev.ImageRegistered("ami-0b", "nonce-"), NOW)
+    assert ready.attempts[-1].id == registered.attempts[-1].id == "ami-0b"
 
 
 # --- attempts --------------------------------------------------------------------------------------------------------

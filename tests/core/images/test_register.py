@@ -208,7 +208,7 @@ def test_a_snapshot_used_twice_has_one_copy():
 
 def test_a_missing_copy_is_an_error():
     """The service never registers an image without one of its volumes."""
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"\A'snap-\w+'\Z"):
         register.request(an_image(), {}, "name", {})
 
 

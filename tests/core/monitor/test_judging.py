@@ -45,7 +45,7 @@ def share(account: str = DEV, *steps: tuple[int, ShareState], **more: object) ->
 
 def verdict(what: TrailAction, *shares: Known, **more: object) -> ActionVerdict:
     """The verdict on an act; the applied file lists DEV and TEST, and the key is a source key."""
-    given = {"strangers": frozenset({STRANGER, PUBLIC}), "source_key": True} | more
+    given = {"strangers": frozenset({STRANGER, PUBLIC}), "source_key": True, "siblings": {"eu-west-1"}} | more
     return judge(what, Evidence(HUB, HERE, shares, **given)).verdict
 
 
@@ -91,7 +91,9 @@ BY_EC2 = {"by_service": True, "ebs": True}
         (action(Act.CLEARED, by=JO), [OPENED], V.VANISHED),
         (action(Act.CLEARED, by=JO), [CLOSED], V.EXPECTED),
         # by the account's hub in another Region
-        (action(Act.ADDED, STRANGER, by=SIBLING), [], V.EXPECTED),
+        (action(Act.ADDED, TEST, by=SIBLING), [], V.EXPECTED),
+        (action(Act.ADDED, TEST, by=SIBLING.replace("eu-west-1", "x")), [], V.LISTED),
+        (action(Act.ADDED, STRANGER, by=SIBLING), [], V.STRANGER),
         (action(Act.ADDED, PUBLIC, by=SIBLING), [], V.STRANGER),
         # grants
         (action(Act.ADDED, ROLE, **ON_KEY), [GRANT], V.EXPECTED),
@@ -205,7 +207,8 @@ def policy(*admitted: str, by: str = OURS) -> TrailAction:
         (policy(HUB, PUBLIC, by=JO), [], frozenset({PUBLIC}), V.EXPECTED),
         (policy(HUB, by=JO), [OPENED], frozenset({HUB, DEV}), V.VANISHED),
         (policy(HUB, DEV, by=JO), [OPENED], frozenset({HUB, DEV}), V.EXPECTED),
-        (policy(HUB, STRANGER, by=SIBLING), [], frozenset({HUB}), V.EXPECTED),
+        (policy(HUB, TEST, by=SIBLING), [], frozenset({HUB}), V.EXPECTED),
+        (policy(HUB, STRANGER, by=SIBLING), [], frozenset({HUB}), V.STRANGER),
     ],
 )
 def test_a_policy_is_judged_by_what_is_new_in_it(what, shares, before, expected):

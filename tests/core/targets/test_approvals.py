@@ -59,10 +59,11 @@ def test_what_does_not_arrive_is_in_no_digest(source):
     assert digest(source) == digest()
 
 
-def test_no_tag_arrives_where_the_ami_itself_is_shared():
-    """Nobody but the hub sees them there."""
+def test_only_the_tags_that_ec2_shows_arrive_where_the_ami_itself_is_shared():
+    """Nobody but the hub sees the others there."""
     shared = replace(TARGET, mode="share", source_tags=("*",))
     assert digest(replace(SOURCE, tags={"os": "linux"}), target=shared) == digest(target=shared)
+    assert digest(replace(SOURCE, tags={"ec2:SharedTag/os": "linux"}), target=shared) != digest(target=shared)
 
 
 @dataclass(frozen=True, slots=True)

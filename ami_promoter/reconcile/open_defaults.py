@@ -1,0 +1,43 @@
+"""Which parameters of the hub's stack have an open value, what that lets in, and how to close it. Pure.
+
+An open value is a choice, no fault: the check passes with a warning. ``deploy/strict.json`` closes all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Finding = dict[str, Any]
+
+CHECK = "open-defaults"
+_STRICT = "Deploy the hub with {name} (deploy/strict.json; docs/guide/deploy.md#for-a-bank)"
+OPEN = {
+    "SourceKeyArns": "The share worker may make and end grants on every key of the account that leaves it to IAM.",
+    "GoldenTagValue": "The share worker may share every snapshot of the account, also of what is no golden AMI.",
+    "DataKeyArn": "Tables, queues, topic and logs are encrypted under AWS's keys: no key policy says who reads them.",
+    "BlockPublicSnapshots": "The stack does not keep people from making the account's snapshots public.",
+    "AccessMonitoring": "Nobody is told who opens or uses anything besides the service.",
+}
+"""Parameter -> what its open value lets in. The value is open if it is empty, ``false`` or ``off``."""
+ADMITTED = ("OrganizationId", "TargetAccounts")
+"""Parameters of which one must have a value."""
+
+
+def findings(parameters: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each open value of a stack's parameters, or one that there is none.
+
+    A parameter that the stack does not have is not judged: its template is of another version.
+    """
+    found = []
+    if set(ADMITTED) <= parameters.keys() and not any(parameters[name] for name in ADMITTED):
+        what = "The hub may enter every account whose role trusts it, and open AMIs to every account of the file."
+        found.append(_open(" or ".join(ADMITTED), what))
+    found += [_open(name, what) for name, what in OPEN.items() if parameters.get(name) in ("", "false", "off")]
+    yield from found
+    if not found:
+        yield {"check": CHECK, "passed": True, "what": "No parameter of the stack has an open value.", "cure": ""}
+
+
+def _open(name: str, what: str) -> Finding:
+    return {"check": CHECK, "passed": True, "what": f"{name}: {what}", "cure": f"{_STRICT.format(name=name)}."}

@@ -1,0 +1,172 @@
+"""A thief chooses who receives: an extra member of an OU, a forged share and a wake. Organizations itself is asked."""
+
+import json
+
+import pytest
+
+from awsim.services.organizations import PATHS
+from chalicelib.core.sharing import share_events
+from chalicelib.core.sharing.share import Purpose
+from demo import stage
+from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of, write_members
+from tests.scenarios.monitoring import audited, monitored, verdicts
+from tests.scenarios.organization import READ_ROLE, READING, ROLE, SECRET, OrganizationScene
+from tests.scenarios.platform import ROOT, new_version
+from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, STRANGER, TEST
+from tests.scenarios.stolen import COPIES, client, refused
+
+TRUSTING = {"Version": "2012-10-17", "Statement": []}
+EVERYTHING = {"all": {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}}
+ADMITS_ALL = {**READ_ROLE, "TargetAccounts": "", "OrganizationId": ""}
+FORGED = [
+    Forgery("snapshot:tagged", STRANGER, ("tagged", STRANGER), ""),
+    Forgery("key:own", STRANGER, ("tagged", STRANGER), "", grantee=role_of(STRANGER)),
+    Forgery("image:tagged", STRANGER, ("tagged", STRANGER), ""),
+]
+
+
+@pytest.fixture
+def organization(scene):
+    """DEV in an OU of the file, with the AMI; a hub that enters every account; and a role in the stranger's account."""
+    org = OrganizationScene(scene)
+    org.people.add_account(org.made, DEV, org.inner)
+    scene.apply(org.file())
+    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", ADMITS_ALL)
+    scene.world.iam.put_role(STRANGER, COPIES, TRUSTING, EVERYTHING)
+    assert scene.promoted("workloads") == {DEV: "delivered"}
+    return org
+
+
+def open_to(scene, account):
+    """Whether anything of the hub is open to an account."""
+    shared = account in {*scene.shared_with(scene.snapshots[0]), *scene.launchable_by()}
+    return shared or any(account in grant["GranteePrincipal"] for grant in scene.grants())
+
+
+@pytest.mark.parametrize(("forger", "purpose"), [("discover", Purpose.COPY), ("worker", Purpose.STANDING)])
+def test_an_extra_member_a_forged_share_and_a_wake_open_nothing(scene, organization, forger, purpose):
+    """With the credentials of `discover` alone, or of `worker` beside them; the scene watches every call."""
+    thief = Forger(scene, forger)
+    write_members(scene, and_the_stranger)
+    for forgery in FORGED:
+        thief.write(forgery, purpose)
+    scene.wait(20)
+    assert not open_to(scene, STRANGER)
+    for forgery in FORGED:
+        why = thief.look(forgery).waits_for
+        assert why is not None
+        assert why.code == "not-a-member", why
+    scene.wait(1800)
+    assert not open_to(scene, STRANGER)
+    assert scene.watch.problems == []
+    (unit,) = json.loads(scene.cli("members", "--json")[1])["units"]
+    assert unit["accounts"] == [DEV], "two readings of the OU have taken it out again"
+
+
+CARELESS = """
+from chalicelib.service.live_members import LiveMembers
+LiveMembers.checked = lambda _self, applied, *_: applied
+"""
+
+
+def test_where_only_the_table_is_asked_the_stranger_gets_snapshot_and_key(scene, organization, tmp_path):
+    """The scenario can fail: without the question in the package both are open within 20 seconds."""
+    scene.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", ADMITS_ALL)
+    write_members(scene, and_the_stranger)
+    thief = Forger(scene, "discover")
+    for forgery in FORGED[:2]:
+        thief.write(forgery, Purpose.COPY)
+    scene.wait(20)
+    assert scene.shared_with(scene.snapshots[0]) == {STRANGER}
+    assert [grant["GranteePrincipal"] for grant in scene.grants()] == [role_of(STRANGER)]
+    assert any(STRANGER in problem for problem in scene.watch.problems)
+
+
+def robbed(scene):
+    """Both thieves: a forged member and a forged intent, and the snapshot opened as `share-worker`, for half an hour.
+
+    Before, the file must have been in force for an hour, and the audit's first pass begins with the monitor's stack.
+    """
+    write_members(scene, and_the_stranger)
+    thief, forgery = Forger(scene), FORGED[0]
+    thief.write(forgery, Purpose.COPY)
+    (share,) = [one for one in thief.ledger.shares(thief.resource(forgery).pk) if one.share_name == forgery.to]
+    now = int(scene.world.now.timestamp())
+    thief.ledger.save([share_events.intend_opening(share, now, seen=False)], "forged", now)
+    permission = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [STRANGER]}
+    client(scene, "share-worker", "ec2").modify_snapshot_attribute(SnapshotId=scene.snapshots[0], **permission)
+    for _ in range(30):
+        scene.wait(60)
+        write_members(scene, and_the_stranger)  # `discover` itself takes it out again
+    scene.watch.problems.clear()
+    return scene
+
+
+@pytest.mark.parametrize("reads", ["by role", "delegated"])
+def test_monitor_and_audit_page_whatever_ledger_and_members_say(scene, organization, reads):
+    """Organizations has the stranger nowhere. A hub that is a delegated administrator asks with its own rights."""
+    if reads == "delegated":
+        organization.people.delegate(organization.made, HUB)
+        scene.apply(organization.file("back_fill: true"))
+    scene.wait(HOUR)
+    monitored(scene, **ADMITS_ALL)
+    robbed(scene)
+    assert verdicts(scene) == [("page", "own-without-intent")]
+    assert audited(scene) == [("page", "own-without-intent", scene.snapshots[0])]
+
+
+def test_where_monitor_and_audit_believe_the_table_nobody_is_notified(scene, organization, tmp_path):
+    """The scenario can fail."""
+    careless = new_version(tmp_path, "careless", CARELESS)
+    scene.wait(HOUR)
+    monitored(scene, **ADMITS_ALL)
+    given = {**ADMITS_ALL, "AccessMonitoring": "on", "LearningHours": "0"}
+    scene.world.deploy(careless, HUB, REGION, "ami-promoter", given)
+    robbed(scene)
+    assert verdicts(scene) == audited(scene) == []
+
+
+def test_while_organizations_refuses_only_openings_to_members_of_ous_wait(scene, organization):
+    """The read role is gone: what is open closes, an account that the file lists is delivered, and the rest waits."""
+    scene.apply(organization.file() + f'  listed: ["{PROD}"]\n')
+    organization.people.add_account(organization.made, TEST, organization.outer)
+    scene.wait(2 * READING)
+    role = scene.world.iam.roles.get(ROLE)
+    scene.world.iam.roles.drop(ROLE)
+    scene.wait(HOUR)  # the sessions end
+    image = scene.seed("golden-next")
+    scene.tag("workloads listed", image)
+    scene.run_until_state("delivered", PROD, image)
+    assert scene.states(image)[TEST] == "opening"
+    _status, out, _ = scene.cli("status", image)
+    assert "Deploy deploy/organization.yaml in the management account" in out
+    scene.world.iam.put_role(role.account, role.name, role.trust, role.policies)
+    scene.run_until_state("delivered", TEST, image)
+    assert scene.world.shares_open() == []
+
+
+@pytest.mark.parametrize("reads", ["by role", "delegated"])
+def test_without_paths_each_parent_is_asked(scene, organization, reads):
+    """AWS's model has the path of an account as optional."""
+    with scene.world.rules.off(PATHS):
+        if reads == "delegated":
+            organization.people.delegate(organization.made, HUB)
+            scene.apply(organization.file("back_fill: true"))
+        organization.people.add_account(organization.made, TEST, organization.inner)
+        assert scene.outcome(times=2)[TEST] == "delivered"
+        write_members(scene, and_the_stranger)
+        Forger(scene, "discover").write(FORGED[0], Purpose.COPY)
+        scene.wait(20)
+        assert not open_to(scene, STRANGER)
+
+
+def test_a_role_of_the_same_name_elsewhere_is_not_entered(scene, organization):
+    """Only the one that the hub's parameter names, whatever else trusts the functions, and beside `TargetAccounts`."""
+    monitored(scene, **READ_ROLE)
+    name = ROLE.rpartition("/")[2]
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}]}
+    scene.world.iam.put_role(STRANGER, name, trust, EVERYTHING)
+    for function in ("discover", "share-worker", "access-monitor", "drift-audit"):
+        sts = client(scene, function, "sts")
+        refused(sts.assume_role, RoleArn=f"arn:aws:iam::{STRANGER}:role/{name}", RoleSessionName="thief")
+        sts.assume_role(RoleArn=ROLE, RoleSessionName="thief", ExternalId=SECRET)

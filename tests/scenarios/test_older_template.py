@@ -1,0 +1,72 @@
+"""A hub that is newer than a target's template: the missing right is named before anything is opened."""
+
+import pytest
+
+from awsim.services.ec2.snapshot_sharing import changed
+from demo import stage
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, REGION, TEST
+from tests.scenarios.stolen import COPIES
+from tests.scenarios.test_pitfalls import doctor
+
+
+def older(scene, *sids):
+    """Deploy to DEV a template that does not have these statements yet."""
+    document = scene.world.iam.roles.named(DEV, COPIES).policies["ami-promoter"]
+    document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in sids]
+
+
+def update(scene):
+    """Update DEV's stack."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", given)
+
+
+def opened(scene):
+    """Accounts for which a snapshot or the key was ever opened."""
+    to = {account for call in scene.calls("ModifySnapshotAttribute") for account in changed(call)[0]}
+    grants = (call.params["GranteePrincipal"] for call in scene.calls("CreateGrant") if call.caller.function)
+    return to | {grantee.split(":")[4] for grantee in grants}
+
+
+@pytest.mark.parametrize(
+    ("sid", "action"),
+    [("CopySnapshots", "ec2:CopySnapshot"), ("ProtectOwnImages", "ec2:EnableImageDeregistrationProtection")],
+)
+def test_a_right_that_an_older_template_lacks_is_named_before_anything_is_opened(scene, sid, action):
+    """The delivery fails at its checks; with the stack updated, a retry delivers."""
+    older(scene, sid)
+    assert scene.promoted("dev") == {DEV: "failed", TEST: "delivered"}
+
+    (fault,) = scene.delivery(DEV)["faults"]
+    assert (fault["code"], f"does not allow {action}:" in fault["what"]) == ("target-template-old", True)
+    assert "deploy/target.yaml" in fault["cure"]
+    assert opened(scene) == {TEST}
+
+    update(scene)
+    assert scene.cli("retry", scene.image)[0] == 0
+    scene.run_until(lambda: scene.states()[DEV] == "delivered")
+    scene.assert_invariants()
+
+
+def test_doctor_names_the_right(scene):
+    """And the template that has it."""
+    older(scene, "CopySnapshots", "ProtectOwnImages")
+
+    finding = doctor(scene)[DEV, "template"]
+
+    assert finding["passed"] is False
+    assert "does not allow ec2:CopySnapshot, ec2:EnableImageDeregistrationProtection" in finding["what"]
+    assert "deploy/target.yaml" in finding["cure"]
+    update(scene)
+    assert doctor(scene) == {}
+
+
+def test_a_role_whose_policy_cannot_be_read_blocks_nothing(scene):
+    """The role of a template from before that right: it delivers, and doctor says that it could not look."""
+    older(scene, "LookAtOwnPolicy")
+
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
+    finding = doctor(scene)[DEV, "template"]
+    assert (finding["passed"], "deploy/target.yaml" in finding["cure"]) == (None, True)
+    scene.assert_invariants()

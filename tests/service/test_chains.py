@@ -1,0 +1,59 @@
+"""How often a function runs in one chain of wakes does not grow with the work; Lambda would end a chain after 16 runs.
+
+docs/explanation/how-it-works.md has the same numbers.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from chalicelib.core.errors import RefusalKind
+from tests.service.cloud import CloudBehavior, refusal
+from tests.service.gate import PortTrouble
+from tests.service.hub import Hub
+from tests.service.test_limits import queued
+
+EXTRAS = (Path(__file__).parents[2] / ".chalice" / "extras.yaml").read_text(encoding="utf-8")
+ALARM = int(re.findall(r"RunawayAlarmInvocations:\n    Type: Number\n    Default: (\d+)", EXTRAS)[0])
+A_THOUSAND = 1000
+
+
+@pytest.mark.parametrize("amis", [12, 50])
+def test_an_account_that_refuses_every_copy(amis):
+    """AMIs of twenty snapshots fail one after another; the last waits for 240 or 1,000 slots before its own."""
+    hub = queued(amis, 20, hours=1)
+    denied = refusal(RefusalKind.DENIED, "UnauthorizedOperation")
+    hub.gate.troubles.append(PortTrouble("target.snapshots", "copy", denied, 10**6))
+    hub.run()
+
+    assert set(hub.outcomes().values()) == {"failed"}
+    assert hub.groups.longest == {"worker": 5, "share-worker": 2}
+
+
+def test_a_queue_for_slots():
+    """Each copy that ends passes its slot on by a wake, at once."""
+    hub = queued(12, 20, hours=1)
+    hub.run()
+
+    assert set(hub.outcomes().values()) == {"delivered"}
+    assert hub.groups.longest == {"worker": 5, "share-worker": 1}
+
+
+@pytest.mark.parametrize(("targets", "snapshots"), [(1, 2), (100, 2), (20, 20)])
+def test_many_targets(targets, snapshots):
+    """Nor does a chain grow with targets. A thousand of them do not reach the alarm on runaway invocations."""
+    hub = Hub(_accounts(targets), behavior=CloudBehavior(copying=(600,)), watchful=False)
+    hub.cloud.make_image("ami-0a", {f"snap-{number:02}": True for number in range(snapshots)})
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+
+    assert set(hub.outcomes().values()) == {"delivered"}
+    assert hub.groups.longest == {"worker": 5, "share-worker": 1}
+    woken = [name for name in hub.invocations if not name.startswith(("event ", "sweep", "discover"))]
+    assert targets == 1 or len(woken) / targets * A_THOUSAND < ALARM
+
+
+def _accounts(count: int) -> Sequence[str]:
+    return [f"{200_000_000_000 + number}" for number in range(count)]

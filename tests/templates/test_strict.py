@@ -1,0 +1,61 @@
+"""deploy/strict.json: the hub's parameters, each with its closed value."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ami_promoter.reconcile import open_defaults
+from awsim import cfn
+
+ROOT = Path(__file__).resolve().parents[2]
+GIVEN = dict(line.split("=", 1) for line in json.loads((ROOT / "deploy" / "strict.json").read_text(encoding="utf-8")))
+DECLARED = cfn.read(ROOT / "build" / "hub" / "template.yaml")["Parameters"]
+DEFAULTS = {name: str(one.get("Default", "")) for name, one in DECLARED.items()}
+FAILING = {"AlarmTopicArn"}
+"""Open by default, too; the check `alarms` of `doctor` fails."""
+
+
+def named(parameters):
+    """The parameters that doctor names as open; of those of which one is enough, the first."""
+    found = [one["what"] for one in open_defaults.findings(parameters) if one["cure"]]
+    return {re.split(r":| or ", what)[0] for what in found}
+
+
+def valid(name, value):
+    """Whether CloudFormation takes a value."""
+    declared = DECLARED[name]
+    if "AllowedValues" in declared:
+        return value in map(str, declared["AllowedValues"])
+    parts = value.split(",") if declared["Type"] == "CommaDelimitedList" else [value]
+    return all(re.fullmatch(declared["AllowedPattern"], part.strip()) for part in parts)
+
+
+def test_it_closes_exactly_what_doctor_names_as_open_by_default():
+    """A new open default needs its line in the file, and each line of the file closes one."""
+    assert named(DEFAULTS) | FAILING == GIVEN.keys()
+    assert named(DEFAULTS | GIVEN) == set()
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_cloudformation_refuses_what_must_be_replaced_and_takes_the_rest(name):
+    """Nobody deploys a placeholder by mistake."""
+    assert name in DECLARED
+    assert valid(name, GIVEN[name]) == ("REPLACE" not in GIVEN[name])
+
+
+@pytest.mark.parametrize("name", [*open_defaults.OPEN, *open_defaults.ADMITTED])
+def test_doctor_judges_parameters_that_exist(name):
+    """And each by its own name."""
+    closed = DEFAULTS | GIVEN
+    assert name in DECLARED
+    if name in open_defaults.OPEN:
+        assert named(closed | {name: DEFAULTS[name]}) == {name}
+
+
+def test_a_stack_of_another_version_is_judged_by_what_it_has():
+    """A parameter that it does not have is neither open nor closed."""
+    assert named({}) == set()
+    assert named({"OrganizationId": "", "TargetAccounts": "222222222222"}) == set()
+    assert named({"OrganizationId": "", "TargetAccounts": ""}) == {"OrganizationId"}
