@@ -280,6 +280,28 @@ twin_is=("${twin_was[@]}")
 hub kms revoke-grant --key-id "$key" --grant-id "$abroad_grant"
 hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Remove=[{UserId=$target_account}]"
 
+title "6b. A condition on partition keys holds for each write of a transaction"
+hub dynamodb create-table --table-name "$name" --billing-mode PAY_PER_REQUEST \
+    --attribute-definitions AttributeName=pk,AttributeType=S --key-schema AttributeName=pk,KeyType=HASH >/dev/null
+later hub dynamodb delete-table --table-name "$name"
+hub dynamodb wait table-exists --table-name "$name"
+make_role hub "$name-keys" "{\"AWS\": \"$hub_account\"}" "{\"Effect\": \"Allow\", \"Action\": \"dynamodb:PutItem\",
+    \"Resource\": \"arn:aws:dynamodb:$region:$hub_account:table/$name\", \"Condition\": {
+    \"ForAllValues:StringLike\": {\"dynamodb:LeadingKeys\": \"own#*\"}, \"Null\": {\"dynamodb:LeadingKeys\": \"false\"}}}"
+sleep 20
+put() { printf '{"Put": {"TableName": "%s", "Item": {"pk": {"S": "%s"}}}}' "$name" "$1"; }
+if said=$(as_hub_role "$name-keys" dynamodb transact-write-items --transact-items "[$(put own#1), $(put own#2)]" 2>&1); then
+    holds "a transaction on the role's own keys is allowed"
+else
+    fails "no promotion would begin: take the conditions Null on dynamodb:LeadingKeys out of .chalice/policies: $said"
+fi
+said=$(as_hub_role "$name-keys" dynamodb transact-write-items --transact-items "[$(put own#1), $(put other#1)]" 2>&1) || true
+if [[ $said == *AccessDenied* ]]; then
+    holds "one with another key is denied"
+else
+    fails "in a transaction a function's role writes other kinds of records: $said"
+fi
+
 title "7. The owner's grant is enough for a CopySnapshot across accounts"
 hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Add=[{UserId=$target_account}]"
 later hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Remove=[{UserId=$target_account}]"
