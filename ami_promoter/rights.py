@@ -84,7 +84,7 @@ SEE_WRITERS = Rights(records=_POLICY, config=_POLICY, members=_POLICY)
 SEE_APPROVERS = Rights(anything=frozenset({"iam:GetAccountAuthorizationDetails"}))
 """Asked for only where a target needs an approval; without it `doctor` says that it could not see who may approve.
 
-It reads all of the account's IAM, so no policy of ours has it: give it to who is to see that."""
+It reads all of the account's IAM, so none of the policies in deploy/ has it: give it to who is to see that."""
 ASK_CLOUDTRAIL = Rights(anything=frozenset({"cloudtrail:LookupEvents"}))
 REPAIR = ASK_CLOUDTRAIL | Rights(
     records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}), keys=frozenset({"kms:GetKeyPolicy"})
@@ -165,6 +165,7 @@ _LOOKS = {
     "LookAtSnapshots": ("arn:*:ec2:*::snapshot/*", {"ec2:DescribeSnapshotAttribute"}),
     "LookAtBuses": ("arn:*:events:*:*:event-bus/ami-promoter-*", {"events:DescribeEventBus"}),
     "LookAtQueues": ("arn:*:sqs:*:*:ami-promoter-*", {"sqs:GetQueueAttributes", "sqs:GetQueueUrl"}),
+    "LookAtStacks": ("arn:*:cloudformation:*:*:stack/*", {"cloudformation:DescribeStacks"}),  # so has the stack
     "LookAtTopics": ("arn:*:sns:*:*:*", {"sns:ListSubscriptionsByTopic"}),  # the alarms' topic has a name of yours
 }
 """Reads that IAM can narrow to resources. Of the others it knows none [service authorization reference]."""

@@ -14,7 +14,7 @@ GOLDEN_TAG = "golden"
 _MADE_FOR = re.compile(r"\b(?:for|DestinationAmi) (ami-[0-9a-f]+)")
 """EC2's own words: "Created by CreateImage(i-…) for ami-…", "Copied for DestinationAmi ami-… from SourceAmi …".
 
-Nobody can change a snapshot's description; whoever makes one can write it."""
+Nobody can change a snapshot's description, but the person who makes a snapshot writes it."""
 
 
 def doubts(image: SourceImage) -> tuple[Fault, ...]:

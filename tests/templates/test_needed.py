@@ -1,6 +1,11 @@
 """The check finds an unneeded permission, and an exception without a permission; and the two lists are whole."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import yaml
 
 from tools.needed import actions, conditions, denials, excuses, faults, logged, proofs, stale
 from tools.policies import ROOT
@@ -32,6 +37,23 @@ def test_each_permission_names_the_test_that_needs_it_or_a_source():
     assert {*proofs(), *excuses()} == EVERY
     assert proofs().keys().isdisjoint(excuses())
     assert all(excuses().values())
+
+
+@pytest.mark.parametrize("file", ["needed", "reasons", "unexercised"])
+def test_no_name_stands_twice(file):
+    """YAML takes the last of two, and loses what stands below the first."""
+    text = (ROOT / ".chalice" / "policies" / f"{file}.yaml").read_text(encoding="utf-8")
+    assert list(twice(yaml.compose(text))) == []
+    assert list(twice(yaml.compose("a: {b: 1, b: 2}"))) == ["b"]
+
+
+def twice(node: yaml.Node) -> Iterator[str]:
+    """Yield each key that a mapping has twice, at any depth."""
+    if isinstance(node, yaml.MappingNode):
+        names = Counter(key.value for key, _ in node.value)
+        yield from (name for name, times in names.items() if times > 1)
+        for _, value in node.value:
+            yield from twice(value)
 
 
 def test_what_several_processes_wrote_down_counts_together(tmp_path):
