@@ -65,7 +65,7 @@ def attempts(scene: Scene, function: str, within: str = "") -> Mapping[str, Call
             partial(ec2.modify_snapshot_attribute, SnapshotId=snapshot, **receiver),
             partial(ec2.modify_image_attribute, ImageId=scene.image, LaunchPermission={"Add": [{"UserId": STRANGER}]}),
             partial(kms.create_grant, KeyId=scene.key, GranteePrincipal=stranger, Operations=["Decrypt"]),
-            *put[CONFIG],
+            *put,
         ],
         [partial(ec2.modify_snapshot_attribute, SnapshotId=snapshot, **share)],
         [partial(ec2.modify_image_attribute, ImageId=scene.image, LaunchPermission={"Add": [{"UserId": DEV}]})],
