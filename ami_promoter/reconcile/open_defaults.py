@@ -1,6 +1,7 @@
 """Which parameters of the hub's stack have an open value, what that lets in, and how to close it. Pure.
 
-An open value is a choice, no fault: the check passes with a warning. ``deploy/strict.json`` closes all of them.
+An open value is a choice, no fault: the check passes with a warning. ``deploy/strict.json`` closes all of them. Other
+checks warn of an alarm topic and of table writers that nobody named (``alarms``, ``writers``).
 """
 
 from __future__ import annotations
