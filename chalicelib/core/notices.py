@@ -299,7 +299,8 @@ def subject(notice: Mapping[str, Any]) -> str:
     place = f" in {notice['account']}" if notice.get("account") else ""
     file = f"targets file {notice.get('version')}" if notice["event"] == APPLIED else ""
     image = file or notice.get("source_image", count(len(notice.get("images", ())), "AMI"))
-    text = f"{image} {notice['outcome']}{place} ({notice.get('source_name', '')})"
+    name = f" ({notice['source_name']})" if notice.get("source_name") else ""
+    text = f"{image} {notice['outcome']}{place}{name}"
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
 
 

@@ -118,7 +118,7 @@ target_queue=$queue
 sleep 30 # so is a new rule
 echo "   snapshot $SNAPSHOT of $hub_account under $key, to $target_account under $target_key_arn"
 
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wide" for the one that lists none
     PYTHONPATH=$repository python3 - "$target_account" "${into:-$region}" "$hub_account" "$key" "$target_key_arn" "$@" <<'PYTHON'
 import sys

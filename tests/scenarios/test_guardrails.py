@@ -231,6 +231,26 @@ def test_a_targets_administrator_changes_neither_role_nor_its_trust(guarded: Sce
     assert not denied(guarded, "administrator", "iam:PutRolePolicy", f"arn:aws:iam::{DEV}:role/theirs", DEV)
 
 
+@pytest.mark.parametrize("account", [HUB, DEV])
+def test_an_administrator_does_not_become_a_deployer(guarded: Scene, account: str) -> None:
+    """By a role of such a name, that exists or is new."""
+    for role in ("deployment", "deploy-evil"):
+        arn = f"arn:aws:iam::{account}:role/{role}"
+        for action in ("iam:CreateRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy"):
+            assert denied(guarded, "administrator", action, arn, account), (role, action)
+            assert not denied(guarded, "deployer", action, arn, account), (role, action)
+
+
+def test_an_administrator_does_not_change_the_hubs_stack(guarded: Scene) -> None:
+    """CloudFormation would do it with the stack's own role; another stack stays everybody's."""
+    ours = f"arn:aws:cloudformation:{REGION}:{HUB}:stack/ami-promoter/1a2b"
+    for action in ("UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "DeleteStack"):
+        assert denied(guarded, "administrator", f"cloudformation:{action}", ours), action
+        assert not denied(guarded, "deployment", f"cloudformation:{action}", ours), action
+        assert not denied(guarded, "administrator", f"cloudformation:{action}", ours.replace("ami-promoter", "another"))
+    assert not denied(guarded, "administrator", "cloudformation:DescribeStacks", ours)
+
+
 def test_an_administrator_takes_no_tables_policy_away(guarded: Scene) -> None:
     """By the calls themselves, the root user included; without the guardrail both would."""
     arn = f"arn:aws:dynamodb:{REGION}:{HUB}:table/ami-promoter-{REGION}-config"

@@ -86,7 +86,7 @@ def test_a_version_that_takes_an_approval_away_has_one_notice_with_what_and_who(
         {"where": f"{A}/{HERE}", "setting": "approval", "before": "required", "after": "none"}
     ]
     assert (notice["applied_by"], notice["claimed"], notice["changed"]) == ("arn:eve", True, [f"{A}/{HERE}"])
-    assert notices.subject(notice) == "targets file 00000002#d2 loosened ()"
+    assert notices.subject(notice) == "targets file 00000002#d2 loosened"
     assert scene.run() == []
 
 
