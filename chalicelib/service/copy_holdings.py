@@ -67,7 +67,7 @@ def _grants(ledger: Ledger, image: SourceImage, one: TrackedDelivery) -> Iterato
     """Yield the account's grants to copy by; their names contain a role that only the delivery's record has."""
     for key in _keys(image):
         for share in ledger.shares(addresses.key_resource(key, one.account).pk):
-            if share.share_name.startswith(f"{one.delivery}-"):
+            if share.share_name.startswith(one.delivery):
                 yield share
 
 

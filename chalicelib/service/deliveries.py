@@ -311,9 +311,9 @@ class DeliveryExecutor:
         return stored is not None and bool(stored.body.get("full"))
 
     def _hold(self, delivery: Delivery, hold: do.HoldShares, budget: Budget) -> ev.Event:
-        live = self._ports.targets.live(delivery.target.account)
-        if live is not None and live[0] != delivery.target.role_name:
-            return ev.RoleRenamed(live[0])
+        role = self._ports.snapshots.role(delivery)
+        if role != delivery.target.role_name:
+            return ev.RoleRenamed(role)
         done = delivery.shares.continue_at
         for share in budget.each(delivery.shares.needed[done:], CALLS_A_SHARE):
             wanted = LedgerShare(

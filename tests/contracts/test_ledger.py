@@ -38,6 +38,14 @@ def test_holding_twice_is_holding_once(store):
     ]
 
 
+def test_holding_again_names_the_role_that_the_file_has_now(store):
+    """Whether that is later, or for as long; the share worker then moves the statement."""
+    for role, until in (("old", NOW + 100), ("new", NOW + 100), ("newer", NOW + 200)):
+        store.ledger.hold(RESOURCE, replace(SHARE, grantee=role, last_closing_at=until), copying("d1"))
+        (found,) = store.ledger.shares(RESOURCE)
+        assert (found.grantee, found.last_closing_at, found.asked) == (role, until, 1)
+
+
 def test_two_holders_and_the_last_one_leaves(store):
     """Two AMIs on one snapshot: the share keeps a holding until the last is released."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))

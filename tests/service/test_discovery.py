@@ -241,7 +241,7 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
     ran, telemetry = [], Quiet()
     passes = tuple(One(ran, name, fails=name == fails) for name in ("tags", "standing", "members"))
     source = FakeSource(Cloud(Directory({}, {}), CloudBehavior(), lambda _event: None))
-    discover = Discover(MemoryRecords(), source, passes, lambda: NOW + turn * PERIOD, telemetry)
+    discover = Discover(MemoryRecords(), source, passes, NoVersions(), lambda: NOW + turn * PERIOD, telemetry)
 
     with pytest.raises(Misconfigured):
         discover.run(time_left=lambda: 30)
@@ -320,5 +320,6 @@ def test_a_pass_leaves_time_to_those_behind_it_where_there_is_any(seconds, left)
 
     source = FakeSource(Cloud(Directory({}, {}), CloudBehavior(), lambda _event: None))
     passes = tuple(Busy([], name) for name in ("tags", "standing", "members"))
-    Discover(MemoryRecords(), source, passes, lambda: NOW, Quiet()).run(time_left=lambda: seconds - now[0])
+    discover = Discover(MemoryRecords(), source, passes, NoVersions(), lambda: NOW, Quiet())
+    discover.run(time_left=lambda: seconds - now[0])
     assert seen == left

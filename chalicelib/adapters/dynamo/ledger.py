@@ -81,12 +81,16 @@ class DynamoLedger:
         )
         if self._add(key, share, holding):
             return
-        there = (self._table.get(key) or {}).get("holdings")
+        item = self._table.get(key) or {}
+        there = item.get("holdings")
         if not isinstance(there, set):
             self._drop_no_set(key)
             self.hold(resource, share, holding)
         elif str(holding) not in there:
             raise Refusal(RefusalKind.DENIED, held_by_too_many(replace(share, resource=resource)))
+        elif item.get("grantee") != share.grantee:  # the applied file has renamed the role
+            given = {":grantee": share.grantee, ":text": str(holding)}
+            self._table.update(key, "SET grantee = :grantee", given, condition="contains(holdings, :text)")
 
     def _add(self, key: RecordKey, share: Share, holding: Holding, condition: str = "") -> bool:
         """Add a holding, unless it is there already; False: a condition did not hold."""

@@ -61,7 +61,7 @@ def _on_copies_found(event: ev.CopiesFound, delivery: Delivery, now: int) -> Del
     if judged.state is DeliveryState.COPYING and judged.last_look.failure is not None:
         return fail(judged, now, judged.last_look.failure)
     if judged.state is DeliveryState.COPYING and event.role not in ("", delivery.target.role_name):
-        return permissions.renamed(judged, event.role)
+        return permissions.renamed(judged, event.role, now)
     return judged
 
 

@@ -168,7 +168,7 @@ def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
     """
     until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
     hold = do.HoldShares(delivery.copies_end + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER, until)
-    if not waits_for_shares(delivery):
+    if not waits_for_shares(delivery) or (reopens(delivery) and not delivery.tries):
         return (hold,) if due else ()
     if not due or now >= delivery.copies_end:
         return (do.LookAtShares(),)

@@ -133,19 +133,20 @@ def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
         case _:
             for_roles = share.resource.startswith(POLICIES) and share.share_name == share_name(account, Audience.ROLES)
             whole = (share.standing and not for_roles) or delivery.target.grantee == "account"
-            named = share.share_name.removeprefix(f"{delivery.id}-")  # a grant to copy by
+            named = share.share_name.removeprefix(delivery.id).removeprefix("-") or role  # a grant to copy by
             name = grant_role(role) if for_roles else role if share.resource.startswith(POLICIES) else named
             return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{name}'}"
 
 
-def renamed(delivery: Delivery, role: str) -> Delivery:
+def renamed(delivery: Delivery, role: str, now: int) -> Delivery:
     """Return the delivery with the copy role that the targets file names now, and with what that role needs.
 
-    What was opened to the former role stays: copies that it started may still run.
+    It holds that before it looks whether it is open (``tries``). What was opened to the former role stays: copies that
+    it started may still run.
     """
-    now = replace(delivery, target=replace(delivery.target, role_name=role))
+    after = replace(delivery, target=replace(delivery.target, role_name=role), tries=0, next_try=now)
     before = delivery.shares.needed if delivery.shares.held else ()
-    return now.with_shares(needed=tuple(dict.fromkeys((*before, *needed(now)))), continue_at=0, opened_at=None)
+    return after.with_shares(needed=tuple(dict.fromkeys((*before, *needed(after)))), continue_at=0, opened_at=None)
 
 
 def in_policies(delivery: Delivery, partition: str, hub: str) -> dict[str, list[Access]]:

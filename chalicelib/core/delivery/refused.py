@@ -8,7 +8,7 @@ from dataclasses import replace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import methods, own_image
-from chalicelib.core.delivery.deadlines import late
+from chalicelib.core.delivery.deadlines import late, reopens
 from chalicelib.core.delivery.ending import delete_refused, left_behind
 from chalicelib.core.delivery.methods import forget
 from chalicelib.core.delivery.model import CopyState, Delivery, DeliveryState, LastLook
@@ -90,7 +90,7 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.unknown:
         return replace(delivery, last_refusal=event.fault)
     delivery = forget(delivery, event.nonce)
-    early = now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = reopens(delivery) or now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
     waits = {
         RefusalKind.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
         RefusalKind.LIMIT: schedule.MINUTE,

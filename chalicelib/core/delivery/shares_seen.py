@@ -51,11 +51,11 @@ def _on_shares_seen(event: ev.SharesSeen, delivery: Delivery, now: int) -> Deliv
 
 def _on_role_renamed(event: ev.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
     """Hold what the new role needs. Before the first copy, what may wait for the former role would never open."""
-    after = permissions.renamed(delivery, event.role)
+    after = permissions.renamed(delivery, event.role, now)
     waits = delivery.state is DeliveryState.OPENING and delivery.shares.held
     if waits and after.shares.needed != delivery.shares.needed:
         return begin_again(delivery, now)
-    return replace(after, tries=0, next_try=now)
+    return after
 
 
 def _share_worker_by(delivery: Delivery) -> int:
