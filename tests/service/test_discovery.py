@@ -22,6 +22,7 @@ from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads
 from chalicelib.service.waker import Waker
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Cloud, CloudBehavior, FakeSource, Quiet
+from tests.service.hub import NoVersions
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
 A, B = "222222222222", "333333333333"
