@@ -213,9 +213,9 @@ def applied(hub: str, region: str, change: FileChange, now: int) -> dict[str, An
     groups = sorted({*found.groups_added, *found.groups_removed, *found.groups_changed})
     changed = [*found.changed.values(), *found.by_unit.values()]
     lists: dict[str, list[Any]] = {
-        "added": [f"{account}/{place}" for account, place in found.added],
-        "removed": [f"{account}/{place}" for account, place in found.removed],
-        "changed": [f"{name}/{place}" for name, place in (*found.changed, *found.by_unit)],
+        "added": ["/".join(place)[:MAX_SETTING] for place in found.added],
+        "removed": ["/".join(place)[:MAX_SETTING] for place in found.removed],
+        "changed": ["/".join(place)[:MAX_SETTING] for place in (*found.changed, *found.by_unit)],
         "changed_groups": groups,
         "settings": sorted({*(name for settings in changed for name in settings), *found.organization}),
         "loosened": [{name: value[:MAX_SETTING] for name, value in one._asdict().items()} for one in change.loosened],

@@ -127,7 +127,7 @@ class QueueConsumer:
             case "baseline" | "withdrawal":
                 services.own_notices.run(key)
             case addresses.APPLIED_FILE.kind:
-                services.applied_versions.run()
+                services.applied_versions.run(time_left=time_left)
             case "inventory":
                 services.inventories.run(key, wake.cause, time_left=time_left)
             case _ if addresses.is_audit(key):

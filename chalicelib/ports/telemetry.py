@@ -54,7 +54,7 @@ class Telemetry(Protocol):
         """The organization was read. ``held``: accounts whose departure waits for a person; ``troubles``: by unit."""
 
     def applied(self, version: str, by: str, loosened: Sequence[str], *, alarming: bool) -> None:
-        """People were notified of a version of the applied file. ``alarming``: it asks for less than before."""
+        """A version of the applied file is new to people. ``alarming``: it asks for less than before."""
 
     def left(self, account: str, group: str, why: str) -> None:
         """An account was removed from a group, on this evidence."""

@@ -16,10 +16,13 @@ from chalicelib.core.targets.difference import departing, difference, loosened
 from chalicelib.ports.applied_versions import Met, Notified, NotifiedStore, Versions
 from chalicelib.ports.messaging import Notices, Wakes
 from chalicelib.ports.telemetry import Telemetry
+from chalicelib.service.budget import Budget, TimeLeft
 from chalicelib.service.waker import Clock
 
 TRIES = 3
 """To write what was met while others write, too."""
+CALLS = 6
+"""Of one version: read two with their members, tell the bus and the topic, write."""
 
 
 class Meeting:
@@ -89,8 +92,11 @@ class AppliedVersions:
         self._hub = hub
         self._region = region
 
-    def run(self) -> None:
-        """Notify of every such version, oldest first. Repeated, a notice has the same id. Raises Refusal."""
+    def run(self, *, time_left: TimeLeft) -> None:
+        """Notify of such versions while there is time, oldest first; the next message goes on.
+
+        Repeated, a notice has the same id. Raises Refusal.
+        """
         known, number = self._store.load()
         if not known.version:
             return
@@ -100,11 +106,12 @@ class AppliedVersions:
             waiting.append(current)
         if known.met and not waiting:
             self._store.save(replace(known, met={}), number)
-        for one in waiting:
+        for one in Budget(time_left).each(waiting, CALLS):
             change, departed = self._change(known.version, one, known.departed)
-            self._notices.publish(applied(self._hub, self._region, change, self._clock()))
             loose = [f"{one.where}: {one.setting}" for one in change.loosened]
             self._telemetry.applied(change.after, change.by, loose, alarming=change.alarming)
+            # after the alarm's metric: a notice that SNS refuses must not silence the alarm
+            self._notices.publish(applied(self._hub, self._region, change, self._clock()))
             left = {name: met for name, met in known.met.items() if name not in (known.version, one.version)}
             known = replace(known, version=one.version, departed=departed, met=left)
             if not self._store.save(known, number):

@@ -28,7 +28,8 @@ class Scene:
     def __init__(self):
         self.files, self.current, self.stored = {}, None, (Notified(), 0)
         self.sent, self.wakes, self.dies = [], [], False
-        self.worker = AppliedVersions(self, self, self, lambda: 1000, Quiet(), HUB, HERE)
+        self.telemetry, self.refuses, self.left = Quiet(), False, 100
+        self.worker = AppliedVersions(self, self, self, lambda: 1000, self.telemetry, HUB, HERE)
         self.meeting = Meeting(self, self, Quiet())
         self.watch = VersionWatch(self, self, self, lambda: 1000)
 
@@ -56,6 +57,8 @@ class Scene:
 
     def publish(self, notice):
         assert len(json.dumps(notice)) < 100_000
+        if self.refuses:
+            raise ConnectionError
         self.sent.append(notice)
 
     def send(self, wake):
@@ -64,7 +67,7 @@ class Scene:
     def run(self):
         """The worker, and what it said: (version before, version, outcome)."""
         self.sent.clear()
-        self.worker.run()
+        self.worker.run(time_left=lambda: self.left)
         return [(one["before"], one["version"], one["outcome"]) for one in self.sent]
 
 
@@ -176,3 +179,26 @@ def test_a_thousand_changed_targets_are_one_notice_of_limited_size(scene):
         scene.run()
     (notice,) = scene.sent
     assert (len(notice["changed"]), len(notice["loosened"]), notice["unlisted"]) == (100, 100, 3800)
+
+
+def test_the_alarm_does_not_depend_on_the_notice(scene):
+    """SNS refuses it."""
+    scene.apply(2, LOOSE)
+    scene.refuses = True
+    with pytest.raises(ConnectionError):
+        scene.run()
+    assert [name for name, _ in scene.telemetry.reported] == ["applied"]
+
+
+def test_places_of_any_length_make_no_notice_too_long(scene):
+    """Somebody who writes the table chooses the Region's name."""
+    scene.apply(2, file(replace(STRICT, region="x" * 300_000)))
+    assert [outcome for *_, outcome in scene.run()] == ["applied"]
+
+
+def test_with_no_time_left_it_notifies_of_one_and_the_next_run_goes_on(scene):
+    """Many versions were met while nobody was notified."""
+    for number in (2, 3, 4):
+        scene.meeting.meet(scene.apply(number, file()))
+    scene.left = 1
+    assert [[version[7] for _, version, _ in scene.run()] for _ in range(4)] == [["2"], ["3"], ["4"], []]

@@ -38,7 +38,7 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core.errors import Misconfigured, Refusal, TargetsDamaged
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
-from chalicelib.core.records.addresses import APPROVALS, SWITCH, digest_of
+from chalicelib.core.records.addresses import APPROVALS, DIGEST_LENGTH, SWITCH, digest_of
 from chalicelib.core.records.addresses import withdrawals as withdrawals_of
 from chalicelib.core.targets import applied_file, approvals, withdrawals
 from chalicelib.core.targets.applied_file import ORGANIZATION, AppliedFile, Directory
@@ -224,9 +224,8 @@ class TargetsTable:
         if item is None:
             return None
         try:
-            return Current(
-                int(item["generation"]["N"]), item["digest"]["S"], item["applied_at"]["S"], item["applied_by"]["S"]
-            )
+            digest = item["digest"]["S"][:DIGEST_LENGTH]
+            return Current(int(item["generation"]["N"]), digest, item["applied_at"]["S"], item["applied_by"]["S"])
         except (KeyError, ValueError) as error:
             raise Misconfigured(
                 f"table {self._table}: the pointer to the applied targets cannot be read: {error!r}; apply them again."
@@ -311,7 +310,8 @@ class TargetsTable:
 
 
 def _met(current: Current) -> Met:
-    return Met(current.version, current.applied_at, current.applied_by)
+    """Cut what the pointer claims: an operator can write it, and a notice has a limit."""
+    return Met(current.version, current.applied_at[:40], current.applied_by[:500])
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

@@ -283,7 +283,7 @@ class Delivery:
     state: DeliveryState = DeliveryState.REQUESTED
     entered: Mapping[str, int] = field(default_factory=dict)
     approved_by: str = ""
-    """ARN of the approver with whose approval this episode left ``awaiting-approval``; "" if it needs none."""
+    """``aws:userid`` of the approver by whose approval it left ``awaiting-approval``; "" if it needs none."""
     key_arn: str = ""
     """The target's key, as the target account's EC2 and KMS name it; known after the checks."""
     method: Literal["snapshots", "image"] = "snapshots"

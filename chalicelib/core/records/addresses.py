@@ -80,9 +80,13 @@ def digest(*parts: str, length: int = 32) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:length]
 
 
+DIGEST_LENGTH = 32
+"""Hexadecimal characters of ``digest_of``."""
+
+
 def digest_of(texts: Mapping[str, str]) -> str:
-    """Hash named texts, so that a reader notices a damaged or half-written set: 32 hexadecimal characters."""
-    return digest(*(f"{name} {text}" for name, text in sorted(texts.items())), length=32)
+    """Hash named texts, so that a reader notices a damaged or half-written set."""
+    return digest(*(f"{name} {text}" for name, text in sorted(texts.items())), length=DIGEST_LENGTH)
 
 
 def promotion(ami: str) -> RecordKey:

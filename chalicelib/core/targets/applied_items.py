@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chalicelib.core.records import codec
-from chalicelib.core.targets.applied_file import ORGANIZATION, Directory, Target
+from chalicelib.core.targets.applied_file import ORGANIZATION, Directory, Target, is_account, is_group
 from chalicelib.core.targets.organization import Organization
 
 
@@ -25,7 +25,10 @@ def to_items(directory: Directory) -> dict[str, str]:
 
 
 def from_items(items: Mapping[str, str]) -> Directory:
-    """Read a directory back; a body of another shape raises ValueError naming the item and the member."""
+    """Read a directory back; a body of another shape raises ValueError naming the item and the member.
+
+    So does a name that no tag can name, or a target under another account's: it would hide others in a comparison.
+    """
     groups: dict[str, tuple[str, ...]] = {}
     accounts: dict[str, tuple[Target, ...]] = {}
     by_unit: dict[str, tuple[Target, ...]] = {}
@@ -45,7 +48,19 @@ def from_items(items: Mapping[str, str]) -> Directory:
             named = codec.decode(Organization, json.loads(body), key)
         else:
             raise ValueError(f"{key}: a targets item is a group or an account, or says how units bring accounts")
+    _checked({"group": groups, "by-unit": by_unit}, is_group)
+    _checked({"account": accounts, "own": own}, is_account)
+    for account, targets in [*accounts.items(), *((one, found) for one in own for found in own[one].values())]:
+        if any(target.account != account for target in targets):
+            raise ValueError(f"account {account}: it has a target of another account")
     return Directory(groups, accounts, by_unit, own, named)
+
+
+def _checked(kinds: Mapping[str, Iterable[str]], can_name: Callable[[str], bool]) -> None:
+    for kind, names in kinds.items():
+        for name in names:
+            if not can_name(name):
+                raise ValueError(f"{kind}#{name}: no tag can name it")
 
 
 def _own(body: Any, key: str) -> Mapping[str, tuple[Target, ...]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 from chalicelib.core.records import codec
 from chalicelib.core.targets.applied_file import Directory, Target, resolve
-from chalicelib.core.targets.organization import Membership, Organization, Unit, allowance
+from chalicelib.core.targets.organization import Membership, Organization, Unit, allowance, is_unit
 
 Place = tuple[str, str]
 """Account and Region."""
@@ -152,8 +153,8 @@ def departing(before: Directory, after: Directory, departed: Collection[str]) ->
 
 def in_effect(file: Directory) -> dict[str, Target]:
     """Return every target that the file has, also through its units, by place; without accounts in conflict."""
-    named = file.organization.units if file.organization else {}
-    read = {**dict.fromkeys(named, Unit("")), **file.membership.units}
+    units = filter(is_unit, chain.from_iterable(file.groups.values()))
+    read = {**dict.fromkeys(units, Unit("")), **file.membership.units}
     whole = replace(file, membership=Membership(file.membership.generation, read))
     value = " ".join((*file.groups, *file.accounts))
     return {one.place: one for one in resolve(value, whole, in_force=True).targets} if value else {}

@@ -1,6 +1,7 @@
 """The applied targets file as the functions read it, against moto's DynamoDB."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,28 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     assert table.live(DEV) == ("R", "")
     with pytest.raises(TargetsDamaged, match="cannot be read by this version"):
         table.directory(table.current())
+
+
+@pytest.mark.parametrize("name", ["no!pe", "true", "-x", "1234567890123"])
+def test_a_group_that_no_tag_can_name_is_damage_and_hides_no_other_target(client, name):
+    """Somebody who writes the table adds it, with the right digest: nobody resolves by it, or compares it."""
+    current = apply(client, replace(DIRECTORY, groups={**DIRECTORY.groups, name: ()}))
+    table = TargetsTable(client, TABLE, MEMBERS)
+
+    assert table.content(current.version) is None
+    assert [fault.code for fault in table.read().resolve(DEV).faults] == ["targets-damaged"]
+
+
+def test_what_the_pointer_claims_is_cut(client):
+    """Somebody who writes the table makes no notice too long by it, and no version that nobody can look up."""
+    current = apply(client, DIRECTORY)
+    wired = {name: {"S": "x" * 90_000} for name in ("digest", "applied_at", "applied_by")}
+    put(client, "targets", "current", generation={"N": "2"}, **wired)
+    table = TargetsTable(client, TABLE, MEMBERS)
+    met = table.in_force()
+
+    assert (len(met.version), len(met.at), len(met.by)) == (len(current.version), 40, 500)
+    assert table.content(met.version) is None
 
 
 def test_every_read_is_consistent(client):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -161,7 +162,9 @@ settings = st.builds(
 @given(st.dictionaries(ids, settings), st.dictionaries(names, st.lists(ids, unique=True).map(sorted).map(tuple)))
 def test_a_directory_survives_its_items(accounts, groups):
     """What is written to the table is read back, with every setting."""
-    directory = Directory(groups, {account: (target,) for account, target in accounts.items()})
+    directory = Directory(
+        groups, {account: (replace(target, account=account),) for account, target in accounts.items()}
+    )
 
     assert applied_items.from_items(applied_items.to_items(directory)) == directory
 
@@ -190,6 +193,10 @@ def test_a_digest_knows_a_changed_and_a_missing_item():
         ("account#1", '[{"account":"1","region":"r","mode":"steal"}]', r"account#1\[0\].mode: 'steal' is no"),
         ("account#1", '[{"account":"1","region":"r","colour":"red"}]', r"account#1\[0\]: Target has no colour"),
         ("group#g", '{"a": 1}', "group#g: {'a': 1} is no list"),
+        ("group#no!pe", "[]", "group#no!pe: no tag can name it"),
+        ("account#-x", "[]", "account#-x: no tag can name it"),
+        ("account#111111111111", '[{"account":"222222222222","region":"r"}]', "a target of another account"),
+        ("own#111111111111", '{"g": [{"account":"2","region":"r"}]}', "a target of another account"),
         ("role#g", "[]", "role#g: a targets item is a group or an account, or says how units bring accounts"),
     ],
 )

@@ -95,3 +95,9 @@ def test_a_group_and_the_organization_count_although_no_account_has_joined_yet()
     assert found(strict, with_unit("20%")) == [("organization", "most_leaving")]
     assert found(strict, with_unit("90")) == [("organization", "most_leaving")]
     assert found(strict, with_unit("5%")) == []
+
+
+def test_a_unit_that_the_organization_does_not_name_hides_no_other_target():
+    """Somebody who writes the table adds a group with it, which no tag needs to name."""
+    after = file(replace(STRICT, approval="none"), groups={"other": (OU,)})
+    assert found(file(STRICT), after) == [(f"{A}/{HERE}", "approval")]
