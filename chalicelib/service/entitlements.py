@@ -120,8 +120,8 @@ class LiveEntitlements:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
         One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
-        of them; and where AMIs are gone, only if the look before found the same. If AWS does not answer for one AMI,
-        another AMI can still entitle the share.
+        of them, and about each account whose answer could differ; and where AMIs are gone, only if the look before
+        found the same. If AWS does not answer for one AMI, another AMI can still entitle the share.
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
@@ -134,18 +134,17 @@ class LiveEntitlements:
             if share is not shares[0] and (not has_time() or look.throttled_for(share)):
                 later.add(share.share_name)
                 continue
-            some = _in_turn(share.holdings, share.tries, lambda holding: (holding.ami, holding.account))
-            whys = list[Fault | Refusal]()
-            for holding in some:
+            whys = dict[Holding, Fault | Refusal]()
+            for holding in _asked_about(share):
                 why = self._why_not(look, resource, share, holding)
                 if why is None:
                     break
-                whys.append(why)
+                whys[holding] = why
             else:
-                refusals = [why for why in whys if isinstance(why, Refusal)]
+                refusals = [why for why in whys.values() if isinstance(why, Refusal)]
                 patient = [refusal for refusal in refusals if refusal.kind is not RefusalKind.DENIED]
-                faults = [*(one.fault for one in refusals), *(why for why in whys if isinstance(why, Fault))]
-                lasting = len(some) == len(share.holdings) and all(map(_lasts, whys))
+                faults = [*(one.fault for one in refusals), *(why for why in whys.values() if isinstance(why, Fault))]
+                lasting = _all_last(share, whys)
                 if patient or (refusals and lasting):
                     owed[share.share_name] = (patient or refusals)[0]
                 else:
@@ -414,6 +413,26 @@ def _in_turn(holdings: Collection[Holding], tries: int, of: Callable[[Holding], 
     start = tries * MOST_ASKED % len(each) if len(each) > MOST_ASKED else 0
     turn = {*[*each[start:], *each[:start]][:MOST_ASKED]}
     return sorted((holding for holding in holdings if of(holding) in turn), key=str)
+
+
+def _asked_about(share: Share) -> list[Holding]:
+    """Return the holdings that this look asks about: some in turn, and one of each AMI if the AMIs are few."""
+    some = _in_turn(share.holdings, share.tries, lambda holding: (holding.ami, holding.account))
+    of_each = {holding.ami: holding for holding in sorted(share.holdings, key=str)}
+    if len(of_each) > MOST_ASKED:
+        return some
+    met = {holding.ami for holding in some}
+    return [*some, *(holding for ami, holding in of_each.items() if ami not in met)]
+
+
+def _all_last(share: Share, whys: Mapping[Holding, Fault | Refusal]) -> bool:
+    """Whether no later look will differ, also for the holdings that had no turn.
+
+    Only ``STRANGER`` may be of one account: the others are of an AMI, or of the share's receiver.
+    """
+    settled = {holding.ami for holding, why in whys.items() if isinstance(why, Refusal) or why.code != STRANGER}
+    left = share.holdings - whys.keys()
+    return all(map(_lasts, whys.values())) and all(holding.ami in settled for holding in left)
 
 
 def _lasts(why: Fault | Refusal) -> bool:

@@ -52,7 +52,7 @@ class LiveMembers:
         reader = self._reader(named)
         whole = reader.arn()
         places = dict(self._places(named, reader, brought, has_time))
-        found = organization.corrected(membership, whole, places)
+        found = organization.corrected(membership, named, whole, places)
         if found is membership:
             return applied
         return AppliedFile(replace(applied.directory, membership=found), applied.digest, applied.fault)
