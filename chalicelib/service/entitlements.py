@@ -52,6 +52,7 @@ MOST_ASKED = 5
 Hundreds of AMIs may hold one grant, and hundreds of accounts a launch permission of their OU.
 """
 STRANGER, NOT_NOW, NOT_SHOWN, NO_MEMBER = "not-entitled", "not-entitled-now", "not-shown-as-its-part", "not-a-member"
+WITHOUT_UNITS = "without units"
 EVERYBODY = Bounds()
 LOOKS = 6
 """After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
@@ -70,10 +71,12 @@ class Approved:
 class _AskedOnce:
     """What one look has read, once for all its shares. The mappings are by AMI, or by AMI and account.
 
-    By account where Organizations says something else of it than the table of members.
+    By account where Organizations says something else of it than the table of members. ``without_units``: the file as
+    if no unit had an account.
     """
 
     applied: AppliedFile
+    without_units: AppliedFile
     shares: Sequence[Share]
     strangers: Collection[str]
     asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
@@ -125,7 +128,7 @@ class LiveEntitlements:
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
-        look = _AskedOnce(applied, shares, applied.strangers(held_by))
+        look = _AskedOnce(applied, _without_units(applied), shares, applied.strangers(held_by))
         self._abroad, self._keys_read = {}, set()
         judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
         refused, waits, owed = judged
@@ -163,10 +166,25 @@ class LiveEntitlements:
         if ami in look.owed:
             return look.owed[ami]
         applied = self._checked(look, holding.account)
-        if isinstance(applied, Refusal):
-            return applied if applied.kind is RefusalKind.THROTTLED else applied.fault
-        differs = applied is not look.applied
-        of = ami, holding.account if differs else ""
+        if not isinstance(applied, Refusal):
+            by = holding.account if applied is not look.applied else ""
+            return self._why_not_by(look, applied, by, resource, share, holding)
+        if applied.kind is RefusalKind.THROTTLED:
+            return applied
+        if holding.account not in look.applied.directory.accounts:
+            return applied.fault
+        for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):  # by the first it may be blocked
+            why = self._why_not_by(look, file, by, resource, share, holding)
+            if why is not None:
+                return why if isinstance(why, Refusal) else applied.fault
+        return None
+
+    def _why_not_by(
+        self, look: _AskedOnce, applied: AppliedFile, by: str, resource: str, share: Share, holding: Holding
+    ) -> Fault | Refusal | None:
+        """Judge by this file. ``by`` names it within the look; "": it is the file with the table of members."""
+        ami = holding.ami
+        of = ami, by
         try:
             if of not in look.asked:
                 look.asked[of] = self._ask(ami, applied, opens=True)
@@ -178,7 +196,7 @@ class LiveEntitlements:
         fault = fault or self._not_approved(share, holding, look.asked[of][1], look.approved[of])
         if fault is not None and fault.code in (NOT_NOW, SOURCE_GONE) and holding.account in look.strangers:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
-        return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and differs else fault
+        return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and by else fault
 
     def _checked(self, look: _AskedOnce, account: str) -> AppliedFile | Refusal:
         """Return the applied file with an account's units as Organizations says, or its refusal, once in a look.
@@ -399,6 +417,13 @@ class LiveEntitlements:
         copies = self._source.copies(ami, region)
         own = {one for one, copy in copies.items() if made and proof.is_own(made, one, copy.attempt)} | theirs
         return {one: copy.key for one, copy in copies.items() if one in own}
+
+
+def _without_units(applied: AppliedFile) -> AppliedFile:
+    """Return the file as if no unit had an account: whom it lists by id needs no answer of Organizations."""
+    membership = applied.directory.membership
+    emptied = replace(membership, units={name: replace(unit, accounts=()) for name, unit in membership.units.items()})
+    return AppliedFile(replace(applied.directory, membership=emptied), applied.digest, applied.fault)
 
 
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:

@@ -518,6 +518,48 @@ def test_while_organizations_refuses_what_comes_from_ous_waits_and_nothing_else(
     assert opened_to(asked, A, B, C) == ["may", "may", "may"]
 
 
+@pytest.mark.parametrize(
+    ("value", "settings", "expected"),
+    [
+        ("other", {}, "may"),
+        (C, {}, "may"),
+        ("default other", {}, "may"),
+        ("default", {}, "waits"),
+        ("other", {"mode": "share"}, "waits"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["denied", "role"])
+def test_while_organizations_refuses_whom_the_file_lists_too_needs_no_ou(kind, value, settings, expected):
+    """C is listed in `other`, and in the OU. `default` names it by the OU alone; with other settings they conflict."""
+    asked = by_unit("account", **settings)
+    asked.cloud.tag(AMI, value)
+    asked.whereabouts.refuses = Refusal(RefusalKind(kind), Fault("organization-unreadable", "o", "Refused.", "Ask."))
+    how, why = asked.judge(share(SNAPSHOT, C, held(C)))
+    assert how == expected
+    assert why == ("" if expected == "may" else "Refused.")
+    assert asked.answer(share()) == "waits"
+
+
+def test_another_organization_than_the_files_is_found_out_within_ten_minutes():
+    """The account of the read role joins another organization; a reader has learned once in which one it is."""
+    asked = by_unit("account")
+    other = Refusal(RefusalKind.DENIED, Fault("organization-other", "o", "Another organization.", "Correct it."))
+    moved = list[Refusal]()
+
+    def reader(_named):
+        made = FakeWhereabouts(asked.cloud)
+        made.refuses = next(iter(moved), None)
+        return made
+
+    members = LiveMembers(reader, lambda: asked.cloud.now)
+    file = AppliedFile(asked.cloud.directory, "digest")
+    assert members.checked(file, [A]) is file
+    moved.append(other)
+    asked.cloud.now += MEMBER_FOR
+    with pytest.raises(Refusal, match="Another organization"):
+        members.checked(file, [B])
+
+
 def test_while_organizations_throttles_one_is_put_off_and_the_others_are_asked_about_next():
     """Putting off hundreds, time and again, would take hours. C is listed by the file, and may be opened."""
     asked = by_unit("account")
