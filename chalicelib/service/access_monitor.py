@@ -118,7 +118,7 @@ class AccessMonitor:
             raise Refusal(RefusalKind.THROTTLED, applied.fault)  # without the file every account would be a stranger
         key = self._ports.findings.key(action.resource) if action.on_key else None
         receivers = {*action.receivers, action.account} - {""}
-        asked = verdicts.accounts_and_units(receivers)
+        asked = verdicts.accounts_and_units(receivers, applied)
         return Evidence(
             hub=settings.hub,
             region=settings.region,

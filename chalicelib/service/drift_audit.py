@@ -238,7 +238,7 @@ class DriftAudit:
         if not shown and not shares:
             return ()
         receivers = {one.receiver for one in shown}
-        asked = verdicts.accounts_and_units(receivers)
+        asked = verdicts.accounts_and_units(receivers, applied)
         settings = self._settings
         this = Situation(
             settings.hub,

@@ -52,6 +52,7 @@ MOST_ASKED = 5
 Hundreds of AMIs may hold one grant, and hundreds of accounts a launch permission of their OU.
 """
 STRANGER, NOT_NOW, NOT_SHOWN, NO_MEMBER = "not-entitled", "not-entitled-now", "not-shown-as-its-part", "not-a-member"
+WITHOUT_UNITS = "without units"
 EVERYBODY = Bounds()
 LOOKS = 6
 """After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
@@ -70,10 +71,12 @@ class Approved:
 class _AskedOnce:
     """What one look has read, once for all its shares. The mappings are by AMI, or by AMI and account.
 
-    By account where Organizations says something else of it than the table of members.
+    By account where Organizations says something else of it than the table of members. ``without_units``: the file as
+    if no unit had an account.
     """
 
     applied: AppliedFile
+    without_units: AppliedFile
     shares: Sequence[Share]
     strangers: Collection[str]
     asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
@@ -120,12 +123,12 @@ class LiveEntitlements:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
         One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
-        of them; and where AMIs are gone, only if the look before found the same. If AWS does not answer for one AMI,
-        another AMI can still entitle the share.
+        of them, and about each account whose answer could differ; and where AMIs are gone, only if the look before
+        found the same. If AWS does not answer for one AMI, another AMI can still entitle the share.
         """
         applied = self._targets.read()
         held_by = (holding.account for share in shares for holding in share.holdings)
-        look = _AskedOnce(applied, shares, applied.strangers(held_by))
+        look = _AskedOnce(applied, _without_units(applied), shares, applied.strangers(held_by))
         self._abroad, self._keys_read = {}, set()
         judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
         refused, waits, owed = judged
@@ -134,18 +137,17 @@ class LiveEntitlements:
             if share is not shares[0] and (not has_time() or look.throttled_for(share)):
                 later.add(share.share_name)
                 continue
-            some = _in_turn(share.holdings, share.tries, lambda holding: (holding.ami, holding.account))
-            whys = list[Fault | Refusal]()
-            for holding in some:
+            whys = dict[Holding, Fault | Refusal]()
+            for holding in _asked_about(share):
                 why = self._why_not(look, resource, share, holding)
                 if why is None:
                     break
-                whys.append(why)
+                whys[holding] = why
             else:
-                refusals = [why for why in whys if isinstance(why, Refusal)]
+                refusals = [why for why in whys.values() if isinstance(why, Refusal)]
                 patient = [refusal for refusal in refusals if refusal.kind is not RefusalKind.DENIED]
-                faults = [*(one.fault for one in refusals), *(why for why in whys if isinstance(why, Fault))]
-                lasting = len(some) == len(share.holdings) and all(map(_lasts, whys))
+                faults = [*(one.fault for one in refusals), *(why for why in whys.values() if isinstance(why, Fault))]
+                lasting = _all_last(share, whys)
                 if patient or (refusals and lasting):
                     owed[share.share_name] = (patient or refusals)[0]
                 else:
@@ -164,10 +166,25 @@ class LiveEntitlements:
         if ami in look.owed:
             return look.owed[ami]
         applied = self._checked(look, holding.account)
-        if isinstance(applied, Refusal):
-            return applied if applied.kind is RefusalKind.THROTTLED else applied.fault
-        differs = applied is not look.applied
-        of = ami, holding.account if differs else ""
+        if not isinstance(applied, Refusal):
+            by = holding.account if applied is not look.applied else ""
+            return self._why_not_by(look, applied, by, resource, share, holding)
+        if applied.kind is RefusalKind.THROTTLED:
+            return applied
+        if holding.account not in look.applied.directory.accounts:
+            return applied.fault
+        for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):  # by the first it may be blocked
+            why = self._why_not_by(look, file, by, resource, share, holding)
+            if why is not None:
+                return why if isinstance(why, Refusal) else applied.fault
+        return None
+
+    def _why_not_by(
+        self, look: _AskedOnce, applied: AppliedFile, by: str, resource: str, share: Share, holding: Holding
+    ) -> Fault | Refusal | None:
+        """Judge by this file. ``by`` names it within the look; "": it is the file with the table of members."""
+        ami = holding.ami
+        of = ami, by
         try:
             if of not in look.asked:
                 look.asked[of] = self._ask(ami, applied, opens=True)
@@ -179,7 +196,7 @@ class LiveEntitlements:
         fault = fault or self._not_approved(share, holding, look.asked[of][1], look.approved[of])
         if fault is not None and fault.code in (NOT_NOW, SOURCE_GONE) and holding.account in look.strangers:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
-        return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and differs else fault
+        return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and by else fault
 
     def _checked(self, look: _AskedOnce, account: str) -> AppliedFile | Refusal:
         """Return the applied file with an account's units as Organizations says, or its refusal, once in a look.
@@ -402,6 +419,13 @@ class LiveEntitlements:
         return {one: copy.key for one, copy in copies.items() if one in own}
 
 
+def _without_units(applied: AppliedFile) -> AppliedFile:
+    """Return the file as if no unit had an account: whom it lists by id needs no answer of Organizations."""
+    membership = applied.directory.membership
+    emptied = replace(membership, units={name: replace(unit, accounts=()) for name, unit in membership.units.items()})
+    return AppliedFile(replace(applied.directory, membership=emptied), applied.digest, applied.fault)
+
+
 def _is_over(applied: AppliedFile, account: str, place: str, now: int) -> bool:
     """Whether the file no longer gives a target ("account/region") anything, of any AMI."""
     meant = applied.resolve(account, in_force=True)
@@ -414,6 +438,26 @@ def _in_turn(holdings: Collection[Holding], tries: int, of: Callable[[Holding], 
     start = tries * MOST_ASKED % len(each) if len(each) > MOST_ASKED else 0
     turn = {*[*each[start:], *each[:start]][:MOST_ASKED]}
     return sorted((holding for holding in holdings if of(holding) in turn), key=str)
+
+
+def _asked_about(share: Share) -> list[Holding]:
+    """Return the holdings that this look asks about: some in turn, and one of each AMI if the AMIs are few."""
+    some = _in_turn(share.holdings, share.tries, lambda holding: (holding.ami, holding.account))
+    of_each = {holding.ami: holding for holding in sorted(share.holdings, key=str)}
+    if len(of_each) > MOST_ASKED:
+        return some
+    met = {holding.ami for holding in some}
+    return [*some, *(holding for ami, holding in of_each.items() if ami not in met)]
+
+
+def _all_last(share: Share, whys: Mapping[Holding, Fault | Refusal]) -> bool:
+    """Whether no later look will differ, also for the holdings that had no turn.
+
+    Only ``STRANGER`` may be of one account: the others are of an AMI, or of the share's receiver.
+    """
+    settled = {holding.ami for holding, why in whys.items() if isinstance(why, Refusal) or why.code != STRANGER}
+    left = share.holdings - whys.keys()
+    return all(map(_lasts, whys.values())) and all(holding.ami in settled for holding in left)
 
 
 def _lasts(why: Fault | Refusal) -> bool:

@@ -33,6 +33,7 @@ class LiveMembers:
         self._make = reader
         self._clock = clock
         self._asks: tuple[Organization, OrganizationReader] | None = None
+        self._asks_until = 0
         self._known: dict[str, tuple[int, frozenset[str]]] = {}
         """By account: until when the answer counts, and every unit that contains it."""
 
@@ -52,16 +53,21 @@ class LiveMembers:
         reader = self._reader(named)
         whole = reader.arn()
         places = dict(self._places(named, reader, brought, has_time))
-        found = organization.corrected(membership, whole, places)
+        found = organization.corrected(membership, named, whole, places)
         if found is membership:
             return applied
         return AppliedFile(replace(applied.directory, membership=found), applied.digest, applied.fault)
 
     def _reader(self, named: Organization) -> OrganizationReader:
-        """Return the reader; what was known of another organization, or by another role, is forgotten."""
+        """Return the reader; what was known of another organization, or by another role, is forgotten.
+
+        A reader remembers which organization answers, so it counts no longer than an answer.
+        """
         if self._asks is None or self._asks[0] != named:
+            self._asks, self._known = None, {}
+        if self._asks is None or self._clock() >= self._asks_until:
             self._asks = named, self._make(named)
-            self._known = {}
+            self._asks_until = self._clock() + MEMBER_FOR
         return self._asks[1]
 
     def _places(

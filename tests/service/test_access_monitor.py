@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -162,6 +163,16 @@ def test_while_organizations_does_not_answer_the_event_comes_again(setup, kind):
     assert setup.topic == []
     setup.whereabouts.refuses = None
     setup.now += 600
+    setup.judge_event("a snapshot is shared", **BY_JO)
+    assert published(setup) == [("foreign-listed", [DEV, TEST])]
+
+
+def test_whom_the_file_lists_by_id_needs_no_answer_of_organizations(setup):
+    """An OU contains them, too. What the file lists is no stranger wherever it is."""
+    of_an_ou(setup, DEV, TEST)
+    listed = {one: (Target(one, "us-east-1"),) for one in (DEV, TEST)}
+    setup.file = AppliedFile(replace(setup.directory, accounts=listed), "digest")
+    setup.whereabouts.refuses = Refusal(RefusalKind.DENIED, Fault("organization-unreadable", "o", "Refused.", "Ask."))
     setup.judge_event("a snapshot is shared", **BY_JO)
     assert published(setup) == [("foreign-listed", [DEV, TEST])]
 

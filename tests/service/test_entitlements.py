@@ -8,6 +8,8 @@ import pytest
 from chalicelib.core.delivery.model import Attempt, DeliveryState
 from chalicelib.core.errors import NewerSchema, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
+from chalicelib.core.monitor.trail_actions import PUBLIC
+from chalicelib.core.monitor.verdicts import strangers
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.bounds import Bounds
@@ -463,6 +465,18 @@ def test_an_arn_that_only_the_table_of_members_gives_an_ou_may_not_launch():
     assert asked.answer(share(IMAGE, ARN, held_by_a, name=ARN)) == "may"
 
 
+@pytest.mark.parametrize("forged", [ORGANIZATION, "r-ab12", OTHER_OU])
+def test_a_unit_that_only_the_table_of_members_has_makes_no_receiver_known(forged):
+    """Monitor and audit would call the organization's ARN one that the file lists: no page for it."""
+    asked = by_unit("group", mode="share")
+    whole = asked.whereabouts.arn()
+    arn = OTHER_ARN if forged == OTHER_OU else whole
+    membership = Membership(2, {OU: Unit(ARN, (A, B)), forged: Unit(arn, (A,))})
+    file = AppliedFile(replace(asked.cloud.directory, membership=membership), "digest")
+    members = LiveMembers(lambda _named: asked.whereabouts, lambda: asked.cloud.now)
+    assert strangers([arn, ARN], members.checked(file, [arn, ARN, A])) == {arn, PUBLIC}
+
+
 def test_an_arn_of_nothing_makes_no_account_of_an_ou_one_that_the_file_lists():
     """With it the table would say that the file lists the account itself."""
     asked = by_unit("account")
@@ -502,6 +516,48 @@ def test_while_organizations_refuses_what_comes_from_ous_waits_and_nothing_else(
     assert len(asked.whereabouts.asked) == 1
     asked.whereabouts.refuses = None
     assert opened_to(asked, A, B, C) == ["may", "may", "may"]
+
+
+@pytest.mark.parametrize(
+    ("value", "settings", "expected"),
+    [
+        ("other", {}, "may"),
+        (C, {}, "may"),
+        ("default other", {}, "may"),
+        ("default", {}, "waits"),
+        ("other", {"mode": "share"}, "waits"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["denied", "role"])
+def test_while_organizations_refuses_whom_the_file_lists_too_needs_no_ou(kind, value, settings, expected):
+    """C is listed in `other`, and in the OU. `default` names it by the OU alone; with other settings they conflict."""
+    asked = by_unit("account", **settings)
+    asked.cloud.tag(AMI, value)
+    asked.whereabouts.refuses = Refusal(RefusalKind(kind), Fault("organization-unreadable", "o", "Refused.", "Ask."))
+    how, why = asked.judge(share(SNAPSHOT, C, held(C)))
+    assert how == expected
+    assert why == ("" if expected == "may" else "Refused.")
+    assert asked.answer(share()) == "waits"
+
+
+def test_another_organization_than_the_files_is_found_out_within_ten_minutes():
+    """The account of the read role joins another organization; a reader has learned once in which one it is."""
+    asked = by_unit("account")
+    other = Refusal(RefusalKind.DENIED, Fault("organization-other", "o", "Another organization.", "Correct it."))
+    moved = list[Refusal]()
+
+    def reader(_named):
+        made = FakeWhereabouts(asked.cloud)
+        made.refuses = next(iter(moved), None)
+        return made
+
+    members = LiveMembers(reader, lambda: asked.cloud.now)
+    file = AppliedFile(asked.cloud.directory, "digest")
+    assert members.checked(file, [A]) is file
+    moved.append(other)
+    asked.cloud.now += MEMBER_FOR
+    with pytest.raises(Refusal, match="Another organization"):
+        members.checked(file, [B])
 
 
 def test_while_organizations_throttles_one_is_put_off_and_the_others_are_asked_about_next():
@@ -554,6 +610,63 @@ def test_hundreds_of_accounts_that_hold_a_permission_of_their_ou_take_few_questi
         if not judged.waits:
             break
     assert tries < 40 / 5
+
+
+def permission_of_an_ou(asked, accounts, *amis):
+    """Return a launch permission of the OU that each of its accounts holds, for each of these AMIs."""
+    membership = Membership(2, {OU: Unit(ARN, tuple(accounts))})
+    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    holdings = (held(one, ami=ami, purpose=Purpose.STANDING) for one in accounts for ami in amis or (AMI,))
+    return share(IMAGE, ARN, *holdings, name=ARN)
+
+
+def looks_until_refused(asked, wanted, most=10):
+    """Return what each look says, until one refuses for good."""
+    live, said = asked.live(), []
+    for tries in range(most):
+        judged = live.judge(IMAGE, [replace(wanted, tries=tries)])
+        how = "refused" if judged.refused else "waits"
+        (fault,) = (judged.refused or judged.waits).values()
+        said.append((how, fault.code))
+        if judged.refused:
+            break
+        wanted = replace(wanted, waits_for=fault)
+        asked.cloud.now += FRESH
+    return said
+
+
+@pytest.mark.parametrize("count", [5, 6, 40])
+def test_a_unit_that_the_stack_does_not_admit_is_refused_however_many_accounts_hold_its_permission(count):
+    """The fault is of the receiver, and of no single account."""
+    asked = by_unit("group", mode="share")
+    accounts = [f"{number:012}" for number in range(1, count + 1)]
+    asked.bounds = Bounds(frozenset({HUB, *accounts}))
+    said = looks_until_refused(asked, permission_of_an_ou(asked, accounts))
+    assert said == [("refused", "receiver-not-admitted")]
+
+
+@pytest.mark.parametrize("amis", [(AMI,), (AMI, OTHER)])
+@pytest.mark.parametrize("count", [5, 6, 40])
+def test_two_looks_refuse_a_unit_whose_ami_is_gone_however_many_accounts_hold_its_permission(count, amis):
+    """What EC2 says of an AMI is the same for all accounts. The second AMI is gone, too."""
+    asked = by_unit("group", mode="share")
+    asked.source.owned = False
+    accounts = [f"{number:012}" for number in range(1, count + 1)]
+    said = looks_until_refused(asked, permission_of_an_ou(asked, accounts, *amis))
+    assert said == [("waits", "source-gone"), ("refused", "source-gone")]
+
+
+def test_accounts_that_the_file_has_lost_refuse_nothing_for_those_not_yet_asked_about():
+    """Five have left the OU, by Organizations and the table; the sixth is asked about next."""
+    asked = by_unit("group", mode="share")
+    accounts = [f"{number:012}" for number in range(1, 7)]
+    wanted = permission_of_an_ou(asked, accounts)
+    membership = Membership(3, {OU: Unit(ARN, tuple(accounts[-1:]))})
+    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    live = asked.live()
+    assert not live.judge(IMAGE, [wanted]).refused
+    judged = live.judge(IMAGE, [replace(wanted, tries=1)])
+    assert not {**judged.waits, **judged.refused}
 
 
 def test_when_there_is_no_time_left_the_rest_is_asked_about_later():

@@ -76,10 +76,13 @@ def notice(finding: MonitorFinding, severity: Severity) -> dict[str, object]:
     }
 
 
-def accounts_and_units(receivers: Collection[str]) -> list[str]:
-    """Return what Organizations must be asked about before it is said who is a stranger: account ids, ARNs of units."""
+def accounts_and_units(receivers: Collection[str], applied: AppliedFile) -> list[str]:
+    """Return what Organizations must be asked about before it is said who is a stranger: account ids, ARNs of units.
+
+    Whom the file lists by id is none, whatever Organizations says.
+    """
     names = {one if ":organizations:" in one else account_of(one) for one in receivers}
-    return sorted(names - {""})
+    return sorted(names - {""} - applied.directory.accounts.keys())
 
 
 def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:

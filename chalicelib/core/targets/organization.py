@@ -73,16 +73,19 @@ def is_brought(account: str, membership: Membership) -> bool:
     return any(account in unit.accounts for unit in membership.units.values())
 
 
-def corrected(membership: Membership, whole: str, places: Mapping[str, Collection[str]]) -> Membership:
+def corrected(
+    membership: Membership, named: Organization, whole: str, places: Mapping[str, Collection[str]]
+) -> Membership:
     """Return the members with what AWS Organizations itself says of some accounts; the same object if it agrees.
 
+    A unit that the file (``named``) does not name is left out: the table alone adds no receiver (invariant 8).
     ``whole``: the organization's ARN, from which those of all units follow; ``places``: the ids of all units that
     contain each of the accounts.
     """
     units: dict[str, Unit] = {}
-    for name, unit in membership.units.items():
+    for name in filter(named.units.__contains__, membership.units):
         there = {account for account, above in places.items() if name in above}
-        accounts = (set(unit.accounts) - places.keys()) | there
+        accounts = (set(membership.units[name].accounts) - places.keys()) | there
         units[name] = Unit(arn_of(name, whole), tuple(sorted(accounts)))
     return membership if units == membership.units else replace(membership, units=units)
 
