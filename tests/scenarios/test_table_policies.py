@@ -118,7 +118,7 @@ def test_without_approvers_nobody_approves(closed: Scene) -> None:
 
 
 def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(closed: Scene) -> None:
-    """A promotion is delivered; backups, restoring, settings and leaving are as before, and TTL deletes as a service."""
+    """A promotion is delivered; backup, restore, settings and leaving are as before; TTL deletes as a service."""
     operator = person(closed, "OperatorOnCall")
     for one in closed.client("dynamodb").scan(TableName=CONFIG)["Items"]:
         operator.put_item(TableName=CONFIG, Item=one)
