@@ -91,6 +91,13 @@ def _transaction(facts: Facts, call: Call) -> Iterator[NeededPermission]:
             )
 
 
+def _restore(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    """Yield the restore's own right on the source, and what it needs on the new table."""
+    yield NeededPermission("dynamodb:RestoreTableToPointInTime", _table_arn(call, call.params["SourceTableName"]))
+    for name in ("PutItem", "UpdateItem", "DeleteItem", "GetItem", "Query", "Scan", "BatchWriteItem"):
+        yield NeededPermission(f"dynamodb:{name}", _table_arn(call, call.params["TargetTableName"]))
+
+
 _STATEMENT = re.compile(
     r'\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM|SELECT\s.*?\sFROM)\s+"?([\w.-]+)"?', re.IGNORECASE | re.DOTALL
 )
@@ -267,6 +274,7 @@ TABLE: dict[str, Needs] = {
     "dynamodb:TransactWriteItems": _transaction,
     "dynamodb:TransactGetItems": _transaction,
     "dynamodb:ExecuteStatement": _statement,
+    "dynamodb:RestoreTableToPointInTime": _restore,
     **{f"dynamodb:{name}": _named_by_arn(f"dynamodb:{name}") for name in TABLE_POLICIES.split()},
     "dynamodb:BatchGetItem": _batch("dynamodb:BatchGetItem"),
     "dynamodb:BatchWriteItem": _batch("dynamodb:BatchWriteItem"),

@@ -118,7 +118,7 @@ def test_without_approvers_nobody_approves(closed: Scene) -> None:
 
 
 def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(closed: Scene) -> None:
-    """A promotion is delivered; backups, settings and leaving are as before, and TTL deletes as a service."""
+    """A promotion is delivered; backup, restore, settings and leaving are as before; TTL deletes as a service."""
     operator = person(closed, "OperatorOnCall")
     for one in closed.client("dynamodb").scan(TableName=CONFIG)["Items"]:
         operator.put_item(TableName=CONFIG, Item=one)
@@ -128,6 +128,11 @@ def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(clos
     for table in TABLES:
         arn = f"arn:aws:dynamodb:{REGION}:{HUB}:table/{table}"
         administrator.create_backup(TableName=table, BackupName="before")
+        before = administrator.scan(TableName=table)["Items"]
+        administrator.restore_table_to_point_in_time(
+            SourceTableName=table, TargetTableName=f"{table}-restored", UseLatestRestorableTime=True
+        )
+        assert administrator.scan(TableName=f"{table}-restored")["Items"] == before
         document = json.loads(administrator.get_resource_policy(ResourceArn=arn)["Policy"])
         ask = Ask("dynamodb:DeleteItem", arn, {"aws:principalisawsservice": "true"})
         assert policy.resource(document, ask, Who(service="dynamodb.amazonaws.com"))[0] is PolicyVerdict.SILENT
