@@ -399,11 +399,10 @@ class MemoryLedger:
         """Let a share's body be such as cannot be read: what it is read as then is the adapter's affair."""
         share = self.items[place]
         item = {"pk": share.resource, "sk": f"share#{share.share_name}"}
-        item |= {
-            n: getattr(share, n)
-            for n in ("state", "account", "grant_id", "intended_at", "preexisting", "asked", "version")
+        item |= {n: getattr(share, n) for n in ("state", "grant_id", "intended_at", "preexisting", "asked", "version")}
+        of_holders = {
+            n: getattr(share, n) for n in ("account", "holdings", "asked", "last_closing_at", "grantee", "version")
         }
-        of_holders = {n: getattr(share, n) for n in ("holdings", "asked", "last_closing_at", "grantee", "version")}
         self.items[place] = replace(ledger.least(item, share.resource, ValueError("damaged")), **of_holders)
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
