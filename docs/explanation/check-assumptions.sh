@@ -339,10 +339,12 @@ if [[ -z $copied || -z ${own_key:-} ]]; then echo "   not asked: there is no cop
         --operations "${operations[@]}" --constraints "EncryptionContextSubset={aws:ebs:id=$volume}" --query GrantId)
     hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Add=[{UserId=$target_account}]"
     read -r copy state message < <(copy_until_ended)
-    if [[ $state == completed ]]; then holds "also with the constraint aws:ebs:id=$volume"; else
+    if [[ $state == completed ]]; then
+        holds "also with the constraint aws:ebs:id=$volume"
+        target ec2 delete-snapshot --snapshot-id "$copy"
+    else
         fails "with the constraint aws:ebs:id=$volume the copy ended in: $state $message"
     fi
-    if [[ $copy == snap-* ]]; then target ec2 delete-snapshot --snapshot-id "$copy" || true; fi
     close_grant
     hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --create-volume-permission "Remove=[{UserId=$target_account}]"
 fi
