@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-from demo import stage
 from tests.scenarios.organization import MANAGEMENT, READING, ROLE, OrganizationScene
-from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
+from tests.scenarios.scene import DEV, HUB, PROD, TEST
 
 
 @pytest.fixture
@@ -119,7 +117,6 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
     """
     people, made, arn = organization.people, organization.made, organization.made.arn_of(organization.outer)
     people.add_account(made, DEV, organization.outer)
-    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {"OrganizationId": made.id})
     sharing = "  mode: share\n  key_access: grant\n  service_linked_roles: []\n  launch_permission: group\n"
     scene.apply(organization.file().replace("organization:", f"{sharing}organization:"))
     scene.launches = {arn}

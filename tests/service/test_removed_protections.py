@@ -74,7 +74,7 @@ def examined_first(resolve):
         resolved = resolve(self, promotion, value)
         if not isinstance(resolved, promotion_events.Resolved):
             return resolved
-        faults = self._source_faults(promotion, ())
+        _, faults = self._source(promotion, ())
         return promotion_events.Resolved(value, faults) if faults else resolved
 
     return wrong

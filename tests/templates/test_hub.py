@@ -399,6 +399,7 @@ GOOD_AND_BAD = [
         [BUILDER],
         ["", "image-builder", f"arn:aws:sts::{'1' * 12}:assumed-role/a/b", "*", f"{BUILDER} "],
     ),
+    ("guardrails", "GoldenTaggers", ["", BUILDER], ["*", "image-builder"]),
     ("guardrails", "Exempt", ["arn:aws:iam::*:role/service-role/AWSBackup*"], ["*", "arn:aws:iam::1:role/x"]),
     ("guardrails", "Deployers", ["", BUILDER, "arn:aws:iam::*:role/stacksets-exec-*"], ["*", "deployer"]),
     ("guardrails", "StackName", ["ami-promoter"], ["", "1a", "a_b"]),
