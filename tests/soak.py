@@ -107,6 +107,12 @@ PARTS = (
     SoakPart("crashes", "packaged functions that die at any call, in pairs, in any order of messages", _Crashes(), 300),
     SoakPart("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
     SoakPart(
+        "shares",
+        "any part of a share's item in any wrong form, in DynamoDB",
+        _elsewhere("tests.service.test_damaged_shares"),
+        30,
+    ),
+    SoakPart(
         "permissions",
         "a permission or a condition less, packaged: the test that needs it fails",
         _elsewhere("tests.scenarios.without_permission"),

@@ -124,6 +124,12 @@ class Invariants:
             cloud = self._hub.cloud
             there = notice["image"] in cloud.images or notice["image"] in cloud.deregistered
             assert there, f"invariant 10: {notice['id']} tells of {notice['image']}, which never was"
+        said = [fault["code"] for fault in notice.get("faults", ())]
+        if notice["event"] == "delivery.withdrawn" and "share-still-open" not in said:
+            ami, account = notice["source_image"], notice["account"]
+            shares = self._hub.stores.ledger.find([(addresses.image_resource(ami).pk, account)])
+            open_ = (ami, account) in self._hub.cloud.launches and not any(share.holdings for share in shares)
+            assert not open_, f"invariant 10: {notice['id']} says that {ami} was withdrawn, and {account} may launch it"
 
     def _opening(self, asked: Share) -> None:
         share = self._share(asked)

@@ -6,6 +6,7 @@ Neither is a share archived, nor a notice sent that says "withdrawn", before a l
 import itertools
 import json
 import random
+import time
 
 import pytest
 
@@ -103,9 +104,8 @@ def opened(hub):
     return hub.cloud.permissions | hub.cloud.launches | set(hub.cloud.grants) | hub.cloud.statements()
 
 
-@pytest.mark.parametrize(("mode", "kind"), list(zip(itertools.cycle(MODES), FEW, strict=False)))
-def test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind):
-    """Damaged while it is held; half an hour later the tag goes. What is closed is closed at AWS."""
+def damaged_while_held(stores, mode, kind):
+    """Damaged while it is held; ten minutes later the tag goes. What is closed is closed at AWS."""
     hub = a_hub(stores, mode)
     assert opened(hub)
     for item in shares_of(stores, hub):
@@ -123,8 +123,7 @@ def test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mod
         assert "delivery.withdrawn" in [event for event, _ in published]
 
 
-@pytest.mark.parametrize(("mode", "kind"), list(zip(itertools.cycle(["policy", "grants"]), FEW, strict=False)))
-def test_a_damaged_share_that_nobody_holds_closes(stores, mode, kind):
+def damaged_and_held_by_nobody(stores, mode, kind):
     """Its holdings are gone, too: by hand."""
     hub = a_hub(stores, mode)
     for item in shares_of(stores, hub):
@@ -133,6 +132,42 @@ def test_a_damaged_share_that_nobody_holds_closes(stores, mode, kind):
     hub.run(until=hub.cloud.now + HOUR)
 
     assert opened(hub) == set()
+
+
+HELD, UNHELD = tuple(MODES), ("grants", "policy")
+"""The modes in which a share is damaged while it is held, and while nobody holds it."""
+
+
+@pytest.mark.parametrize(("mode", "kind"), list(zip(itertools.cycle(HELD), FEW, strict=False)))
+def test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind):
+    """Also while a delivery holds it."""
+    damaged_while_held(stores, mode, kind)
+
+
+@pytest.mark.parametrize(("mode", "kind"), list(zip(itertools.cycle(UNHELD), FEW, strict=False)))
+def test_a_damaged_share_that_nobody_holds_closes(stores, mode, kind):
+    """Without a delivery that would ask for it."""
+    damaged_and_held_by_nobody(stores, mode, kind)
+
+
+def run(seconds, seed):
+    """The soak's part: any kind of damage in any mode, in an order that the seed draws.
+
+    Return how many were played, and the story of the first that leaves something open.
+    """
+    cases = [(damaged_while_held, mode, kind) for mode in HELD for kind in KINDS]
+    cases += [(damaged_and_held_by_nobody, mode, kind) for mode in UNHELD for kind in KINDS]
+    end, played = time.monotonic() + seconds, 0
+    for play, mode, kind in random.Random(seed).sample(cases, len(cases)):
+        if time.monotonic() >= end:
+            break
+        played += 1
+        try:
+            with on_dynamodb() as stores:
+                play(stores, mode, kind)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the finding
+            return played, [f"{play.__name__}, {mode}: {kind}: {failure!r:.2000}"]
+    return played, []
 
 
 class Watched(list):

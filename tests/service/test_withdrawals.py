@@ -2,13 +2,15 @@
 
 import pytest
 
+from chalicelib.core.errors import Refusal, RefusalKind
+from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import STANDING
 from chalicelib.service.standing_pass import WITHDRAWN
 from chalicelib.service.tag_pass import read_heads
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import START, FakeSource
-from tests.service.gate import PortCrash
+from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.shared_ami import AMI, HOUR, TROUBLES, open_to, outcomes, park_delivery, pass_time, shared
@@ -122,6 +124,36 @@ def test_a_copy_is_cancelled_wherever_it_is(seconds):
     assert not hub.cloud.grants
     left = {copy.account for copy in hub.cloud.copies.values() if not copy.deleted}
     assert left == ({A, B} if outcomes.get((AMI, B)) == "delivered" else {A})
+
+
+@pytest.mark.parametrize("parked", [False, True], ids=["delivery", "parked delivery"])
+def test_what_aws_does_not_let_go_of_is_said_after_an_hour(parked):
+    """EC2 refuses the removal for two hours. A parked delivery cannot say it; a record of the notice's own does."""
+    hub = shared()
+    codes = ["share-still-open"]
+    if parked:
+        park_delivery(hub)
+        codes = ["withdrawn-unsaid", *codes]
+    refused = Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", AMI, "Refused.", "Wait."))
+    hub.gate.troubles.append(PortTrouble("images", "close", refused, times=10**6))
+    hub.withdraw(AMI, B)
+    pass_time(hub, 3300)
+    assert withdrawals(hub) == []
+    pass_time(hub, 1500)
+    assert withdrawals(hub) == [codes]
+    pass_time(hub, 2400)
+    hub.gate.troubles.clear()
+    assert open_to(hub, after=HOUR) == {A}
+    assert withdrawals(hub) == [codes]
+
+
+def withdrawals(hub) -> list[list[str]]:
+    """The codes of the faults of each notice that says withdrawn."""
+    return [
+        [fault["code"] for fault in notice["faults"]]
+        for notice in hub.cloud.notices
+        if notice["event"] == "delivery.withdrawn"
+    ]
 
 
 def test_a_process_may_die_at_any_call_while_it_withdraws():

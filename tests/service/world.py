@@ -16,6 +16,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
+from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import DISCOVERY, Hub, Parts
@@ -360,12 +361,18 @@ class ModelWorld(Hub):
                 cloud.event("Tag Change on Resource", f"image/{self.ami(number)}", **old)
 
     def plant(self, number: int) -> None:
-        """Let someone in a target make a snapshot with all predictable tags of the service."""
+        """Let someone in a target make a snapshot with all predictable tags of the service.
+
+        If the service knows what an attempt made, the snapshot also has the nonce that could be read there.
+        """
         ami, account = self.ami(number), self.account(number // 3)
         source = min(self.cloud.hub_images[ami]["BlockDeviceMappings"], key=str)["Ebs"]["SnapshotId"]
-        delivery = self.delivery_key(ami, account).pk.removeprefix("delivery#")
-        planted = self.cloud.plant_copy(account, source, delivery)
-        self.tell(f"Somebody plants {planted} in {account}, as if it were the copy of {source} for {ami}.")
+        key = self.delivery_key(ami, account)
+        stored = self.stores.records.read(key) if key not in self.invariants.poisoned else None
+        attempts = () if stored is None else DELIVERIES.decode(stored).attempts
+        nonce = next((one.nonce for one in attempts if one.source == source and one.id), "")
+        planted = self.cloud.plant_copy(account, source, key.pk.removeprefix("delivery#"), nonce)
+        self.tell(f"Somebody plants {planted} ({nonce or 'no nonce'}) in {account}, as a copy of {source} for {ami}.")
         self.invariants.planted.add(planted)
 
     # --- people ------------------------------------------------------------------------------------------------------
