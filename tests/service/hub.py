@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.adapters.dynamo.records import SHARDS
 from chalicelib.adapters.kms.key_policies import PolicyStatements
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import ParkRecord
+from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.arriving import Examined
 from chalicelib.core.promotion.machine import WITHDRAW
@@ -239,7 +239,10 @@ class Hub:
         promotion = peek(self.stores.records, addresses.promotion(ami), PROMOTIONS)
         if promotion is None or not promotion.source:
             return  # the service has not examined it: the command line refuses
-        examined = Examined(source_image(self.stores.records, ami, promotion.source, promotion.key))
+        try:
+            examined = Examined(source_image(self.stores.records, ami, promotion.source, promotion.key))
+        except Unreadable:
+            return  # somebody has damaged what was examined: the command line refuses
         asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
         for place, digest in asked.targets.items():
             one = Approval(place, digest, self.cloud.now, self.cloud.now + lasts, APPROVER)
