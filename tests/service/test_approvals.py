@@ -9,7 +9,7 @@ from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service.approvals import LiveApprovals
 from chalicelib.service.entitlements import LiveEntitlements
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import HUB, REGION, START
+from tests.service.cloud import HUB, REGION, START, source_key
 from tests.service.gate import PortCrash
 from tests.service.hub import APPROVER, Hub, Parts
 from tests.service.organization import OU, A, B, OrganizationHub
@@ -339,3 +339,20 @@ def test_one_that_is_cancelled_as_often_as_it_is_wanted_again_costs_little():
 
     assert not opened(hub)
     assert set(hub.outcomes().values()) == {"cancelled"}
+
+
+def test_nobody_is_asked_about_a_source_that_was_refused_and_it_is_delivered_when_it_is_mended():
+    """Its key was disabled when it was tagged: nothing was examined, so nothing can be approved yet."""
+    hub = Hub((A,), target={"approval": "required"})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.disabled.add(source_key(0))
+    hub.cloud.tag(AMI, A)
+    assert outcomes(hub, after=HOUR) == {}
+    assert asked(hub) == []
+    hub.cloud.disabled.clear()
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, 300)
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, HOUR)
+    assert len(asked(hub)) == 1
+    deliver(hub)

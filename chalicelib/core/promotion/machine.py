@@ -100,7 +100,8 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
 
 
 def _running(promotion: Promotion, *, due: bool, may_look: bool) -> tuple[do.Command, ...]:
-    if due and promotion.approval and promotion.approval_seen_for != promotion.asks_about:
+    examined = promotion.source != ""  # else nothing is known that could be approved
+    if due and promotion.approval and examined and promotion.approval_seen_for != promotion.asks_about:
         return (do.AskApproval(),)
     if due and may_look and promotion.tries >= WORTH_A_LOOK:
         return (do.LookAtTag(), do.Count())
