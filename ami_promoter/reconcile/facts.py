@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -132,7 +133,9 @@ class Grant:
     @property
     def share_name(self) -> str:
         """The ledger's name of its share."""
-        return self.delivery or self.grantee.partition(ROLE_PATH)[2] or self.account
+        if self.delivery:  # a grant to copy by is for one delivery and role, or as a fallback the account's root
+            return f"{self.delivery}-{re.split('[:/]', self.grantee)[-1]}"
+        return self.grantee.partition(ROLE_PATH)[2] or self.account
 
 
 @dataclass(frozen=True, slots=True)

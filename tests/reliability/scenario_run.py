@@ -32,7 +32,7 @@ class TimedOut(Exception):
 
 
 class ScenarioRun:
-    """A scene with a scenario; its functions' calls are counted from here on."""
+    """A scene with a scenario; its functions' calls are counted from the end of its preparation on."""
 
     def __init__(self, scene: Scene, scenario: Scenario, mutated: Path | None = None) -> None:
         """``mutated``: the directory of a package that the functions run instead of the built one."""
@@ -40,7 +40,6 @@ class ScenarioRun:
         self._mutated = mutated
         if mutated is not None:
             _install(scene, mutated)
-        self._before = len(scene.world.injections.made)
         self.at_rest: Callable[[], None] = lambda: None
         """Called whenever no function is running."""
         self._scenario = scenario
@@ -50,6 +49,7 @@ class ScenarioRun:
         self._crashes: list[tuple[Any, FunctionCrash]] = []
         CallChecks(scene)
         scenario.prepare(scene)
+        self._before = len(scene.world.injections.made)
 
     @property
     def calls(self) -> list[tuple[str, str]]:
