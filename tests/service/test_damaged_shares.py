@@ -113,7 +113,7 @@ def damaged_while_held(stores, mode, kind):
         stores.records.make_due(RecordKey(item["pk"]), hub.cloud.now)
     hub.run(until=hub.cloud.now + 600)
     published = []
-    hub.cloud.notices = Watched(lambda notice: published.append((notice["event"], set(opened(hub)))))
+    hub.cloud.notices = WatchedNotices(lambda notice: published.append((notice["event"], set(opened(hub)))))
     hub.cloud.tag(AMI, None)
     hub.run(until=hub.cloud.now + HOUR)
 
@@ -170,7 +170,7 @@ def run(seconds, seed):
     return played, []
 
 
-class Watched(list):
+class WatchedNotices(list):
     """Notices; ``seen_by`` is called with each."""
 
     def __init__(self, seen_by):
