@@ -21,7 +21,7 @@ from chalicelib.adapters.dynamo.targets_table import BY_AMI
 from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
-from chalicelib.core.images.arriving import Examined, arriving, kept
+from chalicelib.core.images.arriving import ExaminedSource, arriving, kept
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.entitlement import USELESS, entitlement
 from chalicelib.core.targets import approvals
@@ -67,7 +67,7 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
     if examined is None:
         what = "the service has not examined it yet, so it is not known what would arrive."
         return Fault("not-examined", ami, what, f"Wait a minute; then see `ami-promoter status {ami}`.")
-    found = approvals.question(ami, Examined(examined), entitled.value, entitled.targets.values())
+    found = approvals.question(ami, ExaminedSource(examined), entitled.value, entitled.targets.values())
     carried_to: dict[tuple[str, ...], list[str]] = {}
     for place in sorted(found.targets):
         carried_to.setdefault(carried(entitled.targets[place]), []).append(place)

@@ -46,7 +46,7 @@ class GoldenKey:
 
 
 @dataclass(frozen=True, slots=True)
-class EventSource:
+class EventMapping:
     """A worker's event source mapping. ``most``: how many invocations it may run at once."""
 
     state: str
@@ -57,7 +57,7 @@ class EventSource:
 class Health:
     """What was read. A member that is None could not be read; ``unread`` says why, by the member's name."""
 
-    sources: Mapping[str, Mapping[str, EventSource]] | None = None
+    sources: Mapping[str, Mapping[str, EventMapping]] | None = None
     """Worker -> UUID of its event source mapping -> the mapping."""
     free: int | None = None
     """The account's quota of concurrent Lambda executions in the Region, without what functions have reserved."""
@@ -140,10 +140,10 @@ def _parameters(connection: Connection) -> dict[str, str]:
     return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", ())}
 
 
-def _mappings(connection: Connection, function: str) -> dict[str, EventSource]:
+def _mappings(connection: Connection, function: str) -> dict[str, EventMapping]:
     pages = connection.client("lambda").get_paginator("list_event_source_mappings").paginate(FunctionName=function)
     return {
-        one["UUID"]: EventSource(one["State"], one.get("ScalingConfig", {}).get("MaximumConcurrency", UNLIMITED))
+        one["UUID"]: EventMapping(one["State"], one.get("ScalingConfig", {}).get("MaximumConcurrency", UNLIMITED))
         for page in pages
         for one in page["EventSourceMappings"]
     }

@@ -12,7 +12,7 @@ from chalicelib.core.delivery.events import ApprovalSeen
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
-from chalicelib.core.images.arriving import Examined
+from chalicelib.core.images.arriving import ExaminedSource
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses
 from chalicelib.core.targets import approvals
@@ -22,7 +22,6 @@ from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
 from chalicelib.service.codecs import peek, source_image
 from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.promotion_codec import PROMOTIONS
 from chalicelib.service.waker import Clock
 
 
@@ -61,14 +60,20 @@ class LiveApprovals:
         live = entitled.targets.get(place)
         if live is None:  # the promotion and the pass over standing shares end a delivery that is no longer named
             return ApprovalSeen()
-        promotion = peek(self._records, addresses.promotion(delivery.ami), PROMOTIONS)
-        source = promotion.source if promotion is not None else delivery.source  # it may have been examined again
-        examined = Examined(source_image(self._records, delivery.ami, source, delivery.key))
+        source = self._source(delivery)
+        examined = ExaminedSource(source_image(self._records, delivery.ami, source, delivery.key))
         wanted = approvals.digest_of(delivery.ami, examined, entitled.value, live)
         approved = approvals.allowing(given, wanted, self._clock())
         if approved is None:
             return ApprovalSeen()
         return ApprovalSeen(approved.by, changed=of_delivery(live) != of_delivery(delivery.target), source=source)
+
+    def _source(self, delivery: Delivery) -> str:
+        """Return the name of the AMI's source; it may have been examined again since the delivery began."""
+        from chalicelib.service.promotion_codec import PROMOTIONS  # noqa: PLC0415 - cold start
+
+        promotion = peek(self._records, addresses.promotion(delivery.ami), PROMOTIONS)
+        return delivery.source if promotion is None else promotion.source
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence. May raise Refusal."""
@@ -93,7 +98,7 @@ class LiveApprovals:
         _, entitled = self._entitlements.now(ami, fresh=True)  # the tag's value has just changed
         if isinstance(entitled, Fault):
             raise Refusal(RefusalKind.THROTTLED, entitled)
-        examined = Examined(source_image(self._records, ami, promotion.source, promotion.key))
+        examined = ExaminedSource(source_image(self._records, ami, promotion.source, promotion.key))
         asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
         given = self._targets.approvals(ami, asked.targets)
         return Asked(asked, approvals.waiting(asked, given, self._clock()), approvals.asked_as(asked, given))

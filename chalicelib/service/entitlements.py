@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from chalicelib.core.delivery import proof
 from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
-from chalicelib.core.images.arriving import Examined
+from chalicelib.core.images.arriving import ExaminedSource
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.bounds import NOT_ADMITTED, Bounds
@@ -64,7 +64,7 @@ class Approved:
     """What is approved of one AMI. ``given``: approvals by "account/region"; ``sources``: what its deliveries bring."""
 
     given: Given = field(default_factory=dict)
-    sources: Mapping[str, Examined] = field(default_factory=dict)
+    sources: Mapping[str, ExaminedSource] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -362,12 +362,12 @@ class LiveEntitlements:
         given = self._targets.approvals(ami, sorted(set(needing.values())))
         waiting = [addresses.delivery(one) for one, place in needing.items() if place in given]
         begun = {one.id: one for one in peek_all(self._records, waiting, DELIVERIES)}
-        read: dict[str, Examined] = {}
+        read: dict[str, ExaminedSource] = {}
         for delivery in begun.values():
             if delivery.source not in read:
                 with suppress(ParkRecord):
                     image = source_image(self._records, ami, delivery.source, delivery.key)
-                    read[delivery.source] = Examined(image)
+                    read[delivery.source] = ExaminedSource(image)
         return Approved(given, {one.id: read[one.source] for one in begun.values() if one.source in read})
 
     def _not_approved(

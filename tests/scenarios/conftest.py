@@ -9,10 +9,11 @@ import pytest
 
 from awsim.world import World
 from demo import stage
+from tests.scenarios.approving import WAITS, file
 from tests.scenarios.permission_log import LOG, WHERE
 from tests.scenarios.platform import ROOT
 from tests.scenarios.regions import EVERYWHERE, FAR
-from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
 from tests.scenarios.sharing import SHARING
 from tests.scenarios.without_permission import withhold
 
@@ -64,6 +65,17 @@ def sharing(scene):
     """Apply a targets file by which DEV and TEST share and PROD copies."""
     scene.apply(SHARING)
     scene.launches = {DEV, TEST}
+    return scene
+
+
+@pytest.fixture
+def waiting(scene):
+    """DEV has the AMI, and PROD waits for the approval."""
+    scene.apply(file())
+    scene.tag("dev prod")
+    scene.run_until_state("delivered", DEV)
+    assert scene.states() == {DEV: "delivered", PROD: WAITS}
+    scene.launches = {PROD}
     return scene
 
 

@@ -90,3 +90,11 @@ def verify(scene: Scene, *words: str) -> tuple[int, dict[str, Any], dict[str, An
         if one["passed"] is not True:
             bad.setdefault(one["account"], {})[one["check"]] = one
     return status, bad, reported
+
+
+def doctor(scene: Scene, *words: str) -> dict[tuple[str, str], Any]:
+    """Run ``ami-promoter doctor --json``; return the checks of targets that did not pass, by (account, check)."""
+    _, out, _ = scene.cli("doctor", *words, "--json")
+    found = [one for one in json.loads(out)["findings"] if one["where"] != "hub"]
+    assert found
+    return {(one["where"].partition("/")[0], one["check"]): one for one in found if one["passed"] is not True}

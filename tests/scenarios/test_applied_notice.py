@@ -7,9 +7,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.scenarios.approving import deployed, file
 from tests.scenarios.scene import HUB, PROD, REGION, TABLE, Scene
 from tests.scenarios.stolen import client
-from tests.scenarios.test_approval import deployed, file, waiting  # noqa: F401 - a fixture
 
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 LOOSE = file().replace(", approval: required", "")
@@ -38,7 +38,7 @@ def pointer(scene: Scene) -> dict[str, Any]:
     return dict(scene.client("dynamodb").get_item(TableName=CONFIG, Key=key)["Item"])
 
 
-def test_a_stolen_operator_who_takes_an_approval_away_is_a_page(waiting, become):  # noqa: F811
+def test_a_stolen_operator_who_takes_an_approval_away_is_a_page(waiting, become):
     """With deploy/cli-operator.json alone; the notice says what, and who claims to have done it."""
     assert notified(waiting) == []
     assert pages(waiting) != "ALARM"
@@ -56,7 +56,7 @@ def test_a_stolen_operator_who_takes_an_approval_away_is_a_page(waiting, become)
     assert [one["outcome"] for one in notified(waiting.after(60))] == ["loosened", "applied"]
 
 
-def test_without_the_command_line_and_without_any_event_it_is_notified_within_minutes(waiting):  # noqa: F811
+def test_without_the_command_line_and_without_any_event_it_is_notified_within_minutes(waiting):
     """Somebody writes the pointer by hand, sends no wake and tags nothing."""
     now = pointer(waiting)
     waiting.client("dynamodb").put_item(TableName=CONFIG, Item={**now, "generation": {"N": "9"}})
@@ -66,7 +66,7 @@ def test_without_the_command_line_and_without_any_event_it_is_notified_within_mi
     assert (notice["version"][:8], notice["compared"], notice["outcome"]) == ("00000009", False, "loosened")
 
 
-def test_what_was_used_and_taken_back_between_two_looks_is_notified(waiting):  # noqa: F811
+def test_what_was_used_and_taken_back_between_two_looks_is_notified(waiting):
     """The pointer is changed by hand for as long as the promotion needs, then it is what it was."""
     waiting.apply(LOOSE)
     loose = pointer(waiting)
@@ -82,7 +82,7 @@ def test_what_was_used_and_taken_back_between_two_looks_is_notified(waiting):  #
     assert [one["outcome"] for one in notified(waiting)[before:]] == ["loosened", "applied"]
 
 
-def test_neither_an_operator_nor_another_function_writes_what_was_notified(waiting, become):  # noqa: F811
+def test_neither_an_operator_nor_another_function_writes_what_was_notified(waiting, become):
     """So nobody but the worker, who tells, can hide a version."""
     become(deployed("cli-operator"))
     item = {"pk": {"S": "applied"}, "sk": {"S": "notified"}}
@@ -96,7 +96,7 @@ def test_neither_an_operator_nor_another_function_writes_what_was_notified(waiti
     assert json.loads(stored["body"]["S"])["version"].startswith("00000")
 
 
-def test_a_crash_around_the_notice_repeats_it_with_the_same_id(waiting):  # noqa: F811
+def test_a_crash_around_the_notice_repeats_it_with_the_same_id(waiting):
     """At least once, with a deterministic id."""
     waiting.world.injections.crash("worker", "Publish", nth=1, when="after")
     waiting.apply(LOOSE)

@@ -8,38 +8,15 @@ from botocore.exceptions import ClientError
 
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Purpose, ShareState
+from tests.scenarios.approving import WAITS, deployed, file
 from tests.scenarios.forgeries import Forger, Forgery, role_of
-from tests.scenarios.platform import ROOT, new_version
+from tests.scenarios.platform import new_version
 from tests.scenarios.regions import EVERYWHERE, FAR, found, regions_of
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TABLE, TEST
 from tests.scenarios.stolen import client
 
-WAITS = "awaiting-approval"
 A_WHILE = 20 * 60
 """Seconds in which all that may be opened is: a delivery that waits is looked at each quarter of an hour."""
-FILE = """\
-defaults: {{external_id: only-the-hub-knows}}
-groups:
-  default: ["{dev}"]
-  dev: ["{dev}"]
-  prod: {{members: ["{prod}"], approval: required{settings}}}
-"""
-
-
-def file(settings: str = "") -> str:
-    """A targets file in which `prod` needs an approval."""
-    return FILE.format(dev=DEV, prod=PROD, settings=settings)
-
-
-@pytest.fixture
-def waiting(scene):
-    """DEV has the AMI, and PROD waits for the approval."""
-    scene.apply(file())
-    scene.tag("dev prod")
-    scene.run_until_state("delivered", DEV)
-    assert scene.states() == {DEV: "delivered", PROD: WAITS}
-    scene.launches = {PROD}
-    return scene
 
 
 def approve(scene, *words, status=0):
@@ -401,11 +378,6 @@ def test_doctor_says_what_waits_and_who_may_approve(waiting):
 def test_doctor_is_silent_where_no_target_needs_an_approval(scene):
     """IAM is not even asked."""
     assert (doctored(scene, "approvers"), doctored(scene, "approvals")) == ([], [])
-
-
-def deployed(name):
-    """Read a policy from deploy/."""
-    return json.loads((ROOT / "deploy" / f"{name}.json").read_text())
 
 
 def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):

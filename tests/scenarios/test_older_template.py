@@ -4,10 +4,9 @@ import pytest
 
 from awsim.services.ec2.snapshot_sharing import changed
 from demo import stage
-from tests.scenarios.platform import ROOT
+from tests.scenarios.platform import ROOT, doctor
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
 from tests.scenarios.stolen import COPIES
-from tests.scenarios.test_pitfalls import doctor
 
 
 def older(scene, *sids):

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from demo import stage
 from tests.awsim.iam_words import attach_control_policy
 from tests.scenarios.failures import assert_untouched, calm_pace
-from tests.scenarios.platform import ROOT
+from tests.scenarios.platform import ROOT, doctor
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST
 from tests.scenarios.sharing import SHARING
 
@@ -23,14 +23,6 @@ ANYBODY = {
     "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
 }
 NO_RIGHT = "Client.InternalError: Client error on launch"
-
-
-def doctor(scene, *words):
-    """The checks of targets that did not pass, by (account, check)."""
-    _, out, _ = scene.cli("doctor", *words, "--json")
-    found = [one for one in json.loads(out)["findings"] if one["where"] != "hub"]
-    assert found
-    return {(one["where"].partition("/")[0], one["check"]): one for one in found if one["passed"] is not True}
 
 
 def denied(action: str, *actions: str):

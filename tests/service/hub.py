@@ -12,7 +12,7 @@ from chalicelib.adapters.kms.key_policies import PolicyStatements
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
-from chalicelib.core.images.arriving import Examined
+from chalicelib.core.images.arriving import ExaminedSource
 from chalicelib.core.promotion.machine import WITHDRAW
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
@@ -240,7 +240,7 @@ class Hub:
         if promotion is None or not promotion.source:
             return  # the service has not examined it: the command line refuses
         try:
-            examined = Examined(source_image(self.stores.records, ami, promotion.source, promotion.key))
+            examined = ExaminedSource(source_image(self.stores.records, ami, promotion.source, promotion.key))
         except Unreadable:
             return  # somebody has damaged what was examined: the command line refuses
         asked = approvals.question(ami, examined, entitled.value, entitled.targets.values())
@@ -269,9 +269,9 @@ class Hub:
                     return True
         return not any(map(approvals.needs, file.resolve(account, in_force=True).targets))
 
-    def _examined(self, delivery: Delivery) -> Examined | None:
+    def _examined(self, delivery: Delivery) -> ExaminedSource | None:
         try:
-            return Examined(source_image(self.stores.records, delivery.ami, delivery.source, delivery.key))
+            return ExaminedSource(source_image(self.stores.records, delivery.ami, delivery.source, delivery.key))
         except ParkRecord:
             return None
 

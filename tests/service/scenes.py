@@ -55,6 +55,22 @@ class HubSetup:
         return hub
 
 
+def queued(amis: int, snapshots: int, hours: int, **target: int) -> Hub:
+    """Tag AMIs, a second apart, for one account whose copies take this long."""
+    hub = Hub(
+        ACCOUNTS[:1],
+        behavior=CloudBehavior(copying=(hours * 3600,)),
+        watchful=False,
+        most_invocations=10**6,
+        target=target,
+    )
+    for a in range(amis):
+        ami = f"ami-{a:03x}"
+        hub.cloud.make_image(ami, {f"snap-{a:03x}{s:02x}": True for s in range(snapshots)})
+        hub.cloud.after(a, lambda ami=ami: hub.cloud.tag(ami, "default"))
+    return hub
+
+
 def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy[HubSetup]:
     """Any scene: one or two AMIs, which may have snapshots in common."""
     some = st.lists(st.integers(0, most_snapshots - 1), min_size=1, max_size=most_snapshots, unique=True).map(tuple)

@@ -22,7 +22,7 @@ def file(target=STRICT):
 LOOSE = file(replace(STRICT, approval="none"))
 
 
-class Scene:
+class VersionScene:
     """A table of versions, what was notified, and the worker; ``dies``: after so many notices it cannot write."""
 
     def __init__(self):
@@ -74,7 +74,7 @@ class Scene:
 @pytest.fixture
 def scene():
     """A hub whose first version was met: nothing was before it, so nobody is notified."""
-    scene = Scene()
+    scene = VersionScene()
     scene.meeting.meet(scene.apply(1, file()))
     assert (scene.run(), scene.wakes) == ([], [])
     return scene

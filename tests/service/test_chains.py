@@ -13,7 +13,7 @@ from chalicelib.core.errors import RefusalKind
 from tests.service.cloud import CloudBehavior, refusal
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
-from tests.service.test_limits import queued
+from tests.service.scenes import queued
 
 EXTRAS = (Path(__file__).parents[2] / ".chalice" / "extras.yaml").read_text(encoding="utf-8")
 ALARM = int(re.findall(r"RunawayAlarmInvocations:\n    Type: Number\n    Default: (\d+)", EXTRAS)[0])

@@ -12,32 +12,17 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.waker import Waker
 from tests import fakes
 from tests.fakes import copying
-from tests.service.cloud import REGION, Cloud, CloudBehavior, FakeSnapshotPermissions, Quiet, refusal
+from tests.service.cloud import REGION, Cloud, FakeSnapshotPermissions, Quiet, refusal
 from tests.service.entitled import ListedOnly
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
+from tests.service.scenes import queued
 from tests.service.world import ModelWorld, WorldSetup
 from tests.stores import in_memory
 
 ACCOUNT = "200000000001"
 AT_ONCE = 20
 HOUR = 3600
-
-
-def queued(amis: int, snapshots: int, hours: int, **target: int) -> Hub:
-    """Tag AMIs, a second apart, for one account whose copies take this long."""
-    hub = Hub(
-        (ACCOUNT,),
-        behavior=CloudBehavior(copying=(hours * HOUR,)),
-        watchful=False,
-        most_invocations=10**6,
-        target=target,
-    )
-    for a in range(amis):
-        ami = f"ami-{a:03x}"
-        hub.cloud.make_image(ami, {f"snap-{a:03x}{s:02x}": True for s in range(snapshots)})
-        hub.cloud.after(a, lambda ami=ami: hub.cloud.tag(ami, "default"))
-    return hub
 
 
 def open_now(hub: Hub) -> int:

@@ -220,7 +220,10 @@ def test_the_bill_has_the_hash_of_each_file(package: Path):
 
 
 JUDGE = "chalicelib/service/entitlements.py"
-HONEST = b"def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:\n"
+HONEST = (
+    b"def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True)"
+    b" -> Judgement:\n"
+)
 FORGED = HONEST + b"        return Judgement()\n"
 
 

@@ -44,7 +44,7 @@ def arriving(image: SourceImage, carried: Sequence[str]) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedSource:
     """A source as it was examined, for the digests of many targets."""
 
     image: SourceImage

@@ -13,8 +13,6 @@ from typing import Any, Literal
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.members import known_values
 
-ILLEGIBLE = "\ufffd"
-"""Stands for a character that EC2's answer, as XML, cannot contain; the adapters put it there."""
 PROVISIONED_IOPS = frozenset({"gp3", "io1", "io2"})
 """Volume types with settable Iops; for the others EC2 shows a value that it derives from the size."""
 

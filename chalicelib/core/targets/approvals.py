@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.images.arriving import Examined
+from chalicelib.core.images.arriving import ExaminedSource
 from chalicelib.core.records.addresses import digest
 from chalicelib.core.records.schedule import DAY
 from chalicelib.core.targets.applied_file import Target, carried, of_delivery
@@ -63,7 +63,7 @@ class Question:
         return digest(self.ami, self.value, *(f"{place} {name}" for place, name in sorted(self.targets.items())))
 
 
-def question(ami: str, source: Examined, value: str, targets: Iterable[Target]) -> Question:
+def question(ami: str, source: ExaminedSource, value: str, targets: Iterable[Target]) -> Question:
     """Return the question about an AMI, as it was examined, whose value in force names these targets."""
     needing = {one.place: digest_of(ami, source, value, one) for one in targets if needs(one)}
     return Question(ami, value, needing)
@@ -74,7 +74,7 @@ def needs(target: Target) -> bool:
     return target.approval == "required"
 
 
-def digest_of(ami: str, source: Examined, value: str, target: Target) -> str:
+def digest_of(ami: str, source: ExaminedSource, value: str, target: Target) -> str:
     """Return the digest of what is approved for one target: what arrives there, the tag's value, and its settings."""
     settings = json.dumps(of_delivery(target), sort_keys=True)
     return digest(ami, source.digest(carried(target)), value, settings)

@@ -11,8 +11,8 @@ from typing import Literal
 
 from chalicelib.core.faults import Fault, count
 from chalicelib.core.images import register
+from chalicelib.core.images.illegible import ILLEGIBLE
 from chalicelib.core.images.image import (
-    ILLEGIBLE,
     BlockDevice,
     SourceImage,
     SourceSnapshot,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from chalicelib.core.images.arriving import Examined, kept
+from chalicelib.core.images.arriving import ExaminedSource, kept
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.targets import approvals
 from chalicelib.core.targets.applied_file import NOT_OF_THE_DELIVERY, Target
@@ -17,7 +17,7 @@ SOURCE = an_image([describe_snapshot(SNAPSHOT)], BlockDeviceMappings=[describe_v
 
 def digest(source: SourceImage = SOURCE, value: str = "prod", target: Target = TARGET) -> str:
     """The digest of an approval."""
-    return approvals.digest_of(AMI, Examined(kept(source, "promote")), value, target)
+    return approvals.digest_of(AMI, ExaminedSource(kept(source, "promote")), value, target)
 
 
 def snapshot(**changes) -> SourceImage:
