@@ -245,6 +245,8 @@ def test_a_grant_for_a_service_role_is_known_as_the_services_by_its_name(state, 
     )
 
 
+OF_GRANT = f"{ID}-AmiCopyRole"
+"""The ledger's name of the share that it opens."""
 A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
 """A grant with the service's name on the source key."""
 
@@ -252,12 +254,12 @@ A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole
 @pytest.mark.parametrize(
     ("items", "share_name", "wait"),
     [
-        ([], ID, 0),
-        ([a_delivery("failed")], ID, 0),
-        ([a_delivery("waiting")], ID, 3600),
-        ([a_share("closed", resource=KEY_RESOURCE, name=ID)], ID, 0),
+        ([], OF_GRANT, 0),
+        ([a_delivery("failed")], OF_GRANT, 0),
+        ([a_delivery("waiting")], OF_GRANT, 3600),
+        ([a_share("closed", resource=KEY_RESOURCE, name=OF_GRANT)], OF_GRANT, 0),
         (
-            [a_delivery(), a_share("open", HELD, resource=KEY_RESOURCE, name=ID, grant_id="h" * 64)],
+            [a_delivery(), a_share("open", HELD, resource=KEY_RESOURCE, name=OF_GRANT, grant_id="h" * 64)],
             "grant-" + "g" * 64,
             3600,
         ),
@@ -274,7 +276,7 @@ def test_a_grant_with_the_services_name_that_the_ledger_lacks_is_put_into_it(ite
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
 def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
     """By its id, or by the time of its intent if the id was not recorded."""
-    items = [a_delivery(), a_share("opening", HELD, resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
+    items = [a_delivery(), a_share("opening", HELD, resource=KEY_RESOURCE, name=OF_GRANT, grant_id=grant_id)]
 
     assert found(view(*items, grants=(A_GRANT,))) == []
 

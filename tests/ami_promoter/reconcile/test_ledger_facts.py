@@ -71,7 +71,7 @@ def test_the_permissions_of_a_hub_copy_are_named_with_their_region():
     assert source_of(addresses.policy_resource(KEY).pk) is None
 
 
-NAME = grant_name(Share("", ID, DEV, intended_at=7), REGION)
+NAME = grant_name(Share("", f"{ID}-AmiCopyRole", DEV, intended_at=7), REGION)
 
 
 @pytest.mark.parametrize(
