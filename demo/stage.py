@@ -15,6 +15,8 @@ TARGETS = {"dev": "222222222222", "test": "333333333333", "prod": "444444444444"
 """Name -> account. ``hub`` and these are the names of the profiles, too."""
 MANAGEMENT = "900000000000"
 """The management account of an organization."""
+READ_ROLE = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
+"""The role there that deploy/organization.yaml creates."""
 MOST_LISTED = 170
 """Accounts that the hub's parameter TargetAccounts takes."""
 EXTERNAL_ID = "only-the-hub-knows"
@@ -75,6 +77,7 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
     key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
     given = {
         "OrganizationId": organization,
+        "OrganizationReadRoleArn": READ_ROLE if organization else "",
         **_admitted(world, targets),
         "SubscriberAccounts": ",".join(list(targets.values())[:MOST_LISTED]),
         "PolicyKeyArns": key,

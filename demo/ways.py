@@ -131,8 +131,7 @@ def targets_file(ways: Sequence[Way], organization: str = "", units: dict[str, s
             groups.setdefault(way.group, []).append(f'"{way.account}"')
     lines = ["defaults:", f"  external_id: {stage.EXTERNAL_ID}", "  queue_deadline: 30m"]
     if units:
-        role = f"arn:aws:iam::{stage.MANAGEMENT}:role/AmiOrganizationRead"
-        lines.append(f"organization: {{id: {organization}, read_role: {role}, external_id: {SECRET}}}")
+        lines.append(f"organization: {{id: {organization}, read_role: {stage.READ_ROLE}, external_id: {SECRET}}}")
     lines.append("groups:")
     lines += [f"  {group}: [{', '.join(accounts)}]" for group, accounts in groups.items()]
     for group, unit in (units or {}).items():

@@ -225,6 +225,12 @@ def _log(action: str) -> Needs:
     return rule
 
 
+def _stacks(_facts: Facts, call: Call) -> list[NeededPermission]:
+    name = call.params.get("StackName")
+    arn = f"arn:aws:cloudformation:{call.region}:{call.caller.account}:stack/{name}/*"
+    return [NeededPermission("cloudformation:DescribeStacks", arn if name else "*")]
+
+
 def _metric(_facts: Facts, call: Call) -> list[NeededPermission]:
     return [
         NeededPermission("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.params.get("Namespace", "")})
@@ -301,7 +307,7 @@ TABLE: dict[str, Needs] = {
     "logs:PutLogEvents": _log("logs:PutLogEvents"),
     "logs:DescribeLogGroups": _log("logs:DescribeLogGroups"),
     "logs:FilterLogEvents": _log("logs:FilterLogEvents"),
-    "cloudformation:DescribeStacks": _anywhere("cloudformation:DescribeStacks"),
+    "cloudformation:DescribeStacks": _stacks,
     "cloudwatch:PutMetricData": _metric,
     "cloudwatch:GetMetricStatistics": _anywhere("cloudwatch:GetMetricStatistics"),
     "cloudwatch:ListMetrics": _anywhere("cloudwatch:ListMetrics"),

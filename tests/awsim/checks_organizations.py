@@ -104,8 +104,8 @@ def org_accounts_have_paths(world: World) -> None:
     described = client.describe_account(AccountId=PROD)["Account"]
     listed = _all(client, "list_accounts_for_parent", outer)
 
-    assert described["Paths"] == [f"{made.id}/{made.root}/{outer}/{inner}/{PROD}/"]
-    assert [one["Paths"] for one in listed] == [[f"{made.id}/{made.root}/{outer}/{DEV}/"]]
+    assert described.get("Paths") == [f"{made.id}/{made.root}/{outer}/{inner}/{PROD}/"]
+    assert [one.get("Paths") for one in listed] == [[f"{made.id}/{made.root}/{outer}/{DEV}/"]]
 
 
 def org_reads_are_late(world: World) -> None:

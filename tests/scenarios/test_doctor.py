@@ -192,7 +192,7 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == NOT_SEEN
-    unseen = ("workers", "concurrency", "dead-letters", "notices", "alarms", "open-defaults")
+    unseen = ("workers", "concurrency", "dead-letters", "notices", "alarms", "open-defaults", "writers")
     assert bad.keys() == {("hub", name) for name in unseen}
 
 

@@ -9,8 +9,8 @@ from ami_promoter.hub.approvers import judged
 
 REGION, TABLE = "us-east-1", "arn:aws:dynamodb:us-east-1:111111111111:table/ami-promoter-us-east-1-config"
 DEPLOY = Path(__file__).parents[3] / "deploy"
-APPROVER, OPERATOR, READER = (
-    json.loads((DEPLOY / f"cli-{name}.json").read_text()) for name in ("approver", "operator", "read-only")
+APPROVER, OPERATOR, TAGGER, READER = (
+    json.loads((DEPLOY / f"cli-{name}.json").read_text()) for name in ("approver", "operator", "tagger", "read-only")
 )
 ADMIN = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 NOT_TAG = {"Statement": [{"Effect": "Deny", "Action": "ec2:CreateTags", "Resource": "*"}]}
@@ -40,7 +40,8 @@ def with_mfa(document):
     [
         (a_role("Approver", APPROVER), ("role/Approver",), ()),
         (a_role("Approver", with_mfa(APPROVER)), ("role/Approver",), ()),
-        (a_role("Both", APPROVER, OPERATOR), ("role/Both",), ("role/Both",)),
+        (a_role("Both", APPROVER, TAGGER), ("role/Both",), ("role/Both",)),
+        (a_role("Operates", APPROVER, OPERATOR), ("role/Operates",), ()),
         (a_role("Admin", ADMIN), ("role/Admin",), ("role/Admin",)),
         (a_role("Admin", ADMIN, NOT_TAG), ("role/Admin",), ()),
         (a_role("Admin", attached=["arn:aws:iam::aws:policy/AdministratorAccess"]), ("role/Admin",), ("role/Admin",)),

@@ -21,7 +21,10 @@ RULES = tuple(ForwardingRule(name, "ENABLED", (HERE.bus,), ("arn:role",)) for na
 THROTTLED = Fault("aws-throttled", "there", "It was refused: Throttling.", "The service tries again.")
 DENIED = Fault("aws-AccessDeniedException", "there", "It was refused: no policy.", "Deploy it; then tag the AMI again.")
 SETTINGS = {"encrypts_by_default": True, "default_key": "alias/mine", "snapshots_public": "unblocked"}
-WELL = TargetSeen(key=KEY, key_policy=json.dumps({"Statement": ROOT}), rules=RULES, images_public="x", **SETTINGS)
+RIGHTS = ("ec2:*", "kms:*")
+WELL = TargetSeen(
+    key=KEY, key_policy=json.dumps({"Statement": ROOT}), rules=RULES, images_public="x", allows=RIGHTS, **SETTINGS
+)
 TARGET = Target(DEV, REGION)
 SHARING = replace(TARGET, mode="share")
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -39,8 +42,9 @@ def test_a_target_that_is_well():
     """Every check passes; share mode has no key of its own, but Allowed AMIs. Tags that come unasked are a warning."""
     copying, sharing = found(), found(SHARING, replace(WELL, key=None, key_policy="", allowed_images="disabled"))
 
-    assert list(copying) == ["target", "key", "key-policy", "forwarding", "settings", "source-tags", "copy-quota"]
-    assert list(sharing) == ["target", "forwarding", "allowed-amis", "settings"]
+    of_a_copy = ["target", "template", "key", "key-policy", "forwarding", "settings", "source-tags", "copy-quota"]
+    assert list(copying) == of_a_copy
+    assert list(sharing) == ["target", "template", "forwarding", "allowed-amis", "settings"]
     assert "`source_tags`" in copying.pop("source-tags")["cure"]
     assert found(replace(TARGET, source_tags=("os",)))["source-tags"]["cure"] == ""
     assert {(one["passed"], one["cure"]) for one in (*copying.values(), *sharing.values())} == {(True, "")}
