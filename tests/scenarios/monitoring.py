@@ -11,6 +11,8 @@ from tests.scenarios.stolen import client
 LATE = 900
 """Seconds in which an event has arrived, has waited in its queue, and is judged."""
 TOPIC = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-security"
+OF_AN_ORGANIZATION = {"OrganizationId": "o-a1b2c3d4e5"}
+"""Parameters of a hub whose share worker IAM does not keep from strangers: it cannot say who is of an organization."""
 WAYS = {
     "copy, by grants, for Auto Scaling": f"service_linked_roles: [{AUTO_SCALING}]",
     "copy, by the key's policy": "key_access: policy",

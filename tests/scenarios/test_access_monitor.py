@@ -8,6 +8,7 @@ from awsim import wire
 from demo import stage
 from tests.scenarios.monitoring import (
     LATE,
+    OF_AN_ORGANIZATION,
     WAYS,
     apply,
     audited,
@@ -91,8 +92,8 @@ def test_what_was_shared_before_the_service_may_be_taken_back_by_whoever_shared_
 
 def test_the_hub_of_another_region_is_left_to_its_own_monitor(scene):
     """That Region's share worker in the same account opens what this hub's ledger does not have."""
-    monitored(scene)
     elsewhere = "eu-west-1"
+    monitored(scene, SiblingRegions=elsewhere)
     scene.world.iam.put_role(
         HUB,
         f"ami-promoter-{elsewhere}-share-worker",
@@ -129,7 +130,7 @@ def test_with_the_parameter_off_nothing_is_there(scene):
 
 def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     """It shares with a stranger, and with a listed account for which nothing was promoted."""
-    monitored(scene)
+    monitored(scene, **OF_AN_ORGANIZATION)
     share(scene, STRANGER, by="share-worker")
     assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")]
     [finding] = findings(scene)
@@ -169,6 +170,7 @@ def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybod
 
     image, ec2 = scene.seed("unencrypted", key=None), scene.client("ec2")
     ec2.disable_image_block_public_access()
+    scene.wait(LATE)
     ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
     assert verdicts(scene.after(LATE))[1:] == [("page", "foreign-stranger")] * 2
     expected = [("DisableImageBlockPublicAccess", ["all"]), ("ModifyImageAttribute", ["all"])]
@@ -272,7 +274,7 @@ def test_the_use_of_a_key_is_not_judged_unless_a_parameter_asks_for_it(scene):
 
 def test_one_alarm_for_each_principal_and_hour_and_history_has_every_finding(scene):
     """Four thefts make one message; `ami-promoter history` lists all of them, and who wrote the tag."""
-    monitored(scene)
+    monitored(scene, **OF_AN_ORGANIZATION)
     scene.promote("dev")
     for _ in range(2):
         for snapshot in scene.snapshots:
@@ -306,7 +308,7 @@ def test_nothing_pages_while_it_learns(scene):
 )
 def test_a_death_of_the_monitor_hides_nothing(scene, operation, when):
     """It may publish a finding twice, but loses none."""
-    monitored(scene)
+    monitored(scene, **OF_AN_ORGANIZATION)
     crash = scene.world.injections.crash("access-monitor", operation, 1, when)
     share(scene, STRANGER, by="share-worker")
     scene.wait(LATE + 600)
@@ -367,7 +369,7 @@ def test_a_trail_that_shows_the_services_grants_is_not_silent(scene):
 
 def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
     """Switched on again it knows what it learned: no event of that time is judged, no second learning period begins."""
-    monitored(scene, learning=1)
+    monitored(scene, learning=1, **OF_AN_ORGANIZATION)
     scene.promote("dev")
     scene.wait(2 * HOUR)
     seen = judged(scene)
@@ -380,7 +382,7 @@ def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
         UpdateExpression="ADD began_at :day",  # as if the last audit had begun yesterday
         ExpressionAttributeValues={":day": {"N": str(-24 * HOUR)}},
     )
-    monitored(scene, learning=1)
+    monitored(scene, learning=1, **OF_AN_ORGANIZATION)
     assert (verdicts(scene.after(2 * HOUR)), judged(scene)) == ([], seen)
     assert audited(scene) == [("page", "foreign-stranger", scene.snapshots[0])]
     assert silent(scene) == 0
