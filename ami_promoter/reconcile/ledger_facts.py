@@ -22,7 +22,7 @@ OVER = {":closed": "closed", ":refused": "refused"}
 """The filter's values."""
 
 _NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
-_GRANT = re.compile(_NAME % "(?:(?P<delivery>[0-9a-f]{20})-[^:\\s]+|[0-9]{12})")
+_GRANT = re.compile(_NAME % "(?:(?P<delivery>[0-9a-f]{20})(?:-[^:\\s]+)?|[0-9]{12})")
 _ROLE_GRANT = re.compile(_NAME % r"(?P<delivery>)[^:\s]+/[^:\s]+")
 _SID_ACCOUNT = re.compile("To([0-9]{12})(?:Copies|Account|Roles)")
 

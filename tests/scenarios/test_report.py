@@ -96,7 +96,7 @@ def test_a_share_that_was_opened_again_keeps_its_earlier_time(scene):
     scene.run_until(lambda: scene.launchable_by() == set(), 600)
     scene.tag(f"{DEV} {TEST}")
     scene.run_until(lambda: scene.launchable_by() == {TEST}, 900)
-    scene.wait(10)
+    scene.wait(300)
 
     _, page = report(scene)
 

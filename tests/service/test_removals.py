@@ -315,7 +315,8 @@ def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shar
     it.hub.watchful, it.hub.gate.watch = False, lambda *_: None
     target = Target("", REGION, mode="share", launch_permission="group")
     groups = {**it.cloud.directory.groups, "default": (OU, OTHER_OU)}
-    it.cloud.directory = replace(it.cloud.directory, groups=groups, by_unit={"default": (target,)})
+    named = Organization(ORGANIZATION, {OU: ("default",), OTHER_OU: ("default",)})
+    it.cloud.directory = replace(it.cloud.directory, groups=groups, by_unit={"default": (target,)}, organization=named)
     it.look()
     works, it.hub.deliveries.run = it.hub.deliveries.run, lambda *_args, **_left: None
     it.cloud.tag("ami-0a", "default")
