@@ -38,8 +38,6 @@ class ScenarioRun:
         """``mutated``: the directory of a package that the functions run instead of the built one."""
         self.scene = scene
         self._mutated = mutated
-        if mutated is not None:
-            _install(scene, mutated)
         self.at_rest: Callable[[], None] = lambda: None
         """Called whenever no function is running."""
         self._scenario = scenario
@@ -49,7 +47,16 @@ class ScenarioRun:
         self._crashes: list[tuple[Any, FunctionCrash]] = []
         CallChecks(scene)
         scenario.prepare(scene)
+        self._settle()
+        if mutated is not None:
+            _install(scene, mutated)
         self._before = len(scene.world.injections.made)
+
+    def _settle(self) -> None:
+        """Let the runs end that the preparation caused: a new targets file wakes the worker."""
+        limit = timedelta(seconds=AFTERMATH)
+        if not self.scene.world.kernel.run(until=lambda: not self._busy() and not self._wakes(), limit=limit):
+            raise RuntimeError("the preparation does not come to rest")
 
     @property
     def calls(self) -> list[tuple[str, str]]:
@@ -163,8 +170,12 @@ class ScenarioRun:
         if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
             return False
         self._ended = self._ended or (scene.world.now - self._began).total_seconds()
-        wakes = [queue for queue in scene.world.sqs.queues.values() if queue.fifo and "-dead" not in queue.name]
-        return not any(queue.groups for queue in wakes) and not any("due_at" in item for item in scene.items())
+        return not self._wakes() and not any("due_at" in item for item in scene.items())
+
+    def _wakes(self) -> bool:
+        """Whether a wake is under way."""
+        queues = self.scene.world.sqs.queues.values()
+        return any(queue.groups for queue in queues if queue.fifo and "-dead" not in queue.name)
 
     def _killed(self) -> tuple[str, ...]:
         died = []
