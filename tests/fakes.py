@@ -437,21 +437,16 @@ class MemoryTrackedDeliveries:
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         known = self.items.get((ami, tracked.delivery))
         if known is not None and known.episode == tracked.episode and tracked.state in ("withdrawn", EXPIRED):
-            self.items[ami, tracked.delivery] = replace(tracked, asked_again=known.asked_again)
+            self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation)
         if known is None or known.episode != tracked.episode or known.state != "running":
             return True
-        self.items[ami, tracked.delivery] = replace(tracked, asked_again=known.asked_again)
+        self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation)
         return not any(one.state == "running" for _, one in self.items.of(ami))
-
-    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
-        known = self.items.get((ami, delivery))
-        if known is not None:
-            self.items[ami, delivery] = replace(known, asked_again=episode)
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         known = self.items.get((ami, tracked.delivery))
         if known is not None and known.episode == tracked.episode and known.state == "running":
-            self.items[ami, tracked.delivery] = replace(before, asked_again=known.asked_again)
+            self.items[ami, tracked.delivery] = replace(before, generation=known.generation)
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:
         return [tracked for _, tracked in self.items.of(ami)]

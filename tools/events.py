@@ -277,7 +277,7 @@ def examples(name: str = "golden-2026-01", aws_says: str = "…") -> dict[str, d
         notices.WITHDRAWN: notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
         notices.WAITING: notices.waiting_for_role(replace(delivery, last_refusal=role), NOW),
         notices.AWAITING: notices.awaiting_approval(promotion, "8d7e" * 8, "8d7e" * 8, [f"{OTHER}/{REGION}"], NOW),
-        notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
+        notices.REFUSED: notices.refused(replace(promotion, refused_value="dve"), (word,), NOW),
         notices.SUMMARY: notices.summary(promotion, tracked, NOW),
         notices.APPLIED: notices.applied(HUB, REGION, _file_change(), NOW),
         notices.BASELINE: notices.baseline(HUB, REGION, [AMI], 1, NOW),

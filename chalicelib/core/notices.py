@@ -87,7 +87,7 @@ def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:
 def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str, Any]:
     """Build the one notice that lists every fault of a value or a source."""
     listed = _faults(faults)
-    value = promotion.value if promotion.candidate is None else promotion.candidate
+    value = promotion.value if promotion.refused_value is None else promotion.refused_value
     return {
         **_of_promotion(promotion, REFUSED, now, value or "", *(fault["what"] for fault in listed)),
         "outcome": "refused",

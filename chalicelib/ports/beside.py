@@ -49,11 +49,8 @@ class TrackedDeliveries(Protocol):
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """Write that a delivery has ended or is shared; True if it may be the last one running.
 
-        A shared delivery is written again when it is withdrawn.
+        A shared delivery is written again when it is withdrawn. Its generation stays what ``add`` wrote.
         """
-
-    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
-        """Write that this episode of the promotion wants a delivery to start again once it has failed."""
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         """Write ``before``, of an older episode, if ``tracked`` has not changed: ``add`` announced it in vain."""

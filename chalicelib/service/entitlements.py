@@ -280,7 +280,7 @@ class LiveEntitlements:
         if head is None and tag is not None and not opens and not (found := applied.resolve(tag)).understood:
             return read, found.waits or found.faults[0]
         head = head or Head()
-        return read, entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
+        return read, entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
 
     def _read(self, ami: str) -> TagRead:
         """Read the AMI, once for all its resources that this Lambda environment works on in turn."""

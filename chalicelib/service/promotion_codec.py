@@ -40,13 +40,7 @@ class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_even
         return addresses.head(promotion.ami), {"kind": "head", "body": text}
 
 
-_KEEP_HEAD = (
-    promotion_events.Counted,
-    promotion_events.WithdrawalsRead,
-    promotion_events.OthersCancelled,
-    promotion_events.Blocked,
-    promotion_events.Paused,
-)
+_KEEP_HEAD = (promotion_events.Blocked, promotion_events.Paused)
 """Events that do not change the head."""
 
 

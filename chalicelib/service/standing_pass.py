@@ -57,11 +57,11 @@ class StandingPorts:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What an AMI's comparison is based on. ``tagged_at``: its last tag event; ``generation``: of file and members."""
+    """What an AMI's comparison is based on. ``since``: from when withdrawals count; ``generation``: of file and members."""
 
     tag: str | None
     generation: str
-    tagged_at: int
+    since: int
 
 
 class StandingPass:
@@ -103,14 +103,14 @@ class StandingPass:
                 return  # one look at a tag is no evidence
             # A damaged head does not say whether a tag event has ended a withdrawal, so a withdrawal is no evidence.
             withdrawals = () if head is DAMAGED else self._ports.targets.withdrawals(ami)
-            entitled = entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
+            entitled = entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
             if isinstance(entitled, Fault) or lost:  # the value last understood, or whom it names, is unknown
                 self._telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
                 return
             if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
                 return
-            if self._close_all(ami, mark, _Seen(tag, applied.generation, head.tagged_at), entitled, budget):
+            if self._close_all(ami, mark, _Seen(tag, applied.generation, head.withdrawals_from), entitled, budget):
                 again_at = min([now + schedule.DAY, *entitled.ends(now)])
                 self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
@@ -176,7 +176,7 @@ class StandingPass:
 
         Without a tag, file and members do not count. The heads may have been read minutes ago.
         """
-        if entitled.withdrawn and read_head(self._records, ami).tagged_at != seen.tagged_at:
+        if entitled.withdrawn and read_head(self._records, ami).withdrawals_from != seen.since:
             return True
         moved = seen.tag is not None and self._ports.targets.generation() != seen.generation
         return moved or self._reads(ami) != seen.tag

@@ -27,7 +27,8 @@ class DynamoTrackedDeliveries:
     def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
         added = self._table.update(
             addresses.tracked_delivery(ami, tracked.delivery),
-            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes, delivered_to = :to",
+            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes, delivered_to = :to, "
+            "generation = :generation",
             {
                 ":kind": "tracked",
                 ":schema": self._version,
@@ -35,6 +36,7 @@ class DynamoTrackedDeliveries:
                 ":episode": tracked.episode,
                 ":yes": True,
                 ":to": tracked.account,
+                ":generation": tracked.generation,
             },
             names={"#schema": "schema"},
             condition="attribute_not_exists(pk) OR episode < :episode",
@@ -74,14 +76,6 @@ class DynamoTrackedDeliveries:
             )
         return True
 
-    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
-        self._table.update(
-            addresses.tracked_delivery(ami, delivery),
-            "SET asked_again = :episode",
-            {":episode": episode},
-            condition="attribute_exists(pk)",
-        )
-
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         taken_back = self._table.update(
             addresses.tracked_delivery(ami, tracked.delivery),
@@ -108,8 +102,8 @@ class DynamoTrackedDeliveries:
         where = f"{item['pk']} {item['sk']}"
         try:
             check(where, item.get("schema"), self._version)
-            asked_again = item.get("asked_again", 0)
-            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), "asked_again": asked_again}, where)
+            generation = item.get("generation", 0)
+            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), "generation": generation}, where)
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{where} cannot be read: {error!r}.") from error
 

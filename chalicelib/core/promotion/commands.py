@@ -13,60 +13,30 @@ class LookAtTag:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadWithdrawals:
-    """Read an operator's withdrawals from the operators' table."""
+class Compare:
+    """Resolve the value by the applied file, the members and the withdrawals, and compare it with the deliveries.
 
-
-@dataclass(frozen=True, slots=True)
-class Resolve:
-    """Resolve the value by the applied file and the members, without calling EC2 or KMS."""
-
-    value: str
+    It opens nothing and calls neither EC2 nor KMS, so it waits for nothing. If nothing is left, it sends the summary.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """Read and check the whole source, for the targets of the plan. Opens nothing."""
+    """Read and check the whole source, for the targets that are wanted. Opens nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Expand:
-    """Write deliveries from ``cursor`` on, put-if-absent, and wake them; ended ones that failed are opened again.
+class Slice:
+    """Go on with the pass at ``cursor``: ask deliveries to end, or begin some, as many as there is time for."""
 
-    ``plan`` names the items that hold the targets' settings.
-    """
-
-    plan: str
-    cursor: int
-
-
-@dataclass(frozen=True, slots=True)
-class CancelOthers:
-    """Ask every running or shared delivery whose target the plan does not contain to end.
-
-    ``withdraw``: and every shared one. ``after``: the last delivery of the slice before this one.
-    """
-
-    plan: str
-    withdraw: bool = False
-    after: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Read the tracked deliveries."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskApproval:
-    """Send one notice that asks for an approval, unless it was sent before, or no target waits."""
+    cursor: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyRefused:
-    """Send one notice that lists every fault of the value, the source, or single accounts."""
+    """Send one notice that lists the faults of the value, the source, or single accounts."""
 
     faults: tuple[Fault, ...]
 
 
-Command = LookAtTag | ReadWithdrawals | Resolve | Examine | Expand | CancelOthers | Count | AskApproval | NotifyRefused
+Command = LookAtTag | Compare | Examine | Slice | NotifyRefused

@@ -1,4 +1,8 @@
-"""The events of a promotion. The state machine ignores an event that comes too late."""
+"""The events of a promotion.
+
+Each result says what it started from (``basis``, ``inputs``, ``cursor``). The state machine drops one that meets a
+record which has moved on: the next step asks again.
+"""
 
 from __future__ import annotations
 
@@ -21,102 +25,82 @@ class TagSeen:
     """The id of the tag event that caused this look; "" if none did, as when discovery found the tag."""
     changed_at: int = 0
     """When the tag changed, by that event (epoch seconds); 0: unknown."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """The inbox entries that had come before the look: a later one asks for another."""
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """The value was resolved: which targets it names, or which faults it has."""
+class Compared:
+    """What is wanted was compared with what there is."""
 
-    value: str
+    value: str | None = None
+    """The value that counts: the tag's, or the one in force if the tag's is refused."""
+    refused: str | None = None
+    """The tag's value if it is refused."""
     faults: tuple[Fault, ...] = ()
-    by_organization: bool = False
-    """Whether these faults can pass with the next reading of the organization."""
-    blocked: tuple[Fault, ...] = ()
-    """Faults of single accounts, which get nothing new and lose nothing."""
-    plan: str = ""
-    planned: int = 0
-    places: str = ""
-    """Digest of the targets."""
+    faulty: str = ""
+    """Digest of all faults; ``faults`` may be only the first of them."""
+    inputs: str = ""
     digest: str = ""
     members: int = 0
-    """The generation of the membership that was used."""
+    places: str = ""
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    surplus: bool = False
+    """Whether a delivery runs, or is shared, whose target is not wanted."""
     removals: bool = False
-    """Whether the value no longer names a target that it named before."""
-    additions: bool = False
-    """Whether a target has no delivery yet, or one that must be tried again."""
-    withdrawn: Mapping[str, str] = field(default_factory=dict)
-    """Withdrawn accounts -> the operator who withdrew them; the plan leaves them out."""
-    approval: bool = False
-    """Whether a target of the plan needs an approval."""
-    still: Resolved | None = None
-    """If the value has faults: whom the value in force names by the file as it is now. None: it was not asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawalsRead:
-    """An operator's withdrawals were read: "account" or "account/region", and who withdrew it."""
-
-    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    """Whether some of these are no longer named, and were not withdrawn by an operator."""
+    missing: bool = False
+    """Whether a wanted target has no delivery, or one that begins again."""
+    running: bool = False
+    """Whether a delivery has not ended."""
+    standing: bool = False
+    """Whether a delivery is in ``shared``."""
+    summarised: bool = False
+    """Whether nothing is left, and the summary was sent if there was anything to report."""
+    approval_digest: str = ""
+    approval_asked: str = ""
+    """The question to an approver, and the notice that asked it; "": nothing waits."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    newest: int = 0
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The source was checked for the targets of the plan; ``faults`` lists all of its faults."""
+    """The source was checked; ``faults`` lists all of its faults, after those of blocked accounts."""
 
     faults: tuple[Fault, ...] = ()
+    faulty: str = ""
+    """Digest of these."""
+    unfit: bool = False
+    """Whether the source has faults."""
     partial: bool = False
     """Whether EC2 may not have shown all of the source, so that it must be examined again."""
     source: str = ""
     """The name of the source as it is to arrive."""
+    generation: int = 0
+    inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Expanded:
-    """``count`` further deliveries were written and woken."""
+class Sliced:
+    """The pass went on from ``after`` to ``cursor``; "": all is done."""
 
-    count: int
+    inputs: str
+    after: str
+    cursor: str = ""
     standing: bool = False
-    """Whether the AMI is to be shared with one of their targets."""
-
-
-@dataclass(frozen=True, slots=True)
-class OthersCancelled:
-    """The deliveries that the value no longer names were asked to end, up to ``upto``; "": all of them."""
-
-    upto: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The tracked deliveries were read: whether some have still to end, or are wanted again."""
-
-    to_end: bool = False
-    wanted_again: bool = False
-    asked_again: bool = False
-    """Whether an operator has asked since to retry failed deliveries."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalAsked:
-    """The notice that asks for an approval was sent. ``digest``: of what is to be approved; "": no target waits.
-
-    ``once``: the name of this notice.
-    """
-
-    digest: str = ""
-    once: str = ""
+    """Whether the AMI is to be shared with one of the targets."""
+    newest: int = 0
+    """The newest generation for which all that was missing has begun; 0: nothing was to begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedNotified:
     """The notice of the faults was sent."""
 
-
-@dataclass(frozen=True, slots=True)
-class SummaryNotified:
-    """The summary was sent, if there was anything to report. ``standing``: some deliveries are in ``shared``."""
-
-    standing: bool = False
+    faulty: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +116,4 @@ class Paused:
     """An operator has paused new promotions: additions wait until ``resume``."""
 
 
-Event = (
-    TagSeen
-    | Resolved
-    | WithdrawalsRead
-    | Examined
-    | Expanded
-    | OthersCancelled
-    | Counted
-    | ApprovalAsked
-    | RefusedNotified
-    | SummaryNotified
-    | Blocked
-    | Paused
-)
+Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | Blocked | Paused

@@ -5,14 +5,12 @@ All heads are in one partition, so that one pass over thousands of tagged AMIs r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.core.promotion.model import Promotion, PromotionState
-from chalicelib.core.records.addresses import digest
-from chalicelib.core.sharing.entitlement import launched_by
-from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.core.promotion.wanted import places_digest
+from chalicelib.core.targets.applied_file import AppliedFile, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,8 @@ class Head:
     """Whether the promotion is not over."""
     standing: bool = False
     """Whether deliveries are in ``shared``."""
-    tagged_at: int = 0
-    """When the tag was last written, if known: withdrawals before that have ended."""
+    withdrawals_from: int = 0
+    """Withdrawals of before this time have ended, as EC2 has shown another value since."""
     refused_by_organization: bool = False
     """Whether its value was refused for a fault that can pass with the next reading of the organization."""
     waits: bool = False
@@ -41,27 +39,20 @@ class Head:
 
 def head(promotion: Promotion) -> Head:
     """Return the head of a promotion."""
-    known = (promotion.value, promotion.refused_value, promotion.candidate)
+    busy = promotion.state in (PromotionState.RESOLVING, PromotionState.EXPANDING)
+    known = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
+    by_organization = any(fault.code.startswith("organization-") for fault in promotion.faults)
     return Head(
         value=promotion.value if promotion.digest else None,
         known=tuple(sorted({value for value in known if value is not None})),
         generation=f"{promotion.digest}/{promotion.members}" if promotion.digest else "",
         places=promotion.places,
-        tagged_at=promotion.tagged_at,
+        withdrawals_from=promotion.withdrawals_from,
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
         waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.digest,
-        refused_by_organization=promotion.refused_value is not None and promotion.refused_by_organization,
+        refused_by_organization=promotion.refused_value is not None and by_organization,
     )
-
-
-def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str:
-    """Return a digest of targets: their places and, in share mode, the receivers of their launch permissions.
-
-    ``blocked``: accounts whose settings conflict; what they have ends when the file does not name them any longer.
-    """
-    named = [f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets]
-    return digest(*sorted((*named, *blocked)))
 
 
 def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution) -> bool:

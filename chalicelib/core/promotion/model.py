@@ -1,4 +1,4 @@
-"""A promotion's record: its states, targets and tracked deliveries, as data."""
+"""A promotion's record: its states, what it has read, and its tracked deliveries, as data."""
 
 from __future__ import annotations
 
@@ -8,30 +8,36 @@ from enum import StrEnum
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
-from chalicelib.core.targets.withdrawals import covering
 
 
 class PromotionState(StrEnum):
     """What a promotion waits for."""
 
     REQUESTED = "requested"
-    """the tag to be read from EC2"""
+    """the tag to be read from EC2, and the AMI to be available"""
     RESOLVING = "resolving"
-    """the AMI to be available, its value to be resolved, and its source to be examined"""
+    """its inputs to be compared with its deliveries: whom the tag names, by the applied file as it is now"""
     EXPANDING = "expanding"
-    """its deliveries to be written"""
+    """one pass over the differences: deliveries that end, then the source's examination and deliveries that begin"""
     RUNNING = "running"
     """its deliveries to end"""
     OVER = "over"
-    """nothing; a new event reopens it as a new episode"""
+    """nothing; a new event starts another comparison"""
 
 
 RUNNING, EXPIRED = "running", "expired"
 """Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
 BACK_AGAIN = ("cancelled", "withdrawn")
-"""Outcomes after which a delivery starts again if only file or members changed: those of an account that had left."""
-NOTHING_LEFT = ("failed", *BACK_AGAIN, EXPIRED)
-"""Outcomes after which a delivery starts again when the AMI is tagged again."""
+"""Outcomes after which a delivery begins again as soon as its target is wanted again."""
+
+MOST_FAULTS = 20
+"""Faults that a record keeps: those of a thousand accounts would not fit. `ami-promoter resolve` lists all."""
+
+MADE_HERE = "source-made-by-service"
+"""Fault code of an AMI that the service made."""
+
+END, BEGIN = "end:", "begin:"
+"""How a cursor starts: the pass asks deliveries to end, in the order of their ids; or begins some, by target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class TrackedDelivery:
     """What a promotion knows of one of its deliveries.
 
     ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
-    ``asked_again``: the episode of the promotion that asked for it while it was still failing; 0: none.
+    ``generation``: that of its target when it began.
     """
 
     delivery: str
@@ -48,7 +54,7 @@ class TrackedDelivery:
     episode: int
     state: str
     image: str = ""
-    asked_again: int = 0
+    generation: int = 0
 
     @property
     def place(self) -> str:
@@ -57,129 +63,98 @@ class TrackedDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Whom a value names, by "account/region"; in items beside the record, as 17,000 targets do not fit into one.
-
-    ``wanted``: must have a delivery. ``blocked``: keep what they have, as their settings conflict.
-    """
-
-    wanted: frozenset[str] = frozenset()
-    blocked: frozenset[str] = frozenset()
-
-    def without(self, withdrawn: Mapping[str, str]) -> Plan:
-        """Return the plan without the targets that an operator has withdrawn."""
-        if not withdrawn:
-            return self
-        gone = {place for place in self.wanted | self.blocked if covering(withdrawn, place) is not None}
-        return Plan(self.wanted - gone, self.blocked - gone)
-
-    def __contains__(self, place: str) -> bool:
-        return place in self.wanted or place in self.blocked
-
-
-NO_PLAN = Plan()
-
-
-@dataclass(frozen=True, slots=True)
 class Promotion:
-    """One per source AMI. Times are epoch seconds."""
+    """One per source AMI. Times are epoch seconds.
+
+    It remembers what it has read of the tag, for which inputs it last compared, and how far the pass is. Who is to have
+    the AMI is computed whenever it is asked (``wanted.py``).
+    """
 
     ami: str
     hub: str
     region: str
     created_at: int
     state: PromotionState = PromotionState.REQUESTED
+    image_name: str = ""
+
+    generation: int = 0
+    """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
+    retries: Mapping[str, int] = field(default_factory=dict)
+    """Generations of single targets ("account" or "account/region") that an operator asked to begin again."""
+    passed: int = 0
+    """The last generation for which a pass has begun all that was missing."""
+    gone: int = 0
+    """The last generation in which the AMI was gone or disabled: then standing shares end, and nothing begins."""
     episode: int = 0
+    """How many passes have begun deliveries; each has its summary."""
+    summarised: int = 0
+    """The last episode whose summary was published."""
+
     value: str | None = None
     """The value in force: the last valid one. None: there is no tag, or there was no valid value yet."""
-    candidate: str | None = None
-    """A value that was read and is being resolved or examined."""
-    resolved: bool = False
-    """Whether the candidate was understood: its removals are under way, its additions wait for the source's checks."""
-    read_at: int = 0
-    """When the value in force, or the candidate, was read: older tag events change nothing."""
     in_force_since: int = 0
     """When the value in force was first read, or when two looks had agreed that it was removed."""
-    tagged_at: int = 0
-    """When the tag was last written, if known: withdrawals before that have ended."""
-    withdrawn: Mapping[str, str] = field(default_factory=dict)
-    """Withdrawn targets ("account" or "account/region") -> the operator who withdrew them."""
+    withdrawals_from: int = 0
+    """Withdrawals of before this time have ended, as EC2 has shown another value since."""
     seen_value: str | None = None
-    """The tag's value at the last look."""
+    """The tag's value at the last look; None: there was no tag."""
     seen_since: int = 0
     """When a look first showed that value; one that names fewer targets counts after two looks (invariant 1)."""
-    image_name: str = ""
-    plan: str = ""
-    """The name of the plan of the value in force; "": it names no target."""
-    planned: int = 0
-    """How many targets that plan has."""
-    unfinished: bool = False
-    """Whether another value came before all deliveries of the value in force were written: if it is refused, they are
-    written after it."""
-    source_refused: bool = False
-    """Whether the source failed its checks for this plan: then the service restarts none of its deliveries."""
-    source: str = ""
-    """The name of the source as it was last examined; "": not yet, or an earlier version examined it."""
-    tagged_since: bool = False
-    """Whether a tag event came since: then the next examination counts, and not that one."""
-    digest: str = ""
-    """Digest of the targets file by which the value was resolved."""
-    members: int = 0
-    """The generation of the members by which it was resolved; 0: none was needed, or there was none."""
-    places: str = ""
-    """Digest of the targets in force, by which discovery sees whether a new file changes them."""
-    refresh: bool = False
-    """The value in force is resolved again because file or members changed: failed deliveries are not retried."""
-    restarts: int = 0
-    """How many times in a row the service restarted cancelled deliveries; a tag event sets it to 0."""
-    cursor: int = 0
-    """For how many targets of the plan deliveries have been written."""
-    blocked: tuple[Fault, ...] = ()
-    """Faults of blocked accounts, which get nothing new and lose nothing."""
-    to_notify: tuple[Fault, ...] = ()
-    """Faults of a value, a source or single accounts of which no notice has been sent."""
-    faults: tuple[Fault, ...] = ()
-    """The faults of the last notice, while they persist, for `status`."""
-    why: str = ""
-    """Why it has ended, in a sentence."""
-    approval: bool = False
-    """Whether a target of the plan needs an approval."""
-    approval_seen_for: str = ""
-    """The episode, value and plan for which it last read which targets wait for an approval."""
-    approval_digest: str = ""
-    """Digest of what then waited for an approval; "": nothing."""
-    approval_asked: str = ""
-    """The name of the last notice that asked, so that it is sent once."""
-    cancelling: bool = False
-    """Whether deliveries that the plan does not contain may still run or be shared."""
-    cancelled_to: str = ""
-    """The last delivery that was asked to end in the last slice."""
-    standing: bool = False
-    """Whether some of its deliveries are in ``shared``: they end with the tag, and with the AMI itself."""
-    withdrawing: bool = False
-    """Whether these must end whatever the value is: the AMI is gone or disabled."""
-    has_paused: bool = False
-    """Whether it waits for the end of a pause; before each question it looks at the tag."""
+    looked_at: int = 0
+    """When the tag was last read."""
+    read_at: int = 0
+    """Tag events of before this time are no news."""
     absent_since: int = 0
     """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
-    only: tuple[str, ...] = ()
-    """Accounts, or "ACCOUNT/REGION", whose failed deliveries alone an operator asked to start again; none: all."""
+    refused_value: str | None = None
+    """The tag's value if it was refused; discovery leaves it alone."""
+
+    inputs: str = ""
+    """Digest of the inputs of the last comparison."""
+    cursor: str = ""
+    """How far the pass is; "": none is under way."""
+    digest: str = ""
+    """Digest of the targets file of the last comparison; "": there was none."""
+    members: int = 0
+    """The generation of the members of that comparison."""
+    places: str = ""
+    """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    """The withdrawals of that comparison, for people: "account" or "account/region" -> the operator."""
+    examined: str = ""
+    """For which inputs the source passed its checks."""
+    unfit: str = ""
+    """For which inputs the source failed its checks: then nothing begins."""
+    source: str = ""
+    """The name of the source as it was examined; "": not yet."""
+    source_of: int = 0
+    """The generation for which it was examined: what is tagged later waits for a tag event."""
+    standing: bool = False
+    """Whether some of its deliveries are in ``shared``, or are to be."""
+    restarts: int = 0
+    """How many passes in a row began again what had been cancelled, for the same inputs."""
+    approval_digest: str = ""
+    """Digest of what waits for an approval; "": nothing."""
+    approval_asked: str = ""
+    """The name of the last notice that asked, so that it is sent once."""
+
+    faults: tuple[Fault, ...] = ()
+    """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
+    faulty: str = ""
+    """Digest of all these faults; "": there are none."""
+    notified: str = ""
+    """The faults of which people were notified last, as ``faulty`` names them."""
+    why: str = ""
+    """Why it has ended, in a sentence."""
+
     blocked_until: int = 0
-    """After a refusal: no checks, openings or notices before this time. Removals continue."""
+    """After a refusal: no comparison, openings or notices before this time."""
     look_blocked_until: int = 0
     """After a refused look at the tag: the next one."""
     tries: int = 0
     next_try: int = 0
     since: int = 0
     """When the present state was entered."""
-    summarised: int = 0
-    """The last episode whose summary was published."""
-    refused_value: str | None = None
-    """The value that was last refused; discovery leaves it alone."""
-    refused_for: str = ""
-    """Digest of the faults of the last notice: a poll does not repeat it."""
-    refused_by_organization: bool = False
-    """Whether that refusal can pass with the next reading of the organization."""
     handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)
@@ -190,21 +165,46 @@ class Promotion:
         """Where it is stored."""
         return addresses.promotion(self.ami)
 
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.ami} in account {self.hub}, {self.region}"
+
+    @property
+    def basis(self) -> str:
+        """Identifies what a comparison, or a look, starts from: its result does not count for a record that moved on."""
+        seen = (self.seen_value, self.absent_since, self.value, self.refused_value, self.generation, self.gone)
+        return addresses.digest(*map(str, seen), str(sorted(self.retries.items())))
+
+    @property
+    def newest(self) -> int:
+        """The newest generation of any target."""
+        return max(self.generation, *self.retries.values(), 0)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the AMI is gone or disabled, and has not been tagged since."""
+        return 0 < self.generation <= self.gone
+
+    @property
+    def made_here(self) -> bool:
+        """Whether the service made the AMI itself: then its tag starts nothing."""
+        return any(fault.code == MADE_HERE for fault in self.faults)
+
+    @property
+    def unnotified(self) -> bool:
+        """Whether people must still be notified of its faults."""
+        return self.faulty not in ("", self.notified)
+
     def unread(self, name: str) -> str | None:
         """Return an inbox entry that has not been handled yet."""
         value = self.inbox.get(name)
         return None if value is None or value == self.handled.get(name) else value
 
-    def tagged_with(self, value: str) -> int:
-        """Return ``tagged_at`` for a value that is resolved now; another value than that in force was written later."""
-        return self.tagged_at if value == self.value else max(self.tagged_at, self.in_force_since)
+    def generation_of(self, account: str, place: str) -> int:
+        """Return the generation of a target: a delivery that failed in an older one begins again."""
+        return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
 
-    @property
-    def asks_about(self) -> str:
-        """Identifies a question to an approver: another value, plan or episode may bring another question."""
-        return f"{self.episode}:{self.plan}:{self.value}"
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return f"{self.ami} in account {self.hub}, {self.region}"
+    def withdrawals_count_from(self, value: str | None) -> int:
+        """Return from when withdrawals count for a value: since EC2 last showed another one."""
+        return self.withdrawals_from if value == self.value else max(self.withdrawals_from, self.in_force_since)

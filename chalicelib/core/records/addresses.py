@@ -228,16 +228,6 @@ def source_image(ami: str, name: str = "") -> RecordKey:
     return RecordKey(f"promotion#{ami}", f"{SOURCE}#{name}" if name else SOURCE)
 
 
-def plan(ami: str, plan: str, chunk: int) -> RecordKey:
-    """One chunk of the targets of an episode, with their settings."""
-    return RecordKey(f"promotion#{ami}", f"plan#{plan}#{chunk:05d}")
-
-
-def places(ami: str, plan: str, chunk: int) -> RecordKey:
-    """One chunk of the targets that a plan names, without their settings."""
-    return RecordKey(f"promotion#{ami}", f"plan#{plan}#places#{chunk:05d}")
-
-
 def head(ami: str) -> RecordKey:
     """A promotion's head; all heads are in one partition."""
     return RecordKey(HEADS, ami)

@@ -1,6 +1,6 @@
 """Entitlement: who may hold what of one AMI now (invariants 1, 8 and 11).
 
-It follows from the tag in EC2, the applied file, the members of its OUs, and the withdrawals since the tag was written.
+It follows from the tag in EC2, the applied file, the members of its OUs, and the withdrawals since its value last changed.
 The only record that it uses is the promotion's head. So a damaged or parked record neither keeps a share open nor opens
 one.
 """
@@ -86,14 +86,14 @@ NO_ENTITLEMENT = Entitlement()
 
 
 def entitlement(
-    tag: str | None, last: str | None, applied: AppliedFile, withdrawals: Sequence[Withdrawal] = (), tagged_at: int = 0
+    tag: str | None, last: str | None, applied: AppliedFile, withdrawals: Sequence[Withdrawal] = (), since: int = 0
 ) -> Entitlement | Fault:
     """Return who is entitled; or a fault if that is not known, which is no evidence for closing.
 
     ``tag``: the trigger tag's value in EC2; None if the AMI has none, is gone or disabled.
     ``last``: the value last understood. It counts if ``tag`` is not understood; a name in it that the file has lost
     names nobody.
-    ``withdrawals``: those count that are not older than ``tagged_at``, the last known tag event (epoch seconds).
+    ``withdrawals``: those count that are not older than ``since``, when EC2 last showed another value (epoch seconds).
     """
     if tag is None:
         return NO_ENTITLEMENT
@@ -109,7 +109,7 @@ def entitlement(
         value = last
     if not resolution.understood:
         return resolution.waits or resolution.faults[0]
-    return replace(of(resolution, by_place(in_force(withdrawals, values, tagged_at))), value=value)
+    return replace(of(resolution, by_place(in_force(withdrawals, values, since))), value=value)
 
 
 def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:

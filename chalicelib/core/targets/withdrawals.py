@@ -1,7 +1,7 @@
-"""Withdrawals: accounts that an operator has taken out of one AMI's promotion, until the next tag event.
+"""Withdrawals: accounts that an operator has taken out of one AMI's promotion, until its tag has another value.
 
 ``ami-promoter withdraw`` writes them into the operators' table, which no function can write; the functions that decide
-who receives an AMI read them there. Nothing is written to end one: it no longer counts after a later tag event.
+who receives an AMI read them there. Nothing is written to end one: it no longer counts once EC2 has shown another value of the tag, or an operator lifts it.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def written(one: Withdrawal) -> str:
 
 
 def in_force(
-    withdrawals: Iterable[Withdrawal], values: Collection[str | None], tagged_at: int
+    withdrawals: Iterable[Withdrawal], values: Collection[str | None], since: int
 ) -> tuple[Withdrawal, ...]:
-    """Return the withdrawals that no tag event has ended.
+    """Return the withdrawals that no change of the tag's value has ended.
 
-    ``values``: the tag's value, and the one in force. ``tagged_at``: the last known tag event.
+    ``values``: the tag's value, and the one in force. ``since``: when EC2 last showed another value (epoch seconds).
     """
-    return tuple(one for one in withdrawals if one.at >= tagged_at and (one.value is None or one.value in values))
+    return tuple(one for one in withdrawals if one.at >= since and (one.value is None or one.value in values))
 
 
 def by_place(withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:

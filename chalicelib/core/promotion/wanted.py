@@ -1,0 +1,167 @@
+"""Who is to have an AMI, and what differs from that. Everything here is computed from what was just read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.model import BACK_AGAIN, EXPIRED, RUNNING, Promotion, TrackedDelivery
+from chalicelib.core.records.addresses import digest
+from chalicelib.core.sharing import entitlement
+from chalicelib.core.sharing.entitlement import Entitlement, launched_by
+from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.core.targets.approvals import needs
+from chalicelib.core.targets.withdrawals import Withdrawal, by_place, covering, in_force
+
+SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whom the value that counts names now. Targets are named "account/region"."""
+
+    value: str | None = None
+    """The value that counts."""
+    entitled: Entitlement = field(default_factory=Entitlement)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    back_fill: bool = True
+    digest: str = ""
+    members: int = 0
+    places: str = ""
+    refused: str | None = None
+    faults: tuple[Fault, ...] = ()
+    """Faults of the tag's value, if it is refused; else those of blocked accounts."""
+    unknown: bool = False
+    """Whether nobody knows whom it names: then nothing ends and nothing begins."""
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """The wanted targets."""
+        return self.entitled.targets
+
+    def inputs(self, promotion: Promotion) -> str:
+        """Return a digest of all that decides: the same inputs need no second pass."""
+        generations = (promotion.generation, sorted(promotion.retries.items()), promotion.is_gone)
+        withdrawn = sorted(self.entitled.withdrawn.items())
+        return digest(repr((self.value, self.refused, generations, self.digest, self.members, withdrawn)))
+
+    def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
+        """Return the deliveries that run, or are shared, and should not; sorted by id."""
+        if self.unknown:
+            return []
+        gone = promotion.is_gone
+        ends = [
+            one
+            for one in tracked
+            if (one.state in (RUNNING, SHARED) and not self.entitled.may_go_on(one.place))
+            or (gone and one.state == SHARED)
+        ]
+        return sorted(ends, key=lambda one: one.delivery)
+
+    def missing(self, tracked: Sequence[TrackedDelivery], promotion: Promotion) -> list[Target]:
+        """Return the targets whose deliveries are to begin, or to begin again; sorted by place."""
+        if self.unknown or promotion.is_gone or not promotion.newest:
+            return []
+        known = {one.place: one for one in tracked}
+        found = {
+            place: target
+            for place, target in self.targets.items()
+            if self._begins(target, known.get(place), promotion)
+        }
+        by_way = {f"{target.by_way_of}/{target.region}" for target in found.values() if target.by_way_of}
+        for place in by_way & self.targets.keys() - found.keys():  # the hub's own copy, which a target waits for
+            one = known.get(place)
+            if one is None or one.state in ("failed", EXPIRED):
+                found[place] = self.targets[place]
+        return [found[place] for place in sorted(found)]
+
+    def _begins(self, target: Target, one: TrackedDelivery | None, promotion: Promotion) -> bool:
+        """An account that is added to the file waits for a tag event; one that joins an OU does not."""
+        generation = promotion.generation_of(target.account, target.place)
+        if one is None:
+            joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
+            return generation > promotion.passed or joins
+        return one.state in BACK_AGAIN or (one.state in ("failed", EXPIRED) and one.generation < generation)
+
+    def announced(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[Target]:
+        """Return the targets whose deliveries are tracked as begun in this generation; sorted by place.
+
+        A run may have been killed before it wrote them.
+        """
+        places = {
+            one.place
+            for one in tracked
+            if one.state == RUNNING and one.generation == promotion.generation_of(one.account, one.place)
+        }
+        return [self.targets[place] for place in sorted(places & self.targets.keys())]
+
+    def waits_for_approval(self, tracked: Iterable[TrackedDelivery]) -> bool:
+        """Whether a delivery that has not ended may wait for an approval."""
+        running = {one.place for one in tracked if one.state == RUNNING}
+        return any(needs(target) for place, target in self.targets.items() if place in running)
+
+
+def wanted(promotion: Promotion, applied: AppliedFile, withdrawals: Collection[Withdrawal]) -> Wanted | Fault:
+    """Return whom the AMI is for; a fault if that is not known yet, and passes by itself.
+
+    The tag's value counts if it is understood, else the value in force: a name that the file has lost names nobody.
+    """
+    shown = current(promotion)
+    if shown is None:
+        return Wanted()
+    first = applied.resolve(shown, in_force=shown == promotion.value and bool(promotion.digest))
+    if first.waits is not None:
+        return first.waits
+    if first.understood:
+        return _of(promotion, shown, first, withdrawals)
+    last = promotion.value if promotion.digest else None
+    if last is None:
+        return Wanted(refused=shown, faults=first.faults, digest=first.digest, members=first.members)
+    before = applied.resolve(last, in_force=True)
+    if not before.understood:
+        return Wanted(last, refused=shown, faults=first.faults, unknown=True)
+    return _of(promotion, last, before, withdrawals, refused=shown, faults=first.faults)
+
+
+def current(promotion: Promotion) -> str | None:
+    """Return the tag's value by all looks; while they disagree, or the AMI is gone, it is the value in force."""
+    weak = promotion.absent_since or promotion.is_gone or promotion.made_here
+    return promotion.value if weak else promotion.seen_value
+
+
+def _of(
+    promotion: Promotion,
+    value: str,
+    resolution: Resolution,
+    withdrawals: Collection[Withdrawal],
+    *,
+    refused: str | None = None,
+    faults: tuple[Fault, ...] = (),
+) -> Wanted:
+    counts = in_force(withdrawals, {value, promotion.seen_value}, promotion.withdrawals_count_from(value))
+    return Wanted(
+        value,
+        entitlement.of(resolution, by_place(counts)),
+        resolution.groups,
+        resolution.back_fill,
+        resolution.digest,
+        resolution.members,
+        places_digest(resolution.targets, resolution.blocked),
+        refused,
+        faults or tuple(resolution.without(by_place(counts)).blocked.values()),
+    )
+
+
+def places_digest(targets: Iterable[Target], blocked: Iterable[str] = ()) -> str:
+    """Return a digest of targets: their places and, in share mode, the receivers of their launch permissions.
+
+    ``blocked``: accounts whose settings conflict; what they have ends when the file does not name them any longer.
+    """
+    named = [f"{one.place}={launched_by(one) if one.mode == 'share' else ''}" for one in targets]
+    return digest(*sorted((*named, *blocked)))
+
+
+def named_by_others(surplus: Iterable[TrackedDelivery], meant: Wanted) -> bool:
+    """Whether some of these are no longer named, and were not withdrawn by an operator."""
+    return any(covering(meant.entitled.withdrawn, one.place) is None for one in surplus)

@@ -1,0 +1,282 @@
+"""One pass over a promotion's deliveries, in slices: it asks those to end that are not wanted, and begins what is missing.
+
+Every slice computes both anew. The cursor only lets the pass come to its end whatever a single target does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from chalicelib.core.delivery.evolving import started as delivery_started
+from chalicelib.core.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
+from chalicelib.core.errors import LostRace, ParkRecord
+from chalicelib.core.images import names
+from chalicelib.core.images.image import SourceImage
+from chalicelib.core.promotion import events as ev
+from chalicelib.core.promotion.model import BEGIN, END, RUNNING, Promotion, TrackedDelivery
+from chalicelib.core.promotion.wanted import Wanted
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing.entitlement import launched_by
+from chalicelib.core.targets import preflight
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.ports.beside import TrackedDeliveries
+from chalicelib.ports.ledger import Ledger
+from chalicelib.ports.records import Records, Stored
+from chalicelib.service import copy_holdings
+from chalicelib.service.budget import Budget
+from chalicelib.service.codecs import DELIVERIES, peek_all, source_image
+from chalicelib.service.deliveries import notified_as
+from chalicelib.service.runner import CALLS_OF_STEP
+from chalicelib.service.waker import Clock, Waker
+
+AT_ONCE = 20
+"""New deliveries that are counted and woken together: two messages."""
+READ_AT_ONCE = 100
+"""Deliveries that are read together: one call."""
+
+
+class Pass:
+    """Carries out the command ``Slice``."""
+
+    def __init__(
+        self, records: Records, tracked: TrackedDeliveries, ledger: Ledger, waker: Waker, clock: Clock
+    ) -> None:
+        self._records = records
+        self._tracked = tracked
+        self._ledger = ledger
+        self._waker = waker
+        self._clock = clock
+
+    # --- what ends ---------------------------------------------------------------------------------------------------
+
+    def end(
+        self, promotion: Promotion, meant: Wanted, tracked: Sequence[TrackedDelivery], budget: Budget
+    ) -> ev.Sliced:
+        """Ask deliveries to end, in the order of their ids, beginning after the cursor's."""
+        after = promotion.cursor.removeprefix(END)
+        surplus = {one.delivery for one in meant.surplus(tracked, promotion)}
+        running = [one for one in tracked if one.state == RUNNING and one.place not in meant.targets]
+        ends = {one.delivery: one for one in (*running, *tracked) if one.delivery in surplus or one in running}
+        names_, upto = sorted(name for name in ends if name > after), after
+        left = names_[:READ_AT_ONCE]
+        there = self._read([ends[name] for name in left])
+        for upto in budget.each(left, CALLS_OF_STEP):
+            if not self._put_right(promotion, ends[upto], there.get(upto)) and upto in surplus:
+                self._ask_to_end(promotion, ends[upto], budget)
+        if upto not in names_[-1:] and names_:
+            return _sliced(promotion, END + upto)
+        inputs = meant.inputs(promotion)
+        missing = bool(meant.missing(tracked, promotion)) and inputs != promotion.unfit
+        return _sliced(promotion, BEGIN if missing else "")
+
+    def _read(self, some: Sequence[TrackedDelivery]) -> Mapping[str, Delivery]:
+        found = peek_all(self._records, [addresses.delivery(one.delivery) for one in some], DELIVERIES)
+        return {one.id: one for one in found}
+
+    def _put_right(self, promotion: Promotion, one: TrackedDelivery, record: Delivery | None) -> bool:
+        """Correct a delivery that is tracked as begun, and was never written: the run that began it was killed."""
+        if one.state != RUNNING:
+            return False
+        if record is not None and record.ended and record.episode < one.episode:
+            was = replace(one, episode=record.episode, state=notified_as(record))
+        elif record is None and self._is_missing(addresses.delivery(one.delivery)):
+            was = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
+        else:
+            return False
+        self._tracked.take_back(promotion.ami, one, was)
+        return True
+
+    def _is_missing(self, key: RecordKey) -> bool:
+        try:
+            return self._records.read(key) is None
+        except ParkRecord:
+            return False
+
+    def _ask_to_end(self, promotion: Promotion, one: TrackedDelivery, budget: Budget) -> None:
+        """Ask it; what one that cannot act holds for its copies is released."""
+        cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}"
+        wish = {"cancel": f"{one.episode}:{cause}"}
+        woken = self._waker.wake(addresses.delivery(one.delivery), cause, wish)
+        if not woken or not self._read([one]):
+            ports = self._records, self._ledger, self._waker, self._clock
+            copy_holdings.release(*ports, promotion.ami, one, budget)
+
+    # --- what begins -------------------------------------------------------------------------------------------------
+
+    def begin(
+        self, promotion: Promotion, meant: Wanted, tracked: Sequence[TrackedDelivery], budget: Budget
+    ) -> ev.Sliced:
+        """Begin deliveries, in the order of their targets, beginning after the cursor's."""
+        after = promotion.cursor.removeprefix(BEGIN)
+        missing = {target.place: target for target in meant.missing(tracked, promotion)}
+        begun = {target.place: target for target in meant.announced(tracked, promotion)}
+        places = sorted(place for place in {**begun, **missing} if place > after)
+        some = [{**begun, **missing}[place] for place in places[:READ_AT_ONCE]]
+        known = {one.place: one for one in tracked}
+        upto, standing, new = after, False, list[tuple[RecordKey, str]]()
+        if some:
+            image = source_image(self._records, promotion.ami, promotion.source, promotion.key)
+            there = self._records.read_all([addresses.delivery(_id(promotion, target)) for target in some])
+            for target in budget.each(some, CALLS_OF_STEP):
+                upto = target.place
+                standing = standing or target.mode == "share"
+                one = known.get(target.place)
+                key = addresses.delivery(_id(promotion, target))
+                if self._begin(promotion, image, target, meant.groups.get(upto, ()), one, there.get(key)):
+                    new.append((key, f"begin:{promotion.ami}:{promotion.episode}"))
+                if len(new) == AT_ONCE:
+                    self._wake(promotion, new)
+            self._wake(promotion, new)
+        if upto not in places[-1:] and places:
+            return _sliced(promotion, BEGIN + upto, standing=standing)
+        return _sliced(promotion, "", standing=standing, newest=promotion.newest)
+
+    def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
+        """Count and wake new deliveries. If the run is killed before, they are due all the same, and a poll counts."""
+        if new:
+            self._tracked.count(promotion.ami, len(new))
+            self._waker.wake_all(new)
+            new.clear()
+
+    def _begin(
+        self,
+        promotion: Promotion,
+        image: SourceImage,
+        target: Target,
+        groups: tuple[str, ...],
+        one: TrackedDelivery | None,
+        stored: Stored | None,
+    ) -> bool:
+        """Announce a delivery's new episode by its tracked delivery, then write it; False: it is there already.
+
+        A store that says "there was one" may have written it itself, so what is there counts.
+        """
+        key = addresses.delivery(_id(promotion, target))
+        announced = one is not None and one.state == RUNNING
+        last = one.episode - announced if one is not None else 0
+        if stored is None:
+            fresh = self._announced(promotion, image, target, groups, None, last + 1)
+            if self._records.create(DELIVERIES.encode(fresh), self._clock()):
+                return True
+        before = self._before(promotion, key, target, stored, announced=announced)
+        if before is None:
+            return False
+        if not before.ended:
+            self._catch_up(promotion, target, before)
+            return False
+        if one is not None and announced and before.episode >= one.episode:
+            return False  # it has ended by now
+        there = stored or self._records.read(key)
+        if there is None:
+            return False
+        fresh = self._announced(promotion, image, target, groups, before, max(before.episode, last) + 1)
+        happened = [f"Reopened by episode {promotion.episode}"]
+        if self._records.save(there, DELIVERIES.encode(fresh), happened, self._clock()) is None:
+            raise LostRace(str(key))
+        return True
+
+    def _announced(
+        self,
+        promotion: Promotion,
+        image: SourceImage,
+        target: Target,
+        groups: tuple[str, ...],
+        before: Delivery | None,
+        episode: int,
+    ) -> Delivery:
+        """Return a delivery as it begins, after writing that it is to begin.
+
+        The mark is written before a standing share opens, so that the pass over standing shares compares the AMI.
+        """
+        fresh = self._fresh(promotion, image, target, groups, before, episode)
+        if fresh.shared:
+            self._records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
+        self._tracked.add(promotion.ami, _tracked(promotion, fresh), count=False)
+        return fresh
+
+    def _before(
+        self, promotion: Promotion, key: RecordKey, target: Target, stored: Stored | None, *, announced: bool
+    ) -> Delivery | None:
+        """Return the delivery that is there; one that is to begin and cannot be read counts as failed (invariant 7)."""
+        try:
+            there = stored or self._records.read(key)
+            if there is not None and not there.parked:
+                return DELIVERIES.decode(there)
+        except ParkRecord:
+            self._waker.send(key, f"begin:{promotion.ami}:{promotion.episode}")  # its own worker parks it
+        if not announced:
+            self._give_up(promotion, target)
+        return None
+
+    def _give_up(self, promotion: Promotion, target: Target) -> None:
+        ident = _id(promotion, target)
+        known = next((one for one in self._tracked.all(promotion.ami) if one.delivery == ident), None)
+        generation = promotion.generation_of(target.account, target.place)
+        episode = 1 if known is None else known.episode + 1
+        failed = TrackedDelivery(ident, target.account, target.region, episode, RUNNING, "", generation)
+        self._tracked.add(promotion.ami, failed)
+        self._tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value))
+
+    def _catch_up(self, promotion: Promotion, target: Target, running: Delivery) -> None:
+        """Track a delivery that runs already, whoever began it."""
+        self._tracked.add(promotion.ami, _tracked(promotion, replace(running, target=target)))
+        self._waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
+
+    def _fresh(
+        self,
+        promotion: Promotion,
+        image: SourceImage,
+        target: Target,
+        groups: tuple[str, ...],
+        before: Delivery | None,
+        episode: int,
+    ) -> Delivery:
+        method, why = preflight.method(target, image)
+        fresh = Delivery(
+            id=_id(promotion, target),
+            hub=promotion.hub,
+            ami=promotion.ami,
+            target=target,
+            episode=episode,
+            promotion_episode=promotion.episode,
+            created_at=self._clock(),
+            image_name=names.image_name(target.ami_name, image),
+            source_name=image.name or "",
+            source=promotion.source,
+            groups=groups,
+            snapshots=snapshots_of(image),
+            attempts=() if before is None else before.attempts,
+            hub_copy=HubCopy(_via(promotion, target)),
+            sharing=Sharing(launched_by=_launched_by(target)),
+            method=method,
+            method_why=why,
+        )
+        return delivery_started(fresh, self._clock())
+
+
+def _sliced(promotion: Promotion, cursor: str, *, standing: bool = False, newest: int = 0) -> ev.Sliced:
+    return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest)
+
+
+def _tracked(promotion: Promotion, one: Delivery) -> TrackedDelivery:
+    target = one.target
+    generation = promotion.generation_of(target.account, target.place)
+    return TrackedDelivery(one.id, target.account, target.region, one.episode, RUNNING, "", generation)
+
+
+def _id(promotion: Promotion, target: Target) -> str:
+    return addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
+
+
+def _launched_by(target: Target) -> tuple[str, ...]:
+    """Return the unit that the launch permission names instead of the account, if there is one."""
+    named = launched_by(target)
+    return (named,) if target.mode == "share" and named != target.account else ()
+
+
+def _via(promotion: Promotion, target: Target) -> str:
+    """Return the id of the delivery that makes the hub's own copy, if the target copies from it."""
+    hub = target.by_way_of
+    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""
