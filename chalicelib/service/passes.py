@@ -1,4 +1,4 @@
-"""One pass over a promotion's deliveries, in slices: it asks those to end that are not wanted, and begins what is missing.
+"""One pass over a promotion's deliveries, in slices: those that are not wanted end, and what is missing begins.
 
 Every slice computes both anew. The cursor only lets the pass come to its end whatever a single target does.
 """
@@ -32,7 +32,7 @@ from chalicelib.service.runner import CALLS_OF_STEP
 from chalicelib.service.waker import Clock, Waker
 
 AT_ONCE = 20
-"""New deliveries that are counted and woken together: two messages."""
+"""New deliveries that are counted and woken together: two messages. So many running ones one comparison puts right."""
 READ_AT_ONCE = 100
 """Deliveries that are read together: one call."""
 
@@ -51,25 +51,29 @@ class Pass:
 
     # --- what ends ---------------------------------------------------------------------------------------------------
 
-    def end(
-        self, promotion: Promotion, meant: Wanted, tracked: Sequence[TrackedDelivery], budget: Budget
-    ) -> ev.Sliced:
+    def end(self, promotion: Promotion, meant: Wanted, tracked: Sequence[TrackedDelivery], budget: Budget) -> ev.Sliced:
         """Ask deliveries to end, in the order of their ids, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(END)
-        surplus = {one.delivery for one in meant.surplus(tracked, promotion)}
-        running = [one for one in tracked if one.state == RUNNING and one.place not in meant.targets]
-        ends = {one.delivery: one for one in (*running, *tracked) if one.delivery in surplus or one in running}
-        names_, upto = sorted(name for name in ends if name > after), after
-        left = names_[:READ_AT_ONCE]
-        there = self._read([ends[name] for name in left])
-        for upto in budget.each(left, CALLS_OF_STEP):
-            if not self._put_right(promotion, ends[upto], there.get(upto)) and upto in surplus:
-                self._ask_to_end(promotion, ends[upto], budget)
-        if upto not in names_[-1:] and names_:
+        left = [one for one in meant.surplus(tracked, promotion) if one.delivery > after]
+        some, upto = left[:READ_AT_ONCE], after
+        there = self._read(some)
+        for one in budget.each(some, CALLS_OF_STEP):
+            upto = one.delivery
+            if not self._put_right(promotion, one, there.get(upto)):
+                self._ask_to_end(promotion, one, there.get(upto), budget)
+        if left and upto != left[-1].delivery:
             return _sliced(promotion, END + upto)
         inputs = meant.inputs(promotion)
         missing = bool(meant.missing(tracked, promotion)) and inputs != promotion.unfit
         return _sliced(promotion, BEGIN if missing else "")
+
+    def put_right(self, promotion: Promotion, running: Sequence[TrackedDelivery], budget: Budget) -> bool:
+        """Correct some of the deliveries that are tracked as running, in turn; True if one was never written."""
+        start = promotion.tries * AT_ONCE % max(len(running), 1)
+        some = [*running[start:], *running[:start]][:AT_ONCE]
+        there = self._read(some)
+        right = [self._put_right(promotion, one, there.get(one.delivery)) for one in budget.each(some, CALLS_OF_STEP)]
+        return any(right)
 
     def _read(self, some: Sequence[TrackedDelivery]) -> Mapping[str, Delivery]:
         found = peek_all(self._records, [addresses.delivery(one.delivery) for one in some], DELIVERIES)
@@ -94,12 +98,12 @@ class Pass:
         except ParkRecord:
             return False
 
-    def _ask_to_end(self, promotion: Promotion, one: TrackedDelivery, budget: Budget) -> None:
+    def _ask_to_end(self, promotion: Promotion, one: TrackedDelivery, record: Delivery | None, budget: Budget) -> None:
         """Ask it; what one that cannot act holds for its copies is released."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}"
         wish = {"cancel": f"{one.episode}:{cause}"}
-        woken = self._waker.wake(addresses.delivery(one.delivery), cause, wish)
-        if not woken or not self._read([one]):
+        self._waker.wake(addresses.delivery(one.delivery), cause, wish)
+        if record is None:
             ports = self._records, self._ledger, self._waker, self._clock
             copy_holdings.release(*ports, promotion.ami, one, budget)
 

@@ -77,9 +77,9 @@ class PromotionExecutor:
             case do.LookAtTag():
                 return self._look(promotion)
             case do.Compare():
-                return self._compare(promotion, self._wanted(promotion))
+                return self._compare(promotion, self._wanted(promotion), budget)
             case do.Examine():
-                return self._examine(promotion)
+                return self._examine(promotion, budget)
             case do.Slice():
                 return self._slice(promotion, budget)
             case do.NotifyRefused(faults):
@@ -113,8 +113,8 @@ class PromotionExecutor:
             raise Refusal(RefusalKind.THROTTLED, found)
         return found
 
-    def _compare(self, promotion: Promotion, meant: Wanted) -> ev.Compared:
-        tracked = tuple(self._ports.tracked.all(promotion.ami))
+    def _compare(self, promotion: Promotion, meant: Wanted, budget: Budget) -> ev.Compared:
+        tracked = self._tracked(promotion, budget)
         inputs = meant.inputs(promotion)
         surplus = meant.surplus(tracked, promotion)
         missing = bool(meant.missing(tracked, promotion)) or self._examines_again(promotion, meant, tracked)
@@ -151,6 +151,15 @@ class PromotionExecutor:
             basis=promotion.basis,
         )
 
+    def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
+        """Read the tracked deliveries; after several polls, put those right that were announced and never written."""
+        tracked = tuple(self._ports.tracked.all(promotion.ami))
+        running = [one for one in tracked if one.state == RUNNING]
+        waited = promotion.tries >= machine.WORTH_A_LOOK and bool(running)
+        if waited and self._pass.put_right(promotion, running, budget):
+            return tuple(self._ports.tracked.all(promotion.ami))
+        return tracked
+
     def _examines_again(self, promotion: Promotion, meant: Wanted, tracked: Sequence[TrackedDelivery]) -> bool:
         """Whether an approver is to be asked about what is tagged now."""
         return promotion.source_of < promotion.generation and meant.waits_for_approval(tracked)
@@ -179,7 +188,7 @@ class PromotionExecutor:
         """Go on with the pass, or compare anew if the inputs are others by now."""
         meant = self._wanted(promotion)
         if meant.inputs(promotion) != promotion.inputs:
-            return self._compare(promotion, meant)
+            return self._compare(promotion, meant, budget)
         tracked = tuple(self._ports.tracked.all(promotion.ami))
         if promotion.cursor.startswith(END):
             return self._pass.end(promotion, meant, tracked, budget)
@@ -191,7 +200,7 @@ class PromotionExecutor:
 
     # --- the source --------------------------------------------------------------------------------------------------
 
-    def _examine(self, promotion: Promotion) -> ev.Event:
+    def _examine(self, promotion: Promotion, budget: Budget) -> ev.Event:
         """Check the source for the wanted targets, and write beside the record what is to arrive.
 
         What somebody tags later waits for a tag event: until then what was examined first counts, also for an account
@@ -202,7 +211,7 @@ class PromotionExecutor:
         meant = self._wanted(promotion)
         inputs = meant.inputs(promotion)
         if inputs != promotion.inputs:
-            return self._compare(promotion, meant)
+            return self._compare(promotion, meant, budget)
         image, faults = self._source(promotion, tuple(meant.targets.values()))
         if image is None or faults:
             every = (*meant.faults, *faults)

@@ -57,7 +57,7 @@ class StandingPorts:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What an AMI's comparison is based on. ``since``: from when withdrawals count; ``generation``: of file and members."""
+    """What a comparison is based on. ``since``: from when withdrawals count; ``generation``: of file and members."""
 
     tag: str | None
     generation: str

@@ -27,8 +27,8 @@ class DynamoTrackedDeliveries:
     def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
         added = self._table.update(
             addresses.tracked_delivery(ami, tracked.delivery),
-            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes, delivered_to = :to, "
-            "generation = :generation",
+            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, generation = :generation, "
+            "running = :yes, delivered_to = :to",
             {
                 ":kind": "tracked",
                 ":schema": self._version,

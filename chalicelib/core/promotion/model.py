@@ -172,7 +172,7 @@ class Promotion:
 
     @property
     def basis(self) -> str:
-        """Identifies what a comparison, or a look, starts from: its result does not count for a record that moved on."""
+        """Identifies what a look or comparison starts from: its result does not count once that has changed."""
         seen = (self.seen_value, self.absent_since, self.value, self.refused_value, self.generation, self.gone)
         return addresses.digest(*map(str, seen), str(sorted(self.retries.items())))
 

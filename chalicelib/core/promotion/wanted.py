@@ -65,9 +65,7 @@ class Wanted:
             return []
         known = {one.place: one for one in tracked}
         found = {
-            place: target
-            for place, target in self.targets.items()
-            if self._begins(target, known.get(place), promotion)
+            place: target for place, target in self.targets.items() if self._begins(target, known.get(place), promotion)
         }
         by_way = {f"{target.by_way_of}/{target.region}" for target in found.values() if target.by_way_of}
         for place in by_way & self.targets.keys() - found.keys():  # the hub's own copy, which a target waits for

@@ -1,6 +1,6 @@
 """Entitlement: who may hold what of one AMI now (invariants 1, 8 and 11).
 
-It follows from the tag in EC2, the applied file, the members of its OUs, and the withdrawals since its value last changed.
+It follows from the tag in EC2, the applied file, the members of its OUs, and the withdrawals of the tag's value.
 The only record that it uses is the promotion's head. So a damaged or parked record neither keeps a share open nor opens
 one.
 """

@@ -1,7 +1,8 @@
 """Withdrawals: accounts that an operator has taken out of one AMI's promotion, until its tag has another value.
 
 ``ami-promoter withdraw`` writes them into the operators' table, which no function can write; the functions that decide
-who receives an AMI read them there. Nothing is written to end one: it no longer counts once EC2 has shown another value of the tag, or an operator lifts it.
+who receives an AMI read them there. Nothing is written to end one: it
+no longer counts once EC2 has shown another value, or none.
 """
 
 from __future__ import annotations
@@ -42,9 +43,7 @@ def written(one: Withdrawal) -> str:
     return json.dumps({"at": one.at, "by": one.by, "value": one.value})
 
 
-def in_force(
-    withdrawals: Iterable[Withdrawal], values: Collection[str | None], since: int
-) -> tuple[Withdrawal, ...]:
+def in_force(withdrawals: Iterable[Withdrawal], values: Collection[str | None], since: int) -> tuple[Withdrawal, ...]:
     """Return the withdrawals that no change of the tag's value has ended.
 
     ``values``: the tag's value, and the one in force. ``since``: when EC2 last showed another value (epoch seconds).
