@@ -16,7 +16,7 @@ from ami_promoter.hub.operators_table import write
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import CallersSessions
 from ami_promoter.hub.trigger_tag import no_such_ami
-from ami_promoter.hub.withdrawals import Withdrawn, tagged_at
+from ami_promoter.hub.withdrawals import Withdrawn, counts_from
 from chalicelib.adapters.dynamo.targets_table import BY_AMI
 from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.core.errors import Refusal
@@ -57,7 +57,8 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen | Faul
         record = Reader(connection).promotion(ami) or {}
     last = record.get("value") if record.get("digest") else None
     withdrawals = Withdrawn(connection, ami).read()
-    entitled = entitlement(read.value, last, applied_file(connection), withdrawals, tagged_at(record))
+    since = counts_from(record, read.value)
+    entitled = entitlement(read.value, last, applied_file(connection), withdrawals, since)
     if isinstance(entitled, Fault):
         return entitled
     if not any(map(approvals.needs, entitled.targets.values())):

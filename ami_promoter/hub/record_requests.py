@@ -16,29 +16,28 @@ from chalicelib.core.records import addresses
 from chalicelib.ports.records import MadeDue
 
 
-def look_again(connection: Connection, ami: str, place: str = "", *, written: bool = False) -> bool:
+def look_again(connection: Connection, ami: str, place: str = "") -> bool:
     """Make an AMI's promotion look at its tag, as after a new event; False if there is no promotion.
 
     ``place``: start again only failed deliveries to this account, or ACCOUNT/REGION; several are separated by commas.
-    ``written``: the command has just written the tag, which ends earlier withdrawals.
     """
     now = int(connection.now())
     with connection.telling("asking the service to look again (the tag is written)"):
         places = _with_unread(connection, ami, place)
-        asked = {"retry": f"{time.time_ns()}:{places}", **({"written": str(now)} if written else {})}
+        asked = {"retry": f"{time.time_ns()}:{places}"}
         known = _records(connection).make_due(addresses.promotion(ami), now, asked) is not MadeDue.NONE
     if known:
         wake(connection, [addresses.promotion(ami)])
     return known
 
 
-def look_sooner(connection: Connection, ami: str, *, written: bool = False) -> bool:
+def look_sooner(connection: Connection, ami: str) -> bool:
     """Look again after the tag was written or removed; False: the caller may not ask for it.
 
     Who may tag, and no more, cannot write records. EC2's event, or discovery, then wakes the promotion.
     """
     try:
-        look_again(connection, ami, written=written)
+        look_again(connection, ami)
     except HubError as refused:
         if refused.fault.code != "AccessDeniedException":
             raise

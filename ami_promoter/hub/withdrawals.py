@@ -1,7 +1,7 @@
 """Operators' withdrawals from an AMI's promotion: one item for each AMI in the operators' table.
 
 The item: pk ``withdrawals``, sk the AMI; for each "account" or "account/region" an attribute with time, operator and
-the tag's value. No function writes it; a tag event ends a withdrawal (``core/targets/withdrawals.py``).
+the tag's value. No function writes it; another value of the tag ends a withdrawal (``core/targets/withdrawals.py``).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Withdrawn:
         self._table = Table(connection.dynamodb, connection.config_table)
 
     def read(self) -> Sequence[Withdrawal]:
-        """Return all withdrawals, also those that a tag event has ended."""
+        """Return all withdrawals, also those that another value of the tag has ended."""
         with self._connection.telling("reading the withdrawals"):
             item = self._table.get(self._key) or {}
         return [withdrawals.read(name, value) for name, value in sorted(item.items()) if name[:1].isdigit()]
 
     def write(self, places: Iterable[str], value: str, after: int) -> None:
-        """Withdraw these now. ``after``: when the tag was last written, if known (epoch seconds)."""
+        """Withdraw these now. ``after``: from when withdrawals count (epoch seconds; ``counts_from``)."""
         at, by = max(int(self._connection.now()), after), self._connection.caller
         fresh = {one: withdrawals.written(Withdrawal(one, at, by, value)) for one in places}
         with self._connection.telling("withdrawing (run the command again; it keeps what it has written)"):
@@ -52,15 +52,36 @@ class Withdrawn:
                 self._table.update(self._key, f"REMOVE {', '.join(names)}", {}, names=names)
 
 
-def in_force(found: Iterable[Withdrawal], record: Record | None, tag: str | None) -> tuple[Withdrawal, ...]:
-    """Return those that no tag event has ended, by an AMI's record and its tag."""
-    values = {tag, (record or {}).get("value")} if tag is not None else set()
-    return withdrawals.in_force(found, values, tagged_at(record))
+def in_force(found: Iterable[Withdrawal], record: Record | None, value: str | None) -> tuple[Withdrawal, ...]:
+    """Return those that count while the tag has this value, by an AMI's record.
+
+    If the service has refused the value, those of the value in force count, too.
+    """
+    known = record or {}
+    refused = value is not None and value == known.get("refused_value")
+    values = {value, known.get("value") if refused else value} if value is not None else set()
+    return withdrawals.in_force(found, values, counts_from(record, value))
 
 
-def tagged_at(record: Record | None) -> int:
-    """Return when the tag was last written (epoch seconds), by the AMI's record; 0: unknown."""
-    known = (record or {}).get("tagged_at")
+def over(found: Iterable[Withdrawal], record: Record | None) -> list[str]:
+    """Return the places of those that have ended for certain: EC2 has shown another value since."""
+    since = _number(record, "withdrawals_from")
+    return [one.place for one in found if one.at < since]
+
+
+def counts_from(record: Record | None, value: str | None) -> int:
+    """Return from when withdrawals count for a value (epoch seconds), by an AMI's record; 0: always.
+
+    Another value than that in force was written after it.
+    """
+    since = _number(record, "withdrawals_from")
+    if value is None or value in ((record or {}).get("value"), (record or {}).get("refused_value")):
+        return since
+    return max(since, _number(record, "in_force_since"))
+
+
+def _number(record: Record | None, name: str) -> int:
+    known = (record or {}).get(name)
     return known if isinstance(known, int) else 0
 
 

@@ -5,8 +5,9 @@ Every slice computes both anew. The cursor only lets the pass come to its end wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from chalicelib.core.delivery.evolving import started as delivery_started
 from chalicelib.core.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
@@ -37,6 +38,19 @@ READ_AT_ONCE = 100
 """Deliveries that are read together: one call."""
 
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Begins:
+    """A delivery that is to begin: its target, the groups that name it, and what is known of it."""
+
+    target: Target
+    groups: tuple[str, ...]
+    tracked: TrackedDelivery | None
+    stored: Stored | None
+
+
 class Pass:
     """Carries out the command ``Slice``."""
 
@@ -55,14 +69,15 @@ class Pass:
         """Ask deliveries to end, in the order of their ids, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(END)
         left = [one for one in meant.surplus(tracked, promotion) if one.delivery > after]
-        some, upto = left[:READ_AT_ONCE], after
-        there = self._read(some)
-        for one in budget.each(some, CALLS_OF_STEP):
-            upto = one.delivery
-            if not self._put_right(promotion, one, there.get(upto)):
-                self._ask_to_end(promotion, one, there.get(upto), budget)
-        if left and upto != left[-1].delivery:
-            return _sliced(promotion, END + upto)
+        upto = after
+        for some in _together(left):
+            there = self._read(some)
+            for one in budget.each(some, CALLS_OF_STEP):
+                upto = one.delivery
+                if not self._put_right(promotion, one, there.get(upto)):
+                    self._ask_to_end(promotion, one, there.get(upto), budget)
+            if upto != some[-1].delivery:
+                return _sliced(promotion, END + upto)
         inputs = meant.inputs(promotion)
         missing = bool(meant.missing(tracked, promotion)) and inputs != promotion.unfit
         return _sliced(promotion, BEGIN if missing else "")
@@ -116,24 +131,25 @@ class Pass:
         after = promotion.cursor.removeprefix(BEGIN)
         missing = {target.place: target for target in meant.missing(tracked, promotion)}
         begun = {target.place: target for target in meant.announced(tracked, promotion)}
-        places = sorted(place for place in {**begun, **missing} if place > after)
-        some = [{**begun, **missing}[place] for place in places[:READ_AT_ONCE]]
+        left = [{**begun, **missing}[place] for place in sorted({**begun, **missing}) if place > after]
         known = {one.place: one for one in tracked}
+        image = source_image(self._records, promotion.ami, promotion.source, promotion.key) if left else None
         upto, standing, new = after, False, list[tuple[RecordKey, str]]()
-        if some:
-            image = source_image(self._records, promotion.ami, promotion.source, promotion.key)
+        for some in _together(left):
             there = self._records.read_all([addresses.delivery(_id(promotion, target)) for target in some])
             for target in budget.each(some, CALLS_OF_STEP):
                 upto = target.place
                 standing = standing or target.mode == "share"
-                one = known.get(target.place)
                 key = addresses.delivery(_id(promotion, target))
-                if self._begin(promotion, image, target, meant.groups.get(upto, ()), one, there.get(key)):
+                begins = _Begins(target, meant.groups.get(upto, ()), known.get(upto), there.get(key))
+                if image is not None and self._begin(promotion, image, begins):
                     new.append((key, f"begin:{promotion.ami}:{promotion.episode}"))
                 if len(new) == AT_ONCE:
                     self._wake(promotion, new)
-            self._wake(promotion, new)
-        if upto not in places[-1:] and places:
+            if upto != some[-1].place:
+                break
+        self._wake(promotion, new)
+        if left and upto != left[-1].place:
             return _sliced(promotion, BEGIN + upto, standing=standing)
         return _sliced(promotion, "", standing=standing, newest=promotion.newest)
 
@@ -144,24 +160,17 @@ class Pass:
             self._waker.wake_all(new)
             new.clear()
 
-    def _begin(
-        self,
-        promotion: Promotion,
-        image: SourceImage,
-        target: Target,
-        groups: tuple[str, ...],
-        one: TrackedDelivery | None,
-        stored: Stored | None,
-    ) -> bool:
+    def _begin(self, promotion: Promotion, image: SourceImage, what: _Begins) -> bool:
         """Announce a delivery's new episode by its tracked delivery, then write it; False: it is there already.
 
         A store that says "there was one" may have written it itself, so what is there counts.
         """
+        target, one, stored = what.target, what.tracked, what.stored
         key = addresses.delivery(_id(promotion, target))
         announced = one is not None and one.state == RUNNING
         last = one.episode - announced if one is not None else 0
         if stored is None:
-            fresh = self._announced(promotion, image, target, groups, None, last + 1)
+            fresh = self._announced(promotion, image, what, None, last + 1)
             if self._records.create(DELIVERIES.encode(fresh), self._clock()):
                 return True
         before = self._before(promotion, key, target, stored, announced=announced)
@@ -175,26 +184,20 @@ class Pass:
         there = stored or self._records.read(key)
         if there is None:
             return False
-        fresh = self._announced(promotion, image, target, groups, before, max(before.episode, last) + 1)
+        fresh = self._announced(promotion, image, what, before, max(before.episode, last) + 1)
         happened = [f"Reopened by episode {promotion.episode}"]
         if self._records.save(there, DELIVERIES.encode(fresh), happened, self._clock()) is None:
             raise LostRace(str(key))
         return True
 
     def _announced(
-        self,
-        promotion: Promotion,
-        image: SourceImage,
-        target: Target,
-        groups: tuple[str, ...],
-        before: Delivery | None,
-        episode: int,
+        self, promotion: Promotion, image: SourceImage, what: _Begins, before: Delivery | None, episode: int
     ) -> Delivery:
         """Return a delivery as it begins, after writing that it is to begin.
 
         The mark is written before a standing share opens, so that the pass over standing shares compares the AMI.
         """
-        fresh = self._fresh(promotion, image, target, groups, before, episode)
+        fresh = self._fresh(promotion, image, what, before, episode)
         if fresh.shared:
             self._records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
         self._tracked.add(promotion.ami, _tracked(promotion, fresh), count=False)
@@ -229,14 +232,9 @@ class Pass:
         self._waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
 
     def _fresh(
-        self,
-        promotion: Promotion,
-        image: SourceImage,
-        target: Target,
-        groups: tuple[str, ...],
-        before: Delivery | None,
-        episode: int,
+        self, promotion: Promotion, image: SourceImage, what: _Begins, before: Delivery | None, episode: int
     ) -> Delivery:
+        target = what.target
         method, why = preflight.method(target, image)
         fresh = Delivery(
             id=_id(promotion, target),
@@ -249,7 +247,7 @@ class Pass:
             image_name=names.image_name(target.ami_name, image),
             source_name=image.name or "",
             source=promotion.source,
-            groups=groups,
+            groups=what.groups,
             snapshots=snapshots_of(image),
             attempts=() if before is None else before.attempts,
             hub_copy=HubCopy(_via(promotion, target)),
@@ -258,6 +256,12 @@ class Pass:
             method_why=why,
         )
         return delivery_started(fresh, self._clock())
+
+
+def _together(every: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield them in parts that are read together."""
+    for start in range(0, len(every), READ_AT_ONCE):
+        yield every[start : start + READ_AT_ONCE]
 
 
 def _sliced(promotion: Promotion, cursor: str, *, standing: bool = False, newest: int = 0) -> ev.Sliced:

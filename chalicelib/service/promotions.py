@@ -63,14 +63,14 @@ class PromotionExecutor:
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
-        look = isinstance(command, do.LookAtTag)
+        look, later = isinstance(command, do.LookAtTag), not isinstance(command, do.LookAtTag | do.Compare)
         try:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
-            return ev.Blocked(refusal.fault, look)
+            return ev.Blocked(refusal.fault, look, later)
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
-            return ev.Blocked(Fault("lost-race", record.where, what, "The service tries again."), look)
+            return ev.Blocked(Fault("lost-race", record.where, what, "The service tries again."), look, later)
 
     def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:

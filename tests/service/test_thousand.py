@@ -159,7 +159,7 @@ def wait_for_slots(waiting: int) -> None:
 
 
 def test_a_thousand_accounts_in_seventeen_regions_fit_into_items():
-    """No item holds them all: the plan, and whom the value names, stand in chunks; from the first look to the last."""
+    """No item holds them all: whom the value names is computed in each slice."""
     accounts = tuple(f"{200_000_000_000 + number}" for number in range(A_THOUSAND))
     regions = [f"ap-northeast-{number}" for number in range(17)]
     settings = {"key": f"arn:aws:kms:ap-northeast-1:{accounts[0]}:key/{'0' * 36}", "tags": {"team": "x" * 100}}
@@ -175,7 +175,5 @@ def test_a_thousand_accounts_in_seventeen_regions_fit_into_items():
     for _ in range(6):
         hub.promotions.run(key, "test", time_left=itertools.count(60, -1).__next__)
 
-    planned = hub.stores.records.read(key).body["planned"]
-    assert planned == A_THOUSAND * len(regions)
     deliveries = [one for one in hub.stores.records.records if one.kind == "delivery"]
-    assert 6 < len(deliveries) < planned
+    assert 6 < len(deliveries) < A_THOUSAND * len(regions)

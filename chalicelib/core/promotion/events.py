@@ -105,10 +105,15 @@ class RefusedNotified:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A command was not executed: throttle, outage, or missing rights of the service. ``look``: it was LookAtTag."""
+    """A command was not executed: throttle, outage, or missing rights of the service.
+
+    ``look``: it was LookAtTag. ``later``: it was one of those for which no comparison waits: Examine, Slice or
+    NotifyRefused.
+    """
 
     fault: Fault
     look: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)

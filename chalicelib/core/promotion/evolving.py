@@ -343,9 +343,10 @@ def _on_blocked(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
         fault = _never_available(promotion)
         promotion = _faulty(promotion, (fault,), named((fault,), promotion.seen_value or ""))
     until = now + schedule.step(schedule.RETRIES, promotion.tries)
-    if not event.look:
-        return replace(promotion, tries=promotion.tries + 1, next_try=until, blocked_until=until)
-    return replace(promotion, tries=promotion.tries + 1, look_blocked_until=until)
+    if event.look:
+        return replace(promotion, tries=promotion.tries + 1, look_blocked_until=until)
+    blocked_until = promotion.blocked_until if event.later else until
+    return replace(promotion, tries=promotion.tries + 1, next_try=until, blocked_until=blocked_until)
 
 
 @_apply.register

@@ -78,9 +78,10 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
         return (do.LookAtTag(),)
     if not may_compare or not due:
         return ()
-    if promotion.unnotified:
-        return (do.NotifyRefused(promotion.faults),)
-    return _next(promotion, may_look=may_look)
+    if not promotion.unnotified:
+        return _next(promotion, may_look=may_look)
+    notify = do.NotifyRefused(promotion.faults)
+    return (do.Compare(), notify) if promotion.state is S.RESOLVING else (notify,)  # no removal waits for a notice
 
 
 def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:

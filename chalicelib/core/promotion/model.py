@@ -148,7 +148,7 @@ class Promotion:
     """Why it has ended, in a sentence."""
 
     blocked_until: int = 0
-    """After a refusal: no comparison, openings or notices before this time."""
+    """After a refused comparison: the next one, and openings and notices."""
     look_blocked_until: int = 0
     """After a refused look at the tag: the next one."""
     tries: int = 0
