@@ -544,8 +544,7 @@ class ModelWorld(Hub):
     def poison(self, number: int, kind: str = "", *, unreadable: bool = False) -> None:
         """Damage a record, of a kind or any; ``unreadable``: it is no JSON, or of a newer schema.
 
-        A damaged resource excuses nothing: its shares are items of their own. Nor does a copy quota: the service writes
-        it again.
+        A damaged resource or copy quota excuses nothing: the service writes it again.
         """
         items = self.stores.records.records
         keys = sorted(key for key in items if key not in self.invariants.poisoned and key.kind.startswith(kind))
@@ -553,7 +552,7 @@ class ModelWorld(Hub):
             return
         key = keys[number % len(keys)]
         self.tell(f"The record {key} is damaged.")
-        if key.kind != "quota":
+        if key.kind not in ("quota", "resource"):
             self.invariants.poisoned.add(key)
         if unreadable or key.kind == "resource":
             items[key].damaged = True
