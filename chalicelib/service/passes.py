@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.evolving import started as delivery_started
 from chalicelib.core.delivery.model import Delivery, DeliveryState, HubCopy, Sharing, snapshots_of
 from chalicelib.core.errors import LostRace, ParkRecord
@@ -249,7 +250,7 @@ class Pass:
             source=promotion.source,
             groups=what.groups,
             snapshots=snapshots_of(image),
-            attempts=() if before is None else before.attempts,
+            attempts=() if before is None else proof.carried(before, self._clock()),
             hub_copy=HubCopy(_via(promotion, target)),
             sharing=Sharing(launched_by=_launched_by(target)),
             method=method,

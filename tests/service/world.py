@@ -15,12 +15,13 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Membership, Organization, Unit
+from chalicelib.core.targets.organization import Organization, Unit
 from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import DISCOVERY, Hub, Parts
 from tests.service.invariants import stem
+from tests.service.organization import membership_of
 from tests.stores import Stores, in_memory
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
@@ -697,9 +698,7 @@ class ModelWorld(Hub):
             {"default": (Target("", REGION, launch_permission=launch, **self._settings),)},
             {one: {"default": brought[one]} for one in sorted(self._conflicting & brought.keys())},
             organization=Organization(ORGANIZATION, {self._unit: ("default",)}),
-            membership=Membership(
-                self.cloud.directory.membership.generation + 1, {self._unit: Unit(UNITS[self._unit], tuple(brought))}
-            ),
+            membership=membership_of({self._unit: Unit(UNITS[self._unit], tuple(brought))}),
         )
 
     def _are_listed(self) -> set[str]:

@@ -43,7 +43,7 @@ class Compared:
     """Digest of all faults; ``faults`` may be only the first of them."""
     inputs: str = ""
     digest: str = ""
-    members: int = 0
+    members: str = ""
     places: str = ""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     surplus: bool = False

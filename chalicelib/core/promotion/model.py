@@ -115,8 +115,8 @@ class Promotion:
     """How far the pass is; "": none is under way."""
     digest: str = ""
     """Digest of the targets file of the last comparison; "": there was none."""
-    members: int = 0
-    """The generation of the members of that comparison."""
+    members: str = ""
+    """Digest of the members of that comparison."""
     places: str = ""
     """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)

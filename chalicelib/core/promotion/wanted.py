@@ -27,7 +27,7 @@ class Wanted:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     back_fill: bool = True
     digest: str = ""
-    members: int = 0
+    members: str = ""
     places: str = ""
     refused: str | None = None
     faults: tuple[Fault, ...] = ()
